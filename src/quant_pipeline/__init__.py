@@ -1,0 +1,14 @@
+"""Multi-model equity strategies, from bars to orders, on one clock, one strategy function and one ledger."""
+
+import logging
+import os
+
+__version__ = "0.1.0"
+
+# Kedro and MLflow both collect usage statistics unless they are told not to; a trading host must not call home.
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
+# kedro-mlflow registers an untyped `predict` at import; MLflow logs a hint about it on every single command.
+logging.getLogger("py.warnings").addFilter(
+    lambda record: "Add type hints to the `predict` method" not in record.getMessage()
+)

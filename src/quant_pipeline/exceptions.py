@@ -1,0 +1,33 @@
+"""Errors a person can act on: every message names the thing, the file or key, and the remedy."""
+
+
+class QuantPipelineError(Exception):
+    """Base of every error raised on purpose by this project."""
+
+
+class ConfigurationError(QuantPipelineError):
+    """A parameter, catalog entry or name in the configuration cannot be used."""
+
+
+class MarketDataError(QuantPipelineError):
+    """Bars, corporate actions or instruments are missing, malformed or contradictory."""
+
+
+class FactorError(QuantPipelineError):
+    """A factor expression cannot be parsed or evaluated."""
+
+
+class ModelError(QuantPipelineError):
+    """A model or its bundle cannot be trained, verified or used."""
+
+
+class StrategyError(QuantPipelineError):
+    """Scores, prices or rules do not allow a decision."""
+
+
+class AccountError(QuantPipelineError):
+    """The ledger of an account would be contradicted."""
+
+
+class StaleDataError(QuantPipelineError):
+    """Predictions, bars or account state are older than the session they are used for."""
