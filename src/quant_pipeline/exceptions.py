@@ -1,8 +1,14 @@
 """Errors a person can act on: every message names the thing, the file or key, and the remedy."""
 
+import click
 
-class QuantPipelineError(Exception):
-    """Base of every error raised on purpose by this project."""
+
+class QuantPipelineError(click.ClickException):
+    """Base of every error raised on purpose by this project.
+
+    It is a click exception so that ``kedro`` prints the one message that matters, without a traceback, and exits
+    with status 1; in Python it behaves like any other exception.
+    """
 
 
 class ConfigurationError(QuantPipelineError):

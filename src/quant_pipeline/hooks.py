@@ -1,0 +1,139 @@
+"""What happens around a run: the guard of real accounts, the model registry, tracking, logs and the summary."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+import mlflow
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from pythonjsonlogger.json import JsonFormatter
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.model_registry import use_config_loader
+
+logger = logging.getLogger(__name__)
+
+REAL_ACCOUNTS = ("paper", "live")
+CREDENTIAL_VARIABLES = {
+    "paper": ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY"),
+    "live": ("ALPACA_LIVE_API_KEY", "ALPACA_LIVE_SECRET_KEY"),
+}
+
+
+class AccountGuardHooks:
+    """Refuse to run against a real account whose keys are not set, before any other hook acts."""
+
+    def __init__(self) -> None:
+        self._credentials: dict[str, Any] = {}
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember the credentials of the environment."""
+        if context.env in REAL_ACCOUNTS:
+            self._credentials = dict(context.config_loader.get("credentials") or {}).get("alpaca") or {}
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Stop with the remedy when a key is missing.
+
+        Raises
+        ------
+        ConfigurationError
+            When the environment is ``paper`` or ``live`` and one of its two keys is empty.
+        """
+        environment = run_params["env"]
+        if environment not in REAL_ACCOUNTS:
+            return
+        missing = [key for key in ("api_key", "secret_key") if not self._credentials.get(key)]
+        if missing:
+            variables = " and ".join(CREDENTIAL_VARIABLES[environment])
+            raise ConfigurationError(
+                f"Environment '{environment}' trades on an Alpaca account, but {' and '.join(missing)} of it is not set. "
+                f"Set {variables} in the shell, or write them into conf/{environment}/credentials.yml "
+                "(never committed). To work without keys, run the simulated account: --env sim."
+            )
+
+
+class ModelRegistryHooks:
+    """Let ``--env`` and ``--params`` reach the model registry, from which the pipelines are made."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Hand the configuration of this session to the registry."""
+        use_config_loader(context.config_loader)
+
+
+class ModelTrackingHooks:
+    """One nested MLflow run per model: hyper-parameters, metrics, learning curves and feature importance."""
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Say in plain words which model is being trained."""
+        if node.short_name == "train_model":
+            logger.info("training %s", node.namespace)
+
+    @hook_impl
+    def after_node_run(self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Log a model once it has been evaluated."""
+        if node.short_name != "evaluate_model" or mlflow.active_run() is None:
+            return
+        namespace = node.namespace
+        metrics = outputs[f"{namespace}.metrics"]
+        spec = next(value for name, value in inputs.items() if name.startswith("params:") and "models" in name)
+        with mlflow.start_run(run_name=namespace, nested=True, tags=dict.fromkeys(sorted(node.tags), "true")):
+            mlflow.log_params(_flatten(spec.model_dump(mode="json")))
+            mlflow.log_metrics({name: value for name, value in metrics.items() if isinstance(value, int | float)})
+            self._log_curve(inputs[f"{namespace}.learning_curve"])
+            mlflow.log_text(inputs[f"{namespace}.importance"].to_csv(index=False), "feature_importance.csv")
+
+    @staticmethod
+    def _log_curve(curve: Any) -> None:
+        for step, metric, value in curve[["step", "metric", "value"]].itertuples(index=False):
+            mlflow.log_metric(f"curve.{metric}", float(value), step=int(step))
+
+
+def _flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = json.dumps(value) if isinstance(value, list) else value
+    return flat
+
+
+class JsonLogHooks:
+    """Copy every log record of a session into ``logs/<environment>.jsonl``, one JSON object a line."""
+
+    def __init__(self) -> None:
+        self._handler: logging.Handler | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Open the file of the environment and let go of the one before."""
+        folder = Path(context.project_path) / "logs"
+        folder.mkdir(exist_ok=True)
+        handler = logging.FileHandler(folder / f"{context.env}.jsonl", encoding="utf-8", delay=True)
+        handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": context.env}))
+        root = logging.getLogger()
+        if self._handler is not None:
+            root.removeHandler(self._handler)
+            self._handler.close()
+        root.addHandler(handler)
+        self._handler = handler
+
+
+class SummaryHooks:
+    """Print what a person wants to know at the end of a run."""
+
+    @hook_impl
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Print the run summary when this run has written one."""
+        if "run_summary" in pipeline.outputs() and catalog.exists("run_summary"):
+            click.echo("\n" + catalog.load("run_summary"))

@@ -1,0 +1,52 @@
+"""The registered models: the ``models`` block of the parameters, read when the pipelines are made."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from kedro.config import AbstractConfigLoader
+from kedro.framework.project import settings
+from kedro.utils import find_kedro_project
+
+from quant_pipeline.models.spec import ModelSpec
+
+_session_loader: AbstractConfigLoader | None = None
+
+
+def use_config_loader(loader: AbstractConfigLoader) -> None:
+    """Read the registry through the configuration of a running session, so that ``--env`` and ``--params`` count."""
+    global _session_loader
+    _session_loader = loader
+
+
+def load_model_registry() -> dict[str, ModelSpec]:
+    """Return the enabled models by name, in the order of the YAML.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        When an entry has an unknown key or a value of the wrong type; the message lists all of them.
+    """
+    entries: dict[str, Any] = _parameters()["models"]
+    specs = {name: ModelSpec.model_validate(entry) for name, entry in entries.items()}
+    return {name: spec for name, spec in specs.items() if spec.enabled}
+
+
+def load_ensemble_parameters() -> dict[str, Any]:
+    """Return the raw ``ensemble`` block: which combinations exist decides which models must be there."""
+    return _parameters()["ensemble"]
+
+
+def _parameters() -> dict[str, Any]:
+    # A loader is a mapping and falsy while nothing has been read from it, so `or` would be wrong here.
+    loader = _project_loader() if _session_loader is None else _session_loader
+    return loader["parameters"]
+
+
+def _project_loader() -> AbstractConfigLoader:
+    project = find_kedro_project(Path(__file__).resolve()) or Path.cwd()
+    return settings.CONFIG_LOADER_CLASS(
+        conf_source=str(Path(project) / settings.CONF_SOURCE),
+        env=os.getenv("KEDRO_ENV"),
+        **settings.CONFIG_LOADER_ARGS,
+    )

@@ -1,0 +1,25 @@
+"""Fixtures that several rooms share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+MARKET_DATA_VARIABLE = "QUANT_PIPELINE_MARKET_DATA"
+
+
+@pytest.fixture(scope="session")
+def project_path() -> Path:
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def real_market() -> Path:
+    """Folder with real bars; a machine without it skips, the gate of the project does not."""
+    folder = os.environ.get(MARKET_DATA_VARIABLE)
+    if folder and (Path(folder) / "us_daily.parquet").is_file():
+        return Path(folder)
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{MARKET_DATA_VARIABLE} must name the folder with us_daily.parquet when CI=true")
+    pytest.skip(f"{MARKET_DATA_VARIABLE} names no folder with us_daily.parquet")
