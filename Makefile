@@ -34,7 +34,7 @@ format: $(INSTALLED)  ## Rewrite the sources in the house style
 lock:  ## Write requirements.lock anew from pyproject.toml
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]'
-	.venv-lock/bin/python -m pip freeze --exclude-editable > requirements.lock
+	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's,+cpu,,' > requirements.lock
 	rm -rf .venv-lock
 
 bench: $(INSTALLED)  ## Time and peak memory of every stage

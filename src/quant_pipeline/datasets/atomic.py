@@ -1,0 +1,48 @@
+"""Kedro's file datasets, made safe: a file is written beside its place and renamed, so that it is never half there.
+
+``--only-missing-outputs`` asks only whether a file exists; a truncated one would count as done after a crash.
+"""
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro_datasets import json, pandas, plotly, text
+
+
+class _AtomicSave:
+    """Redirect ``save`` of a single-file dataset to a neighbour and rename it into place."""
+
+    _filepath: PurePosixPath
+
+    def save(self, data: Any) -> None:
+        """Write ``data`` completely or not at all."""
+        target = Path(self._filepath)
+        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        self._filepath = PurePosixPath(beside)
+        try:
+            super().save(data)  # type: ignore[misc]
+            beside.replace(target)
+        finally:
+            self._filepath = PurePosixPath(target)
+            beside.unlink(missing_ok=True)
+
+
+class ParquetTable(_AtomicSave, pandas.ParquetDataset):
+    """A table as Parquet."""
+
+
+class CsvTable(_AtomicSave, pandas.CSVDataset):
+    """A table as CSV, for people and spreadsheets."""
+
+
+class JsonDocument(_AtomicSave, json.JSONDataset):
+    """A mapping as JSON."""
+
+
+class TextDocument(_AtomicSave, text.TextDataset):
+    """A text, for instance an HTML page."""
+
+
+class Figure(_AtomicSave, plotly.JSONDataset):
+    """A plotly figure as JSON, which kedro-viz previews."""

@@ -1,0 +1,39 @@
+"""A Qlib data provider as a dataset, for research with Qlib's own tools on the same bars."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro.io import AbstractDataset
+
+from quant_pipeline.market.qlib_provider import write_provider
+
+
+class QlibProvider(AbstractDataset[dict[str, pd.DataFrame], Path]):
+    """A folder in Qlib's binary format.
+
+    Parameters
+    ----------
+    filepath
+        The provider folder; pass it to ``qlib.init(provider_uri=…)``.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        """Return the folder."""
+        return self._folder
+
+    def save(self, data: dict[str, pd.DataFrame]) -> None:
+        """Write ``adjusted_bars`` on the calendar of ``sessions``."""
+        write_provider(data["adjusted_bars"], pd.DatetimeIndex(data["sessions"]["date"]), self._folder)
+
+    def _exists(self) -> bool:
+        return (self._folder / "calendars" / "day.txt").is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder)}

@@ -1,0 +1,48 @@
+"""Named feature sets: a shipped library of expressions, own expressions, or both."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.factors import alpha158, alpha360
+from quant_pipeline.parameters import Parameters
+
+LIBRARIES = {"alpha158": alpha158.EXPRESSIONS, "alpha360": alpha360.EXPRESSIONS}
+
+
+class FeatureSet(Parameters):
+    """One entry of ``feature_sets`` in the parameters.
+
+    Attributes
+    ----------
+    library
+        A shipped set of expressions.
+    expressions
+        Own factors, name to Qlib expression; they join those of the library.
+    """
+
+    library: Literal["alpha158", "alpha360"] | None = None
+    expressions: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_factors(self) -> "FeatureSet":
+        if self.library is None and not self.expressions:
+            raise ValueError("a feature set needs a library, expressions, or both")
+        return self
+
+    def all_expressions(self) -> dict[str, str]:
+        """Every factor of the set, name to expression.
+
+        Raises
+        ------
+        ConfigurationError
+            When an own factor takes a name that the library uses.
+        """
+        library = LIBRARIES[self.library] if self.library else {}
+        taken = sorted(set(library) & set(self.expressions))
+        if taken:
+            raise ConfigurationError(
+                f"feature set names {taken} exist in library '{self.library}' already; rename them in parameters_features.yml"
+            )
+        return {**library, **self.expressions}

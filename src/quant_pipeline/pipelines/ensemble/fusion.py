@@ -1,0 +1,66 @@
+"""Fusion of scores: cross-sectional normalisation, alignment, weighted mean."""
+
+import pandas as pd
+
+from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+
+
+def normalise(scores: pd.Series, method: str) -> pd.Series:
+    """Make the scores of different models comparable within each session.
+
+    Parameters
+    ----------
+    scores
+        Indexed ``(datetime, instrument)``.
+    method
+        ``rank``: centred ranks in ``[-0.5, 0.5]``, ties averaged. ``zscore``: mean zero, deviation one.
+    """
+    by_session = scores.groupby(level="datetime", sort=False)
+    if method == "rank":
+        span = (by_session.transform("count") - 1).clip(lower=1)
+        return (by_session.rank() - 1) / span - 0.5
+    if method == "zscore":
+        deviation = by_session.transform("std")
+        return (scores - by_session.transform("mean")) / deviation.where(deviation > 0, 1.0)
+    raise ConfigurationError(f"unknown normalisation '{method}' in parameters_ensemble.yml; use rank or zscore")
+
+
+def fuse(scores: dict[str, pd.Series], weights: pd.Series, normalisation: str, may_miss: int = 0) -> pd.Series:
+    """Fuse the scores of several models into one.
+
+    Parameters
+    ----------
+    scores
+        Score of every member, indexed ``(datetime, instrument)``.
+    weights
+        Weight of every member; used as they are, so pass weights known before the first session of ``scores``.
+    normalisation
+        See `normalise`.
+    may_miss
+        How many members may lack an instrument; its fused score is then the weighted mean of the others.
+
+    Returns
+    -------
+    pandas.Series
+        Fused score, sorted by ``(datetime, instrument)``; instruments that more members lack are left out.
+
+    Raises
+    ------
+    StaleDataError
+        When a member has no score at all on a session on which another member has some.
+    """
+    panel = pd.DataFrame({model: normalise(scores[model].dropna(), normalisation) for model in weights.index})
+    present = panel.notna().groupby(level="datetime").any()
+    absent = present.loc[~present.all(axis=1)]
+    if len(absent) and may_miss == 0:
+        session = absent.index[0]
+        missing = sorted(absent.columns[~absent.iloc[0]])
+        raise StaleDataError(
+            f"{', '.join(missing)} has no scores for {session:%Y-%m-%d} while other members of the combination have. "
+            "Run the prediction of that model, or allow it with `may_miss` in parameters_ensemble.yml."
+        )
+    weighted = panel.mul(weights, axis=1)
+    available = panel.notna().mul(weights, axis=1).sum(axis=1)
+    enough = panel.isna().sum(axis=1) <= may_miss
+    fused = weighted.sum(axis=1, min_count=1) / available.where(available > 0)
+    return fused[enough & (available > 0)].sort_index().rename("score")

@@ -1,0 +1,70 @@
+"""The ensemble as a table of nodes."""
+
+from kedro.pipeline import Node, Pipeline
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.model_registry import load_ensemble_parameters, load_model_registry
+from quant_pipeline.pipelines.ensemble import nodes
+from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+
+
+def create_pipeline() -> Pipeline:
+    """Weights from the validation sessions, fused history, and its information coefficients."""
+    predictions = {f"{model}_predictions": f"{model}_predictions" for model in fused_models()}
+    return Pipeline(
+        [
+            Node(
+                nodes.weigh_combinations,
+                {"labels": "labels", "ensemble": "params:ensemble", "split": "params:split", **predictions},
+                "ensemble_weights",
+                name="weigh_combinations",
+            ),
+            Node(
+                nodes.fuse_history,
+                {"weights": "ensemble_weights", "ensemble": "params:ensemble", **predictions},
+                "fused_scores",
+                name="fuse_history",
+            ),
+            Node(
+                nodes.measure_information,
+                {"fused_scores": "fused_scores", "labels": "labels", "ensemble": "params:ensemble", **predictions},
+                "ic_series",
+                name="measure_information",
+            ),
+        ],
+        tags="ensemble",
+    )
+
+
+def create_latest_pipeline() -> Pipeline:
+    """Fuse the newest session with the stored weights: the part of the ensemble that runs every day."""
+    latest = {f"{model}_latest_scores": f"{model}_latest_scores" for model in fused_models()}
+    return Pipeline(
+        [
+            Node(
+                nodes.fuse_latest,
+                {"weights": "ensemble_weights", "ensemble": "params:ensemble", **latest},
+                "latest_fused_scores",
+                name="fuse_latest",
+            )
+        ],
+        tags="ensemble",
+    )
+
+
+def fused_models() -> list[str]:
+    """Models of the enabled combinations, all of which must be registered and enabled.
+
+    Raises
+    ------
+    ConfigurationError
+        When a combination names a model that the registry does not have.
+    """
+    members = EnsembleParameters.model_validate(load_ensemble_parameters()).members
+    unknown = sorted(set(members) - set(load_model_registry()))
+    if unknown:
+        raise ConfigurationError(
+            f"combinations in parameters_ensemble.yml name {unknown}, which parameters_models.yml does not have "
+            "or has disabled. Register and enable these models, or take them out of the combination."
+        )
+    return members

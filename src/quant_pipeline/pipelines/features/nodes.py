@@ -1,0 +1,52 @@
+"""Nodes of features."""
+
+import pandas as pd
+from pydantic import PositiveInt
+
+from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.factors.labels import label_expression
+from quant_pipeline.parameters import Parameters
+from quant_pipeline.strategy.rules import DealPrice
+
+
+class LabelParameters(Parameters):
+    """What the models learn to predict.
+
+    Attributes
+    ----------
+    deal_price
+        The price at which orders deal: ``open``, ``close`` or ``vwap``.
+    horizon
+        Sessions between buying and selling.
+    """
+
+    deal_price: DealPrice = "open"
+    horizon: PositiveInt = 1
+
+
+def compute_feature_set(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, feature_set: FeatureSet) -> pd.DataFrame:
+    """Evaluate all factors of a set on the whole history.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Panel ``(datetime, instrument) × factor``, float32; the row of a session uses bars up to its close.
+    """
+    return compute_factors(adjusted_bars, feature_set.all_expressions(), pd.DatetimeIndex(sessions["date"]))
+
+
+def compute_labels(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, label: LabelParameters) -> pd.DataFrame:
+    """Compute the return that a decision at each session would have earned.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Panel with the one column ``label``. The label of session ``t`` is known at the deal price of
+        ``t + 1 + horizon``; rows whose future has not happened yet are missing values.
+    """
+    expression = label_expression(label.deal_price, label.horizon)
+    panel = compute_factors(
+        adjusted_bars, {"label": expression}, pd.DatetimeIndex(sessions["date"]), allow_future=True
+    )
+    return panel.astype("float64")

@@ -1,0 +1,26 @@
+"""Features as a table of nodes."""
+
+from kedro.pipeline import Node, Pipeline
+
+from quant_pipeline.model_registry import load_model_registry
+from quant_pipeline.pipelines.features import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """One panel per feature set that an enabled model uses, and the labels."""
+    used = dict.fromkeys(spec.features for spec in load_model_registry().values())
+    return Pipeline(
+        [
+            *(
+                Node(
+                    nodes.compute_feature_set,
+                    ["adjusted_bars", "sessions", f"params:feature_sets.{name}"],
+                    f"{name}_features",
+                    name=f"compute_{name}",
+                )
+                for name in used
+            ),
+            Node(nodes.compute_labels, ["adjusted_bars", "sessions", "params:label"], "labels", name="compute_labels"),
+        ],
+        tags="features",
+    )

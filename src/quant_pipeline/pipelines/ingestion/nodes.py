@@ -1,0 +1,116 @@
+"""Nodes of ingestion."""
+
+import pandas as pd
+
+from quant_pipeline.exceptions import MarketDataError, StaleDataError
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.quality import QualityParameters, check_bars
+from quant_pipeline.market.universe import UniverseParameters, select_universe
+
+
+def read_market(market: MarketData) -> dict[str, pd.DataFrame]:
+    """Take the four tables out of a market source.
+
+    Parameters
+    ----------
+    market
+        A market as known at the close of its ``as_of``.
+
+    Returns
+    -------
+    dict
+        ``bars``, ``corporate_actions``, ``instruments`` and ``benchmark``.
+    """
+    return {
+        "bars": market.bars,
+        "corporate_actions": market.corporate_actions,
+        "instruments": market.instruments,
+        "benchmark": market.benchmark,
+    }
+
+
+def list_sessions(bars: pd.DataFrame, calendar: str, as_of: str) -> pd.DataFrame:
+    """List the sessions from the first bar to ``as_of``.
+
+    Parameters
+    ----------
+    bars
+        As-traded bars, long.
+    calendar
+        Name of the exchange calendar, for instance ``XNYS``.
+    as_of
+        Session at whose close the pipeline stands.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One column ``date``.
+
+    Raises
+    ------
+    MarketDataError
+        When ``as_of`` is no session of the exchange.
+    StaleDataError
+        When the bars end before ``as_of``.
+    """
+    session = pd.Timestamp(as_of)
+    trading = TradingCalendar.of(calendar, bars["date"].min(), session)
+    if not trading.is_session(session):
+        raise MarketDataError(
+            f"as_of={as_of} is not a session of {calendar}; the last one before it is "
+            f"{trading.latest_on_or_before(session):%Y-%m-%d}. Pass that with --params as_of=…"
+        )
+    last = bars["date"].max()
+    if last < session:
+        raise StaleDataError(
+            f"the bars end on {last:%Y-%m-%d}, before as_of={as_of}. Bring newer bars, or pass --params as_of={last:%Y-%m-%d}."
+        )
+    return pd.DataFrame({"date": trading.sessions})
+
+
+def check_quality(
+    bars: pd.DataFrame, corporate_actions: pd.DataFrame, sessions: pd.DataFrame, parameters: QualityParameters
+) -> pd.DataFrame:
+    """Check the bars; findings are reported, not repaired.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``instrument``, ``date``, ``check``, ``severity``, ``value``, ``detail``.
+    """
+    return check_bars(bars, corporate_actions, pd.DatetimeIndex(sessions["date"]), parameters)
+
+
+def adjust_for_corporate_actions(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFrame:
+    """Adjust bars forward, so that every row depends on its own past only.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``date``, ``instrument``, ``open``, ``high``, ``low``, ``close``, ``vwap``, ``volume``, ``factor``.
+    """
+    return adjust_bars(bars, corporate_actions)
+
+
+def select_members(bars: pd.DataFrame, instruments: pd.DataFrame, universe: UniverseParameters) -> pd.DataFrame:
+    """Decide for every session who may be traded, by what was known at its close.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``date``, ``instrument``; one row per member and session.
+    """
+    return select_universe(bars, instruments, universe)
+
+
+def arrange_for_qlib(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Hand bars and calendar to the dataset that writes a Qlib provider.
+
+    Returns
+    -------
+    dict
+        ``adjusted_bars`` and ``sessions``, unchanged.
+    """
+    return {"adjusted_bars": adjusted_bars, "sessions": sessions}

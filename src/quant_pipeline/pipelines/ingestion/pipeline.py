@@ -1,0 +1,45 @@
+"""Ingestion as a table of nodes."""
+
+from kedro.pipeline import Node, Pipeline
+
+from quant_pipeline.pipelines.ingestion import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """From a market source to checked, adjusted bars and the universe."""
+    return Pipeline(
+        [
+            Node(
+                nodes.read_market,
+                "market_source",
+                {name: name for name in ("bars", "corporate_actions", "instruments", "benchmark")},
+                name="read_market",
+            ),
+            Node(nodes.list_sessions, ["bars", "params:calendar", "params:as_of"], "sessions", name="list_sessions"),
+            Node(
+                nodes.check_quality,
+                ["bars", "corporate_actions", "sessions", "params:quality"],
+                "data_quality",
+                name="check_quality",
+            ),
+            Node(
+                nodes.adjust_for_corporate_actions,
+                ["bars", "corporate_actions"],
+                "adjusted_bars",
+                name="adjust_for_corporate_actions",
+            ),
+            Node(
+                nodes.select_members,
+                ["bars", "instruments", "params:universe"],
+                "universe_members",
+                name="select_members",
+            ),
+            Node(
+                nodes.arrange_for_qlib,
+                ["adjusted_bars", "sessions"],
+                "qlib_provider",
+                name="arrange_for_qlib",
+            ),
+        ],
+        tags="ingestion",
+    )
