@@ -36,7 +36,7 @@ class AccountGuardHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Remember the credentials of the environment."""
         if context.env in REAL_ACCOUNTS:
-            self._credentials = dict(context.config_loader.get("credentials") or {}).get("alpaca") or {}
+            self._credentials = context.config_loader["credentials"].get(f"alpaca_{context.env}") or {}
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:

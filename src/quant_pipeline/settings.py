@@ -10,6 +10,18 @@ from quant_pipeline.hooks import (
     SummaryHooks,
 )
 
+
+
+def latest_closed_session(calendar: str) -> str:
+    """Resolve ``as_of`` of a real account: the last session of the exchange that has closed by now."""
+    import pandas as pd
+
+    from quant_pipeline.market.calendar import TradingCalendar
+
+    now = pd.Timestamp.now("UTC")
+    return f"{TradingCalendar.of(calendar, now - pd.Timedelta(days=30), now).latest_closed(now):%Y-%m-%d}"
+
+
 PROJECT_PATH = Path(__file__).resolve().parents[2]
 
 # Hooks registered last act first: the guard of real accounts comes before everything else.
@@ -21,5 +33,8 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "sim",
     # An environment that sets one key keeps the siblings of that key.
     "merge_strategy": {"parameters": "soft", "mlflow": "soft", "globals": "soft"},
-    "custom_resolvers": {"project_path": lambda path: str(PROJECT_PATH / path)},
+    "custom_resolvers": {
+        "project_path": lambda path: str(PROJECT_PATH / path),
+        "latest_closed_session": latest_closed_session,
+    },
 }

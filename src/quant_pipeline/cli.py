@@ -1,0 +1,47 @@
+"""Commands of this project beside Kedro's own: ``kedro replay`` and ``kedro account``."""
+
+import logging
+from pathlib import Path
+
+import click
+import pandas as pd
+from kedro.framework.cli.utils import env_option
+from kedro.framework.context import KedroContext
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import ProjectMetadata
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.progress import track
+
+
+
+
+@click.group(name="quant-pipeline")
+def cli() -> None:
+    """Commands of quant-pipeline."""
+
+
+@cli.command()
+@click.option("--from", "start", required=True, help="First session, YYYY-MM-DD.")
+@click.option("--to", "end", required=True, help="Last session, YYYY-MM-DD.")
+@env_option
+@click.pass_obj
+def replay(metadata: ProjectMetadata, start: str, end: str, env: str | None) -> None:
+    """Run the daily pipeline for every session of a range, as if each had just closed."""
+    with KedroSession.create(metadata.project_path, env=env, save_on_close=False) as session:
+        calendar = session.load_context().params["calendar"]
+    sessions = TradingCalendar.of(calendar, pd.Timestamp(start), pd.Timestamp(end)).sessions
+    if sessions.empty:
+        raise ConfigurationError(f"there is no session of {calendar} from {start} to {end}; choose a wider range")
+    quiet = logging.getLogger("kedro")
+    level = quiet.level
+    quiet.setLevel(logging.WARNING)
+    try:
+        for day in track(sessions, "replaying sessions"):
+            parameters = {"as_of": f"{day:%Y-%m-%d}"}
+            with KedroSession.create(metadata.project_path, env=env, runtime_params=parameters) as session:
+                session.run(pipeline_names=["daily"])
+    finally:
+        quiet.setLevel(level)
+    click.echo(f"replayed {len(sessions)} sessions, {sessions[0]:%Y-%m-%d} to {sessions[-1]:%Y-%m-%d}")

@@ -1,0 +1,43 @@
+"""Pipelines of the project: stages one by one, then the sums that people run."""
+
+from kedro.pipeline import Pipeline
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Register every stage under its name, and the composites.
+
+    Returns
+    -------
+    dict
+        ``__default__`` is the whole path from market to orders; ``daily`` is what runs after every close, with stored
+        models; the others are single stages.
+    """
+    from quant_pipeline.pipelines import (
+        backtest,
+        ensemble,
+        features,
+        ingestion,
+        order_generation,
+        post_trade,
+        prediction,
+        reporting,
+        training,
+    )
+
+    stages = {
+        "ingestion": ingestion.create_pipeline(),
+        "features": features.create_pipeline(),
+        "training": training.create_pipeline(),
+        "prediction": prediction.create_pipeline() + ensemble.create_latest_pipeline(),
+        "ensemble": ensemble.create_pipeline(),
+        "backtest": backtest.create_pipeline(),
+        "post_trade": post_trade.create_pipeline(),
+        "order_generation": order_generation.create_pipeline(),
+        "reporting": reporting.create_pipeline(),
+    }
+    daily = ("ingestion", "prediction", "post_trade", "order_generation", "reporting")
+    return {
+        "__default__": Pipeline(list(stages.values())),
+        **stages,
+        "daily": Pipeline([stages[name] for name in daily]),
+    }
