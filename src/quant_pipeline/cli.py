@@ -1,12 +1,10 @@
 """Commands of this project beside Kedro's own: ``kedro replay`` and ``kedro account``."""
 
 import logging
-from pathlib import Path
 
 import click
 import pandas as pd
 from kedro.framework.cli.utils import env_option
-from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
 
@@ -30,7 +28,7 @@ def cli() -> None:
 def replay(metadata: ProjectMetadata, start: str, end: str, env: str | None) -> None:
     """Run the daily pipeline for every session of a range, as if each had just closed."""
     with KedroSession.create(metadata.project_path, env=env, save_on_close=False) as session:
-        calendar = session.load_context().params["calendar"]
+        calendar = session.load_context().config_loader["parameters"]["market_rules"]["calendar"]
     sessions = TradingCalendar.of(calendar, pd.Timestamp(start), pd.Timestamp(end)).sessions
     if sessions.empty:
         raise ConfigurationError(f"there is no session of {calendar} from {start} to {end}; choose a wider range")

@@ -7,7 +7,7 @@ from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import label_expression
 from quant_pipeline.parameters import Parameters
-from quant_pipeline.strategy.rules import DealPrice
+from quant_pipeline.strategy.rules import MarketRules
 
 
 class LabelParameters(Parameters):
@@ -15,13 +15,10 @@ class LabelParameters(Parameters):
 
     Attributes
     ----------
-    deal_price
-        The price at which orders deal: ``open``, ``close`` or ``vwap``.
     horizon
         Sessions between buying and selling.
     """
 
-    deal_price: DealPrice = "open"
     horizon: PositiveInt = 1
 
 
@@ -36,7 +33,9 @@ def compute_feature_set(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, fea
     return compute_factors(adjusted_bars, feature_set.all_expressions(), pd.DatetimeIndex(sessions["date"]))
 
 
-def compute_labels(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, label: LabelParameters) -> pd.DataFrame:
+def compute_labels(
+    adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, label: LabelParameters, market_rules: MarketRules
+) -> pd.DataFrame:
     """Compute the return that a decision at each session would have earned.
 
     Returns
@@ -45,7 +44,7 @@ def compute_labels(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, label: L
         Panel with the one column ``label``. The label of session ``t`` is known at the deal price of
         ``t + 1 + horizon``; rows whose future has not happened yet are missing values.
     """
-    expression = label_expression(label.deal_price, label.horizon)
+    expression = label_expression(market_rules.deal_price, label.horizon)
     panel = compute_factors(
         adjusted_bars, {"label": expression}, pd.DatetimeIndex(sessions["date"]), allow_future=True
     )

@@ -20,7 +20,12 @@ def create_pipeline() -> Pipeline:
                 )
                 for name in used
             ),
-            Node(nodes.compute_labels, ["adjusted_bars", "sessions", "params:label"], "labels", name="compute_labels"),
+            Node(
+                nodes.compute_labels,
+                ["adjusted_bars", "sessions", "params:label", "params:market_rules"],
+                "labels",
+                name="compute_labels",
+            ),
         ],
         tags="features",
     )

@@ -8,6 +8,7 @@ from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.quality import QualityParameters, check_bars
 from quant_pipeline.market.universe import UniverseParameters, select_universe
+from quant_pipeline.strategy.rules import MarketRules
 
 
 def read_market(market: MarketData) -> dict[str, pd.DataFrame]:
@@ -31,15 +32,15 @@ def read_market(market: MarketData) -> dict[str, pd.DataFrame]:
     }
 
 
-def list_sessions(bars: pd.DataFrame, calendar: str, as_of: str) -> pd.DataFrame:
+def list_sessions(bars: pd.DataFrame, market_rules: MarketRules, as_of: str) -> pd.DataFrame:
     """List the sessions from the first bar to ``as_of``.
 
     Parameters
     ----------
     bars
         As-traded bars, long.
-    calendar
-        Name of the exchange calendar, for instance ``XNYS``.
+    market_rules
+        Names the exchange calendar.
     as_of
         Session at whose close the pipeline stands.
 
@@ -56,10 +57,10 @@ def list_sessions(bars: pd.DataFrame, calendar: str, as_of: str) -> pd.DataFrame
         When the bars end before ``as_of``.
     """
     session = pd.Timestamp(as_of)
-    trading = TradingCalendar.of(calendar, bars["date"].min(), session)
+    trading = TradingCalendar.of(market_rules.calendar, bars["date"].min(), session)
     if not trading.is_session(session):
         raise MarketDataError(
-            f"as_of={as_of} is not a session of {calendar}; the last one before it is "
+            f"as_of={as_of} is not a session of {market_rules.calendar}; the last one before it is "
             f"{trading.latest_on_or_before(session):%Y-%m-%d}. Pass that with --params as_of=…"
         )
     last = bars["date"].max()

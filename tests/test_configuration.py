@@ -1,0 +1,97 @@
+"""Configuration against pipelines: every environment resolves, nothing is unused, everything has its layer."""
+
+import pytest
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+ENVIRONMENTS = ("sim", "files", "paper", "live")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _project(project_path):
+    bootstrap_project(project_path)
+
+
+def load_context(project_path, environment, **runtime):
+    with KedroSession.create(project_path, env=environment, runtime_params=runtime, save_on_close=False) as session:
+        return session.load_context()
+
+
+def datasets_of_all_pipelines():
+    return {name for pipeline in pipelines.values() for name in pipeline.datasets()}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_environment_resolves(project_path, environment):
+    context = load_context(project_path, environment)
+    catalog = context.catalog
+    for name in sorted(datasets_of_all_pipelines()):
+        assert catalog.get(name) is not None, name
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_accounts_keep_their_state_apart_and_markets_are_shared(project_path, environment):
+    globals_ = load_context(project_path, environment).config_loader["globals"]
+    assert globals_["paths"]["account"] == f"data/accounts/{globals_['account']}"
+    assert globals_["paths"]["market"] == f"data/markets/{globals_['market']}"
+    assert globals_["account"] == environment
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_persisted_dataset_is_in_a_layer_and_is_used(project_path, environment):
+    configured = load_context(project_path, environment).config_loader["catalog"]
+    patterns = {name for name in configured if "{" in name}
+    used = datasets_of_all_pipelines()
+    assert not {name for name in set(configured) - patterns - used}
+    for name, entry in configured.items():
+        assert entry["metadata"]["kedro-viz"]["layer"], name
+
+
+def test_no_dataset_lives_in_memory_only(project_path):
+    catalog = load_context(project_path, "sim").catalog
+    for name in datasets_of_all_pipelines():
+        if not name.startswith("params:"):
+            assert type(catalog.get(name)).__name__ != "MemoryDataset", name
+
+
+def test_every_parameter_is_read_by_a_node(project_path):
+    configured = load_context(project_path, "sim").config_loader["parameters"]
+    used = {name.removeprefix("params:") for name in datasets_of_all_pipelines() if name.startswith("params:")}
+    read = {name.partition(".")[0] for name in used}
+    assert set(configured) <= read
+
+
+def test_an_environment_that_sets_one_key_keeps_the_siblings(project_path):
+    parameters = load_context(project_path, "files").config_loader["parameters"]
+    base = load_context(project_path, "sim").config_loader["parameters"]
+    assert parameters["strategy"].keys() == base["strategy"].keys()
+
+
+@pytest.mark.parametrize(("key", "value"), [("strategy.topkk", 3), ("universe.minimum_pric", 1.0)])
+def test_a_misspelt_parameter_is_refused(project_path, key, value):
+    block, name = key.split(".")
+    with (
+        KedroSession.create(project_path, env="sim", runtime_params={block: {name: value}}) as session,
+        pytest.raises(Exception, match=name),
+    ):
+        session.run(pipeline_names=["ingestion", "backtest"])
+
+
+def test_runtime_as_of_moves_every_dated_path(project_path):
+    catalog = load_context(project_path, "sim", as_of="2025-01-03").catalog
+    assert "2025-01-03" in str(catalog.get("orders"))
+    assert "2025-01-03" in str(catalog.get("report_page"))
+
+
+@pytest.mark.parametrize("environment", ["paper", "live"])
+def test_real_accounts_refuse_politely_without_keys(project_path, environment, monkeypatch):
+    for part in ("API_KEY", "SECRET_KEY"):
+        monkeypatch.delenv(f"ALPACA_{environment.upper()}_{part}", raising=False)
+    from quant_pipeline.exceptions import ConfigurationError
+
+    with (
+        KedroSession.create(project_path, env=environment) as session,
+        pytest.raises(ConfigurationError, match=f"ALPACA_{environment.upper()}_API_KEY"),
+    ):
+        session.run(pipeline_names=["ingestion"])

@@ -1,0 +1,53 @@
+"""Which pipelines exist, and what they are made of."""
+
+import pytest
+from kedro.framework.project import pipelines
+from kedro.framework.startup import bootstrap_project
+
+STAGES = {
+    "ingestion",
+    "features",
+    "training",
+    "prediction",
+    "ensemble",
+    "backtest",
+    "post_trade",
+    "order_generation",
+    "reporting",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _project(project_path):
+    bootstrap_project(project_path)
+
+
+def node_names(name):
+    return {node.name for node in pipelines[name].nodes}
+
+
+def test_every_stage_is_registered_under_its_name():
+    assert set(pipelines) == {"__default__", "daily", *STAGES}
+
+
+def test_default_is_the_sum_of_all_stages():
+    assert node_names("__default__") == set().union(*(node_names(stage) for stage in STAGES))
+
+
+def test_daily_trains_nothing_and_backtests_nothing():
+    daily = node_names("daily")
+    assert not daily & (node_names("training") | node_names("features") | node_names("backtest") | node_names("ensemble"))
+
+
+def test_daily_is_a_part_of_default():
+    assert node_names("daily") <= node_names("__default__")
+
+
+def test_every_model_has_its_namespace_in_training():
+    namespaces = {node.namespace for node in pipelines["training"].nodes}
+    assert namespaces == {"lightgbm_alpha158", "ridge_alpha158", "gru_alpha158"}
+
+
+def test_only_market_source_and_the_ledger_come_from_outside():
+    free = {name for name in pipelines["__default__"].inputs() if not name.startswith("params:")}
+    assert free == {"market_source", "ledger_as_found"}
