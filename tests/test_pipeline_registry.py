@@ -36,7 +36,9 @@ def test_default_is_the_sum_of_all_stages():
 
 def test_daily_trains_nothing_and_backtests_nothing():
     daily = node_names("daily")
-    assert not daily & (node_names("training") | node_names("features") | node_names("backtest") | node_names("ensemble"))
+    assert not daily & (
+        node_names("training") | node_names("features") | node_names("backtest") | node_names("ensemble")
+    )
 
 
 def test_daily_is_a_part_of_default():

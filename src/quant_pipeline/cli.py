@@ -13,8 +13,6 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.progress import track
 
 
-
-
 @click.group(name="quant-pipeline")
 def cli() -> None:
     """Commands of quant-pipeline."""

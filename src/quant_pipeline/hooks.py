@@ -79,7 +79,9 @@ class ModelTrackingHooks:
             logger.info("training %s", node.namespace)
 
     @hook_impl
-    def after_node_run(self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+    def after_node_run(
+        self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], outputs: dict[str, Any]
+    ) -> None:
         """Log a model once it has been evaluated."""
         if node.short_name != "evaluate_model" or mlflow.active_run() is None:
             return
@@ -120,7 +122,9 @@ class JsonLogHooks:
         folder = Path(context.project_path) / "logs"
         folder.mkdir(exist_ok=True)
         handler = logging.FileHandler(folder / f"{context.env}.jsonl", encoding="utf-8", delay=True)
-        handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": context.env}))
+        handler.setFormatter(
+            JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": context.env})
+        )
         root = logging.getLogger()
         if self._handler is not None:
             root.removeHandler(self._handler)

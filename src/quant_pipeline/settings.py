@@ -11,7 +11,6 @@ from quant_pipeline.hooks import (
 )
 
 
-
 def latest_closed_session(calendar: str) -> str:
     """Resolve ``as_of`` of a real account: the last session of the exchange that has closed by now."""
     import pandas as pd

@@ -30,7 +30,9 @@ class SimulatedMarket(_MarketSource):
         Fields of `SimulatedMarketParameters`.
     """
 
-    def __init__(self, as_of: str, parameters: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, as_of: str, parameters: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._as_of = as_of
         self._parameters = SimulatedMarketParameters.model_validate(parameters or {})
         self.metadata = metadata

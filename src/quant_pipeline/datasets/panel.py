@@ -31,7 +31,9 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """Read all years, sorted by ``(datetime, instrument)``."""
         files = sorted(self._folder.glob("*.parquet"))
         if not files:
-            raise MarketDataError(f"No panel in {self._folder}. Run the stage that writes it, for instance `kedro run --pipelines features`.")
+            raise MarketDataError(
+                f"No panel in {self._folder}. Run the stage that writes it, for instance `kedro run --pipelines features`."
+            )
         return pd.concat([pd.read_parquet(file) for file in files])
 
     def save(self, data: pd.DataFrame) -> None:

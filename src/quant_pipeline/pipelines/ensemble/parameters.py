@@ -59,7 +59,9 @@ class EnsembleParameters(Parameters):
     @model_validator(mode="after")
     def _default_is_enabled(self) -> "EnsembleParameters":
         if self.default not in self.enabled:
-            raise ValueError(f"the default combination '{self.default}' is not among the enabled ones: {sorted(self.enabled)}")
+            raise ValueError(
+                f"the default combination '{self.default}' is not among the enabled ones: {sorted(self.enabled)}"
+            )
         return self
 
     @property

@@ -36,6 +36,8 @@ def icir_weights(scores: dict[str, pd.Series], labels: pd.Series) -> pd.Series:
         ratios[model] = max(0.0, rank_ic.mean() / rank_ic.std(ddof=1))
     weights = pd.Series(ratios).fillna(0.0)
     if weights.sum() <= 0:
-        logger.warning("no model of %s had a positive rank IC before the test period; weighing them equally", list(scores))
+        logger.warning(
+            "no model of %s had a positive rank IC before the test period; weighing them equally", list(scores)
+        )
         return equal_weights(list(scores))
     return weights / weights.sum()

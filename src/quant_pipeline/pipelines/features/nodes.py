@@ -45,7 +45,5 @@ def compute_labels(
         ``t + 1 + horizon``; rows whose future has not happened yet are missing values.
     """
     expression = label_expression(market_rules.deal_price, label.horizon)
-    panel = compute_factors(
-        adjusted_bars, {"label": expression}, pd.DatetimeIndex(sessions["date"]), allow_future=True
-    )
+    panel = compute_factors(adjusted_bars, {"label": expression}, pd.DatetimeIndex(sessions["date"]), allow_future=True)
     return panel.astype("float64")

@@ -15,7 +15,9 @@ def create_pipeline() -> Pipeline:
                 {name: name for name in ("bars", "corporate_actions", "instruments", "benchmark")},
                 name="read_market",
             ),
-            Node(nodes.list_sessions, ["bars", "params:market_rules", "params:as_of"], "sessions", name="list_sessions"),
+            Node(
+                nodes.list_sessions, ["bars", "params:market_rules", "params:as_of"], "sessions", name="list_sessions"
+            ),
             Node(
                 nodes.check_quality,
                 ["bars", "corporate_actions", "sessions", "params:quality"],

@@ -13,7 +13,11 @@ def create_pipeline() -> Pipeline:
             Pipeline(
                 model_pipeline(),
                 namespace=name,
-                inputs={"features": f"{spec.features}_features", "labels": "labels", "universe_members": "universe_members"},
+                inputs={
+                    "features": f"{spec.features}_features",
+                    "labels": "labels",
+                    "universe_members": "universe_members",
+                },
                 outputs={"predictions": f"{name}_predictions"},
                 parameters={
                     "params:spec": f"params:models.{name}",
