@@ -1,0 +1,96 @@
+"""Fees and dealt prices in exact integers, compiled once and used by every engine and account."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from quant_pipeline.strategy.money import TICKS_PER_CENT, TICKS_PER_UNIT
+from quant_pipeline.strategy.rules import RATE_UNITS, CostRules
+
+# A fee is counted in ticks × rate units: exact, and below 2^63 for every order under nine billion.
+_UNITS_PER_CENT = TICKS_PER_CENT * RATE_UNITS
+_HALF_CENT = _UNITS_PER_CENT // 2
+
+
+class CostTerms(NamedTuple):
+    """:class:`CostRules` as the numbers the compiled kernels use.
+
+    Rates are in units of 10^-7; amounts per share in 10^-7 of the currency times ticks per unit; the minimum in ticks
+    times rate units; the slippage terms are plain fractions.
+    """
+
+    buy_rate: int
+    sell_rate: int
+    per_share: int
+    minimum: int
+    sell_tax_rate: int
+    sell_tax_per_share: int
+    half_spread: float
+    volume_impact: float
+    root_impact: float
+
+
+def cost_terms(rules: CostRules) -> CostTerms:
+    """Convert cost rules to kernel terms."""
+    return CostTerms(
+        buy_rate=round(rules.buy_rate * RATE_UNITS),
+        sell_rate=round(rules.sell_rate * RATE_UNITS),
+        per_share=round(rules.per_share * RATE_UNITS) * TICKS_PER_UNIT,
+        minimum=round(rules.minimum * TICKS_PER_UNIT) * RATE_UNITS,
+        sell_tax_rate=round(rules.sell_tax_rate * RATE_UNITS),
+        sell_tax_per_share=round(rules.sell_tax_per_share * RATE_UNITS) * TICKS_PER_UNIT,
+        half_spread=float(rules.half_spread),
+        volume_impact=float(rules.volume_impact),
+        root_impact=float(rules.root_impact),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def buy_fee(shares: int, price: int, costs: CostTerms) -> int:
+    """Fee in ticks (whole cents) of buying `shares` at `price` ticks."""
+    if shares <= 0:
+        return 0
+    commission = max(shares * price * costs.buy_rate + shares * costs.per_share, costs.minimum)
+    return (commission + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sell_fee(shares: int, price: int, costs: CostTerms) -> int:
+    """Fee in ticks (whole cents) of selling `shares` at `price` ticks."""
+    if shares <= 0:
+        return 0
+    value = shares * price
+    commission = max(value * costs.sell_rate + shares * costs.per_share, costs.minimum)
+    tax = value * costs.sell_tax_rate + shares * costs.sell_tax_per_share
+    return (commission + tax + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def dealt_price(price: int, shares: int, volume: int, is_buy: bool, costs: CostTerms) -> int:
+    """Price in ticks at which an order really deals, slippage and impact included.
+
+    Parameters
+    ----------
+    price
+        Deal price of the market, ticks.
+    shares
+        Shares of the order.
+    volume
+        Shares traded in the session by everybody.
+    is_buy
+        Side of the order.
+    costs
+        Cost terms.
+    """
+    fraction = costs.half_spread
+    if costs.volume_impact > 0.0 or costs.root_impact > 0.0:
+        share_of_volume = min(shares / volume, 1.0) if volume > 0 else 1.0
+        fraction += costs.volume_impact * share_of_volume * share_of_volume
+        fraction += costs.root_impact * np.sqrt(share_of_volume)
+    if fraction == 0.0:
+        return price
+    move = int(np.floor(price * fraction + 0.5))
+    return price + move if is_buy else max(price - move, 1)

@@ -1,0 +1,31 @@
+"""Why an instrument is bought, sold or held: the codes of the kernels and their words."""
+
+from __future__ import annotations
+
+KEEP = 0
+"""Held: not among the weakest."""
+KEEP_YOUNG = 1
+"""Held: should go, but the hold threshold is not reached."""
+KEEP_UNTRADABLE = 2
+"""Held: should go, but cannot trade at the decision."""
+KEEP_UNSCORED = 3
+"""Held: has no score, and orphans are kept."""
+SELL_DROPPED = 4
+"""Sold: among the weakest of holdings and candidates."""
+SELL_ORPHAN = 5
+"""Sold: has no score any more."""
+BUY_RANKED = 6
+"""Bought: among the best candidates."""
+SKIP_BELOW_LOT = 7
+"""Not bought: the budget does not pay for one lot."""
+
+NAMES = {
+    KEEP: "kept",
+    KEEP_YOUNG: "kept: hold threshold",
+    KEEP_UNTRADABLE: "kept: not tradable",
+    KEEP_UNSCORED: "kept: no score",
+    SELL_DROPPED: "dropped",
+    SELL_ORPHAN: "orphan",
+    BUY_RANKED: "ranked",
+    SKIP_BELOW_LOT: "below one lot",
+}

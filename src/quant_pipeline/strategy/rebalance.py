@@ -1,0 +1,208 @@
+"""The strategy function: scores, positions, prices and rules in; an explained order table out.
+
+It calls the very kernel the backtest runs (:func:`quant_pipeline.strategy.topk_drop.decide_topk_drop`), so the daily
+loop and the backtest cannot decide differently.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.strategy import reasons
+from quant_pipeline.strategy.account_arrays import HELD, ORDERS, AccountArrays, net_asset_value, new_accounts, open_slot
+from quant_pipeline.strategy.costs import cost_terms
+from quant_pipeline.strategy.money import cash_to_ticks, ticks_to_float, to_ticks
+from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.topk_drop import DecisionBuffers, decide_topk_drop, new_decision_buffers, topk_drop_terms
+
+ORDER_COLUMNS = ["instrument", "side", "quantity", "reference_price", "score", "rank", "reason"]
+
+
+def rebalance(
+    scores: pd.Series,
+    positions: pd.DataFrame,
+    prices: pd.Series,
+    tradable: pd.Series,
+    cash: Decimal | float | int,
+    rules: StrategyRules,
+    market_rules: MarketRules,
+    cost_rules: CostRules,
+) -> pd.DataFrame:
+    """Decide at the close of a session what to sell, buy and hold.
+
+    Everything given must be known after the close of the decision's session ``t``; the orders deal in ``t + 1``.
+
+    Parameters
+    ----------
+    scores
+        Scores of session ``t`` by instrument; NaN or infinite means no score.
+    positions
+        Holdings after the close of ``t`` by instrument: columns ``quantity`` (whole shares) and ``sessions_held``
+        (closes seen, 1 on the day of the purchase).
+    prices
+        Closes of ``t`` as traded; for an instrument without bar in ``t`` the last known close, adjusted for splits.
+    tradable
+        Whether the instrument has a bar in ``t``; a missing instrument is not tradable.
+    cash
+        Cash after the close of ``t``.
+    rules, market_rules, cost_rules
+        Rules.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``instrument``, ``side`` (``buy``, ``sell`` or ``hold``), ``quantity``, ``reference_price``,
+        ``score``, ``rank`` (1 = best of the scored instruments) and ``reason``: first the sales, then the buys, both
+        in the order in which they are to deal, then what is held. A wanted buy below one lot is a ``hold`` of 0.
+
+    Raises
+    ------
+    StrategyError
+        If no instrument has a score, a holding has no price, or the tables are malformed.
+
+    Examples
+    --------
+    >>> rules = StrategyRules(topk=1, n_drop=1, risk_degree=1.0)
+    >>> empty = pd.DataFrame({"quantity": [], "sessions_held": []}, index=pd.Index([], dtype=str))
+    >>> prices, scores = pd.Series({"A": 10.0, "B": 20.0}), pd.Series({"A": 0.2, "B": 0.9})
+    >>> orders = rebalance(scores, empty, prices, prices > 0, 1000, rules, MarketRules(), CostRules())
+    >>> orders[["instrument", "side", "quantity", "reason"]].to_numpy().tolist()
+    [['B', 'buy', 50, 'bought: rank 1 of 2, score 0.9, among the best 1']]
+    """
+    instruments = _instruments_of(scores, positions)
+    score_array = _finite_scores(scores, instruments)
+    price_array = to_ticks(prices.reindex(instruments).to_numpy(dtype=np.float64, na_value=np.nan))
+    tradable_array = tradable.reindex(instruments).eq(True).to_numpy(dtype=bool) & (price_array > 0)
+    accounts = _account_of(positions, instruments, price_array, cash)
+
+    value = int(net_asset_value(accounts, 0, price_array))
+    buffers = new_decision_buffers(len(instruments))
+    decide_topk_drop(
+        accounts,
+        0,
+        value,
+        score_array.copy(),
+        tradable_array,
+        price_array,
+        topk_drop_terms(rules, market_rules),
+        cost_terms(cost_rules),
+        buffers,
+    )
+    return _explained(accounts, buffers, instruments, score_array, price_array, rules, market_rules)
+
+
+def score_ranks(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Rank scores as the strategy does: 1 = best, equal scores by instrument order, 0 where there is no score."""
+    order = np.argsort(-np.where(np.isnan(scores), -np.inf, scores), kind="stable")
+    ranks = np.zeros(len(scores), dtype=np.int64)
+    ranks[order] = np.arange(1, len(scores) + 1)
+    ranks[np.isnan(scores)] = 0
+    return ranks
+
+
+def _instruments_of(scores: pd.Series, positions: pd.DataFrame) -> pd.Index:
+    for name, table in (("scores", scores), ("positions", positions)):
+        if not table.index.is_unique:
+            twice = table.index[table.index.duplicated()][0]
+            raise StrategyError(f"The {name} name instrument {twice!r} more than once. Keep one row per instrument.")
+    missing = {"quantity", "sessions_held"} - set(positions.columns)
+    if missing:
+        raise StrategyError(f"The positions lack the column {min(missing)!r}. Give quantity and sessions_held.")
+    return scores.index.union(positions.index).sort_values()
+
+
+def _finite_scores(scores: pd.Series, instruments: pd.Index) -> npt.NDArray[np.float64]:
+    values = scores.reindex(instruments).to_numpy(dtype=np.float64, na_value=np.nan).copy()
+    values[~np.isfinite(values)] = np.nan
+    if np.isnan(values).all():
+        raise StrategyError("No instrument has a finite score. Run the prediction of this session before the decision.")
+    return values
+
+
+def _account_of(
+    positions: pd.DataFrame, instruments: pd.Index, prices: npt.NDArray[np.int64], cash: Decimal | float | int
+) -> AccountArrays:
+    accounts = new_accounts(1, len(instruments), cash_to_ticks(cash))
+    places = instruments.get_indexer(positions.index)
+    for place, instrument, quantity, sessions in zip(
+        places.tolist(), positions.index, positions["quantity"], positions["sessions_held"], strict=True
+    ):
+        if quantity != int(quantity) or quantity <= 0:
+            raise StrategyError(f"The position of {instrument} is {quantity}. Give a positive whole number of shares.")
+        if prices[place] == 0:
+            raise StrategyError(
+                f"The holding {instrument} has no price. Give its last known close, or remove it if it was delisted."
+            )
+        open_slot(accounts, 0, place, int(quantity), int(sessions))
+    return accounts
+
+
+def _explained(
+    accounts: AccountArrays,
+    buffers: DecisionBuffers,
+    instruments: pd.Index,
+    scores: npt.NDArray[np.float64],
+    prices: npt.NDArray[np.int64],
+    rules: StrategyRules,
+    market_rules: MarketRules,
+) -> pd.DataFrame:
+    ranks = score_ranks(scores)
+    n_scored = int((ranks > 0).sum())
+    rows = []
+    for order in range(accounts.totals[0, ORDERS]):
+        place = int(accounts.order_instrument[0, order])
+        shares = int(accounts.order_shares[0, order])
+        rows.append((place, "sell" if shares < 0 else "buy" if shares > 0 else "hold", abs(shares),
+                     int(accounts.order_reason[0, order])))  # fmt: skip
+    held = range(accounts.totals[0, HELD])
+    kept = [slot for slot in held if buffers.slot_decision[slot] not in (reasons.SELL_DROPPED, reasons.SELL_ORPHAN)]
+    for slot in sorted(kept, key=lambda slot: accounts.slot_instrument[0, slot]):
+        place = int(accounts.slot_instrument[0, slot])
+        rows.append((place, "hold", int(accounts.slot_shares[0, slot]), int(buffers.slot_decision[slot])))
+
+    texts = [
+        _reason_text(code, scores[place], int(ranks[place]), n_scored, rules, market_rules.lot)
+        for place, _, _, code in rows
+    ]
+    places = np.array([row[0] for row in rows], dtype=np.int64)
+    return pd.DataFrame(
+        {
+            "instrument": pd.Series(instruments.to_numpy()[places], dtype="str"),
+            "side": pd.Series([row[1] for row in rows], dtype="str"),
+            "quantity": pd.Series([row[2] for row in rows], dtype="int64"),
+            "reference_price": ticks_to_float(prices[places]),
+            "score": scores[places],
+            "rank": ranks[places],
+            "reason": pd.Series(texts, dtype="str"),
+        },
+        columns=ORDER_COLUMNS,
+    )
+
+
+def _reason_text(code: int, score: float, rank: int, n_scored: int, rules: StrategyRules, lot: int) -> str:
+    where = f"rank {rank} of {n_scored}, score {score:.6g}" if rank else "it has no score"
+    weakest = f"among the {rules.n_drop} weakest of holdings and candidates"
+    unscored = rank == 0
+    if code == reasons.BUY_RANKED:
+        among = f"among the best {rules.topk}" if rank <= rules.topk else "the best that is not held and tradable"
+        return f"bought: {where}, {among}"
+    if code == reasons.SKIP_BELOW_LOT:
+        return f"not bought: {where}, but its budget does not pay for one lot of {lot}"
+    if code == reasons.SELL_DROPPED:
+        return f"sold: {where}, {weakest}"
+    if code == reasons.SELL_ORPHAN:
+        return "sold: it has no score, it left the universe"
+    if code == reasons.KEEP_YOUNG:
+        due = "it has no score" if unscored else f"{where}, {weakest}"
+        return f"held: {due}, but not held for {rules.hold_threshold} sessions yet"
+    if code == reasons.KEEP_UNTRADABLE:
+        due = "it has no score" if unscored else f"{where}, {weakest}"
+        return f"held: {due}, but it cannot trade"
+    if code == reasons.KEEP_UNSCORED:
+        return "held: it has no score, and orphans are kept"
+    return f"held: {where}"

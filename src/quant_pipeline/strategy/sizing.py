@@ -1,0 +1,74 @@
+"""How many shares: budgets per buy and the largest affordable quantity, fee reserved."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from quant_pipeline.strategy.costs import CostTerms, buy_fee
+from quant_pipeline.strategy.rules import DEGREE_UNITS
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def budget_per_buy(available: int, net_asset_value: int, risk_degree: int, n_buys: int, topk: int) -> int:
+    """Ticks one buy may spend, its fee included.
+
+    Parameters
+    ----------
+    available
+        Cash plus the estimated net proceeds of the decision's sales, ticks.
+    net_asset_value
+        Value of the account at the decision, ticks.
+    risk_degree
+        Part to invest, in basis points.
+    n_buys
+        Number of buys of the decision, positive.
+    topk
+        Number of positions of a full portfolio.
+
+    Returns
+    -------
+    int
+        The smaller of an equal share of the available cash and an equal share of the whole account. The second keeps
+        a decision that finds much cash and few names from betting it all on them.
+    """
+    if available <= 0 or net_asset_value <= 0:
+        return 0
+    return min(
+        available * risk_degree // (DEGREE_UNITS * n_buys),
+        net_asset_value * risk_degree // (DEGREE_UNITS * topk),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> int:
+    """Return the largest whole number of lots, in shares, whose value and fee fit into a budget.
+
+    Parameters
+    ----------
+    budget
+        Ticks that may be spent.
+    price
+        Ticks per share.
+    lot
+        Shares per lot.
+    costs
+        Cost terms; slippage is not included here, `price` already carries it where it is known.
+    """
+    if budget <= 0 or price <= 0:
+        return 0
+    most = budget // price // lot
+    if most == 0:
+        return 0
+    fee = buy_fee(most * lot, price, costs)
+    if most * lot * price + fee <= budget:
+        return most * lot
+    least = max(budget - fee, 0) // price // lot
+    # The cost grows with the quantity, so the largest affordable one lies between the two and is found by halving.
+    while most - least > 1:
+        middle = (most + least) // 2
+        shares = middle * lot
+        if shares * price + buy_fee(shares, price, costs) <= budget:
+            least = middle
+        else:
+            most = middle
+    return least * lot

@@ -1,0 +1,325 @@
+"""The decision of the corrected TopK-Drop strategy, compiled: the only place where its scores become orders.
+
+Semantics, in the order of the code:
+
+1. Holdings without a finite score leave as *orphans* if they may be sold.
+2. Candidates are the best instruments not held, with a finite score and tradable at the decision: as many as there
+   are free places plus `n_drop`. Equal scores rank by instrument code.
+3. Holdings among the weakest `n_drop` of ranked holdings and candidates together are dropped, worst first, unless
+   they are too young or cannot trade. Nothing is sold for a candidate that ranks below it, nor without a candidate
+   to take its place (unless more than `topk` are held).
+4. Free places are filled with the best candidates, each with the same budget (:mod:`~quant_pipeline.strategy.sizing`).
+
+Qlib's ``TopkDropoutStrategy`` differs where its behaviour hurts a trader; see ``docs/concepts/strategy.md``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from quant_pipeline.strategy.account_arrays import CASH, HELD, ORDERS, AccountArrays
+from quant_pipeline.strategy.costs import CostTerms, sell_fee
+from quant_pipeline.strategy.reasons import (
+    BUY_RANKED,
+    KEEP,
+    KEEP_UNSCORED,
+    KEEP_UNTRADABLE,
+    KEEP_YOUNG,
+    SELL_DROPPED,
+    SELL_ORPHAN,
+    SKIP_BELOW_LOT,
+)
+from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules, StrategyRules
+from quant_pipeline.strategy.sizing import affordable_shares, budget_per_buy
+
+_CHUNK = 32  # Scores compared at once: a chunk without a hit costs a few vector instructions.
+
+
+class TopkDropTerms(NamedTuple):
+    """:class:`StrategyRules` as the numbers the kernel uses; ``risk_degree`` in basis points, ``lot`` in shares."""
+
+    topk: int
+    n_drop: int
+    hold_threshold: int
+    risk_degree: int
+    sell_orphans: int
+    lot: int
+
+
+class DecisionBuffers(NamedTuple):
+    """Scratch space of one thread. ``slot_decision`` and ``slot_score`` describe the holdings after a decision."""
+
+    slot_score: npt.NDArray[np.float64]
+    slot_decision: npt.NDArray[np.int32]
+    best: npt.NDArray[np.int32]
+    best_score: npt.NDArray[np.float64]
+    worst: npt.NDArray[np.int32]
+    worst_score: npt.NDArray[np.float64]
+
+
+def topk_drop_terms(rules: StrategyRules, market_rules: MarketRules) -> TopkDropTerms:
+    """Convert rules to kernel terms."""
+    return TopkDropTerms(
+        topk=rules.topk,
+        n_drop=rules.n_drop,
+        hold_threshold=rules.hold_threshold,
+        risk_degree=round(rules.risk_degree * DEGREE_UNITS),
+        sell_orphans=int(rules.sell_orphans),
+        lot=market_rules.lot,
+    )
+
+
+def new_decision_buffers(n_instruments: int) -> DecisionBuffers:
+    """Create scratch space for a market of `n_instruments`."""
+    return DecisionBuffers(
+        slot_score=np.empty(n_instruments, dtype=np.float64),
+        slot_decision=np.empty(n_instruments, dtype=np.int32),
+        best=np.empty(n_instruments, dtype=np.int32),
+        best_score=np.empty(n_instruments, dtype=np.float64),
+        worst=np.empty(n_instruments, dtype=np.int32),
+        worst_score=np.empty(n_instruments, dtype=np.float64),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def find_best(
+    scores: npt.NDArray[np.float64],
+    tradable: npt.NDArray[np.bool_],
+    wanted: int,
+    best: npt.NDArray[np.int32],
+    best_score: npt.NDArray[np.float64],
+) -> int:
+    """Write the `wanted` best tradable instruments, best first, and return how many there are.
+
+    NaN scores are skipped; equal scores keep instrument order.
+    """
+    if wanted <= 0:
+        return 0
+    found = 0
+    threshold = -np.inf
+    n_instruments = scores.size
+    for start in range(0, n_instruments, _CHUNK):
+        stop = min(start + _CHUNK, n_instruments)
+        hits = 0
+        for j in range(start, stop):
+            hits += scores[j] > threshold
+        if hits == 0:
+            continue
+        for j in range(start, stop):
+            score = scores[j]
+            if not score > threshold or not tradable[j]:
+                continue
+            place = min(found, wanted - 1)
+            while place > 0 and best_score[place - 1] < score:
+                best_score[place] = best_score[place - 1]
+                best[place] = best[place - 1]
+                place -= 1
+            best_score[place] = score
+            best[place] = j
+            found = min(found + 1, wanted)
+            if found == wanted:
+                threshold = best_score[wanted - 1]
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def ranks_below(score: float, instrument: int, other_score: float, other_instrument: int) -> bool:
+    """Whether an instrument ranks below another: lower score, or the same score and a later code."""
+    return score < other_score or (score == other_score and instrument > other_instrument)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _find_worst_slots(accounts: AccountArrays, a: int, wanted: int, buffers: DecisionBuffers) -> int:
+    """Write the slots of the `wanted` lowest-ranked scored holdings, worst first, and return how many there are."""
+    if wanted <= 0:
+        return 0
+    found = 0
+    for slot in range(accounts.totals[a, HELD]):
+        score = buffers.slot_score[slot]
+        if score != score:
+            continue
+        instrument = accounts.slot_instrument[a, slot]
+        place = found
+        while place > 0 and ranks_below(
+            score,
+            instrument,
+            buffers.worst_score[place - 1],
+            accounts.slot_instrument[a, buffers.worst[place - 1]],
+        ):
+            if place < wanted:
+                buffers.worst_score[place] = buffers.worst_score[place - 1]
+                buffers.worst[place] = buffers.worst[place - 1]
+            place -= 1
+        if place < wanted:
+            buffers.worst_score[place] = score
+            buffers.worst[place] = slot
+            found = min(found + 1, wanted)
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _place_order(accounts: AccountArrays, a: int, instrument: int, shares: int, reason: int) -> None:
+    order = accounts.totals[a, ORDERS]
+    accounts.order_instrument[a, order] = instrument
+    accounts.order_shares[a, order] = shares
+    accounts.order_reason[a, order] = reason
+    accounts.totals[a, ORDERS] = order + 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sell_slot(
+    accounts: AccountArrays, a: int, slot: int, reason: int, price: int, costs: CostTerms, buffers: DecisionBuffers
+) -> int:
+    """Order the sale of a whole holding and return its estimated net proceeds."""
+    shares = accounts.slot_shares[a, slot]
+    buffers.slot_decision[slot] = reason
+    _place_order(accounts, a, accounts.slot_instrument[a, slot], -shares, reason)
+    return shares * price - sell_fee(shares, price, costs)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _obstacle(sessions: int, is_tradable: bool, terms: TopkDropTerms) -> int:
+    """Reason why a holding that should go has to stay, KEEP if there is none."""
+    if not is_tradable:
+        return KEEP_UNTRADABLE
+    if sessions < terms.hold_threshold:
+        return KEEP_YOUNG
+    return KEEP
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sell_orphans(
+    accounts: AccountArrays,
+    a: int,
+    scores: npt.NDArray[np.float64],
+    tradable: npt.NDArray[np.bool_],
+    prices: npt.NDArray[np.int64],
+    terms: TopkDropTerms,
+    costs: CostTerms,
+    buffers: DecisionBuffers,
+) -> int:
+    """Take the scores of the holdings out of `scores`, order the sale of orphans by code, return the proceeds."""
+    n_orphans = 0
+    for slot in range(accounts.totals[a, HELD]):
+        instrument = accounts.slot_instrument[a, slot]
+        buffers.slot_score[slot] = scores[instrument]
+        buffers.slot_decision[slot] = KEEP
+        if scores[instrument] == scores[instrument]:
+            scores[instrument] = np.nan
+            continue
+        if terms.sell_orphans == 0:
+            buffers.slot_decision[slot] = KEEP_UNSCORED
+            continue
+        obstacle = _obstacle(accounts.slot_sessions[a, slot], tradable[instrument], terms)
+        buffers.slot_decision[slot] = obstacle
+        if obstacle != KEEP:
+            continue
+        place = n_orphans
+        while place > 0 and accounts.slot_instrument[a, buffers.worst[place - 1]] > instrument:
+            buffers.worst[place] = buffers.worst[place - 1]
+            place -= 1
+        buffers.worst[place] = slot
+        n_orphans += 1
+    proceeds = 0
+    for i in range(n_orphans):
+        slot = buffers.worst[i]
+        price = prices[accounts.slot_instrument[a, slot]]
+        proceeds += _sell_slot(accounts, a, slot, SELL_ORPHAN, price, costs, buffers)
+    return proceeds
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sell_weakest(
+    accounts: AccountArrays,
+    a: int,
+    n_best: int,
+    most_sales: int,
+    tradable: npt.NDArray[np.bool_],
+    prices: npt.NDArray[np.int64],
+    terms: TopkDropTerms,
+    costs: CostTerms,
+    buffers: DecisionBuffers,
+) -> int:
+    """Order the sale of the weakest holdings, worst first, and return the estimated net proceeds."""
+    n_worst = _find_worst_slots(accounts, a, terms.n_drop, buffers)
+    proceeds = 0
+    n_sold = 0
+    next_worst = 0
+    last_best = n_best - 1
+    for _ in range(terms.n_drop):
+        if next_worst == n_worst or n_sold == most_sales:
+            break
+        slot = buffers.worst[next_worst]
+        instrument = accounts.slot_instrument[a, slot]
+        if last_best >= 0 and ranks_below(
+            buffers.best_score[last_best], buffers.best[last_best], buffers.worst_score[next_worst], instrument
+        ):
+            last_best -= 1
+            continue
+        next_worst += 1
+        obstacle = _obstacle(accounts.slot_sessions[a, slot], tradable[instrument], terms)
+        if obstacle == KEEP:
+            n_sold += 1
+            proceeds += _sell_slot(accounts, a, slot, SELL_DROPPED, prices[instrument], costs, buffers)
+        else:
+            buffers.slot_decision[slot] = obstacle
+    return proceeds
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def decide_topk_drop(
+    accounts: AccountArrays,
+    a: int,
+    value: int,
+    scores: npt.NDArray[np.float64],
+    tradable: npt.NDArray[np.bool_],
+    prices: npt.NDArray[np.int64],
+    terms: TopkDropTerms,
+    costs: CostTerms,
+    buffers: DecisionBuffers,
+) -> int:
+    """Replace the pending orders of an account by those of a new decision.
+
+    Parameters
+    ----------
+    accounts, a
+        Accounts and the row of the one that decides.
+    value
+        Its net asset value, ticks.
+    scores
+        One score per instrument, NaN where there is none (never infinite). Overwritten: held entries become NaN.
+    tradable
+        Whether each instrument has a bar in the decision's session.
+    prices
+        Last known closes, ticks.
+    terms, costs
+        Rules.
+    buffers
+        Scratch space; afterwards ``slot_score`` and ``slot_decision`` explain the holdings.
+
+    Returns
+    -------
+    int
+        Number of buys that were wanted, including those below one lot, which follow the orders as zero shares.
+    """
+    accounts.totals[a, ORDERS] = 0
+    proceeds = _sell_orphans(accounts, a, scores, tradable, prices, terms, costs, buffers)
+    free = terms.topk - accounts.totals[a, HELD] + accounts.totals[a, ORDERS]
+    n_best = find_best(scores, tradable, free + terms.n_drop, buffers.best, buffers.best_score)
+    replaceable = max(n_best - free, 0)
+    proceeds += _sell_weakest(accounts, a, n_best, replaceable, tradable, prices, terms, costs, buffers)
+    free = terms.topk - accounts.totals[a, HELD] + accounts.totals[a, ORDERS]
+    n_buys = min(free, n_best)
+    if n_buys <= 0:
+        return 0
+    available = accounts.totals[a, CASH] + proceeds
+    budget = budget_per_buy(available, value, terms.risk_degree, n_buys, terms.topk)
+    for i in range(n_buys):
+        instrument = buffers.best[i]
+        shares = affordable_shares(budget, prices[instrument], terms.lot, costs)
+        _place_order(accounts, a, instrument, shares, BUY_RANKED if shares > 0 else SKIP_BELOW_LOT)
+    return n_buys

@@ -1,0 +1,50 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quant_pipeline.strategy.costs import buy_fee, cost_terms
+from quant_pipeline.strategy.rules import CostRules
+from quant_pipeline.strategy.sizing import affordable_shares, budget_per_buy
+
+FREE = cost_terms(CostRules())
+
+
+def test_budget_is_an_equal_share_of_the_cash_when_the_account_is_full():
+    assert budget_per_buy(100_000, 1_000_000, 9_500, 2, 10) == 47_500
+
+
+def test_budget_never_exceeds_an_equal_share_of_the_account():
+    assert budget_per_buy(1_000_000, 1_000_000, 9_500, 1, 10) == 95_000
+
+
+def test_no_cash_no_budget():
+    assert budget_per_buy(-5, 1_000_000, 9_500, 1, 10) == 0
+
+
+def test_shares_are_floored_to_the_lot():
+    assert affordable_shares(29_990_000, 100_000, 100, FREE) == 200
+
+
+def test_fee_is_reserved():
+    # 1,000.00 at 10.00 with 1 %: 99 shares cost 990 + 9.90; 100 would cost 1,010.
+    assert affordable_shares(10_000_000, 100_000, 1, cost_terms(CostRules(buy_rate=0.01))) == 99
+
+
+def test_minimum_fee_can_make_a_buy_impossible():
+    assert affordable_shares(100_000, 20_000, 1, cost_terms(CostRules(minimum=9.0))) == 0
+
+
+@given(
+    budget=st.integers(0, 10**12),
+    price=st.integers(1, 10**8),
+    lot=st.sampled_from([1, 100]),
+    rate=st.integers(0, 200_000),
+    per_share=st.sampled_from([0, 50_000]),
+    minimum=st.sampled_from([0.0, 1.0, 5.0]),
+)
+def test_affordable_is_the_largest_quantity_that_fits(budget, price, lot, rate, per_share, minimum):
+    terms = cost_terms(CostRules(buy_rate=rate / 1e7, per_share=per_share / 1e7, minimum=minimum))
+    shares = affordable_shares(budget, price, lot, terms)
+    assert shares % lot == 0
+    assert shares == 0 or shares * price + buy_fee(shares, price, terms) <= budget
+    more = shares + lot
+    assert more * price + buy_fee(more, price, terms) > budget
