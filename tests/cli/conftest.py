@@ -1,0 +1,68 @@
+"""A copy of the project on a small market, in which one run of the whole path has been made."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+COPIED = ("conf", "src", "notebooks", "pyproject.toml", ".telemetry", "README.md")
+SMALL_MARKET = {"seed": 7, "n_instruments": 24, "start": "2021-01-04", "end": "2025-03-31"}
+SMALL_PARAMETERS = {
+    "split": {"train": ["2021-06-01", "2023-06-30"], "valid": ["2023-07-01", "2024-03-29"], "test": ["2024-04-01", "2024-12-31"]},
+    "strategy": {"topk": 6, "n_drop": 1},
+    "models": {"gru_alpha158": {"hyper": {"epochs": 2}}},
+}
+
+
+class Project:
+    """Runs commands in a copy of the project, as a person would."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def run(self, command: str, *, ok: bool = True) -> subprocess.CompletedProcess:
+        """Run one command line; `kedro` and `python` are those of this interpreter."""
+        program, *rest = command.split()
+        bin_folder = Path(sys.executable).parent
+        environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(self.path / "src")}
+        environment.pop("KEDRO_ENV", None)
+        done = subprocess.run(
+            [str(bin_folder / program), *rest],
+            cwd=self.path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if ok and done.returncode != 0:
+            pytest.fail(f"`{command}` ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        return done
+
+
+def copy_project(source: Path, target: Path) -> Project:
+    for name in COPIED:
+        origin = source / name
+        if origin.is_dir():
+            shutil.copytree(origin, target / name, ignore=shutil.ignore_patterns("__pycache__", "credentials.yml"))
+        else:
+            shutil.copy(origin, target / name)
+    return Project(target)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory, project_path) -> Project:
+    """The project on a market of two dozen instruments, after `kedro run`."""
+    copy = copy_project(project_path, tmp_path_factory.mktemp("project"))
+    catalog = copy.path / "conf" / "sim" / "catalog.yml"
+    entries = yaml.safe_load(catalog.read_text())
+    entries["market_source"]["parameters"] = SMALL_MARKET
+    catalog.write_text(yaml.safe_dump(entries))
+    (copy.path / "conf" / "sim" / "parameters_small.yml").write_text(yaml.safe_dump(SMALL_PARAMETERS))
+    copy.first_run = copy.run("kedro run")
+    return copy

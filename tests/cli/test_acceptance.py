@@ -1,0 +1,142 @@
+"""What a person does on the command line, on a small market."""
+
+import hashlib
+import re
+import sqlite3
+
+import pandas as pd
+import pytest
+
+DATED = "2024-12-31"
+
+
+def digest(folder):
+    """Bytes of everything a run writes, except logs and the tracking store, which record when it ran."""
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.suffix not in {".sqlite-wal", ".sqlite-shm"}
+    }
+
+
+def events(project):
+    with sqlite3.connect(project.path / "data/accounts/sim/ledger.sqlite") as connection:
+        return connection.execute("select * from event order by 1").fetchall()
+
+
+def test_the_first_run_ends_with_a_summary_a_person_can_read(project):
+    printed = project.first_run.stdout + project.first_run.stderr
+    for expected in ("rank IC", "lightgbm_alpha158", "fused", "report.html", "kedro viz run", "mlflow ui", "--pipelines daily"):
+        assert expected in printed, expected
+
+
+def test_the_first_run_is_quiet(project):
+    printed = project.first_run.stdout + project.first_run.stderr
+    assert "Warning" not in printed
+    assert len(printed.splitlines()) < 200
+
+
+def test_a_second_run_is_identical_byte_for_byte(project):
+    before, ledger = digest(project.path / "data"), events(project)
+    project.run("kedro run")
+    assert digest(project.path / "data") == before
+    assert events(project) == ledger
+
+
+def test_a_day_is_booked_once_however_often_it_runs(project):
+    project.run("kedro run --pipelines daily --params as_of=2025-01-02")
+    first = events(project)
+    orders = (project.path / "data/accounts/sim/orders/2025-01-02.csv").read_bytes()
+    project.run("kedro run --pipelines daily --params as_of=2025-01-02")
+    assert events(project) == first
+    assert (project.path / "data/accounts/sim/orders/2025-01-02.csv").read_bytes() == orders
+    holdings = pd.read_parquet(project.path / "data/accounts/sim/holdings/2025-01-02.parquet")
+    assert len(holdings) == 6
+
+
+def test_an_old_day_can_be_run_again_and_changes_nothing(project):
+    project.run("kedro run --pipelines daily --params as_of=2025-01-02")
+    before = events(project)
+    project.run("kedro run --pipelines daily --params as_of=2024-12-31")
+    assert events(project) == before
+
+
+def test_replay_books_every_session_of_the_range(project):
+    printed = project.run("kedro replay --from 2025-01-02 --to 2025-01-07").stdout
+    assert "replayed 4 sessions, 2025-01-02 to 2025-01-07" in printed
+    nav = pd.read_parquet(project.path / "data/accounts/sim/net_asset_value/2025-01-07.parquet")
+    assert nav["date"].dt.strftime("%Y-%m-%d").tolist()[-4:] == ["2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07"]
+
+
+@pytest.mark.parametrize(
+    "stage",
+    ["ingestion", "features", "prediction", "ensemble", "backtest", "post_trade", "order_generation", "reporting"],
+)
+def test_every_stage_runs_alone(project, stage):
+    project.run(f"kedro run --pipelines {stage}")
+
+
+def test_one_model_is_trained_by_its_namespace_or_its_tag(project):
+    printed = project.run("kedro run --pipelines training --namespaces ridge_alpha158")
+    assert "ridge_alpha158" in printed.stdout + printed.stderr
+    assert "lightgbm_alpha158" not in printed.stdout + printed.stderr
+    printed = project.run("kedro run --pipelines training --tags tree")
+    assert "lightgbm_alpha158" in printed.stdout + printed.stderr
+
+
+def test_only_missing_outputs_runs_what_is_missing(project):
+    (project.path / "data/accounts/sim/orders/2024-12-31.csv").unlink()
+    printed = project.run("kedro run --pipelines order_generation --only-missing-outputs")
+    text = printed.stdout + printed.stderr
+    assert (project.path / "data/accounts/sim/orders/2024-12-31.csv").exists()
+    assert "read_market" not in text
+
+
+def test_an_unknown_model_in_a_combination_is_one_clear_error(project):
+    done = project.run("kedro run --pipelines ensemble --params ensemble.combinations.all_equal.models=[nobody]", ok=False)
+    assert done.returncode != 0
+    assert "nobody" in done.stdout + done.stderr
+
+
+def test_a_day_that_is_no_session_is_one_clear_error(project):
+    done = project.run("kedro run --pipelines ingestion --params as_of=2024-12-28", ok=False)
+    assert done.returncode == 1
+    assert "not a session of XNYS" in done.stderr
+    assert "2024-12-27" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("environment", ["paper", "live"])
+def test_a_real_account_without_keys_is_one_clear_error(project, environment, monkeypatch):
+    monkeypatch.delenv(f"ALPACA_{environment.upper()}_API_KEY", raising=False)
+    done = project.run(f"kedro run --env {environment}", ok=False)
+    assert done.returncode == 1
+    assert f"ALPACA_{environment.upper()}_API_KEY" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_record_of_a_run_is_in_the_json_log(project):
+    lines = (project.path / "logs" / "sim.jsonl").read_text().splitlines()
+    assert len(lines) > 20
+    assert all(re.match(r"^\{.*\}$", line) for line in lines)
+
+
+def test_models_are_tracked_one_nested_run_each(project):
+    with sqlite3.connect(project.path / "mlflow.db") as store:
+        names = {row[0] for row in store.execute("select name from runs")}
+        metrics = {row[0] for row in store.execute("select distinct key from metrics")}
+    assert {"lightgbm_alpha158", "ridge_alpha158", "gru_alpha158"} <= names
+    assert "rank_ic" in metrics
+    assert any(key.startswith("curve.") for key in metrics)
+
+
+def test_the_lineage_builds_with_layers_and_previews(project):
+    project.run("kedro viz build --include-previews")
+    main = (project.path / "build" / "api" / "main").read_text()
+    assert (project.path / "build" / "index.html").is_file()
+    for layer in ("raw", "intermediate", "primary", "feature", "models", "model_output", "reporting", "account"):
+        assert f'"{layer}"' in main, layer
+
+
+def test_the_tour_notebook_runs(project):
+    project.run("jupyter nbconvert --to notebook --execute --stdout notebooks/01_tour.ipynb")
