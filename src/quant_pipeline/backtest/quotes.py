@@ -1,0 +1,78 @@
+"""Prices of a session in ticks: where orders deal, what limits forbid, what corporate actions do to a close."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.backtest import exchange_kernels as kernels
+from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.strategy.clock import DealPrice
+from quant_pipeline.strategy.money import cash_to_ticks, payment_units, split_terms, to_ticks
+from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules
+
+ACTION_KINDS = {"split": kernels.SPLIT, "cash_dividend": kernels.CASH_DIVIDEND, "delisting": kernels.DELISTING}
+"""Kinds of corporate actions, in the order in which those of one session apply."""
+
+
+def deal_prices(bars: pd.DataFrame, deal_price: DealPrice) -> npt.NDArray[np.int64]:
+    """Return the deal price of each bar in ticks, 0 where it is missing.
+
+    A ``vwap`` that the bars do not carry is replaced by the mean of high, low and close, a documented proxy.
+    """
+    if deal_price == "vwap" and "vwap" not in bars.columns:
+        return to_ticks((bars["high"] + bars["low"] + bars["close"]).to_numpy(dtype=np.float64) / 3)
+    return to_ticks(bars[deal_price].to_numpy(dtype=np.float64))
+
+
+def reference_price(previous_close: int, kind: str, numerator: int, denominator: int) -> int:
+    """Previous close in ticks after an action of the session: what price limits and halted values refer to.
+
+    A split divides it (half up to a tick), a dividend is taken off, a delisting leaves it.
+    """
+    if kind == "split":
+        return (2 * previous_close * denominator + numerator) // (2 * numerator)
+    if kind == "cash_dividend":
+        return max(previous_close - int(kernels.payment_in_ticks(1, numerator)), 1)
+    return previous_close
+
+
+def limit_prices(
+    previous_close: npt.NDArray[np.int64], limits: npt.NDArray[np.int64], market_rules: MarketRules
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Lowest and highest price of a session in ticks, rounded half up to the market's price step.
+
+    Parameters
+    ----------
+    previous_close
+        Reference prices, ticks; 0 = none, which lifts the limits.
+    limits
+        Largest move per instrument in basis points, 0 = no limit.
+    market_rules
+        Gives the price step.
+    """
+    step = int(cash_to_ticks(market_rules.price_step)) * DEGREE_UNITS
+    limited = (limits > 0) & (previous_close > 0)
+    lowest = (previous_close * (DEGREE_UNITS - limits) + step // 2) // step * (step // DEGREE_UNITS)
+    highest = (previous_close * (DEGREE_UNITS + limits) + step // 2) // step * (step // DEGREE_UNITS)
+    return np.where(limited, lowest, 0), np.where(limited, highest, np.iinfo(np.int64).max)
+
+
+def price_limits_of(instruments: pd.Index, market_rules: MarketRules) -> npt.NDArray[np.int64]:
+    """Daily price limit of each instrument in basis points, 0 where there is none."""
+    limits = [market_rules.price_limit_of(str(name)) or 0.0 for name in instruments]
+    return np.rint(np.array(limits, dtype=np.float64) * DEGREE_UNITS).astype(np.int64)
+
+
+def action_terms(instrument: str, kind: str, value: float) -> tuple[int, int]:
+    """Numerator and denominator of an action as the kernels want them.
+
+    Raises
+    ------
+    MarketDataError
+        If the kind is unknown or the value malformed.
+    """
+    if kind not in ACTION_KINDS:
+        raise MarketDataError(f"Unknown corporate action {kind!r} of {instrument}. Use one of {sorted(ACTION_KINDS)}.")
+    return split_terms(value) if kind == "split" else (payment_units(value), 1)
