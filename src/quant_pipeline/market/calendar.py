@@ -1,0 +1,127 @@
+"""The sessions of an exchange, within explicit bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import exchange_calendars
+import pandas as pd
+
+from quant_pipeline.exceptions import MarketDataError
+
+# Steps reach beyond the bounds that were asked for by up to half a year of sessions.
+_MARGIN = pd.Timedelta(days=200)
+
+
+@dataclass(frozen=True)
+class TradingCalendar:
+    """Sessions of an exchange; a session is a time-zone-naive midnight.
+
+    Attributes
+    ----------
+    name
+        Name of the exchange calendar, for instance ``XNYS``.
+    start, end
+        Bounds of `sessions`.
+    """
+
+    name: str
+    start: pd.Timestamp
+    end: pd.Timestamp
+
+    @classmethod
+    def of(cls, name: str, start: pd.Timestamp | str, end: pd.Timestamp | str) -> TradingCalendar:
+        """Return the calendar of an exchange between two dates, both included.
+
+        Raises
+        ------
+        MarketDataError
+            When the exchange is unknown or the bounds are reversed.
+        """
+        first, last = (pd.Timestamp(date).tz_localize(None).normalize() for date in (start, end))
+        if first > last:
+            raise MarketDataError(f"calendar {name}: start {first.date()} lies after end {last.date()}; swap them")
+        _all_sessions(name, first.year, last.year)
+        return cls(name, first, last)
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """All sessions within the bounds."""
+        return self.between(self.start, self.end)
+
+    def between(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.DatetimeIndex:
+        """Sessions from ``start`` to ``end``, both included."""
+        known = self._known
+        return known[known.searchsorted(start) : known.searchsorted(end, side="right")]
+
+    def is_session(self, date: pd.Timestamp) -> bool:
+        """Whether the exchange trades on a date."""
+        return date in self._known
+
+    def offset(self, session: pd.Timestamp, n: int) -> pd.Timestamp:
+        """Return the session ``n`` sessions after (before, when negative) a session.
+
+        Raises
+        ------
+        MarketDataError
+            When ``session`` is not one, or the step leaves the bounds by more than half a year.
+        """
+        if not self.is_session(session):
+            raise MarketDataError(f"{session.date()} is not a session of {self.name}")
+        place = self._known.get_loc(session) + n
+        if not 0 <= place < len(self._known):
+            raise MarketDataError(
+                f"{n} sessions from {session.date()} lie outside the calendar {self.name} made for {self.start.date()} "
+                f"to {self.end.date()}; make it with wider bounds"
+            )
+        return self._known[place]
+
+    def next(self, session: pd.Timestamp, n: int = 1) -> pd.Timestamp:
+        """Return the n-th session after a session."""
+        return self.offset(session, n)
+
+    def previous(self, session: pd.Timestamp, n: int = 1) -> pd.Timestamp:
+        """Return the n-th session before a session."""
+        return self.offset(session, -n)
+
+    def latest_on_or_before(self, date: pd.Timestamp) -> pd.Timestamp:
+        """Return the last session that is not after a date."""
+        place = self._known.searchsorted(date, side="right") - 1
+        if place < 0:
+            raise MarketDataError(f"{self.name} has no session on or before {date.date()} within its bounds")
+        return self._known[place]
+
+    def latest_closed(self, instant: pd.Timestamp) -> pd.Timestamp:
+        """Return the last session whose close is not after an instant.
+
+        Parameters
+        ----------
+        instant
+            A time-zone-aware time.
+        """
+        closes = _exchange(self.name, *_bounds(self.start.year, self.end.year)).closes
+        return closes.index[closes.searchsorted(instant, side="right") - 1]
+
+    @property
+    def _known(self) -> pd.DatetimeIndex:
+        return _all_sessions(self.name, self.start.year, self.end.year)
+
+
+def _bounds(first_year: int, last_year: int) -> tuple[str, str]:
+    first = pd.Timestamp(first_year, 1, 1) - _MARGIN
+    last = pd.Timestamp(last_year, 12, 31) + _MARGIN
+    return str(first.date()), str(last.date())
+
+
+def _all_sessions(name: str, first_year: int, last_year: int) -> pd.DatetimeIndex:
+    return _exchange(name, *_bounds(first_year, last_year)).sessions
+
+
+@lru_cache(maxsize=8)
+def _exchange(name: str, start: str, end: str) -> exchange_calendars.ExchangeCalendar:
+    try:
+        return exchange_calendars.get_calendar(name, start=start, end=end)
+    except exchange_calendars.errors.InvalidCalendarName as error:
+        known = ", ".join(sorted(exchange_calendars.get_calendar_names(include_aliases=False))[:8])
+        raise MarketDataError(f"unknown exchange calendar '{name}'; known are for instance {known}") from error

@@ -1,0 +1,58 @@
+"""What every market source delivers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+
+
+class SourceProblem(NamedTuple):
+    """Something in a source that could not be used.
+
+    Attributes
+    ----------
+    file
+        Where it was found.
+    row
+        Line of the file, counted from 1 with the header, or None when the whole file is meant.
+    instrument
+        The instrument, or None when it is not known.
+    message
+        What is wrong and what to do.
+    """
+
+    file: str
+    row: int | None
+    instrument: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class MarketData:
+    """A market as known at the close of one session.
+
+    Attributes
+    ----------
+    bars
+        As traded, sorted by instrument and date: ``date``, ``instrument``, ``open``, ``high``, ``low``, ``close``,
+        ``volume`` and, when a vendor gives it, ``vendor_adjusted_close``. A halt is an absent row.
+    corporate_actions
+        ``date`` (ex-date), ``instrument``, ``kind`` (``split``, ``cash_dividend``, ``delisting``), ``value``.
+    instruments
+        ``instrument``, ``name``, ``sector``, ``listed``, ``delisted`` (missing while listed).
+    benchmark
+        ``date``, ``open``, ``high``, ``low``, ``close``, ``volume``, ``total_return_close``.
+    as_of
+        Session at whose close all of this was known.
+    problems
+        What could not be used.
+    """
+
+    bars: pd.DataFrame
+    corporate_actions: pd.DataFrame
+    instruments: pd.DataFrame
+    benchmark: pd.DataFrame
+    as_of: pd.Timestamp
+    problems: tuple[SourceProblem, ...] = ()

@@ -1,0 +1,111 @@
+"""Nodes of the backtest."""
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.backtest.array_engine import run_backtest
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.result import BacktestResult
+from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
+from quant_pipeline.evaluation.performance import measure_performance
+from quant_pipeline.parameters import Parameters
+from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+
+
+class AccountParameters(Parameters):
+    """What an account starts with.
+
+    Attributes
+    ----------
+    initial_cash
+        Deposit on the first session, USD; the backtest starts with the same amount.
+    """
+
+    initial_cash: float = 1_000_000
+
+
+def backtest_combinations(
+    fused_scores: pd.DataFrame,
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    benchmark: pd.DataFrame,
+    labels: pd.DataFrame,
+    ensemble: EnsembleParameters,
+    strategy: StrategyRules,
+    market_rules: MarketRules,
+    cost_rules: CostRules,
+    account: AccountParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float], pd.DataFrame]:
+    """Trade the fused score of every combination through the test sessions.
+
+    Parameters
+    ----------
+    fused_scores
+        ``datetime``, ``instrument``, ``combination``, ``score``; a score is known after the close of its session.
+    bars, corporate_actions, sessions
+        The market.
+    benchmark
+        ``date`` and ``total_return_close``.
+    labels
+        Panel with column ``label``, for the information coefficient of each combination.
+    ensemble, strategy, market_rules, cost_rules, account
+        Rules, the same that order generation and the account use.
+
+    Returns
+    -------
+    tuple
+        Of the default combination: ``backtest_nav`` (``date``, ``nav``, ``cash``, ``benchmark``, ``turnover``,
+        ``cost``), ``backtest_trades`` and ``backtest_performance``; and of all: ``combination_comparison``.
+    """
+    market = _test_market(fused_scores, bars, corporate_actions, sessions, market_rules)
+    comparison = []
+    for name, combination in ensemble.enabled.items():
+        scores = fused_scores[fused_scores["combination"] == name].set_index(["datetime", "instrument"])["score"]
+        result = run_backtest(scores, market, strategy, cost_rules, account.initial_cash)
+        nav = _net_asset_value(result, benchmark)
+        performance = measure_performance(nav.set_index("date")["nav"], nav.set_index("date")["benchmark"], result.turnover)
+        information = summarise(information_coefficients(scores, labels["label"]))
+        comparison.append(
+            {
+                "combination": name,
+                "members": ", ".join(combination.models),
+                "method": combination.weights,
+                "rank_ic": information["rank_ic"],
+                "icir": information["rank_icir"],
+                **{key: performance[key] for key in ("annualised_return", "sharpe", "maximum_drawdown")},
+            }
+        )
+        if name == ensemble.default:
+            chosen = nav, result.trades, performance
+    return (*chosen, pd.DataFrame(comparison))
+
+
+def _test_market(
+    fused_scores: pd.DataFrame,
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    market_rules: MarketRules,
+) -> TradingMarket:
+    first = fused_scores["datetime"].min()
+    dates = pd.DatetimeIndex(sessions["date"])
+    dates = dates[dates >= first]
+    return TradingMarket.from_bars(
+        bars[bars["date"] >= first], corporate_actions[corporate_actions["date"] >= first], dates, market_rules
+    )
+
+
+def _net_asset_value(result: BacktestResult, benchmark: pd.DataFrame) -> pd.DataFrame:
+    index = benchmark.set_index("date")["total_return_close"].reindex(result.nav.index).ffill()
+    return pd.DataFrame(
+        {
+            "date": result.nav.index,
+            "nav": result.nav.to_numpy(),
+            "cash": result.cash.to_numpy(),
+            "benchmark": np.asarray(index / index.iloc[0] * result.initial_cash),
+            "turnover": result.turnover.to_numpy(),
+            "cost": (result.fees + result.slippage).to_numpy(),
+        }
+    )

@@ -1,0 +1,32 @@
+"""The backtest as a table of nodes."""
+
+from kedro.pipeline import Node, Pipeline
+
+from quant_pipeline.pipelines.backtest import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """From fused scores to net asset value, trades, performance and the comparison of combinations."""
+    return Pipeline(
+        [
+            Node(
+                nodes.backtest_combinations,
+                [
+                    "fused_scores",
+                    "bars",
+                    "corporate_actions",
+                    "sessions",
+                    "benchmark",
+                    "labels",
+                    "params:ensemble",
+                    "params:strategy",
+                    "params:market_rules",
+                    "params:cost_rules",
+                    "params:account",
+                ],
+                ["backtest_nav", "backtest_trades", "backtest_performance", "combination_comparison"],
+                name="backtest_combinations",
+            )
+        ],
+        tags="backtest",
+    )
