@@ -270,13 +270,13 @@ def deal_pending_orders(
     quotes, terms, costs
         The session's market and its rules.
     fills, n_fills
-        Record of fills (rows × :data:`N_FILL_COLUMNS`) and the number of its used rows; without rows nothing is
-        recorded.
+        Record of fills (rows × :data:`N_FILL_COLUMNS`) and the number of fills so far; fills beyond the last row are
+        counted but not recorded.
 
     Returns
     -------
     int
-        Number of used rows of the record.
+        Number of fills so far.
     """
     for order in range(accounts.totals[a, ORDERS]):
         requested = accounts.order_shares[a, order]
@@ -289,7 +289,7 @@ def deal_pending_orders(
             shares, price, fee, status = _buy(accounts, a, instrument, requested, quotes, terms, costs)
         accounts.totals[a, FEES] += fee
         accounts.totals[a, SLIPPAGE] += shares * abs(price - quotes.deal_price[instrument])
-        if fills.shape[0] > 0:
+        if n_fills < fills.shape[0]:
             fills[n_fills, FILL_SESSION] = session
             fills[n_fills, FILL_INSTRUMENT] = instrument
             fills[n_fills, FILL_REQUESTED] = requested
@@ -299,7 +299,7 @@ def deal_pending_orders(
             fills[n_fills, FILL_FEE] = fee
             fills[n_fills, FILL_STATUS] = status
             fills[n_fills, FILL_REASON] = accounts.order_reason[a, order]
-            n_fills += 1
+        n_fills += 1
     accounts.totals[a, ORDERS] = 0
     return n_fills
 

@@ -1,0 +1,256 @@
+"""The market as arrays: what every engine trades on, built once from as-traded bars and corporate actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from numba import njit
+
+from quant_pipeline.backtest.exchange_kernels import SPLIT
+from quant_pipeline.backtest.quotes import (
+    ACTION_KINDS,
+    action_terms,
+    deal_prices,
+    limit_prices,
+    price_limits_of,
+    reference_price,
+)
+from quant_pipeline.exceptions import MarketDataError, StrategyError
+from quant_pipeline.strategy.money import to_ticks
+from quant_pipeline.strategy.rules import MarketRules
+
+
+class ActionArrays(NamedTuple):
+    """Corporate actions in the order in which they apply; those of session ``t`` are rows ``offsets[t]:offsets[t+1]``.
+
+    See :func:`~quant_pipeline.backtest.exchange_kernels.apply_action` for the meaning of the other columns.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    instrument: npt.NDArray[np.int64]
+    kind: npt.NDArray[np.int64]
+    numerator: npt.NDArray[np.int64]
+    denominator: npt.NDArray[np.int64]
+
+
+class MarketArrays(NamedTuple):
+    """Sessions × instruments, prices in ticks, and the corporate actions.
+
+    ``mark`` is the last known close (adjusted for splits while halted, 0 before the first bar), ``deal_price`` is 0
+    where nothing trades, ``has_bar`` tells whether the instrument traded. Row ``t`` is known after the close of
+    ``t``; only ``deal_price``, ``volume`` and the blocked flags of ``t`` are used in ``t`` itself, to deal orders that
+    were decided before.
+    """
+
+    deal_price: npt.NDArray[np.int64]
+    mark: npt.NDArray[np.int64]
+    volume: npt.NDArray[np.int64]
+    has_bar: npt.NDArray[np.bool_]
+    buy_blocked: npt.NDArray[np.bool_]
+    sell_blocked: npt.NDArray[np.bool_]
+    actions: ActionArrays
+
+
+@dataclass(frozen=True)
+class TradingMarket:
+    """A market ready to be traded on.
+
+    Attributes
+    ----------
+    sessions
+        Sessions of the backtest.
+    instruments
+        Instrument codes, sorted: the order in which equal scores rank.
+    rules
+        The market rules the arrays were built for.
+    arrays
+        Prices and corporate actions.
+    """
+
+    sessions: pd.DatetimeIndex
+    instruments: pd.Index
+    rules: MarketRules
+    arrays: MarketArrays
+
+    @classmethod
+    def from_bars(
+        cls,
+        bars: pd.DataFrame,
+        corporate_actions: pd.DataFrame,
+        sessions: pd.DatetimeIndex,
+        rules: MarketRules,
+    ) -> TradingMarket:
+        """Build the arrays.
+
+        Parameters
+        ----------
+        bars
+            As-traded bars: ``date``, ``instrument``, ``open``, ``high``, ``low``, ``close``, ``volume``. Bars outside
+            the sessions are not used, except that the instruments are those of all bars given.
+        corporate_actions
+            ``date`` (ex-date), ``instrument``, ``kind``, ``value``.
+        sessions
+            Consecutive sessions of the calendar.
+        rules
+            Market rules: deal price, price limits.
+
+        Raises
+        ------
+        MarketDataError
+            If a bar or an action between the first and the last session falls on no session, two bars collide, or an
+            action is malformed.
+        """
+        instruments = pd.Index(np.sort(bars["instrument"].unique()), dtype="str")
+        inside = _inside(bars, sessions, "bar")
+        shape = (len(sessions), len(instruments))
+        cells = _cells(inside, sessions, instruments)
+        has_bar = np.zeros(shape, dtype=np.bool_)
+        has_bar.ravel()[cells] = inside["close"].notna().to_numpy()
+        deal_price = _spread(deal_prices(inside, rules.deal_price), cells, shape)
+        volume = _spread(inside["volume"].fillna(0).to_numpy().astype(np.int64), cells, shape)
+        close = _spread(to_ticks(inside["close"]), cells, shape)
+
+        known = corporate_actions[corporate_actions["instrument"].isin(instruments)]
+        actions = _action_arrays(_inside(known, sessions, "corporate action"), sessions, instruments)
+        _fill_marks(close, actions)
+        buy_blocked, sell_blocked = _blocked(deal_price, close, actions, rules, instruments)
+        arrays = MarketArrays(
+            deal_price=np.where(has_bar, deal_price, 0),
+            mark=close,
+            volume=volume,
+            has_bar=has_bar,
+            buy_blocked=buy_blocked,
+            sell_blocked=sell_blocked,
+            actions=actions,
+        )
+        return cls(sessions, instruments, rules, arrays)
+
+    def score_matrix(self, scores: pd.Series) -> npt.NDArray[np.float64]:
+        """Arrange scores as sessions × instruments; a missing or infinite score is NaN.
+
+        Parameters
+        ----------
+        scores
+            Indexed ``(datetime, instrument)``; sessions outside the market's are not used.
+
+        Raises
+        ------
+        StrategyError
+            If a scored instrument or a date within the market's sessions is unknown, or a row is doubled.
+        """
+        dates, names = scores.index.get_level_values(0), scores.index.get_level_values(1)
+        inside = np.asarray((dates >= self.sessions[0]) & (dates <= self.sessions[-1]))
+        rows = self.sessions.get_indexer(pd.DatetimeIndex(dates[inside]))
+        columns = self.instruments.get_indexer(names[inside])
+        if (rows < 0).any():
+            stray = dates[inside][rows < 0][0]
+            raise StrategyError(
+                f"Scores are dated {stray.date()}, which is no session. Correct the prediction's dates."
+            )
+        if (columns < 0).any():
+            stray = names[inside][columns < 0][0]
+            raise StrategyError(
+                f"Instrument {stray} has scores but no bars. Remove it from the universe or add its bars."
+            )
+        cells = rows * len(self.instruments) + columns
+        if len(np.unique(cells)) != len(cells):
+            raise StrategyError("A session scores an instrument twice. Keep one score per (datetime, instrument).")
+        values = scores.to_numpy(dtype=np.float64)[inside]
+        matrix = np.full((len(self.sessions), len(self.instruments)), np.nan)
+        matrix.ravel()[cells] = np.where(np.isfinite(values), values, np.nan)
+        return matrix
+
+
+def _inside(table: pd.DataFrame, sessions: pd.DatetimeIndex, what: str) -> pd.DataFrame:
+    inside = table[(table["date"] >= sessions[0]) & (table["date"] <= sessions[-1])]
+    stray = ~inside["date"].isin(sessions)
+    if stray.any():
+        row = inside[stray].iloc[0]
+        raise MarketDataError(
+            f"A {what} of {row['instrument']} is dated {row['date'].date()}, which is no session. "
+            "Correct the date or choose the right calendar."
+        )
+    return inside
+
+
+def _cells(table: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index) -> npt.NDArray[np.int64]:
+    rows = sessions.get_indexer(pd.DatetimeIndex(table["date"]))
+    columns = instruments.get_indexer(pd.Index(table["instrument"]))
+    cells = rows * len(instruments) + columns
+    if len(np.unique(cells)) != len(cells):
+        twice = table[table.duplicated(["date", "instrument"])].iloc[0]
+        raise MarketDataError(f"{twice['instrument']} has two bars on {twice['date'].date()}. Keep one.")
+    return cells
+
+
+def _spread(
+    values: npt.NDArray[np.int64], cells: npt.NDArray[np.int64], shape: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    table = np.zeros(shape, dtype=np.int64)
+    table.ravel()[cells] = values
+    return table
+
+
+def _action_arrays(actions: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index) -> ActionArrays:
+    terms = np.array(
+        [
+            action_terms(instrument, kind, value)
+            for instrument, kind, value in zip(actions["instrument"], actions["kind"], actions["value"], strict=True)
+        ],
+        dtype=np.int64,
+    ).reshape(-1, 2)
+    rows = sessions.get_indexer(pd.DatetimeIndex(actions["date"]))
+    kinds = np.array([ACTION_KINDS[kind] for kind in actions["kind"]], dtype=np.int64)
+    columns = np.asarray(instruments.get_indexer(pd.Index(actions["instrument"])), dtype=np.int64)
+    order = np.lexsort((columns, kinds, rows))
+    return ActionArrays(
+        offsets=np.asarray(np.searchsorted(rows[order], np.arange(len(sessions) + 1)), dtype=np.int64),
+        instrument=columns[order],
+        kind=kinds[order],
+        numerator=np.ascontiguousarray(terms[order, 0]),
+        denominator=np.ascontiguousarray(terms[order, 1]),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill_marks(close: npt.NDArray[np.int64], actions: ActionArrays) -> None:
+    """Carry the last close through sessions without bar, divided by the splits that happen meanwhile."""
+    n_sessions, n_instruments = close.shape
+    carried = np.zeros(n_instruments, dtype=np.int64)
+    for t in range(n_sessions):
+        for k in range(actions.offsets[t], actions.offsets[t + 1]):
+            if actions.kind[k] == SPLIT:
+                j = actions.instrument[k]
+                new, old = actions.numerator[k], actions.denominator[k]
+                carried[j] = (2 * carried[j] * old + new) // (2 * new)
+        for j in range(n_instruments):
+            if close[t, j] == 0:
+                close[t, j] = carried[j]
+            else:
+                carried[j] = close[t, j]
+
+
+def _blocked(
+    deal_price: npt.NDArray[np.int64],
+    mark: npt.NDArray[np.int64],
+    actions: ActionArrays,
+    rules: MarketRules,
+    instruments: pd.Index,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    if not rules.price_limits:
+        return np.zeros(deal_price.shape, dtype=np.bool_), np.zeros(deal_price.shape, dtype=np.bool_)
+    reference = np.zeros_like(mark)
+    reference[1:] = mark[:-1]
+    names = {code: name for name, code in ACTION_KINDS.items()}
+    for t in range(1, len(reference)):
+        for k in range(actions.offsets[t], actions.offsets[t + 1]):
+            j = actions.instrument[k]
+            if reference[t, j] > 0:
+                terms = int(actions.numerator[k]), int(actions.denominator[k])
+                reference[t, j] = reference_price(int(reference[t, j]), names[int(actions.kind[k])], *terms)
+    lowest, highest = limit_prices(reference, price_limits_of(instruments, rules), rules)
+    return deal_price >= highest, deal_price <= lowest

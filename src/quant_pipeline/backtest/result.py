@@ -1,0 +1,156 @@
+"""What a backtest returns: series per session and tables of positions, trades and corporate actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.backtest import exchange_kernels as kernels
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.quotes import ACTION_KINDS
+from quant_pipeline.backtest.tables import events_table, fills_table
+from quant_pipeline.strategy.account_arrays import BOUGHT, CASH, FEES, HELD, N_TOTALS, SLIPPAGE, SOLD
+from quant_pipeline.strategy.clock import DEAL_LAG
+from quant_pipeline.strategy.money import ticks_to_float
+from quant_pipeline.strategy.reasons import NAMES
+
+# Columns of the series of a run: the account's running totals and, after them, its net asset value.
+NET_ASSET_VALUE = N_TOTALS
+N_SERIES = N_TOTALS + 1
+
+# Columns of the record of positions: session, instrument, shares, closes seen.
+N_POSITION_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """Outcome of one exact backtest. Amounts are in the currency and exact to a hundredth of a cent.
+
+    Attributes
+    ----------
+    initial_cash
+        Cash before the first session.
+    nav
+        Net asset value after each close.
+    cash
+        Cash after each close.
+    fees, slippage
+        Paid in each session: fees, and the difference between dealt and market prices.
+    turnover
+        Value bought plus value sold in each session, as a fraction of the previous net asset value.
+    held
+        Number of positions after each close.
+    positions
+        ``date``, ``instrument``, ``quantity``, ``sessions_held``, ``price`` (last known close), ``value``, after each
+        close.
+    trades
+        One row per order: ``date`` (deal session), ``decided`` (decision session), ``instrument``, ``side``,
+        ``quantity``, ``requested``, ``price``, ``market_price``, ``fee``, ``status``, ``message``, ``reason``.
+    corporate_actions
+        What happened to holdings: ``date``, ``instrument``, ``kind``, ``quantity_before``, ``quantity_after``,
+        ``amount``.
+    """
+
+    initial_cash: float
+    nav: pd.Series
+    cash: pd.Series
+    fees: pd.Series
+    slippage: pd.Series
+    turnover: pd.Series
+    held: pd.Series
+    positions: pd.DataFrame
+    trades: pd.DataFrame
+    corporate_actions: pd.DataFrame
+
+    @property
+    def returns(self) -> pd.Series:
+        """Return of the net asset value in each session; the first is measured from the initial cash."""
+        previous = self.nav.shift(1, fill_value=self.initial_cash)
+        return (self.nav / previous - 1).rename("return")
+
+
+def build_result(
+    market: TradingMarket,
+    cash: int,
+    series: npt.NDArray[np.int64],
+    fills: npt.NDArray[np.int64],
+    events: npt.NDArray[np.int64],
+    positions: npt.NDArray[np.int64],
+) -> BacktestResult:
+    """Build the result from the records of a run.
+
+    Parameters
+    ----------
+    market
+        The market that was traded.
+    cash
+        Initial cash, ticks.
+    series
+        Sessions × :data:`N_SERIES`, ticks.
+    fills, events, positions
+        Used rows of the records.
+    """
+    value = series[:, NET_ASSET_VALUE]
+    previous = np.concatenate([[cash], value[:-1]])
+    traded = np.diff(series[:, BOUGHT] + series[:, SOLD], prepend=0)
+
+    def per_session(values: npt.NDArray[np.float64] | npt.NDArray[np.int64], name: str) -> pd.Series:
+        return pd.Series(values, index=market.sessions, name=name)
+
+    return BacktestResult(
+        initial_cash=float(ticks_to_float(cash)),
+        nav=per_session(ticks_to_float(value), "net_asset_value"),
+        cash=per_session(ticks_to_float(series[:, CASH]), "cash"),
+        fees=per_session(ticks_to_float(np.diff(series[:, FEES], prepend=0)), "fees"),
+        slippage=per_session(ticks_to_float(np.diff(series[:, SLIPPAGE], prepend=0)), "slippage"),
+        turnover=per_session(traded / previous, "turnover"),
+        held=per_session(series[:, HELD], "held"),
+        positions=_positions(market, positions),
+        trades=_trades(market, fills),
+        corporate_actions=_corporate_actions(market, events),
+    )
+
+
+def _positions(market: TradingMarket, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    price = market.arrays.mark[rows[:, 0], rows[:, 1]]
+    return pd.DataFrame(
+        {
+            "date": market.sessions[rows[:, 0]],
+            "instrument": pd.Series(market.instruments.to_numpy()[rows[:, 1]], dtype="str"),
+            "quantity": rows[:, 2],
+            "sessions_held": rows[:, 3],
+            "price": ticks_to_float(price),
+            "value": ticks_to_float(price * rows[:, 2]),
+        }
+    )
+
+
+def _trades(market: TradingMarket, fills: npt.NDArray[np.int64]) -> pd.DataFrame:
+    table = fills_table(fills, market.instruments)
+    session = fills[:, kernels.FILL_SESSION]
+    table.insert(0, "date", market.sessions[session])
+    table.insert(1, "decided", market.sessions[session - DEAL_LAG])
+    reasons = [NAMES[int(code)] for code in fills[:, kernels.FILL_REASON]]
+    table["reason"] = pd.Series(reasons, dtype="str")
+    return table
+
+
+def _corporate_actions(market: TradingMarket, events: npt.NDArray[np.int64]) -> pd.DataFrame:
+    names = {code: name for name, code in ACTION_KINDS.items()}
+    rows = [
+        (
+            str(market.instruments[event[kernels.EVENT_INSTRUMENT]]),
+            names[int(event[kernels.EVENT_KIND])],
+            int(event[kernels.EVENT_BEFORE]),
+            int(event[kernels.EVENT_AFTER]),
+            int(event[kernels.EVENT_CASH]),
+        )
+        for event in events
+    ]
+    table = events_table(rows)
+    table.insert(0, "date", market.sessions[events[:, kernels.EVENT_SESSION]])
+    return table

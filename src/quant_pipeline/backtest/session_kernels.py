@@ -1,0 +1,64 @@
+"""One session of the market as the exchange kernels take it, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from quant_pipeline.backtest.exchange_kernels import (
+    EVENT_AFTER,
+    EVENT_BEFORE,
+    EVENT_CASH,
+    EVENT_INSTRUMENT,
+    EVENT_KIND,
+    EVENT_SESSION,
+    SessionQuotes,
+    apply_action,
+)
+from quant_pipeline.backtest.market import MarketArrays
+from quant_pipeline.strategy.account_arrays import NOT_HELD, AccountArrays
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def quotes_of_session(market: MarketArrays, t: int) -> SessionQuotes:
+    """View of what orders meet in session ``t``."""
+    return SessionQuotes(market.deal_price[t], market.volume[t], market.buy_blocked[t], market.sell_blocked[t])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def apply_session_actions(
+    accounts: AccountArrays,
+    a: int,
+    t: int,
+    market: MarketArrays,
+    lot: int,
+    events: npt.NDArray[np.int64],
+    n_events: int,
+) -> int:
+    """Apply the corporate actions of session ``t`` to one account and return the used rows of the record."""
+    for k in range(market.actions.offsets[t], market.actions.offsets[t + 1]):
+        instrument = market.actions.instrument[k]
+        slot = accounts.slot_of[a, instrument]
+        before = 0 if slot == NOT_HELD else accounts.slot_shares[a, slot]
+        received = apply_action(
+            accounts,
+            a,
+            instrument,
+            market.actions.kind[k],
+            market.actions.numerator[k],
+            market.actions.denominator[k],
+            market.mark[t - 1, instrument] if t > 0 else 0,
+            lot,
+        )
+        if before > 0:
+            if n_events < events.shape[0]:
+                slot = accounts.slot_of[a, instrument]
+                events[n_events, EVENT_SESSION] = t
+                events[n_events, EVENT_INSTRUMENT] = instrument
+                events[n_events, EVENT_KIND] = market.actions.kind[k]
+                events[n_events, EVENT_BEFORE] = before
+                events[n_events, EVENT_AFTER] = 0 if slot == NOT_HELD else accounts.slot_shares[a, slot]
+                events[n_events, EVENT_CASH] = received
+            n_events += 1
+    return n_events

@@ -1,0 +1,109 @@
+"""The daily loop, one session at a time with tables and Decimal, must equal the array engine to the last tick."""
+
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+from random_market import random_market
+
+from quant_pipeline.backtest.array_engine import run_backtest
+from quant_pipeline.backtest.exchange import apply_corporate_actions, apply_fills, deal_orders
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.quotes import action_terms, reference_price
+from quant_pipeline.backtest.tables import positions_table
+from quant_pipeline.strategy.money import to_ticks
+from quant_pipeline.strategy.rebalance import rebalance
+from quant_pipeline.strategy.rules import CostRules, MarketRules, PriceLimit, StrategyRules
+from quant_pipeline.strategy.schedule import Schedule, decision_flags
+
+FULL_COSTS = CostRules(
+    buy_rate=0.0005, sell_rate=0.0005, per_share=0.003, minimum=1.0, sell_tax_rate=0.001, half_spread=0.0003,
+    volume_impact=0.1, root_impact=0.01,
+)  # fmt: skip
+CASES = {
+    "us": (StrategyRules(topk=6, n_drop=2), MarketRules.preset("US"), CostRules.preset("US"), 100_000),
+    "cn": (
+        StrategyRules(topk=8, n_drop=3, hold_threshold=3),
+        MarketRules(lot=100, price_limits=(PriceLimit(prefix="I", limit=0.03),), deal_price="close"),
+        CostRules.preset("CN"),
+        1_000_000,
+    ),
+    "poor, all costs": (
+        StrategyRules(topk=10, n_drop=10, risk_degree=1.0),
+        MarketRules(participation_cap=0.05, deal_price="vwap"),
+        FULL_COSTS,
+        5_000,
+    ),
+    "weekly": (
+        StrategyRules(topk=5, n_drop=0, schedule=Schedule(frequency="weekly", phase=2)),
+        MarketRules(),
+        FULL_COSTS,
+        50_000,
+    ),
+    "orphans kept": (StrategyRules(topk=5, n_drop=1, sell_orphans=False), MarketRules(), CostRules(), 30_000),
+}
+
+
+def last_known_close(bars: pd.DataFrame, actions: pd.DataFrame, known: dict[str, float], session: pd.Timestamp):
+    """Closes after the session as the daily loop knows them, in whole ticks."""
+    splits = actions[(actions["date"] == session) & (actions["kind"] == "split")]
+    for row in splits.itertuples():
+        if row.instrument in known:
+            known[row.instrument] = reference_price(known[row.instrument], "split", *action_terms(*row[2:5]))
+    today = bars[bars["date"] == session]
+    known.update(zip(today["instrument"], to_ticks(today["close"]).tolist(), strict=True))
+
+
+def limit_reference(actions: pd.DataFrame, known: dict[str, int]) -> pd.Series:
+    reference = dict(known)
+    order = actions.assign(rank=actions["kind"].map({"split": 0, "cash_dividend": 1, "delisting": 2}))
+    for row in order.sort_values(["rank", "instrument"]).itertuples():
+        if row.instrument in reference:
+            terms = action_terms(row.instrument, row.kind, row.value)
+            reference[row.instrument] = reference_price(reference[row.instrument], row.kind, *terms)
+    return pd.Series(reference, dtype="float64") / 10_000
+
+
+def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
+    positions, cash, pending = positions_table([], [], []), Decimal(cash), None
+    known: dict[str, int] = {}
+    flags = decision_flags(sessions, rules.schedule)
+    values, fills_of = [], []
+    for decides, session in zip(flags, sessions, strict=True):
+        today = actions[actions["date"] == session]
+        previous = pd.Series(known, dtype="float64") / 10_000
+        outcome = apply_corporate_actions(positions, cash, today, previous, pending, market_rules.lot)
+        positions, cash, pending = outcome.positions, outcome.cash, outcome.pending_orders
+        session_bars = bars[bars["date"] == session].set_index("instrument")
+        if market_rules.price_limits:
+            session_bars["previous_close"] = limit_reference(today, known).reindex(session_bars.index)
+        if pending is not None and len(pending):
+            fills = deal_orders(pending, positions, cash, session_bars, market_rules, costs)
+            positions, cash = apply_fills(positions, cash, fills)
+            fills_of.append(fills.assign(date=session))
+        positions["sessions_held"] += 1
+        last_known_close(bars, actions, known, session)
+        prices = pd.Series(known, dtype="float64") / 10_000
+        held = positions["quantity"] * prices.reindex(positions.index).map(lambda price: Decimal(str(price)))
+        values.append(cash + sum(held, Decimal(0)))
+        todays_scores = scores.xs(session, level="datetime")
+        pending = None
+        if decides and todays_scores.abs().lt(float("inf")).any():
+            tradable = pd.Series(True, index=session_bars.index)
+            pending = rebalance(todays_scores, positions, prices, tradable, cash, rules, market_rules, costs)
+    return values, pd.concat(fills_of, ignore_index=True)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_daily_loop_equals_the_array_engine_to_the_last_tick(case, seed):
+    bars, actions, sessions, scores = random_market(seed, n_sessions=220)
+    rules, market_rules, costs, cash = CASES[case]
+    market = TradingMarket.from_bars(bars, actions, sessions, market_rules)
+    result = run_backtest(scores, market, rules, costs, cash)
+    values, fills = replay(bars, actions, sessions, scores, rules, market_rules, costs, cash)
+    assert [Decimal(str(value)) for value in result.nav] == values
+    columns = ["date", "instrument", "side", "quantity", "requested", "price", "fee", "status", "message"]
+    expected = fills[fills["requested"] > 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(result.trades[columns], expected[columns], check_exact=True, check_dtype=False)
+    assert result.nav.nunique() > 100
