@@ -94,8 +94,7 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
     return values, pd.concat(fills_of, ignore_index=True)
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("case", "seed"), [(case, seed) for seed, case in enumerate(CASES, start=1)])
 def test_daily_loop_equals_the_array_engine_to_the_last_tick(case, seed):
     bars, actions, sessions, scores = random_market(seed, n_sessions=220)
     rules, market_rules, costs, cash = CASES[case]

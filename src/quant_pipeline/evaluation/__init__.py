@@ -1,0 +1,1 @@
+"""Evaluation: how good scores and portfolios were, and how much of it was luck."""

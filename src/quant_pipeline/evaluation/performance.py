@@ -1,0 +1,242 @@
+"""How good a net asset value was: the usual measures, each with its formula, whole and by year and month.
+
+All functions take simple returns per session, in session order; nothing here looks at prices or dates beyond them.
+Annual figures count :data:`SESSIONS_PER_YEAR` sessions. The measures shared with ``empyrical`` equal it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.exceptions import MarketDataError
+
+SESSIONS_PER_YEAR = 252
+"""Sessions counted as a year in annual figures."""
+
+
+@dataclass(frozen=True)
+class PerformanceReport:
+    """Measures of one net asset value.
+
+    Attributes
+    ----------
+    metrics
+        Name to value; fractions, not percents. Those against the benchmark are present only if there is one.
+    by_year, by_month
+        One row per period: ``return``, ``volatility``, ``max_drawdown``, ``sessions`` and, with a benchmark,
+        ``benchmark_return`` and ``excess_return``.
+    drawdown
+        Distance to the highest value so far in each session, 0 or negative.
+    """
+
+    metrics: dict[str, float]
+    by_year: pd.DataFrame
+    by_month: pd.DataFrame
+    drawdown: pd.Series
+
+
+def report_performance(
+    returns: pd.Series,
+    benchmark_returns: pd.Series | None = None,
+    turnover: pd.Series | None = None,
+    costs: pd.Series | None = None,
+) -> PerformanceReport:
+    """Measure one account.
+
+    Parameters
+    ----------
+    returns
+        Net simple returns per session, indexed by session.
+    benchmark_returns
+        Simple returns of the benchmark; every session of `returns` must be there.
+    turnover
+        Value bought plus value sold per session as a fraction of the previous net asset value.
+    costs
+        Fees plus slippage per session as a fraction of the previous net asset value.
+
+    Raises
+    ------
+    MarketDataError
+        If there are no returns, one of them is missing, or the benchmark lacks a session.
+    """
+    _check_complete(returns, "account")
+    metrics = absolute_metrics(returns)
+    if turnover is not None:
+        metrics["annualised_turnover"] = float(turnover.mean() * SESSIONS_PER_YEAR)
+    if costs is not None:
+        metrics["cost_drag"] = cost_drag(returns, costs)
+    if benchmark_returns is not None:
+        benchmark_returns = benchmark_returns.reindex(returns.index)
+        _check_complete(benchmark_returns, "benchmark")
+        metrics |= relative_metrics(returns, benchmark_returns)
+    return PerformanceReport(
+        metrics=metrics,
+        by_year=by_period(returns, "year", benchmark_returns),
+        by_month=by_period(returns, "month", benchmark_returns),
+        drawdown=drawdowns(returns),
+    )
+
+
+def absolute_metrics(returns: pd.Series) -> dict[str, float]:
+    """Measures that need no benchmark."""
+    return {
+        "total_return": total_return(returns),
+        "annualised_return": annualised_return(returns),
+        "annualised_volatility": annualised_volatility(returns),
+        "sharpe_ratio": sharpe_ratio(returns),
+        "sortino_ratio": sortino_ratio(returns),
+        "calmar_ratio": calmar_ratio(returns),
+        "max_drawdown": max_drawdown(returns),
+        "longest_drawdown_sessions": float(longest_drawdown(returns)),
+        "win_rate": win_rate(returns),
+        "profit_factor": profit_factor(returns),
+        "sessions": float(len(returns)),
+    }
+
+
+def relative_metrics(returns: pd.Series, benchmark_returns: pd.Series) -> dict[str, float]:
+    """Measures against a benchmark with the same sessions."""
+    alpha, beta = alpha_beta(returns, benchmark_returns)
+    return {
+        "benchmark_total_return": total_return(benchmark_returns),
+        "benchmark_annualised_return": annualised_return(benchmark_returns),
+        "benchmark_max_drawdown": max_drawdown(benchmark_returns),
+        "annualised_excess_return": annualised_return(returns) - annualised_return(benchmark_returns),
+        "tracking_error": annualised_volatility(returns - benchmark_returns),
+        "information_ratio": sharpe_ratio(returns - benchmark_returns),
+        "alpha": alpha,
+        "beta": beta,
+    }
+
+
+def total_return(returns: pd.Series) -> float:
+    """Compounded return: ``∏(1 + r) - 1``."""
+    return float(np.prod(1 + returns.to_numpy(dtype=np.float64)) - 1)
+
+
+def annualised_return(returns: pd.Series) -> float:
+    """Geometric return per year: ``(1 + total) ^ (252 / sessions) - 1``; -1 once everything is lost."""
+    growth = 1 + total_return(returns)
+    return float(growth ** (SESSIONS_PER_YEAR / len(returns)) - 1) if growth > 0 else -1.0
+
+
+def annualised_volatility(returns: pd.Series) -> float:
+    """Sample standard deviation (ddof 1) per year: ``σ √252``; NaN below two sessions."""
+    return float(returns.std(ddof=1) * np.sqrt(SESSIONS_PER_YEAR))
+
+
+def sharpe_ratio(returns: pd.Series) -> float:
+    """Return per risk: ``mean / σ × √252`` on the arithmetic mean; NaN when nothing varies.
+
+    On returns in excess of a benchmark it is the information ratio.
+    """
+    deviation = float(returns.std(ddof=1))
+    return float(returns.mean() / deviation * np.sqrt(SESSIONS_PER_YEAR)) if deviation > 0 else float("nan")
+
+
+def sortino_ratio(returns: pd.Series) -> float:
+    """Return per downside risk: ``mean / √mean(min(r, 0)²) × √252``; NaN when nothing was ever lost."""
+    downside = float(np.sqrt(np.mean(np.minimum(returns.to_numpy(dtype=np.float64), 0.0) ** 2)))
+    return float(returns.mean() / downside * np.sqrt(SESSIONS_PER_YEAR)) if downside > 0 else float("nan")
+
+
+def drawdowns(returns: pd.Series) -> pd.Series:
+    """Value over the highest value so far, minus 1; the value before the first session counts as 1."""
+    value = (1 + returns).cumprod()
+    highest = value.cummax().clip(lower=1.0)
+    return pd.Series(value / highest - 1, name="drawdown")
+
+
+def max_drawdown(returns: pd.Series) -> float:
+    """Deepest drawdown, 0 or negative."""
+    return float(min(drawdowns(returns).min(), 0.0))
+
+
+def longest_drawdown(returns: pd.Series) -> int:
+    """Largest number of consecutive sessions below an earlier high."""
+    below = drawdowns(returns) < 0
+    runs = below.groupby((~below).cumsum()).sum()
+    return int(runs.max())
+
+
+def calmar_ratio(returns: pd.Series) -> float:
+    """Annualised return over the deepest drawdown; NaN without a drawdown."""
+    deepest = max_drawdown(returns)
+    return annualised_return(returns) / -deepest if deepest < 0 else float("nan")
+
+
+def win_rate(returns: pd.Series) -> float:
+    """Sessions with a gain over sessions with a gain or a loss; NaN when nothing moved."""
+    moved = int((returns != 0).sum())
+    return float((returns > 0).sum() / moved) if moved else float("nan")
+
+
+def profit_factor(returns: pd.Series) -> float:
+    """Sum of gains over sum of losses; NaN without a loss."""
+    lost = -float(returns[returns < 0].sum())
+    return float(returns[returns > 0].sum() / lost) if lost > 0 else float("nan")
+
+
+def cost_drag(returns: pd.Series, costs: pd.Series) -> float:
+    """Annualised return lost to costs: what the same returns with the costs given back would have made, minus net."""
+    return annualised_return(returns + costs) - annualised_return(returns)
+
+
+def alpha_beta(returns: pd.Series, benchmark_returns: pd.Series) -> tuple[float, float]:
+    """Least-squares beta to the benchmark and annualised alpha ``(1 + mean(r - β b)) ^ 252 - 1``."""
+    account = returns.to_numpy(dtype=np.float64)
+    benchmark = benchmark_returns.to_numpy(dtype=np.float64)
+    deviation = benchmark - benchmark.mean()
+    variance = float(np.mean(deviation**2))
+    if not variance > 0:
+        return float("nan"), float("nan")
+    beta = float(np.mean(deviation * account) / variance)
+    alpha = float((1 + np.mean(account - beta * benchmark)) ** SESSIONS_PER_YEAR - 1)
+    return alpha, beta
+
+
+def by_period(
+    returns: pd.Series, period: Literal["year", "month"], benchmark_returns: pd.Series | None = None
+) -> pd.DataFrame:
+    """Measures of each calendar period.
+
+    Parameters
+    ----------
+    returns
+        Returns indexed by session.
+    period
+        Length of the periods.
+    benchmark_returns
+        Benchmark with the same sessions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by period (``2024`` or ``2024-03``); periods without sessions are absent.
+    """
+    label = returns.index.strftime("%Y" if period == "year" else "%Y-%m")  # type: ignore[attr-defined]
+    grouped = returns.groupby(pd.Index(label, name="period"))
+    table = pd.DataFrame(
+        {
+            "return": grouped.apply(total_return),
+            "volatility": grouped.apply(annualised_volatility),
+            "max_drawdown": grouped.apply(max_drawdown),
+            "sessions": grouped.size(),
+        }
+    )
+    if benchmark_returns is not None:
+        table["benchmark_return"] = benchmark_returns.groupby(pd.Index(label, name="period")).apply(total_return)
+        table["excess_return"] = table["return"] - table["benchmark_return"]
+    return table
+
+
+def _check_complete(returns: pd.Series, whose: str) -> None:
+    if returns.empty:
+        raise MarketDataError(f"The {whose} has no returns. Give at least one session.")
+    missing = returns.index[returns.isna()]
+    if len(missing):
+        raise MarketDataError(f"The {whose} has no return in session {missing[0]}. Complete it or shorten the period.")

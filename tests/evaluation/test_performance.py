@@ -1,0 +1,122 @@
+import empyrical
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.evaluation import performance
+from quant_pipeline.exceptions import MarketDataError
+
+SESSIONS = pd.bdate_range("2022-11-01", periods=400)
+RNG = np.random.default_rng(0)
+RETURNS = pd.Series(RNG.normal(0.0005, 0.012, 400), index=SESSIONS)
+BENCHMARK = pd.Series(RNG.normal(0.0003, 0.01, 400), index=SESSIONS) + 0.3 * RETURNS
+
+
+def series(*values: float) -> pd.Series:
+    return pd.Series(values, index=SESSIONS[: len(values)], dtype="float64")
+
+
+def test_two_sessions_by_hand():
+    returns = series(0.1, -0.1)
+    assert performance.total_return(returns) == pytest.approx(-0.01, abs=1e-15)
+    assert performance.annualised_return(returns) == pytest.approx(0.99**126 - 1)
+    assert performance.annualised_volatility(returns) == pytest.approx(np.sqrt(0.02 * 252))
+    assert performance.max_drawdown(returns) == pytest.approx(-0.1)
+    assert performance.sortino_ratio(series(0.2, -0.1)) == pytest.approx(0.05 / np.sqrt(0.005) * np.sqrt(252))
+
+
+def test_first_loss_is_a_drawdown_from_the_initial_value():
+    assert performance.max_drawdown(series(-0.2, 0.1)) == pytest.approx(-0.2)
+
+
+def test_win_rate_ignores_sessions_that_did_not_move():
+    assert performance.win_rate(series(0.1, 0.0, -0.1, 0.2)) == pytest.approx(2 / 3)
+
+
+def test_profit_factor_is_gains_over_losses():
+    assert performance.profit_factor(series(0.3, -0.1, 0.1, -0.1)) == pytest.approx(2.0)
+
+
+def test_longest_drawdown_counts_sessions_below_the_high():
+    assert performance.longest_drawdown(series(0.1, -0.1, 0.01, 0.01, 0.5, -0.1)) == 3
+
+
+def test_calmar_is_annual_return_over_deepest_loss():
+    returns = series(*([0.01] * 126 + [-0.5] + [0.01] * 125))
+    assert performance.calmar_ratio(returns) == pytest.approx((1.01**251 * 0.5 - 1) / 0.5)
+
+
+def test_total_loss_is_minus_one_a_year():
+    assert performance.annualised_return(series(0.1, -1.0, 0.3)) == -1.0
+
+
+@pytest.mark.parametrize("name", ["sharpe_ratio", "sortino_ratio", "calmar_ratio", "profit_factor"])
+def test_ratio_without_a_denominator_is_nan(name):
+    assert np.isnan(getattr(performance, name)(series(0.0, 0.0, 0.0)))
+
+
+def test_cost_drag_is_zero_without_costs_and_positive_with_them():
+    assert performance.cost_drag(RETURNS, RETURNS * 0) == 0
+    assert performance.cost_drag(series(0.0, 0.0), series(0.01, 0.0)) == pytest.approx(1.01**126 - 1)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (performance.total_return, empyrical.cum_returns_final),
+        (performance.annualised_return, empyrical.annual_return),
+        (performance.annualised_volatility, empyrical.annual_volatility),
+        (performance.sharpe_ratio, empyrical.sharpe_ratio),
+        (performance.sortino_ratio, empyrical.sortino_ratio),
+        (performance.calmar_ratio, empyrical.calmar_ratio),
+        (performance.max_drawdown, empyrical.max_drawdown),
+    ],
+)
+def test_measure_equals_empyrical(ours, theirs):
+    assert ours(RETURNS) == pytest.approx(theirs(RETURNS), rel=1e-12)
+
+
+def test_alpha_and_beta_equal_empyrical():
+    assert performance.alpha_beta(RETURNS, BENCHMARK) == pytest.approx(
+        tuple(empyrical.alpha_beta(RETURNS, BENCHMARK)), rel=1e-10
+    )
+
+
+def test_relative_measures_of_an_account_that_beats_by_a_constant():
+    metrics = performance.relative_metrics(BENCHMARK + 0.001, BENCHMARK)
+    assert metrics["tracking_error"] == pytest.approx(0, abs=1e-12)
+    assert metrics["beta"] == pytest.approx(1)
+    assert metrics["alpha"] == pytest.approx(1.001**252 - 1)
+
+
+def test_information_ratio_is_the_sharpe_ratio_of_the_excess():
+    metrics = performance.relative_metrics(RETURNS, BENCHMARK)
+    assert metrics["information_ratio"] == pytest.approx(empyrical.sharpe_ratio(RETURNS - BENCHMARK), rel=1e-12)
+
+
+def test_years_and_months_compound_to_the_total():
+    report = performance.report_performance(RETURNS, BENCHMARK, turnover=RETURNS.abs(), costs=RETURNS.abs() / 100)
+    assert list(report.by_year.index) == ["2022", "2023", "2024"]
+    assert report.by_month.index[0] == "2022-11"
+    for table in (report.by_year, report.by_month):
+        assert (1 + table["return"]).prod() - 1 == pytest.approx(report.metrics["total_return"])
+        assert table["sessions"].sum() == 400
+        assert (1 + table["benchmark_return"]).prod() - 1 == pytest.approx(report.metrics["benchmark_total_return"])
+    assert report.by_year.loc["2023", "return"] == pytest.approx(empyrical.cum_returns_final(RETURNS["2023"]))
+    assert report.metrics["annualised_turnover"] == pytest.approx(RETURNS.abs().mean() * 252)
+    assert report.metrics["cost_drag"] > 0
+    assert report.drawdown.min() == report.metrics["max_drawdown"]
+
+
+def test_report_without_benchmark_has_no_relative_measures():
+    assert "beta" not in performance.report_performance(RETURNS).metrics
+
+
+def test_benchmark_that_lacks_a_session_is_an_error():
+    with pytest.raises(MarketDataError, match="benchmark has no return in session 2022-11-04"):
+        performance.report_performance(RETURNS, BENCHMARK.drop(SESSIONS[3]))
+
+
+def test_empty_returns_are_an_error():
+    with pytest.raises(MarketDataError, match="account has no returns"):
+        performance.report_performance(series())
