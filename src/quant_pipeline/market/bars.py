@@ -1,0 +1,61 @@
+"""Schemas of the market tables; the catalog validates with them on every save and load."""
+
+from __future__ import annotations
+
+import pandera.pandas as pa
+
+from quant_pipeline.market.corporate_actions import KINDS
+
+POSITIVE = pa.Check.gt(0)
+DATE = pa.Column("datetime64[ns]")
+INSTRUMENT = pa.Column(str, pa.Check.str_length(min_value=1))
+
+BARS_SCHEMA = pa.DataFrameSchema(
+    {
+        "date": DATE,
+        "instrument": INSTRUMENT,
+        **{name: pa.Column(float, POSITIVE) for name in ("open", "high", "low", "close")},
+        "volume": pa.Column(float, pa.Check.ge(0)),
+        "vendor_adjusted_close": pa.Column(float, nullable=True, required=False),
+    },
+    strict=True,
+    unique=["date", "instrument"],
+    name="bars",
+)
+
+CORPORATE_ACTIONS_SCHEMA = pa.DataFrameSchema(
+    {
+        "date": DATE,
+        "instrument": INSTRUMENT,
+        "kind": pa.Column(str, pa.Check.isin(KINDS)),
+        "value": pa.Column(float, pa.Check.ge(0)),
+    },
+    strict=True,
+    unique=["date", "instrument", "kind"],
+    name="corporate_actions",
+)
+
+INSTRUMENTS_SCHEMA = pa.DataFrameSchema(
+    {
+        "instrument": INSTRUMENT,
+        "name": pa.Column(str),
+        "sector": pa.Column(str),
+        "listed": DATE,
+        "delisted": pa.Column("datetime64[ns]", nullable=True),
+    },
+    strict=True,
+    unique=["instrument"],
+    name="instruments",
+)
+
+ADJUSTED_BARS_SCHEMA = pa.DataFrameSchema(
+    {
+        "date": DATE,
+        "instrument": INSTRUMENT,
+        **{name: pa.Column(float, POSITIVE) for name in ("open", "high", "low", "close", "vwap", "factor")},
+        "volume": pa.Column(float, pa.Check.ge(0)),
+    },
+    strict=True,
+    unique=["date", "instrument"],
+    name="adjusted_bars",
+)

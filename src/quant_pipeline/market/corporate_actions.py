@@ -1,0 +1,141 @@
+"""Adjustment of as-traded bars for splits and cash dividends.
+
+The factor starts at 1 on the first bar of an instrument and grows with every split and reinvested dividend:
+
+``factor[t] = factor[t-1] × split[t] × (1 + dividend[t] / close[t])``
+
+so that ``close × factor`` is the total return index of a holder who reinvests at the close of the ex-date, and a row
+depends on its own past only. Vendors publish the same ratios backward from today; `adjusted_close_as_of` gives their
+view for any date. (The other convention in use, ``1 / (1 − dividend / close[t-1])``, differs by the square of the
+dividend yield; `docs/concepts/adjustment.md` compares both with a vendor's series.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.exceptions import MarketDataError
+
+SPLIT = "split"
+CASH_DIVIDEND = "cash_dividend"
+DELISTING = "delisting"
+KINDS = (SPLIT, CASH_DIVIDEND, DELISTING)
+
+PRICES = ("open", "high", "low", "close")
+
+
+def adjustment_factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.Series:
+    """Compute the forward adjustment factor of every bar.
+
+    Parameters
+    ----------
+    bars
+        As traded, sorted by ``instrument`` and ``date``.
+    corporate_actions
+        ``date`` (ex-date), ``instrument``, ``kind``, ``value``. An action on a date without a bar counts on the next
+        bar of the instrument; one before the first bar is history that no bar shows.
+
+    Returns
+    -------
+    pandas.Series
+        Aligned with the rows of ``bars``; 1.0 on the first bar of each instrument.
+
+    Raises
+    ------
+    MarketDataError
+        When a split ratio is not positive or a dividend is negative.
+    """
+    splits = _per_bar(bars, corporate_actions, SPLIT)
+    dividends = _per_bar(bars, corporate_actions, CASH_DIVIDEND)
+    split = np.ones(len(bars))
+    np.multiply.at(split, splits["row"].to_numpy(), splits["value"].to_numpy())
+    dividend = np.zeros(len(bars))
+    np.add.at(dividend, dividends["row"].to_numpy(), dividends["value"].to_numpy())
+
+    _refuse_impossible(bars, split, dividend)
+    instrument = bars["instrument"].to_numpy()
+    first = np.append(True, instrument[1:] != instrument[:-1])[: len(bars)]
+    ratio = np.where(first, 1.0, split * (1.0 + dividend / bars["close"].to_numpy(dtype=np.float64)))
+    return pd.Series(_cumulative_product(ratio, first), index=bars.index, name="factor")
+
+
+def adjust_bars(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFrame:
+    """Adjust bars forward for splits and dividends.
+
+    Parameters
+    ----------
+    bars, corporate_actions
+        See `adjustment_factors`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``date``, ``instrument``, ``open``, ``high``, ``low``, ``close``, ``vwap``, ``volume``, ``factor``. Prices are
+        multiplied by the factor, volume is divided by it; ``vwap`` is the mean of high, low and close, because daily
+        sources rarely deliver the traded amount.
+    """
+    factor = adjustment_factors(bars, corporate_actions).to_numpy()
+    adjusted = {name: bars[name].to_numpy(dtype=np.float64) * factor for name in PRICES}
+    return pd.DataFrame(
+        {
+            "date": bars["date"].to_numpy(),
+            "instrument": bars["instrument"].array,
+            **adjusted,
+            "vwap": (adjusted["high"] + adjusted["low"] + adjusted["close"]) / 3.0,
+            "volume": bars["volume"].to_numpy(dtype=np.float64) / factor,
+            "factor": factor,
+        }
+    )
+
+
+def adjusted_close_as_of(bars: pd.DataFrame, corporate_actions: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Compute the adjusted close as a vendor would have published it on a date.
+
+    Parameters
+    ----------
+    bars, corporate_actions
+        See `adjustment_factors`.
+    as_of
+        Date of publication; later bars and actions do not enter.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``date``, ``instrument``, ``adjusted_close``; the newest row of an instrument equals its close as traded.
+    """
+    known = bars[bars["date"] <= as_of].reset_index(drop=True)
+    factor = adjustment_factors(known, corporate_actions[corporate_actions["date"] <= as_of])
+    newest = factor.groupby(known["instrument"], sort=False).transform("last")
+    return known[["date", "instrument"]].assign(adjusted_close=known["close"] * factor / newest)
+
+
+def _per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Place the actions of one kind on the first bar at or after their ex-date: columns ``row`` and ``value``."""
+    wanted = corporate_actions[corporate_actions["kind"] == kind]
+    placed = pd.merge_asof(
+        wanted[["date", "instrument", "value"]].sort_values("date", kind="stable"),
+        bars[["date", "instrument"]].assign(row=np.arange(len(bars))).sort_values("date", kind="stable"),
+        on="date",
+        by="instrument",
+        direction="forward",
+    ).dropna(subset="row")
+    return placed.astype({"row": np.int64})
+
+
+def _refuse_impossible(bars: pd.DataFrame, split: np.ndarray, dividend: np.ndarray) -> None:
+    wrong = (split <= 0) | (dividend < 0)
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        row = bars.iloc[place]
+        what = "split ratio is not positive" if split[place] <= 0 else "dividend is negative"
+        raise MarketDataError(f"{row['instrument']} on {row['date']:%Y-%m-%d}: the {what}; correct the corporate action.")
+
+
+def _cumulative_product(ratio: np.ndarray, first: np.ndarray) -> np.ndarray:
+    # Instrument by instrument: one running product over all would carry the rounding of one into the next.
+    starts = np.flatnonzero(first)
+    product = np.empty_like(ratio)
+    for start, stop in zip(starts, np.append(starts[1:], len(ratio)), strict=True):
+        product[start:stop] = np.cumprod(ratio[start:stop])
+    return product

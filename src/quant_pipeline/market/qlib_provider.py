@@ -1,0 +1,76 @@
+"""A Qlib data provider written from adjusted bars, so that Qlib's own tools read the same market.
+
+Format of Qlib's file storage: ``calendars/day.txt``, ``instruments/all.txt`` and, per instrument and field,
+``features/<instrument in lower case>/<field>.day.bin``: little-endian float32, the first number is the place of the
+first value in the calendar.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.exceptions import MarketDataError
+
+FIELDS = ("open", "high", "low", "close", "vwap", "volume", "factor")
+
+
+def write_provider(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, folder: Path) -> None:
+    """Write a provider folder beside its place and rename it.
+
+    Parameters
+    ----------
+    adjusted_bars
+        ``date``, ``instrument`` and `FIELDS`, sorted by instrument and date. A session without a bar is a missing
+        value.
+    sessions
+        The trading calendar.
+    folder
+        The provider; what it held before is replaced.
+
+    Raises
+    ------
+    MarketDataError
+        When a bar lies on a date that is no session.
+    """
+    place = sessions.get_indexer(pd.DatetimeIndex(adjusted_bars["date"]))
+    if (place < 0).any():
+        row = adjusted_bars[place < 0].iloc[0]
+        raise MarketDataError(f"{row['instrument']} has a bar on {row['date']:%Y-%m-%d}, which is no session of the calendar.")
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        _write(adjusted_bars, place, sessions, beside)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write(adjusted_bars: pd.DataFrame, place: np.ndarray, sessions: pd.DatetimeIndex, folder: Path) -> None:
+    (folder / "calendars").mkdir(parents=True)
+    (folder / "instruments").mkdir()
+    lines = [f"{day:%Y-%m-%d}\n" for day in sessions]
+    (folder / "calendars" / "day.txt").write_text("".join(lines))
+    listings = []
+    for instrument, rows in adjusted_bars.groupby("instrument", sort=True).indices.items():
+        first, last = place[rows[0]], place[rows[-1]]
+        listings.append(f"{instrument}\t{sessions[first]:%Y-%m-%d}\t{sessions[last]:%Y-%m-%d}\n")
+        features = folder / "features" / str(instrument).lower()
+        features.mkdir(parents=True)
+        values = {name: _on_calendar(adjusted_bars[name].to_numpy()[rows], place[rows]) for name in FIELDS}
+        close = values["close"]
+        values["change"] = np.append(np.nan, close[1:] / close[:-1] - 1.0)
+        for name, series in values.items():
+            np.append(first, series).astype("<f4").tofile(features / f"{name}.day.bin")
+    (folder / "instruments" / "all.txt").write_text("".join(listings))
+
+
+def _on_calendar(values: np.ndarray, place: np.ndarray) -> np.ndarray:
+    series = np.full(place[-1] - place[0] + 1, np.nan)
+    series[place - place[0]] = values
+    return series

@@ -1,0 +1,164 @@
+"""Checks of as-traded bars: what looks wrong is listed with a severity, nothing is repaired in silence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from pydantic import PositiveFloat, PositiveInt
+
+from quant_pipeline.market.corporate_actions import adjustment_factors
+from quant_pipeline.parameters import Parameters
+
+COLUMNS = ["instrument", "date", "check", "severity", "value", "detail"]
+
+
+class QualityParameters(Parameters):
+    """Thresholds of the checks.
+
+    Attributes
+    ----------
+    largest_move
+        Adjusted close-to-close move, as a fraction, above which a jump is listed.
+    longest_constant
+        Sessions with the same close after which a price counts as stale.
+    vendor_tolerance
+        Largest relative difference between the vendor's adjusted close and ours.
+    """
+
+    largest_move: PositiveFloat = 0.4
+    longest_constant: PositiveInt = 10
+    vendor_tolerance: PositiveFloat = 0.001
+
+
+def check_bars(
+    bars: pd.DataFrame, corporate_actions: pd.DataFrame, sessions: pd.DatetimeIndex, parameters: QualityParameters
+) -> pd.DataFrame:
+    """Run every check.
+
+    Parameters
+    ----------
+    bars
+        As traded, sorted by ``instrument`` and ``date``.
+    corporate_actions
+        Splits and dividends; they explain jumps.
+    sessions
+        Sessions of the exchange over the whole history.
+    parameters
+        Thresholds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``instrument``, ``date``, ``check``, ``severity`` (``error`` or ``warning``), ``value``, ``detail``, sorted;
+        empty when nothing was found.
+    """
+    found = [
+        _inconsistent(bars),
+        _duplicated(bars),
+        _outside_sessions(bars, sessions),
+        _gaps(bars, sessions),
+        _without_volume(bars),
+        _unexplained_moves(bars, corporate_actions, parameters.largest_move),
+        _constant(bars, parameters.longest_constant),
+    ]
+    if "vendor_adjusted_close" in bars:
+        found.append(_vendor_differences(bars, corporate_actions, parameters.vendor_tolerance))
+    table = pd.concat([part.astype({"value": float, "detail": str}) for part in found], ignore_index=True)
+    return table.sort_values(["instrument", "date", "check"], kind="stable", ignore_index=True)
+
+
+def compare_with_vendor(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFrame:
+    """Compare the vendor's adjusted close with the one recomputed from its splits and dividends.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``instrument``, ``largest_difference`` (relative), ``date`` of the largest single step between the two series,
+        ``step`` (its relative size) — a step means an action that one of the two does not know.
+    """
+    adjusted = bars["close"] * adjustment_factors(bars, corporate_actions)
+    ratio = adjusted / bars["vendor_adjusted_close"]
+    # The vendor may have published after later actions: only the shape of the two series is comparable.
+    relative = ratio / ratio.groupby(bars["instrument"], sort=True).transform("last") - 1.0
+    by_instrument = relative.groupby(bars["instrument"], sort=True)
+    step = by_instrument.diff().abs().fillna(0.0)
+    where = step.groupby(bars["instrument"], sort=True).idxmax()
+    return pd.DataFrame(
+        {
+            "instrument": where.index,
+            "largest_difference": relative.abs().groupby(bars["instrument"], sort=True).max().to_numpy(),
+            "date": bars.loc[where, "date"].to_numpy(),
+            "step": step.loc[where].to_numpy(),
+        }
+    )
+
+
+def _findings(rows: pd.DataFrame, check: str, severity: str, value: object, detail: object) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "instrument": rows["instrument"].to_numpy(),
+            "date": rows["date"].to_numpy(),
+            "check": check,
+            "severity": severity,
+            "value": value,
+            "detail": detail,
+        },
+        columns=COLUMNS,
+    )
+
+
+def _inconsistent(bars: pd.DataFrame) -> pd.DataFrame:
+    lowest, highest = bars[["open", "close"]].min(axis=1), bars[["open", "close"]].max(axis=1)
+    beyond = np.maximum(bars["low"] - lowest, highest - bars["high"])
+    wrong = beyond > 1e-6 * bars["close"]
+    return _findings(bars[wrong], "bar_consistency", "error", beyond[wrong], "open or close lies outside low and high")
+
+
+def _duplicated(bars: pd.DataFrame) -> pd.DataFrame:
+    twice = bars.duplicated(["instrument", "date"], keep="first")
+    return _findings(bars[twice], "duplicate", "error", np.nan, "the session has more than one bar")
+
+
+def _outside_sessions(bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
+    outside = ~bars["date"].isin(sessions)
+    return _findings(bars[outside], "no_session", "error", np.nan, "the exchange did not trade on this date")
+
+
+def _gaps(bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
+    place = pd.Series(sessions.get_indexer(pd.DatetimeIndex(bars["date"])), index=bars.index)
+    missing = place.groupby(bars["instrument"], sort=False).diff() - 1
+    gap = missing > 0
+    detail = missing[gap].map(lambda count: f"{count:.0f} sessions without a bar before this one")
+    return _findings(bars[gap], "gap", "warning", missing[gap], detail)
+
+
+def _without_volume(bars: pd.DataFrame) -> pd.DataFrame:
+    rows = bars[bars["volume"] == 0]
+    return _findings(rows, "zero_volume", "warning", 0.0, "a bar without volume")
+
+
+def _unexplained_moves(bars: pd.DataFrame, corporate_actions: pd.DataFrame, largest: float) -> pd.DataFrame:
+    adjusted = bars["close"] * adjustment_factors(bars, corporate_actions)
+    move = adjusted.groupby(bars["instrument"], sort=False).pct_change()
+    jump = move.abs() > largest
+    detail = move[jump].map(lambda value: f"close moved {value:+.1%} and no corporate action explains it")
+    return _findings(bars[jump], "unexplained_move", "warning", move[jump], detail)
+
+
+def _constant(bars: pd.DataFrame, longest: int) -> pd.DataFrame:
+    changed = (bars["close"] != bars["close"].shift()) | (bars["instrument"] != bars["instrument"].shift())
+    run = changed.cumsum()
+    length = run.groupby(run).transform("size")
+    start = changed & (length > longest)
+    return _findings(bars[start], "constant_price", "warning", length[start], "the close does not move from here on")
+
+
+def _vendor_differences(bars: pd.DataFrame, corporate_actions: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    compared = compare_with_vendor(bars, corporate_actions)
+    wrong = compared[compared["largest_difference"] > tolerance]
+    detail = wrong.apply(
+        lambda row: f"vendor's adjusted close differs by up to {row['largest_difference']:.2%}; "
+        f"largest single step {row['step']:.2%} on {row['date']:%Y-%m-%d}",
+        axis=1,
+    )
+    return _findings(wrong, "vendor_adjustment", "warning", wrong["largest_difference"], detail if len(wrong) else "")

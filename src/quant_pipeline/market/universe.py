@@ -1,0 +1,101 @@
+"""Who may be traded, session by session, by what was known at its close."""
+
+from __future__ import annotations
+
+import difflib
+
+import pandas as pd
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.parameters import Parameters
+
+
+class UniverseParameters(Parameters):
+    """The ``universe`` block of the parameters.
+
+    Attributes
+    ----------
+    instruments
+        Static list; None takes every instrument of the market.
+    exclude
+        Instruments that are never members.
+    sectors
+        Sectors to take; None takes all.
+    minimum_listing_sessions
+        Bars an instrument must have had, the session's own included.
+    minimum_price
+        Smallest close as traded, in the currency.
+    minimum_median_traded_value
+        Smallest median of ``close × volume`` over the window, in the currency.
+    traded_value_window
+        Bars of that median.
+    """
+
+    instruments: list[str] | None = None
+    exclude: list[str] = Field(default_factory=list)
+    sectors: list[str] | None = None
+    minimum_listing_sessions: NonNegativeInt = 0
+    minimum_price: NonNegativeFloat = 0.0
+    minimum_median_traded_value: NonNegativeFloat = 0.0
+    traded_value_window: PositiveInt = 20
+
+
+def select_universe(bars: pd.DataFrame, instruments: pd.DataFrame, parameters: UniverseParameters) -> pd.DataFrame:
+    """Select the members of every session.
+
+    Parameters
+    ----------
+    bars
+        As traded, sorted by ``instrument`` and ``date``.
+    instruments
+        ``instrument`` and ``sector``.
+    parameters
+        Conditions; all of them must hold.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``date``, ``instrument``, sorted; an instrument without a bar in a session is no member of it.
+
+    Raises
+    ------
+    ConfigurationError
+        When a name or sector of the parameters does not exist, or nobody is ever a member.
+    """
+    eligible = _eligible_instruments(instruments, parameters)
+    candidates = bars[bars["instrument"].isin(eligible)]
+    by_instrument = candidates.groupby("instrument", sort=False)
+    age = by_instrument.cumcount() + 1
+    value = candidates["close"] * candidates["volume"]
+    window = parameters.traded_value_window
+    typical = value.groupby(candidates["instrument"], sort=False).rolling(window, min_periods=1).median()
+    member = (
+        (age >= parameters.minimum_listing_sessions)
+        & (candidates["close"] >= parameters.minimum_price)
+        & (typical.droplevel(0).reindex(candidates.index) >= parameters.minimum_median_traded_value)
+    )
+    members = candidates.loc[member, ["date", "instrument"]].sort_values(["date", "instrument"], ignore_index=True)
+    if members.empty:
+        raise ConfigurationError(
+            "no instrument meets the conditions of `universe` on any session; loosen them in parameters_universe.yml"
+        )
+    return members
+
+
+def _eligible_instruments(instruments: pd.DataFrame, parameters: UniverseParameters) -> set[str]:
+    known = set(instruments["instrument"])
+    _refuse_unknown([*(parameters.instruments or []), *parameters.exclude], known, "instrument")
+    _refuse_unknown(parameters.sectors or [], set(instruments["sector"]), "sector")
+    eligible = known if parameters.instruments is None else set(parameters.instruments)
+    if parameters.sectors is not None:
+        eligible &= set(instruments.loc[instruments["sector"].isin(parameters.sectors), "instrument"])
+    return eligible - set(parameters.exclude)
+
+
+def _refuse_unknown(names: list[str], known: set[str], what: str) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise ConfigurationError(f"unknown {what} '{name}' in `universe` (parameters_universe.yml){hint}")
