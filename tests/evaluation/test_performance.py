@@ -105,7 +105,7 @@ def test_years_and_months_compound_to_the_total():
     assert report.by_year.loc["2023", "return"] == pytest.approx(empyrical.cum_returns_final(RETURNS["2023"]))
     assert report.metrics["annualised_turnover"] == pytest.approx(RETURNS.abs().mean() * 252)
     assert report.metrics["cost_drag"] > 0
-    assert report.drawdown.min() == report.metrics["max_drawdown"]
+    assert report.drawdown.min() == report.metrics["maximum_drawdown"]
 
 
 def test_report_without_benchmark_has_no_relative_measures():
@@ -120,3 +120,12 @@ def test_benchmark_that_lacks_a_session_is_an_error():
 def test_empty_returns_are_an_error():
     with pytest.raises(MarketDataError, match="account has no returns"):
         performance.report_performance(series())
+
+
+def test_levels_measure_the_same_as_their_returns():
+    nav = pd.Series([100.0, 110.0, 99.0], index=SESSIONS[:3])
+    metrics = performance.measure_performance(nav, pd.Series([50.0, 50.0, 55.0], index=SESSIONS[:3]))
+    assert metrics["total_return"] == pytest.approx(-0.01)
+    assert metrics["maximum_drawdown"] == pytest.approx(-0.1)
+    assert metrics["benchmark_total_return"] == pytest.approx(0.1)
+    assert metrics["sessions"] == 2

@@ -81,16 +81,40 @@ def report_performance(
     )
 
 
+def measure_performance(
+    nav: pd.Series, benchmark: pd.Series | None = None, turnover: pd.Series | None = None
+) -> dict[str, float]:
+    """Measure one net asset value against a benchmark value, both as levels.
+
+    Parameters
+    ----------
+    nav
+        Net asset value after each close, indexed by session.
+    benchmark
+        Value of the benchmark (for example its total-return close) in the same sessions.
+    turnover
+        As in :func:`report_performance`, for the sessions of `nav`.
+
+    Returns
+    -------
+    dict of str to float
+        ``metrics`` of :class:`PerformanceReport`; the first session only starts the returns.
+    """
+    returns = (nav / nav.shift(1) - 1).iloc[1:]
+    benchmark_returns = None if benchmark is None else (benchmark / benchmark.shift(1) - 1).iloc[1:]
+    return report_performance(returns, benchmark_returns, turnover).metrics
+
+
 def absolute_metrics(returns: pd.Series) -> dict[str, float]:
     """Measures that need no benchmark."""
     return {
         "total_return": total_return(returns),
         "annualised_return": annualised_return(returns),
         "annualised_volatility": annualised_volatility(returns),
-        "sharpe_ratio": sharpe_ratio(returns),
-        "sortino_ratio": sortino_ratio(returns),
-        "calmar_ratio": calmar_ratio(returns),
-        "max_drawdown": max_drawdown(returns),
+        "sharpe": sharpe_ratio(returns),
+        "sortino": sortino_ratio(returns),
+        "calmar": calmar_ratio(returns),
+        "maximum_drawdown": max_drawdown(returns),
         "longest_drawdown_sessions": float(longest_drawdown(returns)),
         "win_rate": win_rate(returns),
         "profit_factor": profit_factor(returns),
@@ -104,7 +128,7 @@ def relative_metrics(returns: pd.Series, benchmark_returns: pd.Series) -> dict[s
     return {
         "benchmark_total_return": total_return(benchmark_returns),
         "benchmark_annualised_return": annualised_return(benchmark_returns),
-        "benchmark_max_drawdown": max_drawdown(benchmark_returns),
+        "benchmark_maximum_drawdown": max_drawdown(benchmark_returns),
         "annualised_excess_return": annualised_return(returns) - annualised_return(benchmark_returns),
         "tracking_error": annualised_volatility(returns - benchmark_returns),
         "information_ratio": sharpe_ratio(returns - benchmark_returns),
