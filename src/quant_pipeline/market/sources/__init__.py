@@ -1,0 +1,1 @@
+"""Where markets come from: the embedded simulation, files of the user, Alpaca."""
