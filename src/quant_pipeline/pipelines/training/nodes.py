@@ -1,13 +1,104 @@
 """Nodes of training; each runs once per registered model, in the model's namespace."""
 
+import numpy as np
 import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
+from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import label_expression
-from quant_pipeline.models.bundle import ModelBundle
-from quant_pipeline.models.cross_validation import SplitParameters
+from quant_pipeline.models.bundle import BundleFacts, ModelBundle
+from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
 from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.models.training import train_bundle
+from quant_pipeline.models.training import is_member, train_bundle
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.strategy.rules import MarketRules
+
+
+def train_model(
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    sessions: pd.DataFrame,
+    spec: ModelSpec,
+    feature_set: FeatureSet,
+    label: LabelParameters,
+    market_rules: MarketRules,
+    split: SplitParameters,
+) -> tuple[ModelBundle, pd.DataFrame, pd.DataFrame]:
+    """Train a model on its training segment, stop early by its validation segment, and seal it.
+
+    Returns
+    -------
+    tuple
+        The bundle, its learning curve (``step``, ``metric``, ``value``) and its feature importance (``factor``,
+        ``importance``).
+    """
+    available = feature_set.all_expressions()
+    factors = list(available) if spec.factors is None else spec.factors
+    unknown = sorted(set(factors) - set(available))
+    if unknown:
+        raise ConfigurationError(f"{spec.title}: feature set '{spec.features}' has no factors {unknown[:5]} (parameters_models.yml)")
+    segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
+    facts = BundleFacts(
+        spec=spec,
+        expressions={factor: available[factor] for factor in factors},
+        label=label_expression(market_rules.deal_price, label.horizon),
+        window={part: [f"{segments[part][place]:%Y-%m-%d}" for place in (0, -1)] for part in ("train", "valid")},
+        calendar=market_rules.calendar,
+    )
+    bundle = train_bundle(facts, features, labels["label"], universe_members, segments)
+    return bundle, bundle.model.curve, bundle.model.importance
+
+
+def predict_out_of_sample(
+    bundle: ModelBundle,
+    features: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    sessions: pd.DataFrame,
+    label: LabelParameters,
+    split: SplitParameters,
+) -> pd.DataFrame:
+    """Score the validation and the test sessions with a trained bundle.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Panel ``(datetime, instrument)`` of universe members with ``score`` and ``segment``.
+    """
+    segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
+    datetimes = features.index.get_level_values("datetime")
+    wanted = segments["valid"].union(segments["test"])
+    rows = np.flatnonzero(is_member(features.index, universe_members) & datetimes.isin(wanted))
+    scores = bundle.predict(features, rows).to_frame()
+    in_test = scores.index.get_level_values("datetime").isin(segments["test"])
+    return scores.assign(segment=pd.array(np.where(in_test, "test", "valid"), dtype="str"))
+
+
+def evaluate_model(
+    predictions: pd.DataFrame,
+    labels: pd.DataFrame,
+    spec: ModelSpec,
+    learning_curve: pd.DataFrame,
+    importance: pd.DataFrame,
+) -> dict[str, float]:
+    """Measure a model on the test sessions whose label is realised.
+
+    Parameters
+    ----------
+    predictions, labels
+        Out-of-sample scores and realised returns.
+    spec, learning_curve, importance
+        Tracked beside the metrics.
+
+    Returns
+    -------
+    dict
+        Information coefficients of the test segment; those of the validation segment begin with ``valid_``.
+    """
+    metrics = {}
+    for segment, prefix in (("test", ""), ("valid", "valid_")):
+        scores = predictions.loc[predictions["segment"] == segment, "score"]
+        summary = summarise(information_coefficients(scores, labels["label"]))
+        metrics |= {f"{prefix}{key}": value for key, value in summary.items()}
+    return metrics

@@ -6,6 +6,10 @@ from quant_pipeline.model_registry import load_model_registry
 from quant_pipeline.pipelines.training import nodes
 
 
+SHARED_INPUTS = ("labels", "universe_members", "sessions")
+SHARED_PARAMETERS = ("params:label", "params:market_rules", "params:split")
+
+
 def create_pipeline() -> Pipeline:
     """Train, predict out of sample and evaluate every enabled model in its own namespace."""
     return Pipeline(
@@ -13,18 +17,12 @@ def create_pipeline() -> Pipeline:
             Pipeline(
                 model_pipeline(),
                 namespace=name,
-                inputs={
-                    "features": f"{spec.features}_features",
-                    "labels": "labels",
-                    "universe_members": "universe_members",
-                },
+                inputs={"features": f"{spec.features}_features", **{shared: shared for shared in SHARED_INPUTS}},
                 outputs={"predictions": f"{name}_predictions"},
                 parameters={
                     "params:spec": f"params:models.{name}",
                     "params:feature_set": f"params:feature_sets.{spec.features}",
-                    "params:label": "params:label",
-                    "params:market_rules": "params:market_rules",
-                    "params:split": "params:split",
+                    **{shared: shared for shared in SHARED_PARAMETERS},
                 },
                 tags=["training", spec.algorithm, spec.features, *spec.tags],
             )
@@ -39,22 +37,23 @@ def model_pipeline() -> Pipeline:
         [
             Node(
                 nodes.train_model,
-                [
-                    "features",
-                    "labels",
-                    "universe_members",
-                    "params:spec",
-                    "params:feature_set",
-                    "params:label",
-                    "params:market_rules",
-                    "params:split",
-                ],
+                {
+                    "features": "features",
+                    "labels": "labels",
+                    "universe_members": "universe_members",
+                    "sessions": "sessions",
+                    "spec": "params:spec",
+                    "feature_set": "params:feature_set",
+                    "label": "params:label",
+                    "market_rules": "params:market_rules",
+                    "split": "params:split",
+                },
                 ["bundle", "learning_curve", "importance"],
                 name="train_model",
             ),
             Node(
                 nodes.predict_out_of_sample,
-                ["bundle", "features", "universe_members", "params:split"],
+                ["bundle", "features", "universe_members", "sessions", "params:label", "params:split"],
                 "predictions",
                 name="predict_out_of_sample",
             ),

@@ -1,0 +1,77 @@
+"""Information coefficients: how well scores order the returns that follow, session by session."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+SMALLEST_CROSS_SECTION = 3
+"""Instruments below which a session has no coefficient."""
+
+
+def information_coefficients(scores: pd.Series, labels: pd.Series) -> pd.DataFrame:
+    """Correlate scores and labels within every session.
+
+    Parameters
+    ----------
+    scores
+        Indexed ``(datetime, instrument)``, known after the close of ``datetime``.
+    labels
+        Realised returns on the same kind of index. They are known only later: a coefficient is a verdict on the past,
+        never an input of the decision of its own session.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``datetime``: ``ic`` (Pearson) and ``rank_ic`` (Spearman, ties averaged). Pairs with a missing value
+        are left out; sessions with fewer than three pairs, or a constant side, are missing values or absent.
+    """
+    pairs = pd.concat({"score": scores, "label": labels}, axis=1, join="inner").astype("float64").dropna()
+    sessions = pairs.index.get_level_values("datetime")
+    ranks = pairs.groupby(sessions, sort=True).rank()
+    return pd.DataFrame({"ic": _correlations(pairs, sessions), "rank_ic": _correlations(ranks, sessions)})
+
+
+def summarise(coefficients: pd.DataFrame) -> dict[str, float]:
+    """Summarise the coefficients of many sessions.
+
+    Parameters
+    ----------
+    coefficients
+        As returned by `information_coefficients`.
+
+    Returns
+    -------
+    dict
+        ``ic``, ``rank_ic``: means. ``icir``, ``rank_icir``: mean over standard deviation (one degree of freedom), not
+        annualised. ``rank_ic_t``: t statistic of the mean rank IC. ``positive_share``: part of sessions with a
+        positive rank IC. ``sessions``: how many sessions count.
+    """
+    known = coefficients.dropna()
+    mean, deviation = known.mean(), known.std(ddof=1)
+    ratio = mean / deviation
+    return {
+        "ic": float(mean["ic"]),
+        "icir": float(ratio["ic"]),
+        "rank_ic": float(mean["rank_ic"]),
+        "rank_icir": float(ratio["rank_ic"]),
+        "rank_ic_t": float(ratio["rank_ic"] * np.sqrt(len(known))),
+        "positive_share": float((known["rank_ic"] > 0).mean()),
+        "sessions": len(known),
+    }
+
+
+def _correlations(pairs: pd.DataFrame, sessions: pd.Index) -> pd.Series:
+    by_session = pairs.groupby(sessions, sort=True)
+    centred = pairs - by_session.transform("mean")
+    products = pd.DataFrame(
+        {
+            "cross": centred["score"] * centred["label"],
+            "score": centred["score"] ** 2,
+            "label": centred["label"] ** 2,
+        }
+    )
+    sums = products.groupby(sessions, sort=True).sum()
+    enough = by_session.size() >= SMALLEST_CROSS_SECTION
+    spread = np.sqrt(sums["score"] * sums["label"])
+    return (sums["cross"] / spread.where(spread > 0)).where(enough)

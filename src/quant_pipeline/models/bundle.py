@@ -1,0 +1,249 @@
+"""A model bundle: everything that is needed to score new sessions, in one immutable directory.
+
+It holds the weights, the factor expressions in their order, the *fitted* state of the processors, the label, the
+training window, golden rows (inputs with the scores they must give) and the versions of the libraries. Loading
+verifies every file against its hash and the golden rows against the model; it unpickles nothing and runs no foreign
+code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from quant_pipeline.exceptions import ModelError
+from quant_pipeline.factors.processors import Arrays, ProcessorChain
+from quant_pipeline.models import algorithms
+from quant_pipeline.models.fitted import FittedModel, Samples
+from quant_pipeline.models.spec import ModelSpec
+
+MANIFEST = "manifest.json"
+PROCESSORS = "processors.safetensors"
+GOLDEN_INPUTS, GOLDEN_SCORES = "golden_inputs.parquet", "golden_scores.parquet"
+GOLDEN_TOLERANCE = 1e-5
+LIBRARIES = ("lightgbm", "numpy", "pandas", "torch")
+
+
+@dataclass(frozen=True)
+class BundleFacts:
+    """What a bundle says about itself.
+
+    Attributes
+    ----------
+    spec
+        Specification it was trained from.
+    expressions
+        Factor name to expression, in the order of the columns.
+    label
+        Label expression.
+    window
+        First and last session of training and validation, ``YYYY-MM-DD``.
+    calendar
+        Exchange calendar the sessions belong to.
+    """
+
+    spec: ModelSpec
+    expressions: dict[str, str]
+    label: str
+    window: dict[str, list[str]]
+    calendar: str
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A fitted model with everything it needs.
+
+    Attributes
+    ----------
+    facts
+        What it is.
+    model
+        The fitted algorithm.
+    processor_states
+        Learned state of every processor.
+    golden_inputs, golden_scores
+        Unprocessed features of a few instruments, and the scores they give.
+    """
+
+    facts: BundleFacts
+    model: FittedModel
+    processor_states: list[Arrays]
+    golden_inputs: pd.DataFrame
+    golden_scores: pd.Series
+
+    @property
+    def identity(self) -> str:
+        """Hash of the content; equal bundles have equal identities."""
+        return _identity(_files(self))
+
+    def predict(self, features: pd.DataFrame, rows: np.ndarray | None = None) -> pd.Series:
+        """Score sessions with the stored processors; nothing is fitted.
+
+        Parameters
+        ----------
+        features
+            Unprocessed panel ``(datetime, instrument) × factor``, sorted, with at least the factors of the bundle. A
+            sequence model needs the sessions of its window before each row.
+        rows
+            Places of the rows to score; None scores all.
+
+        Returns
+        -------
+        pandas.Series
+            ``score`` on the index of the rows; NaN where the window of a sequence model is not complete. A score uses
+            rows of the panel at or before its session.
+
+        Raises
+        ------
+        ModelError
+            When a factor of the bundle is missing.
+        """
+        return _predict(self.facts, self.model, self.processor_states, features, rows)
+
+
+def make_bundle(
+    facts: BundleFacts, model: FittedModel, processor_states: list[Arrays], golden_inputs: pd.DataFrame
+) -> ModelBundle:
+    """Seal a fitted model: compute the scores that its golden inputs must always give."""
+    golden_scores = _predict(facts, model, processor_states, golden_inputs, None)
+    return ModelBundle(facts, model, processor_states, golden_inputs, golden_scores)
+
+
+def write_bundle(bundle: ModelBundle, folder: Path) -> None:
+    """Write a bundle beside its place and rename it; the same bundle gives the same bytes."""
+    files = _files(bundle)
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        for name, content in files.items():
+            (beside / name).write_bytes(content)
+        manifest = _manifest(bundle, files)
+        (beside / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def read_bundle(folder: Path) -> ModelBundle:
+    """Read and verify a bundle.
+
+    Raises
+    ------
+    ModelError
+        When there is no bundle, a file is missing or was changed, or the model does not give the golden scores.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise ModelError(f"no model bundle in {folder}; train the model first: kedro run --pipelines training")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    files = {name: _verified(folder / name, digest) for name, digest in manifest["files"].items()}
+    facts = BundleFacts(
+        spec=ModelSpec.model_validate(manifest["spec"]),
+        expressions=dict(manifest["expressions"]),
+        label=manifest["label"],
+        window=manifest["window"],
+        calendar=manifest["calendar"],
+    )
+    weights = {name: content for name, content in files.items() if name not in (PROCESSORS, GOLDEN_INPUTS, GOLDEN_SCORES)}
+    bundle = ModelBundle(
+        facts,
+        algorithms.load(facts.spec, weights, list(facts.expressions)),
+        _unpack_states(load_arrays(files[PROCESSORS]), len(facts.spec.processors)),
+        pd.read_parquet(io.BytesIO(files[GOLDEN_INPUTS])),
+        pd.read_parquet(io.BytesIO(files[GOLDEN_SCORES]))["score"],
+    )
+    _check_golden_rows(bundle, folder)
+    return bundle
+
+
+def _predict(
+    facts: BundleFacts, model: FittedModel, states: list[Arrays], features: pd.DataFrame, rows: np.ndarray | None
+) -> pd.Series:
+    missing = sorted(set(facts.expressions) - set(features.columns))
+    if missing:
+        raise ModelError(f"{facts.spec.title} needs factors that the features do not have: {', '.join(missing[:5])}")
+    processed = ProcessorChain(facts.spec.processors, states).transform(features[list(facts.expressions)])
+    places = np.arange(len(features)) if rows is None else rows
+    samples = Samples(processed, places, np.empty(0, dtype=np.float32))
+    return pd.Series(model.predict(samples), index=features.index[places], name="score")
+
+
+def _files(bundle: ModelBundle) -> dict[str, bytes]:
+    return {
+        **bundle.model.weights(),
+        PROCESSORS: save_arrays(_pack_states(bundle.processor_states)),
+        GOLDEN_INPUTS: _parquet(bundle.golden_inputs),
+        GOLDEN_SCORES: _parquet(bundle.golden_scores.to_frame()),
+    }
+
+
+def _manifest(bundle: ModelBundle, files: dict[str, bytes]) -> dict[str, Any]:
+    facts = bundle.facts
+    return {
+        "identity": _identity(files),
+        "spec": facts.spec.model_dump(mode="json"),
+        "expressions": list(facts.expressions.items()),
+        "label": facts.label,
+        "window": facts.window,
+        "calendar": facts.calendar,
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+
+
+def _identity(files: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
+    return digest.hexdigest()[:16]
+
+
+def _verified(file: Path, expected: str) -> bytes:
+    if not file.is_file():
+        raise ModelError(f"the bundle is incomplete: {file} is missing; train the model again")
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ModelError(f"{file} is not what was written when the model was trained; train the model again")
+    return content
+
+
+def _check_golden_rows(bundle: ModelBundle, folder: Path) -> None:
+    given = bundle.predict(bundle.golden_inputs).to_numpy()
+    expected = bundle.golden_scores.to_numpy()
+    if not np.allclose(given, expected, rtol=0, atol=GOLDEN_TOLERANCE, equal_nan=True):
+        worst = np.nanmax(np.abs(given - expected))
+        raise ModelError(
+            f"the model in {folder} gives other scores than when it was trained (by up to {worst:.2g}) on the same inputs; "
+            "a library has changed its behaviour. Train it again."
+        )
+
+
+def _pack_states(states: list[Arrays]) -> Arrays:
+    return {f"{step}.{name}": array for step, state in enumerate(states) for name, array in state.items()}
+
+
+def _unpack_states(arrays: Arrays, n_steps: int) -> list[Arrays]:
+    states: list[Arrays] = [{} for _ in range(n_steps)]
+    for key, array in arrays.items():
+        step, _, name = key.partition(".")
+        states[int(step)][name] = array
+    return states
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer)
+    return buffer.getvalue()

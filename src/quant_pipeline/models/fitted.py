@@ -1,0 +1,75 @@
+"""What every algorithm shares: the data it learns from and the shape of a fitted model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows to learn from or to score.
+
+    Attributes
+    ----------
+    features
+        Processed features of all sessions that are needed, panel ``(datetime, instrument) × factor``, float32, sorted;
+        a sequence model looks back within it.
+    rows
+        Places in ``features`` of the rows to use.
+    labels
+        Label of each of these rows, cross-sectionally ranked; empty when scoring.
+    """
+
+    features: pd.DataFrame
+    rows: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.float32]
+
+    @property
+    def values(self) -> npt.NDArray[np.float32]:
+        """Features of the rows."""
+        return self.features.to_numpy(dtype=np.float32)[self.rows]
+
+    @property
+    def sessions(self) -> npt.NDArray[np.int64]:
+        """Session code of each row."""
+        return self.features.index.codes[0][self.rows].astype(np.int64)
+
+
+class FittedModel(Protocol):
+    """A fitted model without its processors.
+
+    Attributes
+    ----------
+    curve
+        ``step``, ``metric``, ``value``: what was seen while learning.
+    importance
+        ``factor``, ``importance``, most important first; empty when the algorithm tells nothing.
+    """
+
+    curve: pd.DataFrame
+    importance: pd.DataFrame
+
+    def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
+        """Score rows; a row that cannot be scored is NaN."""
+        ...
+
+    def weights(self) -> dict[str, bytes]:
+        """Return the files, by name, from which the model can be made again."""
+        ...
+
+
+def learning_curve(rows: list[tuple[int, str, float]]) -> pd.DataFrame:
+    """Make the table of a learning curve."""
+    table = pd.DataFrame(rows, columns=["step", "metric", "value"])
+    return table.astype({"step": "int64", "metric": "str", "value": "float64"})
+
+
+def importance_table(factors: list[str], importance: npt.ArrayLike) -> pd.DataFrame:
+    """Make the table of feature importance, most important first."""
+    table = pd.DataFrame({"factor": pd.array(factors, dtype="str"), "importance": np.asarray(importance, dtype=np.float64)})
+    return table.sort_values("importance", key=np.abs, ascending=False, kind="stable", ignore_index=True)

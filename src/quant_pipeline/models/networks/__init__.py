@@ -1,0 +1,1 @@
+"""Neural networks: one training loop, small modules."""

@@ -1,0 +1,95 @@
+"""Training of one model, from panels to a sealed bundle."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.exceptions import ModelError
+from quant_pipeline.factors.processors import CrossSectionalRank, ProcessorChain
+from quant_pipeline.models import algorithms
+from quant_pipeline.models.bundle import BundleFacts, ModelBundle, make_bundle
+from quant_pipeline.models.fitted import Samples
+
+GOLDEN_INSTRUMENTS = 3
+SMALLEST_TRAINING_SET = 100
+
+
+def train_bundle(
+    facts: BundleFacts,
+    features: pd.DataFrame,
+    labels: pd.Series,
+    members: pd.DataFrame,
+    segments: dict[str, pd.DatetimeIndex],
+) -> ModelBundle:
+    """Fit processors and model on the training segment and seal them.
+
+    Parameters
+    ----------
+    facts
+        What the bundle is to say about itself; its expressions choose the factors.
+    features
+        Unprocessed panel of the whole history.
+    labels
+        Label of every row; NaN where it is not realised.
+    members
+        ``date``, ``instrument``: the universe. Only members are learned from.
+    segments
+        ``train`` and ``valid`` sessions with a gap between them, see `split_sessions`.
+
+    Returns
+    -------
+    ModelBundle
+        Nothing after the last ``valid`` session has entered it.
+
+    Raises
+    ------
+    ModelError
+        When hardly any row of the training segment has a label.
+    """
+    features = _up_to(features[list(facts.expressions)], segments["valid"][-1])
+    member = is_member(features.index, members)
+    label = labels.reindex(features.index)
+    rows = {name: _rows(features.index, member & label.notna().to_numpy(), segments[name]) for name in ("train", "valid")}
+    for name, places in rows.items():
+        if len(places) < SMALLEST_TRAINING_SET:
+            raise ModelError(
+                f"{facts.spec.title}: only {len(places)} rows of segment '{name}' have a label and belong to the universe. "
+                "Check the dates of `split` (parameters_models.yml) and the conditions of `universe`."
+            )
+    chain = ProcessorChain(facts.spec.processors)
+    chain.fit_transform(features.iloc[rows["train"]])
+    processed = chain.transform(features)
+    samples = {name: Samples(processed, places, _ranked(label.iloc[places])) for name, places in rows.items()}
+    model = algorithms.fit(facts.spec, samples["train"], samples["valid"])
+    return make_bundle(facts, model, chain.states, _golden_inputs(features, rows["train"], facts.spec.window))
+
+
+def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which rows of a panel belong to the universe of their session."""
+    universe = pd.MultiIndex.from_frame(members[["date", "instrument"]])
+    return np.asarray(index.isin(universe))
+
+
+def _up_to(features: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
+    known = features[features.index.get_level_values("datetime") <= last]
+    return known.set_axis(known.index.remove_unused_levels())
+
+
+def _rows(index: pd.MultiIndex, usable: npt.NDArray[np.bool_], sessions: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
+    return np.flatnonzero(usable & index.get_level_values("datetime").isin(sessions))
+
+
+def _ranked(label: pd.Series) -> npt.NDArray[np.float32]:
+    """Labels by their rank within the session: a model is paid for the order, not for the size of one jump."""
+    return ProcessorChain([CrossSectionalRank()]).transform(label.to_frame())["label"].to_numpy()
+
+
+def _golden_inputs(features: pd.DataFrame, rows: npt.NDArray[np.int64], window: int) -> pd.DataFrame:
+    last = features.index[rows[-1]][0]
+    days = features.index.levels[0]
+    wanted_days = days[max(days.get_loc(last) - window - 1, 0) : days.get_loc(last) + 1]
+    newest = features.iloc[rows].xs(last, level="datetime").index[:GOLDEN_INSTRUMENTS]
+    datetimes, instruments = features.index.get_level_values("datetime"), features.index.get_level_values("instrument")
+    return features[datetimes.isin(wanted_days) & instruments.isin(newest)]
