@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.factors import alpha158, alpha360
@@ -20,10 +20,13 @@ class FeatureSet(Parameters):
         A shipped set of expressions.
     expressions
         Own factors, name to Qlib expression; they join those of the library.
+    lookback
+        Bars that the longest factor looks back over; the daily run computes the newest session from this many.
     """
 
     library: Literal["alpha158", "alpha360"] | None = None
     expressions: dict[str, str] = Field(default_factory=dict)
+    lookback: PositiveInt = 61
 
     @model_validator(mode="after")
     def _has_factors(self) -> "FeatureSet":

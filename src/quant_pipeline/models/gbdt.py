@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import lightgbm
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,10 @@ import pandas as pd
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.spec import LightGBMHyper
 
+logger = logging.getLogger(__name__)
+
 WEIGHTS = "model.txt"
+ROUNDS_BETWEEN_REPORTS = 50
 
 
 class FittedTrees:
@@ -71,6 +76,7 @@ def fit_trees(train: Samples, valid: Samples, hyper: LightGBMHyper, seed: int) -
         callbacks=[
             lightgbm.early_stopping(hyper.patience, verbose=False, first_metric_only=True),
             lightgbm.record_evaluation(seen),
+            _report_progress,
         ],
     )
     rows = [
@@ -83,6 +89,13 @@ def fit_trees(train: Samples, valid: Samples, hyper: LightGBMHyper, seed: int) -
     # Text keeps the best iteration only, and that is what will be loaded: predict with exactly that.
     kept = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
     return FittedTrees(kept, learning_curve(rows), importance_table(factors, gain))
+
+
+def _report_progress(state: lightgbm.callback.CallbackEnv) -> None:
+    step = state.iteration + 1
+    if step % ROUNDS_BETWEEN_REPORTS == 0:
+        errors = ", ".join(f"{segment} error {value:.4f}" for segment, _, value, _ in state.evaluation_result_list)
+        logger.info("round %d of at most %d: %s", step, state.end_iteration, errors)
 
 
 def load_trees(weights: dict[str, bytes]) -> FittedTrees:

@@ -17,7 +17,6 @@ from quant_pipeline.models.fitted import Samples, importance_table, learning_cur
 from quant_pipeline.models.networks.gru import GRUScorer
 from quant_pipeline.models.networks.sequences import Windows
 from quant_pipeline.models.spec import GRUHyper
-from quant_pipeline.progress import track
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ def fit_network(train: Samples, valid: Samples, hyper: GRUHyper, seed: int) -> F
     usable = np.flatnonzero(windows.complete)
     shuffle = np.random.default_rng(seed)
     best, best_score, waited, rows = copy.deepcopy(network.state_dict()), -np.inf, 0, []
-    for epoch in track(range(1, hyper.epochs + 1), "training epochs"):
+    for epoch in range(1, hyper.epochs + 1):
         loss = _train_epoch(network, optimiser, windows, train.labels, shuffle.permutation(usable), hyper)
         rank_ic = _validation_rank_ic(network, valid, valid_windows, hyper.threads)
         rows += [(epoch, "train_l2", loss), (epoch, "valid_rank_ic", rank_ic)]

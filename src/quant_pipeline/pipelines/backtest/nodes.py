@@ -8,21 +8,9 @@ from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.result import BacktestResult
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
 from quant_pipeline.evaluation.performance import measure_performance
-from quant_pipeline.parameters import Parameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-
-
-class AccountParameters(Parameters):
-    """What an account starts with.
-
-    Attributes
-    ----------
-    initial_cash
-        Deposit on the first session, USD; the backtest starts with the same amount.
-    """
-
-    initial_cash: float = 1_000_000
 
 
 def backtest_combinations(

@@ -1,0 +1,79 @@
+"""Nodes of post-trade."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.money import ticks_to_float
+from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.trading.account import fold
+from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.domain import Event
+from quant_pipeline.trading.statements import holdings_table, net_asset_value_table
+
+
+def book_fills(
+    events: Sequence[Event],
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    account: AccountParameters,
+    market_rules: MarketRules,
+    cost_rules: CostRules,
+) -> tuple[Event, ...]:
+    """Book what happened to the account since the last booked session.
+
+    Parameters
+    ----------
+    events
+        The ledger as found.
+    bars, corporate_actions, sessions
+        The market up to the session to stand at.
+    account, market_rules, cost_rules
+        The account and the rules it deals by.
+
+    Returns
+    -------
+    tuple of Event
+        Events to append; none when everything is booked.
+    """
+    days = pd.DatetimeIndex(sessions["date"])
+    return book_sessions(
+        events, account.name, account.initial_cash, bars, corporate_actions, days, market_rules, cost_rules
+    )
+
+
+def state_account(
+    events: Sequence[Event],
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    market_rules: MarketRules,
+    as_of: str,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """State holdings and net asset value at the close of ``as_of``, whatever has been booked since.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame
+        ``holdings`` and ``account_nav``.
+
+    Raises
+    ------
+    StaleDataError
+        When the ledger does not reach ``as_of``.
+    """
+    session = pd.Timestamp(as_of)
+    state = fold(events, up_to=session)
+    if state.last_session != session:
+        booked = "nothing" if state.last_session is None else f"up to {state.last_session:%Y-%m-%d}"
+        raise StaleDataError(
+            f"the ledger has booked {booked}, not {as_of}. Run `kedro run --pipelines post_trade --params as_of={as_of}` "
+            "without --only-missing-outputs."
+        )
+    market = TradingMarket.from_bars(bars, corporate_actions, pd.DatetimeIndex(sessions["date"]), market_rules)
+    closes = pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments)
+    return holdings_table(state, closes), net_asset_value_table(state)

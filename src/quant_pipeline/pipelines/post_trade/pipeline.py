@@ -1,0 +1,34 @@
+"""Post-trade as a table of nodes."""
+
+from kedro.pipeline import Node, Pipeline
+
+from quant_pipeline.pipelines.post_trade import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Book what happened, then state the account."""
+    return Pipeline(
+        [
+            Node(
+                nodes.book_fills,
+                [
+                    "ledger_as_found",
+                    "bars",
+                    "corporate_actions",
+                    "sessions",
+                    "params:account",
+                    "params:market_rules",
+                    "params:cost_rules",
+                ],
+                "ledger_booked",
+                name="book_fills",
+            ),
+            Node(
+                nodes.state_account,
+                ["ledger_booked", "bars", "corporate_actions", "sessions", "params:market_rules", "params:as_of"],
+                ["holdings", "account_nav"],
+                name="state_account",
+            ),
+        ],
+        tags="post_trade",
+    )

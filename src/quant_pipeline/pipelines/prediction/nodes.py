@@ -1,0 +1,62 @@
+"""Nodes of prediction."""
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.models.bundle import ModelBundle
+from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.models.training import is_member
+
+
+def compute_latest_features(
+    adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, feature_set: FeatureSet, **specs: ModelSpec
+) -> pd.DataFrame:
+    """Evaluate the factors of the newest sessions, as many as the longest window of a model needs.
+
+    Parameters
+    ----------
+    adjusted_bars, sessions
+        The market up to the session to score.
+    feature_set
+        The factors.
+    **specs
+        The models that use them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Panel ``(datetime, instrument) × factor``, float32.
+    """
+    days = pd.DatetimeIndex(sessions["date"])
+    window = max(spec.window for spec in specs.values())
+    needed = days[-(window + feature_set.lookback) :]
+    recent = adjusted_bars[adjusted_bars["date"] >= needed[0]].reset_index(drop=True)
+    return compute_factors(recent, feature_set.all_expressions(), needed, start=days[-window:][0])
+
+
+def score_latest(bundle: ModelBundle, latest_features: pd.DataFrame, universe_members: pd.DataFrame, as_of: str) -> pd.DataFrame:
+    """Score the members of the newest session with a stored bundle.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Panel ``(datetime, instrument)`` of one session: ``score``, and ``bundle``, the identity of what scored.
+
+    Raises
+    ------
+    StaleDataError
+        When the features do not reach ``as_of``, or no member of that session can be scored.
+    """
+    session = pd.Timestamp(as_of)
+    datetimes = latest_features.index.get_level_values("datetime")
+    rows = np.flatnonzero((datetimes == session) & is_member(latest_features.index, universe_members))
+    if len(rows) == 0:
+        raise StaleDataError(
+            f"no member of the universe has features for {as_of}; they end on {datetimes.max():%Y-%m-%d}. "
+            "Run the ingestion of that session first: kedro run --pipelines ingestion --params as_of=" + as_of
+        )
+    scores = bundle.predict(latest_features, rows).dropna().to_frame()
+    return scores.assign(bundle=pd.array([bundle.identity] * len(scores), dtype="str"))

@@ -1,0 +1,46 @@
+"""Prediction as a table of nodes."""
+
+from kedro.pipeline import Node, Pipeline
+
+from quant_pipeline.model_registry import load_model_registry
+from quant_pipeline.pipelines.prediction import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Features of the newest session once per feature set, then the score of every enabled model."""
+    registry = load_model_registry()
+    by_feature_set: dict[str, dict[str, str]] = {}
+    for name, spec in registry.items():
+        by_feature_set.setdefault(spec.features, {})[name] = f"params:models.{name}"
+    latest = [
+        Node(
+            nodes.compute_latest_features,
+            {
+                "adjusted_bars": "adjusted_bars",
+                "sessions": "sessions",
+                "feature_set": f"params:feature_sets.{feature_set}",
+                **specs,
+            },
+            f"{feature_set}_latest_features",
+            name=f"compute_latest_{feature_set}",
+        )
+        for feature_set, specs in by_feature_set.items()
+    ]
+    scores = [
+        Pipeline(
+            [
+                Node(
+                    nodes.score_latest,
+                    ["bundle", "latest_features", "universe_members", "params:as_of"],
+                    "latest_scores",
+                    name="score_latest",
+                )
+            ],
+            namespace=name,
+            inputs={"latest_features": f"{spec.features}_latest_features", "universe_members": "universe_members"},
+            outputs={"latest_scores": f"{name}_latest_scores"},
+            parameters={"params:as_of": "params:as_of"},
+        )
+        for name, spec in registry.items()
+    ]
+    return Pipeline([*latest, *scores], tags="prediction")

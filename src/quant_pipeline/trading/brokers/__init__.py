@@ -1,0 +1,1 @@
+"""Brokers: where orders go and from where fills come back."""

@@ -1,0 +1,115 @@
+"""Records of the execution side; none of them is ever changed once it exists."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import pandas as pd
+
+TICK = Decimal("0.0001")
+"""Amounts of money carry four decimals."""
+
+LONGEST_CLIENT_ORDER_ID = 48
+
+
+class EventKind(StrEnum):
+    """What can happen to an account."""
+
+    ACCOUNT_OPENED = "account_opened"
+    PLAN_RECORDED = "plan_recorded"
+    FILL = "fill"
+    ORDER_ENDED = "order_ended"
+    SPLIT = "split"
+    CASH_DIVIDEND = "cash_dividend"
+    DELISTING = "delisting"
+    SESSION_CLOSED = "session_closed"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One fact about an account.
+
+    Attributes
+    ----------
+    session
+        Session in which it happened; a plan happens in the session that decides.
+    kind
+        What happened.
+    key
+        Natural identity: the same fact seen twice has the same key.
+    payload
+        JSON-able facts; money and quantities are text, so that nothing is rounded on the way.
+    """
+
+    session: pd.Timestamp
+    kind: EventKind
+    key: str
+    payload: Mapping[str, Any]
+
+    @property
+    def content(self) -> str:
+        """Canonical JSON of the payload."""
+        return json.dumps(self.payload, sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order as it was decided.
+
+    Attributes
+    ----------
+    client_order_id
+        See `client_order_id`.
+    instrument, side, quantity
+        What to deal: ``buy`` or ``sell``, whole shares.
+    reference_price
+        Close at the decision.
+    reason
+        Why, in words.
+    """
+
+    client_order_id: str
+    instrument: str
+    side: str
+    quantity: int
+    reference_price: str
+    reason: str
+
+
+def client_order_id(account: str, session: pd.Timestamp, instrument: str, side: str, revision: int) -> str:
+    """Name an order by what it is, so that the same order has the same name in every process.
+
+    Parameters
+    ----------
+    account
+        Name of the account.
+    session
+        Session in which the order deals.
+    instrument, side
+        What it deals.
+    revision
+        0 for the first plan of the session; a plan that replaces it counts on.
+
+    Returns
+    -------
+    str
+        At most 48 characters of ``A-Z a-z 0-9 . -``; a longer name ends in a hash of itself.
+    """
+    plain = f"{account}-{session:%Y%m%d}-{instrument}-{side}-{revision}"
+    name = re.sub(r"[^A-Za-z0-9.-]", "-", plain)
+    if name == plain and len(name) <= LONGEST_CLIENT_ORDER_ID:
+        return name
+    digest = hashlib.sha256(plain.encode()).hexdigest()[:12]
+    return f"{name[: LONGEST_CLIENT_ORDER_ID - 13]}-{digest}"
+
+
+def money(amount: Decimal | float | int | str) -> str:
+    """Write an amount of money as text with four decimals."""
+    return str(Decimal(str(amount)).quantize(TICK))

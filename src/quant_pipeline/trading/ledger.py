@@ -1,0 +1,163 @@
+"""The ledger of one account: an append-only table of events in SQLite, each carrying the hash of the one before.
+
+The database decides what has been seen before: the natural key of an event is unique. Appending the same event again
+is nothing; appending another event under the same key is an error. Postgres serves as well, by another URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import sqlalchemy as sa
+
+from quant_pipeline.exceptions import AccountError
+from quant_pipeline.trading.domain import Event, EventKind
+
+GENESIS = "0" * 64
+
+_metadata = sa.MetaData()
+_events = sa.Table(
+    "event",
+    _metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("session", sa.String(10), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("key", sa.String(160), nullable=False, unique=True),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("previous_hash", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+)
+
+
+class Ledger:
+    """Events of one account.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL of the database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url, poolclass=sa.NullPool)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _make_durable)
+            sa.event.listen(self._engine, "begin", _lock_for_writing)
+        _metadata.create_all(self._engine)
+
+    @classmethod
+    def at(cls, file: Path) -> Ledger:
+        """Open the ledger in a SQLite file, which is made when it does not exist."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{file}")
+
+    def append(self, events: Sequence[Event]) -> int:
+        """Append events in one transaction.
+
+        Parameters
+        ----------
+        events
+            In the order in which they happened.
+
+        Returns
+        -------
+        int
+            How many were new.
+
+        Raises
+        ------
+        AccountError
+            When an event is known under its key with another content; nothing is appended then.
+        """
+        with self._engine.begin() as connection:
+            newest = connection.execute(
+                sa.select(_events.c.sequence, _events.c.hash).order_by(_events.c.sequence.desc()).limit(1)
+            ).one_or_none()
+            sequence, previous = (0, GENESIS) if newest is None else newest
+            before = sequence
+            for event in events:
+                if _is_known(connection, event):
+                    continue
+                sequence += 1
+                row = _row(event, sequence, previous)
+                connection.execute(_events.insert().values(row))
+                previous = row["hash"]
+        return sequence - before
+
+    def events(self) -> tuple[Event, ...]:
+        """Return all events in the order in which they were appended."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(_events).order_by(_events.c.sequence)).all()
+        return tuple(
+            Event(pd.Timestamp(row.session), EventKind(row.kind), row.key, json.loads(row.payload)) for row in rows
+        )
+
+    def verify(self) -> int:
+        """Hash the whole chain again.
+
+        Returns
+        -------
+        int
+            Number of events.
+
+        Raises
+        ------
+        AccountError
+            When an event was changed, removed or put in between.
+        """
+        previous = GENESIS
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(_events).order_by(_events.c.sequence)).all()
+        for place, row in enumerate(rows, start=1):
+            expected = _hash(row.sequence, row.session, row.kind, row.key, row.payload, previous)
+            if row.sequence != place or row.previous_hash != previous or row.hash != expected:
+                raise AccountError(
+                    f"the ledger was changed from outside at event {place} ({row.key}); restore it from a backup"
+                )
+            previous = row.hash
+        return len(rows)
+
+
+def _make_durable(connection: object, _record: object) -> None:
+    # The driver must not open transactions by itself, or `BEGIN IMMEDIATE` comes too late to keep writers apart.
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    for statement in ("pragma journal_mode=wal", "pragma synchronous=full", "pragma busy_timeout=10000"):
+        connection.execute(statement)  # type: ignore[attr-defined]
+
+
+def _lock_for_writing(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("begin immediate")
+
+
+def _is_known(connection: sa.Connection, event: Event) -> bool:
+    known = connection.execute(sa.select(_events.c.payload).where(_events.c.key == event.key)).scalar_one_or_none()
+    if known is None:
+        return False
+    if known != event.content:
+        raise AccountError(
+            f"the ledger knows {event.key} with another content: it has {known[:120]}, not {event.content[:120]}. "
+            "A fact is never edited; record a correction under its own key."
+        )
+    return True
+
+
+def _row(event: Event, sequence: int, previous: str) -> dict[str, object]:
+    session = f"{event.session:%Y-%m-%d}"
+    return {
+        "sequence": sequence,
+        "session": session,
+        "kind": str(event.kind),
+        "key": event.key,
+        "payload": event.content,
+        "previous_hash": previous,
+        "hash": _hash(sequence, session, str(event.kind), event.key, event.content, previous),
+    }
+
+
+def _hash(sequence: int, session: str, kind: str, key: str, content: str, previous: str) -> str:
+    text = "\n".join((str(sequence), session, kind, key, content, previous))
+    return hashlib.sha256(text.encode()).hexdigest()
