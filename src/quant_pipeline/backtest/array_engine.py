@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from numba import njit
 
 from quant_pipeline.backtest.exchange_kernels import (
     N_EVENT_COLUMNS,
@@ -34,6 +33,7 @@ from quant_pipeline.strategy.account_arrays import (
     net_asset_value,
     new_accounts,
 )
+from quant_pipeline.strategy.compiled import kernel
 from quant_pipeline.strategy.costs import CostTerms, cost_terms
 from quant_pipeline.strategy.money import cash_to_ticks
 from quant_pipeline.strategy.rules import CostRules, StrategyRules
@@ -136,7 +136,7 @@ def _run(
     return series, counts
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _run_account(
     accounts: AccountArrays,
     market: MarketArrays,
@@ -171,7 +171,7 @@ def _run_account(
                 rows.positions[n_positions, 3] = accounts.slot_sessions[0, slot]
             n_positions += 1
         if decides[t] and t + 1 < n_sessions:
-            decide_topk_drop(
-                accounts, 0, value, scores[t].copy(), market.has_bar[t], market.mark[t], terms, costs, buffers
-            )
+            for j in range(scores.shape[1]):
+                buffers.scores[j] = scores[t, j]
+            decide_topk_drop(accounts, 0, value, market.has_bar[t], market.mark[t], terms, costs, buffers)
     return n_fills, n_events, n_positions

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from quant_pipeline.strategy.account_arrays import (
     BOUGHT,
@@ -24,6 +23,7 @@ from quant_pipeline.strategy.account_arrays import (
     close_slot,
     open_slot,
 )
+from quant_pipeline.strategy.compiled import inlined
 from quant_pipeline.strategy.costs import CostTerms, buy_fee, dealt_price, sell_fee
 from quant_pipeline.strategy.money import PAYMENT_SCALE, TICKS_PER_CENT
 from quant_pipeline.strategy.rules import MarketRules
@@ -78,13 +78,13 @@ def exchange_terms(rules: MarketRules) -> ExchangeTerms:
     return ExchangeTerms(lot=rules.lot, participation_cap=float(rules.participation_cap or 0.0))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def payment_in_ticks(shares: int, payment: int) -> int:
     """Cash for `shares` at `payment` units of 10^-8 per share, half up to whole cents, in ticks."""
     return (shares * payment + _PAYMENT_UNITS_PER_CENT // 2) // _PAYMENT_UNITS_PER_CENT * TICKS_PER_CENT
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def cash_in_lieu(remainder: int, numerator: int, previous_close: int) -> int:
     """Cash for the fraction of a new share a split leaves, half up to whole cents, in ticks.
 
@@ -94,7 +94,7 @@ def cash_in_lieu(remainder: int, numerator: int, previous_close: int) -> int:
     return (remainder * previous_close + unit // 2) // unit * TICKS_PER_CENT
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def apply_action(
     accounts: AccountArrays,
     a: int,
@@ -145,7 +145,7 @@ def apply_action(
     return received
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _scale_pending_orders(
     accounts: AccountArrays, a: int, instrument: int, numerator: int, denominator: int, lot: int
 ) -> None:
@@ -158,7 +158,7 @@ def _scale_pending_orders(
                 accounts.order_shares[a, order] = shares * numerator // denominator // lot * lot
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def shares_within_volume(shares: int, volume: int, terms: ExchangeTerms) -> int:
     """Cut an order to its largest allowed part of the session's volume."""
     if terms.participation_cap <= 0.0:
@@ -167,7 +167,7 @@ def shares_within_volume(shares: int, volume: int, terms: ExchangeTerms) -> int:
     return shares if shares <= most else most // terms.lot * terms.lot
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _sell(
     accounts: AccountArrays,
     a: int,
@@ -207,7 +207,7 @@ def _sell(
     return shares, price, fee, status
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _buy(
     accounts: AccountArrays,
     a: int,
@@ -248,7 +248,7 @@ def _buy(
     return shares, price, fee, status
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def deal_pending_orders(
     accounts: AccountArrays,
     a: int,
@@ -304,7 +304,7 @@ def deal_pending_orders(
     return n_fills
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def close_session(accounts: AccountArrays, a: int) -> None:
     """Count the close for every holding; a position bought in this session has then seen one."""
     for slot in range(accounts.totals[a, HELD]):

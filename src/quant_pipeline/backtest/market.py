@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from numba import njit
 
 from quant_pipeline.backtest.exchange_kernels import SPLIT
 from quant_pipeline.backtest.quotes import (
@@ -20,6 +19,7 @@ from quant_pipeline.backtest.quotes import (
     reference_price,
 )
 from quant_pipeline.exceptions import MarketDataError, StrategyError
+from quant_pipeline.strategy.compiled import kernel
 from quant_pipeline.strategy.money import to_ticks
 from quant_pipeline.strategy.rules import MarketRules
 
@@ -116,7 +116,7 @@ class TradingMarket:
 
         known = corporate_actions[corporate_actions["instrument"].isin(instruments)]
         actions = _action_arrays(_inside(known, sessions, "corporate action"), sessions, instruments)
-        _fill_marks(close, actions)
+        _fill_marks(close, np.zeros(len(instruments), dtype=np.int64), actions)
         buy_blocked, sell_blocked = _blocked(deal_price, close, actions, rules, instruments)
         arrays = MarketArrays(
             deal_price=np.where(has_bar, deal_price, 0),
@@ -216,11 +216,10 @@ def _action_arrays(actions: pd.DataFrame, sessions: pd.DatetimeIndex, instrument
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _fill_marks(close: npt.NDArray[np.int64], actions: ActionArrays) -> None:
+@kernel
+def _fill_marks(close: npt.NDArray[np.int64], carried: npt.NDArray[np.int64], actions: ActionArrays) -> None:
     """Carry the last close through sessions without bar, divided by the splits that happen meanwhile."""
     n_sessions, n_instruments = close.shape
-    carried = np.zeros(n_instruments, dtype=np.int64)
     for t in range(n_sessions):
         for k in range(actions.offsets[t], actions.offsets[t + 1]):
             if actions.kind[k] == SPLIT:

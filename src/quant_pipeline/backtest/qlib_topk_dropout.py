@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from numba import njit
 
 from quant_pipeline.backtest.qlib_quotes import QlibMarket, QlibQuoteArrays, QlibTopkDropoutRules
+from quant_pipeline.strategy.compiled import inlined, kernel
 from quant_pipeline.strategy.topk_drop import find_best, ranks_below
 
 _SMALLEST_VALUE = 1e-5
@@ -56,6 +56,9 @@ class QlibBuffers(NamedTuple):
     """Scratch space: candidates, best first, and the lowest-ranked of holdings and candidates, lowest first."""
 
     free_scores: npt.NDArray[np.float64]
+    flags: npt.NDArray[np.uint8]
+    flag_words: npt.NDArray[np.uint64]
+    hits: npt.NDArray[np.int32]
     anything: npt.NDArray[np.bool_]
     best: npt.NDArray[np.int32]
     best_score: npt.NDArray[np.float64]
@@ -137,9 +140,13 @@ def run_qlib_arrays(
         held=np.zeros(n_instruments, dtype=np.int32),
         totals=np.array([initial_cash, 0.0, 0.0, initial_cash]),
     )
-    size = 2 * n_instruments
+    size = 2 * n_instruments + 8
+    flag_words = np.zeros(-(-n_instruments // 8), dtype=np.uint64)
     buffers = QlibBuffers(
         np.empty(n_instruments),
+        flag_words.view(np.uint8),
+        flag_words,
+        np.empty(size, dtype=np.int32),
         np.ones(n_instruments, dtype=np.bool_),
         np.empty(size, dtype=np.int32),
         np.empty(size),
@@ -152,7 +159,7 @@ def run_qlib_arrays(
     return series
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _run(
     account: QlibAccount,
     quotes: QlibQuoteArrays,
@@ -178,7 +185,7 @@ def _run(
         series[t, 4] = n_held
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _trade(
     account: QlibAccount,
     n_held: int,
@@ -195,7 +202,19 @@ def _trade(
     wanted = terms.n_drop + terms.topk - n_held
     if terms.only_tradable != 0:
         wanted = max(wanted, 1)  # Qlib's get_first_n(candidates, 0) appends one before it counts.
-    n_best = find_best(buffers.free_scores, buffers.anything, wanted, buffers.best, buffers.best_score)
+    n_best = 0
+    if wanted > 0:
+        n_best = find_best(
+            buffers.free_scores,
+            buffers.anything,
+            wanted,
+            -np.inf,
+            buffers.flags,
+            buffers.flag_words,
+            buffers.hits,
+            buffers.best,
+            buffers.best_score,
+        )
     n_lowest = _find_lowest(account, n_held, n_best, quotes, t, scores, terms, buffers)
     n_sell = 0
     for i in range(n_lowest):
@@ -206,7 +225,7 @@ def _trade(
     return _buy(account, n_held, n_buy, quotes, t, terms, buffers)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _find_lowest(
     account: QlibAccount,
     n_held: int,
@@ -241,7 +260,7 @@ def _find_lowest(
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _sell(
     account: QlibAccount,
     n_held: int,
@@ -273,7 +292,7 @@ def _sell(
     return kept
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _buy(
     account: QlibAccount,
     n_held: int,
@@ -310,7 +329,7 @@ def _buy(
     return n_held
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _dealt_amount(amount: float, price: float, factor: float, cash: float, terms: QlibTerms) -> float:
     """Cut a buy to the cash, rounding it a second time as Qlib's exchange does."""
     value = amount * price
@@ -329,7 +348,7 @@ def _dealt_amount(amount: float, price: float, factor: float, cash: float, terms
     return _round_to_unit(min(most, amount), factor, terms.unit)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _round_to_unit(amount: float, factor: float, unit: float) -> float:
     """Round an adjusted amount down to whole lots as traded; the 0.1 share is Qlib's tolerance."""
     if unit == 0.0:

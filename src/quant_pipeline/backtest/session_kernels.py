@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from quant_pipeline.backtest.exchange_kernels import (
     EVENT_AFTER,
@@ -18,15 +17,16 @@ from quant_pipeline.backtest.exchange_kernels import (
 )
 from quant_pipeline.backtest.market import MarketArrays
 from quant_pipeline.strategy.account_arrays import NOT_HELD, AccountArrays
+from quant_pipeline.strategy.compiled import inlined
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def quotes_of_session(market: MarketArrays, t: int) -> SessionQuotes:
     """View of what orders meet in session ``t``."""
     return SessionQuotes(market.deal_price[t], market.volume[t], market.buy_blocked[t], market.sell_blocked[t])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def apply_session_actions(
     accounts: AccountArrays,
     a: int,

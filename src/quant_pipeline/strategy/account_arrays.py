@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from quant_pipeline.strategy.compiled import inlined
 
 # Columns of `totals`.
 CASH = 0
@@ -80,7 +81,7 @@ def new_accounts(n_accounts: int, n_instruments: int, cash: int, n_orders: int |
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def open_slot(accounts: AccountArrays, a: int, instrument: int, shares: int, sessions: int) -> None:
     """Add an instrument that is not held yet."""
     slot = accounts.totals[a, HELD]
@@ -91,7 +92,7 @@ def open_slot(accounts: AccountArrays, a: int, instrument: int, shares: int, ses
     accounts.totals[a, HELD] = slot + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def close_slot(accounts: AccountArrays, a: int, slot: int) -> None:
     """Remove a holding; the last slot moves into the gap."""
     last = accounts.totals[a, HELD] - 1
@@ -105,7 +106,7 @@ def close_slot(accounts: AccountArrays, a: int, slot: int) -> None:
     accounts.totals[a, HELD] = last
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def net_asset_value(accounts: AccountArrays, a: int, prices: npt.NDArray[np.int64]) -> int:
     """Cash plus shares at the given prices (ticks per instrument)."""
     value = accounts.totals[a, CASH]

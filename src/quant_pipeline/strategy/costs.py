@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from quant_pipeline.strategy.compiled import inlined
 from quant_pipeline.strategy.money import TICKS_PER_CENT, TICKS_PER_UNIT
 from quant_pipeline.strategy.rules import RATE_UNITS, CostRules
 
@@ -48,7 +48,7 @@ def cost_terms(rules: CostRules) -> CostTerms:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def buy_fee(shares: int, price: int, costs: CostTerms) -> int:
     """Fee in ticks (whole cents) of buying `shares` at `price` ticks."""
     if shares <= 0:
@@ -57,7 +57,7 @@ def buy_fee(shares: int, price: int, costs: CostTerms) -> int:
     return (commission + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def sell_fee(shares: int, price: int, costs: CostTerms) -> int:
     """Fee in ticks (whole cents) of selling `shares` at `price` ticks."""
     if shares <= 0:
@@ -68,7 +68,7 @@ def sell_fee(shares: int, price: int, costs: CostTerms) -> int:
     return (commission + tax + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def dealt_price(price: int, shares: int, volume: int, is_buy: bool, costs: CostTerms) -> int:
     """Price in ticks at which an order really deals, slippage and impact included.
 

@@ -82,11 +82,11 @@ def rebalance(
 
     value = int(net_asset_value(accounts, 0, price_array))
     buffers = new_decision_buffers(len(instruments))
+    buffers.scores[:] = score_array
     decide_topk_drop(
         accounts,
         0,
         value,
-        score_array.copy(),
         tradable_array,
         price_array,
         topk_drop_terms(rules, market_rules),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from quant_pipeline.strategy.compiled import inlined
 from quant_pipeline.strategy.costs import CostTerms, buy_fee
 from quant_pipeline.strategy.rules import DEGREE_UNITS
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def budget_per_buy(available: int, net_asset_value: int, risk_degree: int, n_buys: int, topk: int) -> int:
     """Ticks one buy may spend, its fee included.
 
@@ -39,7 +38,7 @@ def budget_per_buy(available: int, net_asset_value: int, risk_degree: int, n_buy
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> int:
     """Return the largest whole number of lots, in shares, whose value and fee fit into a budget.
 

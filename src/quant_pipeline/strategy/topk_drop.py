@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from quant_pipeline.strategy.account_arrays import CASH, HELD, ORDERS, AccountArrays
+from quant_pipeline.strategy.compiled import inlined
 from quant_pipeline.strategy.costs import CostTerms, sell_fee
 from quant_pipeline.strategy.reasons import (
     BUY_RANKED,
@@ -36,7 +36,9 @@ from quant_pipeline.strategy.reasons import (
 from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules, StrategyRules
 from quant_pipeline.strategy.sizing import affordable_shares, budget_per_buy
 
-_CHUNK = 32  # Scores compared at once: a chunk without a hit costs a few vector instructions.
+_FLAGS_PER_WORD = 8
+_GUESS_MARGIN = 0.1
+_ATTEMPTS = 4
 
 
 class TopkDropTerms(NamedTuple):
@@ -51,8 +53,21 @@ class TopkDropTerms(NamedTuple):
 
 
 class DecisionBuffers(NamedTuple):
-    """Scratch space of one thread. ``slot_decision`` and ``slot_score`` describe the holdings after a decision."""
+    """Scratch space of one thread.
 
+    ``scores`` takes one score per instrument, NaN where there is none (never infinite). After a decision
+    ``slot_decision`` and ``slot_score`` explain the holdings. ``flags`` and ``flag_words`` are the same memory, which
+    ``hits`` lists;
+    ``guess`` remembers, per account, a score that the next decision's candidates will probably exceed,
+    ``guess_step`` by how much to lower it when too few do.
+    """
+
+    scores: npt.NDArray[np.float64]
+    flags: npt.NDArray[np.uint8]
+    flag_words: npt.NDArray[np.uint64]
+    hits: npt.NDArray[np.int32]
+    guess: npt.NDArray[np.float64]
+    guess_step: npt.NDArray[np.float64]
     slot_score: npt.NDArray[np.float64]
     slot_decision: npt.NDArray[np.int32]
     best: npt.NDArray[np.int32]
@@ -73,9 +88,16 @@ def topk_drop_terms(rules: StrategyRules, market_rules: MarketRules) -> TopkDrop
     )
 
 
-def new_decision_buffers(n_instruments: int) -> DecisionBuffers:
-    """Create scratch space for a market of `n_instruments`."""
+def new_decision_buffers(n_instruments: int, n_accounts: int = 1) -> DecisionBuffers:
+    """Create scratch space for a market of `n_instruments`, used by `n_accounts` in turn."""
+    flag_words = np.zeros(-(-n_instruments // _FLAGS_PER_WORD), dtype=np.uint64)
     return DecisionBuffers(
+        scores=np.full(n_instruments, np.nan),
+        flags=flag_words.view(np.uint8),
+        flag_words=flag_words,
+        hits=np.empty(n_instruments + _FLAGS_PER_WORD, dtype=np.int32),
+        guess=np.full(n_accounts, -np.inf),
+        guess_step=np.zeros(n_accounts),
         slot_score=np.empty(n_instruments, dtype=np.float64),
         slot_decision=np.empty(n_instruments, dtype=np.int32),
         best=np.empty(n_instruments, dtype=np.int32),
@@ -85,54 +107,97 @@ def new_decision_buffers(n_instruments: int) -> DecisionBuffers:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def find_best(
     scores: npt.NDArray[np.float64],
     tradable: npt.NDArray[np.bool_],
     wanted: int,
+    above: float,
+    flags: npt.NDArray[np.uint8],
+    flag_words: npt.NDArray[np.uint64],
+    hits: npt.NDArray[np.int32],
     best: npt.NDArray[np.int32],
     best_score: npt.NDArray[np.float64],
 ) -> int:
-    """Write the `wanted` best tradable instruments, best first, and return how many there are.
+    """Write the `wanted` best tradable instruments with a score above `above`, best first; return how many there are.
 
-    NaN scores are skipped; equal scores keep instrument order.
+    NaN scores are skipped; equal scores keep instrument order. Comparing all scores first and looking only at the few
+    hits is several times faster than one loop with an unpredictable branch: the higher `above`, the more.
     """
-    if wanted <= 0:
-        return 0
+    for j in range(scores.size):
+        flags[j] = 1 if scores[j] > above else 0
+    n_hits = 0
+    for word in range(flag_words.size):
+        if flag_words[word] != 0:
+            first = word * _FLAGS_PER_WORD
+            for j in range(first, first + _FLAGS_PER_WORD):
+                hits[n_hits] = j
+                n_hits += flags[j]
     found = 0
-    threshold = -np.inf
-    n_instruments = scores.size
-    for start in range(0, n_instruments, _CHUNK):
-        stop = min(start + _CHUNK, n_instruments)
-        hits = 0
-        for j in range(start, stop):
-            hits += scores[j] > threshold
-        if hits == 0:
+    threshold = above
+    for i in range(n_hits):
+        j = hits[i]
+        score = scores[j]
+        if not score > threshold or not tradable[j]:
             continue
-        for j in range(start, stop):
-            score = scores[j]
-            if not score > threshold or not tradable[j]:
-                continue
-            place = min(found, wanted - 1)
-            while place > 0 and best_score[place - 1] < score:
-                best_score[place] = best_score[place - 1]
-                best[place] = best[place - 1]
-                place -= 1
-            best_score[place] = score
-            best[place] = j
-            found = min(found + 1, wanted)
-            if found == wanted:
-                threshold = best_score[wanted - 1]
+        place = min(found, wanted - 1)
+        while place > 0 and best_score[place - 1] < score:
+            best_score[place] = best_score[place - 1]
+            best[place] = best[place - 1]
+            place -= 1
+        best_score[place] = score
+        best[place] = j
+        found = min(found + 1, wanted)
+        if found == wanted:
+            threshold = best_score[wanted - 1]
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
+def _find_candidates(a: int, tradable: npt.NDArray[np.bool_], wanted: int, buffers: DecisionBuffers) -> int:
+    """Write the best tradable instruments that are not held into the buffers and return how many there are.
+
+    The account's last candidates give a score that the new ones will probably exceed; if too few do, it is lowered.
+    The guess changes the time, never the result: whatever is found above it is the best there is.
+    """
+    if wanted <= 0:
+        return 0
+    above = buffers.guess[a]
+    step = buffers.guess_step[a]
+    for attempt in range(_ATTEMPTS + 1):
+        if attempt == _ATTEMPTS:
+            above = -np.inf
+        found = find_best(
+            buffers.scores,
+            tradable,
+            wanted,
+            above,
+            buffers.flags,
+            buffers.flag_words,
+            buffers.hits,
+            buffers.best,
+            buffers.best_score,
+        )
+        if found == wanted or above == -np.inf:
+            break
+        above -= step
+        step *= 2.0
+    if found == wanted:
+        lowest = buffers.best_score[wanted - 1]
+        buffers.guess_step[a] = _GUESS_MARGIN * (buffers.best_score[0] - lowest)
+        buffers.guess[a] = lowest - buffers.guess_step[a]
+    else:
+        buffers.guess[a] = -np.inf
+    return found
+
+
+@inlined
 def ranks_below(score: float, instrument: int, other_score: float, other_instrument: int) -> bool:
     """Whether an instrument ranks below another: lower score, or the same score and a later code."""
     return score < other_score or (score == other_score and instrument > other_instrument)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _find_worst_slots(accounts: AccountArrays, a: int, wanted: int, buffers: DecisionBuffers) -> int:
     """Write the slots of the `wanted` lowest-ranked scored holdings, worst first, and return how many there are."""
     if wanted <= 0:
@@ -161,7 +226,7 @@ def _find_worst_slots(accounts: AccountArrays, a: int, wanted: int, buffers: Dec
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _place_order(accounts: AccountArrays, a: int, instrument: int, shares: int, reason: int) -> None:
     order = accounts.totals[a, ORDERS]
     accounts.order_instrument[a, order] = instrument
@@ -170,7 +235,7 @@ def _place_order(accounts: AccountArrays, a: int, instrument: int, shares: int, 
     accounts.totals[a, ORDERS] = order + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _sell_slot(
     accounts: AccountArrays, a: int, slot: int, reason: int, price: int, costs: CostTerms, buffers: DecisionBuffers
 ) -> int:
@@ -181,7 +246,7 @@ def _sell_slot(
     return shares * price - sell_fee(shares, price, costs)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _obstacle(sessions: int, is_tradable: bool, terms: TopkDropTerms) -> int:
     """Reason why a holding that should go has to stay, KEEP if there is none."""
     if not is_tradable:
@@ -191,7 +256,7 @@ def _obstacle(sessions: int, is_tradable: bool, terms: TopkDropTerms) -> int:
     return KEEP
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _sell_orphans(
     accounts: AccountArrays,
     a: int,
@@ -232,7 +297,7 @@ def _sell_orphans(
     return proceeds
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def _sell_weakest(
     accounts: AccountArrays,
     a: int,
@@ -270,12 +335,11 @@ def _sell_weakest(
     return proceeds
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
 def decide_topk_drop(
     accounts: AccountArrays,
     a: int,
     value: int,
-    scores: npt.NDArray[np.float64],
     tradable: npt.NDArray[np.bool_],
     prices: npt.NDArray[np.int64],
     terms: TopkDropTerms,
@@ -290,8 +354,6 @@ def decide_topk_drop(
         Accounts and the row of the one that decides.
     value
         Its net asset value, ticks.
-    scores
-        One score per instrument, NaN where there is none (never infinite). Overwritten: held entries become NaN.
     tradable
         Whether each instrument has a bar in the decision's session.
     prices
@@ -299,7 +361,7 @@ def decide_topk_drop(
     terms, costs
         Rules.
     buffers
-        Scratch space; afterwards ``slot_score`` and ``slot_decision`` explain the holdings.
+        Scratch space that carries the ``scores``; those of holdings are overwritten with NaN.
 
     Returns
     -------
@@ -307,9 +369,9 @@ def decide_topk_drop(
         Number of buys that were wanted, including those below one lot, which follow the orders as zero shares.
     """
     accounts.totals[a, ORDERS] = 0
-    proceeds = _sell_orphans(accounts, a, scores, tradable, prices, terms, costs, buffers)
+    proceeds = _sell_orphans(accounts, a, buffers.scores, tradable, prices, terms, costs, buffers)
     free = terms.topk - accounts.totals[a, HELD] + accounts.totals[a, ORDERS]
-    n_best = find_best(scores, tradable, free + terms.n_drop, buffers.best, buffers.best_score)
+    n_best = _find_candidates(a, tradable, free + terms.n_drop, buffers)
     replaceable = max(n_best - free, 0)
     proceeds += _sell_weakest(accounts, a, n_best, replaceable, tradable, prices, terms, costs, buffers)
     free = terms.topk - accounts.totals[a, HELD] + accounts.totals[a, ORDERS]

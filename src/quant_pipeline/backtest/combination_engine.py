@@ -1,0 +1,276 @@
+"""Exact backtests of very many combinations of models: the search runs the backtest itself, no approximation of it.
+
+Memory does not grow with sessions × combinations: an account leaves a row of figures and sums per period, no curve.
+:func:`~quant_pipeline.backtest.array_engine.run_backtest` on :func:`fuse_equally` gives the curve of a chosen one, to
+the cent the same account.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.backtest import combination_kernels as kernels
+from quant_pipeline.backtest.combination_kernels import BlockBuffers, CombinationArrays, run_block
+from quant_pipeline.backtest.exchange_kernels import exchange_terms
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.progress import track
+from quant_pipeline.strategy.account_arrays import FEES, SLIPPAGE, new_accounts
+from quant_pipeline.strategy.costs import cost_terms
+from quant_pipeline.strategy.money import TICKS_PER_UNIT, cash_to_ticks
+from quant_pipeline.strategy.rules import CostRules, StrategyRules
+from quant_pipeline.strategy.schedule import decision_flags
+from quant_pipeline.strategy.topk_drop import new_decision_buffers, topk_drop_terms
+
+Combination = tuple[int, ...]
+
+SESSIONS_PER_YEAR = 252
+_ACCOUNTS_PER_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class CombinationBlock:
+    """Results of consecutive combinations.
+
+    Attributes
+    ----------
+    combinations
+        Model numbers of each, ascending.
+    figures
+        One row per combination: ``total_return``, ``annualised_return``, ``annualised_volatility``, ``sharpe``,
+        ``excess_sharpe`` (information ratio when a benchmark is given), ``maximum_drawdown``,
+        ``annualised_turnover``, ``fees``, ``slippage``, ``mean_held``, ``final_value``.
+    period_sums
+        Combinations × periods × (sum, sum of squares) of excess returns, for tests on parts of the time.
+    """
+
+    combinations: tuple[Combination, ...]
+    figures: pd.DataFrame
+    period_sums: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CombinationSearch:
+    """Everything a search over combinations needs.
+
+    Attributes
+    ----------
+    scores
+        Models × sessions × instruments on the market's axes, normalised so that an average makes sense; NaN where a
+        model has no score. Known after the close of the session.
+    market
+        The market and its rules.
+    rules, cost_rules
+        Strategy and costs.
+    initial_cash
+        Cash of every account.
+    benchmark_returns
+        Return of the benchmark per session; None compares with zero.
+    period_of_session
+        Number of the period each session belongs to, from 0; None is one period.
+    """
+
+    scores: npt.NDArray[np.float64]
+    market: TradingMarket
+    rules: StrategyRules
+    cost_rules: CostRules
+    initial_cash: Decimal | float | int = 1_000_000
+    benchmark_returns: npt.NDArray[np.float64] | None = None
+    period_of_session: npt.NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse scores that are not on the market's axes."""
+        expected = (len(self.market.sessions), len(self.market.instruments))
+        if self.scores.ndim != 3 or self.scores.shape[1:] != expected:
+            raise StrategyError(
+                f"The scores have shape {self.scores.shape}; expected models, {expected[0]} sessions, {expected[1]} "
+                "instruments. Arrange each model's scores with `TradingMarket.score_matrix`."
+            )
+
+
+def all_combinations(n_models: int, largest: int | None = None, smallest: int = 1) -> list[Combination]:
+    """List every combination of models from `smallest` to `largest` members, in lexicographic order."""
+    largest = n_models if largest is None else min(largest, n_models)
+    sizes = range(smallest, largest + 1)
+    return sorted(itertools.chain.from_iterable(itertools.combinations(range(n_models), size) for size in sizes))
+
+
+def fuse_equally(scores: npt.NDArray[np.float64], combination: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Average the scores of the members in ascending order of their numbers, as the search does, bit for bit.
+
+    Parameters
+    ----------
+    scores
+        Models × sessions × instruments.
+    combination
+        Model numbers.
+
+    Returns
+    -------
+    numpy.ndarray
+        Sessions × instruments; NaN where any member has no score.
+    """
+    members = sorted(combination)
+    total = scores[members[0]].copy()
+    for member in members[1:]:
+        total += scores[member]
+    total *= 1.0 / len(members)
+    return total
+
+
+def run_combinations(
+    search: CombinationSearch, combinations: Sequence[Combination], n_threads: int = 1
+) -> CombinationBlock:
+    """Backtest every combination exactly and collect the figures.
+
+    Parameters
+    ----------
+    search
+        Scores, market and rules.
+    combinations
+        Model numbers of each combination; returned in lexicographic order.
+    n_threads
+        Threads; the result does not depend on it.
+    """
+    blocks = list(track(stream_combinations(search, combinations, n_threads), "backtesting combinations"))
+    return CombinationBlock(
+        combinations=tuple(itertools.chain.from_iterable(block.combinations for block in blocks)),
+        figures=pd.concat([block.figures for block in blocks], ignore_index=True),
+        period_sums=np.concatenate([block.period_sums for block in blocks]),
+    )
+
+
+def stream_combinations(
+    search: CombinationSearch, combinations: Sequence[Combination], n_threads: int = 1
+) -> Iterator[CombinationBlock]:
+    """Backtest combinations and yield their results block by block, in lexicographic order.
+
+    No more than a few blocks are in memory at a time, whatever the number of combinations.
+
+    Raises
+    ------
+    StrategyError
+        If there is no combination, or one of them is empty, doubled within itself or names an unknown model.
+    """
+    arrays = _combination_arrays(combinations, search.scores.shape[0])
+    starts = range(0, len(arrays.sizes), _ACCOUNTS_PER_BLOCK)
+    runner = _BlockRunner(search, arrays)
+    if n_threads == 1:
+        yield from map(runner.run, starts)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting = [pool.submit(runner.run, start) for start in starts[: 2 * n_threads]]
+        for start in starts[2 * n_threads :]:
+            yield waiting.pop(0).result()
+            waiting.append(pool.submit(runner.run, start))
+        for future in waiting:
+            yield future.result()
+
+
+class _BlockRunner:
+    """Runs blocks of combinations; shared by threads, changed by none."""
+
+    def __init__(self, search: CombinationSearch, combinations: CombinationArrays) -> None:
+        market, rules = search.market, search.rules
+        self.search = search
+        self.combinations = combinations
+        self.scores = np.ascontiguousarray(np.where(np.isfinite(search.scores), search.scores, np.nan))
+        self.decides = decision_flags(market.sessions, rules.schedule) & ~np.isnan(self.scores).all(axis=(0, 2))
+        n_sessions = len(market.sessions)
+        periods = search.period_of_session
+        self.periods = np.zeros(n_sessions, dtype=np.int64) if periods is None else periods.astype(np.int64)
+        benchmark = search.benchmark_returns
+        self.benchmark = np.zeros(n_sessions) if benchmark is None else benchmark.astype(np.float64)
+        self.cash = cash_to_ticks(search.initial_cash)
+
+    def run(self, start: int) -> CombinationBlock:
+        """Run the combinations from row `start` to the end of its block."""
+        search, n_instruments = self.search, len(self.search.market.instruments)
+        stop = min(start + _ACCOUNTS_PER_BLOCK, len(self.combinations.sizes))
+        accounts = new_accounts(stop - start, n_instruments, self.cash)
+        statistics = np.zeros((stop - start, kernels.N_STATISTICS))
+        statistics[:, [kernels.VALUE, kernels.PEAK]] = self.cash
+        period_sums = np.zeros((stop - start, int(self.periods.max()) + 1, 2))
+        largest = self.combinations.members.shape[1]
+        run_block(
+            accounts,
+            search.market.arrays,
+            self.scores,
+            self.combinations,
+            start,
+            self.decides,
+            self.periods,
+            self.benchmark,
+            topk_drop_terms(search.rules, search.market.rules),
+            exchange_terms(search.market.rules),
+            cost_terms(search.cost_rules),
+            new_decision_buffers(n_instruments, stop - start),
+            BlockBuffers(np.zeros((largest + 1, n_instruments)), np.empty((0, 0), dtype=np.int64)),
+            statistics,
+            period_sums,
+        )
+        members, sizes = self.combinations.members[start:stop], self.combinations.sizes[start:stop]
+        return CombinationBlock(
+            combinations=tuple(tuple(row[:size].tolist()) for row, size in zip(members, sizes, strict=True)),
+            figures=_figures(statistics, accounts.totals, self.cash, len(self.periods)),
+            period_sums=period_sums,
+        )
+
+
+def _combination_arrays(combinations: Sequence[Combination], n_models: int) -> CombinationArrays:
+    rows = sorted({tuple(sorted(combination)) for combination in combinations})
+    if not rows:
+        raise StrategyError("There is no combination to backtest. Enable at least one model.")
+    for row in rows:
+        if not row or len(set(row)) != len(row) or row[0] < 0 or row[-1] >= n_models:
+            raise StrategyError(
+                f"Combination {row} is empty, names a model twice or names none of the {n_models} models."
+            )
+    sizes = np.array([len(row) for row in rows], dtype=np.int64)
+    members = np.zeros((len(rows), int(sizes.max())), dtype=np.int64)
+    for place, row in enumerate(rows):
+        members[place, : len(row)] = row
+    shared = np.zeros(len(rows), dtype=np.int64)
+    for place in range(1, len(rows)):
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(rows[place - 1], rows[place], strict=False))
+        shared[place] = sum(1 for _ in same)
+    return CombinationArrays(members, sizes, shared)
+
+
+def _figures(
+    statistics: npt.NDArray[np.float64], totals: npt.NDArray[np.int64], cash: int, n_sessions: int
+) -> pd.DataFrame:
+    growth = statistics[:, kernels.VALUE] / cash
+    volatility = _deviation(statistics[:, kernels.SUM_RETURN], statistics[:, kernels.SUM_SQUARE], n_sessions)
+    excess = _deviation(statistics[:, kernels.SUM_EXCESS], statistics[:, kernels.SUM_EXCESS_SQUARE], n_sessions)
+    yearly = np.sqrt(SESSIONS_PER_YEAR)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return pd.DataFrame(
+            {
+                "total_return": growth - 1,
+                "annualised_return": growth ** (SESSIONS_PER_YEAR / n_sessions) - 1,
+                "annualised_volatility": volatility * yearly,
+                "sharpe": statistics[:, kernels.SUM_RETURN] / n_sessions / volatility * yearly,
+                "excess_sharpe": statistics[:, kernels.SUM_EXCESS] / n_sessions / excess * yearly,
+                "maximum_drawdown": statistics[:, kernels.MAX_DRAWDOWN],
+                "annualised_turnover": statistics[:, kernels.TURNOVER] / n_sessions * SESSIONS_PER_YEAR,
+                "fees": totals[:, FEES] / TICKS_PER_UNIT,
+                "slippage": totals[:, SLIPPAGE] / TICKS_PER_UNIT,
+                "mean_held": statistics[:, kernels.HELD_SUM] / n_sessions,
+                "final_value": statistics[:, kernels.VALUE] / TICKS_PER_UNIT,
+            }
+        )
+
+
+def _deviation(total: npt.NDArray[np.float64], squares: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    variance = np.maximum(squares - total**2 / count, 0.0) / max(count - 1, 1)
+    deviation: npt.NDArray[np.float64] = np.sqrt(variance)
+    return deviation

@@ -1,0 +1,171 @@
+"""Many accounts through the market side by side, compiled: one account per combination of models.
+
+Accounts of a block advance together, session by session, so that a session's scores and prices stay in the cache. The
+members of consecutive combinations share sums: with combinations in lexicographic order almost every fused score is
+its predecessor plus one member. Every account runs the same kernels as a single backtest.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from quant_pipeline.backtest.exchange_kernels import ExchangeTerms, close_session, deal_pending_orders
+from quant_pipeline.backtest.market import MarketArrays
+from quant_pipeline.backtest.session_kernels import apply_session_actions, quotes_of_session
+from quant_pipeline.strategy.account_arrays import BOUGHT, HELD, ORDERS, SOLD, AccountArrays, net_asset_value
+from quant_pipeline.strategy.compiled import inlined, kernel
+from quant_pipeline.strategy.costs import CostTerms
+from quant_pipeline.strategy.topk_drop import DecisionBuffers, TopkDropTerms, decide_topk_drop
+
+# Columns of the running statistics of an account.
+VALUE, PEAK, MAX_DRAWDOWN, SUM_RETURN, SUM_SQUARE, SUM_EXCESS, SUM_EXCESS_SQUARE, TURNOVER, HELD_SUM, TRADED = range(10)
+N_STATISTICS = 10
+
+
+class CombinationArrays(NamedTuple):
+    """Combinations in lexicographic order.
+
+    ``members`` (combinations × largest size) holds model numbers, ``sizes`` how many of a row count, ``shared`` how
+    many leading members a row has in common with the row before.
+    """
+
+    members: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    shared: npt.NDArray[np.int64]
+
+
+class BlockBuffers(NamedTuple):
+    """Scratch space of one thread: partial sums of members (largest size + 1 rows, the first zero)."""
+
+    sums: npt.NDArray[np.float64]
+    no_record: npt.NDArray[np.int64]
+
+
+@inlined
+def fuse_next(
+    scores: npt.NDArray[np.float64],
+    t: int,
+    combinations: CombinationArrays,
+    row: int,
+    is_first: bool,
+    buffers: BlockBuffers,
+    fused: npt.NDArray[np.float64],
+) -> None:
+    """Write the equally weighted score of one combination: the sum in member order, divided by their number."""
+    size = combinations.sizes[row]
+    start = 0 if is_first else min(combinations.shared[row], size - 1)
+    weight = 1.0 / size
+    for level in range(start, size):
+        member = scores[combinations.members[row, level], t]
+        total = buffers.sums[level + 1]
+        before = buffers.sums[level]  # Row 0 stays zero, and adding zero changes no score.
+        if level + 1 < size:
+            for j in range(scores.shape[2]):
+                total[j] = before[j] + member[j]
+        else:
+            for j in range(scores.shape[2]):
+                total[j] = before[j] + member[j]
+                fused[j] = total[j] * weight
+
+
+@inlined
+def _count_session(
+    statistics: npt.NDArray[np.float64],
+    periods: npt.NDArray[np.float64],
+    value: float,
+    traded: float,
+    held: int,
+    benchmark_return: float,
+) -> None:
+    """Add one session to the statistics of an account."""
+    previous = statistics[VALUE]
+    simple_return = value / previous - 1.0
+    excess = simple_return - benchmark_return
+    statistics[VALUE] = value
+    statistics[PEAK] = max(statistics[PEAK], value)
+    statistics[MAX_DRAWDOWN] = min(statistics[MAX_DRAWDOWN], value / statistics[PEAK] - 1.0)
+    statistics[SUM_RETURN] += simple_return
+    statistics[SUM_SQUARE] += simple_return * simple_return
+    statistics[SUM_EXCESS] += excess
+    statistics[SUM_EXCESS_SQUARE] += excess * excess
+    statistics[TURNOVER] += (traded - statistics[TRADED]) / previous
+    statistics[TRADED] = traded
+    statistics[HELD_SUM] += held
+    periods[0] += excess
+    periods[1] += excess * excess
+
+
+@kernel
+def run_block(
+    accounts: AccountArrays,
+    market: MarketArrays,
+    scores: npt.NDArray[np.float64],
+    combinations: CombinationArrays,
+    first: int,
+    decides: npt.NDArray[np.bool_],
+    period_of_session: npt.NDArray[np.int64],
+    benchmark_returns: npt.NDArray[np.float64],
+    terms: TopkDropTerms,
+    exchange: ExchangeTerms,
+    costs: CostTerms,
+    buffers: DecisionBuffers,
+    block: BlockBuffers,
+    statistics: npt.NDArray[np.float64],
+    periods: npt.NDArray[np.float64],
+) -> None:
+    """Run the accounts of one block through every session.
+
+    Parameters
+    ----------
+    accounts
+        Fresh accounts, one per row of `statistics`.
+    market
+        The market.
+    scores
+        Models × sessions × instruments, known after the close of the session.
+    combinations, first
+        All combinations, and the row of the one account 0 trades; account ``a`` trades row ``first + a``.
+    decides
+        Sessions with a decision.
+    period_of_session
+        Period whose sums a session counts into.
+    benchmark_returns
+        Return of the benchmark per session.
+    terms, exchange, costs
+        Rules.
+    buffers, block
+        Scratch space.
+    statistics
+        Accounts × :data:`N_STATISTICS`, with value, peak and zeros set; updated.
+    periods
+        Accounts × periods × (sum, sum of squares) of excess returns; updated.
+    """
+    n_accounts = statistics.shape[0]
+    n_sessions = decides.shape[0]
+    for t in range(n_sessions):
+        quotes = quotes_of_session(market, t)
+        mark = market.mark[t]
+        has_bar = market.has_bar[t]
+        has_actions = market.actions.offsets[t] < market.actions.offsets[t + 1]
+        deciding = decides[t] and t + 1 < n_sessions
+        for a in range(n_accounts):
+            if has_actions:
+                apply_session_actions(accounts, a, t, market, terms.lot, block.no_record, 0)
+            if accounts.totals[a, ORDERS] > 0:
+                deal_pending_orders(accounts, a, t, quotes, exchange, costs, block.no_record, 0)
+            close_session(accounts, a)
+            value = net_asset_value(accounts, a, mark)
+            _count_session(
+                statistics[a],
+                periods[a, period_of_session[t]],
+                float(value),
+                float(accounts.totals[a, BOUGHT] + accounts.totals[a, SOLD]),
+                accounts.totals[a, HELD],
+                benchmark_returns[t],
+            )
+            if deciding:
+                fuse_next(scores, t, combinations, first + a, a == 0, block, buffers.scores)
+                decide_topk_drop(accounts, a, value, has_bar, mark, terms, costs, buffers)
