@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,19 @@ import click
 import mlflow
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pythonjsonlogger.json import JsonFormatter
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.exceptions import ConfigurationError, QuantPipelineError, StaleDataError
 from quant_pipeline.model_registry import use_config_loader
 
 logger = logging.getLogger(__name__)
 
+COMPOSITES = ("__default__", "daily")
+SECONDS_WORTH_TELLING = 3.0
 REAL_ACCOUNTS = ("paper", "live")
 CREDENTIAL_VARIABLES = {
     "paper": ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY"),
@@ -73,12 +77,6 @@ class ModelTrackingHooks:
     """One nested MLflow run per model: hyper-parameters, metrics, learning curves and feature importance."""
 
     @hook_impl
-    def before_node_run(self, node: Node) -> None:
-        """Say in plain words which model is being trained."""
-        if node.short_name == "train_model":
-            logger.info("training %s", node.namespace)
-
-    @hook_impl
     def after_node_run(
         self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], outputs: dict[str, Any]
     ) -> None:
@@ -110,6 +108,33 @@ def _flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+class ProgressHooks:
+    """One line per node: which one of how many, and how long it took when that is worth knowing."""
+
+    def __init__(self) -> None:
+        self._total = self._started = 0
+        self._start = 0.0
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Count the nodes."""
+        self._total, self._started = len(pipeline.nodes), 0
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Say what runs now."""
+        self._started += 1
+        self._start = time.perf_counter()
+        logger.info("[%2d/%d] %s", self._started, self._total, node.name)
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Say how long it took."""
+        seconds = time.perf_counter() - self._start
+        if seconds >= SECONDS_WORTH_TELLING:
+            logger.info("        %s took %.0f s", node.name, seconds)
+
+
 class JsonLogHooks:
     """Copy every log record of a session into ``logs/<environment>.jsonl``, one JSON object a line."""
 
@@ -131,6 +156,35 @@ class JsonLogHooks:
             self._handler.close()
         root.addHandler(handler)
         self._handler = handler
+
+
+class ErrorHooks:
+    """Turn what a person can repair into one message, also when a dataset wrapped it on the way."""
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Raise the error that names the remedy instead of the one that hides it.
+
+        Raises
+        ------
+        QuantPipelineError
+            The original error, or which stage writes a dataset that is not there yet.
+        """
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, QuantPipelineError):
+                raise cause from None
+            if isinstance(cause, FileNotFoundError):
+                raise _not_made_yet(error) from None
+            cause = cause.__cause__
+
+
+def _not_made_yet(error: Exception) -> QuantPipelineError:
+    dataset = str(error).partition(":")[0]
+    stages = [name for name, stage in pipelines.items() if name not in COMPOSITES and dataset in stage.outputs()]
+    stages = stages or [name for name, stage in pipelines.items() if name not in COMPOSITES and dataset in stage.all_outputs()]
+    remedy = f"run `kedro run --pipelines {stages[0]}` first" if stages else "correct its path in the catalog"
+    return StaleDataError(f"dataset '{dataset}' has not been made yet; {remedy}.")
 
 
 class SummaryHooks:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from quant_pipeline.hooks import (
     AccountGuardHooks,
+    ErrorHooks,
     JsonLogHooks,
     ModelRegistryHooks,
     ModelTrackingHooks,
+    ProgressHooks,
     SummaryHooks,
 )
 
@@ -24,7 +26,15 @@ def latest_closed_session(calendar: str) -> str:
 PROJECT_PATH = Path(__file__).resolve().parents[2]
 
 # Hooks registered last act first: the guard of real accounts comes before everything else.
-HOOKS = (SummaryHooks(), ModelTrackingHooks(), ModelRegistryHooks(), JsonLogHooks(), AccountGuardHooks())
+HOOKS = (
+    SummaryHooks(),
+    ProgressHooks(),
+    ModelTrackingHooks(),
+    ModelRegistryHooks(),
+    JsonLogHooks(),
+    ErrorHooks(),
+    AccountGuardHooks(),
+)
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz", "kedro-telemetry")
 
 CONFIG_LOADER_ARGS = {

@@ -161,7 +161,8 @@ def _run_account(
         )
         close_session(accounts, 0)
         value = net_asset_value(accounts, 0, market.mark[t])
-        series[t, :N_TOTALS] = accounts.totals[0]
+        for column in range(N_TOTALS):
+            series[t, column] = accounts.totals[0, column]
         series[t, N_TOTALS] = value
         for slot in range(accounts.totals[0, HELD]):
             if n_positions < rows.positions.shape[0]:
