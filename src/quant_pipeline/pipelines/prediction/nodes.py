@@ -1,5 +1,7 @@
 """Nodes of prediction."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -12,7 +14,7 @@ from quant_pipeline.models.training import is_member
 
 
 def compute_latest_features(
-    adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, feature_set: FeatureSet, **specs: ModelSpec
+    adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, feature_set: FeatureSet, **specs: Any
 ) -> pd.DataFrame:
     """Evaluate the factors of the newest sessions, as many as the longest window of a model needs.
 
@@ -23,7 +25,7 @@ def compute_latest_features(
     feature_set
         The factors.
     **specs
-        The models that use them.
+        Specification of every model that uses them; Kedro does not type variadic arguments, so they are validated here.
 
     Returns
     -------
@@ -31,7 +33,7 @@ def compute_latest_features(
         Panel ``(datetime, instrument) × factor``, float32.
     """
     days = pd.DatetimeIndex(sessions["date"])
-    window = max(spec.window for spec in specs.values())
+    window = max(ModelSpec.model_validate(spec).window for spec in specs.values())
     needed = days[-(window + feature_set.lookback) :]
     recent = adjusted_bars[adjusted_bars["date"] >= needed[0]].reset_index(drop=True)
     return compute_factors(recent, feature_set.all_expressions(), needed, start=days[-window:][0])
