@@ -42,7 +42,9 @@ def measure(command: list[str]) -> tuple[float, float]:
 def main() -> None:
     """Print one table, and one JSON object as the last line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--market-folder", default=os.environ.get("QUANT_PIPELINE_MARKET_DATA"), help="folder with real bars")
+    parser.add_argument(
+        "--market-folder", default=os.environ.get("QUANT_PIPELINE_MARKET_DATA"), help="folder with real bars"
+    )
     arguments = parser.parse_args()
     environments = {"sim": []}
     if arguments.market_folder:

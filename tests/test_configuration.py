@@ -43,7 +43,7 @@ def test_every_persisted_dataset_is_in_a_layer_and_is_used(project_path, environ
     configured = load_context(project_path, environment).config_loader["catalog"]
     patterns = {name for name in configured if "{" in name}
     used = datasets_of_all_pipelines()
-    assert not {name for name in set(configured) - patterns - used}
+    assert set(configured) - patterns - used == set()
     for name, entry in configured.items():
         assert entry["metadata"]["kedro-viz"]["layer"], name
 

@@ -1,6 +1,9 @@
-"""Commands of this project beside Kedro's own: ``kedro replay`` and ``kedro account``."""
+"""Commands of this project beside Kedro's own: ``kedro replay``."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
 
 import click
 import pandas as pd
@@ -25,19 +28,32 @@ def cli() -> None:
 @click.pass_obj
 def replay(metadata: ProjectMetadata, start: str, end: str, env: str | None) -> None:
     """Run the daily pipeline for every session of a range, as if each had just closed."""
-    with KedroSession.create(metadata.project_path, env=env, save_on_close=False) as session:
+    with _session(metadata, env) as session:
         calendar = session.load_context().config_loader["parameters"]["market_rules"]["calendar"]
     sessions = TradingCalendar.of(calendar, pd.Timestamp(start), pd.Timestamp(end)).sessions
     if sessions.empty:
         raise ConfigurationError(f"there is no session of {calendar} from {start} to {end}; choose a wider range")
-    quiet = logging.getLogger("kedro")
-    level = quiet.level
-    quiet.setLevel(logging.WARNING)
-    try:
+    with _quiet():
         for day in track(sessions, "replaying sessions"):
-            parameters = {"as_of": f"{day:%Y-%m-%d}"}
-            with KedroSession.create(metadata.project_path, env=env, runtime_params=parameters) as session:
+            with _session(metadata, env, as_of=f"{day:%Y-%m-%d}") as session:
                 session.run(pipeline_names=["daily"])
-    finally:
-        quiet.setLevel(level)
     click.echo(f"replayed {len(sessions)} sessions, {sessions[0]:%Y-%m-%d} to {sessions[-1]:%Y-%m-%d}")
+
+
+def _session(metadata: ProjectMetadata, env: str | None, **parameters: str) -> KedroSession:
+    created = KedroSession.create(metadata.project_path, env=env, runtime_params=parameters, save_on_close=False)
+    return cast("KedroSession", created)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what every single session would say; the progress of the whole stays."""
+    chatty = [logging.getLogger(name) for name in ("kedro", "quant_pipeline.hooks")]
+    levels = [logger.level for logger in chatty]
+    for logger in chatty:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(chatty, levels, strict=True):
+            logger.setLevel(level)

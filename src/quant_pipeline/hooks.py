@@ -58,7 +58,7 @@ class AccountGuardHooks:
         if missing:
             variables = " and ".join(CREDENTIAL_VARIABLES[environment])
             raise ConfigurationError(
-                f"Environment '{environment}' trades on an Alpaca account, but {' and '.join(missing)} of it is not set. "
+                f"Environment '{environment}' trades on an Alpaca account, but its {' and '.join(missing)} is not set. "
                 f"Set {variables} in the shell, or write them into conf/{environment}/credentials.yml "
                 "(never committed). To work without keys, run the simulated account: --env sim."
             )
@@ -182,7 +182,9 @@ class ErrorHooks:
 def _not_made_yet(error: Exception) -> QuantPipelineError:
     dataset = str(error).partition(":")[0]
     stages = [name for name, stage in pipelines.items() if name not in COMPOSITES and dataset in stage.outputs()]
-    stages = stages or [name for name, stage in pipelines.items() if name not in COMPOSITES and dataset in stage.all_outputs()]
+    stages = stages or [
+        name for name, stage in pipelines.items() if name not in COMPOSITES and dataset in stage.all_outputs()
+    ]
     remedy = f"run `kedro run --pipelines {stages[0]}` first" if stages else "correct its path in the catalog"
     return StaleDataError(f"dataset '{dataset}' has not been made yet; {remedy}.")
 
@@ -193,5 +195,5 @@ class SummaryHooks:
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Print the run summary when this run has written one."""
-        if "run_summary" in pipeline.outputs() and catalog.exists("run_summary"):
+        if logger.isEnabledFor(logging.INFO) and "run_summary" in pipeline.outputs() and catalog.exists("run_summary"):
             click.echo("\n" + catalog.load("run_summary"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sized
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 5.0
 
 Item = TypeVar("Item")
+
+_running: ContextVar[bool] = ContextVar("progress_is_shown", default=False)
 
 
 def track(iterable: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
@@ -36,11 +39,19 @@ def track(iterable: Iterable[Item], description: str, total: int | None = None) 
     """
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
-    console = Console(stderr=True)
-    if console.is_terminal:
-        yield from _with_bar(iterable, description, total, console)
-    else:
-        yield from _with_log_lines(iterable, description, total)
+    if _running.get():
+        # Work within work: the outer progress speaks for both, and a terminal shows one bar at a time.
+        yield from iterable
+        return
+    token = _running.set(True)
+    try:
+        console = Console(stderr=True)
+        if console.is_terminal:
+            yield from _with_bar(iterable, description, total, console)
+        else:
+            yield from _with_log_lines(iterable, description, total)
+    finally:
+        _running.reset(token)
 
 
 def _with_bar(iterable: Iterable[Item], description: str, total: int | None, console: Console) -> Iterator[Item]:

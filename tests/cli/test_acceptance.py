@@ -26,7 +26,15 @@ def events(project):
 
 def test_the_first_run_ends_with_a_summary_a_person_can_read(project):
     printed = project.first_run.stdout + project.first_run.stderr
-    for expected in ("rank IC", "lightgbm_alpha158", "fused", "report.html", "kedro viz run", "mlflow ui", "--pipelines daily"):
+    for expected in (
+        "rank IC",
+        "lightgbm_alpha158",
+        "fused",
+        "report.html",
+        "kedro viz run",
+        "mlflow ui",
+        "--pipelines daily",
+    ):
         assert expected in printed, expected
 
 
@@ -93,7 +101,9 @@ def test_only_missing_outputs_runs_what_is_missing(project):
 
 
 def test_an_unknown_model_in_a_combination_is_one_clear_error(project):
-    done = project.run("kedro run --pipelines ensemble --params ensemble.combinations.all_equal.models=[nobody]", ok=False)
+    done = project.run(
+        "kedro run --pipelines ensemble --params ensemble.combinations.all_equal.models=[nobody]", ok=False
+    )
     assert done.returncode != 0
     assert "nobody" in done.stdout + done.stderr
 

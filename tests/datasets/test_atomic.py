@@ -16,7 +16,7 @@ class Unwritable:
 def test_a_failed_save_keeps_the_old_file_and_leaves_no_rest(tmp_path):
     dataset = ParquetTable(filepath=str(tmp_path / "table.parquet"))
     dataset.save(pd.DataFrame({"a": [1, 2]}))
-    with pytest.raises(Exception, match="Parquet|convert|conversion|object"):
+    with pytest.raises(Exception, match=r"Parquet|convert|conversion|object"):
         dataset.save(pd.DataFrame({"a": [1, Unwritable()]}))
     assert dataset.load()["a"].tolist() == [1, 2]
     assert [file.name for file in tmp_path.iterdir()] == ["table.parquet"]

@@ -78,7 +78,9 @@ def test_the_vendor_view_equals_the_traded_close_on_its_newest_day():
     assert after.tolist() == pytest.approx([25 / 1.01, 25 / 1.01, 26 / 1.01, 27.0])
 
 
-@pytest.mark.parametrize(("kind", "value", "words"), [("split", 0.0, "split ratio"), ("cash_dividend", -1.0, "dividend")])
+@pytest.mark.parametrize(
+    ("kind", "value", "words"), [("split", 0.0, "split ratio"), ("cash_dividend", -1.0, "dividend")]
+)
 def test_an_impossible_action_names_instrument_and_date(kind, value, words):
     with pytest.raises(MarketDataError, match=rf"AAA on 2020-01-07.*{words}"):
         adjustment_factors(bars([10.0, 10.0]), actions((DAYS[1], "AAA", kind, value)))

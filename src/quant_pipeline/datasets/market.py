@@ -1,4 +1,4 @@
-"""Market sources as datasets: each loads a ``MarketData``, which holds only what was known at the close of ``as_of``."""
+"""Market sources as datasets: each loads a ``MarketData``, what was known at the close of ``as_of``."""
 
 from pathlib import Path
 from typing import Any

@@ -32,7 +32,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         files = sorted(self._folder.glob("*.parquet"))
         if not files:
             raise MarketDataError(
-                f"No panel in {self._folder}. Run the stage that writes it, for instance `kedro run --pipelines features`."
+                f"No panel in {self._folder}. Run the stage that writes it: kedro run --pipelines features"
             )
         return pd.concat([pd.read_parquet(file) for file in files])
 

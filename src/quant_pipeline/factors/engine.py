@@ -63,7 +63,9 @@ def compute_factors(
         _refuse_future(expressions)
     with tempfile.TemporaryDirectory(prefix="quant-pipeline-") as folder:
         write_provider(adjusted_bars, sessions, Path(folder) / "provider")
-        panel = _evaluate(Path(folder) / "provider", expressions, sorted(adjusted_bars["instrument"].unique()), start, end)
+        panel = _evaluate(
+            Path(folder) / "provider", expressions, sorted(adjusted_bars["instrument"].unique()), start, end
+        )
     panel = panel.swaplevel().sort_index()
     datetimes, instruments = panel.index.levels
     panel.index = panel.index.set_levels([datetimes.as_unit("ns"), instruments.astype("str")]).set_names(PANEL_INDEX)

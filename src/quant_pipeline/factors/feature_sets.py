@@ -46,6 +46,6 @@ class FeatureSet(Parameters):
         taken = sorted(set(library) & set(self.expressions))
         if taken:
             raise ConfigurationError(
-                f"feature set names {taken} exist in library '{self.library}' already; rename them in parameters_features.yml"
+                f"factors {taken} exist in library '{self.library}' already; rename them in parameters_features.yml"
             )
         return {**library, **self.expressions}

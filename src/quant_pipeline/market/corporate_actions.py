@@ -129,7 +129,9 @@ def _refuse_impossible(bars: pd.DataFrame, split: np.ndarray, dividend: np.ndarr
         place = int(np.flatnonzero(wrong)[0])
         row = bars.iloc[place]
         what = "split ratio is not positive" if split[place] <= 0 else "dividend is negative"
-        raise MarketDataError(f"{row['instrument']} on {row['date']:%Y-%m-%d}: the {what}; correct the corporate action.")
+        raise MarketDataError(
+            f"{row['instrument']} on {row['date']:%Y-%m-%d}: the {what}; correct the corporate action."
+        )
 
 
 def _cumulative_product(ratio: np.ndarray, first: np.ndarray) -> np.ndarray:

@@ -40,7 +40,9 @@ def write_provider(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, fold
     place = sessions.get_indexer(pd.DatetimeIndex(adjusted_bars["date"]))
     if (place < 0).any():
         row = adjusted_bars[place < 0].iloc[0]
-        raise MarketDataError(f"{row['instrument']} has a bar on {row['date']:%Y-%m-%d}, which is no session of the calendar.")
+        raise MarketDataError(
+            f"{row['instrument']} has a bar on {row['date']:%Y-%m-%d}, which is no session of the calendar."
+        )
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     try:

@@ -157,8 +157,10 @@ def _vendor_differences(bars: pd.DataFrame, corporate_actions: pd.DataFrame, tol
     compared = compare_with_vendor(bars, corporate_actions)
     wrong = compared[compared["largest_difference"] > tolerance]
     detail = wrong.apply(
-        lambda row: f"vendor's adjusted close differs by up to {row['largest_difference']:.2%}; "
-        f"largest single step {row['step']:.2%} on {row['date']:%Y-%m-%d}",
+        lambda row: (
+            f"vendor's adjusted close differs by up to {row['largest_difference']:.2%}; "
+            f"largest single step {row['step']:.2%} on {row['date']:%Y-%m-%d}"
+        ),
         axis=1,
     )
     return _findings(wrong, "vendor_adjustment", "warning", wrong["largest_difference"], detail if len(wrong) else "")

@@ -157,7 +157,9 @@ def read_bundle(folder: Path) -> ModelBundle:
         window=manifest["window"],
         calendar=manifest["calendar"],
     )
-    weights = {name: content for name, content in files.items() if name not in (PROCESSORS, GOLDEN_INPUTS, GOLDEN_SCORES)}
+    weights = {
+        name: content for name, content in files.items() if name not in (PROCESSORS, GOLDEN_INPUTS, GOLDEN_SCORES)
+    }
     bundle = ModelBundle(
         facts,
         algorithms.load(facts.spec, weights, list(facts.expressions)),
@@ -226,7 +228,7 @@ def _check_golden_rows(bundle: ModelBundle, folder: Path) -> None:
     if not np.allclose(given, expected, rtol=0, atol=GOLDEN_TOLERANCE, equal_nan=True):
         worst = np.nanmax(np.abs(given - expected))
         raise ModelError(
-            f"the model in {folder} gives other scores than when it was trained (by up to {worst:.2g}) on the same inputs; "
+            f"the model in {folder} gives other scores on its golden rows than when it was trained (by {worst:.2g}); "
             "a library has changed its behaviour. Train it again."
         )
 

@@ -7,6 +7,7 @@ before the next one begins: otherwise the last labels of training would be retur
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 
 import pandas as pd
 from pydantic import model_validator
@@ -34,8 +35,10 @@ class SplitParameters(Parameters):
     @model_validator(mode="after")
     def _in_order(self) -> SplitParameters:
         bounds = [*self.train, *self.valid, *(day for day in self.test if day is not None)]
-        if any(earlier >= later for earlier, later in zip(bounds, bounds[1:], strict=False)):
-            raise ValueError(f"train, valid and test must follow each other in time; they are {[str(day) for day in bounds]}")
+        if any(earlier >= later for earlier, later in pairwise(bounds)):
+            raise ValueError(
+                f"train, valid and test must follow each other in time; they are {[str(day) for day in bounds]}"
+            )
         return self
 
 

@@ -71,5 +71,7 @@ def learning_curve(rows: list[tuple[int, str, float]]) -> pd.DataFrame:
 
 def importance_table(factors: list[str], importance: npt.ArrayLike) -> pd.DataFrame:
     """Make the table of feature importance, most important first."""
-    table = pd.DataFrame({"factor": pd.array(factors, dtype="str"), "importance": np.asarray(importance, dtype=np.float64)})
+    table = pd.DataFrame(
+        {"factor": pd.array(factors, dtype="str"), "importance": np.asarray(importance, dtype=np.float64)}
+    )
     return table.sort_values("importance", key=np.abs, ascending=False, kind="stable", ignore_index=True)

@@ -94,7 +94,8 @@ def fit_trees(train: Samples, valid: Samples, hyper: LightGBMHyper, seed: int) -
 def _report_progress(state: lightgbm.callback.CallbackEnv) -> None:
     step = state.iteration + 1
     if step % ROUNDS_BETWEEN_REPORTS == 0:
-        errors = ", ".join(f"{segment} error {value:.4f}" for segment, _, value, _ in state.evaluation_result_list)
+        results = state.evaluation_result_list or []
+        errors = ", ".join(f"{result[0]} error {result[2]:.4f}" for result in results)
         logger.info("round %d of at most %d: %s", step, state.end_iteration, errors)
 
 

@@ -16,7 +16,9 @@ WEIGHTS = "model.safetensors"
 class FittedRidge:
     """Coefficients and intercept, float64."""
 
-    def __init__(self, coefficients: npt.NDArray[np.float64], intercept: float, curve: pd.DataFrame, factors: list[str]) -> None:
+    def __init__(
+        self, coefficients: npt.NDArray[np.float64], intercept: float, curve: pd.DataFrame, factors: list[str]
+    ) -> None:
         self._coefficients = coefficients
         self._intercept = intercept
         self.curve = curve

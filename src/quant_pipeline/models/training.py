@@ -51,11 +51,13 @@ def train_bundle(
     features = _up_to(features[list(facts.expressions)], segments["valid"][-1])
     member = is_member(features.index, members)
     label = labels.reindex(features.index)
-    rows = {name: _rows(features.index, member & label.notna().to_numpy(), segments[name]) for name in ("train", "valid")}
+    rows = {
+        name: _rows(features.index, member & label.notna().to_numpy(), segments[name]) for name in ("train", "valid")
+    }
     for name, places in rows.items():
         if len(places) < SMALLEST_TRAINING_SET:
             raise ModelError(
-                f"{facts.spec.title}: only {len(places)} rows of segment '{name}' have a label and belong to the universe. "
+                f"{facts.spec.title}: only {len(places)} rows of segment '{name}' have a label and are members. "
                 "Check the dates of `split` (parameters_models.yml) and the conditions of `universe`."
             )
     chain = ProcessorChain(facts.spec.processors)

@@ -98,7 +98,9 @@ class AccountState:
         return pd.DataFrame(
             {
                 "quantity": pd.Series([int(self.positions[name].quantity) for name in held], dtype="int64").to_numpy(),
-                "sessions_held": pd.Series([self.positions[name].sessions_held for name in held], dtype="int64").to_numpy(),
+                "sessions_held": pd.Series(
+                    [self.positions[name].sessions_held for name in held], dtype="int64"
+                ).to_numpy(),
             },
             index=pd.Index(held, dtype="str", name="instrument"),
         )
@@ -212,7 +214,7 @@ def _close(state: AccountState, event: Event) -> None:
 
 
 def _nothing(state: AccountState, event: Event) -> None:
-    """An order that ended without a deal moves neither shares nor cash."""
+    """Leave the state as it is: an order that ended without a deal moves neither shares nor cash."""
 
 
 _APPLY = {

@@ -45,8 +45,8 @@ def record_plan(
         if known is None and wanted.empty:
             return ()
         raise AccountError(
-            f"account '{state.name}' has booked {deal_session:%Y-%m-%d} already, by other orders than those decided now "
-            f"for {decided:%Y-%m-%d}. The past is not planned again: run with --params "
+            f"account '{state.name}' has booked {deal_session:%Y-%m-%d} already, by other orders than those decided "
+            f"now for {decided:%Y-%m-%d}. The past is not planned again: run with --params "
             f"as_of={state.last_session:%Y-%m-%d}, or start a new account."
         )
     revision = 0 if known is None else known.revision + 1

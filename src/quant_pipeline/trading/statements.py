@@ -51,7 +51,9 @@ def holdings_table(state: AccountState, prices: pd.Series) -> pd.DataFrame:
 def net_asset_value_table(state: AccountState) -> pd.DataFrame:
     """List the net asset value and the cash (USD) of every booked session: ``date``, ``nav``, ``cash``."""
     rows = [(session, float(value), float(cash)) for session, value, cash in state.closes]
-    return pd.DataFrame(rows, columns=["date", "nav", "cash"]).astype({"date": "datetime64[ns]", "nav": float, "cash": float})
+    return pd.DataFrame(rows, columns=["date", "nav", "cash"]).astype(
+        {"date": "datetime64[ns]", "nav": float, "cash": float}
+    )
 
 
 def trades_table(events: Sequence[Event]) -> pd.DataFrame:
@@ -61,7 +63,18 @@ def trades_table(events: Sequence[Event]) -> pd.DataFrame:
         for event in events
         if event.kind in (EventKind.FILL, EventKind.ORDER_ENDED)
     ]
-    columns = ["date", "client_order_id", "instrument", "side", "requested", "quantity", "price", "fee", "status", "message"]
+    columns = [
+        "date",
+        "client_order_id",
+        "instrument",
+        "side",
+        "requested",
+        "quantity",
+        "price",
+        "fee",
+        "status",
+        "message",
+    ]
     table = pd.DataFrame(rows).reindex(columns=columns)
     numbers = ["requested", "quantity", "price", "fee"]
     return table.astype({"date": "datetime64[ns]", **dict.fromkeys(numbers, float)})

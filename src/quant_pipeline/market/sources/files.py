@@ -74,7 +74,11 @@ def read_market_files(
     problems: list[SourceProblem] = []
     files = _bar_files(folder, parameters.bars)
     parts = [_read_bars(file, parameters, cache_folder, problems) for file in track(files, "reading files")]
-    raw = pd.concat([part for part in parts if part is not None], ignore_index=True) if any(p is not None for p in parts) else None
+    raw = (
+        pd.concat([part for part in parts if part is not None], ignore_index=True)
+        if any(p is not None for p in parts)
+        else None
+    )
     securities = _read_securities(folder, parameters.securities)
     if raw is not None and securities is not None:
         problems += _unknown_instruments(raw, securities, parameters.securities or "")
@@ -134,7 +138,9 @@ def _fingerprint(file: Path, parameters: FilesMarketParameters) -> str:
 
 def _parse(file: Path, parameters: FilesMarketParameters, problems: list[SourceProblem]) -> pd.DataFrame | None:
     try:
-        raw = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, dtype=str, skipinitialspace=True)
+        raw = (
+            pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, dtype=str, skipinitialspace=True)
+        )
     except (OSError, ValueError) as error:
         problems.append(SourceProblem(file.name, None, None, f"cannot be read: {str(error).splitlines()[0]}"))
         return None
@@ -237,7 +243,9 @@ def _corporate_actions(bars: pd.DataFrame) -> pd.DataFrame:
         (CASH_DIVIDEND, "dividend", bars["dividend"] > 0),
     ):
         rows = bars.loc[acts, ["date", "instrument", column]].rename(columns={column: "value"})
-        tables.append(rows.assign(kind=pd.array([kind] * len(rows), dtype="str"))[["date", "instrument", "kind", "value"]])
+        tables.append(
+            rows.assign(kind=pd.array([kind] * len(rows), dtype="str"))[["date", "instrument", "kind", "value"]]
+        )
     return pd.concat(tables).sort_values(["date", "instrument", "kind"], kind="stable", ignore_index=True)
 
 
@@ -263,4 +271,6 @@ def _mean_of(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     mean = returns.groupby(adjusted["date"], sort=True).mean().fillna(0.0)
     level = 100.0 * (1.0 + mean).cumprod()
     prices = dict.fromkeys((*PRICES, "total_return_close"), level.to_numpy())
-    return pd.DataFrame({"date": level.index, **prices, "volume": 0.0})[["date", *PRICES, "volume", "total_return_close"]]
+    return pd.DataFrame({"date": level.index, **prices, "volume": 0.0})[
+        ["date", *PRICES, "volume", "total_return_close"]
+    ]

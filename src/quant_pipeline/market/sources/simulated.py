@@ -162,7 +162,13 @@ def _bars_table(
 ) -> pd.DataFrame:
     column, row = np.nonzero(traded.traded[WARM_UP:].T[order])
     i, t = order[column], row + WARM_UP
-    fields = {"open": traded.open, "high": traded.high, "low": traded.low, "close": prices.close, "volume": traded.volume}
+    fields = {
+        "open": traded.open,
+        "high": traded.high,
+        "low": traded.low,
+        "close": prices.close,
+        "volume": traded.volume,
+    }
     return pd.DataFrame(
         {
             "date": sessions[row],
@@ -184,7 +190,9 @@ def _actions_table(
         (CASH_DIVIDEND, prices.dividend, alive & (prices.dividend > 0)),
     ):
         t, i = np.nonzero(acts)
-        tables.append(pd.DataFrame({"date": sessions[t - WARM_UP], "instrument": names[i], "kind": kind, "value": values[t, i]}))
+        tables.append(
+            pd.DataFrame({"date": sessions[t - WARM_UP], "instrument": names[i], "kind": kind, "value": values[t, i]})
+        )
     ended = np.flatnonzero(life.ending != "")
     last_close = prices.close[life.last[ended], ended]
     residual = np.round(last_close * rng.choice([0.0, 0.1, 0.3], len(ended)), 2)
@@ -207,7 +215,9 @@ def _index_of(
     row = np.arange(len(total))[:, None]
     alive = (row > life.first) & (row <= life.last)
     shares = rng.lognormal(np.log(2e8), 1.0, total.shape[1]) * np.cumprod(prices.split, axis=0)
-    weight = np.where(alive, np.vstack([prices.close[:1], prices.close[:-1]]) * np.vstack([shares[:1], shares[:-1]]), 0.0)
+    weight = np.where(
+        alive, np.vstack([prices.close[:1], prices.close[:-1]]) * np.vstack([shares[:1], shares[:-1]]), 0.0
+    )
     weighted = (weight * total).sum(axis=1)[WARM_UP + 1 :] / weight.sum(axis=1)[WARM_UP + 1 :]
     level = FIRST_INDEX_LEVEL * np.cumprod(np.append(1.0, 1.0 + weighted))
     before = np.append(level[0], level[:-1])

@@ -56,7 +56,11 @@ def live_and_die(
     late = rng.random(n) < listed_late
     latest_listing = max(warm_up + 61, n_sessions - 300)
     first[late] = rng.integers(warm_up + 60, latest_listing, late.sum())
-    length = np.ceil(rng.exponential(252 / ended_per_year, n)).astype(np.int64) if ended_per_year > 0 else np.full(n, n_sessions)
+    length = (
+        np.ceil(rng.exponential(252 / ended_per_year, n)).astype(np.int64)
+        if ended_per_year > 0
+        else np.full(n, n_sessions)
+    )
     last = np.minimum(first + np.maximum(length, 130), n_sessions - 1)
     ends = last < n_sessions - 20
     last[~ends] = n_sessions - 1
@@ -102,7 +106,9 @@ def trade_prices(rng: np.random.Generator, total: Array, life: Life) -> TradedPr
     return TradedPrices(close, split, dividend)
 
 
-def shape_bars(rng: np.random.Generator, returns: Returns, prices: TradedPrices, life: Life, halt_rate: float) -> TradedBars:
+def shape_bars(
+    rng: np.random.Generator, returns: Returns, prices: TradedPrices, life: Life, halt_rate: float
+) -> TradedBars:
     """Draw open, high, low and volume around the closes, and the halts.
 
     High and low are the exact extremes of a Brownian bridge from open to close; the hidden signal bends them, so that

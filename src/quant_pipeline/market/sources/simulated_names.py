@@ -51,7 +51,10 @@ def name_instruments(rng: np.random.Generator, sector: npt.NDArray[np.int64]) ->
         stem = "".join(letters)
         if stem not in stems:
             stems.append(stem)
-    names = [f"{stem.capitalize()} {rng.choice(_BUSINESS[SECTORS[place]])}" for stem, place in zip(stems, sector, strict=True)]
+    names = [
+        f"{stem.capitalize()} {rng.choice(_BUSINESS[SECTORS[place]])}"
+        for stem, place in zip(stems, sector, strict=True)
+    ]
     return pd.DataFrame(
         {"instrument": [stem.upper() for stem in stems], "name": names, "sector": [SECTORS[place] for place in sector]},
         dtype="str",

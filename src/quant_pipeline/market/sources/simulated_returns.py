@@ -151,5 +151,7 @@ def simulate_returns(
         week = np.cumsum(surprise, axis=0)
         week[5:] -= week[:-5].copy()
         predictable[1:] -= reversal * deviation[1:] * week[:-1] / np.sqrt(5)
-    total = market_drift / SESSIONS_PER_YEAR + beta * market + sectors[:, sector] + styles @ loading.T + own + predictable
+    total = (
+        market_drift / SESSIONS_PER_YEAR + beta * market + sectors[:, sector] + styles @ loading.T + own + predictable
+    )
     return Returns(np.clip(total, LARGEST_FALL, LARGEST_RISE), deviation, surprise, state)

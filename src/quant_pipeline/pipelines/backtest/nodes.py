@@ -53,7 +53,9 @@ def backtest_combinations(
         scores = fused_scores[fused_scores["combination"] == name].set_index(["datetime", "instrument"])["score"]
         result = run_backtest(scores, market, strategy, cost_rules, account.initial_cash)
         nav = _net_asset_value(result, benchmark)
-        performance = measure_performance(nav.set_index("date")["nav"], nav.set_index("date")["benchmark"], result.turnover)
+        performance = measure_performance(
+            nav.set_index("date")["nav"], nav.set_index("date")["benchmark"], result.turnover
+        )
         information = summarise(information_coefficients(scores, labels["label"]))
         comparison.append(
             {

@@ -28,7 +28,7 @@ def icir_weights(scores: dict[str, pd.Series], labels: pd.Series) -> pd.Series:
     Returns
     -------
     pandas.Series
-        ``max(0, mean / standard deviation)`` of the daily rank IC, normalised to one; equal when no model is above zero.
+        ``max(0, mean / standard deviation)`` of the daily rank IC, normalised to one; equal when none is above zero.
     """
     ratios = {}
     for model, score in scores.items():

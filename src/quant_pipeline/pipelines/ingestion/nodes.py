@@ -66,7 +66,8 @@ def list_sessions(bars: pd.DataFrame, market_rules: MarketRules, as_of: str) -> 
     last = bars["date"].max()
     if last < session:
         raise StaleDataError(
-            f"the bars end on {last:%Y-%m-%d}, before as_of={as_of}. Bring newer bars, or pass --params as_of={last:%Y-%m-%d}."
+            f"the bars end on {last:%Y-%m-%d}, before as_of={as_of}. Bring newer bars, "
+            f"or pass --params as_of={last:%Y-%m-%d}."
         )
     return pd.DataFrame({"date": trading.sessions})
 

@@ -71,8 +71,8 @@ def state_account(
     if state.last_session != session:
         booked = "nothing" if state.last_session is None else f"up to {state.last_session:%Y-%m-%d}"
         raise StaleDataError(
-            f"the ledger has booked {booked}, not {as_of}. Run `kedro run --pipelines post_trade --params as_of={as_of}` "
-            "without --only-missing-outputs."
+            f"the ledger has booked {booked}, not {as_of}. Run "
+            f"`kedro run --pipelines post_trade --params as_of={as_of}` without --only-missing-outputs."
         )
     market = TradingMarket.from_bars(bars, corporate_actions, pd.DatetimeIndex(sessions["date"]), market_rules)
     closes = pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments)

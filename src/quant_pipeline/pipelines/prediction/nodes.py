@@ -39,7 +39,9 @@ def compute_latest_features(
     return compute_factors(recent, feature_set.all_expressions(), needed, start=days[-window:][0])
 
 
-def score_latest(bundle: ModelBundle, latest_features: pd.DataFrame, universe_members: pd.DataFrame, as_of: str) -> pd.DataFrame:
+def score_latest(
+    bundle: ModelBundle, latest_features: pd.DataFrame, universe_members: pd.DataFrame, as_of: str
+) -> pd.DataFrame:
     """Score the members of the newest session with a stored bundle.
 
     Returns

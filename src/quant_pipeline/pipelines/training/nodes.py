@@ -38,7 +38,9 @@ def train_model(
     factors = list(available) if spec.factors is None else spec.factors
     unknown = sorted(set(factors) - set(available))
     if unknown:
-        raise ConfigurationError(f"{spec.title}: feature set '{spec.features}' has no factors {unknown[:5]} (parameters_models.yml)")
+        raise ConfigurationError(
+            f"{spec.title}: feature set '{spec.features}' has no factors {unknown[:5]} (parameters_models.yml)"
+        )
     segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
     facts = BundleFacts(
         spec=spec,
@@ -96,7 +98,7 @@ def evaluate_model(
     dict
         Information coefficients of the test segment; those of the validation segment begin with ``valid_``.
     """
-    metrics = {}
+    metrics: dict[str, float] = {}
     for segment, prefix in (("test", ""), ("valid", "valid_")):
         scores = predictions.loc[predictions["segment"] == segment, "score"]
         summary = summarise(information_coefficients(scores, labels["label"]))

@@ -5,7 +5,6 @@ from kedro.pipeline import Node, Pipeline
 from quant_pipeline.model_registry import load_model_registry
 from quant_pipeline.pipelines.training import nodes
 
-
 SHARED_INPUTS = ("labels", "universe_members", "sessions")
 SHARED_PARAMETERS = ("params:label", "params:market_rules", "params:split")
 
@@ -32,7 +31,7 @@ def create_pipeline() -> Pipeline:
 
 
 def model_pipeline() -> Pipeline:
-    """The life of one model, from features to what it was worth."""
+    """Make the life of one model, from features to what it was worth."""
     return Pipeline(
         [
             Node(

@@ -50,7 +50,9 @@ def book_sessions(
     state = fold(events)
     as_of = sessions[-1]
     if state.last_session is None:
-        opened = Event(as_of, EventKind.ACCOUNT_OPENED, f"open:{account}", {"account": account, "cash": money(initial_cash)})
+        opened = Event(
+            as_of, EventKind.ACCOUNT_OPENED, f"open:{account}", {"account": account, "cash": money(initial_cash)}
+        )
         closed = _closed(as_of, Decimal(money(initial_cash)), Decimal(money(initial_cash)))
         return (opened, closed)
     if as_of <= state.last_session:
@@ -100,9 +102,7 @@ def _book_session(
     if not orders:
         return events
     session_bars = bars.assign(previous_close=bars["instrument"].map(closes))
-    fills = deal_orders(
-        outcome.pending_orders, outcome.positions, outcome.cash, session_bars, market.rules, cost_rules
-    )
+    fills = deal_orders(outcome.pending_orders, outcome.positions, outcome.cash, session_bars, market.rules, cost_rules)
     identity = {(order.instrument, order.side): order.client_order_id for order in orders}
     return events + [_dealt(session, identity[row["instrument"], row["side"]], row) for row in fills.to_dict("records")]
 
