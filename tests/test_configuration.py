@@ -51,7 +51,7 @@ def test_every_persisted_dataset_is_in_a_layer_and_is_used(project_path, environ
 def test_no_dataset_lives_in_memory_only(project_path):
     catalog = load_context(project_path, "sim").catalog
     for name in datasets_of_all_pipelines():
-        if not name.startswith("params:"):
+        if not name.startswith("param"):
             assert type(catalog.get(name)).__name__ != "MemoryDataset", name
 
 

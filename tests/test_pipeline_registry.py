@@ -51,5 +51,5 @@ def test_every_model_has_its_namespace_in_training():
 
 
 def test_only_market_source_and_the_ledger_come_from_outside():
-    free = {name for name in pipelines["__default__"].inputs() if not name.startswith("params:")}
+    free = {name for name in pipelines["__default__"].inputs() if not name.startswith("param")}
     assert free == {"market_source", "ledger_as_found"}

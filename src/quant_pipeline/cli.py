@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
 
 import click
 import pandas as pd
@@ -40,9 +39,11 @@ def replay(metadata: ProjectMetadata, start: str, end: str, env: str | None) -> 
     click.echo(f"replayed {len(sessions)} sessions, {sessions[0]:%Y-%m-%d} to {sessions[-1]:%Y-%m-%d}")
 
 
-def _session(metadata: ProjectMetadata, env: str | None, **parameters: str) -> KedroSession:
-    created = KedroSession.create(metadata.project_path, env=env, runtime_params=parameters, save_on_close=False)
-    return cast("KedroSession", created)
+@contextmanager
+def _session(metadata: ProjectMetadata, env: str | None, **parameters: str) -> Iterator[KedroSession]:
+    session = KedroSession.create(metadata.project_path, env=env, runtime_params=parameters, save_on_close=False)
+    with session:
+        yield session
 
 
 @contextmanager

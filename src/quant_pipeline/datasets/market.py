@@ -7,6 +7,7 @@ import pandas as pd
 from kedro.io import AbstractDataset
 
 from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.sources.alpaca import AlpacaMarketParameters, read_alpaca_market
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 
@@ -80,3 +81,43 @@ class FilesMarket(_MarketSource):
 
     def _describe(self) -> dict[str, Any]:
         return {"folder": str(self._folder), "as_of": self._as_of}
+
+
+class AlpacaMarket(_MarketSource):
+    """Bars and corporate actions from Alpaca.
+
+    Parameters
+    ----------
+    as_of
+        Session at whose close the market is observed, ``YYYY-MM-DD``.
+    parameters
+        Fields of `AlpacaMarketParameters`.
+    credentials
+        ``api_key`` and ``secret_key``.
+    url
+        Another host, for rehearsals.
+    """
+
+    def __init__(
+        self,
+        as_of: str,
+        parameters: dict[str, Any],
+        credentials: dict[str, str | None],
+        url: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._as_of = as_of
+        self._parameters = AlpacaMarketParameters.model_validate(parameters)
+        self._credentials = credentials
+        self._url = url
+        self.metadata = metadata
+
+    def load(self) -> MarketData:
+        """Ask Alpaca."""
+        keys = self._credentials
+        return read_alpaca_market(
+            self._parameters, self._as_of, keys.get("api_key") or "", keys.get("secret_key") or "", self._url
+        )
+
+    def _describe(self) -> dict[str, Any]:
+        return {"as_of": self._as_of, "symbols": len(self._parameters.symbols)}
