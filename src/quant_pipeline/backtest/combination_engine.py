@@ -8,10 +8,12 @@ the cent the same account.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,23 +38,55 @@ SESSIONS_PER_YEAR = 252
 _ACCOUNTS_PER_BLOCK = 64
 
 
-@dataclass(frozen=True)
-class CombinationBlock:
-    """Results of consecutive combinations.
+FIGURES = (
+    "total_return",
+    "annualised_return",
+    "annualised_volatility",
+    "sharpe",
+    "excess_sharpe",
+    "maximum_drawdown",
+    "annualised_turnover",
+    "fees",
+    "slippage",
+    "mean_held",
+    "final_value",
+)
+"""Figures of a combination; ``excess_sharpe`` is the information ratio when a benchmark is given."""
+
+
+class CombinationBlock(NamedTuple):
+    """Results of consecutive combinations, as arrays.
 
     Attributes
     ----------
-    combinations
-        Model numbers of each, ascending.
+    first
+        Place of the first of them in lexicographic order.
     figures
-        One row per combination: ``total_return``, ``annualised_return``, ``annualised_volatility``, ``sharpe``,
-        ``excess_sharpe`` (information ratio when a benchmark is given), ``maximum_drawdown``,
-        ``annualised_turnover``, ``fees``, ``slippage``, ``mean_held``, ``final_value``.
+        Combinations × :data:`FIGURES`.
     period_sums
         Combinations × periods × (sum, sum of squares) of excess returns, for tests on parts of the time.
     """
 
-    combinations: tuple[Combination, ...]
+    first: int
+    figures: npt.NDArray[np.float64]
+    period_sums: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CombinationResults:
+    """Results of a search.
+
+    Attributes
+    ----------
+    combinations
+        Model numbers of each combination, in lexicographic order.
+    figures
+        One row per combination, columns :data:`FIGURES`.
+    period_sums
+        As in :class:`CombinationBlock`.
+    """
+
+    combinations: list[Combination]
     figures: pd.DataFrame
     period_sums: npt.NDArray[np.float64]
 
@@ -128,7 +162,7 @@ def fuse_equally(scores: npt.NDArray[np.float64], combination: Sequence[int]) ->
 
 def run_combinations(
     search: CombinationSearch, combinations: Sequence[Combination], n_threads: int = 1
-) -> CombinationBlock:
+) -> CombinationResults:
     """Backtest every combination exactly and collect the figures.
 
     Parameters
@@ -136,14 +170,21 @@ def run_combinations(
     search
         Scores, market and rules.
     combinations
-        Model numbers of each combination; returned in lexicographic order.
+        Model numbers of each combination, in any order.
     n_threads
         Threads; the result does not depend on it.
+
+    Raises
+    ------
+    StrategyError
+        As :func:`stream_combinations`.
     """
-    blocks = list(track(stream_combinations(search, combinations, n_threads), "backtesting combinations"))
-    return CombinationBlock(
-        combinations=tuple(itertools.chain.from_iterable(block.combinations for block in blocks)),
-        figures=pd.concat([block.figures for block in blocks], ignore_index=True),
+    ordered = in_order(combinations, search.scores.shape[0])
+    n_blocks = -(-len(ordered) // _ACCOUNTS_PER_BLOCK)
+    blocks = list(track(stream_combinations(search, ordered, n_threads), "backtesting combinations", n_blocks))
+    return CombinationResults(
+        combinations=ordered,
+        figures=pd.DataFrame(np.concatenate([block.figures for block in blocks]), columns=list(FIGURES)),
         period_sums=np.concatenate([block.period_sums for block in blocks]),
     )
 
@@ -151,7 +192,7 @@ def run_combinations(
 def stream_combinations(
     search: CombinationSearch, combinations: Sequence[Combination], n_threads: int = 1
 ) -> Iterator[CombinationBlock]:
-    """Backtest combinations and yield their results block by block, in lexicographic order.
+    """Backtest combinations and yield their results block by block, in lexicographic order (:func:`in_order`).
 
     No more than a few blocks are in memory at a time, whatever the number of combinations.
 
@@ -160,19 +201,38 @@ def stream_combinations(
     StrategyError
         If there is no combination, or one of them is empty, doubled within itself or names an unknown model.
     """
-    arrays = _combination_arrays(combinations, search.scores.shape[0])
+    arrays = _combination_arrays(in_order(combinations, search.scores.shape[0]))
     starts = range(0, len(arrays.sizes), _ACCOUNTS_PER_BLOCK)
     runner = _BlockRunner(search, arrays)
     if n_threads == 1:
         yield from map(runner.run, starts)
         return
     with ThreadPoolExecutor(n_threads) as pool:
-        waiting = [pool.submit(runner.run, start) for start in starts[: 2 * n_threads]]
+        waiting = deque(pool.submit(runner.run, start) for start in starts[: 2 * n_threads])
         for start in starts[2 * n_threads :]:
-            yield waiting.pop(0).result()
+            yield waiting.popleft().result()
             waiting.append(pool.submit(runner.run, start))
-        for future in waiting:
-            yield future.result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def in_order(combinations: Sequence[Combination], n_models: int) -> list[Combination]:
+    """Sort combinations lexicographically, members ascending, doubles removed.
+
+    Raises
+    ------
+    StrategyError
+        If there is no combination, or one of them is empty, doubled within itself or names an unknown model.
+    """
+    rows = sorted({tuple(sorted(combination)) for combination in combinations})
+    if not rows:
+        raise StrategyError("There is no combination to backtest. Enable at least one model.")
+    for row in rows:
+        if not row or len(set(row)) != len(row) or row[0] < 0 or row[-1] >= n_models:
+            raise StrategyError(
+                f"Combination {row} is empty, names a model twice or names none of the {n_models} models."
+            )
+    return rows
 
 
 class _BlockRunner:
@@ -217,23 +277,10 @@ class _BlockRunner:
             statistics,
             period_sums,
         )
-        members, sizes = self.combinations.members[start:stop], self.combinations.sizes[start:stop]
-        return CombinationBlock(
-            combinations=tuple(tuple(row[:size].tolist()) for row, size in zip(members, sizes, strict=True)),
-            figures=_figures(statistics, accounts.totals, self.cash, len(self.periods)),
-            period_sums=period_sums,
-        )
+        return CombinationBlock(start, _figures(statistics, accounts.totals, self.cash, len(self.periods)), period_sums)
 
 
-def _combination_arrays(combinations: Sequence[Combination], n_models: int) -> CombinationArrays:
-    rows = sorted({tuple(sorted(combination)) for combination in combinations})
-    if not rows:
-        raise StrategyError("There is no combination to backtest. Enable at least one model.")
-    for row in rows:
-        if not row or len(set(row)) != len(row) or row[0] < 0 or row[-1] >= n_models:
-            raise StrategyError(
-                f"Combination {row} is empty, names a model twice or names none of the {n_models} models."
-            )
+def _combination_arrays(rows: list[Combination]) -> CombinationArrays:
     sizes = np.array([len(row) for row in rows], dtype=np.int64)
     members = np.zeros((len(rows), int(sizes.max())), dtype=np.int64)
     for place, row in enumerate(rows):
@@ -247,27 +294,26 @@ def _combination_arrays(combinations: Sequence[Combination], n_models: int) -> C
 
 def _figures(
     statistics: npt.NDArray[np.float64], totals: npt.NDArray[np.int64], cash: int, n_sessions: int
-) -> pd.DataFrame:
+) -> npt.NDArray[np.float64]:
     growth = statistics[:, kernels.VALUE] / cash
     volatility = _deviation(statistics[:, kernels.SUM_RETURN], statistics[:, kernels.SUM_SQUARE], n_sessions)
     excess = _deviation(statistics[:, kernels.SUM_EXCESS], statistics[:, kernels.SUM_EXCESS_SQUARE], n_sessions)
     yearly = np.sqrt(SESSIONS_PER_YEAR)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return pd.DataFrame(
-            {
-                "total_return": growth - 1,
-                "annualised_return": growth ** (SESSIONS_PER_YEAR / n_sessions) - 1,
-                "annualised_volatility": volatility * yearly,
-                "sharpe": statistics[:, kernels.SUM_RETURN] / n_sessions / volatility * yearly,
-                "excess_sharpe": statistics[:, kernels.SUM_EXCESS] / n_sessions / excess * yearly,
-                "maximum_drawdown": statistics[:, kernels.MAX_DRAWDOWN],
-                "annualised_turnover": statistics[:, kernels.TURNOVER] / n_sessions * SESSIONS_PER_YEAR,
-                "fees": totals[:, FEES] / TICKS_PER_UNIT,
-                "slippage": totals[:, SLIPPAGE] / TICKS_PER_UNIT,
-                "mean_held": statistics[:, kernels.HELD_SUM] / n_sessions,
-                "final_value": statistics[:, kernels.VALUE] / TICKS_PER_UNIT,
-            }
+        columns = (
+            growth - 1,
+            growth ** (SESSIONS_PER_YEAR / n_sessions) - 1,
+            volatility * yearly,
+            statistics[:, kernels.SUM_RETURN] / n_sessions / volatility * yearly,
+            statistics[:, kernels.SUM_EXCESS] / n_sessions / excess * yearly,
+            statistics[:, kernels.MAX_DRAWDOWN],
+            statistics[:, kernels.TURNOVER] / n_sessions * SESSIONS_PER_YEAR,
+            totals[:, FEES] / TICKS_PER_UNIT,
+            totals[:, SLIPPAGE] / TICKS_PER_UNIT,
+            statistics[:, kernels.HELD_SUM] / n_sessions,
+            statistics[:, kernels.VALUE] / TICKS_PER_UNIT,
         )
+    return np.column_stack(columns)
 
 
 def _deviation(total: npt.NDArray[np.float64], squares: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:

@@ -54,7 +54,10 @@ def fuse_next(
     buffers: BlockBuffers,
     fused: npt.NDArray[np.float64],
 ) -> None:
-    """Write the equally weighted score of one combination: the sum in member order, divided by their number."""
+    """Write the equally weighted score of one combination: the sum in member order, divided by their number.
+
+    Sums shared with the row before are taken from the buffers, unless this is the first row of the block.
+    """
     size = combinations.sizes[row]
     start = 0 if is_first else min(combinations.shared[row], size - 1)
     weight = 1.0 / size

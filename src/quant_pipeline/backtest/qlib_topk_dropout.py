@@ -48,7 +48,7 @@ class QlibAccount(NamedTuple):
     amount: npt.NDArray[np.float64]
     price: npt.NDArray[np.float64]
     sessions_held: npt.NDArray[np.int64]
-    held: npt.NDArray[np.int32]
+    held: npt.NDArray[np.uint32]
     totals: npt.NDArray[np.float64]
 
 
@@ -58,11 +58,11 @@ class QlibBuffers(NamedTuple):
     free_scores: npt.NDArray[np.float64]
     flags: npt.NDArray[np.uint8]
     flag_words: npt.NDArray[np.uint64]
-    hits: npt.NDArray[np.int32]
+    hits: npt.NDArray[np.uint32]
     anything: npt.NDArray[np.bool_]
-    best: npt.NDArray[np.int32]
+    best: npt.NDArray[np.uint32]
     best_score: npt.NDArray[np.float64]
-    lowest: npt.NDArray[np.int32]
+    lowest: npt.NDArray[np.uint32]
     lowest_score: npt.NDArray[np.float64]
 
 
@@ -137,7 +137,7 @@ def run_qlib_arrays(
         amount=np.zeros(n_instruments),
         price=np.zeros(n_instruments),
         sessions_held=np.full(n_instruments, -1),
-        held=np.zeros(n_instruments, dtype=np.int32),
+        held=np.zeros(n_instruments, dtype=np.uint32),
         totals=np.array([initial_cash, 0.0, 0.0, initial_cash]),
     )
     size = 2 * n_instruments + 8
@@ -146,11 +146,11 @@ def run_qlib_arrays(
         np.empty(n_instruments),
         flag_words.view(np.uint8),
         flag_words,
-        np.empty(size, dtype=np.int32),
+        np.empty(size, dtype=np.uint32),
         np.ones(n_instruments, dtype=np.bool_),
-        np.empty(size, dtype=np.int32),
+        np.empty(size, dtype=np.uint32),
         np.empty(size),
-        np.empty(size, dtype=np.int32),
+        np.empty(size, dtype=np.uint32),
         np.empty(size),
     )
     series = np.empty((len(scores), 5))
@@ -181,7 +181,8 @@ def _run(
             account.sessions_held[j] += 1
             value += account.amount[j] * account.price[j]
         account.totals[_VALUE] = value + account.totals[_CASH]
-        series[t, :4] = account.totals
+        for k in range(4):
+            series[t, k] = account.totals[k]
         series[t, 4] = n_held
 
 

@@ -39,14 +39,15 @@ class AccountArrays(NamedTuple):
     ``slot_instrument``, ``slot_shares``, ``slot_sessions`` (closes seen) are accounts × slots; ``slot_of`` is
     accounts × instruments and finds the slot of an instrument or :data:`NOT_HELD`; ``order_instrument``,
     ``order_shares`` (positive buys, negative sells) and ``order_reason`` are accounts × orders, in plan order;
-    ``totals`` is accounts × :data:`N_TOTALS`.
+    ``totals`` is accounts × :data:`N_TOTALS`. Instruments are unsigned because numba checks signed indices for
+    negative ones.
     """
 
-    slot_instrument: npt.NDArray[np.int32]
+    slot_instrument: npt.NDArray[np.uint32]
     slot_shares: npt.NDArray[np.int64]
     slot_sessions: npt.NDArray[np.int32]
     slot_of: npt.NDArray[np.int32]
-    order_instrument: npt.NDArray[np.int32]
+    order_instrument: npt.NDArray[np.uint32]
     order_shares: npt.NDArray[np.int64]
     order_reason: npt.NDArray[np.int32]
     totals: npt.NDArray[np.int64]
@@ -70,11 +71,11 @@ def new_accounts(n_accounts: int, n_instruments: int, cash: int, n_orders: int |
     totals = np.zeros((n_accounts, N_TOTALS), dtype=np.int64)
     totals[:, CASH] = cash
     return AccountArrays(
-        slot_instrument=np.zeros((n_accounts, n_instruments), dtype=np.int32),
+        slot_instrument=np.zeros((n_accounts, n_instruments), dtype=np.uint32),
         slot_shares=np.zeros((n_accounts, n_instruments), dtype=np.int64),
         slot_sessions=np.zeros((n_accounts, n_instruments), dtype=np.int32),
         slot_of=np.full((n_accounts, n_instruments), NOT_HELD, dtype=np.int32),
-        order_instrument=np.zeros((n_accounts, n_orders), dtype=np.int32),
+        order_instrument=np.zeros((n_accounts, n_orders), dtype=np.uint32),
         order_shares=np.zeros((n_accounts, n_orders), dtype=np.int64),
         order_reason=np.zeros((n_accounts, n_orders), dtype=np.int32),
         totals=totals,
@@ -111,5 +112,8 @@ def net_asset_value(accounts: AccountArrays, a: int, prices: npt.NDArray[np.int6
     """Cash plus shares at the given prices (ticks per instrument)."""
     value = accounts.totals[a, CASH]
     for slot in range(accounts.totals[a, HELD]):
-        value += accounts.slot_shares[a, slot] * prices[accounts.slot_instrument[a, slot]]
+        shares = accounts.slot_shares[a, slot]
+        if shares <= 0:  # Never so; but a loop that may end early is not turned into gathers, which are slower.
+            break
+        value += shares * prices[accounts.slot_instrument[a, slot]]
     return value

@@ -8,6 +8,13 @@ from quant_pipeline.strategy.rules import DEGREE_UNITS
 
 
 @inlined
+def whole_quotient(amount: int, divisor: int) -> int:
+    """Divide two positive integers below 2^53, rounding down: exact, and much faster than an integer division."""
+    quotient = int(amount / divisor)
+    return quotient - 1 if quotient * divisor > amount else quotient
+
+
+@inlined
 def budget_per_buy(available: int, net_asset_value: int, risk_degree: int, n_buys: int, topk: int) -> int:
     """Ticks one buy may spend, its fee included.
 
@@ -33,8 +40,8 @@ def budget_per_buy(available: int, net_asset_value: int, risk_degree: int, n_buy
     if available <= 0 or net_asset_value <= 0:
         return 0
     return min(
-        available * risk_degree // (DEGREE_UNITS * n_buys),
-        net_asset_value * risk_degree // (DEGREE_UNITS * topk),
+        whole_quotient(available * risk_degree // DEGREE_UNITS, n_buys),
+        whole_quotient(net_asset_value * risk_degree // DEGREE_UNITS, topk),
     )
 
 
@@ -55,13 +62,17 @@ def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> in
     """
     if budget <= 0 or price <= 0:
         return 0
-    most = budget // price // lot
+    most = whole_quotient(budget, price)
+    if lot > 1:
+        most //= lot
     if most == 0:
         return 0
     fee = buy_fee(most * lot, price, costs)
     if most * lot * price + fee <= budget:
         return most * lot
-    least = max(budget - fee, 0) // price // lot
+    least = whole_quotient(max(budget - fee, 0), price)
+    if lot > 1:
+        least //= lot
     # The cost grows with the quantity, so the largest affordable one lies between the two and is found by halving.
     while most - least > 1:
         middle = (most + least) // 2

@@ -37,7 +37,7 @@ from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules, StrategyRul
 from quant_pipeline.strategy.sizing import affordable_shares, budget_per_buy
 
 _FLAGS_PER_WORD = 8
-_GUESS_MARGIN = 0.1
+_GUESS_MARGIN = 0.5
 _ATTEMPTS = 4
 
 
@@ -59,18 +59,20 @@ class DecisionBuffers(NamedTuple):
     ``slot_decision`` and ``slot_score`` explain the holdings. ``flags`` and ``flag_words`` are the same memory, which
     ``hits`` lists;
     ``guess`` remembers, per account, a score that the next decision's candidates will probably exceed,
-    ``guess_step`` by how much to lower it when too few do.
+    ``guess_step`` by how much to lower it when too few do, ``worst_guess`` a score its weakest holdings will probably
+    not reach.
     """
 
     scores: npt.NDArray[np.float64]
     flags: npt.NDArray[np.uint8]
     flag_words: npt.NDArray[np.uint64]
-    hits: npt.NDArray[np.int32]
+    hits: npt.NDArray[np.uint32]
     guess: npt.NDArray[np.float64]
     guess_step: npt.NDArray[np.float64]
+    worst_guess: npt.NDArray[np.float64]
     slot_score: npt.NDArray[np.float64]
     slot_decision: npt.NDArray[np.int32]
-    best: npt.NDArray[np.int32]
+    best: npt.NDArray[np.uint32]
     best_score: npt.NDArray[np.float64]
     worst: npt.NDArray[np.int32]
     worst_score: npt.NDArray[np.float64]
@@ -95,12 +97,13 @@ def new_decision_buffers(n_instruments: int, n_accounts: int = 1) -> DecisionBuf
         scores=np.full(n_instruments, np.nan),
         flags=flag_words.view(np.uint8),
         flag_words=flag_words,
-        hits=np.empty(n_instruments + _FLAGS_PER_WORD, dtype=np.int32),
+        hits=np.empty(n_instruments + _FLAGS_PER_WORD, dtype=np.uint32),
         guess=np.full(n_accounts, -np.inf),
         guess_step=np.zeros(n_accounts),
+        worst_guess=np.full(n_accounts, np.inf),
         slot_score=np.empty(n_instruments, dtype=np.float64),
         slot_decision=np.empty(n_instruments, dtype=np.int32),
-        best=np.empty(n_instruments, dtype=np.int32),
+        best=np.empty(n_instruments, dtype=np.uint32),
         best_score=np.empty(n_instruments, dtype=np.float64),
         worst=np.empty(n_instruments, dtype=np.int32),
         worst_score=np.empty(n_instruments, dtype=np.float64),
@@ -115,8 +118,8 @@ def find_best(
     above: float,
     flags: npt.NDArray[np.uint8],
     flag_words: npt.NDArray[np.uint64],
-    hits: npt.NDArray[np.int32],
-    best: npt.NDArray[np.int32],
+    hits: npt.NDArray[np.uint32],
+    best: npt.NDArray[np.uint32],
     best_score: npt.NDArray[np.float64],
 ) -> int:
     """Write the `wanted` best tradable instruments with a score above `above`, best first; return how many there are.
@@ -198,15 +201,16 @@ def ranks_below(score: float, instrument: int, other_score: float, other_instrum
 
 
 @inlined
-def _find_worst_slots(accounts: AccountArrays, a: int, wanted: int, buffers: DecisionBuffers) -> int:
-    """Write the slots of the `wanted` lowest-ranked scored holdings, worst first, and return how many there are."""
-    if wanted <= 0:
-        return 0
-    found = 0
+def _sort_worst_slots(accounts: AccountArrays, a: int, wanted: int, below: float, buffers: DecisionBuffers) -> int:
+    """Write the slots of the `wanted` lowest-ranked holdings with a score below `below`, worst first."""
+    n_hits = 0
     for slot in range(accounts.totals[a, HELD]):
+        buffers.hits[n_hits] = slot
+        n_hits += 1 if buffers.slot_score[slot] < below else 0
+    found = 0
+    for i in range(n_hits):
+        slot = buffers.hits[i]
         score = buffers.slot_score[slot]
-        if score != score:
-            continue
         instrument = accounts.slot_instrument[a, slot]
         place = found
         while place > 0 and ranks_below(
@@ -223,6 +227,25 @@ def _find_worst_slots(accounts: AccountArrays, a: int, wanted: int, buffers: Dec
             buffers.worst_score[place] = score
             buffers.worst[place] = slot
             found = min(found + 1, wanted)
+    return found
+
+
+@inlined
+def _find_worst_slots(accounts: AccountArrays, a: int, wanted: int, buffers: DecisionBuffers) -> int:
+    """Write the slots of the `wanted` lowest-ranked scored holdings, worst first, and return how many there are.
+
+    As for candidates, the account's last decision gives a guess that changes the time and never the result.
+    """
+    if wanted <= 0:
+        return 0
+    below = buffers.worst_guess[a]
+    found = _sort_worst_slots(accounts, a, wanted, below, buffers)
+    if found < wanted and below < np.inf:
+        found = _sort_worst_slots(accounts, a, wanted, np.inf, buffers)
+    buffers.worst_guess[a] = np.inf
+    if found == wanted:
+        highest = buffers.worst_score[wanted - 1]
+        buffers.worst_guess[a] = highest + _GUESS_MARGIN * (highest - buffers.worst_score[0])
     return found
 
 
