@@ -1,0 +1,126 @@
+"""The embedded market: deterministic, consistent, and weakly predictable."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.market.bars import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
+from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
+
+LAST = pd.Timestamp("2024-12-31")
+
+
+@pytest.fixture(scope="module")
+def market():
+    return generate_market()
+
+
+@pytest.fixture(scope="module")
+def known(market):
+    return market.as_of(LAST)
+
+
+def test_the_same_seed_gives_the_same_market_and_another_seed_another():
+    parameters = SimulatedMarketParameters(n_instruments=8, start="2023-01-03", end="2024-12-31")
+    first, second = generate_market(parameters), generate_market(parameters)
+    pd.testing.assert_frame_equal(first.bars, second.bars, check_exact=True)
+    pd.testing.assert_frame_equal(first.benchmark, second.benchmark, check_exact=True)
+    other = generate_market(parameters.model_copy(update={"seed": 8}))
+    assert not np.array_equal(first.benchmark["close"], other.benchmark["close"])
+
+
+def test_tables_satisfy_their_schemas(known):
+    BARS_SCHEMA.validate(known.bars)
+    CORPORATE_ACTIONS_SCHEMA.validate(known.corporate_actions)
+    INSTRUMENTS_SCHEMA.validate(known.instruments)
+
+
+def test_low_and_high_enclose_open_and_close_in_cents(known):
+    bars = known.bars
+    assert (bars["low"] <= bars[["open", "close"]].min(axis=1)).all()
+    assert (bars["high"] >= bars[["open", "close"]].max(axis=1)).all()
+    cents = bars[["open", "high", "low", "close"]] * 100
+    assert np.allclose(cents, cents.round(), atol=1e-6)
+    assert (bars["volume"] == bars["volume"].round()).all()
+
+
+def test_everything_that_happens_in_a_market_happens_here(known):
+    kinds = known.corporate_actions["kind"].value_counts()
+    assert kinds["cash_dividend"] > 1000
+    assert kinds["split"] > 10
+    assert kinds["delisting"] > 10
+    assert (known.instruments["listed"] > pd.Timestamp("2015-01-02")).sum() > 10
+    splits = known.corporate_actions.query("kind == 'split'")["value"]
+    assert (splits < 1).any()
+    assert (splits > 1).any()
+
+
+def test_halts_are_absent_rows_that_never_hide_a_corporate_action(known, market):
+    per_instrument = known.bars.groupby("instrument")["date"]
+    place = pd.Series(market.sessions.get_indexer(known.bars["date"]), index=known.bars.index)
+    gaps = place.groupby(known.bars["instrument"]).diff().dropna() - 1
+    assert (gaps > 0).sum() > 20
+    assert gaps.max() > 1
+    assert per_instrument.size().min() > 60
+    dealt = known.corporate_actions.query("kind != 'delisting'")
+    with_bar = dealt.merge(known.bars[["date", "instrument"]], on=["date", "instrument"])
+    assert len(with_bar) == len(dealt)
+
+
+def test_a_cut_is_the_beginning_of_the_whole(market):
+    early, late = market.as_of(pd.Timestamp("2020-06-30")), market.as_of(LAST)
+    columns = ["date", "instrument", "open", "high", "low", "close", "volume"]
+    prefix = late.bars[late.bars["date"] <= early.as_of].reset_index(drop=True)
+    pd.testing.assert_frame_equal(early.bars[columns], prefix[columns], check_exact=True)
+
+
+def test_a_delisting_is_known_only_once_it_has_happened(market):
+    ended = market.corporate_actions.query("kind == 'delisting'").iloc[0]
+    paid = pd.Timestamp(ended["date"])
+    before = market.as_of(market.sessions[market.sessions.get_loc(paid) - 1])
+    after = market.as_of(paid)
+    row = "instrument == @ended.instrument"
+    assert before.instruments.query(row)["delisted"].isna().all()
+    assert after.instruments.query(row)["delisted"].notna().all()
+    assert "delisting" not in set(before.corporate_actions.query(row)["kind"])
+
+
+def test_adjusted_prices_have_no_jump_on_split_days(known):
+    adjusted = adjust_bars(known.bars, known.corporate_actions)
+    move = adjusted["close"].groupby(adjusted["instrument"]).pct_change()
+    splits = known.corporate_actions.query("kind == 'split'")[["date", "instrument"]]
+    on_split = adjusted.assign(move=move).merge(splits, on=["date", "instrument"])
+    assert on_split["move"].abs().max() < 0.25
+
+
+def test_a_date_outside_the_market_names_its_bounds(market):
+    with pytest.raises(MarketDataError, match="2015-01-02 to 2025-12-31"):
+        market.as_of(pd.Timestamp("2030-01-02"))
+
+
+def place_of_close(known):
+    """A simple score that sees the hidden signal: where the last five closes lay within their bars."""
+    adjusted = adjust_bars(known.bars, known.corporate_actions)
+    wide = {name: adjusted.pivot(index="date", columns="instrument", values=name) for name in ("open", "high", "low", "close")}
+    score = -((wide["close"] - wide["low"]) / (wide["high"] - wide["low"])).rolling(5).mean()
+    label = wide["open"].shift(-2) / wide["open"].shift(-1) - 1
+    index = ["datetime", "instrument"]
+    return (frame.stack().rename_axis(index) for frame in (score, label))
+
+
+def test_the_signal_can_be_learned_and_no_signal_cannot(known):
+    coefficients = information_coefficients(*place_of_close(known))["rank_ic"]
+    assert 0.02 < coefficients.mean() < 0.08
+    null = generate_market(SimulatedMarketParameters(signal=0.0)).as_of(LAST)
+    without = information_coefficients(*place_of_close(null))["rank_ic"].dropna()
+    assert abs(without.mean() / without.std() * np.sqrt(len(without))) < 3
+
+
+def test_a_shuffled_label_has_no_information(known):
+    score, label = place_of_close(known)
+    shuffled = pd.Series(np.random.default_rng(1).permutation(label.to_numpy()), index=label.index)
+    coefficients = information_coefficients(score, shuffled)["rank_ic"].dropna()
+    assert abs(coefficients.mean() / coefficients.std() * np.sqrt(len(coefficients))) < 3

@@ -1,0 +1,55 @@
+"""Sessions of the New York exchange, by known dates."""
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.market.calendar import TradingCalendar
+
+
+@pytest.fixture
+def calendar():
+    return TradingCalendar.of("XNYS", "2024-12-20", "2025-01-15")
+
+
+def day(text):
+    return pd.Timestamp(text)
+
+
+def test_sessions_leave_out_weekends_holidays_and_the_day_of_mourning(calendar):
+    expected = ["12-20", "12-23", "12-24", "12-26", "12-27", "12-30", "12-31"]
+    expected += ["01-02", "01-03", "01-06", "01-07", "01-08", "01-10", "01-13", "01-14", "01-15"]
+    assert [f"{session:%m-%d}" for session in calendar.sessions] == expected
+
+
+def test_steps_cross_holidays_and_the_bounds(calendar):
+    assert calendar.next(day("2024-12-31")) == day("2025-01-02")
+    assert calendar.next(day("2025-01-08")) == day("2025-01-10")
+    assert calendar.previous(day("2025-01-02"), 2) == day("2024-12-30")
+    assert calendar.next(day("2025-01-15"), 3) == day("2025-01-21")
+
+
+def test_a_date_without_trading_is_no_session(calendar):
+    assert not calendar.is_session(day("2024-12-25"))
+    assert calendar.latest_on_or_before(day("2024-12-25")) == day("2024-12-24")
+    with pytest.raises(MarketDataError, match="2024-12-25 is not a session of XNYS"):
+        calendar.next(day("2024-12-25"))
+
+
+def test_a_session_is_closed_only_after_its_close_even_on_half_days(calendar):
+    before = pd.Timestamp("2024-12-24 17:59", tz="UTC")
+    after = pd.Timestamp("2024-12-24 18:00", tz="UTC")
+    assert calendar.latest_closed(before) == day("2024-12-23")
+    assert calendar.latest_closed(after) == day("2024-12-24")
+
+
+def test_wrong_bounds_and_names_are_errors():
+    with pytest.raises(MarketDataError, match="swap them"):
+        TradingCalendar.of("XNYS", "2025-01-02", "2024-01-02")
+    with pytest.raises(MarketDataError, match="unknown exchange calendar 'NOPE'"):
+        TradingCalendar.of("NOPE", "2024-01-02", "2025-01-02")
+
+
+def test_a_step_far_outside_the_bounds_names_the_remedy(calendar):
+    with pytest.raises(MarketDataError, match="wider bounds"):
+        calendar.next(day("2025-01-15"), 1000)

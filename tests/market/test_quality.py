@@ -1,0 +1,94 @@
+"""Every check finds what it is for, and nothing else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.market.quality import QualityParameters, check_bars
+
+SESSIONS = pd.bdate_range("2020-01-06", periods=15, unit="ns")
+NO_ACTIONS = pd.DataFrame(
+    {
+        "date": pd.Series(dtype="datetime64[ns]"),
+        "instrument": pd.Series(dtype="str"),
+        "kind": pd.Series(dtype="str"),
+        "value": pd.Series(dtype=float),
+    }
+)
+
+
+@pytest.fixture
+def bars():
+    close = 10.0 + np.arange(15) * 0.1
+    return pd.DataFrame(
+        {
+            "date": SESSIONS,
+            "instrument": pd.array(["AAA"] * 15, dtype="str"),
+            "open": close,
+            "high": close + 0.05,
+            "low": close - 0.05,
+            "close": close,
+            "volume": 100.0,
+        }
+    )
+
+
+def checks(bars, actions=NO_ACTIONS, **parameters):
+    table = check_bars(bars, actions, SESSIONS, QualityParameters(**parameters))
+    return table[["check", "date"]].to_numpy().tolist(), table
+
+
+def test_sound_bars_give_an_empty_table(bars):
+    found, table = checks(bars)
+    assert found == []
+    assert table.columns.tolist() == ["instrument", "date", "check", "severity", "value", "detail"]
+
+
+def test_a_close_above_the_high_is_inconsistent(bars):
+    bars.loc[3, "high"] = 9.0
+    assert checks(bars)[0] == [["bar_consistency", SESSIONS[3]]]
+
+
+def test_a_gap_is_counted_in_sessions(bars):
+    found, table = checks(bars.drop(index=[4, 5]))
+    assert found == [["gap", SESSIONS[6]]]
+    assert table["value"].tolist() == [2.0]
+
+
+def test_a_doubled_session_and_a_day_without_trading_are_errors(bars):
+    doubled = pd.concat([bars, bars.iloc[[2]]]).sort_values("date", kind="stable", ignore_index=True)
+    assert [check for check, _ in checks(doubled)[0]][:1] == ["duplicate"]
+    bars.loc[14, "date"] = pd.Timestamp("2020-01-25")
+    assert ["no_session", pd.Timestamp("2020-01-25")] in checks(bars)[0]
+
+
+def test_zero_volume_is_a_warning(bars):
+    bars.loc[7, "volume"] = 0.0
+    found, table = checks(bars)
+    assert found == [["zero_volume", SESSIONS[7]]]
+    assert table["severity"].tolist() == ["warning"]
+
+
+def test_a_jump_is_explained_by_a_split_and_by_nothing_else(bars):
+    columns = ["open", "high", "low", "close"]
+    bars.loc[8:, columns] /= 4
+    assert checks(bars)[0] == [["unexplained_move", SESSIONS[8]]]
+    split = pd.DataFrame({"date": [SESSIONS[8]], "instrument": ["AAA"], "kind": ["split"], "value": [4.0]})
+    assert checks(bars, split)[0] == []
+
+
+def test_a_price_that_stands_still_is_stale(bars):
+    bars.loc[2:9, "close"] = 10.2
+    bars[["open", "high", "low"]] = np.column_stack([bars["close"], bars["close"] + 0.05, bars["close"] - 0.05])
+    assert checks(bars, longest_constant=7)[0] == [["constant_price", SESSIONS[2]]]
+    assert checks(bars, longest_constant=8)[0] == []
+
+
+def test_a_vendor_that_forgot_a_dividend_is_named_with_the_day(bars):
+    bars["vendor_adjusted_close"] = bars["close"]
+    dividend = pd.DataFrame(
+        {"date": [SESSIONS[5]], "instrument": ["AAA"], "kind": ["cash_dividend"], "value": [0.5]}
+    )
+    found, table = checks(bars, dividend)
+    assert found == [["vendor_adjustment", SESSIONS[5]]]
+    assert "2020-01-13" in table["detail"].iloc[0]
