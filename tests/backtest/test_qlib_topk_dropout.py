@@ -73,7 +73,10 @@ def compare(bars, sessions, folder, rules, exchange_rules, cash, start, end, mis
 @pytest.mark.parametrize("case", REAL_CASES)
 def test_account_value_equals_qlib_on_real_instruments_with_suspensions(real_provider, case):
     bars, sessions, folder = real_provider
-    ours = compare(bars, sessions, folder, *REAL_CASES[case], sessions[20], sessions[-2])
+    # Where limits let topk + n_drop be held there are no candidates, and Qlib then takes holdings without a score in
+    # the order of a set, which depends on the hash seed: nothing to be equal to.
+    missing = 0.0 if case in ("CN, close, lots and limits", "limits block one side, nearly all invested") else 0.05
+    ours = compare(bars, sessions, folder, *REAL_CASES[case], sessions[20], sessions[-2], missing)
     assert ours["total_turnover"].iloc[-1] > 0
 
 

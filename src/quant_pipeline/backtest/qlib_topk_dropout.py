@@ -1,7 +1,8 @@
 """Qlib's ``TopkDropoutStrategy`` on its ``SimulatorExecutor``, compiled: the same account value every day.
 
 Ties, which Qlib sorts unstably (its result depends on the processor), rank by instrument code here, and positions are
-kept in the order in which they were bought, where Qlib's order depends on the hash seed. Otherwise the arithmetic is
+kept in the order in which they were bought, where Qlib's order depends on the hash seed (and with it, when `topk` +
+`n_drop` are held, which of several holdings without a score are sold: the last codes, here). Otherwise the arithmetic is
 Qlib's, operation by operation. Not covered: ``method_buy``/``method_sell`` ``random``, volume limits, impact cost.
 
 The names of the semantics are those of Qlib 0.9.7, ``qlib/contrib/strategy/signal_strategy.py`` and
