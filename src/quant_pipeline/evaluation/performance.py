@@ -242,7 +242,7 @@ def by_period(
     pandas.DataFrame
         Indexed by period (``2024`` or ``2024-03``); periods without sessions are absent.
     """
-    label = returns.index.strftime("%Y" if period == "year" else "%Y-%m")  # type: ignore[attr-defined]
+    label = returns.index.strftime("%Y" if period == "year" else "%Y-%m")
     grouped = returns.groupby(pd.Index(label, name="period"))
     table = pd.DataFrame(
         {

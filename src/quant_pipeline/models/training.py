@@ -85,7 +85,7 @@ def _rows(index: pd.MultiIndex, usable: npt.NDArray[np.bool_], sessions: pd.Date
 
 def _ranked(label: pd.Series) -> npt.NDArray[np.float32]:
     """Labels by their rank within the session: a model is paid for the order, not for the size of one jump."""
-    return ProcessorChain([CrossSectionalRank()]).transform(label.to_frame())["label"].to_numpy()
+    return ProcessorChain([CrossSectionalRank()]).transform(label.to_frame("label"))["label"].to_numpy()
 
 
 def _golden_inputs(features: pd.DataFrame, rows: npt.NDArray[np.int64], window: int) -> pd.DataFrame:

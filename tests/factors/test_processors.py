@@ -1,0 +1,55 @@
+"""Processors learn from the training window and from nothing else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.exceptions import ModelError
+from quant_pipeline.factors.processors import CrossSectionalRank, FillMissing, ProcessorChain, RobustZScore
+
+
+def panel(values, columns=("a",)):
+    index = pd.MultiIndex.from_product(
+        [pd.bdate_range("2020-01-06", periods=len(values) // 3), ["AAA", "BBB", "CCC"]], names=["datetime", "instrument"]
+    )
+    return pd.DataFrame(np.asarray(values, dtype="float32").reshape(len(values), -1), index=index, columns=list(columns))
+
+
+def test_robust_z_score_by_hand():
+    train = panel([1.0, 2.0, 3.0, 4.0, 5.0, 100.0])
+    chain = ProcessorChain([RobustZScore(clip=3.0)])
+    scaled = chain.fit_transform(train)["a"]
+    # Median 3.5, absolute deviations 2.5 1.5 0.5 0.5 1.5 96.5 with median 1.5, times 1.4826.
+    assert scaled.iloc[0] == pytest.approx(-2.5 / (1.5 * 1.4826), rel=1e-6)
+    assert scaled.iloc[5] == 3.0
+
+
+def test_the_state_of_the_training_window_is_used_on_new_rows():
+    chain = ProcessorChain([RobustZScore(), FillMissing()])
+    chain.fit_transform(panel([1.0, 2.0, 3.0]))
+    again = ProcessorChain([RobustZScore(), FillMissing()], chain.states)
+    new = panel([7.0, np.nan, np.inf])
+    pd.testing.assert_frame_equal(chain.transform(new), again.transform(new), check_exact=True)
+    assert again.transform(new)["a"].tolist()[1] == 0.0
+
+
+def test_a_constant_factor_becomes_zero_and_not_infinity():
+    chain = ProcessorChain([RobustZScore()])
+    assert chain.fit_transform(panel([5.0, 5.0, 5.0]))["a"].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_processor_without_its_state_refuses():
+    with pytest.raises(ModelError, match="has not been fitted"):
+        ProcessorChain([RobustZScore()]).transform(panel([1.0, 2.0, 3.0]))
+
+
+def test_ranks_stay_within_their_session():
+    ranked = ProcessorChain([CrossSectionalRank()]).transform(panel([1.0, 2.0, 3.0, 30.0, 20.0, 10.0]))["a"]
+    step = np.sqrt(12.0) / 3
+    assert ranked.tolist() == pytest.approx([-step / 2, step / 2, 3 * step / 2, 3 * step / 2, step / 2, -step / 2], rel=1e-5)
+
+
+def test_infinite_values_do_not_enter_the_state():
+    chain = ProcessorChain([RobustZScore()])
+    chain.fit_transform(panel([1.0, 2.0, np.inf, 3.0, np.nan, -np.inf]))
+    assert chain.states[0]["median"].tolist() == [2.0]

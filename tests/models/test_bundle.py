@@ -1,0 +1,63 @@
+"""A bundle is what it was, or it is not loaded."""
+
+import json
+
+import pytest
+
+from quant_pipeline.exceptions import ModelError
+from quant_pipeline.models.bundle import MANIFEST, read_bundle, write_bundle
+from quant_pipeline.models.training import train_bundle
+
+
+@pytest.fixture
+def folder(make_facts, features, labels, members, segments, tmp_path):
+    write_bundle(train_bundle(make_facts("ridge"), features, labels, members, segments), tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def test_a_bundle_tells_what_it_is_and_holds_no_pickle(folder):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    assert manifest["spec"]["algorithm"] == "ridge"
+    assert [name for name, _ in manifest["expressions"]] == ["signal", "noise_a", "noise_b"]
+    assert manifest["window"]["train"] == ["2020-01-06", "2020-05-22"]
+    assert {file.suffix for file in folder.iterdir()} == {".json", ".parquet", ".safetensors"}
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "processors.safetensors", "golden_inputs.parquet"])
+def test_a_changed_file_is_refused_by_name(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[-1] ^= 1
+    (folder / name).write_bytes(bytes(content))
+    with pytest.raises(ModelError, match=name):
+        read_bundle(folder)
+
+
+def test_a_missing_file_is_refused_by_name(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"incomplete.*model\.safetensors"):
+        read_bundle(folder)
+
+
+def test_a_model_that_does_not_give_its_golden_scores_is_refused(folder):
+    import hashlib
+
+    from safetensors.numpy import load, save
+
+    arrays = load((folder / "model.safetensors").read_bytes())
+    changed = save({**arrays, "intercept": arrays["intercept"] + 1.0})
+    (folder / "model.safetensors").write_bytes(changed)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"]["model.safetensors"] = hashlib.sha256(changed).hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="golden rows"):
+        read_bundle(folder)
+
+
+def test_an_absent_bundle_says_how_to_make_it(tmp_path):
+    with pytest.raises(ModelError, match="kedro run --pipelines training"):
+        read_bundle(tmp_path / "nothing")
+
+
+def test_a_missing_factor_is_named(folder, features):
+    with pytest.raises(ModelError, match="noise_b"):
+        read_bundle(folder).predict(features.drop(columns="noise_b"))

@@ -1,0 +1,53 @@
+"""Splits by literal dates."""
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
+
+SPLIT = SplitParameters(
+    train=("2023-01-03", "2023-06-30"), valid=("2023-07-01", "2023-09-29"), test=("2023-10-01", None)
+)
+
+
+@pytest.fixture(scope="module")
+def sessions():
+    return TradingCalendar.of("XNYS", "2023-01-03", "2023-12-29").sessions
+
+
+def ends(segments):
+    return {name: (f"{days[0]:%m-%d}", f"{days[-1]:%m-%d}") for name, days in segments.items()}
+
+
+def test_a_horizon_of_one_purges_two_sessions(sessions):
+    # The label of 06-28 is realised at the open of 06-30, that of 06-29 only at the open of 07-03, in `valid`.
+    assert ends(split_sessions(sessions, SPLIT, horizon=1)) == {
+        "train": ("01-03", "06-28"),
+        "valid": ("07-03", "09-27"),
+        "test": ("10-02", "12-29"),
+    }
+
+
+def test_a_longer_horizon_purges_more(sessions):
+    assert ends(split_sessions(sessions, SPLIT, horizon=5))["train"] == ("01-03", "06-22")
+
+
+def test_every_label_is_realised_before_the_next_segment_begins(sessions):
+    for horizon in (1, 3, 10):
+        segments = split_sessions(sessions, SPLIT, horizon)
+        for earlier, later in (("train", "valid"), ("valid", "test")):
+            realised = sessions[sessions.get_loc(segments[earlier][-1]) + 1 + horizon]
+            assert realised < segments[later][0]
+
+
+def test_segments_out_of_order_are_refused():
+    with pytest.raises(ValueError, match="must follow each other"):
+        SplitParameters(train=("2023-01-03", "2023-08-01"), valid=("2023-07-01", "2023-09-29"), test=("2023-10-01", None))
+
+
+def test_a_segment_without_sessions_is_named(sessions):
+    late = SplitParameters(train=("2030-01-03", "2030-06-30"), valid=("2031-01-01", "2031-02-01"), test=("2032-01-01", None))
+    with pytest.raises(ConfigurationError, match="segment 'train'"):
+        split_sessions(pd.DatetimeIndex(sessions), late, horizon=1)

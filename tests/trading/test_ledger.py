@@ -1,0 +1,109 @@
+"""Append-only, keyed by nature, hash-chained, durable."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.exceptions import AccountError
+from quant_pipeline.trading.domain import Event, EventKind, client_order_id, money
+from quant_pipeline.trading.ledger import Ledger
+
+DAY = pd.Timestamp("2025-01-02")
+
+
+def event(key, **payload):
+    return Event(DAY, EventKind.ACCOUNT_OPENED, key, {"account": "sim", "cash": "100.0000", **payload})
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger.at(tmp_path / "account" / "ledger.sqlite")
+
+
+def test_events_come_back_as_they_were_in_order(ledger):
+    events = (event("a"), event("b", note="ü"))
+    assert ledger.append(events) == 2
+    assert ledger.events() == events
+    assert ledger.verify() == 2
+
+
+def test_the_same_event_twice_is_booked_once(ledger):
+    assert ledger.append([event("a")]) == 1
+    assert ledger.append([event("a"), event("b")]) == 1
+    assert [known.key for known in ledger.events()] == ["a", "b"]
+
+
+def test_another_content_under_a_known_key_is_an_error_and_nothing_is_appended(ledger):
+    ledger.append([event("a")])
+    with pytest.raises(AccountError, match="knows a with another content"):
+        ledger.append([event("new"), event("a", cash="999.0000")])
+    assert [known.key for known in ledger.events()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update event set payload = replace(payload, '100.0000', '900.0000') where sequence = 2",
+        "delete from event where sequence = 2",
+        "update event set session = '2025-01-03' where sequence = 2",
+    ],
+)
+def test_a_change_from_outside_is_found(ledger, tmp_path, statement):
+    ledger.append([event("a"), event("b"), event("c")])
+    with sqlite3.connect(tmp_path / "account" / "ledger.sqlite") as connection:
+        connection.execute(statement)
+    with pytest.raises(AccountError, match="changed from outside at event 2"):
+        ledger.verify()
+
+
+def test_two_ledgers_with_the_same_events_are_equal_to_the_hash(tmp_path):
+    hashes = []
+    for name in ("one", "two"):
+        Ledger.at(tmp_path / name).append([event("a"), event("b")])
+        with sqlite3.connect(tmp_path / name) as connection:
+            hashes.append(connection.execute("select hash from event").fetchall())
+    assert hashes[0] == hashes[1]
+
+
+def test_a_process_killed_between_appends_loses_nothing_and_doubles_nothing(tmp_path):
+    file = tmp_path / "ledger.sqlite"
+    script = textwrap.dedent(
+        f"""
+        import os, signal, pandas as pd
+        from pathlib import Path
+        from quant_pipeline.trading.domain import Event, EventKind
+        from quant_pipeline.trading.ledger import Ledger
+        ledger = Ledger.at(Path({str(file)!r}))
+        for n in range(1000):
+            key = f"k{{n}}"
+            ledger.append([Event(pd.Timestamp("2025-01-02"), EventKind.ORDER_ENDED, key, {{"n": str(n)}})])
+            if n == int(os.environ["KILL_AT"]):
+                os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    for kill_at in (3, 7):
+        environment = {**os.environ, "KILL_AT": str(kill_at)}
+        done = subprocess.run([sys.executable, "-c", script], env=environment, check=False)
+        assert done.returncode == -signal.SIGKILL
+    ledger = Ledger.at(file)
+    assert [known.key for known in ledger.events()] == [f"k{n}" for n in range(8)]
+    assert ledger.verify() == 8
+
+
+def test_an_order_has_the_same_name_in_every_process():
+    assert client_order_id("sim", DAY, "AAA", "buy", 0) == "sim-20250102-AAA-buy-0"
+    long = client_order_id("account-name-too-", DAY, "A VERY LONG INSTRUMENT NAME/X", "sell", 3)
+    assert len(long) <= 48
+    assert long == client_order_id("account-name-too-", DAY, "A VERY LONG INSTRUMENT NAME/X", "sell", 3)
+    assert client_order_id("sim", DAY, "BRK/B", "buy", 0) != client_order_id("sim", DAY, "BRK-B", "buy", 0)
+
+
+def test_money_is_text_with_four_decimals():
+    assert money(0.1) == "0.1000"
+    assert money("12.34567") == "12.3457"
