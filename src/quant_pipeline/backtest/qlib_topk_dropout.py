@@ -2,8 +2,8 @@
 
 Ties, which Qlib sorts unstably (its result depends on the processor), rank by instrument code here, and positions are
 kept in the order in which they were bought, where Qlib's order depends on the hash seed (and with it, when `topk` +
-`n_drop` are held, which of several holdings without a score are sold: the last codes, here). Otherwise the arithmetic is
-Qlib's, operation by operation. Not covered: ``method_buy``/``method_sell`` ``random``, volume limits, impact cost.
+`n_drop` are held, which of several holdings without a score are sold: the last codes, here). Otherwise the arithmetic
+is Qlib's, operation by operation. Not covered: ``method_buy``/``method_sell`` ``random``, volume limits, impact cost.
 
 The names of the semantics are those of Qlib 0.9.7, ``qlib/contrib/strategy/signal_strategy.py`` and
 ``qlib/backtest/exchange.py``.

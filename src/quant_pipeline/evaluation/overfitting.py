@@ -1,0 +1,261 @@
+"""How much of a search's best result is luck.
+
+A search over thousands of combinations finds a splendid backtest in pure noise. Each measure here asks the question in
+another way; the verdict follows the most severe. All of them look at the selection period only: out-of-sample returns
+have no place here, and none of these functions ranks anything by them.
+
+Sources: Bailey and López de Prado, *The Sharpe Ratio Efficient Frontier* (2012) and *The Deflated Sharpe Ratio* (2014);
+Bailey, Borwein, López de Prado and Zhu, *The Probability of Backtest Overfitting* (2017); White, *A Reality Check for
+Data Snooping* (2000); Hansen, *A Test for Superior Predictive Ability* (2005).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from arch.bootstrap import SPA
+from scipy import stats
+
+from quant_pipeline.exceptions import ConfigurationError
+
+Verdict = Literal["probably skill", "inconclusive", "probably luck"]
+
+_SPLITS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class OverfittingReport:
+    """Measures of one search and their verdict.
+
+    Attributes
+    ----------
+    probabilistic_sharpe
+        Probability that the true Sharpe ratio of the chosen combination exceeds zero, ignoring the search.
+    deflated_sharpe
+        The same against the Sharpe ratio the best of so many useless trials would show.
+    backtest_overfitting
+        Probability that the best in one half of the time is below the median in the other.
+    reality_check, superior_ability
+        p-values of White's and Hansen's tests that no combination beats the benchmark.
+    trials
+        Number of combinations tried.
+    verdict
+        The most severe of the single verdicts.
+    reasons
+        Each measure in words.
+    """
+
+    probabilistic_sharpe: float
+    deflated_sharpe: float
+    backtest_overfitting: float
+    reality_check: float
+    superior_ability: float
+    trials: int
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+def report_overfitting(
+    returns: pd.DataFrame,
+    chosen: str | int,
+    trial_sharpes: npt.NDArray[np.float64] | None = None,
+    n_blocks: int = 16,
+    seed: int = 0,
+) -> OverfittingReport:
+    """Judge the choice of one combination out of many.
+
+    Parameters
+    ----------
+    returns
+        Excess returns per session of the selection period, one column per combination that competed.
+    chosen
+        Column that was chosen.
+    trial_sharpes
+        Sharpe ratios per session of every trial, if more were tried than `returns` holds; by default the columns'.
+    n_blocks
+        Even number of blocks for :func:`probability_of_backtest_overfitting`.
+    seed
+        Seed of the bootstrap.
+    """
+    values = returns.to_numpy(dtype=np.float64)
+    own = returns[chosen].to_numpy(dtype=np.float64)
+    sharpes = values.mean(axis=0) / values.std(axis=0, ddof=1) if trial_sharpes is None else trial_sharpes
+    probabilistic = probabilistic_sharpe_ratio(own)
+    deflated = deflated_sharpe_ratio(own, sharpes)
+    overfitting = probability_of_backtest_overfitting(*block_sums(values, n_blocks))
+    reality, superior = superior_ability(values, seed)
+    judged = (
+        _judge("probabilistic Sharpe ratio", probabilistic, 0.95, 0.9),
+        _judge(f"Sharpe ratio deflated by {len(sharpes)} trials", deflated, 0.95, 0.5),
+        _judge("probability of backtest overfitting", overfitting, 0.1, 0.3, low_is_good=True),
+        _judge("p-value of White's reality check", reality, 0.05, 0.2, low_is_good=True),
+        _judge("p-value of Hansen's test", superior, 0.05, 0.2, low_is_good=True),
+    )
+    severity: tuple[Verdict, ...] = ("probably skill", "inconclusive", "probably luck")
+    return OverfittingReport(
+        probabilistic_sharpe=probabilistic,
+        deflated_sharpe=deflated,
+        backtest_overfitting=overfitting,
+        reality_check=reality,
+        superior_ability=superior,
+        trials=len(sharpes),
+        verdict=max((verdict for verdict, _ in judged), key=severity.index),
+        reasons=tuple(text for _, text in judged),
+    )
+
+
+def probabilistic_sharpe_ratio(returns: npt.NDArray[np.float64], threshold: float = 0.0) -> float:
+    """Probability that the true Sharpe ratio exceeds a threshold, given skew and fat tails.
+
+    ``Φ((SR - SR*) √(T - 1) / √(1 - γ₃ SR + (γ₄ - 1)/4 SR²))`` with the Sharpe ratios per session.
+
+    Parameters
+    ----------
+    returns
+        Returns per session.
+    threshold
+        Sharpe ratio per session to exceed.
+    """
+    sharpe = float(returns.mean() / returns.std(ddof=1))
+    skew = float(stats.skew(returns))
+    kurtosis = float(stats.kurtosis(returns, fisher=False))
+    spread = np.sqrt(1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2)
+    return float(stats.norm.cdf((sharpe - threshold) * np.sqrt(len(returns) - 1) / spread))
+
+
+def expected_maximum_sharpe(trial_sharpes: npt.NDArray[np.float64]) -> float:
+    """Sharpe ratio the best of so many trials shows when none has any skill.
+
+    ``σ ((1 - γ) Φ⁻¹(1 - 1/N) + γ Φ⁻¹(1 - 1/(N e)))`` with the spread σ of the trials and Euler's constant γ.
+    """
+    n_trials = len(trial_sharpes)
+    if n_trials < 2:
+        return 0.0
+    high = stats.norm.ppf(1 - 1 / n_trials)
+    higher = stats.norm.ppf(1 - 1 / (n_trials * np.e))
+    return float(np.std(trial_sharpes, ddof=1) * ((1 - np.euler_gamma) * high + np.euler_gamma * higher))
+
+
+def deflated_sharpe_ratio(returns: npt.NDArray[np.float64], trial_sharpes: npt.NDArray[np.float64]) -> float:
+    """Probabilistic Sharpe ratio against the best of as many useless trials."""
+    return probabilistic_sharpe_ratio(returns, expected_maximum_sharpe(trial_sharpes))
+
+
+def block_sums(
+    returns: npt.NDArray[np.float64], n_blocks: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Sum returns and their squares over consecutive blocks of sessions.
+
+    Parameters
+    ----------
+    returns
+        Sessions × combinations.
+    n_blocks
+        Number of blocks, as equal as possible.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Combinations × blocks × (sum, sum of squares), and the sessions of each block: the form in which a search over
+        combinations streams its results.
+    """
+    parts = np.array_split(returns, n_blocks)
+    sums = np.stack([np.stack([part.sum(axis=0), (part**2).sum(axis=0)], axis=-1) for part in parts], axis=1)
+    return sums, np.array([len(part) for part in parts], dtype=np.int64)
+
+
+def probability_of_backtest_overfitting(period_sums: npt.NDArray[np.float64], sessions: npt.NDArray[np.int64]) -> float:
+    """Share of splits in which the best of one half is below the median of the other (CSCV).
+
+    Every choice of half of the blocks is the selection once, the other half the test; performance is the Sharpe ratio.
+    On pure noise the value is near 0.5.
+
+    Parameters
+    ----------
+    period_sums
+        Combinations × blocks × (sum, sum of squares) of returns.
+    sessions
+        Sessions of each block.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are fewer than two combinations, or the number of blocks is odd.
+    """
+    n_combinations, n_blocks, _ = period_sums.shape
+    if n_combinations < 2 or n_blocks < 2 or n_blocks % 2:
+        raise ConfigurationError(
+            f"{n_combinations} combinations in {n_blocks} blocks cannot be split in halves. Give at least two "
+            "combinations and an even number of blocks."
+        )
+    halves = np.array(list(itertools.combinations(range(n_blocks), n_blocks // 2)))
+    below = 0
+    for start in range(0, len(halves), _SPLITS_AT_ONCE):
+        chosen = np.zeros((len(halves[start : start + _SPLITS_AT_ONCE]), n_blocks))
+        np.put_along_axis(chosen, halves[start : start + _SPLITS_AT_ONCE], 1.0, axis=1)
+        selection = _sharpe_of(chosen, period_sums, sessions)
+        test = _sharpe_of(1.0 - chosen, period_sums, sessions)
+        best = selection.argmax(axis=1)
+        of_best = np.take_along_axis(test, best[:, None], axis=1)
+        lower, equal = (test < of_best).sum(axis=1), (test == of_best).sum(axis=1)
+        rank = lower + (equal + 1) / 2
+        below += int((rank / (n_combinations + 1) <= 0.5).sum())
+    return below / len(halves)
+
+
+def superior_ability(
+    returns: npt.NDArray[np.float64], seed: int = 0, repeats: int = 1_000, block_sessions: int = 10
+) -> tuple[float, float]:
+    """Test that no combination beats the benchmark, by stationary bootstrap.
+
+    Parameters
+    ----------
+    returns
+        Excess returns per session, sessions × combinations.
+    seed
+        Seed of the bootstrap.
+    repeats
+        Bootstrap samples.
+    block_sessions
+        Mean length of a bootstrap block, sessions.
+
+    Returns
+    -------
+    tuple of float
+        p-values of White's reality check (not studentised, least favourable) and of Hansen's consistent test.
+    """
+    nothing = np.zeros(len(returns))
+    tests = [
+        SPA(nothing, -returns, block_sessions, repeats, "stationary", studentize=studentize, seed=seed)
+        for studentize in (False, True)
+    ]
+    for test in tests:
+        test.compute()
+    return float(tests[0].pvalues["upper"]), float(tests[1].pvalues["consistent"])
+
+
+def _sharpe_of(
+    chosen: npt.NDArray[np.float64], period_sums: npt.NDArray[np.float64], sessions: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    count = (chosen @ sessions)[:, None]
+    mean = chosen @ period_sums[:, :, 0].T / count
+    variance = np.maximum(chosen @ period_sums[:, :, 1].T / count - mean**2, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio: npt.NDArray[np.float64] = np.where(variance > 0, mean / np.sqrt(variance), 0.0)
+    return ratio
+
+
+def _judge(name: str, value: float, good: float, poor: float, low_is_good: bool = False) -> tuple[Verdict, str]:
+    sign = -1 if low_is_good else 1
+    verdict: Verdict = "inconclusive"
+    if sign * value >= sign * good:
+        verdict = "probably skill"
+    elif sign * value < sign * poor:
+        verdict = "probably luck"
+    side = "at most" if low_is_good else "at least"
+    return verdict, f"{name} {value:.3f} ({side} {good} speaks for skill): {verdict}"
