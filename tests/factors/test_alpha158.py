@@ -103,7 +103,9 @@ def test_a_halt_is_a_missing_value_to_the_operators(bars, sessions):
     assert ours.isna().tolist() == [True, True]
 
 
-@pytest.mark.parametrize("expression", [label_expression("close", 1), "Mean(Ref($close, -1), 5)", "Ref(Mean($open, 3),-2)"])
+@pytest.mark.parametrize(
+    "expression", [label_expression("close", 1), "Mean(Ref($close, -1), 5)", "Ref(Mean($open, 3),-2)"]
+)
 def test_a_feature_that_looks_ahead_is_refused(bars, sessions, expression):
     with pytest.raises(FactorError, match="feature 'cheat' looks ahead"):
         compute_factors(bars, {"cheat": expression}, sessions)

@@ -10,9 +10,12 @@ from quant_pipeline.factors.processors import CrossSectionalRank, FillMissing, P
 
 def panel(values, columns=("a",)):
     index = pd.MultiIndex.from_product(
-        [pd.bdate_range("2020-01-06", periods=len(values) // 3), ["AAA", "BBB", "CCC"]], names=["datetime", "instrument"]
+        [pd.bdate_range("2020-01-06", periods=len(values) // 3), ["AAA", "BBB", "CCC"]],
+        names=["datetime", "instrument"],
     )
-    return pd.DataFrame(np.asarray(values, dtype="float32").reshape(len(values), -1), index=index, columns=list(columns))
+    return pd.DataFrame(
+        np.asarray(values, dtype="float32").reshape(len(values), -1), index=index, columns=list(columns)
+    )
 
 
 def test_robust_z_score_by_hand():
@@ -46,7 +49,9 @@ def test_a_processor_without_its_state_refuses():
 def test_ranks_stay_within_their_session():
     ranked = ProcessorChain([CrossSectionalRank()]).transform(panel([1.0, 2.0, 3.0, 30.0, 20.0, 10.0]))["a"]
     step = np.sqrt(12.0) / 3
-    assert ranked.tolist() == pytest.approx([-step / 2, step / 2, 3 * step / 2, 3 * step / 2, step / 2, -step / 2], rel=1e-5)
+    assert ranked.tolist() == pytest.approx(
+        [-step / 2, step / 2, 3 * step / 2, 3 * step / 2, step / 2, -step / 2], rel=1e-5
+    )
 
 
 def test_infinite_values_do_not_enter_the_state():

@@ -86,9 +86,7 @@ def test_a_price_that_stands_still_is_stale(bars):
 
 def test_a_vendor_that_forgot_a_dividend_is_named_with_the_day(bars):
     bars["vendor_adjusted_close"] = bars["close"]
-    dividend = pd.DataFrame(
-        {"date": [SESSIONS[5]], "instrument": ["AAA"], "kind": ["cash_dividend"], "value": [0.5]}
-    )
+    dividend = pd.DataFrame({"date": [SESSIONS[5]], "instrument": ["AAA"], "kind": ["cash_dividend"], "value": [0.5]})
     found, table = checks(bars, dividend)
     assert found == [["vendor_adjustment", SESSIONS[5]]]
     assert "2020-01-13" in table["detail"].iloc[0]

@@ -104,7 +104,10 @@ def test_a_date_outside_the_market_names_its_bounds(market):
 def place_of_close(known):
     """A simple score that sees the hidden signal: where the last five closes lay within their bars."""
     adjusted = adjust_bars(known.bars, known.corporate_actions)
-    wide = {name: adjusted.pivot(index="date", columns="instrument", values=name) for name in ("open", "high", "low", "close")}
+    wide = {
+        name: adjusted.pivot(index="date", columns="instrument", values=name)
+        for name in ("open", "high", "low", "close")
+    }
     score = -((wide["close"] - wide["low"]) / (wide["high"] - wide["low"])).rolling(5).mean()
     label = wide["open"].shift(-2) / wide["open"].shift(-1) - 1
     index = ["datetime", "instrument"]

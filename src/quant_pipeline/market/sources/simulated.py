@@ -68,7 +68,7 @@ class SimulatedMarketParameters(Parameters):
     n_instruments: PositiveInt = 150
     market_volatility: PositiveFloat = 0.18
     market_drift: float = 0.10
-    signal: NonNegativeFloat = 0.055
+    signal: NonNegativeFloat = 0.075
     signal_half_life: PositiveFloat = 10.0
     reversal: NonNegativeFloat = 0.03
     listed_late: float = Field(default=0.15, ge=0, le=1)

@@ -1,103 +1,185 @@
-"""Figures: each function draws one picture from one table and computes nothing that a reader would quote."""
+"""Draw: each function makes one figure from one table; `measures` computes what is shown."""
+
+from __future__ import annotations
 
 import pandas as pd
 import plotly.graph_objects as go
 
-INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
-ACCENT, REFERENCE, LOSS = "#1b6ca8", "#9aa5b1", "#c0392b"
-PALETTE = ("#1b6ca8", "#d98e04", "#2f855a", "#8e44ad", "#c0392b", "#566573")
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+from quant_pipeline.pipelines.reporting import measures, wording
+from quant_pipeline.pipelines.reporting.theme import blank_figure, light, plain, say_instead, series_style
+
+NO_BACKTEST = "No backtest yet"
+NO_INFORMATION = "No label of a test session is realised yet"
+FUSED = "fused"
 
 
-def draw_net_asset_value(nav: pd.DataFrame) -> go.Figure:
-    """Draw net asset value against the benchmark, logarithmic, both in USD from the same start."""
-    figure = _empty("Net asset value of the default combination, USD (log scale)")
-    figure.add_scatter(x=nav["date"], y=nav["benchmark"], name="benchmark", line={"color": REFERENCE, "width": 1.5})
-    figure.add_scatter(x=nav["date"], y=nav["nav"], name="strategy", line={"color": ACCENT, "width": 2})
-    return figure.update_yaxes(type="log", tickformat="$,.4~s")
+def draw_net_asset_value(backtest_nav: pd.DataFrame) -> go.Figure:
+    """Draw net asset value against the benchmark, both in USD from the same start, logarithmic.
 
-
-def draw_drawdown(nav: pd.DataFrame) -> go.Figure:
-    """Draw how far strategy and benchmark stand below their highest value so far."""
-    figure = _empty("Drawdown from the highest value so far")
-    for column, name, colour in (("benchmark", "benchmark", REFERENCE), ("nav", "strategy", LOSS)):
-        depth = nav[column] / nav[column].cummax() - 1
-        fill = "tozeroy" if column == "nav" else None
-        figure.add_scatter(x=nav["date"], y=depth, name=name, fill=fill, line={"color": colour, "width": 1.2})
-    return figure.update_yaxes(tickformat=".0%")
-
-
-def draw_information(ic_series: pd.DataFrame) -> go.Figure:
-    """Draw the cumulative rank IC of every model and of the fused score; a steady slope is a steady edge."""
-    figure = _empty("Cumulative rank information coefficient, out of sample")
-    wide = ic_series.pivot(index="date", columns="model", values="rank_ic").fillna(0.0).cumsum()
-    others = [model for model in wide.columns if model != "fused"]
-    for place, model in enumerate([*others, "fused"]):
-        style = {"color": INK, "width": 2.5} if model == "fused" else {"color": PALETTE[place % 6], "width": 1.5}
-        figure.add_scatter(x=wide.index, y=wide[model], name=model, line=style)
-    return figure
-
-
-def draw_turnover(nav: pd.DataFrame) -> go.Figure:
-    """Draw the part of the net asset value that is traded, and what trading cost, by month."""
-    monthly = nav.set_index("date").resample("MS").agg({"turnover": "sum", "cost": "sum"})
-    figure = _empty("Turnover per month (part of net asset value) and cost (USD, right)")
-    figure.add_bar(x=monthly.index, y=monthly["turnover"], name="turnover", marker_color=ACCENT)
-    figure.add_scatter(x=monthly.index, y=monthly["cost"], name="cost", yaxis="y2", line={"color": LOSS, "width": 1.5})
-    figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "tickformat": "$,.2~s", "showgrid": False})
-    return figure.update_layout(yaxis={"tickformat": ".0%"})
-
-
-def draw_monthly_returns(nav: pd.DataFrame) -> go.Figure:
-    """Draw the return of every month as a heat map, years downwards."""
-    closes = nav.set_index("date")["nav"].resample("ME").last()
-    returns = closes.pct_change()
-    returns.iloc[0] = closes.iloc[0] / nav["nav"].iloc[0] - 1
-    table = returns.groupby([returns.index.year, returns.index.month]).first().unstack()
-    table.columns = [pd.Timestamp(2000, month, 1).strftime("%b") for month in table.columns]
-    figure = _empty("Return by month")
-    figure.add_heatmap(
-        z=table.to_numpy(),
-        x=list(table.columns),
-        y=[str(year) for year in table.index],
-        text=table.map(lambda value: "" if pd.isna(value) else f"{value:+.1%}").to_numpy(),
-        texttemplate="%{text}",
-        colorscale=[[0, LOSS], [0.5, "#ffffff"], [1, "#2f855a"]],
-        zmid=0,
-        showscale=False,
-        xgap=2,
-        ygap=2,
-        hovertemplate="%{y} %{x}: %{z:.2%}<extra></extra>",
+    Parameters
+    ----------
+    backtest_nav
+        ``date``, ``nav``, ``benchmark`` (USD).
+    """
+    title = "Net asset value, USD"
+    if backtest_nav.empty:
+        return say_instead(blank_figure(title, NO_BACKTEST), NO_BACKTEST)
+    first, last = backtest_nav.iloc[0], backtest_nav.iloc[-1]
+    figure = blank_figure(
+        title,
+        f"From {wording.day(first['date'])} to {wording.day(last['date'])} the strategy went from "
+        f"{wording.dollars(first['nav'])} to {wording.dollars(last['nav'])} USD, "
+        f"the benchmark to {wording.dollars(last['benchmark'])} USD.",
     )
-    return figure.update_yaxes(autorange="reversed", type="category")
+    dates = backtest_nav["date"]
+    benchmark = {"color": light("reference"), "width": 1.6}
+    figure.add_scatter(x=dates, y=backtest_nav["benchmark"], name="benchmark", line=benchmark, legendrank=2)
+    figure.add_scatter(
+        x=dates, y=backtest_nav["nav"], name="strategy", legendrank=1, line={"color": light("accent"), "width": 2.2}
+    )
+    return figure.update_yaxes(type="log", tickformat=",.3~s", hoverformat=",.0f")
+
+
+def draw_drawdown(backtest_nav: pd.DataFrame) -> go.Figure:
+    """Draw how far strategy and benchmark stand below their highest value so far.
+
+    Parameters
+    ----------
+    backtest_nav
+        ``date``, ``nav``, ``benchmark`` (USD).
+    """
+    title = "Drawdown from the highest value so far"
+    if backtest_nav.empty:
+        return say_instead(blank_figure(title, NO_BACKTEST), NO_BACKTEST)
+    depth = measures.drawdown_table(backtest_nav)
+    deepest = depth.loc[depth["nav"].idxmin()]
+    figure = blank_figure(
+        title,
+        f"The strategy stood deepest on {wording.day(deepest['date'])}, {wording.percent(-deepest['nav'])} below its "
+        f"highest value; the benchmark fell up to {wording.percent(-depth['benchmark'].min())}.",
+    )
+    strategy = {"color": light("loss"), "width": 1.4}
+    benchmark = {"color": light("reference"), "width": 1.4}
+    figure.add_scatter(
+        x=depth["date"], y=depth["nav"], name="strategy", fill="tozeroy", fillcolor=light("loss-wash"), line=strategy
+    )
+    figure.add_scatter(x=depth["date"], y=depth["benchmark"], name="benchmark", line=benchmark)
+    return figure.update_yaxes(tickformat=".0%", hoverformat=".1%", rangemode="tozero").update_layout(height=280)
+
+
+def draw_cumulative_information(ic_series: pd.DataFrame) -> go.Figure:
+    """Draw the running sum of rank ICs of every model and of the fused score; a steady slope is a steady edge.
+
+    Parameters
+    ----------
+    ic_series
+        ``date``, ``model``, ``rank_ic``.
+    """
+    title = "Cumulative rank IC, out of sample"
+    if ic_series.empty:
+        return say_instead(blank_figure(title, NO_INFORMATION), NO_INFORMATION)
+    running = measures.coefficients_by_model(ic_series).fillna(0.0).cumsum()
+    figure = blank_figure(title, f"A steady slope is a steady edge. At the end: {_ends(running, wording.ratio)}.")
+    _add_models(figure, running)
+    return figure.update_yaxes(hoverformat="+.2f")
+
+
+def draw_rolling_information(ic_series: pd.DataFrame) -> go.Figure:
+    """Draw the mean rank IC of the last sixty sessions; below zero a model has ordered returns the wrong way round.
+
+    Parameters
+    ----------
+    ic_series
+        ``date``, ``model``, ``rank_ic``.
+    """
+    window = measures.ROLLING_SESSIONS
+    title = f"Mean rank IC of the last {window} sessions"
+    if ic_series.empty:
+        return say_instead(blank_figure(title, NO_INFORMATION), NO_INFORMATION)
+    wide = measures.coefficients_by_model(ic_series)
+    if len(wide) < window:
+        message = f"{window} sessions are needed, {len(wide)} are known"
+        return say_instead(blank_figure(title, message), message)
+    rolling = wide.rolling(window, min_periods=window // 2).mean().iloc[window - 1 :]
+    newest = _ends(rolling, wording.coefficient)
+    figure = blank_figure(title, f"Below zero, scores order returns the wrong way round. Newest: {newest}.")
+    figure.add_hline(y=0, line={"color": light("reference"), "width": 1})
+    _add_models(figure, rolling)
+    return figure.update_yaxes(hoverformat="+.4f", tickformat="+.2f")
+
+
+def draw_turnover(backtest_nav: pd.DataFrame) -> go.Figure:
+    """Draw turnover and trading costs by month, one above the other.
+
+    Parameters
+    ----------
+    backtest_nav
+        ``date``, ``turnover`` (fraction of net asset value, buys plus sales), ``cost`` (USD).
+    """
+    title = "Turnover and costs by month"
+    if backtest_nav.empty:
+        return say_instead(blank_figure(title, NO_BACKTEST), NO_BACKTEST)
+    monthly = backtest_nav.set_index("date")[["turnover", "cost"]].resample("MS").sum()
+    figure = blank_figure(
+        title,
+        f"In a month {wording.percent(monthly['turnover'].mean())} of the net asset value was bought or sold on "
+        f"average, at a cost of {wording.dollars(monthly['cost'].mean())} USD.",
+    )
+    figure.add_bar(x=monthly.index, y=monthly["turnover"], name="turnover, part of NAV", marker_color=light("accent"))
+    figure.add_bar(x=monthly.index, y=monthly["cost"], name="cost, USD", yaxis="y2", marker_color=light("caution"))
+    upper = {"tickformat": ".0%", "hoverformat": ".1%"}
+    lower = {"tickformat": ",.3~s", "hoverformat": ",.0f"}
+    return _stack_panels(figure, upper, lower).update_xaxes(hoverformat="%B %Y").update_layout(bargap=0.25)
 
 
 def draw_account(account_nav: pd.DataFrame) -> go.Figure:
-    """Draw net asset value and cash of the account since it was opened."""
-    figure = _empty("Net asset value and cash of the account, USD")
-    figure.add_scatter(
-        x=account_nav["date"], y=account_nav["nav"], name="net asset value", mode="lines+markers", line={"color": ACCENT}
+    """Draw net asset value and cash of the account since it was opened.
+
+    Parameters
+    ----------
+    account_nav
+        ``date``, ``nav``, ``cash`` (USD).
+    """
+    title = "Net asset value and cash of the account, USD"
+    if len(account_nav) < 2:
+        message = "A curve needs two booked sessions" if len(account_nav) else "Nothing is booked yet"
+        return say_instead(blank_figure(title, message), message)
+    last = account_nav.iloc[-1]
+    figure = blank_figure(
+        title,
+        f"On {wording.day(last['date'])} the account was worth {wording.dollars(last['nav'])} USD, "
+        f"{wording.dollars(last['cash'])} USD of it in cash.",
     )
-    figure.add_scatter(
-        x=account_nav["date"], y=account_nav["cash"], name="cash", mode="lines+markers", line={"color": REFERENCE}
-    )
-    return figure.update_yaxes(tickformat="$,.4~s")
+    mode = "lines+markers" if len(account_nav) <= 40 else "lines"
+    value = {"color": light("accent"), "width": 2.2}
+    cash = {"color": light("reference"), "width": 1.6}
+    figure.add_scatter(x=account_nav["date"], y=account_nav["nav"], name="net asset value", mode=mode, line=value)
+    figure.add_scatter(x=account_nav["date"], y=account_nav["cash"], name="cash", mode=mode, line=cash, yaxis="y2")
+    amounts = {"tickformat": ",.4~s", "hoverformat": ",.2f"}
+    return _stack_panels(figure, amounts, {**amounts, "rangemode": "tozero"})
 
 
-def _empty(title: str) -> go.Figure:
-    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "tickcolor": GRID}
-    return go.Figure(
-        layout={
-            "title": {"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"},
-            "font": {"family": FONT, "size": 12, "color": INK},
-            "paper_bgcolor": "#ffffff",
-            "plot_bgcolor": "#ffffff",
-            "colorway": list(PALETTE),
-            "height": 340,
-            "margin": {"l": 60, "r": 24, "t": 48, "b": 64},
-            "legend": {"orientation": "h", "y": -0.16, "x": 0},
-            "hovermode": "x unified",
-            "xaxis": axis,
-            "yaxis": axis,
-        }
+def _ends(table: pd.DataFrame, write: wording.Write) -> str:
+    """Name the last values of the fused score and of the best single model."""
+    last = table.iloc[-1]
+    single = last.drop(FUSED, errors="ignore")
+    chosen = [name for name in (FUSED,) if name in last.index]
+    if single.notna().any():
+        chosen.append(single.idxmax())
+    return ", ".join(f"{name} {write(last[name])}" for name in chosen)
+
+
+def _stack_panels(figure: go.Figure, upper: dict[str, str], lower: dict[str, str]) -> go.Figure:
+    """Give the traces on ``y`` and on ``y2`` a panel each, above one common time axis."""
+    common = figure.layout.yaxis.to_plotly_json()
+    figure.update_layout(
+        yaxis={"domain": [0.46, 1], **upper}, yaxis2={**common, "domain": [0, 0.28], "nticks": 4, **lower}
     )
+    return figure.update_layout(yaxis2_anchor="x").update_xaxes(anchor="y2")
+
+
+def _add_models(figure: go.Figure, table: pd.DataFrame) -> None:
+    fused = {"color": light("ink"), "width": 2.6}
+    for place, model in enumerate(table.columns):
+        line = fused if model == FUSED else series_style(place)
+        figure.add_scatter(x=table.index, y=table[model], name=plain(model), line=line)

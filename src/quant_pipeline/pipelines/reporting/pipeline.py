@@ -4,6 +4,15 @@ from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.reporting import nodes
 
+WHERE_IT_STANDS = [
+    "params:report",
+    "params:market_rules",
+    "params:ensemble",
+    "params:label",
+    "params:as_of",
+    "parameters",
+]
+
 
 def create_pipeline() -> Pipeline:
     """From finished tables to figures, the page and the summary."""
@@ -23,6 +32,7 @@ def create_pipeline() -> Pipeline:
                     "ic_figure",
                     "backtest_nav",
                     "backtest_performance",
+                    "backtest_trades",
                     "combination_comparison",
                     "ensemble_weights",
                     "ic_series",
@@ -30,8 +40,7 @@ def create_pipeline() -> Pipeline:
                     "holdings",
                     "account_nav",
                     "data_quality",
-                    "params:report",
-                    "params:as_of",
+                    *WHERE_IT_STANDS,
                 ],
                 "report_page",
                 name="compose_report",
@@ -40,14 +49,13 @@ def create_pipeline() -> Pipeline:
                 nodes.summarise,
                 [
                     "ic_series",
+                    "backtest_nav",
                     "backtest_performance",
                     "combination_comparison",
                     "orders",
                     "account_nav",
                     "report_page",
-                    "params:report",
-                    "params:as_of",
-                    "params:market_rules",
+                    *WHERE_IT_STANDS,
                 ],
                 "run_summary",
                 name="summarise",

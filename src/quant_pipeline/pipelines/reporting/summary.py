@@ -1,103 +1,160 @@
-"""The summary a run ends with, for a terminal of a hundred columns."""
+"""The summary a run ends with: plain text, aligned, for a terminal of a hundred columns."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from quant_pipeline.pipelines.reporting import measures, wording
+from quant_pipeline.pipelines.reporting.context import ReportContext
+
+WIDTH = 100
 LISTED_ORDERS = 12
+LISTED_COMBINATIONS = 12
+NAME_WIDTH = 34
 
 
-def summarise_run(
-    title: str,
+def summary_text(
+    context: ReportContext,
     ic_series: pd.DataFrame,
-    performance: Mapping[str, float],
-    comparison: pd.DataFrame,
+    backtest_nav: pd.DataFrame,
+    backtest_performance: Mapping[str, float | None],
+    combination_comparison: pd.DataFrame,
     orders: pd.DataFrame,
     account_nav: pd.DataFrame,
-    report: str,
-    next_commands: Sequence[tuple[str, str]],
 ) -> str:
     """Write the summary.
 
     Parameters
     ----------
-    title
-        Account and session.
-    ic_series, performance, comparison, orders, account_nav
-        The tables of the report.
-    report
-        Where the page lies.
-    next_commands
-        ``(command, what it does)``.
+    context
+        Where the report stands, where it lies, what to type next.
+    ic_series, backtest_nav, backtest_performance, combination_comparison, orders, account_nav
+        Tables of the report; any may be empty.
 
     Returns
     -------
     str
-        Plain text.
+        Lines of at most a hundred characters; only a path or a command may be longer, for they must be copied whole.
     """
-    newest = account_nav.iloc[-1]
-    parts = [
-        title,
-        "",
+    blocks = [
+        [f"{context.account} at the close of {wording.long_day(context.as_of)}", "=" * WIDTH],
         _information(ic_series),
-        "",
-        _backtest(performance),
-        "",
-        _comparison(comparison),
-        "",
-        f"Account: net asset value {newest['nav']:,.2f} USD, cash {newest['cash']:,.2f} USD.",
-        _orders(orders),
-        "",
-        f"Report: {report}",
-        "",
-        "Next:",
-        *(f"  {command:<64} {what}" for command, what in next_commands),
+        _backtest(backtest_nav, backtest_performance),
+        _comparison(combination_comparison, context.combination),
+        _orders(context, orders),
+        [_account(account_nav)],
+        [f"Report: {context.path}"],
+        ["Next:", *_next_steps(context.next_commands)],
     ]
-    return "\n".join(parts) + "\n"
+    text = "\n\n".join("\n".join(block) for block in blocks if block)
+    return text.replace("\N{MINUS SIGN}", "-").replace(wording.MISSING, "-") + "\n"
 
 
-def _information(ic_series: pd.DataFrame) -> str:
-    by_model = ic_series.groupby("model")[["ic", "rank_ic"]]
-    mean, deviation = by_model.mean(), by_model.std(ddof=1)
-    lines = [f"{'Out of sample':<28} {'IC':>8} {'rank IC':>8} {'rank ICIR':>10} {'sessions':>9}"]
-    for model in sorted(mean.index, key=lambda name: (name == "fused", name)):
-        stability = mean.loc[model, "rank_ic"] / deviation.loc[model, "rank_ic"]
-        sessions = by_model.count().loc[model, "rank_ic"]
-        lines.append(
-            f"{model:<28} {mean.loc[model, 'ic']:>+8.4f} {mean.loc[model, 'rank_ic']:>+8.4f} {stability:>10.2f} {sessions:>9}"
-        )
-    return "\n".join(lines)
+def _information(ic_series: pd.DataFrame) -> list[str]:
+    if ic_series.empty:
+        return ["Scores: no label of a test session is realised yet."]
+    rows = [
+        [
+            row.model,
+            wording.coefficient(row.ic),
+            wording.ratio(row.icir),
+            wording.coefficient(row.rank_ic),
+            wording.ratio(row.rank_icir),
+            wording.count(row.sessions),
+        ]
+        for row in measures.information_table(ic_series).itertuples(index=False)
+    ]
+    return _aligned(["Scores, out of sample", "IC", "ICIR", "rank IC", "rank ICIR", "sessions"], rows)
 
 
-def _backtest(performance: Mapping[str, float]) -> str:
-    rows = (
-        ("return per year", "annualised_return", "benchmark_annualised_return", ".1%"),
-        ("volatility per year", "annualised_volatility", None, ".1%"),
-        ("Sharpe ratio", "sharpe", None, ".2f"),
-        ("maximum drawdown", "maximum_drawdown", "benchmark_maximum_drawdown", ".1%"),
+def _backtest(nav: pd.DataFrame, performance: Mapping[str, float | None]) -> list[str]:
+    if nav.empty:
+        return ["Backtest: none has been run yet."]
+    compared = measures.compare_measures(nav, performance)
+    chosen = (
+        ("return per year", "annualised_return", wording.percent),
+        ("volatility per year", "annualised_volatility", wording.percent),
+        ("Sharpe ratio", "sharpe", wording.ratio),
+        ("maximum drawdown", "maximum_drawdown", wording.percent),
     )
-    lines = [f"{'Backtest of the fused score':<28} {'strategy':>9} {'benchmark':>10}"]
-    for label, key, reference, style in rows:
-        right = format(performance[reference], style) if reference else ""
-        lines.append(f"{label:<28} {format(performance[key], style):>9} {right:>10}".rstrip())
-    return "\n".join(lines)
+    rows = [
+        [label, *(write(compared.loc[key, side]) for side in ("strategy", "benchmark"))]
+        for label, key, write in chosen
+        if key in compared.index
+    ]
+    span = f"{wording.day(nav['date'].iloc[0])} to {wording.day(nav['date'].iloc[-1])}"
+    return _aligned([f"Backtest {span}", "strategy", "benchmark"], rows)
 
 
-def _comparison(comparison: pd.DataFrame) -> str:
-    lines = [f"{'Combination':<28} {'rank IC':>8} {'return':>8} {'Sharpe':>7} {'drawdown':>9}"]
-    for row in comparison.itertuples(index=False):
-        lines.append(
-            f"{row.combination:<28} {row.rank_ic:>+8.4f} {row.annualised_return:>8.1%} {row.sharpe:>7.2f} {row.maximum_drawdown:>9.1%}"
-        )
-    return "\n".join(lines)
+def _comparison(comparison: pd.DataFrame, default: str) -> list[str]:
+    rows = [
+        [
+            f"{row.combination} *" if row.combination == default else row.combination,
+            wording.coefficient(row.rank_ic),
+            wording.percent(row.annualised_return),
+            wording.ratio(row.sharpe),
+            wording.percent(row.maximum_drawdown),
+        ]
+        for row in comparison.head(LISTED_COMBINATIONS).itertuples(index=False)
+    ]
+    if not rows:
+        return []
+    lines = _aligned(["Combinations (* gives the orders)", "rank IC", "return", "Sharpe", "drawdown"], rows)
+    return lines + _more(len(comparison) - LISTED_COMBINATIONS)
 
 
-def _orders(orders: pd.DataFrame) -> str:
+def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
+    totals = measures.order_totals(orders)
+    counts = ", ".join(f"{number} {side}" for side, (number, _) in totals.items())
+    title = f"Orders for {wording.day(context.deals_in)} at the {context.deal_price}: {counts}"
+    if orders.empty:
+        return [title]
     dealing = orders[orders["side"] != "hold"]
-    counts = orders["side"].value_counts()
-    lines = [f"Orders for the next session: {counts.get('sell', 0)} sell, {counts.get('buy', 0)} buy, {counts.get('hold', 0)} hold."]
-    for row in dealing.head(LISTED_ORDERS).itertuples(index=False):
-        lines.append(f"  {row.side:<5} {row.instrument:<6} {row.quantity:>8,}  at about {row.reference_price:>9,.2f}  {row.reason}"[:100])
-    if len(dealing) > LISTED_ORDERS:
-        lines.append(f"  … and {len(dealing) - LISTED_ORDERS} more in the report")
-    return "\n".join(lines)
+    lines = [
+        _clip(
+            f"  {row.side:<4}  {row.instrument:<7} {wording.count(row.quantity):>8} at about "
+            f"{wording.price(row.reference_price):>9} USD  {_without_verb(row.reason)}"
+        )
+        for row in dealing.head(LISTED_ORDERS).itertuples(index=False)
+    ]
+    return [title, *lines, *_more(len(dealing) - LISTED_ORDERS)]
+
+
+def _without_verb(reason: str) -> str:
+    """Leave out ``bought:`` and the like; the side says it already."""
+    return reason.partition(": ")[2] or reason
+
+
+def _account(account_nav: pd.DataFrame) -> str:
+    if account_nav.empty:
+        return "Account: nothing is booked yet."
+    newest = account_nav.iloc[-1]
+    return f"Account: net asset value {wording.price(newest['nav'])} USD, cash {wording.price(newest['cash'])} USD"
+
+
+def _next_steps(commands: Sequence[tuple[str, str]]) -> list[str]:
+    width = max(len(command) for command, _ in commands)
+    if 2 + width + 2 + max(len(what) for _, what in commands) <= WIDTH:
+        return [f"  {command:<{width}}  {what}" for command, what in commands]
+    return [line for command, what in commands for line in (f"  # {what}", f"  {command}")]
+
+
+def _aligned(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Align the first column left and the others right, as wide as the widest cell."""
+    cells = [[_clip(first, NAME_WIDTH), *rest] for first, *rest in [head, *rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(1, len(head))]
+    lines = []
+    for first, *rest in cells:
+        numbers = (f"{cell:>{width}}" for cell, width in zip(rest, widths, strict=True))
+        lines.append("  ".join([f"{first:<{NAME_WIDTH}}", *numbers]))
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]
+
+
+def _more(left: int) -> list[str]:
+    return [f"  and {left} more in the report"] if left > 0 else []
+
+
+def _clip(text: str, width: int = WIDTH) -> str:
+    return text if len(text) <= width else text[: width - 3] + "..."

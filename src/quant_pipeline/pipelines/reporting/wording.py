@@ -1,43 +1,105 @@
-"""How values are written for people."""
+"""How values are written for people; a value that is not there is a dash."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
+MISSING = "\N{EN DASH}"
+Write = Callable[[Any], str]
+"""Turns one value into text."""
 
-def text(value: object) -> str:
+
+def text(value: Any) -> str:
     """Write a value as it is."""
-    return str(value)
+    return MISSING if pd.isna(value) else str(value)
 
 
-def percent(value: float) -> str:
-    """Write a fraction as percent."""
-    return "–" if pd.isna(value) else f"{value:.1%}"
+def percent(value: Any) -> str:
+    """Write a fraction as percent with one decimal."""
+    return _number(value, ",.1%")
 
 
-def signed(value: float) -> str:
-    """Write a coefficient with sign and four decimals."""
-    return "–" if pd.isna(value) else f"{value:+.4f}"
+def percent_exact(value: Any) -> str:
+    """Write a fraction as percent with two decimals."""
+    return _number(value, ",.2%")
 
 
-def ratio(value: float) -> str:
+def percent_signed(value: Any) -> str:
+    """Write a fraction as percent with one decimal and its sign."""
+    return _number(value, "+.1%")
+
+
+def coefficient(value: Any) -> str:
+    """Write an information coefficient: sign and four decimals."""
+    return _number(value, "+.4f")
+
+
+def ratio(value: Any) -> str:
     """Write a ratio with two decimals."""
-    return "–" if pd.isna(value) else f"{value:.2f}"
+    return _number(value, ",.2f")
 
 
-def dollars(value: float) -> str:
+def score(value: Any) -> str:
+    """Write a score with four decimals; scores have no unit."""
+    return _number(value, ".4f")
+
+
+def dollars(value: Any) -> str:
     """Write an amount in whole dollars."""
-    return "–" if pd.isna(value) else f"{value:,.0f}"
+    return _number(value, ",.0f")
 
 
-def price(value: float) -> str:
+def dollars_signed(value: Any) -> str:
+    """Write a gain or a loss in whole dollars with its sign."""
+    return _number(value, "+,.0f")
+
+
+def price(value: Any) -> str:
     """Write a price in dollars and cents."""
-    return "–" if pd.isna(value) else f"{value:,.2f}"
+    return _number(value, ",.2f")
 
 
-def count(value: float) -> str:
+def count(value: Any) -> str:
     """Write a whole number."""
-    return "–" if pd.isna(value) or value == 0 else f"{value:,.0f}"
+    return _number(value, ",.0f")
 
 
-def day(value: pd.Timestamp) -> str:
-    """Write a date."""
-    return f"{value:%Y-%m-%d}"
+def place(value: Any) -> str:
+    """Write a rank; rank 0 means that there was no score."""
+    return MISSING if _absent(value) or value == 0 else count(value)
+
+
+def day(value: Any) -> str:
+    """Write a date so that it sorts."""
+    return MISSING if pd.isna(value) else f"{pd.Timestamp(value):%Y-%m-%d}"
+
+
+def long_day(value: Any) -> str:
+    """Write a date with its weekday, for headings."""
+    if pd.isna(value):
+        return MISSING
+    date = pd.Timestamp(value)
+    return f"{date:%A} {date.day} {date:%B %Y}"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """Write a number with its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _absent(value: Any) -> bool:
+    return value is None or pd.isna(value) or (isinstance(value, float) and math.isinf(value))
+
+
+def _number(value: Any, style: str) -> str:
+    """Write a number with a true minus sign; zero has none."""
+    if _absent(value):
+        return MISSING
+    written = format(value, style)
+    if written[0] in "+-" and not any(digit in "123456789" for digit in written):
+        written = written[1:]
+    return written.replace("-", "\N{MINUS SIGN}")

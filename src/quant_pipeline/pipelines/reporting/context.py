@@ -1,0 +1,141 @@
+"""What the report says about the run itself: where it stands, what to type next, where the numbers come from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+
+from quant_pipeline import __version__
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.pipelines.reporting.parameters import ReportParameters
+from quant_pipeline.strategy.clock import deal_session
+from quant_pipeline.strategy.rules import MarketRules
+
+DEFAULT_ENVIRONMENT = "sim"
+LIBRARIES = ("kedro", "pandas", "numpy", "pyqlib", "lightgbm", "torch", "plotly")
+VERSIONS = {
+    "quant-pipeline": __version__,
+    "Python": platform.python_version(),
+    **{library: version(library) for library in LIBRARIES},
+}
+"""What is installed; it cannot change while Python runs."""
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """Where a report stands.
+
+    Attributes
+    ----------
+    account, market
+        Names; the account is also the environment.
+    as_of, deals_in
+        Session of the decision, and the one in which its orders deal.
+    deal_price
+        Field of the bar at which they deal.
+    horizon
+        Sessions of the label.
+    combination
+        The combination whose score becomes orders.
+    path
+        Where the page lies.
+    next_commands
+        Pairs of a command and what it does.
+    parameters
+        All parameters of the run as JSON, without ``as_of``.
+    versions
+        Library to version.
+    """
+
+    account: str
+    market: str
+    as_of: pd.Timestamp
+    deals_in: pd.Timestamp
+    deal_price: str
+    horizon: int
+    combination: str
+    path: str
+    next_commands: tuple[tuple[str, str], ...]
+    parameters: str
+    versions: Mapping[str, str]
+
+    def command(self, pipelines: str) -> str:
+        """Return the command that runs pipelines on this account."""
+        return f"kedro run --pipelines {pipelines}{_environment_option(self.account)}"
+
+    @property
+    def parameters_hash(self) -> str:
+        """First twelve digits of the SHA-256 of the parameters; equal on all days with equal settings."""
+        return hashlib.sha256(self.parameters.encode()).hexdigest()[:12]
+
+
+def describe_run(
+    report: ReportParameters,
+    as_of: str,
+    market_rules: MarketRules,
+    combination: str,
+    horizon: int,
+    parameters: Mapping[str, Any],
+) -> ReportContext:
+    """Collect what the report says about its own run.
+
+    Parameters
+    ----------
+    report
+        Account, market and folder.
+    as_of
+        Session at whose close the pipeline stands.
+    market_rules
+        Names the calendar and the deal price.
+    combination
+        Name of the default combination.
+    horizon
+        Sessions of the label.
+    parameters
+        All parameters; models among them are written as plain values.
+    """
+    session = pd.Timestamp(as_of)
+    calendar = TradingCalendar.of(market_rules.calendar, session, session)
+    settings = {key: value for key, value in parameters.items() if key != "as_of"}
+    return ReportContext(
+        account=report.account,
+        market=report.market,
+        as_of=session,
+        deals_in=deal_session(calendar, session),
+        deal_price=market_rules.deal_price,
+        horizon=horizon,
+        combination=combination,
+        path=f"{report.path}/{as_of}/report.html",
+        next_commands=_next_commands(report.account, calendar.next(session)),
+        parameters=json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False, default=_plain_value),
+        versions=VERSIONS,
+    )
+
+
+def _next_commands(account: str, next_session: pd.Timestamp) -> tuple[tuple[str, str], ...]:
+    return (
+        (
+            f"kedro run --pipelines daily{_environment_option(account)} --params as_of={next_session:%Y-%m-%d}",
+            "go on to the next session",
+        ),
+        ("kedro viz run", "see the lineage of every table"),
+        ("mlflow ui --backend-store-uri sqlite:///mlflow.db", "compare the training runs"),
+    )
+
+
+def _environment_option(account: str) -> str:
+    return "" if account == DEFAULT_ENVIRONMENT else f" --env {account}"
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return str(value)

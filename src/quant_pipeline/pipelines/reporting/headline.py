@@ -1,0 +1,169 @@
+"""The top of the page: one sentence of verdict, and the figures that a reader quotes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+import pandas as pd
+
+from quant_pipeline.pipelines.reporting import elements, figures, measures, wording
+from quant_pipeline.pipelines.reporting.context import ReportContext
+from quant_pipeline.pipelines.reporting.elements import Card, Html, paragraph
+
+SIMULATED_MARKET = "simulated"
+REAL_MONEY = "live"
+
+
+def write_header(context: ReportContext, verdict: str) -> Html:
+    """Write title, account and verdict.
+
+    Parameters
+    ----------
+    context
+        Where the report stands.
+    verdict
+        The report in a few sentences.
+    """
+    badge = "real" if context.account == REAL_MONEY else ""
+    notice = (
+        paragraph(
+            "The market of this account is simulated: its returns show that the machinery works, not that the strategy "
+            "does.",
+            style="callout",
+        )
+        if context.market == SIMULATED_MARKET
+        else Html("")
+    )
+    return Html(
+        '<div class="masthead"><div><p class="eyebrow">Strategy report'
+        f'<span class="badge {badge}">account {escape(context.account)}</span></p>'
+        f"<h1>{escape(wording.long_day(context.as_of))}</h1></div>"
+        f'<button type="button" id="theme" hidden>Dark</button></div>'
+        f"{paragraph(verdict, style='verdict')}{notice}"
+    )
+
+
+def write_verdict(
+    context: ReportContext,
+    backtest_nav: pd.DataFrame,
+    backtest_performance: Mapping[str, float | None],
+    orders: pd.DataFrame,
+    data_quality: pd.DataFrame,
+) -> str:
+    """Tell the report in a few sentences: what it would have earned, what to do next, what to look at.
+
+    Parameters
+    ----------
+    context
+        Where the report stands.
+    backtest_nav, backtest_performance, orders, data_quality
+        Any may be empty.
+    """
+    sentences = []
+    if backtest_nav.empty:
+        sentences.append("No backtest has been run yet.")
+    else:
+        own, reference = (backtest_performance.get(key) for key in ("annualised_return", "benchmark_annualised_return"))
+        deepest = backtest_performance.get("maximum_drawdown")
+        depth = "" if deepest is None else f", with a drawdown of up to {wording.percent(-deepest)}"
+        sentences.append(
+            f"From {wording.day(backtest_nav['date'].iloc[0])} to {wording.day(backtest_nav['date'].iloc[-1])} the "
+            f"backtest returned {wording.percent(own)} a year after costs against {wording.percent(reference)} of the "
+            f"benchmark{depth}."
+        )
+    sentences.append(_orders_sentence(context, orders))
+    errors = _count(data_quality, "error")
+    if errors:
+        sentences.append(f"The data have {wording.plural(errors, 'error')}: look at them before you deal.")
+    return " ".join(sentences)
+
+
+def headline_cards(
+    context: ReportContext,
+    backtest_performance: Mapping[str, float | None],
+    backtest_nav: pd.DataFrame,
+    ic_series: pd.DataFrame,
+    orders: pd.DataFrame,
+    account_nav: pd.DataFrame,
+    data_quality: pd.DataFrame,
+) -> Html:
+    """Show the figures that a reader quotes, each linking to the section that explains it.
+
+    Parameters
+    ----------
+    context
+        Where the report stands.
+    backtest_performance, backtest_nav, ic_series, orders, account_nav, data_quality
+        Any may be empty; the value is then a dash.
+    """
+    cards = [
+        *_performance_cards(backtest_performance, backtest_nav),
+        _score_card(ic_series),
+        _orders_card(context, orders),
+        _account_card(account_nav),
+        _data_card(data_quality),
+    ]
+    return elements.cards(cards)
+
+
+def _performance_cards(performance: Mapping[str, float | None], nav: pd.DataFrame) -> list[Card]:
+    compared = measures.compare_measures(nav, performance)
+
+    def card(label: str, key: str, write: wording.Write) -> Card:
+        own, reference = compared.loc[key] if key in compared.index else (None, None)
+        return Card(label, write(own), f"benchmark {write(reference)}", "backtest")
+
+    return [
+        card("Return per year", "annualised_return", wording.percent),
+        Card("Excess return per year", *_relative(performance), "backtest"),
+        card("Sharpe ratio", "sharpe", wording.ratio),
+        card("Maximum drawdown", "maximum_drawdown", wording.percent),
+    ]
+
+
+def _relative(performance: Mapping[str, float | None]) -> tuple[str, str]:
+    excess = wording.percent_signed(performance.get("annualised_excess_return"))
+    return excess, f"information ratio {wording.ratio(performance.get('information_ratio'))}"
+
+
+def _score_card(ic_series: pd.DataFrame) -> Card:
+    label = "Rank IC, fused"
+    fused = ic_series[ic_series["model"] == figures.FUSED] if len(ic_series) else ic_series
+    if fused.empty:
+        return Card(label, wording.MISSING, "not measured yet", "scores")
+    row = measures.information_table(fused).iloc[0]
+    beside = f"ICIR {wording.ratio(row['rank_icir'])} in {wording.plural(int(row['sessions']), 'session')}"
+    return Card(label, wording.coefficient(row["rank_ic"]), beside, "scores")
+
+
+def _orders_card(context: ReportContext, orders: pd.DataFrame) -> Card:
+    totals = measures.order_totals(orders)
+    value = f"{totals['sell'][0]} sell, {totals['buy'][0]} buy"
+    return Card("Orders", value, f"for {wording.day(context.deals_in)}, {context.deal_price}", "orders")
+
+
+def _account_card(account_nav: pd.DataFrame) -> Card:
+    if account_nav.empty:
+        return Card("Account, USD", wording.MISSING, "nothing booked yet", "account")
+    newest = account_nav.iloc[-1]
+    in_cash = wording.percent(newest["cash"] / newest["nav"])
+    return Card("Account, USD", wording.dollars(newest["nav"]), f"cash {in_cash}", "account")
+
+
+def _data_card(data_quality: pd.DataFrame) -> Card:
+    errors, warnings = _count(data_quality, "error"), _count(data_quality, "warning")
+    return Card("Data", wording.plural(errors, "error"), wording.plural(warnings, "warning"), "data", errors > 0)
+
+
+def _orders_sentence(context: ReportContext, orders: pd.DataFrame) -> str:
+    totals = measures.order_totals(orders)
+    sales, buys = totals["sell"][0], totals["buy"][0]
+    when = f"{wording.long_day(context.deals_in)} at the {context.deal_price}"
+    if not sales and not buys:
+        return f"There is nothing to deal on {when}."
+    return f"{wording.plural(sales, 'sale')} and {wording.plural(buys, 'buy')} are due on {when}."
+
+
+def _count(data_quality: pd.DataFrame, severity: str) -> int:
+    return int((data_quality["severity"] == severity).sum()) if len(data_quality) else 0

@@ -1,0 +1,167 @@
+"""Sections on the account, its next orders, the data they rest on, and the run itself."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from quant_pipeline.pipelines.reporting import elements, figures, measures, wording
+from quant_pipeline.pipelines.reporting.context import ReportContext
+from quant_pipeline.pipelines.reporting.elements import Column, Html, paragraph, section, table
+
+LISTED_FINDINGS = 40
+
+ORDER_COLUMNS = [
+    Column("instrument", "instrument", kind="text"),
+    Column("side", "side", kind="tag"),
+    Column("quantity", "shares", wording.count),
+    Column("reference_price", "close, USD", wording.price),
+    Column("estimated_value", "value, USD", wording.dollars),
+    Column("score", "score", wording.score),
+    Column("rank", "rank", wording.place),
+    Column("reason", "reason", kind="long"),
+]
+
+
+def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
+    """List the orders of the next session with their reasons; what is held stays folded away.
+
+    Parameters
+    ----------
+    context
+        Names the sessions.
+    orders
+        ``instrument``, ``side``, ``quantity``, ``reference_price``, ``estimated_value``, ``score``, ``rank``,
+        ``reason``; sales first, then buys, then what is held.
+    """
+    totals = measures.order_totals(orders)
+    when = f"{wording.long_day(context.deals_in)} at the {context.deal_price}"
+    heading = "Orders of the next session"
+    if orders.empty:
+        nothing = f"Nothing is to be bought, sold or held on {when}."
+        return section("orders", heading, paragraph(nothing, style="empty"))
+    (sales, sold), (buys, bought), (kept, _) = totals["sell"], totals["buy"], totals["hold"]
+    dealing, held = orders[orders["side"] != "hold"], orders[orders["side"] == "hold"]
+    parts = []
+    if sales or buys:
+        parts.append(
+            paragraph(
+                f"They deal on {when}: first {wording.plural(sales, 'sale')} worth about {wording.dollars(sold)} USD, "
+                f"then {wording.plural(buys, 'buy')} worth about {wording.dollars(bought)} USD in this order, "
+                "as far as the cash goes. Values are estimates at the last close."
+            )
+        )
+        parts.append(table(dealing, ORDER_COLUMNS, f"Orders for {wording.day(context.deals_in)}"))
+    else:
+        parts.append(paragraph(f"No order for {when}: everything is held.", style="empty"))
+    if kept:
+        what = f"{wording.plural(kept, 'line')} without an order"
+        parts.append(elements.details(what, table(held, ORDER_COLUMNS, "Held, or looked at and not dealt")))
+    return section("orders", heading, *parts)
+
+
+def account_section(context: ReportContext, holdings: pd.DataFrame, account_nav: pd.DataFrame) -> Html:
+    """Show net asset value, cash and holdings of the account.
+
+    Parameters
+    ----------
+    context
+        Names the account.
+    holdings
+        One row per instrument held; empty while the account holds cash only.
+    account_nav
+        ``date``, ``nav``, ``cash``; empty before the first booked session.
+    """
+    heading = f"Account {context.account}"
+    if account_nav.empty:
+        return section(
+            "account", heading, elements.run_first("No session is booked yet.", context.command("post_trade"))
+        )
+    newest = account_nav.iloc[-1]
+    parts = [
+        paragraph(
+            f"At the close of {wording.long_day(newest['date'])}: net asset value {wording.price(newest['nav'])} USD, "
+            f"of it {wording.price(newest['cash'])} USD in cash, and {wording.plural(len(holdings), 'holding')}. "
+            f"{wording.plural(len(account_nav), 'session')} booked since {wording.day(account_nav['date'].iloc[0])}."
+        ),
+        elements.picture(figures.draw_account(account_nav), "account-value"),
+    ]
+    if holdings.empty:
+        parts.append(paragraph("The account holds cash only.", style="empty"))
+    else:
+        columns = [
+            Column("instrument", "instrument", kind="text"),
+            Column("quantity", "shares", wording.count),
+            Column("average_cost", "average cost, USD", wording.price),
+            Column("price", "close, USD", wording.price),
+            Column("market_value", "value, USD", wording.dollars),
+            Column("unrealised_profit", "unrealised profit, USD", wording.dollars_signed, "signed"),
+            Column("weight", "part of NAV", wording.percent, "share", full=holdings["weight"].max()),
+        ]
+        parts.append(table(holdings, columns, "Holdings, largest first"))
+    return section("account", heading, *parts)
+
+
+def data_section(data_quality: pd.DataFrame) -> Html:
+    """Sum up what the checks of the data found.
+
+    Parameters
+    ----------
+    data_quality
+        ``instrument``, ``date``, ``check``, ``severity``, ``value``, ``detail``.
+    """
+    heading = "Data quality"
+    if data_quality.empty:
+        return section("data", heading, paragraph("No check found anything.", style="empty"))
+    columns = [
+        Column("check", "check", lambda value: str(value).replace("_", " "), "text"),
+        Column("severity", "severity", kind="tag"),
+        Column("findings", "findings", wording.count),
+        Column("instruments", "instruments", wording.count),
+        Column("first", "first", wording.day),
+        Column("last", "last", wording.day),
+    ]
+    finding_columns = [
+        Column("instrument", "instrument", kind="text"),
+        Column("date", "date", wording.day, "text"),
+        Column("check", "check", lambda value: str(value).replace("_", " "), "text"),
+        Column("severity", "severity", kind="tag"),
+        Column("detail", "detail", kind="long"),
+    ]
+    by_date = data_quality.sort_values(["date", "instrument"], ascending=[False, True], kind="stable")
+    newest = by_date.head(LISTED_FINDINGS)
+    return section(
+        "data",
+        heading,
+        paragraph("What looks wrong is listed, never repaired in silence."),
+        table(measures.findings_by_check(data_quality), columns, "Findings by check"),
+        elements.details(
+            f"The newest {wording.plural(len(newest), 'finding')}", table(newest, finding_columns, "Newest findings")
+        ),
+    )
+
+
+def next_section(context: ReportContext) -> Html:
+    """Say what to type next."""
+    return section("next", "What to type next", elements.commands(context.next_commands))
+
+
+def provenance_section(context: ReportContext) -> Html:
+    """Say where the numbers come from."""
+    facts = [
+        ("as of the close of", wording.day(context.as_of)),
+        ("orders deal on", wording.day(context.deals_in)),
+        ("account and environment", context.account),
+        ("market", context.market),
+        ("deal price", context.deal_price),
+        ("label horizon", wording.plural(context.horizon, "session")),
+        ("combination", context.combination),
+        ("hash of the parameters", context.parameters_hash),
+        *context.versions.items(),
+    ]
+    return section(
+        "provenance",
+        "Provenance",
+        paragraph("Runs with the same hash had the same settings, whatever their session."),
+        elements.facts(facts),
+        elements.details("All parameters", elements.preformatted(context.parameters)),
+    )

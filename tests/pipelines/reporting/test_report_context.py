@@ -1,0 +1,53 @@
+import json
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.pipelines.reporting.context import describe_run
+from quant_pipeline.pipelines.reporting.parameters import ReportParameters
+
+
+def describe(settings, account="sim", as_of="2024-12-31", **changed):
+    report = ReportParameters(account=account, market="simulated", path=f"data/accounts/{account}/08_reporting")
+    parameters = {**settings["parameters"], "as_of": as_of, **changed}
+    return describe_run(report, as_of, settings["market_rules"], "all_icir", 1, parameters)
+
+
+def test_orders_deal_in_the_next_session_of_the_exchange(settings):
+    assert describe(settings).deals_in == pd.Timestamp("2025-01-02")
+
+
+def test_the_next_command_goes_on_by_one_session(settings):
+    commands = [command for command, _ in describe(settings).next_commands]
+    assert commands[0] == "kedro run --pipelines daily --params as_of=2025-01-02"
+
+
+def test_commands_name_the_environment_of_any_account_but_the_default(settings):
+    context = describe(settings, account="paper")
+    assert context.next_commands[0][0] == "kedro run --pipelines daily --env paper --params as_of=2025-01-02"
+    assert context.command("backtest") == "kedro run --pipelines backtest --env paper"
+    assert describe(settings).command("backtest") == "kedro run --pipelines backtest"
+
+
+def test_the_page_lies_under_its_session(settings):
+    assert describe(settings).path == "data/accounts/sim/08_reporting/2024-12-31/report.html"
+
+
+def test_the_hash_is_of_the_settings_and_not_of_the_session(settings):
+    known = describe(settings).parameters_hash
+    assert describe(settings, as_of="2024-12-30").parameters_hash == known
+    assert describe(settings, split={"test": ["2022-01-04", None]}).parameters_hash != known
+
+
+def test_the_hash_does_not_depend_on_the_order_of_keys(settings):
+    turned = dict(reversed(settings["parameters"].items()))
+    assert describe({**settings, "parameters": turned}).parameters_hash == describe(settings).parameters_hash
+
+
+def test_models_among_the_parameters_are_written_as_values(settings):
+    assert json.loads(describe(settings).parameters)["quality"] == settings["parameters"]["quality"].model_dump()
+
+
+@pytest.mark.parametrize("library", ["quant-pipeline", "Python", "kedro", "pandas", "plotly"])
+def test_versions_are_named(settings, library):
+    assert describe(settings).versions[library]

@@ -1,0 +1,76 @@
+import pandas as pd
+import pytest
+
+from quant_pipeline.pipelines.reporting.summary import summary_text
+
+SHOWN = ("ic_series", "backtest_nav", "backtest_performance", "combination_comparison", "orders", "account_nav")
+
+
+def summarise(context, tables, **changed):
+    return summary_text(context, **{name: {**tables, **changed}[name] for name in SHOWN})
+
+
+def line_with(text, start):
+    (line,) = (line for line in text.splitlines() if line.strip().startswith(start))
+    return line.split()
+
+
+def test_it_tells_what_a_person_wants_to_know(context, tables):
+    text = summarise(context, tables)
+    fused = tables["ic_series"][tables["ic_series"]["model"] == "fused"]
+    assert line_with(text, "fused")[1:4:2] == [f"{fused['ic'].mean():+.4f}", f"{fused['rank_ic'].mean():+.4f}"]
+    performance = tables["backtest_performance"]
+    expected = [f"{performance[key]:.1%}" for key in ("annualised_return", "benchmark_annualised_return")]
+    assert line_with(text, "return per year")[-2:] == expected
+    assert "Orders for 2025-01-02 at the open: 2 sell, 2 buy, 1 hold" in text
+    assert line_with(text, "sell  KZQL")[:6] == ["sell", "KZQL", "412", "at", "about", "118.42"]
+    assert "  rank 181 of 197" in text
+    assert "Report: data/accounts/sim/08_reporting/2024-12-31/report.html" in text
+    assert "kedro run --pipelines daily --params as_of=2025-01-02" in text
+
+
+def test_the_combination_that_gives_the_orders_is_marked(context, tables):
+    assert line_with(summarise(context, tables), "all_icir")[1] == "*"
+    assert "all_equal *" not in summarise(context, tables)
+
+
+def test_no_line_is_wider_than_a_hundred_columns(context, tables):
+    long_name = "a_very_long_name_of_a_combination_" * 3
+    comparison = tables["combination_comparison"].assign(combination=long_name)
+    orders = tables["orders"].assign(reason="held: " + "because " * 40)
+    text = summarise(context, tables, combination_comparison=comparison, orders=orders)
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_columns_are_aligned(context, tables):
+    lines = summarise(context, tables).splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("Scores, out of sample"))
+    assert len({len(line) for line in lines[start : start + 6]}) == 1
+
+
+def test_it_is_plain_ascii(context, tables):
+    assert summarise(context, tables).isascii()
+
+
+def test_many_orders_are_cut_and_counted(context, tables):
+    orders = pd.concat([tables["orders"].iloc[:1]] * 20)
+    text = summarise(context, tables, orders=orders)
+    assert text.count("  sell  KZQL") == 12
+    assert "and 8 more in the report" in text
+
+
+def test_the_first_day_is_told(context, empty_tables):
+    text = summarise(context, empty_tables)
+    for expected in ("no label", "none has been run yet", "0 sell, 0 buy, 0 hold", "nothing is booked yet", "Next:"):
+        assert expected in text
+
+
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_a_backtest_of_one_or_two_sessions_is_told(context, tables, sessions):
+    nav = tables["backtest_nav"].head(sessions)
+    assert "Backtest 2022-01-03 to" in summarise(context, tables, backtest_nav=nav)
+
+
+def test_a_measure_that_is_not_there_is_a_dash(context, tables):
+    performance = {**tables["backtest_performance"], "sharpe": None}
+    assert line_with(summarise(context, tables, backtest_performance=performance), "Sharpe ratio")[2] == "-"
