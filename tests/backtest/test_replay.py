@@ -2,15 +2,17 @@
 
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pytest
-from random_market import random_market
+from random_market import random_market, random_scores
 
 from quant_pipeline.backtest.array_engine import run_backtest
-from quant_pipeline.backtest.exchange import apply_corporate_actions, apply_fills, deal_orders
+from quant_pipeline.backtest.exchange import apply_corporate_actions, apply_fills, deal_orders, reference_closes
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.quotes import action_terms, reference_price
 from quant_pipeline.backtest.tables import positions_table
+from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.strategy.money import to_ticks
 from quant_pipeline.strategy.rebalance import rebalance
 from quant_pipeline.strategy.rules import CostRules, MarketRules, PriceLimit, StrategyRules
@@ -54,16 +56,6 @@ def last_known_close(bars: pd.DataFrame, actions: pd.DataFrame, known: dict[str,
     known.update(zip(today["instrument"], to_ticks(today["close"]).tolist(), strict=True))
 
 
-def limit_reference(actions: pd.DataFrame, known: dict[str, int]) -> pd.Series:
-    reference = dict(known)
-    order = actions.assign(rank=actions["kind"].map({"split": 0, "cash_dividend": 1, "delisting": 2}))
-    for row in order.sort_values(["rank", "instrument"]).itertuples():
-        if row.instrument in reference:
-            terms = action_terms(row.instrument, row.kind, row.value)
-            reference[row.instrument] = reference_price(reference[row.instrument], row.kind, *terms)
-    return pd.Series(reference, dtype="float64") / 10_000
-
-
 def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
     positions, cash, pending = positions_table([], [], []), Decimal(cash), None
     known: dict[str, int] = {}
@@ -76,7 +68,7 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
         positions, cash, pending = outcome.positions, outcome.cash, outcome.pending_orders
         session_bars = bars[bars["date"] == session].set_index("instrument")
         if market_rules.price_limits:
-            session_bars["previous_close"] = limit_reference(today, known).reindex(session_bars.index)
+            session_bars["previous_close"] = reference_closes(previous, today).reindex(session_bars.index)
         if pending is not None and len(pending):
             fills = deal_orders(pending, positions, cash, session_bars, market_rules, costs)
             positions, cash = apply_fills(positions, cash, fills)
@@ -96,8 +88,11 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
 
 @pytest.mark.parametrize(("case", "seed"), [(case, seed) for seed, case in enumerate(CASES, start=1)])
 def test_daily_loop_equals_the_array_engine_to_the_last_tick(case, seed):
-    bars, actions, sessions, scores = random_market(seed, n_sessions=220)
-    rules, market_rules, costs, cash = CASES[case]
+    bars, actions, sessions, scores = random_market(seed, n_sessions=180)
+    assert_replay_equals(bars, actions, sessions, scores, *CASES[case])
+
+
+def assert_replay_equals(bars, actions, sessions, scores, rules, market_rules, costs, cash):
     market = TradingMarket.from_bars(bars, actions, sessions, market_rules)
     result = run_backtest(scores, market, rules, costs, cash)
     values, fills = replay(bars, actions, sessions, scores, rules, market_rules, costs, cash)
@@ -106,3 +101,26 @@ def test_daily_loop_equals_the_array_engine_to_the_last_tick(case, seed):
     expected = fills[fills["requested"] > 0].reset_index(drop=True)
     pd.testing.assert_frame_equal(result.trades[columns], expected[columns], check_exact=True, check_dtype=False)
     assert result.nav.nunique() > 100
+
+
+def test_daily_loop_equals_the_array_engine_on_the_simulated_market_with_delistings():
+    parameters = SimulatedMarketParameters(n_instruments=40, end="2015-12-31", ended_per_year=0.3, halt_rate=0.01)
+    market = generate_market(parameters)
+    assert (market.corporate_actions["kind"] == "delisting").sum() > 3
+    scores = random_scores(np.random.default_rng(3), market.bars, market.sessions)
+    case = CASES["us"]
+    assert_replay_equals(market.bars, market.corporate_actions, market.sessions, scores, *case)
+
+
+def test_daily_loop_equals_the_array_engine_on_the_real_market(real_market):
+    daily = pd.read_parquet(real_market / "us_daily.parquet").rename(columns={"symbol": "instrument"})
+    daily = daily[daily["date"].between("2014-05-01", "2014-12-31")]
+    daily = daily[daily["instrument"].isin(sorted(daily["instrument"].unique())[:30])]
+    splits = daily[daily["split_coefficient"] != 1].assign(kind="split", value=daily["split_coefficient"])
+    dividends = daily[daily["dividend_amount"] != 0].assign(kind="cash_dividend", value=daily["dividend_amount"])
+    actions = pd.concat([splits, dividends])[["date", "instrument", "kind", "value"]]
+    assert len(splits) > 0
+    bars = daily[["date", "instrument", "open", "high", "low", "close", "volume"]].reset_index(drop=True)
+    sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()))
+    scores = random_scores(np.random.default_rng(4), bars, sessions)
+    assert_replay_equals(bars, actions, sessions, scores, *CASES["poor, all costs"])

@@ -12,12 +12,19 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest import exchange_kernels as kernels
-from quant_pipeline.backtest.quotes import ACTION_KINDS, action_terms, deal_prices, limit_prices, price_limits_of
+from quant_pipeline.backtest.quotes import (
+    ACTION_KINDS,
+    action_terms,
+    deal_prices,
+    limit_prices,
+    price_limits_of,
+    reference_price,
+)
 from quant_pipeline.backtest.tables import events_table, fills_table, positions_table
 from quant_pipeline.exceptions import MarketDataError, StrategyError
 from quant_pipeline.strategy.account_arrays import CASH, HELD, ORDERS, AccountArrays, new_accounts, open_slot
 from quant_pipeline.strategy.costs import cost_terms
-from quant_pipeline.strategy.money import cash_to_ticks, ticks_to_decimal, to_ticks
+from quant_pipeline.strategy.money import cash_to_ticks, ticks_to_decimal, ticks_to_float, to_ticks
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 
 
@@ -119,8 +126,7 @@ def deal_orders(
         Holdings and cash after the session's corporate actions.
     session_bars
         The session's bars as traded, by instrument (as index or column); an instrument without row does not trade.
-        With price limits it needs the column ``previous_close``, the
-        :func:`~quant_pipeline.backtest.quotes.reference_price` of the session.
+        With price limits it needs the column ``previous_close``, see :func:`reference_closes`.
     market_rules, cost_rules
         Rules.
 
@@ -174,6 +180,24 @@ def apply_fills(
     held = sorted(name for name, quantity in shares.items() if quantity > 0)
     table = positions_table(held, [shares[name] for name in held], [sessions[name] for name in held])
     return table, ticks_to_decimal(ticks)
+
+
+def reference_closes(previous_closes: pd.Series, actions: pd.DataFrame) -> pd.Series:
+    """Previous closes after the corporate actions of the session: what its price limits refer to.
+
+    Parameters
+    ----------
+    previous_closes
+        Last known closes before the session, by instrument.
+    actions
+        The session's corporate actions.
+    """
+    ticks = dict(zip(previous_closes.index, to_ticks(previous_closes).tolist(), strict=True))
+    ordered = _in_order(actions)
+    for instrument, kind, value in zip(ordered["instrument"], ordered["kind"], ordered["value"], strict=True):
+        if ticks.get(instrument, 0) > 0:
+            ticks[instrument] = reference_price(ticks[instrument], kind, *action_terms(instrument, kind, value))
+    return pd.Series(ticks_to_float(list(ticks.values())), index=previous_closes.index).where(previous_closes.notna())
 
 
 def _in_order(actions: pd.DataFrame) -> pd.DataFrame:
