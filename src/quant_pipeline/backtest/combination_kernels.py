@@ -61,17 +61,18 @@ def fuse_next(
     size = combinations.sizes[row]
     start = 0 if is_first else min(combinations.shared[row], size - 1)
     weight = 1.0 / size
+    keep = row + 1 < combinations.sizes.size and combinations.shared[row + 1] == size
     for level in range(start, size):
         member = scores[combinations.members[row, level], t]
         total = buffers.sums[level + 1]
         before = buffers.sums[level]  # Row 0 stays zero, and adding zero changes no score.
-        if level + 1 < size:
+        is_last = level + 1 == size
+        if not is_last or keep:
             for j in range(scores.shape[2]):
                 total[j] = before[j] + member[j]
-        else:
+        if is_last:
             for j in range(scores.shape[2]):
-                total[j] = before[j] + member[j]
-                fused[j] = total[j] * weight
+                fused[j] = (before[j] + member[j]) * weight
 
 
 @inlined
