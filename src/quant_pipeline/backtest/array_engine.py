@@ -36,15 +36,10 @@ from quant_pipeline.strategy.account_arrays import (
 from quant_pipeline.strategy.compiled import kernel
 from quant_pipeline.strategy.costs import CostTerms, cost_terms
 from quant_pipeline.strategy.money import cash_to_ticks
+from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
 from quant_pipeline.strategy.rules import CostRules, StrategyRules
 from quant_pipeline.strategy.schedule import decision_flags
-from quant_pipeline.strategy.topk_drop import (
-    DecisionBuffers,
-    TopkDropTerms,
-    decide_topk_drop,
-    new_decision_buffers,
-    topk_drop_terms,
-)
+from quant_pipeline.strategy.topk_drop import TopkDropTerms, decide_topk_drop, topk_drop_terms
 
 _FIRST_RECORD_ROWS = 4096
 

@@ -28,9 +28,10 @@ from quant_pipeline.progress import track
 from quant_pipeline.strategy.account_arrays import FEES, SLIPPAGE, new_accounts
 from quant_pipeline.strategy.costs import cost_terms
 from quant_pipeline.strategy.money import TICKS_PER_UNIT, cash_to_ticks
+from quant_pipeline.strategy.ranking import new_decision_buffers
 from quant_pipeline.strategy.rules import CostRules, StrategyRules
 from quant_pipeline.strategy.schedule import decision_flags
-from quant_pipeline.strategy.topk_drop import new_decision_buffers, topk_drop_terms
+from quant_pipeline.strategy.topk_drop import topk_drop_terms
 
 Combination = tuple[int, ...]
 

@@ -18,7 +18,8 @@ from quant_pipeline.backtest.session_kernels import apply_session_actions, quote
 from quant_pipeline.strategy.account_arrays import BOUGHT, HELD, ORDERS, SOLD, AccountArrays, net_asset_value
 from quant_pipeline.strategy.compiled import inlined, kernel
 from quant_pipeline.strategy.costs import CostTerms
-from quant_pipeline.strategy.topk_drop import DecisionBuffers, TopkDropTerms, decide_topk_drop
+from quant_pipeline.strategy.ranking import DecisionBuffers
+from quant_pipeline.strategy.topk_drop import TopkDropTerms, decide_topk_drop
 
 # Columns of the running statistics of an account.
 VALUE, PEAK, MAX_DRAWDOWN, SUM_RETURN, SUM_SQUARE, SUM_EXCESS, SUM_EXCESS_SQUARE, TURNOVER, HELD_SUM, TRADED = range(10)

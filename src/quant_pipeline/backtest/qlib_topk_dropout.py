@@ -19,7 +19,7 @@ import pandas as pd
 
 from quant_pipeline.backtest.qlib_quotes import QlibMarket, QlibQuoteArrays, QlibTopkDropoutRules
 from quant_pipeline.strategy.compiled import inlined, kernel
-from quant_pipeline.strategy.topk_drop import find_best, ranks_below
+from quant_pipeline.strategy.ranking import find_best, ranks_below
 
 _SMALLEST_VALUE = 1e-5
 """Qlib deals nothing, and charges nothing, for an order of no more than this value."""

@@ -17,8 +17,9 @@ from quant_pipeline.strategy import reasons
 from quant_pipeline.strategy.account_arrays import HELD, ORDERS, AccountArrays, net_asset_value, new_accounts, open_slot
 from quant_pipeline.strategy.costs import cost_terms
 from quant_pipeline.strategy.money import cash_to_ticks, ticks_to_float, to_ticks
+from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-from quant_pipeline.strategy.topk_drop import DecisionBuffers, decide_topk_drop, new_decision_buffers, topk_drop_terms
+from quant_pipeline.strategy.topk_drop import decide_topk_drop, topk_drop_terms
 
 ORDER_COLUMNS = ["instrument", "side", "quantity", "reference_price", "score", "rank", "reason"]
 
