@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 COMPOSITES = ("__default__", "daily")
 SECONDS_WORTH_TELLING = 3.0
+DEFAULT_ENVIRONMENT = "sim"
 REAL_ACCOUNTS = ("paper", "live")
 CREDENTIAL_VARIABLES = {
     "paper": ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY"),
@@ -34,16 +35,18 @@ class AccountGuardHooks:
     """Refuse to run against a real account whose keys are not set, before any other hook acts."""
 
     def __init__(self) -> None:
+        self._environment = DEFAULT_ENVIRONMENT
         self._credentials: dict[str, Any] = {}
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Remember the credentials of the environment."""
+        """Remember the environment and its credentials."""
+        self._environment = context.env or DEFAULT_ENVIRONMENT
         if context.env in REAL_ACCOUNTS:
             self._credentials = context.config_loader["credentials"].get(f"alpaca_{context.env}") or {}
 
     @hook_impl(tryfirst=True)
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+    def before_pipeline_run(self) -> None:
         """Stop with the remedy when a key is missing.
 
         Raises
@@ -51,7 +54,7 @@ class AccountGuardHooks:
         ConfigurationError
             When the environment is ``paper`` or ``live`` and one of its two keys is empty.
         """
-        environment = run_params["env"]
+        environment = self._environment
         if environment not in REAL_ACCOUNTS:
             return
         missing = [key for key in ("api_key", "secret_key") if not self._credentials.get(key)]
@@ -146,9 +149,10 @@ class JsonLogHooks:
         """Open the file of the environment and let go of the one before."""
         folder = Path(context.project_path) / "logs"
         folder.mkdir(exist_ok=True)
-        handler = logging.FileHandler(folder / f"{context.env}.jsonl", encoding="utf-8", delay=True)
+        environment = context.env or DEFAULT_ENVIRONMENT
+        handler = logging.FileHandler(folder / f"{environment}.jsonl", encoding="utf-8", delay=True)
         handler.setFormatter(
-            JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": context.env})
+            JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": environment})
         )
         root = logging.getLogger()
         if self._handler is not None:
@@ -193,7 +197,7 @@ class SummaryHooks:
     """Print what a person wants to know at the end of a run."""
 
     @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Print the run summary when this run has written one."""
         if logger.isEnabledFor(logging.INFO) and "run_summary" in pipeline.outputs() and catalog.exists("run_summary"):
             click.echo("\n" + catalog.load("run_summary"))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from quant_pipeline.hooks import (
+    DEFAULT_ENVIRONMENT,
     AccountGuardHooks,
     ErrorHooks,
     JsonLogHooks,
@@ -39,7 +40,7 @@ DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz", "kedro-telemetry")
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
-    "default_run_env": "sim",
+    "default_run_env": DEFAULT_ENVIRONMENT,
     # An environment that sets one key keeps the siblings of that key.
     "merge_strategy": {"parameters": "soft", "mlflow": "soft", "globals": "soft"},
     "custom_resolvers": {

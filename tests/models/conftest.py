@@ -55,6 +55,8 @@ def make_facts(segments):
             {"algorithm": algorithm, "features": "planted", "factors": FACTORS, "hyper": {**HYPER[algorithm], **hyper}}
         )
         window = {name: [f"{segments[name][place]:%Y-%m-%d}" for place in (0, -1)] for name in ("train", "valid")}
-        return BundleFacts(spec, {name: f"${name}" for name in FACTORS}, "Ref($open,-2)/Ref($open,-1)-1", window, "XNYS")
+        return BundleFacts(
+            spec, {name: f"${name}" for name in FACTORS}, "Ref($open,-2)/Ref($open,-1)-1", window, "XNYS"
+        )
 
     return make

@@ -44,10 +44,14 @@ def test_every_label_is_realised_before_the_next_segment_begins(sessions):
 
 def test_segments_out_of_order_are_refused():
     with pytest.raises(ValueError, match="must follow each other"):
-        SplitParameters(train=("2023-01-03", "2023-08-01"), valid=("2023-07-01", "2023-09-29"), test=("2023-10-01", None))
+        SplitParameters(
+            train=("2023-01-03", "2023-08-01"), valid=("2023-07-01", "2023-09-29"), test=("2023-10-01", None)
+        )
 
 
 def test_a_segment_without_sessions_is_named(sessions):
-    late = SplitParameters(train=("2030-01-03", "2030-06-30"), valid=("2031-01-01", "2031-02-01"), test=("2032-01-01", None))
+    late = SplitParameters(
+        train=("2030-01-03", "2030-06-30"), valid=("2031-01-01", "2031-02-01"), test=("2032-01-01", None)
+    )
     with pytest.raises(ConfigurationError, match="segment 'train'"):
         split_sessions(pd.DatetimeIndex(sessions), late, horizon=1)

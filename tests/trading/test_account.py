@@ -145,7 +145,14 @@ def test_a_ledger_that_lost_an_event_is_found_at_the_close(opened, bars, no_acti
 
 
 def test_selling_what_is_not_held_is_an_error():
-    facts = {"client_order_id": "x", "instrument": "AAA", "side": "sell", "quantity": "5", "price": "1.0000", "fee": "0.0000"}
+    facts = {
+        "client_order_id": "x",
+        "instrument": "AAA",
+        "side": "sell",
+        "quantity": "5",
+        "price": "1.0000",
+        "fee": "0.0000",
+    }
     with pytest.raises(AccountError, match="sells 5 AAA but holds 0"):
         fold([Event(DAYS[0], EventKind.FILL, "fill:x", facts)])
 

@@ -3,8 +3,10 @@ import json
 import pandas as pd
 import pytest
 
+from quant_pipeline.market.quality import QualityParameters
 from quant_pipeline.pipelines.reporting.context import describe_run
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
+from quant_pipeline.strategy.account import AccountParameters
 
 
 def describe(settings, account="sim", as_of="2024-12-31", **changed):
@@ -44,8 +46,20 @@ def test_the_hash_does_not_depend_on_the_order_of_keys(settings):
     assert describe({**settings, "parameters": turned}).parameters_hash == describe(settings).parameters_hash
 
 
-def test_models_among_the_parameters_are_written_as_values(settings):
-    assert json.loads(describe(settings).parameters)["quality"] == settings["parameters"]["quality"].model_dump()
+def test_the_hash_does_not_depend_on_which_blocks_kedro_has_validated(settings):
+    written = {"initial_cash": 1_000_000, "name": "sim"}
+    validated = AccountParameters(**written)
+    assert (
+        describe(settings, account_rules=validated).parameters_hash
+        == describe(settings, account_rules=written).parameters_hash
+    )
+
+
+def test_parameters_are_shown_as_they_are_configured(settings):
+    nested = {"split": {"test": ("2022-01-03", None)}, "quality": QualityParameters(largest_move=0.5)}
+    shown = json.loads(describe(settings, **nested).parameters)
+    assert shown["split"] == {"test": ["2022-01-03", None]}
+    assert shown["quality"] == {"largest_move": 0.5}
 
 
 @pytest.mark.parametrize("library", ["quant-pipeline", "Python", "kedro", "pandas", "plotly"])

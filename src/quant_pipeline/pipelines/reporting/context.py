@@ -100,11 +100,11 @@ def describe_run(
     horizon
         Sessions of the label.
     parameters
-        All parameters; models among them are written as plain values.
+        All parameters, as models or as plain mappings.
     """
     session = pd.Timestamp(as_of)
     calendar = TradingCalendar.of(market_rules.calendar, session, session)
-    settings = {key: value for key, value in parameters.items() if key != "as_of"}
+    settings = {key: _as_configured(value) for key, value in parameters.items() if key != "as_of"}
     return ReportContext(
         account=report.account,
         market=report.market,
@@ -115,7 +115,7 @@ def describe_run(
         combination=combination,
         path=f"{report.path}/{as_of}/report.html",
         next_commands=_next_commands(report.account, calendar.next(session)),
-        parameters=json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False, default=_plain_value),
+        parameters=json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False),
         versions=VERSIONS,
     )
 
@@ -135,7 +135,18 @@ def _environment_option(account: str) -> str:
     return "" if account == DEFAULT_ENVIRONMENT else f" --env {account}"
 
 
-def _plain_value(value: object) -> object:
+def _as_configured(value: Any) -> Any:
+    """Return a parameter as the configuration wrote it.
+
+    Kedro gives a block as a model or as a plain mapping, depending on whether the pipelines of this very run need it;
+    defaults that a model adds, and ``1.0`` for ``1``, would make the hash depend on that.
+    """
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    return str(value)
+        return _as_configured(value.model_dump(mode="json", exclude_unset=True))
+    if isinstance(value, Mapping):
+        return {str(key): _as_configured(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_configured(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, str | int | float | None) else str(value)
