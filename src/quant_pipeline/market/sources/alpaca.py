@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from alpaca.data.enums import Adjustment, DataFeed
 from alpaca.data.historical import StockHistoricalDataClient
@@ -102,7 +104,8 @@ def _bars(
         adjustment=Adjustment.RAW,
         feed=parameters.feed,
     )
-    raw = client.get_stock_bars(request).df.reset_index()
+    answer: Any = client.get_stock_bars(request)
+    raw = answer.df.reset_index()
     sessions = raw["timestamp"].dt.tz_convert("America/New_York").dt.tz_localize(None).dt.normalize()
     table = pd.DataFrame(
         {
@@ -116,7 +119,7 @@ def _bars(
 
 def _actions(symbols: list[str], start: str, as_of: str, client: CorporateActionsClient) -> pd.DataFrame:
     request = CorporateActionsRequest(symbols=symbols, start=pd.Timestamp(start).date(), end=pd.Timestamp(as_of).date())
-    answer = client.get_corporate_actions(request).data
+    answer: Any = client.get_corporate_actions(request).data
     rows = [
         (action.ex_date, action.symbol, SPLIT, float(action.new_rate) / float(action.old_rate))
         for kind in ("forward_splits", "reverse_splits")
