@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 COPIED = ("conf", "src", "notebooks", "pyproject.toml", ".telemetry", "README.md")
-SMALL_MARKET = {"seed": 7, "n_instruments": 24, "start": "2021-01-04", "end": "2025-03-31"}
+SMALL_MARKET = {"seed": 7, "n_instruments": 14, "start": "2021-01-04", "end": "2025-03-31"}
 SMALL_PARAMETERS = {
     "split": {
         "train": ["2021-06-01", "2023-06-30"],
         "valid": ["2023-07-01", "2024-03-29"],
         "test": ["2024-04-01", "2024-12-31"],
     },
-    "strategy": {"topk": 6, "n_drop": 1},
+    "strategy": {"topk": 5, "n_drop": 1},
     "models": {"gru_alpha158": {"hyper": {"epochs": 2}}},
 }
 

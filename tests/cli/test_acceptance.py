@@ -59,7 +59,7 @@ def test_a_day_is_booked_once_however_often_it_runs(project):
     assert events(project) == first
     assert (project.path / "data/accounts/sim/orders/2025-01-02.csv").read_bytes() == orders
     holdings = pd.read_parquet(project.path / "data/accounts/sim/holdings/2025-01-02.parquet")
-    assert len(holdings) == 6
+    assert len(holdings) == 5
 
 
 def test_an_old_day_can_be_run_again_and_changes_nothing(project):

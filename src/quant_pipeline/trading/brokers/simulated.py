@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from quant_pipeline.backtest.exchange import apply_corporate_actions, deal_orders
+from quant_pipeline.backtest.exchange import apply_corporate_actions, deal_orders, reference_closes
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.strategy.money import ticks_to_decimal, ticks_to_float
 from quant_pipeline.strategy.rules import CostRules, MarketRules
@@ -101,7 +101,7 @@ def _book_session(
     ]
     if not orders:
         return events
-    session_bars = bars.assign(previous_close=bars["instrument"].map(closes))
+    session_bars = bars.assign(previous_close=bars["instrument"].map(reference_closes(closes, actions)))
     fills = deal_orders(outcome.pending_orders, outcome.positions, outcome.cash, session_bars, market.rules, cost_rules)
     identity = {(order.instrument, order.side): order.client_order_id for order in orders}
     return events + [_dealt(session, identity[row["instrument"], row["side"]], row) for row in fills.to_dict("records")]
