@@ -76,14 +76,6 @@ def test_replay_books_every_session_of_the_range(project):
     assert nav["date"].dt.strftime("%Y-%m-%d").tolist()[-4:] == ["2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07"]
 
 
-@pytest.mark.parametrize(
-    "stage",
-    ["ingestion", "features", "prediction", "ensemble", "backtest", "post_trade", "order_generation", "reporting"],
-)
-def test_every_stage_runs_alone(project, stage):
-    project.run(f"kedro run --pipelines {stage}")
-
-
 def test_one_model_is_trained_by_its_namespace_or_its_tag(project):
     printed = project.run("kedro run --pipelines training --namespaces ridge_alpha158")
     assert "ridge_alpha158" in printed.stdout + printed.stderr
