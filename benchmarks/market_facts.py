@@ -25,7 +25,8 @@ REAL_FILES = FilesMarketParameters(
 def facts_of(market: MarketData) -> dict[str, float]:
     """Measure one market on its adjusted bars."""
     adjusted = adjust_bars(market.bars, market.corporate_actions)
-    wide = {name: adjusted.pivot(index="date", columns="instrument", values=name) for name in ("open", "high", "low", "close")}
+    prices = ("open", "high", "low", "close")
+    wide = {name: adjusted.pivot(index="date", columns="instrument", values=name) for name in prices}
     returns = np.log(wide["close"]).diff()
     common = returns.mean(axis=1)
     own = returns.sub(common, axis=0)
