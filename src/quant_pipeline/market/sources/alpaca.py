@@ -119,7 +119,8 @@ def _bars(
 
 def _actions(symbols: list[str], start: str, as_of: str, client: CorporateActionsClient) -> pd.DataFrame:
     request = CorporateActionsRequest(symbols=symbols, start=pd.Timestamp(start).date(), end=pd.Timestamp(as_of).date())
-    answer: Any = client.get_corporate_actions(request).data
+    actions: Any = client.get_corporate_actions(request)
+    answer = actions.data
     rows = [
         (action.ex_date, action.symbol, SPLIT, float(action.new_rate) / float(action.old_rate))
         for kind in ("forward_splits", "reverse_splits")
