@@ -1,0 +1,77 @@
+"""The provider as Qlib itself reads it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.datasets.qlib_provider import QlibProvider
+from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.qlib_provider import FIELDS, write_provider
+from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
+
+END = pd.Timestamp("2021-12-31")
+
+
+@pytest.fixture(scope="module")
+def market():
+    parameters = SimulatedMarketParameters(seed=3, n_instruments=6, start="2021-01-04", end="2021-12-31")
+    return generate_market(parameters).as_of(END)
+
+
+@pytest.fixture(scope="module")
+def adjusted(market):
+    return adjust_bars(market.bars, market.corporate_actions)
+
+
+@pytest.fixture(scope="module")
+def sessions():
+    return TradingCalendar.of("XNYS", pd.Timestamp("2021-01-04"), END).sessions
+
+
+@pytest.fixture(scope="module")
+def provider(adjusted, sessions, tmp_path_factory):
+    dataset = QlibProvider(filepath=str(tmp_path_factory.mktemp("market") / "qlib"))
+    assert not dataset.exists()
+    dataset.save({"adjusted_bars": adjusted, "sessions": pd.DataFrame({"date": sessions})})
+    assert dataset.exists()
+    return dataset.load()
+
+
+def test_qlib_reads_every_bar(provider, adjusted, sessions):
+    import qlib
+    from qlib.data import D
+
+    qlib.init(provider_uri=str(provider), clear_mem_cache=True)
+    instruments = sorted(adjusted["instrument"].unique())
+    assert sorted(D.list_instruments(D.instruments("all"), as_list=True)) == instruments
+    assert list(pd.DatetimeIndex(D.calendar())) == list(sessions)
+    read = D.features(instruments, [f"${name}" for name in FIELDS], disk_cache=0).set_axis(list(FIELDS), axis=1)
+    written = adjusted.set_index(["instrument", "date"])[list(FIELDS)].astype("float32")
+    traded = read.dropna(subset=["close"])
+    assert len(traded) == len(written)
+    np.testing.assert_array_equal(traded.sort_index().to_numpy(), written.sort_index().to_numpy())
+
+
+def test_qlib_reads_the_change_from_close_to_close(provider, adjusted):
+    import qlib
+    from qlib.data import D
+
+    qlib.init(provider_uri=str(provider), clear_mem_cache=True)
+    name = adjusted["instrument"].iloc[0]
+    read = D.features([name], ["$change", "$close/Ref($close, 1)-1"], disk_cache=0).dropna()
+    assert len(read) > 200
+    np.testing.assert_allclose(read.iloc[:, 0], read.iloc[:, 1], atol=3e-7)
+
+
+def test_a_bar_on_a_holiday_is_refused_and_leaves_what_was_there(adjusted, sessions, tmp_path):
+    folder = tmp_path / "qlib"
+    write_provider(adjusted, sessions, folder)
+    before = sorted(path.name for path in folder.rglob("*"))
+    stray = adjusted.copy()
+    stray.loc[0, "date"] = pd.Timestamp("2021-12-25")
+    with pytest.raises(MarketDataError, match="2021-12-25, which is no session"):
+        write_provider(stray, sessions, folder)
+    assert sorted(path.name for path in folder.rglob("*")) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["qlib"]
