@@ -1,0 +1,156 @@
+"""What the hooks say when something is missing, and what they leave behind."""
+
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import mlflow
+import pandas as pd
+import pytest
+from kedro.framework.project import configure_project
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.pipeline import node, pipeline
+
+from quant_pipeline.exceptions import ConfigurationError, MarketDataError, StaleDataError
+from quant_pipeline.hooks import (
+    AccountGuardHooks,
+    ErrorHooks,
+    JsonLogHooks,
+    ModelTrackingHooks,
+    ProgressHooks,
+    SummaryHooks,
+)
+from quant_pipeline.models.spec import ModelSpec
+
+
+def context(environment, credentials=None, folder="."):
+    return SimpleNamespace(env=environment, config_loader={"credentials": credentials or {}}, project_path=Path(folder))
+
+
+class TestAccountGuard:
+    def test_a_simulated_account_needs_no_key(self):
+        guard = AccountGuardHooks()
+        guard.after_context_created(context("sim"))
+        guard.before_pipeline_run()
+
+    @pytest.mark.parametrize("environment", ["paper", "live"])
+    def test_a_real_account_without_keys_names_the_variables_and_the_way_out(self, environment):
+        guard = AccountGuardHooks()
+        guard.after_context_created(context(environment, {f"alpaca_{environment}": {"api_key": "a", "secret_key": ""}}))
+        with pytest.raises(ConfigurationError) as refused:
+            guard.before_pipeline_run()
+        message = str(refused.value)
+        assert "its secret_key is not set" in message
+        assert f"ALPACA_{environment.upper()}_SECRET_KEY" in message
+        assert "--env sim" in message
+
+
+class TestErrors:
+    def test_the_error_with_the_remedy_surfaces_from_below_a_dataset_error(self):
+        wrapped = DatasetError("Failed while loading data")
+        wrapped.__cause__ = MarketDataError("AAPL.csv row 3: no price")
+        with pytest.raises(MarketDataError, match="row 3"):
+            ErrorHooks().on_pipeline_error(wrapped)
+
+    def test_a_dataset_that_is_not_there_names_the_stage_that_writes_it(self):
+        configure_project("quant_pipeline")
+        wrapped = DatasetError("fused_scores: no such file")
+        wrapped.__cause__ = FileNotFoundError("fused_scores.parquet")
+        with pytest.raises(StaleDataError) as refused:
+            ErrorHooks().on_pipeline_error(wrapped)
+        assert str(refused.value) == (
+            "dataset 'fused_scores' has not been made yet; run `kedro run --pipelines ensemble` first."
+        )
+
+    def test_a_raw_file_that_nothing_writes_is_a_matter_of_its_path(self):
+        wrapped = DatasetError("unheard_of: no such file")
+        wrapped.__cause__ = FileNotFoundError("unheard_of.csv")
+        with pytest.raises(StaleDataError, match=r"'unheard_of'.*correct its path in the catalog"):
+            ErrorHooks().on_pipeline_error(wrapped)
+
+    def test_a_programming_error_is_left_as_it_is(self):
+        ErrorHooks().on_pipeline_error(KeyError("x"))
+
+
+def test_the_log_is_copied_as_json_lines_one_file_an_environment(tmp_path):
+    hooks = JsonLogHooks()
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(logging.INFO)
+    handlers = list(root.handlers)
+    try:
+        for environment in ("sim", "paper"):
+            hooks.after_context_created(context(environment, folder=tmp_path))
+            logging.getLogger("quant_pipeline.test").info("said in %s", environment)
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
+    for environment in ("sim", "paper"):
+        (line,) = (tmp_path / "logs" / f"{environment}.jsonl").read_text().splitlines()
+        record = json.loads(line)
+        expected = {"message": f"said in {environment}", "env": environment, "levelname": "INFO"}
+        assert expected.items() <= record.items()
+
+
+def test_a_model_becomes_one_nested_run_with_its_curve_and_importance(tmp_path):
+    def evaluate_model(scores, spec):
+        return {}
+
+    spec = ModelSpec(algorithm="ridge", features="alpha158", tags=["linear"])
+    evaluated = node(
+        evaluate_model,
+        ["ridge.scores", "params:models.ridge"],
+        "ridge.metrics",
+        name="evaluate_model",
+        namespace="ridge",
+        tags=["linear"],
+    )
+    curve = pd.DataFrame({"step": [1, 2], "metric": ["rank_ic", "rank_ic"], "value": [0.01, 0.02]})
+    importance = pd.DataFrame({"factor": ["KMID"], "importance": [1.0]})
+    inputs = {"params:models.ridge": spec, "ridge.learning_curve": curve, "ridge.importance": importance}
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    try:
+        mlflow.create_experiment("test", artifact_location=(tmp_path / "artifacts").as_uri())
+        mlflow.set_experiment("test")
+        hook, metrics = ModelTrackingHooks(), {"ridge.metrics": {"rank_ic": 0.042, "note": "text is no metric"}}
+        hook.after_node_run(evaluated, DataCatalog(), inputs, metrics)
+        with mlflow.start_run() as parent:
+            hook.after_node_run(evaluated, DataCatalog(), inputs, metrics)
+        runs = mlflow.search_runs(experiment_names=["test"], output_format="list")
+        (child,) = [run for run in runs if run.info.run_id != parent.info.run_id]
+        assert child.info.run_name == "ridge"
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.tags["linear"] == "true"
+        assert child.data.params["hyper.algorithm"] == "ridge"
+        assert child.data.metrics == {"rank_ic": 0.042, "curve.rank_ic": 0.02}
+        history = mlflow.MlflowClient().get_metric_history(child.info.run_id, "curve.rank_ic")
+        assert [(point.step, point.value) for point in history] == [(1, 0.01), (2, 0.02)]
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_every_node_is_one_line_and_slow_ones_tell_their_time(monkeypatch, caplog):
+    times = iter([0.0, 0.5, 10.0, 17.0])
+    monkeypatch.setattr("quant_pipeline.hooks.time.perf_counter", lambda: next(times))
+    caplog.set_level(logging.INFO, logger="quant_pipeline.hooks")
+    made = pipeline([node(abs, "a", "b", name="first"), node(abs, "b", "c", name="second")])
+    hooks = ProgressHooks()
+    hooks.before_pipeline_run(made)
+    for step in made.nodes:
+        hooks.before_node_run(step)
+        hooks.after_node_run(step)
+    assert caplog.messages == ["[ 1/2] first", "[ 2/2] second", "        second took 7 s"]
+
+
+@pytest.mark.parametrize(("level", "shown"), [(logging.INFO, "\nall is well\n"), (logging.WARNING, "")])
+def test_the_summary_is_printed_unless_the_log_is_silenced(level, shown, capsys):
+    catalog = DataCatalog({"run_summary": MemoryDataset("all is well")})
+    logger = logging.getLogger("quant_pipeline.hooks")
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        SummaryHooks().after_pipeline_run(pipeline([node(repr, "x", "run_summary")]), catalog)
+        SummaryHooks().after_pipeline_run(pipeline([node(repr, "x", "other")]), catalog)
+    finally:
+        logger.setLevel(before)
+    assert capsys.readouterr().out == shown
