@@ -7,6 +7,7 @@ import pandas as pd
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.strategy.clock import deal_session
 from quant_pipeline.strategy.money import ticks_to_float
@@ -39,7 +40,7 @@ def generate_orders(
     events
         The ledger, booked up to ``as_of``.
     bars, corporate_actions, sessions
-        The market up to ``as_of``.
+        The market; what came after ``as_of`` is not looked at.
     ensemble, strategy, market_rules, cost_rules
         The default combination, and the rules that the backtest uses.
     as_of
@@ -54,13 +55,14 @@ def generate_orders(
     Raises
     ------
     StaleDataError
-        When the scores or the ledger are not of ``as_of``.
+        When the scores or the ledger are not of ``as_of``, or the market does not reach it.
     """
     session = pd.Timestamp(as_of)
     state = fold(events, up_to=session)
     scores = latest_fused_scores[latest_fused_scores["combination"] == ensemble.default].set_index("instrument")
     _refuse_stale(session, scores, state.last_session)
-    market = TradingMarket.from_bars(bars, corporate_actions, pd.DatetimeIndex(sessions["date"]), market_rules)
+    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
+    market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
     orders = rebalance(
         scores["score"],
         state.positions_table(),

@@ -6,6 +6,7 @@ import pandas as pd
 
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.strategy.rules import CostRules, MarketRules
@@ -23,24 +24,32 @@ def book_fills(
     account: AccountParameters,
     market_rules: MarketRules,
     cost_rules: CostRules,
+    as_of: str,
 ) -> tuple[Event, ...]:
-    """Book what happened to the account since the last booked session.
+    """Book what happened to the account since the last booked session, up to the close of ``as_of``.
 
     Parameters
     ----------
     events
         The ledger as found.
     bars, corporate_actions, sessions
-        The market up to the session to stand at.
+        The market; what came after ``as_of`` is not looked at.
     account, market_rules, cost_rules
         The account and the rules it deals by.
+    as_of
+        Session to stand at.
 
     Returns
     -------
     tuple of Event
         Events to append; none when everything is booked.
+
+    Raises
+    ------
+    StaleDataError
+        When the market does not reach ``as_of``.
     """
-    days = pd.DatetimeIndex(sessions["date"])
+    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
     return book_sessions(
         events, account.name, account.initial_cash, bars, corporate_actions, days, market_rules, cost_rules
     )
@@ -74,6 +83,7 @@ def state_account(
             f"the ledger has booked {booked}, not {as_of}. Run "
             f"`kedro run --pipelines post_trade --params as_of={as_of}` without --only-missing-outputs."
         )
-    market = TradingMarket.from_bars(bars, corporate_actions, pd.DatetimeIndex(sessions["date"]), market_rules)
+    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
+    market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
     closes = pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments)
     return holdings_table(state, closes), net_asset_value_table(state)

@@ -19,6 +19,7 @@ def create_pipeline() -> Pipeline:
                     "params:account",
                     "params:market_rules",
                     "params:cost_rules",
+                    "params:as_of",
                 ],
                 "ledger_booked",
                 name="book_fills",

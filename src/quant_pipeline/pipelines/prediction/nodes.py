@@ -8,22 +8,25 @@ import pandas as pd
 from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member
 
 
 def compute_latest_features(
-    adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, feature_set: FeatureSet, **specs: Any
+    adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, feature_set: FeatureSet, as_of: str, **specs: Any
 ) -> pd.DataFrame:
     """Evaluate the factors of the newest sessions, as many as the longest window of a model needs.
 
     Parameters
     ----------
     adjusted_bars, sessions
-        The market up to the session to score.
+        The market; what came after ``as_of`` is not looked at.
     feature_set
         The factors.
+    as_of
+        Session to score.
     **specs
         Specification of every model that uses them; Kedro does not type variadic arguments, so they are validated here.
 
@@ -31,8 +34,13 @@ def compute_latest_features(
     -------
     pandas.DataFrame
         Panel ``(datetime, instrument) × factor``, float32.
+
+    Raises
+    ------
+    StaleDataError
+        When the market does not reach ``as_of``.
     """
-    days = pd.DatetimeIndex(sessions["date"])
+    days, adjusted_bars = known_at(as_of, sessions, adjusted_bars)
     window = max(ModelSpec.model_validate(spec).window for spec in specs.values())
     needed = days[-(window + feature_set.lookback) :]
     recent = adjusted_bars[adjusted_bars["date"] >= needed[0]].reset_index(drop=True)

@@ -19,6 +19,7 @@ def create_pipeline() -> Pipeline:
                 "adjusted_bars": "adjusted_bars",
                 "sessions": "sessions",
                 "feature_set": f"params:feature_sets.{feature_set}",
+                "as_of": "params:as_of",
                 **specs,
             },
             f"{feature_set}_latest_features",
