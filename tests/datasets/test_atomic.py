@@ -36,3 +36,14 @@ def test_a_text_is_saved_where_the_catalog_says(tmp_path):
     dataset.save("<html></html>")
     assert (tmp_path / "deep" / "page.html").read_text() == "<html></html>"
     assert dataset.load() == "<html></html>"
+
+
+def test_the_preview_shows_missing_dates_and_numbers_as_nothing(tmp_path):
+    dataset = ParquetTable(filepath=str(tmp_path / "table.parquet"))
+    dates = pd.to_datetime(["2024-12-31", None])
+    dataset.save(pd.DataFrame({"delisted": dates, "price": [1.5, float("nan")]}))
+    assert dataset.preview(2) == {
+        "columns": ["delisted", "price"],
+        "index": [0, 1],
+        "data": [["2024-12-31T00:00:00", 1.5], [None, None]],
+    }

@@ -4,10 +4,12 @@
 """
 
 import os
+from json import loads
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro_datasets import json, pandas, plotly, text
+from kedro_datasets._typing import TablePreview
 
 
 class _AtomicSave:
@@ -30,6 +32,11 @@ class _AtomicSave:
 
 class ParquetTable(_AtomicSave, pandas.ParquetDataset):
     """A table as Parquet."""
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """First rows, for kedro-viz; through JSON, because it cannot show a missing date."""
+        shown = self.load().head(nrows).to_json(orient="split", date_format="iso", date_unit="s")
+        return TablePreview(loads(shown))
 
 
 class CsvTable(_AtomicSave, pandas.CSVDataset):
