@@ -33,7 +33,8 @@ class Project:
         program, *rest = command.split()
         bin_folder = Path(sys.executable).parent
         environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(self.path / "src")}
-        environment.pop("KEDRO_ENV", None)
+        for name in ("KEDRO_ENV", "COVERAGE_PROCESS_CONFIG"):
+            environment.pop(name, None)
         done = subprocess.run(
             [str(bin_folder / program), *rest],
             cwd=self.path,
