@@ -9,8 +9,9 @@ from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.strategy.account import AccountParameters
 
 
-def describe(settings, account="sim", as_of="2024-12-31", **changed):
-    report = ReportParameters(account=account, market="simulated", path=f"data/accounts/{account}/08_reporting")
+def describe(settings, account="sim", as_of="2024-12-31", repeat=None, **changed):
+    path = f"data/accounts/{account}/08_reporting"
+    report = ReportParameters(account=account, market="simulated", path=path, repeat=repeat or {})
     parameters = {**settings["parameters"], "as_of": as_of, **changed}
     return describe_run(report, as_of, settings["market_rules"], "all_icir", 1, parameters)
 
@@ -22,6 +23,13 @@ def test_orders_deal_in_the_next_session_of_the_exchange(settings):
 def test_the_next_command_goes_on_by_one_session(settings):
     commands = [command for command, _ in describe(settings).next_commands]
     assert commands[0] == "kedro run --pipelines daily --params as_of=2025-01-02"
+
+
+def test_the_next_command_repeats_what_the_command_line_gave(settings):
+    context = describe(settings, account="files", repeat={"market_folder": "my/bars", "not_given": None})
+    assert context.next_commands[0][0] == (
+        "kedro run --pipelines daily --env files --params as_of=2025-01-02,market_folder=my/bars"
+    )
 
 
 def test_commands_name_the_environment_of_any_account_but_the_default(settings):

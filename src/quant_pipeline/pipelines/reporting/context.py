@@ -114,16 +114,18 @@ def describe_run(
         horizon=horizon,
         combination=combination,
         path=f"{report.path}/{as_of}/report.html",
-        next_commands=_next_commands(report.account, calendar.next(session)),
+        next_commands=_next_commands(report, calendar.next(session)),
         parameters=json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False),
         versions=VERSIONS,
     )
 
 
-def _next_commands(account: str, next_session: pd.Timestamp) -> tuple[tuple[str, str], ...]:
+def _next_commands(report: ReportParameters, next_session: pd.Timestamp) -> tuple[tuple[str, str], ...]:
+    given = {"as_of": f"{next_session:%Y-%m-%d}", **{key: value for key, value in report.repeat.items() if value}}
+    parameters = ",".join(f"{key}={value}" for key, value in given.items())
     return (
         (
-            f"kedro run --pipelines daily{_environment_option(account)} --params as_of={next_session:%Y-%m-%d}",
+            f"kedro run --pipelines daily{_environment_option(report.account)} --params {parameters}",
             "go on to the next session",
         ),
         ("kedro viz run", "see the lineage of every table"),

@@ -1,5 +1,7 @@
 """What reporting is told by the configuration."""
 
+from pydantic import Field
+
 from quant_pipeline.parameters import Parameters
 
 
@@ -14,8 +16,11 @@ class ReportParameters(Parameters):
         Name of the market it trades.
     path
         Folder of the reports of the account.
+    repeat
+        What ``--params`` gave besides the session and the next run needs again; None was not given.
     """
 
     account: str
     market: str
     path: str
+    repeat: dict[str, str | None] = Field(default_factory=dict)
