@@ -50,6 +50,12 @@ def test_every_model_has_its_namespace_in_training():
     assert namespaces == {"lightgbm_alpha158", "ridge_alpha158", "gru_alpha158"}
 
 
-def test_only_market_source_and_the_ledger_come_from_outside():
+def test_only_market_source_and_what_an_earlier_run_left_come_from_outside():
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("param")}
-    assert free == {"market_source", "ledger_as_found"}
+    models = {f"{node.namespace}.bundle_as_found" for node in pipelines["training"].nodes}
+    assert free == {"market_source", "ledger_as_found", *models}
+
+
+def test_new_sessions_are_scored_after_training():
+    ranks = {node.name: rank for rank, group in enumerate(pipelines["__default__"].grouped_nodes) for node in group}
+    assert ranks["ridge_alpha158.train_model"] < ranks["ridge_alpha158.score_latest"]

@@ -99,6 +99,10 @@ def run_in_memory(project_path):
         path = sum((pipelines[stage] for stage in stages[1:]), pipelines[stages[0]])
         for name in path.all_outputs():
             catalog[name] = Kept()
+        for model in MODELS:
+            catalog[f"{model}.bundle_as_found"] = Kept(None)
+            # One store: what training saves as the candidate is loaded as the champion.
+            catalog[f"{model}.bundle@candidate"] = catalog[f"{model}.bundle@champion"] = Kept()
         SequentialRunner().run(path, catalog)
         return catalog.load
 

@@ -13,7 +13,8 @@ import io
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from quant_pipeline.models.spec import ModelSpec
 MANIFEST = "manifest.json"
 PROCESSORS = "processors.safetensors"
 GOLDEN_INPUTS, GOLDEN_SCORES = "golden_inputs.parquet", "golden_scores.parquet"
+CURVE, IMPORTANCE = "learning_curve.parquet", "importance.parquet"
+TABLES = (GOLDEN_INPUTS, GOLDEN_SCORES, CURVE, IMPORTANCE)
 GOLDEN_TOLERANCE = 1e-5
 LIBRARIES = ("lightgbm", "numpy", "pandas", "torch")
 
@@ -52,6 +55,8 @@ class BundleFacts:
         First and last session of training and validation, ``YYYY-MM-DD``.
     calendar
         Exchange calendar the sessions belong to.
+    inputs
+        Hashes of everything it was trained from, see `models.fingerprint`.
     """
 
     spec: ModelSpec
@@ -59,6 +64,7 @@ class BundleFacts:
     label: str
     window: dict[str, list[str]]
     calendar: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,10 @@ class ModelBundle:
         Learned state of every processor.
     golden_inputs, golden_scores
         Unprocessed features of a few instruments, and the scores they give.
+    learning_curve
+        ``step``, ``metric``, ``value``: what was seen while learning.
+    importance
+        ``factor``, ``importance``, most important first.
     """
 
     facts: BundleFacts
@@ -82,6 +92,8 @@ class ModelBundle:
     processor_states: list[Arrays]
     golden_inputs: pd.DataFrame
     golden_scores: pd.Series
+    learning_curve: pd.DataFrame
+    importance: pd.DataFrame
 
     @property
     def identity(self) -> str:
@@ -118,7 +130,7 @@ def make_bundle(
 ) -> ModelBundle:
     """Seal a fitted model: compute the scores that its golden inputs must always give."""
     golden_scores = _predict(facts, model, processor_states, golden_inputs, None)
-    return ModelBundle(facts, model, processor_states, golden_inputs, golden_scores)
+    return ModelBundle(facts, model, processor_states, golden_inputs, golden_scores, model.curve, model.importance)
 
 
 def write_bundle(bundle: ModelBundle, folder: Path) -> None:
@@ -156,16 +168,18 @@ def read_bundle(folder: Path) -> ModelBundle:
         label=manifest["label"],
         window=manifest["window"],
         calendar=manifest["calendar"],
+        inputs=manifest["inputs"],
     )
-    weights = {
-        name: content for name, content in files.items() if name not in (PROCESSORS, GOLDEN_INPUTS, GOLDEN_SCORES)
-    }
+    weights = {name: content for name, content in files.items() if name not in (PROCESSORS, *TABLES)}
+    golden_inputs, golden_scores, curve, importance = (pd.read_parquet(io.BytesIO(files[name])) for name in TABLES)
     bundle = ModelBundle(
         facts,
         algorithms.load(facts.spec, weights, list(facts.expressions)),
         _unpack_states(load_arrays(files[PROCESSORS]), len(facts.spec.processors)),
-        pd.read_parquet(io.BytesIO(files[GOLDEN_INPUTS])),
-        pd.read_parquet(io.BytesIO(files[GOLDEN_SCORES]))["score"],
+        golden_inputs,
+        golden_scores["score"],
+        curve,
+        importance,
     )
     _check_golden_rows(bundle, folder)
     return bundle
@@ -189,6 +203,8 @@ def _files(bundle: ModelBundle) -> dict[str, bytes]:
         PROCESSORS: save_arrays(_pack_states(bundle.processor_states)),
         GOLDEN_INPUTS: _parquet(bundle.golden_inputs),
         GOLDEN_SCORES: _parquet(bundle.golden_scores.to_frame()),
+        CURVE: _parquet(bundle.learning_curve),
+        IMPORTANCE: _parquet(bundle.importance),
     }
 
 
@@ -201,6 +217,7 @@ def _manifest(bundle: ModelBundle, files: dict[str, bytes]) -> dict[str, Any]:
         "label": facts.label,
         "window": facts.window,
         "calendar": facts.calendar,
+        "inputs": dict(facts.inputs),
         "libraries": {name: version(name) for name in LIBRARIES},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }

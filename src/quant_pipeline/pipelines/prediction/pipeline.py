@@ -32,7 +32,7 @@ def create_pipeline() -> Pipeline:
             [
                 Node(
                     nodes.score_latest,
-                    ["bundle", "latest_features", "universe_members", "params:as_of"],
+                    ["bundle@champion", "latest_features", "universe_members", "params:as_of"],
                     "latest_scores",
                     name="score_latest",
                 )

@@ -1,5 +1,8 @@
 """Nodes of training; each runs once per registered model, in the model's namespace."""
 
+import logging
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -9,10 +12,13 @@ from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import label_expression
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
+from quant_pipeline.models.fingerprint import changes, fingerprint
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member, train_bundle
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.strategy.rules import MarketRules
+
+logger = logging.getLogger(__name__)
 
 
 def train_model(
@@ -25,14 +31,44 @@ def train_model(
     label: LabelParameters,
     market_rules: MarketRules,
     split: SplitParameters,
+    bundle_as_found: ModelBundle | None,
 ) -> tuple[ModelBundle, pd.DataFrame, pd.DataFrame]:
     """Train a model on its training segment, stop early by its validation segment, and seal it.
+
+    A bundle that was trained from the very same inputs is kept, so a second run, or a run after a crash, trains only
+    what is missing or has changed.
 
     Returns
     -------
     tuple
         The bundle, its learning curve (``step``, ``metric``, ``value``) and its feature importance (``factor``,
         ``importance``).
+    """
+    segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
+    facts = describe_model(spec, feature_set, label, market_rules, segments)
+    inputs = fingerprint(facts, features, labels["label"], universe_members, segments)
+    reasons = changes(bundle_as_found.facts.inputs if bundle_as_found else None, inputs)
+    if bundle_as_found is not None and not reasons:
+        logger.info("%s: kept, nothing it was trained from has changed", spec.title)
+        return bundle_as_found, bundle_as_found.learning_curve, bundle_as_found.importance
+    facts = replace(facts, inputs=inputs)
+    bundle = train_bundle(facts, features, labels["label"], universe_members, segments)
+    return bundle, bundle.learning_curve, bundle.importance
+
+
+def describe_model(
+    spec: ModelSpec,
+    feature_set: FeatureSet,
+    label: LabelParameters,
+    market_rules: MarketRules,
+    segments: dict[str, pd.DatetimeIndex],
+) -> BundleFacts:
+    """Put together what a bundle of this model is to say about itself, but for the fingerprint of its inputs.
+
+    Raises
+    ------
+    ConfigurationError
+        When the model names a factor that its feature set does not have.
     """
     available = feature_set.all_expressions()
     factors = list(available) if spec.factors is None else spec.factors
@@ -41,16 +77,13 @@ def train_model(
         raise ConfigurationError(
             f"{spec.title}: feature set '{spec.features}' has no factors {unknown[:5]} (parameters_models.yml)"
         )
-    segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
-    facts = BundleFacts(
+    return BundleFacts(
         spec=spec,
         expressions={factor: available[factor] for factor in factors},
         label=label_expression(market_rules.deal_price, label.horizon),
         window={part: [f"{segments[part][place]:%Y-%m-%d}" for place in (0, -1)] for part in ("train", "valid")},
         calendar=market_rules.calendar,
     )
-    bundle = train_bundle(facts, features, labels["label"], universe_members, segments)
-    return bundle, bundle.model.curve, bundle.model.importance
 
 
 def predict_out_of_sample(

@@ -1,0 +1,118 @@
+"""All bundles that a model ever had, and which of them is in use.
+
+A folder holds ``versions/<identity>/``, one immutable bundle each, and ``aliases.json``: which version is the
+*candidate* (the newest one trained), which is the *champion* (the one that scores new sessions), and the champions in
+their order, so that one command goes back. The aliases are those of a model in MLflow's registry.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from quant_pipeline.exceptions import ModelError
+from quant_pipeline.models.bundle import ModelBundle, read_bundle, write_bundle
+
+Role = Literal["candidate", "champion"]
+ALIASES = "aliases.json"
+
+
+class Aliases(NamedTuple):
+    """Which version plays which role; None while there is none."""
+
+    candidate: str | None
+    champion: str | None
+    champions: tuple[str, ...]
+
+
+class BundleStore:
+    """Versions of the bundle of one model.
+
+    Parameters
+    ----------
+    folder
+        Where they lie; it is made by the first bundle.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def aliases(self) -> Aliases:
+        """Which version plays which role."""
+        file = self._folder / ALIASES
+        if not file.is_file():
+            return Aliases(None, None, ())
+        stored = json.loads(file.read_text())
+        return Aliases(stored["candidate"], stored["champion"], tuple(stored["champions"]))
+
+    def folder_of(self, role: Role) -> Path:
+        """Directory of the version that plays a role.
+
+        Raises
+        ------
+        ModelError
+            When no version plays it.
+        """
+        identity = getattr(self.aliases, role)
+        if identity is None:
+            raise ModelError(
+                f"there is no {role} in {self._folder}; train the model first: kedro run --pipelines training"
+            )
+        return self._folder / "versions" / identity
+
+    def read(self, role: Role) -> ModelBundle:
+        """Read and verify the version that plays a role."""
+        return read_bundle(self.folder_of(role))
+
+    def add(self, bundle: ModelBundle, *, promote: bool) -> None:
+        """Keep a bundle as the candidate.
+
+        Parameters
+        ----------
+        bundle
+            The bundle; a version that is there already is written again with the same bytes.
+        promote
+            Whether it becomes the champion at once; the very first version always does.
+        """
+        identity = bundle.identity
+        write_bundle(bundle, self._folder / "versions" / identity)
+        self._write(self.aliases._replace(candidate=identity))
+        if promote or self.aliases.champion is None:
+            self.promote()
+
+    def promote(self) -> str:
+        """Make the candidate the champion and return its identity; a candidate that is champion stays it.
+
+        Raises
+        ------
+        ModelError
+            When there is no candidate.
+        """
+        identity = self.folder_of("candidate").name
+        aliases = self.aliases
+        if aliases.champion != identity:
+            self._write(aliases._replace(champion=identity, champions=(*aliases.champions, identity)))
+        return identity
+
+    def roll_back(self) -> str:
+        """Return to the champion before the present one, and return its identity.
+
+        Raises
+        ------
+        ModelError
+            When there was none before.
+        """
+        aliases = self.aliases
+        if len(aliases.champions) < 2:
+            raise ModelError(f"there is no champion before the present one in {self._folder}; nothing was changed")
+        earlier = aliases.champions[:-1]
+        self._write(aliases._replace(champion=earlier[-1], champions=earlier))
+        return earlier[-1]
+
+    def _write(self, aliases: Aliases) -> None:
+        beside = self._folder / f".{ALIASES}.{os.getpid()}"
+        beside.write_text(json.dumps(aliases._asdict(), indent=2) + "\n")
+        beside.replace(self._folder / ALIASES)

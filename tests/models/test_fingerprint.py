@@ -1,0 +1,56 @@
+"""A model is trained again when something it was trained from has changed, and only then."""
+
+import numpy as np
+import pytest
+
+from quant_pipeline.models.fingerprint import PARTS, changes, fingerprint
+
+
+@pytest.fixture
+def inputs(make_facts, features, labels, members, segments):
+    def make(**changed):
+        given = {"facts": make_facts("ridge"), "features": features, "labels": labels, "members": members}
+        return fingerprint(**{**given, "segments": segments, **changed})
+
+    return make
+
+
+def test_equal_inputs_have_equal_fingerprints(inputs, features):
+    assert changes(inputs(), inputs(features=features.copy())) == []
+    assert set(inputs()) == set(PARTS)
+
+
+def test_a_model_without_a_bundle_is_trained(inputs):
+    assert changes(None, inputs()) == ["bundle"]
+
+
+def test_each_change_is_named(inputs, make_facts, features, labels, members, segments, days):
+    value = features.copy()
+    value.iloc[5, 0] += 1e-6
+    label = labels.copy()
+    label.iloc[7] = np.nan
+    shorter = {**segments, "train": days[:99]}
+    assert changes(inputs(), inputs(facts=make_facts("ridge", alpha=2.0))) == ["specification"]
+    assert changes(inputs(), inputs(features=value)) == ["features"]
+    assert changes(inputs(), inputs(labels=label)) == ["labels"]
+    assert changes(inputs(), inputs(members=members.iloc[1:])) == ["universe"]
+    assert changes(inputs(), inputs(segments=shorter)) == ["segments"]
+
+
+def test_what_comes_after_validation_does_not_count(inputs, features, labels, members, segments):
+    last = segments["valid"][-1]
+    later = features.index.get_level_values("datetime") > last
+    changed = {
+        "features": features.mask(np.broadcast_to(later[:, None], features.shape), 7.0),
+        "labels": labels.where(~later, 7.0),
+        "members": members[members["date"] <= last],
+    }
+    assert later.any()
+    assert changes(inputs(), inputs(**changed)) == []
+
+
+def test_every_missing_value_is_the_same(inputs, features):
+    one, other = features.copy(), features.copy()
+    one.iloc[3, 1] = np.nan
+    other.iloc[3, 1] = np.array([0xFFC00001], dtype=np.uint32).view(np.float32)[0]
+    assert changes(inputs(features=one), inputs(features=other)) == []

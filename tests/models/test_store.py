@@ -1,0 +1,72 @@
+"""Versions of a model: nothing is lost, one step goes back."""
+
+import pytest
+
+from quant_pipeline.datasets.bundle import ModelBundles
+from quant_pipeline.exceptions import ModelError
+from quant_pipeline.models.store import BundleStore
+from quant_pipeline.models.training import train_bundle
+
+
+@pytest.fixture(scope="module")
+def bundles(make_facts, features, labels, members, segments):
+    return [train_bundle(make_facts("ridge", alpha=alpha), features, labels, members, segments) for alpha in (0, 1, 9)]
+
+
+def test_the_first_version_is_champion_and_later_ones_wait_for_promotion(bundles, tmp_path):
+    store = BundleStore(tmp_path)
+    store.add(bundles[0], promote=False)
+    store.add(bundles[1], promote=False)
+    assert store.read("champion").identity == bundles[0].identity
+    assert store.read("candidate").identity == bundles[1].identity
+    assert store.promote() == bundles[1].identity
+    assert store.read("champion").identity == bundles[1].identity
+
+
+def test_going_back_returns_to_the_champion_before(bundles, tmp_path):
+    store = BundleStore(tmp_path)
+    for bundle in bundles:
+        store.add(bundle, promote=True)
+    assert store.roll_back() == bundles[1].identity
+    assert store.roll_back() == bundles[0].identity
+    with pytest.raises(ModelError, match="no champion before"):
+        store.roll_back()
+    assert store.read("champion").identity == bundles[0].identity
+    assert len(list((tmp_path / "versions").iterdir())) == 3
+
+
+def test_adding_or_promoting_twice_changes_nothing(bundles, tmp_path):
+    store = BundleStore(tmp_path)
+    store.add(bundles[0], promote=True)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    store.add(bundles[0], promote=True)
+    store.promote()
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_an_empty_store_says_how_to_fill_it(tmp_path):
+    with pytest.raises(ModelError, match=r"no champion.*kedro run --pipelines training"):
+        BundleStore(tmp_path).read("champion")
+
+
+class TestDataset:
+    def test_roles_load_what_they_name(self, bundles, tmp_path):
+        candidate = ModelBundles(filepath=str(tmp_path), promotion="gated")
+        champion = ModelBundles(filepath=str(tmp_path), role="champion")
+        assert not candidate.exists()
+        candidate.save(bundles[0])
+        candidate.save(bundles[1])
+        assert candidate.load().identity == bundles[1].identity
+        assert champion.load().identity == bundles[0].identity
+        assert champion.exists()
+
+    def test_what_training_finds_may_be_absent_or_damaged(self, bundles, tmp_path, caplog):
+        found = ModelBundles(filepath=str(tmp_path), optional=True)
+        assert found.load() is None
+        found.save(bundles[0])
+        assert found.load().identity == bundles[0].identity
+        (tmp_path / "versions" / bundles[0].identity / "model.safetensors").write_bytes(b"")
+        assert found.load() is None
+        assert "model.safetensors is not what was written" in caplog.text
+        found.save(bundles[0])
+        assert found.load().identity == bundles[0].identity
