@@ -55,10 +55,12 @@ def test_no_dataset_lives_in_memory_only(project_path):
             assert type(catalog.get(name)).__name__ != "MemoryDataset", name
 
 
-def test_every_parameter_is_read_by_a_node(project_path):
+def test_every_parameter_is_read_by_a_node_or_a_command(project_path):
     configured = load_context(project_path, "sim").config_loader["parameters"]
     used = {name.removeprefix("params:") for name in datasets_of_all_pipelines() if name.startswith("params:")}
     read = {name.partition(".")[0] for name in used}
+    commands = "".join(file.read_text() for file in (project_path / "src/quant_pipeline/cli").glob("*.py"))
+    read |= {name for name in configured if f'params["{name}"]' in commands}
     assert set(configured) <= read
 
 

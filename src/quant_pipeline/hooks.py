@@ -16,7 +16,9 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pythonjsonlogger.json import JsonFormatter
 
+from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.exceptions import ConfigurationError, QuantPipelineError, StaleDataError
+from quant_pipeline.mlflow_registry import mark_champion, register_candidate
 from quant_pipeline.model_registry import use_config_loader
 
 logger = logging.getLogger(__name__)
@@ -77,16 +79,16 @@ class ModelRegistryHooks:
 
 
 class ModelTrackingHooks:
-    """One nested MLflow run per model: hyper-parameters, metrics, learning curves and feature importance."""
+    """One nested MLflow run per model: hyper-parameters, metrics, learning curves, importance, registered bundle."""
 
     @hook_impl
     def after_node_run(
         self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], outputs: dict[str, Any]
     ) -> None:
         """Log a model once it has been evaluated."""
-        if node.short_name != "evaluate_model" or mlflow.active_run() is None:
-            return
         namespace = node.namespace
+        if node.short_name != "evaluate_model" or namespace is None or mlflow.active_run() is None:
+            return
         metrics = outputs[f"{namespace}.metrics"]
         spec = next(value for name, value in inputs.items() if name.startswith("params:") and "models" in name)
         with mlflow.start_run(run_name=namespace, nested=True, tags=dict.fromkeys(sorted(node.tags), "true")):
@@ -94,6 +96,16 @@ class ModelTrackingHooks:
             mlflow.log_metrics({name: value for name, value in metrics.items() if isinstance(value, int | float)})
             self._log_curve(inputs[f"{namespace}.learning_curve"])
             mlflow.log_text(inputs[f"{namespace}.importance"].to_csv(index=False), "feature_importance.csv")
+            self._register(namespace, catalog.get(f"{namespace}.bundle@candidate"))
+
+    @staticmethod
+    def _register(model: str, dataset: Any) -> None:
+        if not isinstance(dataset, ModelBundles):
+            return
+        register_candidate(model, dataset.store.folder_of("candidate"))
+        champion = dataset.store.aliases.champion
+        if champion is not None:
+            mark_champion(model, champion)
 
     @staticmethod
     def _log_curve(curve: Any) -> None:

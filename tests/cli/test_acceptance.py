@@ -142,3 +142,24 @@ def test_the_lineage_builds_with_layers_and_previews(project):
 
 def test_the_tour_notebook_runs(project):
     project.run("jupyter nbconvert --to notebook --execute --stdout notebooks/01_tour.ipynb")
+
+
+def test_a_model_is_planned_trained_promoted_and_taken_back(project):
+    assert "nothing it was trained from has changed" in project.run("kedro models plan").stdout
+    changed = "--params models.ridge_alpha158.hyper.alpha=0.5"
+    done = project.run(f"kedro run --pipelines training --namespaces ridge_alpha158 {changed}")
+    assert "kept" not in done.stdout
+    again = project.run(f"kedro run --pipelines training --namespaces ridge_alpha158 {changed}")
+    assert "nothing it was trained from has changed" in again.stdout
+    plan = project.run("kedro models plan").stdout
+    assert re.search(r"ridge_alpha158 +train it +its entry in the registry changed", plan)
+    assert re.search(r"lightgbm_alpha158 +keep it", plan)
+    assert "is the champion already" in project.run("kedro models promote ridge_alpha158").stdout
+    assert "scores new sessions again" in project.run("kedro models rollback ridge_alpha158").stdout
+    refused = project.run("kedro models promote ridge_alpha158", ok=False)
+    assert refused.returncode == 1
+    assert "is not shown to be better" in refused.stderr
+    assert "from now on" in project.run("kedro models promote ridge_alpha158 --force").stdout
+    project.run("kedro models rollback ridge_alpha158")
+    unknown = project.run("kedro models promote nothing", ok=False)
+    assert "there is no enabled model 'nothing'" in unknown.stderr

@@ -38,7 +38,7 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
         optional: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._folder = Path(filepath)
+        self.store = BundleStore(Path(filepath))
         self._role = role
         self._promotion = promotion
         self._optional = optional
@@ -46,23 +46,22 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
 
     def load(self) -> ModelBundle | None:
         """Read and verify the version."""
-        store = BundleStore(self._folder)
         if not self._optional:
-            return store.read(self._role)
+            return self.store.read(self._role)
         if not self._exists():
             return None
         try:
-            return store.read(self._role)
+            return self.store.read(self._role)
         except ModelError as error:
             logger.warning("%s", error.message)
             return None
 
     def save(self, data: ModelBundle) -> None:
         """Add the version."""
-        BundleStore(self._folder).add(data, promote=self._promotion == "automatic")
+        self.store.add(data, promote=self._promotion == "automatic")
 
     def _exists(self) -> bool:
-        return getattr(BundleStore(self._folder).aliases, self._role) is not None
+        return getattr(self.store.aliases, self._role) is not None
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder), "role": self._role, "promotion": self._promotion}
+        return {"filepath": str(self.store.folder), "role": self._role, "promotion": self._promotion}

@@ -37,16 +37,21 @@ class BundleStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     @property
     def aliases(self) -> Aliases:
         """Which version plays which role."""
-        file = self._folder / ALIASES
+        file = self.folder / ALIASES
         if not file.is_file():
             return Aliases(None, None, ())
         stored = json.loads(file.read_text())
         return Aliases(stored["candidate"], stored["champion"], tuple(stored["champions"]))
+
+    @property
+    def n_versions(self) -> int:
+        """How many versions there are."""
+        return sum(1 for _ in (self.folder / "versions").glob("*/manifest.json"))
 
     def folder_of(self, role: Role) -> Path:
         """Directory of the version that plays a role.
@@ -59,9 +64,9 @@ class BundleStore:
         identity = getattr(self.aliases, role)
         if identity is None:
             raise ModelError(
-                f"there is no {role} in {self._folder}; train the model first: kedro run --pipelines training"
+                f"there is no {role} in {self.folder}; train the model first: kedro run --pipelines training"
             )
-        return self._folder / "versions" / identity
+        return self.folder / "versions" / identity
 
     def read(self, role: Role) -> ModelBundle:
         """Read and verify the version that plays a role."""
@@ -78,7 +83,7 @@ class BundleStore:
             Whether it becomes the champion at once; the very first version always does.
         """
         identity = bundle.identity
-        write_bundle(bundle, self._folder / "versions" / identity)
+        write_bundle(bundle, self.folder / "versions" / identity)
         self._write(self.aliases._replace(candidate=identity))
         if promote or self.aliases.champion is None:
             self.promote()
@@ -107,12 +112,12 @@ class BundleStore:
         """
         aliases = self.aliases
         if len(aliases.champions) < 2:
-            raise ModelError(f"there is no champion before the present one in {self._folder}; nothing was changed")
+            raise ModelError(f"there is no champion before the present one in {self.folder}; nothing was changed")
         earlier = aliases.champions[:-1]
         self._write(aliases._replace(champion=earlier[-1], champions=earlier))
         return earlier[-1]
 
     def _write(self, aliases: Aliases) -> None:
-        beside = self._folder / f".{ALIASES}.{os.getpid()}"
+        beside = self.folder / f".{ALIASES}.{os.getpid()}"
         beside.write_text(json.dumps(aliases._asdict(), indent=2) + "\n")
-        beside.replace(self._folder / ALIASES)
+        beside.replace(self.folder / ALIASES)

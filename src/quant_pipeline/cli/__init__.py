@@ -1,0 +1,15 @@
+"""Commands of this project beside Kedro's own: ``kedro replay``, ``kedro models …``."""
+
+import click
+
+from quant_pipeline.cli.models import models
+from quant_pipeline.cli.replay import replay
+
+
+@click.group(name="quant-pipeline")
+def cli() -> None:
+    """Commands of quant-pipeline."""
+
+
+cli.add_command(replay)
+cli.add_command(models)

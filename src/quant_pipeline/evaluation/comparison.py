@@ -1,0 +1,87 @@
+"""Whether one score is better than another, judged on the same sessions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from scipy import stats
+from statsmodels.regression.linear_model import OLS
+
+from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.parameters import Parameters
+
+SMALLEST_SAMPLE = 20
+"""Sessions below which nothing is concluded."""
+
+
+class PromotionGate(Parameters):
+    """What a candidate has to show before it replaces the champion.
+
+    Attributes
+    ----------
+    minimum_difference
+        Mean rank IC by which the candidate has to be better.
+    significance
+        Largest one-sided p-value of the paired test.
+    """
+
+    minimum_difference: float = 0.0
+    significance: float = Field(default=0.05, gt=0, lt=1)
+
+
+def paired_rank_ic_test(
+    candidate: pd.Series, champion: pd.Series, labels: pd.Series, horizon: int
+) -> dict[str, float | int]:
+    """Test whether a candidate orders returns better than the champion, session by session.
+
+    The mean of the daily differences in rank IC is divided by a standard error that allows for heteroscedasticity and
+    for correlation between sessions (Newey and West, Econometrica 55, 1987), because labels of a horizon above one
+    overlap.
+
+    Parameters
+    ----------
+    candidate, champion
+        Out-of-sample scores, indexed ``(datetime, instrument)``; rows that only one of them has are left out.
+    labels
+        Realised returns; they are known `label_lag` sessions later, so this is a verdict on the past.
+    horizon
+        Horizon of the label, in sessions.
+
+    Returns
+    -------
+    dict
+        ``sessions``, ``candidate`` and ``champion`` (mean rank IC), ``difference``, ``t`` and ``p_value`` (one-sided:
+        how likely so large a difference is when the candidate is not better). With fewer than 20 sessions, or two
+        equal scores, ``t`` is 0 and ``p_value`` 1.
+    """
+    both = candidate.index.intersection(champion.index)
+    series = {
+        name: information_coefficients(scores.loc[both], labels)["rank_ic"]
+        for name, scores in (("candidate", candidate), ("champion", champion))
+    }
+    paired = pd.DataFrame(series).dropna()
+    difference = (paired["candidate"] - paired["champion"]).to_numpy()
+    t = _newey_west_t(difference, horizon) if len(difference) >= SMALLEST_SAMPLE else 0.0
+    return {
+        "sessions": len(paired),
+        "candidate": float(paired["candidate"].mean()),
+        "champion": float(paired["champion"].mean()),
+        "difference": float(difference.mean()) if len(difference) else 0.0,
+        "t": t,
+        "p_value": float(stats.norm.sf(t)) if t else 1.0,
+    }
+
+
+def passes(test: dict[str, float | int], gate: PromotionGate) -> bool:
+    """Tell whether a tested candidate may become champion."""
+    return test["difference"] > gate.minimum_difference and test["p_value"] <= gate.significance
+
+
+def _newey_west_t(values: np.ndarray, horizon: int) -> float:
+    if np.ptp(values) == 0.0:
+        return 0.0
+    # Overlapping labels reach over `horizon` sessions; the rule of thumb n^(1/4) covers what scores add.
+    lags = max(horizon, int(len(values) ** 0.25))
+    fitted = OLS(values, np.ones(len(values))).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
+    return float(fitted.tvalues[0])

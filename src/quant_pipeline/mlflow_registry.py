@@ -1,0 +1,52 @@
+"""The versions of a model in MLflow's registry, with the aliases ``candidate`` and ``champion``.
+
+The bundle store decides which version scores; the registry shows the same to people and to other programs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlflow
+
+IDENTITY = "bundle"
+"""Tag that holds the identity of the bundle."""
+
+
+def register_candidate(name: str, folder: Path) -> None:
+    """Log a bundle with the active run and register it as the candidate, unless this very version is registered.
+
+    Parameters
+    ----------
+    name
+        Registered model.
+    folder
+        Directory of the bundle; its name is the identity.
+    """
+    client = mlflow.MlflowClient()
+    run = mlflow.active_run()
+    if run is None:
+        return
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    version = _version_of(client, name, folder.name)
+    if version is None:
+        mlflow.log_artifacts(str(folder), "bundle")
+        created = client.create_model_version(
+            name, f"{run.info.artifact_uri}/bundle", run.info.run_id, tags={IDENTITY: folder.name}
+        )
+        version = created.version
+    client.set_registered_model_alias(name, "candidate", version)
+
+
+def mark_champion(name: str, identity: str) -> None:
+    """Set the alias ``champion`` on the version of a bundle; a version that was never registered is left out."""
+    client = mlflow.MlflowClient()
+    version = _version_of(client, name, identity)
+    if version is not None:
+        client.set_registered_model_alias(name, "champion", version)
+
+
+def _version_of(client: mlflow.MlflowClient, name: str, identity: str) -> str | None:
+    found = client.search_model_versions(f"name = '{name}' and tags.{IDENTITY} = '{identity}'")
+    return found[0].version if found else None

@@ -1,0 +1,62 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.evaluation.comparison import PromotionGate, paired_rank_ic_test, passes
+
+
+@pytest.fixture(scope="module")
+def labels():
+    index = pd.MultiIndex.from_product(
+        [pd.bdate_range("2024-01-01", periods=120), [f"I{n:02d}" for n in range(40)]], names=["datetime", "instrument"]
+    )
+    return pd.Series(np.random.default_rng(1).normal(size=len(index)), index=index, name="label")
+
+
+def score(labels, strength, seed):
+    return strength * labels + np.random.default_rng(seed).normal(size=len(labels))
+
+
+def test_a_better_candidate_passes(labels):
+    test = paired_rank_ic_test(score(labels, 0.3, 2), score(labels, 0.05, 3), labels, horizon=1)
+    assert test["sessions"] == 120
+    assert test["candidate"] > test["champion"]
+    assert test["difference"] == pytest.approx(test["candidate"] - test["champion"])
+    assert test["t"] > 4
+    assert passes(test, PromotionGate())
+    assert not passes(test, PromotionGate(minimum_difference=0.5))
+
+
+def test_a_worse_candidate_and_an_equal_one_do_not_pass(labels):
+    good, bad = score(labels, 0.3, 2), score(labels, 0.05, 3)
+    assert not passes(paired_rank_ic_test(bad, good, labels, horizon=1), PromotionGate())
+    same = paired_rank_ic_test(good, good, labels, horizon=1)
+    assert (same["difference"], same["t"], same["p_value"]) == (0.0, 0.0, 1.0)
+
+
+def test_luck_passes_as_often_as_the_significance_says(labels):
+    passed = [
+        passes(
+            paired_rank_ic_test(score(labels, 0.1, 2 * n), score(labels, 0.1, 2 * n + 1), labels, 1), PromotionGate()
+        )
+        for n in range(60)
+    ]
+    assert sum(passed) <= 9  # 5 % of 60 is 3; more than 9 has a probability below 0.002
+
+
+def test_overlapping_labels_widen_the_error(labels):
+    """A difference that repeats itself over ten sessions counts as one observation, not as ten."""
+    sessions = labels.index.get_level_values("datetime")
+    block = np.random.default_rng(5).normal(size=12)[np.repeat(np.arange(12), 10)]
+    push = pd.Series(block, index=sessions.unique()).reindex(sessions).to_numpy()
+    candidate = (0.3 + push) * labels + np.random.default_rng(6).normal(size=len(labels))
+    champion = score(labels, 0.1, 7)
+    tight = paired_rank_ic_test(candidate, champion, labels, horizon=1)
+    wide = paired_rank_ic_test(candidate, champion, labels, horizon=10)
+    assert abs(wide["t"]) < abs(tight["t"])
+
+
+def test_a_few_sessions_prove_nothing(labels):
+    few = labels[labels.index.get_level_values("datetime") < "2024-01-15"]
+    test = paired_rank_ic_test(score(few, 5.0, 1), score(few, 0.0, 2), few, horizon=1)
+    assert (test["sessions"], test["t"], test["p_value"]) == (10, 0.0, 1.0)
