@@ -1,0 +1,276 @@
+"""What a broker tells, in the project's own words; every broker adapter translates into these records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import pandas as pd
+
+
+class OrderType(StrEnum):
+    """How an order may be priced."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+
+
+class TimeInForce(StrEnum):
+    """How long an order stands: the session, until cancelled, only the opening or the closing auction, at once."""
+
+    DAY = "day"
+    GTC = "gtc"
+    OPENING = "opg"
+    CLOSING = "cls"
+    IMMEDIATE = "ioc"
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands at the broker.
+
+    ``UNKNOWN`` is a status this version has no word for: keep the order, ask again, tell a person.
+    """
+
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    PENDING_CANCEL = "pending_cancel"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the broker will not work on the order any more."""
+        return self in (OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
+
+
+@dataclass(frozen=True)
+class OrderRequest:
+    """An order to send.
+
+    Attributes
+    ----------
+    client_order_id
+        Our own name of the order; a broker accepts it once, for ever.
+    instrument, side, quantity
+        What to deal; ``side`` is ``buy`` or ``sell``, ``quantity`` is positive.
+    order_type, limit_price
+        Market, or limit with its price in USD.
+    time_in_force
+        How long it stands.
+    """
+
+    client_order_id: str
+    instrument: str
+    side: str
+    quantity: Decimal
+    order_type: OrderType = OrderType.MARKET
+    limit_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+
+
+@dataclass(frozen=True)
+class BrokerOrder:
+    """An order as the broker knows it.
+
+    Attributes
+    ----------
+    broker_order_id, client_order_id
+        The broker's name and ours; an order made by hand has a client id that the broker invented.
+    quantity, filled_quantity
+        Shares asked for and dealt so far; an order by amount of money has no quantity.
+    average_fill_price
+        Mean price of what was dealt.
+    status, raw_status
+        Our word and the broker's.
+    message
+        Why it was rejected or ended, in the broker's words; empty when it says nothing.
+    """
+
+    broker_order_id: str
+    client_order_id: str
+    instrument: str
+    side: str
+    quantity: Decimal | None
+    filled_quantity: Decimal
+    average_fill_price: Decimal | None
+    status: OrderStatus
+    raw_status: str
+    order_type: str
+    time_in_force: str
+    limit_price: Decimal | None
+    submitted_at: pd.Timestamp
+    updated_at: pd.Timestamp
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class BrokerAccount:
+    """The account at the broker; amounts in its currency.
+
+    Attributes
+    ----------
+    account_number
+        What a live account is pinned to.
+    cash, equity, last_equity, buying_power
+        Cash may be negative on margin; ``last_equity`` is that of the previous close.
+    trading_blocked
+        Whether the broker refuses every order.
+    suspended
+        Whether the user has suspended trading at the broker (third layer of the kill switch).
+    """
+
+    account_number: str
+    currency: str
+    cash: Decimal
+    equity: Decimal
+    last_equity: Decimal
+    buying_power: Decimal
+    trading_blocked: bool = False
+    suspended: bool = False
+
+
+@dataclass(frozen=True)
+class BrokerPosition:
+    """Shares held; negative when short. ``available`` shares are not promised to open orders."""
+
+    instrument: str
+    quantity: Decimal
+    available: Decimal
+    average_entry_price: Decimal
+    market_value: Decimal
+    asset_id: str = ""
+
+
+@dataclass(frozen=True)
+class BrokerAsset:
+    """Whether and how an instrument can be traded at the broker."""
+
+    instrument: str
+    asset_id: str
+    tradable: bool
+    shortable: bool
+    fractionable: bool
+
+
+@dataclass(frozen=True)
+class BrokerClock:
+    """The broker's time (UTC) and the hours of its market."""
+
+    now: pd.Timestamp
+    is_open: bool
+    next_open: pd.Timestamp
+    next_close: pd.Timestamp
+
+
+@dataclass(frozen=True)
+class BrokerSession:
+    """One session of the broker's calendar: label, opening and closing time (UTC)."""
+
+    session: pd.Timestamp
+    opens_at: pd.Timestamp
+    closes_at: pd.Timestamp
+
+
+class Amendment(StrEnum):
+    """What an activity is to an earlier one."""
+
+    NEW = "new"
+    CORRECTION = "correction"
+    CANCELLATION = "cancellation"
+
+
+class CashKind(StrEnum):
+    """Why cash moved without a deal."""
+
+    DIVIDEND = "dividend"
+    FEE = "fee"
+    INTEREST = "interest"
+    TRANSFER = "transfer"
+    TAX = "tax"
+    OTHER = "other"
+
+
+class PositionKind(StrEnum):
+    """Why shares moved without a deal."""
+
+    SPLIT = "split"
+    SPIN_OFF = "spin_off"
+    MERGER = "merger"
+    SYMBOL_CHANGE = "symbol_change"
+    STOCK_DIVIDEND = "stock_dividend"
+    TRANSFER = "transfer"
+    REMOVAL = "removal"
+
+
+@dataclass(frozen=True)
+class _Activity:
+    """What all activities share.
+
+    Attributes
+    ----------
+    activity_id
+        The broker's name of the fact: seen twice, it is the same fact. Cursor of `Broker.activities`.
+    date
+        Session label or, for what happens on other days too, the date at the exchange.
+    amendment, supersedes
+        ``CORRECTION``: these values replace those of the activity ``supersedes``; ``CANCELLATION``: that activity
+        never happened (a bust). ``NEW`` supersedes nothing.
+    raw
+        The broker's own record.
+    """
+
+    activity_id: str
+    date: pd.Timestamp
+    amendment: Amendment = field(default=Amendment.NEW, kw_only=True)
+    supersedes: str | None = field(default=None, kw_only=True)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class FillActivity(_Activity):
+    """Shares dealt by an order; ``cumulative_quantity`` is what the order had dealt after it."""
+
+    occurred_at: pd.Timestamp
+    broker_order_id: str
+    instrument: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    cumulative_quantity: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class CashActivity(_Activity):
+    """Cash in (positive) or out (negative), for an instrument or for the account (``instrument`` empty)."""
+
+    kind: CashKind
+    amount: Decimal
+    instrument: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class PositionActivity(_Activity):
+    """Shares in (positive) or out (negative) without a deal, with the cash that came with it."""
+
+    kind: PositionKind
+    instrument: str
+    quantity: Decimal
+    amount: Decimal = Decimal(0)
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class UnknownActivity(_Activity):
+    """A fact this version has no word for: never dropped, a person must look."""
+
+    raw_type: str
+
+
+Activity = FillActivity | CashActivity | PositionActivity | UnknownActivity
