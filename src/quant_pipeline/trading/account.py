@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 
 from quant_pipeline.exceptions import AccountError
+from quant_pipeline.trading import lots_of_corporate_actions as corporate
 from quant_pipeline.trading.domain import TICK, Event, EventKind, Order
-
-ZERO = Decimal(0)
-
-
-@dataclass(frozen=True)
-class Lot:
-    """Shares bought together; ``cost`` is what all of them cost, fee included."""
-
-    session: pd.Timestamp
-    quantity: Decimal
-    cost: Decimal
-
-
-@dataclass
-class Position:
-    """Lots of one instrument, oldest first, and how many closes they have seen."""
-
-    lots: list[Lot] = field(default_factory=list)
-    sessions_held: int = 0
-
-    @property
-    def quantity(self) -> Decimal:
-        """Shares held."""
-        return sum((lot.quantity for lot in self.lots), ZERO)
-
-    @property
-    def cost(self) -> Decimal:
-        """What the shares held have cost."""
-        return sum((lot.cost for lot in self.lots), ZERO)
+from quant_pipeline.trading.lots import ZERO, ClosedLot, Lot, LotMethod, Position
 
 
 @dataclass(frozen=True)
@@ -51,37 +25,117 @@ class Plan:
 
 
 @dataclass
-class AccountState:
+class Books:
+    """What an account owns and where it came from.
+
+    At every moment ``cash + cost of all lots = contributed + realised + dividends + interest - charges - taxes``:
+    money changes its place but does not appear or vanish.
+
+    Attributes
+    ----------
+    cash
+        Cash.
+    positions
+        By instrument; only instruments that are held.
+    contributed
+        Deposits less withdrawals, and the cost of shares transferred in less that of shares transferred out.
+    realised
+        Profit of everything sold so far, fees included.
+    dividends, interest
+        Received so far; paid interest counts negative.
+    charges, taxes
+        Fees and taxes that were booked by themselves, not as part of a fill.
+    fees
+        All fees paid so far, those of fills included.
+    lot_method
+        Which lots sales take that name none.
+    closed_lots
+        What was sold, lot by lot.
+    """
+
+    cash: Decimal = ZERO
+    positions: dict[str, Position] = field(default_factory=dict)
+    contributed: Decimal = ZERO
+    realised: Decimal = ZERO
+    dividends: Decimal = ZERO
+    interest: Decimal = ZERO
+    charges: Decimal = ZERO
+    taxes: Decimal = ZERO
+    fees: Decimal = ZERO
+    lot_method: LotMethod = LotMethod.FIFO
+    closed_lots: list[ClosedLot] = field(default_factory=list)
+
+    @property
+    def cost(self) -> Decimal:
+        """What everything held has cost."""
+        return sum((position.cost for position in self.positions.values()), ZERO)
+
+    @property
+    def discrepancy(self) -> Decimal:
+        """What appeared from nowhere (or vanished, when negative); zero, or the fold is wrong."""
+        income = self.realised + self.dividends + self.interest - self.charges - self.taxes
+        return self.cash + self.cost - self.contributed - income
+
+    def receive(self, instrument: str, lots: Iterable[Lot]) -> None:
+        """Add lots to a position, which stays in the order of acquisition."""
+        position = self.positions.setdefault(instrument, Position())
+        position.lots = sorted([*position.lots, *lots], key=lambda lot: lot.session)
+
+    def take(
+        self, event: Event, instrument: str, quantity: Decimal, chosen: Iterable[tuple[str, str]] = ()
+    ) -> list[Lot]:
+        """Remove shares by the lot method, or the lots that were chosen."""
+        position = self.positions.get(instrument)
+        if position is None or position.quantity < quantity:
+            held = ZERO if position is None else position.quantity
+            raise AccountError(
+                f"the ledger sells {quantity} {instrument} but holds {held}; an event before it is missing "
+                f"(at {event.key})"
+            )
+        taken = position.take(quantity, self.lot_method, [(name, Decimal(part)) for name, part in chosen])
+        if not position.lots:
+            del self.positions[instrument]
+        return taken
+
+    def close(self, event: Event, instrument: str, lots: list[Lot], proceeds: Decimal, reason: str) -> None:
+        """Realise lots: each gets its part of the proceeds, the last one what is left of it."""
+        self.cash += proceeds
+        quantity = sum((lot.quantity for lot in lots), ZERO)
+        left = proceeds
+        for place, lot in enumerate(lots):
+            last = place == len(lots) - 1
+            part = left if last else (proceeds * lot.quantity / quantity).quantize(TICK)
+            left -= part
+            closed = ClosedLot(
+                instrument, lot.identity, lot.session, event.session, lot.quantity, lot.cost, part, reason
+            )
+            self.closed_lots.append(closed)
+            self.realised += closed.profit
+
+
+@dataclass
+class AccountState(Books):
     """An account at the close of a session.
 
     Attributes
     ----------
     name
         Name of the account; empty before it is opened.
-    cash
-        Cash.
-    positions
-        By instrument; only instruments that are held.
-    realised
-        Profit of everything sold so far, fees included.
-    dividends
-        Cash dividends received so far.
-    fees
-        Fees paid so far.
     plans
         Newest plan of every deal session.
     closes
         ``(session, net asset value, cash)`` of every booked session.
+    history
+        Everything that moved cash or shares, so that a corrected fill can be booked as if it had been right at once.
+    revisions
+        Busted and corrected fills by key; None for a bust, else what the fill really was.
     """
 
     name: str = ""
-    cash: Decimal = ZERO
-    positions: dict[str, Position] = field(default_factory=dict)
-    realised: Decimal = ZERO
-    dividends: Decimal = ZERO
-    fees: Decimal = ZERO
     plans: dict[pd.Timestamp, Plan] = field(default_factory=dict)
     closes: list[tuple[pd.Timestamp, Decimal, Decimal]] = field(default_factory=list)
+    history: list[Event] = field(default_factory=list)
+    revisions: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
     @property
     def last_session(self) -> pd.Timestamp | None:
@@ -90,7 +144,11 @@ class AccountState:
 
     def apply(self, event: Event) -> None:
         """Change the state by one event."""
-        _APPLY[event.kind](self, event)
+        if event.kind in _RECORDS:
+            _RECORDS[event.kind](self, event)
+        if event.kind in MOVES:
+            MOVES[event.kind](self, event)
+            self.history.append(event)
 
     def positions_table(self) -> pd.DataFrame:
         """Positions as the strategy and the exchange take them: ``quantity``, ``sessions_held`` by instrument."""
@@ -128,9 +186,94 @@ def fold(events: Iterable[Event], up_to: pd.Timestamp | None = None) -> AccountS
     return state
 
 
-def _open(state: AccountState, event: Event) -> None:
-    state.name = event.payload["account"]
-    state.cash += Decimal(event.payload["cash"])
+def _open(state: Books, event: Event) -> None:
+    amount = Decimal(event.payload["cash"])
+    state.cash += amount
+    state.contributed += amount
+    state.lot_method = LotMethod(event.payload.get("lot_method", LotMethod.FIFO))
+
+
+def _choose_lot_method(state: Books, event: Event) -> None:
+    state.lot_method = LotMethod(event.payload["method"])
+
+
+def _fill(state: Books, event: Event) -> None:
+    payload = event.payload
+    quantity, fee = Decimal(payload["quantity"]), Decimal(payload["fee"])
+    value = quantity * Decimal(payload["price"])
+    state.fees += fee
+    if payload["side"] == "buy":
+        # A statement says what was paid to the cent; price times quantity may have more decimals.
+        paid = -Decimal(payload["cash"]) if "cash" in payload else value + fee
+        state.cash -= paid
+        state.receive(payload["instrument"], [Lot(event.session, quantity, paid, event.key)])
+    else:
+        proceeds = Decimal(payload["cash"]) if "cash" in payload else value - fee
+        lots = state.take(event, payload["instrument"], quantity, payload.get("lots", ()))
+        state.close(event, payload["instrument"], lots, proceeds, "sale")
+
+
+def _external_cash(state: Books, event: Event) -> None:
+    amount = Decimal(event.payload["amount"])
+    state.cash += amount
+    state.contributed += amount
+
+
+def _fee(state: Books, event: Event) -> None:
+    amount = Decimal(event.payload["amount"])
+    state.cash += amount
+    state.charges -= amount
+    state.fees -= amount
+
+
+def _tax(state: Books, event: Event) -> None:
+    amount = Decimal(event.payload["amount"])
+    state.cash += amount
+    state.taxes -= amount
+
+
+def _interest(state: Books, event: Event) -> None:
+    amount = Decimal(event.payload["amount"])
+    state.cash += amount
+    state.interest += amount
+
+
+def _transfer(state: Books, event: Event) -> None:
+    instrument, quantity = event.payload["instrument"], Decimal(event.payload["quantity"])
+    if quantity > 0:
+        cost = Decimal(event.payload["cost"])
+        opened = pd.Timestamp(event.payload.get("opened", event.session))
+        state.contributed += cost
+        state.receive(instrument, [Lot(opened, quantity, cost, event.key)])
+    else:
+        lots = state.take(event, instrument, -quantity, event.payload.get("lots", ()))
+        state.contributed -= sum((lot.cost for lot in lots), ZERO)
+
+
+def _count_session(state: Books, event: Event) -> None:
+    for position in state.positions.values():
+        position.sessions_held += 1
+
+
+def _revise(state: AccountState, event: Event) -> None:
+    key = event.payload["fill"]
+    if not any(known.key == key and known.kind == EventKind.FILL for known in state.history):
+        raise AccountError(f"{event.key} corrects the fill {key}, which the ledger does not have")
+    bust = event.kind == EventKind.TRADE_BUST
+    state.revisions[key] = None if bust else event.payload
+    books = Books()
+    for known in state.history:
+        revised = known
+        if known.key in state.revisions:
+            facts = state.revisions[known.key]
+            if facts is None:
+                continue
+            named = {name: facts[name] for name in ("quantity", "price", "fee", "cash") if name in facts}
+            original = {name: value for name, value in known.payload.items() if name not in ("cash", "lots")}
+            revised = Event(known.session, known.kind, known.key, {**original, **named})
+        MOVES[known.kind](books, revised)
+    for name in vars(books):
+        setattr(state, name, getattr(books, name))
 
 
 def _plan(state: AccountState, event: Event) -> None:
@@ -139,71 +282,7 @@ def _plan(state: AccountState, event: Event) -> None:
     state.plans[session] = Plan(session, int(event.payload["revision"]), orders)
 
 
-def _fill(state: AccountState, event: Event) -> None:
-    payload = event.payload
-    quantity, fee = Decimal(payload["quantity"]), Decimal(payload["fee"])
-    value = quantity * Decimal(payload["price"])
-    state.fees += fee
-    if payload["side"] == "buy":
-        state.cash -= value + fee
-        position = state.positions.setdefault(payload["instrument"], Position())
-        position.lots.append(Lot(event.session, quantity, value + fee))
-    else:
-        state.cash += value - fee
-        state.realised += value - fee - _take_out(state, payload["instrument"], quantity)
-
-
-def _take_out(state: AccountState, instrument: str, quantity: Decimal) -> Decimal:
-    """Remove shares, first in first out, and return what they had cost."""
-    position = state.positions.get(instrument)
-    if position is None or position.quantity < quantity:
-        held = ZERO if position is None else position.quantity
-        raise AccountError(f"the ledger sells {quantity} {instrument} but holds {held}; an event before it is missing")
-    cost = ZERO
-    while quantity > 0:
-        lot = position.lots.pop(0)
-        part = min(lot.quantity, quantity)
-        part_cost = lot.cost if part == lot.quantity else (lot.cost * part / lot.quantity).quantize(TICK)
-        cost += part_cost
-        quantity -= part
-        if part < lot.quantity:
-            position.lots.insert(0, Lot(lot.session, lot.quantity - part, lot.cost - part_cost))
-    if not position.lots:
-        del state.positions[instrument]
-    return cost
-
-
-def _split(state: AccountState, event: Event) -> None:
-    position = state.positions[event.payload["instrument"]]
-    before, after = position.quantity, Decimal(event.payload["quantity_after"])
-    received = Decimal(event.payload["amount"])
-    state.cash += received
-    state.realised += received
-    if after == 0:
-        state.realised -= position.cost
-        del state.positions[event.payload["instrument"]]
-        return
-    scaled = [Lot(lot.session, (lot.quantity * after / before).quantize(TICK), lot.cost) for lot in position.lots]
-    rest = after - sum((lot.quantity for lot in scaled[:-1]), ZERO)
-    position.lots = [*scaled[:-1], Lot(scaled[-1].session, rest, scaled[-1].cost)]
-
-
-def _dividend(state: AccountState, event: Event) -> None:
-    amount = Decimal(event.payload["amount"])
-    state.cash += amount
-    state.dividends += amount
-
-
-def _delist(state: AccountState, event: Event) -> None:
-    instrument = event.payload["instrument"]
-    amount = Decimal(event.payload["amount"])
-    state.cash += amount
-    state.realised += amount - _take_out(state, instrument, state.positions[instrument].quantity)
-
-
 def _close(state: AccountState, event: Event) -> None:
-    for position in state.positions.values():
-        position.sessions_held += 1
     cash = Decimal(event.payload["cash"])
     if cash != state.cash:
         raise AccountError(
@@ -213,17 +292,35 @@ def _close(state: AccountState, event: Event) -> None:
     state.closes.append((event.session, Decimal(event.payload["net_asset_value"]), cash))
 
 
-def _nothing(state: AccountState, event: Event) -> None:
-    """Leave the state as it is: an order that ended without a deal moves neither shares nor cash."""
+def _name(state: AccountState, event: Event) -> None:
+    state.name = event.payload["account"]
 
 
-_APPLY = {
+MOVES: dict[EventKind, Callable[[Books, Event], None]] = {
     EventKind.ACCOUNT_OPENED: _open,
-    EventKind.PLAN_RECORDED: _plan,
     EventKind.FILL: _fill,
-    EventKind.ORDER_ENDED: _nothing,
-    EventKind.SPLIT: _split,
-    EventKind.CASH_DIVIDEND: _dividend,
-    EventKind.DELISTING: _delist,
+    EventKind.DEPOSIT: _external_cash,
+    EventKind.WITHDRAWAL: _external_cash,
+    EventKind.FEE: _fee,
+    EventKind.TAX: _tax,
+    EventKind.INTEREST: _interest,
+    EventKind.TRANSFER: _transfer,
+    EventKind.LOT_METHOD_CHOSEN: _choose_lot_method,
+    EventKind.SPLIT: corporate.split,
+    EventKind.CASH_DIVIDEND: corporate.pay_dividend,
+    EventKind.DELISTING: corporate.delist,
+    EventKind.SPIN_OFF: corporate.spin_off,
+    EventKind.MERGER: corporate.merge,
+    EventKind.SYMBOL_CHANGE: corporate.change_symbol,
+    EventKind.CASH_IN_LIEU: corporate.pay_in_lieu,
+    EventKind.SESSION_CLOSED: _count_session,
+}
+"""What moves the books. Kinds that are not here, such as a plan or an order that ended without a deal, do not."""
+
+_RECORDS: dict[EventKind, Callable[[AccountState, Event], None]] = {
+    EventKind.ACCOUNT_OPENED: _name,
     EventKind.SESSION_CLOSED: _close,
+    EventKind.PLAN_RECORDED: _plan,
+    EventKind.TRADE_BUST: _revise,
+    EventKind.TRADE_CORRECTION: _revise,
 }

@@ -20,7 +20,10 @@ LONGEST_CLIENT_ORDER_ID = 48
 
 
 class EventKind(StrEnum):
-    """What can happen to an account."""
+    """What can happen to an account.
+
+    Amounts of cash in payloads are signed as the account feels them: a deposit is positive, a fee negative.
+    """
 
     ACCOUNT_OPENED = "account_opened"
     PLAN_RECORDED = "plan_recorded"
@@ -30,6 +33,20 @@ class EventKind(StrEnum):
     CASH_DIVIDEND = "cash_dividend"
     DELISTING = "delisting"
     SESSION_CLOSED = "session_closed"
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    FEE = "fee"
+    TAX = "tax"
+    INTEREST = "interest"
+    TRANSFER = "transfer"
+    SPIN_OFF = "spin_off"
+    MERGER = "merger"
+    SYMBOL_CHANGE = "symbol_change"
+    CASH_IN_LIEU = "cash_in_lieu"
+    TRADE_BUST = "trade_bust"
+    TRADE_CORRECTION = "trade_correction"
+    LOT_METHOD_CHOSEN = "lot_method_chosen"
+    STATEMENT_IMPORTED = "statement_imported"
 
 
 @dataclass(frozen=True)
