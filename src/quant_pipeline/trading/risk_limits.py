@@ -1,0 +1,92 @@
+"""Limits of an account as data; every environment sets its own in ``parameters_risk.yml``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+
+from quant_pipeline.parameters import Parameters
+
+Part = Annotated[float, Field(gt=0, le=1)]
+
+
+class RiskLimits(Parameters):
+    """The ``risk`` block of the parameters. Parts are parts of the equity that the broker states.
+
+    Attributes
+    ----------
+    maximum_order_weight, maximum_order_value
+        Largest buy, as a part of the equity and in the currency; both hold. None sets no absolute bound.
+    maximum_exit_weight
+        Largest sale as a part of the equity; wider than a buy, so that a position that has grown can be left.
+    maximum_position_weight, maximum_sector_weight, maximum_gross_exposure
+        Largest position, sector and sum of all positions after a buy.
+    maximum_participation
+        Largest order as a part of the average volume of the last `volume_window` sessions.
+    volume_window
+        Sessions of that average.
+    price_collar
+        Largest distance of an order's reference price from the last known price.
+    minimum_price, minimum_traded_value
+        Cheapest share and smallest average traded value per session that may be bought.
+    maximum_orders_per_session, maximum_orders_per_minute
+        Orders that may leave.
+    maximum_turnover
+        Largest value of all orders of a session.
+    minimum_cash
+        Part of the equity that buys must leave in cash.
+    soft_daily_loss, hard_daily_loss
+        Loss since the previous close at which only exits are let through, and at which nothing is.
+    maximum_drawdown
+        Loss since the highest close at which nothing is let through.
+    maximum_signal_age, maximum_price_age
+        Sessions that scores and prices may be behind the session of the decision; 0 = of that very session.
+    allow_stale_exit
+        Whether sales pass although scores or prices are old.
+    maximum_clock_skew_seconds
+        Largest distance between this clock and the broker's.
+    maximum_consecutive_rejects
+        Rejects in a row after which the account is halted.
+    maximum_denied_share
+        Denied part of a plan above which the whole plan is refused.
+    external_position_weight
+        Value of positions that this account did not open, as a part of the equity, above which only exits pass.
+    restricted
+        Instruments that are never dealt.
+    """
+
+    maximum_order_weight: Part = 0.10
+    maximum_order_value: Annotated[float, Field(gt=0)] | None = None
+    maximum_exit_weight: Part = 0.25
+    maximum_position_weight: Part = 0.10
+    maximum_sector_weight: Part = 0.60
+    maximum_gross_exposure: Annotated[float, Field(gt=0, le=2)] = 1.0
+    maximum_participation: Part = 0.05
+    volume_window: PositiveInt = 20
+    price_collar: Part = 0.10
+    minimum_price: NonNegativeFloat = 1.0
+    minimum_traded_value: NonNegativeFloat = 1_000_000.0
+    maximum_orders_per_session: PositiveInt = 1000
+    maximum_orders_per_minute: PositiveInt = 150
+    maximum_turnover: Annotated[float, Field(gt=0, le=4)] = 1.0
+    minimum_cash: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    soft_daily_loss: Part = 0.03
+    hard_daily_loss: Part = 0.05
+    maximum_drawdown: Part = 0.20
+    maximum_signal_age: Annotated[int, Field(ge=0)] = 0
+    maximum_price_age: Annotated[int, Field(ge=0)] = 0
+    allow_stale_exit: bool = False
+    maximum_clock_skew_seconds: Annotated[float, Field(gt=0)] = 5.0
+    maximum_consecutive_rejects: PositiveInt = 5
+    maximum_denied_share: Part = 0.20
+    external_position_weight: Part = 0.02
+    restricted: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _soft_before_hard(self) -> Self:
+        if self.soft_daily_loss > self.hard_daily_loss:
+            raise ValueError(
+                f"soft_daily_loss {self.soft_daily_loss} lies above hard_daily_loss {self.hard_daily_loss}; swap them"
+            )
+        return self
