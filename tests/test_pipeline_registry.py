@@ -27,7 +27,7 @@ def node_names(name):
 
 
 def test_every_stage_is_registered_under_its_name():
-    assert set(pipelines) == {"__default__", "daily", *STAGES}
+    assert set(pipelines) == {"__default__", "daily", "ensemble_search", *STAGES}
 
 
 def test_default_is_the_sum_of_all_stages():

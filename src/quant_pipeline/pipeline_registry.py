@@ -10,11 +10,12 @@ def register_pipelines() -> dict[str, Pipeline]:
     -------
     dict
         ``__default__`` is the whole path from market to orders; ``daily`` is what runs after every close, with stored
-        models; the others are single stages.
+        models; ``ensemble_search`` tries combinations of models; the others are single stages.
     """
     from quant_pipeline.pipelines import (
         backtest,
         ensemble,
+        ensemble_search,
         features,
         ingestion,
         order_generation,
@@ -39,5 +40,6 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "__default__": Pipeline(list(stages.values())),
         **stages,
+        "ensemble_search": ensemble_search.create_pipeline(),
         "daily": Pipeline([stages[name] for name in daily]),
     }

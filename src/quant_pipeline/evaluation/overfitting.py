@@ -85,13 +85,36 @@ def report_overfitting(
     values = returns.to_numpy(dtype=np.float64)
     own = returns[chosen].to_numpy(dtype=np.float64)
     sharpes = values.mean(axis=0) / values.std(axis=0, ddof=1) if trial_sharpes is None else trial_sharpes
-    probabilistic = probabilistic_sharpe_ratio(own)
-    deflated = deflated_sharpe_ratio(own, sharpes)
-    overfitting = probability_of_backtest_overfitting(*block_sums(values, n_blocks))
     reality, superior = superior_ability(values, seed)
+    return judge_measures(
+        probabilistic=probabilistic_sharpe_ratio(own),
+        deflated=deflated_sharpe_ratio(own, sharpes),
+        overfitting=probability_of_backtest_overfitting(*block_sums(values, n_blocks)),
+        reality=reality,
+        superior=superior,
+        trials=len(sharpes),
+    )
+
+
+def judge_measures(
+    probabilistic: float, deflated: float, overfitting: float, reality: float, superior: float, trials: int
+) -> OverfittingReport:
+    """Give each measure its verdict and the search the most severe of them.
+
+    Parameters
+    ----------
+    probabilistic, deflated
+        Probabilities of :func:`probabilistic_sharpe_ratio` and :func:`deflated_sharpe_ratio`.
+    overfitting
+        Probability of backtest overfitting.
+    reality, superior
+        p-values of :func:`superior_ability`.
+    trials
+        Number of combinations tried.
+    """
     judged = (
         _judge("probabilistic Sharpe ratio", probabilistic, 0.95, 0.9),
-        _judge(f"Sharpe ratio deflated by {len(sharpes)} trials", deflated, 0.95, 0.5),
+        _judge(f"Sharpe ratio deflated by {trials} trials", deflated, 0.95, 0.5),
         _judge("probability of backtest overfitting", overfitting, 0.1, 0.3, low_is_good=True),
         _judge("p-value of White's reality check", reality, 0.05, 0.2, low_is_good=True),
         _judge("p-value of Hansen's test", superior, 0.05, 0.2, low_is_good=True),
@@ -103,7 +126,7 @@ def report_overfitting(
         backtest_overfitting=overfitting,
         reality_check=reality,
         superior_ability=superior,
-        trials=len(sharpes),
+        trials=trials,
         verdict=max((verdict for verdict, _ in judged), key=severity.index),
         reasons=tuple(text for _, text in judged),
     )
@@ -121,11 +144,29 @@ def probabilistic_sharpe_ratio(returns: npt.NDArray[np.float64], threshold: floa
     threshold
         Sharpe ratio per session to exceed.
     """
-    sharpe = float(returns.mean() / returns.std(ddof=1))
-    skew = float(stats.skew(returns))
-    kurtosis = float(stats.kurtosis(returns, fisher=False))
+    return probability_of_sharpe(
+        sharpe=float(returns.mean() / returns.std(ddof=1)),
+        skew=float(stats.skew(returns)),
+        kurtosis=float(stats.kurtosis(returns, fisher=False)),
+        sessions=len(returns),
+        threshold=threshold,
+    )
+
+
+def probability_of_sharpe(sharpe: float, skew: float, kurtosis: float, sessions: int, threshold: float = 0.0) -> float:
+    """As :func:`probabilistic_sharpe_ratio`, from the moments of the returns.
+
+    Parameters
+    ----------
+    sharpe, threshold
+        Sharpe ratios per session, observed and to exceed.
+    skew, kurtosis
+        Third and fourth standardised moment; 0 and 3 for normal returns.
+    sessions
+        Number of returns.
+    """
     spread = np.sqrt(1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2)
-    return float(stats.norm.cdf((sharpe - threshold) * np.sqrt(len(returns) - 1) / spread))
+    return float(stats.norm.cdf((sharpe - threshold) * np.sqrt(sessions - 1) / spread))
 
 
 def expected_maximum_sharpe(trial_sharpes: npt.NDArray[np.float64]) -> float:
@@ -172,8 +213,28 @@ def block_sums(
 def probability_of_backtest_overfitting(period_sums: npt.NDArray[np.float64], sessions: npt.NDArray[np.int64]) -> float:
     """Share of splits in which the best of one half is below the median of the other (CSCV).
 
-    Every choice of half of the blocks is the selection once, the other half the test; performance is the Sharpe ratio.
     On pure noise the value is near 0.5.
+
+    Parameters
+    ----------
+    period_sums, sessions
+        As in :func:`overfitting_logits`.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are fewer than two combinations, or the number of blocks is odd.
+    """
+    return float((overfitting_logits(period_sums, sessions) <= 0).mean())
+
+
+def overfitting_logits(
+    period_sums: npt.NDArray[np.float64], sessions: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Logit of the rank that the best of one half has in the other, one for every choice of half of the blocks.
+
+    Every choice is the selection once, the other half the test; performance is the Sharpe ratio. The rank ω counts
+    from 0 (last) to 1 (best) and its logit is ``log(ω / (1 - ω))``, negative below the median.
 
     Parameters
     ----------
@@ -194,7 +255,7 @@ def probability_of_backtest_overfitting(period_sums: npt.NDArray[np.float64], se
             "combinations and an even number of blocks."
         )
     halves = np.array(list(itertools.combinations(range(n_blocks), n_blocks // 2)))
-    below = 0
+    ranks = []
     for start in range(0, len(halves), _SPLITS_AT_ONCE):
         chosen = np.zeros((len(halves[start : start + _SPLITS_AT_ONCE]), n_blocks))
         np.put_along_axis(chosen, halves[start : start + _SPLITS_AT_ONCE], 1.0, axis=1)
@@ -203,9 +264,10 @@ def probability_of_backtest_overfitting(period_sums: npt.NDArray[np.float64], se
         best = selection.argmax(axis=1)
         of_best = np.take_along_axis(test, best[:, None], axis=1)
         lower, equal = (test < of_best).sum(axis=1), (test == of_best).sum(axis=1)
-        rank = lower + (equal + 1) / 2
-        below += int((rank / (n_combinations + 1) <= 0.5).sum())
-    return below / len(halves)
+        ranks.append(lower + (equal + 1) / 2)
+    relative = np.concatenate(ranks) / (n_combinations + 1)
+    logits: npt.NDArray[np.float64] = np.log(relative / (1 - relative))
+    return logits
 
 
 def superior_ability(

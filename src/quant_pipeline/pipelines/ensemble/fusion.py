@@ -1,8 +1,13 @@
 """Fusion of scores: cross-sectional normalisation, alignment, weighted mean."""
 
+import numpy as np
 import pandas as pd
 
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+
+GRID = 2.0**40
+"""Normalised scores are whole multiples of ``1 / GRID``: their sums are exact, so that neither the order of the members
+nor the engine that adds them up decides between instruments of equal score."""
 
 
 def normalise(scores: pd.Series, method: str) -> pd.Series:
@@ -18,10 +23,10 @@ def normalise(scores: pd.Series, method: str) -> pd.Series:
     by_session = scores.groupby(level="datetime", sort=False)
     if method == "rank":
         span = (by_session.transform("count") - 1).clip(lower=1)
-        return (by_session.rank() - 1) / span - 0.5
+        return _on_grid((by_session.rank() - 1) / span - 0.5)
     if method == "zscore":
         deviation = by_session.transform("std")
-        return (scores - by_session.transform("mean")) / deviation.where(deviation > 0, 1.0)
+        return _on_grid((scores - by_session.transform("mean")) / deviation.where(deviation > 0, 1.0))
     raise ConfigurationError(f"unknown normalisation '{method}' in parameters_ensemble.yml; use rank or zscore")
 
 
@@ -59,8 +64,14 @@ def fuse(scores: dict[str, pd.Series], weights: pd.Series, normalisation: str, m
             f"{', '.join(missing)} has no scores for {session:%Y-%m-%d} while other members of the combination have. "
             "Run the prediction of that model, or allow it with `may_miss` in parameters_ensemble.yml."
         )
-    weighted = panel.mul(weights, axis=1)
-    available = panel.notna().mul(weights, axis=1).sum(axis=1)
+    # Equal weights become ones, so that they add scores exactly.
+    relative = weights / weights.max()
+    weighted = panel.mul(relative, axis=1)
+    available = panel.notna().mul(relative, axis=1).sum(axis=1)
     enough = panel.isna().sum(axis=1) <= may_miss
     fused = weighted.sum(axis=1, min_count=1) / available.where(available > 0)
     return fused[enough & (available > 0)].sort_index().rename("score")
+
+
+def _on_grid(values: pd.Series) -> pd.Series:
+    return np.round(values * GRID) / GRID

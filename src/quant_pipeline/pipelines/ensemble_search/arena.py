@@ -1,0 +1,181 @@
+"""Arena: market, rules and scores of the selection sessions, ready for exact backtests."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.backtest.combination_engine import CombinationSearch
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.evaluation.similarity import correlate_scores
+from quant_pipeline.evaluation.walk_forward import sharpe_of_periods
+from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan
+from quant_pipeline.pipelines.ensemble_search.methods import try_combinations
+from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
+from quant_pipeline.pipelines.ensemble_search.trials import Chunk, LazyChunks, TrialRunner, Trials, rules_of_phases
+from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+
+UNINFORMED = "draw"
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Everything that combinations are tried on.
+
+    Attributes
+    ----------
+    search
+        Scores of the candidates and of the draws, on the selection sessions.
+    models, draws
+        Names, in the order of the scores.
+    phases
+        The strategy in each phase.
+    parameters
+        Of the search.
+    likeness
+        Correlation of the candidates' scores before the first fold.
+    """
+
+    search: CombinationSearch
+    models: list[str]
+    draws: list[str]
+    phases: list[StrategyRules]
+    parameters: EnsembleSearchParameters
+    likeness: pd.DataFrame
+
+    def runner(self, chunks: LazyChunks, *, may_run: bool) -> TrialRunner:
+        """Return what backtests combinations here, given the results of earlier runs."""
+        names = [*self.models, *self.draws]
+        return TrialRunner(self.search, names, self.phases, chunks, may_run, self.parameters.threads)
+
+    def walk(self, runner: TrialRunner) -> Generator[Chunk, None, tuple[Trials, Trials]]:
+        """Try the combinations and the draws: yield new results, return all of both."""
+        draws = yield from runner.run([(draw,) for draw in self.draws])
+        trials = yield from try_combinations(runner, self.models, self.parameters, self.guide, self.likeness)
+        return trials, draws
+
+    def guide(self, trials: Trials) -> npt.NDArray[np.float64]:
+        """Sharpe ratio of each trial in the periods before the first fold and its embargo."""
+        last = self.parameters.first_training_periods - self.parameters.embargo_periods
+        return sharpe_of_periods(trials.period_sums, self.sessions_of_periods, 0, last)
+
+    @property
+    def sessions_of_periods(self) -> npt.NDArray[np.int64]:
+        """Number of sessions of each period; the last one may be short."""
+        return np.bincount(periods_of(self.search.market.sessions, self.parameters)).astype(np.int64)
+
+
+def build_arena(
+    candidate_scores: pd.DataFrame,
+    market: TradingMarket,
+    benchmark: pd.DataFrame,
+    strategy: StrategyRules,
+    cost_rules: CostRules,
+    account: AccountParameters,
+    parameters: EnsembleSearchParameters,
+) -> Arena:
+    """Arrange scores, draws and benchmark on a market of the selection sessions.
+
+    Parameters
+    ----------
+    candidate_scores
+        ``(datetime, instrument) × model``; later sessions than the market's are not looked at.
+    market
+        Market of the selection sessions.
+    benchmark
+        ``date`` and ``total_return_close``.
+    strategy, cost_rules, account
+        Rules, and the cash the account starts with.
+    parameters
+        Of the search.
+    """
+    models = list(candidate_scores.columns)
+    last = market.sessions[-1]
+    seen = candidate_scores[candidate_scores.index.get_level_values("datetime") <= last]
+    matrices = [market.score_matrix(seen[model].dropna()) for model in models]
+    scored_by_all = np.isfinite(matrices).all(axis=0)
+    draws = [
+        np.where(scored_by_all, np.random.default_rng((parameters.seed, number)).random(scored_by_all.shape), np.nan)
+        for number in range(parameters.uninformed_draws)
+    ]
+    guided_until = (parameters.first_training_periods - parameters.embargo_periods) * parameters.period_sessions
+    guided = market.sessions[: max(guided_until, 1)]
+    return Arena(
+        search=CombinationSearch(
+            scores=np.stack([*matrices, *draws]),
+            market=market,
+            rules=strategy,
+            cost_rules=cost_rules,
+            initial_cash=account.initial_cash,
+            benchmark_returns=benchmark_returns(benchmark, market.sessions),
+            period_of_session=periods_of(market.sessions, parameters),
+        ),
+        models=models,
+        draws=[f"{UNINFORMED} {number}" for number in range(parameters.uninformed_draws)],
+        phases=rules_of_phases(strategy, parameters.average_phases),
+        parameters=parameters,
+        likeness=correlate_scores(seen[seen.index.get_level_values("datetime") <= guided[-1]]),
+    )
+
+
+def market_of(
+    span: SearchSpan,
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    rules: MarketRules,
+    *,
+    with_holdout: bool,
+) -> TradingMarket:
+    """Build the market of the selection sessions, or of all; nothing later than its last session goes in."""
+    sessions = span.whole if with_holdout else span.selection
+    first, last = sessions[0], sessions[-1]
+    traded, acted = (table[(table["date"] >= first) & (table["date"] <= last)] for table in (bars, corporate_actions))
+    return TradingMarket.from_bars(traded, acted, sessions, rules)
+
+
+def benchmark_returns(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> npt.NDArray[np.float64]:
+    """Total return of the benchmark per session; 0 in the first, when no account holds anything yet."""
+    level = benchmark.set_index("date")["total_return_close"].reindex(sessions).ffill()
+    returns: npt.NDArray[np.float64] = level.pct_change().fillna(0.0).to_numpy(dtype=np.float64)
+    return returns
+
+
+def periods_of(sessions: pd.DatetimeIndex, parameters: EnsembleSearchParameters) -> npt.NDArray[np.int64]:
+    """Tell which period each session belongs to."""
+    return np.arange(len(sessions), dtype=np.int64) // parameters.period_sessions
+
+
+def table_of(trials: Trials, draws: Trials) -> pd.DataFrame:
+    """Write results as one table: ``combination`` (members joined by " + "), ``size`` (0 for a draw), figures, sums.
+
+    Columns ``sum_<period>`` and ``square_<period>`` are the sums of excess returns and of their squares.
+    """
+    both = trials.joined_with(draws)
+    sizes = [len(members) for members in trials.combinations] + [0] * len(draws.combinations)
+    names = [" + ".join(members) for members in both.combinations]
+    periods = range(both.period_sums.shape[1])
+    sums = pd.DataFrame(both.period_sums[:, :, 0], columns=[f"sum_{number}" for number in periods])
+    squares = pd.DataFrame(both.period_sums[:, :, 1], columns=[f"square_{number}" for number in periods])
+    head = pd.DataFrame({"combination": pd.array(names, dtype="str"), "size": sizes})
+    return pd.concat([head, both.figures, sums, squares], axis=1)
+
+
+def read_table(table: pd.DataFrame) -> tuple[Trials, Trials]:
+    """Read back what :func:`table_of` wrote: combinations and draws."""
+    sums = table.filter(regex=r"^sum_\d+$").to_numpy()
+    squares = table.filter(regex=r"^square_\d+$").to_numpy()
+    figures = table.loc[:, "total_return":"final_value"]
+    period_sums = np.stack([sums, squares], axis=-1)
+    members = [tuple(name.split(" + ")) for name in table["combination"]]
+    is_draw = (table["size"] == 0).to_numpy()
+
+    def part(rows: npt.NDArray[np.bool_]) -> Trials:
+        chosen = [names for names, wanted in zip(members, rows, strict=True) if wanted]
+        return Trials(chosen, figures[rows].reset_index(drop=True), period_sums[rows])
+
+    return part(~is_draw), part(is_draw)

@@ -1,0 +1,93 @@
+"""Finalists: the best combinations in full, session by session, through selection and holdout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from quant_pipeline.backtest.array_engine import run_backtest
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.evaluation.performance import annualised_return, max_drawdown, sharpe_ratio
+from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan
+from quant_pipeline.pipelines.ensemble_search.trials import Members
+from quant_pipeline.strategy.rules import CostRules, StrategyRules
+
+
+def fuse_members(candidate_scores: pd.DataFrame, members: Members) -> pd.Series:
+    """Average the normalised scores of the members; rows that one of them lacks are missing.
+
+    Sums of normalised scores are exact, so this ranks as the search does, bit for bit.
+    """
+    return candidate_scores[list(members)].sum(axis=1, min_count=len(members)) * (1.0 / len(members))
+
+
+def backtest_in_full(
+    members: Members,
+    candidate_scores: pd.DataFrame,
+    market: TradingMarket,
+    phases: list[StrategyRules],
+    cost_rules: CostRules,
+    initial_cash: float,
+    benchmark: pd.Series,
+) -> pd.DataFrame:
+    """Backtest one combination in every phase.
+
+    Parameters
+    ----------
+    members
+        Names of the models.
+    candidate_scores
+        Normalised, ``(datetime, instrument) × model``.
+    market
+        Market of all sessions, holdout included.
+    phases, cost_rules, initial_cash
+        Of the account.
+    benchmark
+        Return of the benchmark per session.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``date``, ``phase``, ``return``, ``excess``: one row per session and phase.
+    """
+    scores = fuse_members(candidate_scores, members)
+    parts = []
+    for phase, rules in enumerate(phases):
+        returns = run_backtest(scores, market, rules, cost_rules, initial_cash).returns
+        parts.append(
+            pd.DataFrame(
+                {
+                    "date": returns.index,
+                    "phase": phase,
+                    "return": returns.to_numpy(),
+                    "excess": returns.to_numpy() - benchmark.to_numpy(),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def measure_finalist(daily: pd.DataFrame, span: SearchSpan) -> dict[str, float]:
+    """Measure a finalist: shape of its returns in the selection, success in the holdout.
+
+    Returns
+    -------
+    dict
+        ``skew`` and ``kurtosis`` of excess returns in the selection; ``holdout_excess_sharpe``,
+        ``holdout_annualised_return`` and ``holdout_maximum_drawdown``, missing without a holdout. Phases are pooled;
+        return and drawdown are means over phases.
+    """
+    selected = daily.loc[daily["date"] <= span.selection[-1], "excess"]
+    measures = {
+        "skew": float(stats.skew(selected)),
+        "kurtosis": float(stats.kurtosis(selected, fisher=False)),
+        **dict.fromkeys(("holdout_excess_sharpe", "holdout_annualised_return", "holdout_maximum_drawdown"), np.nan),
+    }
+    if span.measured_from is not None:
+        held_out = daily[daily["date"] >= span.measured_from]
+        by_phase = [part for _, part in held_out.groupby("phase")["return"]]
+        measures["holdout_excess_sharpe"] = sharpe_ratio(held_out["excess"])
+        measures["holdout_annualised_return"] = float(np.mean([annualised_return(part) for part in by_phase]))
+        measures["holdout_maximum_drawdown"] = float(np.mean([max_drawdown(part) for part in by_phase]))
+    return measures

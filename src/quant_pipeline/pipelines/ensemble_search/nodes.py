@@ -1,0 +1,271 @@
+"""Nodes of the search."""
+
+from collections.abc import Generator, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.evaluation.attribution import CombinationValues
+from quant_pipeline.evaluation.similarity import correlate_returns, correlate_scores
+from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.pipelines.ensemble_search import judgement
+from quant_pipeline.pipelines.ensemble_search.arena import (
+    benchmark_returns,
+    build_arena,
+    market_of,
+    read_table,
+    table_of,
+)
+from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan, align_scores, search_span
+from quant_pipeline.pipelines.ensemble_search.finalists import backtest_in_full, measure_finalist
+from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
+from quant_pipeline.pipelines.ensemble_search.trials import Chunk, LazyChunks, rules_of_phases
+from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+
+Result = TypeVar("Result")
+
+
+def align_candidates(
+    ensemble: EnsembleParameters, ensemble_search: EnsembleSearchParameters, **predictions: pd.DataFrame
+) -> pd.DataFrame:
+    """Put the normalised out-of-sample scores of the candidates side by side.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``(datetime, instrument) × model``; missing where a model has no score.
+    """
+    by_model = {name.removesuffix("_predictions"): table for name, table in predictions.items()}
+    return pd.DataFrame(align_scores(by_model, ensemble_search.models, ensemble.normalisation)).sort_index()
+
+
+def backtest_candidates(
+    candidate_scores: pd.DataFrame,
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    benchmark: pd.DataFrame,
+    label: LabelParameters,
+    strategy: StrategyRules,
+    market_rules: MarketRules,
+    cost_rules: CostRules,
+    account: AccountParameters,
+    ensemble_search: EnsembleSearchParameters,
+    chunks: LazyChunks,
+) -> Iterator[Chunk]:
+    """Backtest every combination of the search that no earlier run has backtested.
+
+    Parameters
+    ----------
+    candidate_scores
+        Normalised scores.
+    bars, corporate_actions, sessions, benchmark
+        The market; nothing after the last selection session is looked at.
+    label, strategy, market_rules, cost_rules, account, ensemble_search
+        Rules and parameters.
+    chunks
+        Results of earlier runs.
+
+    Yields
+    ------
+    dict
+        New results as they come, so that an interrupted search goes on where it stopped; nothing in
+        ``analysis_only``.
+    """
+    if ensemble_search.analysis_only:
+        return
+    span = _span(candidate_scores, sessions, ensemble_search, label)
+    market = market_of(span, bars, corporate_actions, market_rules, with_holdout=False)
+    arena = build_arena(candidate_scores, market, benchmark, strategy, cost_rules, account, ensemble_search)
+    yield from arena.walk(arena.runner(chunks, may_run=True))
+
+
+def collect_trials(
+    candidate_scores: pd.DataFrame,
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    benchmark: pd.DataFrame,
+    label: LabelParameters,
+    strategy: StrategyRules,
+    market_rules: MarketRules,
+    cost_rules: CostRules,
+    account: AccountParameters,
+    ensemble_search: EnsembleSearchParameters,
+    chunks: LazyChunks,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Collect the results of this search out of all that were ever written.
+
+    Parameters
+    ----------
+    candidate_scores, bars, corporate_actions, sessions, benchmark, label, strategy, market_rules, cost_rules, account
+        As in :func:`backtest_candidates`: results are found by the content of these.
+    ensemble_search
+        Parameters.
+    chunks
+        All results.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame
+        ``search_trials``, one row per combination and draw; ``search_periods`` (``first``, ``last``, ``sessions``).
+    """
+    span = _span(candidate_scores, sessions, ensemble_search, label)
+    market = market_of(span, bars, corporate_actions, market_rules, with_holdout=False)
+    arena = build_arena(candidate_scores, market, benchmark, strategy, cost_rules, account, ensemble_search)
+    trials, draws = _exhaust(arena.walk(arena.runner(chunks, may_run=False)))
+    dates = pd.Series(span.selection)
+    by_period = dates.groupby(arena.search.period_of_session)
+    periods = pd.DataFrame({"first": by_period.min(), "last": by_period.max(), "sessions": by_period.size()})
+    return table_of(trials, draws), periods.reset_index(drop=True)
+
+
+def backtest_finalists(
+    search_trials: pd.DataFrame,
+    search_periods: pd.DataFrame,
+    candidate_scores: pd.DataFrame,
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    benchmark: pd.DataFrame,
+    label: LabelParameters,
+    strategy: StrategyRules,
+    market_rules: MarketRules,
+    cost_rules: CostRules,
+    account: AccountParameters,
+    ensemble_search: EnsembleSearchParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Backtest the leaders again in full, on through the holdout that the search did not see.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame
+        ``finalist_curves``: ``date``, ``combination``, ``nav`` (mean over phases, from 1), ``benchmark``,
+        ``is_holdout``; and ``finalist_measures``, one row per finalist.
+    """
+    span = _span(candidate_scores, sessions, ensemble_search, label)
+    market = market_of(span, bars, corporate_actions, market_rules, with_holdout=True)
+    reference = pd.Series(benchmark_returns(benchmark, market.sessions), index=market.sessions)
+    trials, _ = read_table(search_trials)
+    order = judgement.ranking(trials, search_periods["sessions"].to_numpy())
+    curves, measures = [], []
+    for place in order[: ensemble_search.finalists]:
+        members = trials.combinations[place]
+        phases = rules_of_phases(strategy, ensemble_search.average_phases)
+        daily = backtest_in_full(members, candidate_scores, market, phases, cost_rules, account.initial_cash, reference)
+        name = " + ".join(members)
+        growth = (1 + daily.pivot(index="date", columns="phase", values="return")).cumprod().mean(axis=1)
+        curves.append(
+            pd.DataFrame(
+                {
+                    "date": growth.index,
+                    "combination": pd.array([name] * len(growth), dtype="str"),
+                    "nav": growth.to_numpy(),
+                    "benchmark": (1 + reference).cumprod().to_numpy(),
+                    "is_holdout": growth.index > span.selection[-1],
+                }
+            )
+        )
+        measures.append({"combination": name, **measure_finalist(daily, span)})
+    return pd.concat(curves, ignore_index=True), pd.DataFrame(measures)
+
+
+def measure_similarity(
+    candidate_scores: pd.DataFrame, search_trials: pd.DataFrame, search_periods: pd.DataFrame
+) -> pd.DataFrame:
+    """Correlate the candidates by their scores and by the excess returns they earn alone, in the selection sessions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``of`` (``scores`` or ``returns``), ``model``, ``other``, ``correlation``.
+    """
+    last = search_periods["last"].max()
+    seen = candidate_scores[candidate_scores.index.get_level_values("datetime") <= last]
+    singles = search_trials[search_trials["size"] == 1]
+    returns = singles.filter(regex=r"^sum_\d+$").to_numpy()
+    matrices = {
+        "scores": correlate_scores(seen),
+        "returns": correlate_returns(returns, list(singles["combination"])),
+    }
+    tables = [
+        matrix.rename_axis(index="model", columns="other").stack().rename("correlation").reset_index().assign(of=kind)
+        for kind, matrix in matrices.items()
+    ]
+    return pd.concat(tables, ignore_index=True)[["of", "model", "other", "correlation"]]
+
+
+def judge_search(
+    search_trials: pd.DataFrame,
+    search_periods: pd.DataFrame,
+    finalist_measures: pd.DataFrame,
+    search_correlations: pd.DataFrame,
+    ensemble_search: EnsembleSearchParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame]:
+    """Rank, walk forward, and tell skill from luck.
+
+    Returns
+    -------
+    tuple
+        ``search_leaderboard``, ``search_folds``, ``search_verdict``, and ``search_logits`` (one row per split).
+    """
+    trials, draws = read_table(search_trials)
+    sessions = search_periods["sessions"].to_numpy()
+    order = judgement.ranking(trials, sessions)
+    finalists = finalist_measures.set_index("combination")
+    best = int(order[0])
+    report, logits = judgement.judge_luck(
+        trials, best, finalists.loc[" + ".join(trials.combinations[best])], sessions, ensemble_search
+    )
+    folds = judgement.walk_forward(trials, draws, search_periods, ensemble_search)
+    alike = search_correlations[search_correlations["of"] == "scores"]
+    correlation = alike.pivot(index="model", columns="other", values="correlation")
+    leaderboard = judgement.lead(trials, order, finalists, correlation, sessions)
+    verdict = judgement.summarise_judgement(report, leaderboard, folds)
+    return leaderboard, folds, verdict, pd.DataFrame({"logit": logits})
+
+
+def attribute_returns(
+    search_trials: pd.DataFrame, search_periods: pd.DataFrame, search_verdict: dict[str, Any]
+) -> pd.DataFrame:
+    """Attribute excess returns to models: over all combinations, and within the chosen one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``method`` (``shapley`` or ``leave_one_out``), ``model``, ``value`` (annualised excess return above random
+        scores), ``standard_error``, ``t``, ``pairs``.
+    """
+    trials, draws = read_table(search_trials)
+    values = CombinationValues(
+        trials.combinations,
+        trials.period_sums[:, :, 0],
+        np.asarray(draws.period_sums[:, :, 0].mean(axis=0)),
+        search_periods["sessions"].to_numpy(),
+    )
+    tables = {
+        "shapley": values.shapley(),
+        "leave_one_out": values.leave_one_out(search_verdict["chosen"].split(" + ")),
+    }
+    parts = [table.reset_index().assign(method=method) for method, table in tables.items()]
+    return pd.concat(parts, ignore_index=True)[["method", "model", "value", "standard_error", "t", "pairs"]]
+
+
+def _span(
+    candidate_scores: pd.DataFrame, sessions: pd.DataFrame, search: EnsembleSearchParameters, label: LabelParameters
+) -> SearchSpan:
+    scored = pd.DatetimeIndex(candidate_scores.index.get_level_values("datetime").unique())
+    return search_span(scored, pd.DatetimeIndex(sessions["date"]), search, label.horizon)
+
+
+def _exhaust(walk: Generator[Any, None, Result]) -> Result:
+    """Run a generator that yields nothing, and take what it returns."""
+    try:
+        while True:
+            next(walk)
+    except StopIteration as end:
+        result: Result = end.value
+        return result

@@ -1,0 +1,74 @@
+"""The search as a table of nodes."""
+
+from kedro.pipeline import Node, Pipeline
+
+from quant_pipeline.model_registry import load_model_registry
+from quant_pipeline.pipelines.ensemble_search import nodes
+
+MARKET = ["candidate_scores", "bars", "corporate_actions", "sessions", "benchmark"]
+RULES = [
+    "params:label",
+    "params:strategy",
+    "params:market_rules",
+    "params:cost_rules",
+    "params:account",
+    "params:ensemble_search",
+]
+
+
+def create_pipeline() -> Pipeline:
+    """From the out-of-sample scores of every enabled model to trials, judgement, attribution and the page."""
+    predictions = {f"{model}_predictions": f"{model}_predictions" for model in load_model_registry()}
+    return Pipeline(
+        [
+            Node(
+                nodes.align_candidates,
+                {"ensemble": "params:ensemble", "ensemble_search": "params:ensemble_search", **predictions},
+                "candidate_scores",
+                name="align_candidates",
+            ),
+            Node(
+                nodes.backtest_candidates,
+                [*MARKET, *RULES, "search_chunks_found"],
+                "search_chunks",
+                name="backtest_candidates",
+            ),
+            Node(
+                nodes.collect_trials,
+                [*MARKET, *RULES, "search_chunks"],
+                ["search_trials", "search_periods"],
+                name="collect_trials",
+            ),
+            Node(
+                nodes.backtest_finalists,
+                ["search_trials", "search_periods", *MARKET, *RULES],
+                ["finalist_curves", "finalist_measures"],
+                name="backtest_finalists",
+            ),
+            Node(
+                nodes.measure_similarity,
+                ["candidate_scores", "search_trials", "search_periods"],
+                "search_correlations",
+                name="measure_similarity",
+            ),
+            Node(
+                nodes.judge_search,
+                [
+                    "search_trials",
+                    "search_periods",
+                    "finalist_measures",
+                    "search_correlations",
+                    "params:ensemble_search",
+                ],
+                ["search_leaderboard", "search_folds", "search_verdict", "search_logits"],
+                name="judge_search",
+            ),
+            Node(
+                nodes.attribute_returns,
+                ["search_trials", "search_periods", "search_verdict"],
+                "search_attribution",
+                name="attribute_returns",
+            ),
+        ],
+        tags="ensemble_search",
+    )
