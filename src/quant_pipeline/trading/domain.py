@@ -47,6 +47,18 @@ class EventKind(StrEnum):
     TRADE_CORRECTION = "trade_correction"
     LOT_METHOD_CHOSEN = "lot_method_chosen"
     STATEMENT_IMPORTED = "statement_imported"
+    ORDER_RECORDED = "order_recorded"
+    ORDER_DENIED = "order_denied"
+    ORDER_RESIZED = "order_resized"
+    ORDER_SUBMITTING = "order_submitting"
+    ORDER_ACCEPTED = "order_accepted"
+    ORDER_REJECTED = "order_rejected"
+    ORDER_CANCEL_REQUESTED = "order_cancel_requested"
+    CURSOR_MOVED = "cursor_moved"
+    TRADING_STATE_CHANGED = "trading_state_changed"
+    ACCOUNT_ARMED = "account_armed"
+    BREAK_FOUND = "break_found"
+    ALERT_RAISED = "alert_raised"
 
 
 @dataclass(frozen=True)

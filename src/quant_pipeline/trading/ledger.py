@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +18,7 @@ from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.domain import Event, EventKind
 
 GENESIS = "0" * 64
+_KEYS_PER_QUESTION = 500
 
 _metadata = sa.MetaData()
 _events = sa.Table(
@@ -73,28 +74,69 @@ class Ledger:
         AccountError
             When an event is known under its key with another content; nothing is appended then.
         """
+        return len(self.append_new(events))
+
+    def append_new(
+        self,
+        events: Sequence[Event],
+        before: Callable[[sa.Connection], None] | None = None,
+        accept: Callable[[Sequence[Event]], None] | None = None,
+    ) -> tuple[Event, ...]:
+        """Append events in one transaction, and return those that were new.
+
+        Parameters
+        ----------
+        events
+            In the order in which they happened.
+        before
+            Called first, within the transaction: what must hold for the writer, for instance its lease.
+        accept
+            Called with the new events before they are committed; an error takes everything back.
+
+        Returns
+        -------
+        tuple of Event
+            The new ones, in order.
+
+        Raises
+        ------
+        AccountError
+            When an event is known under its key with another content; nothing is appended then.
+        """
         with self._engine.begin() as connection:
+            if before is not None:
+                before(connection)
+            new = _unknown(connection, events)
             newest = connection.execute(
                 sa.select(_events.c.sequence, _events.c.hash).order_by(_events.c.sequence.desc()).limit(1)
             ).one_or_none()
             sequence, previous = (0, GENESIS) if newest is None else newest
-            before = sequence
-            for event in events:
-                if _is_known(connection, event):
-                    continue
-                sequence += 1
-                row = _row(event, sequence, previous)
-                connection.execute(_events.insert().values(row))
-                previous = row["hash"]
-        return sequence - before
+            rows = []
+            for place, event in enumerate(new, start=sequence + 1):
+                rows.append(_row(event, place, previous))
+                previous = str(rows[-1]["hash"])
+            if rows:
+                connection.execute(_events.insert(), rows)
+            if accept is not None:
+                accept(new)
+        return new
+
+    @property
+    def engine(self) -> sa.Engine:
+        """Database of the ledger, for tables that stand beside the events."""
+        return self._engine
+
+    def find(self, key: str) -> Event | None:
+        """Return the event of a key, None when there is none."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(_events).where(_events.c.key == key)).one_or_none()
+        return None if row is None else next(_read([row]))
 
     def events(self) -> tuple[Event, ...]:
         """Return all events in the order in which they were appended."""
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(_events).order_by(_events.c.sequence)).all()
-        return tuple(
-            Event(pd.Timestamp(row.session), EventKind(row.kind), row.key, json.loads(row.payload)) for row in rows
-        )
+        return tuple(_read(rows))
 
     def verify(self) -> int:
         """Hash the whole chain again.
@@ -133,16 +175,34 @@ def _lock_for_writing(connection: sa.Connection) -> None:
     connection.exec_driver_sql("begin immediate")
 
 
-def _is_known(connection: sa.Connection, event: Event) -> bool:
-    known = connection.execute(sa.select(_events.c.payload).where(_events.c.key == event.key)).scalar_one_or_none()
-    if known is None:
-        return False
-    if known != event.content:
-        raise AccountError(
-            f"the ledger knows {event.key} with another content: it has {known[:120]}, not {event.content[:120]}. "
-            "A fact is never edited; record a correction under its own key."
-        )
-    return True
+def _unknown(connection: sa.Connection, events: Sequence[Event]) -> tuple[Event, ...]:
+    """Return the events whose keys are new, each once."""
+    contents: dict[str, str] = {}
+    for start in range(0, len(events), _KEYS_PER_QUESTION):
+        keys = [event.key for event in events[start : start + _KEYS_PER_QUESTION]]
+        found = connection.execute(sa.select(_events.c.key, _events.c.payload).where(_events.c.key.in_(keys)))
+        contents.update((key, payload) for key, payload in found)
+    new = []
+    for event in events:
+        known, content = contents.get(event.key), event.content
+        if known is None:
+            contents[event.key] = content
+            new.append(event)
+        elif known != content:
+            raise AccountError(
+                f"the ledger knows {event.key} with another content: it has {known[:120]}, not {content[:120]}. "
+                "A fact is never edited; record a correction under its own key."
+            )
+    return tuple(new)
+
+
+def _read(rows: Iterable[sa.Row]) -> Iterator[Event]:
+    sessions: dict[str, pd.Timestamp] = {}
+    for row in rows:
+        session = sessions.get(row.session)
+        if session is None:
+            session = sessions[row.session] = pd.Timestamp(row.session)
+        yield Event(session, EventKind(row.kind), row.key, json.loads(row.payload))
 
 
 def _row(event: Event, sequence: int, previous: str) -> dict[str, object]:
