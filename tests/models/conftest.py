@@ -41,10 +41,15 @@ def segments(days):
     return {"train": days[:100], "valid": days[104:130], "test": days[134:]}
 
 
+NETWORK = {"batch_sessions": 10}
 HYPER = {
     "lightgbm": {"rounds": 60, "patience": 20, "min_data_in_leaf": 20, "lambda_l2": 1.0, "threads": 1},
     "ridge": {},
-    "gru": {"window": 4, "hidden": 8, "epochs": 6, "learning_rate": 0.02, "batch_size": 256, "threads": 1},
+    "mlp": {**NETWORK, "hidden": [8], "epochs": 4, "learning_rate": 0.02},
+    "gru": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
+    "lstm": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
+    "alstm": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
+    "tcn": {**NETWORK, "channels": 8, "levels": 1, "epochs": 4, "learning_rate": 0.02},
 }
 
 

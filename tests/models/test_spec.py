@@ -2,7 +2,7 @@
 
 import pytest
 
-from quant_pipeline.models.spec import GRU_FACTORS, ModelSpec
+from quant_pipeline.models.spec import SEQUENCE_FACTORS, ModelSpec
 
 
 def test_defaults_follow_the_algorithm():
@@ -12,7 +12,7 @@ def test_defaults_follow_the_algorithm():
     assert tree.window == 1
     network = ModelSpec.model_validate({"algorithm": "gru", "features": "alpha158", "hyper": {"window": 7}})
     assert [step.kind for step in network.processors] == ["robust_zscore", "fill"]
-    assert network.factors == GRU_FACTORS
+    assert network.factors == SEQUENCE_FACTORS
     assert network.window == 7
 
 

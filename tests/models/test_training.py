@@ -9,7 +9,8 @@ from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.bundle import read_bundle, write_bundle
 from quant_pipeline.models.training import is_member, train_bundle
 
-ALGORITHMS = ["lightgbm", "ridge", "gru"]
+NETWORKS = ["mlp", "gru", "lstm", "alstm", "tcn"]
+ALGORITHMS = ["lightgbm", "ridge", *NETWORKS]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.spec import LightGBMHyper
+from quant_pipeline.models.hyper import LightGBMHyper
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from safetensors.numpy import load, save
 
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.spec import RidgeHyper
+from quant_pipeline.models.hyper import RidgeHyper
 
 WEIGHTS = "model.safetensors"
 

@@ -2,73 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from quant_pipeline.factors.processors import FillMissing, ProcessorSpec, RobustZScore
+from quant_pipeline.models.hyper import Hyper, NetworkHyper
 from quant_pipeline.parameters import Parameters
 
-GRU_FACTORS = [
+SEQUENCE_FACTORS = [
     "RESI5", "WVMA5", "RSQR5", "KLEN", "RSQR10", "CORR5", "CORD5", "CORR10", "ROC60", "RESI10",
     "VSTD5", "RSQR60", "CORR60", "WVMA60", "STD5", "RSQR20", "CORD60", "CORD10", "CORR20", "KLOW",
 ]  # fmt: skip
 """Twenty factors of Alpha158 that Qlib's benchmark uses for sequence models."""
-
-
-class LightGBMHyper(Parameters):
-    """Hyper-parameters of gradient-boosted trees; names are LightGBM's."""
-
-    algorithm: Literal["lightgbm"] = "lightgbm"
-    learning_rate: PositiveFloat = 0.05
-    num_leaves: PositiveInt = 31
-    min_data_in_leaf: PositiveInt = 200
-    feature_fraction: float = Field(default=0.6, gt=0, le=1)
-    bagging_fraction: float = Field(default=0.7, gt=0, le=1)
-    lambda_l2: NonNegativeFloat = 10.0
-    rounds: PositiveInt = 400
-    patience: PositiveInt = 40
-    threads: PositiveInt = 2
-
-
-class RidgeHyper(Parameters):
-    """Hyper-parameters of ridge regression; ``alpha`` multiplies the number of rows."""
-
-    algorithm: Literal["ridge"] = "ridge"
-    alpha: NonNegativeFloat = 0.01
-
-
-class GRUHyper(Parameters):
-    """Hyper-parameters of the gated recurrent unit.
-
-    Attributes
-    ----------
-    window
-        Sessions a score looks back over.
-    hidden, layers, dropout
-        Size of the network.
-    epochs, patience
-        Most epochs, and epochs without a better validation rank IC after which training stops.
-    learning_rate, batch_size, gradient_norm
-        Of the Adam optimiser; gradients are clipped to the norm.
-    threads
-        CPU threads; part of the specification, because results depend on it in the last bits.
-    """
-
-    algorithm: Literal["gru"] = "gru"
-    window: PositiveInt = 20
-    hidden: PositiveInt = 32
-    layers: PositiveInt = 1
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    epochs: PositiveInt = 8
-    patience: PositiveInt = 3
-    learning_rate: PositiveFloat = 0.002
-    batch_size: PositiveInt = 2048
-    gradient_norm: PositiveFloat = 3.0
-    threads: PositiveInt = 2
-
-
-Hyper = Annotated[LightGBMHyper | RidgeHyper | GRUHyper, Field(discriminator="algorithm")]
 
 
 class ModelSpec(Parameters):
@@ -77,11 +23,11 @@ class ModelSpec(Parameters):
     Attributes
     ----------
     algorithm
-        ``lightgbm``, ``ridge`` or ``gru``.
+        Name of an algorithm, see `models.hyper`.
     features
         Name of a feature set.
     factors
-        Factors of the set to use; None uses all, a sequence model twenty of Alpha158.
+        Factors of the set to use; None uses all, but a model that looks back over a window uses twenty of Alpha158.
     hyper
         Hyper-parameters of the algorithm; keys it does not know are refused.
     processors
@@ -92,7 +38,7 @@ class ModelSpec(Parameters):
         Whether it is part of the pipelines, and how ``--tags`` finds it.
     """
 
-    algorithm: Literal["lightgbm", "ridge", "gru"]
+    algorithm: str
     features: str
     factors: list[str] | None = None
     hyper: Hyper
@@ -114,9 +60,13 @@ class ModelSpec(Parameters):
         if data.get("processors") is None:
             needs_scaling = algorithm != "lightgbm"
             data["processors"] = [RobustZScore(), FillMissing()] if needs_scaling else []
-        if algorithm == "gru" and data.get("factors") is None:
-            data["factors"] = GRU_FACTORS
         return data
+
+    @model_validator(mode="after")
+    def _choose_factors(self) -> ModelSpec:
+        if self.factors is None and self.window > 1 and self.features == "alpha158":
+            object.__setattr__(self, "factors", SEQUENCE_FACTORS)
+        return self
 
     @property
     def title(self) -> str:
@@ -126,4 +76,4 @@ class ModelSpec(Parameters):
     @property
     def window(self) -> int:
         """Sessions of features that one score needs."""
-        return self.hyper.window if isinstance(self.hyper, GRUHyper) else 1
+        return self.hyper.window if isinstance(self.hyper, NetworkHyper) else 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -10,7 +13,10 @@ from quant_pipeline.exceptions import ModelError
 from quant_pipeline.factors.processors import CrossSectionalRank, ProcessorChain
 from quant_pipeline.models import algorithms
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle, make_bundle
+from quant_pipeline.models.fingerprint import changes, fingerprint
 from quant_pipeline.models.fitted import Samples
+
+logger = logging.getLogger(__name__)
 
 GOLDEN_INSTRUMENTS = 3
 SMALLEST_TRAINING_SET = 100
@@ -66,6 +72,32 @@ def train_bundle(
     samples = {name: Samples(processed, places, _ranked(label.iloc[places])) for name, places in rows.items()}
     model = algorithms.fit(facts.spec, samples["train"], samples["valid"])
     return make_bundle(facts, model, chain.states, _golden_inputs(features, rows["train"], facts.spec.window))
+
+
+def train_or_keep(
+    facts: BundleFacts,
+    features: pd.DataFrame,
+    labels: pd.Series,
+    members: pd.DataFrame,
+    segments: dict[str, pd.DatetimeIndex],
+    found: ModelBundle | None,
+) -> ModelBundle:
+    """Return the bundle at hand when it was trained from these very inputs, and train one otherwise.
+
+    A second run, or a run after a crash, therefore trains only what is missing or has changed.
+
+    Parameters
+    ----------
+    facts, features, labels, members, segments
+        As for `train_bundle`.
+    found
+        What an earlier run left, or None.
+    """
+    inputs = fingerprint(facts, features, labels, members, segments)
+    if found is not None and not changes(found.facts.inputs, inputs):
+        logger.info("%s: kept, nothing it was trained from has changed", facts.spec.title)
+        return found
+    return train_bundle(replace(facts, inputs=inputs), features, labels, members, segments)
 
 
 def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.bool_]:

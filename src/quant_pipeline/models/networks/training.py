@@ -9,126 +9,134 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from safetensors.torch import load, save
 from torch import nn
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.networks.gru import GRUScorer
-from quant_pipeline.models.networks.sequences import Windows
-from quant_pipeline.models.spec import GRUHyper
+from quant_pipeline.exceptions import ModelError
+from quant_pipeline.models.fitted import Samples, learning_curve
+from quant_pipeline.models.hyper import NetworkHyper
+from quant_pipeline.models.networks.build import build_network
+from quant_pipeline.models.networks.cube import SessionCube
+from quant_pipeline.models.networks.losses import LOSSES
+from quant_pipeline.models.networks.scoring import FittedNetwork
+from quant_pipeline.progress import track
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS = "model.safetensors"
-SCORING_BATCH = 4096
 
-
-class FittedNetwork:
-    """A network, kept as safetensors."""
-
-    def __init__(self, network: nn.Module, hyper: GRUHyper, curve: pd.DataFrame) -> None:
-        self._network = network
-        self._hyper = hyper
-        self.curve = curve
-        self.importance = importance_table([], [])
-
-    def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
-        """Score rows; a row without a whole window behind it is NaN."""
-        return _score(self._network, Windows(samples, self._hyper.window), self._hyper.threads)
-
-    def weights(self) -> dict[str, bytes]:
-        """Return the parameters of the network as safetensors."""
-        return {WEIGHTS: save(dict(self._network.state_dict()))}
-
-
-def fit_network(train: Samples, valid: Samples, hyper: GRUHyper, seed: int) -> FittedNetwork:
-    """Train a network by mean squared error and keep the epoch with the best validation rank IC.
+def fit_network(train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) -> FittedNetwork:
+    """Train a network and keep the epoch with the best validation rank IC.
 
     Parameters
     ----------
     train, valid
-        Samples of the two segments.
+        Samples of the two segments, on the same panel.
     hyper
         Hyper-parameters.
     seed
         Same seed and number of threads, same network, bit for bit.
+
+    Raises
+    ------
+    ModelError
+        When no row has a whole window behind it, or the loss is no longer a number.
     """
-    torch.manual_seed(seed)
-    torch.set_num_threads(hyper.threads)
-    torch.use_deterministic_algorithms(mode=True)
-    network = _network(train.features.shape[1], hyper)
-    optimiser = torch.optim.Adam(network.parameters(), lr=hyper.learning_rate)
-    windows, valid_windows = Windows(train, hyper.window), Windows(valid, hyper.window)
-    usable = np.flatnonzero(windows.complete)
-    shuffle = np.random.default_rng(seed)
-    best, best_score, waited, rows = copy.deepcopy(network.state_dict()), -np.inf, 0, []
+    training = NetworkTraining(train, valid, hyper, seed)
+    best, best_score, waited, rows = training.weights(), -np.inf, 0, []
     for epoch in range(1, hyper.epochs + 1):
-        loss = _train_epoch(network, optimiser, windows, train.labels, shuffle.permutation(usable), hyper)
-        rank_ic = _validation_rank_ic(network, valid, valid_windows, hyper.threads)
-        rows += [(epoch, "train_l2", loss), (epoch, "valid_rank_ic", rank_ic)]
+        loss = training.run_epoch(f"epoch {epoch} of {hyper.epochs}")
+        rank_ic = training.validation_rank_ic()
+        rows += [(epoch, f"train_{hyper.loss}", loss), (epoch, "valid_rank_ic", rank_ic)]
         logger.info("epoch %d of %d: training loss %.4f, validation rank IC %+.4f", epoch, hyper.epochs, loss, rank_ic)
         if rank_ic > best_score:
-            best, best_score, waited = copy.deepcopy(network.state_dict()), rank_ic, 0
+            best, best_score, waited = training.weights(), rank_ic, 0
         else:
             waited += 1
             if waited == hyper.patience:
                 break
+    network = build_network(train.features.shape[1], hyper)
     network.load_state_dict(best)
     return FittedNetwork(network, hyper, learning_curve(rows))
 
 
-def load_network(weights: dict[str, bytes], n_factors: int, hyper: GRUHyper) -> FittedNetwork:
-    """Make the network again from its weights."""
-    network = _network(n_factors, hyper)
-    network.load_state_dict(load(weights[WEIGHTS]))
-    return FittedNetwork(network, hyper, learning_curve([]))
+class NetworkTraining:
+    """A network while it is trained: its data as one cube, its optimiser, and its randomness.
 
+    Parameters
+    ----------
+    train, valid, hyper, seed
+        As for `fit_network`.
+    """
 
-def _network(n_factors: int, hyper: GRUHyper) -> nn.Module:
-    return GRUScorer(n_factors, hyper.hidden, hyper.layers, hyper.dropout)
+    def __init__(self, train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) -> None:
+        self._device = _choose_device(hyper)
+        torch.set_num_threads(hyper.threads)
+        torch.use_deterministic_algorithms(mode=True, warn_only=self._device.type != "cpu")
+        torch.manual_seed(seed)
+        self._hyper, self._valid = hyper, valid
+        self._cube = SessionCube(train.features, np.concatenate([train.rows, valid.rows]), hyper.window)
+        self._labels, self._valid_labels = self._cube.labels(train), self._cube.labels(valid)
+        if not np.isfinite(self._labels).any():
+            raise ModelError(f"no row to learn from has {hyper.window} sessions behind it; choose a shorter window")
+        self._network = build_network(train.features.shape[1], hyper).to(self._device)
+        self._optimiser = torch.optim.AdamW(
+            self._network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
+        )
+        self._shuffle = np.random.default_rng(seed)
+        self._epochs_done = 0
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return a copy of the parameters of the network, on the CPU."""
+        return {name: copy.deepcopy(value).cpu() for name, value in self._network.state_dict().items()}
 
-def _train_epoch(
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    windows: Windows,
-    labels: npt.NDArray[np.float32],
-    order: npt.NDArray[np.int64],
-    hyper: GRUHyper,
-) -> float:
-    network.train()
-    total = 0.0
-    for start in range(0, len(order), hyper.batch_size):
-        rows = order[start : start + hyper.batch_size]
-        score = network(torch.from_numpy(windows.gather(rows)))
-        loss = nn.functional.mse_loss(score, torch.from_numpy(labels[rows]))
-        optimiser.zero_grad()
+    def run_epoch(self, description: str = "epoch") -> float:
+        """Learn from every label once and return the mean loss."""
+        self._set_learning_rate()
+        self._network.train()
+        total, count = 0.0, 0
+        blocks = self._cube.blocks(self._labels, self._hyper.batch_sessions, self._shuffle)
+        steps = -(-len(self._labels) // self._hyper.batch_sessions)
+        for block in track(blocks, description, total=steps):
+            loss = self._step(block.inputs, block.labels)
+            if not np.isfinite(loss):
+                raise ModelError(f"the loss of the network became {loss}; lower its learning_rate")
+            total, count = total + loss, count + 1
+        self._epochs_done += 1
+        return total / count
+
+    def _step(self, inputs: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]) -> float:
+        mixed = self._hyper.precision == "mixed" and self._device.type != "cpu"
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=mixed):
+            scores = self._network(torch.from_numpy(inputs).to(self._device))
+        loss = LOSSES[self._hyper.loss](scores.float(), torch.from_numpy(labels).to(self._device))
+        self._optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), hyper.gradient_norm)
-        optimiser.step()
-        total += float(loss.detach()) * len(rows)
-    return total / max(len(order), 1)
+        nn.utils.clip_grad_norm_(self._network.parameters(), self._hyper.gradient_norm)
+        self._optimiser.step()
+        return float(loss.detach())
+
+    def _set_learning_rate(self) -> None:
+        share = self._epochs_done / self._hyper.epochs
+        factor = 0.5 * (1 + np.cos(np.pi * share)) if self._hyper.schedule == "cosine" else 1.0
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._hyper.learning_rate * factor
+
+    def validation_rank_ic(self) -> float:
+        """Return the mean rank IC over the validation segment, scored in blocks as in training."""
+        self._network.eval()
+        scores = np.full(self._valid_labels.shape, np.nan, dtype=np.float32)
+        with torch.inference_mode():
+            for block in self._cube.blocks(self._valid_labels, self._hyper.batch_sessions):
+                given = self._network(torch.from_numpy(block.inputs).to(self._device)).float().cpu().numpy()
+                scores[block.first : block.first + len(given), block.columns] = given
+        index = self._valid.features.index[self._valid.rows]
+        scored = pd.Series(scores[self._cube.locate(self._valid.rows)], index=index)
+        coefficients = information_coefficients(scored, pd.Series(self._valid.labels, index=index))
+        return float(coefficients["rank_ic"].mean())
 
 
-def _score(network: nn.Module, windows: Windows, threads: int) -> npt.NDArray[np.float64]:
-    torch.set_num_threads(threads)
-    network.eval()
-    scores = np.full(len(windows.complete), np.nan)
-    usable = np.flatnonzero(windows.complete)
-    with torch.inference_mode():
-        for start in range(0, len(usable), SCORING_BATCH):
-            rows = usable[start : start + SCORING_BATCH]
-            batch = windows.gather(rows)
-            # A batch of fixed size: matrix kernels round differently for other numbers of rows.
-            padded = np.zeros((SCORING_BATCH, *batch.shape[1:]), dtype=np.float32)
-            padded[: len(rows)] = batch
-            scores[rows] = network(torch.from_numpy(padded)).numpy()[: len(rows)]
-    return scores
-
-
-def _validation_rank_ic(network: nn.Module, valid: Samples, windows: Windows, threads: int) -> float:
-    index = valid.features.index[valid.rows]
-    scores = pd.Series(_score(network, windows, threads), index=index)
-    coefficients = information_coefficients(scores, pd.Series(valid.labels, index=index))
-    return float(coefficients["rank_ic"].mean())
+def _choose_device(hyper: NetworkHyper) -> torch.device:
+    available = torch.cuda.is_available()
+    if hyper.device == "cuda" and not available:
+        raise ModelError("hyper.device is cuda, but torch finds no accelerator; use auto or cpu")
+    return torch.device("cuda" if hyper.device != "cpu" and available else "cpu")
