@@ -15,6 +15,7 @@ STAGES = {
     "order_generation",
     "reporting",
 }
+RESEARCH = {"rolling", "cross_validation", "ensemble_search"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,7 +28,7 @@ def node_names(name):
 
 
 def test_every_stage_is_registered_under_its_name():
-    assert set(pipelines) == {"__default__", "daily", "ensemble_search", *STAGES}
+    assert set(pipelines) == {"__default__", "daily", *RESEARCH, *STAGES}
 
 
 def test_default_is_the_sum_of_all_stages():

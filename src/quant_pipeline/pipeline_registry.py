@@ -10,7 +10,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     -------
     dict
         ``__default__`` is the whole path from market to orders; ``daily`` is what runs after every close, with stored
-        models; ``ensemble_search`` tries combinations of models; the others are single stages.
+        models; ``rolling``, ``cross_validation`` and ``ensemble_search`` are research beside that path; the others are
+        single stages.
     """
     from quant_pipeline.pipelines import (
         backtest,
@@ -22,6 +23,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         post_trade,
         prediction,
         reporting,
+        rolling,
         training,
     )
 
@@ -40,6 +42,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "__default__": Pipeline(list(stages.values())),
         **stages,
+        "rolling": rolling.create_pipeline(),
+        "cross_validation": rolling.create_cross_validation_pipeline(),
         "ensemble_search": ensemble_search.create_pipeline(),
         "daily": Pipeline([stages[name] for name in daily]),
     }

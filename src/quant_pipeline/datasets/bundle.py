@@ -1,13 +1,14 @@
-"""The bundles of one model as a dataset: saving adds a version, loading verifies the one that plays a role."""
+"""Bundles as datasets: the versions of one model, and one bundle per window of a walk forward."""
 
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from kedro.io import AbstractDataset
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.bundle import ModelBundle
+from quant_pipeline.models.bundle import MANIFEST, ModelBundle, read_bundle, write_bundle
 from quant_pipeline.models.store import BundleStore, Role
 
 logger = logging.getLogger(__name__)
@@ -65,3 +66,66 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self.store.folder), "role": self._role, "promotion": self._promotion}
+
+
+class StoredBundles(Mapping[str, ModelBundle]):
+    """Bundles in sub-folders, read and verified one by one when they are asked for.
+
+    Parameters
+    ----------
+    folder
+        Their common folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __getitem__(self, name: str) -> ModelBundle:
+        if not (self._folder / name / MANIFEST).is_file():
+            raise KeyError(name)
+        return read_bundle(self._folder / name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(manifest.parent.name for manifest in self._folder.glob(f"*/{MANIFEST}")))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def find(self, name: str) -> ModelBundle | None:
+        """Return a bundle, or None when it is absent or damaged: it is to be replaced anyway."""
+        try:
+            return self.get(name)
+        except ModelError as error:
+            logger.warning("%s", error.message)
+            return None
+
+
+class BundlesByWindow(AbstractDataset[dict[str, ModelBundle], StoredBundles]):
+    """One bundle per window; every save adds to what is there, so a walk that was interrupted goes on.
+
+    Parameters
+    ----------
+    filepath
+        Folder of the bundles.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> StoredBundles:
+        """Look at the bundles; each is read when it is used."""
+        return StoredBundles(self._folder)
+
+    def save(self, data: dict[str, ModelBundle]) -> None:
+        """Write the given windows."""
+        for name, bundle in data.items():
+            write_bundle(bundle, self._folder / name)
+
+    def _exists(self) -> bool:
+        return len(StoredBundles(self._folder)) > 0
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder)}

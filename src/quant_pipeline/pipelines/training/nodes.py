@@ -1,8 +1,5 @@
 """Nodes of training; each runs once per registered model, in the model's namespace."""
 
-import logging
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
@@ -12,13 +9,10 @@ from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import label_expression
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
-from quant_pipeline.models.fingerprint import changes, fingerprint
 from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.models.training import is_member, train_bundle
+from quant_pipeline.models.training import is_member, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.strategy.rules import MarketRules
-
-logger = logging.getLogger(__name__)
 
 
 def train_model(
@@ -35,8 +29,7 @@ def train_model(
 ) -> tuple[ModelBundle, pd.DataFrame, pd.DataFrame]:
     """Train a model on its training segment, stop early by its validation segment, and seal it.
 
-    A bundle that was trained from the very same inputs is kept, so a second run, or a run after a crash, trains only
-    what is missing or has changed.
+    A bundle that was trained from the very same inputs is kept.
 
     Returns
     -------
@@ -46,13 +39,7 @@ def train_model(
     """
     segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
     facts = describe_model(spec, feature_set, label, market_rules, segments)
-    inputs = fingerprint(facts, features, labels["label"], universe_members, segments)
-    reasons = changes(bundle_as_found.facts.inputs if bundle_as_found else None, inputs)
-    if bundle_as_found is not None and not reasons:
-        logger.info("%s: kept, nothing it was trained from has changed", spec.title)
-        return bundle_as_found, bundle_as_found.learning_curve, bundle_as_found.importance
-    facts = replace(facts, inputs=inputs)
-    bundle = train_bundle(facts, features, labels["label"], universe_members, segments)
+    bundle = train_or_keep(facts, features, labels["label"], universe_members, segments, bundle_as_found)
     return bundle, bundle.learning_curve, bundle.importance
 
 

@@ -1,0 +1,124 @@
+"""Nodes of the walk forward and of combinatorial cross-validation; each runs once per registered model."""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.datasets.bundle import StoredBundles
+from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
+from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.models.bundle import ModelBundle
+from quant_pipeline.models.cross_validation import CombinatorialParameters, SplitParameters, combinatorial_splits
+from quant_pipeline.models.rolling import RollingParameters, rolling_windows
+from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.models.training import is_member, train_bundle, train_or_keep
+from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.training.nodes import describe_model
+from quant_pipeline.progress import track
+from quant_pipeline.strategy.rules import MarketRules
+
+
+def train_windows(
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    sessions: pd.DataFrame,
+    spec: ModelSpec,
+    feature_set: FeatureSet,
+    label: LabelParameters,
+    market_rules: MarketRules,
+    rolling: RollingParameters,
+    bundles_as_found: StoredBundles,
+) -> Generator[dict[str, ModelBundle]]:
+    """Train one bundle per window; a window whose inputs did not change keeps the bundle it has.
+
+    Yields
+    ------
+    dict
+        Name of the window to its bundle, as soon as it is trained: an interrupted walk goes on where it stopped.
+    """
+    windows = rolling_windows(pd.DatetimeIndex(sessions["date"]), rolling, label.horizon)
+    for window in track(windows, f"walking forward with {spec.title}"):
+        facts = describe_model(spec, feature_set, label, market_rules, window.segments)
+        found = bundles_as_found.find(window.name)
+        bundle = train_or_keep(facts, features, labels["label"], universe_members, window.segments, found)
+        yield {window.name: bundle}
+
+
+def predict_windows(
+    bundles: StoredBundles,
+    features: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    sessions: pd.DataFrame,
+    label: LabelParameters,
+    rolling: RollingParameters,
+) -> pd.DataFrame:
+    """Score the test sessions of every window with the bundle of that window.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Panel ``(datetime, instrument)`` of universe members: ``score``, and ``window``, whose bundle scored. Every
+        score is out of sample.
+    """
+    member = is_member(features.index, universe_members)
+    datetimes = features.index.get_level_values("datetime")
+    parts = []
+    for window in rolling_windows(pd.DatetimeIndex(sessions["date"]), rolling, label.horizon):
+        rows = np.flatnonzero(member & datetimes.isin(window.segments["test"]))
+        scores = bundles[window.name].predict(features, rows).to_frame()
+        parts.append(scores.assign(window=pd.array([window.name] * len(scores), dtype="str")))
+    return pd.concat(parts)
+
+
+def evaluate_windows(predictions: pd.DataFrame, labels: pd.DataFrame) -> tuple[dict[str, float], pd.DataFrame]:
+    """Measure the joined series, and each window by itself.
+
+    Returns
+    -------
+    tuple
+        Metrics of the whole, and a table by ``window``: ``ic``, ``rank_ic``, ``sessions``.
+    """
+    coefficients = information_coefficients(predictions["score"], labels["label"])
+    window_of = predictions["window"].groupby(level="datetime").first()
+    by_window = coefficients.dropna().groupby(window_of)
+    table = by_window.mean().assign(sessions=by_window.size()).rename_axis("window").reset_index()
+    return summarise(coefficients), table
+
+
+def cross_validate(
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    sessions: pd.DataFrame,
+    spec: ModelSpec,
+    feature_set: FeatureSet,
+    label: LabelParameters,
+    market_rules: MarketRules,
+    split: SplitParameters,
+    cross_validation: CombinatorialParameters,
+) -> pd.DataFrame:
+    """Train and score every split of combinatorial purged cross-validation; the test segment stays unseen.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``split``, ``ic``, ``rank_ic``, ``icir``, ``rank_icir``, ``sessions``: how much the verdict on a model depends
+        on the stretch of history that judges it.
+    """
+    days = pd.DatetimeIndex(sessions["date"])
+    history = days[(days >= pd.Timestamp(split.train[0])) & (days <= pd.Timestamp(split.valid[1]))]
+    member = is_member(features.index, universe_members)
+    datetimes = features.index.get_level_values("datetime")
+    rows: list[dict[str, Any]] = []
+    splits = combinatorial_splits(history, cross_validation, label.horizon)
+    for part in track(splits, f"cross-validating {spec.title}"):
+        facts = describe_model(spec, feature_set, label, market_rules, part.segments)
+        bundle = train_bundle(facts, features, labels["label"], universe_members, part.segments)
+        scored = bundle.predict(features, np.flatnonzero(member & datetimes.isin(part.segments["test"])))
+        summary = summarise(information_coefficients(scored, labels["label"]))
+        rows.append({"split": part.name, **{key: summary[key] for key in ("ic", "rank_ic", "icir", "rank_icir")}})
+        rows[-1]["sessions"] = summary["sessions"]
+    return pd.DataFrame(rows).astype({"split": "str"})

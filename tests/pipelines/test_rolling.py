@@ -1,0 +1,117 @@
+"""The walk forward: interrupted, repeated, poisoned."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.datasets.bundle import BundlesByWindow
+from quant_pipeline.models.cross_validation import CombinatorialParameters
+from quant_pipeline.models.rolling import RollingParameters
+from quant_pipeline.pipelines.rolling import nodes
+from tests.pipelines.conftest import AS_OF, parameters
+
+ROLLING = RollingParameters(
+    start="2020-06-01", first_test="2023-01-03", frequency="quarterly", train_sessions=252, valid_sessions=60
+)
+CUT = pd.Timestamp("2023-05-15")
+
+
+@pytest.fixture(scope="module")
+def inputs(clean_run):
+    given = parameters(AS_OF)
+    return {
+        "features": clean_run("alpha158_features"),
+        "labels": clean_run("labels"),
+        "universe_members": clean_run("universe_members"),
+        "sessions": clean_run("sessions"),
+        "spec": given["models.ridge_alpha158"],
+        "feature_set": given["feature_sets.alpha158"],
+        "label": given["label"],
+        "market_rules": given["market_rules"],
+    }
+
+
+def walk(inputs, folder, stop_after=None):
+    """Train window after window, as Kedro does: each is saved before the next is trained."""
+    dataset = BundlesByWindow(filepath=str(folder))
+    trained = []
+    for chunk in nodes.train_windows(**inputs, rolling=ROLLING, bundles_as_found=dataset.load()):
+        dataset.save(chunk)
+        trained += list(chunk)
+        if len(trained) == stop_after:
+            break
+    return dataset.load()
+
+
+def predict(inputs, bundles):
+    names = ("features", "universe_members", "sessions", "label")
+    return nodes.predict_windows(bundles, **{name: inputs[name] for name in names}, rolling=ROLLING)
+
+
+@pytest.fixture(scope="module")
+def bundles(inputs, tmp_path_factory):
+    return walk(inputs, tmp_path_factory.mktemp("walk"))
+
+
+def test_every_test_session_is_scored_once_by_a_model_of_its_own_past(inputs, bundles):
+    predictions = predict(inputs, bundles)
+    assert list(bundles) == ["2023-01-03", "2023-04-03", "2023-07-03", "2023-10-02"]
+    assert not predictions.index.duplicated().any()
+    sessions = pd.DatetimeIndex(inputs["sessions"]["date"])
+    scored = predictions.index.get_level_values("datetime").unique()
+    assert scored.equals(sessions[sessions >= "2023-01-03"])
+    for window, rows in predictions.groupby("window"):
+        assert pd.Timestamp(bundles[window].facts.window["valid"][1]) < rows.index[0][0]
+
+
+def test_an_interrupted_walk_goes_on_where_it_stopped_and_gives_the_same_models(inputs, bundles, tmp_path, caplog):
+    caplog.set_level("INFO", logger="quant_pipeline.models.training")
+    walk(inputs, tmp_path, stop_after=2)
+    assert "kept" not in caplog.text
+    resumed = walk(inputs, tmp_path)
+    assert caplog.text.count("kept, nothing it was trained from has changed") == 2
+    assert {name: resumed[name].identity for name in resumed} == {name: bundles[name].identity for name in bundles}
+
+
+def test_a_damaged_window_is_trained_again(inputs, bundles, tmp_path):
+    walk(inputs, tmp_path)
+    (tmp_path / "2023-04-03" / "model.safetensors").write_bytes(b"torn")
+    assert walk(inputs, tmp_path)["2023-04-03"].identity == bundles["2023-04-03"].identity
+
+
+def test_a_poisoned_future_changes_no_window_and_no_score_before_it(inputs, bundles, tmp_path):
+    random = np.random.default_rng(3)
+    features, labels = inputs["features"].copy(), inputs["labels"].copy()
+    for table in (features, labels):
+        later = table.index.get_level_values("datetime") > CUT
+        table.loc[later] = random.normal(size=(later.sum(), table.shape[1])).astype(table.dtypes.iloc[0])
+    # Labels of the last two sessions before the cut are realised after it.
+    known = labels.index.get_level_values("datetime") > CUT - pd.offsets.BDay(2)
+    labels.loc[known] = 9.0
+    poisoned = {**inputs, "features": features, "labels": labels}
+    other = walk(poisoned, tmp_path)
+    for name in ("2023-01-03", "2023-04-03"):
+        assert other[name].identity == bundles[name].identity
+    assert other["2023-10-02"].identity != bundles["2023-10-02"].identity
+    before, after = (
+        table[table.index.get_level_values("datetime") <= CUT]
+        for table in (predict(inputs, bundles), predict(poisoned, other))
+    )
+    pd.testing.assert_frame_equal(before, after, check_exact=True)
+
+
+def test_the_joined_series_is_measured_as_a_whole_and_by_window(inputs, bundles):
+    metrics, table = nodes.evaluate_windows(predict(inputs, bundles), inputs["labels"])
+    assert table["window"].tolist() == list(bundles)
+    assert table["sessions"].sum() == metrics["sessions"] == 248
+    assert np.average(table["rank_ic"], weights=table["sessions"]) == pytest.approx(metrics["rank_ic"])
+
+
+def test_cross_validation_judges_every_choice_of_stretches_before_the_test(inputs):
+    given = parameters(AS_OF)
+    table = nodes.cross_validate(
+        **inputs, split=given["split"], cross_validation=CombinatorialParameters(groups=4, test_groups=2)
+    )
+    assert table["split"].tolist() == ["0+1", "0+2", "0+3", "1+2", "1+3", "2+3"]
+    assert table["rank_ic"].between(-0.3, 0.3).all()
+    assert (table["sessions"] > 200).all()
