@@ -53,3 +53,12 @@ def test_wrong_bounds_and_names_are_errors():
 def test_a_step_far_outside_the_bounds_names_the_remedy(calendar):
     with pytest.raises(MarketDataError, match="wider bounds"):
         calendar.next(day("2025-01-15"), 1000)
+
+
+def test_the_day_after_thanksgiving_closes_at_one_in_new_york():
+    calendar = TradingCalendar.of("XNYS", "2024-11-01", "2024-12-31")
+    opens, closes = calendar.hours(pd.Timestamp("2024-11-29"))
+    assert str(opens) == "2024-11-29 14:30:00+00:00"
+    assert str(closes) == "2024-11-29 18:00:00+00:00"
+    with pytest.raises(MarketDataError, match="2024-11-28 is not a session"):
+        calendar.hours(pd.Timestamp("2024-11-28"))

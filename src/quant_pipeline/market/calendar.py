@@ -103,6 +103,19 @@ class TradingCalendar:
         closes = _exchange(self.name, *_bounds(self.start.year, self.end.year)).closes
         return closes.index[closes.searchsorted(instant, side="right") - 1]
 
+    def hours(self, session: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """Return when a session opens and closes, in UTC; half days close early.
+
+        Raises
+        ------
+        MarketDataError
+            When ``session`` is not one.
+        """
+        if not self.is_session(session):
+            raise MarketDataError(f"{session.date()} is not a session of {self.name}")
+        exchange = _exchange(self.name, *_bounds(self.start.year, self.end.year))
+        return exchange.session_open(session), exchange.session_close(session)
+
     @property
     def _known(self) -> pd.DatetimeIndex:
         return _all_sessions(self.name, self.start.year, self.end.year)

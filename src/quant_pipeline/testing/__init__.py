@@ -1,0 +1,1 @@
+"""Tools with which users and tests rehearse: nothing in production imports them."""

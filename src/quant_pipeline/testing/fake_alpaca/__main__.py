@@ -1,0 +1,71 @@
+"""``python -m quant_pipeline.testing.fake_alpaca``: a broker to rehearse with."""
+
+from __future__ import annotations
+
+import threading
+from decimal import Decimal
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, ExchangeHours, FakeAlpaca, FakeExchange, Script
+from quant_pipeline.testing.fake_alpaca.script import Director
+from quant_pipeline.testing.fake_alpaca.tape import MarketTape
+
+SYMBOLS = "AAPL,AMZN,GOOGL,JPM,MSFT,NVDA,SPY,XOM"
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--port", default=8765, help="Port on 127.0.0.1; 0 takes a free one.")
+@click.option("--cash", default="100000", help="First deposit in USD.")
+@click.option("--symbols", default=SYMBOLS, help="Instruments that can be traded; their history is invented.")
+@click.option("--start", default="2024-01-02", help="First session of the history.")
+@click.option("--end", default="2025-12-31", help="Last session of the history.")
+@click.option("--now", default=None, help="Let time stand at this instant (UTC); by default it runs.")
+@click.option("--script", type=click.Path(path_type=Path), default=None, help="YAML with what shall go wrong.")
+@click.option("--exchange-hours", is_flag=True, help="Deal only while the exchange is open.")
+@click.option("--seconds", default=None, type=float, help="Stop after so long; by default at Ctrl-C.")
+def main(
+    port: int,
+    cash: str,
+    symbols: str,
+    start: str,
+    end: str,
+    now: str | None,
+    script: Path | None,
+    exchange_hours: bool,
+    seconds: float | None,
+) -> None:
+    """Serve a fake Alpaca on loopback: trading, market data and both websockets."""
+    tape = MarketTape.simulated(symbols.split(","), start, end)
+    director = Director(Script.from_file(script) if script else None)
+    exchange = FakeExchange(
+        cash=Decimal(cash),
+        prices=tape.last_closes(),
+        director=director,
+        always_open=not exchange_hours,
+        hours=ExchangeHours(None if now is None else pd.Timestamp(now)),
+    )
+    with FakeAlpaca(exchange, tape, port) as server:
+        click.echo(f"Fake Alpaca at {server.url}, trade updates at {server.stream_url}; Ctrl-C stops it.")
+        click.echo(f"Keys: {API_KEY} and {SECRET_KEY}; they open nothing else.")
+        _serve(exchange, seconds)
+
+
+def _serve(exchange: FakeExchange, seconds: float | None) -> None:
+    """Deal what rests once a second, until the time is over or a person stops it."""
+    over = threading.Event()
+    waited = 0.0
+    try:
+        while seconds is None or waited < seconds:
+            pause = 1.0 if seconds is None else min(1.0, seconds - waited)
+            over.wait(pause)
+            waited += pause
+            exchange.work()
+    except KeyboardInterrupt:
+        click.echo("Stopped.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,341 @@
+"""The exchange and the broker behind the fake API: cash, shares, orders and what becomes of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from quant_pipeline.testing.fake_alpaca.feed import ActivityFeed
+from quant_pipeline.testing.fake_alpaca.hours import ExchangeHours
+from quant_pipeline.testing.fake_alpaca.records import FakeOrder, FakePosition, Refused, asset_id, instant, number
+from quant_pipeline.testing.fake_alpaca.script import Director, Ending, OrderScript, Refusal
+
+LONGEST_CLIENT_ORDER_ID = 128
+
+REFUSALS = {
+    Refusal.BUYING_POWER: (403, 40310000, "insufficient buying power"),
+    Refusal.WASH_TRADE: (403, 40310000, "potential wash trade detected. use complex orders"),
+    Refusal.DAY_TRADING: (403, 40310100, "trade denied due to pattern day trading protection"),
+    Refusal.NOT_TRADABLE: (422, 42210000, "asset is not tradable"),
+}
+
+Update = Callable[[str, FakeOrder, dict[str, Any]], None]
+
+
+class FakeExchange:
+    """Everything a paper account is made of; safe between threads.
+
+    Parameters
+    ----------
+    cash
+        First deposit.
+    prices
+        Price of every instrument that can be traded; it may be changed at any time.
+    director
+        What shall go wrong.
+    auto_fill
+        Whether orders are dealt as soon as they are accepted; otherwise `work` deals them.
+    always_open
+        Whether orders are dealt outside the hours of the exchange too.
+    hours
+        Clock and calendar.
+    account_number
+        Number of the account.
+    """
+
+    def __init__(
+        self,
+        cash: Decimal | int | str = 100_000,
+        prices: Mapping[str, Decimal | int | str] | None = None,
+        director: Director | None = None,
+        auto_fill: bool = True,
+        always_open: bool = True,
+        hours: ExchangeHours | None = None,
+        account_number: str = "PA3FAKE00001",
+    ) -> None:
+        self.lock = threading.RLock()
+        self.cash = Decimal(cash)
+        self.prices = {symbol: Decimal(price) for symbol, price in (prices or {}).items()}
+        self.director = director or Director()
+        self.auto_fill = auto_fill
+        self.always_open = always_open
+        self.hours = hours or ExchangeHours()
+        self.account_number = account_number
+        self.feed = ActivityFeed(self.director)
+        self.account_id = self.feed.new_uuid()
+        self.orders: dict[str, FakeOrder] = {}
+        self.by_client_id: dict[str, FakeOrder] = {}
+        self.positions: dict[str, FakePosition] = {}
+        self.untradable: set[str] = set()
+        self.suspended = False
+        self.blocked = False
+        self.posts = 0
+        self.last_equity = self.cash
+        self._scripts: dict[str, OrderScript] = {}
+        self._listeners: list[Update] = []
+
+    def listen(self, listener: Update) -> None:
+        """Call ``listener(event, order, details)`` at every change of an order."""
+        self._listeners.append(listener)
+
+    def equity(self) -> Decimal:
+        """Cash and shares at their prices."""
+        with self.lock:
+            return self.cash + sum(
+                (held.quantity * self.prices[symbol] for symbol, held in self.positions.items()), Decimal(0)
+            )
+
+    def buying_power(self) -> Decimal:
+        """Cash that no open buy has claimed; sells add to it only when they are dealt."""
+        with self.lock:
+            claimed = sum(
+                (order.rest * self._claim_price(order) for order in self.orders.values() if _is_open_buy(order)),
+                Decimal(0),
+            )
+            return self.cash - claimed
+
+    def held_for_orders(self, symbol: str) -> Decimal:
+        """Shares promised to open sells."""
+        with self.lock:
+            sells = (order for order in self.orders.values() if order.is_open and order.side == "sell")
+            return sum((order.rest for order in sells if order.symbol == symbol), Decimal(0))
+
+    def submit(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Take an order, or refuse it.
+
+        Returns
+        -------
+        dict
+            The order as accepted, before anything of it is dealt.
+
+        Raises
+        ------
+        Refused
+            With the status and code that Alpaca answers.
+        """
+        with self.lock:
+            self.posts += 1
+            order = self._read(body)
+            script = self.director.order_script(order.symbol)
+            if script.refuse is not None:
+                raise Refused(*REFUSALS[script.refuse])
+            self._check(order)
+            self.orders[order.order_id] = self.by_client_id[order.client_order_id] = order
+            self._scripts[order.order_id] = script
+            answer = order.as_json()
+            self._tell("new", order)
+            if self.auto_fill:
+                self._work_on(order)
+            return answer
+
+    def work(self) -> None:
+        """Deal every open order that can be dealt now."""
+        with self.lock:
+            for order in list(self.orders.values()):
+                if order.is_open:
+                    self._work_on(order)
+
+    def cancel(self, order_id: str) -> None:
+        """Cancel an order by its id.
+
+        Raises
+        ------
+        Refused
+            404 when there is none, 422 when it has ended.
+        """
+        with self.lock:
+            order = self.orders.get(order_id)
+            if order is None:
+                raise Refused(404, 40410000, f"order not found for {order_id}")
+            if not order.is_open:
+                raise Refused(422, 42210000, f'order is already in "{order.status}" state')
+            self.end(order, "canceled")
+
+    def end(self, order: FakeOrder, status: str) -> None:
+        """End an order without dealing its rest."""
+        with self.lock:
+            order.status, order.updated_at = status, self.hours.now()
+            self._tell(status, order)
+
+    def fill(self, order: FakeOrder, quantity: Decimal, price: Decimal) -> dict[str, Any]:
+        """Deal a part of an order, whatever its status: late fills happen.
+
+        Returns
+        -------
+        dict
+            The record of the activity feed.
+        """
+        with self.lock:
+            now = self.hours.now()
+            order.filled += quantity
+            order.spent += quantity * price
+            order.updated_at = now
+            if order.rest == 0:
+                order.status = "filled"
+            elif order.is_open:
+                order.status = "partially_filled"
+            self.move(order.symbol, order.sign * quantity, price)
+            self.cash -= order.sign * quantity * price
+            event = "fill" if order.rest == 0 else "partial_fill"
+            execution_id = self.feed.new_uuid()
+            facts = {
+                "activity_type": "FILL",
+                "cum_qty": number(order.filled),
+                "leaves_qty": number(order.rest),
+                "price": number(price),
+                "qty": number(quantity),
+                "side": order.side,
+                "symbol": order.symbol,
+                "transaction_time": instant(now),
+                "order_id": order.order_id,
+                "type": event,
+                "order_status": order.status,
+            }
+            record = self.feed.append(now, facts, execution_id)
+            held = self.positions.get(order.symbol, FakePosition()).quantity
+            details = {"execution_id": execution_id, "price": number(price), "qty": number(quantity)}
+            self._tell(event, order, details | {"position_qty": number(held)})
+            return record
+
+    def move(self, symbol: str, quantity: Decimal, price: Decimal) -> None:
+        """Move shares at a price; a position of nothing is no position."""
+        position = self.positions.setdefault(symbol, FakePosition())
+        position.add(quantity, price)
+        if position.quantity == 0:
+            del self.positions[symbol]
+
+    def _read(self, body: Mapping[str, Any]) -> FakeOrder:
+        try:
+            quantity = Decimal(str(body["qty"]))
+            limit = body.get("limit_price")
+            return FakeOrder(
+                order_id=self.feed.new_uuid(),
+                client_order_id=str(body.get("client_order_id") or self.feed.new_uuid()),
+                symbol=str(body["symbol"]),
+                side=str(body["side"]),
+                quantity=quantity,
+                order_type=str(body["type"]),
+                time_in_force=str(body["time_in_force"]),
+                limit_price=None if limit is None else Decimal(str(limit)),
+                submitted_at=self.hours.now(),
+            )
+        except (KeyError, InvalidOperation) as error:
+            raise Refused(422, 40010001, f"request body format is invalid: {error}") from error
+
+    def _check(self, order: FakeOrder) -> None:
+        if order.client_order_id in self.by_client_id:
+            raise Refused(422, 40010001, "client_order_id must be unique")
+        if len(order.client_order_id) > LONGEST_CLIENT_ORDER_ID:
+            raise Refused(422, 40010001, "client_order_id is too long")
+        if order.side not in ("buy", "sell") or order.quantity <= 0:
+            raise Refused(422, 40010001, "qty must be > 0 and side must be buy or sell")
+        if order.order_type == "limit" and order.limit_price is None:
+            raise Refused(422, 40010001, "limit orders require limit price")
+        if order.symbol not in self.prices:
+            raise Refused(422, 40010001, f'asset "{order.symbol}" not found')
+        if order.symbol in self.untradable:
+            raise Refused(422, 42210000, f"asset {order.symbol} is not tradable")
+        if order.quantity % 1 and order.time_in_force != "day":
+            raise Refused(422, 42210000, "fractional orders must be DAY orders")
+        if order.time_in_force == "opg" and not self.always_open and not self.hours.takes_opening_orders():
+            raise Refused(422, 42210000, "opg orders are not accepted between 9:28am and 7:00pm ET")
+        if self.suspended or self.blocked:
+            raise Refused(403, 40310000, "new orders are rejected by user request" if self.suspended else "blocked")
+        self._check_account(order)
+
+    def _check_account(self, order: FakeOrder) -> None:
+        if any(
+            other.is_open and other.symbol == order.symbol and other.side != order.side
+            for other in self.orders.values()
+        ):
+            raise Refused(*REFUSALS[Refusal.WASH_TRADE])
+        if order.side == "buy":
+            if order.quantity * self._claim_price(order) > self.buying_power():
+                raise Refused(*REFUSALS[Refusal.BUYING_POWER])
+            return
+        held = self.positions.get(order.symbol, FakePosition()).quantity
+        available = held - self.held_for_orders(order.symbol)
+        if order.quantity > available:
+            asked = f"requested: {number(order.quantity)}, available: {number(available)}"
+            raise Refused(403, 40310000, f"insufficient qty available for order ({asked})")
+
+    def _claim_price(self, order: FakeOrder) -> Decimal:
+        return self.prices[order.symbol] if order.limit_price is None else order.limit_price
+
+    def _work_on(self, order: FakeOrder) -> None:
+        if not self.always_open and not self.hours.is_open():
+            return
+        price = self.prices[order.symbol]
+        if order.limit_price is not None and order.sign * (price - order.limit_price) > 0:
+            return
+        script = self._scripts.pop(order.order_id, OrderScript())
+        total = order.rest
+        for place, part in enumerate(script.parts):
+            dealt = script.prices[place] if place < len(script.prices) else price
+            self.fill(order, min(order.rest, (part * total).quantize(Decimal(1))), dealt)
+        if script.ending is Ending.FILLED and order.rest:
+            self.fill(order, order.rest, price)
+        elif script.ending is Ending.OPEN:
+            self._scripts[order.order_id] = OrderScript(ending=Ending.OPEN)
+        elif order.rest:
+            self.end(order, script.ending.value)
+
+    def _tell(self, event: str, order: FakeOrder, details: dict[str, Any] | None = None) -> None:
+        for listener in self._listeners:
+            listener(event, order, details or {})
+
+    def account_json(self) -> dict[str, Any]:
+        """Write the account as the API does."""
+        with self.lock:
+            equity, power = self.equity(), self.buying_power()
+            return {
+                "id": self.account_id,
+                "account_number": self.account_number,
+                "status": "ACTIVE",
+                "currency": "USD",
+                "cash": number(self.cash),
+                "portfolio_value": number(equity),
+                "equity": number(equity),
+                "last_equity": number(self.last_equity),
+                "buying_power": number(power),
+                "non_marginable_buying_power": number(power),
+                "multiplier": "1",
+                "pattern_day_trader": False,
+                "trading_blocked": self.blocked,
+                "transfers_blocked": False,
+                "account_blocked": self.blocked,
+                "trade_suspended_by_user": self.suspended,
+                "shorting_enabled": False,
+                "created_at": "2020-01-02T00:00:00Z",
+            }
+
+    def asset_json(self, symbol: str) -> dict[str, Any]:
+        """Write an asset as the API does.
+
+        Raises
+        ------
+        Refused
+            404 when there is none.
+        """
+        if symbol not in self.prices:
+            raise Refused(404, 40410000, f"asset not found for {symbol}")
+        tradable = symbol not in self.untradable
+        return {
+            "id": asset_id(symbol),
+            "class": "us_equity",
+            "exchange": "NASDAQ",
+            "symbol": symbol,
+            "name": symbol,
+            "status": "active" if tradable else "inactive",
+            "tradable": tradable,
+            "marginable": True,
+            "shortable": False,
+            "easy_to_borrow": False,
+            "fractionable": True,
+        }
+
+
+def _is_open_buy(order: FakeOrder) -> bool:
+    return order.is_open and order.side == "buy"

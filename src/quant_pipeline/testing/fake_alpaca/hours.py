@@ -1,0 +1,77 @@
+"""Clock and calendar of the fake exchange; its time can stand still, run, or be set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from quant_pipeline.market.calendar import TradingCalendar
+
+NEW_YORK = "America/New_York"
+FIRST_YEAR, YEARS_AHEAD = "2015-01-02", pd.DateOffset(years=1)
+
+
+class ExchangeHours:
+    """Hours of the New York exchange.
+
+    Parameters
+    ----------
+    now
+        The instant at which time stands still; None lets real time run.
+    """
+
+    def __init__(self, now: pd.Timestamp | str | None = None) -> None:
+        self._fixed: pd.Timestamp | None = None
+        self.set(now)
+        last = (pd.Timestamp.now() + YEARS_AHEAD).normalize()
+        self._calendar = TradingCalendar.of("XNYS", FIRST_YEAR, last)
+
+    def set(self, now: pd.Timestamp | str | None) -> None:
+        """Let time stand at an instant (UTC unless it carries a zone), or run when it is None."""
+        if now is None:
+            self._fixed = None
+            return
+        at = pd.Timestamp(now)
+        self._fixed = at.tz_localize("UTC") if at.tzinfo is None else at.tz_convert("UTC")
+
+    def now(self) -> pd.Timestamp:
+        """Return the instant, in UTC."""
+        return pd.Timestamp.now("UTC") if self._fixed is None else self._fixed
+
+    def date(self) -> pd.Timestamp:
+        """Return the date in New York, as a midnight without zone."""
+        return self.now().tz_convert(NEW_YORK).tz_localize(None).normalize()
+
+    def is_open(self) -> bool:
+        """Whether the exchange trades now."""
+        if not self._calendar.is_session(self.date()):
+            return False
+        opens, closes = self._calendar.hours(self.date())
+        return bool(opens <= self.now() < closes)
+
+    def takes_opening_orders(self) -> bool:
+        """Whether orders for the opening auction are taken: from 19:00 until 9:28 in New York."""
+        local = self.now().tz_convert(NEW_YORK)
+        return not (local.replace(hour=9, minute=28) <= local < local.replace(hour=19, minute=0))
+
+    def clock_json(self) -> dict[str, Any]:
+        """Write the clock as the API does."""
+        now, today = self.now(), self.date()
+        hours = [
+            self._calendar.hours(session) for session in self._calendar.between(today, today + pd.Timedelta(days=14))
+        ]
+        return {
+            "timestamp": now.isoformat(),
+            "is_open": self.is_open(),
+            "next_open": next(opens for opens, _ in hours if opens > now).isoformat(),
+            "next_close": next(closes for _, closes in hours if closes > now).isoformat(),
+        }
+
+    def calendar_json(self, start: str, end: str) -> list[dict[str, str]]:
+        """Write the sessions between two dates as the API does: hours in New York."""
+        rows = []
+        for session in self._calendar.between(pd.Timestamp(start), pd.Timestamp(end)):
+            opens, closes = (at.tz_convert(NEW_YORK) for at in self._calendar.hours(session))
+            rows.append({"date": f"{session:%Y-%m-%d}", "open": f"{opens:%H:%M}", "close": f"{closes:%H:%M}"})
+        return rows

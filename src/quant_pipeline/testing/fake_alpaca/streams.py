@@ -1,0 +1,173 @@
+"""The two websockets: trade updates (JSON in binary frames) and market data (msgpack)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import msgpack
+import pandas as pd
+from aiohttp import WSMsgType, web
+
+from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
+from quant_pipeline.testing.fake_alpaca.records import FakeOrder, instant
+
+
+class TradeUpdates:
+    """``/stream``: tells every change of an order to whoever listens at that moment, once; nothing is repeated later.
+
+    Parameters
+    ----------
+    exchange
+        Whose orders.
+    keys
+        Key and secret that are let in.
+    """
+
+    def __init__(self, exchange: FakeExchange, keys: tuple[str, str]) -> None:
+        self._exchange = exchange
+        self._keys = keys
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._held_back: list[dict[str, Any]] = []
+        self.connections: set[web.WebSocketResponse] = set()
+        exchange.listen(self._on_change)
+
+    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve one connection until it ends."""
+        self._loop = asyncio.get_running_loop()
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        try:
+            async for message in socket:
+                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    break
+                await self._obey(socket, json.loads(message.data))
+        finally:
+            self.connections.discard(socket)
+        return socket
+
+    async def _obey(self, socket: web.WebSocketResponse, command: dict[str, Any]) -> None:
+        data = command.get("data", {})
+        if command.get("action") == "authenticate":
+            right = (data.get("key_id"), data.get("secret_key")) == self._keys
+            status = "authorized" if right else "unauthorized"
+            await _send(socket, {"stream": "authorization", "data": {"action": "authenticate", "status": status}})
+        elif command.get("action") == "listen":
+            self.connections.add(socket)
+            await _send(socket, {"stream": "listening", "data": {"streams": data.get("streams", [])}})
+
+    def _on_change(self, event: str, order: FakeOrder, details: dict[str, Any]) -> None:
+        # Called in whatever thread changed the order, under the lock of the exchange: the order is copied here.
+        if self._loop is None:
+            return
+        at = instant(self._exchange.hours.now())
+        message = {"event": event, "order": order.as_json(), "timestamp": at} | details
+        self._loop.call_soon_threadsafe(self._publish, message)
+
+    def _publish(self, message: dict[str, Any]) -> None:
+        director, plan = self._exchange.director, self._exchange.director.stream
+        is_fill = message["event"] in ("fill", "partial_fill")
+        if plan.mute:
+            return
+        if is_fill and director.takes_one("drops"):
+            for socket in list(self.connections):
+                self.connections.discard(socket)
+                self._start(socket.close(code=1011))
+            return
+        if plan.reorder and message["event"] == "new":
+            self._held_back.append(message)
+            return
+        messages = [message] * (2 if plan.duplicate else 1)
+        if plan.unknown_event:
+            messages = [{**message, "event": "some_new_event"}, *messages]
+        if plan.unknown_status:
+            messages = [{**one, "order": one["order"] | {"status": "some_new_status"}} for one in messages]
+        messages, self._held_back = messages + self._held_back, []
+        for one in messages:
+            for socket in list(self.connections):
+                self._start(_send(socket, {"stream": "trade_updates", "data": one}))
+
+    @staticmethod
+    def _start(work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        _RUNNING.add(task)
+        task.add_done_callback(_RUNNING.discard)
+
+
+# The event loop keeps only weak references to its tasks.
+_RUNNING: set[asyncio.Future] = set()
+
+
+async def _send(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
+    if not socket.closed:
+        await socket.send_bytes(json.dumps(message).encode())
+
+
+class MarketStream:
+    """``/v2/{feed}``: bars to those who have subscribed to them.
+
+    Parameters
+    ----------
+    keys
+        Key and secret that are let in.
+    """
+
+    def __init__(self, keys: tuple[str, str]) -> None:
+        self._keys = keys
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.subscriptions: dict[web.WebSocketResponse, dict[str, list[str]]] = {}
+
+    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve one connection until it ends."""
+        self._loop = asyncio.get_running_loop()
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_bytes(msgpack.packb([{"T": "success", "msg": "connected"}]))
+        try:
+            async for message in socket:
+                if message.type is not WSMsgType.BINARY:
+                    break
+                await self._obey(socket, msgpack.unpackb(message.data))
+        finally:
+            self.subscriptions.pop(socket, None)
+        return socket
+
+    async def _obey(self, socket: web.WebSocketResponse, command: dict[str, Any]) -> None:
+        if command["action"] == "auth":
+            right = (command.get("key"), command.get("secret")) == self._keys
+            answer = (
+                {"T": "success", "msg": "authenticated"} if right else {"T": "error", "code": 402, "msg": "auth failed"}
+            )
+            await socket.send_bytes(msgpack.packb([answer]))
+        elif command["action"] == "subscribe":
+            wanted = self.subscriptions.setdefault(socket, {})
+            for channel, symbols in command.items():
+                if channel != "action":
+                    wanted[channel] = sorted({*wanted.get(channel, []), *symbols})
+            await socket.send_bytes(msgpack.packb([{"T": "subscription", **wanted}]))
+
+    def publish_bar(self, symbol: str, at: pd.Timestamp, bar: dict[str, float], channel: str = "bars") -> None:
+        """Send a bar to its subscribers, from any thread.
+
+        Parameters
+        ----------
+        symbol, at
+            Which instrument, beginning of the bar.
+        bar
+            ``o, h, l, c, v``.
+        channel
+            ``bars``, ``updatedBars`` or ``dailyBars``.
+        """
+        if self._loop is None:
+            return
+        kind = {"bars": "b", "updatedBars": "u", "dailyBars": "d"}[channel]
+        stamp = msgpack.Timestamp.from_datetime(at.to_pydatetime())
+        message = msgpack.packb([{"T": kind, "S": symbol, "t": stamp, "n": 1, "vw": bar["c"]} | bar])
+
+        async def send() -> None:
+            for socket, wanted in list(self.subscriptions.items()):
+                if {symbol, "*"} & set(wanted.get(channel, [])):
+                    await socket.send_bytes(message)
+
+        asyncio.run_coroutine_threadsafe(send(), self._loop).result(timeout=5)
