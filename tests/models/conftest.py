@@ -49,6 +49,10 @@ HYPER = {
     "gru": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
     "lstm": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
     "alstm": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
+    "gats": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
+    "tra": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
+    "transformer": {**NETWORK, "hidden": 8, "feedforward": 16, "span": 3, "epochs": 4, "learning_rate": 0.02},
+    "localformer": {**NETWORK, "hidden": 8, "feedforward": 16, "span": 2, "epochs": 4, "learning_rate": 0.02},
     "tcn": {**NETWORK, "channels": 8, "levels": 1, "epochs": 4, "learning_rate": 0.02},
 }
 

@@ -9,7 +9,7 @@ from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.bundle import read_bundle, write_bundle
 from quant_pipeline.models.training import is_member, train_bundle
 
-NETWORKS = ["mlp", "gru", "lstm", "alstm", "tcn"]
+NETWORKS = ["mlp", "gru", "lstm", "alstm", "tcn", "transformer", "localformer", "gats", "tra"]
 ALGORITHMS = ["lightgbm", "ridge", *NETWORKS]
 
 

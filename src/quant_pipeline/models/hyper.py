@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -107,7 +107,27 @@ class MLPHyper(NetworkHyper):
     hidden: list[PositiveInt] = Field(default=[64, 32], min_length=1)
 
 
-class TCNHyper(NetworkHyper):
+class ReachingHyper(NetworkHyper):
+    """A network whose window follows from its size; naming another one is an error."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_the_size(cls, data: dict[str, Any]) -> dict[str, Any]:
+        size = {name: field.default for name, field in cls.model_fields.items()} | data
+        try:
+            window = cls._reach(size)
+        except (TypeError, ValueError, KeyError):
+            return data  # A wrong type is reported with the name of its field.
+        if data.get("window", window) != window:
+            raise ValueError(f"the window follows from the size of the network: it is {window}; leave it out")
+        return {**data, "window": window}
+
+    @classmethod
+    def _reach(cls, size: dict[str, Any]) -> int:
+        raise NotImplementedError
+
+
+class TCNHyper(ReachingHyper):
     """Hyper-parameters of the temporal convolutional network.
 
     Attributes
@@ -115,27 +135,107 @@ class TCNHyper(NetworkHyper):
     channels, kernel, levels
         Size: ``levels`` blocks of two convolutions each, dilated by 1, 2, 4, …
     window
-        Follows from the size: ``1 + 2 (kernel - 1) (2^levels - 1)`` sessions.
+        ``1 + 2 (kernel - 1) (2^levels - 1)`` sessions.
     """
 
     algorithm: Literal["tcn"] = "tcn"
     channels: PositiveInt = 32
     kernel: int = Field(default=3, ge=2)
-    levels: PositiveInt = 3
-    window: PositiveInt = 29
+    levels: int = Field(default=3, ge=1, le=8)
 
-    @model_validator(mode="before")
     @classmethod
-    def _follow_the_size(cls, data: dict) -> dict:
-        kernel = int(data.get("kernel", cls.model_fields["kernel"].default))
-        levels = int(data.get("levels", cls.model_fields["levels"].default))
-        reach = 1 + 2 * (kernel - 1) * (2**levels - 1)
-        if data.get("window", reach) != reach:
-            raise ValueError(f"window of a TCN follows from kernel and levels: it is {reach}; leave it out")
-        return {**data, "window": reach}
+    def _reach(cls, size: dict[str, Any]) -> int:
+        return 1 + 2 * (int(size["kernel"]) - 1) * (2 ** min(int(size["levels"]), 8) - 1)
+
+
+class TransformerHyper(ReachingHyper):
+    """Hyper-parameters of the transformer.
+
+    Attributes
+    ----------
+    hidden, heads, layers, feedforward
+        Size of the network; ``heads`` divides ``hidden``.
+    span
+        Sessions that one layer looks back over.
+    window
+        ``1 + layers (span - 1)`` sessions.
+    """
+
+    algorithm: Literal["transformer"] = "transformer"
+    hidden: PositiveInt = 32
+    heads: PositiveInt = 2
+    layers: PositiveInt = 2
+    feedforward: PositiveInt = 128
+    span: int = Field(default=11, ge=2)
+
+    @model_validator(mode="after")
+    def _divide_by_heads(self) -> Self:
+        if self.hidden % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide hidden ({self.hidden})")
+        return self
+
+    @classmethod
+    def _reach(cls, size: dict[str, Any]) -> int:
+        return 1 + int(size["layers"]) * (int(size["span"]) - 1)
+
+
+class LocalformerHyper(TransformerHyper):
+    """Hyper-parameters of the transformer with local convolutions.
+
+    Attributes
+    ----------
+    kernel
+        Sessions of the convolution before the attention of each layer.
+    window
+        ``1 + layers (span + kernel - 2)`` sessions.
+    """
+
+    algorithm: Literal["localformer"] = "localformer"  # type: ignore[assignment]
+    span: int = Field(default=9, ge=2)
+    kernel: int = Field(default=3, ge=2)
+
+    @classmethod
+    def _reach(cls, size: dict[str, Any]) -> int:
+        return 1 + int(size["layers"]) * (int(size["span"]) + int(size["kernel"]) - 2)
+
+
+class GATsHyper(RecurrentHyper):
+    """Hyper-parameters of the graph attention network; ``unit`` is the recurrent unit below the attention."""
+
+    algorithm: Literal["gats"] = "gats"
+    unit: Literal["gru", "lstm"] = "gru"
+
+
+class TRAHyper(RecurrentHyper):
+    """Hyper-parameters of the temporal routing adaptor.
+
+    Attributes
+    ----------
+    unit
+        Recurrent unit below the heads.
+    patterns
+        Heads between which the router chooses.
+    transport
+        Weight of the optimal transport that teaches the router.
+    """
+
+    algorithm: Literal["tra"] = "tra"
+    unit: Literal["gru", "lstm"] = "gru"
+    patterns: int = Field(default=3, ge=2)
+    transport: NonNegativeFloat = 0.05
 
 
 Hyper = Annotated[
-    LightGBMHyper | RidgeHyper | MLPHyper | GRUHyper | LSTMHyper | ALSTMHyper | TCNHyper,
+    LightGBMHyper
+    | RidgeHyper
+    | MLPHyper
+    | GRUHyper
+    | LSTMHyper
+    | ALSTMHyper
+    | TCNHyper
+    | TransformerHyper
+    | LocalformerHyper
+    | GATsHyper
+    | TRAHyper,
     Field(discriminator="algorithm"),
 ]

@@ -6,8 +6,19 @@ import torch
 
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.fitted import Samples
-from quant_pipeline.models.hyper import ALSTMHyper, GRUHyper, LSTMHyper, MLPHyper, TCNHyper
-from quant_pipeline.models.networks.build import build_network
+from quant_pipeline.models.hyper import (
+    ALSTMHyper,
+    GATsHyper,
+    GRUHyper,
+    LocalformerHyper,
+    LSTMHyper,
+    MLPHyper,
+    TCNHyper,
+    TRAHyper,
+    TransformerHyper,
+)
+from quant_pipeline.models.networks.build import build_network, looks_across, score_block
+from quant_pipeline.models.networks.routed import assign_equally
 from quant_pipeline.models.networks.training import NetworkTraining, fit_network
 
 FACTORS, SESSIONS, INSTRUMENTS = 3, 6, 5
@@ -18,8 +29,12 @@ SMALL = {
     "alstm": ALSTMHyper(window=7, hidden=8),
     "alstm of lstm": ALSTMHyper(window=7, hidden=8, unit="lstm"),
     "tcn": TCNHyper(channels=8, kernel=2, levels=2),
+    "transformer": TransformerHyper(hidden=8, heads=2, layers=2, span=3, feedforward=16),
+    "localformer": LocalformerHyper(hidden=8, heads=2, layers=1, span=3, kernel=2, feedforward=16),
+    "gats": GATsHyper(window=7, hidden=8),
+    "tra": TRAHyper(window=7, hidden=8),
 }
-WITH_STATE = {"gru", "lstm", "alstm", "alstm of lstm"}
+WITH_STATE = {"gru", "lstm", "alstm", "alstm of lstm", "gats", "tra"}
 
 
 @pytest.fixture(params=SMALL)
@@ -33,47 +48,92 @@ def network(name):
     return build_network(FACTORS, SMALL[name]).eval()
 
 
+@pytest.fixture
+def score(name, network):
+    def everyone_is_there(block):
+        sessions = len(block) - SMALL[name].window + 1
+        return score_block(network, block, torch.ones((sessions, block.shape[1]), dtype=torch.bool))
+
+    return everyone_is_there
+
+
 def block_for(hyper, sessions=SESSIONS):
     random = np.random.default_rng(8)
     return torch.tensor(random.normal(size=(hyper.window - 1 + sessions, INSTRUMENTS, FACTORS)), dtype=torch.float32)
 
 
-def test_a_block_gives_one_score_per_session_and_instrument(name, network):
-    assert network(block_for(SMALL[name])).shape == (SESSIONS, INSTRUMENTS)
+def test_a_block_gives_one_score_per_session_and_instrument(name, score):
+    assert score(block_for(SMALL[name])).shape == (SESSIONS, INSTRUMENTS)
 
 
-def test_a_session_scores_in_a_block_as_its_window_does_alone(name, network):
+def test_a_session_scores_in_a_block_as_its_window_does_alone(name, score):
     hyper, block = SMALL[name], block_for(SMALL[name])
-    scores = network(block)
+    scores = score(block)
     # State that flows through a block has seen more than the window from the second session on.
     for session in range(1 if name in WITH_STATE else SESSIONS):
-        alone = network(block[session : session + hyper.window])[0]
+        alone = score(block[session : session + hyper.window])[0]
         torch.testing.assert_close(scores[session], alone, rtol=0, atol=1e-6)
 
 
-def test_a_score_depends_on_no_later_session_and_on_no_other_instrument(name, network):
+def test_a_score_depends_on_no_later_session(name, score):
     block = block_for(SMALL[name])
-    scores = network(block)
-    later, other = block.clone(), block.clone()
+    later = block.clone()
     later[-1] += 100
-    torch.testing.assert_close(network(later)[:-1], scores[:-1], rtol=0, atol=1e-6)
-    other[:, 0] += 100
-    torch.testing.assert_close(network(other)[:, 1:], scores[:, 1:], rtol=0, atol=1e-6)
+    torch.testing.assert_close(score(later)[:-1], score(block)[:-1], rtol=0, atol=1e-6)
 
 
-def test_a_score_depends_on_the_first_session_of_its_window(name, network):
+def test_only_a_network_that_says_so_looks_at_other_instruments(name, network, score):
+    block = block_for(SMALL[name])
+    other = block.clone()
+    other[:, 0] += 1
+    unchanged = torch.allclose(score(other)[:, 1:], score(block)[:, 1:], rtol=0, atol=1e-6)
+    assert unchanged != looks_across(network)
+
+
+def test_a_score_depends_on_the_first_session_of_its_window(name, score):
     block = block_for(SMALL[name], sessions=1)
     changed = block.clone()
     changed[0] += 1
-    assert ((network(changed) - network(block)).abs() > 1e-7).all()
+    assert ((score(changed) - score(block)).abs() > 1e-7).all()
 
 
-def test_gradients_reach_every_weight_and_are_finite(name, network):
+def test_gradients_reach_every_weight_and_are_finite(name, network, score):
     network.train()
-    network(block_for(SMALL[name])).square().sum().backward()
+    score(block_for(SMALL[name])).square().sum().backward()
     for parameter, weight in network.named_parameters():
         assert torch.isfinite(weight.grad).all(), parameter
         assert weight.grad.abs().sum() > 0, parameter
+
+
+def test_an_instrument_that_is_not_there_is_not_looked_at():
+    torch.manual_seed(2)
+    network, block = build_network(FACTORS, SMALL["gats"]).eval(), block_for(SMALL["gats"])
+    present = torch.ones((SESSIONS, INSTRUMENTS), dtype=torch.bool)
+    present[:, 0] = False
+    without = network(block[:, 1:], present[:, 1:])
+    torch.testing.assert_close(network(block, present)[:, 1:], without, rtol=0, atol=1e-6)
+    present[2] = False
+    assert torch.isfinite(network(block, present)).all()
+
+
+def test_labels_are_assigned_to_heads_in_equal_parts():
+    preference = torch.tensor([[3.0, 0.0], [3.0, 0.0], [3.0, 1.0], [3.0, 2.9]])
+    assignment = assign_equally(preference)
+    torch.testing.assert_close(assignment.sum(dim=1), torch.ones(4))
+    assert assignment.sum(dim=0).tolist() == pytest.approx([2, 2], abs=0.1)
+    assert assignment[3, 1] > assignment[2, 1] > assignment[0, 1]
+
+
+def test_the_window_of_some_networks_follows_from_their_size():
+    assert TCNHyper(kernel=5, levels=2).window == 25
+    assert TransformerHyper(layers=3, span=5).window == 13
+    assert LocalformerHyper(layers=2, span=5, kernel=3).window == 13
+    with pytest.raises(ValueError, match="it is 25; leave it out"):
+        TCNHyper(kernel=5, levels=2, window=20)
+    with pytest.raises(ValueError, match="must divide hidden"):
+        TransformerHyper(hidden=9, heads=2)
+    with pytest.raises(ValueError, match="kernel"):
+        TCNHyper(kernel="wide")
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,8 @@ class Block:
         Factors, ``(window - 1 + sessions, instruments, factors)``.
     labels
         ``(sessions, instruments)``; NaN where nothing is to be learned.
+    present
+        Whether an instrument has a whole window behind it, ``(sessions, instruments)``.
     first
         Session of the first label, as a place in the cube.
     columns
@@ -34,6 +36,7 @@ class Block:
 
     inputs: npt.NDArray[np.float32]
     labels: npt.NDArray[np.float32]
+    present: npt.NDArray[np.bool_]
     first: int
     columns: slice | npt.NDArray[np.int64]
 
@@ -143,9 +146,8 @@ class SessionCube:
         if len(wanted) == 0:
             return None
         inputs = self.values[start - self.window + 1 : end]
-        if len(wanted) > FEW_ENOUGH_TO_SELECT * inputs.shape[1]:
-            return Block(inputs, labels[start:end], start, slice(None))
-        return Block(inputs[:, wanted], labels[start:end, wanted], start, wanted)
+        columns = slice(None) if len(wanted) > FEW_ENOUGH_TO_SELECT * inputs.shape[1] else wanted
+        return Block(inputs[:, columns], labels[start:end, columns], self.complete[start:end, columns], start, columns)
 
 
 def _run_lengths(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

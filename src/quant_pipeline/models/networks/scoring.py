@@ -11,8 +11,10 @@ from torch import nn
 
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.hyper import NetworkHyper
-from quant_pipeline.models.networks.build import build_network
+from quant_pipeline.models.networks.build import build_network, looks_across, score_block
 from quant_pipeline.models.networks.cube import SessionCube
+
+Places = npt.NDArray[np.int64]
 
 WEIGHTS = "model.safetensors"
 SCORING_BATCH = 1024
@@ -36,20 +38,40 @@ class FittedNetwork:
         self.importance = importance_table([], [])
 
     def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
-        """Score rows; a row without a whole window behind it is NaN."""
+        """Score rows; a row without a whole window behind it is NaN.
+
+        A network that looks across instruments sees those of the rows.
+        """
         torch.set_num_threads(self._hyper.threads)
         scores = np.full(len(samples.rows), np.nan)
         cube = SessionCube(samples.features, samples.rows, self._hyper.window)
         sessions, columns = cube.locate(samples.rows)
         usable = np.flatnonzero(cube.complete[sessions, columns])
-        # A batch of fixed size: matrix kernels round differently for other numbers of rows.
-        padded = np.zeros((self._hyper.window, SCORING_BATCH, samples.features.shape[1]), dtype=np.float32)
         with torch.inference_mode():
-            for start in range(0, len(usable), SCORING_BATCH):
-                rows = usable[start : start + SCORING_BATCH]
-                padded[:, : len(rows)] = cube.windows(sessions[rows], columns[rows])
-                scores[rows] = self._network(torch.from_numpy(padded))[0, : len(rows)].numpy()
+            if looks_across(self._network):
+                self._score_sessions(cube, sessions, columns, usable, scores)
+            else:
+                self._score_windows(cube, sessions, columns, usable, scores)
         return scores
+
+    def _score_windows(
+        self, cube: SessionCube, sessions: Places, columns: Places, usable: Places, scores: npt.NDArray[np.float64]
+    ) -> None:
+        # A batch of fixed size: matrix kernels round differently for other numbers of rows.
+        padded = np.zeros((cube.window, SCORING_BATCH, cube.values.shape[2]), dtype=np.float32)
+        for start in range(0, len(usable), SCORING_BATCH):
+            rows = usable[start : start + SCORING_BATCH]
+            padded[:, : len(rows)] = cube.windows(sessions[rows], columns[rows])
+            scores[rows] = self._network(torch.from_numpy(padded))[0, : len(rows)].numpy()
+
+    def _score_sessions(
+        self, cube: SessionCube, sessions: Places, columns: Places, usable: Places, scores: npt.NDArray[np.float64]
+    ) -> None:
+        for session in np.unique(sessions[usable]):
+            rows = usable[sessions[usable] == session]
+            windows = torch.from_numpy(cube.windows(sessions[rows], columns[rows]))
+            everyone = torch.ones((1, len(rows)), dtype=torch.bool)
+            scores[rows] = score_block(self._network, windows, everyone)[0].numpy()
 
     def weights(self) -> dict[str, bytes]:
         """Return the parameters of the network as safetensors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,10 @@ from quant_pipeline.evaluation.information_coefficient import information_coeffi
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.fitted import Samples, learning_curve
 from quant_pipeline.models.hyper import NetworkHyper
-from quant_pipeline.models.networks.build import build_network
-from quant_pipeline.models.networks.cube import SessionCube
+from quant_pipeline.models.networks.build import build_network, score_block
+from quant_pipeline.models.networks.cube import Block, SessionCube
 from quant_pipeline.models.networks.losses import LOSSES
+from quant_pipeline.models.networks.routed import RoutedScorer
 from quant_pipeline.models.networks.scoring import FittedNetwork
 from quant_pipeline.progress import track
 
@@ -97,23 +99,38 @@ class NetworkTraining:
         blocks = self._cube.blocks(self._labels, self._hyper.batch_sessions, self._shuffle)
         steps = -(-len(self._labels) // self._hyper.batch_sessions)
         for block in track(blocks, description, total=steps):
-            loss = self._step(block.inputs, block.labels)
+            loss = self._step(block)
             if not np.isfinite(loss):
                 raise ModelError(f"the loss of the network became {loss}; lower its learning_rate")
             total, count = total + loss, count + 1
         self._epochs_done += 1
         return total / count
 
-    def _step(self, inputs: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]) -> float:
-        mixed = self._hyper.precision == "mixed" and self._device.type != "cpu"
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=mixed):
-            scores = self._network(torch.from_numpy(inputs).to(self._device))
-        loss = LOSSES[self._hyper.loss](scores.float(), torch.from_numpy(labels).to(self._device))
+    def _step(self, block: Block) -> float:
+        loss = self._loss(block)
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), self._hyper.gradient_norm)
         self._optimiser.step()
         return float(loss.detach())
+
+    def _loss(self, block: Block) -> torch.Tensor:
+        labels = self._tensor(block.labels)
+        with self._mixed_precision():
+            if isinstance(self._network, RoutedScorer):
+                return self._network.loss(self._tensor(block.inputs), labels, LOSSES[self._hyper.loss])
+            scores = self._score(block)
+        return LOSSES[self._hyper.loss](scores.float(), labels)
+
+    def _score(self, block: Block) -> torch.Tensor:
+        return score_block(self._network, self._tensor(block.inputs), self._tensor(block.present))
+
+    def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self._device)
+
+    def _mixed_precision(self) -> torch.autocast:
+        mixed = self._hyper.precision == "mixed" and self._device.type != "cpu"
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=mixed)
 
     def _set_learning_rate(self) -> None:
         share = self._epochs_done / self._hyper.epochs
@@ -127,7 +144,7 @@ class NetworkTraining:
         scores = np.full(self._valid_labels.shape, np.nan, dtype=np.float32)
         with torch.inference_mode():
             for block in self._cube.blocks(self._valid_labels, self._hyper.batch_sessions):
-                given = self._network(torch.from_numpy(block.inputs).to(self._device)).float().cpu().numpy()
+                given = self._score(block).float().cpu().numpy()
                 scores[block.first : block.first + len(given), block.columns] = given
         index = self._valid.features.index[self._valid.rows]
         scored = pd.Series(scores[self._cube.locate(self._valid.rows)], index=index)

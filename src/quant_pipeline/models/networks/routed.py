@@ -1,0 +1,92 @@
+"""A recurrent network with several heads and a router between them (TRA; Lin et al., 2021)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from quant_pipeline.models.networks.losses import Loss
+from quant_pipeline.models.networks.recurrent import UNITS
+
+SINKHORN_ROUNDS = 3
+SHARPNESS = 10.0
+"""Slope of the assignment in the errors, per standard deviation of the errors."""
+
+
+class RoutedScorer(nn.Module):
+    """Heads for different trading patterns, weighed by a router that reads the state.
+
+    The router of the paper may also read the past errors of each head. Ours does not: they are known only when labels
+    are realised, and a score here needs nothing but its window.
+
+    Parameters
+    ----------
+    factors
+        Number of factors per session.
+    window
+        Sessions before the first score.
+    unit
+        ``gru`` or ``lstm``.
+    hidden, layers, dropout
+        Size of the recurrent unit; dropout acts on its last output.
+    patterns
+        Number of heads.
+    transport
+        Weight of the term that teaches the router.
+    """
+
+    def __init__(
+        self,
+        factors: int,
+        window: int,
+        unit: str,
+        hidden: int,
+        layers: int,
+        dropout: float,
+        patterns: int,
+        transport: float,
+    ) -> None:
+        super().__init__()
+        self.window, self.transport = window, transport
+        self.recurrent = UNITS[unit](factors, hidden, layers)
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.Linear(hidden, patterns)
+        self.router = nn.Linear(hidden, patterns)
+
+    def forward(self, block: torch.Tensor) -> torch.Tensor:
+        """Map a block ``(window - 1 + sessions, instruments, factors)`` to scores ``(sessions, instruments)``."""
+        scores, log_shares = self._route(block)
+        return (scores * log_shares.exp()).sum(dim=-1)
+
+    def loss(self, block: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
+        """Return the loss of the scores and of the router.
+
+        The router learns the assignment of labels to heads that has small errors while all heads get equally many: an
+        optimal transport, found by a few rounds of Sinkhorn's scaling (Cuturi, 2013).
+        """
+        scores, log_shares = self._route(block)
+        mixed = (scores * log_shares.exp()).sum(dim=-1)
+        known = torch.isfinite(labels)
+        errors = (scores[known].detach() - labels[known][:, None]).square()
+        assignment = assign_equally(-SHARPNESS * errors / (errors.std() + 1e-6))
+        routing = -(assignment * log_shares[known]).sum(dim=-1).mean()
+        return of_scores(mixed, labels) + self.transport * routing
+
+    def _route(self, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        states = self.dropout(self.recurrent(block)[0][self.window - 1 :])
+        return self.heads(states), torch.log_softmax(self.router(states), dim=-1)
+
+
+def assign_equally(preference: torch.Tensor) -> torch.Tensor:
+    """Assign rows to columns: every row adds up to one, every column to about the same.
+
+    Parameters
+    ----------
+    preference
+        Logarithms, ``(rows, columns)``; more is better.
+    """
+    logits = preference
+    for _ in range(SINKHORN_ROUNDS):
+        logits = logits - torch.logsumexp(logits, dim=0, keepdim=True)
+        logits = logits - torch.logsumexp(logits, dim=1, keepdim=True)
+    return logits.exp()

@@ -1,0 +1,173 @@
+"""Search for hyper-parameters on the past only: every trial walks forward through stretches before the test segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from pydantic import Field, PositiveInt, model_validator
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.models.cross_validation import SplitParameters
+from quant_pipeline.models.rolling import RollingWindow
+from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.parameters import Parameters
+from quant_pipeline.strategy.clock import label_lag
+
+
+class Dimension(Parameters):
+    """One hyper-parameter to search.
+
+    Attributes
+    ----------
+    low, high
+        Bounds, both included; whole numbers search whole numbers.
+    log
+        Whether steps are ratios.
+    choices
+        Instead of bounds: the values to choose from.
+    """
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    choices: list[Any] | None = None
+
+    @model_validator(mode="after")
+    def _bounds_or_choices(self) -> Dimension:
+        bounded = self.low is not None and self.high is not None
+        if bounded == (self.choices is not None):
+            raise ValueError("a dimension needs `low` and `high`, or `choices`")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        return self
+
+    def suggest(self, trial: optuna.Trial, name: str) -> Any:
+        """Let a trial choose a value."""
+        if self.choices is not None:
+            return trial.suggest_categorical(name, self.choices)
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(name, self.low, self.high, log=self.log)
+        return trial.suggest_float(name, float(self.low or 0), float(self.high or 0), log=self.log)
+
+
+class TuningParameters(Parameters):
+    """The ``tuning`` block of the parameters.
+
+    Attributes
+    ----------
+    trials
+        Trials of one study; a study that has them all does nothing more.
+    folds
+        Stretches that are scored one after the other; after each of them a hopeless trial is pruned.
+    fold_sessions
+        Length of a stretch.
+    valid_sessions
+        Length of the stretch before it that stops training early.
+    warmup_trials
+        Trials that are never pruned, because there is nothing yet to compare with.
+    seed
+        Seed of the sampler.
+    spaces
+        Model to hyper-parameter to where to search.
+    """
+
+    trials: PositiveInt = 20
+    folds: PositiveInt = 3
+    fold_sessions: PositiveInt = 126
+    valid_sessions: PositiveInt = 126
+    warmup_trials: PositiveInt = 5
+    seed: int = 7
+    spaces: dict[str, dict[str, Dimension]] = Field(default_factory=dict)
+
+
+def tuning_folds(
+    sessions: pd.DatetimeIndex, split: SplitParameters, tuning: TuningParameters, horizon: int
+) -> list[RollingWindow]:
+    """Cut the sessions before the test segment into expanding training windows and the stretches that follow them.
+
+    Parameters
+    ----------
+    sessions
+        Consecutive sessions of the calendar.
+    split
+        Its ``train`` and ``valid`` bound what is used; the test segment is never seen.
+    tuning
+        Number and lengths of the stretches.
+    horizon
+        Horizon of the label: the gap between all segments, and before the test segment.
+
+    Returns
+    -------
+    list of RollingWindow
+        The last stretch ends where the labels of ``valid`` are realised before the first test session.
+
+    Raises
+    ------
+    ConfigurationError
+        When the history is too short.
+    """
+    gap = label_lag(horizon)
+    history = sessions[(sessions >= pd.Timestamp(split.train[0])) & (sessions < pd.Timestamp(split.test[0]))][:-gap]
+    windows = []
+    for fold in range(tuning.folds):
+        test_end = len(history) - (tuning.folds - 1 - fold) * tuning.fold_sessions
+        test_start = test_end - tuning.fold_sessions
+        valid_end = test_start - gap
+        valid_start = valid_end - tuning.valid_sessions
+        train_end = valid_start - gap
+        if train_end < tuning.valid_sessions:
+            raise ConfigurationError(
+                f"`tuning` needs {tuning.folds} stretches of {tuning.fold_sessions} sessions after training and "
+                f"validation, but there are only {len(history)} sessions before the test; use fewer or shorter folds"
+            )
+        segments = {
+            "train": history[:train_end],
+            "valid": history[valid_start:valid_end],
+            "test": history[test_start:test_end],
+        }
+        windows.append(RollingWindow(f"{segments['test'][0]:%Y-%m-%d}", segments))
+    return windows
+
+
+def suggest_spec(spec: ModelSpec, space: Mapping[str, Dimension], trial: optuna.Trial) -> ModelSpec:
+    """Return the specification with the hyper-parameters that a trial suggests; unknown names are refused."""
+    suggested = {name: dimension.suggest(trial, name) for name, dimension in space.items()}
+    entry = spec.model_dump()
+    entry["hyper"] = {**entry["hyper"], **suggested}
+    return ModelSpec.model_validate(entry)
+
+
+def sampler_of(study: optuna.Study, seed: int) -> optuna.samplers.BaseSampler:
+    """Return a sampler whose choices depend on the seed and on how far the study is, also after an interruption."""
+    return optuna.samplers.TPESampler(seed=seed + len(study.trials))
+
+
+def trials_table(study: optuna.Study) -> pd.DataFrame:
+    """Return the trials of a study, best first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``trial``, ``state`` (``complete``, ``pruned``, ``fail``), ``value`` (mean rank IC of the stretches that were
+        scored), ``stretches``, and one column ``hyper.<name>`` per dimension.
+    """
+    rows = [
+        {
+            "trial": trial.number,
+            "state": trial.state.name.lower(),
+            "value": trial.intermediate_values[trial.last_step] if trial.last_step is not None else np.nan,
+            "stretches": len(trial.intermediate_values),
+            **{f"hyper.{name}": value for name, value in trial.params.items()},
+        }
+        for trial in study.trials
+    ]
+    table = pd.DataFrame(rows).astype({"state": "str"})
+    rank = {"complete": 0, "pruned": 1}
+    order = table.assign(rank=table["state"].map(rank).fillna(2)).sort_values(
+        ["rank", "value", "trial"], ascending=[True, False, True]
+    )
+    return order.drop(columns="rank").reset_index(drop=True)
