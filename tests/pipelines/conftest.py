@@ -17,6 +17,7 @@ from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.trading.statement_import import StatementImportParameters
 
 AS_OF = "2023-12-29"
 FACTORS = ["KMID", "KSFT", "ROC5", "MA10", "STD20", "RSV10", "CORD10", "VMA5", "CNTD20", "RESI10"]
@@ -63,6 +64,7 @@ def parameters(as_of):
         "market_rules": MarketRules(),
         "cost_rules": CostRules.preset("US"),
         "strategy": StrategyRules(topk=4, n_drop=1),
+        "statement_import": StatementImportParameters(),
         "account": AccountParameters(name="test", initial_cash=100_000),
         "split": SplitParameters(
             train=("2020-06-01", "2021-12-31"), valid=("2022-01-01", "2022-12-30"), test=("2023-01-01", None)
@@ -94,6 +96,7 @@ def run_in_memory(project_path):
     ):
         catalog = DataCatalog({"market_source": Kept(market)})
         catalog["ledger_as_found"] = Kept(())
+        catalog["statement_files"] = Kept(())
         for name, value in {**parameters(as_of), **given}.items():
             catalog[f"params:{name}"] = Kept(value)
         path = sum((pipelines[stage] for stage in stages[1:]), pipelines[stages[0]])

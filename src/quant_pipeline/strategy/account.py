@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, PositiveFloat
 
 from quant_pipeline.parameters import Parameters
@@ -15,8 +17,15 @@ class AccountParameters(Parameters):
     name
         Name of the account; part of every order's identity.
     initial_cash
-        Deposit when the account is opened, in the currency.
+        Deposit when the simulated account is opened, in the currency; the backtest starts with it too.
+    filled_by
+        Where deals come from: ``simulation`` (the exchange rules of the backtest), ``statements`` (files; the account
+        opens empty with their first row), or ``broker`` (its activities).
+    lot_method
+        Which lots a sale takes that names none: ``fifo``, oldest first, or ``hifo``, dearest first.
     """
 
     name: str = Field(min_length=1, max_length=16)
     initial_cash: PositiveFloat = 1_000_000.0
+    filled_by: Literal["simulation", "statements", "broker"] = "simulation"
+    lot_method: Literal["fifo", "hifo"] = "fifo"

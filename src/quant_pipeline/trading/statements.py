@@ -39,10 +39,12 @@ def holdings_table(state: AccountState, prices: pd.Series) -> pd.DataFrame:
     """
     rows = []
     for instrument, position in sorted(state.positions.items()):
-        quantity, cost, price = int(position.quantity), float(position.cost), float(prices[instrument])
+        quantity, cost, price = float(position.quantity), float(position.cost), float(prices[instrument])
         value = quantity * price
         rows.append((instrument, quantity, position.sessions_held, cost / quantity, price, value, value - cost))
     table = pd.DataFrame(rows, columns=HOLDING_COLUMNS[:-1]).astype({"instrument": "str"})
+    if (table["quantity"] % 1 == 0).all():
+        table["quantity"] = table["quantity"].astype("int64")
     total = float(state.cash) + table["market_value"].sum()
     table["weight"] = table["market_value"] / total
     return table.sort_values(["market_value", "instrument"], ascending=[False, True], ignore_index=True)

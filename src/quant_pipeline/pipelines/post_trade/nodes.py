@@ -8,16 +8,41 @@ from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import fold
+from quant_pipeline.trading.bookkeeping import book_days, last_prices
 from quant_pipeline.trading.brokers.simulated import book_sessions
 from quant_pipeline.trading.domain import Event
+from quant_pipeline.trading.statement_import import (
+    StatementEntry,
+    StatementFile,
+    StatementImportParameters,
+    import_statements,
+)
 from quant_pipeline.trading.statements import holdings_table, net_asset_value_table
+
+
+def read_statements(
+    statement_files: Sequence[StatementFile], statement_import: StatementImportParameters, market_rules: MarketRules
+) -> tuple[StatementEntry, ...]:
+    """Understand every row of every statement.
+
+    Returns
+    -------
+    tuple of StatementEntry
+        What they book, in the order of the sessions; also what was booked before.
+
+    Raises
+    ------
+    AccountError
+        When a row is not understood; the message names file, row and column.
+    """
+    return import_statements(statement_files, statement_import, market_rules.calendar)
 
 
 def book_fills(
     events: Sequence[Event],
+    statement_entries: Sequence[StatementEntry],
     bars: pd.DataFrame,
     corporate_actions: pd.DataFrame,
     sessions: pd.DataFrame,
@@ -32,6 +57,8 @@ def book_fills(
     ----------
     events
         The ledger as found.
+    statement_entries
+        What statements tell.
     bars, corporate_actions, sessions
         The market; what came after ``as_of`` is not looked at.
     account, market_rules, cost_rules
@@ -50,9 +77,13 @@ def book_fills(
         When the market does not reach ``as_of``.
     """
     days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
-    return book_sessions(
-        events, account.name, account.initial_cash, bars, corporate_actions, days, market_rules, cost_rules
-    )
+    if account.filled_by == "simulation":
+        return book_sessions(
+            events, account.name, account.initial_cash, bars, corporate_actions, days, market_rules, cost_rules,
+            statement_entries, account.lot_method,
+        )  # fmt: skip
+    market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
+    return book_days(events, account.name, 0, market, statement_entries, lot_method=account.lot_method)
 
 
 def state_account(
@@ -85,5 +116,5 @@ def state_account(
         )
     days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
     market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
-    closes = pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments)
+    closes = pd.Series(last_prices(state, market, session), dtype=object)
     return holdings_table(state, closes), net_asset_value_table(state)

@@ -10,9 +10,16 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
+                nodes.read_statements,
+                ["statement_files", "params:statement_import", "params:market_rules"],
+                "statement_entries",
+                name="read_statements",
+            ),
+            Node(
                 nodes.book_fills,
                 [
                     "ledger_as_found",
+                    "statement_entries",
                     "bars",
                     "corporate_actions",
                     "sessions",

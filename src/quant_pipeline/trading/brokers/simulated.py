@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
 from quant_pipeline.backtest.exchange import apply_corporate_actions, deal_orders, reference_closes
 from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.strategy.money import ticks_to_decimal, ticks_to_float
+from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import AccountState, fold
+from quant_pipeline.trading.bookkeeping import book_days
 from quant_pipeline.trading.domain import Event, EventKind, Order, money
+from quant_pipeline.trading.statement_import import StatementEntry
 
 
 def book_sessions(
@@ -25,8 +26,10 @@ def book_sessions(
     sessions: pd.DatetimeIndex,
     market_rules: MarketRules,
     cost_rules: CostRules,
+    entries: Sequence[StatementEntry] = (),
+    lot_method: str = "fifo",
 ) -> tuple[Event, ...]:
-    """Book every session after the last booked one, in order: corporate actions, deals, close.
+    """Book every session after the last booked one, in order: statements, corporate actions, deals, close.
 
     Parameters
     ----------
@@ -40,34 +43,28 @@ def book_sessions(
         Sessions of the exchange up to the one to stand at; it is the last.
     market_rules, cost_rules
         Rules; the same that the backtest uses.
+    entries
+        What statements tell: deposits, withdrawals, fees, transfers. Cash of a session can be dealt in it.
+    lot_method
+        Which lots sales take.
 
     Returns
     -------
     tuple of Event
         New events in order; none when the last session has been booked before.
     """
-    new: list[Event] = []
     state = fold(events)
-    as_of = sessions[-1]
-    if state.last_session is None:
-        opened = Event(
-            as_of, EventKind.ACCOUNT_OPENED, f"open:{account}", {"account": account, "cash": money(initial_cash)}
-        )
-        closed = _closed(as_of, Decimal(money(initial_cash)), Decimal(money(initial_cash)))
-        return (opened, closed)
-    if as_of <= state.last_session:
+    if not entries and state.last_session is not None and sessions[-1] <= state.last_session:
         return ()
     market = TradingMarket.from_bars(bars, corporate_actions, sessions, market_rules)
-    by_session = dict(tuple(bars[bars["date"] > state.last_session].groupby("date")))
-    for session in sessions[sessions > state.last_session]:
+    unseen = bars if state.last_session is None else bars[bars["date"] > state.last_session]
+    by_session = dict(tuple(unseen.groupby("date")))
+
+    def deal(books: AccountState, session: pd.Timestamp) -> list[Event]:
         actions = corporate_actions[corporate_actions["date"] == session]
-        booked = _book_session(state, session, by_session.get(session, bars.head(0)), actions, market, cost_rules)
-        for event in booked:
-            state.apply(event)
-        close = _closed(session, _net_asset_value(state, market, session), state.cash)
-        state.apply(close)
-        new += [*booked, close]
-    return tuple(new)
+        return _book_session(books, session, by_session.get(session, bars.head(0)), actions, market, cost_rules)
+
+    return book_days(events, account, initial_cash, market, entries, deal, lot_method)
 
 
 def _book_session(
@@ -115,19 +112,6 @@ def _dealt(session: pd.Timestamp, order_id: str, row: dict[str, Any]) -> Event:
     facts |= {"quantity": str(row["quantity"])}
     facts |= {name: money(row[name]) for name in ("price", "market_price", "fee")}
     return Event(session, EventKind.FILL, f"fill:{order_id}", facts)
-
-
-def _closed(session: pd.Timestamp, value: Decimal, cash: Decimal) -> Event:
-    facts = {"net_asset_value": money(value), "cash": money(cash)}
-    return Event(session, EventKind.SESSION_CLOSED, f"close:{session:%Y-%m-%d}", facts)
-
-
-def _net_asset_value(state: AccountState, market: TradingMarket, session: pd.Timestamp) -> Decimal:
-    marks = market.arrays.mark[market.sessions.get_loc(session)]
-    value = state.cash
-    for instrument, position in state.positions.items():
-        value += position.quantity * ticks_to_decimal(marks[market.instruments.get_loc(instrument)])
-    return value
 
 
 def _closes(market: TradingMarket, row: int) -> pd.Series:

@@ -1,0 +1,173 @@
+"""Statements become booked sessions: once, on the right day, to the cent."""
+
+import dataclasses
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.exceptions import AccountError
+from quant_pipeline.strategy.rules import MarketRules
+from quant_pipeline.trading.account import fold
+from quant_pipeline.trading.bookkeeping import book_days
+from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.domain import EventKind
+from quant_pipeline.trading.statement_import import StatementFile, StatementFormat, StatementImportParameters
+from quant_pipeline.trading.statement_import import import_statements as read_statements
+from tests.trading.conftest import DAYS
+from tests.trading.test_account import plan
+
+COLUMNS = ["date", "kind", "instrument", "side", "quantity", "price", "fee", "cash"]
+KINDS = ["fill", "deposit", "withdrawal", "dividend", "fee", "split", "transfer"]
+FORMAT = StatementFormat(
+    files="*.csv",
+    columns={name: name for name in COLUMNS if name != "kind"},
+    rows=[{"when": {"kind": kind}, "book": kind} for kind in KINDS],
+)
+DEPOSIT = "2024-12-30,deposit,,,,,,1000"
+BUY = "2024-12-31,fill,AAA,buy,30,10.00,0.35,-300.35"
+
+
+def statement(*lines, name="january.csv"):
+    return StatementFile(name, "\n".join([",".join(COLUMNS), *lines]).encode())
+
+
+def entries(*files):
+    return read_statements(files, StatementImportParameters(formats={"hand": FORMAT}), "XNYS")
+
+
+@pytest.fixture
+def book(bars, no_actions):
+    """Book statements into an account that has no exchange of its own."""
+
+    def book(events, files, up_to=DAYS[-1]):
+        days = DAYS[up_to >= DAYS]
+        market = TradingMarket.from_bars(bars[bars["date"] <= up_to], no_actions, days, MarketRules())
+        return (*events, *book_days(events, "mine", 0, market, entries(*files)))
+
+    return book
+
+
+def test_an_account_of_statements_opens_with_its_first_row_and_is_valued_at_every_close(book):
+    state = fold(book((), [statement(DEPOSIT, BUY)]))
+    # 30 shares at closes of 10, 11 and 12.
+    values = [(f"{session:%m-%d}", value) for session, value, _ in state.closes]
+    assert values == [
+        ("12-30", Decimal("1000")),
+        ("12-31", Decimal("999.65")),
+        ("01-02", Decimal("1029.65")),
+        ("01-03", Decimal("1059.65")),
+    ]
+
+
+def test_a_deposit_of_a_weekend_or_holiday_is_booked_on_the_next_session(book):
+    events = book((), [statement(DEPOSIT, "2025-01-01,deposit,,,,,,250")])
+    booked = next(event for event in events if event.payload.get("amount") == "250")
+    assert booked.session == pd.Timestamp("2025-01-02")
+    assert booked.payload["date"] == "2025-01-01"
+
+
+def test_the_same_file_twice_changes_nothing(book):
+    once = book((), [statement(DEPOSIT, BUY)])
+    assert book(once, [statement(DEPOSIT, BUY)]) == once
+
+
+def test_an_edited_file_is_an_error(book):
+    once = book((), [statement(DEPOSIT, BUY)])
+    with pytest.raises(AccountError, match=r"january.csv was imported before with another content"):
+        book(once, [statement(DEPOSIT, BUY.replace("10.00", "10.0001"))])
+
+
+def test_a_file_with_a_row_more_is_an_error_but_a_second_file_is_not(book):
+    once = book((), [statement(DEPOSIT)], up_to=DAYS[0])
+    with pytest.raises(AccountError, match="put what is new or corrected into a file of another name"):
+        book(once, [statement(DEPOSIT, BUY)])
+    both = book(once, [statement(DEPOSIT), statement(DEPOSIT, BUY, name="new.csv")])
+    assert fold(both).cash == Decimal("699.65")
+
+
+def test_two_equal_deals_are_two_and_an_overlapping_file_adds_neither(book):
+    twice = book((), [statement(DEPOSIT, BUY, BUY)])
+    assert fold(twice).positions["AAA"].quantity == 60
+    overlapping = book((), [statement(DEPOSIT, BUY, BUY), statement(BUY, BUY, name="overlapping.csv")])
+    assert fold(overlapping).positions["AAA"].quantity == 60
+    assert fold(overlapping).cash == fold(twice).cash == Decimal("399.30")
+
+
+def test_what_lies_after_the_session_waits_for_it(book):
+    first = book((), [statement(DEPOSIT, BUY)], up_to=DAYS[0])
+    assert fold(first).positions == {}
+    assert fold(book(first, [statement(DEPOSIT, BUY)])).positions["AAA"].quantity == 30
+
+
+def test_a_row_of_a_closed_session_is_booked_in_the_next_open_one_and_the_past_stays(book, caplog):
+    closed = book((), [statement(DEPOSIT)], up_to=DAYS[1])
+    events = book(closed, [statement(DEPOSIT), statement(BUY, name="late.csv")])
+    assert events[: len(closed)] == closed
+    assert fold(events, up_to=DAYS[1]).positions == {}
+    assert next(event.session for event in events if event.kind == EventKind.FILL) == DAYS[2]
+    assert "dated in closed sessions and are booked on 2025-01-02" in caplog.text
+
+
+def test_a_row_that_contradicts_the_books_is_named(book):
+    with pytest.raises(AccountError, match=r"january\.csv, row 3: the ledger sells 5 BBB but holds 0"):
+        book((), [statement(DEPOSIT, "2024-12-31,fill,BBB,sell,5,20,0,100")])
+
+
+def test_cash_that_the_books_do_not_see_is_named(bars, no_actions):
+    (receipt, deposit) = entries(statement(DEPOSIT))
+    lying = dataclasses.replace(deposit, cash=Decimal("999.99"))
+    market = TradingMarket.from_bars(bars, no_actions, DAYS, MarketRules())
+    with pytest.raises(AccountError, match=r"row 2: the statement says that cash changes by 999.99, the books by 1000"):
+        book_days((), "mine", 0, market, [receipt, lying])
+
+
+def test_a_statement_from_before_the_market_is_an_error(book):
+    with pytest.raises(AccountError, match="dated 2024-11-01, before the first session of the market, 2024-12-30"):
+        book((), [statement("2024-11-01,deposit,,,,,,1000")])
+
+
+def test_a_holding_that_the_market_does_not_price_counts_at_its_cost(book, caplog):
+    state = fold(book((), [statement(DEPOSIT, "2024-12-31,fill,OTC,buy,10,7,0,-70")]))
+    assert state.closes[-1][1] == 1000
+    assert "OTC has no price up to 2025-01-03 and is valued at cost" in caplog.text
+
+
+def test_a_deposit_reaches_the_simulated_account_before_its_deals(bars, no_actions, rules):
+    market_rules, cost_rules = rules
+
+    def simulate(events, up_to, *files):
+        known, days = bars[bars["date"] <= up_to], DAYS[up_to >= DAYS]
+        return (
+            *events,
+            *book_sessions(events, "sim", 100.0, known, no_actions, days, market_rules, cost_rules, entries(*files)),
+        )
+
+    planned = plan(simulate((), DAYS[0]), DAYS[0], DAYS[1], ("AAA", "buy", 30, 10.0, "best"))
+    # A hundred dollars buy nine shares; with the deposit of the same morning all thirty.
+    assert fold(simulate(planned, DAYS[1])).positions["AAA"].quantity == 9
+    funded = simulate(planned, DAYS[1], statement("2024-12-31,deposit,,,,,,500"))
+    assert fold(funded).positions["AAA"].quantity == 30
+    assert simulate(funded, DAYS[1], statement("2024-12-31,deposit,,,,,,500")) == funded
+    with pytest.raises(AccountError, match="was imported before with another content"):
+        simulate(funded, DAYS[1], statement("2024-12-31,deposit,,,,,,501"))
+
+
+def test_a_simulated_account_takes_no_deals_from_files(bars, no_actions, rules):
+    market_rules, cost_rules = rules
+    with pytest.raises(AccountError, match="contradicts the simulated exchange"):
+        book_sessions((), "sim", 100.0, bars, no_actions, DAYS, market_rules, cost_rules, entries(statement(BUY)))
+
+
+def test_the_lot_method_of_an_open_account_changes_with_the_next_session(bars, no_actions):
+    def book(events, up_to, lot_method, *files):
+        days = DAYS[up_to >= DAYS]
+        market = TradingMarket.from_bars(bars[bars["date"] <= up_to], no_actions, days, MarketRules())
+        return (*events, *book_days(events, "mine", 0, market, entries(*files), lot_method=lot_method))
+
+    bought = statement(DEPOSIT, "2024-12-30,fill,AAA,buy,10,9,0,-90", "2024-12-30,fill,AAA,buy,10,11,0,-110")
+    sold = statement("2025-01-02,fill,AAA,sell,10,11,0,110", name="sold.csv")
+    events = book((), DAYS[1], "fifo", bought)
+    assert fold(book(events, DAYS[2], "fifo", bought, sold)).realised == 20
+    assert fold(book(events, DAYS[2], "hifo", bought, sold)).realised == 0
