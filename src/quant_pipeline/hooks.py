@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 COMPOSITES = ("__default__", "daily")
 SECONDS_WORTH_TELLING = 3.0
+LEADERS_LOGGED = 1_000
 DEFAULT_ENVIRONMENT = "sim"
 REAL_ACCOUNTS = ("paper", "live")
 CREDENTIAL_VARIABLES = {
@@ -111,6 +112,23 @@ class ModelTrackingHooks:
     def _log_curve(curve: Any) -> None:
         for step, metric, value in curve[["step", "metric", "value"]].itertuples(index=False):
             mlflow.log_metric(f"curve.{metric}", float(value), step=int(step))
+
+
+class SearchTrackingHooks:
+    """One nested MLflow run per search: its parameters, measures, leaderboard and page."""
+
+    @hook_impl
+    def after_node_run(self, node: Node, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Log a search once its page is there."""
+        if node.short_name != "compose_search_page" or mlflow.active_run() is None:
+            return
+        verdict = inputs["search_verdict"]
+        with mlflow.start_run(run_name="ensemble_search", nested=True):
+            mlflow.log_params(_flatten(inputs["params:ensemble_search"].model_dump(mode="json")))
+            mlflow.set_tags({key: verdict[key] for key in ("chosen", "verdict")})
+            mlflow.log_metrics({name: value for name, value in verdict.items() if isinstance(value, int | float)})
+            mlflow.log_text(inputs["search_leaderboard"].head(LEADERS_LOGGED).to_csv(index=False), "leaderboard.csv")
+            mlflow.log_text(outputs["search_page"], "search.html")
 
 
 def _flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:

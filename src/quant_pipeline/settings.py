@@ -10,6 +10,7 @@ from quant_pipeline.hooks import (
     ModelRegistryHooks,
     ModelTrackingHooks,
     ProgressHooks,
+    SearchTrackingHooks,
     SummaryHooks,
 )
 
@@ -31,6 +32,7 @@ HOOKS = (
     SummaryHooks(),
     ProgressHooks(),
     ModelTrackingHooks(),
+    SearchTrackingHooks(),
     ModelRegistryHooks(),
     JsonLogHooks(),
     ErrorHooks(),

@@ -20,6 +20,32 @@ def test_probabilistic_sharpe_of_normal_returns_is_the_closed_form():
     assert overfitting.probabilistic_sharpe_ratio(returns) == pytest.approx(expected, rel=1e-12)
 
 
+def test_probability_of_a_sharpe_ratio_in_closed_form():
+    # Normal returns, SR 0.1 per session, 101 sessions: Φ(0.1 × 10 / √(1 + 0.1² / 2)) = Φ(0.99750934) = 0.8407413.
+    assert overfitting.probability_of_sharpe(0.1, 0.0, 3.0, 101) == pytest.approx(0.8407413, abs=1e-7)
+    # Skew −1, kurtosis 6: Φ(1 / √(1 + 0.1 + 0.0125)) = Φ(0.94809093) = 0.8284584.
+    assert overfitting.probability_of_sharpe(0.1, -1.0, 6.0, 101) == pytest.approx(0.8284584, abs=1e-7)
+
+
+def test_the_worked_example_of_the_deflated_sharpe_ratio():
+    # Bailey and López de Prado (2014), numerical example: annual SR 2.5 over 5 years of days (250 a year), 100 trials
+    # with variance 1/2 per year, skew −3, kurtosis 10: the deflated Sharpe ratio is 0.9004.
+    trials = np.array([1.0, -1.0] * 50)
+    trials *= np.sqrt(0.5 / 250) / trials.std(ddof=1)
+    highest = overfitting.expected_maximum_sharpe(trials)
+    assert highest == pytest.approx(0.1132, abs=1e-4)
+    assert overfitting.probability_of_sharpe(2.5 / np.sqrt(250), -3, 10, 1250, highest) == pytest.approx(
+        0.9004, abs=2e-4
+    )
+
+
+def test_logits_by_hand():
+    # The best of either half is the best of the other: rank 3 of 3, ω = 3/4, log(ω / (1 − ω)) = log 3.
+    steady = np.array([[0.02, 0.0, -0.02], [0.01, 0.001, -0.01], [0.02, 0.0, -0.02], [0.01, 0.001, -0.01]])
+    logits = overfitting.overfitting_logits(*overfitting.block_sums(steady, 2))
+    assert logits.tolist() == pytest.approx([np.log(3), np.log(3)])
+
+
 def test_threshold_at_the_own_sharpe_ratio_is_a_coin_toss():
     sharpe = NOISE[:, 0].mean() / NOISE[:, 0].std(ddof=1)
     assert overfitting.probabilistic_sharpe_ratio(NOISE[:, 0], sharpe) == pytest.approx(0.5)

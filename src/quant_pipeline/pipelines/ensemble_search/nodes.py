@@ -9,7 +9,7 @@ import pandas as pd
 from quant_pipeline.evaluation.attribution import CombinationValues
 from quant_pipeline.evaluation.similarity import correlate_returns, correlate_scores
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
-from quant_pipeline.pipelines.ensemble_search import judgement
+from quant_pipeline.pipelines.ensemble_search import judgement, page
 from quant_pipeline.pipelines.ensemble_search.arena import (
     benchmark_returns,
     build_arena,
@@ -22,6 +22,7 @@ from quant_pipeline.pipelines.ensemble_search.finalists import backtest_in_full,
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.ensemble_search.trials import Chunk, LazyChunks, rules_of_phases
 from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.reporting.page import compose_page
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 
@@ -252,6 +253,42 @@ def attribute_returns(
     }
     parts = [table.reset_index().assign(method=method) for method, table in tables.items()]
     return pd.concat(parts, ignore_index=True)[["method", "model", "value", "standard_error", "t", "pairs"]]
+
+
+def compose_search_page(
+    search_verdict: dict[str, Any],
+    search_periods: pd.DataFrame,
+    search_logits: pd.DataFrame,
+    search_leaderboard: pd.DataFrame,
+    finalist_curves: pd.DataFrame,
+    search_folds: pd.DataFrame,
+    search_attribution: pd.DataFrame,
+    search_correlations: pd.DataFrame,
+    account: AccountParameters,
+    ensemble_search: EnsembleSearchParameters,
+) -> str:
+    """Compose the page of the search.
+
+    Returns
+    -------
+    str
+        A self-contained HTML page; the same input gives the same bytes.
+    """
+    return compose_page(
+        title=f"{account.name}: ensemble search",
+        header=page.write_header(search_verdict, search_periods, account.name),
+        links=page.LINKS,
+        parts=[
+            page.headline(search_verdict),
+            page.verdict_section(search_verdict, search_logits),
+            page.leaders_section(search_leaderboard, finalist_curves),
+            page.walk_section(search_folds),
+            page.attribution_section(search_attribution),
+            page.similarity_section(search_correlations),
+            page.provenance_section(ensemble_search),
+        ],
+        footer="This page contains all it needs: no part of it is loaded from a network.",
+    )
 
 
 def _span(

@@ -69,6 +69,23 @@ def create_pipeline() -> Pipeline:
                 "search_attribution",
                 name="attribute_returns",
             ),
+            Node(
+                nodes.compose_search_page,
+                [
+                    "search_verdict",
+                    "search_periods",
+                    "search_logits",
+                    "search_leaderboard",
+                    "finalist_curves",
+                    "search_folds",
+                    "search_attribution",
+                    "search_correlations",
+                    "params:account",
+                    "params:ensemble_search",
+                ],
+                "search_page",
+                name="compose_search_page",
+            ),
         ],
         tags="ensemble_search",
     )
