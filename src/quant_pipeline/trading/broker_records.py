@@ -189,6 +189,7 @@ class CashKind(StrEnum):
     """Why cash moved without a deal."""
 
     DIVIDEND = "dividend"
+    CASH_IN_LIEU = "cash_in_lieu"
     FEE = "fee"
     INTEREST = "interest"
     TRANSFER = "transfer"

@@ -1,0 +1,193 @@
+"""The Alpaca account, paper or live, behind the port; the client library is unmodified alpaca-py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pandas as pd
+from alpaca.common.exceptions import APIError
+
+from quant_pipeline.trading.broker_records import (
+    Activity,
+    Amendment,
+    BrokerAccount,
+    BrokerAsset,
+    BrokerClock,
+    BrokerOrder,
+    BrokerPosition,
+    BrokerSession,
+    FillActivity,
+    OrderRequest,
+)
+from quant_pipeline.trading.brokers import alpaca_records as records
+from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters, AlpacaTransport, read_refusal
+from quant_pipeline.trading.ports import (
+    BrokerError,
+    BrokerUnavailableError,
+    DuplicateOrderError,
+    OrderNotCancelableError,
+    OrderRejectedError,
+    OutcomeUnknownError,
+    UnknownOrderError,
+)
+
+ORDERS_A_PAGE = 500
+ACTIVITIES_A_PAGE = 100
+
+Record = TypeVar("Record")
+
+
+class AlpacaBroker:
+    """An account at Alpaca; implements `quant_pipeline.trading.ports.Broker`.
+
+    Parameters
+    ----------
+    parameters
+        Which account, how patiently.
+    api_key, secret_key
+        Its keys; they appear in no message of this class.
+    """
+
+    def __init__(self, parameters: AlpacaBrokerParameters, api_key: str, secret_key: str) -> None:
+        self._wire = AlpacaTransport(parameters, api_key, secret_key)
+
+    def account(self) -> BrokerAccount:
+        """Tell cash, equity, buying power and blocks of the account."""
+        return _read(records.read_account, self._wire.ask("/account"))
+
+    def positions(self) -> tuple[BrokerPosition, ...]:
+        """List all positions, by instrument."""
+        rows = _rows(self._wire.ask("/positions"))
+        return tuple(sorted((_read(records.read_position, row) for row in rows), key=lambda held: held.instrument))
+
+    def open_orders(self) -> tuple[BrokerOrder, ...]:
+        """List all orders that have not ended, oldest first."""
+        return self._list_orders({"status": "open"})
+
+    def orders(self, since: pd.Timestamp) -> tuple[BrokerOrder, ...]:
+        """List all orders submitted at or after an instant, oldest first."""
+        return self._list_orders({"status": "all"}, since)
+
+    def submit(self, order: OrderRequest) -> BrokerOrder:
+        """Send an order once; see the port for what each error means."""
+        try:
+            answer = self._wire.tell("POST", "/orders", records.order_body(order))
+        except APIError as error:
+            raise self._refusal(order.client_order_id, error) from error
+        try:
+            return records.read_order(answer)
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise OutcomeUnknownError(
+                f"Alpaca's answer to order {order.client_order_id} is no order: {error}"
+            ) from error
+
+    def order_by_client_id(self, client_order_id: str) -> BrokerOrder | None:
+        """Look up an order by our own name of it; None when Alpaca has none."""
+        row = self._wire.ask("/orders:by_client_order_id", {"client_order_id": client_order_id})
+        return None if row is None else _read(records.read_order, row)
+
+    def cancel(self, client_order_id: str) -> None:
+        """Ask to cancel an order."""
+        order = self.order_by_client_id(client_order_id)
+        if order is None:
+            raise UnknownOrderError(f"Alpaca has no order {client_order_id}")
+        try:
+            self._wire.tell("DELETE", f"/orders/{order.broker_order_id}")
+        except APIError as error:
+            raise OrderNotCancelableError(f"order {client_order_id}: {read_refusal(error)[1]}") from error
+
+    def cancel_all(self) -> None:
+        """Ask to cancel every open order."""
+        self._change("DELETE", "/orders")
+
+    def activities(self, after: str | None = None, since: pd.Timestamp | None = None) -> Iterator[Activity]:
+        """Tell everything that changed cash or shares, page by page, each fact once and in the order of its id."""
+        query: dict[str, Any] = {"direction": "asc", "page_size": ACTIVITIES_A_PAGE}
+        if since is not None:
+            # Alpaca's ``after`` is exclusive.
+            query["after"] = f"{since - pd.Timedelta(days=1):%Y-%m-%d}"
+        token = after or ""
+        while True:
+            page = _rows(self._wire.ask("/account/activities", query | ({"page_token": token} if token else {})))
+            fresh = {row["id"]: row for row in page if row["id"] > token}
+            for name in sorted(fresh):
+                yield self._complete(_read(records.read_activity, fresh[name]))
+            if len(page) < ACTIVITIES_A_PAGE or not fresh:
+                return
+            token = max(fresh)
+
+    def clock(self) -> BrokerClock:
+        """Tell Alpaca's time and the hours of its market."""
+        return _read(records.read_clock, self._wire.ask("/clock"))
+
+    def calendar(self, start: pd.Timestamp, end: pd.Timestamp) -> tuple[BrokerSession, ...]:
+        """List the sessions from ``start`` to ``end``, both included."""
+        rows = _rows(self._wire.ask("/calendar", {"start": f"{start:%Y-%m-%d}", "end": f"{end:%Y-%m-%d}"}))
+        return tuple(_read(records.read_session, row) for row in rows)
+
+    def asset(self, instrument: str) -> BrokerAsset | None:
+        """Tell whether an instrument can be traded; None when Alpaca does not know it."""
+        row = self._wire.ask(f"/assets/{instrument}")
+        return None if row is None else _read(records.read_asset, row)
+
+    def suspend_trading(self, suspended: bool) -> None:
+        """Let Alpaca itself refuse (or take again) every new order."""
+        self._change("PATCH", "/account/configurations", {"suspend_trade": suspended})
+
+    def _change(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
+        try:
+            self._wire.tell(method, path, body)
+        except APIError as error:
+            raise BrokerError(f"Alpaca refuses {method} {path}: {read_refusal(error)[1]}") from error
+
+    def _refusal(self, client_order_id: str, error: APIError) -> Exception:
+        code, message = read_refusal(error)
+        told = f"Alpaca refuses order {client_order_id}: {message} (status {error.status_code}, code {code})"
+        if error.status_code == 422:
+            # Words change; whether an order of this name exists does not.
+            try:
+                exists = self.order_by_client_id(client_order_id) is not None
+            except BrokerError as lost:
+                return OutcomeUnknownError(f"{told}, and whether it has an order of this name is unknown: {lost}")
+            if exists or "client_order_id must be unique" in message:
+                return DuplicateOrderError(f"Alpaca has an order {client_order_id} already: {message}")
+        return OrderRejectedError(told, code)
+
+    def _list_orders(self, query: Mapping[str, str], since: pd.Timestamp | None = None) -> tuple[BrokerOrder, ...]:
+        found: dict[str, BrokerOrder] = {}
+        while True:
+            # ``after`` is exclusive: one microsecond earlier, so that orders of one instant are not parted.
+            start = {} if since is None else {"after": (since - pd.Timedelta(microseconds=1)).isoformat()}
+            page = _rows(self._wire.ask("/orders", {**query, "direction": "asc", "limit": ORDERS_A_PAGE, **start}))
+            orders = [_read(records.read_order, row) for row in page]
+            known = len(found)
+            found |= {order.broker_order_id: order for order in orders}
+            if len(page) < ORDERS_A_PAGE:
+                return tuple(sorted(found.values(), key=lambda order: order.submitted_at))
+            if len(found) == known:
+                raise BrokerUnavailableError(f"more than {ORDERS_A_PAGE} orders of one instant cannot be listed")
+            since = orders[-1].submitted_at
+
+    def _complete(self, activity: Activity) -> Activity:
+        """Name the superseded fill by its whole activity id; Alpaca gives only the half after the colons."""
+        if not isinstance(activity, FillActivity) or activity.amendment is Amendment.NEW:
+            return activity
+        query = {"activity_types": "FILL", "direction": "asc", "page_size": ACTIVITIES_A_PAGE}
+        rows = _rows(self._wire.ask("/account/activities", query | {"order_id": activity.broker_order_id}))
+        matches = [row["id"] for row in rows if row["id"].partition("::")[2] == activity.supersedes]
+        return replace(activity, supersedes=matches[0]) if matches else activity
+
+
+def _rows(answer: Any) -> list[dict[str, Any]]:
+    if not isinstance(answer, list):
+        raise BrokerUnavailableError("Alpaca's answer is no list; nothing can be concluded from it")
+    return answer
+
+
+def _read(reader: Callable[[Mapping[str, Any]], Record], row: Any) -> Record:
+    try:
+        return reader(row)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise BrokerUnavailableError(f"Alpaca's answer cannot be read ({error!r}); nothing was changed") from error

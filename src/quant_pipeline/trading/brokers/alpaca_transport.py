@@ -1,0 +1,192 @@
+"""The wire to Alpaca's trading API: raw JSON, and what a failed request means for an order."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import requests
+from alpaca.common.exceptions import APIError
+from alpaca.trading.client import TradingClient
+from pydantic import Field
+from urllib3.exceptions import NewConnectionError
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.market.sources.alpaca_connection import (
+    BoundedAdapter,
+    RateBudget,
+    RequestBudgetError,
+    checked_address,
+    restrain,
+    seconds_to_reset,
+)
+from quant_pipeline.parameters import Parameters
+from quant_pipeline.trading.ports import (
+    BrokerAccessError,
+    BrokerError,
+    BrokerUnavailableError,
+    OutcomeUnknownError,
+    RateLimitedError,
+)
+
+HOSTS = {"paper": "paper-api.alpaca.markets", "live": "api.alpaca.markets"}
+NOT_FOUND = 404
+# HTTP's words for: the server may or may not have done it.
+_UNCERTAIN = (408, 425)
+
+
+class AlpacaBrokerParameters(Parameters):
+    """Which account at Alpaca, and how patiently.
+
+    Attributes
+    ----------
+    kind
+        ``paper`` or ``live``; each has its own host and its own keys (credentials ``alpaca_paper``, ``alpaca_live``).
+    url
+        Another address: only a loopback one, for rehearsals.
+    connect_seconds, read_seconds
+        How long to wait for a connection and for an answer.
+    requests_a_minute
+        Budget; Alpaca allows 200 for an account.
+    longest_wait_seconds
+        How long a request may wait for the budget before it is given up.
+    read_attempts, read_pause_seconds
+        How often a question (never an order) is asked, and the pause before the second time; it doubles.
+    """
+
+    kind: Literal["paper", "live"] = "paper"
+    url: str | None = None
+    connect_seconds: float = Field(default=5.0, gt=0)
+    read_seconds: float = Field(default=20.0, gt=0)
+    requests_a_minute: int = Field(default=180, ge=1)
+    longest_wait_seconds: float = Field(default=120.0, ge=0)
+    read_attempts: int = Field(default=3, ge=1)
+    read_pause_seconds: float = Field(default=0.5, ge=0)
+
+    @property
+    def credentials_entry(self) -> str:
+        """Name of the credentials."""
+        return f"alpaca_{self.kind}"
+
+    @property
+    def address(self) -> str:
+        """Root of the API, checked.
+
+        Raises
+        ------
+        ConfigurationError
+            When ``url`` is neither the https host of this kind of account nor a loopback address.
+        """
+        return checked_address(self.url, HOSTS[self.kind], f"a {self.kind} account")
+
+
+class AlpacaTransport:
+    """Raw JSON from the trading API, with typed failures.
+
+    Parameters
+    ----------
+    parameters
+        Which account, how patiently.
+    api_key, secret_key
+        Its keys.
+    """
+
+    def __init__(self, parameters: AlpacaBrokerParameters, api_key: str, secret_key: str) -> None:
+        if not api_key or not secret_key:
+            raise ConfigurationError(
+                f"credentials entry '{parameters.credentials_entry}' has no api_key or no secret_key; set both"
+            )
+        self._parameters = parameters
+        address = parameters.address
+        self._client = TradingClient(
+            api_key, secret_key, paper=parameters.kind == "paper", raw_data=True, url_override=address
+        )
+        budget = RateBudget(parameters.requests_a_minute, parameters.longest_wait_seconds)
+        limits = (parameters.connect_seconds, parameters.read_seconds)
+        restrain(self._client, BoundedAdapter(limits, budget), address)
+
+    def ask(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+        """Ask a question; it changes nothing, so a lost answer is asked for again.
+
+        Returns
+        -------
+        Any
+            The JSON of the answer; None when there is no such thing.
+
+        Raises
+        ------
+        BrokerUnavailableError
+            When no attempt was answered.
+        """
+        pause = self._parameters.read_pause_seconds
+        for left in reversed(range(self._parameters.read_attempts)):
+            try:
+                return self._once("GET", path, dict(query or {}))
+            except APIError as error:
+                if error.status_code == NOT_FOUND:
+                    return None
+                raise BrokerError(f"Alpaca refuses to answer {path}: {read_refusal(error)[1]}") from error
+            except (OutcomeUnknownError, BrokerUnavailableError) as error:
+                if left == 0:
+                    raise BrokerUnavailableError(f"Alpaca did not answer {path}: {error}; try again later") from error
+                time.sleep(pause)
+                pause *= 2
+        return None
+
+    def tell(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Send what changes something, once.
+
+        Raises
+        ------
+        OutcomeUnknownError
+            When it may or may not have been carried out.
+        APIError
+            A definitive refusal, for the caller to understand.
+        """
+        return self._once(method, path, dict(body or {}))
+
+    def _once(self, method: str, path: str, data: dict[str, Any]) -> Any:
+        try:
+            return self._client._request(method, path, data)
+        except APIError as error:
+            raise self._meaning(error, path) from error
+        except RequestBudgetError as error:
+            raise RateLimitedError(error.message, retry_after=error.seconds) from error
+        except (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError) as error:
+            raise BrokerUnavailableError(f"no connection to Alpaca: {error}") from error
+        except requests.exceptions.ConnectionError as error:
+            if isinstance(getattr(error.args[0] if error.args else None, "reason", None), NewConnectionError):
+                raise BrokerUnavailableError(f"no connection to Alpaca: {error}") from error
+            raise OutcomeUnknownError(f"the connection broke during {method} {path}: {error}") from error
+        except (requests.exceptions.RequestException, ValueError) as error:
+            raise OutcomeUnknownError(f"no understandable answer to {method} {path}: {error}") from error
+
+    def _meaning(self, error: APIError, path: str) -> Exception:
+        status = error.status_code or 0
+        code, message = read_refusal(error)
+        if status == 401 or (status == 403 and not code.startswith("403")):
+            return BrokerAccessError(
+                f"Alpaca refuses the keys of credentials entry '{self._parameters.credentials_entry}' "
+                f"for its {self._parameters.kind} account ({message}); correct the keys"
+            )
+        if status == 429:
+            headers = error.response.headers if error.response is not None else {}
+            wait = seconds_to_reset(headers)
+            return RateLimitedError(f"Alpaca takes no request for {wait:.0f} s ({path})", retry_after=wait)
+        if status >= 500 or status in _UNCERTAIN:
+            return OutcomeUnknownError(f"Alpaca answered {path} with status {status}: {message}")
+        return error
+
+
+def read_refusal(error: APIError) -> tuple[str, str]:
+    """Return code and words of a refusal, whatever its body is."""
+    text = str(error)
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return "", text[:200]
+    if not isinstance(body, dict):
+        return "", text[:200]
+    return str(body.get("code", "")), str(body.get("message", text))[:500]
