@@ -1,0 +1,308 @@
+"""What the Alpaca adapter makes of every way in which a request can fail."""
+
+import time
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.testing.fake_alpaca import (
+    API_KEY,
+    SECRET_KEY,
+    Fault,
+    FaultKind,
+    OrderScript,
+    Refusal,
+    Request,
+    Script,
+    bookings,
+)
+from quant_pipeline.trading.broker_records import (
+    Amendment,
+    CashActivity,
+    CashKind,
+    OrderRequest,
+    OrderStatus,
+    PositionActivity,
+    PositionKind,
+    UnknownActivity,
+)
+from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
+from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+from quant_pipeline.trading.ports import (
+    BrokerAccessError,
+    BrokerUnavailableError,
+    DuplicateOrderError,
+    OrderRejectedError,
+    OutcomeUnknownError,
+    RateLimitedError,
+)
+
+from .conftest import broker_of
+
+
+def buy(name, quantity="10", instrument="AAA"):
+    return OrderRequest(name, instrument, "buy", Decimal(quantity))
+
+
+def strike(server, request, kind, **options):
+    server.play(Script(faults=(Fault(request=request, kind=kind, seconds=0.6, **options),)))
+
+
+LOST = [FaultKind.TIMEOUT_BEFORE, FaultKind.TIMEOUT_AFTER, FaultKind.RESET_BEFORE, FaultKind.RESET_AFTER]
+
+
+@pytest.mark.parametrize("kind", [*LOST, FaultKind.STATUS_BEFORE, FaultKind.STATUS_AFTER, FaultKind.GARBAGE])
+def test_a_lost_answer_is_an_unknown_outcome_and_the_order_goes_out_once(server, broker, kind):
+    strike(server, Request.SUBMIT, kind)
+    with pytest.raises(OutcomeUnknownError):
+        broker.submit(buy("one"))
+    assert server.requests[Request.SUBMIT] == 1
+    found = broker.order_by_client_id("one")
+    assert (found is None) == kind.is_before
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+def test_no_status_of_a_troubled_server_is_taken_for_a_refusal(server, broker, status):
+    strike(server, Request.SUBMIT, FaultKind.STATUS_AFTER, status=status)
+    with pytest.raises(OutcomeUnknownError, match=str(status)):
+        broker.submit(buy("one"))
+    assert broker.order_by_client_id("one").filled_quantity == 10
+
+
+def test_too_many_requests_is_told_with_the_time_to_wait_and_nothing_was_sent(server, broker):
+    strike(server, Request.SUBMIT, FaultKind.STATUS_BEFORE, status=429)
+    with pytest.raises(RateLimitedError) as limited:
+        broker.submit(buy("one"))
+    assert 0 < limited.value.retry_after <= 60
+    assert server.requests[Request.SUBMIT] == 1
+    assert server.exchange.orders == {}
+
+
+def test_after_429_no_request_leaves_before_the_limit_is_reset(server):
+    broker = broker_of(server, longest_wait_seconds=0)
+    strike(server, Request.ACCOUNT, FaultKind.STATUS_BEFORE, status=429)
+    with pytest.raises(RateLimitedError):
+        broker.account()
+    with pytest.raises(RateLimitedError):
+        broker.submit(buy("one"))
+    assert server.requests[Request.SUBMIT] == 0
+
+
+def test_nobody_listening_is_unavailable_because_nothing_can_have_been_sent(server, broker):
+    server.stop()
+    with pytest.raises(BrokerUnavailableError, match="no connection"):
+        broker.submit(buy("one"))
+
+
+@pytest.mark.parametrize("refusal", list(Refusal))
+def test_a_definitive_refusal_is_a_rejection_with_the_brokers_code(server, broker, refusal):
+    server.play(Script(orders=(OrderScript(refuse=refusal),)))
+    with pytest.raises(OrderRejectedError, match="Alpaca refuses order one") as rejected:
+        broker.submit(buy("one"))
+    assert rejected.value.code.startswith("40") or rejected.value.code.startswith("42")
+    assert broker.order_by_client_id("one") is None
+
+
+def test_a_422_whose_words_say_nothing_is_a_duplicate_when_the_order_exists(server, broker):
+    broker.submit(buy("one"))
+    strike(server, Request.SUBMIT, FaultKind.STATUS_BEFORE, status=422)
+    with pytest.raises(DuplicateOrderError):
+        broker.submit(buy("one"))
+
+
+def test_a_422_that_cannot_be_checked_is_an_unknown_outcome(server, broker):
+    unprocessable = Fault(request=Request.SUBMIT, kind=FaultKind.STATUS_BEFORE, status=422)
+    blind = Fault(request=Request.LOOKUP, kind=FaultKind.STATUS_BEFORE, status=500, times=9)
+    server.play(Script(faults=(unprocessable, blind)))
+    with pytest.raises(OutcomeUnknownError, match="is unknown"):
+        broker.submit(buy("one"))
+
+
+@pytest.mark.parametrize("kind", [FaultKind.TIMEOUT_AFTER, FaultKind.RESET_BEFORE, FaultKind.GARBAGE])
+def test_a_question_is_asked_again_until_it_is_answered(server, broker, kind):
+    strike(server, Request.ACCOUNT, kind, times=2)
+    assert broker.account().cash == 10_000
+    assert server.requests[Request.ACCOUNT] == 3
+
+
+@pytest.mark.parametrize("ask", ["account", "positions", "open_orders", "clock"])
+def test_a_question_without_answer_is_an_error_never_an_empty_answer(server, broker, ask):
+    server.play(Script(faults=(Fault(request=Request.ANY, kind=FaultKind.STATUS_BEFORE, status=503, times=9),)))
+    with pytest.raises(BrokerUnavailableError):
+        getattr(broker, ask)()
+
+
+def test_an_account_without_its_fields_is_not_an_empty_account(server, broker):
+    broker.submit(buy("one"))
+    server.exchange.account_json = dict
+    with pytest.raises(BrokerUnavailableError, match="cannot be read"):
+        broker.account()
+
+
+def test_a_hung_broker_is_left_after_the_read_timeout(server):
+    broker = broker_of(server, read_attempts=1)
+    strike(server, Request.ACCOUNT, FaultKind.SLOW)
+    start = time.monotonic()
+    with pytest.raises(BrokerUnavailableError):
+        broker.account()
+    assert time.monotonic() - start < 0.55
+
+
+def test_refused_keys_name_the_credentials_entry_and_not_the_keys(server):
+    broker = AlpacaBroker(AlpacaBrokerParameters(kind="live", url=server.url), "AKWRONG", "very-secret")
+    with pytest.raises(BrokerAccessError, match="'alpaca_live'") as refused:
+        broker.account()
+    assert "very-secret" not in str(refused.value)
+    assert "AKWRONG" not in str(refused.value)
+    assert "very-secret" not in repr(vars(broker))
+
+
+def test_missing_keys_are_told_before_anything_is_asked():
+    with pytest.raises(ConfigurationError, match="alpaca_paper"):
+        AlpacaBroker(AlpacaBrokerParameters(), "", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [
+        ("paper", "https://api.alpaca.markets"),
+        ("live", "https://paper-api.alpaca.markets"),
+        ("live", "http://api.alpaca.markets"),
+        ("paper", "https://127.0.0.1.example.com"),
+        ("paper", "http://192.168.0.1:8765"),
+        ("paper", "ftp://127.0.0.1"),
+    ],
+)
+def test_only_the_accounts_own_host_and_loopback_are_allowed(kind, url):
+    with pytest.raises(ConfigurationError, match="is not allowed"):
+        AlpacaBroker(AlpacaBrokerParameters(kind=kind, url=url), API_KEY, SECRET_KEY)
+
+
+def test_each_kind_has_its_own_https_host_and_no_plain_http_at_all():
+    hosts = {"paper": "https://paper-api.alpaca.markets", "live": "https://api.alpaca.markets"}
+    for kind, host in hosts.items():
+        broker = AlpacaBroker(AlpacaBrokerParameters(kind=kind), API_KEY, SECRET_KEY)
+        assert broker._wire._client._base_url == host
+        assert list(broker._wire._client._session.adapters) == ["https://"]
+        assert broker._wire._client._retry == 0
+
+
+def test_quantities_and_prices_keep_every_digit(server, broker):
+    server.exchange.prices["AAA"] = Decimal("0.1003")
+    broker.submit(buy("one", "0.123456789"))
+    order = broker.order_by_client_id("one")
+    assert order.quantity == Decimal("0.123456789")
+    assert broker.account().cash == Decimal("10000") - Decimal("0.123456789") * Decimal("0.1003")
+
+
+def test_a_status_of_the_future_is_unknown_and_keeps_its_word(server, broker):
+    server.exchange.auto_fill = False
+    broker.submit(buy("one"))
+    server.exchange.by_client_id["one"].status = "entangled"
+    order = broker.order_by_client_id("one")
+    assert (order.status, order.raw_status) == (OrderStatus.UNKNOWN, "entangled")
+    assert not order.status.is_final
+
+
+def test_more_activities_than_a_page_come_once_each_and_in_order(server, broker):
+    for place in range(205):
+        bookings.book_cash(server.exchange, "INT", f"0.{place:03d}")
+    amounts = [activity.amount for activity in broker.activities()]
+    assert amounts == [Decimal(f"0.{place:03d}") for place in range(205)]
+    assert server.requests[Request.ACTIVITIES] == 3
+
+
+def test_a_repeated_and_turned_round_feed_tells_each_fact_once(server, broker):
+    server.play(Script.model_validate({"feed": {"duplicate": True, "reorder": True}}))
+    for place in range(120):
+        bookings.book_cash(server.exchange, "INT", str(place + 1))
+    assert [activity.amount for activity in broker.activities()] == list(range(1, 121))
+
+
+def test_the_cursor_continues_behind_what_was_seen(server, broker):
+    broker.submit(buy("one"))
+    (first,) = broker.activities()
+    broker.submit(buy("two"))
+    (second,) = broker.activities(after=first.activity_id)
+    assert second.activity_id > first.activity_id
+    assert list(broker.activities(after=second.activity_id)) == []
+
+
+def test_a_fact_that_was_hidden_when_the_cursor_passed_is_found_by_date(server, broker):
+    server.exchange.hours.set("2025-03-03 15:00")
+    server.play(Script.model_validate({"feed": {"hidden_reads": 1}}))
+    broker.submit(buy("late"))
+    server.play(Script())
+    broker.submit(buy("early"))
+    (seen,) = broker.activities()
+    assert seen.broker_order_id == broker.order_by_client_id("early").broker_order_id
+    assert list(broker.activities(after=seen.activity_id)) == []
+    assert len(list(broker.activities(since=pd.Timestamp("2025-03-03")))) == 2
+    assert list(broker.activities(since=pd.Timestamp("2025-03-04"))) == []
+
+
+def test_every_sort_of_activity_is_translated_and_an_unknown_one_stays_visible(server, broker):
+    exchange = server.exchange
+    exchange.hours.set("2025-03-03 15:00")
+    broker.submit(buy("one", "10"))
+    bookings.book_cash(exchange, "FEE", "-0.02")
+    bookings.book_cash(exchange, "DIV", "1.02", "AAA")
+    bookings.book_cash(exchange, "DIVNRA", "-0.15", "AAA")
+    bookings.book_cash(exchange, "CSD", "500", date="2025-03-01")
+    bookings.book_cash(exchange, "NEW_TYPE", "7")
+    bookings.split(exchange, "AAA", "1.25")
+    fill, fee, dividend, tax, deposit, unknown, split, in_lieu = broker.activities()
+    assert (fill.quantity, fill.price, fill.cumulative_quantity) == (10, 10, 10)
+    assert fill.date == pd.Timestamp("2025-03-03")
+    kinds = [activity.kind for activity in (fee, dividend, tax, deposit, in_lieu)]
+    assert kinds == [CashKind.FEE, CashKind.DIVIDEND, CashKind.TAX, CashKind.TRANSFER, CashKind.CASH_IN_LIEU]
+    assert isinstance(deposit, CashActivity)
+    assert (deposit.amount, deposit.date) == (500, pd.Timestamp("2025-03-01"))
+    assert isinstance(unknown, UnknownActivity)
+    assert (unknown.raw_type, unknown.raw["net_amount"]) == ("NEW_TYPE", "7")
+    assert isinstance(split, PositionActivity)
+    assert (split.kind, split.quantity, in_lieu.amount) == (PositionKind.SPLIT, 2, 4)
+
+
+def test_bust_and_correction_name_the_fill_they_replace(server, broker):
+    broker.submit(buy("one", "10"))
+    broker.submit(buy("two", "5"))
+    first, second = server.exchange.feed.records
+    bookings.bust(server.exchange, first)
+    bookings.correct(server.exchange, second, "4", "10.5")
+    _, _, bust, correction = broker.activities()
+    assert (bust.amendment, bust.supersedes) == (Amendment.CANCELLATION, first["id"])
+    assert (correction.amendment, correction.supersedes) == (Amendment.CORRECTION, second["id"])
+    assert (correction.quantity, correction.price) == (4, Decimal("10.5"))
+    assert broker.account().cash == Decimal("10000") - 4 * Decimal("10.5")
+
+
+def test_more_orders_than_a_page_of_one_second_are_all_listed(server, broker, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.trading.brokers.alpaca.ORDERS_A_PAGE", 4)
+    server.exchange.auto_fill = False
+    for place in range(11):
+        server.exchange.hours.set(pd.Timestamp("2025-03-03 15:00") + pd.Timedelta(seconds=place // 2))
+        broker.submit(buy(f"order-{place}", "1"))
+    assert [order.client_order_id for order in broker.open_orders()] == [f"order-{place}" for place in range(11)]
+    recent = broker.orders(pd.Timestamp("2025-03-03 15:00:04", tz="UTC"))
+    assert [order.client_order_id for order in recent] == ["order-8", "order-9", "order-10"]
+
+
+def test_a_lost_answer_to_a_cancellation_is_an_unknown_outcome(server, broker):
+    server.exchange.auto_fill = False
+    broker.submit(buy("one"))
+    strike(server, Request.CANCEL, FaultKind.RESET_AFTER)
+    with pytest.raises(OutcomeUnknownError):
+        broker.cancel("one")
+    assert broker.order_by_client_id("one").status is OrderStatus.CANCELED
+
+
+def test_calendar_and_clock_are_in_utc(server, broker):
+    server.exchange.hours.set("2024-11-29 17:00")
+    (half_day,) = broker.calendar(pd.Timestamp("2024-11-28"), pd.Timestamp("2024-11-29"))
+    assert str(half_day.closes_at) == "2024-11-29 18:00:00+00:00"
+    clock = broker.clock()
+    assert clock.is_open
+    assert clock.next_close == half_day.closes_at
