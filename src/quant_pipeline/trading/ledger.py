@@ -44,10 +44,7 @@ class Ledger:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url, poolclass=sa.NullPool)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _make_durable)
-            sa.event.listen(self._engine, "begin", _lock_for_writing)
+        self._engine = durable_engine(url)
         _metadata.create_all(self._engine)
 
     @classmethod
@@ -162,6 +159,15 @@ class Ledger:
                 )
             previous = row.hash
         return len(rows)
+
+
+def durable_engine(url: str) -> sa.Engine:
+    """Open a database in which a committed transaction survives anything, and writers wait for each other."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _make_durable)
+        sa.event.listen(engine, "begin", _lock_for_writing)
+    return engine
 
 
 def _make_durable(connection: object, _record: object) -> None:

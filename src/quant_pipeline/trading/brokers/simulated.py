@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
-from quant_pipeline.backtest.exchange import apply_corporate_actions, deal_orders, reference_closes
+from quant_pipeline.backtest.exchange import (
+    CorporateActionOutcome,
+    apply_corporate_actions,
+    deal_orders,
+    reference_closes,
+)
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.strategy.rules import CostRules, MarketRules
@@ -77,10 +83,8 @@ def _book_session(
 ) -> list[Event]:
     plan = state.plans.get(session)
     orders = plan.orders if plan is not None else ()
-    yesterday = market.sessions.get_loc(session) - 1
-    closes = _closes(market, yesterday)
-    outcome = apply_corporate_actions(
-        state.positions_table(), state.cash, actions, closes, _orders_table(orders), market.rules.lot
+    outcome, fills = deal_session(
+        state.positions_table(), state.cash, _orders_table(orders), session, bars, actions, market, cost_rules
     )
     events = [
         Event(
@@ -96,12 +100,46 @@ def _book_session(
         )
         for row in outcome.events.itertuples(index=False)
     ]
-    if not orders:
-        return events
-    session_bars = bars.assign(previous_close=bars["instrument"].map(reference_closes(closes, actions)))
-    fills = deal_orders(outcome.pending_orders, outcome.positions, outcome.cash, session_bars, market.rules, cost_rules)
     identity = {(order.instrument, order.side): order.client_order_id for order in orders}
     return events + [_dealt(session, identity[row["instrument"], row["side"]], row) for row in fills.to_dict("records")]
+
+
+def deal_session(
+    positions: pd.DataFrame,
+    cash: Decimal,
+    orders: pd.DataFrame,
+    session: pd.Timestamp,
+    bars: pd.DataFrame,
+    actions: pd.DataFrame,
+    market: TradingMarket,
+    cost_rules: CostRules,
+) -> tuple[CorporateActionOutcome, pd.DataFrame]:
+    """Let one session happen: corporate actions on the holdings, then the deals.
+
+    Parameters
+    ----------
+    positions, cash
+        Holdings at the previous close.
+    orders
+        Orders of this session: ``instrument``, ``side``, ``quantity``.
+    session, bars, actions
+        The session with its bars and corporate actions.
+    market, cost_rules
+        Market (its rules included) and costs.
+
+    Returns
+    -------
+    outcome
+        After the corporate actions.
+    fills
+        One row per order, see :func:`~quant_pipeline.backtest.exchange.deal_orders`.
+    """
+    closes = closes_of(market, market.sessions.get_loc(session) - 1)
+    outcome = apply_corporate_actions(positions, cash, actions, closes, orders, market.rules.lot)
+    dealing = bars.assign(previous_close=bars["instrument"].map(reference_closes(closes, actions)))
+    pending = orders if outcome.pending_orders is None else outcome.pending_orders
+    fills = deal_orders(pending, outcome.positions, outcome.cash, dealing, market.rules, cost_rules)
+    return outcome, fills
 
 
 def _dealt(session: pd.Timestamp, order_id: str, row: dict[str, Any]) -> Event:
@@ -114,7 +152,8 @@ def _dealt(session: pd.Timestamp, order_id: str, row: dict[str, Any]) -> Event:
     return Event(session, EventKind.FILL, f"fill:{order_id}", facts)
 
 
-def _closes(market: TradingMarket, row: int) -> pd.Series:
+def closes_of(market: TradingMarket, row: int) -> pd.Series:
+    """Return the last known closes of a session, in USD by instrument."""
     return pd.Series(ticks_to_float(market.arrays.mark[row]), index=market.instruments)
 
 
