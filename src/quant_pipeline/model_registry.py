@@ -37,6 +37,11 @@ def load_ensemble_parameters() -> dict[str, Any]:
     return _parameters()["ensemble"]
 
 
+def load_tuning_parameters() -> dict[str, Any]:
+    """Return the raw ``tuning`` block: which models have a space decides which are searched."""
+    return _parameters()["tuning"]
+
+
 def _parameters() -> dict[str, Any]:
     # A loader is a mapping and falsy while nothing has been read from it, so `or` would be wrong here.
     loader = _project_loader() if _session_loader is None else _session_loader

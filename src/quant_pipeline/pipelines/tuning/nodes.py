@@ -1,0 +1,105 @@
+"""Nodes of the hyper-parameter search; each runs once per registered model that has a space."""
+
+import logging
+
+import numpy as np
+import optuna
+import pandas as pd
+
+from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.models.cross_validation import SplitParameters
+from quant_pipeline.models.rolling import RollingWindow
+from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.models.training import is_member, train_bundle
+from quant_pipeline.models.tuning import (
+    TuningParameters,
+    sampler_of,
+    suggest_spec,
+    trials_table,
+    tuning_folds,
+)
+from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.training.nodes import describe_model
+from quant_pipeline.progress import track
+from quant_pipeline.strategy.rules import MarketRules
+
+logger = logging.getLogger(__name__)
+
+
+def search_hyper_parameters(
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    sessions: pd.DataFrame,
+    spec: ModelSpec,
+    feature_set: FeatureSet,
+    label: LabelParameters,
+    market_rules: MarketRules,
+    split: SplitParameters,
+    tuning: TuningParameters,
+    study: optuna.Study,
+) -> tuple[pd.DataFrame, dict[str, object]]:
+    """Run the trials that a study still lacks; a trial is worth the mean rank IC of the stretches it scores.
+
+    The study carries the name of the model.
+
+    Returns
+    -------
+    tuple
+        The table of trials, and what to write into the registry: ``hyper`` of the best trial, its ``rank_ic``, and
+        the ``rank_ic_as_registered`` of the first trial, which uses the registered values.
+    """
+    name = study.study_name
+    folds = tuning_folds(pd.DatetimeIndex(sessions["date"]), split, tuning, label.horizon)
+    last = folds[-1].segments["test"][-1]
+    features = features[features.index.get_level_values("datetime") <= last]
+    member = is_member(features.index, universe_members)
+
+    def rank_ic(candidate: ModelSpec, fold: RollingWindow) -> float:
+        facts = describe_model(candidate, feature_set, label, market_rules, fold.segments)
+        bundle = train_bundle(facts, features, labels["label"], universe_members, fold.segments)
+        scored = member & features.index.get_level_values("datetime").isin(fold.segments["test"])
+        scores = bundle.predict(features, np.flatnonzero(scored))
+        return float(information_coefficients(scores, labels["label"])["rank_ic"].mean())
+
+    def objective(trial: optuna.Trial) -> float:
+        candidate = suggest_spec(spec, tuning.spaces[name], trial)
+        values = []
+        for step, fold in enumerate(folds):
+            values.append(rank_ic(candidate, fold))
+            trial.report(float(np.mean(values)), step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return float(np.mean(values))
+
+    _enqueue_registered(study, spec, tuning)
+    for _ in track(range(_missing(study, tuning)), f"tuning {name}"):
+        study.sampler = sampler_of(study, tuning.seed)
+        study.optimize(objective, n_trials=1)
+    return trials_table(study), _verdict(study)
+
+
+def _missing(study: optuna.Study, tuning: TuningParameters) -> int:
+    ended = sum(trial.state.is_finished() for trial in study.trials)
+    if ended >= tuning.trials:
+        logger.info("%s has its %d trials; raise `tuning.trials` to search on", study.study_name, ended)
+    return max(tuning.trials - ended, 0)
+
+
+def _enqueue_registered(study: optuna.Study, spec: ModelSpec, tuning: TuningParameters) -> None:
+    """Let the first trial be what the registry has, so that a search never ends below it."""
+    name = study.study_name
+    hyper = spec.hyper.model_dump()
+    unknown = sorted(set(tuning.spaces[name]) - set(hyper))
+    if unknown:
+        raise ConfigurationError(f"`tuning.spaces.{name}`: {spec.algorithm} has no hyper-parameters {unknown}")
+    if not study.trials:
+        study.enqueue_trial({dimension: hyper[dimension] for dimension in tuning.spaces[name]})
+
+
+def _verdict(study: optuna.Study) -> dict[str, object]:
+    best, first = study.best_trial, study.trials[0]
+    logger.info("%s: rank IC %.4f with %s, %.4f as registered", study.study_name, best.value, best.params, first.value)
+    return {"hyper": best.params, "rank_ic": best.value, "rank_ic_as_registered": first.value, "trial": best.number}
