@@ -1,0 +1,137 @@
+"""One small trading day that a process lives through: a plan of sales and buys, execution, the close.
+
+The day can be lived through again and again on the same ledger; only the first time something happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.testing.chaos.broker import ACCOUNT_NUMBER, FaultyBroker
+from quant_pipeline.testing.chaos.faults import Fault
+from quant_pipeline.trading.domain import Event
+from quant_pipeline.trading.ledger import Ledger
+from quant_pipeline.trading.order_management.closing import close_session
+from quant_pipeline.trading.order_management.desk import TradingDesk, arming_event
+from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
+from quant_pipeline.trading.order_management.journal import Journal
+from quant_pipeline.trading.order_management.kill_switch import KillSwitch
+from quant_pipeline.trading.order_management.lease import Lease
+from quant_pipeline.trading.order_management.rules import ExecutionRules
+from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.ports import Broker
+from quant_pipeline.trading.risk_limits import RiskLimits
+from quant_pipeline.trading.risk_view import InstrumentView
+
+ACCOUNT = "chaos"
+DECIDED, SESSION = pd.Timestamp("2025-01-02"), pd.Timestamp("2025-01-03")
+OPENED = pd.Timestamp("2025-01-03 14:35", tz="UTC")
+CASH = Decimal(4_000)
+HOLDINGS = {"KEEP": Decimal(40), "SELL": Decimal(60)}
+PRICES = {name: Decimal(price) for name, price in
+          {"KEEP": 50, "SELL": 100, "AAA": 50, "BBB": 20, "BAD": 10, "BIG": 40, "OUT": 5}.items()}  # fmt: skip
+ORDERS = (
+    ("SELL", "sell", 50),
+    ("AAA", "buy", 30),
+    ("BBB", "buy", 90),
+    ("BAD", "buy", 20),
+    ("BIG", "buy", 200),
+)
+LIMITS = RiskLimits(
+    maximum_order_weight=0.30,
+    maximum_exit_weight=0.60,
+    maximum_position_weight=0.30,
+    maximum_sector_weight=1.0,
+    maximum_denied_share=0.5,
+    soft_daily_loss=0.5,
+    hard_daily_loss=0.6,
+    maximum_drawdown=0.6,
+    maximum_clock_skew_seconds=60,
+)
+RULES = ExecutionRules(
+    account_number=ACCOUNT_NUMBER,
+    needs_arming=True,
+    wait_for_sales_seconds=16,
+    wait_for_fills_seconds=24,
+    poll_seconds=2,
+    attempts=12,
+    missing_fill_polls=6,
+)
+"""``BIG`` stands above the limit of an order: a right desk never sends it."""
+
+
+@dataclass(frozen=True)
+class Clockwork:
+    """Time as the process under test sees it; the broker lives by the same clock."""
+
+    now: Callable[[], pd.Timestamp]
+    sleep: Callable[[float], None]
+
+
+def new_broker(faults: frozenset[Fault], seed: int) -> FaultyBroker:
+    """Open the account at the broker as it stands before the day."""
+    return FaultyBroker(CASH, HOLDINGS, PRICES, OPENED, faults, seed)
+
+
+def open_desk(ledger_file: Path, broker: Broker, clockwork: Clockwork, holds_lease: bool = True) -> TradingDesk:
+    """Open the desk of the rehearsal on a ledger, as a new process does."""
+    ledger = Ledger.at(ledger_file)
+    lease = None
+    if holds_lease:
+        lease = Lease.acquire(ledger.engine, RULES.lease_seconds, lambda: clockwork.now().timestamp())
+    calendar = TradingCalendar.of("XNYS", SESSION - pd.Timedelta(days=10), SESSION + pd.Timedelta(days=10))
+    return TradingDesk(
+        account=ACCOUNT,
+        session=SESSION,
+        journal=Journal(ledger, lease),
+        broker=broker,
+        kill_switch=KillSwitch(ledger_file.with_name("STOP"), {}),
+        limits=LIMITS,
+        rules=RULES,
+        calendar=calendar,
+        now=clockwork.now,
+        sleep=clockwork.sleep,
+    )
+
+
+def live_through_the_day(desk: TradingDesk, close: Callable[[], None]) -> None:
+    """Do everything that a day asks for; what has been done before is not done again.
+
+    Parameters
+    ----------
+    desk
+        The desk of this process.
+    close
+        Lets the exchange close, when the orders have been followed to their end.
+    """
+    recover(desk)
+    desk.journal.append([arming_event(SESSION, ACCOUNT_NUMBER)])
+    desk.journal.append(plan_events(desk.journal.ledger.events()))
+    market = market_views()
+    verdicts = judge(desk, market, 0)
+    desk.journal.append(verdict_events(verdicts, f"{SESSION:%Y-%m-%d}", {"scores": "rehearsal", "data": "2025-01-02"}))
+    execute(desk, market, 0)
+    close()
+    close_session(desk)
+    if desk.journal.lease is not None:
+        desk.journal.lease.release()
+
+
+def plan_events(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """Record the plan of the day."""
+    orders = pd.DataFrame(
+        [(name, side, quantity, float(PRICES[name]), "rehearsal") for name, side, quantity in ORDERS],
+        columns=["instrument", "side", "quantity", "reference_price", "reason"],
+    )
+    return record_plan(events, orders, DECIDED, SESSION)
+
+
+def market_views() -> dict[str, InstrumentView]:
+    """Tell what is known of the instruments at the decision."""
+    return {name: InstrumentView(price, 0, Decimal(1_000_000), name, True, True) for name, price in PRICES.items()}

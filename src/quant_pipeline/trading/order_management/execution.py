@@ -1,0 +1,171 @@
+"""Execution of a session: recover, judge, record, sell, wait, buy, collect, reconcile.
+
+Every step may be the last one of the process. Running `execute` again is the whole recovery: each step looks at the
+ledger and at the broker first, and does only what has not been done.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from decimal import ROUND_FLOOR, Decimal
+
+import pandas as pd
+
+from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.trading.domain import Event, EventKind, Order
+from quant_pipeline.trading.order_management.book import TrackedOrder
+from quant_pipeline.trading.order_management.collection import collect
+from quant_pipeline.trading.order_management.desk import TradingDesk
+from quant_pipeline.trading.order_management.reconciliation import Break, open_books, reconcile
+from quant_pipeline.trading.order_management.risk_inputs import view_of_account
+from quant_pipeline.trading.order_management.sending import end, send_orders, window_is_over, window_of
+from quant_pipeline.trading.order_management.states import OrderState
+from quant_pipeline.trading.risk import check_orders, state_after_losses
+from quant_pipeline.trading.risk_view import InstrumentView, RiskView, Verdict
+
+logger = logging.getLogger(__name__)
+
+Market = Mapping[str, InstrumentView]
+
+
+def recover(desk: TradingDesk) -> tuple[Break, ...]:
+    """Begin the books if there are none, settle what an earlier run left, and compare with the broker."""
+    open_books(desk)
+    return reconcile(desk)
+
+
+def judge(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Verdict, ...]:
+    """Ask the risk limits about the orders of the session's plan that have no verdict yet; nothing is changed."""
+    plan = desk.journal.account.plans.get(desk.session)
+    orders = [] if plan is None else [o for o in plan.orders if o.client_order_id not in desk.journal.book.orders]
+    return check_orders(orders, view_of_account(desk, market, signal_age), desk.limits)
+
+
+def verdict_events(verdicts: Sequence[Verdict], session: str, provenance: Mapping[str, str]) -> tuple[Event, ...]:
+    """Make the events that record orders and denials, each with where its decision came from.
+
+    Parameters
+    ----------
+    verdicts
+        Verdicts of orders that have none in the ledger yet.
+    session
+        Session in which they deal.
+    provenance
+        What the decision was made of: scores, models, newest data.
+    """
+    events = []
+    for verdict in verdicts:
+        kind = EventKind.ORDER_RECORDED if verdict.approved else EventKind.ORDER_DENIED
+        facts = {"order": asdict(verdict.order), "deal_session": session, "provenance": dict(provenance)}
+        if verdict.code is not None:
+            facts |= {"client_order_id": verdict.order.client_order_id, "code": str(verdict.code)}
+            facts |= {"value": verdict.value, "limit": verdict.limit, "message": verdict.message}
+        events.append(Event(pd.Timestamp(session), kind, f"order:{verdict.order.client_order_id}", facts))
+    return tuple(events)
+
+
+def execute(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Break, ...]:
+    """Send the recorded orders of the session and follow them to their end.
+
+    Parameters
+    ----------
+    desk
+        The desk; it holds the lease.
+    market
+        What is known of each instrument.
+    signal_age
+        Sessions between the scores and the decision.
+
+    Returns
+    -------
+    tuple of Break
+        What differs between the books and the broker afterwards.
+
+    Raises
+    ------
+    StaleDataError
+        When it is too early to send orders of this session.
+    """
+    opens = window_of(desk)[0]
+    if desk.now() < opens:
+        raise StaleDataError(f"orders of {desk.session:%Y-%m-%d} may be sent from {opens:%Y-%m-%d %H:%M} UTC on")
+    collect(desk)
+    _guard_losses(desk, view_of_account(desk, market, signal_age))
+    send_orders(desk, "sell")
+    if desk.rules.waves == "sells_first":
+        wait_for(desk, "sell", desk.rules.wait_for_sales_seconds)
+        fit_buys(desk, market, signal_age)
+    send_orders(desk, "buy")
+    wait_for(desk, None, desk.rules.wait_for_fills_seconds)
+    return reconcile(desk)
+
+
+def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
+    """Collect until no order of a side is open at the broker, or the time is over."""
+    waited = 0.0
+    while True:
+        collect(desk)
+        open_ones = [o for o in desk.journal.book.unfinished if side is None or o.order.side == side]
+        if not open_ones or waited >= seconds or window_is_over(desk):
+            return
+        desk.sleep(desk.rules.poll_seconds)
+        waited += desk.rules.poll_seconds
+
+
+def fit_buys(desk: TradingDesk, market: Market, signal_age: int) -> None:
+    """Cut the buys to the cash there is after the sales, and ask the risk limits again before they leave."""
+    waiting = [o for o in desk.journal.book.of_session(desk.session, OrderState.INTENDED) if o.order.side == "buy"]
+    if not waiting:
+        return
+    view = view_of_account(desk, market, signal_age)
+    _guard_losses(desk, view)
+    cash = view.cash - Decimal(str(desk.limits.minimum_cash)) * view.equity
+    orders = []
+    for tracked in waiting:
+        affordable = _affordable(desk, tracked, cash)
+        if affordable == 0:
+            end(desk, tracked, OrderState.EXPIRED, f"the sales left {max(cash, Decimal(0)):.2f} cash")
+            continue
+        if affordable < tracked.quantity:
+            _resize(desk, tracked, affordable)
+        cash -= affordable * Decimal(tracked.order.reference_price)
+        orders.append(replace(tracked.order, quantity=int(affordable)))
+    state = desk.journal.book.trading_state
+    for verdict in check_orders(orders, replace(view, state=state), desk.limits):
+        if not verdict.approved:
+            _deny(desk, verdict)
+
+
+def _guard_losses(desk: TradingDesk, view: RiskView) -> None:
+    stricter = state_after_losses(view, desk.limits)
+    if stricter is not None:
+        state, code = stricter
+        message = (
+            f"equity {view.equity:.2f}, previous close {view.previous_equity:.2f}, highest {view.highest_equity:.2f}"
+        )
+        desk.tighten(state, str(code), message)
+
+
+def _affordable(desk: TradingDesk, tracked: TrackedOrder, cash: Decimal) -> Decimal:
+    price = Decimal(tracked.order.reference_price)
+    if tracked.quantity * price <= cash:
+        return tracked.quantity
+    dearer = price * (1 + Decimal(str(desk.rules.cash_buffer)))
+    return max(Decimal(0), (cash / dearer).to_integral_value(ROUND_FLOOR))
+
+
+def _resize(desk: TradingDesk, tracked: TrackedOrder, quantity: Decimal) -> None:
+    order_id = tracked.order.client_order_id
+    facts = {"client_order_id": order_id, "quantity": str(quantity), "message": "cut to the cash after the sales"}
+    key = f"resized:{order_id}:{quantity}"
+    desk.journal.append([Event(tracked.session, EventKind.ORDER_RESIZED, key, facts)])
+
+
+def _deny(desk: TradingDesk, verdict: Verdict) -> None:
+    order: Order = verdict.order
+    facts = {"client_order_id": order.client_order_id, "code": str(verdict.code), "message": verdict.message}
+    key = f"denied:{order.client_order_id}"
+    desk.journal.append([Event(desk.session, EventKind.ORDER_DENIED, key, facts)])
+    logger.warning("%s is denied after all: %s", order.client_order_id, verdict.message)

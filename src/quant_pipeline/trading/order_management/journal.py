@@ -1,0 +1,71 @@
+"""The ledger with its projections in memory: an event is durable before anything acts on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quant_pipeline.trading.account import AccountState
+from quant_pipeline.trading.domain import Event
+from quant_pipeline.trading.ledger import Ledger
+from quant_pipeline.trading.order_management.book import OrderBook
+from quant_pipeline.trading.order_management.lease import Lease
+
+
+class Journal:
+    """One account's events, orders and books.
+
+    Parameters
+    ----------
+    ledger
+        The ledger.
+    lease
+        The right to send; without it the journal is read only in effect: it may still append facts, but
+        `check_lease` refuses.
+
+    Attributes
+    ----------
+    book
+        Orders, trading state and cursor.
+    account
+        Cash and positions.
+    """
+
+    def __init__(self, ledger: Ledger, lease: Lease | None = None) -> None:
+        self.ledger = ledger
+        self.lease = lease
+        self.book = OrderBook()
+        self.account = AccountState()
+        self.reload()
+
+    def reload(self) -> None:
+        """Compute everything anew from the ledger."""
+        book, account = OrderBook(), AccountState()
+        for event in self.ledger.events():
+            book.apply(event)
+            account.apply(event)
+        self.book, self.account = book, account
+
+    def append(self, events: Sequence[Event]) -> tuple[Event, ...]:
+        """Make events durable and apply those that are new, in one transaction.
+
+        Raises
+        ------
+        IllegalTransitionError
+            When an event contradicts the life of its order.
+        AccountError
+            When an event contradicts the ledger.
+        LeaseLostError
+            When another process has taken over.
+        """
+        before = None if self.lease is None else self.lease.renew
+        try:
+            return self.ledger.append_new(events, before, self._apply)
+        except BaseException:
+            # The projections may be ahead of the ledger; what was not committed has not happened.
+            self.reload()
+            raise
+
+    def _apply(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self.book.apply(event)
+            self.account.apply(event)

@@ -1,0 +1,93 @@
+"""The view of the risk check, put together from the account at the broker, the book of orders and the market."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import pandas as pd
+
+from quant_pipeline.trading.broker_records import BrokerOrder
+from quant_pipeline.trading.order_management.book import OrderBook
+from quant_pipeline.trading.order_management.desk import TradingDesk
+from quant_pipeline.trading.order_management.states import OrderState
+from quant_pipeline.trading.risk_view import InstrumentView, RiskView
+
+_NEVER_LEFT = (OrderState.DENIED, OrderState.INTENDED)
+
+
+def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], signal_age: int) -> RiskView:
+    """Look at the account as the broker states it now.
+
+    Parameters
+    ----------
+    desk
+        The desk.
+    market
+        What is known of each instrument; see `instrument_views`.
+    signal_age
+        Sessions between the scores and the session of the decision.
+    """
+    account = desk.check_account()
+    clock = desk.ask(desk.broker.clock)
+    book = desk.journal.book
+    own = book.of_session(desk.session)
+    sent = [order for order in own if order.state not in _NEVER_LEFT]
+    # Buys at the broker count as if they had dealt: their cash is taken and their shares are held.
+    positions = {p.instrument: p.quantity for p in desk.ask(desk.broker.positions)}
+    cash = account.cash
+    for tracked in book.unfinished:
+        if tracked.order.side == "buy":
+            rest = tracked.quantity - tracked.filled
+            positions[tracked.order.instrument] = positions.get(tracked.order.instrument, Decimal(0)) + rest
+            cash -= rest * Decimal(tracked.order.reference_price)
+    return RiskView(
+        session=desk.session,
+        state=book.trading_state,
+        armed=desk.is_armed(account.account_number),
+        clock_skew_seconds=abs((desk.now() - clock.now).total_seconds()),
+        signal_age=signal_age,
+        equity=account.equity,
+        previous_equity=account.last_equity,
+        highest_equity=max(book.highest_equity, account.last_equity),
+        cash=cash,
+        positions=positions,
+        instruments=market,
+        live_orders=_live_orders(book, desk, desk.ask(desk.broker.open_orders)),
+        orders_sent=len(sent),
+        value_sent=sum((o.quantity * Decimal(o.order.reference_price) for o in sent), Decimal(0)),
+    )
+
+
+def instrument_views(table: pd.DataFrame) -> dict[str, InstrumentView]:
+    """Read the table of instruments: prices and volumes become exact decimals.
+
+    Parameters
+    ----------
+    table
+        ``instrument``, ``price``, ``price_age``, ``average_volume``, ``sector``, ``tradable``, ``member``.
+    """
+    return {
+        row.instrument: InstrumentView(
+            Decimal(str(row.price)),
+            int(row.price_age),
+            Decimal(str(row.average_volume)),
+            row.sector,
+            bool(row.tradable),
+            bool(row.member),
+        )
+        for row in table.itertuples(index=False)
+    }
+
+
+def _live_orders(
+    book: OrderBook, desk: TradingDesk, at_broker: tuple[BrokerOrder, ...]
+) -> dict[str, frozenset[tuple[str, str]]]:
+    """Orders that would be doubled or crossed: those of the session that left, and whatever is open at the broker."""
+    live: dict[str, set[tuple[str, str]]] = {}
+    for tracked in book.of_session(desk.session):
+        if tracked.state not in _NEVER_LEFT and tracked.state is not OrderState.REJECTED:
+            live.setdefault(tracked.order.instrument, set()).add((tracked.order.side, tracked.order.client_order_id))
+    for known in at_broker:
+        live.setdefault(known.instrument, set()).add((known.side, known.client_order_id))
+    return {instrument: frozenset(orders) for instrument, orders in live.items()}

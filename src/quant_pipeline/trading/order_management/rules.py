@@ -1,0 +1,58 @@
+"""How orders are sent: the ``execution`` block of the parameters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from quant_pipeline.parameters import Parameters
+from quant_pipeline.trading.broker_records import TimeInForce
+
+
+class ExecutionRules(Parameters):
+    """How a plan becomes orders at a broker.
+
+    Attributes
+    ----------
+    account_number
+        The only account that may be dealt on; None takes the one the keys open. ``live`` needs it.
+    needs_arming
+        Whether a session must be armed before anything is sent.
+    waves
+        ``sells_first`` waits for the sales before it buys, as cash accounts need it; ``together`` sends everything at
+        once to an exchange that deals sales first.
+    time_in_force
+        ``day``: from the close of the session before until the close; ``opg``: from the evening before until two
+        minutes before the opening auction.
+    order_type
+        ``market``, or ``limit`` at `limit_distance` beyond the reference price.
+    limit_distance
+        How much worse than the reference price a limit order may deal, as a fraction.
+    cash_buffer
+        Part of the price by which a buy may turn out dearer, kept back when cash is short.
+    wait_for_sales_seconds, wait_for_fills_seconds
+        How long to wait for the sales before the buys, and for everything at the end.
+    poll_seconds
+        Pause between questions to the broker.
+    attempts
+        How often a question is asked before the run gives up; orders are never repeated under another name.
+    missing_fill_polls
+        Polls that a deal may be missing in the activities before it is inferred from the order.
+    lease_seconds
+        How long a sender that died on another machine keeps others out.
+    """
+
+    account_number: str | None = None
+    needs_arming: bool = False
+    waves: Literal["sells_first", "together"] = "sells_first"
+    time_in_force: Literal[TimeInForce.DAY, TimeInForce.OPENING] = TimeInForce.DAY
+    order_type: Literal["market", "limit"] = "market"
+    limit_distance: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    cash_buffer: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    wait_for_sales_seconds: NonNegativeFloat = 600
+    wait_for_fills_seconds: NonNegativeFloat = 600
+    poll_seconds: PositiveFloat = 2.0
+    attempts: PositiveInt = 5
+    missing_fill_polls: PositiveInt = 5
+    lease_seconds: PositiveFloat = 120

@@ -1,0 +1,181 @@
+"""Sending: recorded first, sent under a name that the broker takes once, asked about before it is sent again."""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+from functools import partial
+
+import pandas as pd
+
+from quant_pipeline.trading.broker_records import BrokerOrder, OrderRequest, OrderStatus, OrderType, TimeInForce
+from quant_pipeline.trading.domain import TICK, Event, EventKind
+from quant_pipeline.trading.order_management.book import TrackedOrder
+from quant_pipeline.trading.order_management.desk import TradingDesk
+from quant_pipeline.trading.order_management.states import OrderState
+from quant_pipeline.trading.ports import (
+    BrokerUnavailableError,
+    DuplicateOrderError,
+    OrderRejectedError,
+    OutcomeUnknownError,
+    RateLimitedError,
+)
+from quant_pipeline.trading.risk_view import TradingState
+
+logger = logging.getLogger(__name__)
+
+_MINUTE = pd.Timedelta(minutes=1)
+_CENT = Decimal("0.01")
+
+
+def send_orders(desk: TradingDesk, side: str) -> None:
+    """Send every recorded order of one side that has not been sent.
+
+    Parameters
+    ----------
+    desk
+        The desk; its kill switch is asked before every order.
+    side
+        ``sell`` or ``buy``.
+    """
+    for tracked in desk.journal.book.of_session(desk.session, OrderState.INTENDED):
+        if tracked.order.side != side:
+            continue
+        if not desk.may_send() or not may_deal(desk, side):
+            return
+        wait_for_rate(desk)
+        desk.journal.append([_submitting(desk, tracked)])
+        post(desk, tracked)
+
+
+def may_deal(desk: TradingDesk, side: str) -> bool:
+    """Tell whether the trading state lets a side through."""
+    state = desk.journal.book.trading_state
+    return state is TradingState.ACTIVE or (state is TradingState.REDUCING and side == "sell")
+
+
+def post(desk: TradingDesk, tracked: TrackedOrder) -> None:
+    """Send one order and record what is certain about it; what is not leaves it SUBMITTING."""
+    order_id = tracked.order.client_order_id
+    try:
+        known = desk.broker.submit(request_of(desk, tracked))
+    except OrderRejectedError as error:
+        reject(desk, tracked, f"{error.code} {error.message}".strip())
+    except DuplicateOrderError:
+        logger.info("the broker has %s already", order_id)
+    except (OutcomeUnknownError, BrokerUnavailableError) as error:
+        logger.warning("nobody knows yet whether %s arrived: %s", order_id, error.message)
+    except RateLimitedError as error:
+        desk.sleep(error.retry_after)
+    else:
+        adopt(desk, tracked, known)
+
+
+def adopt(desk: TradingDesk, tracked: TrackedOrder, known: BrokerOrder) -> None:
+    """Record that the broker has the order; halt when it is not the order that was recorded."""
+    order_id = tracked.order.client_order_id
+    sent = (tracked.order.instrument, tracked.order.side, tracked.quantity)
+    if (known.instrument, known.side, known.quantity) != sent:
+        found = f"{known.side} {known.quantity} {known.instrument}"
+        message = f"the broker's {order_id} is {found}, not {sent[1]} {sent[2]} {sent[0]}"
+        desk.tighten(TradingState.HALTED, "ORDER_NOT_INTENDED", message)
+    facts = {"client_order_id": order_id, "broker_order_id": known.broker_order_id}
+    desk.journal.append([Event(tracked.session, EventKind.ORDER_ACCEPTED, f"accepted:{order_id}", facts)])
+    if known.status is OrderStatus.REJECTED:
+        reject(desk, tracked, known.message or known.raw_status)
+
+
+def reject(desk: TradingDesk, tracked: TrackedOrder, message: str) -> None:
+    """Record that the broker refuses the order for good; too many in a row halt the account."""
+    order_id = tracked.order.client_order_id
+    facts = {"client_order_id": order_id, "message": message}
+    desk.journal.append([Event(tracked.session, EventKind.ORDER_REJECTED, f"rejected:{order_id}", facts)])
+    rejects = desk.journal.book.consecutive_rejects
+    if rejects >= desk.limits.maximum_consecutive_rejects:
+        desk.tighten(TradingState.HALTED, "CONSECUTIVE_REJECTS", f"{rejects} orders in a row were rejected: {message}")
+
+
+def resolve(desk: TradingDesk) -> None:
+    """Find out what became of every order whose outcome is not known: ask, and only then send the same name again."""
+    for tracked in desk.journal.book.waiting_in(OrderState.SUBMITTING):
+        known = desk.ask(partial(desk.broker.order_by_client_id, tracked.order.client_order_id))
+        if known is not None:
+            adopt(desk, tracked, known)
+        elif tracked.session < desk.session or window_is_over(desk):
+            end(desk, tracked, OrderState.EXPIRED, "it never reached the broker and its session is over")
+        elif desk.may_send() and may_deal(desk, tracked.order.side):
+            wait_for_rate(desk)
+            post(desk, tracked)
+
+
+def expire_unsent(desk: TradingDesk) -> None:
+    """End recorded orders that were never sent and whose time is over."""
+    over = window_is_over(desk)
+    for tracked in desk.journal.book.waiting_in(OrderState.INTENDED):
+        if tracked.session < desk.session or over:
+            end(desk, tracked, OrderState.EXPIRED, "it was never sent and its time is over")
+
+
+def end(desk: TradingDesk, tracked: TrackedOrder, state: OrderState, message: str) -> None:
+    """Record that an order has ended without dealing what was left of it."""
+    order = tracked.order
+    facts = {
+        "client_order_id": order.client_order_id,
+        "instrument": order.instrument,
+        "side": order.side,
+        "requested": str(tracked.quantity),
+        "status": str(state),
+        "message": message,
+    }
+    desk.journal.append([Event(tracked.session, EventKind.ORDER_ENDED, f"ended:{order.client_order_id}", facts)])
+
+
+def window_of(desk: TradingDesk) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return between which instants orders of the session may be sent."""
+    opens_at, closes_at = desk.calendar.hours(desk.session)
+    if desk.rules.time_in_force is TimeInForce.OPENING:
+        return opens_at - pd.Timedelta(hours=14, minutes=30), opens_at - pd.Timedelta(minutes=2)
+    return desk.calendar.hours(desk.calendar.previous(desk.session))[1], closes_at
+
+
+def window_is_over(desk: TradingDesk) -> bool:
+    """Tell whether it is too late to send orders of the session."""
+    return desk.now() >= window_of(desk)[1]
+
+
+def request_of(desk: TradingDesk, tracked: TrackedOrder) -> OrderRequest:
+    """Write an order as the broker takes it."""
+    order, limit = tracked.order, None
+    if desk.rules.order_type == "limit":
+        distance = Decimal(str(desk.rules.limit_distance)) * (1 if order.side == "buy" else -1)
+        price = Decimal(order.reference_price) * (1 + distance)
+        limit = price.quantize(_CENT if price >= 1 else TICK)
+    return OrderRequest(
+        order.client_order_id,
+        order.instrument,
+        order.side,
+        tracked.quantity,
+        OrderType(desk.rules.order_type),
+        limit,
+        desk.rules.time_in_force,
+    )
+
+
+def wait_for_rate(desk: TradingDesk) -> None:
+    """Pause until one more order fits into the orders per minute, those of an interrupted run included."""
+    if not desk.sent:
+        before = (order.submitted_at for order in desk.journal.book.of_session(desk.session))
+        desk.sent.extend(sorted(pd.Timestamp(at) for at in before if at))
+    now = desk.now()
+    while desk.sent and desk.sent[0] <= now - _MINUTE:
+        desk.sent.popleft()
+    excess = len(desk.sent) - desk.limits.maximum_orders_per_minute
+    if excess >= 0:
+        desk.sleep((desk.sent[excess] + _MINUTE - now).total_seconds())
+    desk.sent.append(desk.now())
+
+
+def _submitting(desk: TradingDesk, tracked: TrackedOrder) -> Event:
+    order_id = tracked.order.client_order_id
+    facts = {"client_order_id": order_id, "at": desk.now().isoformat()}
+    return Event(tracked.session, EventKind.ORDER_SUBMITTING, f"submitting:{order_id}", facts)
