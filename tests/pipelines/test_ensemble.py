@@ -5,9 +5,19 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.pipelines.ensemble.fusion import fuse, normalise
-from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
-from quant_pipeline.pipelines.ensemble.weights import equal_weights, icir_weights
+from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, weigh_combinations
+from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
+from quant_pipeline.pipelines.ensemble.weights import (
+    dynamic_weights,
+    equal_weights,
+    icir_weights,
+    rank_coefficients,
+    shrink,
+)
+from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.strategy.clock import label_lag
 
 DAYS = pd.bdate_range("2024-01-02", periods=40, unit="ns")
 NAMES = ["A", "B", "C", "D"]
@@ -52,6 +62,24 @@ def test_a_member_without_any_score_of_a_session_is_an_error_that_names_it():
         fuse({"old": stale, "new": fresh}, pd.Series({"old": 0.5, "new": 0.5}), "rank")
 
 
+def test_no_more_members_than_may_miss_a_session():
+    one, two = scores([[1, 2, 3, 4]]), scores([[1, 2, 3, 4], [4, 3, 2, 1]])
+    lenient = fuse({"x": one, "y": two}, pd.Series({"x": 0.5, "y": 0.5}), "rank", may_miss=1)
+    assert lenient.loc[DAYS[1]].tolist() == [0.5, pytest.approx(1 / 6), pytest.approx(-1 / 6), -0.5]
+    with pytest.raises(StaleDataError, match="x, z has no scores for 2024-01-03"):
+        fuse({"x": one, "y": two, "z": one}, pd.Series({"x": 1, "y": 1, "z": 1}), "rank", may_miss=1)
+
+
+@pytest.mark.parametrize("method", ["rank", "zscore"])
+def test_neither_order_nor_scale_of_the_members_breaks_a_tie(method):
+    random = np.random.default_rng(0)
+    members = {name: scores(random.integers(0, 4, (40, 4)) * 0.1) for name in "abcdefg"}
+    weights = pd.Series(1 / 7, index=list(members))
+    forwards = fuse(members, weights, method)
+    backwards = fuse(members, weights[::-1], method)
+    pd.testing.assert_series_equal(forwards, backwards, check_exact=True)
+
+
 def test_weights_follow_the_stability_of_the_rank_ic():
     random = np.random.default_rng(2)
     labels = scores(random.normal(size=(40, 4)))
@@ -91,6 +119,149 @@ def test_an_unknown_normalisation_is_named():
 def test_combinations_that_contradict_themselves_are_refused(block, words):
     with pytest.raises(ValueError, match=words):
         EnsembleParameters.model_validate(block)
+
+
+def informed(days, skill, seed):
+    """Labels of random instruments and two models: one informed in the first half, the other in the second."""
+    random = np.random.default_rng(seed)
+    index = pd.MultiIndex.from_product([days, [f"I{n:02d}" for n in range(20)]], names=["datetime", "instrument"])
+    labels = pd.Series(random.normal(size=len(index)), index=index)
+    first_half = np.repeat(np.arange(len(days)) < len(days) // 2, 20)
+    early, late = (
+        np.where(half, skill * labels, 0.0) + random.normal(size=len(index)) for half in (first_half, ~first_half)
+    )
+    return labels, {"early": pd.Series(early, index=index), "late": pd.Series(late, index=index)}
+
+
+LONG = pd.bdate_range("2023-01-02", periods=200, unit="ns")
+DYNAMIC = Combination(models=["early", "late"], weights="dynamic", window=40, refresh=10)
+
+
+def test_dynamic_weights_follow_whoever_was_right_lately():
+    labels, members = informed(LONG, 0.5, seed=1)
+    weights = dynamic_weights(rank_coefficients(members, labels), LONG, LONG[60:], 2, DYNAMIC)
+    assert weights.index.tolist() == LONG[60:200:10].tolist()
+    assert weights.sum(axis=1).tolist() == pytest.approx([1.0] * 14)
+    assert weights.loc[LONG[90], "early"] > 0.8
+    assert weights.loc[LONG[150], "late"] > 0.8
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_dynamic_weights_know_a_label_from_the_session_on_that_realises_it(horizon):
+    # The label of s is the return from the deal of s+1 to the deal of s+1+horizon, known at the close of s+1+horizon.
+    labels, members = informed(LONG, 0.5, seed=2)
+    at, lag = 100, label_lag(horizon)
+
+    def weights(labels):
+        table = dynamic_weights(rank_coefficients(members, labels), LONG, LONG[at:], lag, DYNAMIC)
+        return table.loc[LONG[at]]
+
+    def poisoned(session):
+        changed = labels.copy()
+        changed.loc[LONG[session] :] *= -1
+        return changed
+
+    assert lag == horizon + 1
+    pd.testing.assert_series_equal(weights(labels), weights(poisoned(at - lag + 1)), check_exact=True)
+    assert (weights(labels) != weights(poisoned(at - lag))).all()
+
+
+@pytest.mark.parametrize(("session", "is_seen"), [(58, False), (59, True), (98, True), (99, False)])
+def test_dynamic_weights_look_at_the_realised_sessions_of_the_window_only(session, is_seen):
+    # At session 100, with a label known two sessions later, a window of 40 holds sessions 59 to 98.
+    labels, members = informed(LONG, 0.5, seed=3)
+    members = {name: score + 0.4 * labels for name, score in members.items()}
+    changed = labels.copy()
+    changed.loc[LONG[session]] *= -1
+    before, after = (
+        dynamic_weights(rank_coefficients(members, values), LONG, LONG[100:], 2, DYNAMIC).loc[LONG[100]].tolist()
+        for values in (labels, changed)
+    )
+    assert (before != after) == is_seen
+
+
+def test_dynamic_weights_start_equal():
+    labels, members = informed(LONG, 0.5, seed=3)
+    table = dynamic_weights(rank_coefficients(members, labels), LONG, LONG[10:], 2, DYNAMIC)
+    assert table.loc[LONG[20]].tolist() == [0.5, 0.5]
+    assert table.loc[LONG[30]].tolist() != [0.5, 0.5]
+
+
+def test_shrinkage_moves_towards_equal_weights():
+    weights = pd.Series({"a": 0.8, "b": 0.2, "c": 0.0})
+    assert shrink(weights, 0.0).tolist() == [0.8, 0.2, 0.0]
+    assert shrink(weights, 0.5).tolist() == pytest.approx([0.4 + 1 / 6, 0.1 + 1 / 6, 1 / 6])
+    assert shrink(weights, 1.0).tolist() == pytest.approx([1 / 3] * 3)
+
+
+def fused_by(combination, labels, members):
+    parameters = EnsembleParameters.model_validate({"default": "c", "combinations": {"c": combination}})
+    tables = {
+        f"{name}_predictions": pd.DataFrame(
+            {"score": score, "segment": np.where(score.index.get_level_values(0) < LONG[60], "valid", "test")}
+        )
+        for name, score in members.items()
+    }
+    split = SplitParameters(
+        train=("2022-01-01", "2022-12-30"), valid=("2023-01-02", "2023-03-20"), test=("2023-03-27", None)
+    )
+    calendar = pd.DataFrame({"date": LONG})
+    newest, history = weigh_combinations(
+        labels.to_frame("label"), calendar, parameters, split, LabelParameters(), **tables
+    )
+    return parameters, newest, history, fuse_history(history, parameters, **tables)
+
+
+def test_every_session_is_fused_with_the_weights_in_force():
+    labels, members = informed(LONG, 0.5, seed=4)
+    combination = {"models": ["early", "late"], "weights": "dynamic", "window": 40, "refresh": 10, "shrinkage": 0.2}
+    _, newest, history, fused = fused_by(combination, labels, members)
+    assert newest["session"].unique().tolist() == [LONG[190]]
+    assert history["weight"].min() >= 0.1 - 1e-12
+    scores_of = fused.set_index(["datetime", "instrument"])["score"]
+    assert scores_of.index.get_level_values(0).unique().tolist() == LONG[60:].tolist()
+    for session, since in ((60, 60), (79, 70), (80, 80), (199, 190)):
+        in_force = history[history["session"] == LONG[since]].set_index("model")["weight"]
+        day = {name: score.loc[[LONG[session]]] for name, score in members.items()}
+        expected = fuse(day, in_force[["early", "late"]], "rank")
+        assert scores_of.loc[LONG[session]].tolist() == pytest.approx(expected.tolist(), abs=1e-12)
+
+
+def test_a_poisoned_future_changes_no_dynamic_score_before_it():
+    labels, members = informed(LONG, 0.5, seed=5)
+    combination = {"models": ["early", "late"], "weights": "dynamic", "window": 40, "refresh": 7}
+    fused = fused_by(combination, labels, members)[3]
+    # What is not realised at the close of session 140: labels from session 139 on, and later scores.
+    later_labels = labels.copy()
+    later_labels.loc[LONG[139] :] = np.random.default_rng(0).normal(size=len(labels.loc[LONG[139] :]))
+    later_members = {name: score.copy() for name, score in members.items()}
+    for score in later_members.values():
+        score.loc[LONG[141] :] *= -1
+    poisoned = fused_by(combination, later_labels, later_members)[3]
+    known = fused["datetime"] <= LONG[140]
+    pd.testing.assert_frame_equal(fused[known], poisoned[known], check_exact=True)
+    assert not fused[~known]["score"].equals(poisoned[~known]["score"])
+
+
+def test_stored_dynamic_weights_that_are_due_for_renewal_are_refused():
+    labels, members = informed(LONG, 0.5, seed=6)
+    combination = {"models": ["early", "late"], "weights": "dynamic", "window": 40, "refresh": 10}
+    parameters, newest, _, fused = fused_by(combination, labels, members)
+
+    def latest(session, calendar):
+        names = members["early"].loc[[LONG[0]]].index.get_level_values(1)
+        index = pd.MultiIndex.from_product([[session], names], names=["datetime", "instrument"])
+        day = {
+            f"{n}_latest_scores": pd.DataFrame({"score": members[n].loc[[LONG[199]]].to_numpy()}, index=index)
+            for n in members
+        }
+        return fuse_latest(newest, parameters, pd.DataFrame({"date": calendar}), **day)
+
+    today = latest(LONG[199], LONG)
+    assert today["score"].tolist() == fused.loc[fused["datetime"] == LONG[199], "score"].tolist()
+    later = LONG.union(pd.bdate_range(LONG[-1], periods=4, unit="ns"))
+    with pytest.raises(StaleDataError, match="10 sessions before 2023-10-09; they hold for 10"):
+        latest(later[200], later)
 
 
 def test_disabled_combinations_are_kept_and_ignored():

@@ -42,7 +42,8 @@ def fuse(scores: dict[str, pd.Series], weights: pd.Series, normalisation: str, m
     normalisation
         See `normalise`.
     may_miss
-        How many members may lack an instrument; its fused score is then the weighted mean of the others.
+        How many members may lack an instrument, or a whole session; the fused score is then the weighted mean of the
+        others.
 
     Returns
     -------
@@ -52,17 +53,17 @@ def fuse(scores: dict[str, pd.Series], weights: pd.Series, normalisation: str, m
     Raises
     ------
     StaleDataError
-        When a member has no score at all on a session on which another member has some.
+        When more members than may miss have no score at all on a session on which another member has some.
     """
     panel = pd.DataFrame({model: normalise(scores[model].dropna(), normalisation) for model in weights.index})
     present = panel.notna().groupby(level="datetime").any()
-    absent = present.loc[~present.all(axis=1)]
-    if len(absent) and may_miss == 0:
+    absent = present.loc[(~present).sum(axis=1) > may_miss]
+    if len(absent):
         session = absent.index[0]
         missing = sorted(absent.columns[~absent.iloc[0]])
         raise StaleDataError(
-            f"{', '.join(missing)} has no scores for {session:%Y-%m-%d} while other members of the combination have. "
-            "Run the prediction of that model, or allow it with `may_miss` in parameters_ensemble.yml."
+            f"{', '.join(missing)} has no scores for {session:%Y-%m-%d} while other members of the combination have; "
+            f"{may_miss} may miss. Run the prediction of that model, or raise `may_miss` in parameters_ensemble.yml."
         )
     # Equal weights become ones, so that they add scores exactly.
     relative = weights / weights.max()

@@ -1,89 +1,177 @@
 """Nodes of the ensemble."""
 
+from functools import reduce
+from itertools import pairwise
+
 import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.pipelines.ensemble.fusion import fuse
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
-from quant_pipeline.pipelines.ensemble.weights import equal_weights, icir_weights
+from quant_pipeline.pipelines.ensemble.weights import (
+    dynamic_weights,
+    equal_weights,
+    icir_weights,
+    rank_coefficients,
+    shrink,
+)
+from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.strategy.clock import label_lag
 
 
 def weigh_combinations(
-    labels: pd.DataFrame, ensemble: EnsembleParameters, split: SplitParameters, **predictions: pd.DataFrame
-) -> pd.DataFrame:
-    """Weigh the members of every combination by what the validation sessions showed.
+    labels: pd.DataFrame,
+    sessions: pd.DataFrame,
+    ensemble: EnsembleParameters,
+    split: SplitParameters,
+    label: LabelParameters,
+    **predictions: pd.DataFrame,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Weigh the members of every combination by what was realised before the weights are used.
 
     Parameters
     ----------
     labels
         Panel with column ``label``.
-    ensemble, split
-        Combinations, and the dates of the validation segment. It ends a gap before the first test session, so every
-        label it uses is realised by then.
+    sessions
+        Calendar: ``date``.
+    ensemble, split, label
+        Combinations, the dates of the segments, and the horizon. The validation segment ends a gap before the first
+        test session, so every label it uses is realised by then; dynamic weights leave the same gap.
     **predictions
         ``<model>_predictions``: panel with columns ``score`` and ``segment``.
 
     Returns
     -------
-    pandas.DataFrame
-        ``combination``, ``model``, ``weight``; the weights of a combination sum to one.
+    tuple of pandas.DataFrame
+        ``ensemble_weights``, those newest in force, and ``ensemble_weight_history``, all: ``combination``, ``model``,
+        ``weight``, ``session`` (the first one they hold for). The weights of a combination sum to one in each session.
     """
-    validation = {
-        name.removesuffix("_predictions"): table.loc[table["segment"] == "valid", "score"]
-        for name, table in predictions.items()
-    }
-    rows = [
-        (name, model, weight)
-        for name, combination in ensemble.enabled.items()
-        for model, weight in _weights(combination, validation, labels["label"]).items()
-    ]
-    return pd.DataFrame(rows, columns=["combination", "model", "weight"])
+    tables = {name.removesuffix("_predictions"): table for name, table in predictions.items()}
+    calendar = pd.DatetimeIndex(sessions["date"])
+    history = pd.concat(
+        [
+            _weights(combination, tables, labels["label"], calendar, label_lag(label.horizon))
+            .rename_axis(index="session", columns="model")
+            .stack()
+            .rename("weight")
+            .reset_index()
+            .assign(combination=name)
+            for name, combination in ensemble.enabled.items()
+        ],
+        ignore_index=True,
+    )[["combination", "model", "weight", "session"]]
+    newest = history["session"] == history.groupby("combination")["session"].transform("max")
+    return history[newest].reset_index(drop=True), history
 
 
-def _weights(combination: Combination, validation: dict[str, pd.Series], labels: pd.Series) -> pd.Series:
+def _weights(
+    combination: Combination,
+    predictions: dict[str, pd.DataFrame],
+    labels: pd.Series,
+    calendar: pd.DatetimeIndex,
+    lag: int,
+) -> pd.DataFrame:
+    """Weights of one combination, first sessions × models."""
+    members = {model: predictions[model] for model in combination.models}
+    tested = _scores(members, "test")
+    scored = reduce(pd.Index.union, (score.index.get_level_values("datetime").unique() for score in tested.values()))
+    if combination.weights == "dynamic":
+        everything = {model: table["score"] for model, table in members.items()}
+        coefficients = rank_coefficients(everything, labels)
+        return dynamic_weights(coefficients, calendar, pd.DatetimeIndex(scored), lag, combination)
     if combination.weights == "equal":
-        return equal_weights(combination.models)
-    if combination.weights == "manual":
-        manual = pd.Series(combination.manual)
-        return manual / manual.sum()
-    return icir_weights({model: validation[model] for model in combination.models}, labels)
+        weights = equal_weights(combination.models)
+    elif combination.weights == "manual":
+        weights = pd.Series(combination.manual) / sum(combination.manual.values())
+    else:
+        weights = shrink(icir_weights(_scores(members, "valid"), labels), combination.shrinkage)
+    return weights.rename(scored[0]).to_frame().T
+
+
+def _scores(predictions: dict[str, pd.DataFrame], segment: str) -> dict[str, pd.Series]:
+    return {model: table.loc[table["segment"] == segment, "score"] for model, table in predictions.items()}
 
 
 def fuse_history(weights: pd.DataFrame, ensemble: EnsembleParameters, **predictions: pd.DataFrame) -> pd.DataFrame:
     """Fuse the out-of-sample scores of the test sessions, combination by combination.
 
+    Parameters
+    ----------
+    weights
+        ``ensemble_weight_history``; each session is fused with the weights in force.
+    ensemble
+        Combinations.
+    **predictions
+        ``<model>_predictions``.
+
     Returns
     -------
     pandas.DataFrame
         ``datetime``, ``instrument``, ``combination``, ``score``.
     """
-    scores = {
-        name.removesuffix("_predictions"): table.loc[table["segment"] == "test", "score"]
-        for name, table in predictions.items()
-    }
+    scores = _scores({name.removesuffix("_predictions"): table for name, table in predictions.items()}, "test")
     return _fuse_all(scores, weights, ensemble)
 
 
-def fuse_latest(weights: pd.DataFrame, ensemble: EnsembleParameters, **latest: pd.DataFrame) -> pd.DataFrame:
+def fuse_latest(
+    weights: pd.DataFrame, ensemble: EnsembleParameters, sessions: pd.DataFrame, **latest: pd.DataFrame
+) -> pd.DataFrame:
     """Fuse the scores of the newest session with the stored weights.
+
+    Parameters
+    ----------
+    weights
+        ``ensemble_weights``.
+    ensemble
+        Combinations.
+    sessions
+        Calendar: ``date``.
+    **latest
+        ``<model>_latest_scores``.
 
     Returns
     -------
     pandas.DataFrame
         ``datetime``, ``instrument``, ``combination``, ``score``.
+
+    Raises
+    ------
+    StaleDataError
+        When dynamic weights should have been renewed by now: a backtest would trade other ones.
     """
     scores = {name.removesuffix("_latest_scores"): table["score"] for name, table in latest.items()}
+    newest = max(score.index.get_level_values("datetime").max() for score in scores.values())
+    for name, combination in ensemble.enabled.items():
+        since = weights.loc[weights["combination"] == name, "session"].max()
+        age = int(((sessions["date"] > since) & (sessions["date"] <= newest)).sum())
+        if combination.weights == "dynamic" and age >= combination.refresh:
+            raise StaleDataError(
+                f"the dynamic weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "
+                f"{newest:%Y-%m-%d}; they hold for {combination.refresh}. Renew them: kedro run --pipelines "
+                "features,training,ensemble"
+            )
     return _fuse_all(scores, weights, ensemble)
 
 
 def _fuse_all(scores: dict[str, pd.Series], weights: pd.DataFrame, ensemble: EnsembleParameters) -> pd.DataFrame:
     fused = []
     for name, combination in ensemble.enabled.items():
-        members = weights[weights["combination"] == name].set_index("model")["weight"]
-        score = fuse(scores, members, ensemble.normalisation, combination.may_miss)
-        fused.append(score.reset_index().assign(combination=name))
+        in_force = weights[weights["combination"] == name].pivot(index="session", columns="model", values="weight")
+        # Whatever comes before the first weights were meant for is fused with these: there are no others.
+        bounds = [pd.Timestamp.min, *in_force.index[1:], pd.Timestamp.max]
+        for (_, members), (start, end) in zip(in_force.iterrows(), pairwise(bounds), strict=True):
+            part = {model: _between(scores[model], start, end) for model in combination.models}
+            score = fuse(part, members[combination.models], ensemble.normalisation, combination.may_miss)
+            fused.append(score.reset_index().assign(combination=name))
     return pd.concat(fused, ignore_index=True)[["datetime", "instrument", "combination", "score"]]
+
+
+def _between(scores: pd.Series, start: pd.Timestamp, end: pd.Timestamp) -> pd.Series:
+    dates = scores.index.get_level_values("datetime")
+    return scores[(dates >= start) & (dates < end)]
 
 
 def measure_information(
@@ -97,10 +185,7 @@ def measure_information(
         ``date``, ``model``, ``ic``, ``rank_ic`` over the test sessions whose label is realised; the default
         combination is called ``fused``.
     """
-    scores = {
-        name.removesuffix("_predictions"): table.loc[table["segment"] == "test", "score"]
-        for name, table in predictions.items()
-    }
+    scores = _scores({name.removesuffix("_predictions"): table for name, table in predictions.items()}, "test")
     default = fused_scores[fused_scores["combination"] == ensemble.default]
     scores["fused"] = default.set_index(["datetime", "instrument"])["score"]
     series = [

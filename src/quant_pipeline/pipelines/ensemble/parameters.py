@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from quant_pipeline.parameters import Parameters
 
@@ -15,9 +15,16 @@ class Combination(Parameters):
     models
         Names of registered models.
     weights
-        ``equal``; ``icir`` (stability of the rank IC on the validation sessions); ``manual``.
+        ``equal``; ``icir`` (stability of the rank IC on the validation sessions); ``dynamic`` (the same over the last
+        sessions whose labels are realised, again and again); ``manual``.
     manual
         Weight by model when ``weights`` is ``manual``; they are normalised to one.
+    shrinkage
+        How far ``icir`` and ``dynamic`` weights are moved towards equal ones: 0 not at all, 1 all the way.
+    window
+        ``dynamic``: how many realised sessions are looked at.
+    refresh
+        ``dynamic``: sessions for which weights hold.
     may_miss
         How many members may lack a score.
     enabled
@@ -25,8 +32,11 @@ class Combination(Parameters):
     """
 
     models: list[str] = Field(min_length=1)
-    weights: Literal["equal", "icir", "manual"] = "equal"
+    weights: Literal["equal", "icir", "dynamic", "manual"] = "equal"
     manual: dict[str, float] = Field(default_factory=dict)
+    shrinkage: float = Field(default=0.0, ge=0, le=1)
+    window: int = Field(default=120, ge=20)
+    refresh: PositiveInt = 21
     may_miss: NonNegativeInt = 0
     enabled: bool = True
 

@@ -15,13 +15,20 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.weigh_combinations,
-                {"labels": "labels", "ensemble": "params:ensemble", "split": "params:split", **predictions},
-                "ensemble_weights",
+                {
+                    "labels": "labels",
+                    "sessions": "sessions",
+                    "ensemble": "params:ensemble",
+                    "split": "params:split",
+                    "label": "params:label",
+                    **predictions,
+                },
+                ["ensemble_weights", "ensemble_weight_history"],
                 name="weigh_combinations",
             ),
             Node(
                 nodes.fuse_history,
-                {"weights": "ensemble_weights", "ensemble": "params:ensemble", **predictions},
+                {"weights": "ensemble_weight_history", "ensemble": "params:ensemble", **predictions},
                 "fused_scores",
                 name="fuse_history",
             ),
@@ -43,7 +50,7 @@ def create_latest_pipeline() -> Pipeline:
         [
             Node(
                 nodes.fuse_latest,
-                {"weights": "ensemble_weights", "ensemble": "params:ensemble", **latest},
+                {"weights": "ensemble_weights", "ensemble": "params:ensemble", "sessions": "sessions", **latest},
                 "latest_fused_scores",
                 name="fuse_latest",
             )
