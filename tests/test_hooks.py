@@ -19,9 +19,11 @@ from quant_pipeline.hooks import (
     JsonLogHooks,
     ModelTrackingHooks,
     ProgressHooks,
+    SearchTrackingHooks,
     SummaryHooks,
 )
 from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 
 
 def context(environment, credentials=None, folder="."):
@@ -125,6 +127,34 @@ def test_a_model_becomes_one_nested_run_with_its_curve_and_importance(tmp_path):
         assert child.data.metrics == {"rank_ic": 0.042, "curve.rank_ic": 0.02}
         history = mlflow.MlflowClient().get_metric_history(child.info.run_id, "curve.rank_ic")
         assert [(point.step, point.value) for point in history] == [(1, 0.01), (2, 0.02)]
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_a_search_becomes_one_nested_run_with_its_page(tmp_path):
+    def compose_search_page(verdict, board, search):
+        return ""
+
+    names = ["search_verdict", "search_leaderboard", "params:ensemble_search"]
+    composed = node(compose_search_page, names, "search_page", name="compose_search_page")
+    verdict = {"chosen": "a + b", "verdict": "probably luck", "trials": 7, "deflated_sharpe": 0.25, "holdout": None}
+    board = pd.DataFrame({"rank": [1], "combination": ["a + b"]})
+    inputs = dict(zip(names, (verdict, board, EnsembleSearchParameters(largest=3)), strict=True))
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    try:
+        mlflow.create_experiment("test", artifact_location=(tmp_path / "artifacts").as_uri())
+        mlflow.set_experiment("test")
+        hook = SearchTrackingHooks()
+        hook.after_node_run(composed, inputs, {"search_page": "<html></html>"})
+        with mlflow.start_run() as parent:
+            hook.after_node_run(composed, inputs, {"search_page": "<html></html>"})
+        runs = mlflow.search_runs(experiment_names=["test"], output_format="list")
+        (child,) = [run for run in runs if run.info.run_id != parent.info.run_id]
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.tags["verdict"] == "probably luck"
+        assert child.data.params["largest"] == "3"
+        assert child.data.metrics == {"trials": 7.0, "deflated_sharpe": 0.25}
+        assert "search.html" in {file.path for file in mlflow.MlflowClient().list_artifacts(child.info.run_id)}
     finally:
         mlflow.set_tracking_uri(None)
 
