@@ -1,0 +1,107 @@
+"""What only the simulated broker promises: the rules of the backtest, and books that survive."""
+
+from decimal import Decimal
+
+import pytest
+
+from quant_pipeline.exceptions import AccountError
+from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.trading.account import fold
+from quant_pipeline.trading.broker_records import CashActivity, FillActivity, OrderRequest, OrderStatus
+from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.plans import record_plan
+
+from ..conftest import orders_table
+from .harness import CASH, PRICES, SESSIONS, actions, bars_of, simulated
+
+COSTS = CostRules(buy_rate=0.001, sell_rate=0.002, minimum=1)
+EXPENSIVE = CASH // 40 + 50
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "broker.db"
+
+
+def send(broker, *rows):
+    for place, (instrument, side, quantity) in enumerate(rows):
+        name = f"{broker.session:%Y%m%d}-{place}"
+        broker.submit(OrderRequest(name, instrument, side, Decimal(quantity)))
+
+
+DAYS = [
+    [("AAA", "buy", 100), ("BBB", "buy", 50)],
+    [("AAA", "buy", 30), ("BBB", "sell", 20)],
+    [("AAA", "sell", 40), ("BBB", "buy", EXPENSIVE)],
+    [("AAA", "sell", 10)],
+]
+
+
+def test_the_same_orders_give_the_books_of_the_replay_to_the_tick(file):
+    broker = simulated(file, COSTS)
+    events = ()
+    for place, session in enumerate(SESSIONS):
+        arguments = (bars_of(PRICES), actions(), SESSIONS[: place + 1], MarketRules(), COSTS)
+        events += book_sessions(events, "test", CASH, *arguments)
+        state = fold(events)
+        assert broker.session == session
+        assert broker.account().cash == state.cash
+        assert {held.instrument: held.quantity for held in broker.positions()} == {
+            name: position.quantity for name, position in state.positions.items()
+        }
+        assert broker.account().equity == state.closes[-1][1]
+        if place < len(DAYS):
+            send(broker, *DAYS[place])
+            rows = [(name, side, quantity, PRICES[name][place], "test") for name, side, quantity in DAYS[place]]
+            events += record_plan(events, orders_table(*rows), session, SESSIONS[place + 1])
+            broker.advance()
+
+
+def test_a_purchase_is_cut_to_the_cash_and_its_rest_expires(file):
+    broker = simulated(file, COSTS)
+    send(broker, ("AAA", "buy", EXPENSIVE))
+    broker.advance()
+    order = broker.order_by_client_id("20250102-0")
+    assert order.status is OrderStatus.EXPIRED
+    assert 0 < order.filled_quantity < EXPENSIVE
+    assert "cash" in order.message
+    assert 0 <= broker.account().cash < 40 + 10
+
+
+def test_a_fee_is_an_activity_of_its_own(file):
+    broker = simulated(file, COSTS)
+    send(broker, ("AAA", "buy", 100))
+    broker.advance()
+    fill, fee = broker.activities()
+    assert isinstance(fill, FillActivity)
+    assert isinstance(fee, CashActivity)
+    assert (fee.kind.value, fee.amount) == ("fee", Decimal("-4.0000"))
+
+
+def test_sales_pay_for_the_purchases_of_the_same_session(file):
+    broker = simulated(file)
+    send(broker, ("AAA", "buy", 250))
+    broker.advance()
+    assert broker.account().cash == 0
+    send(broker, ("BBB", "buy", 500), ("AAA", "sell", 250))
+    broker.advance()
+    assert {held.instrument: held.quantity for held in broker.positions()} == {"BBB": 500}
+
+
+def test_a_waiting_order_is_scaled_by_a_split(file):
+    broker = simulated(file)
+    for _ in range(2):
+        broker.advance()
+    send(broker, ("AAA", "buy", 10))
+    broker.advance()
+    order = broker.order_by_client_id("20250106-0")
+    assert (order.quantity, order.filled_quantity, order.average_fill_price) == (40, 40, 10)
+
+
+def test_the_market_has_an_end_and_an_account_is_opened_once(file):
+    broker = simulated(file)
+    for _ in range(4):
+        broker.advance()
+    with pytest.raises(AccountError, match="ends with session 2025-01-08"):
+        broker.advance()
+    assert simulated(file).session == SESSIONS[-1]
