@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 
 DAYS = pd.DatetimeIndex(["2024-12-30", "2024-12-31", "2025-01-02", "2025-01-03"])
@@ -13,7 +14,7 @@ def days():
     return DAYS
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bars():
     rows = []
     for instrument, closes in {"AAA": [10.0, 10.0, 11.0, 12.0], "BBB": [20.0, 20.0, 20.0, 21.0]}.items():
@@ -23,9 +24,14 @@ def bars():
     return pd.DataFrame(rows, columns=columns).astype({"instrument": "str"})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def no_actions():
     return actions_table()
+
+
+@pytest.fixture(scope="session")
+def market_of_four_days(bars, no_actions):
+    return TradingMarket.from_bars(bars, no_actions, DAYS, MarketRules())
 
 
 def actions_table(*rows):

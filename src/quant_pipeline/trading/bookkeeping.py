@@ -199,9 +199,9 @@ def net_asset_value(state: AccountState, market: TradingMarket, session: pd.Time
 def last_prices(state: AccountState, market: TradingMarket, session: pd.Timestamp) -> dict[str, Decimal]:
     """Return the last known close of every holding; the cost of a share when the market has no price of it."""
     marks = market.arrays.mark[market.sessions.get_loc(session)]
+    places = market.instruments.get_indexer(list(state.positions))
     prices = {}
-    for instrument, position in state.positions.items():
-        place = market.instruments.get_indexer([instrument])[0]
+    for (instrument, position), place in zip(state.positions.items(), places, strict=True):
         if place >= 0 and marks[place] > 0:
             prices[instrument] = ticks_to_decimal(marks[place])
         else:

@@ -164,7 +164,7 @@ class Position:
         given: list[Decimal] = []
         for place, lot in enumerate(self.lots):
             last = place == len(self.lots) - 1
-            part = amount - sum(given, ZERO) if last else (amount * lot.cost / total).quantize(TICK)
+            part = amount - sum(given, ZERO) if last or not total else (amount * lot.cost / total).quantize(TICK)
             given.append(part)
             self.lots[place] = replace(lot, cost=lot.cost - part)
         return given

@@ -20,6 +20,23 @@ HOLDING_COLUMNS = [
     "weight",
 ]
 
+CORRECTED = ("quantity", "price", "fee", "cash")
+TRADE_COLUMNS = [
+    "date",
+    "key",
+    "client_order_id",
+    "instrument",
+    "side",
+    "requested",
+    "quantity",
+    "price",
+    "fee",
+    "cash",
+    "status",
+    "message",
+    "amendment",
+]
+
 
 def holdings_table(state: AccountState, prices: pd.Series) -> pd.DataFrame:
     """List the holdings at a close, largest first.
@@ -59,24 +76,29 @@ def net_asset_value_table(state: AccountState) -> pd.DataFrame:
 
 
 def trades_table(events: Sequence[Event]) -> pd.DataFrame:
-    """List every order that was dealt or ended, in the order of the ledger."""
-    rows = [
-        {"date": event.session, **event.payload}
-        for event in events
-        if event.kind in (EventKind.FILL, EventKind.ORDER_ENDED)
-    ]
-    columns = [
-        "date",
-        "client_order_id",
-        "instrument",
-        "side",
-        "requested",
-        "quantity",
-        "price",
-        "fee",
-        "status",
-        "message",
-    ]
-    table = pd.DataFrame(rows).reindex(columns=columns)
-    numbers = ["requested", "quantity", "price", "fee"]
-    return table.astype({"date": "datetime64[ns]", **dict.fromkeys(numbers, float)})
+    """List every order that was dealt or ended, in the order of the ledger.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``date``, ``key`` (identity of the deal), ``client_order_id``, ``instrument``, ``side``, ``requested`` and
+        ``quantity`` (shares), ``price``, ``fee``, ``cash`` (its effect on the cash), ``status``, ``message``,
+        ``amendment``: ``bust`` or ``correction`` where the deal was not what it seemed; the numbers are then those
+        that count (zero after a bust).
+    """
+    rows: dict[str, dict[str, object]] = {}
+    for event in events:
+        if event.kind in (EventKind.FILL, EventKind.ORDER_ENDED):
+            rows[event.key] = {"date": event.session, "key": event.key, **event.payload}
+        elif event.kind == EventKind.TRADE_BUST:
+            rows[event.payload["fill"]] |= {"amendment": "bust", "quantity": "0", "fee": "0", "cash": "0"}
+        elif event.kind == EventKind.TRADE_CORRECTION:
+            rows[event.payload["fill"]].pop("cash", None)
+            named = {name: event.payload[name] for name in CORRECTED if name in event.payload}
+            rows[event.payload["fill"]] |= {"amendment": "correction", **named}
+    table = pd.DataFrame(list(rows.values())).reindex(columns=TRADE_COLUMNS)
+    numbers = ["requested", "quantity", "price", "fee", "cash"]
+    table = table.astype({"date": "datetime64[ns]", **dict.fromkeys(numbers, float)})
+    value = table["quantity"] * table["price"]
+    effect = value.where(table["side"] == "sell", -value) - table["fee"]
+    return table.assign(cash=table["cash"].fillna(effect))

@@ -10,16 +10,19 @@ from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import fold
+from quant_pipeline.trading.account_history import account_history
 from quant_pipeline.trading.bookkeeping import book_days, last_prices
 from quant_pipeline.trading.brokers.simulated import book_sessions
 from quant_pipeline.trading.domain import Event
+from quant_pipeline.trading.lot_tables import closed_lots_table, open_lots_table
 from quant_pipeline.trading.statement_import import (
     StatementEntry,
     StatementFile,
     StatementImportParameters,
     import_statements,
 )
-from quant_pipeline.trading.statements import holdings_table, net_asset_value_table
+from quant_pipeline.trading.statements import holdings_table, net_asset_value_table, trades_table
+from quant_pipeline.trading.trade_costs import trade_costs_table
 
 
 def read_statements(
@@ -118,3 +121,34 @@ def state_account(
     market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
     closes = pd.Series(last_prices(state, market, session), dtype=object)
     return holdings_table(state, closes), net_asset_value_table(state)
+
+
+def tabulate_account(
+    events: Sequence[Event],
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    market_rules: MarketRules,
+    as_of: str,
+) -> dict[str, pd.DataFrame]:
+    """Tell the whole history of the account up to the close of ``as_of``.
+
+    Returns
+    -------
+    dict of pandas.DataFrame
+        ``trade_log``, ``holding_log`` and ``daily_amounts`` (cumulative), ``open_lots`` and ``closed_lots`` (profit lot
+        by lot), ``trade_costs`` (delay and slippage of every deal).
+    """
+    session = pd.Timestamp(as_of)
+    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
+    market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
+    seen = [event for event in events if event.session <= session]
+    state, history = fold(seen), account_history(seen, market, session)
+    return {
+        "trade_log": trades_table(seen),
+        "holding_log": history.holdings,
+        "daily_amounts": history.amounts,
+        "open_lots": open_lots_table(state, last_prices(state, market, session)),
+        "closed_lots": closed_lots_table(state),
+        "trade_costs": trade_costs_table(seen, bars, corporate_actions, session),
+    }

@@ -4,6 +4,8 @@ from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.post_trade import nodes
 
+TABLES = ("trade_log", "holding_log", "daily_amounts", "open_lots", "closed_lots", "trade_costs")
+
 
 def create_pipeline() -> Pipeline:
     """Book what happened, then state the account."""
@@ -36,6 +38,12 @@ def create_pipeline() -> Pipeline:
                 ["ledger_booked", "bars", "corporate_actions", "sessions", "params:market_rules", "params:as_of"],
                 ["holdings", "account_nav"],
                 name="state_account",
+            ),
+            Node(
+                nodes.tabulate_account,
+                ["ledger_booked", "bars", "corporate_actions", "sessions", "params:market_rules", "params:as_of"],
+                {name: name for name in TABLES},
+                name="tabulate_account",
             ),
         ],
         tags="post_trade",

@@ -1,0 +1,111 @@
+"""What dealing cost beyond fees: the way from the price of the decision to the price of the deal.
+
+The shortfall of a deal against its decision (Perold, "The Implementation Shortfall: Paper versus Reality", Journal of
+Portfolio Management 14(3), 1988) is cut in two: *delay* from the decision to the open of the deal's session, when
+nobody could trade, and *slippage* from that open to the price that was got. Costs are positive, gains negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from quant_pipeline.trading.domain import Event, EventKind
+
+TRADE_COST_COLUMNS = {
+    "date": "datetime64[ns]",
+    "instrument": "str",
+    "side": "str",
+    "quantity": "float64",
+    "price": "float64",
+    "decision_price": "float64",
+    "open": "float64",
+    "close": "float64",
+    "delay_cost": "float64",
+    "slippage_cost": "float64",
+    "shortfall": "float64",
+    "shortfall_bps": "float64",
+    "cost_against_close": "float64",
+    "fee": "float64",
+    "planned": "bool",
+}
+
+
+def trade_costs_table(
+    events: Sequence[Event], bars: pd.DataFrame, corporate_actions: pd.DataFrame, up_to: pd.Timestamp
+) -> pd.DataFrame:
+    """Measure every deal against the prices of its decision, of its open and of its close.
+
+    Parameters
+    ----------
+    events
+        The ledger; busted deals are left out, corrected ones count as they really were.
+    bars, corporate_actions
+        The market as traded. A split between decision and deal scales the price of the decision.
+    up_to
+        Last session to look at.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per deal: ``date``, ``instrument``, ``side``, ``quantity``, ``price``, ``decision_price`` (reference
+        price of the order; the close before, where the deal was not planned here), ``open``, ``close``,
+        ``delay_cost``, ``slippage_cost``, their sum ``shortfall`` (USD) and in basis points of the value at the
+        decision, ``cost_against_close``, ``fee``, ``planned``. Prices that the market does not have are NaN, and so
+        are the costs.
+    """
+    seen = _fills([event for event in events if event.session <= up_to])
+    fills = pd.DataFrame(seen, columns=list(_FILL_COLUMNS)).astype(_FILL_COLUMNS)
+    quotes = _quotes(bars, corporate_actions, fills)
+    table = fills.merge(quotes, on=["date", "instrument"], how="left")
+    planned = table["reference_price"].notna()
+    decided = table["reference_price"].fillna(table["previous_close"]) / table["split"].fillna(1.0)
+    signed = table["quantity"].where(table["side"] == "buy", -table["quantity"])
+    table = table.assign(
+        decision_price=decided,
+        delay_cost=signed * (table["open"] - decided),
+        slippage_cost=signed * (table["price"] - table["open"]),
+        shortfall=signed * (table["price"] - decided),
+        shortfall_bps=signed.abs() / signed * (table["price"] / decided - 1) * 1e4,
+        cost_against_close=signed * (table["price"] - table["close"]),
+        planned=planned,
+    )
+    return table[list(TRADE_COST_COLUMNS)].astype(TRADE_COST_COLUMNS)
+
+
+_FILL_COLUMNS = {name: TRADE_COST_COLUMNS[name] for name in ("date", "instrument", "side", "quantity", "price", "fee")}
+_FILL_COLUMNS |= {"reference_price": "float64"}
+
+
+def _fills(events: Iterable[Event]) -> list[dict[str, object]]:
+    references: dict[str, float] = {}
+    fills: dict[str, dict[str, object]] = {}
+    for event in events:
+        payload = event.payload
+        if event.kind == EventKind.PLAN_RECORDED:
+            orders = payload["orders"]
+            references |= {order["client_order_id"]: float(order["reference_price"]) for order in orders}
+        elif event.kind == EventKind.FILL:
+            reference = references.get(payload.get("client_order_id", ""))
+            facts = {"date": event.session, "instrument": payload["instrument"], "side": payload["side"]}
+            fills[event.key] = {**facts, **_numbers(payload), "reference_price": reference}
+        elif event.kind == EventKind.TRADE_BUST:
+            del fills[payload["fill"]]
+        elif event.kind == EventKind.TRADE_CORRECTION:
+            fills[payload["fill"]] |= _numbers(payload)
+    return list(fills.values())
+
+
+def _numbers(payload: Mapping[str, str]) -> dict[str, float]:
+    return {name: float(payload[name]) for name in ("quantity", "price", "fee") if name in payload}
+
+
+def _quotes(bars: pd.DataFrame, corporate_actions: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
+    """Open, close, the close before and the split ratio of the sessions and instruments that were dealt."""
+    dealt = bars[bars["instrument"].isin(fills["instrument"])].sort_values(["instrument", "date"])
+    before = dealt.groupby("instrument", sort=False)["close"].shift(1)
+    quotes = dealt[["date", "instrument", "open", "close"]].assign(previous_close=before)
+    splits = corporate_actions[corporate_actions["kind"] == "split"]
+    ratios = splits.groupby(["date", "instrument"])["value"].prod().rename("split").reset_index()
+    return quotes.merge(ratios, on=["date", "instrument"], how="left")
