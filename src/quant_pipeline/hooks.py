@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 COMPOSITES = ("__default__", "daily")
 SECONDS_WORTH_TELLING = 3.0
 LEADERS_LOGGED = 1_000
+FACTORS_LOGGED = 20
 DEFAULT_ENVIRONMENT = "sim"
 REAL_ACCOUNTS = ("paper", "live")
 CREDENTIAL_VARIABLES = {
@@ -129,6 +131,31 @@ class SearchTrackingHooks:
             mlflow.log_metrics({name: value for name, value in verdict.items() if isinstance(value, int | float)})
             mlflow.log_text(inputs["search_leaderboard"].head(LEADERS_LOGGED).to_csv(index=False), "leaderboard.csv")
             mlflow.log_text(outputs["search_page"], "search.html")
+
+
+class FactorTrackingHooks:
+    """One nested MLflow run per evaluation of factors: parameters, the strongest factors, tables and page."""
+
+    MEASURES = ("ic", "icir", "rank_ic", "rank_icir", "rank_ic_t", "spread", "autocorrelation", "coverage")
+
+    @hook_impl
+    def after_node_run(self, node: Node, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Log an evaluation once its page is there."""
+        if node.short_name != "compose_factor_page" or mlflow.active_run() is None:
+            return
+        summary = inputs["factor_summary"]
+        strongest = summary.head(FACTORS_LOGGED).set_index("factor")[list(self.MEASURES)].stack().dropna()
+        with mlflow.start_run(run_name="factor_evaluation", nested=True):
+            mlflow.log_params(_flatten(inputs["params:factor_evaluation"].model_dump(mode="json")))
+            mlflow.log_metrics({_metric_name(f"{factor}.{name}"): value for (factor, name), value in strongest.items()})
+            mlflow.log_text(summary.to_csv(index=False), "summary.csv")
+            mlflow.log_text(inputs["factor_decay"].to_csv(index=False), "decay.csv")
+            mlflow.log_text(outputs["factor_page"], "factors.html")
+
+
+def _metric_name(text: str) -> str:
+    """Replace what MLflow does not take in the name of a metric."""
+    return re.sub(r"[^\w./ -]", "_", text)
 
 
 def _flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:

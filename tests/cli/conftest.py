@@ -1,6 +1,7 @@
 """A copy of the project on a small market, in which one run of the whole path has been made."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ SMALL_PARAMETERS = {
     },
     "strategy": {"topk": 5, "n_drop": 1},
     "models": {"gru_alpha158": {"hyper": {"epochs": 2}}},
+    "ensemble_search": {"first_training_periods": 10, "fold_periods": 6, "holdout_periods": 6},
 }
 
 
@@ -30,7 +32,7 @@ class Project:
 
     def run(self, command: str, *, ok: bool = True) -> subprocess.CompletedProcess:
         """Run one command line; `kedro` and `python` are those of this interpreter."""
-        program, *rest = command.split()
+        program, *rest = shlex.split(command)
         bin_folder = Path(sys.executable).parent
         environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(self.path / "src")}
         for name in ("KEDRO_ENV", "COVERAGE_PROCESS_CONFIG"):

@@ -1,9 +1,10 @@
-"""Commands of this project beside Kedro's own: ``kedro replay``, ``kedro models …``."""
+"""Commands of this project beside Kedro's own: ``kedro replay``, ``kedro models …``; ``kedro run`` reads expressions."""
 
 import click
 
 from quant_pipeline.cli.models import models
 from quant_pipeline.cli.replay import replay
+from quant_pipeline.cli.run import run
 
 
 @click.group(name="quant-pipeline")
@@ -12,4 +13,5 @@ def cli() -> None:
 
 
 cli.add_command(replay)
+cli.add_command(run)
 cli.add_command(models)

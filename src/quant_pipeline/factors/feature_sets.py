@@ -1,6 +1,8 @@
 """Named feature sets: a shipped library of expressions, own expressions, or both."""
 
-from typing import Literal
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -49,3 +51,30 @@ class FeatureSet(Parameters):
                 f"factors {taken} exist in library '{self.library}' already; rename them in parameters_features.yml"
             )
         return {**library, **self.expressions}
+
+
+def find_feature_set(name: str, configured: Mapping[str, Any]) -> FeatureSet:
+    """Find a feature set by name: a configured one first, then a shipped library.
+
+    Parameters
+    ----------
+    name
+        What a person typed.
+    configured
+        The ``feature_sets`` block of the parameters.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is no such set; the message names the nearest one.
+    """
+    if name in configured:
+        return FeatureSet.model_validate(configured[name])
+    if name in LIBRARIES:
+        return FeatureSet.model_validate({"library": name})
+    names = sorted({*configured, *LIBRARIES})
+    near = get_close_matches(name, names, n=1, cutoff=0.0)
+    raise ConfigurationError(
+        f"there is no feature set '{name}'; did you mean '{near[0]}'? There are {', '.join(names)}; add others under "
+        "`feature_sets` in parameters_features.yml."
+    )

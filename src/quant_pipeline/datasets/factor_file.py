@@ -1,0 +1,43 @@
+"""Factors that somebody hands over as a Parquet file; none is a valid answer."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro.io import AbstractDataset
+
+from quant_pipeline.exceptions import FactorError
+
+
+class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
+    """Read a Parquet table of factors when one is named.
+
+    Parameters
+    ----------
+    filepath
+        The file; None loads None.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(self, filepath: str | None = None, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath) if filepath else None
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame | None:
+        """Read the file as it is; whoever uses it checks it."""
+        if self._filepath is None:
+            return None
+        if not self._filepath.is_file():
+            raise FactorError(f"there is no factor file {self._filepath}. Correct the path given as `factor_file`.")
+        try:
+            return pd.read_parquet(self._filepath)
+        except (OSError, ValueError) as error:
+            raise FactorError(f"{self._filepath} cannot be read as Parquet: {error}") from error
+
+    def save(self, data: None) -> None:
+        """Refuse: the file belongs to whoever computed it."""
+        raise NotImplementedError("a factor file is read-only")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

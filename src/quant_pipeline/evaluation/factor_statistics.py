@@ -1,0 +1,156 @@
+"""How sure a mean over sessions is when sessions depend on each other: Newey-West errors, block-bootstrap bands."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Floats = npt.NDArray[np.float64]
+
+SMALLEST_SAMPLE = 20
+"""Sessions below which nothing is concluded."""
+
+
+class Bands(NamedTuple):
+    """Lower and upper ends of confidence bands, one per series."""
+
+    lower: Floats
+    upper: Floats
+
+
+class ResampledBands(NamedTuple):
+    """Bands of the mean and of mean over standard deviation."""
+
+    mean: Bands
+    ratio: Bands
+
+
+def newey_west_lags(sessions: int, horizon: int) -> int:
+    """Choose how many lags of autocovariance count.
+
+    Labels of a horizon ``h`` overlap over ``h - 1`` sessions; the rule ``4 (n / 100)^(2/9)`` of Newey and West (Review
+    of Economic Studies 61, 1994) covers what scores add.
+    """
+    return min(max(horizon - 1, int(4 * (sessions / 100) ** (2 / 9))), max(sessions - 1, 0))
+
+
+def newey_west_errors(series: Floats, horizon: int) -> Floats:
+    """Compute standard errors of means that allow for heteroscedasticity and autocorrelation.
+
+    Bartlett weights (Newey and West, Econometrica 55, 1987). Sessions without a value count as no deviation, and the
+    sum is divided by those with one: the amplitude-modulated estimate (Parzen, Sankhyā A 25, 1963); with complete
+    series it is the textbook one.
+
+    Parameters
+    ----------
+    series
+        Sessions × series; NaN where a session has no value.
+    horizon
+        Horizon of the labels, in sessions.
+
+    Returns
+    -------
+    numpy.ndarray
+        One standard error per series; NaN with fewer than 20 values.
+    """
+    known = np.isfinite(series)
+    count = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, series, 0.0).sum(axis=0) / count
+        gaps = np.where(known, series - mean, 0.0)
+        variance = (gaps * gaps).sum(axis=0)
+        lags = newey_west_lags(len(series), horizon)
+        for lag in range(1, lags + 1):
+            variance += 2.0 * (1.0 - lag / (lags + 1)) * (gaps[lag:] * gaps[:-lag]).sum(axis=0)
+        return np.where(count >= SMALLEST_SAMPLE, np.sqrt(np.maximum(variance, 0.0)) / count, np.nan)
+
+
+def block_length(sessions: int, horizon: int) -> int:
+    """Choose the length of blocks: at least two horizons, else the cube root of the sample that theory asks for."""
+    return min(max(2 * horizon, round(sessions ** (1 / 3)), 1), max(sessions, 1))
+
+
+def bootstrap_bands(series: Floats, horizon: int, confidence: float, resamples: int, seed: int) -> ResampledBands:
+    """Compute percentile bands of mean and of mean over deviation by the circular block bootstrap.
+
+    Blocks of neighbouring sessions are drawn with replacement (Politis and Romano, "A circular block-resampling
+    procedure for stationary data", 1992), the same ones for every series, so that series stay comparable. A resample
+    is kept as the number of times that each session was drawn; all means then are one product of matrices.
+
+    Parameters
+    ----------
+    series
+        Sessions × series; NaN where a session has no value.
+    horizon
+        Horizon of the labels, in sessions.
+    confidence
+        Part of the resamples inside the band.
+    resamples, seed
+        How many resamples, and where chance begins.
+
+    Returns
+    -------
+    ResampledBands
+        NaN with fewer than 20 values.
+    """
+    sessions = len(series)
+    length = block_length(sessions, horizon)
+    draws = _count_draws(sessions, length, resamples, np.random.default_rng(seed))
+    known = np.isfinite(series)
+    filled = np.where(known, series, 0.0)
+    enough = known.sum(axis=0) >= SMALLEST_SAMPLE
+    # Centred before squaring: the deviation of a tiny spread around a large mean would be lost.
+    centre = filled.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    gaps = np.where(known, filled - centre, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        count = draws @ known.astype("float64")
+        gap = draws @ gaps / count
+        spread = np.sqrt(np.maximum(draws @ (gaps * gaps) / count - gap * gap, 0.0) * count / (count - 1))
+        means = gap + centre
+        ratios = means / np.where(spread > 0, spread, np.nan)
+    return ResampledBands(_percentiles(means, confidence, enough), _percentiles(ratios, confidence, enough))
+
+
+def normal_bands(mean: Floats, error: Floats, confidence: float) -> Bands:
+    """Return the bands of a mean whose errors are normal."""
+    reach = stats.norm.ppf(0.5 + confidence / 2) * error
+    return Bands(mean - reach, mean + reach)
+
+
+def two_sided_p_values(t: Floats) -> Floats:
+    """Return how likely so large a t statistic is when there is nothing, by the normal law."""
+    return 2.0 * stats.norm.sf(np.abs(t))
+
+
+def false_discovery_rates(p_values: Floats) -> Floats:
+    """Return the false discovery rate at which each of many tests would just be called a finding.
+
+    The step-up procedure of Benjamini and Yekutieli (Annals of Statistics 29, 2001), which holds however the factors
+    depend on each other. Missing p-values stay missing and are not counted as tests.
+    """
+    known = np.isfinite(p_values)
+    rates = np.full(len(p_values), np.nan)
+    if known.any():
+        rates[known] = stats.false_discovery_control(p_values[known], method="by")
+    return rates
+
+
+def _count_draws(sessions: int, length: int, resamples: int, random: np.random.Generator) -> Floats:
+    blocks = -(-sessions // length)
+    starts = random.integers(0, sessions, size=(resamples, blocks))
+    drawn = (starts[:, :, None] + np.arange(length)).reshape(resamples, -1)[:, :sessions] % sessions
+    rows = np.repeat(np.arange(resamples), sessions) * sessions
+    return (
+        np.bincount(rows + drawn.ravel(), minlength=resamples * sessions).reshape(resamples, sessions).astype("float64")
+    )
+
+
+def _percentiles(values: Floats, confidence: float, enough: npt.NDArray[np.bool_]) -> Bands:
+    tail = (1.0 - confidence) / 2
+    # A series without values would warn; it is replaced before and missing afterwards.
+    ends = np.quantile(np.where(np.isfinite(values), values, 0.0), [tail, 1.0 - tail], axis=0)
+    lower, upper = np.where(enough & np.isfinite(values).any(axis=0), ends, np.nan)
+    return Bands(lower, upper)

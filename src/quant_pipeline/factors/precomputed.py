@@ -1,0 +1,111 @@
+"""Factors that somebody else computed and hands over as a Parquet file: checked before they count."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.exceptions import FactorError
+from quant_pipeline.factors.engine import PANEL_INDEX
+
+logger = logging.getLogger(__name__)
+
+SESSION_COLUMNS = ("datetime", "date")
+REMEDY = "Write one row per (datetime, instrument) and one numeric column per factor."
+
+
+def check_precomputed(table: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index) -> pd.DataFrame:
+    """Check a table of factors and bring it into the form of a panel.
+
+    Parameters
+    ----------
+    table
+        Index, or columns, ``datetime`` (or ``date``) and ``instrument``; every other column is a factor. A value at a
+        session must have been known at its close: no check can see that, only who computed it knows.
+    sessions
+        The trading calendar.
+    instruments
+        Instruments of the market.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Panel ``(datetime, instrument) × factor``, float32, sorted; infinite values are missing. Rows of instruments
+        that the market does not have are left out, and counted in the log.
+
+    Raises
+    ------
+    FactorError
+        When the index, a type or a value does not fit; the message names the first such row.
+    """
+    table = _with_index(table)
+    _check_columns(table)
+    _check_sessions(table.index.get_level_values(0), sessions)
+    duplicated = table.index.duplicated()
+    if duplicated.any():
+        day, instrument = table.index[duplicated][0]
+        raise FactorError(
+            f"the factor file has {int(duplicated.sum())} duplicate rows, the first for {instrument} on "
+            f"{day:%Y-%m-%d}. {REMEDY}"
+        )
+    known = table.index.get_level_values(1).isin(instruments)
+    if not known.any():
+        raise FactorError(
+            f"no instrument of the factor file is in the market, for example '{table.index[0][1]}'; the market has "
+            f"names like '{instruments[0]}'. Rename the instruments of the file."
+        )
+    if not known.all():
+        logger.warning("%d rows of the factor file are of instruments outside the market", int((~known).sum()))
+    return table[known].astype("float32").replace([np.inf, -np.inf], np.nan).sort_index()
+
+
+def _with_index(table: pd.DataFrame) -> pd.DataFrame:
+    if table.empty:
+        raise FactorError(f"the factor file has no rows. {REMEDY}")
+    if isinstance(table.index, pd.MultiIndex) or table.index.name is not None:
+        table = table.reset_index()
+    named = [name for name in SESSION_COLUMNS if name in table.columns]
+    if len(named) != 1 or "instrument" not in table.columns:
+        raise FactorError(
+            f"the factor file needs 'datetime' and 'instrument' as index or columns, it has {list(table.columns)[:8]}. "
+            f"{REMEDY}"
+        )
+    day, instrument = table[named[0]], table["instrument"]
+    if not pd.api.types.is_datetime64_any_dtype(day):
+        raise FactorError(
+            f"'{named[0]}' of the factor file holds {day.dtype}, for example {day.iloc[0]!r}, not timestamps. "
+            "Convert it with pandas.to_datetime before you write the file."
+        )
+    if day.dt.tz is not None:
+        raise FactorError(
+            f"'{named[0]}' of the factor file has time zone {day.dt.tz}. Write session dates without one."
+        )
+    if not pd.api.types.is_string_dtype(instrument) or instrument.isna().any() or day.isna().any():
+        raise FactorError(f"the factor file has missing sessions or instruments that are no text. {REMEDY}")
+    index = pd.MultiIndex.from_arrays([day.dt.as_unit("ns"), instrument.astype("str")], names=PANEL_INDEX)
+    return table.drop(columns=[named[0], "instrument"]).set_axis(index)
+
+
+def _check_columns(table: pd.DataFrame) -> None:
+    if table.columns.empty:
+        raise FactorError(f"the factor file has no factor beside its index. {REMEDY}")
+    repeated = table.columns[table.columns.duplicated()]
+    if len(repeated):
+        raise FactorError(f"the factor file names '{repeated[0]}' twice. Give every factor a name of its own.")
+    for name, kind in table.dtypes.items():
+        if not (pd.api.types.is_float_dtype(kind) or pd.api.types.is_integer_dtype(kind)):
+            raise FactorError(
+                f"factor '{name}' of the factor file holds {kind}, not numbers. Remove the column or convert it."
+            )
+
+
+def _check_sessions(days: pd.Index, sessions: pd.DatetimeIndex) -> None:
+    foreign = ~days.isin(sessions)
+    if foreign.any():
+        first = days[foreign][0]
+        raise FactorError(
+            f"{int(foreign.sum())} rows of the factor file are not on sessions up to "
+            f"{sessions[-1]:%Y-%m-%d}, the first on {first}. Use the sessions of the market, at midnight."
+        )

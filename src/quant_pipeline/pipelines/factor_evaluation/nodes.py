@@ -1,0 +1,174 @@
+"""Nodes of factor evaluation."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.evaluation import factor_tables
+from quant_pipeline.evaluation.factor_correlation import correlate_factors
+from quant_pipeline.evaluation.factor_scores import Exposures, score_factors
+from quant_pipeline.exceptions import ConfigurationError, FactorError
+from quant_pipeline.factors.engine import PANEL_INDEX, compute_factors
+from quant_pipeline.factors.feature_sets import find_feature_set
+from quant_pipeline.factors.labels import label_expression
+from quant_pipeline.factors.precomputed import check_precomputed
+from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
+from quant_pipeline.strategy.rules import MarketRules
+
+
+def collect_factors(
+    adjusted_bars: pd.DataFrame,
+    sessions: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    precomputed_factors: pd.DataFrame | None,
+    feature_sets: dict[str, Any],
+    factor_evaluation: FactorEvaluationParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
+    """Bring the factors to evaluate and the known ones together, for the members of the universe.
+
+    Parameters
+    ----------
+    adjusted_bars, sessions
+        What expressions are evaluated on.
+    universe_members
+        ``date``, ``instrument``: one row of the panels each.
+    precomputed_factors
+        A table that somebody handed over, or None.
+    feature_sets
+        The configured feature sets.
+    factor_evaluation
+        Which factors, and which span.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame, pandas.DataFrame, dict
+        Evaluated and known factors, panels ``(datetime, instrument) × factor``, float32; the source of every evaluated
+        factor: its expression, or the file.
+
+    Raises
+    ------
+    ConfigurationError
+        When two sources use one name, or no session is left.
+    FactorError
+        When an expression or the file cannot be used; a factor that looks ahead is refused.
+    """
+    calendar = pd.DatetimeIndex(sessions["date"])
+    wanted = _expressions(feature_sets, factor_evaluation)
+    index = _rows(universe_members, factor_evaluation)
+    known = compute_factors(adjusted_bars, factor_evaluation.known_factors, calendar).reindex(index)
+    sources = dict(wanted)
+    parts = [compute_factors(adjusted_bars, wanted, calendar).reindex(index)] if wanted else []
+    if precomputed_factors is not None:
+        instruments = pd.Index(adjusted_bars["instrument"].unique())
+        handed_over = check_precomputed(precomputed_factors, calendar, instruments).reindex(index)
+        taken = [name for name in handed_over.columns if name in sources]
+        if taken:
+            raise ConfigurationError(f"the factor file uses names that are taken: {taken[:5]}. Rename its columns.")
+        parts.append(handed_over)
+        sources |= dict.fromkeys(handed_over.columns, str(factor_evaluation.factor_file))
+    if not parts:
+        return known, known, dict(factor_evaluation.known_factors)
+    panel = parts[0] if len(parts) == 1 else pd.concat(parts, axis=1)
+    empty = [name for name in panel.columns if not np.isfinite(panel[name].to_numpy()).any()]
+    if len(empty) == panel.shape[1]:
+        raise FactorError(f"no factor has a single value for a member of the universe, for example '{empty[0]}'.")
+    return panel, known, sources
+
+
+def compute_returns_by_horizon(
+    adjusted_bars: pd.DataFrame,
+    sessions: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    factor_evaluation: FactorEvaluationParameters,
+    market_rules: MarketRules,
+) -> pd.DataFrame:
+    """Compute what a decision at each session would have earned over every horizon.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Panel of the members ``(datetime, instrument) × horizon``, columns ``return_<horizon>``, float64. Row ``t``
+        is known at the deal price of ``t + 1 + horizon``.
+    """
+    expressions = {
+        f"return_{horizon}": label_expression(market_rules.deal_price, horizon)
+        for horizon in factor_evaluation.horizons
+    }
+    calendar = pd.DatetimeIndex(sessions["date"])
+    labels = compute_factors(adjusted_bars, expressions, calendar, allow_future=True)
+    return labels.reindex(_rows(universe_members, factor_evaluation)).astype("float64")
+
+
+def evaluate_factors(
+    evaluated_factors: pd.DataFrame,
+    known_factors: pd.DataFrame,
+    factor_sources: dict[str, str],
+    returns_by_horizon: pd.DataFrame,
+    instruments: pd.DataFrame,
+    factor_evaluation: FactorEvaluationParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Score all factors and tabulate the result.
+
+    Parameters
+    ----------
+    evaluated_factors, known_factors, factor_sources
+        As collected.
+    returns_by_horizon
+        Labels on the same rows.
+    instruments
+        ``instrument``, ``sector``.
+    factor_evaluation
+        How to score.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame
+        Summary, decay, quantiles, sessions and correlations, see `quant_pipeline.evaluation.factor_tables`.
+    """
+    index = evaluated_factors.index
+    groups = _sectors(index, instruments) if factor_evaluation.is_net_of("sector") else None
+    size = None
+    if factor_evaluation.is_net_of("size"):
+        size = known_factors[factor_evaluation.size_factor].to_numpy(dtype="float64")
+    scores = score_factors(evaluated_factors, returns_by_horizon, factor_evaluation, Exposures(groups, size))
+    evaluated, known = list(evaluated_factors.columns), list(known_factors.columns)
+    others = known_factors[[name for name in known if name not in evaluated]]
+    matrix = correlate_factors(pd.concat([evaluated_factors, others], axis=1), factor_evaluation.correlation_sessions)
+    correlations = factor_tables.tabulate_correlations(matrix, evaluated, known)
+    decay = factor_tables.tabulate_decay(scores, factor_evaluation)
+    return (
+        factor_tables.summarise_factors(decay, scores, correlations, factor_sources),
+        decay,
+        factor_tables.tabulate_quantiles(scores),
+        factor_tables.tabulate_sessions(scores),
+        correlations,
+    )
+
+
+def _expressions(feature_sets: dict[str, Any], parameters: FactorEvaluationParameters) -> dict[str, str]:
+    expressions: dict[str, str] = {}
+    if parameters.feature_set is not None:
+        expressions |= find_feature_set(parameters.feature_set, feature_sets).all_expressions()
+    if parameters.expression is not None:
+        expressions["expression"] = parameters.expression
+    return expressions
+
+
+def _rows(universe_members: pd.DataFrame, parameters: FactorEvaluationParameters) -> pd.MultiIndex:
+    members = universe_members.sort_values(["date", "instrument"])
+    first = pd.Timestamp(parameters.start or members["date"].min())
+    last = pd.Timestamp(parameters.end or members["date"].max())
+    members = members[members["date"].between(first, last)]
+    if members.empty:
+        raise ConfigurationError(
+            f"the universe has no member between {first:%Y-%m-%d} and {last:%Y-%m-%d}. Correct `start` and `end` of "
+            "`factor_evaluation`."
+        )
+    return pd.MultiIndex.from_frame(members[["date", "instrument"]], names=PANEL_INDEX)
+
+
+def _sectors(index: pd.MultiIndex, instruments: pd.DataFrame) -> np.ndarray:
+    sectors = instruments.set_index("instrument")["sector"].fillna("")
+    of_row = sectors.reindex(index.get_level_values("instrument")).fillna("")
+    return pd.factorize(of_row, sort=True)[0].astype("int64")

@@ -1,0 +1,223 @@
+"""Compose: the page about evaluated factors."""
+
+import pandas as pd
+
+from quant_pipeline.pipelines.factor_evaluation import figures
+from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
+from quant_pipeline.pipelines.reporting import wording
+from quant_pipeline.pipelines.reporting.elements import (
+    Card,
+    Column,
+    Html,
+    cards,
+    details,
+    facts,
+    paragraph,
+    picture,
+    section,
+    table,
+)
+from quant_pipeline.pipelines.reporting.page import compose_page
+from quant_pipeline.strategy.rules import MarketRules
+
+DISCOVERY_RATE = 0.05
+LINKS = (
+    ("ranking", "Ranking"),
+    ("decay", "Decay"),
+    ("quantiles", "Quantiles"),
+    ("persistence", "Persistence"),
+    ("relations", "Relations"),
+    ("method", "Method"),
+)
+
+RANKING = (
+    Column("factor", "factor", kind="text"),
+    Column("rank_ic", "rank IC", wording.coefficient, "signed"),
+    Column("rank_ic_band", "band"),
+    Column("rank_ic_t", "t", wording.ratio),
+    Column("false_discovery_rate", "false discovery rate", wording.percent),
+    Column("rank_icir", "rank ICIR", wording.ratio),
+    Column("rank_icir_band", "band"),
+    Column("ic", "IC", wording.coefficient),
+    Column("icir", "ICIR", wording.ratio),
+    Column("spread", "highest less lowest quantile", wording.percent_exact, "signed"),
+    Column("monotonicity", "monotonicity", wording.ratio),
+    Column("best_horizon", "best horizon", wording.count),
+    Column("autocorrelation", "autocorrelation", wording.ratio),
+    Column("replaced", "new in outer quantiles", wording.percent),
+    Column("coverage", "coverage", wording.percent, "share"),
+    Column("nearest_known", "nearest known", kind="text"),
+    Column("correlation_with_known", "correlation", wording.ratio),
+    Column("source", "source", kind="long"),
+)
+
+
+def compose_factor_page(
+    factor_summary: pd.DataFrame,
+    factor_decay: pd.DataFrame,
+    factor_quantiles: pd.DataFrame,
+    factor_sessions: pd.DataFrame,
+    factor_correlations: pd.DataFrame,
+    factor_evaluation: FactorEvaluationParameters,
+    market_rules: MarketRules,
+    as_of: str,
+) -> str:
+    """Compose the page, from the verdict down to how it was reached.
+
+    Parameters
+    ----------
+    factor_summary, factor_decay, factor_quantiles, factor_sessions, factor_correlations
+        Tables of the evaluation.
+    factor_evaluation, market_rules, as_of
+        How and when it was made.
+
+    Returns
+    -------
+    str
+        A self-contained HTML page; the same input gives the same bytes.
+    """
+    order = list(factor_summary["factor"])
+    lines, rows = order[: figures.SHOWN_AS_LINES], order[: figures.SHOWN_AS_ROWS]
+    horizon = factor_evaluation.horizons[0]
+    shown = "" if len(order) <= len(lines) else f" The {len(lines)} strongest of {len(order)} factors are drawn."
+    parts = [
+        cards(_headline(factor_summary, factor_sessions)),
+        _ranking(factor_summary, factor_evaluation),
+        section(
+            "decay",
+            "Does it last?",
+            paragraph(f"How the edge changes with the horizon, and how steady it was.{shown}"),
+            picture(figures.draw_decay(factor_decay, lines), "decay-figure"),
+            picture(figures.draw_cumulative(factor_sessions, lines, "rank_ic"), "cumulative-rank-ic"),
+        ),
+        section(
+            "quantiles",
+            "What would it earn?",
+            paragraph("Instruments of a session are cut into groups by the factor; equal values stay together."),
+            picture(figures.draw_quantiles(factor_quantiles, lines, horizon), "quantile-figure"),
+            picture(figures.draw_cumulative(factor_sessions, lines, "spread"), "cumulative-spread"),
+        ),
+        section(
+            "persistence",
+            "What would it cost?",
+            picture(figures.draw_persistence(factor_summary), "persistence-figure"),
+        ),
+        section(
+            "relations", "Is it new?", picture(figures.draw_relations(factor_correlations, rows), "relations-figure")
+        ),
+        _method(factor_evaluation, market_rules, factor_sessions),
+    ]
+    return compose_page(
+        title=f"Factor evaluation {as_of}",
+        header=_header(factor_summary, factor_sessions, factor_evaluation, as_of),
+        links=LINKS,
+        parts=parts,
+        footer="This page contains all it needs: no part of it is loaded from a network.",
+    )
+
+
+def _header(summary: pd.DataFrame, sessions: pd.DataFrame, parameters: FactorEvaluationParameters, as_of: str) -> Html:
+    best = summary.iloc[0]
+    findings = int((summary["false_discovery_rate"] <= DISCOVERY_RATE).sum())
+    net = "" if parameters.net_of == "nothing" else f", net of {parameters.net_of.replace('_', ' ')}"
+    verdict = (
+        f"{wording.plural(len(summary), 'factor')}{net}, "
+        f"{wording.day(sessions['date'].min())} to {wording.day(sessions['date'].max())}. "
+        f"{findings} of {len(summary)} would be called findings at a false discovery rate of "
+        f"{wording.percent(DISCOVERY_RATE)}. Strongest: {best['factor']} with a mean rank IC of "
+        f"{wording.coefficient(best['rank_ic'])} ({wording.coefficient(best['rank_ic_lower'])} to "
+        f"{wording.coefficient(best['rank_ic_upper'])})."
+    )
+    return Html(
+        '<div class="masthead"><div><p class="eyebrow">Factor evaluation</p>'
+        f"<h1>{wording.long_day(as_of)}</h1></div>"
+        f'<button type="button" id="theme" hidden>Dark</button></div>{paragraph(verdict, style="verdict")}'
+    )
+
+
+def _headline(summary: pd.DataFrame, sessions: pd.DataFrame) -> list[Card]:
+    best = summary.iloc[0]
+    return [
+        Card("strongest factor", str(best["factor"]), f"t {wording.ratio(best['rank_ic_t'])}", "ranking"),
+        Card("its rank IC", wording.coefficient(best["rank_ic"]), f"ICIR {wording.ratio(best['rank_icir'])}", "decay"),
+        Card(
+            "its quantiles",
+            wording.percent_exact(best["spread"]),
+            "highest less lowest, mean a session",
+            "quantiles",
+        ),
+        Card(
+            "its nearest known",
+            wording.ratio(best["correlation_with_known"]),
+            wording.text(best["nearest_known"]),
+            "relations",
+        ),
+        Card(
+            "coverage",
+            wording.percent(summary["coverage"].mean()),
+            f"{wording.plural(sessions['date'].nunique(), 'session')}",
+            "ranking",
+        ),
+    ]
+
+
+def _ranking(summary: pd.DataFrame, parameters: FactorEvaluationParameters) -> Html:
+    written = summary.assign(
+        rank_ic_band=_bands(summary, "rank_ic", wording.coefficient),
+        rank_icir_band=_bands(summary, "rank_icir", wording.ratio),
+    )
+    confidence = wording.percent(parameters.confidence)
+    span = wording.plural(parameters.horizons[0], "session")
+    top = table(
+        written.head(figures.SHOWN_AS_ROWS), RANKING, f"Factors over {span}, strongest first; bands of {confidence}"
+    )
+    rest = written.iloc[figures.SHOWN_AS_ROWS :]
+    folded = [details(f"{len(rest)} more factors", table(rest, RANKING, "The other factors"))] if len(rest) else []
+    return section(
+        "ranking",
+        "Which factors know something?",
+        paragraph(
+            "The rank IC correlates the ranks of factor and return within a session. t and false discovery rate allow "
+            "for sessions that depend on each other and for having tried all factors of this page at once, but not for "
+            "those tried before it."
+        ),
+        top,
+        *folded,
+    )
+
+
+def _bands(summary: pd.DataFrame, name: str, write: wording.Write) -> list[str]:
+    ends = zip(summary[f"{name}_lower"], summary[f"{name}_upper"], strict=True)
+    return [f"{write(lower)} to {write(upper)}" for lower, upper in ends]
+
+
+def _method(parameters: FactorEvaluationParameters, rules: MarketRules, sessions: pd.DataFrame) -> Html:
+    first = parameters.horizons[0]
+    return section(
+        "method",
+        "How this was measured",
+        facts(
+            [
+                (
+                    "return",
+                    f"{rules.deal_price} of the next session to {rules.deal_price} {first} sessions later; what a "
+                    "decision at the close would have earned, before costs",
+                ),
+                ("universe", "members of the session, by what was known then"),
+                ("net of", parameters.net_of.replace("_", " ")),
+                (
+                    "sessions",
+                    f"{sessions['date'].nunique():,}; fewer than {parameters.smallest_cross_section} pairs do not "
+                    "count",
+                ),
+                ("errors of means", "Newey and West (1987), lags by the horizon and the 1994 rule"),
+                (
+                    "bands of ICIR",
+                    f"circular block bootstrap (Politis and Romano 1992), {parameters.resamples} resamples, "
+                    f"seed {parameters.seed}",
+                ),
+                ("false discovery rate", "Benjamini and Yekutieli (2001)"),
+                ("correlations", f"ranks within at most {parameters.correlation_sessions} sessions at equal distances"),
+            ]
+        ),
+    )

@@ -1,0 +1,54 @@
+"""Factor evaluation as a table of nodes."""
+
+from kedro.pipeline import Node, Pipeline
+
+from quant_pipeline.pipelines.factor_evaluation import nodes, page
+
+TABLES = ["factor_summary", "factor_decay", "factor_quantiles", "factor_sessions", "factor_correlations"]
+
+
+def create_pipeline() -> Pipeline:
+    """From expressions, a feature set or a file to tables and a page about the factors."""
+    return Pipeline(
+        [
+            Node(
+                nodes.collect_factors,
+                [
+                    "adjusted_bars",
+                    "sessions",
+                    "universe_members",
+                    "precomputed_factors",
+                    "params:feature_sets",
+                    "params:factor_evaluation",
+                ],
+                ["evaluated_factors", "known_factors", "factor_sources"],
+                name="collect_factors",
+            ),
+            Node(
+                nodes.compute_returns_by_horizon,
+                ["adjusted_bars", "sessions", "universe_members", "params:factor_evaluation", "params:market_rules"],
+                "returns_by_horizon",
+                name="compute_returns_by_horizon",
+            ),
+            Node(
+                nodes.evaluate_factors,
+                [
+                    "evaluated_factors",
+                    "known_factors",
+                    "factor_sources",
+                    "returns_by_horizon",
+                    "instruments",
+                    "params:factor_evaluation",
+                ],
+                TABLES,
+                name="evaluate_factors",
+            ),
+            Node(
+                page.compose_factor_page,
+                [*TABLES, "params:factor_evaluation", "params:market_rules", "params:as_of"],
+                "factor_page",
+                name="compose_factor_page",
+            ),
+        ],
+        tags="factor_evaluation",
+    )

@@ -1,0 +1,206 @@
+"""Factor evaluation in memory: what it finds, what it refuses, and its page in a browser."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.exceptions import ConfigurationError, FactorError
+from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.factors.labels import label_expression
+from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.universe import UniverseParameters, select_universe
+from quant_pipeline.pipelines.factor_evaluation import nodes
+from quant_pipeline.pipelines.factor_evaluation.page import compose_factor_page
+from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
+from quant_pipeline.pipelines.ingestion.nodes import list_sessions
+from quant_pipeline.strategy.rules import MarketRules
+from tests.browser import open_page
+from tests.pipelines.conftest import AS_OF, small_market
+
+KNOWN = {
+    "REVERSAL5": "1-$close/Ref($close, 5)",
+    "TRADEDVALUE20": "Log(Mean($vwap*$volume, 20)+1)",
+}
+CUT = pd.Timestamp("2023-06-30")
+
+
+def parameters(**given):
+    defaults = {"known_factors": KNOWN, "size_factor": "TRADEDVALUE20", "resamples": 50, "horizons": [1, 5]}
+    return FactorEvaluationParameters.model_validate(defaults | given)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    market = small_market().as_of(pd.Timestamp(AS_OF))
+    return {
+        "adjusted_bars": adjust_bars(market.bars, market.corporate_actions),
+        "sessions": list_sessions(market.bars, MarketRules(), AS_OF),
+        "universe_members": select_universe(
+            market.bars, market.instruments, UniverseParameters(minimum_listing_sessions=60)
+        ),
+        "instruments": market.instruments,
+    }
+
+
+def collect(tables, chosen, handed_over=None, feature_sets=None):
+    return nodes.collect_factors(
+        tables["adjusted_bars"],
+        tables["sessions"],
+        tables["universe_members"],
+        handed_over,
+        feature_sets or {},
+        chosen,
+    )
+
+
+def evaluate(tables, chosen, handed_over=None, feature_sets=None):
+    returns = nodes.compute_returns_by_horizon(
+        tables["adjusted_bars"], tables["sessions"], tables["universe_members"], chosen, MarketRules()
+    )
+    collected = collect(tables, chosen, handed_over, feature_sets)
+    return nodes.evaluate_factors(*collected, returns, tables["instruments"], chosen)
+
+
+@pytest.fixture(scope="module")
+def oracle(tables):
+    """A file by somebody who knows the return of the clock, and by somebody who knows yesterday's."""
+    bars = tables["adjusted_bars"]
+    opens = bars.pivot(index="date", columns="instrument", values="open")
+    known = {"next": opens.shift(-2) / opens.shift(-1) - 1, "last": opens / opens.shift(1) - 1}
+    stacked = {name: frame.stack().rename_axis(["datetime", "instrument"]) for name, frame in known.items()}
+    return pd.DataFrame(stacked)
+
+
+@pytest.fixture(scope="module")
+def judged(tables, oracle):
+    chosen = parameters(expression="$close/$open-1", feature_set="own", factor_file="oracle.parquet")
+    feature_sets = {"own": {"expressions": {"KMID": "($close-$open)/$open", "WIDE": "($high-$low)/$open"}}}
+    return chosen, evaluate(tables, chosen, oracle, feature_sets)
+
+
+def test_expression_feature_set_and_file_are_judged_together(judged):
+    summary = judged[1][0].set_index("factor")
+    assert set(summary.index) == {"expression", "KMID", "WIDE", "next", "last"}
+    assert summary.loc["next", "source"] == "oracle.parquet"
+    assert summary.loc["WIDE", "source"] == "($high-$low)/$open"
+
+
+def test_an_oracle_scores_perfectly_on_the_clock_and_on_nothing_else(judged):
+    summary = judged[1][0].set_index("factor")
+    assert summary.loc["next", "rank_ic"] > 0.999
+    assert summary.index[0] == "next"
+    assert abs(summary.loc["last", "rank_ic"]) < 0.1
+    decay = judged[1][1].set_index(["factor", "horizon"])["rank_ic"]
+    assert 0.2 < decay["next", 5] < 0.8
+
+
+def test_equal_factors_score_equally_and_correlate_fully(judged):
+    summary, _, _, _, correlations = judged[1]
+    pair = correlations.set_index(["factor", "other"])["correlation"]
+    assert pair["expression", "KMID"] == pytest.approx(1.0, abs=1e-3)
+    both = summary.set_index("factor")["rank_ic"]
+    assert both["expression"] == pytest.approx(both["KMID"], abs=1e-3)
+    assert set(summary["nearest_known"]) <= set(KNOWN)
+
+
+def test_without_a_choice_the_known_factors_are_judged(tables):
+    summary = evaluate(tables, parameters())[0]
+    assert set(summary["factor"]) == set(KNOWN)
+
+
+def test_a_library_is_found_by_its_name_and_a_typo_names_the_nearest(tables):
+    assert collect(tables, parameters(feature_set="alpha158"))[0].shape[1] == 158
+    with pytest.raises(ConfigurationError, match="did you mean 'alpha158'"):
+        collect(tables, parameters(feature_set="alpha15"))
+
+
+@pytest.mark.parametrize("net_of", ["sector", "size", "sector_and_size"])
+def test_a_factor_that_is_only_its_sector_or_size_is_nothing_net_of_it(tables, net_of):
+    sectors = tables["instruments"].set_index("instrument")["sector"]
+    members = tables["universe_members"].rename(columns={"date": "datetime"})
+    code = pd.factorize(members["instrument"].map(sectors))[0].astype("float64")
+    handed_over = members.assign(sector_code=code).set_index(["datetime", "instrument"])
+    chosen = parameters(expression=KNOWN["TRADEDVALUE20"], factor_file="x", net_of=net_of)
+    summary = evaluate(tables, chosen, handed_over)[0].set_index("factor")
+    if "sector" in net_of:
+        assert pd.isna(summary.loc["sector_code", "rank_ic"])
+    if "size" in net_of:
+        assert pd.isna(summary.loc["expression", "rank_ic"])
+
+
+def test_rows_are_the_members_of_the_asked_span(tables):
+    panel, known, _ = collect(tables, parameters(expression="$close", start="2022-01-01", end="2022-06-30"))
+    days = panel.index.get_level_values("datetime")
+    assert days.min() >= pd.Timestamp("2022-01-01")
+    assert days.max() <= pd.Timestamp("2022-06-30")
+    assert panel.index.equals(known.index)
+    members = tables["universe_members"]
+    assert len(panel) == members["date"].between("2022-01-01", "2022-06-30").sum()
+
+
+def test_what_cannot_be_judged_is_refused_clearly(tables, oracle):
+    with pytest.raises(FactorError, match="ahead"):
+        collect(tables, parameters(expression=label_expression("open", 1)))
+    with pytest.raises(ConfigurationError, match="names that are taken: \\['expression'\\]"):
+        collect(tables, parameters(expression="$close"), oracle.rename(columns={"next": "expression"}))
+    with pytest.raises(ConfigurationError, match="no member between"):
+        collect(tables, parameters(expression="$close", start="2030-01-01"))
+    with pytest.raises(FactorError, match="no factor has a single value"):
+        collect(tables, parameters(factor_file="x"), oracle[["next"]] * np.nan)
+    with pytest.raises(ValueError, match="size_factor 'NONE'"):
+        parameters(size_factor="NONE")
+    with pytest.raises(ValueError, match="start is no date"):
+        parameters(start="soon")
+
+
+def test_evaluated_factors_do_not_know_the_future(tables):
+    random = np.random.default_rng(3)
+    poisoned = tables["adjusted_bars"].copy()
+    later = poisoned["date"] > CUT
+    for column in ("open", "high", "low", "close", "vwap", "volume"):
+        poisoned[column] = poisoned[column].where(~later, poisoned[column] * random.uniform(0.3, 3, len(poisoned)))
+    chosen = parameters(feature_set="alpha158")
+    before = collect(tables, chosen)[0]
+    after = collect({**tables, "adjusted_bars": poisoned}, chosen)[0]
+    pd.testing.assert_frame_equal(before.loc[:CUT], after.loc[:CUT], check_exact=True)
+    assert not before.loc[CUT:].equals(after.loc[CUT:])
+
+
+@pytest.fixture(scope="module")
+def page(judged):
+    chosen, results = judged
+    return compose_factor_page(*results, chosen, MarketRules(), AS_OF)
+
+
+def test_the_page_says_what_was_found(page, judged):
+    assert "5 factors" in page
+    assert "Strongest: next" in page
+    assert "Benjamini and Yekutieli" in page
+    assert page == compose_factor_page(*judged[1], judged[0], MarketRules(), AS_OF)
+
+
+def test_the_page_of_one_factor_with_a_hostile_name_is_escaped(tables):
+    handed_over = collect(tables, parameters(expression="$close/$open"))[0].set_axis(["<script>x"], axis=1)
+    chosen = parameters(factor_file="x", known_factors={"TRADEDVALUE20": KNOWN["TRADEDVALUE20"]})
+    page = compose_factor_page(*evaluate(tables, chosen, handed_over), chosen, MarketRules(), AS_OF)
+    assert "<script>x" not in page
+
+
+def test_every_figure_is_drawn_in_a_browser(page, tmp_path):
+    path = tmp_path / "factors.html"
+    path.write_text(page, encoding="utf-8")
+    with open_page(path.as_uri(), width=800) as (shown, errors):
+        plots = shown.locator(".plot")
+        for place in range(plots.count()):
+            plots.nth(place).scroll_into_view_if_needed()
+            plots.nth(place).locator(".main-svg").first.wait_for(timeout=20_000)
+        assert plots.count() == 6
+        assert errors == []
+        assert shown.evaluate("document.documentElement.scrollWidth") <= 800
+
+
+def test_the_library_of_the_parameters_wins_over_the_shipped_one():
+    from quant_pipeline.factors.feature_sets import find_feature_set
+
+    own = {"alpha158": FeatureSet(expressions={"mine": "$close"}).model_dump()}
+    assert find_feature_set("alpha158", own).all_expressions() == {"mine": "$close"}
