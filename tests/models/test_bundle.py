@@ -61,3 +61,15 @@ def test_an_absent_bundle_says_how_to_make_it(tmp_path):
 def test_a_missing_factor_is_named(folder, features):
     with pytest.raises(ModelError, match="noise_b"):
         read_bundle(folder).predict(features.drop(columns="noise_b"))
+
+
+@pytest.mark.parametrize("part", ["spec", "window"])
+def test_a_bundle_of_another_version_is_refused_with_the_remedy(folder, part):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    if part == "spec":
+        manifest["spec"]["hyper"]["of_long_ago"] = 1
+    else:
+        del manifest["window"]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=r"another version of this project.*train the model again"):
+        read_bundle(folder)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
@@ -162,14 +163,7 @@ def read_bundle(folder: Path) -> ModelBundle:
         raise ModelError(f"no model bundle in {folder}; train the model first: kedro run --pipelines training")
     manifest = json.loads((folder / MANIFEST).read_text())
     files = {name: _verified(folder / name, digest) for name, digest in manifest["files"].items()}
-    facts = BundleFacts(
-        spec=ModelSpec.model_validate(manifest["spec"]),
-        expressions=dict(manifest["expressions"]),
-        label=manifest["label"],
-        window=manifest["window"],
-        calendar=manifest["calendar"],
-        inputs=manifest["inputs"],
-    )
+    facts = _facts(manifest, folder)
     weights = {name: content for name, content in files.items() if name not in (PROCESSORS, *TABLES)}
     golden_inputs, golden_scores, curve, importance = (pd.read_parquet(io.BytesIO(files[name])) for name in TABLES)
     bundle = ModelBundle(
@@ -183,6 +177,23 @@ def read_bundle(folder: Path) -> ModelBundle:
     )
     _check_golden_rows(bundle, folder)
     return bundle
+
+
+def _facts(manifest: dict[str, Any], folder: Path) -> BundleFacts:
+    try:
+        return BundleFacts(
+            spec=ModelSpec.model_validate(manifest["spec"]),
+            expressions=dict(manifest["expressions"]),
+            label=manifest["label"],
+            window=manifest["window"],
+            calendar=manifest["calendar"],
+            inputs=manifest["inputs"],
+        )
+    except (KeyError, ValidationError) as error:
+        raise ModelError(
+            f"the bundle in {folder} was written by another version of this project, which described models "
+            f"differently ({str(error).splitlines()[0]}); train the model again"
+        ) from error
 
 
 def _predict(
