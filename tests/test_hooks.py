@@ -16,6 +16,7 @@ from quant_pipeline.exceptions import ConfigurationError, MarketDataError, Stale
 from quant_pipeline.hooks import (
     AccountGuardHooks,
     ErrorHooks,
+    FactorTrackingHooks,
     JsonLogHooks,
     ModelTrackingHooks,
     ProgressHooks,
@@ -24,6 +25,7 @@ from quant_pipeline.hooks import (
 )
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
+from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
 
 
 def context(environment, credentials=None, folder="."):
@@ -155,6 +157,33 @@ def test_a_search_becomes_one_nested_run_with_its_page(tmp_path):
         assert child.data.params["largest"] == "3"
         assert child.data.metrics == {"trials": 7.0, "deflated_sharpe": 0.25}
         assert "search.html" in {file.path for file in mlflow.MlflowClient().list_artifacts(child.info.run_id)}
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_an_evaluation_of_factors_becomes_one_nested_run_with_its_tables_and_page(tmp_path):
+    def compose_factor_page(summary, decay, parameters):
+        return ""
+
+    names = ["factor_summary", "factor_decay", "params:factor_evaluation"]
+    composed = node(compose_factor_page, names, "factor_page", name="compose_factor_page")
+    summary = pd.DataFrame({"factor": ["A+B", "C"], **dict.fromkeys(FactorTrackingHooks.MEASURES, [0.5, None])})
+    chosen = FactorEvaluationParameters(expression="$close", known_factors={"S": "$volume"}, size_factor="S")
+    inputs = dict(zip(names, (summary, summary, chosen), strict=True))
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    try:
+        mlflow.create_experiment("test", artifact_location=(tmp_path / "artifacts").as_uri())
+        mlflow.set_experiment("test")
+        hook = FactorTrackingHooks()
+        hook.after_node_run(composed, inputs, {"factor_page": "<html></html>"})
+        with mlflow.start_run() as parent:
+            hook.after_node_run(composed, inputs, {"factor_page": "<html></html>"})
+        runs = mlflow.search_runs(experiment_names=["test"], output_format="list")
+        (child,) = [run for run in runs if run.info.run_id != parent.info.run_id]
+        assert child.data.metrics == {f"A_B.{name}": 0.5 for name in FactorTrackingHooks.MEASURES}
+        assert child.data.params["expression"] == "$close"
+        files = {file.path for file in mlflow.MlflowClient().list_artifacts(child.info.run_id)}
+        assert files == {"summary.csv", "decay.csv", "factors.html"}
     finally:
         mlflow.set_tracking_uri(None)
 
