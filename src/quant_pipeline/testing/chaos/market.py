@@ -87,6 +87,10 @@ class FaultyMarket:
                 self._orders[client_id] = replace(order, status=OrderStatus.EXPIRED, raw_status="expired")
         self._last_equity = self._equity()
 
+    def all_orders(self) -> tuple[BrokerOrder, ...]:
+        """List every order as it really stands, without any fault."""
+        return tuple(self._orders.values())
+
     def deal_by_hand(self, instrument: str, side: str, quantity: Decimal) -> None:
         """Deal as a person would at the broker's own screen."""
         client_id = f"hand-{len(self._orders)}"
