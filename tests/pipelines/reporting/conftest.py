@@ -162,19 +162,39 @@ def tables():
         + [("without_network", model, 0.5) for model in MODELS[:2]],
         columns=["combination", "model", "weight"],
     )
+    history = pd.concat([weights.assign(session=sessions[0]), _renewed_weights(sessions)], ignore_index=True)
+    combination_nav = pd.concat(
+        [
+            pd.DataFrame({"date": nav["date"], "combination": name, "nav": nav["nav"] * (1 + 0.01 * place)})
+            for place, name in enumerate(comparison["combination"])
+        ],
+        ignore_index=True,
+    )
     account = nav[["date", "nav", "cash"]].tail(25).reset_index(drop=True)
     return {
         "backtest_nav": nav,
         "backtest_performance": performance,
         "backtest_trades": _trades(random),
         "combination_comparison": comparison,
+        "combination_nav": combination_nav,
         "ensemble_weights": weights,
+        "ensemble_weight_history": history,
         "ic_series": _ic_series(random, sessions[:-2]),
         "orders": _orders(),
         "holdings": _holdings(random),
         "account_nav": account,
         "data_quality": _quality(random, sessions),
     }
+
+
+def _renewed_weights(sessions):
+    """A combination whose weights were renewed twice."""
+    rows = [
+        ("latest_icir", model, weight, sessions[start])
+        for start, shares in ((0, (0.5, 0.3, 0.2)), (21, (0.2, 0.3, 0.5)), (42, (0.1, 0.1, 0.8)))
+        for model, weight in zip(MODELS, shares, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["combination", "model", "weight", "session"])
 
 
 @pytest.fixture(scope="session")

@@ -113,3 +113,15 @@ def test_errors_stand_before_warnings():
     assert counted["findings"].tolist() == [1, 2]
     assert counted["instruments"].tolist() == [1, 2]
     assert counted["last"].tolist() == list(pd.to_datetime(["2024-01-03", "2024-01-05"]))
+
+
+def test_combinations_are_correlated_by_their_daily_returns_in_the_order_of_the_configuration():
+    dates = pd.bdate_range("2024-01-02", periods=4)
+    values = {"second": [100.0, 110.0, 99.0, 108.9], "first": [50.0, 55.0, 49.5, 54.45], "third": [100, 90, 99, 89.1]}
+    nav = pd.concat(
+        [pd.DataFrame({"date": dates, "combination": name, "nav": value}) for name, value in values.items()]
+    )
+    matrix = measures.correlation_of_combinations(nav)
+    assert list(matrix.columns) == ["second", "first", "third"]
+    assert matrix.loc["second", "first"] == pytest.approx(1.0)
+    assert matrix.loc["second", "third"] == pytest.approx(-1.0)

@@ -91,7 +91,7 @@ def test_those_who_cannot_see_are_told(structure):
     assert tags.count("h1") == tags.count("title") == tags.count("main") == 1
     assert tags.count("caption") == tags.count("table")
     pictures = [attrs for tag, attrs in structure.starts if attrs.get("role") == "img"]
-    assert len(pictures) == tags.count("figure") == 6
+    assert len(pictures) == tags.count("figure") == 8
     assert all(len(attrs["aria-label"]) > 40 for attrs in pictures)
 
 
@@ -147,6 +147,12 @@ def test_a_table_may_be_short(compose, tables, name, rows):
     read(compose({**tables, name: tables[name].head(rows)}))
 
 
+def test_only_renewed_weights_get_a_figure(page):
+    assert "Weights of latest_icir" in page
+    assert "Renewed 2 times" in page
+    assert "Weights of all_icir" not in page
+
+
 def test_a_session_of_holding_only_is_said(compose, tables):
     orders = tables["orders"]
     assert "No order for Thursday 2 January 2025 at the open: everything is held." in compose(
@@ -161,6 +167,10 @@ def test_names_from_data_cannot_become_markup(compose, tables):
         if name in ("orders", "holdings", "data_quality", "backtest_trades")
     }
     spoilt["combination_comparison"] = tables["combination_comparison"].assign(members=HOSTILE, combination=HOSTILE)
+    spoilt["combination_nav"] = tables["combination_nav"].replace({"combination": {"all_equal": HOSTILE}})
+    spoilt["ensemble_weight_history"] = tables["ensemble_weight_history"].replace(
+        {"combination": {"latest_icir": HOSTILE}, "model": {"gru_alpha158": HOSTILE}}
+    )
     spoilt["ensemble_weights"] = tables["ensemble_weights"].replace({"model": {"gru_alpha158": HOSTILE}})
     spoilt["ic_series"] = tables["ic_series"].replace({"model": {"gru_alpha158": HOSTILE}})
     structure = read(compose({**tables, **spoilt}))

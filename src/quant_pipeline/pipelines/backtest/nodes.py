@@ -25,7 +25,7 @@ def backtest_combinations(
     market_rules: MarketRules,
     cost_rules: CostRules,
     account: AccountParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float], pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float], pd.DataFrame, pd.DataFrame]:
     """Trade the fused score of every combination through the test sessions.
 
     Parameters
@@ -45,14 +45,16 @@ def backtest_combinations(
     -------
     tuple
         Of the default combination: ``backtest_nav`` (``date``, ``nav``, ``cash``, ``benchmark``, ``turnover``,
-        ``cost``), ``backtest_trades`` and ``backtest_performance``; and of all: ``combination_comparison``.
+        ``cost``), ``backtest_trades`` and ``backtest_performance``; and of all: ``combination_comparison``, and
+        ``combination_nav`` (``date``, ``combination``, ``nav``).
     """
     market = _test_market(fused_scores, bars, corporate_actions, sessions, market_rules)
-    comparison = []
+    comparison, curves = [], []
     for name, combination in ensemble.enabled.items():
         scores = fused_scores[fused_scores["combination"] == name].set_index(["datetime", "instrument"])["score"]
         result = run_backtest(scores, market, strategy, cost_rules, account.initial_cash)
         nav = _net_asset_value(result, benchmark)
+        curves.append(nav[["date", "nav"]].assign(combination=name))
         performance = measure_performance(
             nav.set_index("date")["nav"], nav.set_index("date")["benchmark"], result.turnover
         )
@@ -69,7 +71,8 @@ def backtest_combinations(
         )
         if name == ensemble.default:
             chosen = nav, result.trades, performance
-    return (*chosen, pd.DataFrame(comparison))
+    combination_nav = pd.concat(curves, ignore_index=True)[["date", "combination", "nav"]]
+    return (*chosen, pd.DataFrame(comparison), combination_nav)
 
 
 def _test_market(

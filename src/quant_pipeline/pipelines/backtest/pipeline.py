@@ -24,7 +24,13 @@ def create_pipeline() -> Pipeline:
                     "params:cost_rules",
                     "params:account",
                 ],
-                ["backtest_nav", "backtest_trades", "backtest_performance", "combination_comparison"],
+                [
+                    "backtest_nav",
+                    "backtest_trades",
+                    "backtest_performance",
+                    "combination_comparison",
+                    "combination_nav",
+                ],
                 name="backtest_combinations",
             )
         ],

@@ -67,6 +67,50 @@ def draw_drawdown(backtest_nav: pd.DataFrame) -> go.Figure:
     return figure.update_yaxes(tickformat=".0%", hoverformat=".1%", rangemode="tozero").update_layout(height=280)
 
 
+def draw_combinations(combination_nav: pd.DataFrame, default: str) -> go.Figure:
+    """Draw the net asset value of every combination from the same start, logarithmic.
+
+    Parameters
+    ----------
+    combination_nav
+        ``date``, ``combination``, ``nav`` (USD).
+    default
+        The combination whose score becomes orders.
+    """
+    wide = measures.values_of_combinations(combination_nav)
+    last = wide.iloc[-1]
+    figure = blank_figure(
+        "Net asset value of every combination, USD",
+        f"At the end {last.idxmax()} stands highest, {wording.dollars(last.max())} USD; orders come from {default}.",
+    )
+    for place, name in enumerate(wide.columns):
+        line = {"color": light("ink"), "width": 2.6} if name == default else series_style(place)
+        figure.add_scatter(x=wide.index, y=wide[name], name=plain(name), line=line)
+    return figure.update_yaxes(type="log", tickformat=",.3~s", hoverformat=",.0f")
+
+
+def draw_weights(ensemble_weight_history: pd.DataFrame, combination: str) -> go.Figure:
+    """Draw how the weights of one combination went.
+
+    Parameters
+    ----------
+    ensemble_weight_history
+        ``combination``, ``model``, ``weight``, ``session`` (the first one it holds for).
+    combination
+        Which one.
+    """
+    part = ensemble_weight_history[ensemble_weight_history["combination"] == combination]
+    wide = part.pivot(index="session", columns="model", values="weight")
+    figure = blank_figure(
+        f"Weights of {combination}",
+        f"Renewed {wording.count(len(wide) - 1)} times, each from labels realised by then.",
+    )
+    for place, model in enumerate(wide.columns):
+        line = {**series_style(place), "shape": "hv"}
+        figure.add_scatter(x=wide.index, y=wide[model], name=plain(model), line=line)
+    return figure.update_yaxes(tickformat=".0%", hoverformat=".1%", rangemode="tozero").update_layout(height=260)
+
+
 def draw_cumulative_information(ic_series: pd.DataFrame) -> go.Figure:
     """Draw the running sum of rank ICs of every model and of the fused score; a steady slope is a steady edge.
 

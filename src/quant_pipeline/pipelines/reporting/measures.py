@@ -158,3 +158,14 @@ def findings_by_check(data_quality: pd.DataFrame) -> pd.DataFrame:
     counts["is_error"] = counts["severity"] == "error"
     counts = counts.sort_values(["is_error", "severity", "check"], ascending=[False, True, True], ignore_index=True)
     return counts.drop(columns="is_error")
+
+
+def values_of_combinations(combination_nav: pd.DataFrame) -> pd.DataFrame:
+    """Arrange net asset values as sessions × combinations, in the order in which they are configured."""
+    order = list(dict.fromkeys(combination_nav["combination"]))
+    return combination_nav.pivot(index="date", columns="combination", values="nav")[order]
+
+
+def correlation_of_combinations(combination_nav: pd.DataFrame) -> pd.DataFrame:
+    """Correlate the daily returns of the combinations; missing where one never moves."""
+    return values_of_combinations(combination_nav).pct_change().corr().rename_axis(columns=None)

@@ -57,7 +57,9 @@ def compose_report(
     backtest_performance: dict[str, float | None],
     backtest_trades: pd.DataFrame,
     combination_comparison: pd.DataFrame,
+    combination_nav: pd.DataFrame,
     ensemble_weights: pd.DataFrame,
+    ensemble_weight_history: pd.DataFrame,
     ic_series: pd.DataFrame,
     orders: pd.DataFrame,
     holdings: pd.DataFrame,
@@ -76,8 +78,10 @@ def compose_report(
     ----------
     nav_figure, drawdown_figure, ic_figure
         Figures drawn before.
-    backtest_nav, backtest_performance, backtest_trades, combination_comparison, ensemble_weights, ic_series
-        The research side. Any may be empty; its section then says so.
+    backtest_nav, backtest_performance, backtest_trades, combination_comparison, combination_nav
+        The backtests. Any may be empty; its section then says so.
+    ensemble_weights, ensemble_weight_history, ic_series
+        The ensemble, in the same way.
     orders, holdings, account_nav
         The account at ``as_of`` and its next orders.
     data_quality
@@ -100,7 +104,9 @@ def compose_report(
         ),
         sections_of_research.backtest_section(context, nav_figure, drawdown_figure, backtest_nav, backtest_performance),
         sections_of_research.scores_section(context, ic_figure, ic_series),
-        sections_of_research.combinations_section(context, combination_comparison, ensemble_weights),
+        sections_of_research.combinations_section(
+            context, combination_comparison, combination_nav, ensemble_weights, ensemble_weight_history
+        ),
         sections_of_research.costs_section(context, backtest_nav, backtest_trades),
         sections_of_account.orders_section(context, orders),
         sections_of_account.account_section(context, holdings, account_nav),

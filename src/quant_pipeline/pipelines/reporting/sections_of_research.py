@@ -171,7 +171,11 @@ def scores_section(context: ReportContext, ic_figure: go.Figure, ic_series: pd.D
 
 
 def combinations_section(
-    context: ReportContext, combination_comparison: pd.DataFrame, ensemble_weights: pd.DataFrame
+    context: ReportContext,
+    combination_comparison: pd.DataFrame,
+    combination_nav: pd.DataFrame,
+    ensemble_weights: pd.DataFrame,
+    ensemble_weight_history: pd.DataFrame,
 ) -> Html:
     """Compare the combinations and show their weights.
 
@@ -179,7 +183,7 @@ def combinations_section(
     ----------
     context
         Names the default combination.
-    combination_comparison, ensemble_weights
+    combination_comparison, combination_nav, ensemble_weights, ensemble_weight_history
         Results of the backtest and of the ensemble; empty before.
     """
     if combination_comparison.empty and ensemble_weights.empty:
@@ -203,11 +207,22 @@ def combinations_section(
             Column("members", "members", kind="long"),
         ]
         parts.append(table(combination_comparison, columns, "Every enabled combination", context.combination))
+    if len(combination_nav):
+        alike = measures.correlation_of_combinations(combination_nav)
+        names = [Column(name, name, wording.ratio) for name in alike.columns]
+        columns = [Column("combination", "combination", kind="text"), *names]
+        parts.append(picture(figures.draw_combinations(combination_nav, context.combination), "combination-values"))
+        parts.append(table(alike.reset_index(), columns, "Correlation of daily returns", context.combination))
     if len(ensemble_weights):
         wide = ensemble_weights.pivot(index="combination", columns="model", values="weight").reset_index()
         models = [Column(name, name, wording.percent, "share") for name in wide.columns[1:]]
         columns = [Column("combination", "combination", kind="text"), *models]
-        parts.append(table(wide, columns, "Weights, fixed before the first test session", context.combination))
+        parts.append(table(wide, columns, "Weights in force", context.combination))
+    renewed = ensemble_weight_history.groupby("combination")["session"].nunique()
+    parts += [
+        picture(figures.draw_weights(ensemble_weight_history, str(name)), f"weights-{place}")
+        for place, name in enumerate(renewed.index[renewed > 1])
+    ]
     return section("combinations", "Combinations", *parts)
 
 
