@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint format lock bench clean
+.PHONY: help demo test lint format lock bench bench-training clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -39,6 +39,9 @@ lock:  ## Write requirements.lock anew from pyproject.toml
 
 bench: $(INSTALLED)  ## Time and peak memory of every stage
 	$(BIN)/python benchmarks/stages.py
+
+bench-training: $(INSTALLED)  ## Time of an epoch, data feeding and memory against Qlib's networks
+	OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/training.py
 
 clean:  ## Remove everything that runs have written
 	rm -rf data/markets data/accounts logs mlflow.db* mlruns build .viz
