@@ -7,7 +7,7 @@ import pandas as pd
 from kedro.io import AbstractDataset
 
 from quant_pipeline.market.data import MarketData
-from quant_pipeline.market.sources.alpaca import AlpacaMarketParameters, read_alpaca_market
+from quant_pipeline.market.sources.alpaca import AlpacaAccess, AlpacaMarketParameters, read_alpaca_market
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 
@@ -94,8 +94,10 @@ class AlpacaMarket(_MarketSource):
         Fields of `AlpacaMarketParameters`.
     credentials
         ``api_key`` and ``secret_key``.
+    credentials_name
+        What the messages call the credentials.
     url
-        Another host, for rehearsals.
+        A loopback address, for rehearsals.
     """
 
     def __init__(
@@ -103,21 +105,20 @@ class AlpacaMarket(_MarketSource):
         as_of: str,
         parameters: dict[str, Any],
         credentials: dict[str, str | None],
+        credentials_name: str = "alpaca_paper",
         url: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._as_of = as_of
         self._parameters = AlpacaMarketParameters.model_validate(parameters)
-        self._credentials = credentials
-        self._url = url
+        self._access = AlpacaAccess(
+            credentials.get("api_key") or "", credentials.get("secret_key") or "", credentials_name, url
+        )
         self.metadata = metadata
 
     def load(self) -> MarketData:
         """Ask Alpaca."""
-        keys = self._credentials
-        return read_alpaca_market(
-            self._parameters, self._as_of, keys.get("api_key") or "", keys.get("secret_key") or "", self._url
-        )
+        return read_alpaca_market(self._parameters, self._as_of, self._access)
 
     def _describe(self) -> dict[str, Any]:
         return {"as_of": self._as_of, "symbols": len(self._parameters.symbols)}

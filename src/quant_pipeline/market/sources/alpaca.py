@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
+import requests
+from alpaca.common.exceptions import APIError
 from alpaca.data.enums import Adjustment, DataFeed
 from alpaca.data.historical import StockHistoricalDataClient
 from alpaca.data.historical.corporate_actions import CorporateActionsClient
@@ -12,12 +16,26 @@ from alpaca.data.requests import CorporateActionsRequest, StockBarsRequest
 from alpaca.data.timeframe import TimeFrame
 from pydantic import Field
 
-from quant_pipeline.exceptions import ConfigurationError, MarketDataError
-from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, SPLIT, adjust_bars
-from quant_pipeline.market.data import MarketData
+from quant_pipeline.exceptions import ConfigurationError, MarketDataError, StaleDataError
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.corporate_actions import DELISTING, adjust_bars
+from quant_pipeline.market.data import MarketData, SourceProblem
+from quant_pipeline.market.sources.alpaca_actions import translate_actions
+from quant_pipeline.market.sources.alpaca_connection import (
+    BoundedAdapter,
+    RateBudget,
+    RequestBudgetError,
+    checked_address,
+    restrain,
+)
 from quant_pipeline.parameters import Parameters
+from quant_pipeline.progress import track
 
-FIELDS = ["open", "high", "low", "close", "volume"]
+logger = logging.getLogger(__name__)
+
+HOST = "data.alpaca.markets"
+NEW_YORK = "America/New_York"
+FIELDS = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
 
 
 class AlpacaMarketParameters(Parameters):
@@ -34,7 +52,17 @@ class AlpacaMarketParameters(Parameters):
     start
         First date of the history.
     feed
-        ``iex`` is free, ``sip`` is the consolidated tape.
+        ``iex`` is free and has the volume of one exchange only, ``sip`` is the consolidated tape.
+    calendar
+        Exchange whose sessions the bars belong to.
+    symbols_a_request
+        How many symbols one request names.
+    stale_after
+        A symbol whose bars end this many sessions early, with nothing that ends its listing, is told as a problem.
+    read_seconds, attempts, pause_seconds
+        How long to wait for an answer, how often to ask, and the first pause between attempts; it doubles.
+    requests_a_minute
+        Budget; Alpaca allows 200 without a subscription.
     """
 
     symbols: list[str] = Field(min_length=1)
@@ -42,10 +70,26 @@ class AlpacaMarketParameters(Parameters):
     benchmark: str = "SPY"
     start: str = "2016-01-04"
     feed: DataFeed = DataFeed.IEX
+    calendar: str = "XNYS"
+    symbols_a_request: int = Field(default=100, ge=1)
+    stale_after: int = Field(default=5, ge=0)
+    read_seconds: float = Field(default=60.0, gt=0)
+    attempts: int = Field(default=4, ge=1)
+    pause_seconds: float = Field(default=1.0, ge=0)
+    requests_a_minute: int = Field(default=180, ge=1)
+
+
+class AlpacaAccess(NamedTuple):
+    """How to get in: keys, the name of their credentials entry, and another address for rehearsals."""
+
+    api_key: str
+    secret_key: str
+    entry: str = "alpaca_paper"
+    url: str | None = None
 
 
 def read_alpaca_market(
-    parameters: AlpacaMarketParameters, as_of: str, api_key: str, secret_key: str, url: str | None = None
+    parameters: AlpacaMarketParameters, as_of: str, access: AlpacaAccess, now: pd.Timestamp | None = None
 ) -> MarketData:
     """Ask Alpaca for as-traded daily bars and corporate actions up to a session.
 
@@ -54,11 +98,11 @@ def read_alpaca_market(
     parameters
         What to ask for.
     as_of
-        Session at whose close to stand; nothing later is asked for.
-    api_key, secret_key
-        Keys of an Alpaca account.
-    url
-        Another host, for rehearsals.
+        Session at whose close to stand; nothing later is asked for, and symbols are meant as they were named then.
+    access
+        Keys and address.
+    now
+        The present (time-zone-aware); the bars of a session are whole only after its close.
 
     Returns
     -------
@@ -68,86 +112,157 @@ def read_alpaca_market(
     Raises
     ------
     ConfigurationError
-        When a key is missing.
+        When a key is missing or refused.
+    StaleDataError
+        When the session has not closed yet.
     MarketDataError
-        When Alpaca has no bar for a symbol.
+        When Alpaca does not answer, or has no bar for a symbol.
     """
-    if not api_key or not secret_key:
-        raise ConfigurationError("the Alpaca market source needs api_key and secret_key; set them as credentials")
-    everything = [*parameters.symbols, parameters.benchmark]
-    bars = _bars(everything, parameters, as_of, StockHistoricalDataClient(api_key, secret_key, url_override=url))
+    if not access.api_key or not access.secret_key:
+        raise ConfigurationError(
+            f"the Alpaca market source needs api_key and secret_key; set them in credentials entry '{access.entry}'"
+        )
+    calendar = TradingCalendar.of(parameters.calendar, parameters.start, as_of)
+    _refuse_unfinished(calendar, pd.Timestamp(as_of), now or pd.Timestamp.now("UTC"))
+    everything = list(dict.fromkeys([*parameters.symbols, parameters.benchmark]))
+    source = _Source(parameters, as_of, access)
+    bars = source.bars(everything)
     missing = sorted(set(everything) - set(bars["instrument"]))
     if missing:
-        raise MarketDataError(f"Alpaca has no bars for {', '.join(missing[:10])}; correct the list of symbols")
-    actions = _actions(
-        everything, parameters.start, as_of, CorporateActionsClient(api_key, secret_key, url_override=url)
-    )
-    traded = bars["instrument"] != parameters.benchmark
-    own = bars[traded].reset_index(drop=True)
+        raise MarketDataError(
+            f"Alpaca has no bars for {', '.join(missing[:10])} from {parameters.start} to {as_of}; "
+            "correct `symbols` or `benchmark` of the market source"
+        )
+    sessions = calendar.between(bars["date"].min(), pd.Timestamp(as_of))
+    actions, problems = translate_actions(source.actions(everything), bars, sessions)
+    own = bars[bars["instrument"].isin(parameters.symbols)].reset_index(drop=True)
+    problems += _stale(own, actions, sessions, parameters.stale_after)
+    for problem in problems:
+        logger.warning("%s, %s: %s", problem.file, problem.instrument, problem.message)
+    reference = bars[bars["instrument"] == parameters.benchmark].reset_index(drop=True)
     return MarketData(
         bars=own,
-        corporate_actions=actions[actions["instrument"] != parameters.benchmark].reset_index(drop=True),
-        instruments=_instruments(own, parameters.sectors),
-        benchmark=_benchmark(bars[~traded].reset_index(drop=True), actions),
+        corporate_actions=actions[actions["instrument"].isin(parameters.symbols)].reset_index(drop=True),
+        instruments=_instruments(own, actions, parameters.sectors),
+        benchmark=_benchmark(reference, actions),
         as_of=pd.Timestamp(as_of),
+        problems=problems,
     )
 
 
-def _bars(
-    symbols: list[str], parameters: AlpacaMarketParameters, as_of: str, client: StockHistoricalDataClient
-) -> pd.DataFrame:
-    request = StockBarsRequest(
-        symbol_or_symbols=symbols,
-        timeframe=TimeFrame.Day,
-        start=pd.Timestamp(parameters.start).to_pydatetime(),
-        end=(pd.Timestamp(as_of) + pd.Timedelta(hours=23)).to_pydatetime(),
-        adjustment=Adjustment.RAW,
-        feed=parameters.feed,
-    )
-    answer: Any = client.get_stock_bars(request)
-    raw = answer.df.reset_index()
-    sessions = raw["timestamp"].dt.tz_convert("America/New_York").dt.tz_localize(None).dt.normalize()
+class _Source:
+    """Two clients with the same limits."""
+
+    def __init__(self, parameters: AlpacaMarketParameters, as_of: str, access: AlpacaAccess) -> None:
+        self._parameters = parameters
+        self._as_of = as_of
+        self._access = access
+        address = checked_address(access.url, HOST, "market data of Alpaca")
+        keys = (access.api_key, access.secret_key)
+        self._history = StockHistoricalDataClient(*keys, raw_data=True, url_override=address)
+        self._announcements = CorporateActionsClient(*keys, raw_data=True, url_override=address)
+        budget = RateBudget(parameters.requests_a_minute, longest_wait=120.0)
+        limits = (5.0, parameters.read_seconds)
+        adapter = BoundedAdapter(limits, budget, parameters.attempts - 1, parameters.pause_seconds)
+        for client in (self._history, self._announcements):
+            restrain(client, adapter, address)
+
+    def bars(self, symbols: Sequence[str]) -> pd.DataFrame:
+        """Ask for the bars; the client follows the pages."""
+        tables = []
+        size = self._parameters.symbols_a_request
+        groups = [list(symbols[place : place + size]) for place in range(0, len(symbols), size)]
+        for group in track(groups, "asking Alpaca for bars"):
+            request = StockBarsRequest(
+                symbol_or_symbols=group,
+                timeframe=TimeFrame.Day,
+                start=pd.Timestamp(self._parameters.start).to_pydatetime(),
+                end=(pd.Timestamp(self._as_of) + pd.Timedelta(hours=23)).to_pydatetime(),
+                adjustment=Adjustment.RAW,
+                feed=self._parameters.feed,
+                asof=self._as_of,
+            )
+            answer = self._ask(self._history.get_stock_bars, request)
+            tables += [pd.DataFrame(rows).assign(instrument=name) for name, rows in answer.items() if rows]
+        if not tables:
+            return _bars_table(pd.DataFrame(columns=["t", "instrument", *FIELDS]))
+        return _bars_table(pd.concat(tables, ignore_index=True))
+
+    def actions(self, symbols: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """Ask for the corporate actions; the client follows the pages."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        size = self._parameters.symbols_a_request
+        for place in range(0, len(symbols), size):
+            request = CorporateActionsRequest(
+                symbols=list(symbols[place : place + size]),
+                start=pd.Timestamp(self._parameters.start).date(),
+                end=pd.Timestamp(self._as_of).date(),
+            )
+            for sort, rows in self._ask(self._announcements.get_corporate_actions, request).items():
+                found.setdefault(sort, []).extend(rows)
+        return found
+
+    def _ask(self, question: Callable[[Any], Any], request: Any) -> dict[str, list[dict[str, Any]]]:
+        try:
+            return question(request)
+        except APIError as error:
+            if error.status_code in (401, 403):
+                raise ConfigurationError(
+                    f"Alpaca refuses the keys of credentials entry '{self._access.entry}', or they do not include the "
+                    f"feed '{self._parameters.feed.value}': {str(error)[:200]}"
+                ) from error
+            raise MarketDataError(f"Alpaca refuses the question for market data: {str(error)[:300]}") from error
+        except RequestBudgetError:
+            raise
+        except (requests.exceptions.RequestException, ValueError) as error:
+            raise MarketDataError(f"Alpaca did not answer for market data ({error}); run it again later") from error
+
+
+def _refuse_unfinished(calendar: TradingCalendar, session: pd.Timestamp, now: pd.Timestamp) -> None:
+    if calendar.is_session(session) and now < calendar.hours(session)[1]:
+        raise StaleDataError(
+            f"session {session:%Y-%m-%d} closes at {calendar.hours(session)[1]:%Y-%m-%d %H:%M} UTC; its bars are not "
+            "whole before that. Run it again after the close, or pass an earlier --params as_of=…"
+        )
+
+
+def _bars_table(raw: pd.DataFrame) -> pd.DataFrame:
+    sessions = pd.to_datetime(raw["t"], utc=True).dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize()
     table = pd.DataFrame(
         {
             "date": sessions.astype("datetime64[ns]"),
-            "instrument": raw["symbol"].astype("str"),
-            **{name: raw[name].astype("float64") for name in FIELDS},
+            "instrument": raw["instrument"].astype("str"),
+            **{name: raw[letter].astype("float64") for letter, name in FIELDS.items()},
         }
     )
     return table.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
 
 
-def _actions(symbols: list[str], start: str, as_of: str, client: CorporateActionsClient) -> pd.DataFrame:
-    request = CorporateActionsRequest(symbols=symbols, start=pd.Timestamp(start).date(), end=pd.Timestamp(as_of).date())
-    actions: Any = client.get_corporate_actions(request)
-    answer = actions.data
-    rows = [
-        (action.ex_date, action.symbol, SPLIT, float(action.new_rate) / float(action.old_rate))
-        for kind in ("forward_splits", "reverse_splits")
-        for action in answer.get(kind, [])
-    ]
-    rows += [
-        (action.ex_date, action.symbol, CASH_DIVIDEND, float(action.rate))
-        for action in answer.get("cash_dividends", [])
-    ]
-    table = pd.DataFrame(rows, columns=["date", "instrument", "kind", "value"]).astype(
-        {"date": "datetime64[ns]", "instrument": "str", "kind": "str", "value": "float64"}
+def _stale(
+    bars: pd.DataFrame, actions: pd.DataFrame, sessions: pd.DatetimeIndex, allowed: int
+) -> tuple[SourceProblem, ...]:
+    ended = set(actions.loc[actions["kind"] == DELISTING, "instrument"])
+    last = bars.groupby("instrument")["date"].max()
+    late = last[(len(sessions) - 1 - sessions.searchsorted(last)) > allowed]
+    message = "its bars end on {:%Y-%m-%d} and no corporate action says why; look whether it was renamed or delisted"
+    return tuple(
+        SourceProblem("Alpaca bars", None, str(name), message.format(date))
+        for name, date in late.items()
+        if name not in ended
     )
-    # Two dividends of one day (regular and special) are one payment.
-    whole = table.groupby(["date", "instrument", "kind"], as_index=False)["value"].sum()
-    return whole.sort_values(["date", "instrument", "kind"], kind="stable", ignore_index=True)
 
 
-def _instruments(bars: pd.DataFrame, sectors: dict[str, str]) -> pd.DataFrame:
-    listed = bars.groupby("instrument", sort=True)["date"].min().rename("listed").reset_index()
-    sector = [sectors.get(name, "Unknown") for name in listed["instrument"]]
-    return listed.assign(
-        name=listed["instrument"],
+def _instruments(bars: pd.DataFrame, actions: pd.DataFrame, sectors: dict[str, str]) -> pd.DataFrame:
+    table = bars.groupby("instrument", sort=True)["date"].agg(listed="min", last="max").reset_index()
+    ended = table["instrument"].isin(actions.loc[actions["kind"] == DELISTING, "instrument"])
+    sector = [sectors.get(name, "Unknown") for name in table["instrument"]]
+    return table.assign(
+        name=table["instrument"],
         sector=pd.array(sector, dtype="str"),
-        delisted=pd.Series(pd.NaT, index=listed.index, dtype="datetime64[ns]"),
+        delisted=table["last"].where(ended).astype("datetime64[ns]"),
     )[["instrument", "name", "sector", "listed", "delisted"]]
 
 
 def _benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     adjusted = adjust_bars(bars, actions)
-    return bars[["date", *FIELDS]].assign(total_return_close=adjusted["close"].to_numpy())
+    return bars[["date", *FIELDS.values()]].assign(total_return_close=adjusted["close"].to_numpy())

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import requests
 from alpaca.common.rest import RESTClient
 from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from quant_pipeline.exceptions import ConfigurationError, QuantPipelineError
 
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WINDOW_SECONDS = 60.0
+TROUBLED = (429, 500, 502, 503, 504)
 
 
 class RequestBudgetError(QuantPipelineError):
@@ -140,10 +142,19 @@ class BoundedAdapter(HTTPAdapter):
         Seconds to connect and to read.
     budget
         Budget of the account.
+    repeats, pause
+        How often a question (GET, never anything else) that fails is asked again, and the first pause; it doubles.
     """
 
-    def __init__(self, timeout: tuple[float, float], budget: RateBudget) -> None:
-        super().__init__(max_retries=0)
+    def __init__(self, timeout: tuple[float, float], budget: RateBudget, repeats: int = 0, pause: float = 0.0) -> None:
+        policy = Retry(
+            total=repeats,
+            backoff_factor=pause,
+            status_forcelist=TROUBLED,
+            allowed_methods=["GET"],
+            raise_on_status=False,
+        )
+        super().__init__(max_retries=policy)
         self._timeout = timeout
         self._budget = budget
 

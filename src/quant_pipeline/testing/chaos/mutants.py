@@ -75,7 +75,7 @@ def _forget_what_was_booked() -> None:
             return [
                 replace(event, key=f"{event.key}:{uuid.uuid4().hex[:6]}")
                 for activity in found
-                for event in self._translate(activity, {})
+                for event in self._translate(activity, f"fill:{activity.activity_id}", {})
             ]
 
     _replace(collection, "Translator", _Forgetful)

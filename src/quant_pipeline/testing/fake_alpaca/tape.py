@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -24,9 +25,17 @@ class MarketTape:
         ``date, instrument, open, high, low, close, volume``; one session of one instrument a row.
     corporate_actions
         ``date, instrument, kind, value`` with the kinds ``split`` and ``cash_dividend``.
+    announcements
+        Records of other sorts as Alpaca writes them, by sort; they are told with the first page.
     """
 
-    def __init__(self, bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> None:
+    def __init__(
+        self,
+        bars: pd.DataFrame,
+        corporate_actions: pd.DataFrame,
+        announcements: Mapping[str, list[dict[str, Any]]] | None = None,
+    ) -> None:
+        self._announcements = announcements or {}
         self.bars = bars.sort_values(["instrument", "date"], ignore_index=True)
         self.corporate_actions = corporate_actions.sort_values(["date", "instrument"], ignore_index=True)
 
@@ -98,7 +107,8 @@ class MarketTape:
             rows = rows[rows["instrument"].isin(query["symbols"].split(","))]
         rows = rows[rows["date"].between(pd.Timestamp(query["start"]), pd.Timestamp(query["end"]))]
         page, token = _page(rows[rows["kind"].isin([SPLIT, CASH_DIVIDEND])], query, 1000)
-        groups: dict[str, list[dict[str, Any]]] = {}
+        first = "page_token" not in query
+        groups = {sort: list(rows) for sort, rows in self._announcements.items()} if first else {}
         for place, row in enumerate(page.itertuples(index=False)):
             name, facts = _action_json(row.kind, row.value)
             day = f"{row.date:%Y-%m-%d}"

@@ -1,0 +1,124 @@
+"""Alpaca's thirteen sorts of corporate actions as the three that the market tables know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, DELISTING, SPLIT
+from quant_pipeline.market.data import SourceProblem
+
+Row = Mapping[str, Any]
+Answer = Mapping[str, list[dict[str, Any]]]
+
+SOURCE = "Alpaca corporate actions"
+# What ends a listing, with the name of the date and of the instrument in Alpaca's record.
+_ENDINGS = {
+    "cash_mergers": ("effective_date", "acquiree_symbol"),
+    "stock_mergers": ("effective_date", "acquiree_symbol"),
+    "stock_and_cash_mergers": ("effective_date", "acquiree_symbol"),
+    "redemptions": ("process_date", "symbol"),
+    "worthless_removals": ("process_date", "symbol"),
+}
+
+
+class Translation(NamedTuple):
+    """Corporate actions of the market tables, and what could not be translated."""
+
+    actions: pd.DataFrame
+    problems: tuple[SourceProblem, ...]
+
+
+def translate_actions(answer: Answer, bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> Translation:
+    """Translate an answer of ``/v1/corporate-actions``.
+
+    Splits of every sort and stock dividends become ``split``, cash dividends become ``cash_dividend``, a cash merger,
+    a redemption and a worthless removal become ``delisting`` at their cash. A merger for shares is a delisting at the
+    last close, because its value is what the shares were last worth. An ex-date without trading counts on the next
+    session. Spin-offs and rights change the value of a share but are none of the three: they are told as problems.
+
+    Parameters
+    ----------
+    answer
+        Lists of records by sort.
+    bars
+        As traded, of all instruments asked for, sorted by instrument and date.
+    sessions
+        Sessions from the first bar to the session at whose close to stand.
+
+    Returns
+    -------
+    Translation
+        ``date``, ``instrument``, ``kind``, ``value``, one row per date, instrument and kind; and the problems.
+    """
+    problems: list[SourceProblem] = []
+    last = bars.groupby("instrument").agg(date=("date", "last"), close=("close", "last"))
+    rows = [*_splits(answer), *_dividends(answer), *_endings(answer, last, sessions, problems)]
+    problems += _untranslated(answer)
+    table = pd.DataFrame(rows, columns=["date", "instrument", "kind", "value"]).astype(
+        {"date": "datetime64[ns]", "instrument": "str", "kind": "str", "value": "float64"}
+    )
+    places = sessions.searchsorted(table["date"])
+    table = table[(places < len(sessions)) & table["instrument"].isin(last.index)]
+    table = table.assign(date=sessions[sessions.searchsorted(table["date"])])
+    return Translation(_merged(table), tuple(problems))
+
+
+def _splits(answer: Answer) -> Iterator[tuple[str, str, str, float]]:
+    for sort in ("forward_splits", "reverse_splits"):
+        for row in answer.get(sort, []):
+            yield row["ex_date"], row["symbol"], SPLIT, float(row["new_rate"]) / float(row["old_rate"])
+    for row in answer.get("unit_splits", []):
+        yield row["effective_date"], row["old_symbol"], SPLIT, float(row["new_rate"]) / float(row["old_rate"])
+    for row in answer.get("stock_dividends", []):
+        yield row["ex_date"], row["symbol"], SPLIT, 1.0 + float(row["rate"])
+
+
+def _dividends(answer: Answer) -> Iterator[tuple[str, str, str, float]]:
+    for row in answer.get("cash_dividends", []):
+        yield row["ex_date"], row["symbol"], CASH_DIVIDEND, float(row["rate"])
+
+
+def _endings(
+    answer: Answer, last: pd.DataFrame, sessions: pd.DatetimeIndex, problems: list[SourceProblem]
+) -> Iterator[tuple[pd.Timestamp, str, str, float]]:
+    """End listings on the first session without a bar; a symbol that trades on has been taken over by another name."""
+    for sort, (date_field, name_field) in _ENDINGS.items():
+        for row in answer.get(sort, []):
+            name = row[name_field]
+            if name not in last.index:
+                continue
+            after = sessions.searchsorted(last.loc[name, "date"], side="right")
+            if pd.Timestamp(row[date_field]) > sessions[-1]:
+                continue
+            if after == len(sessions):
+                message = f"{sort} of {row[date_field]} should end it, but it trades on; look whether it was renamed"
+                problems.append(SourceProblem(SOURCE, None, name, message))
+                continue
+            yield sessions[after], name, DELISTING, _cash_per_share(sort, row, last.loc[name, "close"])
+
+
+def _cash_per_share(sort: str, row: Row, last_close: float) -> float:
+    if sort == "worthless_removals":
+        return 0.0
+    return float(row["rate"]) if sort in ("cash_mergers", "redemptions") else float(last_close)
+
+
+def _untranslated(answer: Answer) -> Iterator[SourceProblem]:
+    known = {"forward_splits", "reverse_splits", "unit_splits", "stock_dividends", "cash_dividends", "name_changes"}
+    for sort in sorted(set(answer) - known - set(_ENDINGS)):
+        for row in answer[sort]:
+            name = row.get("source_symbol") or row.get("symbol") or row.get("old_symbol")
+            date = row.get("ex_date") or row.get("process_date")
+            message = f"a record of {sort} of {date} is not understood; prices before and after it may not compare"
+            yield SourceProblem(SOURCE, None, name, message)
+
+
+def _merged(table: pd.DataFrame) -> pd.DataFrame:
+    """Make one row of several of one date: dividends add up, splits multiply."""
+    keys = ["date", "instrument", "kind"]
+    paid = table[table["kind"] == CASH_DIVIDEND].groupby(keys, as_index=False)["value"].sum()
+    other = table[table["kind"] != CASH_DIVIDEND].groupby(keys, as_index=False)["value"].prod()
+    return pd.concat([paid, other]).sort_values(keys, kind="stable", ignore_index=True)
