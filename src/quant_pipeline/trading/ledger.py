@@ -123,11 +123,16 @@ class Ledger:
         """Database of the ledger, for tables that stand beside the events."""
         return self._engine
 
-    def find(self, key: str) -> Event | None:
-        """Return the event of a key, None when there is none."""
+    def find(self, keys: Sequence[str]) -> dict[str, Event]:
+        """Return the events of those keys that are known, by key."""
+        found: dict[str, Event] = {}
         with self._engine.connect() as connection:
-            row = connection.execute(sa.select(_events).where(_events.c.key == key)).one_or_none()
-        return None if row is None else next(_read([row]))
+            for start in range(0, len(keys), _KEYS_PER_QUESTION):
+                wanted = _events.c.key.in_(keys[start : start + _KEYS_PER_QUESTION])
+                found.update(
+                    (event.key, event) for event in _read(connection.execute(sa.select(_events).where(wanted)))
+                )
+        return found
 
     def events(self) -> tuple[Event, ...]:
         """Return all events in the order in which they were appended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import AccountState, fold
 from quant_pipeline.trading.bookkeeping import book_days
 from quant_pipeline.trading.domain import Event, EventKind, Order, money
+from quant_pipeline.trading.order_management.book import OrderBook
 from quant_pipeline.trading.statement_import import StatementEntry
 
 
@@ -65,24 +67,49 @@ def book_sessions(
     market = TradingMarket.from_bars(bars, corporate_actions, sessions, market_rules)
     unseen = bars if state.last_session is None else bars[bars["date"] > state.last_session]
     by_session = dict(tuple(unseen.groupby("date")))
+    book = OrderBook.of(events)
 
     def deal(books: AccountState, session: pd.Timestamp) -> list[Event]:
         actions = corporate_actions[corporate_actions["date"] == session]
-        return _book_session(books, session, by_session.get(session, bars.head(0)), actions, market, cost_rules)
+        plan = books.plans.get(session)
+        orders = () if plan is None else orders_that_arrived(plan.orders, book, session)
+        return _book_session(books, session, orders, by_session.get(session, bars.head(0)), actions, market, cost_rules)
 
     return book_days(events, account, initial_cash, market, entries, deal, lot_method)
+
+
+def orders_that_arrived(orders: Sequence[Order], book: OrderBook, session: pd.Timestamp) -> tuple[Order, ...]:
+    """Tell which orders of a plan the exchange deals.
+
+    Parameters
+    ----------
+    orders
+        The plan.
+    book
+        What order management did with it.
+    session
+        Session in which they deal.
+
+    Returns
+    -------
+    tuple of Order
+        All of them when the plan never went through order management; else those that it sent, as it sent them.
+    """
+    if not book.of_session(session):
+        return tuple(orders)
+    known = (book.orders.get(order.client_order_id) for order in orders)
+    return tuple(replace(o.order, quantity=int(o.quantity)) for o in known if o is not None and o.state.is_at_broker)
 
 
 def _book_session(
     state: AccountState,
     session: pd.Timestamp,
+    orders: Sequence[Order],
     bars: pd.DataFrame,
     actions: pd.DataFrame,
     market: TradingMarket,
     cost_rules: CostRules,
 ) -> list[Event]:
-    plan = state.plans.get(session)
-    orders = plan.orders if plan is not None else ()
     outcome, fills = deal_session(
         state.positions_table(), state.cash, _orders_table(orders), session, bars, actions, market, cost_rules
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -41,31 +41,29 @@ class Translator:
     ----------
     book
         Knows which of the broker's orders are ours.
-    known
-        Events of the ledger by key.
+    find
+        Finds the events of the ledger that are known, by key.
     session_of
         First session on or after a date; cash that moves on a weekend is booked in the next session.
     """
 
     book: OrderBook
-    known: Callable[[str], Event | None]
+    find: Callable[[Sequence[str]], Mapping[str, Event]]
     session_of: Callable[[pd.Timestamp], pd.Timestamp]
 
     def events(self, activities: Sequence[Activity]) -> list[Event]:
         """Translate activities in their order; what has been booked before is left out."""
+        named = {_key(activity): activity for activity in activities}
+        known = self.find(list(named))
+        partners = _partners(list(named.values()))
         events: list[Event] = []
-        seen: set[str] = set()
-        partners = _partners(activities)
-        for activity in activities:
-            if activity.activity_id in seen:
-                continue
-            seen.add(activity.activity_id)
-            if self.known(_key(activity)) is None:
-                events += self._translate(activity, partners)
+        for key, activity in named.items():
+            if key not in known:
+                events += self._translate(activity, key, partners)
         return events
 
-    def _translate(self, activity: Activity, partners: dict[str, PositionActivity | None]) -> list[Event]:
-        session, key = self.session_of(activity.date), _key(activity)
+    def _translate(self, activity: Activity, key: str, partners: dict[str, PositionActivity | None]) -> list[Event]:
+        session = self.session_of(activity.date)
         if isinstance(activity, FillActivity):
             return self._fill(activity, session, key)
         if isinstance(activity, CashActivity):
@@ -98,8 +96,8 @@ class Translator:
     def _cash(self, activity: CashActivity, session: pd.Timestamp, key: str) -> list[Event]:
         amount = activity.amount
         if activity.supersedes is not None:
-            before = self.known(f"cash:{activity.supersedes}")
-            booked = Decimal(before.payload["amount"]) if before is not None else Decimal(0)
+            before = self.find([f"cash:{activity.supersedes}"]).values()
+            booked = sum((Decimal(event.payload["amount"]) for event in before), Decimal(0))
             amount = -booked if activity.amendment is Amendment.CANCELLATION else amount - booked
         kind = _CASH.get(activity.kind, EventKind.DEPOSIT if amount >= 0 else EventKind.WITHDRAWAL)
         facts = {

@@ -143,17 +143,18 @@ def _record_found(desk: TradingDesk, known: BrokerOrder) -> None:
 
 def _supersede_inferred(desk: TradingDesk, activities: Sequence[Activity]) -> list[Event]:
     """Take back inferred deals of orders whose real deals have come."""
-    book, events = desk.journal.book, []
-    reported = {
-        book.by_broker_id.get(activity.broker_order_id)
-        for activity in activities
-        if isinstance(activity, FillActivity) and desk.journal.ledger.find(f"fill:{activity.activity_id}") is None
-    }
-    for key, (order_id, quantity, _, inferred) in book.fills.items():
-        if inferred and quantity and order_id in reported:
-            session = book.orders[order_id].session
-            events.append(Event(session, EventKind.TRADE_BUST, f"bust:{key}", {"fill": key}))
-    return events
+    book = desk.journal.book
+    inferred = {key: order_id for key, (order_id, quantity, _, guess) in book.fills.items() if guess and quantity}
+    if not inferred:
+        return []
+    deals = {f"fill:{fact.activity_id}": fact for fact in activities if isinstance(fact, FillActivity)}
+    known = desk.journal.ledger.find(list(deals))
+    reported = {book.by_broker_id.get(fact.broker_order_id) for key, fact in deals.items() if key not in known}
+    return [
+        Event(book.orders[order_id].session, EventKind.TRADE_BUST, f"bust:{key}", {"fill": key})
+        for key, order_id in inferred.items()
+        if order_id in reported
+    ]
 
 
 def _follow(desk: TradingDesk, known: BrokerOrder) -> None:
@@ -187,7 +188,7 @@ def _wait_or_infer(desk: TradingDesk, tracked: TrackedOrder, known: BrokerOrder)
     quantity = known.filled_quantity - tracked.filled
     value = known.average_fill_price * known.filled_quantity - tracked.value
     key = f"fill:inferred:{order_id}:{known.filled_quantity}:{quantity}"
-    if desk.journal.ledger.find(key) is not None:
+    if desk.journal.ledger.find([key]):
         return
     sign = -1 if known.side == "buy" else 1
     facts = {

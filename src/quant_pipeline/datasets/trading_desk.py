@@ -1,0 +1,97 @@
+"""The way to a broker as a dataset: loading opens nothing, it only knows the address and the keys.
+
+A node that sends orders cannot be a pure function of tables. What it does to the outside goes through the object that
+this dataset loads, and through nothing else; everything before and after it (limits, verdicts, records, reports) stays
+pure. Whether a step has been done is never told by files but by the ledger, so every node can be run again.
+"""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+
+from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.gateway import AlpacaGateway, Gateway, SimulatedGateway
+
+
+class _Desk(AbstractDataset[NoReturn, Gateway]):
+    # Two processes must not send the orders of one account at the same time.
+    _SINGLE_PROCESS = True
+
+    def __init__(self, ledger: str, kill_switch: str, metadata: dict[str, Any] | None = None) -> None:
+        self._ledger = Path(ledger)
+        self._kill_switch = Path(kill_switch)
+        self.metadata = metadata
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: a broker is asked, not overwritten."""
+        raise DatasetError(f"{type(self).__name__} cannot be saved; orders are sent by the nodes of execution")
+
+    def _exists(self) -> bool:
+        return True
+
+
+class SimulatedDesk(_Desk):
+    """The simulated broker.
+
+    Parameters
+    ----------
+    ledger, kill_switch
+        Files of the account.
+    folder
+        Where the broker keeps the orders it took.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(self, ledger: str, kill_switch: str, folder: str, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(ledger, kill_switch, metadata)
+        self._folder = Path(folder)
+
+    def load(self) -> Gateway:
+        """Return the way to the broker."""
+        return SimulatedGateway(self._ledger, self._kill_switch, self._folder)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"ledger": str(self._ledger), "folder": str(self._folder)}
+
+
+class AlpacaDesk(_Desk):
+    """An account at Alpaca.
+
+    Parameters
+    ----------
+    ledger, kill_switch
+        Files of the account.
+    parameters
+        See `quant_pipeline.trading.brokers.alpaca_transport.AlpacaBrokerParameters`.
+    credentials
+        ``api_key`` and ``secret_key``.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(
+        self,
+        ledger: str,
+        kill_switch: str,
+        parameters: dict[str, Any],
+        credentials: dict[str, str | None],
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(ledger, kill_switch, metadata)
+        self._parameters = AlpacaBrokerParameters.model_validate(parameters)
+        self._credentials = credentials
+
+    def load(self) -> Gateway:
+        """Return the way to the broker."""
+        return AlpacaGateway(
+            self._ledger,
+            self._kill_switch,
+            self._parameters,
+            self._credentials.get("api_key") or "",
+            self._credentials.get("secret_key") or "",
+        )
+
+    def _describe(self) -> dict[str, Any]:
+        return {"ledger": str(self._ledger), "kind": self._parameters.kind}

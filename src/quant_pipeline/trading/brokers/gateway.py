@@ -1,0 +1,196 @@
+"""The way to a broker, as configured: opening it gives a trading desk that holds the account's lease."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.trading.account import AccountState, fold
+from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
+from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.simulated_broker import SimulatedBroker
+from quant_pipeline.trading.brokers.simulated_store import Books, Holding, SimulatedStore
+from quant_pipeline.trading.ledger import Ledger
+from quant_pipeline.trading.order_management.desk import TradingDesk
+from quant_pipeline.trading.order_management.journal import Journal
+from quant_pipeline.trading.order_management.kill_switch import KillSwitch
+from quant_pipeline.trading.order_management.lease import Lease
+from quant_pipeline.trading.order_management.rules import ExecutionRules
+from quant_pipeline.trading.ports import Broker
+from quant_pipeline.trading.risk_limits import RiskLimits
+
+_CALENDAR_MARGIN = pd.Timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The market as ingested; only the simulated broker looks at it, the others only at the name of the calendar."""
+
+    bars: pd.DataFrame
+    corporate_actions: pd.DataFrame
+    sessions: pd.DatetimeIndex
+    market_rules: MarketRules
+    cost_rules: CostRules
+
+
+@dataclass(frozen=True)
+class DeskRules:
+    """What a desk is opened with besides its broker."""
+
+    account: str
+    limits: RiskLimits
+    execution: ExecutionRules
+
+
+class Gateway(Protocol):
+    """Opens desks on one account; loading it sends nothing and asks nobody."""
+
+    def open(
+        self, session: pd.Timestamp, rules: DeskRules, exchange: Exchange, takes_lease: bool = True
+    ) -> AbstractContextManager[TradingDesk]:
+        """Open the desk of a session; leaving the block gives the lease back.
+
+        Parameters
+        ----------
+        session
+            Session in which the orders at hand deal, or that is to be closed.
+        rules, exchange
+            How to deal, and the market as ingested.
+        takes_lease
+            Whether it may send; a dry run only looks.
+        """
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an account lives.
+
+    Attributes
+    ----------
+    ledger_file
+        The ledger.
+    kill_switch_file
+        Trading stops while it exists.
+    """
+
+    ledger_file: Path
+    kill_switch_file: Path
+
+    @contextmanager
+    def _desk(
+        self,
+        session: pd.Timestamp,
+        rules: DeskRules,
+        broker: Broker,
+        calendar: str,
+        takes_lease: bool,
+        is_simulated: bool,
+    ) -> Iterator[TradingDesk]:
+        ledger = Ledger.at(self.ledger_file)
+        lease = Lease.acquire(ledger.engine, rules.execution.lease_seconds, time.time) if takes_lease else None
+        try:
+            yield TradingDesk(
+                account=rules.account,
+                session=session,
+                journal=Journal(ledger, lease),
+                broker=broker,
+                kill_switch=KillSwitch(self.kill_switch_file),
+                limits=rules.limits,
+                rules=rules.execution,
+                calendar=TradingCalendar.of(calendar, session - _CALENDAR_MARGIN, session + _CALENDAR_MARGIN),
+                # A simulated account lives at the close it stands at, not at the time of the run.
+                now=(lambda: broker.clock().now) if is_simulated else (lambda: pd.Timestamp.now("UTC")),
+                sleep=time.sleep,
+            )
+        finally:
+            if lease is not None:
+                lease.release()
+
+
+@dataclass(frozen=True)
+class AlpacaGateway(_Place):
+    """The way to an account at Alpaca, or to one on loopback that pretends to be one.
+
+    Attributes
+    ----------
+    parameters
+        Which account, and where.
+    api_key, secret_key
+        Its keys; never shown.
+    """
+
+    parameters: AlpacaBrokerParameters = field(default_factory=AlpacaBrokerParameters)
+    api_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+
+    def open(
+        self, session: pd.Timestamp, rules: DeskRules, exchange: Exchange, takes_lease: bool = True
+    ) -> AbstractContextManager[TradingDesk]:
+        """Open the desk of a session."""
+        broker = AlpacaBroker(self.parameters, self.api_key, self.secret_key)
+        return self._desk(session, rules, broker, exchange.market_rules.calendar, takes_lease, False)
+
+
+@dataclass(frozen=True)
+class SimulatedGateway(_Place):
+    """The way to the simulated broker.
+
+    It stands at the last close of the ledger with the cash and the shares of the ledger, takes the orders of the next
+    session, and forgets itself when that session has been booked: post-trade deals what it took, by the exchange rules
+    of the backtest.
+
+    Attributes
+    ----------
+    folder
+        One small database per session.
+    """
+
+    folder: Path = Path()
+
+    def open(
+        self, session: pd.Timestamp, rules: DeskRules, exchange: Exchange, takes_lease: bool = True
+    ) -> AbstractContextManager[TradingDesk]:
+        """Open the desk of a session."""
+        state = fold(Ledger.at(self.ledger_file).events())
+        stands_at = exchange.sessions[-1]
+        if state.last_session != stands_at:
+            raise StaleDataError(
+                f"the account is booked up to {state.last_session}, not {stands_at:%Y-%m-%d}. Run "
+                f"`kedro run --pipelines post_trade --params as_of={stands_at:%Y-%m-%d}` first."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{self.folder / f'{session:%Y-%m-%d}.sqlite'}"
+        _seed(url, state, stands_at)
+        broker = SimulatedBroker(
+            url,
+            exchange.bars,
+            exchange.corporate_actions,
+            exchange.sessions,
+            exchange.market_rules,
+            exchange.cost_rules,
+            stands_at,
+            state.cash,
+            account_number=rules.account,
+            calendar=exchange.market_rules.calendar,
+        )
+        return self._desk(session, rules, broker, exchange.market_rules.calendar, takes_lease, True)
+
+
+def _seed(url: str, state: AccountState, session: pd.Timestamp) -> None:
+    """Open the simulated broker's books with what the ledger holds, once."""
+    values = [value for _, value, _ in state.closes[-2:]]
+    holdings = {name: Holding(int(held.quantity), held.cost) for name, held in state.positions.items()}
+    with SimulatedStore(url).transaction() as books:
+        if books.books() is None:
+            equity, before = values[-1], values[0]
+            books.put_books(Books(session, Decimal(state.cash), equity, before, holdings=holdings))
