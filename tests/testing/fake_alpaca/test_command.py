@@ -1,0 +1,93 @@
+"""The fake as people start it: a process of its own, a script from a file, prices and faults while it runs."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from decimal import Decimal
+
+import pytest
+from alpaca.common.exceptions import APIError
+from alpaca.trading.client import TradingClient
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, MarketTape, Script
+
+SCRIPT = """
+faults:
+  - {request: account, kind: status_before, status: 500}
+orders:
+  - {instrument: AAPL, parts: [0.5], ending: expired}
+"""
+
+
+def post(url, body):
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture
+def process(tmp_path):
+    file = tmp_path / "script.yml"
+    file.write_text(SCRIPT)
+    command = [sys.executable, "-m", "quant_pipeline.testing.fake_alpaca", "--port", "0", "--seconds", "60"]
+    options = ["--symbols", "AAPL,SPY", "--now", "2025-03-03T15:00", "--script", str(file), "--start", "2024-06-03"]
+    server = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    yield server
+    server.terminate()
+    server.wait(timeout=10)
+
+
+def test_the_command_serves_the_script_and_takes_new_prices(process):
+    url = process.stdout.readline().split()[3].rstrip(",")
+    client = TradingClient(API_KEY, SECRET_KEY, url_override=url)
+    with pytest.raises(APIError, match="scripted fault"):
+        client.get_account()
+    assert client.get_account().cash == "100000"
+    assert post(f"{url}/control/prices", {"AAPL": 10.25})["AAPL"] == "10.25"
+    order = {"symbol": "AAPL", "qty": "4", "side": "buy", "type": "market", "time_in_force": "day"}
+    client.post("/orders", order | {"client_order_id": "one"})
+    done = client.get_order_by_client_id("one")
+    assert (done.status.value, done.filled_qty, done.filled_avg_price) == ("expired", "2", "10.25")
+    post(f"{url}/control/script", {"faults": [{"request": "clock", "kind": "status_before", "status": 500}]})
+    with pytest.raises(APIError, match="scripted fault"):
+        client.get_clock()
+    assert str(client.get_clock().timestamp) == "2025-03-03 15:00:00+00:00"
+
+
+def test_a_taken_port_is_told():
+    with FakeAlpaca() as first, pytest.raises(ConfigurationError, match="choose another with --port"):
+        FakeAlpaca(port=first.port).start()
+
+
+def test_a_misspelt_script_is_told(tmp_path):
+    file = tmp_path / "script.yml"
+    file.write_text("faults: [{request: submit, kind: rset_after}]")
+    with pytest.raises(ConfigurationError, match=r"script.yml cannot be used"):
+        Script.from_file(file)
+    with pytest.raises(ConfigurationError, match=r"none.yml cannot be used"):
+        Script.from_file(tmp_path / "none.yml")
+
+
+def test_a_request_limit_is_told_in_headers_and_answered_with_429():
+    with FakeAlpaca(requests_a_minute=2) as server:
+        client = TradingClient(API_KEY, SECRET_KEY, url_override=server.url)
+        client._retry = 0
+        left = []
+        client._session.hooks["response"].append(
+            lambda answer, **_: left.append(answer.headers["X-RateLimit-Remaining"])
+        )
+        client.get_account()
+        client.get_account()
+        with pytest.raises(APIError, match="rate limit exceeded"):
+            client.get_account()
+        assert left == ["1", "0", "0"]
+
+
+def test_an_invented_history_trades_every_symbol_in_every_session():
+    tape = MarketTape.simulated(["AAPL", "XOM", "SPY"], "2024-01-02", "2024-03-28")
+    assert tape.bars.groupby("instrument").size().to_dict() == {"AAPL": 61, "SPY": 61, "XOM": 61}
+    closes = tape.last_closes()
+    assert set(closes) == {"AAPL", "XOM", "SPY"}
+    assert all(isinstance(close, Decimal) and close > 0 for close in closes.values())
