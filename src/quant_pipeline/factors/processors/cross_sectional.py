@@ -1,0 +1,157 @@
+"""Processors that learn nothing: a value depends on the rows of its own session only."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.exceptions import ModelError
+from quant_pipeline.factors.neutralisation import neutralise
+from quant_pipeline.factors.processors.fitted import MAD_TO_DEVIATION, Arrays
+from quant_pipeline.factors.processors.specs import (
+    CrossSectionalFill,
+    CrossSectionalRank,
+    CrossSectionalZScore,
+    FillMissing,
+    Neutralise,
+)
+
+Codes = npt.NDArray[np.int64]
+
+
+class _StatelessProcessor:
+    def __init__(self, state: Arrays) -> None:
+        self.state = state
+
+    def fit(self, features: pd.DataFrame) -> None:
+        """Nothing to learn."""
+
+
+class FillMissingProcessor(_StatelessProcessor):
+    """See `FillMissing`."""
+
+    def __init__(self, spec: FillMissing, state: Arrays) -> None:
+        super().__init__(state)
+        self._value = np.float32(spec.value)
+
+    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Fill with the constant."""
+        values = features.to_numpy(dtype=np.float32)
+        filled = np.where(np.isfinite(values), values, self._value)
+        return pd.DataFrame(filled, index=features.index, columns=features.columns)
+
+
+class CrossSectionalFillProcessor(_StatelessProcessor):
+    """See `CrossSectionalFill`."""
+
+    def __init__(self, spec: CrossSectionalFill, state: Arrays) -> None:
+        super().__init__(state)
+
+    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Fill with the mean of the session."""
+        session = _sessions(features)
+        filled = features.to_numpy(dtype=np.float32, copy=True)
+        for column in filled.T:
+            missing = ~np.isfinite(column)
+            if missing.any():
+                column[missing] = np.nan_to_num(_means(column, session))[session[missing]]
+        return pd.DataFrame(filled, index=features.index, columns=features.columns)
+
+
+class CrossSectionalZScoreProcessor(_StatelessProcessor):
+    """See `CrossSectionalZScore`; a session in which all values are equal becomes zero."""
+
+    def __init__(self, spec: CrossSectionalZScore, state: Arrays) -> None:
+        super().__init__(state)
+        self._spec = spec
+
+    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Centre and scale every session by itself."""
+        session = _sessions(features)
+        values = features.to_numpy(dtype=np.float64)
+        values = np.where(np.isfinite(values), values, np.nan)
+        scaled = np.empty(values.shape, dtype=np.float32)
+        for place, column in enumerate(values.T):
+            centre, deviation = self._measure(column, session)
+            gap = column - centre[session]
+            spread = deviation[session]
+            scaled[:, place] = np.divide(gap, spread, out=np.where(np.isnan(gap), np.nan, 0.0), where=spread > 0)
+        if self._spec.clip is not None:
+            scaled = np.clip(scaled, -np.float32(self._spec.clip), np.float32(self._spec.clip))
+        return pd.DataFrame(scaled, index=features.index, columns=features.columns)
+
+    def _measure(self, column: npt.NDArray[np.float64], session: Codes) -> tuple[npt.NDArray, npt.NDArray]:
+        if self._spec.robust:
+            centre = _medians(column, session)
+            return centre, _medians(np.abs(column - centre[session]), session) * MAD_TO_DEVIATION
+        centre = _means(column, session)
+        known = np.isfinite(column)
+        gap = np.where(known, column - centre[session], 0.0)
+        count = np.bincount(session, known)
+        square = np.bincount(session, gap * gap)
+        deviation = np.sqrt(square / np.maximum(count - 1, 1))
+        # A spread of rounding size is that of equal values.
+        return centre, np.where(deviation > 1e-12 * np.abs(np.nan_to_num(centre)), deviation, 0.0)
+
+
+class CrossSectionalRankProcessor(_StatelessProcessor):
+    """See `CrossSectionalRank`."""
+
+    def __init__(self, spec: CrossSectionalRank, state: Arrays) -> None:
+        super().__init__(state)
+
+    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Rank every session by itself."""
+        ranks = features.groupby(level="datetime", sort=False).rank(pct=True)
+        return ((ranks - 0.5) * np.sqrt(12.0)).astype("float32")
+
+
+class NeutraliseProcessor(_StatelessProcessor):
+    """See `Neutralise`; a row without sector or size, when asked for, is missing."""
+
+    def __init__(self, spec: Neutralise, state: Arrays) -> None:
+        super().__init__(state)
+        self._sector, self._size = spec.sector, spec.size
+
+    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Replace every factor by its residual; the two exposures stay.
+
+        Raises
+        ------
+        ModelError
+            When an exposure is no factor of the set.
+        """
+        exposures = [name for name in (self._sector, self._size) if name is not None]
+        absent = [name for name in exposures if name not in features.columns]
+        if absent:
+            raise ModelError(f"neutralise needs factor '{absent[0]}', which is not in the feature set; add it there")
+        session = _sessions(features)
+        size = None if self._size is None else features[self._size].to_numpy(dtype=np.float64)
+        groups = None
+        unknown = np.zeros(len(features), dtype=bool)
+        if self._sector is not None:
+            code, _ = pd.factorize(features[self._sector].to_numpy())
+            unknown = code < 0
+            groups = np.where(unknown, 0, code).astype(np.int64)
+        left = features.to_numpy(dtype=np.float32, copy=True)
+        for place, name in enumerate(features.columns):
+            if name not in exposures:
+                values = np.where(unknown, np.nan, left[:, place].astype(np.float64))
+                left[:, place] = neutralise(values, session, groups, size)
+        return pd.DataFrame(left, index=features.index, columns=features.columns)
+
+
+def _sessions(features: pd.DataFrame) -> Codes:
+    return pd.factorize(features.index.get_level_values("datetime"))[0].astype(np.int64)
+
+
+def _means(column: npt.NDArray[np.floating], session: Codes) -> npt.NDArray[np.float64]:
+    known = np.isfinite(column)
+    total = np.bincount(session, np.where(known, column, 0.0))
+    count = np.bincount(session, known)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+
+
+def _medians(column: npt.NDArray[np.float64], session: Codes) -> npt.NDArray[np.float64]:
+    return pd.Series(column).groupby(session).median().to_numpy()

@@ -1,0 +1,113 @@
+"""Processors that learn from the training window; their state is versioned and travels with the model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.exceptions import ModelError
+from quant_pipeline.factors.processors.specs import RobustZScore, Winsorise
+
+Floats = npt.NDArray[np.float32]
+Arrays = dict[str, Floats]
+
+# Median absolute deviation to standard deviation of a normal distribution.
+MAD_TO_DEVIATION = 1.4826
+
+STATE_VERSION = 1
+"""Meaning of the arrays in a state. A change of meaning counts it up, so that an old state is refused, not misread."""
+VERSION = "version"
+
+
+class FittedProcessor(ABC):
+    """What the fitted processors share: a state with a version, and refusing to work without it.
+
+    Parameters
+    ----------
+    state
+        As saved after fitting; empty before. A state without version is of the first one.
+    """
+
+    title: str
+
+    def __init__(self, state: Arrays) -> None:
+        self.state = state
+
+    def fit(self, features: pd.DataFrame) -> None:
+        """Learn from the training window; infinite values are missing."""
+        values = _finite(features)
+        self.state = {**self._learn(values), VERSION: np.array([STATE_VERSION], dtype=np.float32)}
+
+    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Apply what was learned.
+
+        Raises
+        ------
+        ModelError
+            When there is no state, or it is of another version, or of other factors.
+        """
+        self._check(features.shape[1])
+        values = self._apply(features.to_numpy(dtype=np.float32))
+        return pd.DataFrame(values, index=features.index, columns=features.columns)
+
+    def _check(self, factors: int) -> None:
+        if not self.state:
+            raise ModelError(f"{self.title} has not been fitted; a bundle without its state cannot predict")
+        version = int(self.state.get(VERSION, [1])[0])
+        if version != STATE_VERSION:
+            raise ModelError(
+                f"{self.title} has a state of version {version}, this program reads version {STATE_VERSION}. "
+                "Train the model again."
+            )
+        fitted = next(array for name, array in self.state.items() if name != VERSION)
+        if len(fitted) != factors:
+            raise ModelError(f"{self.title} was fitted on {len(fitted)} factors and is given {factors}")
+
+    @abstractmethod
+    def _learn(self, values: Floats) -> Arrays: ...
+
+    @abstractmethod
+    def _apply(self, values: Floats) -> Floats: ...
+
+
+class RobustZScoreProcessor(FittedProcessor):
+    """See `RobustZScore`; a constant factor becomes zero."""
+
+    title = "the robust z-score"
+
+    def __init__(self, spec: RobustZScore, state: Arrays) -> None:
+        super().__init__(state)
+        self._clip = np.float32(spec.clip)
+
+    def _learn(self, values: Floats) -> Arrays:
+        median = np.nanmedian(values, axis=0)
+        deviation = np.nanmedian(np.abs(values - median), axis=0) * np.float32(MAD_TO_DEVIATION)
+        return {"median": median, "deviation": np.where(deviation > 0, deviation, np.float32(1.0))}
+
+    def _apply(self, values: Floats) -> Floats:
+        return np.clip((values - self.state["median"]) / self.state["deviation"], -self._clip, self._clip)
+
+
+class WinsoriseProcessor(FittedProcessor):
+    """See `Winsorise`; missing values stay missing, infinite ones are pulled back too."""
+
+    title = "winsorising"
+
+    def __init__(self, spec: Winsorise, state: Arrays) -> None:
+        super().__init__(state)
+        self._spec = spec
+
+    def _learn(self, values: Floats) -> Arrays:
+        lower, upper = np.nanquantile(values, [self._spec.lower, self._spec.upper], axis=0).astype("float32")
+        return {"lower": lower, "upper": upper}
+
+    def _apply(self, values: Floats) -> Floats:
+        return np.clip(values, self.state["lower"], self.state["upper"])
+
+
+def _finite(features: pd.DataFrame) -> Floats:
+    values = features.to_numpy(dtype=np.float32)
+    return np.where(np.isfinite(values), values, np.float32(np.nan))
