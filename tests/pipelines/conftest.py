@@ -15,6 +15,7 @@ from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.trading.statement_import import StatementImportParameters
@@ -64,6 +65,7 @@ def parameters(as_of):
         "market_rules": MarketRules(),
         "cost_rules": CostRules.preset("US"),
         "strategy": StrategyRules(topk=4, n_drop=1),
+        "order_generation": OrderGenerationParameters(),
         "statement_import": StatementImportParameters(),
         "account": AccountParameters(name="test", initial_cash=100_000),
         "split": SplitParameters(
@@ -97,6 +99,7 @@ def run_in_memory(project_path):
         catalog = DataCatalog({"market_source": Kept(market)})
         catalog["ledger_as_found"] = Kept(())
         catalog["statement_files"] = Kept(())
+        catalog["score_file"] = Kept(None)
         for name, value in {**parameters(as_of), **given}.items():
             catalog[f"params:{name}"] = Kept(value)
         path = sum((pipelines[stage] for stage in stages[1:]), pipelines[stages[0]])

@@ -139,11 +139,13 @@ def test_stale_scores_and_a_stale_account_are_refused(clean_run):
         values = parameters(as_of)
         return generate_orders(
             clean_run("latest_fused_scores"),
+            None,
             ledger,
             clean_run("bars"),
             clean_run("corporate_actions"),
             clean_run("sessions"),
             values["ensemble"],
+            values["order_generation"],
             values["strategy"],
             values["market_rules"],
             values["cost_rules"],

@@ -3,54 +3,61 @@
 from collections.abc import Sequence
 
 import pandas as pd
+import plotly.graph_objects as go
 
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.pipelines.order_generation.decision import Situation, add_alternates
+from quant_pipeline.pipelines.order_generation.opinions import compare_opinions, opinions_of_sources
+from quant_pipeline.pipelines.order_generation.page import compose_opinion_page, draw_ranks
+from quant_pipeline.pipelines.order_generation.parameters import FUSED, OrderGenerationParameters
+from quant_pipeline.pipelines.order_generation.sources import choose_source, scores_by_source
 from quant_pipeline.strategy.clock import deal_session
-from quant_pipeline.strategy.money import ticks_to_float
-from quant_pipeline.strategy.rebalance import rebalance
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.strategy.schedule import decides_on
-from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.domain import Event
 from quant_pipeline.trading.plans import record_plan
 
 
 def generate_orders(
     latest_fused_scores: pd.DataFrame,
+    score_file: pd.DataFrame | None,
     events: Sequence[Event],
     bars: pd.DataFrame,
     corporate_actions: pd.DataFrame,
     sessions: pd.DataFrame,
     ensemble: EnsembleParameters,
+    order_generation: OrderGenerationParameters,
     strategy: StrategyRules,
     market_rules: MarketRules,
     cost_rules: CostRules,
     as_of: str,
+    **latest_scores: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Turn the fused score of the default combination into the orders of the next session.
+    """Turn the scores of the chosen source into the orders of the next session.
 
     Parameters
     ----------
     latest_fused_scores
         ``datetime``, ``instrument``, ``combination``, ``score`` of the session ``as_of``.
+    score_file
+        ``datetime``, ``instrument``, ``score`` made elsewhere; None when there is no file.
     events
         The ledger, booked up to ``as_of``.
     bars, corporate_actions, sessions
         The market; what came after ``as_of`` is not looked at.
-    ensemble, strategy, market_rules, cost_rules
-        The default combination, and the rules that the backtest uses.
+    ensemble, order_generation, strategy, market_rules, cost_rules
+        The default combination, the chosen source, and the rules that the backtest uses.
     as_of
         Session of the decision; the orders deal in the next one.
+    **latest_scores
+        ``<model>_latest_scores``: panel with column ``score``.
 
     Returns
     -------
     tuple of pandas.DataFrame
-        The same table twice, for Parquet and for CSV: ``instrument``, ``side`` (``sell``, ``buy``, ``hold``),
-        ``quantity``, ``reference_price`` (close, USD), ``estimated_value`` (USD), ``score``, ``rank``, ``reason``.
+        For Parquet: ``instrument``, ``side`` (``sell``, ``buy``, ``hold``), ``quantity``, ``reference_price`` (close,
+        USD), ``estimated_value`` (USD), ``score``, ``rank``, ``reason``. For CSV the same with the alternates, flagged.
 
     Raises
     ------
@@ -58,26 +65,46 @@ def generate_orders(
         When the scores or the ledger are not of ``as_of``, or the market does not reach it.
     """
     session = pd.Timestamp(as_of)
-    state = fold(events, up_to=session)
-    scores = latest_fused_scores[latest_fused_scores["combination"] == ensemble.default].set_index("instrument")
-    _refuse_stale(session, scores, state.last_session)
-    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
-    market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
-    orders = rebalance(
-        scores["score"],
-        state.positions_table(),
-        pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments),
-        pd.Series(market.arrays.has_bar[-1], index=market.instruments),
-        state.cash,
-        strategy,
-        market_rules,
-        cost_rules,
-    )
+    sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
+    scores = choose_source(sources, order_generation.source, ensemble, session)
+    situation = Situation.at(as_of, events, bars, corporate_actions, sessions, market_rules)
+    orders = situation.decide(scores, strategy, market_rules, cost_rules)
     if not decides_on(_calendar(market_rules, session), session, strategy.schedule):
         orders = orders[orders["side"] != "buy"].assign(side="hold", reason="the schedule decides nothing today")
     value = orders["quantity"] * orders["reference_price"]
     orders.insert(orders.columns.get_loc("reference_price") + 1, "estimated_value", value)
-    return orders, orders
+    return orders, add_alternates(orders, scores, situation, order_generation.alternates, market_rules.lot)
+
+
+def tell_opinions(
+    latest_fused_scores: pd.DataFrame,
+    score_file: pd.DataFrame | None,
+    events: Sequence[Event],
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    orders_with_alternates: pd.DataFrame,
+    ensemble: EnsembleParameters,
+    order_generation: OrderGenerationParameters,
+    strategy: StrategyRules,
+    market_rules: MarketRules,
+    cost_rules: CostRules,
+    as_of: str,
+    **latest_scores: pd.DataFrame,
+) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure, str]:
+    """Tell what every model and every combination would do with this account.
+
+    Returns
+    -------
+    tuple
+        Opinions by source and instrument, the same side by side, the rank chart, and the page.
+    """
+    sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
+    chosen = ensemble.default if order_generation.source == FUSED else order_generation.source
+    situation = Situation.at(as_of, events, bars, corporate_actions, sessions, market_rules)
+    opinions = opinions_of_sources(sources, chosen, situation, strategy, market_rules, cost_rules)
+    comparison, figure = compare_opinions(opinions), draw_ranks(opinions)
+    return opinions, comparison, figure, compose_opinion_page(comparison, orders_with_alternates, figure, chosen, as_of)
 
 
 def record_orders(
@@ -96,18 +123,3 @@ def record_orders(
 
 def _calendar(market_rules: MarketRules, session: pd.Timestamp) -> TradingCalendar:
     return TradingCalendar.of(market_rules.calendar, session, session)
-
-
-def _refuse_stale(session: pd.Timestamp, scores: pd.DataFrame, booked: pd.Timestamp | None) -> None:
-    scored = scores["datetime"].max() if len(scores) else None
-    if scored != session:
-        found = "there are none" if scored is None else f"they are of {scored:%Y-%m-%d}"
-        raise StaleDataError(
-            f"orders of {session:%Y-%m-%d} need fused scores of that session, but {found}. "
-            f"Run `kedro run --pipelines prediction --params as_of={session:%Y-%m-%d}` first."
-        )
-    if booked != session:
-        raise StaleDataError(
-            f"orders of {session:%Y-%m-%d} need the account of that session, but the ledger is booked up to "
-            f"{booked}. Run `kedro run --pipelines post_trade --params as_of={session:%Y-%m-%d}` first."
-        )

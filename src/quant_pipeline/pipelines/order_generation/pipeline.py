@@ -2,27 +2,30 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from quant_pipeline.model_registry import load_model_registry
 from quant_pipeline.pipelines.order_generation import nodes
+
+ACCOUNT_AND_MARKET = {
+    "events": "ledger_booked",
+    "bars": "bars",
+    "corporate_actions": "corporate_actions",
+    "sessions": "sessions",
+}
+RULES = {
+    name: f"params:{name}"
+    for name in ("ensemble", "order_generation", "strategy", "market_rules", "cost_rules", "as_of")
+}
 
 
 def create_pipeline() -> Pipeline:
-    """From today's fused score and account to recorded orders."""
+    """From the scores of the chosen source and the account to recorded orders, with the opinion of every source."""
+    scores = {"latest_fused_scores": "latest_fused_scores", "score_file": "score_file"}
+    scores |= {f"{model}_latest_scores": f"{model}_latest_scores" for model in load_model_registry()}
     return Pipeline(
         [
             Node(
                 nodes.generate_orders,
-                [
-                    "latest_fused_scores",
-                    "ledger_booked",
-                    "bars",
-                    "corporate_actions",
-                    "sessions",
-                    "params:ensemble",
-                    "params:strategy",
-                    "params:market_rules",
-                    "params:cost_rules",
-                    "params:as_of",
-                ],
+                {**scores, **ACCOUNT_AND_MARKET, **RULES},
                 ["orders", "orders_csv"],
                 name="generate_orders",
             ),
@@ -31,6 +34,12 @@ def create_pipeline() -> Pipeline:
                 ["ledger_booked", "orders", "params:market_rules", "params:as_of"],
                 "ledger_planned",
                 name="record_orders",
+            ),
+            Node(
+                nodes.tell_opinions,
+                {**scores, **ACCOUNT_AND_MARKET, **RULES, "orders_with_alternates": "orders_csv"},
+                ["opinions", "opinions_csv", "rank_figure", "opinion_page"],
+                name="tell_opinions",
             ),
         ],
         tags="order_generation",

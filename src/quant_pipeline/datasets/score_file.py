@@ -1,0 +1,59 @@
+"""Scores that were made elsewhere, in a file that need not exist."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+from kedro.io import AbstractDataset
+from kedro.io.core import DatasetError
+
+from quant_pipeline.exceptions import ConfigurationError
+
+
+class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
+    """One score per instrument of one session, as CSV or Parquet.
+
+    Parameters
+    ----------
+    filepath
+        The file, with the columns ``date``, ``instrument``, ``score``.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._file = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame | None:
+        """Read ``datetime``, ``instrument``, ``score``; None when there is no file.
+
+        Raises
+        ------
+        ConfigurationError
+            When a column is missing, or a score is no number, or an instrument stands there twice.
+        """
+        if not self._file.exists():
+            return None
+        table = pd.read_parquet(self._file) if self._file.suffix == ".parquet" else pd.read_csv(self._file)
+        missing = {"date", "instrument", "score"} - set(table.columns)
+        if missing:
+            raise ConfigurationError(f"{self._file} lacks the column {', '.join(sorted(missing))}")
+        try:
+            typed = table.astype({"date": "datetime64[ns]", "instrument": "str", "score": "float64"})
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(f"{self._file}: {error}; dates are YYYY-MM-DD, scores are numbers") from error
+        twice = typed.loc[typed.duplicated(["date", "instrument"]), "instrument"]
+        if len(twice):
+            raise ConfigurationError(f"{self._file} has {twice.iloc[0]} twice on one date; keep one score of it")
+        return typed.rename(columns={"date": "datetime"})[["datetime", "instrument", "score"]]
+
+    def save(self, data: NoReturn) -> NoReturn:
+        """Refuse: these scores are made elsewhere."""
+        raise DatasetError("the file of scores is not written by this project")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._file)}

@@ -1,0 +1,130 @@
+"""What a decision is made on, and the decision: the same for the orders and for every opinion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pandas as pd
+
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.market.point_in_time import known_at
+from quant_pipeline.strategy.money import ticks_to_float
+from quant_pipeline.strategy.rebalance import rebalance
+from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.trading.account import fold
+from quant_pipeline.trading.domain import Event
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Account and market at the close of a session.
+
+    Attributes
+    ----------
+    positions
+        ``quantity`` and ``sessions_held`` by instrument.
+    cash
+        Cash.
+    prices
+        Last known closes by instrument.
+    tradable
+        Whether an instrument has a bar in the session.
+    """
+
+    positions: pd.DataFrame
+    cash: Decimal
+    prices: pd.Series
+    tradable: pd.Series
+
+    @classmethod
+    def at(
+        cls,
+        as_of: str,
+        events: Sequence[Event],
+        bars: pd.DataFrame,
+        corporate_actions: pd.DataFrame,
+        sessions: pd.DataFrame,
+        market_rules: MarketRules,
+    ) -> "Situation":
+        """Stand at the close of a session.
+
+        Raises
+        ------
+        StaleDataError
+            When the ledger or the market does not reach it.
+        """
+        session = pd.Timestamp(as_of)
+        state = fold(events, up_to=session)
+        if state.last_session != session:
+            raise StaleDataError(
+                f"orders of {as_of} need the account of that session, but the ledger is booked up to "
+                f"{state.last_session}. Run `kedro run --pipelines post_trade --params as_of={as_of}` first."
+            )
+        days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
+        market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
+        return cls(
+            state.positions_table(),
+            state.cash,
+            pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments),
+            pd.Series(market.arrays.has_bar[-1], index=market.instruments),
+        )
+
+    def decide(
+        self, scores: pd.Series, strategy: StrategyRules, market_rules: MarketRules, cost_rules: CostRules
+    ) -> pd.DataFrame:
+        """Decide by the function that the backtest runs; see `rebalance`."""
+        return rebalance(
+            scores, self.positions, self.prices, self.tradable, self.cash, strategy, market_rules, cost_rules
+        )
+
+
+def add_alternates(
+    orders: pd.DataFrame, scores: pd.Series, situation: Situation, number: int, lot: int
+) -> pd.DataFrame:
+    """Append the instruments that stand by for a buy that cannot deal, flagged as such.
+
+    Parameters
+    ----------
+    orders
+        The decision.
+    scores
+        Score by instrument.
+    situation
+        Account and market.
+    number
+        How many alternates.
+    lot
+        Shares per lot.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The orders with a column ``alternate``: 0 for what is decided, 1 for the first to step in, and so on. The side
+        of an alternate is ``alternate``, never ``buy``: nobody sends it by mistake. Its quantity is what the mean
+        value of the buys pays for.
+    """
+    flagged = orders.assign(alternate=0)
+    buys = orders[(orders["side"] == "buy") & (orders["quantity"] > 0)]
+    free = scores.drop(orders["instrument"], errors="ignore").dropna()
+    free = free[free.index.map(situation.tradable).fillna(False).astype(bool)]
+    chosen = free.sort_index().sort_values(ascending=False, kind="stable").head(number if len(buys) else 0)
+    prices = situation.prices.reindex(chosen.index)
+    budget = (buys["quantity"] * buys["reference_price"]).mean() if len(buys) else 0.0
+    ranks = scores.rank(ascending=False, method="first").reindex(chosen.index)
+    places = range(1, len(chosen) + 1)
+    quantity = (budget / prices // lot * lot).astype("int64")
+    alternates = pd.DataFrame(
+        {
+            "instrument": pd.Series(chosen.index, dtype="str"),
+            "side": "alternate",
+            "quantity": quantity.to_numpy(),
+            "reference_price": prices.to_numpy(),
+            "estimated_value": (quantity * prices).to_numpy(),
+            "score": chosen.to_numpy(),
+            "rank": ranks.astype("int64").to_numpy(),
+            "reason": [f"alternate {place}: steps in when a buy cannot deal" for place in places],
+            "alternate": list(places),
+        }
+    )
+    return pd.concat([flagged, alternates], ignore_index=True)[[*flagged.columns]] if len(alternates) else flagged

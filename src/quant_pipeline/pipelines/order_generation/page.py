@@ -1,0 +1,92 @@
+"""Draw and compose: the rank chart and the page of the opinions."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from quant_pipeline.pipelines.order_generation.opinions import NO_OPINION
+from quant_pipeline.pipelines.reporting import wording
+from quant_pipeline.pipelines.reporting.elements import Column, Html, join, paragraph, picture, section, table
+from quant_pipeline.pipelines.reporting.page import compose_page
+from quant_pipeline.pipelines.reporting.theme import blank_figure, light, plain, say_instead
+
+INSTRUMENTS_SHOWN = 40
+ROW_HEIGHT = 18
+
+
+def draw_ranks(opinions: pd.DataFrame) -> go.Figure:
+    """Draw how every source ranks the instruments that are held or wanted.
+
+    Parameters
+    ----------
+    opinions
+        As returned by `opinions_of_sources`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Instruments by sources; the darker the better ranked, with rank and opinion in the cell.
+    """
+    figure = blank_figure(
+        "Ranks by model and combination", "Rank 1 is best. B, S and H: the source would buy, sell, hold."
+    )
+    named = opinions[opinions["opinion"] != NO_OPINION]["instrument"].unique()
+    order = opinions[opinions["is_chosen"] & opinions["instrument"].isin(named)]
+    shown = [*order.loc[order["rank"] > 0, "instrument"], *order.loc[order["rank"] == 0, "instrument"]]
+    shown = shown[:INSTRUMENTS_SHOWN]
+    if not shown:
+        return say_instead(figure, "Nobody wants to buy, sell or hold anything")
+    sources = list(dict.fromkeys(opinions["source"]))
+    ranks = opinions.pivot(index="instrument", columns="source", values="rank").reindex(index=shown, columns=sources)
+    letters = opinions.assign(letter=opinions["opinion"].str[0].replace(NO_OPINION, ""))
+    words = letters.pivot(index="instrument", columns="source", values="letter").reindex(index=shown, columns=sources)
+    scored = ranks.where(ranks > 0)
+    figure.add_heatmap(
+        z=scored.to_numpy(),
+        x=[plain(source) for source in sources],
+        y=shown,
+        text=(scored.astype("Int64").astype("str").replace("<NA>", "") + " " + words.fillna("")).to_numpy(),
+        texttemplate="%{text}",
+        colorscale=[[0, light("accent")], [1, light("wash")]],
+        colorbar={"title": {"text": "rank"}},
+        hovertemplate="%{y}, %{x}: rank %{z}<extra></extra>",
+    )
+    figure.update_layout(height=160 + ROW_HEIGHT * len(shown), hovermode="closest")
+    figure.update_xaxes(type="category", hoverformat=None, side="top")
+    return figure.update_yaxes(type="category", autorange="reversed", hoverformat=None)
+
+
+def compose_opinion_page(
+    comparison: pd.DataFrame, orders: pd.DataFrame, figure: go.Figure, source: str, as_of: str
+) -> str:
+    """Compose the page: orders with their alternates, the rank chart, the opinions side by side.
+
+    Returns
+    -------
+    str
+        One self-contained HTML page.
+    """
+    header = Html(join([Html("<h1>Orders and opinions</h1>"), paragraph(f"{as_of}, scores of {source}")]))
+    decided = [
+        Column("instrument", "Instrument", kind="text"),
+        Column("side", "Side", kind="tag"),
+        Column("quantity", "Shares", wording.count),
+        Column("reference_price", "Close, USD", wording.price),
+        Column("estimated_value", "Value, USD", wording.dollars),
+        Column("rank", "Rank", wording.place),
+        Column("reason", "Why", kind="long"),
+    ]
+    told = [
+        Column("instrument", "Instrument", kind="text"),
+        Column("buy", "Buy", wording.count),
+        Column("sell", "Sell", wording.count),
+        Column("hold", "Hold", wording.count),
+        Column("mean_rank", "Mean rank"),
+        *(Column(name, plain(name), kind="text") for name in comparison.columns[5:]),
+    ]
+    parts = [
+        section("orders", "Orders", table(orders, decided, "Orders of the next session, then the alternates")),
+        section("ranks", "Ranks", picture(figure, "rank-chart")),
+        section("opinions", "Opinions", table(comparison, told, "What every source would do, with its rank")),
+    ]
+    links = (("orders", "Orders"), ("ranks", "Ranks"), ("opinions", "Opinions"))
+    return compose_page(f"Orders and opinions {as_of}", header, links, parts, f"Decided at the close of {as_of}")

@@ -1,0 +1,67 @@
+"""Scores of one session by where they come from: combinations, models, a file."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.pipelines.order_generation.parameters import FILE, FUSED
+
+
+def scores_by_source(
+    latest_fused_scores: pd.DataFrame, latest_scores: Mapping[str, pd.DataFrame], score_file: pd.DataFrame | None
+) -> dict[str, pd.DataFrame]:
+    """Arrange the newest scores by source: combinations, then models, then the file when there is one.
+
+    Returns
+    -------
+    dict of pandas.DataFrame
+        ``datetime``, ``instrument``, ``score``, ``kind`` (``combination``, ``model`` or ``file``).
+    """
+    columns = ["datetime", "instrument", "score"]
+    sources = {
+        str(name): table[columns].assign(kind="combination")
+        for name, table in latest_fused_scores.groupby("combination", sort=False)
+    }
+    for name, table in latest_scores.items():
+        model = name.removesuffix("_latest_scores")
+        sources.setdefault(model, table.reset_index()[columns].assign(kind="model"))
+    if score_file is not None:
+        sources[FILE] = score_file[columns].assign(kind="file")
+    return sources
+
+
+def choose_source(
+    sources: Mapping[str, pd.DataFrame], source: str, ensemble: EnsembleParameters, session: pd.Timestamp
+) -> pd.Series:
+    """Return the scores that become orders, by instrument.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is no such source.
+    StaleDataError
+        When its scores are not of the session.
+    """
+    name = ensemble.default if source == FUSED else source
+    if name not in sources and name == FILE:
+        raise ConfigurationError(
+            "order_generation.source is `file`, but there is no file of scores; write instrument, date and score into "
+            "01_raw/scores.csv of the account, or give --params scores=<file>"
+        )
+    if name not in sources and source != FUSED:
+        raise ConfigurationError(
+            f"order_generation.source is '{source}', which is neither a combination nor a model with scores; there are "
+            f"{', '.join([FUSED, *sources])}"
+        )
+    table = sources.get(name, pd.DataFrame({"datetime": [], "instrument": [], "score": []}))
+    scored = table["datetime"].max() if len(table) else None
+    if scored != session:
+        found = "there are none" if scored is None else f"they are of {scored:%Y-%m-%d}"
+        command = f"Run `kedro run --pipelines prediction --params as_of={session:%Y-%m-%d}` first."
+        raise StaleDataError(
+            f"orders of {session:%Y-%m-%d} need {source} scores of that session, but {found}. "
+            f"{'Bring the file up to date.' if name == FILE else command}"
+        )
+    return table[table["datetime"] == session].set_index("instrument")["score"]

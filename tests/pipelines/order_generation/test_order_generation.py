@@ -1,0 +1,225 @@
+"""Sources, opinions and alternates on a market of six instruments, by hand."""
+
+import pandas as pd
+import pytest
+from kedro.io.core import DatasetError
+
+from quant_pipeline.datasets.score_file import ScoreFile
+from quant_pipeline.exceptions import ConfigurationError, StaleDataError, StrategyError
+from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.pipelines.order_generation import nodes
+from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
+from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.trading.domain import Event, EventKind
+
+DAYS = pd.DatetimeIndex(["2024-12-30", "2024-12-31"])
+NAMES = list("ABCDEF")
+AS_OF = "2024-12-31"
+
+
+def market(halted=()):
+    rows = [
+        (day, name, 10.0 * place, 10.0 * place, 10.0 * place, 10.0 * place, 1000.0)
+        for day in DAYS
+        for place, name in enumerate(NAMES, start=1)
+        if not (name in halted and day == DAYS[1])
+    ]
+    bars = pd.DataFrame(rows, columns=["date", "instrument", "open", "high", "low", "close", "volume"])
+    actions = pd.DataFrame({"date": [], "instrument": [], "kind": [], "value": []})
+    return bars.astype({"instrument": "str"}), actions.astype({"date": "datetime64[ns]", "instrument": "str"})
+
+
+def ledger(*held):
+    """Hold ten shares of some instruments and 1,000 of cash."""
+    events = [Event(DAYS[0], EventKind.ACCOUNT_OPENED, "open", {"account": "t", "cash": "1000"})]
+    for name in held:
+        facts = {"instrument": name, "quantity": "10", "cost": "100"}
+        events.append(Event(DAYS[0], EventKind.TRANSFER, f"in:{name}", facts))
+    closed = [Event(day, EventKind.SESSION_CLOSED, f"c{day}", {"cash": "1000", "net_asset_value": "1"}) for day in DAYS]
+    return (*events, *closed)
+
+
+def ranked(names, day=DAYS[1]):
+    """Score instruments in the order given, best first."""
+    values = [float(len(names) - place) for place in range(len(names))]
+    return pd.DataFrame({"datetime": day, "instrument": list(names), "score": values})
+
+
+def panel(names, day=DAYS[1]):
+    return ranked(names, day).set_index(["datetime", "instrument"])
+
+
+def arguments(source="fused", held=("A", "B"), halted=(), alternates=2, **changed):
+    bars, actions = market(halted)
+    combinations = {"both": {"models": ["up", "down"]}, "other": {"models": ["down"]}}
+    fused = [ranked("CDEFAB").assign(combination="both"), ranked("FEDCBA").assign(combination="other")]
+    given = {
+        "latest_fused_scores": pd.concat(fused, ignore_index=True),
+        "score_file": None,
+        "events": ledger(*held),
+        "bars": bars,
+        "corporate_actions": actions,
+        "sessions": pd.DataFrame({"date": DAYS}),
+        "ensemble": EnsembleParameters.model_validate({"default": "both", "combinations": combinations}),
+        "order_generation": OrderGenerationParameters(source=source, alternates=alternates),
+        "strategy": StrategyRules(topk=2, n_drop=1),
+        "market_rules": MarketRules(),
+        "cost_rules": CostRules(),
+        "as_of": AS_OF,
+        "up_latest_scores": panel("ABCDEF"),
+        "down_latest_scores": panel("FEDCBA"),
+    }
+    return given | changed
+
+
+def sides(orders):
+    return dict(zip(orders["instrument"], orders["side"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("fused", {"B": "sell", "C": "buy", "A": "hold"}),
+        ("both", {"B": "sell", "C": "buy", "A": "hold"}),
+        ("other", {"A": "sell", "F": "buy", "B": "hold"}),
+        ("up", {"A": "hold", "B": "hold"}),
+        ("down", {"A": "sell", "F": "buy", "B": "hold"}),
+    ],
+)
+def test_orders_follow_the_chosen_source(source, expected):
+    orders, _ = nodes.generate_orders(**arguments(source))
+    assert sides(orders) == expected
+
+
+def test_orders_follow_a_file(tmp_path):
+    file = tmp_path / "scores.csv"
+    ranked("EABCDF").rename(columns={"datetime": "date"}).to_csv(file, index=False)
+    orders, _ = nodes.generate_orders(**arguments("file", score_file=ScoreFile(str(file)).load()))
+    assert sides(orders) == {"B": "sell", "E": "buy", "A": "hold"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"source": "nobody"}, ConfigurationError, r"'nobody', which is neither .* there are fused, both, other, up"),
+        ({"source": "file"}, ConfigurationError, "there is no file of scores"),
+        ({"source": "file", "score_file": ranked("ABCDEF", DAYS[0])}, StaleDataError, "they are of 2024-12-30.*file"),
+        ({"source": "up", "up_latest_scores": panel("AB", DAYS[0])}, StaleDataError, "need up scores .* 2024-12-30"),
+        ({"events": ledger()[:-1]}, StaleDataError, "ledger is booked up to 2024-12-30"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_an_error(changed, error, message):
+    with pytest.raises(error, match=message):
+        nodes.generate_orders(**arguments(**changed))
+
+
+def test_alternates_are_flagged_and_are_no_orders():
+    orders, for_people = nodes.generate_orders(**arguments())
+    assert "alternate" not in set(orders["side"])
+    stand_by = for_people[for_people["alternate"] > 0]
+    # After C, which is bought, D and E are best; one buy of C at 30 is worth what D at 40 can be bought with.
+    assert stand_by[["instrument", "side", "alternate", "rank"]].to_numpy().tolist() == [
+        ["D", "alternate", 1, 2],
+        ["E", "alternate", 2, 3],
+    ]
+    value = orders.loc[orders["side"] == "buy", "estimated_value"].sum()
+    assert stand_by["quantity"].tolist() == [value // 40, value // 50]
+
+
+def test_an_instrument_that_did_not_trade_is_no_alternate():
+    _, for_people = nodes.generate_orders(**arguments(halted=("D",)))
+    assert for_people[for_people["alternate"] > 0]["instrument"].tolist() == ["E", "F"]
+
+
+def test_no_alternates_without_buys():
+    _, for_people = nodes.generate_orders(**arguments("up"))
+    assert for_people["alternate"].tolist() == [0, 0]
+
+
+@pytest.fixture
+def told():
+    given = arguments()
+    _, for_people = nodes.generate_orders(**given)
+    return nodes.tell_opinions(**given, orders_with_alternates=for_people)
+
+
+def test_every_model_and_combination_says_what_it_would_do(told):
+    opinions = told[0].set_index(["source", "instrument"])
+    assert opinions.loc[("both", "C"), ["opinion", "rank", "kind"]].tolist() == ["BUY", 1, "combination"]
+    assert opinions.loc[("down", "A"), ["opinion", "rank", "kind"]].tolist() == ["SELL", 6, "model"]
+    assert opinions.loc[("up", "A"), ["opinion", "rank"]].tolist() == ["HOLD", 1]
+    assert opinions.loc[("up", "F"), ["opinion", "rank"]].tolist() == ["-", 6]
+    assert opinions["is_chosen"].groupby("source").first().to_dict() == {
+        "both": True,
+        "down": False,
+        "other": False,
+        "up": False,
+    }
+
+
+def test_opinions_stand_side_by_side_with_their_votes(told):
+    comparison = told[1].set_index("instrument")
+    # In the order of the chosen source: C is bought, F is bought by two others, A and B are held.
+    assert comparison.index.tolist() == ["C", "F", "A", "B"]
+    assert comparison.loc["A", ["buy", "sell", "hold"]].tolist() == [0, 2, 2]
+    assert comparison.loc["F", ["both", "other", "up", "down"]].tolist() == ["- 4", "BUY 1", "- 6", "BUY 1"]
+    assert comparison.loc["C", "mean_rank"] == pytest.approx((1 + 4 + 3 + 4) / 4)
+
+
+def test_the_opinion_of_the_chosen_source_is_the_order(told):
+    orders, _ = nodes.generate_orders(**arguments())
+    opinions = told[0][told[0]["is_chosen"] & (told[0]["opinion"] != "-")]
+    assert {name: side.lower() for name, side in sides(opinions.rename(columns={"opinion": "side"})).items()} == sides(
+        orders
+    )
+
+
+def test_the_chart_and_the_page_show_ranks_and_reasons(told):
+    figure, page = told[2], told[3]
+    cells = {
+        (y, x): text
+        for y, row in zip(figure.data[0].y, figure.data[0].text, strict=True)
+        for x, text in zip(figure.data[0].x, row, strict=True)
+    }
+    assert cells["C", "both"] == "1 B"
+    assert cells["A", "down"] == "6 S"
+    assert cells["F", "up"] == "6 "
+    assert "alternate 1: steps in when a buy cannot deal" in page
+    assert "BUY 1" in page
+
+
+def test_a_model_without_scores_is_named():
+    given = arguments(down_latest_scores=panel("FEDCBA").assign(score=float("nan")))
+    _, for_people = nodes.generate_orders(**given)
+    with pytest.raises(StrategyError, match="opinion of down: No instrument has a finite score"):
+        nodes.tell_opinions(**given, orders_with_alternates=for_people)
+
+
+def test_nobody_wants_anything():
+    given = arguments(held=(), strategy=StrategyRules(topk=2, n_drop=1, risk_degree=0.0001))
+    _, for_people = nodes.generate_orders(**given)
+    _, comparison, figure, page = nodes.tell_opinions(**given, orders_with_alternates=for_people)
+    assert comparison.empty
+    assert "Nobody wants to buy, sell or hold anything" in figure.to_json()
+    assert "Orders and opinions" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("date,instrument\n2024-12-31,A\n", "lacks the column score"),
+        ("date,instrument,score\nsoon,A,1\n", "dates are YYYY-MM-DD"),
+        ("date,instrument,score\n2024-12-31,A,best\n", "scores are numbers"),
+        ("date,instrument,score\n2024-12-31,A,1\n2024-12-31,A,2\n", "has A twice"),
+    ],
+)
+def test_a_file_of_scores_that_cannot_be_used_is_an_error(tmp_path, text, message):
+    file = tmp_path / "scores.csv"
+    file.write_text(text)
+    with pytest.raises(DatasetError, match=message) as caught:
+        ScoreFile(str(file)).load()
+    assert isinstance(caught.value.__cause__, ConfigurationError)
+
+
+def test_a_file_of_scores_need_not_exist(tmp_path):
+    assert ScoreFile(str(tmp_path / "none.csv")).load() is None
