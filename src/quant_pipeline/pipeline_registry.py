@@ -10,21 +10,25 @@ def register_pipelines() -> dict[str, Pipeline]:
     -------
     dict
         ``__default__`` is the whole path from market to orders; ``daily`` is what runs after every close, with stored
-        models; ``rolling``, ``cross_validation`` and ``ensemble_search`` are research beside that path; the others are
-        single stages.
+        models; ``execution`` sends what was ordered, and only when it is asked for by name; ``tuning``, ``rolling``,
+        ``cross_validation``, ``ensemble_search``, ``factor_evaluation`` and ``model_report`` are research beside that
+        path; the others are single stages.
     """
     from quant_pipeline.pipelines import (
         backtest,
         ensemble,
         ensemble_search,
+        factor_evaluation,
         features,
         ingestion,
+        model_report,
         order_generation,
         post_trade,
         prediction,
         reporting,
         rolling,
         training,
+        tuning,
     )
 
     stages = {
@@ -42,6 +46,9 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "__default__": Pipeline(list(stages.values())),
         **stages,
+        "factor_evaluation": factor_evaluation.create_pipeline(),
+        "model_report": model_report.create_pipeline(),
+        "tuning": tuning.create_pipeline(),
         "rolling": rolling.create_pipeline(),
         "cross_validation": rolling.create_cross_validation_pipeline(),
         "ensemble_search": ensemble_search.create_pipeline(),

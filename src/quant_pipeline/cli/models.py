@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from quant_pipeline.cli.sessions import open_session, quiet
+from quant_pipeline.cluster import connect, run_namespaces
 from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.evaluation.comparison import PromotionGate, paired_rank_ic_test, passes
 from quant_pipeline.exceptions import ConfigurationError, ModelError
@@ -44,7 +45,7 @@ class Inputs(NamedTuple):
 
 @click.group()
 def models() -> None:
-    """List stored models, plan their training, promote a candidate, go back to the champion before."""
+    """List, plan and train models, promote a candidate, go back to the champion before."""
 
 
 @models.command(name="list")
@@ -72,6 +73,20 @@ def plan(metadata: ProjectMetadata, env: str | None) -> None:
         for name, spec in load_model_registry().items():
             table.add_row(name, *_planned(context, name, spec))
     Console().print(table)
+
+
+@models.command()
+@click.option("--workers", default=2, show_default=True, help="Processes of a cluster on this machine.")
+@click.option("--scheduler", help="Address of a Dask scheduler instead, tcp://host:8786.")
+@env_option
+@click.pass_obj
+def train(metadata: ProjectMetadata, workers: int, scheduler: str | None, env: str | None) -> None:
+    """Train all enabled models side by side, one session and one MLflow run each."""
+    with _context(metadata, env):
+        names = list(load_model_registry())
+    with connect(scheduler, workers) as client:
+        run_namespaces(client, metadata.project_path, env, "training", names)
+    click.echo(f"trained {', '.join(names)}; what had not changed was kept")
 
 
 @models.command()

@@ -1,0 +1,120 @@
+"""Scores for newly arrived bars, by the champion, whoever that is at the moment.
+
+A process that runs all day asks `InferenceEngine.refresh` between bars: a new champion is read and verified on its
+golden rows beside the old one, and only then takes its place. Whatever is wrong with it, the old one keeps scoring.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.exceptions import ModelError, StaleDataError
+from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.models.bundle import ModelBundle, read_bundle
+from quant_pipeline.models.store import BundleStore
+
+logger = logging.getLogger(__name__)
+
+
+class Scores(NamedTuple):
+    """Scores of one session, and what they were made of.
+
+    Attributes
+    ----------
+    score
+        By instrument, float64; an instrument whose window is not complete is absent.
+    bundle
+        Identity of the bundle.
+    watermark
+        Session of the newest bar that entered: the scores are known after its close.
+    """
+
+    score: pd.Series
+    bundle: str
+    watermark: pd.Timestamp
+
+
+class InferenceEngine:
+    """Score the newest session with the champion of a store.
+
+    Parameters
+    ----------
+    store
+        Versions of one model.
+    lookback
+        Sessions that the longest factor looks back over.
+
+    Raises
+    ------
+    ModelError
+        When there is no champion that can be verified.
+    """
+
+    def __init__(self, store: BundleStore, lookback: int) -> None:
+        self._store = store
+        self._lookback = lookback
+        self._bundle = store.read("champion")
+        self._identity = self._bundle.identity
+        self._refused: str | None = None
+
+    @property
+    def bundle(self) -> ModelBundle:
+        """The bundle that scores at present."""
+        return self._bundle
+
+    def refresh(self) -> bool:
+        """Follow the champion's alias, and tell whether another bundle scores from now on.
+
+        A champion that cannot be verified is refused once with a logged error; the present one stays.
+        """
+        identity = self._store.aliases.champion
+        if identity is None or identity in (self._identity, self._refused):
+            return False
+        try:
+            bundle = read_bundle(self._store.folder / "versions" / identity)
+        except ModelError as error:
+            self._refused = identity
+            logger.error("champion %s is refused, %s keeps scoring: %s", identity, self._identity, error.message)
+            return False
+        logger.info("champion %s takes the place of %s", identity, self._identity)
+        self._bundle, self._identity, self._refused = bundle, identity, None
+        return True
+
+    def score(self, adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> Scores:
+        """Score the newest session.
+
+        Parameters
+        ----------
+        adjusted_bars
+            Adjusted bars up to the session to score; earlier ones than the model looks back over are not read.
+        sessions
+            The trading calendar up to that session.
+
+        Returns
+        -------
+        Scores
+            Equal to what the daily run writes for that session.
+
+        Raises
+        ------
+        StaleDataError
+            When no instrument has a bar in the newest session.
+        """
+        watermark = sessions[-1]
+        if not (adjusted_bars["date"] == watermark).any():
+            newest = adjusted_bars["date"].max()
+            raise StaleDataError(
+                f"no bar of {watermark:%Y-%m-%d} has arrived yet; the newest are of {newest:%Y-%m-%d}."
+            )
+        bundle = self._bundle
+        window = bundle.facts.spec.window
+        needed = sessions[-(window + self._lookback) :]
+        recent = adjusted_bars[adjusted_bars["date"] >= needed[0]].reset_index(drop=True)
+        panel = compute_factors(recent, bundle.facts.expressions, needed, start=needed[-window:][0])
+        rows = np.flatnonzero(panel.index.get_level_values("datetime") == watermark)
+        score = bundle.predict(panel, rows).dropna().droplevel("datetime")
+        return Scores(score, bundle.identity, watermark)

@@ -1,0 +1,139 @@
+"""Nodes of the model report."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.evaluation import factor_tables
+from quant_pipeline.evaluation.drift import DriftParameters, advise, compare_distributions, rolling_rank_ic
+from quant_pipeline.evaluation.factor_correlation import correlate_factors
+from quant_pipeline.evaluation.factor_scores import ScoringParameters, score_factors
+from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.factors.labels import label_expression
+from quant_pipeline.models.bundle import ModelBundle
+from quant_pipeline.models.training import is_member
+from quant_pipeline.strategy.rules import MarketRules
+
+CORRELATION_SESSIONS = 250
+MOST_ROWS = 20_000
+"""Rows that stand for a span when distributions are compared, evenly spread over it."""
+
+
+def compare_models(
+    adjusted_bars: pd.DataFrame,
+    sessions: pd.DataFrame,
+    model_comparison: ScoringParameters,
+    market_rules: MarketRules,
+    **predictions: pd.DataFrame,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Score the out-of-sample predictions of all models side by side, as one scores factors.
+
+    Parameters
+    ----------
+    adjusted_bars, sessions
+        For the labels of every horizon.
+    model_comparison
+        Horizons and confidence.
+    market_rules
+        Deal price.
+    **predictions
+        ``<model>_predictions``: panel with ``score`` and ``segment``.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame
+        Summary (one row per model, see `evaluation.factor_tables.summarise_factors`), decay over horizons, rank IC by
+        year, and correlation of ranks between models.
+    """
+    panel = _test_scores(predictions)
+    expressions = {
+        f"return_{horizon}": label_expression(market_rules.deal_price, horizon) for horizon in model_comparison.horizons
+    }
+    calendar = pd.DatetimeIndex(sessions["date"])
+    labels = compute_factors(adjusted_bars, expressions, calendar, allow_future=True).reindex(panel.index)
+    scores = score_factors(panel, labels.astype("float64"), model_comparison)
+    models = list(panel.columns)
+    correlations = factor_tables.tabulate_correlations(correlate_factors(panel, CORRELATION_SESSIONS), models, models)
+    decay = factor_tables.tabulate_decay(scores, model_comparison)
+    summary = factor_tables.summarise_factors(decay, scores, correlations, dict.fromkeys(models, "model"))
+    return summary, decay, _by_year(factor_tables.tabulate_sessions(scores)), correlations
+
+
+def monitor_model(
+    bundle: ModelBundle,
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    monitoring: DriftParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Compare the newest sessions with those that a model was trained on.
+
+    Parameters
+    ----------
+    bundle
+        The champion, with the window it was trained on.
+    features, labels, universe_members
+        Up to the newest session; labels only where they are realised.
+    monitoring
+        Spans and thresholds.
+
+    Returns
+    -------
+    tuple
+        Drift by factor, the rolling rank IC since the end of validation with its band, and the health of the model:
+        ``score_psi``, ``expected_rank_ic``, ``recent_rank_ic``, ``reasons`` to train it again (none: ``[]``).
+    """
+    factors = list(bundle.facts.expressions)
+    member = is_member(features.index, universe_members)
+    datetimes = features.index.get_level_values("datetime")
+    window = {name: [pd.Timestamp(day) for day in span] for name, span in bundle.facts.window.items()}
+    recent_days = datetimes.unique()[-monitoring.recent_sessions :]
+    in_training = member & (datetimes >= window["train"][0]) & (datetimes <= window["train"][1])
+    is_recent = member & datetimes.isin(recent_days)
+    drift = compare_distributions(
+        features[factors].iloc[_spread(in_training)], features[factors].iloc[_spread(is_recent)], monitoring
+    )
+    since = np.flatnonzero(member & (datetimes >= window["valid"][0]))
+    scores = bundle.predict(features, since)
+    rank_ic = information_coefficients(scores, labels["label"])["rank_ic"].dropna()
+    promised = rank_ic[rank_ic.index <= window["valid"][1]]
+    live = rank_ic[rank_ic.index > window["valid"][1]]
+    band = rolling_rank_ic(live, float(promised.mean()), float(promised.std(ddof=1)), monitoring)
+    of_session = scores.index.get_level_values("datetime")
+    score_psi = compare_distributions(
+        scores[of_session <= window["valid"][1]].to_frame(), scores[of_session.isin(recent_days)].to_frame(), monitoring
+    )["psi"].iloc[0]
+    health = {
+        "bundle": bundle.identity,
+        "score_psi": float(score_psi),
+        "expected_rank_ic": float(promised.mean()),
+        "recent_rank_ic": float(live.tail(monitoring.rolling_sessions).mean()),
+        "reasons": advise(drift, bundle.importance, float(score_psi), band, monitoring),
+    }
+    return drift, band, health
+
+
+def _spread(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    places = np.flatnonzero(chosen)
+    step = max(-(-len(places) // MOST_ROWS), 1)
+    return places[::step]
+
+
+def _test_scores(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Put the scores of the test sessions side by side; a model that has none for a row is NaN there."""
+    columns = {
+        name.removesuffix("_predictions"): table.loc[table["segment"] == "test", "score"]
+        for name, table in predictions.items()
+    }
+    return pd.concat(columns, axis=1).sort_index()
+
+
+def _by_year(by_session: pd.DataFrame) -> pd.DataFrame:
+    """Average the rank IC by model and year: ``model``, ``year``, ``rank_ic``, ``sessions``."""
+    known = by_session.dropna(subset="rank_ic")
+    grouped = known.groupby(["factor", known["date"].dt.year.rename("year")])["rank_ic"]
+    table = pd.DataFrame({"rank_ic": grouped.mean().astype("float64"), "sessions": grouped.size()})
+    return table.reset_index().rename(columns={"factor": "model"})

@@ -1,0 +1,200 @@
+"""The page of the models: who predicts, who is like whom, and who has to be trained again."""
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from quant_pipeline.pipelines.factor_evaluation.figures import draw_decay, draw_relations
+from quant_pipeline.pipelines.model_report.figures import draw_bands, draw_years
+from quant_pipeline.pipelines.reporting import wording
+from quant_pipeline.pipelines.reporting.elements import (
+    Card,
+    Column,
+    Html,
+    cards,
+    code,
+    details,
+    paragraph,
+    picture,
+    section,
+    table,
+)
+from quant_pipeline.pipelines.reporting.page import compose_page
+
+LINKS = (("comparison", "Comparison"), ("likeness", "Likeness"), ("health", "Health"), ("importance", "Importance"))
+FACTORS_SHOWN = 12
+
+
+class Watched(NamedTuple):
+    """What monitoring found for one model."""
+
+    drift: pd.DataFrame
+    band: pd.DataFrame
+    health: dict[str, Any]
+    importance: pd.DataFrame
+
+
+def compose_model_page(
+    model_summary: pd.DataFrame,
+    model_decay: pd.DataFrame,
+    model_years: pd.DataFrame,
+    model_correlations: pd.DataFrame,
+    **watched: Any,
+) -> str:
+    """Compose the page.
+
+    Parameters
+    ----------
+    model_summary, model_decay, model_years, model_correlations
+        As returned by `compare_models`.
+    **watched
+        ``<model>_drift``, ``<model>_rank_ic_band``, ``<model>_health``, ``<model>_importance``.
+
+    Returns
+    -------
+    str
+        One self-contained HTML page.
+    """
+    models = list(model_summary["factor"])
+    found = {
+        model: Watched(*(watched[f"{model}_{part}"] for part in ("drift", "rank_ic_band", "health", "importance")))
+        for model in models
+    }
+    parts = [
+        _headline(model_summary, found),
+        _comparison(model_summary, model_decay, model_years, models),
+        _likeness(model_correlations, models),
+        _health(found),
+        _importance(found),
+    ]
+    return compose_page("Models", _header(model_summary, found), LINKS, parts, "Written by quant-pipeline.")
+
+
+def _header(summary: pd.DataFrame, found: dict[str, Watched]) -> Html:
+    best = summary.sort_values("rank_ic", ascending=False).iloc[0]
+    tired = [model for model, one in found.items() if one.health["reasons"]]
+    advice = f"To be trained again: {', '.join(tired)}." if tired else "None of them has to be trained again."
+    sentence = (
+        f"{wording.plural(len(summary), 'model')} out of sample. {best['factor']} orders the next returns best, with a "
+        f"mean rank IC of {wording.coefficient(best['rank_ic'])}. {advice}"
+    )
+    return Html(
+        '<div class="masthead"><div><p class="eyebrow">Model report</p><h1>Models</h1></div>'
+        '<button type="button" id="theme" hidden>Dark</button></div>'
+        f"{paragraph(sentence, style='verdict')}"
+    )
+
+
+def _headline(summary: pd.DataFrame, found: dict[str, Watched]) -> Html:
+    return cards(
+        [
+            Card(
+                row.factor,
+                wording.coefficient(row.rank_ic),
+                "train it again"
+                if found[row.factor].health["reasons"]
+                else f"rank IC, t = {wording.ratio(row.rank_ic_t)}",
+                "health" if found[row.factor].health["reasons"] else "comparison",
+                bool(found[row.factor].health["reasons"]),
+            )
+            for row in summary.itertuples()
+        ]
+    )
+
+
+def _comparison(summary: pd.DataFrame, decay: pd.DataFrame, years: pd.DataFrame, models: list[str]) -> Html:
+    columns = [
+        Column("factor", "model", kind="text"),
+        Column("ic", "IC", wording.coefficient),
+        Column("rank_ic", "rank IC", wording.coefficient),
+        Column("rank_ic_lower", "from", wording.coefficient),
+        Column("rank_ic_upper", "to", wording.coefficient),
+        Column("icir", "ICIR", wording.ratio),
+        Column("rank_icir", "rank ICIR", wording.ratio),
+        Column("positive_share", "sessions above zero", wording.percent),
+        Column("spread", "top less bottom quantile", wording.percent_exact),
+        Column("autocorrelation", "autocorrelation", wording.ratio),
+        Column("replaced", "replaced a session", wording.percent),
+        Column("best_horizon", "best horizon", wording.count),
+    ]
+    return section(
+        "comparison",
+        "Comparison",
+        paragraph("Test sessions whose label is realised; bands hold 95 % by Newey-West errors."),
+        table(summary, columns, "At the horizon of one session"),
+        picture(draw_decay(decay, models), "decay"),
+        picture(draw_years(years, models), "years"),
+    )
+
+
+def _likeness(correlations: pd.DataFrame, models: list[str]) -> Html:
+    return section(
+        "likeness",
+        "Likeness",
+        paragraph("Models that agree add little to each other; the ensemble search tells what each one adds."),
+        picture(draw_relations(correlations, models).update_layout(title_text="Correlation of ranks"), "likeness-map"),
+    )
+
+
+def _health(found: dict[str, Watched]) -> Html:
+    rows = pd.DataFrame(
+        [
+            {
+                "model": model,
+                "verdict": "train again" if one.health["reasons"] else "healthy",
+                "expected": one.health["expected_rank_ic"],
+                "recent": one.health["recent_rank_ic"],
+                "score_psi": one.health["score_psi"],
+                "drifted": int((one.drift["verdict"] == "drifted").sum()),
+                "reasons": "; ".join(one.health["reasons"]) or "nothing speaks for it",
+            }
+            for model, one in found.items()
+        ]
+    )
+    columns = [
+        Column("model", "model", kind="text"),
+        Column("verdict", "verdict", kind="tag"),
+        Column("expected", "rank IC promised", wording.coefficient),
+        Column("recent", "rank IC lately", wording.coefficient),
+        Column("score_psi", "stability index of scores", wording.ratio),
+        Column("drifted", "factors drifted", wording.count),
+        Column("reasons", "why", kind="long"),
+    ]
+    factor_columns = [
+        Column("factor", "factor", kind="text"),
+        Column("psi", "stability index", wording.ratio),
+        Column("ks", "Kolmogorov-Smirnov", wording.ratio),
+        Column("missing_reference", "missing in training", wording.percent),
+        Column("missing_current", "missing lately", wording.percent),
+        Column("verdict", "verdict", kind="tag"),
+    ]
+    moved = [
+        details(
+            f"Factors of {model} that moved most",
+            table(one.drift.head(FACTORS_SHOWN), factor_columns, f"{model}: newest sessions against training"),
+        )
+        for model, one in found.items()
+    ]
+    return section(
+        "health",
+        "Health",
+        paragraph(
+            "The newest sessions against the training window (population stability index: 0.1 has moved, 0.25 has "
+            "drifted), and the rank IC against the band that validation promised. To train again: ",
+            code("kedro run --pipelines training"),
+        ),
+        table(rows, columns, "Models"),
+        picture(draw_bands({model: one.band for model, one in found.items()}), "bands"),
+        *moved,
+    )
+
+
+def _importance(found: dict[str, Watched]) -> Html:
+    columns = [Column("factor", "factor", kind="text"), Column("importance", "importance", wording.score)]
+    shown = [
+        table(one.importance.head(FACTORS_SHOWN), columns, model)
+        if len(one.importance)
+        else paragraph(f"{model} tells nothing about its factors.", style="empty")
+        for model, one in found.items()
+    ]
+    return section("importance", "Importance", paragraph("What each model leans on, in its own unit."), *shown)

@@ -1,0 +1,97 @@
+"""The report about models: what it says is what can be computed another way."""
+
+import numpy as np
+import pytest
+
+from quant_pipeline.evaluation.drift import DriftParameters
+from quant_pipeline.evaluation.factor_scores import ScoringParameters
+from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.pipelines.model_report import nodes
+from quant_pipeline.pipelines.model_report.page import compose_model_page
+from quant_pipeline.strategy.rules import MarketRules
+from tests.pipelines.conftest import MODELS
+
+MONITORING = DriftParameters(recent_sessions=60, rolling_sessions=40)
+
+
+@pytest.fixture(scope="module")
+def compared(clean_run):
+    predictions = {f"{model}_predictions": clean_run(f"{model}_predictions") for model in MODELS}
+    scoring = ScoringParameters(horizons=(1, 5), resamples=20)
+    return nodes.compare_models(
+        clean_run("adjusted_bars"), clean_run("sessions"), scoring, MarketRules(), **predictions
+    )
+
+
+@pytest.fixture(scope="module")
+def monitored(clean_run):
+    inputs = [clean_run(name) for name in ("alpha158_features", "labels", "universe_members")]
+    return {model: nodes.monitor_model(clean_run(f"{model}.bundle@candidate"), *inputs, MONITORING) for model in MODELS}
+
+
+def test_the_comparison_agrees_with_the_metrics_of_training(clean_run, compared):
+    summary = compared[0].set_index("factor")
+    for model in MODELS:
+        metrics = clean_run(f"{model}.metrics")
+        assert summary.loc[model, "rank_ic"] == pytest.approx(metrics["rank_ic"], abs=1e-6)
+        assert summary.loc[model, "sessions"] == metrics["sessions"]
+
+
+def test_years_are_means_of_their_sessions(clean_run, compared):
+    years = compared[2].set_index(["model", "year"])
+    predictions = clean_run("ridge_alpha158_predictions")
+    test = predictions.loc[predictions["segment"] == "test", "score"]
+    series = information_coefficients(test, clean_run("labels")["label"])["rank_ic"].dropna()
+    assert years.loc[("ridge_alpha158", 2023), "rank_ic"] == pytest.approx(series.mean(), abs=1e-6)
+    assert set(compared[1]["horizon"]) == {1, 5}
+
+
+def test_health_is_measured_against_what_validation_promised(clean_run, monitored):
+    _, band, health = monitored["ridge_alpha158"]
+    assert health["expected_rank_ic"] == pytest.approx(clean_run("ridge_alpha158.metrics")["valid_rank_ic"], abs=1e-6)
+    assert health["recent_rank_ic"] == pytest.approx(band["rolling"].iloc[-1])
+    assert (band["date"] > clean_run("ridge_alpha158.bundle@candidate").facts.window["valid"][1]).all()
+
+
+def test_features_that_moved_are_found_and_speak_for_training_again(clean_run):
+    features = clean_run("alpha158_features").copy()
+    newest = features.index.get_level_values("datetime") >= "2023-09-01"
+    features.loc[newest] += 10 * features.std().astype("float32")
+    bundle = clean_run("ridge_alpha158.bundle@candidate")
+    drift, _, health = nodes.monitor_model(
+        bundle, features, clean_run("labels"), clean_run("universe_members"), MONITORING
+    )
+    assert (drift["verdict"] == "drifted").all()
+    assert health["reasons"][0] == "factors with 100% of the importance have drifted"
+
+
+def test_the_page_tells_who_leads_and_who_is_tired(clean_run, compared, monitored):
+    watched = {}
+    for model, found in monitored.items():
+        parts = dict(zip(("drift", "rank_ic_band", "health"), found, strict=True))
+        watched |= {f"{model}_{part}": value for part, value in parts.items()}
+        watched[f"{model}_importance"] = clean_run(f"{model}.importance")
+    watched["ridge_alpha158_health"] = {**watched["ridge_alpha158_health"], "reasons": ["<it> & it drifts"]}
+    page = compose_model_page(*compared, **watched)
+    best = compared[0].sort_values("rank_ic").iloc[-1]["factor"]
+    assert f"{best} orders the next returns best" in page
+    assert "To be trained again: ridge_alpha158." in page
+    assert "&lt;it&gt; &amp; it drifts" in page
+    assert page == compose_model_page(*compared, **watched)
+
+
+def test_a_model_without_scores_for_some_rows_is_compared_on_the_others(clean_run):
+    predictions = {f"{model}_predictions": clean_run(f"{model}_predictions") for model in ("ridge_alpha158",)}
+    shorter = predictions["ridge_alpha158_predictions"]
+    late = shorter[shorter.index.get_level_values("datetime") >= "2023-07-01"]
+    summary, *_ = nodes.compare_models(
+        clean_run("adjusted_bars"),
+        clean_run("sessions"),
+        ScoringParameters(horizons=(1,), resamples=20),
+        MarketRules(),
+        **predictions,
+        late_predictions=late,
+    )
+    table = summary.set_index("factor")
+    assert table.loc["late", "sessions"] < table.loc["ridge_alpha158", "sessions"]
+    assert np.isfinite(table["rank_ic"]).all()
