@@ -15,7 +15,8 @@ STAGES = {
     "order_generation",
     "reporting",
 }
-RESEARCH = {"rolling", "cross_validation", "ensemble_search"}
+RESEARCH = {"tuning", "rolling", "cross_validation", "ensemble_search", "factor_evaluation", "model_report"}
+SENDING = {"execution"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,11 +29,15 @@ def node_names(name):
 
 
 def test_every_stage_is_registered_under_its_name():
-    assert set(pipelines) == {"__default__", "daily", *RESEARCH, *STAGES}
+    assert set(pipelines) == {"__default__", "daily", *RESEARCH, *SENDING, *STAGES}
 
 
 def test_default_is_the_sum_of_all_stages():
     assert node_names("__default__") == set().union(*(node_names(stage) for stage in STAGES))
+
+
+def test_nothing_is_sent_unless_execution_is_asked_for_by_name():
+    assert not node_names("execution") & node_names("__default__")
 
 
 def test_daily_trains_nothing_and_backtests_nothing():
@@ -54,7 +59,7 @@ def test_every_model_has_its_namespace_in_training():
 def test_only_market_source_and_what_an_earlier_run_left_come_from_outside():
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("param")}
     models = {f"{node.namespace}.bundle_as_found" for node in pipelines["training"].nodes}
-    assert free == {"market_source", "ledger_as_found", *models}
+    assert free == {"market_source", "ledger_as_found", "trading_desk", *models}
 
 
 def test_new_sessions_are_scored_after_training():

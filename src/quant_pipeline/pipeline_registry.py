@@ -18,6 +18,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         backtest,
         ensemble,
         ensemble_search,
+        execution,
         factor_evaluation,
         features,
         ingestion,
@@ -46,6 +47,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "__default__": Pipeline(list(stages.values())),
         **stages,
+        "execution": execution.create_pipeline(),
         "factor_evaluation": factor_evaluation.create_pipeline(),
         "model_report": model_report.create_pipeline(),
         "tuning": tuning.create_pipeline(),

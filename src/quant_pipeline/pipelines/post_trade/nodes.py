@@ -5,16 +5,20 @@ from collections.abc import Sequence
 import pandas as pd
 
 from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.exceptions import AccountError, StaleDataError
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.account_history import account_history
 from quant_pipeline.trading.bookkeeping import book_days, last_prices
+from quant_pipeline.trading.brokers.gateway import DeskRules, Exchange, Gateway
 from quant_pipeline.trading.brokers.simulated import book_sessions
-from quant_pipeline.trading.domain import Event
+from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.lot_tables import closed_lots_table, open_lots_table
+from quant_pipeline.trading.order_management.closing import close_session
+from quant_pipeline.trading.order_management.rules import ExecutionRules
+from quant_pipeline.trading.risk_limits import RiskLimits
 from quant_pipeline.trading.statement_import import (
     StatementEntry,
     StatementFile,
@@ -41,6 +45,62 @@ def read_statements(
         When a row is not understood; the message names file, row and column.
     """
     return import_statements(statement_files, statement_import, market_rules.calendar)
+
+
+def settle_with_broker(
+    trading_desk: Gateway,
+    events: Sequence[Event],
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    account: AccountParameters,
+    execution: ExecutionRules,
+    risk: RiskLimits,
+    market_rules: MarketRules,
+    cost_rules: CostRules,
+    as_of: str,
+) -> tuple[Event, ...]:
+    """Book what the broker reports up to the close of ``as_of``, and close the session when the books equal it.
+
+    Parameters
+    ----------
+    trading_desk
+        The way to the broker; it appends to the ledger itself, so that deals and cursor are one transaction.
+    events
+        The ledger as found.
+    bars, corporate_actions, sessions, market_rules, cost_rules
+        The market and its rules.
+    account, execution, risk
+        The account; nothing is done unless it is filled by its broker.
+    as_of
+        Session to close.
+
+    Returns
+    -------
+    tuple of Event
+        Always none: what there was to append has been appended.
+
+    Raises
+    ------
+    AccountError
+        When books and broker differ.
+    """
+    session = pd.Timestamp(as_of)
+    if account.filled_by != "broker" or any(
+        event.kind is EventKind.SESSION_CLOSED and event.session >= session for event in events
+    ):
+        return ()
+    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
+    exchange = Exchange(bars, corporate_actions, days, market_rules, cost_rules)
+    with trading_desk.open(session, DeskRules(account.name, risk, execution), exchange) as desk:
+        breaks = close_session(desk)
+    if breaks:
+        told = "; ".join(f"{found.what} {found.ledger} here, {found.broker} there" for found in breaks)
+        raise AccountError(
+            f"{as_of} stays open, because the books of '{account.name}' differ from the broker: {told}. "
+            "Compare the broker's activities with the trade log; run post_trade again when they have come in."
+        )
+    return ()
 
 
 def book_fills(
@@ -85,6 +145,8 @@ def book_fills(
             events, account.name, account.initial_cash, bars, corporate_actions, days, market_rules, cost_rules,
             statement_entries, account.lot_method,
         )  # fmt: skip
+    if account.filled_by == "broker":
+        return ()
     market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
     return book_days(events, account.name, 0, market, statement_entries, lot_method=account.lot_method)
 

@@ -18,9 +18,27 @@ def create_pipeline() -> Pipeline:
                 name="read_statements",
             ),
             Node(
+                nodes.settle_with_broker,
+                [
+                    "trading_desk",
+                    "ledger_as_found",
+                    "bars",
+                    "corporate_actions",
+                    "sessions",
+                    "params:account",
+                    "params:execution",
+                    "params:risk",
+                    "params:market_rules",
+                    "params:cost_rules",
+                    "params:as_of",
+                ],
+                "ledger_settled",
+                name="settle_with_broker",
+            ),
+            Node(
                 nodes.book_fills,
                 [
-                    "ledger_as_found",
+                    "ledger_settled",
                     "statement_entries",
                     "bars",
                     "corporate_actions",

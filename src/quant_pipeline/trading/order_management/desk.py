@@ -111,7 +111,10 @@ class TradingDesk:
 
     def is_armed(self, account_number: str) -> bool:
         """Tell whether the account may send in this session."""
-        return not self.rules.needs_arming or self.journal.book.armed.get(self.session) == account_number
+        if not self.rules.needs_arming:
+            return True
+        pinned = self.rules.account_number
+        return pinned == account_number and self.journal.book.armed.get(self.session) == pinned
 
     def may_send(self) -> bool:
         """Look at every layer of the kill switch; a pulled one halts the account and cancels what is open."""

@@ -1,0 +1,226 @@
+"""Nodes of execution; those that reach the broker do it through the gateway, and through nothing else."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+import pandas as pd
+
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.point_in_time import known_at
+from quant_pipeline.pipelines.execution.page import compose_execution_page
+from quant_pipeline.pipelines.execution.tables import (
+    breaks_table,
+    market_table,
+    orders_table,
+    verdict_table,
+    verdicts_of,
+)
+from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.clock import deal_session
+from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.trading.brokers.gateway import DeskRules, Exchange, Gateway
+from quant_pipeline.trading.domain import Event, EventKind
+from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
+from quant_pipeline.trading.order_management.risk_inputs import instrument_views
+from quant_pipeline.trading.order_management.rules import ExecutionRules
+from quant_pipeline.trading.risk_limits import RiskLimits
+
+logger = logging.getLogger(__name__)
+
+
+def describe_instruments(
+    bars: pd.DataFrame,
+    instruments: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    sessions: pd.DataFrame,
+    risk: RiskLimits,
+    as_of: str,
+) -> pd.DataFrame:
+    """Tell what the risk check must know of every instrument at the close of ``as_of``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See `quant_pipeline.pipelines.execution.tables.market_table`.
+
+    Raises
+    ------
+    StaleDataError
+        When ``as_of`` has not been ingested.
+    """
+    days, bars = known_at(as_of, sessions, bars)
+    return market_table(bars, instruments, universe_members, days, risk.volume_window)
+
+
+def judge_orders(
+    trading_desk: Gateway,
+    events: Sequence[Event],
+    execution_market: pd.DataFrame,
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    account: AccountParameters,
+    execution: ExecutionRules,
+    risk: RiskLimits,
+    market_rules: MarketRules,
+    cost_rules: CostRules,
+    as_of: str,
+    dry_run: bool,
+) -> pd.DataFrame:
+    """Settle what an earlier run left, then ask the limits about the plan of the next session.
+
+    Parameters
+    ----------
+    trading_desk
+        The way to the broker.
+    events
+        The ledger with the plan recorded.
+    execution_market
+        What is known of the instruments.
+    bars, corporate_actions, sessions, market_rules, cost_rules
+        The market and its rules.
+    account, execution, risk
+        The account, how it sends, and its limits.
+    as_of
+        Session of the decision.
+    dry_run
+        Only look: neither the ledger nor the broker is changed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per order of the plan, see `quant_pipeline.pipelines.execution.tables.verdict_table`.
+    """
+    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
+    session = _deal_session(market_rules, as_of)
+    rules = DeskRules(account.name, risk, execution)
+    exchange = Exchange(bars, corporate_actions, days, market_rules, cost_rules)
+    plans = [
+        e for e in events if e.kind is EventKind.PLAN_RECORDED and e.payload["deal_session"] == f"{session:%Y-%m-%d}"
+    ]
+    with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
+        if not dry_run:
+            recover(desk)
+        planned = {order["instrument"] for plan in plans[-1:] for order in plan.payload["orders"]}
+        assets = {name: desk.ask(partial(desk.broker.asset, name)) for name in sorted(planned)}
+        market = instrument_views(execution_market)
+        for name, asset in assets.items():
+            if name in market and (asset is None or not asset.tradable):
+                market[name] = market[name]._replace(tradable=False)
+        decided = plans[-1].session if plans else pd.Timestamp(as_of)
+        age = len(days) - 1 - days.get_indexer([decided])[0]
+        verdicts = judge(desk, market, int(age))
+        table = verdict_table(desk.journal.book, verdicts, session, _provenance(plans, days[-1]))
+    for row in table.itertuples(index=False):
+        price = f"{float(row.reference_price):.2f}"
+        logger.info(
+            "%-4s %7d %-6s at %s: %s", row.side, row.quantity, row.instrument, price, row.message or row.verdict
+        )
+    return table
+
+
+def record_verdicts(risk_verdicts: pd.DataFrame, dry_run: bool) -> tuple[Event, ...]:
+    """Record orders and denials before anything is sent.
+
+    Returns
+    -------
+    tuple of Event
+        One per new verdict; none in a dry run.
+    """
+    if dry_run or risk_verdicts.empty:
+        return ()
+    session, provenance = risk_verdicts["deal_session"].iloc[0], json.loads(risk_verdicts["provenance"].iloc[0])
+    return verdict_events(verdicts_of(risk_verdicts), session, provenance)
+
+
+def send_orders(
+    trading_desk: Gateway,
+    ledger_recorded: Sequence[Event],
+    execution_market: pd.DataFrame,
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    account: AccountParameters,
+    execution: ExecutionRules,
+    risk: RiskLimits,
+    market_rules: MarketRules,
+    cost_rules: CostRules,
+    as_of: str,
+    dry_run: bool,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Send the recorded orders: sales, then buys; follow them to their end and compare with the broker.
+
+    Parameters
+    ----------
+    trading_desk
+        The way to the broker.
+    ledger_recorded
+        The ledger with the orders recorded; that it is an input lets this node come after.
+    execution_market
+        What is known of the instruments.
+    bars, corporate_actions, sessions, market_rules, cost_rules
+        The market and its rules.
+    account, execution, risk
+        The account, how it sends, and its limits.
+    as_of
+        Session of the decision.
+    dry_run
+        Send nothing.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame
+        Orders with what became of them, and the breaks between books and broker.
+    """
+    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
+    session = _deal_session(market_rules, as_of)
+    rules = DeskRules(account.name, risk, execution)
+    exchange = Exchange(bars, corporate_actions, days, market_rules, cost_rules)
+    with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
+        if dry_run:
+            logger.info("this was a dry run: nothing was recorded and nothing was sent")
+            return orders_table(desk.journal.book, session), breaks_table(())
+        breaks = execute(desk, instrument_views(execution_market), 0)
+        orders = orders_table(desk.journal.book, session)
+    for row in orders.itertuples(index=False):
+        logger.info("%-4s %7d %-6s %s, dealt %g", row.side, row.quantity, row.instrument, row.state, row.filled)
+    for found in breaks:
+        logger.error("%s: %s in the books, %s at the broker", found.what, found.ledger, found.broker)
+    return orders, breaks_table(breaks)
+
+
+def report_execution(
+    risk_verdicts: pd.DataFrame,
+    execution_orders: pd.DataFrame,
+    execution_breaks: pd.DataFrame,
+    as_of: str,
+    dry_run: bool,
+) -> tuple[pd.DataFrame, str]:
+    """Put verdicts, orders and breaks before a person.
+
+    Returns
+    -------
+    tuple
+        One row per order for CSV, and one HTML page.
+    """
+    sent = execution_orders[["client_order_id", "quantity", "filled", "average_price", "state"]]
+    told = risk_verdicts.drop(columns=["provenance", "is_new", "deal_session"]).rename(columns={"quantity": "planned"})
+    report = told.merge(sent, on="client_order_id", how="left", validate="one_to_one")
+    report["state"] = report["state"].fillna("not sent")
+    return report, compose_execution_page(report, execution_breaks, as_of, dry_run)
+
+
+def _deal_session(market_rules: MarketRules, as_of: str) -> pd.Timestamp:
+    decided = pd.Timestamp(as_of)
+    return deal_session(TradingCalendar.of(market_rules.calendar, decided, decided), decided)
+
+
+def _provenance(plans: Sequence[Event], watermark: pd.Timestamp) -> dict[str, str]:
+    """Tell what the decision was made of."""
+    if not plans:
+        return {}
+    digest = hashlib.sha256(plans[-1].content.encode()).hexdigest()
+    return {"plan": plans[-1].key, "plan_sha256": digest, "data": f"{watermark:%Y-%m-%d}"}

@@ -1,0 +1,62 @@
+"""Compose: one page that says what was ordered, what became of it, and whether the books are right."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from quant_pipeline.pipelines.reporting import wording
+from quant_pipeline.pipelines.reporting.elements import Column, Html, join, paragraph, section, table
+from quant_pipeline.pipelines.reporting.page import compose_page
+
+_ORDERS = (
+    Column("instrument", "Instrument", kind="text"),
+    Column("side", "Side", kind="tag"),
+    Column("planned", "Planned", wording.count),
+    Column("filled", "Dealt", wording.count),
+    Column("average_price", "Price, USD", wording.price),
+    Column("state", "State", kind="text"),
+    Column("message", "Verdict", kind="long"),
+    Column("reason", "Why", kind="long"),
+)
+_BREAKS = (
+    Column("what", "What", kind="text"),
+    Column("ledger", "In the books", kind="text"),
+    Column("broker", "At the broker", kind="text"),
+)
+
+
+def compose_execution_page(report: pd.DataFrame, breaks: pd.DataFrame, as_of: str, dry_run: bool) -> str:
+    """Compose the page.
+
+    Parameters
+    ----------
+    report
+        One row per order.
+    breaks
+        What differs between the books and the broker.
+    as_of
+        Session of the decision.
+    dry_run
+        Whether nothing was sent.
+
+    Returns
+    -------
+    str
+        One self-contained HTML page.
+    """
+    approved = int((report["verdict"] == "approved").sum())
+    said = f"{len(report)} orders decided at the close of {as_of}, {approved} approved"
+    header = Html(
+        join([Html("<h1>Execution</h1>"), paragraph(f"{said}{' (dry run: nothing sent)' if dry_run else ''}")])
+    )
+    state = paragraph("The books equal the broker, to the share and to the cent.")
+    if dry_run:
+        state = paragraph("A dry run compares nothing.")
+    elif len(breaks):
+        state = table(breaks, _BREAKS, "Differences; only exits pass until a person has looked at them")
+    parts = [
+        section("orders", "Orders", table(report, _ORDERS, "Orders, verdicts and deals")),
+        section("books", "Books and broker", state),
+    ]
+    links = (("orders", "Orders"), ("books", "Books and broker"))
+    return compose_page(f"Execution {as_of}", header, links, parts, f"Decided at the close of {as_of}")
