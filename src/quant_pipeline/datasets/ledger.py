@@ -5,18 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
+from sqlalchemy import make_url
 
 from quant_pipeline.trading.domain import Event
 from quant_pipeline.trading.ledger import Ledger
 
 
 class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
-    """Events of one account in a SQLite file.
+    """Events of one account in a SQLite file or another database.
 
     Parameters
     ----------
     filepath
-        The file; it is made by the first save.
+        The file, which is made by the first save; or an SQLAlchemy URL, for instance
+        ``postgresql+psycopg://user@host/accounts``.
     metadata
         Ignored here; read by kedro-viz.
     """
@@ -25,16 +27,16 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
     _SINGLE_PROCESS = True
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._file = Path(filepath)
+        self._address = filepath
         self.metadata = metadata
 
     def load(self) -> tuple[Event, ...]:
         """Read all events; an account that was never used has none."""
-        return Ledger.at(self._file).events() if self._file.exists() else ()
+        return Ledger.open(self._address).events() if self._exists() else ()
 
     def save(self, data: Sequence[Event]) -> None:
         """Append what is new, in one transaction."""
-        Ledger.at(self._file).append(data)
+        Ledger.open(self._address).append(data)
 
     def preview(self, nrows: int = 10) -> dict[str, Any]:
         """Newest events, for kedro-viz."""
@@ -44,7 +46,8 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
         return {"index": list(range(len(rows))), "columns": columns, "data": rows}
 
     def _exists(self) -> bool:
-        return self._file.exists()
+        return "://" in self._address or Path(self._address).exists()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._file)}
+        # A URL may carry a password.
+        return {"filepath": make_url(self._address).render_as_string() if "://" in self._address else self._address}

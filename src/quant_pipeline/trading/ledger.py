@@ -53,6 +53,11 @@ class Ledger:
         file.parent.mkdir(parents=True, exist_ok=True)
         return cls(f"sqlite:///{file}")
 
+    @classmethod
+    def open(cls, address: str) -> Ledger:
+        """Open the ledger at a SQLAlchemy URL, or in a SQLite file."""
+        return cls(address) if "://" in address else cls.at(Path(address))
+
     def append(self, events: Sequence[Event]) -> int:
         """Append events in one transaction.
 
@@ -172,6 +177,8 @@ def durable_engine(url: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _make_durable)
         sa.event.listen(engine, "begin", _lock_for_writing)
+    elif engine.dialect.name == "postgresql":
+        sa.event.listen(engine, "begin", _lock_schema)
     return engine
 
 
@@ -180,6 +187,12 @@ def _make_durable(connection: object, _record: object) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined]
     for statement in ("pragma journal_mode=wal", "pragma synchronous=full", "pragma busy_timeout=10000"):
         connection.execute(statement)  # type: ignore[attr-defined]
+
+
+def _lock_schema(connection: sa.Connection) -> None:
+    # What `BEGIN IMMEDIATE` is to SQLite: one transaction at a time, so that the chain has one end. Accounts that share
+    # a database live in schemas of their own and do not wait for each other.
+    connection.exec_driver_sql("select pg_advisory_xact_lock(hashtext('quant-pipeline ledger ' || current_schema()))")
 
 
 def _lock_for_writing(connection: sa.Connection) -> None:
