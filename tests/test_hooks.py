@@ -190,7 +190,7 @@ def test_an_evaluation_of_factors_becomes_one_nested_run_with_its_tables_and_pag
 
 def test_every_node_is_one_line_and_slow_ones_tell_their_time(monkeypatch, caplog):
     times = iter([0.0, 0.5, 10.0, 17.0])
-    monkeypatch.setattr("quant_pipeline.hooks.time.perf_counter", lambda: next(times))
+    monkeypatch.setattr("quant_pipeline.hooks.narration.time.perf_counter", lambda: next(times))
     caplog.set_level(logging.INFO, logger="quant_pipeline.hooks")
     made = pipeline([node(abs, "a", "b", name="first"), node(abs, "b", "c", name="second")])
     hooks = ProgressHooks()

@@ -44,6 +44,16 @@ def test_adding_or_promoting_twice_changes_nothing(bundles, tmp_path):
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
+def test_a_version_remembers_what_it_was_trained_from(bundles, tmp_path):
+    from dataclasses import replace
+
+    store = BundleStore(tmp_path)
+    facts = replace(bundles[0].facts, inputs={"features": "0123"})
+    store.add(replace(bundles[0], facts=facts), promote=True)
+    assert store.inputs("champion") == {"features": "0123"}
+    assert store.read("champion").facts.inputs == {"features": "0123"}
+
+
 def test_an_empty_store_says_how_to_fill_it(tmp_path):
     with pytest.raises(ModelError, match=r"no champion.*kedro run --pipelines training"):
         BundleStore(tmp_path).read("champion")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.bundle import ModelBundle, read_bundle, write_bundle
+from quant_pipeline.models.bundle import MANIFEST, ModelBundle, read_bundle, write_bundle
 
 Role = Literal["candidate", "champion"]
 ALIASES = "aliases.json"
@@ -67,6 +67,11 @@ class BundleStore:
                 f"there is no {role} in {self.folder}; train the model first: kedro run --pipelines training"
             )
         return self.folder / "versions" / identity
+
+    def inputs(self, role: Role) -> dict[str, str]:
+        """Hashes of what the version that plays a role was trained from, see `models.fingerprint`."""
+        manifest = json.loads((self.folder_of(role) / MANIFEST).read_text())
+        return dict(manifest["inputs"])
 
     def read(self, role: Role) -> ModelBundle:
         """Read and verify the version that plays a role."""

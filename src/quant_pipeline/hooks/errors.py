@@ -1,0 +1,39 @@
+"""What a person is told when a run fails."""
+
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
+
+from quant_pipeline.exceptions import QuantPipelineError, StaleDataError
+
+COMPOSITES = ("__default__", "daily")
+
+
+class ErrorHooks:
+    """Turn what a person can repair into one message, also when a dataset wrapped it on the way."""
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Raise the error that names the remedy instead of the one that hides it.
+
+        Raises
+        ------
+        QuantPipelineError
+            The original error, or which stage writes a dataset that is not there yet.
+        """
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, QuantPipelineError):
+                raise cause from None
+            if isinstance(cause, FileNotFoundError):
+                raise _not_made_yet(error) from None
+            cause = cause.__cause__
+
+
+def _not_made_yet(error: Exception) -> QuantPipelineError:
+    dataset = str(error).partition(":")[0]
+    stages = [name for name, stage in pipelines.items() if name not in COMPOSITES and dataset in stage.outputs()]
+    stages = stages or [
+        name for name, stage in pipelines.items() if name not in COMPOSITES and dataset in stage.all_outputs()
+    ]
+    remedy = f"run `kedro run --pipelines {stages[0]}` first" if stages else "correct its path in the catalog"
+    return StaleDataError(f"dataset '{dataset}' has not been made yet; {remedy}.")

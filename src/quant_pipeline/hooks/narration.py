@@ -1,0 +1,80 @@
+"""What a person and a log file are told while a run goes on, and at its end."""
+
+import logging
+import time
+from pathlib import Path
+
+import click
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from pythonjsonlogger.json import JsonFormatter
+
+from quant_pipeline.hooks.guard import DEFAULT_ENVIRONMENT
+
+logger = logging.getLogger(__name__)
+
+SECONDS_WORTH_TELLING = 3.0
+
+
+class ProgressHooks:
+    """One line per node: which one of how many, and how long it took when that is worth knowing."""
+
+    def __init__(self) -> None:
+        self._total = self._started = 0
+        self._start = 0.0
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Count the nodes."""
+        self._total, self._started = len(pipeline.nodes), 0
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Say what runs now."""
+        self._started += 1
+        self._start = time.perf_counter()
+        logger.info("[%2d/%d] %s", self._started, self._total, node.name)
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Say how long it took."""
+        seconds = time.perf_counter() - self._start
+        if seconds >= SECONDS_WORTH_TELLING:
+            logger.info("        %s took %.0f s", node.name, seconds)
+
+
+class JsonLogHooks:
+    """Copy every log record of a session into ``logs/<environment>.jsonl``, one JSON object a line."""
+
+    def __init__(self) -> None:
+        self._handler: logging.Handler | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Open the file of the environment and let go of the one before."""
+        folder = Path(context.project_path) / "logs"
+        folder.mkdir(exist_ok=True)
+        environment = context.env or DEFAULT_ENVIRONMENT
+        handler = logging.FileHandler(folder / f"{environment}.jsonl", encoding="utf-8", delay=True)
+        handler.setFormatter(
+            JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": environment})
+        )
+        root = logging.getLogger()
+        if self._handler is not None:
+            root.removeHandler(self._handler)
+            self._handler.close()
+        root.addHandler(handler)
+        self._handler = handler
+
+
+class SummaryHooks:
+    """Print what a person wants to know at the end of a run."""
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Print the run summary when this run has written one."""
+        if logger.isEnabledFor(logging.INFO) and "run_summary" in pipeline.outputs() and catalog.exists("run_summary"):
+            click.echo("\n" + catalog.load("run_summary"))

@@ -1,0 +1,15 @@
+"""The model registry follows the session."""
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+
+from quant_pipeline.model_registry import use_config_loader
+
+
+class ModelRegistryHooks:
+    """Let ``--env`` and ``--params`` reach the model registry, from which the pipelines are made."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Hand the configuration of this session to the registry."""
+        use_config_loader(context.config_loader)
