@@ -1,26 +1,111 @@
 """Evaluation of factor expressions on adjusted bars.
 
-The interface is that of an engine; the numbers come from Qlib itself, on a provider written for the occasion.
+The numbers are those of Qlib 0.9.7; `docs/concepts/factor-engine.md` says within which bounds, and where Qlib is not
+followed.
 """
 
 from __future__ import annotations
 
-import logging
-import re
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import FactorError
-from quant_pipeline.market.qlib_provider import write_provider
+from quant_pipeline.factors.execution import Executor
+from quant_pipeline.factors.expression.graph import build_graph
+from quant_pipeline.factors.expression.program import Program, compile_graph
+from quant_pipeline.factors.grid import Grid, lay_out
+from quant_pipeline.factors.kernels.gather import reorder
 
-logger = logging.getLogger(__name__)
-
-_LOOKS_AHEAD = re.compile(r"Ref\([^()]*(?:\([^()]*\)[^()]*)*,\s*-\s*\d+\s*\)")
-_INSTRUMENTS_AT_ONCE = 50
 PANEL_INDEX = ["datetime", "instrument"]
+
+
+class FactorPlan:
+    """A compiled set of factors; runs without Qlib.
+
+    Parameters
+    ----------
+    program
+        What `compile_factors` makes.
+    threads
+        Number of threads; None takes one per core.
+    """
+
+    def __init__(self, program: Program, threads: int | None = None):
+        self.program = program
+        self.threads = threads
+
+    @cached_property
+    def _executor(self) -> Executor:
+        return Executor(self.program, self.threads)
+
+    def evaluate(
+        self,
+        grid: Grid,
+        start: pd.Timestamp | None = None,
+        end: pd.Timestamp | None = None,
+        out: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the factors of all instruments.
+
+        Parameters
+        ----------
+        grid
+            The bars; its fields are those of the program, in order.
+        start, end
+            First and last wanted session.
+        out
+            float32 ``(factor, row)`` to write into; None allocates it.
+
+        Returns
+        -------
+        tuple
+            Factors, float32 ``(factor, row)``, the rows of an instrument together; and the rows of the instruments, as
+            `Grid.spans` gives them.
+        """
+        spans = grid.spans(start, end, self.program.back)
+        rows = int((spans[:, 3] - spans[:, 2]).sum())
+        if out is None:
+            out = np.empty((len(self.program.factors), rows), np.float32)
+        if rows:
+            context = {"places": grid.places, "grid": grid} if self.program.joins_instruments else {}
+            self._executor.run(grid.fields, spans, out, context)
+        return out, spans
+
+    def panel(
+        self,
+        adjusted_bars: pd.DataFrame,
+        sessions: pd.DatetimeIndex,
+        start: pd.Timestamp | None,
+        end: pd.Timestamp | None,
+    ) -> pd.DataFrame:
+        """Compute the panel ``(datetime, instrument) × factor``; see `compute_factors`."""
+        grid = lay_out(adjusted_bars, sessions, self.program.fields)
+        values, spans = self.evaluate(grid, start, end)
+        return _as_panel(values, spans, grid, self.program.factors)
+
+
+def compile_factors(
+    expressions: Mapping[str, str], *, fields: Collection[str] | None = None, allow_future: bool = False
+) -> FactorPlan:
+    """Compile named expressions; what they have in common is computed once.
+
+    Parameters
+    ----------
+    expressions
+        Factor name to Qlib expression.
+    fields
+        Columns that the bars will have; None accepts every name.
+    allow_future
+        Whether an expression may look ahead. Labels may, features must not.
+
+    Raises
+    ------
+    FactorError
+        When an expression cannot be read or looks ahead without leave.
+    """
+    return FactorPlan(compile_graph(build_graph(expressions, fields, allow_future=allow_future)))
 
 
 def compute_factors(
@@ -57,51 +142,32 @@ def compute_factors(
     Raises
     ------
     FactorError
-        When a feature looks ahead, or Qlib cannot evaluate an expression.
+        When a feature looks ahead, or an expression cannot be read; the message names factor and position.
     """
-    if not allow_future:
-        _refuse_future(expressions)
-    with tempfile.TemporaryDirectory(prefix="quant-pipeline-") as folder:
-        write_provider(adjusted_bars, sessions, Path(folder) / "provider")
-        panel = _evaluate(
-            Path(folder) / "provider", expressions, sorted(adjusted_bars["instrument"].unique()), start, end
-        )
-    panel = panel.swaplevel().sort_index()
-    datetimes, instruments = panel.index.levels
-    panel.index = panel.index.set_levels([datetimes.as_unit("ns"), instruments.astype("str")]).set_names(PANEL_INDEX)
-    return panel
+    known = [column for column in adjusted_bars.columns if column not in ("date", "instrument")]
+    plan = compile_factors(expressions, fields=known, allow_future=allow_future)
+    return plan.panel(adjusted_bars, pd.DatetimeIndex(sessions), start, end)
 
 
-def _evaluate(
-    provider: Path,
-    expressions: Mapping[str, str],
-    instruments: list[str],
-    start: pd.Timestamp | None,
-    end: pd.Timestamp | None,
-) -> pd.DataFrame:
-    import qlib
-    from qlib.data import D
-
-    from quant_pipeline.progress import track
-
-    qlib.init(provider_uri=str(provider), logging_level=logging.WARNING, clear_mem_cache=True)
-    fields = list(expressions.values())
-    blocks = [instruments[i : i + _INSTRUMENTS_AT_ONCE] for i in range(0, len(instruments), _INSTRUMENTS_AT_ONCE)]
-    description = f"computing {len(fields)} factors"
-    parts = []
-    for block in track(blocks, description) if len(fields) > 1 else blocks:
-        try:
-            part = D.features(block, fields, start_time=start, end_time=end, freq="day", disk_cache=0)
-        except (AttributeError, NameError, SyntaxError, TypeError, ValueError) as error:
-            raise FactorError(f"Qlib cannot evaluate one of {list(expressions)[:5]}…: {error}") from error
-        parts.append(part.set_axis(list(expressions), axis=1).astype("float32"))
-    return pd.concat(parts)
-
-
-def _refuse_future(expressions: Mapping[str, str]) -> None:
-    for name, expression in expressions.items():
-        if _LOOKS_AHEAD.search(expression):
-            raise FactorError(
-                f"feature '{name}' looks ahead: {expression}. A negative Ref is allowed in labels only; remove it from "
-                "the feature set."
-            )
+def _as_panel(values: np.ndarray, spans: np.ndarray, grid: Grid, factors: tuple[str, ...]) -> pd.DataFrame:
+    """Sort by session, then instrument, and name the rows."""
+    owner = np.searchsorted(grid.first, spans[:, 2], side="right") - 1
+    lengths = spans[:, 3] - spans[:, 2]
+    codes = np.repeat(owner, lengths)
+    session = (
+        np.arange(len(codes))
+        - np.repeat(spans[:, 4], lengths)
+        + np.repeat(spans[:, 2] - grid.first[owner] + grid.listed[owner], lengths)
+    )
+    order = np.argsort(session, kind="stable")
+    reorder(values, order)
+    levels = [grid.sessions.as_unit("ns"), pd.Index(grid.instruments, dtype="str")]
+    used, session_codes = np.unique(session[order], return_inverse=True)
+    present, instrument_codes = np.unique(codes[order], return_inverse=True)
+    index = pd.MultiIndex(
+        levels=[levels[0][used], levels[1][present]],
+        codes=[session_codes, instrument_codes],
+        names=PANEL_INDEX,
+        verify_integrity=False,
+    )
+    return pd.DataFrame(values.T, index=index, columns=list(factors), copy=False)

@@ -1,0 +1,119 @@
+"""Run a program over the bars of many instruments: blocks of instruments, one thread per core, bounded memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from quant_pipeline.factors.column_operations import apply_operation
+from quant_pipeline.factors.expression.program import Program
+from quant_pipeline.factors.kernels.machine import run_stage
+from quant_pipeline.factors.kernels.tiles import cut_tiles
+
+TILE_ROWS = 1024
+"""Rows of a tile, when windows are short against it: the blocks of a chain then stay in the second-level cache."""
+BLOCK_ROWS = 200_000
+"""Rows that are computed at once; the columns between stages are this long."""
+
+
+def allocate_space(program: Program, rows: int) -> tuple:
+    """Allocate the working memory of one thread for tiles of some rows."""
+    sizes = program.sizes
+    slots = sizes["slots"]
+    return (
+        np.zeros((sizes["single"], rows), np.float32),
+        np.zeros((sizes["double"], rows), np.float64),
+        np.zeros((9, slots, rows)),
+        np.zeros((9, rows + 1)),
+        np.zeros((6, rows)),
+        np.zeros((3, slots, rows), np.float32),
+        np.zeros((3, slots, rows)),
+        np.zeros(rows, np.int64),
+        np.zeros((sizes["wires"], rows), np.float32),
+        np.zeros((2, rows)),
+        np.zeros((2, rows), np.int32),
+    )
+
+
+def tile_rows(program: Program) -> int:
+    """Rows of a tile of a program: long against what its windows reach over."""
+    reach = max((stage.back + stage.ahead for stage in program.stages), default=0)
+    return max(TILE_ROWS, 4 * reach)
+
+
+class Executor:
+    """Runs a program; keeps the working memory of its threads.
+
+    Parameters
+    ----------
+    program
+        What to compute.
+    threads
+        Number of threads; None takes one per core.
+    """
+
+    def __init__(self, program: Program, threads: int | None = None):
+        self.program = program
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self._rows = tile_rows(program)
+        self._local = threading.local()
+
+    def run(self, fields: np.ndarray, spans: np.ndarray, output: np.ndarray, context: dict | None = None) -> None:
+        """Compute the wanted rows of all instruments.
+
+        Parameters
+        ----------
+        fields
+            float32 ``(field, row)`` in the order of ``program.fields``; the rows of an instrument lie together in time.
+        spans
+            int64 ``(instrument, 5)``: first row, row after the last, first wanted row, row after the last wanted one,
+            and the row of the output for the first wanted one.
+        output
+            float32 ``(factor, row)``; written in place.
+        context
+            What operations across instruments need: ``sessions``, one number per row, and ``instruments``, names.
+        """
+        blocks = [spans] if self.program.joins_instruments else list(_blocks(spans))
+        if self.threads == 1 or len(blocks) == 1:
+            for block in blocks:
+                self._run_block(fields, block, output, context or {})
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            for _ in pool.map(lambda block: self._run_block(fields, block, output, context or {}), blocks):
+                pass
+
+    def _space(self) -> tuple:
+        if not hasattr(self._local, "space"):
+            self._local.space = allocate_space(self.program, self._rows)
+        return self._local.space
+
+    def _run_block(self, fields: np.ndarray, spans: np.ndarray, output: np.ndarray, context: dict) -> None:
+        program = self.program
+        first_row, last_row = int(spans[:, 0].min()), int(spans[:, 1].max())
+        single = np.empty((program.singles, last_row - first_row), np.float32)
+        double = np.empty((program.doubles, last_row - first_row))
+        for number, stage in enumerate(program.stages):
+            if len(stage.code):
+                whole = number < len(program.stages) - 1
+                tiles, segments = cut_tiles(spans, stage.back, stage.ahead, self._rows, whole)
+                self._run_tiles(stage.code, tiles, segments, fields, (single, double), first_row, output)
+            for operation in stage.operations:
+                apply_operation(operation, fields, (single, double), spans, first_row, context)
+
+    def _run_tiles(self, code, tiles, segments, fields, columns, first_row, output) -> None:
+        run_stage(code, self.program.tables, tiles, segments, fields, columns, first_row, 0, output, self._space())
+
+
+def _blocks(spans: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut the instruments into blocks of about `BLOCK_ROWS` rows."""
+    rows = np.cumsum(spans[:, 1] - spans[:, 0])
+    cuts = np.searchsorted(rows, np.arange(BLOCK_ROWS, rows[-1] + BLOCK_ROWS, BLOCK_ROWS), side="left") + 1
+    left = 0
+    for right in np.unique(np.append(np.minimum(cuts, len(spans)), len(spans))):
+        if right > left:
+            yield spans[left:right]
+        left = right

@@ -1,0 +1,1 @@
+"""The language of factors: Qlib's expressions, read, checked and turned into a plan."""

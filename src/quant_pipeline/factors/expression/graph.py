@@ -1,0 +1,294 @@
+"""A set of expressions as one graph in which everything equal is computed once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from quant_pipeline.exceptions import FactorError
+from quant_pipeline.factors.expression import operators
+from quant_pipeline.factors.expression.operators import OPERATORS, Operator, find_operator, nearest
+from quant_pipeline.factors.expression.parser import Call, Constant, Field, Tree, parse, syntax_error
+from quant_pipeline.factors.expression.types import CONDITION, DOUBLE, INTEGER, SINGLE, NumericType, type_of_call
+
+COMMUTATIVE = {"Add", "Mul"}
+MIXED = {"Add", "Sub", "Mul", "Div", "Greater", "Less", "Gt", "Ge", "Lt", "Le", "Eq", "Ne"}
+"""Operators whose arguments are widened when one of them is float64."""
+EXPONENTIAL = {"Mean", "Sum", "Std", "Var", "Med", "Max", "Min", "Count", "EMA"}
+"""Rolling operators that Qlib turns into an exponential mean when the window is a number between 0 and 1."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One value of the graph.
+
+    Attributes
+    ----------
+    operator
+        Name of the operator; ``field`` and ``constant`` are leaves.
+    inputs
+        Places of its arguments in the graph.
+    constants
+        Window, shift, name or number.
+    numeric
+        What Qlib would hold it in.
+    """
+
+    operator: str
+    inputs: tuple[int, ...]
+    constants: tuple[float | int | str, ...]
+    numeric: NumericType
+
+
+@dataclass
+class Graph:
+    """Nodes in an order in which every argument stands before its use, and the roots of the named expressions."""
+
+    nodes: list[Node] = field(default_factory=list)
+    roots: dict[str, int] = field(default_factory=dict)
+    _places: dict[Node, int] = field(default_factory=dict)
+
+    def add(self, node: Node) -> int:
+        """Return the place of a node; an equal one is used again."""
+        if node not in self._places:
+            self._places[node] = len(self.nodes)
+            self.nodes.append(node)
+        return self._places[node]
+
+    def uses(self, start: int) -> set[int]:
+        """All nodes that a node depends on, itself included."""
+        seen, waiting = set(), [start]
+        while waiting:
+            place = waiting.pop()
+            if place not in seen:
+                seen.add(place)
+                waiting.extend(self.nodes[place].inputs)
+        return seen
+
+
+def build_graph(
+    expressions: Mapping[str, str], fields: Collection[str] | None = None, *, allow_future: bool = False
+) -> Graph:
+    """Read named expressions into one graph.
+
+    Parameters
+    ----------
+    expressions
+        Name to expression.
+    fields
+        Columns that exist; None accepts every name.
+    allow_future
+        Whether an expression may look ahead.
+
+    Raises
+    ------
+    FactorError
+        When an expression cannot be read, names something unknown, or looks ahead without leave; the message names the
+        factor and the position.
+    """
+    graph = Graph()
+    for name, expression in expressions.items():
+        try:
+            graph.roots[name] = _Builder(graph, expression, fields).build()
+        except FactorError as error:
+            raise FactorError(f"factor '{name}' cannot be read: {error}") from error
+        if not allow_future:
+            _refuse_future(graph, name, expression)
+    return graph
+
+
+def _refuse_future(graph: Graph, name: str, expression: str) -> None:
+    for place in graph.uses(graph.roots[name]):
+        node = graph.nodes[place]
+        if looks_ahead(node):
+            raise FactorError(
+                f"feature '{name}' looks ahead: {expression}. A negative Ref is allowed in labels only; remove "
+                "it from the feature set."
+            )
+
+
+def looks_ahead(node: Node) -> bool:
+    """Whether a node reads bars after its own."""
+    return node.operator == "Ref" and float(node.constants[0]) < 0
+
+
+class _Builder:
+    def __init__(self, graph: Graph, expression: str, fields: Collection[str] | None):
+        self.graph = graph
+        self.expression = expression
+        self.fields = fields
+
+    def build(self) -> int:
+        tree = parse(self.expression)
+        if isinstance(tree, Constant):
+            raise self._error(tree, f"'{tree.value}' is a constant; an expression reads at least one field")
+        return self._visit(tree)
+
+    def _error(self, tree: Tree, problem: str) -> FactorError:
+        return syntax_error(self.expression, tree.position, problem)
+
+    def _visit(self, tree: Tree) -> int:
+        if isinstance(tree, Constant):
+            if isinstance(tree.value, str):
+                raise self._error(tree, f"text '{tree.value}' where a series belongs")
+            numeric = INTEGER if isinstance(tree.value, int) else DOUBLE
+            return self.graph.add(Node("constant", (), (tree.value,), numeric))
+        if isinstance(tree, Field):
+            if self.fields is not None and tree.name not in self.fields:
+                known = ", ".join(f"${name}" for name in sorted(self.fields))
+                raise self._error(tree, f"no field ${tree.name}{nearest(tree.name, self.fields)}; there are {known}")
+            return self.graph.add(Node("field", (), (tree.name,), SINGLE))
+        operator = self._operator(tree)
+        arguments = self._arguments(tree, operator)
+        if operator.kind == operators.OTHER_INSTRUMENT and operator.name == "ChangeInstrument":
+            arguments = arguments[::-1]
+        series = [self._series(tree, operator, argument, i) for i, argument in enumerate(arguments[: operator.series])]
+        constants = tuple(self._constant(tree, argument) for argument in arguments[operator.series :])
+        return self._node(tree, operator, series, constants)
+
+    def _operator(self, call: Call) -> Operator:
+        operator = find_operator(call.operator)
+        if operator is not None:
+            return operator
+        if call.operator in operators.REFUSED:
+            raise self._error(
+                call, f"operator {call.operator} {operators.REFUSED[call.operator]}; this engine refuses it"
+            )
+        known = [*OPERATORS, *operators.CUSTOM_OPERATORS]
+        raise self._error(call, f"no operator {call.operator}{nearest(call.operator, known)}")
+
+    def _arguments(self, call: Call, operator: Operator) -> list[Tree]:
+        names = operator.parameters
+        given = dict(zip(names, call.arguments, strict=False))
+        usage = f"{operator.name}({', '.join(names)})"
+        wrong = [name for name in call.named if name not in names or name in given]
+        if len(call.arguments) > len(names) or wrong:
+            extra = f"argument '{wrong[0]}'" if wrong else f"{len(call.arguments)} arguments"
+            raise self._error(call, f"{extra} given, but it is {usage}")
+        given |= call.named
+        missing = [name for name in names if name not in given]
+        if missing:
+            raise self._error(call, f"argument '{missing[0]}' is missing: {usage}")
+        return [given[name] for name in names]
+
+    def _series(self, call: Call, operator: Operator, argument: Tree, place: int) -> int:
+        if isinstance(argument, Constant) and operator.kind not in (operators.PAIR, operators.CHOICE):
+            problem = f"{operator.name} needs an expression as '{operator.parameters[place]}', not {argument.value}"
+            raise self._error(argument, problem)
+        if operator.kind == operators.CHOICE and place == 0 and isinstance(argument, Constant):
+            raise self._error(argument, f"{operator.name} needs an expression as 'condition', not {argument.value}")
+        return self._visit(argument)
+
+    def _constant(self, call: Call, argument: Tree) -> float | int | str:
+        if isinstance(argument, Constant):
+            return argument.value
+        raise self._error(argument, f"{call.operator} needs a number here, not an expression")
+
+    def _node(self, call: Call, operator: Operator, series: list[int], constants: tuple) -> int:
+        name = operator.name
+        if operator.kind in (operators.ROLLING, operators.PAIR_ROLLING, operators.SHIFT):
+            self._check_window(call, operator, constants)
+            if operator.kind == operators.ROLLING and 0 < constants[0] < 1:
+                name, constants = "EMA", constants[:1]
+        if operator.kind == operators.PAIR and all(self.graph.nodes[place].operator == "constant" for place in series):
+            raise self._error(call, f"{name} needs at least one expression")
+        if name == "Delta":
+            earlier = self._node(call, OPERATORS["Ref"], series, constants)
+            return self._node(call, OPERATORS["Sub"], [*series, earlier], ())
+        if name in COMMUTATIVE:
+            series.sort()
+        try:
+            numeric = type_of_call(name, [self.graph.nodes[place] for place in series])
+        except TypeError as error:
+            raise self._error(call, str(error)) from error
+        return self.graph.add(Node(name, self._in_types_of(name, series, numeric), constants, numeric))
+
+    def _in_types_of(self, name: str, series: list[int], numeric: NumericType) -> tuple[int, ...]:
+        """Give constants the type of their partner, and arguments of a choice the type of its value."""
+        nodes = [self.graph.nodes[place] for place in series]
+        doubles = numeric.is_double
+        if numeric is CONDITION:
+            doubles = any(node.numeric.is_double for node in nodes if node.operator != "constant")
+        wide = DOUBLE if doubles else SINGLE
+        typed = [
+            self.graph.add(replace(node, numeric=wide)) if node.operator == "constant" else place
+            for node, place in zip(nodes, series, strict=True)
+        ]
+        if name == "Sign" and nodes[0].numeric.is_double:
+            typed = [self.graph.add(Node("Narrow", (typed[0],), (), SINGLE))]
+        if doubles and name in MIXED:
+            typed = [self._widen(place) for place in typed]
+        if name == "If":
+            if nodes[0].numeric.is_double:
+                zero = self.graph.add(Node("constant", (), (0,), DOUBLE))
+                typed[0] = self.graph.add(Node("Ne", (typed[0], zero), (), CONDITION))
+            typed[1:] = [self._widen(place) if doubles else place for place in typed[1:]]
+        return tuple(typed)
+
+    def _widen(self, place: int) -> int:
+        if self.graph.nodes[place].numeric.is_double:
+            return place
+        return self.graph.add(Node("Widen", (place,), (), DOUBLE))
+
+    def _check_window(self, call: Call, operator: Operator, constants: tuple) -> None:
+        window = constants[0]
+        if isinstance(window, str):
+            raise self._error(call, f"the window of {operator.name} is a number, not '{window}'")
+        fading = operator.kind == operators.ROLLING and operator.name in EXPONENTIAL and 0 < window < 1
+        if operator.name == "EMA":
+            valid = window == 0 or 0 < window < 1 or window >= 1
+        elif operator.kind == operators.SHIFT:
+            valid = isinstance(window, int)
+        else:
+            valid = fading or (isinstance(window, int) and (window == 0 or window >= operator.smallest))
+        if not valid:
+            raise self._error(call, f"{operator.name} cannot have the window {window}")
+        if operator.name == "Quantile" and not (not isinstance(constants[1], str) and 0 <= constants[1] <= 1):
+            raise self._error(call, f"a quantile lies between 0 and 1, not at {constants[1]}")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Bars that a value depends on, before and after its own; infinite when it is the whole history."""
+
+    back: float
+    ahead: float
+
+
+def reach_of(node: Node) -> Reach:
+    """Bars that an operator reads of its arguments."""
+    operator = find_operator(node.operator)
+    if operator is None or operator.kind in (
+        operators.ELEMENT,
+        operators.PAIR,
+        operators.CHOICE,
+        operators.OTHER_INSTRUMENT,
+        operators.CROSS_SECTION,
+    ):
+        return Reach(0, 0)
+    if operator.kind == operators.CUSTOM:
+        return Reach(operators.CUSTOM_OPERATORS[node.operator].lookback(*node.constants), 0)
+    if operator.kind == operators.RESAMPLE:
+        return Reach(math.inf, 0)
+    window = float(node.constants[0])
+    if window == 0 or node.operator == "EMA":
+        return Reach(math.inf, 0)
+    if operator.kind == operators.SHIFT:
+        return Reach(max(window, 0), max(-window, 0))
+    return Reach(window - 1, 0)
+
+
+def needed_reach(graph: Graph) -> list[Reach]:
+    """Bars of every node that the roots depend on, before and after their own."""
+    back = [-math.inf] * len(graph.nodes)
+    ahead = [-math.inf] * len(graph.nodes)
+    for root in graph.roots.values():
+        back[root], ahead[root] = max(back[root], 0), max(ahead[root], 0)
+    for place in range(len(graph.nodes) - 1, -1, -1):
+        node = graph.nodes[place]
+        reach = reach_of(node)
+        for child in node.inputs:
+            back[child] = max(back[child], back[place] + reach.back)
+            ahead[child] = max(ahead[child], ahead[place] + reach.ahead)
+    return [Reach(b, a) for b, a in zip(back, ahead, strict=True)]

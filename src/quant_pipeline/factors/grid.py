@@ -1,0 +1,112 @@
+"""Bars on the grid of sessions: one row for every session between the first and the last bar of an instrument."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.exceptions import FactorError, MarketDataError
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Fields of all instruments, session by session.
+
+    Attributes
+    ----------
+    instruments
+        Names, sorted.
+    sessions
+        The trading calendar.
+    first
+        Row of the first session of every instrument, and behind them the number of rows.
+    listed
+        Place in the calendar of the first session of every instrument.
+    fields
+        float32 ``(field, row)``; a session without a bar is a missing value.
+    """
+
+    instruments: np.ndarray
+    sessions: pd.DatetimeIndex
+    first: np.ndarray
+    listed: np.ndarray
+    fields: np.ndarray
+
+    @property
+    def places(self) -> np.ndarray:
+        """Place in the calendar of every row."""
+        lengths = np.diff(self.first)
+        return np.arange(self.first[-1]) + np.repeat(self.listed - self.first[:-1], lengths)
+
+    def spans(
+        self, start: pd.Timestamp | None = None, end: pd.Timestamp | None = None, back: float = np.inf
+    ) -> np.ndarray:
+        """Rows to read and to compute; see `quant_pipeline.factors.execution.Executor.run`.
+
+        Parameters
+        ----------
+        start, end
+            First and last wanted session; None stands for the first and last of the calendar.
+        back
+            Rows that a wanted row reaches back.
+        """
+        left = 0 if start is None else int(self.sessions.searchsorted(start, "left"))
+        right = len(self.sessions) if end is None else int(self.sessions.searchsorted(end, "right"))
+        begin, stop = self.first[:-1], self.first[1:]
+        first = np.clip(begin + left - self.listed, begin, stop)
+        last = np.clip(begin + right - self.listed, first, stop)
+        known = begin if np.isinf(back) else np.maximum(begin, first - int(back))
+        kept = last > first
+        output = np.cumsum(last - first) - (last - first)
+        return np.column_stack([known, stop, first, last, output])[kept].astype(np.int64)
+
+
+def lay_out(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, fields: Sequence[str]) -> Grid:
+    """Put bars on the grid.
+
+    Parameters
+    ----------
+    adjusted_bars
+        ``date``, ``instrument`` and the fields, sorted by instrument and date.
+    sessions
+        The trading calendar.
+    fields
+        Columns to take.
+
+    Raises
+    ------
+    FactorError
+        When the bars lack a field.
+    MarketDataError
+        When a bar lies on a date that is no session, or the bars are not sorted.
+    """
+    missing = sorted(set(fields) - set(adjusted_bars.columns))
+    if missing:
+        raise FactorError(f"the bars have no column {missing}; they have {sorted(adjusted_bars.columns)}")
+    days = sessions.get_indexer(pd.DatetimeIndex(adjusted_bars["date"]))
+    if (days < 0).any():
+        row = adjusted_bars[days < 0].iloc[0]
+        raise MarketDataError(
+            f"{row['instrument']} has a bar on {row['date']:%Y-%m-%d}, which is no session of the calendar."
+        )
+    codes, instruments = pd.factorize(adjusted_bars["instrument"])
+    new = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
+    if len(new) != len(instruments) or not pd.Index(instruments).is_monotonic_increasing:
+        raise MarketDataError("the bars must be sorted by instrument and date; sort them before computing factors")
+    listed, last = days[new], days[np.append(new[1:], len(codes)) - 1]
+    first = np.append(0, np.cumsum(last - listed + 1))
+    place = days - listed[codes] + first[codes]
+    if len(place) > 1 and (np.diff(place) <= 0).any():
+        raise MarketDataError("the bars must be sorted by instrument and date; sort them before computing factors")
+    values = np.empty((len(fields), first[-1]), np.float32)
+    for number, name in enumerate(fields):
+        column = adjusted_bars[name].to_numpy()
+        if len(column) == first[-1]:
+            values[number] = column
+        else:
+            values[number] = np.nan
+            values[number, place] = column
+    return Grid(np.asarray(instruments, dtype=object), sessions, first, listed, values)

@@ -1,0 +1,95 @@
+"""Largest and smallest value of windows, and their places, by merging overlapping blocks.
+
+A window is the larger of two blocks that cover it together, so a chain row is ``(slot, slot of the block, shift)``.
+Places are those of numpy's ``argmax``: the first of equal values, and a missing value wins.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quant_pipeline.factors.kernels import compiled
+
+
+@compiled
+def sign_values(values, sign, out):
+    """Copy values, turned over for minima, and count what is not finite."""
+    bad = 0
+    for i in range(out.shape[0]):
+        value = values[i] * sign
+        out[i] = value
+        bad += value - value != 0.0
+    return bad
+
+
+@compiled
+def number_rows(begin, stop, out):
+    """Write the number of every row."""
+    for i in range(begin, stop):
+        out[i] = i
+
+
+@compiled
+def hide_missing(values, out):
+    """Put missing values below everything."""
+    low = -np.inf
+    for i in range(out.shape[0]):
+        value = values[i]
+        out[i] = value if value - value == 0.0 else low
+
+
+@compiled
+def raise_missing(values, starts, begin, stop, out):
+    """Put missing values above everything, but rows outside the history below."""
+    for i in range(begin, stop):
+        value = values[i]
+        limit = np.inf if starts[i] <= i else -np.inf
+        out[i] = value if value - value == 0.0 else limit
+
+
+@compiled
+def merge_values(newest, older, out):
+    """Take the larger value."""
+    for i in range(out.shape[0]):
+        a, b = newest[i], older[i]
+        out[i] = a if a > b else b
+
+
+@compiled
+def merge_places(newest, older, newest_place, older_place, out):
+    """Take the place of the larger value; the older one of equals."""
+    for i in range(out.shape[0]):
+        a, b = newest_place[i], older_place[i]
+        out[i] = a if newest[i] > older[i] else b
+
+
+@compiled
+def chain_extremes(values, places, begin, stop, chain, with_places):
+    """Fill the blocks of a chain; slot 0 holds the values and their places."""
+    for k in range(chain.shape[0]):
+        slot, block, shift, length = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3]
+        first = begin + length - 1
+        if first >= stop:
+            continue
+        new, old = slice(first, stop), slice(first - shift, stop - shift)
+        if with_places:
+            merge_places(
+                values[block, new], values[block, old], places[block, new], places[block, old], places[slot, new]
+            )
+        merge_values(values[block, new], values[block, old], values[slot, new])
+
+
+@compiled
+def finish_values(values, sign, out):
+    """Write the extremes of one window length; a window without values is missing."""
+    for i in range(out.shape[0]):
+        value = values[i]
+        out[i] = value * sign if value > -np.inf else np.nan
+
+
+@compiled
+def finish_places(places, values, starts, window, begin, stop, out):
+    """Write the places of the extremes, counted from 1 at the first bar of the window."""
+    for i in range(begin, stop):
+        first = max(i - window + 1, starts[i])
+        out[i] = places[i] - first + 1 if values[i] > -np.inf else np.nan

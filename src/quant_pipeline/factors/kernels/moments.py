@@ -1,0 +1,273 @@
+"""Sums, means, variances and trend lines of windows, built by merging blocks.
+
+The window of length ``a + b`` is the block of its ``a`` newest values merged with the block of the ``b`` before them
+(Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for computing sample variances"). All windows
+of one series share the blocks, nothing is subtracted, so no residue of old values stays and a flat window has exactly
+variance 0. A merge is described by a row ``(slot, slot of the newest block, slot of the older, a, b)``.
+
+Values that are not finite are left out, as pandas does. A series without any takes the kernels that know the counts in
+advance; the others take the counted kernels, whose arithmetic on complete windows is the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+from quant_pipeline.factors.kernels import compiled
+
+MEAN, STD, VAR, SLOPE, RSQUARE, RESI, SUM = range(7)
+FLAT = 2e-5
+"""Standard deviation up to which Qlib calls a window flat (``np.isclose(std, 0, atol=2e-05)``)."""
+
+
+@compiled
+def widen(values, out):
+    """Copy a series as float64 and count what is not finite in it."""
+    bad = 0
+    for i in range(out.shape[0]):
+        value = np.float64(values[i])
+        out[i] = value
+        bad += value - value != 0.0
+    return bad
+
+
+@compiled
+def leave_out(out, begin, stop, counts, places, squares):
+    """Set what is not finite to 0 and write running sums of count, place and squared place of the rest.
+
+    Entry ``i + 1`` of the running sums covers the rows up to ``i``; they hold whole numbers, so differences are exact.
+    """
+    counts[begin] = places[begin] = squares[begin] = 0.0
+    for i in range(begin, stop):
+        here = out[i] - out[i] == 0.0
+        if not here:
+            out[i] = 0.0
+        counts[i + 1] = counts[i] + here
+        places[i + 1] = places[i] + (i if here else 0)
+        squares[i + 1] = squares[i] + (np.float64(i) * i if here else 0.0)
+
+
+@compiled
+def merge_sums(newest, older, out):
+    """Merge sums."""
+    for i in range(out.shape[0]):
+        out[i] = newest[i] + older[i]
+
+
+@compiled
+def chain_sums(sums, begin, stop, chain):
+    """Fill the block sums of a chain; slot 0 holds the values."""
+    for k in range(chain.shape[0]):
+        slot, left, right, a, b = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3], chain[k, 4]
+        first = begin + a + b - 1
+        if first < stop:
+            merge_sums(sums[left, first:stop], sums[right, first - a : stop - a], sums[slot, first:stop])
+
+
+@compiled
+def differ(newest, older, out):
+    """Write differences of block means."""
+    for i in range(out.shape[0]):
+        out[i] = newest[i] - older[i]
+
+
+@compiled
+def merge_means(older, difference, share, out):
+    """Merge means; ``share`` is the part of the newest block in the whole."""
+    for i in range(out.shape[0]):
+        out[i] = older[i] + difference[i] * share
+
+
+@compiled
+def merge_squares(newest, older, difference, other, weight, out):
+    """Merge sums of (cross) products of deviations from the mean."""
+    for i in range(out.shape[0]):
+        out[i] = (newest[i] + older[i]) + (weight * difference[i]) * other[i]
+
+
+@compiled
+def merge_trends(newest, older, difference, weight, out):
+    """Merge sums of products of deviations of value and place."""
+    for i in range(out.shape[0]):
+        out[i] = (newest[i] + older[i]) + weight * difference[i]
+
+
+@compiled
+def chain_means(means, squares, trends, scratch, begin, stop, chain, with_squares, with_trends):
+    """Fill means, squared deviations and trends of the blocks of a complete series; slot 0 holds the values."""
+    if with_squares:
+        squares[0, begin:stop] = 0.0
+    if with_trends:
+        trends[0, begin:stop] = 0.0
+    for k in range(chain.shape[0]):
+        slot, left, right, a, b = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3], chain[k, 4]
+        first = begin + a + b - 1
+        if first >= stop:
+            continue
+        weight = np.float64(a) * b / np.float64(a + b)
+        new, old = slice(first, stop), slice(first - a, stop - a)
+        difference = scratch[0, new]
+        differ(means[left, new], means[right, old], difference)
+        merge_means(means[right, old], difference, np.float64(a) / np.float64(a + b), means[slot, new])
+        if with_squares:
+            merge_squares(squares[left, new], squares[right, old], difference, difference, weight, squares[slot, new])
+        if with_trends:
+            step = weight * (np.float64(a + b) / 2.0)
+            merge_trends(trends[left, new], trends[right, old], difference, step, trends[slot, new])
+
+
+@compiled
+def count_blocks(counts, middle, oldest, newest_count, older_count):
+    """Write how many values the two blocks of a merge hold."""
+    for i in range(counts.shape[0]):
+        newest_count[i] = counts[i] - middle[i]
+    for i in range(counts.shape[0]):
+        older_count[i] = middle[i] - oldest[i]
+
+
+@compiled
+def merge_counted_means(newest, older, n, m, difference, weights, out):
+    """Merge means of blocks with ``n`` and ``m`` values; leave their difference and its weight behind."""
+    for i in range(out.shape[0]):
+        total = max(n[i] + m[i], 1.0)
+        weights[i] = n[i] * m[i] / total
+    for i in range(out.shape[0]):
+        step = newest[i] - older[i]
+        difference[i] = step if weights[i] > 0.0 else 0.0
+    for i in range(out.shape[0]):
+        newer = newest[i]
+        base = older[i]
+        base = base if m[i] > 0.0 else newer
+        out[i] = base + difference[i] * (n[i] / max(n[i] + m[i], 1.0))
+
+
+@compiled
+def distance_of_places(places, middle, oldest, n, m, out):
+    """Write the distances between the mean places of the newest and the older block."""
+    for i in range(out.shape[0]):
+        out[i] = (places[i] - middle[i]) / max(n[i], 1.0)
+    for i in range(out.shape[0]):
+        out[i] -= (middle[i] - oldest[i]) / max(m[i], 1.0)
+
+
+@compiled
+def merge_counted(newest, older, difference, other, weights, out):
+    """Merge sums of products with a weight per row, in the order of `merge_squares`."""
+    for i in range(out.shape[0]):
+        out[i] = (newest[i] + older[i]) + (weights[i] * difference[i]) * other[i]
+
+
+@compiled
+def merge_counted_trends(newest, older, distance, difference, weights, out):
+    """Merge trends with a weight per row, in the order of `merge_trends`."""
+    for i in range(out.shape[0]):
+        out[i] = (newest[i] + older[i]) + (weights[i] * distance[i]) * difference[i]
+
+
+@compiled
+def chain_counted_means(means, squares, trends, scratch, begin, stop, chain, with_squares, with_trends, running):
+    """Fill the blocks of a series with gaps; what `leave_out` wrote is in ``running``."""
+    squares[0, begin:stop] = 0.0
+    trends[0, begin:stop] = 0.0
+    for k in range(chain.shape[0]):
+        slot, left, right, a, b = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3], chain[k, 4]
+        first = begin + a + b - 1
+        if first >= stop:
+            continue
+        new, old = slice(first, stop), slice(first - a, stop - a)
+        top, middle = slice(first + 1, stop + 1), slice(first + 1 - a, stop + 1 - a)
+        oldest = slice(first + 1 - a - b, stop + 1 - a - b)
+        n, m, difference = scratch[0, new], scratch[1, new], scratch[2, new]
+        weights, distance = scratch[3, new], scratch[4, new]
+        count_blocks(running[0, top], running[0, middle], running[0, oldest], n, m)
+        merge_counted_means(means[left, new], means[right, old], n, m, difference, weights, means[slot, new])
+        if with_squares:
+            merge_counted(squares[left, new], squares[right, old], difference, difference, weights, squares[slot, new])
+        if with_trends:
+            distance_of_places(running[1, top], running[1, middle], running[1, oldest], n, m, distance)
+            merge_counted_trends(
+                trends[left, new], trends[right, old], distance, difference, weights, trends[slot, new]
+            )
+
+
+@compiled
+def finish_complete(measure, window, values, mean, square, trend, out):
+    """Turn the blocks of one window length into a measure, for complete windows."""
+    n = np.float64(window)
+    spread = n * (n * n - 1.0) / 12.0
+    half = (n - 1.0) / 2.0
+    stop = out.shape[0]
+    if measure == MEAN:
+        for i in range(stop):
+            out[i] = mean[i]
+    elif measure == STD:
+        for i in range(stop):
+            out[i] = sqrt(square[i] / (n - 1.0))
+    elif measure == VAR:
+        for i in range(stop):
+            out[i] = square[i] / (n - 1.0)
+    elif measure == SLOPE:
+        for i in range(stop):
+            out[i] = trend[i] / spread
+    elif measure == RSQUARE:
+        for i in range(stop):
+            fit = trend[i] * trend[i] / (spread * square[i])
+            out[i] = fit if sqrt(square[i] / (n - 1.0)) > FLAT else np.nan
+    else:
+        for i in range(stop):
+            out[i] = values[i] - mean[i] - trend[i] / spread * half
+
+
+@compiled
+def finish_counted(measure, window, begin, stop, values, mean, square, trend, running, out):
+    """Turn the blocks of one window length into a measure, for windows with gaps."""
+    least = 1.0 if measure == MEAN else 2.0
+    for i in range(begin, stop):
+        old = i + 1 - window
+        n = running[0, i + 1] - running[0, old]
+        if n < least:
+            out[i] = np.nan
+        elif measure == MEAN:
+            out[i] = mean[i]
+        elif measure == STD:
+            out[i] = sqrt(square[i] / (n - 1.0))
+        elif measure == VAR:
+            out[i] = square[i] / (n - 1.0)
+        else:
+            place = running[1, i + 1] - running[1, old] - i * n
+            spread = running[2, i + 1] - running[2, old] - 2.0 * i * place - np.float64(i) * i * n
+            spread = (n * spread - place * place) / n
+            out[i] = trend_of(measure, n, place, spread, values[i], mean[i], square[i], trend[i])
+
+
+@compiled
+def trend_of(measure, n, place, spread, value, mean, square, trend):
+    """Slope, fit or residual of one window; ``place`` is the sum of the places against the newest."""
+    if measure == SLOPE:
+        return trend / spread
+    if measure == RSQUARE:
+        return trend * trend / (spread * square) if sqrt(square / (n - 1.0)) > FLAT else np.nan
+    return value - mean - trend / spread * (-place / n) if value - value == 0.0 else np.nan
+
+
+@compiled
+def finish_sums(average, window, sums, out):
+    """Turn block sums into sums or means, for complete windows."""
+    n = np.float64(window)
+    if average:
+        for i in range(out.shape[0]):
+            out[i] = sums[i] / n
+    else:
+        for i in range(out.shape[0]):
+            out[i] = sums[i]
+
+
+@compiled
+def finish_counted_sums(average, window, begin, stop, sums, counts, out):
+    """Turn block sums into sums or means, for windows with gaps."""
+    for i in range(begin, stop):
+        n = counts[i + 1] - counts[i + 1 - window]
+        total = sums[i] / n if average else sums[i]
+        out[i] = total if n > 0.0 else np.nan

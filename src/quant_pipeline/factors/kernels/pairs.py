@@ -1,0 +1,118 @@
+"""Correlation and covariance of windows, from means and cross products of merged blocks (see `moments`)."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels.moments import (
+    FLAT,
+    count_blocks,
+    differ,
+    merge_counted,
+    merge_counted_means,
+    merge_means,
+    merge_squares,
+)
+
+CORR, COV = range(2)
+
+
+@compiled
+def leave_out_pairs(left, right, begin, stop, counts):
+    """Set a pair to 0 when one of it is not finite, and write the running count of the others."""
+    counts[begin] = 0.0
+    for i in range(begin, stop):
+        here = left[i] - left[i] == 0.0 and right[i] - right[i] == 0.0
+        if not here:
+            left[i] = right[i] = 0.0
+        counts[i + 1] = counts[i] + here
+
+
+@compiled
+def chain_pairs(left, right, left_squares, right_squares, products, scratch, begin, stop, chain):
+    """Fill means, squares and cross products of the blocks of two complete series."""
+    left_squares[0, begin:stop] = 0.0
+    right_squares[0, begin:stop] = 0.0
+    products[0, begin:stop] = 0.0
+    for k in range(chain.shape[0]):
+        slot, newest, older, a, b = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3], chain[k, 4]
+        first = begin + a + b - 1
+        if first >= stop:
+            continue
+        weight, share = np.float64(a) * b / np.float64(a + b), np.float64(a) / np.float64(a + b)
+        new, old = slice(first, stop), slice(first - a, stop - a)
+        step, other = scratch[0, new], scratch[1, new]
+        differ(left[newest, new], left[older, old], step)
+        differ(right[newest, new], right[older, old], other)
+        merge_means(left[older, old], step, share, left[slot, new])
+        merge_means(right[older, old], other, share, right[slot, new])
+        merge_squares(left_squares[newest, new], left_squares[older, old], step, step, weight, left_squares[slot, new])
+        merge_squares(
+            right_squares[newest, new], right_squares[older, old], other, other, weight, right_squares[slot, new]
+        )
+        merge_squares(products[newest, new], products[older, old], step, other, weight, products[slot, new])
+
+
+@compiled
+def chain_counted_pairs(left, right, left_squares, right_squares, products, scratch, begin, stop, chain, counts):
+    """Fill the blocks of two series with gaps."""
+    left_squares[0, begin:stop] = 0.0
+    right_squares[0, begin:stop] = 0.0
+    products[0, begin:stop] = 0.0
+    for k in range(chain.shape[0]):
+        slot, newest, older, a, b = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3], chain[k, 4]
+        first = begin + a + b - 1
+        if first >= stop:
+            continue
+        new, old = slice(first, stop), slice(first - a, stop - a)
+        top, middle = slice(first + 1, stop + 1), slice(first + 1 - a, stop + 1 - a)
+        oldest = slice(first + 1 - a - b, stop + 1 - a - b)
+        n, m, step, weights = scratch[0, new], scratch[1, new], scratch[2, new], scratch[3, new]
+        other = scratch[4, new]
+        count_blocks(counts[top], counts[middle], counts[oldest], n, m)
+        merge_counted_means(left[newest, new], left[older, old], n, m, step, weights, left[slot, new])
+        merge_counted_means(right[newest, new], right[older, old], n, m, other, weights, right[slot, new])
+        merge_counted(left_squares[newest, new], left_squares[older, old], step, step, weights, left_squares[slot, new])
+        merge_counted(
+            right_squares[newest, new], right_squares[older, old], other, other, weights, right_squares[slot, new]
+        )
+        merge_counted(products[newest, new], products[older, old], step, other, weights, products[slot, new])
+
+
+@compiled
+def finish_pairs(measure, window, left_squares, right_squares, products, out):
+    """Turn blocks into correlations or covariances, for complete windows."""
+    n = np.float64(window)
+    if measure == COV:
+        for i in range(out.shape[0]):
+            out[i] = products[i] / (n - 1.0)
+    else:
+        for i in range(out.shape[0]):
+            value = products[i] / sqrt(left_squares[i] * right_squares[i])
+            steady = sqrt(left_squares[i] / (n - 1.0)) > FLAT
+            moving = sqrt(right_squares[i] / (n - 1.0)) > FLAT
+            out[i] = value if steady and moving else np.nan
+
+
+@compiled
+def finish_counted_pairs(measure, window, begin, stop, left_squares, right_squares, products, counts, flat, out):
+    """Turn blocks into correlations or covariances, for windows with gaps; ``flat`` marks what Qlib leaves out."""
+    for i in range(begin, stop):
+        n = counts[i + 1] - counts[i + 1 - window]
+        if n < 2.0:
+            out[i] = np.nan
+        elif measure == COV:
+            out[i] = products[i] / (n - 1.0)
+        else:
+            out[i] = np.nan if flat[i] else products[i] / sqrt(left_squares[i] * right_squares[i])
+
+
+@compiled
+def mark_flat(window, begin, stop, squares, counts, flat):
+    """Mark the windows in which one series of a pair, looked at alone, stands still."""
+    for i in range(begin, stop):
+        n = counts[i + 1] - counts[i + 1 - window]
+        flat[i] = flat[i] or (n > 1.0 and sqrt(squares[i] / (n - 1.0)) <= FLAT)
