@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.models.bundle import BundleFacts
+from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.spec import ModelSpec
 
 N_SESSIONS, N_INSTRUMENTS = 160, 20
@@ -45,6 +46,11 @@ NETWORK = {"batch_sessions": 10}
 HYPER = {
     "lightgbm": {"rounds": 60, "patience": 20, "min_data_in_leaf": 20, "lambda_l2": 1.0, "threads": 1},
     "ridge": {},
+    "qlib": {},
+    "elastic_net": {"alpha": 0.001},
+    "double_ensemble": {"rounds": 20, "models": 2, "min_data_in_leaf": 20, "lambda_l2": 1.0, "threads": 1},
+    "xgboost": {"rounds": 40, "patience": 20, "min_child_weight": 20, "lambda_l2": 1.0, "threads": 1},
+    "catboost": {"rounds": 40, "patience": 20, "max_depth": 4, "lambda_l2": 1.0, "threads": 1},
     "mlp": {**NETWORK, "hidden": [8], "epochs": 4, "learning_rate": 0.02},
     "gru": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
     "lstm": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
@@ -69,3 +75,18 @@ def make_facts(segments):
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def samples(features, labels, segments):
+    """Both segments as algorithms take them, with labels ranked within the session."""
+    ranked = (labels.groupby("datetime").rank(pct=True) - 0.5).to_numpy(dtype="float32")
+    days = features.index.get_level_values("datetime")
+    rows = {name: np.flatnonzero(days.isin(segments[name])) for name in ("train", "valid")}
+    return {name: Samples(features, places, ranked[places]) for name, places in rows.items()}
+
+
+@pytest.fixture(scope="session")
+def later_rows(features, segments):
+    rows = np.flatnonzero(features.index.get_level_values("datetime").isin(segments["test"]))
+    return Samples(features, rows, np.empty(0, dtype="float32"))

@@ -1,5 +1,7 @@
 """What every algorithm must do: learn what is there, find nothing where nothing is, and stay the same afterwards."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,8 @@ from quant_pipeline.models.bundle import read_bundle, write_bundle
 from quant_pipeline.models.training import is_member, train_bundle
 
 NETWORKS = ["mlp", "gru", "lstm", "alstm", "tcn", "transformer", "localformer", "gats", "tra"]
-ALGORITHMS = ["lightgbm", "ridge", *NETWORKS]
+OPTIONAL = [name for name in ("xgboost", "catboost") if find_spec(name)]
+ALGORITHMS = ["lightgbm", "double_ensemble", *OPTIONAL, "ridge", "elastic_net", *NETWORKS]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +94,7 @@ def test_a_learning_curve_is_kept(algorithm, bundles):
     assert np.isfinite(curve["value"]).all()
 
 
-@pytest.mark.parametrize("algorithm", ["lightgbm", "ridge"])
+@pytest.mark.parametrize("algorithm", ["lightgbm", "double_ensemble", *OPTIONAL, "ridge", "elastic_net"])
 def test_the_planted_factor_is_the_most_important(algorithm, bundles):
     assert bundles[algorithm].model.importance["factor"].iloc[0] == "signal"
 
@@ -129,3 +132,26 @@ def test_only_members_are_learned_from(make_facts, features, labels, members, se
 def test_a_training_segment_without_labels_names_the_remedy(make_facts, features, labels, members, segments):
     with pytest.raises(ModelError, match="only 0 rows of segment 'train'"):
         train_bundle(make_facts("ridge"), features, labels * np.nan, members, segments)
+
+
+@pytest.mark.parametrize("algorithm", ["lightgbm", "gru"])
+def test_a_continued_model_starts_from_what_the_first_one_knew(
+    algorithm, bundles, make_facts, features, labels, members, segments
+):
+    first = bundles[algorithm]
+    facts = make_facts(algorithm, learning_rate=1e-6, **({"rounds": 5} if algorithm == "lightgbm" else {"epochs": 1}))
+    later = {"train": segments["train"][60:], "valid": segments["valid"]}
+    continued = train_bundle(facts, features, labels, members, later, previous=first)
+    both = pd.concat([each.predict(features) for each in (first, continued)], axis=1).dropna()
+    assert both.corr().iloc[0, 1] > 0.9999
+    assert continued.identity != first.identity
+    for before, after in zip(first.processor_states, continued.processor_states, strict=True):
+        assert before.keys() == after.keys()
+        assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_a_model_that_cannot_continue_says_so(bundles, make_facts, features, labels, members, segments):
+    with pytest.raises(ModelError, match="cannot continue"):
+        train_bundle(make_facts("ridge"), features, labels, members, segments, previous=bundles["ridge"])
+    with pytest.raises(ModelError, match="another algorithm or other factors"):
+        train_bundle(make_facts("gru"), features, labels, members, segments, previous=bundles["ridge"])

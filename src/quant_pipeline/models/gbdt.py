@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import lightgbm
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.hyper import LightGBMHyper
+from quant_pipeline.models.hyper import LeavesHyper, LightGBMHyper
 
 logger = logging.getLogger(__name__)
 
 WEIGHTS = "model.txt"
 ROUNDS_BETWEEN_REPORTS = 50
+METRICS = {"regression": "l2", "regression_l1": "l1", "huber": "huber", "lambdarank": "ndcg", "rank_xendcg": "ndcg"}
 
 
 class FittedTrees:
     """Trees, kept as LightGBM's own text."""
 
     def __init__(self, booster: lightgbm.Booster, curve: pd.DataFrame, importance: pd.DataFrame) -> None:
-        self._booster = booster
+        self.booster = booster
         self.curve = curve
         self.importance = importance
 
     def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Score rows; trees handle missing values."""
-        return np.asarray(self._booster.predict(samples.values), dtype=np.float64)
+        return np.asarray(self.booster.predict(samples.values), dtype=np.float64)
 
     def weights(self) -> dict[str, bytes]:
         """Return the model text."""
-        return {WEIGHTS: self._booster.model_to_string().encode()}
+        return {WEIGHTS: self.booster.model_to_string().encode()}
 
 
-def fit_trees(train: Samples, valid: Samples, hyper: LightGBMHyper, seed: int) -> FittedTrees:
-    """Fit trees to ranked labels by least squares, and stop when the validation error no longer falls.
+def fit_trees(
+    train: Samples, valid: Samples, hyper: LightGBMHyper, seed: int, previous: FittedTrees | None = None
+) -> FittedTrees:
+    """Fit trees to ranked labels, and stop when they get no better on the validation segment.
 
     Parameters
     ----------
@@ -46,10 +51,45 @@ def fit_trees(train: Samples, valid: Samples, hyper: LightGBMHyper, seed: int) -
         Hyper-parameters.
     seed
         Same seed, same trees.
+    previous
+        Trees to continue from: they stay as they are, and new ones correct their errors.
     """
-    parameters = {
-        "objective": "regression",
-        "metric": "l2",
+    by_rank_ic = hyper.stop_on == "rank_ic"
+    parameters = tree_parameters(hyper, seed) | {
+        "objective": hyper.objective,
+        "metric": "None" if by_rank_ic else METRICS[hyper.objective],
+    }
+    data = _dataset(train, hyper)
+    reference = _dataset(valid, hyper, reference=data)
+    seen: dict[str, dict[str, list[float]]] = {}
+    booster = lightgbm.train(
+        parameters,
+        data,
+        num_boost_round=hyper.rounds,
+        valid_sets=[data, reference],
+        valid_names=["train", "valid"],
+        feval=_RankIC({id(data): train, id(reference): valid}) if by_rank_ic else None,
+        init_model=previous.booster if previous else None,
+        callbacks=[
+            lightgbm.early_stopping(hyper.patience, verbose=False, first_metric_only=True),
+            lightgbm.record_evaluation(seen),
+            _report_progress,
+        ],
+    )
+    rows = [
+        (step, f"{segment}_{metric}", value)
+        for segment, metrics in seen.items()
+        for metric, values in metrics.items()
+        for step, value in enumerate(values, start=1)
+    ]
+    # Text keeps the best iteration only, and that is what will be loaded: predict with exactly that.
+    kept = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
+    return FittedTrees(kept, learning_curve(rows), gain_table(kept))
+
+
+def tree_parameters(hyper: LeavesHyper, seed: int) -> dict[str, Any]:
+    """Return LightGBM's parameters for the shape of the trees; they give the same trees every time."""
+    return {
         "learning_rate": hyper.learning_rate,
         "num_leaves": hyper.num_leaves,
         "min_data_in_leaf": hyper.min_data_in_leaf,
@@ -63,44 +103,58 @@ def fit_trees(train: Samples, valid: Samples, hyper: LightGBMHyper, seed: int) -
         "force_row_wise": True,
         "verbosity": -1,
     }
-    factors = list(train.features.columns)
-    data = lightgbm.Dataset(train.values, train.labels, feature_name=factors)
-    reference = lightgbm.Dataset(valid.values, valid.labels, reference=data)
-    seen: dict[str, dict[str, list[float]]] = {}
-    booster = lightgbm.train(
-        parameters,
-        data,
-        num_boost_round=hyper.rounds,
-        valid_sets=[data, reference],
-        valid_names=["train", "valid"],
-        callbacks=[
-            lightgbm.early_stopping(hyper.patience, verbose=False, first_metric_only=True),
-            lightgbm.record_evaluation(seen),
-            _report_progress,
-        ],
+
+
+def gain_table(booster: lightgbm.Booster) -> pd.DataFrame:
+    """Return how much every factor lowered the loss."""
+    return importance_table(booster.feature_name(), booster.feature_importance(importance_type="gain"))
+
+
+def load_trees(weights: dict[str, bytes]) -> FittedTrees:
+    """Make the model again from its text."""
+    booster = lightgbm.Booster(model_str=weights[WEIGHTS].decode())
+    return FittedTrees(booster, learning_curve([]), gain_table(booster))
+
+
+def _dataset(samples: Samples, hyper: LightGBMHyper, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
+    labels, group = samples.labels, None
+    if METRICS[hyper.objective] == "ndcg":
+        labels = grade(samples, hyper.grades)
+        group = np.unique(samples.sessions, return_counts=True)[1]
+    # Kept raw, because a continuation first scores the rows with the trees that are there.
+    return lightgbm.Dataset(
+        samples.values,
+        labels,
+        group=group,
+        reference=reference,
+        feature_name=list(samples.features.columns),
+        free_raw_data=False,
     )
-    rows = [
-        (step, f"{segment}_{metric}", value)
-        for segment, metrics in seen.items()
-        for metric, values in metrics.items()
-        for step, value in enumerate(values, start=1)
-    ]
-    gain = booster.feature_importance(importance_type="gain", iteration=booster.best_iteration)
-    # Text keeps the best iteration only, and that is what will be loaded: predict with exactly that.
-    kept = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
-    return FittedTrees(kept, learning_curve(rows), importance_table(factors, gain))
+
+
+def grade(samples: Samples, grades: int) -> npt.NDArray[np.float32]:
+    """Divide the labels of every session into grades of about the same size, 0 for the lowest."""
+    rank = pd.Series(samples.labels).groupby(samples.sessions).rank(pct=True, method="average")
+    return np.ceil(rank * grades).clip(1, grades).to_numpy(dtype=np.float32) - 1
+
+
+class _RankIC:
+    """Mean rank IC of a data set, as a metric of LightGBM."""
+
+    def __init__(self, samples: dict[int, Samples]) -> None:
+        self._samples = samples
+
+    def __call__(self, scores: npt.NDArray[np.float64], data: lightgbm.Dataset) -> tuple[str, float, bool]:
+        samples = self._samples[id(data)]
+        index = samples.features.index[samples.rows]
+        coefficients = information_coefficients(pd.Series(scores, index), pd.Series(samples.labels, index))
+        # A constant score has no correlation; the first trees may be one.
+        return "rank_ic", float(coefficients["rank_ic"].fillna(0.0).mean()), True
 
 
 def _report_progress(state: lightgbm.callback.CallbackEnv) -> None:
     step = state.iteration + 1
     if step % ROUNDS_BETWEEN_REPORTS == 0:
         results = state.evaluation_result_list or []
-        errors = ", ".join(f"{result[0]} error {result[2]:.4f}" for result in results)
+        errors = ", ".join(f"{result[0]} {result[1]} {result[2]:.4f}" for result in results)
         logger.info("round %d of at most %d: %s", step, state.end_iteration, errors)
-
-
-def load_trees(weights: dict[str, bytes]) -> FittedTrees:
-    """Make the model again from its text."""
-    booster = lightgbm.Booster(model_str=weights[WEIGHTS].decode())
-    gain = booster.feature_importance(importance_type="gain")
-    return FittedTrees(booster, learning_curve([]), importance_table(booster.feature_name(), gain))

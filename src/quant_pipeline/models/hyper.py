@@ -1,30 +1,121 @@
-"""Hyper-parameters of every algorithm, as blocks that refuse what they do not know."""
+"""Hyper-parameters of every algorithm but the networks, and the union of all."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from quant_pipeline.models.networks.hyper import (
+    ALSTMHyper,
+    GATsHyper,
+    GRUHyper,
+    LocalformerHyper,
+    LSTMHyper,
+    MLPHyper,
+    TCNHyper,
+    TRAHyper,
+    TransformerHyper,
+)
 from quant_pipeline.parameters import Parameters
 
 Share = Annotated[float, Field(gt=0, le=1)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 
-class LightGBMHyper(Parameters):
-    """Hyper-parameters of gradient-boosted trees; names are LightGBM's."""
+class TreesHyper(Parameters):
+    """What all gradient-boosted trees ask for; names are LightGBM's.
 
-    algorithm: Literal["lightgbm"] = "lightgbm"
+    Attributes
+    ----------
+    rounds, patience
+        Most trees, and trees without a better validation error after which training stops.
+    threads
+        CPU threads.
+    """
+
     learning_rate: PositiveFloat = 0.05
-    num_leaves: PositiveInt = 31
-    min_data_in_leaf: PositiveInt = 200
-    feature_fraction: Share = 0.6
-    bagging_fraction: Share = 0.7
     lambda_l2: NonNegativeFloat = 10.0
     rounds: PositiveInt = 400
     patience: PositiveInt = 40
     threads: PositiveInt = 2
+
+
+class LeavesHyper(TreesHyper):
+    """Shape of LightGBM's trees; names are LightGBM's."""
+
+    num_leaves: PositiveInt = 31
+    min_data_in_leaf: PositiveInt = 200
+    feature_fraction: Share = 0.6
+    bagging_fraction: Share = 0.7
+
+
+class LightGBMHyper(LeavesHyper):
+    """Hyper-parameters of LightGBM.
+
+    Attributes
+    ----------
+    objective
+        ``regression``, ``regression_l1`` and ``huber`` look at single labels; ``lambdarank`` and ``rank_xendcg`` at the
+        order within a session.
+    grades
+        Steps into which a ranking objective divides the labels of a session.
+    stop_on
+        ``loss``: training stops on the error that belongs to the objective; ``rank_ic``: on the validation rank IC.
+    """
+
+    algorithm: Literal["lightgbm"] = "lightgbm"
+    objective: Literal["regression", "regression_l1", "huber", "lambdarank", "rank_xendcg"] = "regression"
+    grades: int = Field(default=5, ge=2, le=31)
+    stop_on: Literal["loss", "rank_ic"] = "loss"
+
+
+class XGBoostHyper(TreesHyper):
+    """Hyper-parameters of XGBoost, an optional extra."""
+
+    algorithm: Literal["xgboost"] = "xgboost"
+    max_depth: PositiveInt = 5
+    min_child_weight: NonNegativeFloat = 200.0
+    column_fraction: Share = 0.6
+    row_fraction: Share = 0.7
+
+
+class CatBoostHyper(TreesHyper):
+    """Hyper-parameters of CatBoost, an optional extra."""
+
+    algorithm: Literal["catboost"] = "catboost"
+    max_depth: int = Field(default=6, ge=1, le=16)
+
+
+class DoubleEnsembleHyper(LeavesHyper):
+    """Hyper-parameters of DoubleEnsemble (Zhang et al., 2020).
+
+    Attributes
+    ----------
+    models
+        Ensembles of trees that are trained one after the other and averaged.
+    reweight, select
+        Whether later ones look at other weights of the rows, and at other factors.
+    loss_weight, curve_weight
+        Of the two reasons to weigh a row: its present error, and how its error fell while learning.
+    row_bins, decay
+        Groups of rows that share a weight, and how much less the weights differ from model to model.
+    factor_shares
+        Part of the factors that stay, from the most to the least useful group.
+    selection_rows
+        Rows on which the use of a factor is measured.
+    """
+
+    algorithm: Literal["double_ensemble"] = "double_ensemble"
+    models: PositiveInt = 3
+    rounds: PositiveInt = 100
+    reweight: bool = True
+    select: bool = True
+    loss_weight: NonNegativeFloat = 1.0
+    curve_weight: NonNegativeFloat = 1.0
+    row_bins: PositiveInt = 10
+    decay: Share = 0.5
+    factor_shares: list[Share] = Field(default=[0.8, 0.7, 0.6, 0.5, 0.4], min_length=1)
+    selection_rows: PositiveInt = 20_000
 
 
 class RidgeHyper(Parameters):
@@ -34,200 +125,42 @@ class RidgeHyper(Parameters):
     alpha: NonNegativeFloat = 0.01
 
 
-class NetworkHyper(Parameters):
-    """What the training loop of all networks asks for.
+class ElasticNetHyper(Parameters):
+    """Hyper-parameters of the elastic net; ``l1_ratio`` 1 is the lasso."""
+
+    algorithm: Literal["elastic_net"] = "elastic_net"
+    alpha: NonNegativeFloat = 0.001
+    l1_ratio: float = Field(default=0.5, ge=0, le=1)
+    rounds: PositiveInt = 1000
+
+
+class QlibHyper(Parameters):
+    """A model of Qlib by name.
 
     Attributes
     ----------
+    import_path
+        Class, ``qlib.contrib.model.gbdt.LGBModel``; only classes within ``qlib`` are made.
+    arguments
+        Arguments of the class.
     window
-        Sessions a score looks back over.
-    loss
-        ``mse``; ``ic`` and ``icir``, the mean correlation of the sessions and its ratio to their deviation;
-        ``rank_ic``, the correlation of smoothed ranks.
-    epochs, patience
-        Most epochs, and epochs without a better validation rank IC after which training stops.
-    batch_sessions
-        Consecutive sessions whose whole cross-sections make one step of the optimiser.
-    learning_rate, schedule, weight_decay, gradient_norm
-        Of the AdamW optimiser; ``cosine`` lets the rate fall to zero over all epochs; gradients are clipped to a norm.
-    device
-        ``cpu``, ``cuda`` or ``auto``. Scores are computed on the CPU in any case.
-    precision
-        ``mixed`` multiplies in bfloat16 on an accelerator; without one it changes nothing.
-    threads
-        CPU threads; part of the specification, because results depend on it in the last bits.
+        Sessions per row for the models whose module ends with ``_ts``; 1 for all others.
     """
 
-    window: PositiveInt = 20
-    dropout: Dropout = 0.1
-    loss: Literal["mse", "ic", "icir", "rank_ic"] = "mse"
-    epochs: PositiveInt = 8
-    patience: PositiveInt = 3
-    batch_sessions: PositiveInt = 20
-    learning_rate: PositiveFloat = 0.002
-    schedule: Literal["constant", "cosine"] = "constant"
-    weight_decay: NonNegativeFloat = 0.0
-    gradient_norm: PositiveFloat = 3.0
-    device: Literal["cpu", "cuda", "auto"] = "cpu"
-    precision: Literal["full", "mixed"] = "full"
-    threads: PositiveInt = 1
-
-
-class RecurrentHyper(NetworkHyper):
-    """Size of a recurrent network; dropout acts on its last output."""
-
-    hidden: PositiveInt = 32
-    layers: PositiveInt = 1
-
-
-class GRUHyper(RecurrentHyper):
-    """Hyper-parameters of the gated recurrent unit."""
-
-    algorithm: Literal["gru"] = "gru"
-
-
-class LSTMHyper(RecurrentHyper):
-    """Hyper-parameters of the long short-term memory."""
-
-    algorithm: Literal["lstm"] = "lstm"
-
-
-class ALSTMHyper(RecurrentHyper):
-    """Hyper-parameters of the recurrent network that attends to its own past; ``unit`` is the recurrent unit."""
-
-    algorithm: Literal["alstm"] = "alstm"
-    unit: Literal["gru", "lstm"] = "gru"
-
-
-class MLPHyper(NetworkHyper):
-    """Hyper-parameters of the multi-layer perceptron; ``hidden`` is the width of each layer."""
-
-    algorithm: Literal["mlp"] = "mlp"
+    algorithm: Literal["qlib"] = "qlib"
+    import_path: str = Field(pattern=r"^qlib(\.\w+)+$")
+    arguments: dict[str, Any] = Field(default_factory=dict)
     window: PositiveInt = 1
-    hidden: list[PositiveInt] = Field(default=[64, 32], min_length=1)
-
-
-class ReachingHyper(NetworkHyper):
-    """A network whose window follows from its size; naming another one is an error."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _follow_the_size(cls, data: dict[str, Any]) -> dict[str, Any]:
-        size = {name: field.default for name, field in cls.model_fields.items()} | data
-        try:
-            window = cls._reach(size)
-        except (TypeError, ValueError, KeyError):
-            return data  # A wrong type is reported with the name of its field.
-        if data.get("window", window) != window:
-            raise ValueError(f"the window follows from the size of the network: it is {window}; leave it out")
-        return {**data, "window": window}
-
-    @classmethod
-    def _reach(cls, size: dict[str, Any]) -> int:
-        raise NotImplementedError
-
-
-class TCNHyper(ReachingHyper):
-    """Hyper-parameters of the temporal convolutional network.
-
-    Attributes
-    ----------
-    channels, kernel, levels
-        Size: ``levels`` blocks of two convolutions each, dilated by 1, 2, 4, …
-    window
-        ``1 + 2 (kernel - 1) (2^levels - 1)`` sessions.
-    """
-
-    algorithm: Literal["tcn"] = "tcn"
-    channels: PositiveInt = 32
-    kernel: int = Field(default=3, ge=2)
-    levels: int = Field(default=3, ge=1, le=8)
-
-    @classmethod
-    def _reach(cls, size: dict[str, Any]) -> int:
-        return 1 + 2 * (int(size["kernel"]) - 1) * (2 ** min(int(size["levels"]), 8) - 1)
-
-
-class TransformerHyper(ReachingHyper):
-    """Hyper-parameters of the transformer.
-
-    Attributes
-    ----------
-    hidden, heads, layers, feedforward
-        Size of the network; ``heads`` divides ``hidden``.
-    span
-        Sessions that one layer looks back over.
-    window
-        ``1 + layers (span - 1)`` sessions.
-    """
-
-    algorithm: Literal["transformer"] = "transformer"
-    hidden: PositiveInt = 32
-    heads: PositiveInt = 2
-    layers: PositiveInt = 2
-    feedforward: PositiveInt = 128
-    span: int = Field(default=11, ge=2)
-
-    @model_validator(mode="after")
-    def _divide_by_heads(self) -> Self:
-        if self.hidden % self.heads:
-            raise ValueError(f"heads ({self.heads}) must divide hidden ({self.hidden})")
-        return self
-
-    @classmethod
-    def _reach(cls, size: dict[str, Any]) -> int:
-        return 1 + int(size["layers"]) * (int(size["span"]) - 1)
-
-
-class LocalformerHyper(TransformerHyper):
-    """Hyper-parameters of the transformer with local convolutions.
-
-    Attributes
-    ----------
-    kernel
-        Sessions of the convolution before the attention of each layer.
-    window
-        ``1 + layers (span + kernel - 2)`` sessions.
-    """
-
-    algorithm: Literal["localformer"] = "localformer"  # type: ignore[assignment]
-    span: int = Field(default=9, ge=2)
-    kernel: int = Field(default=3, ge=2)
-
-    @classmethod
-    def _reach(cls, size: dict[str, Any]) -> int:
-        return 1 + int(size["layers"]) * (int(size["span"]) + int(size["kernel"]) - 2)
-
-
-class GATsHyper(RecurrentHyper):
-    """Hyper-parameters of the graph attention network; ``unit`` is the recurrent unit below the attention."""
-
-    algorithm: Literal["gats"] = "gats"
-    unit: Literal["gru", "lstm"] = "gru"
-
-
-class TRAHyper(RecurrentHyper):
-    """Hyper-parameters of the temporal routing adaptor.
-
-    Attributes
-    ----------
-    unit
-        Recurrent unit below the heads.
-    patterns
-        Heads between which the router chooses.
-    transport
-        Weight of the optimal transport that teaches the router.
-    """
-
-    algorithm: Literal["tra"] = "tra"
-    unit: Literal["gru", "lstm"] = "gru"
-    patterns: int = Field(default=3, ge=2)
-    transport: NonNegativeFloat = 0.05
 
 
 Hyper = Annotated[
     LightGBMHyper
+    | DoubleEnsembleHyper
+    | XGBoostHyper
+    | CatBoostHyper
     | RidgeHyper
+    | ElasticNetHyper
+    | QlibHyper
     | MLPHyper
     | GRUHyper
     | LSTMHyper

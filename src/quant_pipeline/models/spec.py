@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from quant_pipeline.factors.processors import FillMissing, ProcessorSpec, RobustZScore
-from quant_pipeline.models.hyper import Hyper, NetworkHyper
+from quant_pipeline.models.hyper import Hyper, QlibHyper
+from quant_pipeline.models.networks.hyper import NetworkHyper
 from quant_pipeline.parameters import Parameters
 
 SEQUENCE_FACTORS = [
@@ -15,6 +16,9 @@ SEQUENCE_FACTORS = [
     "VSTD5", "RSQR60", "CORR60", "WVMA60", "STD5", "RSQR20", "CORD60", "CORD10", "CORR20", "KLOW",
 ]  # fmt: skip
 """Twenty factors of Alpha158 that Qlib's benchmark uses for sequence models."""
+
+TREES = ("lightgbm", "double_ensemble", "xgboost", "catboost")
+"""Algorithms that need neither scaled nor complete factors."""
 
 
 class ModelSpec(Parameters):
@@ -58,8 +62,7 @@ class ModelSpec(Parameters):
         if isinstance(hyper, dict):
             data["hyper"] = {**hyper, "algorithm": algorithm}
         if data.get("processors") is None:
-            needs_scaling = algorithm != "lightgbm"
-            data["processors"] = [RobustZScore(), FillMissing()] if needs_scaling else []
+            data["processors"] = [] if algorithm in TREES else [RobustZScore(), FillMissing()]
         return data
 
     @model_validator(mode="after")
@@ -76,4 +79,4 @@ class ModelSpec(Parameters):
     @property
     def window(self) -> int:
         """Sessions of features that one score needs."""
-        return self.hyper.window if isinstance(self.hyper, NetworkHyper) else 1
+        return self.hyper.window if isinstance(self.hyper, NetworkHyper | QlibHyper) else 1

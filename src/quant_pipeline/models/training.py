@@ -28,6 +28,7 @@ def train_bundle(
     labels: pd.Series,
     members: pd.DataFrame,
     segments: dict[str, pd.DatetimeIndex],
+    previous: ModelBundle | None = None,
 ) -> ModelBundle:
     """Fit processors and model on the training segment and seal them.
 
@@ -43,6 +44,8 @@ def train_bundle(
         ``date``, ``instrument``: the universe. Only members are learned from.
     segments
         ``train`` and ``valid`` sessions with a gap between them, see `split_sessions`.
+    previous
+        Bundle to continue from: its processors stay as they were fitted, and its model goes on learning.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def train_bundle(
     Raises
     ------
     ModelError
-        When hardly any row of the training segment has a label.
+        When hardly any row of the training segment has a label, or the model cannot continue from ``previous``.
     """
     features = _up_to(features[list(facts.expressions)], segments["valid"][-1])
     member = is_member(features.index, members)
@@ -66,11 +69,10 @@ def train_bundle(
                 f"{facts.spec.title}: only {len(places)} rows of segment '{name}' have a label and are members. "
                 "Check the dates of `split` (parameters_models.yml) and the conditions of `universe`."
             )
-    chain = ProcessorChain(facts.spec.processors)
-    chain.fit_transform(features.iloc[rows["train"]])
+    chain = _processors(facts, features.iloc[rows["train"]], previous)
     processed = chain.transform(features)
     samples = {name: Samples(processed, places, _ranked(label.iloc[places])) for name, places in rows.items()}
-    model = algorithms.fit(facts.spec, samples["train"], samples["valid"])
+    model = algorithms.fit(facts.spec, samples["train"], samples["valid"], previous.model if previous else None)
     return make_bundle(facts, model, chain.states, _golden_inputs(features, rows["train"], facts.spec.window))
 
 
@@ -104,6 +106,19 @@ def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.boo
     """Tell which rows of a panel belong to the universe of their session."""
     universe = pd.MultiIndex.from_frame(members[["date", "instrument"]])
     return np.asarray(index.isin(universe))
+
+
+def _processors(facts: BundleFacts, train: pd.DataFrame, previous: ModelBundle | None) -> ProcessorChain:
+    if previous is None:
+        chain = ProcessorChain(facts.spec.processors)
+        chain.fit_transform(train)
+        return chain
+    if previous.facts.spec.algorithm != facts.spec.algorithm or previous.facts.expressions != facts.expressions:
+        raise ModelError(
+            f"{facts.spec.title} cannot continue from {previous.facts.spec.title}: another algorithm or other factors; "
+            "train it anew"
+        )
+    return ProcessorChain(facts.spec.processors, previous.processor_states)
 
 
 def _up_to(features: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.fitted import Samples
-from quant_pipeline.models.hyper import (
+from quant_pipeline.models.networks.build import build_network, looks_across, score_block
+from quant_pipeline.models.networks.hyper import (
     ALSTMHyper,
     GATsHyper,
     GRUHyper,
@@ -17,7 +17,6 @@ from quant_pipeline.models.hyper import (
     TRAHyper,
     TransformerHyper,
 )
-from quant_pipeline.models.networks.build import build_network, looks_across, score_block
 from quant_pipeline.models.networks.routed import assign_equally
 from quant_pipeline.models.networks.training import NetworkTraining, fit_network
 
@@ -134,14 +133,6 @@ def test_the_window_of_some_networks_follows_from_their_size():
         TransformerHyper(hidden=9, heads=2)
     with pytest.raises(ValueError, match="kernel"):
         TCNHyper(kernel="wide")
-
-
-@pytest.fixture(scope="module")
-def samples(features, labels, segments):
-    ranked = (labels.groupby("datetime").rank(pct=True) - 0.5).to_numpy(dtype="float32")
-    days = features.index.get_level_values("datetime")
-    rows = {name: np.flatnonzero(days.isin(segments[name])) for name in ("train", "valid")}
-    return {name: Samples(features, places, ranked[places]) for name, places in rows.items()}
 
 
 @pytest.mark.parametrize("loss", ["mse", "ic", "icir", "rank_ic"])

@@ -6,7 +6,10 @@ import torch
 from torch import nn
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.hyper import (
+from quant_pipeline.models.networks.attentive import AttentiveScorer
+from quant_pipeline.models.networks.convolutional import ConvolutionalScorer
+from quant_pipeline.models.networks.graph import GraphAttentionScorer
+from quant_pipeline.models.networks.hyper import (
     ALSTMHyper,
     GATsHyper,
     GRUHyper,
@@ -19,9 +22,6 @@ from quant_pipeline.models.hyper import (
     TRAHyper,
     TransformerHyper,
 )
-from quant_pipeline.models.networks.attentive import AttentiveScorer
-from quant_pipeline.models.networks.convolutional import ConvolutionalScorer
-from quant_pipeline.models.networks.graph import GraphAttentionScorer
 from quant_pipeline.models.networks.perceptron import PerceptronScorer
 from quant_pipeline.models.networks.recurrent import AttentiveRecurrentScorer, RecurrentScorer
 from quant_pipeline.models.networks.routed import RoutedScorer

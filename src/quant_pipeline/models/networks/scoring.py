@@ -10,9 +10,9 @@ from safetensors.torch import load, save
 from torch import nn
 
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.hyper import NetworkHyper
 from quant_pipeline.models.networks.build import build_network, looks_across, score_block
 from quant_pipeline.models.networks.cube import SessionCube
+from quant_pipeline.models.networks.hyper import NetworkHyper
 
 Places = npt.NDArray[np.int64]
 
@@ -32,7 +32,7 @@ class FittedNetwork:
     """
 
     def __init__(self, network: nn.Module, hyper: NetworkHyper, curve: pd.DataFrame) -> None:
-        self._network = network.eval()
+        self.network = network.eval()
         self._hyper = hyper
         self.curve = curve
         self.importance = importance_table([], [])
@@ -48,7 +48,7 @@ class FittedNetwork:
         sessions, columns = cube.locate(samples.rows)
         usable = np.flatnonzero(cube.complete[sessions, columns])
         with torch.inference_mode():
-            if looks_across(self._network):
+            if looks_across(self.network):
                 self._score_sessions(cube, sessions, columns, usable, scores)
             else:
                 self._score_windows(cube, sessions, columns, usable, scores)
@@ -62,7 +62,7 @@ class FittedNetwork:
         for start in range(0, len(usable), SCORING_BATCH):
             rows = usable[start : start + SCORING_BATCH]
             padded[:, : len(rows)] = cube.windows(sessions[rows], columns[rows])
-            scores[rows] = self._network(torch.from_numpy(padded))[0, : len(rows)].numpy()
+            scores[rows] = self.network(torch.from_numpy(padded))[0, : len(rows)].numpy()
 
     def _score_sessions(
         self, cube: SessionCube, sessions: Places, columns: Places, usable: Places, scores: npt.NDArray[np.float64]
@@ -71,11 +71,11 @@ class FittedNetwork:
             rows = usable[sessions[usable] == session]
             windows = torch.from_numpy(cube.windows(sessions[rows], columns[rows]))
             everyone = torch.ones((1, len(rows)), dtype=torch.bool)
-            scores[rows] = score_block(self._network, windows, everyone)[0].numpy()
+            scores[rows] = score_block(self.network, windows, everyone)[0].numpy()
 
     def weights(self) -> dict[str, bytes]:
         """Return the parameters of the network as safetensors."""
-        return {WEIGHTS: save({name: value.contiguous() for name, value in self._network.state_dict().items()})}
+        return {WEIGHTS: save({name: value.contiguous() for name, value in self.network.state_dict().items()})}
 
 
 def load_network(weights: dict[str, bytes], n_factors: int, hyper: NetworkHyper) -> FittedNetwork:

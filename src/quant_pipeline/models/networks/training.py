@@ -15,9 +15,9 @@ from torch import nn
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.fitted import Samples, learning_curve
-from quant_pipeline.models.hyper import NetworkHyper
 from quant_pipeline.models.networks.build import build_network, score_block
 from quant_pipeline.models.networks.cube import Block, SessionCube
+from quant_pipeline.models.networks.hyper import NetworkHyper
 from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.routed import RoutedScorer
 from quant_pipeline.models.networks.scoring import FittedNetwork
@@ -26,7 +26,9 @@ from quant_pipeline.progress import track
 logger = logging.getLogger(__name__)
 
 
-def fit_network(train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) -> FittedNetwork:
+def fit_network(
+    train: Samples, valid: Samples, hyper: NetworkHyper, seed: int, previous: FittedNetwork | None = None
+) -> FittedNetwork:
     """Train a network and keep the epoch with the best validation rank IC.
 
     Parameters
@@ -37,6 +39,8 @@ def fit_network(train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) 
         Hyper-parameters.
     seed
         Same seed and number of threads, same network, bit for bit.
+    previous
+        Network whose weights are the start instead of new ones.
 
     Raises
     ------
@@ -44,6 +48,8 @@ def fit_network(train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) 
         When no row has a whole window behind it, or the loss is no longer a number.
     """
     training = NetworkTraining(train, valid, hyper, seed)
+    if previous is not None:
+        training.start_from(previous)
     best, best_score, waited, rows = training.weights(), -np.inf, 0, []
     for epoch in range(1, hyper.epochs + 1):
         loss = training.run_epoch(f"epoch {epoch} of {hyper.epochs}")
@@ -90,6 +96,10 @@ class NetworkTraining:
     def weights(self) -> dict[str, torch.Tensor]:
         """Return a copy of the parameters of the network, on the CPU."""
         return {name: copy.deepcopy(value).cpu() for name, value in self._network.state_dict().items()}
+
+    def start_from(self, fitted: FittedNetwork) -> None:
+        """Take over the weights of a network of the same shape."""
+        self._network.load_state_dict(fitted.network.state_dict())
 
     def run_epoch(self, description: str = "epoch") -> float:
         """Learn from every label once and return the mean loss."""

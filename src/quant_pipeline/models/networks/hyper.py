@@ -1,0 +1,202 @@
+"""Hyper-parameters of the networks, as blocks that refuse what they do not know."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from quant_pipeline.parameters import Parameters
+
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+
+
+class NetworkHyper(Parameters):
+    """What the training loop of all networks asks for.
+
+    Attributes
+    ----------
+    window
+        Sessions a score looks back over.
+    loss
+        ``mse``; ``ic`` and ``icir``, the mean correlation of the sessions and its ratio to their deviation;
+        ``rank_ic``, the correlation of smoothed ranks.
+    epochs, patience
+        Most epochs, and epochs without a better validation rank IC after which training stops.
+    batch_sessions
+        Consecutive sessions whose whole cross-sections make one step of the optimiser.
+    learning_rate, schedule, weight_decay, gradient_norm
+        Of the AdamW optimiser; ``cosine`` lets the rate fall to zero over all epochs; gradients are clipped to a norm.
+    device
+        ``cpu``, ``cuda`` or ``auto``. Scores are computed on the CPU in any case.
+    precision
+        ``mixed`` multiplies in bfloat16 on an accelerator; without one it changes nothing.
+    threads
+        CPU threads; part of the specification, because results depend on it in the last bits.
+    """
+
+    window: PositiveInt = 20
+    dropout: Dropout = 0.1
+    loss: Literal["mse", "ic", "icir", "rank_ic"] = "mse"
+    epochs: PositiveInt = 8
+    patience: PositiveInt = 3
+    batch_sessions: PositiveInt = 20
+    learning_rate: PositiveFloat = 0.002
+    schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay: NonNegativeFloat = 0.0
+    gradient_norm: PositiveFloat = 3.0
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    precision: Literal["full", "mixed"] = "full"
+    threads: PositiveInt = 1
+
+
+class RecurrentHyper(NetworkHyper):
+    """Size of a recurrent network; dropout acts on its last output."""
+
+    hidden: PositiveInt = 32
+    layers: PositiveInt = 1
+
+
+class GRUHyper(RecurrentHyper):
+    """Hyper-parameters of the gated recurrent unit."""
+
+    algorithm: Literal["gru"] = "gru"
+
+
+class LSTMHyper(RecurrentHyper):
+    """Hyper-parameters of the long short-term memory."""
+
+    algorithm: Literal["lstm"] = "lstm"
+
+
+class ALSTMHyper(RecurrentHyper):
+    """Hyper-parameters of the recurrent network that attends to its own past; ``unit`` is the recurrent unit."""
+
+    algorithm: Literal["alstm"] = "alstm"
+    unit: Literal["gru", "lstm"] = "gru"
+
+
+class MLPHyper(NetworkHyper):
+    """Hyper-parameters of the multi-layer perceptron; ``hidden`` is the width of each layer."""
+
+    algorithm: Literal["mlp"] = "mlp"
+    window: PositiveInt = 1
+    hidden: list[PositiveInt] = Field(default=[64, 32], min_length=1)
+
+
+class ReachingHyper(NetworkHyper):
+    """A network whose window follows from its size; naming another one is an error."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_the_size(cls, data: dict[str, Any]) -> dict[str, Any]:
+        size = {name: field.default for name, field in cls.model_fields.items()} | data
+        try:
+            window = cls._reach(size)
+        except (TypeError, ValueError, KeyError):
+            return data  # A wrong type is reported with the name of its field.
+        if data.get("window", window) != window:
+            raise ValueError(f"the window follows from the size of the network: it is {window}; leave it out")
+        return {**data, "window": window}
+
+    @classmethod
+    def _reach(cls, size: dict[str, Any]) -> int:
+        raise NotImplementedError
+
+
+class TCNHyper(ReachingHyper):
+    """Hyper-parameters of the temporal convolutional network.
+
+    Attributes
+    ----------
+    channels, kernel, levels
+        Size: ``levels`` blocks of two convolutions each, dilated by 1, 2, 4, …
+    window
+        ``1 + 2 (kernel - 1) (2^levels - 1)`` sessions.
+    """
+
+    algorithm: Literal["tcn"] = "tcn"
+    channels: PositiveInt = 32
+    kernel: int = Field(default=3, ge=2)
+    levels: int = Field(default=3, ge=1, le=8)
+
+    @classmethod
+    def _reach(cls, size: dict[str, Any]) -> int:
+        return 1 + 2 * (int(size["kernel"]) - 1) * (2 ** min(int(size["levels"]), 8) - 1)
+
+
+class TransformerHyper(ReachingHyper):
+    """Hyper-parameters of the transformer.
+
+    Attributes
+    ----------
+    hidden, heads, layers, feedforward
+        Size of the network; ``heads`` divides ``hidden``.
+    span
+        Sessions that one layer looks back over.
+    window
+        ``1 + layers (span - 1)`` sessions.
+    """
+
+    algorithm: Literal["transformer"] = "transformer"
+    hidden: PositiveInt = 32
+    heads: PositiveInt = 2
+    layers: PositiveInt = 2
+    feedforward: PositiveInt = 128
+    span: int = Field(default=11, ge=2)
+
+    @model_validator(mode="after")
+    def _divide_by_heads(self) -> Self:
+        if self.hidden % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide hidden ({self.hidden})")
+        return self
+
+    @classmethod
+    def _reach(cls, size: dict[str, Any]) -> int:
+        return 1 + int(size["layers"]) * (int(size["span"]) - 1)
+
+
+class LocalformerHyper(TransformerHyper):
+    """Hyper-parameters of the transformer with local convolutions.
+
+    Attributes
+    ----------
+    kernel
+        Sessions of the convolution before the attention of each layer.
+    window
+        ``1 + layers (span + kernel - 2)`` sessions.
+    """
+
+    algorithm: Literal["localformer"] = "localformer"  # type: ignore[assignment]
+    span: int = Field(default=9, ge=2)
+    kernel: int = Field(default=3, ge=2)
+
+    @classmethod
+    def _reach(cls, size: dict[str, Any]) -> int:
+        return 1 + int(size["layers"]) * (int(size["span"]) + int(size["kernel"]) - 2)
+
+
+class GATsHyper(RecurrentHyper):
+    """Hyper-parameters of the graph attention network; ``unit`` is the recurrent unit below the attention."""
+
+    algorithm: Literal["gats"] = "gats"
+    unit: Literal["gru", "lstm"] = "gru"
+
+
+class TRAHyper(RecurrentHyper):
+    """Hyper-parameters of the temporal routing adaptor.
+
+    Attributes
+    ----------
+    unit
+        Recurrent unit below the heads.
+    patterns
+        Heads between which the router chooses.
+    transport
+        Weight of the optimal transport that teaches the router.
+    """
+
+    algorithm: Literal["tra"] = "tra"
+    unit: Literal["gru", "lstm"] = "gru"
+    patterns: int = Field(default=3, ge=2)
+    transport: NonNegativeFloat = 0.05
