@@ -48,7 +48,7 @@ def draw_risk_and_return(leaderboard: pd.DataFrame) -> go.Figure:
         marker={"symbol": "circle-open", "size": 17, "color": light("ink"), "line": {"width": 2}},
         hoverinfo="skip",
     )
-    axis = {"title": {"text": "volatility", "font": {"color": light("muted")}}, "tickformat": ".1%", "showgrid": True}
+    axis = {"title": {"text": "volatility", "font": {"color": light("muted")}}, "tickformat": ".2%", "showgrid": True}
     return figure.update_layout(hovermode="closest", xaxis=axis).update_yaxes(
         tickformat=".0%", title={"text": "return", "font": {"color": light("muted")}}
     )
