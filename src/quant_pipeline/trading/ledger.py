@@ -33,6 +33,13 @@ _events = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False, unique=True),
 )
 
+# Statements are made once: building one costs more than running it.
+_NEWEST = sa.select(_events.c.sequence, _events.c.hash).order_by(_events.c.sequence.desc()).limit(1)
+_INSERT = _events.insert()
+_KNOWN = _events.c.key.in_(sa.bindparam("keys", expanding=True))
+_CONTENTS = sa.select(_events.c.key, _events.c.payload).where(_KNOWN)
+_ROWS = sa.select(_events).where(_KNOWN)
+
 
 class Ledger:
     """Events of one account.
@@ -109,16 +116,14 @@ class Ledger:
             if before is not None:
                 before(connection)
             new = _unknown(connection, events)
-            newest = connection.execute(
-                sa.select(_events.c.sequence, _events.c.hash).order_by(_events.c.sequence.desc()).limit(1)
-            ).one_or_none()
+            newest = connection.execute(_NEWEST).one_or_none()
             sequence, previous = (0, GENESIS) if newest is None else newest
             rows = []
             for place, event in enumerate(new, start=sequence + 1):
                 rows.append(_row(event, place, previous))
                 previous = str(rows[-1]["hash"])
             if rows:
-                connection.execute(_events.insert(), rows)
+                connection.execute(_INSERT, rows)
             if accept is not None:
                 accept(new)
         return new
@@ -173,7 +178,8 @@ class Ledger:
 
 def durable_engine(url: str) -> sa.Engine:
     """Open a database in which a committed transaction survives anything, and writers wait for each other."""
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    # One connection stays open: closing the last one makes SQLite copy its write-ahead log, dearer than a commit.
+    engine = sa.create_engine(url, poolclass=sa.QueuePool, pool_size=1)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _make_durable)
         sa.event.listen(engine, "begin", _lock_for_writing)
@@ -204,7 +210,7 @@ def _unknown(connection: sa.Connection, events: Sequence[Event]) -> tuple[Event,
     contents: dict[str, str] = {}
     for start in range(0, len(events), _KEYS_PER_QUESTION):
         keys = [event.key for event in events[start : start + _KEYS_PER_QUESTION]]
-        found = connection.execute(sa.select(_events.c.key, _events.c.payload).where(_events.c.key.in_(keys)))
+        found = connection.execute(_CONTENTS, {"keys": keys})
         contents.update((key, payload) for key, payload in found)
     new = []
     for event in events:

@@ -27,6 +27,11 @@ _leases = sa.Table(
     sa.Column("expires_at", sa.Float, nullable=False),
 )
 _NAME = "sender"
+_PROLONG = (
+    _leases.update()
+    .where(_leases.c.name == _NAME, _leases.c.fence == sa.bindparam("held"))
+    .values(expires_at=sa.bindparam("until"))
+)
 
 
 class LeaseHeldError(AccountError):
@@ -95,11 +100,7 @@ class Lease:
         LeaseLostError
             When another process has taken over.
         """
-        prolonged = connection.execute(
-            _leases.update()
-            .where(_leases.c.name == _NAME, _leases.c.fence == self.fence)
-            .values(expires_at=self.now() + self.seconds)
-        )
+        prolonged = connection.execute(_PROLONG, {"held": self.fence, "until": self.now() + self.seconds})
         if prolonged.rowcount != 1:
             raise LeaseLostError(
                 f"{self.holder} lost the right to send orders to another process; nothing more was written or sent"
@@ -113,11 +114,7 @@ class Lease:
     def release(self) -> None:
         """Give the lease back; one that was lost stays with its new holder."""
         with self.engine.begin() as connection:
-            connection.execute(
-                _leases.update()
-                .where(_leases.c.name == _NAME, _leases.c.fence == self.fence)
-                .values(expires_at=self.now() - 1)
-            )
+            connection.execute(_PROLONG, {"held": self.fence, "until": self.now() - 1})
 
 
 def _is_alive(holder: str) -> bool:
