@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.expression.operators import CUSTOM_OPERATORS
 from quant_pipeline.factors.expression.program import ColumnOperation
+from quant_pipeline.factors.kernels.cross_section import neutralize_sessions, rank_sessions, scale_sessions
 from quant_pipeline.factors.kernels.recursive import KINDS, expand_windows, exponential_mean
 
+Columns = tuple[np.ndarray, np.ndarray]
 
-def apply_operation(operation, fields, columns, spans, first_row, context) -> None:
+
+@dataclass
+class Block:
+    """Rows that are computed together, as operations on columns see them.
+
+    Attributes
+    ----------
+    spans
+        First row and row after the last of every instrument, counted from the first row of the columns.
+    places
+        Place in the calendar of the first row of every instrument.
+    instruments
+        Their names.
+    sessions
+        The trading calendar.
+    """
+
+    spans: np.ndarray
+    places: np.ndarray
+    instruments: np.ndarray
+    sessions: pd.DatetimeIndex
+
+    @cached_property
+    def by_session(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows in order of session, and where each session begins."""
+        lengths = self.spans[:, 1] - self.spans[:, 0]
+        inside = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rows = inside + np.repeat(self.spans[:, 0], lengths)
+        place = inside + np.repeat(self.places, lengths)
+        order = np.argsort(place, kind="stable")
+        bounds = np.append(np.flatnonzero(np.diff(place[order], prepend=-1)), len(rows))
+        return rows[order], bounds
+
+
+def apply_operation(operation: ColumnOperation, fields: np.ndarray, columns: Columns, block: Block) -> None:
     """Compute one column from others.
 
     Parameters
@@ -19,40 +60,32 @@ def apply_operation(operation, fields, columns, spans, first_row, context) -> No
     fields
         float32 ``(field, row)``.
     columns
-        float32 and float64 ``(column, row - first_row)``; the target is written.
-    spans
-        Rows of the instruments; see `quant_pipeline.factors.execution.Executor.run`.
-    first_row
-        Row of the fields with which the columns begin.
-    context
-        Sessions and instruments of the rows.
+        float32 and float64 ``(column, row)``; the target is written.
+    block
+        The rows.
     """
-    inputs = [_read(source, fields, columns, first_row) for source in operation.inputs]
+    inputs = [_read(source, fields, columns) for source in operation.inputs]
     target = columns[0 if operation.target[0] == "single" else 1][operation.target[1]]
     with np.errstate(all="ignore"):
         if operation.operator == "Log":
             np.log(inputs[0], out=target)
         elif operation.operator == "Power":
-            _raise_to_power(inputs, target)
+            # The operator of Python, as in pandas: numpy takes short ways for a few exponents.
+            target[...] = inputs[0] ** inputs[1]
+        elif operation.operator in _ACROSS:
+            _ACROSS[operation.operator](operation, inputs, target, block)
         else:
-            for begin, end in spans[:, :2] - first_row:
-                _apply_to_instrument(operation, [column[begin:end] for column in inputs], target[begin:end])
+            for begin, end in block.spans:
+                parts = [column[begin:end] for column in inputs]
+                _apply_to_instrument(operation, parts, target[begin:end])
 
 
-def _read(source, fields, columns, first_row):
-    """Return a column from its first row on, or a number."""
+def _read(source: tuple[str, int] | float, fields: np.ndarray, columns: Columns) -> np.ndarray | float:
+    """Return a column, or a number."""
     if not isinstance(source, tuple):
         return source
     kind, number = source
-    if kind == "field":
-        return fields[number, first_row : first_row + columns[0].shape[1]]
-    return columns[0 if kind == "single" else 1][number]
-
-
-def _raise_to_power(inputs: list, target: np.ndarray) -> None:
-    """Raise as pandas does: with the operator of Python, which numpy shortens for a few exponents."""
-    base, exponent = inputs
-    target[...] = base**exponent
+    return fields[number] if kind == "field" else columns[0 if kind == "single" else 1][number]
 
 
 def _apply_to_instrument(operation: ColumnOperation, inputs: list[np.ndarray], target: np.ndarray) -> None:
@@ -68,3 +101,71 @@ def _apply_to_instrument(operation: ColumnOperation, inputs: list[np.ndarray], t
     else:
         pair = inputs[1] if len(inputs) > 1 else inputs[0]
         expand_windows(KINDS[name], inputs[0], pair, float(constants[-1]), target)
+
+
+def _rank(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+    rank_sessions(inputs[0], *block.by_session, target)
+
+
+def _scale(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+    scale_sessions(inputs[0], *block.by_session, target)
+
+
+def _neutralize(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+    neutralize_sessions(inputs[0], inputs[1], *block.by_session, target)
+
+
+def _take_other(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+    """Read the sessions of another instrument; it is missing where that one has no session."""
+    wanted = str(operation.constants[0]).upper()
+    found = np.flatnonzero(block.instruments == wanted)
+    if len(found) == 0:
+        raise FactorError(
+            f"{operation.operator} reads {wanted}, but the bars hold no such instrument in these sessions"
+        )
+    begin, end = block.spans[found[0]]
+    calendar = np.full(len(block.sessions), np.nan, inputs[0].dtype)
+    first = block.places[found[0]]
+    calendar[first : first + end - begin] = inputs[0][begin:end]
+    for (left, right), place in zip(block.spans, block.places, strict=True):
+        target[left:right] = calendar[place : place + right - left]
+
+
+def _resample(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+    """Aggregate the period so far: what Qlib gives for a whole period stands at its last bar, and nothing looks ahead."""
+    frequency, function = (str(constant) for constant in operation.constants)
+    if function not in _SO_FAR:
+        raise FactorError(f"TResample cannot aggregate by '{function}'; it can by {sorted(_SO_FAR)}")
+    try:
+        periods = pd.Series(0, index=block.sessions).groupby(pd.Grouper(freq=frequency)).ngroup().to_numpy()
+    except ValueError as error:
+        raise FactorError(f"TResample knows no frequency '{frequency}': {error}") from error
+    for (begin, end), place in zip(block.spans, block.places, strict=True):
+        values = pd.Series(inputs[0][begin:end].astype(np.float64))
+        target[begin:end] = _SO_FAR[function](values, periods[place : place + end - begin])
+
+
+def _carried(values: pd.Series, periods: np.ndarray) -> pd.Series:
+    return values.groupby(periods).ffill()
+
+
+_SO_FAR = {
+    "sum": lambda values, periods: _carried(values.groupby(periods).cumsum(), periods),
+    "mean": lambda values, periods: _carried(
+        values.groupby(periods).cumsum() / values.notna().groupby(periods).cumsum(), periods
+    ),
+    "max": lambda values, periods: _carried(values.groupby(periods).cummax(), periods),
+    "min": lambda values, periods: _carried(values.groupby(periods).cummin(), periods),
+    "last": _carried,
+    "first": lambda values, periods: _carried(values.where(values.notna().groupby(periods).cumsum() == 1), periods),
+    "count": lambda values, periods: values.notna().groupby(periods).cumsum(),
+}
+
+_ACROSS = {
+    "CSRank": _rank,
+    "CSScale": _scale,
+    "CSNeutralize": _neutralize,
+    "Mask": _take_other,
+    "ChangeInstrument": _take_other,
+    "TResample": _resample,
+}

@@ -64,13 +64,12 @@ class FactorPlan:
             Factors, float32 ``(factor, row)``, the rows of an instrument together; and the rows of the instruments, as
             `Grid.spans` gives them.
         """
-        spans = grid.spans(start, end, self.program.back)
+        spans = grid.spans(start, end, self.program.back, together=self.program.joins_instruments)
         rows = int((spans[:, 3] - spans[:, 2]).sum())
         if out is None:
             out = np.empty((len(self.program.factors), rows), np.float32)
         if rows:
-            context = {"places": grid.places, "grid": grid} if self.program.joins_instruments else {}
-            self._executor.run(grid.fields, spans, out, context)
+            self._executor.run(grid, spans, out)
         return out, spans
 
     def panel(
@@ -151,14 +150,11 @@ def compute_factors(
 
 def _as_panel(values: np.ndarray, spans: np.ndarray, grid: Grid, factors: tuple[str, ...]) -> pd.DataFrame:
     """Sort by session, then instrument, and name the rows."""
-    owner = np.searchsorted(grid.first, spans[:, 2], side="right") - 1
+    owner = spans[:, 5]
     lengths = spans[:, 3] - spans[:, 2]
     codes = np.repeat(owner, lengths)
-    session = (
-        np.arange(len(codes))
-        - np.repeat(spans[:, 4], lengths)
-        + np.repeat(spans[:, 2] - grid.first[owner] + grid.listed[owner], lengths)
-    )
+    begin = spans[:, 2] - grid.first[owner] + grid.listed[owner]
+    session = np.arange(len(codes)) + np.repeat(begin - spans[:, 4], lengths)
     order = np.argsort(session, kind="stable")
     reorder(values, order)
     levels = [grid.sessions.as_unit("ns"), pd.Index(grid.instruments, dtype="str")]

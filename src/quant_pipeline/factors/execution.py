@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from quant_pipeline.factors.column_operations import apply_operation
+from quant_pipeline.factors.column_operations import Block, apply_operation
 from quant_pipeline.factors.expression.program import Program
+from quant_pipeline.factors.grid import Grid
 from quant_pipeline.factors.kernels.machine import run_stage
 from quant_pipeline.factors.kernels.tiles import cut_tiles
 
@@ -62,28 +63,25 @@ class Executor:
         self._rows = tile_rows(program)
         self._local = threading.local()
 
-    def run(self, fields: np.ndarray, spans: np.ndarray, output: np.ndarray, context: dict | None = None) -> None:
+    def run(self, grid: Grid, spans: np.ndarray, output: np.ndarray) -> None:
         """Compute the wanted rows of all instruments.
 
         Parameters
         ----------
-        fields
-            float32 ``(field, row)`` in the order of ``program.fields``; the rows of an instrument lie together in time.
+        grid
+            The bars; its fields are those of the program, in order.
         spans
-            int64 ``(instrument, 5)``: first row, row after the last, first wanted row, row after the last wanted one,
-            and the row of the output for the first wanted one.
+            What `Grid.spans` gives.
         output
             float32 ``(factor, row)``; written in place.
-        context
-            What operations across instruments need: ``sessions``, one number per row, and ``instruments``, names.
         """
         blocks = [spans] if self.program.joins_instruments else list(_blocks(spans))
         if self.threads == 1 or len(blocks) == 1:
             for block in blocks:
-                self._run_block(fields, block, output, context or {})
+                self._run_block(grid, block, output)
             return
         with ThreadPoolExecutor(self.threads) as pool:
-            for _ in pool.map(lambda block: self._run_block(fields, block, output, context or {}), blocks):
+            for _ in pool.map(lambda block: self._run_block(grid, block, output), blocks):
                 pass
 
     def _space(self) -> tuple:
@@ -91,21 +89,23 @@ class Executor:
             self._local.space = allocate_space(self.program, self._rows)
         return self._local.space
 
-    def _run_block(self, fields: np.ndarray, spans: np.ndarray, output: np.ndarray, context: dict) -> None:
+    def _run_block(self, grid: Grid, spans: np.ndarray, output: np.ndarray) -> None:
         program = self.program
         first_row, last_row = int(spans[:, 0].min()), int(spans[:, 1].max())
         single = np.empty((program.singles, last_row - first_row), np.float32)
         double = np.empty((program.doubles, last_row - first_row))
+        # One layout for every block: numba compiles anew for another.
+        fields = grid.fields[:, first_row:last_row].copy()
+        rows = spans - np.array([first_row] * 4 + [0] * 3)
+        names = grid.instruments[spans[:, 5]]
+        block = Block(rows[:, :2], spans[:, 6], names, grid.sessions)
         for number, stage in enumerate(program.stages):
             if len(stage.code):
                 whole = number < len(program.stages) - 1
-                tiles, segments = cut_tiles(spans, stage.back, stage.ahead, self._rows, whole)
-                self._run_tiles(stage.code, tiles, segments, fields, (single, double), first_row, output)
+                tiles, segments = cut_tiles(rows, stage.back, stage.ahead, self._rows, whole)
+                run_stage(stage.code, program.tables, tiles, segments, fields, (single, double), output, self._space())
             for operation in stage.operations:
-                apply_operation(operation, fields, (single, double), spans, first_row, context)
-
-    def _run_tiles(self, code, tiles, segments, fields, columns, first_row, output) -> None:
-        run_stage(code, self.program.tables, tiles, segments, fields, columns, first_row, 0, output, self._space())
+                apply_operation(operation, fields, (single, double), block)
 
 
 def _blocks(spans: np.ndarray) -> Iterator[np.ndarray]:

@@ -35,16 +35,15 @@ class Grid:
     listed: np.ndarray
     fields: np.ndarray
 
-    @property
-    def places(self) -> np.ndarray:
-        """Place in the calendar of every row."""
-        lengths = np.diff(self.first)
-        return np.arange(self.first[-1]) + np.repeat(self.listed - self.first[:-1], lengths)
-
     def spans(
-        self, start: pd.Timestamp | None = None, end: pd.Timestamp | None = None, back: float = np.inf
+        self,
+        start: pd.Timestamp | None = None,
+        end: pd.Timestamp | None = None,
+        back: float = np.inf,
+        *,
+        together: bool = False,
     ) -> np.ndarray:
-        """Rows to read and to compute; see `quant_pipeline.factors.execution.Executor.run`.
+        """Return the rows to read and to compute, per instrument.
 
         Parameters
         ----------
@@ -52,16 +51,28 @@ class Grid:
             First and last wanted session; None stands for the first and last of the calendar.
         back
             Rows that a wanted row reaches back.
+        together
+            Whether instruments without a wanted row count, because others are compared with them.
+
+        Returns
+        -------
+        numpy.ndarray
+            int64 ``(instrument, 7)``: first row to read, row after the last, first wanted row, row after the last
+            wanted, row of the output for the first wanted, place of the instrument, place in the calendar of the first
+            row to read.
         """
         left = 0 if start is None else int(self.sessions.searchsorted(start, "left"))
         right = len(self.sessions) if end is None else int(self.sessions.searchsorted(end, "right"))
         begin, stop = self.first[:-1], self.first[1:]
         first = np.clip(begin + left - self.listed, begin, stop)
         last = np.clip(begin + right - self.listed, first, stop)
-        known = begin if np.isinf(back) else np.maximum(begin, first - int(back))
-        kept = last > first
+        reach = left if np.isinf(back) else min(int(back), left)
+        known = np.clip(begin + left - reach - self.listed, begin, stop)
+        kept = (stop > known) if together else (last > first)
         output = np.cumsum(last - first) - (last - first)
-        return np.column_stack([known, stop, first, last, output])[kept].astype(np.int64)
+        owner = np.arange(len(begin))
+        columns = [known, stop, first, last, output, owner, known - begin + self.listed]
+        return np.column_stack(columns)[kept].astype(np.int64)
 
 
 def lay_out(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, fields: Sequence[str]) -> Grid:

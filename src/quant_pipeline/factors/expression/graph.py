@@ -199,7 +199,8 @@ class _Builder:
         if name in COMMUTATIVE:
             series.sort()
         try:
-            numeric = type_of_call(name, [self.graph.nodes[place] for place in series])
+            custom = operator.kind == operators.CUSTOM
+            numeric = DOUBLE if custom else type_of_call(name, [self.graph.nodes[place] for place in series])
         except TypeError as error:
             raise self._error(call, str(error)) from error
         return self.graph.add(Node(name, self._in_types_of(name, series, numeric), constants, numeric))

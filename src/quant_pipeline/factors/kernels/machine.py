@@ -38,13 +38,13 @@ from quant_pipeline.factors.kernels.elementwise import (
 
 
 @compiled
-def load(source, first_row, segments, out):
+def load(source, segments, out):
     """Copy the bars of every stretch into a register; bars that do not exist are missing."""
     for k in range(segments.shape[0]):
         at, before, row, count, after = segments[k, 0], segments[k, 1], segments[k, 2], segments[k, 3], segments[k, 4]
         out[at : at + before] = np.nan
         at += before
-        values = source[row - first_row : row - first_row + count]
+        values = source[row : row + count]
         part = out[at : at + count]
         for i in range(count):
             part[i] = values[i]
@@ -52,10 +52,10 @@ def load(source, first_row, segments, out):
 
 
 @compiled
-def store(values, segments, shift, place, out):
-    """Copy the wanted bars of every stretch to their place; ``shift`` is the row that stands first in the output."""
+def store(values, segments, place, out):
+    """Copy the wanted bars of every stretch to their place; ``place`` says which."""
     for k in range(segments.shape[0]):
-        at, count, row = segments[k, 5], segments[k, 6], segments[k, place] - shift
+        at, count, row = segments[k, 5], segments[k, 6], segments[k, place]
         part, source = out[row : row + count], values[at : at + count]
         for i in range(count):
             part[i] = source[i]
@@ -122,24 +122,24 @@ def run_arithmetic(row, single, double, begin, stop, starts):
 
 
 @compiled
-def run_move(row, here, fields, columns, first_row, shift, output, single, double):
+def run_move(row, here, fields, columns, output, single, double):
     """Copy between the tile and memory."""
     kind, dst, a, number = row[0], row[1], row[2], row[6]
     columns_single, columns_double = columns
     if kind == op.LOAD_FIELD:
-        load(fields[number], 0, here, single[dst])
+        load(fields[number], here, single[dst])
     elif kind == op.LOAD_SINGLE:
-        load(columns_single[number], first_row, here, single[dst])
+        load(columns_single[number], here, single[dst])
     elif kind == op.LOAD_DOUBLE:
-        load(columns_double[number], first_row, here, double[dst])
+        load(columns_double[number], here, double[dst])
     elif kind == op.STORE_SINGLE:
-        store(single[a], here, first_row, 8, columns_single[number])
+        store(single[a], here, 8, columns_single[number])
     elif kind == op.STORE_DOUBLE:
-        store(double[a], here, first_row, 8, columns_double[number])
+        store(double[a], here, 8, columns_double[number])
     elif row[7] == op.SINGLES:
-        store(single[a], here, shift, 7, output[number])
+        store(single[a], here, 7, output[number])
     else:
-        store(double[a], here, shift, 7, output[number])
+        store(double[a], here, 7, output[number])
 
 
 @compiled
@@ -192,7 +192,7 @@ def run_window(row, tables, space, begin, stop):
 
 
 @compiled
-def run_stage(code, tables, tiles, segments, fields, columns, first_row, shift, output, space):
+def run_stage(code, tables, tiles, segments, fields, columns, output, space):
     """Run the instructions of a stage on every tile.
 
     Parameters
@@ -210,10 +210,6 @@ def run_stage(code, tables, tiles, segments, fields, columns, first_row, shift, 
         float32 ``(field, row)``.
     columns
         What earlier stages left, float32 and float64.
-    first_row
-        Row of the fields with which the columns begin.
-    shift
-        Row that stands first in the output.
     output
         float32 ``(factor, row)``.
     space
@@ -239,7 +235,7 @@ def run_stage(code, tables, tiles, segments, fields, columns, first_row, shift, 
             if kind < op.FIRST_MOVE:
                 run_arithmetic(row, single, double, begin, stop, starts)
             elif kind < op.FIRST_CHAIN:
-                run_move(row, here, fields, columns, first_row, shift, output, single, double)
+                run_move(row, here, fields, columns, output, single, double)
             elif kind < op.FIRST_FINISH:
                 gaps = run_chain(row, tables, space, begin, stop)
             elif kind < op.FIRST_WINDOW:
