@@ -131,8 +131,8 @@ def verdict_section(verdict: Mapping[str, Any], logits: pd.DataFrame) -> Html:
         "The measures agree."
         if len(judged) == 1
         else "The measures answer different questions: the first two and the last two ask whether the best one beats "
-        "the benchmark, the third whether it is better than the other combinations. Good models that are alike beat the "
-        "benchmark by skill while the best among them is chosen by luck."
+        "the benchmark, the third whether it is better than the other combinations. Good models that are alike beat "
+        "the benchmark by skill while the best among them is chosen by luck."
     )
     return section(
         "verdict",
