@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint format lock bench bench-training clean
+.PHONY: help demo test lint format lock bench bench-backtest bench-training clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -42,6 +42,9 @@ bench: $(INSTALLED)  ## Time and peak memory of every stage
 
 bench-training: $(INSTALLED)  ## Time of an epoch, data feeding and memory against Qlib's networks
 	OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/training.py
+
+bench-backtest: $(INSTALLED)  ## Exact backtests against Qlib's, and every combination of 12 and 20 models
+	$(BIN)/python benchmarks/backtest.py
 
 clean:  ## Remove everything that runs have written
 	rm -rf data/markets data/accounts logs mlflow.db* mlruns build .viz

@@ -84,10 +84,10 @@ def test_blocks_stream_in_order_and_cover_everything(market):
     many = rng.normal(size=(8, len(market.sessions), len(market.instruments)))
     combinations = all_combinations(8)
     blocks = list(stream_combinations(search_of(many, market), combinations, n_threads=2))
-    assert [block.first for block in blocks] == [0, 64, 128, 192]
+    assert [block.first for block in blocks] == [0, 128]
     assert sum(len(block.figures) for block in blocks) == 255
     pick = combinations.index((1, 4, 6))
-    value = blocks[pick // 64].figures[pick % 64, -1]
+    value = blocks[pick // 128].figures[pick % 128, -1]
     assert value == single(many, market, (1, 4, 6), DAILY).nav.iloc[-1]
 
 
@@ -103,10 +103,10 @@ def test_memory_does_not_grow_with_the_number_of_combinations(market):
         tracemalloc.stop()
         return largest
 
-    few, all_of_them = all_combinations(10)[:64], all_combinations(10)
+    few, all_of_them = all_combinations(10)[:128], all_combinations(10)
     peak(few)
     # The list of combinations itself takes some 300 bytes each; curves would take 160 sessions × 8 bytes more.
-    assert peak(all_of_them) - peak(few) < 500 * (len(all_of_them) - 64)
+    assert peak(all_of_them) - peak(few) < 500 * (len(all_of_them) - 128)
 
 
 def test_periods_hold_the_sums_of_excess_returns(scores, market):

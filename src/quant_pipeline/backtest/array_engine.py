@@ -32,9 +32,11 @@ from quant_pipeline.strategy.account_arrays import (
     AccountArrays,
     net_asset_value,
     new_accounts,
+    sessions_held,
 )
 from quant_pipeline.strategy.compiled import kernel
 from quant_pipeline.strategy.costs import CostTerms, cost_terms
+from quant_pipeline.strategy.fused_scores import ScoreTable, score_table, single_scores
 from quant_pipeline.strategy.money import cash_to_ticks
 from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
 from quant_pipeline.strategy.rules import CostRules, StrategyRules
@@ -119,7 +121,8 @@ def _run(
     counts = _run_account(
         new_accounts(1, n_instruments, cash),
         market.arrays,
-        matrix,
+        score_table(matrix[np.newaxis]),
+        np.zeros(1, dtype=np.uint32),
         decides,
         topk_drop_terms(rules, market.rules),
         exchange_terms(market.rules),
@@ -135,7 +138,8 @@ def _run(
 def _run_account(
     accounts: AccountArrays,
     market: MarketArrays,
-    scores: npt.NDArray[np.float64],
+    table: ScoreTable,
+    members: npt.NDArray[np.uint32],
     decides: npt.NDArray[np.bool_],
     terms: TopkDropTerms,
     exchange: ExchangeTerms,
@@ -148,7 +152,7 @@ def _run_account(
     n_fills = 0
     n_events = 0
     n_positions = 0
-    n_sessions = scores.shape[0]
+    n_sessions = decides.shape[0]
     for t in range(n_sessions):
         n_events = apply_session_actions(accounts, 0, t, market, terms.lot, rows.events, n_events)
         n_fills = deal_pending_orders(
@@ -164,10 +168,9 @@ def _run_account(
                 rows.positions[n_positions, 0] = t
                 rows.positions[n_positions, 1] = accounts.slot_instrument[0, slot]
                 rows.positions[n_positions, 2] = accounts.slot_shares[0, slot]
-                rows.positions[n_positions, 3] = accounts.slot_sessions[0, slot]
+                rows.positions[n_positions, 3] = sessions_held(accounts, 0, slot)
             n_positions += 1
         if decides[t] and t + 1 < n_sessions:
-            for j in range(scores.shape[1]):
-                buffers.scores[j] = scores[t, j]
-            decide_topk_drop(accounts, 0, value, market.has_bar[t], market.mark[t], terms, costs, buffers)
+            scores = single_scores(table, t, members)
+            decide_topk_drop(accounts, 0, value, scores, market.has_bar[t], market.mark[t], terms, costs, buffers)
     return n_fills, n_events, n_positions

@@ -27,6 +27,7 @@ from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.progress import track
 from quant_pipeline.strategy.account_arrays import FEES, SLIPPAGE, new_accounts
 from quant_pipeline.strategy.costs import cost_terms
+from quant_pipeline.strategy.fused_scores import padded_width, score_table
 from quant_pipeline.strategy.money import TICKS_PER_UNIT, cash_to_ticks
 from quant_pipeline.strategy.ranking import new_decision_buffers
 from quant_pipeline.strategy.rules import CostRules, StrategyRules
@@ -36,7 +37,7 @@ from quant_pipeline.strategy.topk_drop import topk_drop_terms
 Combination = tuple[int, ...]
 
 SESSIONS_PER_YEAR = 252
-_ACCOUNTS_PER_BLOCK = 64
+_ACCOUNTS_PER_BLOCK = 128
 
 
 FIGURES = (
@@ -243,8 +244,8 @@ class _BlockRunner:
         market, rules = search.market, search.rules
         self.search = search
         self.combinations = combinations
-        self.scores = np.ascontiguousarray(np.where(np.isfinite(search.scores), search.scores, np.nan))
-        self.decides = decision_flags(market.sessions, rules.schedule) & ~np.isnan(self.scores).all(axis=(0, 2))
+        self.scores = score_table(search.scores)
+        self.decides = decision_flags(market.sessions, rules.schedule) & ~np.isnan(self.scores.exact).all(axis=(1, 2))
         n_sessions = len(market.sessions)
         periods = search.period_of_session
         self.periods = np.zeros(n_sessions, dtype=np.int64) if periods is None else periods.astype(np.int64)
@@ -274,7 +275,9 @@ class _BlockRunner:
             exchange_terms(search.market.rules),
             cost_terms(search.cost_rules),
             new_decision_buffers(n_instruments, stop - start),
-            BlockBuffers(np.zeros((largest + 1, n_instruments)), np.empty((0, 0), dtype=np.int64)),
+            BlockBuffers(
+                np.zeros((largest + 1, padded_width(n_instruments)), dtype=np.float32), np.empty((0, 0), dtype=np.int64)
+            ),
             statistics,
             period_sums,
         )
@@ -283,7 +286,7 @@ class _BlockRunner:
 
 def _combination_arrays(rows: list[Combination]) -> CombinationArrays:
     sizes = np.array([len(row) for row in rows], dtype=np.int64)
-    members = np.zeros((len(rows), int(sizes.max())), dtype=np.int64)
+    members = np.zeros((len(rows), int(sizes.max())), dtype=np.uint32)
     for place, row in enumerate(rows):
         members[place, : len(row)] = row
     shared = np.zeros(len(rows), dtype=np.int64)

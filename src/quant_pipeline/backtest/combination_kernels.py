@@ -18,6 +18,7 @@ from quant_pipeline.backtest.session_kernels import apply_session_actions, quote
 from quant_pipeline.strategy.account_arrays import BOUGHT, HELD, ORDERS, SOLD, AccountArrays, net_asset_value
 from quant_pipeline.strategy.compiled import inlined, kernel
 from quant_pipeline.strategy.costs import CostTerms
+from quant_pipeline.strategy.fused_scores import FusedScores, ScoreTable, rough_gap
 from quant_pipeline.strategy.ranking import DecisionBuffers
 from quant_pipeline.strategy.topk_drop import TopkDropTerms, decide_topk_drop
 
@@ -33,47 +34,47 @@ class CombinationArrays(NamedTuple):
     many leading members a row has in common with the row before.
     """
 
-    members: npt.NDArray[np.int64]
+    members: npt.NDArray[np.uint32]
     sizes: npt.NDArray[np.int64]
     shared: npt.NDArray[np.int64]
 
 
 class BlockBuffers(NamedTuple):
-    """Scratch space of one thread: partial sums of members (largest size + 1 rows, the first zero)."""
+    """Scratch space of one thread: rough partial sums of members (largest size + 1 rows, the first zero)."""
 
-    sums: npt.NDArray[np.float64]
+    sums: npt.NDArray[np.float32]
     no_record: npt.NDArray[np.int64]
 
 
 @inlined
 def fuse_next(
-    scores: npt.NDArray[np.float64],
+    table: ScoreTable,
     t: int,
     combinations: CombinationArrays,
     row: int,
     is_first: bool,
     buffers: BlockBuffers,
-    fused: npt.NDArray[np.float64],
-) -> None:
-    """Write the equally weighted score of one combination: the sum in member order, divided by their number.
+) -> FusedScores:
+    """Return the equally weighted score of one combination: the sum in member order, divided by their number.
 
-    Sums shared with the row before are taken from the buffers, unless this is the first row of the block.
+    Rough sums shared with the row before are taken from the buffers, unless this is the first row of the block.
     """
     size = combinations.sizes[row]
     start = 0 if is_first else min(combinations.shared[row], size - 1)
-    weight = 1.0 / size
-    keep = row + 1 < combinations.sizes.size and combinations.shared[row + 1] == size
     for level in range(start, size):
-        member = scores[combinations.members[row, level], t]
-        total = buffers.sums[level + 1]
+        member = table.rough[t, combinations.members[row, level]]
         before = buffers.sums[level]  # Row 0 stays zero, and adding zero changes no score.
-        is_last = level + 1 == size
-        if not is_last or keep:
-            for j in range(scores.shape[2]):
-                total[j] = before[j] + member[j]
-        if is_last:
-            for j in range(scores.shape[2]):
-                fused[j] = (before[j] + member[j]) * weight
+        total = buffers.sums[level + 1]
+        for j in range(total.size):
+            total[j] = before[j] + member[j]
+    return FusedScores(
+        table.exact[t],
+        combinations.members[row],
+        size,
+        1.0 / size,
+        buffers.sums[size],
+        rough_gap(size, table.largest[t]),
+    )
 
 
 @inlined
@@ -107,7 +108,7 @@ def _count_session(
 def run_block(
     accounts: AccountArrays,
     market: MarketArrays,
-    scores: npt.NDArray[np.float64],
+    table: ScoreTable,
     combinations: CombinationArrays,
     first: int,
     decides: npt.NDArray[np.bool_],
@@ -129,8 +130,8 @@ def run_block(
         Fresh accounts, one per row of `statistics`.
     market
         The market.
-    scores
-        Models × sessions × instruments, known after the close of the session.
+    table
+        Scores of the models, known after the close of the session.
     combinations, first
         All combinations, and the row of the one account 0 trades; account ``a`` trades row ``first + a``.
     decides
@@ -172,5 +173,5 @@ def run_block(
                 benchmark_returns[t],
             )
             if deciding:
-                fuse_next(scores, t, combinations, first + a, a == 0, block, buffers.scores)
-                decide_topk_drop(accounts, a, value, has_bar, mark, terms, costs, buffers)
+                fused = fuse_next(table, t, combinations, first + a, a == 0, block)
+                decide_topk_drop(accounts, a, value, fused, has_bar, mark, terms, costs, buffers)

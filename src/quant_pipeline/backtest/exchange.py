@@ -22,7 +22,7 @@ from quant_pipeline.backtest.quotes import (
 )
 from quant_pipeline.backtest.tables import events_table, fills_table, positions_table
 from quant_pipeline.exceptions import MarketDataError, StrategyError
-from quant_pipeline.strategy.account_arrays import CASH, HELD, ORDERS, AccountArrays, new_accounts, open_slot
+from quant_pipeline.strategy.account_arrays import CASH, CLOSES, HELD, ORDERS, AccountArrays, new_accounts, open_slot
 from quant_pipeline.strategy.costs import cost_terms
 from quant_pipeline.strategy.money import cash_to_ticks, ticks_to_decimal, ticks_to_float, to_ticks
 from quant_pipeline.strategy.rules import CostRules, MarketRules
@@ -265,5 +265,5 @@ def _positions_of(accounts: AccountArrays, instruments: pd.Index) -> pd.DataFram
     return positions_table(
         [str(name) for name in instruments.to_numpy()[accounts.slot_instrument[0, order]]],
         accounts.slot_shares[0, order].tolist(),
-        accounts.slot_sessions[0, order].tolist(),
+        (accounts.totals[0, CLOSES] - accounts.slot_since[0, order]).tolist(),
     )

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from quant_pipeline.strategy.account_arrays import (
     BOUGHT,
     CASH,
+    CLOSES,
     FEES,
-    HELD,
     NOT_HELD,
     ORDERS,
     SLIPPAGE,
@@ -307,5 +307,4 @@ def deal_pending_orders(
 @inlined
 def close_session(accounts: AccountArrays, a: int) -> None:
     """Count the close for every holding; a position bought in this session has then seen one."""
-    for slot in range(accounts.totals[a, HELD]):
-        accounts.slot_sessions[a, slot] += 1
+    accounts.totals[a, CLOSES] += 1

@@ -19,7 +19,7 @@ import pandas as pd
 
 from quant_pipeline.backtest.qlib_quotes import QlibMarket, QlibQuoteArrays, QlibTopkDropoutRules
 from quant_pipeline.strategy.compiled import inlined, kernel
-from quant_pipeline.strategy.ranking import find_best, ranks_below
+from quant_pipeline.strategy.fused_scores import ranks_below
 
 _SMALLEST_VALUE = 1e-5
 """Qlib deals nothing, and charges nothing, for an order of no more than this value."""
@@ -57,10 +57,6 @@ class QlibBuffers(NamedTuple):
     """Scratch space: candidates, best first, and the lowest-ranked of holdings and candidates, lowest first."""
 
     free_scores: npt.NDArray[np.float64]
-    flags: npt.NDArray[np.uint8]
-    flag_words: npt.NDArray[np.uint64]
-    hits: npt.NDArray[np.uint32]
-    anything: npt.NDArray[np.bool_]
     best: npt.NDArray[np.uint32]
     best_score: npt.NDArray[np.float64]
     lowest: npt.NDArray[np.uint32]
@@ -142,13 +138,8 @@ def run_qlib_arrays(
         totals=np.array([initial_cash, 0.0, 0.0, initial_cash]),
     )
     size = 2 * n_instruments + 8
-    flag_words = np.zeros(-(-n_instruments // 8), dtype=np.uint64)
     buffers = QlibBuffers(
         np.empty(n_instruments),
-        flag_words.view(np.uint8),
-        flag_words,
-        np.empty(size, dtype=np.uint32),
-        np.ones(n_instruments, dtype=np.bool_),
         np.empty(size, dtype=np.uint32),
         np.empty(size),
         np.empty(size, dtype=np.uint32),
@@ -205,18 +196,12 @@ def _trade(
     if terms.only_tradable != 0:
         wanted = max(wanted, 1)  # Qlib's get_first_n(candidates, 0) appends one before it counts.
     n_best = 0
-    if wanted > 0:
-        n_best = find_best(
-            buffers.free_scores,
-            buffers.anything,
-            wanted,
-            -np.inf,
-            buffers.flags,
-            buffers.flag_words,
-            buffers.hits,
-            buffers.best,
-            buffers.best_score,
-        )
+    threshold = -np.inf
+    for j in range(scores.size):
+        score = buffers.free_scores[j]
+        if wanted > 0 and score > threshold:
+            n_best = _insert_best(score, j, n_best, wanted, buffers)
+            threshold = buffers.best_score[wanted - 1] if n_best == wanted else threshold
     n_lowest = _find_lowest(account, n_held, n_best, quotes, t, scores, terms, buffers)
     n_sell = 0
     for i in range(n_lowest):
@@ -225,6 +210,19 @@ def _trade(
     n_buy = max(0, n_best + n_buy) if n_buy < 0 else min(n_buy, n_best)  # Qlib slices: [:-1] drops the last one.
     n_held = _sell(account, n_held, n_lowest, quotes, t, terms, buffers)
     return _buy(account, n_held, n_buy, quotes, t, terms, buffers)
+
+
+@inlined
+def _insert_best(score: float, instrument: int, found: int, wanted: int, buffers: QlibBuffers) -> int:
+    """Insert an instrument, the latest by code, into the `found` best so far; return how many there are."""
+    place = min(found, wanted - 1)
+    while place > 0 and buffers.best_score[place - 1] < score:
+        buffers.best_score[place] = buffers.best_score[place - 1]
+        buffers.best[place] = buffers.best[place - 1]
+        place -= 1
+    buffers.best_score[place] = score
+    buffers.best[place] = instrument
+    return min(found + 1, wanted)
 
 
 @inlined

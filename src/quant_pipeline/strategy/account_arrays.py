@@ -28,7 +28,9 @@ SOLD = 5
 """Value sold so far, ticks, fees not included."""
 SLIPPAGE = 6
 """Paid so far for dealing away from the market's deal price, ticks."""
-N_TOTALS = 7
+CLOSES = 7
+"""Number of closes the account has seen, from which the age of a holding is counted."""
+N_TOTALS = 8
 
 NOT_HELD = -1
 
@@ -36,8 +38,8 @@ NOT_HELD = -1
 class AccountArrays(NamedTuple):
     """Accounts side by side.
 
-    ``slot_instrument``, ``slot_shares``, ``slot_sessions`` (closes seen) are accounts × slots; ``slot_of`` is
-    accounts × instruments and finds the slot of an instrument or :data:`NOT_HELD`; ``order_instrument``,
+    ``slot_instrument``, ``slot_shares`` and ``slot_since`` (:data:`CLOSES` before it was bought) are accounts × slots;
+    ``slot_of`` is accounts × instruments and finds the slot of an instrument or :data:`NOT_HELD`; ``order_instrument``,
     ``order_shares`` (positive buys, negative sells) and ``order_reason`` are accounts × orders, in plan order;
     ``totals`` is accounts × :data:`N_TOTALS`. Instruments are unsigned because numba checks signed indices for
     negative ones.
@@ -45,7 +47,7 @@ class AccountArrays(NamedTuple):
 
     slot_instrument: npt.NDArray[np.uint32]
     slot_shares: npt.NDArray[np.int64]
-    slot_sessions: npt.NDArray[np.int32]
+    slot_since: npt.NDArray[np.int32]
     slot_of: npt.NDArray[np.int32]
     order_instrument: npt.NDArray[np.uint32]
     order_shares: npt.NDArray[np.int64]
@@ -73,7 +75,7 @@ def new_accounts(n_accounts: int, n_instruments: int, cash: int, n_orders: int |
     return AccountArrays(
         slot_instrument=np.zeros((n_accounts, n_instruments), dtype=np.uint32),
         slot_shares=np.zeros((n_accounts, n_instruments), dtype=np.int64),
-        slot_sessions=np.zeros((n_accounts, n_instruments), dtype=np.int32),
+        slot_since=np.zeros((n_accounts, n_instruments), dtype=np.int32),
         slot_of=np.full((n_accounts, n_instruments), NOT_HELD, dtype=np.int32),
         order_instrument=np.zeros((n_accounts, n_orders), dtype=np.uint32),
         order_shares=np.zeros((n_accounts, n_orders), dtype=np.int64),
@@ -84,11 +86,11 @@ def new_accounts(n_accounts: int, n_instruments: int, cash: int, n_orders: int |
 
 @inlined
 def open_slot(accounts: AccountArrays, a: int, instrument: int, shares: int, sessions: int) -> None:
-    """Add an instrument that is not held yet."""
+    """Add an instrument that is not held yet and has seen so many closes."""
     slot = accounts.totals[a, HELD]
     accounts.slot_instrument[a, slot] = instrument
     accounts.slot_shares[a, slot] = shares
-    accounts.slot_sessions[a, slot] = sessions
+    accounts.slot_since[a, slot] = accounts.totals[a, CLOSES] - sessions
     accounts.slot_of[a, instrument] = slot
     accounts.totals[a, HELD] = slot + 1
 
@@ -102,9 +104,15 @@ def close_slot(accounts: AccountArrays, a: int, slot: int) -> None:
         moved = accounts.slot_instrument[a, last]
         accounts.slot_instrument[a, slot] = moved
         accounts.slot_shares[a, slot] = accounts.slot_shares[a, last]
-        accounts.slot_sessions[a, slot] = accounts.slot_sessions[a, last]
+        accounts.slot_since[a, slot] = accounts.slot_since[a, last]
         accounts.slot_of[a, moved] = slot
     accounts.totals[a, HELD] = last
+
+
+@inlined
+def sessions_held(accounts: AccountArrays, a: int, slot: int) -> int:
+    """Count the closes a holding has seen: 1 on the day it was bought."""
+    return accounts.totals[a, CLOSES] - accounts.slot_since[a, slot]
 
 
 @inlined

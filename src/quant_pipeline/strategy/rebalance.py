@@ -16,6 +16,7 @@ from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy import reasons
 from quant_pipeline.strategy.account_arrays import HELD, ORDERS, AccountArrays, net_asset_value, new_accounts, open_slot
 from quant_pipeline.strategy.costs import cost_terms
+from quant_pipeline.strategy.fused_scores import FusedScores, rough_gap, score_table
 from quant_pipeline.strategy.money import cash_to_ticks, ticks_to_float, to_ticks
 from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
@@ -82,12 +83,14 @@ def rebalance(
     accounts = _account_of(positions, instruments, price_array, cash)
 
     value = int(net_asset_value(accounts, 0, price_array))
+    table = score_table(score_array[np.newaxis, np.newaxis])
+    gap = rough_gap(1, table.largest[0])
     buffers = new_decision_buffers(len(instruments))
-    buffers.scores[:] = score_array
     decide_topk_drop(
         accounts,
         0,
         value,
+        FusedScores(table.exact[0], np.zeros(1, dtype=np.uint32), 1, 1.0, table.rough[0, 0], gap),
         tradable_array,
         price_array,
         topk_drop_terms(rules, market_rules),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quant_pipeline.strategy.compiled import inlined
 from quant_pipeline.strategy.costs import CostTerms, buy_fee
-from quant_pipeline.strategy.rules import DEGREE_UNITS
+from quant_pipeline.strategy.rules import DEGREE_UNITS, RATE_UNITS
 
 
 @inlined
@@ -62,23 +62,12 @@ def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> in
     """
     if budget <= 0 or price <= 0:
         return 0
-    most = whole_quotient(budget, price)
-    if lot > 1:
-        most //= lot
-    if most == 0:
-        return 0
-    fee = buy_fee(most * lot, price, costs)
-    if most * lot * price + fee <= budget:
-        return most * lot
-    least = whole_quotient(max(budget - fee, 0), price)
-    if lot > 1:
-        least //= lot
-    # The cost grows with the quantity, so the largest affordable one lies between the two and is found by halving.
-    while most - least > 1:
-        middle = (most + least) // 2
-        shares = middle * lot
-        if shares * price + buy_fee(shares, price, costs) <= budget:
-            least = middle
-        else:
-            most = middle
-    return least * lot
+    # Fees grow with the quantity, or are the minimum; solved without rounding, both together miss by a lot or two.
+    minimum = whole_quotient(costs.minimum, RATE_UNITS)
+    unit = price * (1.0 + costs.buy_rate / RATE_UNITS) + costs.per_share / RATE_UNITS
+    lots = int(min(budget / unit, max(budget - minimum, 0) / price) / lot)
+    while lots > 0 and lots * lot * price + buy_fee(lots * lot, price, costs) > budget:
+        lots -= 1
+    while (lots + 1) * lot * price + buy_fee((lots + 1) * lot, price, costs) <= budget:
+        lots += 1
+    return lots * lot

@@ -20,10 +20,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.strategy.account_arrays import CASH, HELD, ORDERS, AccountArrays
+from quant_pipeline.strategy.account_arrays import CASH, HELD, ORDERS, AccountArrays, sessions_held
 from quant_pipeline.strategy.compiled import inlined
 from quant_pipeline.strategy.costs import CostTerms, sell_fee
-from quant_pipeline.strategy.ranking import DecisionBuffers, find_candidates, find_worst_slots, ranks_below
+from quant_pipeline.strategy.fused_scores import FusedScores, fused_below
+from quant_pipeline.strategy.ranking import DecisionBuffers, find_candidates, find_worst_slots
 from quant_pipeline.strategy.reasons import (
     BUY_RANKED,
     KEEP,
@@ -95,26 +96,27 @@ def _obstacle(sessions: int, is_tradable: bool, terms: TopkDropTerms) -> int:
 def _sell_orphans(
     accounts: AccountArrays,
     a: int,
-    scores: npt.NDArray[np.float64],
+    rough: npt.NDArray[np.float32],
     tradable: npt.NDArray[np.bool_],
     prices: npt.NDArray[np.int64],
     terms: TopkDropTerms,
     costs: CostTerms,
     buffers: DecisionBuffers,
 ) -> int:
-    """Take the scores of the holdings out of `scores`, order the sale of orphans by code, return the proceeds."""
+    """Take the rough scores of the holdings out of `rough`, order the sale of orphans by code, return the proceeds."""
     n_orphans = 0
     for slot in range(accounts.totals[a, HELD]):
         instrument = accounts.slot_instrument[a, slot]
-        buffers.slot_score[slot] = scores[instrument]
+        score = rough[instrument]
+        buffers.slot_rough[slot] = score
         buffers.slot_decision[slot] = KEEP
-        if scores[instrument] == scores[instrument]:
-            scores[instrument] = np.nan
+        rough[instrument] = np.nan
+        if score == score:
             continue
         if terms.sell_orphans == 0:
             buffers.slot_decision[slot] = KEEP_UNSCORED
             continue
-        obstacle = _obstacle(accounts.slot_sessions[a, slot], tradable[instrument], terms)
+        obstacle = _obstacle(sessions_held(accounts, a, slot), tradable[instrument], terms)
         buffers.slot_decision[slot] = obstacle
         if obstacle != KEEP:
             continue
@@ -136,6 +138,7 @@ def _sell_orphans(
 def _sell_weakest(
     accounts: AccountArrays,
     a: int,
+    fused: FusedScores,
     n_best: int,
     most_sales: int,
     tradable: npt.NDArray[np.bool_],
@@ -145,7 +148,7 @@ def _sell_weakest(
     buffers: DecisionBuffers,
 ) -> int:
     """Order the sale of the weakest holdings, worst first, and return the estimated net proceeds."""
-    n_worst = find_worst_slots(accounts, a, terms.n_drop, buffers)
+    n_worst = find_worst_slots(accounts, a, fused, terms.n_drop, buffers)
     proceeds = 0
     n_sold = 0
     next_worst = 0
@@ -155,13 +158,13 @@ def _sell_weakest(
             break
         slot = buffers.worst[next_worst]
         instrument = accounts.slot_instrument[a, slot]
-        if last_best >= 0 and ranks_below(
-            buffers.best_score[last_best], buffers.best[last_best], buffers.worst_score[next_worst], instrument
+        if last_best >= 0 and fused_below(
+            fused, buffers.best_rough[last_best], buffers.best[last_best], buffers.worst_rough[next_worst], instrument
         ):
             last_best -= 1
             continue
         next_worst += 1
-        obstacle = _obstacle(accounts.slot_sessions[a, slot], tradable[instrument], terms)
+        obstacle = _obstacle(sessions_held(accounts, a, slot), tradable[instrument], terms)
         if obstacle == KEEP:
             n_sold += 1
             proceeds += _sell_slot(accounts, a, slot, SELL_DROPPED, prices[instrument], costs, buffers)
@@ -175,6 +178,7 @@ def decide_topk_drop(
     accounts: AccountArrays,
     a: int,
     value: int,
+    fused: FusedScores,
     tradable: npt.NDArray[np.bool_],
     prices: npt.NDArray[np.int64],
     terms: TopkDropTerms,
@@ -189,6 +193,8 @@ def decide_topk_drop(
         Accounts and the row of the one that decides.
     value
         Its net asset value, ticks.
+    fused
+        Scores of the session; the rough ones are changed on the way and restored.
     tradable
         Whether each instrument has a bar in the decision's session.
     prices
@@ -196,7 +202,7 @@ def decide_topk_drop(
     terms, costs
         Rules.
     buffers
-        Scratch space that carries the ``scores``; those of holdings are overwritten with NaN.
+        Scratch space; afterwards ``slot_decision`` explains the holdings.
 
     Returns
     -------
@@ -204,11 +210,13 @@ def decide_topk_drop(
         Number of buys that were wanted, including those below one lot, which follow the orders as zero shares.
     """
     accounts.totals[a, ORDERS] = 0
-    proceeds = _sell_orphans(accounts, a, buffers.scores, tradable, prices, terms, costs, buffers)
+    proceeds = _sell_orphans(accounts, a, fused.rough, tradable, prices, terms, costs, buffers)
     free = terms.topk - accounts.totals[a, HELD] + accounts.totals[a, ORDERS]
-    n_best = find_candidates(a, tradable, free + terms.n_drop, buffers)
+    n_best = find_candidates(a, fused, tradable, free + terms.n_drop, buffers)
+    for slot in range(accounts.totals[a, HELD]):
+        fused.rough[accounts.slot_instrument[a, slot]] = buffers.slot_rough[slot]
     replaceable = max(n_best - free, 0)
-    proceeds += _sell_weakest(accounts, a, n_best, replaceable, tradable, prices, terms, costs, buffers)
+    proceeds += _sell_weakest(accounts, a, fused, n_best, replaceable, tradable, prices, terms, costs, buffers)
     free = terms.topk - accounts.totals[a, HELD] + accounts.totals[a, ORDERS]
     n_buys = min(free, n_best)
     if n_buys <= 0:

@@ -1,0 +1,125 @@
+"""Scores of models, and their average that is only worked out where it matters.
+
+An ensemble scores an instrument with the average of its members. A decision looks at few instruments: the holdings and
+the best candidates. So all are first summed in single precision, which is several times faster; only where two of these
+sums are so close that their order is open, the averages in double precision decide. A single model is an ensemble of
+one. The rough sums change the time, never the result.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from quant_pipeline.strategy.compiled import inlined
+
+GROUP = 8
+"""Instruments whose rough scores are compared together."""
+
+_ROUGH_LARGEST = 1e30
+_ROUGH_SMALLEST = 1e-30
+_GAP_UNIT = 2.0**-21
+
+
+class ScoreTable(NamedTuple):
+    """Scores of models on the market's axes.
+
+    ``exact`` is sessions × models × instruments, finite or NaN; ``rough`` the same in single precision, padded with
+    NaN to a whole number of groups; ``largest`` the largest absolute score of each session. What a session needs lies
+    together in memory.
+    """
+
+    exact: npt.NDArray[np.float64]
+    rough: npt.NDArray[np.float32]
+    largest: npt.NDArray[np.float64]
+
+
+class FusedScores(NamedTuple):
+    """The average score of some models in one session.
+
+    ``exact`` is models × instruments, ``members`` are rows of it in the order in which they are added; ``rough`` is
+    their sum, not their average, in single precision; two of them that differ by more than ``gap`` are in the right
+    order.
+    """
+
+    exact: npt.NDArray[np.float64]
+    members: npt.NDArray[np.uint32]
+    size: int
+    weight: float
+    rough: npt.NDArray[np.float32]
+    gap: np.float32
+
+
+def padded_width(n_instruments: int) -> int:
+    """Room for the rough scores of so many instruments: groups in multiples of eight."""
+    return GROUP * 8 * -(-n_instruments // (GROUP * 8))
+
+
+def score_table(scores: npt.NDArray[np.float64]) -> ScoreTable:
+    """Prepare scores for decisions.
+
+    Parameters
+    ----------
+    scores
+        Models × sessions × instruments; NaN or infinite where a model has no score.
+    """
+    exact = np.ascontiguousarray(np.where(np.isfinite(scores), scores, np.nan).transpose(1, 0, 2))
+    n_sessions, n_models, n_instruments = exact.shape
+    rough = np.full((n_sessions, n_models, padded_width(n_instruments)), np.nan, dtype=np.float32)
+    rough[:, :, :n_instruments] = np.clip(exact, -_ROUGH_LARGEST, _ROUGH_LARGEST)
+    largest = np.abs(np.nan_to_num(exact, nan=0.0)).max(axis=(1, 2), initial=0.0)
+    return ScoreTable(exact, rough, np.asarray(largest, dtype=np.float64))
+
+
+@inlined
+def rough_gap(size: int, largest: float) -> np.float32:
+    """Difference of two rough sums beyond which their order is that of the exact averages.
+
+    A sum of ``n`` terms in floating point is off by less than ``n u Σ|x|`` (Higham, *Accuracy and Stability of
+    Numerical Algorithms*, section 4.2), here with ``u = 2^-24``, one more rounding for the conversion, and two sums;
+    four times as much leaves room for the comparison itself. Scores beyond single precision have no order but the
+    exact one.
+
+    Parameters
+    ----------
+    size
+        Number of scores in a sum.
+    largest
+        Largest absolute value of one of them.
+    """
+    if largest > _ROUGH_LARGEST / size:
+        return np.float32(np.inf)
+    return np.float32(_GAP_UNIT * size * (size + 1) * largest + _ROUGH_SMALLEST)
+
+
+@inlined
+def exact_score(fused: FusedScores, instrument: int) -> float:
+    """Average score of an instrument: the members added in their order, times the reciprocal of their number."""
+    total = 0.0
+    for i in range(fused.size):
+        total += fused.exact[fused.members[i], instrument]
+    return total * fused.weight
+
+
+@inlined
+def ranks_below(score: float, instrument: int, other_score: float, other: int) -> bool:
+    """Whether an instrument ranks below another: lower score, or the same score and a later code."""
+    return score < other_score or (score == other_score and instrument > other)
+
+
+@inlined
+def fused_below(fused: FusedScores, rough: float, instrument: int, other_rough: float, other: int) -> bool:
+    """Whether an instrument ranks below another; the exact scores are asked only where the rough ones are close."""
+    if rough < other_rough - fused.gap:
+        return True
+    if rough > other_rough + fused.gap:
+        return False
+    return ranks_below(exact_score(fused, instrument), instrument, exact_score(fused, other), other)
+
+
+@inlined
+def single_scores(table: ScoreTable, t: int, members: npt.NDArray[np.uint32]) -> FusedScores:
+    """Scores of the only model of a table in session ``t``; `members` is ``[0]``. For kernels: it returns views."""
+    return FusedScores(table.exact[t], members, 1, 1.0, table.rough[t, 0], rough_gap(1, table.largest[t]))
