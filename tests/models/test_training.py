@@ -94,7 +94,7 @@ def test_a_learning_curve_is_kept(algorithm, bundles):
     assert np.isfinite(curve["value"]).all()
 
 
-@pytest.mark.parametrize("algorithm", ["lightgbm", "double_ensemble", *OPTIONAL, "ridge", "elastic_net"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_planted_factor_is_the_most_important(algorithm, bundles):
     assert bundles[algorithm].model.importance["factor"].iloc[0] == "signal"
 

@@ -19,8 +19,15 @@ from quant_pipeline.models.hyper import CatBoostHyper, XGBoostHyper
 XGBOOST_WEIGHTS, CATBOOST_WEIGHTS = "model.ubj", "model.cbm"
 
 
-def import_optional(library: str) -> ModuleType:
+def import_optional(library: str, extra: str = "boosters") -> ModuleType:
     """Import an optional library.
+
+    Parameters
+    ----------
+    library
+        Name of the module.
+    extra
+        Extra of this project that brings it.
 
     Raises
     ------
@@ -31,7 +38,7 @@ def import_optional(library: str) -> ModuleType:
         return import_module(library)
     except ImportError as error:
         raise ModelError(
-            f"{library} is not installed; run: pip install 'quant_pipeline[boosters]', or disable its models"
+            f"{library} is not installed; run: pip install 'quant_pipeline[{extra}]', or do without what needs it"
         ) from error
 
 

@@ -17,6 +17,7 @@ from quant_pipeline.models.networks.hyper import (
     TRAHyper,
     TransformerHyper,
 )
+from quant_pipeline.models.networks.importance import integrate_gradients
 from quant_pipeline.models.networks.routed import assign_equally
 from quant_pipeline.models.networks.training import NetworkTraining, fit_network
 
@@ -102,6 +103,14 @@ def test_gradients_reach_every_weight_and_are_finite(name, network, score):
     for parameter, weight in network.named_parameters():
         assert torch.isfinite(weight.grad).all(), parameter
         assert weight.grad.abs().sum() > 0, parameter
+
+
+def test_integrated_gradients_add_up_to_the_score(name, network, score):
+    windows = block_for(SMALL[name], sessions=1)
+    difference = (score(windows) - score(torch.zeros_like(windows))).sum()
+    attributions = integrate_gradients(network, windows, steps=300)
+    assert attributions.shape == windows.shape
+    torch.testing.assert_close(attributions.sum(), difference, rtol=0.02, atol=1e-3)
 
 
 def test_an_instrument_that_is_not_there_is_not_looked_at():

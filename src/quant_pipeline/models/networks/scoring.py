@@ -29,13 +29,16 @@ class FittedNetwork:
         The trained network, and what it was made from.
     curve
         What was seen while learning.
+    importance
+        Which factors the scores come from.
     """
 
-    def __init__(self, network: nn.Module, hyper: NetworkHyper, curve: pd.DataFrame) -> None:
+    def __init__(self, network: nn.Module, hyper: NetworkHyper, curve: pd.DataFrame, importance: pd.DataFrame) -> None:
         self.network = network.eval()
+        self.window = hyper.window
         self._hyper = hyper
         self.curve = curve
-        self.importance = importance_table([], [])
+        self.importance = importance
 
     def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Score rows; a row without a whole window behind it is NaN.
@@ -82,4 +85,4 @@ def load_network(weights: dict[str, bytes], n_factors: int, hyper: NetworkHyper)
     """Make the network again from its weights."""
     network = build_network(n_factors, hyper)
     network.load_state_dict(load(weights[WEIGHTS]))
-    return FittedNetwork(network, hyper, learning_curve([]))
+    return FittedNetwork(network, hyper, learning_curve([]), importance_table([], []))

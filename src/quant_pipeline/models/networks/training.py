@@ -18,6 +18,7 @@ from quant_pipeline.models.fitted import Samples, learning_curve
 from quant_pipeline.models.networks.build import build_network, score_block
 from quant_pipeline.models.networks.cube import Block, SessionCube
 from quant_pipeline.models.networks.hyper import NetworkHyper
+from quant_pipeline.models.networks.importance import network_importance
 from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.routed import RoutedScorer
 from quant_pipeline.models.networks.scoring import FittedNetwork
@@ -64,7 +65,8 @@ def fit_network(
                 break
     network = build_network(train.features.shape[1], hyper)
     network.load_state_dict(best)
-    return FittedNetwork(network, hyper, learning_curve(rows))
+    importance = network_importance(network, valid, hyper.window)
+    return FittedNetwork(network, hyper, learning_curve(rows), importance)
 
 
 class NetworkTraining:
