@@ -18,7 +18,11 @@ COMMAND = re.compile(r"(?:^ {4}|`|^)((?:kedro|mlflow|make|python) [^`\n|]+)", re
 MADE_ELSEWHERE = {"make demo", "make test", "make lint", "make bench", "make clean"}
 # Minutes long: that they start is enough here.
 BENCHMARKS = "python benchmarks/backtest.py"
-SERVERS = {"kedro viz run": 4141, "mlflow ui --backend-store-uri sqlite:///mlflow.db": 5000}
+SERVERS = {
+    "kedro viz run": 4141,
+    "mlflow ui --backend-store-uri sqlite:///mlflow.db": 5000,
+    "python -m quant_pipeline.testing.fake_alpaca": 8765,
+}
 
 
 def documented():
