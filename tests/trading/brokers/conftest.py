@@ -24,5 +24,5 @@ def broker(server):
 
 
 def broker_of(server, **options):
-    options = {"read_seconds": 0.3, "read_pause_seconds": 0.01, "requests_a_minute": 100_000} | options
+    options = {"read_seconds": 20, "read_pause_seconds": 0.01, "requests_a_minute": 100_000} | options
     return AlpacaBroker(AlpacaBrokerParameters(url=server.url, **options), API_KEY, SECRET_KEY)

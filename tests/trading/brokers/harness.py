@@ -12,7 +12,7 @@ from ..conftest import actions_table
 from .conftest import broker_of
 
 SESSIONS = pd.DatetimeIndex(["2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07", "2025-01-08"])
-PRICES = {"AAA": [40.0, 40.0, 40.0, 10.0, 10.0], "BBB": [20.0] * 5}
+PRICES = {"AAA": [40.0, 40.0, 40.0, 10.0, 10.0], "BBB": [20.0, 20.0, 25.0, 25.0, 25.0]}
 SPLIT_SESSION = 3
 CASH = 10_000
 FREE = CostRules(buy_rate=0, sell_rate=0, minimum=0)
@@ -70,6 +70,7 @@ class AlpacaHarness:
         self._passed += 1
         self._stand_at_close()
         self._exchange.last_equity = self._exchange.equity()
+        self._exchange.prices["BBB"] = Decimal(str(PRICES["BBB"][self._passed]))
         if self._passed == SPLIT_SESSION:
             bookings.split(self._exchange, "AAA", "4")
             paid = self._exchange.positions.get("BBB")

@@ -213,6 +213,14 @@ def test_split_and_dividend_change_the_account_and_are_told(harness, broker):
     assert broker.account().equity == before + 15
 
 
+def test_a_sale_leaves_the_mean_cost_of_the_rest(harness, broker):
+    for name, side, quantity in (("one", "buy", 10), ("two", "buy", 10), ("three", "sell", 5)):
+        broker.submit(order(name, instrument="BBB", side=side, quantity=quantity))
+        harness.next_session()
+    (position,) = broker.positions()
+    assert (position.quantity, position.average_entry_price, position.market_value) == (15, Decimal("22.5"), 375)
+
+
 def test_activities_explain_all_cash_and_all_shares(harness, broker):
     """Conservation: what the feed tells is exactly what the account has."""
     harness.deposit("100")

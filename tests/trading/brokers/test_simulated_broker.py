@@ -83,9 +83,9 @@ def test_sales_pay_for_the_purchases_of_the_same_session(file):
     send(broker, ("AAA", "buy", 250))
     broker.advance()
     assert broker.account().cash == 0
-    send(broker, ("BBB", "buy", 500), ("AAA", "sell", 250))
+    send(broker, ("BBB", "buy", 400), ("AAA", "sell", 250))
     broker.advance()
-    assert {held.instrument: held.quantity for held in broker.positions()} == {"BBB": 500}
+    assert {held.instrument: held.quantity for held in broker.positions()} == {"BBB": 400}
 
 
 def test_a_waiting_order_is_scaled_by_a_split(file):

@@ -13,15 +13,19 @@ from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, ExchangeHour
 from quant_pipeline.testing.fake_alpaca.script import Director
 from quant_pipeline.testing.fake_alpaca.tape import MarketTape
 
-SYMBOLS = "AAPL,AMZN,GOOGL,JPM,MSFT,NVDA,SPY,XOM"
+# Those of conf/paper/globals.yml and their benchmark.
+SYMBOLS = (
+    "AAPL,ABBV,AMZN,BAC,CAT,COST,CSCO,CVX,DIS,GOOGL,HD,HON,IBM,INTC,JNJ,JPM,KO,MCD,MRK,MSFT,NEE,NKE,NVDA,ORCL,PEP,PFE,"
+    "PG,UNP,WMT,XOM,SPY"
+)
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--port", default=8765, help="Port on 127.0.0.1; 0 takes a free one.")
 @click.option("--cash", default="100000", help="First deposit in USD.")
 @click.option("--symbols", default=SYMBOLS, help="Instruments that can be traded; their history is invented.")
-@click.option("--start", default="2024-01-02", help="First session of the history.")
-@click.option("--end", default="2025-12-31", help="Last session of the history.")
+@click.option("--start", default="2016-01-04", help="First session of the history.")
+@click.option("--end", default=None, help="Last session of the history; by default the last that has closed.")
 @click.option("--now", default=None, help="Let time stand at this instant (UTC); by default it runs.")
 @click.option("--script", type=click.Path(path_type=Path), default=None, help="YAML with what shall go wrong.")
 @click.option("--exchange-hours", is_flag=True, help="Deal only while the exchange is open.")
@@ -31,21 +35,22 @@ def main(
     cash: str,
     symbols: str,
     start: str,
-    end: str,
+    end: str | None,
     now: str | None,
     script: Path | None,
     exchange_hours: bool,
     seconds: float | None,
 ) -> None:
     """Serve a fake Alpaca on loopback: trading, market data and both websockets."""
-    tape = MarketTape.simulated(symbols.split(","), start, end)
+    hours = ExchangeHours(None if now is None else pd.Timestamp(now))
+    tape = MarketTape.simulated(symbols.split(","), start, end or f"{hours.latest_closed():%Y-%m-%d}")
     director = Director(Script.from_file(script) if script else None)
     exchange = FakeExchange(
         cash=Decimal(cash),
         prices=tape.last_closes(),
         director=director,
         always_open=not exchange_hours,
-        hours=ExchangeHours(None if now is None else pd.Timestamp(now)),
+        hours=hours,
     )
     with FakeAlpaca(exchange, tape, port) as server:
         click.echo(f"Fake Alpaca at {server.url}, trade updates at {server.stream_url}; Ctrl-C stops it.")

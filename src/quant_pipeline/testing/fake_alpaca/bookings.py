@@ -8,7 +8,7 @@ from typing import Any
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
 from quant_pipeline.testing.fake_alpaca.records import FakePosition, instant, number
 
-CENT = Decimal("0.01")
+CENT, TICK = Decimal("0.01"), Decimal("0.0001")
 
 Record = dict[str, Any]
 
@@ -50,8 +50,7 @@ def split(exchange: FakeExchange, symbol: str, ratio: Decimal | str) -> list[Rec
     ratio = Decimal(ratio)
     with exchange.lock:
         _cancel_orders(exchange, symbol)
-        old_price = exchange.prices[symbol]
-        exchange.prices[symbol] = old_price / ratio
+        exchange.prices[symbol] = (exchange.prices[symbol] / ratio).quantize(TICK)
         position = exchange.positions.get(symbol)
         if position is None:
             return []
@@ -59,6 +58,8 @@ def split(exchange: FakeExchange, symbol: str, ratio: Decimal | str) -> list[Rec
         whole = exact.quantize(Decimal(1), rounding=ROUND_DOWN)
         change = whole - position.quantity
         position.quantity = whole
+        if not whole:
+            del exchange.positions[symbol]
         records = [_record(exchange, "SPLIT", {"symbol": symbol, "qty": number(change), "net_amount": "0"})]
         in_lieu = ((exact - whole) * exchange.prices[symbol]).quantize(CENT, rounding=ROUND_HALF_UP)
         return records + ([book_cash(exchange, "CIL", in_lieu, symbol)] if in_lieu else [])

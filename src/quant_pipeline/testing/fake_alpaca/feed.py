@@ -74,7 +74,12 @@ class ActivityFeed:
         rows.sort(key=lambda row: row["id"], reverse=not ascending)
         token = query.get("page_token")
         if token:
-            rows = [row for row in rows if (row["id"] > token if ascending else row["id"] < token)]
+            again = self._director.feed.repeat_cursor
+            rows = [
+                row
+                for row in rows
+                if (row["id"] > token if ascending else row["id"] < token) or (again and row["id"] == token)
+            ]
         page = rows[: min(int(query.get("page_size", LARGEST_PAGE)), LARGEST_PAGE)]
         if self._director.feed.duplicate:
             page = [row for row in page for _ in range(2)]

@@ -50,6 +50,10 @@ class ExchangeHours:
         opens, closes = self._calendar.hours(self.date())
         return bool(opens <= self.now() < closes)
 
+    def latest_closed(self) -> pd.Timestamp:
+        """Return the last session that has closed."""
+        return self._calendar.latest_closed(self.now())
+
     def takes_opening_orders(self) -> bool:
         """Whether orders for the opening auction are taken: from 19:00 until 9:28 in New York."""
         local = self.now().tz_convert(NEW_YORK)

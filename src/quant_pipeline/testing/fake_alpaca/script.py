@@ -131,6 +131,8 @@ class FeedScript(Parameters):
         This many of the next fills never appear.
     duplicate, reorder
         Every page tells its records twice; newest first.
+    repeat_cursor
+        A page begins with the record of its token, not behind it.
     unknown_type
         A record of a type nobody knows precedes the next fill.
     """
@@ -139,6 +141,7 @@ class FeedScript(Parameters):
     lose: int = Field(default=0, ge=0)
     duplicate: bool = False
     reorder: bool = False
+    repeat_cursor: bool = False
     unknown_type: bool = False
 
 

@@ -132,6 +132,7 @@ class FakeAlpaca:
         application = web.Application()
         for method, path, name, handler in TradingRoutes(self.exchange).table() + DataRoutes(self._tape).table():
             application.router.add_route(method, path, self._wrapped(name, handler))
+        application.router.add_get("/", self._state)
         application.router.add_get("/stream", self.trade_updates.handle)
         application.router.add_get("/v2/{feed:iex|sip|test}", self.market_stream.handle)
         application.router.add_post("/control/script", self._control_script)
@@ -177,6 +178,10 @@ class FakeAlpaca:
             "X-RateLimit-Remaining": str(max(left, -1)),
             "X-RateLimit-Reset": str(int(reset) + 1),
         }
+
+    async def _state(self, request: web.Request) -> web.Response:
+        orders = [order.as_json() for order in self.exchange.orders.values()]
+        return web.json_response({"fake": "Alpaca", "requests": self.requests, "orders": orders})
 
     async def _control_script(self, request: web.Request) -> web.Response:
         self.play(Script.model_validate(await request.json()))
