@@ -1,7 +1,8 @@
-"""Commands of this project beside Kedro's own: ``kedro replay``, ``kedro models …``; ``kedro run`` reads expressions."""
+"""Commands of this project beside Kedro's own: ``kedro replay|models|account``; ``kedro run`` reads expressions."""
 
 import click
 
+from quant_pipeline.cli.account import account
 from quant_pipeline.cli.models import models
 from quant_pipeline.cli.replay import replay
 from quant_pipeline.cli.run import run
@@ -15,3 +16,4 @@ def cli() -> None:
 cli.add_command(replay)
 cli.add_command(run)
 cli.add_command(models)
+cli.add_command(account)

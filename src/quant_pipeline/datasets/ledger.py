@@ -38,6 +38,10 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
         """Append what is new, in one transaction."""
         Ledger.open(self._address).append(data)
 
+    def verify(self) -> int:
+        """Hash the whole chain again and return how many events it has; see `Ledger.verify`."""
+        return Ledger.open(self._address).verify() if self._exists() else 0
+
     def preview(self, nrows: int = 10) -> dict[str, Any]:
         """Newest events, for kedro-viz."""
         newest = self.load()[-nrows:]

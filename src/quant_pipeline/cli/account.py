@@ -1,0 +1,77 @@
+"""``kedro account``: make an account, look at it, verify it, compare it with its broker."""
+
+import os
+
+import click
+from kedro.framework.cli.utils import env_option
+from kedro.framework.startup import ProjectMetadata
+from rich.console import Console
+
+from quant_pipeline.cli import account_control
+from quant_pipeline.cli.account_environment import scaffold_environment
+from quant_pipeline.cli.account_picture import draw_account
+from quant_pipeline.cli.opened_account import last_prices, open_account, open_desk
+from quant_pipeline.exceptions import AccountError
+from quant_pipeline.trading.order_management.reconciliation import open_books, reconcile
+
+
+@click.group()
+def account() -> None:
+    """Make an account, look at it, compare it with its broker, arm, stop and sell it."""
+
+
+@account.command()
+@click.argument("name")
+@click.option("--from", "source", default="sim", show_default=True, help="Environment whose configuration is copied.")
+@click.pass_obj
+def new(metadata: ProjectMetadata, name: str, source: str) -> None:
+    """Make the environment of a new account NAME."""
+    for file in scaffold_environment(metadata.project_path / "conf", name, source):
+        click.echo(f"wrote {file.relative_to(metadata.project_path)}")
+    click.echo(f"`kedro run --env {name}` runs it; it has no ledger, no keys and no pinned account number yet")
+
+
+@account.command()
+@env_option
+@click.pass_obj
+def show(metadata: ProjectMetadata, env: str | None) -> None:
+    """Draw the account at its last booked close."""
+    with open_account(metadata, env) as opened:
+        width = int(os.environ.get("COLUMNS", "0")) or None
+        Console(width=width).print(draw_account(opened.state, opened.book, opened.events, last_prices(opened)))
+
+
+@account.command()
+@env_option
+@click.pass_obj
+def verify(metadata: ProjectMetadata, env: str | None) -> None:
+    """Hash the whole ledger again and compute the account anew from it."""
+    with open_account(metadata, env) as opened:
+        number = opened.context.catalog["ledger_as_found"].verify()
+        if opened.state.discrepancy:
+            raise AccountError(
+                f"{opened.state.discrepancy} of the cash and cost of '{opened.name}' has no source in its events; "
+                "keep the ledger as it is and report this"
+            )
+    closes = len(opened.state.closes)
+    click.echo(f"{opened.name}: {number} events, the chain is whole; {closes} closes agree with them to the cent")
+
+
+@account.command(name="reconcile")
+@env_option
+@click.pass_obj
+def reconcile_account(metadata: ProjectMetadata, env: str | None) -> None:
+    """Compare cash and every position with the broker, after booking what it reports."""
+    with open_account(metadata, env) as opened, open_desk(opened) as desk:
+        open_books(desk)
+        breaks = reconcile(desk)
+        held = len(desk.journal.account.positions)
+    for found in breaks:
+        click.echo(f"{found.what}: {found.ledger} in the books, {found.broker} at the broker")
+    if breaks:
+        raise AccountError(f"{len(breaks)} differences; only exits are let through until `kedro account resume`")
+    click.echo(f"{opened.name}: cash and {held} positions equal the broker's")
+
+
+for command in (account_control.arm, account_control.halt, account_control.resume, account_control.flatten):
+    account.add_command(command)

@@ -1,0 +1,129 @@
+"""``kedro account arm|halt|resume|flatten``: what a person decides about sending."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import click
+import pandas as pd
+from kedro.framework.cli.utils import env_option
+from kedro.framework.startup import ProjectMetadata
+
+from quant_pipeline.cli.opened_account import Opened, last_prices, open_account, open_desk
+from quant_pipeline.cli.sessions import open_session
+from quant_pipeline.exceptions import AccountError, ConfigurationError
+from quant_pipeline.trading.account import AccountState
+from quant_pipeline.trading.order_management.desk import TradingDesk, arming_event
+from quant_pipeline.trading.order_management.rules import ExecutionRules
+from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.ports import BrokerError
+from quant_pipeline.trading.risk_view import TradingState
+
+
+@click.command()
+@click.option("--account-number", help="The number, instead of being asked for it.")
+@env_option
+@click.pass_obj
+def arm(metadata: ProjectMetadata, account_number: str | None, env: str | None) -> None:
+    """Let a real account send orders in the next session, and in no other."""
+    with open_account(metadata, env) as opened:
+        execution = ExecutionRules.model_validate(opened.parameters("execution"))
+        if not execution.needs_arming:
+            raise ConfigurationError(f"'{opened.name}' needs no arming (execution.needs_arming is false)")
+        if execution.account_number is None:
+            raise ConfigurationError(
+                f"'{opened.name}' is not pinned: write the number of the account at the broker into "
+                "execution.account_number of its environment first"
+            )
+        session = opened.next_session
+        question = f"Number of the account that may send real orders on {session:%Y-%m-%d}"
+        if (account_number or click.prompt(question)) != execution.account_number:
+            raise AccountError("this is not the number that execution.account_number pins; nothing was armed")
+        opened.append(arming_event(session, execution.account_number))
+    click.echo(f"{opened.name} may send orders in the session {session:%Y-%m-%d}")
+
+
+@click.command()
+@click.option("--reason", default="halted by a person", show_default=True)
+@env_option
+@click.pass_obj
+def halt(metadata: ProjectMetadata, reason: str, env: str | None) -> None:
+    """Stop sending: a file, the ledger, then the broker, whose open orders are cancelled."""
+    with open_account(metadata, env) as opened:
+        # The file comes first: every sender looks at it before every order, and it needs neither database nor network.
+        opened.stop_file.parent.mkdir(parents=True, exist_ok=True)
+        opened.stop_file.write_text(f"{reason}\n", encoding="utf-8")
+        click.echo(f"wrote {opened.stop_file}: nothing is sent while it exists")
+        opened.change_state(TradingState.HALTED, "PERSON", reason)
+        click.echo("the ledger says halted")
+        _at_broker(opened, _stop_broker)
+
+
+@click.command()
+@click.option("--reason", default="resumed by a person", show_default=True)
+@env_option
+@click.pass_obj
+def resume(metadata: ProjectMetadata, reason: str, env: str | None) -> None:
+    """Send again: at the broker, in the ledger, and without the file."""
+    with open_account(metadata, env) as opened:
+        _at_broker(opened, lambda desk: desk.broker.suspend_trading(False))
+        opened.change_state(TradingState.ACTIVE, "PERSON", reason)
+        opened.stop_file.unlink(missing_ok=True)
+    click.echo(f"{opened.name} may send orders again")
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@env_option
+@click.pass_obj
+def flatten(metadata: ProjectMetadata, yes: bool, env: str | None) -> None:
+    """Sell everything: the plan of the next session becomes one sale per holding, and is sent."""
+    with open_account(metadata, env) as opened:
+        if opened.stop_file.exists():
+            raise AccountError(f"{opened.stop_file} exists, nothing is sent; run `kedro account resume` first")
+        as_of, orders = f"{opened.stands_at:%Y-%m-%d}", _sell_all(opened.state, last_prices(opened))
+        if orders.empty:
+            click.echo(f"{opened.name} holds no whole share")
+            return
+        if not yes:
+            click.confirm(
+                f"Sell {len(orders)} holdings of {opened.name} on {opened.next_session:%Y-%m-%d}?", abort=True
+            )
+        # Exits go through, buys do not, until a person resumes.
+        opened.change_state(TradingState.REDUCING, "FLATTEN", "everything is sold by a person's command")
+        opened.append(*record_plan(opened.events, orders, opened.stands_at, opened.next_session))
+    with open_session(metadata, env, as_of=as_of) as session:
+        session.run(pipeline_names=["execution"])
+    click.echo(f"sent {len(orders)} sales; buys stay closed until `kedro account resume`")
+
+
+def _stop_broker(desk: TradingDesk) -> None:
+    desk.cancel_own_orders()
+    desk.broker.suspend_trading(True)
+
+
+def _at_broker(opened: Opened, act: Callable[[TradingDesk], None]) -> None:
+    """Act at the broker when there is one; that it cannot be reached does not undo the layers before."""
+    if opened.account.filled_by != "broker":
+        return
+    try:
+        with open_desk(opened) as desk:
+            act(desk)
+    except BrokerError as error:
+        click.secho(f"the broker was not reached: {error.message}. Do the same on its own page.", fg="red", err=True)
+    else:
+        click.echo("the broker has been told")
+
+
+def _sell_all(state: AccountState, prices: dict[str, Decimal]) -> pd.DataFrame:
+    rows = [
+        {
+            "instrument": name,
+            "side": "sell",
+            "quantity": int(position.quantity),
+            "reference_price": prices.get(name, position.cost / position.quantity),
+            "reason": "flattened by a person",
+        }
+        for name, position in sorted(state.positions.items())
+        if int(position.quantity) > 0
+    ]
+    return pd.DataFrame(rows, columns=["instrument", "side", "quantity", "reference_price", "reason"])

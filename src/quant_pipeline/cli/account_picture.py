@@ -1,0 +1,135 @@
+"""The account as a picture in the terminal."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import pandas as pd
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from quant_pipeline.trading.account import AccountState, Plan
+from quant_pipeline.trading.domain import Event, EventKind
+from quant_pipeline.trading.order_management.book import OrderBook
+from quant_pipeline.trading.statements import holdings_table, trades_table
+
+DEALS_SHOWN = 8
+ALERTS_SHOWN = 5
+
+
+def draw_account(
+    state: AccountState, book: OrderBook, events: Sequence[Event], prices: Mapping[str, Decimal]
+) -> RenderableType:
+    """Draw the account at its last booked close.
+
+    Parameters
+    ----------
+    state, book
+        Cash and positions; orders and trading state.
+    events
+        The ledger.
+    prices
+        Last known close by instrument; what has none is shown at its cost.
+
+    Returns
+    -------
+    rich.console.RenderableType
+        Headline, holdings, the next orders, the last deals, and what a person must look at.
+    """
+    priced = pd.Series(
+        {name: prices.get(name, position.cost / position.quantity) for name, position in state.positions.items()},
+        dtype=object,
+    )
+    parts = [_headline(state, book, priced), _holdings(state, priced)]
+    upcoming = [plan for plan in state.plans.values() if state.last_session is None or _is_ahead(plan, state)]
+    parts += [_plan(plan) for plan in upcoming[-1:]]
+    parts += [_deals(events)]
+    alerts = [event for event in events if event.kind in (EventKind.ALERT_RAISED, EventKind.BREAK_FOUND)]
+    if alerts:
+        parts.append(_alerts(alerts[-ALERTS_SHOWN:]))
+    return Group(*parts)
+
+
+def _is_ahead(plan: Plan, state: AccountState) -> bool:
+    return state.last_session is not None and plan.deal_session > state.last_session
+
+
+def _headline(state: AccountState, book: OrderBook, prices: pd.Series) -> RenderableType:
+    held = sum((position.quantity * prices[name] for name, position in state.positions.items()), Decimal(0))
+    value = state.cash + held
+    profit = value - state.contributed
+    facts: dict[str, str | Text] = {
+        "net asset value": _money(value),
+        "cash": _money(state.cash),
+        "profit so far": _signed(profit),
+        "realised": _signed(state.realised),
+        "dividends": _money(state.dividends),
+        "fees": _money(state.fees),
+        "trading": Text(str(book.trading_state), style="green" if str(book.trading_state) == "active" else "bold red"),
+    }
+    closed = "nothing booked yet" if state.last_session is None else f"close of {state.last_session:%Y-%m-%d}"
+    cells = [Text.assemble((f"{name}\n", "dim"), text) for name, text in facts.items()]
+    return Panel(Columns(cells, padding=(0, 3)), title=f"{state.name or 'empty account'}, {closed}", title_align="left")
+
+
+def _holdings(state: AccountState, prices: pd.Series) -> RenderableType:
+    table = _table("Holdings", "instrument", "shares", "average cost", "price", "value", "profit", "weight", "sessions")
+    for row in holdings_table(state, prices).itertuples(index=False):
+        table.add_row(
+            row.instrument,
+            f"{row.quantity:,g}",
+            _money(row.average_cost),
+            _money(row.price),
+            _money(row.market_value),
+            _signed(row.unrealised_profit),
+            f"{row.weight:.1%}",
+            str(row.sessions_held),
+        )
+    return table if state.positions else Text("\nno holdings", style="dim")
+
+
+def _plan(plan: Plan) -> RenderableType:
+    title = f"Orders of {plan.deal_session:%Y-%m-%d}" + (f", revision {plan.revision}" if plan.revision else "")
+    table = _table(title, "instrument", "side", "shares", "reference", numbers=("shares", "reference"))
+    for order in plan.orders:
+        table.add_row(order.instrument, order.side, f"{order.quantity:,}", _money(Decimal(order.reference_price)))
+    return table if plan.orders else Text(f"\n{title}: none", style="dim")
+
+
+def _deals(events: Sequence[Event]) -> RenderableType:
+    deals = trades_table(events)
+    shown = deals[deals["quantity"] > 0].tail(DEALS_SHOWN)
+    table = _table("Last deals", "date", "instrument", "side", "shares", "price", "fee")
+    for row in shown.itertuples(index=False):
+        facts = (f"{row.quantity:,g}", _money(row.price), _money(row.fee))
+        table.add_row(f"{row.date:%Y-%m-%d}", row.instrument, row.side, *facts)
+    return table if len(shown) else Text("\nno deals yet", style="dim")
+
+
+def _alerts(alerts: Sequence[Event]) -> RenderableType:
+    table = _table("To look at", "date", "what", numbers=())
+    for event in alerts:
+        facts = event.payload
+        text = facts.get("message") or f"{facts['what']}: {facts['ledger']} here, {facts['broker']} at the broker"
+        table.add_row(f"{event.session:%Y-%m-%d}", text)
+    return table
+
+
+NUMBERS = ("shares", "average cost", "price", "value", "profit", "weight", "sessions", "fee")
+
+
+def _table(title: str, *columns: str, numbers: Sequence[str] = NUMBERS) -> Table:
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", header_style="dim")
+    return table
+
+
+def _money(amount: Decimal | float) -> str:
+    return f"{amount:,.2f}"
+
+
+def _signed(amount: Decimal | float) -> Text:
+    return Text(f"{amount:+,.2f}", style="green" if amount > 0 else "red" if amount < 0 else "")
