@@ -56,10 +56,11 @@ def test_every_model_has_its_namespace_in_training():
     assert namespaces == {"lightgbm_alpha158", "ridge_alpha158", "gru_alpha158"}
 
 
-def test_only_market_source_and_what_an_earlier_run_left_come_from_outside():
+def test_only_sources_the_broker_and_what_an_earlier_run_left_come_from_outside():
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("param")}
     models = {f"{node.namespace}.bundle_as_found" for node in pipelines["training"].nodes}
-    assert free == {"market_source", "ledger_as_found", "trading_desk", *models}
+    files = {"statement_files", "score_file"}
+    assert free == {"market_source", "ledger_as_found", "trading_desk", *files, *models}
 
 
 def test_new_sessions_are_scored_after_training():

@@ -18,6 +18,8 @@ from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.trading.order_management.rules import ExecutionRules
+from quant_pipeline.trading.risk_limits import RiskLimits
 from quant_pipeline.trading.statement_import import StatementImportParameters
 
 AS_OF = "2023-12-29"
@@ -67,6 +69,8 @@ def parameters(as_of):
         "strategy": StrategyRules(topk=4, n_drop=1),
         "order_generation": OrderGenerationParameters(),
         "statement_import": StatementImportParameters(),
+        "execution": ExecutionRules(),
+        "risk": RiskLimits(),
         "account": AccountParameters(name="test", initial_cash=100_000),
         "split": SplitParameters(
             train=("2020-06-01", "2021-12-31"), valid=("2022-01-01", "2022-12-30"), test=("2023-01-01", None)
@@ -100,6 +104,7 @@ def run_in_memory(project_path):
         catalog["ledger_as_found"] = Kept(())
         catalog["statement_files"] = Kept(())
         catalog["score_file"] = Kept(None)
+        catalog["trading_desk"] = Kept(None)
         for name, value in {**parameters(as_of), **given}.items():
             catalog[f"params:{name}"] = Kept(value)
         path = sum((pipelines[stage] for stage in stages[1:]), pipelines[stages[0]])
