@@ -167,7 +167,7 @@ def test_an_evaluation_of_factors_becomes_one_nested_run_with_its_tables_and_pag
 
     names = ["factor_summary", "factor_decay", "params:factor_evaluation"]
     composed = node(compose_factor_page, names, "factor_page", name="compose_factor_page")
-    summary = pd.DataFrame({"factor": ["A+B", "C"], **dict.fromkeys(FactorTrackingHooks.MEASURES, [0.5, None])})
+    summary = pd.DataFrame({"factor": ["A+B", "C"], **{name: [0.5, None] for name in FactorTrackingHooks.MEASURES}})
     chosen = FactorEvaluationParameters(expression="$close", known_factors={"S": "$volume"}, size_factor="S")
     inputs = dict(zip(names, (summary, summary, chosen), strict=True))
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
