@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint format lock bench bench-backtest bench-training clean
+.PHONY: help demo test lint format lock bench bench-backtest bench-training bench-ledger chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -45,6 +45,12 @@ bench-training: $(INSTALLED)  ## Time of an epoch, data feeding and memory again
 
 bench-backtest: $(INSTALLED)  ## Exact backtests against Qlib's, and every combination of 12 and 20 models
 	$(BIN)/python benchmarks/backtest.py
+
+bench-ledger: $(INSTALLED)  ## Orders per second through risk and log, replay of a ledger of a million events
+	$(BIN)/python benchmarks/ledger.py
+
+chaos: $(INSTALLED)  ## Kill processes at every step of execution and post-trade, under every fault of a broker
+	$(BIN)/python -m quant_pipeline.testing.chaos
 
 clean:  ## Remove everything that runs have written
 	rm -rf data/markets data/accounts logs mlflow.db* mlruns build .viz

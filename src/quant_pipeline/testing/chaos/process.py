@@ -70,7 +70,7 @@ def run_process(
     process = os.fork()
     if process == 0:
         ours.close()
-        _live(ledger_file, theirs, kill_at, mutate)
+        _live(ledger_file, _Remote(theirs, _Steps(kill_at), broker.now), mutate)
     theirs.close()
     with ours:
         ending = _serve(broker, ours)
@@ -89,34 +89,31 @@ def _serve(broker: FaultyBroker, connection: socket.socket) -> Ending:
         if name == "ending":
             return cast(Ending, arguments[0])
         try:
-            if name == "now":
-                answer: Any = broker.now
-            elif name == "close":
+            if name == "close":
                 broker.close_session()
                 broker.now = max(broker.now, _AFTER_THE_CLOSE)
-                answer = None
+                answer: Any = None
             else:
                 answer = getattr(broker, name)(*arguments, **named)
                 answer = tuple(answer) if name == "activities" else answer
-            _send(connection, (True, answer))
+            _send(connection, (True, answer, broker.now))
         except BrokerError as error:
-            _send(connection, (False, (type(error), error.message, dict(vars(error)))))
+            _send(connection, (False, (type(error), error.message, dict(vars(error))), broker.now))
 
 
-def _live(ledger_file: Path, connection: socket.socket, kill_at: int | None, mutate: Callable[[], None] | None) -> None:
-    steps = _Steps(kill_at)
-    remote = _Remote(connection, steps)
+def _live(ledger_file: Path, remote: _Remote, mutate: Callable[[], None] | None) -> None:
+    steps = remote.steps
     try:
         _count_database_steps(steps)
         if mutate is not None:
             mutate()
-        clockwork = Clockwork(lambda: remote.call("now"), lambda seconds: remote.call("advance", seconds))
+        clockwork = Clockwork(lambda: remote.time, lambda seconds: remote.call("advance", seconds))
         desk = open_desk(ledger_file, cast(Broker, remote), clockwork)
         live_through_the_day(desk, lambda: remote.call("close"))
         ending = Ending(killed=False, steps=steps.count, error=_drift(desk))
     except BaseException:  # noqa: BLE001 - whatever ends the child must be told to the parent
         ending = Ending(killed=False, steps=steps.count, error=traceback.format_exc(limit=-4))
-    _send(connection, ("ending", (ending,), {}))
+    remote.tell_ending(ending)
     os._exit(0)
 
 
@@ -154,25 +151,31 @@ def _count_database_steps(steps: _Steps) -> None:
 class _Remote:
     """The port to the broker in the parent; a step before the call and one after its answer."""
 
-    _QUIET = ("now", "advance", "close")
+    _QUIET = ("advance", "close")
 
-    def __init__(self, connection: socket.socket, steps: _Steps) -> None:
+    def __init__(self, connection: socket.socket, steps: _Steps, time: pd.Timestamp) -> None:
+        self.steps = steps
+        self.time = time
         self._connection = connection
-        self._steps = steps
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda *arguments, **named: self.call(name, *arguments, **named)
 
+    def tell_ending(self, ending: Ending) -> None:
+        """Say how the process ends."""
+        _send(self._connection, ("ending", (ending,), {}))
+
     def call(self, name: str, *arguments: Any, **named: Any) -> Any:
+        """Call the broker; every answer carries its time."""
         if name not in self._QUIET:
-            self._steps()
+            self.steps()
         _send(self._connection, (name, arguments, named))
         message = _receive(self._connection)
         if message is None:
             os._exit(1)
-        good, answer = message
+        good, answer, self.time = message
         if name not in self._QUIET:
-            self._steps()
+            self.steps()
         if good:
             return answer
         kind, text, attributes = answer

@@ -79,13 +79,17 @@ def new_broker(faults: frozenset[Fault], seed: int) -> FaultyBroker:
     return FaultyBroker(CASH, HOLDINGS, PRICES, OPENED, faults, seed)
 
 
+def exchange_calendar() -> TradingCalendar:
+    """Return the sessions around the day."""
+    return TradingCalendar.of("XNYS", SESSION - pd.Timedelta(days=10), SESSION + pd.Timedelta(days=10))
+
+
 def open_desk(ledger_file: Path, broker: Broker, clockwork: Clockwork, holds_lease: bool = True) -> TradingDesk:
     """Open the desk of the rehearsal on a ledger, as a new process does."""
     ledger = Ledger.at(ledger_file)
     lease = None
     if holds_lease:
         lease = Lease.acquire(ledger.engine, RULES.lease_seconds, lambda: clockwork.now().timestamp())
-    calendar = TradingCalendar.of("XNYS", SESSION - pd.Timedelta(days=10), SESSION + pd.Timedelta(days=10))
     return TradingDesk(
         account=ACCOUNT,
         session=SESSION,
@@ -94,7 +98,7 @@ def open_desk(ledger_file: Path, broker: Broker, clockwork: Clockwork, holds_lea
         kill_switch=KillSwitch(ledger_file.with_name("STOP"), {}),
         limits=LIMITS,
         rules=RULES,
-        calendar=calendar,
+        calendar=exchange_calendar(),
         now=clockwork.now,
         sleep=clockwork.sleep,
     )
