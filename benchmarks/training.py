@@ -27,8 +27,15 @@ from qlib.model.utils import ConcatDataset
 from torch.utils.data import DataLoader
 
 from quant_pipeline.models.fitted import Samples
-from quant_pipeline.models.hyper import ALSTMHyper, GRUHyper, LSTMHyper, NetworkHyper, TCNHyper, TransformerHyper
 from quant_pipeline.models.networks.cube import SessionCube
+from quant_pipeline.models.networks.hyper import (
+    ALSTMHyper,
+    GRUHyper,
+    LSTMHyper,
+    NetworkHyper,
+    TCNHyper,
+    TransformerHyper,
+)
 from quant_pipeline.models.networks.training import NetworkTraining
 
 WINDOW, FACTORS, HIDDEN, LAYERS, CHANNELS, KERNEL = 20, 20, 64, 2, 128, 5
@@ -221,7 +228,7 @@ def main() -> None:
     """Print one table, and one JSON object as the last line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instruments", type=int, default=300)
-    parser.add_argument("--sessions", type=int, default=60, help="sessions of the training segment")
+    parser.add_argument("--sessions", type=int, default=40, help="sessions of the training segment")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--networks", nargs="*", help="names of networks; all without it")
     parser.add_argument("--memory", choices=["ours", "qlib"], help=argparse.SUPPRESS)
