@@ -1,0 +1,219 @@
+"""``kedro account`` on an account of four booked sessions, in a copy of the configuration."""
+
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+
+from quant_pipeline.cli.account import account as command
+from quant_pipeline.cli.account_environment import scaffold_environment
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
+from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.domain import Event, EventKind
+from quant_pipeline.trading.ledger import Ledger
+from quant_pipeline.trading.order_management.book import OrderBook
+from quant_pipeline.trading.plans import record_plan
+from tests.trading.conftest import orders_table
+
+AS_OF = pd.Timestamp("2024-12-31")
+
+
+@pytest.fixture(scope="session")
+def small_market():
+    return generate_market(SimulatedMarketParameters(n_instruments=12, start="2023-01-03", end="2025-01-31")).as_of(
+        AS_OF
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, project_path, small_market):
+    """A project folder with a market and a simulated account that holds one instrument."""
+    path = tmp_path_factory.mktemp("accounts")
+    shutil.copytree(project_path / "conf", path / "conf", ignore=shutil.ignore_patterns("credentials.yml", "local"))
+    (path / "conf" / "local").mkdir()
+    # The package is the one that is installed; the folder only has to be there.
+    (path / "src").mkdir()
+    shutil.copy(project_path / "pyproject.toml", path)
+    tracking = {"server": {"mlflow_tracking_uri": f"sqlite:///{path / 'mlflow.db'}"}}
+    (path / "conf/base/mlflow.yml").write_text(yaml.safe_dump(tracking))
+    sessions = pd.DatetimeIndex(sorted(small_market.bars["date"].unique()))
+    write_market(path / "data/markets/simulated", small_market, sessions)
+    events = booked(small_market, (), sessions[:-3])
+    best = str(small_market.bars.loc[small_market.bars["date"] == sessions[-4], "instrument"].iloc[0])
+    bought = orders_table((best, "buy", 100, 10.0, "best"))
+    events = (*events, *record_plan(events, bought, sessions[-4], sessions[-3]))
+    events = booked(small_market, events, sessions)
+    Ledger.at(path / "data/accounts/sim/ledger.sqlite").append(events)
+    return path, best
+
+
+def write_market(folder, market, sessions):
+    tables = {
+        "02_intermediate/bars": market.bars,
+        "02_intermediate/corporate_actions": market.corporate_actions,
+        "02_intermediate/instruments": market.instruments,
+        "02_intermediate/sessions": pd.DataFrame({"date": sessions}),
+        "03_primary/universe_members": market.bars[["date", "instrument"]],
+    }
+    for name, table in tables.items():
+        file = folder / f"{name}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(file)
+
+
+def booked(market, events, sessions):
+    bars = market.bars[market.bars["date"] <= sessions[-1]]
+    actions = market.corporate_actions[market.corporate_actions["date"] <= sessions[-1]]
+    rules = (MarketRules(), CostRules())
+    return (*events, *book_sessions(events, "sim", 100_000, bars, actions, sessions, *rules))
+
+
+@pytest.fixture
+def project(prepared, tmp_path, monkeypatch):
+    """A copy of the prepared project for one test."""
+    path = tmp_path / "project"
+    shutil.copytree(prepared[0], path)
+    monkeypatch.chdir(path)
+    monkeypatch.setenv("COLUMNS", "120")
+    return bootstrap_project(path)
+
+
+@pytest.fixture
+def run(project):
+    def run(*words, fails=False, **options):
+        result = CliRunner().invoke(command, [*words, "--env", "sim"], obj=project, catch_exceptions=True, **options)
+        assert (result.exit_code != 0) == fails, (result.output, result.exception)
+        return result.output
+
+    return run
+
+
+@pytest.fixture
+def ledger(project):
+    return Ledger.at(project.project_path / "data/accounts/sim/ledger.sqlite")
+
+
+def test_show_draws_cash_holdings_and_deals(run, prepared):
+    picture = run("show")
+    assert "sim, close of 2024-12-31" in picture
+    assert "net asset value" in picture
+    holding = next(line for line in picture.splitlines() if line.startswith(prepared[1]))
+    assert " 100 " in holding
+    assert "Last deals" in picture
+    assert "active" in picture
+
+
+def test_verify_tells_a_whole_chain_and_finds_a_change(run, ledger):
+    number = len(ledger.events())
+    assert f"sim: {number} events, the chain is whole; 4 closes agree" in run("verify")
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql("update event set payload = replace(payload, 'active', 'x') where 1 = 1")
+        connection.exec_driver_sql("update event set session = '2000-01-01' where sequence = 2")
+    assert "changed from outside at event 2" in run("verify", fails=True)
+
+
+def test_the_simulated_account_equals_its_broker(run):
+    assert "sim: cash and 1 positions equal the broker's" in run("reconcile")
+
+
+def test_a_difference_to_the_broker_is_told(run, ledger, project):
+    run("reconcile")
+    gift = {"amount": "5", "note": "nobody told the broker"}
+    ledger.append([Event(AS_OF, EventKind.DEPOSIT, "gift", gift)])
+    told = run("reconcile", fails=True)
+    assert "cash: " in told
+    assert "1 differences" in told
+
+
+def test_halt_writes_file_and_ledger_and_resume_takes_both_back(run, ledger, project):
+    stop = project.project_path / "data/accounts/sim/STOP"
+    run("halt", "--reason", "fire drill")
+    assert stop.read_text() == "fire drill\n"
+    assert OrderBook.of(ledger.events()).trading_state == "halted"
+    assert "halted" in run("show")
+    run("halt")
+    assert OrderBook.of(ledger.events()).state_changes == 1
+    assert "STOP exists, nothing is sent" in run("flatten", "--yes", fails=True)
+    run("resume")
+    assert not stop.exists()
+    assert OrderBook.of(ledger.events()).trading_state == "active"
+
+
+def test_a_person_who_says_no_sells_nothing(run, ledger):
+    before = ledger.events()
+    assert "Sell 1 holdings of sim on 2025-01-02?" in run("flatten", input="n\n", fails=True)
+    assert ledger.events() == before
+
+
+def test_flatten_sells_everything_through_execution_and_closes_buys(run, ledger, small_market):
+    assert "sent 1 sales; buys stay closed" in run("flatten", "--yes")
+    book = OrderBook.of(ledger.events())
+    assert book.trading_state == "reducing"
+    (order,) = book.of_session(pd.Timestamp("2025-01-02"))
+    assert (order.order.side, order.quantity, order.state) == ("sell", 100, "accepted")
+
+
+def test_only_accounts_that_need_it_are_armed(run):
+    assert "needs no arming" in run("arm", fails=True)
+
+
+def test_a_real_account_is_armed_for_one_session_by_its_pinned_number(project, run, ledger):
+    rules = project.project_path / "conf/sim/parameters_execution.yml"
+    rules.write_text("execution: {needs_arming: true}\n")
+    assert "is not pinned" in run("arm", "--account-number", "PA1", fails=True)
+    rules.write_text("execution: {needs_arming: true, account_number: PA1}\n")
+    assert "nothing was armed" in run("arm", input="PA2\n", fails=True)
+    assert "may send orders in the session 2025-01-02" in run("arm", input="PA1\n")
+    assert OrderBook.of(ledger.events()).armed == {pd.Timestamp("2025-01-02"): "PA1"}
+
+
+def test_an_account_kept_by_statements_has_no_broker(project, run):
+    (project.project_path / "conf/sim/parameters_own.yml").write_text("account: {filled_by: statements}\n")
+    assert "there is no broker to ask" in run("reconcile", fails=True)
+
+
+def test_a_new_account_is_an_environment_of_its_own(project):
+    made = CliRunner().invoke(command, ["new", "second", "--from", "live"], obj=project)
+    assert made.exit_code == 0, made.output
+    conf = project.project_path / "conf/second"
+    globals_ = (conf / "globals.yml").read_text()
+    assert "account: second\n" in globals_
+    assert "  account: data/accounts/second\n" in globals_
+    assert "market: data/markets/alpaca" in globals_
+    shown = CliRunner().invoke(command, ["show", "--env", "second"], obj=project)
+    assert "nothing booked yet" in shown.output, (shown.output, shown.exception)
+
+
+def test_a_new_account_takes_neither_keys_nor_account_number(tmp_path):
+    live = tmp_path / "live"
+    live.mkdir()
+    (live / "credentials.yml").write_text("alpaca_live: {api_key: secret}\n")
+    (live / "parameters_execution.yml").write_text("execution:\n  account_number: PA123 # mine\n  waves: together\n")
+    scaffold_environment(tmp_path, "mine", "live")
+    written = "".join(file.read_text() for file in (tmp_path / "mine").iterdir())
+    assert "secret" not in written
+    assert "PA123" not in written
+    assert "account_number: null" in written
+    assert "waves: together" in written
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "message"),
+    [
+        ("Bad Name", "live", "cannot name an account"),
+        ("base", "live", "cannot name an account"),
+        ("live", "live", "there is an environment 'live' already"),
+        ("mine", "base", "no environment 'base' to copy; there are live"),
+        ("mine", "nobody", "no environment 'nobody'"),
+    ],
+)
+def test_a_new_account_that_cannot_be_is_an_error(tmp_path, name, source, message):
+    for folder in ("base", "live"):
+        (tmp_path / folder).mkdir()
+    with pytest.raises(ConfigurationError, match=message):
+        scaffold_environment(tmp_path, name, source)
