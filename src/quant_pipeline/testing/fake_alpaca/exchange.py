@@ -74,11 +74,18 @@ class FakeExchange:
         self.posts = 0
         self.last_equity = self.cash
         self._scripts: dict[str, OrderScript] = {}
+        self._maybe_open: dict[str, FakeOrder] = {}
         self._listeners: list[Update] = []
 
     def listen(self, listener: Update) -> None:
         """Call ``listener(event, order, details)`` at every change of an order."""
         self._listeners.append(listener)
+
+    def open_orders(self) -> list[FakeOrder]:
+        """List the orders that have not ended."""
+        with self.lock:
+            self._maybe_open = {name: order for name, order in self._maybe_open.items() if order.is_open}
+            return list(self._maybe_open.values())
 
     def equity(self) -> Decimal:
         """Cash and shares at their prices."""
@@ -91,7 +98,7 @@ class FakeExchange:
         """Cash that no open buy has claimed; sells add to it only when they are dealt."""
         with self.lock:
             claimed = sum(
-                (order.rest * self._claim_price(order) for order in self.orders.values() if _is_open_buy(order)),
+                (order.rest * self._claim_price(order) for order in self.open_orders() if order.side == "buy"),
                 Decimal(0),
             )
             return self.cash - claimed
@@ -99,7 +106,7 @@ class FakeExchange:
     def held_for_orders(self, symbol: str) -> Decimal:
         """Shares promised to open sells."""
         with self.lock:
-            sells = (order for order in self.orders.values() if order.is_open and order.side == "sell")
+            sells = (order for order in self.open_orders() if order.side == "sell")
             return sum((order.rest for order in sells if order.symbol == symbol), Decimal(0))
 
     def submit(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,6 +129,7 @@ class FakeExchange:
             if script.refuse is not None:
                 raise Refused(*REFUSALS[script.refuse])
             self._check(order)
+            self._maybe_open[order.order_id] = order
             self.orders[order.order_id] = self.by_client_id[order.client_order_id] = order
             self._scripts[order.order_id] = script
             answer = order.as_json()
@@ -133,9 +141,8 @@ class FakeExchange:
     def work(self) -> None:
         """Deal every open order that can be dealt now."""
         with self.lock:
-            for order in list(self.orders.values()):
-                if order.is_open:
-                    self._work_on(order)
+            for order in self.open_orders():
+                self._work_on(order)
 
     def cancel(self, order_id: str) -> None:
         """Cancel an order by its id.
@@ -246,10 +253,7 @@ class FakeExchange:
         self._check_account(order)
 
     def _check_account(self, order: FakeOrder) -> None:
-        if any(
-            other.is_open and other.symbol == order.symbol and other.side != order.side
-            for other in self.orders.values()
-        ):
+        if any(other.symbol == order.symbol and other.side != order.side for other in self.open_orders()):
             raise Refused(*REFUSALS[Refusal.WASH_TRADE])
         if order.side == "buy":
             if order.quantity * self._claim_price(order) > self.buying_power():
@@ -335,7 +339,3 @@ class FakeExchange:
             "easy_to_borrow": False,
             "fractionable": True,
         }
-
-
-def _is_open_buy(order: FakeOrder) -> bool:
-    return order.is_open and order.side == "buy"
