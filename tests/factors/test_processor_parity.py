@@ -176,7 +176,7 @@ def test_a_state_of_another_version_or_of_other_factors_is_refused(panel):
     chain = ProcessorChain([Winsorise()])
     chain.fit_transform(panel)
     newer = {**chain.states[0], "version": np.array([2.0], dtype="float32")}
-    with pytest.raises(ModelError, match="version 2.*Train the model again"):
+    with pytest.raises(ModelError, match=r"version 2.*Train the model again"):
         ProcessorChain([Winsorise()], [newer]).transform(panel)
     with pytest.raises(ModelError, match="3 factors and is given 2"):
         chain.transform(panel[["normal", "heavy"]])

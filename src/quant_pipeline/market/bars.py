@@ -54,6 +54,7 @@ ADJUSTED_BARS_SCHEMA = pa.DataFrameSchema(
         "instrument": INSTRUMENT,
         **{name: pa.Column(float, POSITIVE) for name in ("open", "high", "low", "close", "vwap", "factor")},
         "volume": pa.Column(float, pa.Check.ge(0)),
+        "sector": pa.Column(float, pa.Check.ge(0), required=False),
     },
     strict=True,
     unique=["date", "instrument"],

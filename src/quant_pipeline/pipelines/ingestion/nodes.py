@@ -7,6 +7,7 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.quality import QualityParameters, check_bars
+from quant_pipeline.market.sectors import add_sector_numbers
 from quant_pipeline.market.universe import UniverseParameters, select_universe
 from quant_pipeline.strategy.rules import MarketRules
 
@@ -85,15 +86,18 @@ def check_quality(
     return check_bars(bars, corporate_actions, pd.DatetimeIndex(sessions["date"]), parameters)
 
 
-def adjust_for_corporate_actions(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFrame:
-    """Adjust bars forward, so that every row depends on its own past only.
+def adjust_for_corporate_actions(
+    bars: pd.DataFrame, corporate_actions: pd.DataFrame, instruments: pd.DataFrame
+) -> pd.DataFrame:
+    """Adjust bars forward, so that every row depends on its own past only, and note the sector of each.
 
     Returns
     -------
     pandas.DataFrame
-        ``date``, ``instrument``, ``open``, ``high``, ``low``, ``close``, ``vwap``, ``volume``, ``factor``.
+        ``date``, ``instrument``, ``open``, ``high``, ``low``, ``close``, ``vwap``, ``volume``, ``factor``,
+        ``sector`` (a number).
     """
-    return adjust_bars(bars, corporate_actions)
+    return add_sector_numbers(adjust_bars(bars, corporate_actions), instruments)
 
 
 def select_members(bars: pd.DataFrame, instruments: pd.DataFrame, universe: UniverseParameters) -> pd.DataFrame:

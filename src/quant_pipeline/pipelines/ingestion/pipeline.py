@@ -26,7 +26,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.adjust_for_corporate_actions,
-                ["bars", "corporate_actions"],
+                ["bars", "corporate_actions", "instruments"],
                 "adjusted_bars",
                 name="adjust_for_corporate_actions",
             ),
