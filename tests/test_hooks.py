@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from kedro.framework.project import configure_project
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
-from kedro.pipeline import node, pipeline
+from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from quant_pipeline.exceptions import ConfigurationError, MarketDataError, StaleDataError
 from quant_pipeline.hooks import (
@@ -26,28 +26,66 @@ from quant_pipeline.hooks import (
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
+from quant_pipeline.trading.ledger import Ledger
+from quant_pipeline.trading.order_management.desk import arming_event
 
 
-def context(environment, credentials=None, folder="."):
-    return SimpleNamespace(env=environment, config_loader={"credentials": credentials or {}}, project_path=Path(folder))
+def context(environment, folder="."):
+    return SimpleNamespace(env=environment, config_loader={}, project_path=Path(folder))
 
 
 class TestAccountGuard:
-    def test_a_simulated_account_needs_no_key(self):
-        guard = AccountGuardHooks()
-        guard.after_context_created(context("sim"))
-        guard.before_pipeline_run()
+    @staticmethod
+    def guard(environment, folder=".", keys=("a", "b"), step="prepare", **execution):
+        pair = dict(zip(("api_key", "secret_key"), keys, strict=True))
+        config = {
+            "credentials": {"alpaca_live": pair, "alpaca_paper": pair},
+            "catalog": {
+                "trading_desk": {} if environment == "files" else {"credentials": "alpaca_live"},
+                "ledger_as_found": {"filepath": f"{folder}/ledger.sqlite"},
+            },
+            "parameters": {
+                "as_of": "2025-01-03",
+                "market_rules": {"calendar": "XNYS"},
+                "execution": {"needs_arming": True, **execution},
+                "dry_run": step == "look",
+            },
+        }
+        hook = AccountGuardHooks()
+        hook.after_context_created(SimpleNamespace(env=environment, config_loader=config, project_path=Path(folder)))
+        name = "prepare" if step == "prepare" else "send_orders"
+        hook.before_pipeline_run(Pipeline([Node(lambda: 1, None, "out", name=name)]))
 
-    @pytest.mark.parametrize("environment", ["paper", "live"])
+    @pytest.mark.parametrize("environment", ["sim", "files"])
+    def test_a_simulated_account_needs_no_key(self, environment):
+        self.guard(environment, keys=("", ""))
+
+    @pytest.mark.parametrize("environment", ["live", "a-copy-of-live"])
     def test_a_real_account_without_keys_names_the_variables_and_the_way_out(self, environment):
-        guard = AccountGuardHooks()
-        guard.after_context_created(context(environment, {f"alpaca_{environment}": {"api_key": "a", "secret_key": ""}}))
         with pytest.raises(ConfigurationError) as refused:
-            guard.before_pipeline_run()
+            self.guard(environment, keys=("a", ""))
         message = str(refused.value)
         assert "its secret_key is not set" in message
-        assert f"ALPACA_{environment.upper()}_SECRET_KEY" in message
+        assert "ALPACA_LIVE_SECRET_KEY" in message
         assert "--env sim" in message
+
+    def test_without_sending_it_needs_no_arming(self):
+        self.guard("live")
+        self.guard("live", step="look")
+
+    def test_real_orders_need_a_pinned_account(self):
+        with pytest.raises(ConfigurationError, match=r"execution\.account_number does not pin the account"):
+            self.guard("live", step="send_orders")
+
+    def test_real_orders_need_an_account_armed_for_this_session(self, tmp_path):
+        ledger = Ledger.at(tmp_path / "ledger.sqlite")
+        ledger.append(
+            [arming_event(pd.Timestamp("2025-01-03"), "PA1"), arming_event(pd.Timestamp("2025-01-06"), "PA2")]
+        )
+        with pytest.raises(ConfigurationError, match=r"PA1 is not armed for 2025-01-06.*kedro account arm --env live"):
+            self.guard("live", tmp_path, step="send_orders", account_number="PA1")
+        ledger.append([arming_event(pd.Timestamp("2025-01-06"), "PA1")])
+        self.guard("live", tmp_path, step="send_orders", account_number="PA1")
 
 
 class TestErrors:
