@@ -23,6 +23,10 @@ from quant_pipeline.strategy.schedule import Schedule
 N_MODELS = 5
 COSTS = CostRules(buy_rate=0.0005, sell_rate=0.001, minimum=1.0, half_spread=0.0003)
 DAILY = StrategyRules(topk=6, n_drop=2)
+BUFFERED = StrategyRules(method="buffer_zone", topk=6, buffer=4)
+WEIGHTED = StrategyRules(
+    method="target_weights", topk=5, buffer=2, weighting="inverse_volatility", volatility_sessions=10
+)
 WEEKLY = StrategyRules(topk=6, n_drop=3, hold_threshold=2, schedule=Schedule(frequency="weekly", phase=3))
 
 
@@ -51,7 +55,7 @@ def single(scores, market, combination, rules):
     return run_backtest(fused, market, rules, COSTS, 200_000)
 
 
-@pytest.mark.parametrize("rules", [DAILY, WEEKLY])
+@pytest.mark.parametrize("rules", [DAILY, WEEKLY, BUFFERED, WEIGHTED])
 def test_every_combination_equals_its_single_backtest_to_the_cent(scores, market, rules):
     results = run_combinations(search_of(scores, market, rules), all_combinations(N_MODELS))
     assert len(results.combinations) == 31

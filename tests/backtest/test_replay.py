@@ -10,6 +10,7 @@ from random_market import random_market, random_scores
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.exchange import apply_corporate_actions, apply_fills, deal_orders, reference_closes
 from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.preferences import preferences
 from quant_pipeline.backtest.quotes import action_terms, reference_price
 from quant_pipeline.backtest.tables import positions_table
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
@@ -41,6 +42,31 @@ CASES = {
         MarketRules(),
         FULL_COSTS,
         50_000,
+    ),
+    "buffer zone": (
+        StrategyRules(method="buffer_zone", topk=6, buffer=3, hold_threshold=2),
+        MarketRules(participation_cap=0.1),
+        FULL_COSTS,
+        40_000,
+    ),
+    "weights by score": (
+        StrategyRules(method="target_weights", topk=5, weighting="score", largest_weight=0.3, smallest_trade=0.02),
+        MarketRules(),
+        CostRules.preset("US"),
+        80_000,
+    ),
+    "weights by volatility, cn": (
+        StrategyRules(
+            method="target_weights",
+            topk=6,
+            buffer=2,
+            weighting="inverse_volatility",
+            volatility_sessions=20,
+            schedule=Schedule(frequency="weekly", phase=1),
+        ),
+        MarketRules(lot=100, price_limits=(PriceLimit(prefix="I", limit=0.03),)),
+        CostRules.preset("CN"),
+        2_000_000,
     ),
     "orphans kept": (StrategyRules(topk=5, n_drop=1, sell_orphans=False), MarketRules(), CostRules(), 30_000),
 }
@@ -82,7 +108,11 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
         pending = None
         if decides and todays_scores.abs().lt(float("inf")).any():
             tradable = pd.Series(True, index=session_bars.index)
-            pending = rebalance(todays_scores, positions, prices, tradable, cash, rules, market_rules, costs)
+            preferred = None
+            if rules.method == "target_weights":
+                known_market = TradingMarket.from_bars(bars, actions, sessions[sessions <= session], market_rules)
+                preferred = pd.Series(preferences(known_market, rules)[-1], index=known_market.instruments)
+            pending = rebalance(todays_scores, positions, prices, tradable, cash, rules, market_rules, costs, preferred)
     return values, pd.concat(fills_of, ignore_index=True)
 
 

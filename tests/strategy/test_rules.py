@@ -48,3 +48,12 @@ def test_risk_degree_is_counted_in_basis_points():
 def test_impact_needs_volume():
     assert CostRules(root_impact=0.1).needs_volume
     assert not CostRules.preset("CN").needs_volume
+
+
+def test_n_drop_matters_only_to_topk_drop():
+    assert StrategyRules(method="buffer_zone", topk=2).n_drop == 5
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValidationError):
+        StrategyRules(method="martingale")

@@ -23,6 +23,7 @@ from quant_pipeline.backtest.exchange_kernels import (
     exchange_terms,
 )
 from quant_pipeline.backtest.market import MarketArrays, TradingMarket
+from quant_pipeline.backtest.preferences import preferences
 from quant_pipeline.backtest.result import N_POSITION_COLUMNS, N_SERIES, BacktestResult, build_result
 from quant_pipeline.backtest.session_kernels import apply_session_actions, quotes_of_session
 from quant_pipeline.exceptions import StrategyError
@@ -36,12 +37,13 @@ from quant_pipeline.strategy.account_arrays import (
 )
 from quant_pipeline.strategy.compiled import kernel
 from quant_pipeline.strategy.costs import CostTerms, cost_terms
+from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import ScoreTable, score_table, single_scores
 from quant_pipeline.strategy.money import cash_to_ticks
 from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
 from quant_pipeline.strategy.rules import CostRules, StrategyRules
 from quant_pipeline.strategy.schedule import decision_flags
-from quant_pipeline.strategy.topk_drop import TopkDropTerms, decide_topk_drop, topk_drop_terms
+from quant_pipeline.strategy.terms import StrategyTerms, strategy_terms
 
 _FIRST_RECORD_ROWS = 4096
 
@@ -124,7 +126,8 @@ def _run(
         score_table(matrix[np.newaxis]),
         np.zeros(1, dtype=np.uint32),
         decides,
-        topk_drop_terms(rules, market.rules),
+        preferences(market, rules),
+        strategy_terms(rules, market.rules),
         exchange_terms(market.rules),
         cost_terms(cost_rules),
         new_decision_buffers(n_instruments),
@@ -141,7 +144,8 @@ def _run_account(
     table: ScoreTable,
     members: npt.NDArray[np.uint32],
     decides: npt.NDArray[np.bool_],
-    terms: TopkDropTerms,
+    preferred: npt.NDArray[np.float64],
+    terms: StrategyTerms,
     exchange: ExchangeTerms,
     costs: CostTerms,
     buffers: DecisionBuffers,
@@ -172,5 +176,5 @@ def _run_account(
             n_positions += 1
         if decides[t] and t + 1 < n_sessions:
             scores = single_scores(table, t, members)
-            decide_topk_drop(accounts, 0, value, scores, market.has_bar[t], market.mark[t], terms, costs, buffers)
+            decide(accounts, 0, value, scores, market.has_bar[t], market.mark[t], preferred[t], terms, costs, buffers)
     return n_fills, n_events, n_positions

@@ -23,6 +23,7 @@ from quant_pipeline.backtest import combination_kernels as kernels
 from quant_pipeline.backtest.combination_kernels import BlockBuffers, CombinationArrays, run_block
 from quant_pipeline.backtest.exchange_kernels import exchange_terms
 from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.preferences import preferences
 from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.progress import track
 from quant_pipeline.strategy.account_arrays import FEES, SLIPPAGE, new_accounts
@@ -32,7 +33,7 @@ from quant_pipeline.strategy.money import TICKS_PER_UNIT, cash_to_ticks
 from quant_pipeline.strategy.ranking import new_decision_buffers
 from quant_pipeline.strategy.rules import CostRules, StrategyRules
 from quant_pipeline.strategy.schedule import decision_flags
-from quant_pipeline.strategy.topk_drop import topk_drop_terms
+from quant_pipeline.strategy.terms import strategy_terms
 
 Combination = tuple[int, ...]
 
@@ -251,6 +252,7 @@ class _BlockRunner:
         self.periods = np.zeros(n_sessions, dtype=np.int64) if periods is None else periods.astype(np.int64)
         benchmark = search.benchmark_returns
         self.benchmark = np.zeros(n_sessions) if benchmark is None else benchmark.astype(np.float64)
+        self.preferred = preferences(market, rules)
         self.cash = cash_to_ticks(search.initial_cash)
 
     def run(self, start: int) -> CombinationBlock:
@@ -271,7 +273,8 @@ class _BlockRunner:
             self.decides,
             self.periods,
             self.benchmark,
-            topk_drop_terms(search.rules, search.market.rules),
+            self.preferred,
+            strategy_terms(search.rules, search.market.rules),
             exchange_terms(search.market.rules),
             cost_terms(search.cost_rules),
             new_decision_buffers(n_instruments, stop - start),

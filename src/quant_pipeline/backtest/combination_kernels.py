@@ -18,9 +18,10 @@ from quant_pipeline.backtest.session_kernels import apply_session_actions, quote
 from quant_pipeline.strategy.account_arrays import BOUGHT, HELD, ORDERS, SOLD, AccountArrays, net_asset_value
 from quant_pipeline.strategy.compiled import inlined, kernel
 from quant_pipeline.strategy.costs import CostTerms
+from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import FusedScores, ScoreTable, rough_gap
 from quant_pipeline.strategy.ranking import DecisionBuffers
-from quant_pipeline.strategy.topk_drop import TopkDropTerms, decide_topk_drop
+from quant_pipeline.strategy.terms import StrategyTerms
 
 # Columns of the running statistics of an account.
 VALUE, PEAK, MAX_DRAWDOWN, SUM_RETURN, SUM_SQUARE, SUM_EXCESS, SUM_EXCESS_SQUARE, TURNOVER, HELD_SUM, TRADED = range(10)
@@ -114,7 +115,8 @@ def run_block(
     decides: npt.NDArray[np.bool_],
     period_of_session: npt.NDArray[np.int64],
     benchmark_returns: npt.NDArray[np.float64],
-    terms: TopkDropTerms,
+    preferred: npt.NDArray[np.float64],
+    terms: StrategyTerms,
     exchange: ExchangeTerms,
     costs: CostTerms,
     buffers: DecisionBuffers,
@@ -140,6 +142,8 @@ def run_block(
         Period whose sums a session counts into.
     benchmark_returns
         Return of the benchmark per session.
+    preferred
+        Factors of the weights, sessions × instruments.
     terms, exchange, costs
         Rules.
     buffers, block
@@ -174,4 +178,4 @@ def run_block(
             )
             if deciding:
                 fused = fuse_next(table, t, combinations, first + a, a == 0, block)
-                decide_topk_drop(accounts, a, value, fused, has_bar, mark, terms, costs, buffers)
+                decide(accounts, a, value, fused, has_bar, mark, preferred[t], terms, costs, buffers)

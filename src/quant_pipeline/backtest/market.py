@@ -233,15 +233,11 @@ def _fill_marks(close: npt.NDArray[np.int64], carried: npt.NDArray[np.int64], ac
                 carried[j] = close[t, j]
 
 
-def _blocked(
-    deal_price: npt.NDArray[np.int64],
-    mark: npt.NDArray[np.int64],
-    actions: ActionArrays,
-    rules: MarketRules,
-    instruments: pd.Index,
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    if not rules.price_limits:
-        return np.zeros(deal_price.shape, dtype=np.bool_), np.zeros(deal_price.shape, dtype=np.bool_)
+def reference_closes(mark: npt.NDArray[np.int64], actions: ActionArrays) -> npt.NDArray[np.int64]:
+    """Previous closes after the corporate actions of the session: what its limits and its return refer to.
+
+    Sessions × instruments in ticks, 0 where there is none.
+    """
     reference = np.zeros_like(mark)
     reference[1:] = mark[:-1]
     names = {code: name for name, code in ACTION_KINDS.items()}
@@ -251,5 +247,18 @@ def _blocked(
             if reference[t, j] > 0:
                 terms = int(actions.numerator[k]), int(actions.denominator[k])
                 reference[t, j] = reference_price(int(reference[t, j]), names[int(actions.kind[k])], *terms)
+    return reference
+
+
+def _blocked(
+    deal_price: npt.NDArray[np.int64],
+    mark: npt.NDArray[np.int64],
+    actions: ActionArrays,
+    rules: MarketRules,
+    instruments: pd.Index,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    if not rules.price_limits:
+        return np.zeros(deal_price.shape, dtype=np.bool_), np.zeros(deal_price.shape, dtype=np.bool_)
+    reference = reference_closes(mark, actions)
     lowest, highest = limit_prices(reference, price_limits_of(instruments, rules), rules)
     return deal_price >= highest, deal_price <= lowest

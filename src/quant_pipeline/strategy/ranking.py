@@ -27,7 +27,8 @@ class DecisionBuffers(NamedTuple):
     is the best rough score of each group of instruments, ``flags`` and ``flag_words``, the same memory, tell which
     groups matter and ``hits`` lists them. ``guess`` remembers, per account, a score that the next decision's
     candidates will probably exceed, ``guess_step`` by how much to lower it when too few do, ``worst_guess`` a score
-    its weakest holdings will probably not reach. ``best`` and ``worst`` are what was found.
+    its weakest holdings will probably not reach. ``best`` and ``worst`` are what was found, ``weights`` and
+    ``wanted_shares`` what target weights make of it.
     """
 
     group_best: npt.NDArray[np.float32]
@@ -39,6 +40,8 @@ class DecisionBuffers(NamedTuple):
     worst_guess: npt.NDArray[np.float32]
     slot_rough: npt.NDArray[np.float32]
     slot_decision: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float64]
+    wanted_shares: npt.NDArray[np.int64]
     best: npt.NDArray[np.uint32]
     best_rough: npt.NDArray[np.float32]
     worst: npt.NDArray[np.uint32]
@@ -59,6 +62,8 @@ def new_decision_buffers(n_instruments: int, n_accounts: int = 1) -> DecisionBuf
         worst_guess=np.full(n_accounts, np.inf, dtype=np.float32),
         slot_rough=np.empty(n_instruments, dtype=np.float32),
         slot_decision=np.empty(n_instruments, dtype=np.int32),
+        weights=np.empty(n_instruments, dtype=np.float64),
+        wanted_shares=np.empty(n_instruments, dtype=np.int64),
         best=np.empty(n_instruments, dtype=np.uint32),
         best_rough=np.empty(n_instruments, dtype=np.float32),
         worst=np.empty(n_instruments, dtype=np.uint32),
@@ -136,10 +141,10 @@ def _find_above(
 def find_candidates(
     a: int, fused: FusedScores, tradable: npt.NDArray[np.bool_], wanted: int, buffers: DecisionBuffers
 ) -> int:
-    """Write the best tradable instruments that are not held into the buffers and return how many there are.
+    """Write the best tradable instruments into the buffers and return how many there are.
 
-    The rough scores of holdings must be NaN. The account's last candidates give a score that the new ones will
-    probably exceed; if too few do, it is lowered. If enough do, and clearly, they are the best there are.
+    Instruments whose rough score is NaN are not found. The account's last candidates give a score that the new ones
+    will probably exceed; if too few do, it is lowered. If enough do, and clearly, they are the best there are.
     """
     if wanted <= 0:
         return 0

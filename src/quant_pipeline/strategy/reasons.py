@@ -19,6 +19,11 @@ BUY_RANKED = 6
 SKIP_BELOW_LOT = 7
 """Not bought: the budget does not pay for one lot."""
 
+SELL_TRIMMED = 8
+"""Sold in part: more than its target weight."""
+BUY_RAISED = 9
+"""Bought more of: less than its target weight."""
+
 NAMES = {
     KEEP: "kept",
     KEEP_YOUNG: "kept: hold threshold",
@@ -28,4 +33,6 @@ NAMES = {
     SELL_ORPHAN: "orphan",
     BUY_RANKED: "ranked",
     SKIP_BELOW_LOT: "below one lot",
+    SELL_TRIMMED: "above target",
+    BUY_RAISED: "below target",
 }

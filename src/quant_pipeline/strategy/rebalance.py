@@ -1,6 +1,6 @@
 """The strategy function: scores, positions, prices and rules in; an explained order table out.
 
-It calls the very kernel the backtest runs (:func:`quant_pipeline.strategy.topk_drop.decide_topk_drop`), so the daily
+It calls the very kernel the backtest runs (:func:`quant_pipeline.strategy.decision.decide`), so the daily
 loop and the backtest cannot decide differently.
 """
 
@@ -16,11 +16,12 @@ from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy import reasons
 from quant_pipeline.strategy.account_arrays import HELD, ORDERS, AccountArrays, net_asset_value, new_accounts, open_slot
 from quant_pipeline.strategy.costs import cost_terms
+from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import FusedScores, rough_gap, score_table
 from quant_pipeline.strategy.money import cash_to_ticks, ticks_to_float, to_ticks
 from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-from quant_pipeline.strategy.topk_drop import decide_topk_drop, topk_drop_terms
+from quant_pipeline.strategy.terms import strategy_terms
 
 ORDER_COLUMNS = ["instrument", "side", "quantity", "reference_price", "score", "rank", "reason"]
 
@@ -34,6 +35,7 @@ def rebalance(
     rules: StrategyRules,
     market_rules: MarketRules,
     cost_rules: CostRules,
+    preferences: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Decide at the close of a session what to sell, buy and hold.
 
@@ -54,6 +56,8 @@ def rebalance(
         Cash after the close of ``t``.
     rules, market_rules, cost_rules
         Rules.
+    preferences
+        Factor of the weight of each instrument, needed for target weights by inverse volatility.
 
     Returns
     -------
@@ -86,18 +90,29 @@ def rebalance(
     table = score_table(score_array[np.newaxis, np.newaxis])
     gap = rough_gap(1, table.largest[0])
     buffers = new_decision_buffers(len(instruments))
-    decide_topk_drop(
+    decide(
         accounts,
         0,
         value,
         FusedScores(table.exact[0], np.zeros(1, dtype=np.uint32), 1, 1.0, table.rough[0, 0], gap),
         tradable_array,
         price_array,
-        topk_drop_terms(rules, market_rules),
+        _preferences_of(preferences, instruments, rules),
+        strategy_terms(rules, market_rules),
         cost_terms(cost_rules),
         buffers,
     )
     return _explained(accounts, buffers, instruments, score_array, price_array, rules, market_rules)
+
+
+def _preferences_of(
+    preferences: pd.Series | None, instruments: pd.Index, rules: StrategyRules
+) -> npt.NDArray[np.float64]:
+    if rules.method != "target_weights" or rules.weighting != "inverse_volatility":
+        return np.ones(len(instruments))
+    if preferences is None:
+        raise StrategyError("Weights by inverse volatility need the volatilities. Give `preferences`.")
+    return preferences.reindex(instruments).to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def score_ranks(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -163,8 +178,8 @@ def _explained(
         shares = int(accounts.order_shares[0, order])
         rows.append((place, "sell" if shares < 0 else "buy" if shares > 0 else "hold", abs(shares),
                      int(accounts.order_reason[0, order])))  # fmt: skip
-    held = range(accounts.totals[0, HELD])
-    kept = [slot for slot in held if buffers.slot_decision[slot] not in (reasons.SELL_DROPPED, reasons.SELL_ORPHAN)]
+    ordered = {row[0] for row in rows}
+    kept = [slot for slot in range(accounts.totals[0, HELD]) if accounts.slot_instrument[0, slot] not in ordered]
     for slot in sorted(kept, key=lambda slot: accounts.slot_instrument[0, slot]):
         place = int(accounts.slot_instrument[0, slot])
         rows.append((place, "hold", int(accounts.slot_shares[0, slot]), int(buffers.slot_decision[slot])))
@@ -191,6 +206,8 @@ def _explained(
 def _reason_text(code: int, score: float, rank: int, n_scored: int, rules: StrategyRules, lot: int) -> str:
     where = f"rank {rank} of {n_scored}, score {score:.6g}" if rank else "it has no score"
     weakest = f"among the {rules.n_drop} weakest of holdings and candidates"
+    if rules.method != "topk_drop":
+        weakest = f"below the best {rules.topk + rules.buffer} tradable"
     unscored = rank == 0
     if code == reasons.BUY_RANKED:
         among = f"among the best {rules.topk}" if rank <= rules.topk else "the best that is not held and tradable"
@@ -199,6 +216,10 @@ def _reason_text(code: int, score: float, rank: int, n_scored: int, rules: Strat
         return f"not bought: {where}, but its budget does not pay for one lot of {lot}"
     if code == reasons.SELL_DROPPED:
         return f"sold: {where}, {weakest}"
+    if code == reasons.SELL_TRIMMED:
+        return f"sold in part: {where}, above its target weight"
+    if code == reasons.BUY_RAISED:
+        return f"bought more: {where}, below its target weight"
     if code == reasons.SELL_ORPHAN:
         return "sold: it has no score, it left the universe"
     if code == reasons.KEEP_YOUNG:

@@ -158,15 +158,35 @@ class MarketRules(Parameters):
         return cls(calendar="XSHG", lot=100, price_limits=limits, sell_same_session=False)
 
 
+Method = Literal["topk_drop", "buffer_zone", "target_weights"]
+Weighting = Literal["equal", "score", "inverse_volatility"]
+
+
 class StrategyRules(Parameters):
-    """Corrected TopK-Drop: hold the best `topk`, replace at most `n_drop` of them per decision.
+    """How scores become a portfolio of the best `topk`.
 
     Attributes
     ----------
+    method
+        ``topk_drop``: replace at most `n_drop` holdings per decision (corrected TopK-Drop). ``buffer_zone``: sell what
+        ranks below ``topk + buffer``, fill the places with the best. ``target_weights``: choose as the buffer zone
+        does and bring every position to its weight.
     topk
         Number of instruments to hold.
     n_drop
-        Most ranked holdings sold per decision; 0 sells none.
+        ``topk_drop`` only: most ranked holdings sold per decision; 0 sells none.
+    buffer
+        ``buffer_zone`` and ``target_weights``: ranks below `topk` in which a holding may stay.
+    weighting
+        ``target_weights`` only: ``equal``; ``score``, in proportion to positive scores; ``inverse_volatility``, in
+        proportion to the reciprocal of the standard deviation of daily returns.
+    largest_weight
+        ``target_weights`` only: cap of a weight; what is cut goes to the others in proportion, else it stays cash.
+    smallest_trade
+        ``target_weights`` only: a position is left alone while it is off by less than this part of the account.
+    volatility_sessions
+        ``inverse_volatility`` only: returns that the standard deviation is taken of; an instrument with fewer is not
+        bought.
     hold_threshold
         Closes a position must have seen before it may be sold, counting that of the session it was bought in.
     risk_degree
@@ -177,8 +197,14 @@ class StrategyRules(Parameters):
         On which sessions the strategy decides.
     """
 
+    method: Method = "topk_drop"
     topk: int = Field(default=50, ge=1)
     n_drop: int = Field(default=5, ge=0)
+    buffer: int = Field(default=0, ge=0)
+    weighting: Weighting = "equal"
+    largest_weight: float = Field(default=1.0, gt=0, le=1)
+    smallest_trade: float = Field(default=0.0, ge=0, lt=1)
+    volatility_sessions: int = Field(default=60, ge=2)
     hold_threshold: int = Field(default=1, ge=1)
     risk_degree: BasisPoints = 0.95
     sell_orphans: bool = True
@@ -186,7 +212,7 @@ class StrategyRules(Parameters):
 
     @model_validator(mode="after")
     def _check_drop(self) -> Self:
-        if self.n_drop > self.topk:
+        if self.method == "topk_drop" and self.n_drop > self.topk:
             raise ValueError(f"n_drop {self.n_drop} must not exceed topk {self.topk}")
         if self.risk_degree <= 0:
             raise ValueError("risk_degree must be positive")

@@ -15,81 +15,17 @@ Qlib's ``TopkDropoutStrategy`` differs where its behaviour hurts a trader; see `
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.strategy.account_arrays import CASH, HELD, ORDERS, AccountArrays, sessions_held
+from quant_pipeline.strategy.account_arrays import HELD, ORDERS, AccountArrays, sessions_held
 from quant_pipeline.strategy.compiled import inlined
-from quant_pipeline.strategy.costs import CostTerms, sell_fee
+from quant_pipeline.strategy.costs import CostTerms
 from quant_pipeline.strategy.fused_scores import FusedScores, fused_below
+from quant_pipeline.strategy.placing import buy_best, obstacle_to_sale, sell_slot
 from quant_pipeline.strategy.ranking import DecisionBuffers, find_candidates, find_worst_slots
-from quant_pipeline.strategy.reasons import (
-    BUY_RANKED,
-    KEEP,
-    KEEP_UNSCORED,
-    KEEP_UNTRADABLE,
-    KEEP_YOUNG,
-    SELL_DROPPED,
-    SELL_ORPHAN,
-    SKIP_BELOW_LOT,
-)
-from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules, StrategyRules
-from quant_pipeline.strategy.sizing import affordable_shares, budget_per_buy
-
-
-class TopkDropTerms(NamedTuple):
-    """:class:`StrategyRules` as the numbers the kernel uses; ``risk_degree`` in basis points, ``lot`` in shares."""
-
-    topk: int
-    n_drop: int
-    hold_threshold: int
-    risk_degree: int
-    sell_orphans: int
-    lot: int
-
-
-def topk_drop_terms(rules: StrategyRules, market_rules: MarketRules) -> TopkDropTerms:
-    """Convert rules to kernel terms."""
-    return TopkDropTerms(
-        topk=rules.topk,
-        n_drop=rules.n_drop,
-        hold_threshold=rules.hold_threshold,
-        risk_degree=round(rules.risk_degree * DEGREE_UNITS),
-        sell_orphans=int(rules.sell_orphans),
-        lot=market_rules.lot,
-    )
-
-
-@inlined
-def _place_order(accounts: AccountArrays, a: int, instrument: int, shares: int, reason: int) -> None:
-    order = accounts.totals[a, ORDERS]
-    accounts.order_instrument[a, order] = instrument
-    accounts.order_shares[a, order] = shares
-    accounts.order_reason[a, order] = reason
-    accounts.totals[a, ORDERS] = order + 1
-
-
-@inlined
-def _sell_slot(
-    accounts: AccountArrays, a: int, slot: int, reason: int, price: int, costs: CostTerms, buffers: DecisionBuffers
-) -> int:
-    """Order the sale of a whole holding and return its estimated net proceeds."""
-    shares = accounts.slot_shares[a, slot]
-    buffers.slot_decision[slot] = reason
-    _place_order(accounts, a, accounts.slot_instrument[a, slot], -shares, reason)
-    return shares * price - sell_fee(shares, price, costs)
-
-
-@inlined
-def _obstacle(sessions: int, is_tradable: bool, terms: TopkDropTerms) -> int:
-    """Reason why a holding that should go has to stay, KEEP if there is none."""
-    if not is_tradable:
-        return KEEP_UNTRADABLE
-    if sessions < terms.hold_threshold:
-        return KEEP_YOUNG
-    return KEEP
+from quant_pipeline.strategy.reasons import KEEP, KEEP_UNSCORED, SELL_DROPPED, SELL_ORPHAN
+from quant_pipeline.strategy.terms import StrategyTerms
 
 
 @inlined
@@ -99,7 +35,7 @@ def _sell_orphans(
     rough: npt.NDArray[np.float32],
     tradable: npt.NDArray[np.bool_],
     prices: npt.NDArray[np.int64],
-    terms: TopkDropTerms,
+    terms: StrategyTerms,
     costs: CostTerms,
     buffers: DecisionBuffers,
 ) -> int:
@@ -116,7 +52,7 @@ def _sell_orphans(
         if terms.sell_orphans == 0:
             buffers.slot_decision[slot] = KEEP_UNSCORED
             continue
-        obstacle = _obstacle(sessions_held(accounts, a, slot), tradable[instrument], terms)
+        obstacle = obstacle_to_sale(sessions_held(accounts, a, slot), tradable[instrument], terms)
         buffers.slot_decision[slot] = obstacle
         if obstacle != KEEP:
             continue
@@ -130,7 +66,7 @@ def _sell_orphans(
     for i in range(n_orphans):
         slot = buffers.worst[i]
         price = prices[accounts.slot_instrument[a, slot]]
-        proceeds += _sell_slot(accounts, a, slot, SELL_ORPHAN, price, costs, buffers)
+        proceeds += sell_slot(accounts, a, slot, SELL_ORPHAN, price, costs, buffers)
     return proceeds
 
 
@@ -143,7 +79,7 @@ def _sell_weakest(
     most_sales: int,
     tradable: npt.NDArray[np.bool_],
     prices: npt.NDArray[np.int64],
-    terms: TopkDropTerms,
+    terms: StrategyTerms,
     costs: CostTerms,
     buffers: DecisionBuffers,
 ) -> int:
@@ -164,10 +100,10 @@ def _sell_weakest(
             last_best -= 1
             continue
         next_worst += 1
-        obstacle = _obstacle(sessions_held(accounts, a, slot), tradable[instrument], terms)
+        obstacle = obstacle_to_sale(sessions_held(accounts, a, slot), tradable[instrument], terms)
         if obstacle == KEEP:
             n_sold += 1
-            proceeds += _sell_slot(accounts, a, slot, SELL_DROPPED, prices[instrument], costs, buffers)
+            proceeds += sell_slot(accounts, a, slot, SELL_DROPPED, prices[instrument], costs, buffers)
         else:
             buffers.slot_decision[slot] = obstacle
     return proceeds
@@ -181,10 +117,10 @@ def decide_topk_drop(
     fused: FusedScores,
     tradable: npt.NDArray[np.bool_],
     prices: npt.NDArray[np.int64],
-    terms: TopkDropTerms,
+    terms: StrategyTerms,
     costs: CostTerms,
     buffers: DecisionBuffers,
-) -> int:
+) -> None:
     """Replace the pending orders of an account by those of a new decision.
 
     Parameters
@@ -203,11 +139,6 @@ def decide_topk_drop(
         Rules.
     buffers
         Scratch space; afterwards ``slot_decision`` explains the holdings.
-
-    Returns
-    -------
-    int
-        Number of buys that were wanted, including those below one lot, which follow the orders as zero shares.
     """
     accounts.totals[a, ORDERS] = 0
     proceeds = _sell_orphans(accounts, a, fused.rough, tradable, prices, terms, costs, buffers)
@@ -218,13 +149,4 @@ def decide_topk_drop(
     replaceable = max(n_best - free, 0)
     proceeds += _sell_weakest(accounts, a, fused, n_best, replaceable, tradable, prices, terms, costs, buffers)
     free = terms.topk - accounts.totals[a, HELD] + accounts.totals[a, ORDERS]
-    n_buys = min(free, n_best)
-    if n_buys <= 0:
-        return 0
-    available = accounts.totals[a, CASH] + proceeds
-    budget = budget_per_buy(available, value, terms.risk_degree, n_buys, terms.topk)
-    for i in range(n_buys):
-        instrument = buffers.best[i]
-        shares = affordable_shares(budget, prices[instrument], terms.lot, costs)
-        _place_order(accounts, a, instrument, shares, BUY_RANKED if shares > 0 else SKIP_BELOW_LOT)
-    return n_buys
+    buy_best(accounts, a, value, proceeds, min(free, n_best), prices, terms, costs, buffers)

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pandas as pd
 
 from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.preferences import preferences
 from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.money import ticks_to_float
@@ -30,12 +31,15 @@ class Situation:
         Last known closes by instrument.
     tradable
         Whether an instrument has a bar in the session.
+    market
+        The market up to the session.
     """
 
     positions: pd.DataFrame
     cash: Decimal
     prices: pd.Series
     tradable: pd.Series
+    market: TradingMarket
 
     @classmethod
     def at(
@@ -68,14 +72,16 @@ class Situation:
             state.cash,
             pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments),
             pd.Series(market.arrays.has_bar[-1], index=market.instruments),
+            market,
         )
 
     def decide(
         self, scores: pd.Series, strategy: StrategyRules, market_rules: MarketRules, cost_rules: CostRules
     ) -> pd.DataFrame:
         """Decide by the function that the backtest runs; see `rebalance`."""
+        preferred = pd.Series(preferences(self.market, strategy)[-1], index=self.market.instruments)
         return rebalance(
-            scores, self.positions, self.prices, self.tradable, self.cash, strategy, market_rules, cost_rules
+            scores, self.positions, self.prices, self.tradable, self.cash, strategy, market_rules, cost_rules, preferred
         )
 
 

@@ -1,0 +1,68 @@
+"""Placing orders, compiled: what every decision shares."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from quant_pipeline.strategy.account_arrays import CASH, ORDERS, AccountArrays
+from quant_pipeline.strategy.compiled import inlined
+from quant_pipeline.strategy.costs import CostTerms, sell_fee
+from quant_pipeline.strategy.ranking import DecisionBuffers
+from quant_pipeline.strategy.reasons import BUY_RANKED, KEEP, KEEP_UNTRADABLE, KEEP_YOUNG, SKIP_BELOW_LOT
+from quant_pipeline.strategy.sizing import affordable_shares, budget_per_buy
+from quant_pipeline.strategy.terms import StrategyTerms
+
+
+@inlined
+def place_order(accounts: AccountArrays, a: int, instrument: int, shares: int, reason: int) -> None:
+    """Append an order to the pending ones: positive shares buy, negative ones sell."""
+    order = accounts.totals[a, ORDERS]
+    accounts.order_instrument[a, order] = instrument
+    accounts.order_shares[a, order] = shares
+    accounts.order_reason[a, order] = reason
+    accounts.totals[a, ORDERS] = order + 1
+
+
+@inlined
+def sell_slot(
+    accounts: AccountArrays, a: int, slot: int, reason: int, price: int, costs: CostTerms, buffers: DecisionBuffers
+) -> int:
+    """Order the sale of a whole holding and return its estimated net proceeds."""
+    shares = accounts.slot_shares[a, slot]
+    buffers.slot_decision[slot] = reason
+    place_order(accounts, a, accounts.slot_instrument[a, slot], -shares, reason)
+    return shares * price - sell_fee(shares, price, costs)
+
+
+@inlined
+def obstacle_to_sale(sessions: int, is_tradable: bool, terms: StrategyTerms) -> int:
+    """Reason why a holding that should go has to stay, KEEP if there is none."""
+    if not is_tradable:
+        return KEEP_UNTRADABLE
+    if sessions < terms.hold_threshold:
+        return KEEP_YOUNG
+    return KEEP
+
+
+@inlined
+def buy_best(
+    accounts: AccountArrays,
+    a: int,
+    value: int,
+    proceeds: int,
+    n_buys: int,
+    prices: npt.NDArray[np.int64],
+    terms: StrategyTerms,
+    costs: CostTerms,
+    buffers: DecisionBuffers,
+) -> None:
+    """Order the first `n_buys` of ``buffers.best`` with equal budgets; one below a lot is an order of 0 shares."""
+    if n_buys <= 0:
+        return
+    available = accounts.totals[a, CASH] + proceeds
+    budget = budget_per_buy(available, value, terms.risk_degree, n_buys, terms.topk)
+    for i in range(n_buys):
+        instrument = buffers.best[i]
+        shares = affordable_shares(budget, prices[instrument], terms.lot, costs)
+        place_order(accounts, a, instrument, shares, BUY_RANKED if shares > 0 else SKIP_BELOW_LOT)

@@ -1,0 +1,211 @@
+"""Decisions by rank with a buffer zone, compiled: who stays, who goes, and whole-portfolio target weights.
+
+Semantics, in the order of the code:
+
+1. The best ``topk + buffer`` tradable instruments are ranked, holdings among them.
+2. A holding outside that zone is sold whole, by instrument code, unless it is too young or cannot trade; a holding
+   without score is an orphan, as in :mod:`~quant_pipeline.strategy.topk_drop`.
+3. Free places are filled with the best that are not held.
+4. *Buffer zone*: holdings are left as they are, each new one gets the same budget. *Target weights*: everything is
+   brought to its weight of what can be invested, sales first, buys by rank and never beyond the cash.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from quant_pipeline.strategy.account_arrays import CASH, HELD, NOT_HELD, ORDERS, AccountArrays, sessions_held
+from quant_pipeline.strategy.compiled import kernel
+from quant_pipeline.strategy.costs import CostTerms, buy_fee, sell_fee
+from quant_pipeline.strategy.fused_scores import FusedScores, exact_score
+from quant_pipeline.strategy.placing import buy_best, obstacle_to_sale, place_order, sell_slot
+from quant_pipeline.strategy.ranking import DecisionBuffers, find_candidates
+from quant_pipeline.strategy.reasons import (
+    BUY_RAISED,
+    BUY_RANKED,
+    KEEP,
+    KEEP_UNSCORED,
+    SELL_DROPPED,
+    SELL_ORPHAN,
+    SELL_TRIMMED,
+    SKIP_BELOW_LOT,
+)
+from quant_pipeline.strategy.rules import DEGREE_UNITS
+from quant_pipeline.strategy.sizing import affordable_shares
+from quant_pipeline.strategy.terms import BY_SCORE, TARGET_WEIGHTS, StrategyTerms
+from quant_pipeline.strategy.weights import cap_weights
+
+_ROUNDING = 1e-9
+"""Part of a share that a weight's rounding may take: six elevenths of 1,100 shares are 600, not 599."""
+
+
+@kernel
+def decide_by_rank(
+    accounts: AccountArrays,
+    a: int,
+    value: int,
+    fused: FusedScores,
+    tradable: npt.NDArray[np.bool_],
+    prices: npt.NDArray[np.int64],
+    preferences: npt.NDArray[np.float64],
+    terms: StrategyTerms,
+    costs: CostTerms,
+    buffers: DecisionBuffers,
+) -> None:
+    """Replace the pending orders of an account; parameters as for ``decide_topk_drop``.
+
+    `preferences` multiply the weights: ones, or the reciprocal of the volatility; NaN or 0 is no weight.
+    """
+    accounts.totals[a, ORDERS] = 0
+    n_best = find_candidates(a, fused, tradable, min(terms.topk + terms.buffer, tradable.size), buffers)
+    _settle_holdings(accounts, a, n_best, fused, tradable, terms, buffers)
+    proceeds = _sell_leavers(accounts, a, prices, costs, buffers)
+    n_held = accounts.totals[a, HELD] - accounts.totals[a, ORDERS]
+    free = max(terms.topk - n_held, 0)
+    if terms.method == TARGET_WEIGHTS:
+        n_chosen = _choose(accounts, a, n_best, free, True, buffers)
+        _bring_to_weights(accounts, a, value, proceeds, n_chosen, fused, prices, preferences, terms, costs, buffers)
+    else:
+        n_buys = _choose(accounts, a, n_best, free, False, buffers)
+        buy_best(accounts, a, value, proceeds, n_buys, prices, terms, costs, buffers)
+
+
+@kernel
+def _settle_holdings(
+    accounts: AccountArrays,
+    a: int,
+    n_best: int,
+    fused: FusedScores,
+    tradable: npt.NDArray[np.bool_],
+    terms: StrategyTerms,
+    buffers: DecisionBuffers,
+) -> None:
+    """Write what becomes of each holding; KEEP is only for those that stay because of their rank."""
+    for slot in range(accounts.totals[a, HELD]):
+        instrument = accounts.slot_instrument[a, slot]
+        is_orphan = np.isnan(fused.rough[instrument])
+        decision = SELL_ORPHAN if is_orphan else SELL_DROPPED
+        if is_orphan and terms.sell_orphans == 0:
+            decision = KEEP_UNSCORED
+        else:
+            obstacle = obstacle_to_sale(sessions_held(accounts, a, slot), tradable[instrument], terms)
+            decision = decision if obstacle == KEEP else obstacle
+        buffers.slot_decision[slot] = decision
+    n_kept = 0
+    for i in range(n_best):
+        slot = accounts.slot_of[a, buffers.best[i]]
+        if slot != NOT_HELD and n_kept < terms.topk:
+            buffers.slot_decision[slot] = KEEP
+            n_kept += 1
+
+
+@kernel
+def _sell_leavers(
+    accounts: AccountArrays, a: int, prices: npt.NDArray[np.int64], costs: CostTerms, buffers: DecisionBuffers
+) -> int:
+    """Order the sales of whole holdings by instrument code and return the estimated net proceeds."""
+    n_leavers = 0
+    for slot in range(accounts.totals[a, HELD]):
+        if buffers.slot_decision[slot] != SELL_ORPHAN and buffers.slot_decision[slot] != SELL_DROPPED:
+            continue
+        place = n_leavers
+        instrument = accounts.slot_instrument[a, slot]
+        while place > 0 and accounts.slot_instrument[a, buffers.worst[place - 1]] > instrument:
+            buffers.worst[place] = buffers.worst[place - 1]
+            place -= 1
+        buffers.worst[place] = slot
+        n_leavers += 1
+    proceeds = 0
+    for i in range(n_leavers):
+        slot = buffers.worst[i]
+        price = prices[accounts.slot_instrument[a, slot]]
+        proceeds += sell_slot(accounts, a, slot, buffers.slot_decision[slot], price, costs, buffers)
+    return proceeds
+
+
+@kernel
+def _choose(accounts: AccountArrays, a: int, n_best: int, n_new: int, with_held: bool, buffers: DecisionBuffers) -> int:
+    """Move the chosen instruments to the front of ``buffers.best``, by rank, and return their number.
+
+    Chosen are the first `n_new` that are not held and, if `with_held`, the holdings that stay because of their rank.
+    """
+    found = 0
+    for i in range(n_best):
+        instrument = buffers.best[i]
+        slot = accounts.slot_of[a, instrument]
+        is_chosen = with_held and slot != NOT_HELD and buffers.slot_decision[slot] == KEEP
+        if slot == NOT_HELD and n_new > 0:
+            is_chosen = True
+            n_new -= 1
+        if is_chosen:
+            buffers.best[found] = instrument
+            found += 1
+    return found
+
+
+@kernel
+def _bring_to_weights(
+    accounts: AccountArrays,
+    a: int,
+    value: int,
+    proceeds: int,
+    n_chosen: int,
+    fused: FusedScores,
+    prices: npt.NDArray[np.int64],
+    preferences: npt.NDArray[np.float64],
+    terms: StrategyTerms,
+    costs: CostTerms,
+    buffers: DecisionBuffers,
+) -> None:
+    """Order what brings the chosen instruments to their weights: sales first, then buys by rank."""
+    weights = buffers.weights
+    for i in range(n_chosen):
+        instrument = buffers.best[i]
+        weight = preferences[instrument]
+        if terms.weighting == BY_SCORE:
+            weight *= max(exact_score(fused, instrument), 0.0)
+        weights[i] = weight if weight > 0.0 and weight < np.inf else 0.0
+    cap_weights(weights, n_chosen, terms.largest_weight)
+    invested = value * terms.risk_degree // DEGREE_UNITS - _stuck_value(accounts, a, prices, buffers)
+    least = terms.smallest_trade * value
+    for i in range(n_chosen):
+        instrument = buffers.best[i]
+        whole = int(max(invested, 0) * weights[i] / prices[instrument] + _ROUNDING)
+        wanted = whole // terms.lot * terms.lot
+        slot = accounts.slot_of[a, instrument]
+        held = accounts.slot_shares[a, slot] if slot != NOT_HELD else 0
+        buffers.wanted_shares[i] = wanted - held
+        surplus = held - wanted
+        if surplus <= 0 or surplus * prices[instrument] < least:
+            continue
+        if sessions_held(accounts, a, slot) < terms.hold_threshold:
+            continue
+        buffers.slot_decision[slot] = SELL_TRIMMED
+        place_order(accounts, a, instrument, -surplus, SELL_TRIMMED)
+        proceeds += surplus * prices[instrument] - sell_fee(surplus, prices[instrument], costs)
+    available = accounts.totals[a, CASH] + proceeds
+    for i in range(n_chosen):
+        instrument = buffers.best[i]
+        price = prices[instrument]
+        is_new = accounts.slot_of[a, instrument] == NOT_HELD
+        missing = buffers.wanted_shares[i]
+        if missing < 0 or (not is_new and (missing == 0 or missing * price < least)):
+            continue
+        shares = min(missing, affordable_shares(available, price, terms.lot, costs))
+        available -= shares * price + buy_fee(shares, price, costs)
+        if is_new:
+            place_order(accounts, a, instrument, shares, BUY_RANKED if shares > 0 else SKIP_BELOW_LOT)
+        elif shares > 0:
+            place_order(accounts, a, instrument, shares, BUY_RAISED)
+
+
+@kernel
+def _stuck_value(accounts: AccountArrays, a: int, prices: npt.NDArray[np.int64], buffers: DecisionBuffers) -> int:
+    """Value of the holdings that stay although their rank does not ask for it."""
+    value = 0
+    for slot in range(accounts.totals[a, HELD]):
+        decision = buffers.slot_decision[slot]
+        if decision != KEEP and decision != SELL_DROPPED and decision != SELL_ORPHAN:
+            value += accounts.slot_shares[a, slot] * prices[accounts.slot_instrument[a, slot]]
+    return value

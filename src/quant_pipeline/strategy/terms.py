@@ -1,0 +1,53 @@
+"""Strategy rules as the numbers that the compiled decisions use."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules, StrategyRules
+
+TOPK_DROP = 0
+BUFFER_ZONE = 1
+TARGET_WEIGHTS = 2
+METHODS = {"topk_drop": TOPK_DROP, "buffer_zone": BUFFER_ZONE, "target_weights": TARGET_WEIGHTS}
+
+BY_PREFERENCE = 0
+BY_SCORE = 1
+
+
+class StrategyTerms(NamedTuple):
+    """:class:`StrategyRules` in numbers.
+
+    ``risk_degree`` is in basis points, ``lot`` in shares, ``largest_weight`` and ``smallest_trade`` are fractions;
+    ``weighting`` is :data:`BY_PREFERENCE` (equal weights and inverse volatility, which differ in the preferences) or
+    :data:`BY_SCORE`.
+    """
+
+    method: int
+    topk: int
+    n_drop: int
+    buffer: int
+    hold_threshold: int
+    risk_degree: int
+    sell_orphans: int
+    lot: int
+    weighting: int
+    largest_weight: float
+    smallest_trade: float
+
+
+def strategy_terms(rules: StrategyRules, market_rules: MarketRules) -> StrategyTerms:
+    """Convert rules to kernel terms."""
+    return StrategyTerms(
+        method=METHODS[rules.method],
+        topk=rules.topk,
+        n_drop=rules.n_drop,
+        buffer=rules.buffer,
+        hold_threshold=rules.hold_threshold,
+        risk_degree=round(rules.risk_degree * DEGREE_UNITS),
+        sell_orphans=int(rules.sell_orphans),
+        lot=market_rules.lot,
+        weighting=BY_SCORE if rules.weighting == "score" else BY_PREFERENCE,
+        largest_weight=float(rules.largest_weight),
+        smallest_trade=float(rules.smallest_trade),
+    )
