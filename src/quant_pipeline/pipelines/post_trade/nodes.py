@@ -146,6 +146,11 @@ def book_fills(
             statement_entries, account.lot_method,
         )  # fmt: skip
     if account.filled_by == "broker":
+        if statement_entries:
+            raise AccountError(
+                f"{statement_entries[0].place}: '{account.name}' is kept by its broker's activities; a statement would "
+                "book everything twice. Remove the statements, or set account.filled_by to statements."
+            )
         return ()
     market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
     return book_days(events, account.name, 0, market, statement_entries, lot_method=account.lot_method)
