@@ -67,6 +67,8 @@ class FaultyMarket:
         self._orders: dict[str, BrokerOrder] = {}
         self._born: dict[str, int] = {}
         self._told: list[tuple[int, Activity]] = []
+        self._withheld: list[Activity] = []
+        self._facts = 0
         self._tick = 0
         self._happened: set[Fault] = set()
         self._last_equity = self._equity()
@@ -90,6 +92,17 @@ class FaultyMarket:
     def all_orders(self) -> tuple[BrokerOrder, ...]:
         """List every order as it really stands, without any fault."""
         return tuple(self._orders.values())
+
+    def tell_withheld(self) -> None:
+        """Report at last the deals that were never reported."""
+        for fact in self._withheld:
+            self._tell(fact)
+        self._withheld = []
+
+    def tell(self, *facts: Activity) -> None:
+        """Report what a rehearsal wants to be reported; cash and shares are its own business."""
+        for fact in facts:
+            self._tell(fact)
 
     def deal_by_hand(self, instrument: str, side: str, quantity: Decimal) -> None:
         """Deal as a person would at the broker's own screen."""
@@ -139,7 +152,9 @@ class FaultyMarket:
             price,
             filled,
         )
-        if not self._happens(Fault.MISSING_ACTIVITY, order.side == "sell"):
+        if self._happens(Fault.MISSING_ACTIVITY, order.side == "sell"):
+            self._withheld.append(fact)
+        else:
             self._tell(fact, self._happens(Fault.DISORDERED_ACTIVITIES, order.side == "buy"))
 
     def _let_happen(self) -> None:
@@ -243,7 +258,8 @@ class FaultyMarket:
         return self.now.tz_localize(None).normalize()
 
     def _activity_id(self) -> str:
-        return f"{self.now:%Y%m%d}-{len(self._told) + 1:06d}"
+        self._facts += 1
+        return f"{self.now:%Y%m%d}-{self._facts:06d}"
 
     def _happens(self, fault: Fault, now: bool) -> bool:
         """Tell whether something that happens once happens now."""

@@ -19,8 +19,7 @@ class Journal:
     ledger
         The ledger.
     lease
-        The right to send; without it the journal is read only in effect: it may still append facts, but
-        `check_lease` refuses.
+        The right to send; every append prolongs it and is refused when it was lost. None only looks.
 
     Attributes
     ----------
@@ -35,6 +34,8 @@ class Journal:
         self.lease = lease
         self.book = OrderBook()
         self.account = AccountState()
+        # Nothing is sent on the strength of a ledger that somebody has changed.
+        ledger.verify()
         self.reload()
 
     def reload(self) -> None:

@@ -1,0 +1,35 @@
+"""The crash suite itself: it passes, and it notices mistakes."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from quant_pipeline.testing.chaos import __main__ as command
+from quant_pipeline.testing.chaos import suite
+from quant_pipeline.testing.chaos.faults import Fault
+from quant_pipeline.testing.chaos.mutants import MUTANTS
+
+
+def test_every_fault_is_in_the_suite():
+    assert frozenset().union(*suite.EVERY_FAULT) == set(Fault)
+
+
+@pytest.mark.parametrize("mutant", [m for m in MUTANTS if "cursor" not in m.name], ids=lambda mutant: mutant.name)
+def test_a_deliberate_mistake_is_noticed(mutant):
+    suite.warm_up()
+    assert suite.catch(mutant, 7) is not None
+
+
+def test_the_command_ends_with_one_json_object(monkeypatch):
+    monkeypatch.setattr(suite, "EVERY_FAULT", (frozenset({Fault.LOST_ANSWER, Fault.PARTIAL_FILLS}),))
+    monkeypatch.setattr(command, "MUTANTS", MUTANTS[:1])
+    result = CliRunner().invoke(command.main, ["--every", "70", "--workers", "1"])
+    figures = json.loads(result.output.splitlines()[-1])
+    assert result.exit_code == 0, result.output
+    assert figures["crash_points"] >= 3
+    assert {name: figures[name] for name in ("violations", "mutants_caught", "mutants")} == {
+        "violations": 0,
+        "mutants_caught": 1,
+        "mutants": 1,
+    }
