@@ -85,9 +85,9 @@ def test_an_order_only_shrinks_and_only_before_it_leaves():
 
 
 def test_a_denied_order_cannot_leave():
-    denied = event(
-        EventKind.ORDER_DENIED, "d", order=asdict(ORDER), deal_session="2025-01-03", message="CODE: 1 against 2"
-    )
+    said = "CODE: 1 against 2"
+    facts = {"order": asdict(ORDER), "deal_session": "2025-01-03", "message": said}
+    denied = event(EventKind.ORDER_DENIED, "d", **facts)
     assert OrderBook.of([denied]).orders["acc-1"].message == said
     with pytest.raises(IllegalTransitionError):
         OrderBook.of([denied, SUBMITTED])
