@@ -16,12 +16,12 @@ from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.risk_limits import RiskLimits
 from quant_pipeline.trading.statement_import import StatementImportParameters
 from tests.pipelines.conftest import Kept
-from tests.trading.conftest import DAYS, actions_table, bars  # noqa: F401 - a fixture
+from tests.trading.conftest import DAYS, actions_table, bars_table
 from tests.trading.test_bookkeeping import BUY, COLUMNS, DEPOSIT, FORMAT
 
 
 @pytest.fixture
-def post_trade(tmp_path, project_path, bars):
+def post_trade(tmp_path, project_path):
     bootstrap_project(project_path)
     folder = tmp_path / "statements"
 
@@ -40,7 +40,7 @@ def post_trade(tmp_path, project_path, bars):
         }
         tables = {
             "trading_desk": None,
-            "bars": bars,
+            "bars": bars_table(),
             "corporate_actions": actions_table(),
             "sessions": pd.DataFrame({"date": DAYS}),
         }

@@ -16,6 +16,10 @@ def days():
 
 @pytest.fixture(scope="session")
 def bars():
+    return bars_table()
+
+
+def bars_table():
     rows = []
     for instrument, closes in {"AAA": [10.0, 10.0, 11.0, 12.0], "BBB": [20.0, 20.0, 20.0, 21.0]}.items():
         for day, close in zip(DAYS, closes, strict=True):

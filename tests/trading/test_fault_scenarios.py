@@ -10,6 +10,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from quant_pipeline.exceptions import AccountError, ConfigurationError, StaleDataError
 from quant_pipeline.testing.chaos import rehearsal
@@ -472,6 +473,7 @@ def test_32_a_ledger_that_cannot_be_written_sends_nothing(day):
 @pytest.mark.parametrize(
     ("session", "rule", "first", "last"),
     [
+        ("2025-07-03", "sells first", "2025-07-03 13:30", "2025-07-03 17:00"),
         ("2025-01-03", "day", "2025-01-02 21:00", "2025-01-03 21:00"),
         ("2025-07-07", "day", "2025-07-03 17:00", "2025-07-07 20:00"),
         ("2025-01-10", "day", "2025-01-08 21:00", "2025-01-10 21:00"),
@@ -479,6 +481,7 @@ def test_32_a_ledger_that_cannot_be_written_sends_nothing(day):
         ("2025-03-10", "opg", "2025-03-09 23:00", "2025-03-10 13:28"),
     ],
     ids=[
+        "half day, sales first",
         "plain",
         "after a half day and a holiday",
         "after a mourning day",
@@ -489,17 +492,21 @@ def test_32_a_ledger_that_cannot_be_written_sends_nothing(day):
 def test_33_orders_leave_only_in_the_window_of_their_session(day, session, rule, first, last):
     lived = day()
     calendar = rehearsal.TradingCalendar.of("XNYS", "2025-01-01", "2025-12-31")
-    desk = replace(
-        lived.desk, session=pd.Timestamp(session), calendar=calendar, rules=ExecutionRules(time_in_force=rule)
-    )
+    rules = ExecutionRules() if rule == "sells first" else ExecutionRules(time_in_force=rule, waves="together")
+    desk = replace(lived.desk, session=pd.Timestamp(session), calendar=calendar, rules=rules)
     assert window_of(desk) == (pd.Timestamp(first, tz="UTC"), pd.Timestamp(last, tz="UTC"))
+
+
+def test_33_an_auction_cannot_wait_for_its_sales():
+    with pytest.raises(ValidationError, match="set waves to together"):
+        ExecutionRules(time_in_force="opg", waves="sells_first")
 
 
 def test_33_it_is_too_early_to_send(day):
     lived = day()
     lived.plan()
-    lived.broker.now = pd.Timestamp("2025-01-02 20:59", tz="UTC")
-    with pytest.raises(StaleDataError, match="may be sent from 2025-01-02 21:00 UTC"):
+    lived.broker.now = pd.Timestamp("2025-01-03 14:29", tz="UTC")
+    with pytest.raises(StaleDataError, match="may be sent from 2025-01-03 14:30 UTC"):
         lived.execute()
     assert lived.broker.received == []
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def server():
             wait_for(url, running)
             yield url
         finally:
-            running.terminate()
+            running.send_signal(signal.SIGINT)  # Ends it although connections are open.
             running.wait(timeout=30)
             shutil.rmtree(folder)
     Path(log.name).unlink()

@@ -7,11 +7,13 @@ import urllib.request
 from decimal import Decimal
 
 import pytest
+import yaml
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
 
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, MarketTape, Script
+from quant_pipeline.testing.fake_alpaca.__main__ import SYMBOLS
 
 SCRIPT = """
 faults:
@@ -50,6 +52,10 @@ def test_the_command_serves_the_script_and_takes_new_prices(process):
     client.post("/orders", order | {"client_order_id": "one"})
     done = client.get_order_by_client_id("one")
     assert (done.status.value, done.filled_qty, done.filled_avg_price) == ("expired", "2", "10.25")
+    with urllib.request.urlopen(f"{url}/", timeout=5) as page:
+        state = json.load(page)
+    assert state["requests"]["submit"] == 1
+    assert [order["client_order_id"] for order in state["orders"]] == ["one"]
     post(f"{url}/control/script", {"faults": [{"request": "clock", "kind": "status_before", "status": 500}]})
     with pytest.raises(APIError, match="scripted fault"):
         client.get_clock()
@@ -91,3 +97,8 @@ def test_an_invented_history_trades_every_symbol_in_every_session():
     closes = tape.last_closes()
     assert set(closes) == {"AAPL", "XOM", "SPY"}
     assert all(isinstance(close, Decimal) and close > 0 for close in closes.values())
+
+
+def test_the_symbols_of_the_paper_account_are_served_without_being_asked_for(project_path):
+    globals_ = yaml.safe_load((project_path / "conf/paper/globals.yml").read_text())
+    assert set(SYMBOLS.split(",")) == {*globals_["symbols"], "SPY"}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from quant_pipeline.parameters import Parameters
 from quant_pipeline.trading.broker_records import TimeInForce
@@ -20,11 +20,11 @@ class ExecutionRules(Parameters):
     needs_arming
         Whether a session must be armed before anything is sent.
     waves
-        ``sells_first`` waits for the sales before it buys, as cash accounts need it; ``together`` sends everything at
-        once to an exchange that deals sales first.
+        ``sells_first`` waits for the sales before it buys, as cash accounts need it, and so begins with the open;
+        ``together`` sends everything at once, to an exchange that deals sales first or on an account with margin.
     time_in_force
-        ``day``: from the close of the session before until the close; ``opg``: from the evening before until two
-        minutes before the opening auction.
+        ``day``: until the close, and from the close of the session before when everything leaves together; ``opg``:
+        from the evening before until two minutes before the opening auction.
     order_type
         ``market``, or ``limit`` at `limit_distance` beyond the reference price.
     limit_distance
@@ -56,3 +56,9 @@ class ExecutionRules(Parameters):
     attempts: PositiveInt = 5
     missing_fill_polls: PositiveInt = 5
     lease_seconds: PositiveFloat = 120
+
+    @model_validator(mode="after")
+    def _auction_deals_everything_at_once(self) -> Self:
+        if self.time_in_force is TimeInForce.OPENING and self.waves == "sells_first":
+            raise ValueError("orders of an auction cannot wait for its sales: set waves to together, or deal in the day")
+        return self

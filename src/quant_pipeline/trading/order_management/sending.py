@@ -135,6 +135,8 @@ def window_of(desk: TradingDesk) -> tuple[pd.Timestamp, pd.Timestamp]:
     opens_at, closes_at = desk.calendar.hours(desk.session)
     if desk.rules.time_in_force is TimeInForce.OPENING:
         return opens_at - pd.Timedelta(hours=14, minutes=30), opens_at - pd.Timedelta(minutes=2)
+    if desk.rules.waves == "sells_first":
+        return opens_at, closes_at  # Before the open no sale can deal that a buy could wait for.
     return desk.calendar.hours(desk.calendar.previous(desk.session))[1], closes_at
 
 

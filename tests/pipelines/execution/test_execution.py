@@ -1,0 +1,235 @@
+"""The pipeline of execution: on the simulated broker, and on an account at a fake Alpaca."""
+
+import logging
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from quant_pipeline.datasets.ledger import LedgerEvents
+from quant_pipeline.datasets.trading_desk import AlpacaDesk, SimulatedDesk
+from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.pipelines.execution import create_pipeline
+from quant_pipeline.pipelines.post_trade.nodes import settle_with_broker
+from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
+from quant_pipeline.trading.account import fold
+from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.domain import EventKind
+from quant_pipeline.trading.ledger import Ledger
+from quant_pipeline.trading.order_management.book import OrderBook
+from quant_pipeline.trading.order_management.rules import ExecutionRules
+from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.risk_limits import RiskLimits
+
+PRICES = {"AAA": 50.0, "BBB": 20.0, "CCC": 5.0}
+LIMITS = RiskLimits(
+    maximum_order_weight=0.3,
+    maximum_position_weight=0.3,
+    maximum_sector_weight=1.0,
+    minimum_traded_value=0,
+    maximum_denied_share=0.5,
+)
+ORDERS = [("AAA", "buy", 100, 50.0, "best"), ("BBB", "buy", 200, 20.0, "second"), ("CCC", "buy", 7000, 5.0, "too much")]
+
+
+class Desk:
+    """Everything the pipeline reads, on a market of three instruments."""
+
+    def __init__(self, folder, as_of, desk, name, **execution):
+        self.ledger = folder / "ledger.sqlite"
+        self.as_of, self.name = pd.Timestamp(as_of), name
+        calendar = TradingCalendar.of("XNYS", self.as_of - pd.Timedelta(days=60), self.as_of)
+        self.sessions, self.deals_in = calendar.sessions, calendar.next(self.as_of)
+        rows = [
+            (day, name, price, price, price, price, 1_000_000.0)
+            for name, price in PRICES.items()
+            for day in self.sessions
+        ]
+        columns = ["date", "instrument", "open", "high", "low", "close", "volume"]
+        self.bars = pd.DataFrame(rows, columns=columns).astype({"instrument": "str"})
+        self.actions = pd.DataFrame(columns=["date", "instrument", "kind", "value"])
+        self.actions = self.actions.astype(
+            {"date": "datetime64[ns]", "instrument": "str", "kind": "str", "value": float}
+        )
+        self.execution = ExecutionRules(**execution)
+        self.desk = desk
+
+    def events(self):
+        return Ledger.at(self.ledger).events() if self.ledger.exists() else ()
+
+    def book(self, sessions):
+        new = book_sessions(
+            self.events(), self.name, 100_000, self.bars, self.actions, sessions, MarketRules(), CostRules()
+        )
+        Ledger.at(self.ledger).append(new)
+
+    def plan(self, orders=ORDERS):
+        table = pd.DataFrame(orders, columns=["instrument", "side", "quantity", "reference_price", "reason"])
+        Ledger.at(self.ledger).append(record_plan(self.events(), table, self.as_of, self.deals_in))
+
+    def run(self, dry_run=False):
+        """Run the pipeline and return what it leaves behind."""
+        members = self.bars[["date", "instrument"]]
+        instruments = pd.DataFrame({"instrument": list(PRICES), "sector": ["X", "Y", "Z"]}).astype("str")
+        given = {
+            "bars": self.bars,
+            "corporate_actions": self.actions,
+            "instruments": instruments,
+            "universe_members": members,
+            "sessions": pd.DataFrame({"date": self.sessions}),
+            "params:account": AccountParameters(name=self.name, filled_by="broker"),
+            "params:execution": self.execution,
+            "params:risk": LIMITS,
+            "params:market_rules": MarketRules(),
+            "params:cost_rules": CostRules(),
+            "params:as_of": f"{self.as_of:%Y-%m-%d}",
+            "params:dry_run": dry_run,
+        }
+        made = ("execution_market", "risk_verdicts", "execution_orders", "execution_breaks")
+        kept = {name: Kept() for name in (*made, "execution_report_csv", "execution_report")}
+        catalog = DataCatalog(
+            {
+                **{name: MemoryDataset(value, copy_mode="assign") for name, value in given.items()},
+                **{name: LedgerEvents(str(self.ledger)) for name in ("ledger_planned", "ledger_recorded")},
+                "trading_desk": self.desk,
+                **kept,
+            }
+        )
+        SequentialRunner().run(create_pipeline(), catalog)
+        return {name: dataset.load() for name, dataset in kept.items()}
+
+
+class Kept(MemoryDataset):
+    def _release(self):
+        pass
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    dataset = SimulatedDesk(str(tmp_path / "ledger.sqlite"), str(tmp_path / "STOP"), str(tmp_path / "simulated_broker"))
+    desk = Desk(
+        tmp_path,
+        "2025-01-02",
+        dataset,
+        "sim",
+        waves="together",
+        wait_for_sales_seconds=0,
+        wait_for_fills_seconds=0,
+    )
+    desk.book(desk.sessions)
+    desk.plan()
+    return desk
+
+
+def states(desk):
+    return {o.order.instrument: str(o.state) for o in OrderBook.of(desk.events()).orders.values()}
+
+
+def test_a_dry_run_shows_orders_and_verdicts_and_changes_nothing(simulated, caplog):
+    before = simulated.events()
+    with caplog.at_level(logging.INFO, logger="quant_pipeline"):
+        left = simulated.run(dry_run=True)
+    assert simulated.events() == before
+    assert "buy      100 AAA    at 50.00: approved" in caplog.text
+    assert "buy     7000 CCC    at 5.00: ORDER_VALUE: 35000.00 against 30000.00" in caplog.text
+    assert list(left["execution_report_csv"]["state"]) == ["not sent"] * 3
+    assert "dry run: nothing sent" in left["execution_report"]
+
+
+def test_the_simulated_broker_takes_what_the_limits_let_through_and_post_trade_deals_it(simulated):
+    left = simulated.run()
+    assert states(simulated) == {"AAA": "accepted", "BBB": "accepted", "CCC": "denied"}
+    assert left["execution_breaks"].empty
+    events = simulated.events()
+    assert simulated.run()["execution_report_csv"]["verdict"].tolist() == ["approved", "approved", "denied"]
+    assert simulated.events() == events
+    calendar = TradingCalendar.of("XNYS", simulated.sessions[0], simulated.deals_in)
+    next_day = simulated.bars[simulated.bars["date"] == simulated.as_of].assign(date=simulated.deals_in)
+    simulated.bars = pd.concat([simulated.bars, next_day]).sort_values(["instrument", "date"], ignore_index=True)
+    simulated.book(calendar.sessions)
+    assert states(simulated) == {"AAA": "filled", "BBB": "filled", "CCC": "denied"}
+    held = fold(simulated.events()).positions
+    assert {name: held[name].quantity for name in held} == {"AAA": 100, "BBB": 200}
+
+
+def test_every_decision_says_what_it_was_made_from(simulated):
+    simulated.run()
+    for event in simulated.events():
+        if event.kind in (EventKind.ORDER_RECORDED, EventKind.ORDER_DENIED):
+            assert event.payload["provenance"]["plan"] == "plan:2025-01-03:0"
+            assert event.payload["provenance"]["data"] == "2025-01-02"
+            assert len(event.payload["provenance"]["plan_sha256"]) == 64
+
+
+def test_an_account_that_is_not_booked_sends_nothing(simulated):
+    simulated.as_of = simulated.as_of - pd.Timedelta(days=2)
+    with pytest.raises(StaleDataError, match="post_trade"):
+        simulated.run()
+
+
+@pytest.fixture
+def exchange():
+    return FakeExchange(cash=100_000, prices={name: Decimal(str(price)) for name, price in PRICES.items()})
+
+
+@pytest.fixture
+def paper(tmp_path, exchange):
+    now = pd.Timestamp.now("UTC")
+    as_of = TradingCalendar.of("XNYS", now - pd.Timedelta(days=30), now).latest_closed(now)
+    with FakeAlpaca(exchange) as server:
+        dataset = AlpacaDesk(
+            str(tmp_path / "ledger.sqlite"),
+            str(tmp_path / "STOP"),
+            {"kind": "paper", "url": server.url, "read_pause_seconds": 0.01, "requests_a_minute": 100_000},
+            {"api_key": API_KEY, "secret_key": SECRET_KEY},
+        )
+        yield Desk(tmp_path, as_of, dataset, "paper", waves="together", wait_for_fills_seconds=20, poll_seconds=0.05)
+
+
+def settle(desk):
+    return settle_with_broker(
+        desk.desk.load(),
+        desk.events(),
+        desk.bars,
+        desk.actions,
+        pd.DataFrame({"date": desk.sessions}),
+        AccountParameters(name=desk.name, filled_by="broker"),
+        desk.execution,
+        LIMITS,
+        MarketRules(),
+        CostRules(),
+        f"{desk.as_of:%Y-%m-%d}",
+    )
+
+
+def test_a_paper_account_is_opened_closed_dealt_and_equal_to_the_broker(paper, exchange):
+    settle(paper)
+    assert fold(paper.events()).last_session == paper.as_of
+    paper.plan()
+    left = paper.run()
+    assert states(paper) == {"AAA": "filled", "BBB": "filled", "CCC": "denied"}
+    assert left["execution_breaks"].empty
+    assert fold(paper.events()).cash == exchange.cash == 100_000 - 5_000 - 4_000
+    assert "The books equal the broker" in left["execution_report"]
+    posts, events = exchange.posts, paper.events()
+    paper.run()
+    assert (exchange.posts, paper.events()) == (posts, events)
+
+
+def test_the_keys_are_in_no_description_and_no_event(paper):
+    settle(paper)
+    told = repr(paper.desk.load()) + repr(paper.desk._describe()) + str([e.payload for e in paper.events()])
+    assert API_KEY not in told
+    assert SECRET_KEY not in told
+
+
+def test_a_pinned_account_refuses_the_keys_of_another(paper, exchange):
+    paper.execution = paper.execution.model_copy(update={"account_number": "OTHER"})
+    with pytest.raises(ConfigurationError, match="pins OTHER"):
+        settle(paper)
+    assert exchange.posts == 0
