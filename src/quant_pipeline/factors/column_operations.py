@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +14,25 @@ from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.expression.operators import CUSTOM_OPERATORS
 from quant_pipeline.factors.expression.program import ColumnOperation
 from quant_pipeline.factors.kernels.cross_section import neutralize_sessions, rank_sessions, scale_sessions
-from quant_pipeline.factors.kernels.recursive import KINDS, expand_windows, exponential_mean
+from quant_pipeline.factors.kernels.recursive import CARRIED, FADING, STATE, WHOLE, carry_on, expand_windows
 
 Columns = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass
+class Memory:
+    """What a stream remembers of a measure of the whole history.
+
+    Attributes
+    ----------
+    states
+        Per instrument, the numbers from which it goes on.
+    values
+        Per instrument, its values of the last sessions, the newest last.
+    """
+
+    states: np.ndarray
+    values: np.ndarray
 
 
 @dataclass
@@ -31,12 +49,19 @@ class Block:
         Their names.
     sessions
         The trading calendar.
+    memory
+        What a stream remembers of an operation: states and the values of earlier sessions, by its target; None outside
+        of streams.
+    owners
+        Place of every instrument in the memory.
     """
 
     spans: np.ndarray
     places: np.ndarray
     instruments: np.ndarray
     sessions: pd.DatetimeIndex
+    memory: Mapping[tuple[str, int], Memory] | None = None
+    owners: np.ndarray | None = None
 
     @cached_property
     def by_session(self) -> tuple[np.ndarray, np.ndarray]:
@@ -74,13 +99,15 @@ def apply_operation(operation: ColumnOperation, fields: np.ndarray, columns: Col
             target[...] = inputs[0] ** inputs[1]
         elif operation.operator in _ACROSS:
             _ACROSS[operation.operator](operation, inputs, target, block)
+        elif block.memory is not None and is_carried(operation):
+            _remember(operation, inputs, target, block)
         else:
             for begin, end in block.spans:
                 parts = [column[begin:end] for column in inputs]
                 _apply_to_instrument(operation, parts, target[begin:end])
 
 
-def _read(source: tuple[str, int] | float, fields: np.ndarray, columns: Columns) -> np.ndarray | float:
+def _read(source: tuple[str, int] | float, fields: np.ndarray, columns: Columns) -> Any:
     """Return a column, or a number."""
     if not isinstance(source, tuple):
         return source
@@ -93,14 +120,44 @@ def _apply_to_instrument(operation: ColumnOperation, inputs: list[np.ndarray], t
     if name in CUSTOM_OPERATORS:
         arrays = [column.astype(np.float64) for column in inputs]
         target[...] = CUSTOM_OPERATORS[name].function(*arrays, *constants)
-    elif name == "EMA" and constants[0] != 0:
-        window = float(constants[0])
-        exponential_mean(inputs[0], window if window < 1 else 2.0 / (window + 1.0), target)
-    elif name == "Ref":
-        target[...] = inputs[0][0]
+    elif is_carried(operation):
+        carry(operation, inputs, np.zeros(STATE), target)
     else:
-        pair = inputs[1] if len(inputs) > 1 else inputs[0]
-        expand_windows(KINDS[name], inputs[0], pair, float(constants[-1]), target)
+        expand_windows(WHOLE[name], inputs[0], float(constants[-1]), target)
+
+
+def _remember(operation: ColumnOperation, inputs: list[np.ndarray], target: np.ndarray, block: Block) -> None:
+    """Append the newest bar of every instrument to what is remembered, and give back the last ones."""
+    assert block.memory is not None
+    assert block.owners is not None
+    memory = block.memory[operation.target]
+    newest = np.empty(1)
+    for (begin, end), owner in zip(block.spans, block.owners, strict=True):
+        carry(operation, [column[end - 1 : end] for column in inputs], memory.states[owner], newest)
+        values = memory.values[owner]
+        values[:-1] = values[1:]
+        values[-1] = newest[0]
+        target[begin:end] = values[len(values) - (end - begin) :]
+
+
+def is_carried(operation: ColumnOperation) -> bool:
+    """Whether a measure of the whole history goes on from a state of a few numbers."""
+    name, constants = operation.operator, operation.constants
+    if name in CUSTOM_OPERATORS:
+        return False
+    return (name == "EMA" and constants[0] != 0) or name in CARRIED
+
+
+def carry(operation: ColumnOperation, inputs: list[np.ndarray], state: np.ndarray, target: np.ndarray) -> None:
+    """Go on with a measure of the whole history; the state is brought up to date."""
+    kind, share = FADING, 0.0
+    if operation.operator == "EMA":
+        window = float(operation.constants[0])
+        share = window if window < 1 else 2.0 / (window + 1.0)
+    else:
+        kind = CARRIED[operation.operator]
+    pair = inputs[1] if len(inputs) > 1 else inputs[0]
+    carry_on(kind, inputs[0], pair, share, state, target)
 
 
 def _rank(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
@@ -132,7 +189,7 @@ def _take_other(operation: ColumnOperation, inputs: list, target: np.ndarray, bl
 
 
 def _resample(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
-    """Aggregate the period so far: what Qlib gives for a whole period stands at its last bar, and nothing looks ahead."""
+    """Aggregate the period so far: the last bar of a period has Qlib's value, and nothing looks ahead."""
     frequency, function = (str(constant) for constant in operation.constants)
     if function not in _SO_FAR:
         raise FactorError(f"TResample cannot aggregate by '{function}'; it can by {sorted(_SO_FAR)}")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from quant_pipeline.factors.column_operations import Block, apply_operation
+from quant_pipeline.factors.column_operations import Block, Memory, apply_operation
 from quant_pipeline.factors.expression.program import Program
 from quant_pipeline.factors.grid import Grid
 from quant_pipeline.factors.kernels.machine import run_stage
 from quant_pipeline.factors.kernels.tiles import cut_tiles
 
-TILE_ROWS = 1024
+TILE_ROWS = 1600
 """Rows of a tile, when windows are short against it: the blocks of a chain then stay in the second-level cache."""
 BLOCK_ROWS = 200_000
 """Rows that are computed at once; the columns between stages are this long."""
@@ -63,7 +63,13 @@ class Executor:
         self._rows = tile_rows(program)
         self._local = threading.local()
 
-    def run(self, grid: Grid, spans: np.ndarray, output: np.ndarray) -> None:
+    def run(
+        self,
+        grid: Grid,
+        spans: np.ndarray,
+        output: np.ndarray,
+        memory: Mapping[tuple[str, int], Memory] | None = None,
+    ) -> None:
         """Compute the wanted rows of all instruments.
 
         Parameters
@@ -74,14 +80,16 @@ class Executor:
             What `Grid.spans` gives.
         output
             float32 ``(factor, row)``; written in place.
+        memory
+            What a stream remembers; see `Block`.
         """
-        blocks = [spans] if self.program.joins_instruments else list(_blocks(spans))
+        blocks = [spans] if self.program.joins_instruments else list(_blocks(spans, self.threads))
         if self.threads == 1 or len(blocks) == 1:
             for block in blocks:
-                self._run_block(grid, block, output)
+                self._run_block(grid, block, output, memory)
             return
         with ThreadPoolExecutor(self.threads) as pool:
-            for _ in pool.map(lambda block: self._run_block(grid, block, output), blocks):
+            for _ in pool.map(lambda block: self._run_block(grid, block, output, memory), blocks):
                 pass
 
     def _space(self) -> tuple:
@@ -89,7 +97,7 @@ class Executor:
             self._local.space = allocate_space(self.program, self._rows)
         return self._local.space
 
-    def _run_block(self, grid: Grid, spans: np.ndarray, output: np.ndarray) -> None:
+    def _run_block(self, grid: Grid, spans: np.ndarray, output: np.ndarray, memory: Mapping | None) -> None:
         program = self.program
         first_row, last_row = int(spans[:, 0].min()), int(spans[:, 1].max())
         single = np.empty((program.singles, last_row - first_row), np.float32)
@@ -98,7 +106,7 @@ class Executor:
         fields = grid.fields[:, first_row:last_row].copy()
         rows = spans - np.array([first_row] * 4 + [0] * 3)
         names = grid.instruments[spans[:, 5]]
-        block = Block(rows[:, :2], spans[:, 6], names, grid.sessions)
+        block = Block(rows[:, :2], spans[:, 6], names, grid.sessions, memory, spans[:, 5])
         for number, stage in enumerate(program.stages):
             if len(stage.code):
                 whole = number < len(program.stages) - 1
@@ -108,10 +116,11 @@ class Executor:
                 apply_operation(operation, fields, (single, double), block)
 
 
-def _blocks(spans: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut the instruments into blocks of about `BLOCK_ROWS` rows."""
+def _blocks(spans: np.ndarray, threads: int) -> Iterator[np.ndarray]:
+    """Cut the instruments into blocks of at most about `BLOCK_ROWS` rows, at least one per thread."""
     rows = np.cumsum(spans[:, 1] - spans[:, 0])
-    cuts = np.searchsorted(rows, np.arange(BLOCK_ROWS, rows[-1] + BLOCK_ROWS, BLOCK_ROWS), side="left") + 1
+    size = min(BLOCK_ROWS, int(rows[-1]) // threads + 1)
+    cuts = np.searchsorted(rows, np.arange(size, rows[-1] + size, size), side="left") + 1
     left = 0
     for right in np.unique(np.append(np.minimum(cuts, len(spans)), len(spans))):
         if right > left:

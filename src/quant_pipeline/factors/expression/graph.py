@@ -11,6 +11,7 @@ from quant_pipeline.factors.expression import operators
 from quant_pipeline.factors.expression.operators import OPERATORS, Operator, find_operator, nearest
 from quant_pipeline.factors.expression.parser import Call, Constant, Field, Tree, parse, syntax_error
 from quant_pipeline.factors.expression.types import CONDITION, DOUBLE, INTEGER, SINGLE, NumericType, type_of_call
+from quant_pipeline.factors.kernels.recursive import CARRIED
 
 COMMUTATIVE = {"Add", "Mul"}
 MIXED = {"Add", "Sub", "Mul", "Div", "Greater", "Less", "Gt", "Ge", "Lt", "Le", "Eq", "Ne"}
@@ -249,6 +250,28 @@ class _Builder:
             raise self._error(call, f"a quantile lies between 0 and 1, not at {constants[1]}")
 
 
+def join_outputs(graph: Graph) -> None:
+    """Turn divisions that are outputs into instructions that divide while they store.
+
+    In float64 the denominator is turned over once for all factors that it divides; the product differs from the
+    quotient by less than one unit of float64, and is rounded to float32 at once.
+    """
+    used = {child for node in graph.nodes for child in node.inputs}
+    for name, place in graph.roots.items():
+        node = graph.nodes[place]
+        if node.operator != "Div" or place in used:
+            continue
+        above, below = node.inputs
+        if node.numeric is DOUBLE:
+            turned = graph.add(Node("Reciprocal", (below,), (), DOUBLE))
+            graph.roots[name] = graph.add(Node("Product", (above, turned), (0,), DOUBLE))
+        else:
+            bars, shifted = 0, graph.nodes[above]
+            if shifted.operator == "Ref" and shifted.constants[0] != 0:
+                above, bars = shifted.inputs[0], int(shifted.constants[0])
+            graph.roots[name] = graph.add(Node("Ratio", (above, below), (bars,), node.numeric))
+
+
 @dataclass(frozen=True)
 class Reach:
     """Bars that a value depends on, before and after its own; infinite when it is the whole history."""
@@ -257,8 +280,10 @@ class Reach:
     ahead: float
 
 
-def reach_of(node: Node) -> Reach:
-    """Bars that an operator reads of its arguments."""
+def reach_of(node: Node, *, carried: bool = False) -> Reach:
+    """Bars that an operator reads of its arguments; those behind a carried state do not count when it is there."""
+    if node.operator == "Ratio":
+        return Reach(max(float(node.constants[0]), 0), max(-float(node.constants[0]), 0))
     operator = find_operator(node.operator)
     if operator is None or operator.kind in (
         operators.ELEMENT,
@@ -274,13 +299,14 @@ def reach_of(node: Node) -> Reach:
         return Reach(math.inf, 0)
     window = float(node.constants[0])
     if window == 0 or node.operator == "EMA":
-        return Reach(math.inf, 0)
+        resumes = node.operator in CARRIED or (node.operator == "EMA" and window != 0)
+        return Reach(0 if carried and resumes else math.inf, 0)
     if operator.kind == operators.SHIFT:
         return Reach(max(window, 0), max(-window, 0))
     return Reach(window - 1, 0)
 
 
-def needed_reach(graph: Graph) -> list[Reach]:
+def needed_reach(graph: Graph, *, carried: bool = False) -> list[Reach]:
     """Bars of every node that the roots depend on, before and after their own."""
     back = [-math.inf] * len(graph.nodes)
     ahead = [-math.inf] * len(graph.nodes)
@@ -288,7 +314,7 @@ def needed_reach(graph: Graph) -> list[Reach]:
         back[root], ahead[root] = max(back[root], 0), max(ahead[root], 0)
     for place in range(len(graph.nodes) - 1, -1, -1):
         node = graph.nodes[place]
-        reach = reach_of(node)
+        reach = reach_of(node, carried=carried)
         for child in node.inputs:
             back[child] = max(back[child], back[place] + reach.back)
             ahead[child] = max(ahead[child], ahead[place] + reach.ahead)

@@ -8,6 +8,7 @@ others are kept as columns.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import numpy as np
 
 from quant_pipeline.factors.expression import operators
 from quant_pipeline.factors.expression.families import family_of
-from quant_pipeline.factors.expression.graph import Graph, Node, needed_reach
+from quant_pipeline.factors.expression.graph import Graph, Node, join_outputs, needed_reach
 from quant_pipeline.factors.expression.operators import find_operator
 from quant_pipeline.factors.expression.scheduling import Source, members_of, schedule_stage
 from quant_pipeline.factors.expression.tables import Tables
@@ -86,6 +87,8 @@ class Program:
         Registers, slots and wires of the working memory.
     back, ahead
         Bars before and after its own that a value depends on; ``back`` is infinite for a recursive factor.
+    carried_back
+        The same for a stream, which carries the state of recursive factors.
     """
 
     factors: tuple[str, ...]
@@ -96,7 +99,16 @@ class Program:
     doubles: int
     sizes: dict[str, int]
     back: float
+    carried_back: float
     ahead: float
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of what the program computes."""
+        digest = hashlib.sha256(repr((self.factors, self.fields, [stage.operations for stage in self.stages])).encode())
+        for array in (*self.tables, *(stage.code for stage in self.stages)):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     @property
     def joins_instruments(self) -> bool:
@@ -121,6 +133,7 @@ def is_column_operation(node: Node) -> bool:
 
 def compile_graph(graph: Graph) -> Program:
     """Lower a graph to a program."""
+    join_outputs(graph)
     plan = _Stages(graph)
     tables = Tables()
     fields = tuple(dict.fromkeys(str(node.constants[0]) for node in graph.nodes if node.operator == "field"))
@@ -135,8 +148,8 @@ def compile_graph(graph: Graph) -> Program:
         leaves = {place: plan.source(place, fields) for place in plan.leaves(number)}
         code, back, ahead = schedule_stage(graph, targets, leaves, tables)
         stages.append(Stage(code, back, ahead, plan.operations(number, fields)))
-    reach = needed_reach(graph)
-    leaves_reach = [reach[i] for i, node in enumerate(graph.nodes) if node.operator == "field"]
+    places = [place for place in plan.alive if graph.nodes[place].operator == "field"]
+    reach, carried = needed_reach(graph), needed_reach(graph, carried=True)
     return Program(
         factors=tuple(graph.roots),
         fields=fields,
@@ -145,8 +158,9 @@ def compile_graph(graph: Graph) -> Program:
         singles=plan.used["single"],
         doubles=plan.used["double"],
         sizes=dict(tables.sizes),
-        back=max((leaf.back for leaf in leaves_reach), default=0),
-        ahead=max((leaf.ahead for leaf in leaves_reach), default=0),
+        back=max(reach[place].back for place in places),
+        carried_back=max(carried[place].back for place in places),
+        ahead=max(reach[place].ahead for place in places),
     )
 
 

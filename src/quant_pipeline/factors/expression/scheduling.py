@@ -32,6 +32,8 @@ COMPARISONS = {name: getattr(elementwise, name.upper()) for name in ("Gt", "Ge",
 
 LOADS = {"field": op.LOAD_FIELD, "single": op.LOAD_SINGLE, "double": op.LOAD_DOUBLE}
 STORES = {"output": op.STORE_OUTPUT, "single": op.STORE_SINGLE, "double": op.STORE_DOUBLE}
+OUTPUTS = {"Ratio": op.STORE_RATIO, "Product": op.STORE_PRODUCT}
+"""Nodes that are computed while they are stored."""
 Source = tuple[str, int]
 """Where a leaf is read or a target is written: ``field``, ``single``, ``double`` or ``output``, and its number."""
 
@@ -115,7 +117,11 @@ class _Scheduler:
         if place in self.group_of:
             emit_family(self, self.group_of[place][0], self.groups[self.group_of[place]])
         else:
-            self.finish(place, self._elementwise(place))
+            self._emit_elementwise(place)
+
+    def _emit_elementwise(self, place: int) -> None:
+        joined = self.graph.nodes[place].operator in OUTPUTS
+        self.finish(place, None if joined else self._elementwise(place))
 
     def finish(self, place: int, step: Step | None) -> None:
         """Note that a node is computed, store it where it is wanted, go on with what became ready."""
@@ -127,11 +133,15 @@ class _Scheduler:
             self.steps.append(Step(op.OUTSIDE, place, begin=self.begin[place], types=self.types_of(place)))
         self.done.add(place)
         for kind, number in self.targets.get(place, ()):
+            if node.operator in OUTPUTS:
+                code, types, bars = OUTPUTS[node.operator], self.types_of(*node.inputs), int(node.constants[0])
+                self.steps.append(Step(code, inputs=node.inputs, number=number, types=types, more=bars))
+                continue
             self.steps.append(Step(STORES[kind], inputs=(place,), number=number, types=self.types_of(place)))
         for consumer in self.consumers[place]:
             ready = all(child in self.done for child in self.graph.nodes[consumer].inputs)
             if ready and consumer not in self.group_of and consumer not in self.done:
-                self.finish(consumer, self._elementwise(consumer))
+                self._emit_elementwise(consumer)
 
     def _elementwise(self, place: int) -> Step:
         node = self.graph.nodes[place]

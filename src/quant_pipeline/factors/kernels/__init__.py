@@ -6,7 +6,37 @@ along. So a history computed at once, in blocks, or bar by bar has the same bits
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numba
 
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-"""Compilation of all kernels: machine code is kept on disk, other threads run meanwhile, x/0 is what IEEE 754 says."""
+
+def _fingerprint() -> str:
+    """Digest of the sources of all kernels."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_SOURCES = _fingerprint()
+
+
+def compiled(function: Callable) -> Any:
+    """Compile what Python calls: machine code is kept on disk, other threads run meanwhile, x/0 is what IEEE 754 says.
+
+    numba compares the kept code with the file of the function alone; kernels of other files are inside, so the stamp is
+    that of all of them.
+    """
+    dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if kept is not None:
+        kept._source_stamp = _SOURCES
+    return dispatcher
+
+
+inner = numba.njit(nogil=True, error_model="numpy")
+"""Compilation of what only other kernels call."""

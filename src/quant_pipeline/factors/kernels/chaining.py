@@ -6,10 +6,11 @@ of extremes in float32 and in float64, starts of the histories, wires in float32
 
 from __future__ import annotations
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import inner
 from quant_pipeline.factors.kernels import opcodes as op
 from quant_pipeline.factors.kernels.extremes import (
     chain_extremes,
+    finish_complete_places,
     finish_places,
     finish_values,
     hide_missing,
@@ -51,7 +52,7 @@ RAW = 5
 """Scratch row that keeps the values of a chain as they are."""
 
 
-@compiled
+@inner
 def fetch(types, register, space, begin, stop, out):
     """Copy a register as float64 and count what is not finite."""
     if types == op.SINGLES:
@@ -59,15 +60,15 @@ def fetch(types, register, space, begin, stop, out):
     return widen(space[1][register, begin:stop], out[begin:stop])
 
 
-@compiled
+@inner
 def start_moments(row, tables, space, begin, stop):
     """Fill the blocks for sums, or for means and trends; tell whether there are gaps."""
     chain = tables[0][row[6] : row[6] + row[8]]
     blocks, running, scratch = space[2], space[3], space[4]
     raw, values = scratch[RAW], blocks[0, 0]
-    gaps = fetch(row[7], row[2], space, begin, stop, raw) > 0
-    values[begin:stop] = raw[begin:stop]
+    gaps = fetch(row[7], row[2], space, begin, stop, values) > 0
     if gaps:
+        raw[begin:stop] = values[begin:stop]
         leave_out(values, begin, stop, running[0], running[1], running[2])
     if row[0] == op.CHAIN_SUMS:
         chain_sums(blocks[0], begin, stop, chain)
@@ -80,7 +81,7 @@ def start_moments(row, tables, space, begin, stop):
     return gaps
 
 
-@compiled
+@inner
 def finish_mean(row, space, gaps, begin, stop, out):
     """Finish a measure of means, variances or trends."""
     window, slot, measure = row[6], row[8], row[9]
@@ -91,10 +92,10 @@ def finish_mean(row, space, gaps, begin, stop, out):
     else:
         part = slice(begin, stop)
         mean, square, trend = blocks[0, slot, part], blocks[1, slot, part], blocks[2, slot, part]
-        finish_complete(measure, window, raw[part], mean, square, trend, out[part])
+        finish_complete(measure, window, blocks[0, 0, part], mean, square, trend, out[part])
 
 
-@compiled
+@inner
 def finish_sum(row, space, gaps, begin, stop, out):
     """Finish a sum or the mean of conditions."""
     window, slot, average = row[6], row[8], row[9] != 0
@@ -105,7 +106,7 @@ def finish_sum(row, space, gaps, begin, stop, out):
         finish_sums(average, window, sums[begin:stop], out[begin:stop])
 
 
-@compiled
+@inner
 def start_pairs(row, tables, space, begin, stop):
     """Fill the blocks for correlations; with gaps, also those of either series alone."""
     chain = tables[0][row[6] : row[6] + row[8]]
@@ -130,7 +131,7 @@ def start_pairs(row, tables, space, begin, stop):
     return True
 
 
-@compiled
+@inner
 def finish_pair(row, space, gaps, begin, stop, out):
     """Finish a correlation or covariance."""
     window, slot, measure = row[6], row[8], row[9]
@@ -149,7 +150,7 @@ def finish_pair(row, space, gaps, begin, stop, out):
     finish_counted_pairs(measure, window, begin, stop, left, right, product, running[0], flat, out)
 
 
-@compiled
+@inner
 def start_extremes(row, tables, values, extremes, starts, begin, stop):
     """Fill the blocks for extremes, and for their places where these are wanted."""
     chain = tables[0][row[6] : row[6] + row[8]]
@@ -169,19 +170,21 @@ def start_extremes(row, tables, values, extremes, starts, begin, stop):
     return gaps
 
 
-@compiled
-def finish_extreme(row, extremes, starts, begin, stop, out):
+@inner
+def finish_extreme(row, extremes, starts, gaps, begin, stop, out):
     """Finish an extreme or its place."""
     window, slot = row[6], row[8]
     largest = extremes[0, slot]
-    if row[9] & PLACES:
+    if row[9] & PLACES and not gaps:
+        finish_complete_places(extremes[2, slot, begin:stop], window - begin, out[begin:stop])
+    elif row[9] & PLACES:
         finish_places(extremes[2, slot], largest, starts, window, begin, stop, out)
     else:
         sign = -1.0 if row[9] & MINIMUM else 1.0
         finish_values(largest[begin:stop], sign, out[begin:stop])
 
 
-@compiled
+@inner
 def start_sort(row, tables, space, begin, stop):
     """Sort all windows at once when there is no gap; only float32 has the wires for it."""
     part = slice(begin, stop)
@@ -194,7 +197,7 @@ def start_sort(row, tables, space, begin, stop):
     return gaps
 
 
-@compiled
+@inner
 def finish_quantile(row, tables, space, gaps, begin, stop, out):
     """Finish a quantile or the median; with gaps, or without a network, from a sorted window that moves."""
     window, share, fraction = row[6], tables[5][row[4]], tables[5][row[4] + 1]
@@ -208,7 +211,7 @@ def finish_quantile(row, tables, space, gaps, begin, stop, out):
         finish_quantiles(wires[row[8], part], wires[row[9], part], share, fraction, out[part])
 
 
-@compiled
+@inner
 def rank(row, tables, space, stop):
     """Rank the newest values of all windows of a series."""
     rows = tables[1][row[6] : row[6] + row[8]]

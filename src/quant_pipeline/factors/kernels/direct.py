@@ -6,12 +6,12 @@ from math import sqrt
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import inner
 
 SKEW, KURT, MAD, WMA, EXPANDING_EMA = range(5)
 
 
-@compiled
+@inner
 def measure_windows(kind, values, window, begin, stop, starts, out):
     """Compute a measure for every window; rows outside the history do not belong to it."""
     for i in range(begin, stop):
@@ -26,7 +26,7 @@ def measure_windows(kind, values, window, begin, stop, starts, out):
             out[i] = shape_of(kind, values, first, i)
 
 
-@compiled
+@inner
 def shape_of(kind, values, first, last):
     """Skewness, excess kurtosis or mean absolute deviation of the finite values, the first two without bias."""
     n = 0
@@ -59,7 +59,7 @@ def shape_of(kind, values, first, last):
     return kurtosis - 3.0 * (count - 1.0) ** 2 / ((count - 2.0) * (count - 3.0))
 
 
-@compiled
+@inner
 def weighted_mean(values, first, last):
     """Mean of the values times linearly rising weights; Qlib divides by the count again, and so does this."""
     size = last - first + 1
@@ -74,7 +74,7 @@ def weighted_mean(values, first, last):
     return total / n if n else np.nan
 
 
-@compiled
+@inner
 def faded_sum(values, first, last):
     """Sum of values with weights that fade by ``1 - 2 / (1 + n)`` and sum to 1 over the window of ``n`` bars."""
     size = last - first + 1

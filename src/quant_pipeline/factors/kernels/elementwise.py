@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import inner
 
 ADD, SUB, MUL, DIV, GREATER, LESS, AND, OR = range(8)
 GT, GE, LT, LE, EQ, NE = range(6)
-ABS, SIGN, NOT, COMPLEMENT = range(4)
+ABS, SIGN, NOT, COMPLEMENT, RECIPROCAL = range(5)
 
 
-@compiled
+@inner
 def combine(kind, left, right, out):
     """Combine two series; a maximum or minimum with a missing value is missing, as in numpy."""
     n = out.shape[0]
@@ -45,7 +45,7 @@ def combine(kind, left, right, out):
             out[i] = (left[i] != 0) or (right[i] != 0)
 
 
-@compiled
+@inner
 def compare(kind, left, right, out):
     """Compare two series; with a missing value everything but ``!=`` is false."""
     n = out.shape[0]
@@ -69,7 +69,7 @@ def compare(kind, left, right, out):
             out[i] = left[i] != right[i]
 
 
-@compiled
+@inner
 def transform(kind, values, out):
     """Apply a function of one series; missing stays missing."""
     n = out.shape[0]
@@ -84,12 +84,15 @@ def transform(kind, values, out):
     elif kind == NOT:
         for i in range(n):
             out[i] = values[i] == 0
+    elif kind == RECIPROCAL:
+        for i in range(n):
+            out[i] = 1.0 / values[i]
     else:
         for i in range(n):
             out[i] = -values[i] - 1
 
 
-@compiled
+@inner
 def choose(condition, left, right, out):
     """Take the left value where the condition is not 0; a missing condition is not 0."""
     for i in range(out.shape[0]):
@@ -97,14 +100,14 @@ def choose(condition, left, right, out):
         out[i] = a if condition[i] != 0 else b
 
 
-@compiled
+@inner
 def convert(values, out):
     """Copy to the other precision."""
     for i in range(out.shape[0]):
         out[i] = values[i]
 
 
-@compiled
+@inner
 def forget_outside(starts, begin, stop, out):
     """Set rows outside the history to missing."""
     for i in range(begin, stop):
@@ -112,7 +115,7 @@ def forget_outside(starts, begin, stop, out):
             out[i] = np.nan
 
 
-@compiled
+@inner
 def count_values(values, window, begin, stop, starts, running, out):
     """Count values that are not NaN; infinite ones count, as pandas counts them."""
     old = begin - window + 1

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import inner
 
 
-@compiled
+@inner
 def sign_values(values, sign, out):
     """Copy values, turned over for minima, and count what is not finite."""
     bad = 0
@@ -22,14 +22,14 @@ def sign_values(values, sign, out):
     return bad
 
 
-@compiled
+@inner
 def number_rows(begin, stop, out):
     """Write the number of every row."""
     for i in range(begin, stop):
         out[i] = i
 
 
-@compiled
+@inner
 def hide_missing(values, out):
     """Put missing values below everything."""
     low = -np.inf
@@ -38,7 +38,7 @@ def hide_missing(values, out):
         out[i] = value if value - value == 0.0 else low
 
 
-@compiled
+@inner
 def raise_missing(values, starts, begin, stop, out):
     """Put missing values above everything, but rows outside the history below."""
     for i in range(begin, stop):
@@ -47,7 +47,7 @@ def raise_missing(values, starts, begin, stop, out):
         out[i] = value if value - value == 0.0 else limit
 
 
-@compiled
+@inner
 def merge_values(newest, older, out):
     """Take the larger value."""
     for i in range(out.shape[0]):
@@ -55,7 +55,7 @@ def merge_values(newest, older, out):
         out[i] = a if a > b else b
 
 
-@compiled
+@inner
 def merge_places(newest, older, newest_place, older_place, out):
     """Take the place of the larger value; the older one of equals."""
     for i in range(out.shape[0]):
@@ -63,7 +63,7 @@ def merge_places(newest, older, newest_place, older_place, out):
         out[i] = a if newest[i] > older[i] else b
 
 
-@compiled
+@inner
 def chain_extremes(values, places, begin, stop, chain, with_places):
     """Fill the blocks of a chain; slot 0 holds the values and their places."""
     for k in range(chain.shape[0]):
@@ -79,7 +79,7 @@ def chain_extremes(values, places, begin, stop, chain, with_places):
         merge_values(values[block, new], values[block, old], values[slot, new])
 
 
-@compiled
+@inner
 def finish_values(values, sign, out):
     """Write the extremes of one window length; a window without values is missing."""
     for i in range(out.shape[0]):
@@ -87,9 +87,16 @@ def finish_values(values, sign, out):
         out[i] = value * sign if value > -np.inf else np.nan
 
 
-@compiled
+@inner
 def finish_places(places, values, starts, window, begin, stop, out):
     """Write the places of the extremes, counted from 1 at the first bar of the window."""
     for i in range(begin, stop):
         first = max(i - window + 1, starts[i])
         out[i] = places[i] - first + 1 if values[i] > -np.inf else np.nan
+
+
+@inner
+def finish_complete_places(places, window, out):
+    """Write the places for complete windows; ``window`` is its length less the number of the first row."""
+    for i in range(out.shape[0]):
+        out[i] = places[i] - np.float64(i - window)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import compiled, inner
 from quant_pipeline.factors.kernels import opcodes as op
 from quant_pipeline.factors.kernels.chaining import (
     RAW,
@@ -37,7 +37,7 @@ from quant_pipeline.factors.kernels.elementwise import (
 )
 
 
-@compiled
+@inner
 def load(source, segments, out):
     """Copy the bars of every stretch into a register; bars that do not exist are missing."""
     for k in range(segments.shape[0]):
@@ -51,7 +51,7 @@ def load(source, segments, out):
         out[at + count : at + count + after] = np.nan
 
 
-@compiled
+@inner
 def store(values, segments, place, out):
     """Copy the wanted bars of every stretch to their place; ``place`` says which."""
     for k in range(segments.shape[0]):
@@ -61,7 +61,27 @@ def store(values, segments, place, out):
             part[i] = source[i]
 
 
-@compiled
+@inner
+def store_ratio(left, right, bars, segments, out):
+    """Divide two registers into the output; the left one may be some bars old."""
+    for k in range(segments.shape[0]):
+        at, count, row = segments[k, 5], segments[k, 6], segments[k, 7]
+        part, above, below = out[row : row + count], left[at - bars : at - bars + count], right[at : at + count]
+        for i in range(count):
+            part[i] = above[i] / below[i]
+
+
+@inner
+def store_product(left, right, segments, out):
+    """Multiply two registers into the output."""
+    for k in range(segments.shape[0]):
+        at, count, row = segments[k, 5], segments[k, 6], segments[k, 7]
+        part, a, b = out[row : row + count], left[at : at + count], right[at : at + count]
+        for i in range(count):
+            part[i] = a[i] * b[i]
+
+
+@inner
 def write_starts(segments, starts):
     """Write, for every row, the first row of its stretch that exists; rows that do not exist lie before it."""
     for k in range(segments.shape[0]):
@@ -70,7 +90,7 @@ def write_starts(segments, starts):
         starts[at + before + count : at + before + count + after] = starts.shape[0] + 1
 
 
-@compiled
+@inner
 def shift_rows(values, bars, begin, stop, out):
     """Move a series by some bars; what lies beyond the end of the tile is missing."""
     last = min(stop, stop + bars)
@@ -80,7 +100,7 @@ def shift_rows(values, bars, begin, stop, out):
     out[last:stop] = np.nan
 
 
-@compiled
+@inner
 def run_arithmetic(row, single, double, begin, stop, starts):
     """Run an instruction that works row by row."""
     code, dst, a, b, kind = row[0], row[1], row[2], row[3], row[6]
@@ -121,7 +141,7 @@ def run_arithmetic(row, single, double, begin, stop, starts):
         forget_outside(starts, begin, stop, double[dst])
 
 
-@compiled
+@inner
 def run_move(row, here, fields, columns, output, single, double):
     """Copy between the tile and memory."""
     kind, dst, a, number = row[0], row[1], row[2], row[6]
@@ -136,13 +156,19 @@ def run_move(row, here, fields, columns, output, single, double):
         store(single[a], here, 8, columns_single[number])
     elif kind == op.STORE_DOUBLE:
         store(double[a], here, 8, columns_double[number])
+    elif kind == op.STORE_PRODUCT:
+        store_product(double[a], double[row[3]], here, output[number])
+    elif kind == op.STORE_RATIO and row[7] == op.SINGLES:
+        store_ratio(single[a], single[row[3]], row[8], here, output[number])
+    elif kind == op.STORE_RATIO:
+        store_ratio(double[a], double[row[3]], row[8], here, output[number])
     elif row[7] == op.SINGLES:
         store(single[a], here, 7, output[number])
     else:
         store(double[a], here, 7, output[number])
 
 
-@compiled
+@inner
 def run_chain(row, tables, space, begin, stop):
     """Start a chain; tell whether it has gaps."""
     code = row[0]
@@ -157,7 +183,7 @@ def run_chain(row, tables, space, begin, stop):
     return start_extremes(row, tables, space[1][row[2]], space[6], space[7], begin, stop)
 
 
-@compiled
+@inner
 def run_finish(row, tables, space, gaps, begin, stop):
     """Finish one window of the chain that was started last."""
     code = row[0]
@@ -171,12 +197,12 @@ def run_finish(row, tables, space, gaps, begin, stop):
     elif code == op.FINISH_QUANTILE:
         finish_quantile(row, tables, space, gaps, begin, stop, out)
     elif row[7] == op.SINGLES:
-        finish_extreme(row, space[5], space[7], begin, stop, out)
+        finish_extreme(row, space[5], space[7], gaps, begin, stop, out)
     else:
-        finish_extreme(row, space[6], space[7], begin, stop, out)
+        finish_extreme(row, space[6], space[7], gaps, begin, stop, out)
 
 
-@compiled
+@inner
 def run_window(row, tables, space, begin, stop):
     """Run a rolling instruction that stands alone."""
     window = row[6]

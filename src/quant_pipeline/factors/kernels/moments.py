@@ -15,14 +15,15 @@ from math import sqrt
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import inner
 
 MEAN, STD, VAR, SLOPE, RSQUARE, RESI, SUM = range(7)
 FLAT = 2e-5
 """Standard deviation up to which Qlib calls a window flat (``np.isclose(std, 0, atol=2e-05)``)."""
+FLAT_VARIANCE = FLAT * FLAT
 
 
-@compiled
+@inner
 def widen(values, out):
     """Copy a series as float64 and count what is not finite in it."""
     bad = 0
@@ -33,7 +34,7 @@ def widen(values, out):
     return bad
 
 
-@compiled
+@inner
 def leave_out(out, begin, stop, counts, places, squares):
     """Set what is not finite to 0 and write running sums of count, place and squared place of the rest.
 
@@ -49,14 +50,14 @@ def leave_out(out, begin, stop, counts, places, squares):
         squares[i + 1] = squares[i] + (np.float64(i) * i if here else 0.0)
 
 
-@compiled
+@inner
 def merge_sums(newest, older, out):
     """Merge sums."""
     for i in range(out.shape[0]):
         out[i] = newest[i] + older[i]
 
 
-@compiled
+@inner
 def chain_sums(sums, begin, stop, chain):
     """Fill the block sums of a chain; slot 0 holds the values."""
     for k in range(chain.shape[0]):
@@ -66,35 +67,35 @@ def chain_sums(sums, begin, stop, chain):
             merge_sums(sums[left, first:stop], sums[right, first - a : stop - a], sums[slot, first:stop])
 
 
-@compiled
+@inner
 def differ(newest, older, out):
     """Write differences of block means."""
     for i in range(out.shape[0]):
         out[i] = newest[i] - older[i]
 
 
-@compiled
+@inner
 def merge_means(older, difference, share, out):
     """Merge means; ``share`` is the part of the newest block in the whole."""
     for i in range(out.shape[0]):
         out[i] = older[i] + difference[i] * share
 
 
-@compiled
+@inner
 def merge_squares(newest, older, difference, other, weight, out):
     """Merge sums of (cross) products of deviations from the mean."""
     for i in range(out.shape[0]):
         out[i] = (newest[i] + older[i]) + (weight * difference[i]) * other[i]
 
 
-@compiled
+@inner
 def merge_trends(newest, older, difference, weight, out):
     """Merge sums of products of deviations of value and place."""
     for i in range(out.shape[0]):
         out[i] = (newest[i] + older[i]) + weight * difference[i]
 
 
-@compiled
+@inner
 def chain_means(means, squares, trends, scratch, begin, stop, chain, with_squares, with_trends):
     """Fill means, squared deviations and trends of the blocks of a complete series; slot 0 holds the values."""
     if with_squares:
@@ -118,7 +119,7 @@ def chain_means(means, squares, trends, scratch, begin, stop, chain, with_square
             merge_trends(trends[left, new], trends[right, old], difference, step, trends[slot, new])
 
 
-@compiled
+@inner
 def count_blocks(counts, middle, oldest, newest_count, older_count):
     """Write how many values the two blocks of a merge hold."""
     for i in range(counts.shape[0]):
@@ -127,7 +128,7 @@ def count_blocks(counts, middle, oldest, newest_count, older_count):
         older_count[i] = middle[i] - oldest[i]
 
 
-@compiled
+@inner
 def merge_counted_means(newest, older, n, m, difference, weights, out):
     """Merge means of blocks with ``n`` and ``m`` values; leave their difference and its weight behind."""
     for i in range(out.shape[0]):
@@ -143,7 +144,7 @@ def merge_counted_means(newest, older, n, m, difference, weights, out):
         out[i] = base + difference[i] * (n[i] / max(n[i] + m[i], 1.0))
 
 
-@compiled
+@inner
 def distance_of_places(places, middle, oldest, n, m, out):
     """Write the distances between the mean places of the newest and the older block."""
     for i in range(out.shape[0]):
@@ -152,21 +153,21 @@ def distance_of_places(places, middle, oldest, n, m, out):
         out[i] -= (middle[i] - oldest[i]) / max(m[i], 1.0)
 
 
-@compiled
+@inner
 def merge_counted(newest, older, difference, other, weights, out):
     """Merge sums of products with a weight per row, in the order of `merge_squares`."""
     for i in range(out.shape[0]):
         out[i] = (newest[i] + older[i]) + (weights[i] * difference[i]) * other[i]
 
 
-@compiled
+@inner
 def merge_counted_trends(newest, older, distance, difference, weights, out):
     """Merge trends with a weight per row, in the order of `merge_trends`."""
     for i in range(out.shape[0]):
         out[i] = (newest[i] + older[i]) + (weights[i] * distance[i]) * difference[i]
 
 
-@compiled
+@inner
 def chain_counted_means(means, squares, trends, scratch, begin, stop, chain, with_squares, with_trends, running):
     """Fill the blocks of a series with gaps; what `leave_out` wrote is in ``running``."""
     squares[0, begin:stop] = 0.0
@@ -192,11 +193,12 @@ def chain_counted_means(means, squares, trends, scratch, begin, stop, chain, wit
             )
 
 
-@compiled
+@inner
 def finish_complete(measure, window, values, mean, square, trend, out):
     """Turn the blocks of one window length into a measure, for complete windows."""
     n = np.float64(window)
-    spread = n * (n * n - 1.0) / 12.0
+    per_value = 1.0 / (n - 1.0)
+    per_spread = 1.0 / (n * (n * n - 1.0) / 12.0)
     half = (n - 1.0) / 2.0
     stop = out.shape[0]
     if measure == MEAN:
@@ -204,23 +206,23 @@ def finish_complete(measure, window, values, mean, square, trend, out):
             out[i] = mean[i]
     elif measure == STD:
         for i in range(stop):
-            out[i] = sqrt(square[i] / (n - 1.0))
+            out[i] = sqrt(square[i] * per_value)
     elif measure == VAR:
         for i in range(stop):
-            out[i] = square[i] / (n - 1.0)
+            out[i] = square[i] * per_value
     elif measure == SLOPE:
         for i in range(stop):
-            out[i] = trend[i] / spread
+            out[i] = trend[i] * per_spread
     elif measure == RSQUARE:
         for i in range(stop):
-            fit = trend[i] * trend[i] / (spread * square[i])
-            out[i] = fit if sqrt(square[i] / (n - 1.0)) > FLAT else np.nan
+            fit = trend[i] * trend[i] * per_spread / square[i]
+            out[i] = fit if square[i] * per_value > FLAT_VARIANCE else np.nan
     else:
         for i in range(stop):
-            out[i] = values[i] - mean[i] - trend[i] / spread * half
+            out[i] = values[i] - mean[i] - trend[i] * per_spread * half
 
 
-@compiled
+@inner
 def finish_counted(measure, window, begin, stop, values, mean, square, trend, running, out):
     """Turn the blocks of one window length into a measure, for windows with gaps."""
     least = 1.0 if measure == MEAN else 2.0
@@ -232,9 +234,9 @@ def finish_counted(measure, window, begin, stop, values, mean, square, trend, ru
         elif measure == MEAN:
             out[i] = mean[i]
         elif measure == STD:
-            out[i] = sqrt(square[i] / (n - 1.0))
+            out[i] = sqrt(square[i] * (1.0 / (n - 1.0)))
         elif measure == VAR:
-            out[i] = square[i] / (n - 1.0)
+            out[i] = square[i] * (1.0 / (n - 1.0))
         else:
             place = running[1, i + 1] - running[1, old] - i * n
             spread = running[2, i + 1] - running[2, old] - 2.0 * i * place - np.float64(i) * i * n
@@ -242,17 +244,19 @@ def finish_counted(measure, window, begin, stop, values, mean, square, trend, ru
             out[i] = trend_of(measure, n, place, spread, values[i], mean[i], square[i], trend[i])
 
 
-@compiled
+@inner
 def trend_of(measure, n, place, spread, value, mean, square, trend):
     """Slope, fit or residual of one window; ``place`` is the sum of the places against the newest."""
+    per_spread = 1.0 / spread
     if measure == SLOPE:
-        return trend / spread
+        return trend * per_spread
     if measure == RSQUARE:
-        return trend * trend / (spread * square) if sqrt(square / (n - 1.0)) > FLAT else np.nan
-    return value - mean - trend / spread * (-place / n) if value - value == 0.0 else np.nan
+        fit = trend * trend * per_spread / square
+        return fit if square * (1.0 / (n - 1.0)) > FLAT_VARIANCE else np.nan
+    return value - mean - trend * per_spread * (-place / n) if value - value == 0.0 else np.nan
 
 
-@compiled
+@inner
 def finish_sums(average, window, sums, out):
     """Turn block sums into sums or means, for complete windows."""
     n = np.float64(window)
@@ -264,7 +268,7 @@ def finish_sums(average, window, sums, out):
             out[i] = sums[i]
 
 
-@compiled
+@inner
 def finish_counted_sums(average, window, begin, stop, sums, counts, out):
     """Turn block sums into sums or means, for windows with gaps."""
     for i in range(begin, stop):

@@ -15,8 +15,9 @@ FILL, COMBINE, COMPARE, TRANSFORM, CHOOSE, WIDEN, SHIFT, OUTSIDE, NARROW = range
 """Row by row; number: which constant, kind of arithmetic, or bars. third: the condition of a choice."""
 
 FIRST_MOVE = 10
-LOAD_FIELD, LOAD_SINGLE, LOAD_DOUBLE, STORE_OUTPUT, STORE_SINGLE, STORE_DOUBLE = range(10, 16)
-"""Between tile and memory; number: which field, column or factor."""
+LOAD_FIELD, LOAD_SINGLE, LOAD_DOUBLE = range(10, 13)
+STORE_OUTPUT, STORE_SINGLE, STORE_DOUBLE, STORE_RATIO, STORE_PRODUCT = range(13, 18)
+"""Between tile and memory; number: which field, column or factor. more: how many bars ago the first is."""
 
 FIRST_CHAIN = 20
 CHAIN_MEANS, CHAIN_SUMS, CHAIN_EXTREMES, CHAIN_PAIRS, CHAIN_SORT = range(20, 25)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import inner
 
 
-@compiled
+@inner
 def hide_infinite(values, out):
     """Copy values, infinite ones as missing, and count the missing."""
     bad = 0
@@ -22,21 +22,21 @@ def hide_infinite(values, out):
     return bad
 
 
-@compiled
+@inner
 def count_smaller(past, now, twice):
     """Add 2 for every smaller and 1 for every equal value."""
     for i in range(twice.shape[0]):
         twice[i] += (past[i] < now[i]) + (past[i] <= now[i])
 
 
-@compiled
+@inner
 def count_present(past, present):
     """Add 1 for every value that is not missing."""
     for i in range(present.shape[0]):
         present[i] += past[i] == past[i]
 
 
-@compiled
+@inner
 def finish_ranks(values, twice, present, window, gaps, out):
     """Turn counts into ranks between 0 and 1; equal values share their average rank."""
     n = np.float64(window)
@@ -49,7 +49,7 @@ def finish_ranks(values, twice, present, window, gaps, out):
             out[i] = np.float64(twice[i] + 1) / 2.0 / n
 
 
-@compiled
+@inner
 def rank_windows(values, stop, rows, registers, twice, present, gaps):
     """Rank the newest value in every window; rows are ``(window, first row, register)``, windows ascend."""
     begin = stop
@@ -73,7 +73,7 @@ def rank_windows(values, stop, rows, registers, twice, present, gaps):
         finish_ranks(values[part], twice[part], present[part], window, gaps, registers[rows[k, 2], part])
 
 
-@compiled
+@inner
 def compare_exchange(low, high):
     """Sort pairs."""
     for i in range(low.shape[0]):
@@ -82,7 +82,7 @@ def compare_exchange(low, high):
         high[i] = b if a < b else a
 
 
-@compiled
+@inner
 def copy(values, out):
     """Copy."""
     for i in range(out.shape[0]):
@@ -92,7 +92,7 @@ def copy(values, out):
 SORTED_AT_ONCE = 256
 
 
-@compiled
+@inner
 def sort_windows(wires, begin, stop, first_step, count, steps, sources, comparators):
     """Sort all windows of a chain by networks that merge sorted blocks; wire 0 holds the values.
 
@@ -112,7 +112,7 @@ def sort_windows(wires, begin, stop, first_step, count, steps, sources, comparat
                 compare_exchange(wires[low, left:right], wires[high, left:right])
 
 
-@compiled
+@inner
 def finish_quantiles(low, high, share, fraction, out):
     """Interpolate between two neighbours in order; a negative share asks for the median."""
     if share < 0.0:
@@ -127,7 +127,7 @@ def finish_quantiles(low, high, share, fraction, out):
             out[i] = a + (np.float64(high[i]) - a) * fraction
 
 
-@compiled
+@inner
 def quantile_windows(values, window, share, begin, stop, ordered, out):
     """Keep every window sorted while it moves; missing values are left out."""
     n = 0
@@ -152,7 +152,7 @@ def quantile_windows(values, window, share, begin, stop, ordered, out):
             out[i] = quantile_of(ordered, n, share)
 
 
-@compiled
+@inner
 def quantile_of(ordered, n, share):
     """Quantile of the first ``n`` sorted values, linear between neighbours; a negative share asks for the median."""
     if n == 0:

@@ -6,9 +6,9 @@ from math import sqrt
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import inner
 from quant_pipeline.factors.kernels.moments import (
-    FLAT,
+    FLAT_VARIANCE,
     count_blocks,
     differ,
     merge_counted,
@@ -20,7 +20,7 @@ from quant_pipeline.factors.kernels.moments import (
 CORR, COV = range(2)
 
 
-@compiled
+@inner
 def leave_out_pairs(left, right, begin, stop, counts):
     """Set a pair to 0 when one of it is not finite, and write the running count of the others."""
     counts[begin] = 0.0
@@ -31,7 +31,7 @@ def leave_out_pairs(left, right, begin, stop, counts):
         counts[i + 1] = counts[i] + here
 
 
-@compiled
+@inner
 def chain_pairs(left, right, left_squares, right_squares, products, scratch, begin, stop, chain):
     """Fill means, squares and cross products of the blocks of two complete series."""
     left_squares[0, begin:stop] = 0.0
@@ -56,7 +56,7 @@ def chain_pairs(left, right, left_squares, right_squares, products, scratch, beg
         merge_squares(products[newest, new], products[older, old], step, other, weight, products[slot, new])
 
 
-@compiled
+@inner
 def chain_counted_pairs(left, right, left_squares, right_squares, products, scratch, begin, stop, chain, counts):
     """Fill the blocks of two series with gaps."""
     left_squares[0, begin:stop] = 0.0
@@ -82,22 +82,21 @@ def chain_counted_pairs(left, right, left_squares, right_squares, products, scra
         merge_counted(products[newest, new], products[older, old], step, other, weights, products[slot, new])
 
 
-@compiled
+@inner
 def finish_pairs(measure, window, left_squares, right_squares, products, out):
     """Turn blocks into correlations or covariances, for complete windows."""
-    n = np.float64(window)
+    per_value = 1.0 / (np.float64(window) - 1.0)
     if measure == COV:
         for i in range(out.shape[0]):
-            out[i] = products[i] / (n - 1.0)
+            out[i] = products[i] * per_value
     else:
         for i in range(out.shape[0]):
             value = products[i] / sqrt(left_squares[i] * right_squares[i])
-            steady = sqrt(left_squares[i] / (n - 1.0)) > FLAT
-            moving = sqrt(right_squares[i] / (n - 1.0)) > FLAT
-            out[i] = value if steady and moving else np.nan
+            smaller = min(left_squares[i], right_squares[i])
+            out[i] = value if smaller * per_value > FLAT_VARIANCE else np.nan
 
 
-@compiled
+@inner
 def finish_counted_pairs(measure, window, begin, stop, left_squares, right_squares, products, counts, flat, out):
     """Turn blocks into correlations or covariances, for windows with gaps; ``flat`` marks what Qlib leaves out."""
     for i in range(begin, stop):
@@ -105,14 +104,14 @@ def finish_counted_pairs(measure, window, begin, stop, left_squares, right_squar
         if n < 2.0:
             out[i] = np.nan
         elif measure == COV:
-            out[i] = products[i] / (n - 1.0)
+            out[i] = products[i] * (1.0 / (n - 1.0))
         else:
             out[i] = np.nan if flat[i] else products[i] / sqrt(left_squares[i] * right_squares[i])
 
 
-@compiled
+@inner
 def mark_flat(window, begin, stop, squares, counts, flat):
     """Mark the windows in which one series of a pair, looked at alone, stands still."""
     for i in range(begin, stop):
         n = counts[i + 1] - counts[i + 1 - window]
-        flat[i] = flat[i] or (n > 1.0 and sqrt(squares[i] / (n - 1.0)) <= FLAT)
+        flat[i] = flat[i] or (n > 1.0 and squares[i] * (1.0 / (n - 1.0)) <= FLAT_VARIANCE)

@@ -1,4 +1,7 @@
-"""Measures over the whole history up to a bar: exponential means and the windows that Qlib writes as 0."""
+"""Measures over the whole history up to a bar: exponential means and the windows that Qlib writes as 0.
+
+Each goes on from a state of a few numbers, so that a history may be given at once or in pieces.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,17 @@ from math import sqrt
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import compiled, inner
+from quant_pipeline.factors.kernels.direct import KURT as SHAPE_KURT
+from quant_pipeline.factors.kernels.direct import MAD as SHAPE_MAD
+from quant_pipeline.factors.kernels.direct import SKEW as SHAPE_SKEW
 from quant_pipeline.factors.kernels.direct import faded_sum, shape_of
 from quant_pipeline.factors.kernels.orders import quantile_of
 
-SUM, MEAN, STD, VAR, MAX, MIN, IDXMAX, IDXMIN, COUNT, SKEW, KURT, MED, MAD = range(13)
-RANK, EMA, WMA, SLOPE, RSQUARE, RESI, QUANTILE, CORR, COV = range(13, 22)
-KINDS = {
+SUM, MEAN, STD, VAR, MAX, MIN, IDXMAX, IDXMIN, COUNT = range(9)
+SLOPE, RSQUARE, RESI, WMA, CORR, COV, FIRST, FADING = range(10, 18)
+SKEW, KURT, MAD, MED, RANK, EMA, QUANTILE = range(20, 27)
+CARRIED = {
     "Sum": SUM,
     "Mean": MEAN,
     "Std": STD,
@@ -22,66 +29,67 @@ KINDS = {
     "IdxMax": IDXMAX,
     "IdxMin": IDXMIN,
     "Count": COUNT,
-    "Skew": SKEW,
-    "Kurt": KURT,
-    "Med": MED,
-    "Mad": MAD,
-    "Rank": RANK,
-    "EMA": EMA,
-    "WMA": WMA,
     "Slope": SLOPE,
     "Rsquare": RSQUARE,
     "Resi": RESI,
-    "Quantile": QUANTILE,
+    "WMA": WMA,
     "Corr": CORR,
     "Cov": COV,
+    "Ref": FIRST,
 }
+"""Operators that go on from a state when their window is 0."""
+WHOLE = {"Skew": SKEW, "Kurt": KURT, "Mad": MAD, "Med": MED, "Rank": RANK, "EMA": EMA, "Quantile": QUANTILE}
+"""Operators that need the whole history when their window is 0."""
+STATE = 10
+"""Numbers of a state; the first counts the bars."""
 
 
 @compiled
-def exponential_mean(values, alpha, out):
+def carry_on(kind, left, right, share, state, out):
+    """Compute a measure of all bars up to each, and bring its state up to date; a fresh state is all zeros."""
+    if kind == FADING:
+        carry_fading_mean(left, share, state, out)
+    elif kind == FIRST:
+        for i in range(out.shape[0]):
+            if state[0] == 0.0:
+                state[1] = left[i]
+            state[0] += 1.0
+            out[i] = state[1]
+    elif kind in (CORR, COV):
+        carry_pairs(kind, left, right, state, out)
+    elif kind >= SLOPE:
+        carry_trends(kind, left, state, out)
+    else:
+        carry_moments(kind, left, state, out)
+
+
+@inner
+def carry_fading_mean(values, alpha, state, out):
     """Exponential mean with weights that sum to 1; a missing value lets the older weights fade (pandas ``ewm``)."""
-    mean, weight = np.nan, 1.0
+    bars, mean, weight = state[0], state[1], state[2]
     for i in range(out.shape[0]):
         value = np.float64(values[i])
         here = value - value == 0.0
-        if mean == mean:
+        if weight > 0.0:
             weight *= 1.0 - alpha
             if here:
                 if mean != value:
                     mean = (weight * mean + value) / (weight + 1.0)
                 weight += 1.0
         elif here:
-            mean = value
-        out[i] = mean
+            mean, weight = value, 1.0
+        out[i] = mean if weight > 0.0 else np.nan
+        bars += 1.0
+    state[0], state[1], state[2] = bars, mean, weight
 
 
-@compiled
-def expand_windows(kind, left, right, share, out):
-    """Compute a measure of all bars up to each; missing values are left out as in windows of a fixed length."""
-    if kind in (RANK, QUANTILE, MED):
-        expand_orders(kind, left, share, out)
-    elif kind in (SLOPE, RSQUARE, RESI, WMA):
-        expand_trends(kind, left, out)
-    elif kind in (CORR, COV):
-        expand_pairs(kind, left, right, out)
-    elif kind in (SKEW, KURT, MAD, EMA):
-        for i in range(out.shape[0]):
-            if kind == EMA:
-                out[i] = faded_sum(left, 0, i)
-            else:
-                out[i] = shape_of(0 if kind == SKEW else (1 if kind == KURT else 2), left, 0, i)
-    else:
-        expand_moments(kind, left, out)
-
-
-@compiled
-def expand_moments(kind, values, out):
+@inner
+def carry_moments(kind, values, state, out):
     """Compute sums, means, variances, counts and extremes up to each bar."""
-    n, present, mean, square, total = 0.0, 0.0, 0.0, 0.0, 0.0
-    low, high = np.inf, -np.inf
-    low_place = high_place = missing = -1
+    bars, n, present, mean, square, total = state[0], state[1], state[2], state[3], state[4], state[5]
+    low, high, place, missing = state[6], state[7], state[8], state[9]
     for i in range(out.shape[0]):
+        bars += 1.0
         value = np.float64(values[i])
         present += value == value
         if value - value == 0.0:
@@ -90,12 +98,12 @@ def expand_moments(kind, values, out):
             step = value - mean
             mean += step / n
             square += step * (value - mean)
-            if value > high:
-                high, high_place = value, i
-            if value < low:
-                low, low_place = value, i
-        elif missing < 0:
-            missing = i
+            if (n == 1.0 or value > high) and (kind in (MAX, IDXMAX)):
+                high, place = value, bars
+            if (n == 1.0 or value < low) and (kind in (MIN, IDXMIN)):
+                low, place = value, bars
+        elif missing == 0.0:
+            missing = bars
         if kind == COUNT:
             out[i] = present
         elif n == 0.0 or ((kind in (STD, VAR)) and n < 2.0):
@@ -112,13 +120,86 @@ def expand_moments(kind, values, out):
             out[i] = high
         elif kind == MIN:
             out[i] = low
-        elif missing >= 0:
-            out[i] = missing + 1
         else:
-            out[i] = (high_place if kind == IDXMAX else low_place) + 1
+            out[i] = missing if missing > 0.0 else place
+    state[0], state[1], state[2], state[3], state[4], state[5] = bars, n, present, mean, square, total
+    state[6], state[7], state[8], state[9] = low, high, place, missing
+
+
+@inner
+def carry_trends(kind, values, state, out):
+    """Trend lines and weighted means up to each bar; places count from 1."""
+    bars, n, place, mean = state[0], state[1], state[2], state[3]
+    spread, square, trend, weighted = state[4], state[5], state[6], state[7]
+    for i in range(out.shape[0]):
+        bars += 1.0
+        value = np.float64(values[i])
+        here = value - value == 0.0
+        if here:
+            n += 1.0
+            weighted += bars * value
+            step, stride = value - mean, bars - place
+            mean += step / n
+            place += stride / n
+            square += step * (value - mean)
+            spread += stride * (bars - place)
+            trend += stride * (value - mean)
+        if kind == WMA:
+            out[i] = weighted / (bars * (bars + 1.0) / 2.0) / n if n > 0.0 else np.nan
+        elif n < 2.0:
+            out[i] = np.nan
+        elif kind == SLOPE:
+            out[i] = trend / spread
+        elif kind == RSQUARE:
+            out[i] = trend * trend / (spread * square)
+        else:
+            out[i] = value - mean - trend / spread * (bars - place) if here else np.nan
+    state[0], state[1], state[2], state[3] = bars, n, place, mean
+    state[4], state[5], state[6], state[7] = spread, square, trend, weighted
+
+
+@inner
+def carry_pairs(kind, left, right, state, out):
+    """Correlations and covariances up to each bar."""
+    n, mean, other, square, second, product = state[1], state[2], state[3], state[4], state[5], state[6]
+    for i in range(out.shape[0]):
+        a, b = np.float64(left[i]), np.float64(right[i])
+        if a - a == 0.0 and b - b == 0.0:
+            n += 1.0
+            step, stride = a - mean, b - other
+            mean += step / n
+            other += stride / n
+            square += step * (a - mean)
+            second += stride * (b - other)
+            product += step * (b - other)
+        if n < 2.0:
+            out[i] = np.nan
+        elif kind == COV:
+            out[i] = product / (n - 1.0)
+        else:
+            out[i] = product / sqrt(square * second)
+    state[0] += out.shape[0]
+    state[1], state[2], state[3], state[4], state[5], state[6] = n, mean, other, square, second, product
 
 
 @compiled
+def expand_windows(kind, values, share, out):
+    """Compute a measure of all bars up to each from the whole history."""
+    if kind in (RANK, QUANTILE, MED):
+        expand_orders(kind, values, share, out)
+        return
+    for i in range(out.shape[0]):
+        if kind == EMA:
+            out[i] = faded_sum(values, 0, i)
+        elif kind == SKEW:
+            out[i] = shape_of(SHAPE_SKEW, values, 0, i)
+        elif kind == KURT:
+            out[i] = shape_of(SHAPE_KURT, values, 0, i)
+        else:
+            out[i] = shape_of(SHAPE_MAD, values, 0, i)
+
+
+@inner
 def expand_orders(kind, values, share, out):
     """Ranks and quantiles up to each bar, from an array that stays sorted."""
     ordered = np.empty(out.shape[0])
@@ -140,54 +221,3 @@ def expand_orders(kind, values, share, out):
             out[i] = (left + right + 1) / 2.0 / n
         else:
             out[i] = np.nan
-
-
-@compiled
-def expand_trends(kind, values, out):
-    """Trend lines and weighted means up to each bar; places count from 1."""
-    n, place, mean, spread, square, trend, weighted = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(out.shape[0]):
-        value = np.float64(values[i])
-        here = value - value == 0.0
-        if here:
-            n += 1.0
-            weighted += (i + 1) * value
-            step, stride = value - mean, (i + 1) - place
-            mean += step / n
-            place += stride / n
-            square += step * (value - mean)
-            spread += stride * ((i + 1) - place)
-            trend += stride * (value - mean)
-        if kind == WMA:
-            whole = (i + 1) * (i + 2) / 2.0
-            out[i] = weighted / whole / n if n > 0.0 else np.nan
-        elif n < 2.0:
-            out[i] = np.nan
-        elif kind == SLOPE:
-            out[i] = trend / spread
-        elif kind == RSQUARE:
-            out[i] = trend * trend / (spread * square)
-        else:
-            out[i] = value - mean - trend / spread * ((i + 1) - place) if here else np.nan
-
-
-@compiled
-def expand_pairs(kind, left, right, out):
-    """Correlations and covariances up to each bar."""
-    n, mean, other, square, second, product = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(out.shape[0]):
-        a, b = np.float64(left[i]), np.float64(right[i])
-        if a - a == 0.0 and b - b == 0.0:
-            n += 1.0
-            step, stride = a - mean, b - other
-            mean += step / n
-            other += stride / n
-            square += step * (a - mean)
-            second += stride * (b - other)
-            product += step * (b - other)
-        if n < 2.0:
-            out[i] = np.nan
-        elif kind == COV:
-            out[i] = product / (n - 1.0)
-        else:
-            out[i] = product / sqrt(square * second)

@@ -1,0 +1,81 @@
+"""Keep a compiled plan in a file: the daily command then reads no expression and imports no Qlib."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from quant_pipeline.exceptions import FactorError
+from quant_pipeline.factors.engine import FactorPlan
+from quant_pipeline.factors.expression.program import ColumnOperation, Program, Stage
+
+FORMAT = 1
+
+
+def save_plan(plan: FactorPlan, path: Path) -> None:
+    """Write a plan to one file, beside its place first.
+
+    The file holds numbers and names only; operators of the user are kept by name and must be registered where it is
+    read.
+    """
+    program = plan.program
+    meta = {
+        "format": FORMAT,
+        "factors": program.factors,
+        "fields": program.fields,
+        "stages": [
+            {"back": stage.back, "ahead": stage.ahead, "operations": [vars(o) for o in stage.operations]}
+            for stage in program.stages
+        ],
+        "singles": program.singles,
+        "doubles": program.doubles,
+        "sizes": program.sizes,
+        "reach": [program.back, program.carried_back, program.ahead],
+    }
+    arrays = {f"code_{i}": stage.code for i, stage in enumerate(program.stages)}
+    arrays |= {f"table_{i}": table for i, table in enumerate(program.tables)}
+    beside = path.with_name(f".{path.name}.part")
+    with beside.open("wb") as file:
+        np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+    beside.replace(path)
+
+
+def load_plan(path: Path, threads: int | None = None) -> FactorPlan:
+    """Read a plan.
+
+    Raises
+    ------
+    FactorError
+        When the file was written by another version of the engine.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        meta = json.loads(str(arrays["meta"]))
+        if meta["format"] != FORMAT:
+            raise FactorError(f"the plan in {path} has format {meta['format']}, not {FORMAT}; compile it anew")
+        stages = [
+            Stage(arrays[f"code_{i}"], stage["back"], stage["ahead"], [_operation(o) for o in stage["operations"]])
+            for i, stage in enumerate(meta["stages"])
+        ]
+        tables = tuple(arrays[f"table_{i}"] for i in range(6))
+    back, carried_back, ahead = meta["reach"]
+    program = Program(
+        tuple(meta["factors"]),
+        tuple(meta["fields"]),
+        stages,
+        tables,
+        meta["singles"],
+        meta["doubles"],
+        meta["sizes"],
+        back,
+        carried_back,
+        ahead,
+    )
+    return FactorPlan(program, threads)
+
+
+def _operation(kept: dict) -> ColumnOperation:
+    inputs = tuple((source[0], source[1]) if isinstance(source, list) else source for source in kept["inputs"])
+    target = kept["target"]
+    return ColumnOperation(kept["operator"], inputs, tuple(kept["constants"]), (target[0], target[1]))

@@ -1,0 +1,181 @@
+"""Factors bar by bar: one call per session, from a state that can be kept.
+
+The state of an instrument is its last bars, as many as the longest window reaches back, and a few numbers for every
+measure of the whole history. The values are those of the batch, bit for bit: both run the same program.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.exceptions import FactorError
+from quant_pipeline.factors.column_operations import Memory, is_carried
+from quant_pipeline.factors.engine import PANEL_INDEX, FactorPlan
+from quant_pipeline.factors.execution import Executor
+from quant_pipeline.factors.grid import Grid
+from quant_pipeline.factors.kernels.recursive import STATE
+
+
+class FactorStream:
+    """Factors of the newest session.
+
+    Parameters
+    ----------
+    plan
+        What to compute; it must not look ahead.
+
+    Raises
+    ------
+    FactorError
+        When the plan looks ahead.
+    """
+
+    def __init__(self, plan: FactorPlan):
+        program = plan.program
+        if program.ahead > 0:
+            raise FactorError("a stream knows no future: the plan looks ahead; compute labels with compute_factors")
+        self.plan = plan
+        self._executor = Executor(program, plan.threads)
+        self._carried = [o for stage in program.stages for o in stage.operations if is_carried(o)]
+        self._grows = bool(np.isinf(program.carried_back))
+        width = 1 if self._grows else int(program.carried_back) + 1
+        self._instruments: list[str] = []
+        self._places: dict[str, int] = {}
+        self._bars = np.empty((len(program.fields), 0, width), np.float32)
+        self._ages = np.empty(0, np.int64)
+        self._sessions: list[pd.Timestamp] = []
+        self._memory = {
+            operation.target: Memory(np.zeros((0, STATE)), np.empty((0, width)))
+            for operation in ([] if self._grows else self._carried)
+        }
+
+    @property
+    def instruments(self) -> list[str]:
+        """Instruments that have had a bar and were not dropped."""
+        return list(self._instruments)
+
+    def update(self, session: pd.Timestamp, bars: pd.DataFrame) -> pd.DataFrame:
+        """Take the bars of the next session and return its factors.
+
+        Parameters
+        ----------
+        session
+            Later than the last one. Every session of the calendar must come, also one in which an instrument is halted.
+        bars
+            ``instrument`` and the fields of the plan, one row per instrument. An instrument without a row is halted.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Panel ``(datetime, instrument) × factor`` of this session, float32, sorted.
+
+        Raises
+        ------
+        FactorError
+            When the session is not later than the last one, or the bars lack a field.
+        """
+        if self._sessions and session <= self._sessions[-1]:
+            last = f"{self._sessions[-1]:%Y-%m-%d}"
+            raise FactorError(f"session {session:%Y-%m-%d} is not later than {last}, the last one of this stream")
+        fields = list(self.plan.program.fields)
+        missing = sorted({"instrument", *fields} - set(bars.columns))
+        if missing:
+            raise FactorError(f"the bars of {session:%Y-%m-%d} have no column {missing}")
+        self._list_new([str(name) for name in bars["instrument"] if str(name) not in self._places])
+        self._append(session)
+        places = [self._places[str(name)] for name in bars["instrument"]]
+        self._bars[:, places, -1] = bars[fields].to_numpy(np.float32).T
+        self._ages += 1
+        return self._evaluate(session)
+
+    def drop(self, instruments: list[str]) -> None:
+        """Forget instruments that trade no more."""
+        gone = set(instruments)
+        kept = [place for place, name in enumerate(self._instruments) if name not in gone]
+        self._keep(kept)
+
+    def _list_new(self, names: list[str]) -> None:
+        if not names:
+            return
+        count, (n_fields, _, width) = len(names), self._bars.shape
+        self._instruments += names
+        self._bars = np.concatenate([self._bars, np.full((n_fields, count, width), np.nan, np.float32)], axis=1)
+        self._ages = np.append(self._ages, np.zeros(count, np.int64))
+        for memory in self._memory.values():
+            memory.states = np.concatenate([memory.states, np.zeros((count, STATE))])
+            memory.values = np.concatenate([memory.values, np.full((count, width), np.nan)])
+        self._keep(sorted(range(len(self._instruments)), key=self._instruments.__getitem__))
+
+    def _keep(self, places: list[int]) -> None:
+        self._instruments = [self._instruments[place] for place in places]
+        self._places = {name: place for place, name in enumerate(self._instruments)}
+        self._bars, self._ages = self._bars[:, places], self._ages[places]
+        for memory in self._memory.values():
+            memory.states, memory.values = memory.states[places], memory.values[places]
+
+    def _append(self, session: pd.Timestamp) -> None:
+        """Make room for the newest bar."""
+        if self._grows and self._sessions:
+            gap = np.full((*self._bars.shape[:2], 1), np.nan, np.float32)
+            self._bars = np.concatenate([self._bars, gap], axis=2)
+        else:
+            self._bars[:, :, :-1] = self._bars[:, :, 1:]
+            self._bars[:, :, -1] = np.nan
+        self._sessions = [*self._sessions, session][-self._bars.shape[2] :]
+
+    def _evaluate(self, session: pd.Timestamp) -> pd.DataFrame:
+        n_fields, count, width = self._bars.shape
+        known = np.minimum(self._ages, width)
+        stop = np.arange(1, count + 1) * width
+        numbers = np.arange(count)
+        calendar = pd.DatetimeIndex([pd.NaT] * (width - len(self._sessions)) + self._sessions)
+        spans = np.column_stack([stop - known, stop, stop - 1, stop, numbers, numbers, width - known]).astype(np.int64)
+        names = np.array(self._instruments, dtype=object)
+        bars = self._bars.reshape(n_fields, count * width)
+        grid = Grid(names, calendar, np.append(0, stop), np.zeros(count, np.int64), bars)
+        values = np.empty((len(self.plan.program.factors), count), np.float32)
+        self._executor.run(grid, spans, values, None if self._grows else self._memory)
+        days = pd.DatetimeIndex([session]).as_unit("ns").repeat(count)
+        index = pd.MultiIndex.from_arrays([days, pd.Index(names, dtype="str")], names=PANEL_INDEX)
+        return pd.DataFrame(values.T, index=index, columns=list(self.plan.program.factors))
+
+    def save(self, path: Path) -> None:
+        """Write the state to one file; a run that goes on from it gives the same bits."""
+        arrays = {
+            "plan": np.array(self.plan.program.fingerprint),
+            "instruments": np.array(self._instruments, dtype=np.str_),
+            "sessions": pd.DatetimeIndex(self._sessions).as_unit("ns").asi8,
+            "bars": self._bars,
+            "ages": self._ages,
+        }
+        for (kind, number), memory in self._memory.items():
+            arrays |= {f"states_{kind}_{number}": memory.states, f"values_{kind}_{number}": memory.values}
+        beside = path.with_name(f".{path.name}.part")
+        with beside.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        beside.replace(path)
+
+    @classmethod
+    def load(cls, plan: FactorPlan, path: Path) -> FactorStream:
+        """Go on from a state that was saved.
+
+        Raises
+        ------
+        FactorError
+            When the state belongs to another set of factors.
+        """
+        stream = cls(plan)
+        with np.load(path, allow_pickle=False) as arrays:
+            if str(arrays["plan"]) != plan.program.fingerprint:
+                raise FactorError(f"the state in {path} belongs to other factors; delete it and feed the stream anew")
+            stream._instruments = [str(name) for name in arrays["instruments"]]
+            stream._places = {name: place for place, name in enumerate(stream._instruments)}
+            stream._sessions = list(pd.DatetimeIndex(arrays["sessions"]))
+            stream._bars, stream._ages = arrays["bars"], arrays["ages"]
+            for kind, number in stream._memory:
+                states, values = arrays[f"states_{kind}_{number}"], arrays[f"values_{kind}_{number}"]
+                stream._memory[kind, number] = Memory(states, values)
+        return stream
