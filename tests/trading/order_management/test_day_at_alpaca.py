@@ -3,7 +3,6 @@
 import time
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 from quant_pipeline.testing.chaos import rehearsal

@@ -60,5 +60,7 @@ class ExecutionRules(Parameters):
     @model_validator(mode="after")
     def _auction_deals_everything_at_once(self) -> Self:
         if self.time_in_force is TimeInForce.OPENING and self.waves == "sells_first":
-            raise ValueError("orders of an auction cannot wait for its sales: set waves to together, or deal in the day")
+            raise ValueError(
+                "orders of an auction cannot wait for its sales: set waves to together, or deal in the day"
+            )
         return self
