@@ -60,8 +60,7 @@ EXPRESSIONS: dict[str, str] = {
         "-1*Delta($close, 1)))/$factor)"
     ),
     "ALPHA011": (
-        "(CSRank(Max($vwap-$close, 3)/$factor)+CSRank(Min($vwap-$close, 3)/$factor))*CSRank(Delta($volume, "
-        "3)*$factor)"
+        "(CSRank(Max($vwap-$close, 3)/$factor)+CSRank(Min($vwap-$close, 3)/$factor))*CSRank(Delta($volume, 3)*$factor)"
     ),
     "ALPHA012": "Sign(Delta($volume, 1))*(-1*Delta($close, 1))/$factor",
     "ALPHA013": "-1*CSRank(Cov(CSRank($close/$factor), CSRank($volume*$factor), 5))",
