@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+# Workers of the suite share the cores: threads of torch and LightGBM that wait for each other by spinning make it four
+# times slower. Libraries read this when they are loaded, and child processes inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 PROJECT = Path(__file__).resolve().parents[1]
 MARKET_DATA_VARIABLE = "QUANT_PIPELINE_MARKET_DATA"
 

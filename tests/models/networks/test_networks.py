@@ -108,7 +108,7 @@ def test_gradients_reach_every_weight_and_are_finite(name, network, score):
 def test_integrated_gradients_add_up_to_the_score(name, network, score):
     windows = block_for(SMALL[name], sessions=1)
     difference = (score(windows) - score(torch.zeros_like(windows))).sum()
-    attributions = integrate_gradients(network, windows, steps=300)
+    attributions = integrate_gradients(network, windows, steps=60)
     assert attributions.shape == windows.shape
     torch.testing.assert_close(attributions.sum(), difference, rtol=0.02, atol=1e-3)
 
