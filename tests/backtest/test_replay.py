@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from random_market import random_market, random_scores
+from real_bars import real_bars
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.exchange import apply_corporate_actions, apply_fills, deal_orders, reference_closes
@@ -143,14 +144,7 @@ def test_daily_loop_equals_the_array_engine_on_the_simulated_market_with_delisti
 
 
 def test_daily_loop_equals_the_array_engine_on_the_real_market(real_market):
-    daily = pd.read_parquet(real_market / "us_daily.parquet").rename(columns={"symbol": "instrument"})
-    daily = daily[daily["date"].between("2014-05-01", "2014-12-31")]
-    daily = daily[daily["instrument"].isin(sorted(daily["instrument"].unique())[:30])]
-    splits = daily[daily["split_coefficient"] != 1].assign(kind="split", value=daily["split_coefficient"])
-    dividends = daily[daily["dividend_amount"] != 0].assign(kind="cash_dividend", value=daily["dividend_amount"])
-    actions = pd.concat([splits, dividends])[["date", "instrument", "kind", "value"]]
-    assert len(splits) > 0
-    bars = daily[["date", "instrument", "open", "high", "low", "close", "volume"]].reset_index(drop=True)
-    sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()))
+    bars, actions, sessions = real_bars(real_market, "2014-05-01", "2014-12-31", 30)
+    assert (actions["kind"] == "split").any()
     scores = random_scores(np.random.default_rng(4), bars, sessions)
     assert_replay_equals(bars, actions, sessions, scores, *CASES["poor, all costs"])

@@ -39,6 +39,8 @@ EXPIRED_NO_VOLUME = 5
 REJECTED_PRICE_LIMIT = 6
 REJECTED_CASH = 7
 REJECTED_POSITION = 8
+REJECTED_LOCKED = 9
+EXPIRED_UNREACHED = 10
 
 # Kinds of corporate actions, in the order in which those of one session apply.
 SPLIT = 0

@@ -233,6 +233,25 @@ def _fill_marks(close: npt.NDArray[np.int64], carried: npt.NDArray[np.int64], ac
                 carried[j] = close[t, j]
 
 
+def bar_matrices(
+    bars: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Arrange daily bars as sessions × instruments: prices in ticks, 0 without bar, and the volume.
+
+    Parameters
+    ----------
+    bars
+        As-traded bars.
+    sessions, instruments
+        Axes; they must cover the bars between the first and the last session.
+    """
+    inside = _inside(bars, sessions, "bar")
+    shape = (len(sessions), len(instruments))
+    cells = _cells(inside, sessions, instruments)
+    matrices = {name: _spread(to_ticks(inside[name]), cells, shape) for name in ("open", "high", "low", "close")}
+    return matrices | {"volume": _spread(inside["volume"].fillna(0).to_numpy().astype(np.int64), cells, shape)}
+
+
 def reference_closes(mark: npt.NDArray[np.int64], actions: ActionArrays) -> npt.NDArray[np.int64]:
     """Previous closes after the corporate actions of the session: what its limits and its return refer to.
 

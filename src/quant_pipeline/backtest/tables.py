@@ -19,6 +19,8 @@ FILL_STATUS = {
     kernels.REJECTED_PRICE_LIMIT: ("rejected", "the deal price is at the daily price limit"),
     kernels.REJECTED_CASH: ("rejected", "the cash does not cover the order and its fee"),
     kernels.REJECTED_POSITION: ("rejected", "the instrument is not held"),
+    kernels.REJECTED_LOCKED: ("rejected", "the shares were bought in this session and are locked until the next"),
+    kernels.EXPIRED_UNREACHED: ("expired", "its price was not reached"),
 }
 """Status and message of each result of an order."""
 

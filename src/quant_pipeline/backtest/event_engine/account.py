@@ -1,0 +1,207 @@
+"""An account of the event engine: the arrays and kernels of every other engine, one deal at a time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.backtest import exchange_kernels as kernels
+from quant_pipeline.backtest.event_engine.orders import PlacedOrder
+from quant_pipeline.backtest.market import TradingMarket, reference_closes
+from quant_pipeline.backtest.quotes import limit_prices, price_limits_of
+from quant_pipeline.backtest.result import N_SERIES
+from quant_pipeline.backtest.session_kernels import apply_session_actions
+from quant_pipeline.backtest.tables import positions_table
+from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.strategy.account_arrays import (
+    CASH,
+    CLOSES,
+    HELD,
+    N_TOTALS,
+    NOT_HELD,
+    ORDERS,
+    net_asset_value,
+    new_accounts,
+)
+from quant_pipeline.strategy.costs import cost_terms
+from quant_pipeline.strategy.rules import CostRules
+
+
+class Dealt(NamedTuple):
+    """Outcome of one order: shares dealt, price in ticks and status of the kernels."""
+
+    shares: int
+    price: int
+    status: int
+
+
+class Supply(NamedTuple):
+    """What orders meet: price in ticks (0 where nothing deals), volume, and how much of it this account has used."""
+
+    prices: npt.NDArray[np.int64]
+    volume: npt.NDArray[np.int64]
+    used: npt.NDArray[np.int64]
+
+
+class EventAccount:
+    """Cash and holdings, and the record of everything that changed them.
+
+    Parameters
+    ----------
+    market
+        The market.
+    cost_rules
+        What a deal costs.
+    cash
+        Initial cash, ticks.
+    """
+
+    def __init__(self, market: TradingMarket, cost_rules: CostRules, cash: int) -> None:
+        n = len(market.instruments)
+        self._market = market
+        self._accounts = new_accounts(1, n, cash, 4 * n + 64)
+        self._terms = kernels.exchange_terms(market.rules)
+        self._costs = cost_terms(cost_rules)
+        self._costs_at_limit = cost_terms(
+            cost_rules.model_copy(update={"half_spread": 0.0, "volume_impact": 0.0, "root_impact": 0.0})
+        )
+        reference = reference_closes(market.arrays.mark, market.arrays.actions)
+        limits = price_limits_of(market.instruments, market.rules)
+        self._lowest, self._highest = limit_prices(reference, limits, market.rules)
+        self._bought = np.zeros(n, dtype=np.int64)
+        self.fills: list[npt.NDArray[np.int64]] = []
+        self.labels: list[tuple[int, pd.Timestamp, str, str]] = []
+        self.events: list[npt.NDArray[np.int64]] = []
+        self.positions: list[tuple[int, int, int, int]] = []
+        self.series = np.zeros((len(market.sessions), N_SERIES), dtype=np.int64)
+
+    @property
+    def cash(self) -> int:
+        """Cash in ticks."""
+        return int(self._accounts.totals[0, CASH])
+
+    def held(self, place: int) -> int:
+        """Shares held of an instrument."""
+        slot = self._accounts.slot_of[0, place]
+        return 0 if slot == NOT_HELD else int(self._accounts.slot_shares[0, slot])
+
+    def held_places(self) -> list[int]:
+        """Numbers of the instruments held, ascending."""
+        return sorted(self._accounts.slot_instrument[0, : self._accounts.totals[0, HELD]].tolist())
+
+    def sessions_held(self, place: int) -> int:
+        """Count the closes since an instrument that is held was bought."""
+        slot = self._accounts.slot_of[0, place]
+        return int(self._accounts.totals[0, CLOSES] - self._accounts.slot_since[0, slot])
+
+    def table(self) -> pd.DataFrame:
+        """Build the table of holdings that the strategy takes."""
+        places = self.held_places()
+        names = [str(self._market.instruments[place]) for place in places]
+        return positions_table(
+            names, [self.held(place) for place in places], [self.sessions_held(place) for place in places]
+        )
+
+    def start_session(self, t: int, orders: list[PlacedOrder]) -> None:
+        """Apply the corporate actions of a session to the holdings and to the orders on their way."""
+        self._bought[:] = 0
+        self._load(orders)
+        actions = self._market.arrays.actions
+        record = np.zeros((actions.offsets[t + 1] - actions.offsets[t], kernels.N_EVENT_COLUMNS), dtype=np.int64)
+        n_events = apply_session_actions(self._accounts, 0, t, self._market.arrays, self._market.rules.lot, record, 0)
+        self.events.extend(record[:n_events])
+        for row, order in enumerate(orders):
+            order.shares = int(self._accounts.order_shares[0, row])
+        self._accounts.totals[0, ORDERS] = 0
+
+    def deal(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply, at_limit: bool = False) -> Dealt:
+        """Deal one order by the kernel of every engine.
+
+        Parameters
+        ----------
+        t, time
+            Number of the session and the moment, for the record.
+        order
+            The order.
+        supply
+            Prices and volume; what is dealt is counted in it as used.
+        at_limit
+            Whether the order sets the price itself, so that neither spread nor impact moves it.
+        """
+        wanted = abs(order.shares)
+        allowed, cut, refused = self._allowed(order, supply)
+        row = np.zeros((1, kernels.N_FILL_COLUMNS), dtype=np.int64)
+        if allowed == 0:
+            row[0] = (t, order.place, 0, 0, 0, supply.prices[order.place], 0, refused, 0)
+        else:
+            self._load([order], allowed)
+            quotes = kernels.SessionQuotes(
+                supply.prices, supply.volume, supply.prices >= self._highest[t], supply.prices <= self._lowest[t]
+            )
+            costs = self._costs_at_limit if at_limit else self._costs
+            kernels.deal_pending_orders(self._accounts, 0, t, quotes, self._terms, costs, row, 0)
+            if allowed < wanted and row[0, kernels.FILL_STATUS] == kernels.FILLED:
+                row[0, kernels.FILL_STATUS] = cut
+        row[0, kernels.FILL_REQUESTED] = order.shares
+        dealt = Dealt(*(int(row[0, column]) for column in _DEALT_COLUMNS))
+        supply.used[order.place] += dealt.shares
+        if order.shares > 0:
+            self._bought[order.place] += dealt.shares
+        self._record(row[0], time, order)
+        return dealt
+
+    def expire(self, t: int, time: pd.Timestamp, order: PlacedOrder) -> None:
+        """Record that nothing, or nothing more, came of an order."""
+        row = np.zeros(kernels.N_FILL_COLUMNS, dtype=np.int64)
+        row[[kernels.FILL_SESSION, kernels.FILL_INSTRUMENT]] = t, order.place
+        row[[kernels.FILL_REQUESTED, kernels.FILL_STATUS]] = order.shares, kernels.EXPIRED_UNREACHED
+        self._record(row, time, order)
+
+    def close_session(self, t: int) -> None:
+        """Count the close and record the account at the closes of the session."""
+        kernels.close_session(self._accounts, 0)
+        self.series[t, :N_TOTALS] = self._accounts.totals[0]
+        self.series[t, N_TOTALS] = net_asset_value(self._accounts, 0, self._market.arrays.mark[t])
+        self.positions.extend((t, place, self.held(place), self.sessions_held(place)) for place in self.held_places())
+
+    def _allowed(self, order: PlacedOrder, supply: Supply) -> tuple[int, int, int]:
+        """Shares that may deal at most, the status when that cuts the order and when it leaves nothing.
+
+        The kernel knows neither the shares bought in this session, which some markets lock, nor what earlier orders
+        used up of the same volume.
+        """
+        allowed, cut, refused = abs(order.shares), kernels.FILLED, kernels.FILLED
+        rules = self._market.rules
+        if order.shares < 0 and not rules.sell_same_session and self._bought[order.place] > 0:
+            free = self.held(order.place) - int(self._bought[order.place])
+            if free < allowed:
+                allowed, cut, refused = free, kernels.CUT_TO_POSITION, kernels.REJECTED_LOCKED
+        used = int(supply.used[order.place])
+        if rules.participation_cap is not None and used > 0:
+            left = max(int(supply.volume[order.place] * rules.participation_cap) - used, 0)
+            if left < allowed:
+                allowed, cut = left // rules.lot * rules.lot, kernels.CUT_TO_VOLUME
+                refused = kernels.EXPIRED_NO_VOLUME
+        return allowed, cut, refused
+
+    def _record(self, row: npt.NDArray[np.int64], time: pd.Timestamp, order: PlacedOrder) -> None:
+        self.fills.append(row)
+        self.labels.append((order.placed_session, time, order.order.kind.value, order.order.reason))
+
+    def _load(self, orders: list[PlacedOrder], shares: int | None = None) -> None:
+        room = self._accounts.order_shares.shape[1]
+        if len(orders) > room:
+            raise StrategyError(f"There are {len(orders)} pending orders, more than {room}. Cancel some of them.")
+        for row, order in enumerate(orders):
+            self._accounts.order_instrument[0, row] = order.place
+            self._accounts.order_shares[0, row] = (
+                order.shares if shares is None else shares if order.shares > 0 else -shares
+            )
+            self._accounts.order_reason[0, row] = 0
+        self._accounts.totals[0, ORDERS] = len(orders)
+
+
+_DEALT_COLUMNS = (kernels.FILL_SHARES, kernels.FILL_PRICE, kernels.FILL_STATUS)

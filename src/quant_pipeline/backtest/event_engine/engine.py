@@ -1,0 +1,183 @@
+"""Backtest of a strategy that reacts to events: opens, minutes, bars and closes.
+
+It is slow and general where the array engine is fast and does one thing. Deals, fees, limits and corporate actions are
+the very kernels of the array engine, so a daily strategy earns the same in both, to the last tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.backtest.event_engine.account import EventAccount
+from quant_pipeline.backtest.event_engine.events import EventKind, EventParameters
+from quant_pipeline.backtest.event_engine.exchange import Bars, EventExchange
+from quant_pipeline.backtest.event_engine.market_view import DeliveredData, MarketView
+from quant_pipeline.backtest.event_engine.minute_bars import minutes_of, order_minutes
+from quant_pipeline.backtest.event_engine.orders import CancelOrders, EventOrder, PlacedOrder
+from quant_pipeline.backtest.exchange_kernels import N_EVENT_COLUMNS, N_FILL_COLUMNS
+from quant_pipeline.backtest.market import TradingMarket, bar_matrices
+from quant_pipeline.backtest.result import N_POSITION_COLUMNS, BacktestResult, build_result
+from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.strategy.money import cash_to_ticks, to_ticks
+from quant_pipeline.strategy.rules import CostRules
+
+_MINUTE = pd.Timedelta(minutes=1)
+_AFTER_CLOSE = (EventKind.BAR, EventKind.CLOSE)
+
+
+class EventStrategy(Protocol):
+    """What decides: it is called at every event with what has been delivered, and returns orders."""
+
+    def react(self, view: MarketView) -> Iterable[EventOrder | CancelOrders]:
+        """Look at the event ``view.kind`` and return the orders to place now."""
+        ...
+
+
+def run_events(
+    strategy: EventStrategy,
+    market: TradingMarket,
+    bars: pd.DataFrame,
+    cost_rules: CostRules,
+    initial_cash: Decimal | float | int = 1_000_000,
+    parameters: EventParameters | None = None,
+    scores: pd.Series | None = None,
+    minutes: pd.DataFrame | None = None,
+) -> BacktestResult:
+    """Run a strategy through every event of the market.
+
+    Parameters
+    ----------
+    strategy
+        Decides.
+    market
+        The market and its rules, built from `bars`.
+    bars
+        As-traded daily bars, for the open, high and low of the sessions.
+    cost_rules
+        What a deal costs.
+    initial_cash
+        Cash before the first session.
+    parameters
+        Times of the session, latency, protective rules.
+    scores
+        Indexed ``(datetime, instrument)``; delivered with the close of ``datetime``.
+    minutes
+        Minute bars as traded: ``time`` (its end), ``instrument``, ``open``, ``high``, ``low``, ``close``, ``volume``.
+        Their dates must be sessions; a session without any is traded by its daily bar.
+
+    Returns
+    -------
+    BacktestResult
+        As of the array engine; ``trades`` carry ``time`` and ``kind`` of the order besides, and every order appears,
+        also one that expired. ``decided`` is the session in which the order was placed.
+
+    Raises
+    ------
+    StrategyError
+        If an order names an unknown instrument, or minute bars do not fit the market.
+    """
+    run = _EventRun(strategy, market, bars, cost_rules, cash_to_ticks(initial_cash), parameters, scores, minutes)
+    for t in range(len(market.sessions)):
+        run.run_session(t)
+    return run.result()
+
+
+class _EventRun:
+    """One run: time, what has been delivered, and the strategy."""
+
+    def __init__(
+        self,
+        strategy: EventStrategy,
+        market: TradingMarket,
+        bars: pd.DataFrame,
+        cost_rules: CostRules,
+        cash: int,
+        parameters: EventParameters | None,
+        scores: pd.Series | None,
+        minutes: pd.DataFrame | None,
+    ) -> None:
+        self.strategy = strategy
+        self.market = market
+        self.parameters = parameters or EventParameters()
+        self.cash = cash
+        self.account = EventAccount(market, cost_rules, cash)
+        self.exchange = EventExchange(market, self.account, self.parameters.protective)
+        self.minutes = {} if minutes is None else order_minutes(minutes, market)
+        ordered = pd.concat(list(self.minutes.values()), ignore_index=True) if self.minutes else None
+        matrix = None if scores is None else market.score_matrix(scores)
+        self.data = DeliveredData(market, bar_matrices(bars, market.sessions, market.instruments), matrix, ordered)
+
+    def run_session(self, t: int) -> None:
+        """Corporate actions, opening auction, minutes or daily bar, closing auction, valuation."""
+        session, arrays = self.market.sessions[t], self.market.arrays
+        opened, closed = self.parameters.opening(session), self.parameters.closing(session)
+        self.data.start_session(t)
+        self.exchange.start_session(t)
+
+        deals_at_open = self.market.rules.deal_price == "open"
+        day = Bars(*(self.data.bars[name][t] for name in Bars._fields))
+        self.exchange.opening_auction(t, opened, day.open, deals_at_open)
+        self.data.deliver_prices(day.open)
+        self._react(EventKind.OPEN, t, opened)
+        if session in self.minutes:
+            self._run_minutes(t, self.minutes[session])
+        else:
+            self.exchange.trade_day(t, opened, closed, day)
+        if not deals_at_open:
+            self.exchange.deal_at_session_price(t, closed, arrays.deal_price[t])
+        self.exchange.closing_auction(t, closed, day.close)
+        self.exchange.end_session(t, closed)
+        self.data.deliver_bar(t)
+        self._react(EventKind.BAR, t, closed)
+        self.account.close_session(t)
+        self.data.scored_sessions = t + 1
+        self._react(EventKind.CLOSE, t, closed)
+
+    def result(self) -> BacktestResult:
+        """Build the tables of the run."""
+        account = self.account
+        fills = np.array(account.fills, dtype=np.int64).reshape(-1, N_FILL_COLUMNS)
+        events = np.array(account.events, dtype=np.int64).reshape(-1, N_EVENT_COLUMNS)
+        positions = np.array(account.positions, dtype=np.int64).reshape(-1, N_POSITION_COLUMNS)
+        result = build_result(self.market, self.cash, account.series, fills, events, positions)
+        placed, times, kinds, reasons = zip(*account.labels, strict=True) if account.labels else ((), (), (), ())
+        trades = result.trades.assign(
+            decided=self.market.sessions[list(placed)],
+            time=pd.DatetimeIndex(times),
+            kind=pd.Series(kinds, dtype="str"),
+            reason=pd.Series(reasons, dtype="str"),
+        )
+        return replace(result, trades=trades)
+
+    def _run_minutes(self, t: int, rows: pd.DataFrame) -> None:
+        for minute in minutes_of(rows, self.market.instruments):
+            self.exchange.trade_minute(t, minute.ended - _MINUTE, minute.ended, minute.bars)
+            self.data.complete_minutes += minute.n_rows
+            self.data.deliver_prices(minute.bars.close)
+            self._react(EventKind.MINUTE, t, minute.ended)
+
+    def _react(self, kind: EventKind, t: int, time: pd.Timestamp) -> None:
+        view = MarketView(kind, time, self.market.sessions[t], self.account, self.data)
+        for request in self.strategy.react(view):
+            place = int(self.market.instruments.get_indexer([request.instrument])[0])
+            if place < 0:
+                raise StrategyError(f"An order names {request.instrument}, which has no bars. Add its bars.")
+            if isinstance(request, CancelOrders):
+                self.exchange.cancel(place)
+            else:
+                self._place(request, place, t, time, is_for_next=kind in _AFTER_CLOSE)
+
+    def _place(self, order: EventOrder, place: int, t: int, time: pd.Timestamp, is_for_next: bool) -> None:
+        n_sessions = len(self.market.sessions)
+        if is_for_next and t + 1 == n_sessions:
+            return
+        price = 0 if order.price is None else int(to_ticks([order.price])[0])
+        arrives = time + pd.Timedelta(seconds=self.parameters.latency_seconds)
+        expires_with = n_sessions if order.until_cancelled else t + is_for_next
+        self.exchange.orders.append(PlacedOrder(order, place, int(order.shares), price, t, arrives, expires_with))

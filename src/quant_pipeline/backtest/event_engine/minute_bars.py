@@ -1,0 +1,62 @@
+"""Minute bars, checked and arranged by session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.backtest.event_engine.exchange import Bars
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.strategy.money import to_ticks
+
+COLUMNS = ["time", "instrument", "open", "high", "low", "close", "volume"]
+
+
+class Minute(NamedTuple):
+    """Bars of one minute: when it ended, the bars, and how many rows of the table they are."""
+
+    ended: pd.Timestamp
+    bars: Bars
+    n_rows: int
+
+
+def order_minutes(minutes: pd.DataFrame, market: TradingMarket) -> dict[pd.Timestamp, pd.DataFrame]:
+    """Check minute bars and arrange them by session, each in the order of time and instrument.
+
+    Raises
+    ------
+    StrategyError
+        If a column is missing, a row falls on no session, names an unknown instrument or is doubled.
+    """
+    missing = [column for column in COLUMNS if column not in minutes.columns]
+    if missing:
+        raise StrategyError(f"Minute bars lack the column {missing[0]!r}. Add it.")
+    days = minutes["time"].dt.normalize()
+    if not days.isin(market.sessions).all():
+        stray = days[~days.isin(market.sessions)].iloc[0]
+        raise StrategyError(f"Minute bars are dated {stray.date()}, which is no session. Remove them.")
+    unknown = ~minutes["instrument"].isin(market.instruments)
+    if unknown.any():
+        name = minutes.loc[unknown, "instrument"].iloc[0]
+        raise StrategyError(f"Minute bars name {name}, which has no daily bars. Add its daily bars.")
+    twice = minutes.duplicated(["time", "instrument"])
+    if twice.any():
+        row = minutes[twice].iloc[0]
+        raise StrategyError(f"{row['instrument']} has two minute bars at {row['time']}. Keep one.")
+    ordered = minutes.assign(_session=days).sort_values(["time", "instrument"], kind="stable", ignore_index=True)
+    return {pd.Timestamp(day): rows.drop(columns="_session") for day, rows in ordered.groupby("_session")}
+
+
+def minutes_of(rows: pd.DataFrame, instruments: pd.Index) -> Iterator[Minute]:
+    """Yield the minutes of one session."""
+    for time, bars in rows.groupby("time", sort=True):
+        places = instruments.get_indexer(pd.Index(bars["instrument"]))
+        matrix = np.zeros((5, len(instruments)), dtype=np.int64)
+        for number, name in enumerate(("open", "high", "low", "close")):
+            matrix[number, places] = to_ticks(bars[name])
+        matrix[4, places] = bars["volume"].to_numpy().astype(np.int64)
+        yield Minute(pd.Timestamp(time), Bars(*matrix), len(bars))
