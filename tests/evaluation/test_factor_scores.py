@@ -198,6 +198,7 @@ def test_a_planted_factor_leads_the_summary():
     knows = summary.loc["knows"]
     assert knows["rank_ic"] == pytest.approx(0.69, abs=0.06)
     assert knows["rank_ic_lower"] < knows["rank_ic"] < knows["rank_ic_upper"]
+    assert knows["rank_ic_resampled_lower"] < knows["rank_ic"] < knows["rank_ic_resampled_upper"]
     assert knows["rank_icir_lower"] < knows["rank_icir"] < knows["rank_icir_upper"]
     assert knows["monotonicity"] == pytest.approx(1.0)
     assert knows["best_horizon"] == 1

@@ -28,7 +28,8 @@ def tabulate_decay(scores: FactorScores, parameters: ScoringParameters) -> pd.Da
     -------
     pandas.DataFrame
         ``factor``, ``horizon``, ``sessions``; ``ic`` and ``rank_ic``: means, with ``…_lower`` and ``…_upper`` from
-        Newey-West errors and ``…_t`` against zero; ``icir`` and ``rank_icir``: mean over standard deviation, not
+        Newey-West errors, ``…_resampled_lower`` and ``…_resampled_upper`` from the block bootstrap, and ``…_t``
+        against zero; ``icir`` and ``rank_icir``: mean over standard deviation, not
         annualised, with bands from the block bootstrap; ``positive_share`` of the sessions with a positive rank IC;
         ``spread``: mean return of the highest quantile less that of the lowest over the horizon, with ``spread_t``.
     """
@@ -146,15 +147,17 @@ def _judge(
     bands = statistics.normal_bands(mean, error, parameters.confidence)
     resampled = statistics.bootstrap_bands(
         series, horizon, parameters.confidence, parameters.resamples, parameters.seed
-    ).ratio
+    )
     return {
         name: mean,
         f"{name}_lower": bands.lower,
         f"{name}_upper": bands.upper,
         f"{name}_t": _ratio(mean, error),
+        f"{name}_resampled_lower": resampled.mean.lower,
+        f"{name}_resampled_upper": resampled.mean.upper,
         ratio_name: _ratio(mean, deviation),
-        f"{ratio_name}_lower": resampled.lower,
-        f"{ratio_name}_upper": resampled.upper,
+        f"{ratio_name}_lower": resampled.ratio.lower,
+        f"{ratio_name}_upper": resampled.ratio.upper,
     }
 
 

@@ -20,31 +20,12 @@ from quant_pipeline.trading.order_management.closing import close_session
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.risk_limits import RiskLimits
 from quant_pipeline.trading.statement_import import (
-    StatementEntry,
     StatementFile,
     StatementImportParameters,
     import_statements,
 )
 from quant_pipeline.trading.statements import holdings_table, net_asset_value_table, trades_table
 from quant_pipeline.trading.trade_costs import trade_costs_table
-
-
-def read_statements(
-    statement_files: Sequence[StatementFile], statement_import: StatementImportParameters, market_rules: MarketRules
-) -> tuple[StatementEntry, ...]:
-    """Understand every row of every statement.
-
-    Returns
-    -------
-    tuple of StatementEntry
-        What they book, in the order of the sessions; also what was booked before.
-
-    Raises
-    ------
-    AccountError
-        When a row is not understood; the message names file, row and column.
-    """
-    return import_statements(statement_files, statement_import, market_rules.calendar)
 
 
 def settle_with_broker(
@@ -105,11 +86,12 @@ def settle_with_broker(
 
 def book_fills(
     events: Sequence[Event],
-    statement_entries: Sequence[StatementEntry],
+    statement_files: Sequence[StatementFile],
     bars: pd.DataFrame,
     corporate_actions: pd.DataFrame,
     sessions: pd.DataFrame,
     account: AccountParameters,
+    statement_import: StatementImportParameters,
     market_rules: MarketRules,
     cost_rules: CostRules,
     as_of: str,
@@ -120,12 +102,12 @@ def book_fills(
     ----------
     events
         The ledger as found.
-    statement_entries
-        What statements tell.
+    statement_files
+        Statements, also those that were booked before.
     bars, corporate_actions, sessions
         The market; what came after ``as_of`` is not looked at.
-    account, market_rules, cost_rules
-        The account and the rules it deals by.
+    account, statement_import, market_rules, cost_rules
+        The account, how its statements are read, and the rules it deals by.
     as_of
         Session to stand at.
 
@@ -136,24 +118,27 @@ def book_fills(
 
     Raises
     ------
+    AccountError
+        When a row of a statement is not understood; the message names file, row and column.
     StaleDataError
         When the market does not reach ``as_of``.
     """
+    entries = import_statements(statement_files, statement_import, market_rules.calendar)
     days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
     if account.filled_by == "simulation":
         return book_sessions(
             events, account.name, account.initial_cash, bars, corporate_actions, days, market_rules, cost_rules,
-            statement_entries, account.lot_method,
+            entries, account.lot_method,
         )  # fmt: skip
     if account.filled_by == "broker":
-        if statement_entries:
+        if entries:
             raise AccountError(
-                f"{statement_entries[0].place}: '{account.name}' is kept by its broker's activities; a statement would "
+                f"{entries[0].place}: '{account.name}' is kept by its broker's activities; a statement would "
                 "book everything twice. Remove the statements, or set account.filled_by to statements."
             )
         return ()
     market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
-    return book_days(events, account.name, 0, market, statement_entries, lot_method=account.lot_method)
+    return book_days(events, account.name, 0, market, entries, lot_method=account.lot_method)
 
 
 def state_account(

@@ -12,12 +12,6 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.read_statements,
-                ["statement_files", "params:statement_import", "params:market_rules"],
-                "statement_entries",
-                name="read_statements",
-            ),
-            Node(
                 nodes.settle_with_broker,
                 [
                     "trading_desk",
@@ -39,11 +33,12 @@ def create_pipeline() -> Pipeline:
                 nodes.book_fills,
                 [
                     "ledger_settled",
-                    "statement_entries",
+                    "statement_files",
                     "bars",
                     "corporate_actions",
                     "sessions",
                     "params:account",
+                    "params:statement_import",
                     "params:market_rules",
                     "params:cost_rules",
                     "params:as_of",
