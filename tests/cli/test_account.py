@@ -158,6 +158,19 @@ def test_flatten_sells_everything_through_execution_and_closes_buys(run, ledger,
     assert (order.order.side, order.quantity, order.state) == ("sell", 100, "accepted")
 
 
+def test_a_plan_that_was_denied_is_planned_again(run, ledger, prepared):
+    assert "has planned no order for 2025-01-02" in run("replan", fails=True)
+    sale = orders_table((prepared[1], "sell", 10, 10.0, "worst"))
+    (plan,) = record_plan(ledger.events(), sale, AS_OF, pd.Timestamp("2025-01-02"))
+    order = plan.payload["orders"][0]
+    facts = {"order": order, "client_order_id": order["client_order_id"], "code": "RESTRICTED", "message": "RESTRICTED"}
+    denied = Event(AS_OF, EventKind.ORDER_DENIED, f"order:{order['client_order_id']}",
+                   facts | {"deal_session": "2025-01-02", "provenance": {}, "value": "", "limit": ""})  # fmt: skip
+    ledger.append([plan, denied])
+    assert "has planned 2025-01-02 again" in run("replan")
+    assert ledger.events()[-1].key == "plan:2025-01-02:1"
+
+
 def test_only_accounts_that_need_it_are_armed(run):
     assert "needs no arming" in run("arm", fails=True)
 

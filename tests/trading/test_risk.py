@@ -114,6 +114,23 @@ def test_a_sector_fills_up_along_the_plan():
     assert verdicts[3].value == "32000.00"
 
 
+def test_an_instrument_of_unknown_sector_is_a_sector_by_itself():
+    names = ["A1", "A2", "A3", "A4"]
+    nameless = view(positions={}, instruments=dict.fromkeys(names, facts(sector="")))
+    verdicts = check_orders([order(name, quantity=160) for name in names], nameless, LIMITS)
+    assert [v.code for v in verdicts] == [None] * 4
+    one = LIMITS.model_copy(update={"maximum_sector_weight": 0.07})
+    assert check_orders([order("A1", quantity=160)], nameless, one)[0].code == DenialCode.SECTOR_WEIGHT
+
+
+def test_turnover_spreads_a_build_up_over_sessions_and_refuses_no_plan():
+    names = ["A1", "A2", "A3", "A4"]
+    empty = view(positions={}, instruments=dict.fromkeys(names, facts(sector="")))
+    slow = LIMITS.model_copy(update={"maximum_turnover": 0.15})
+    verdicts = check_orders([order(name, quantity=140) for name in names], empty, slow)
+    assert [v.code for v in verdicts] == [None, None, DenialCode.TURNOVER, DenialCode.TURNOVER]
+
+
 def test_an_exit_pays_for_the_buy_after_it():
     poor = view(cash=Decimal(0))
     verdicts = check_orders(

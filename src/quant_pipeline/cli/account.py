@@ -73,5 +73,5 @@ def reconcile_account(metadata: ProjectMetadata, env: str | None) -> None:
     click.echo(f"{opened.name}: cash and {held} positions equal the broker's")
 
 
-for command in (account_control.arm, account_control.halt, account_control.resume, account_control.flatten):
-    account.add_command(command)
+for command in ("arm", "replan", "halt", "resume", "flatten"):
+    account.add_command(getattr(account_control, command))

@@ -1,4 +1,4 @@
-"""``kedro account arm|halt|resume|flatten``: what a person decides about sending."""
+"""``kedro account arm|replan|halt|resume|flatten``: what a person decides about sending."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -14,7 +14,7 @@ from quant_pipeline.exceptions import AccountError, ConfigurationError
 from quant_pipeline.trading.account import AccountState
 from quant_pipeline.trading.order_management.desk import TradingDesk, arming_event
 from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.plans import record_plan, repeat_plan
 from quant_pipeline.trading.ports import BrokerError
 from quant_pipeline.trading.risk_view import TradingState
 
@@ -40,6 +40,17 @@ def arm(metadata: ProjectMetadata, account_number: str | None, env: str | None) 
             raise AccountError("this is not the number that execution.account_number pins; nothing was armed")
         opened.append(arming_event(session, execution.account_number))
     click.echo(f"{opened.name} may send orders in the session {session:%Y-%m-%d}")
+
+
+@click.command()
+@env_option
+@click.pass_obj
+def replan(metadata: ProjectMetadata, env: str | None) -> None:
+    """Ask the limits again about a plan of the next session that they denied as a whole."""
+    with open_account(metadata, env) as opened:
+        event = repeat_plan(opened.events, opened.next_session)
+        opened.append(event)
+    click.echo(f"{opened.name} has planned {opened.next_session:%Y-%m-%d} again; execution asks for new verdicts")
 
 
 @click.command()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pandas as pd
 
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.domain import Event, EventKind, Order, client_order_id, money
+from quant_pipeline.trading.order_management.book import OrderBook
+from quant_pipeline.trading.order_management.states import OrderState
 
 
 def record_plan(
@@ -51,23 +53,71 @@ def record_plan(
         )
     revision = 0 if known is None else known.revision + 1
     planned = [
-        Order(
-            client_order_id=client_order_id(state.name, deal_session, row.instrument, row.side, revision),
-            instrument=row.instrument,
-            side=row.side,
-            quantity=int(row.quantity),
-            reference_price=money(row.reference_price),
-            reason=row.reason,
-        )
+        Order("", row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
         for row in wanted.itertuples(index=False)
+    ]
+    return (_plan_event(state.name, decided, deal_session, revision, planned),)
+
+
+def repeat_plan(events: Sequence[Event], deal_session: pd.Timestamp) -> Event:
+    """Plan a session again, word for word but under new names: its denied orders get new verdicts.
+
+    Parameters
+    ----------
+    events
+        Everything the ledger knows.
+    deal_session
+        Session of the plan.
+
+    Returns
+    -------
+    Event
+        The next revision of the plan.
+
+    Raises
+    ------
+    AccountError
+        When the session has no plan, no verdicts yet, or an order of it that was not denied.
+    """
+    state, book = fold(events), OrderBook.of(events)
+    known = state.plans.get(deal_session)
+    if known is None or not known.orders:
+        raise AccountError(f"account '{state.name}' has planned no order for {deal_session:%Y-%m-%d}")
+    judged = [book.orders[o.client_order_id] for o in known.orders if o.client_order_id in book.orders]
+    if not judged:
+        raise AccountError(f"the plan of {deal_session:%Y-%m-%d} has no verdicts yet; execution will ask for them")
+    passed = [tracked.order.client_order_id for tracked in judged if tracked.state is not OrderState.DENIED]
+    if passed:
+        raise AccountError(
+            f"{passed[0]} and {len(passed) - 1} more orders of {deal_session:%Y-%m-%d} were let through; a plan is "
+            "repeated only when every order of it was denied. What is left waits for the next session."
+        )
+    decided = next(
+        e.session
+        for e in events
+        if e.kind is EventKind.PLAN_RECORDED and e.key == _plan_key(deal_session, known.revision)
+    )
+    return _plan_event(state.name, decided, deal_session, known.revision + 1, known.orders)
+
+
+def _plan_key(deal_session: pd.Timestamp, revision: int) -> str:
+    return f"plan:{deal_session:%Y-%m-%d}:{revision}"
+
+
+def _plan_event(
+    account: str, decided: pd.Timestamp, deal_session: pd.Timestamp, revision: int, orders: Sequence[Order]
+) -> Event:
+    """Record orders under the names that this revision of the plan gives them."""
+    named = [
+        replace(o, client_order_id=client_order_id(account, deal_session, o.instrument, o.side, revision))
+        for o in orders
     ]
     payload = {
         "deal_session": f"{deal_session:%Y-%m-%d}",
         "revision": revision,
-        "orders": [asdict(order) for order in planned],
+        "orders": [asdict(order) for order in named],
     }
-    key = f"plan:{deal_session:%Y-%m-%d}:{revision}"
-    return (Event(decided, EventKind.PLAN_RECORDED, key, payload),)
+    return Event(decided, EventKind.PLAN_RECORDED, _plan_key(deal_session, revision), payload)
 
 
 def _same(wanted: pd.DataFrame, orders: tuple[Order, ...]) -> bool:

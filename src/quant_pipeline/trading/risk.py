@@ -19,7 +19,8 @@ from quant_pipeline.trading.risk_view import DenialCode, InstrumentView, RiskVie
 _UNKNOWN = InstrumentView(Decimal("NaN"), 0, Decimal(0), "", False, False)
 _PERCENT = Decimal("0.000001")
 
-# Denials that follow from the state of the account; they say nothing about the plan.
+# Denials that follow from the state of the account; they say nothing about the plan. A limit of turnover spreads a
+# large change over sessions.
 _OF_THE_ACCOUNT = frozenset(
     {
         DenialCode.TRADING_HALTED,
@@ -29,6 +30,7 @@ _OF_THE_ACCOUNT = frozenset(
         DenialCode.NOT_ARMED,
         DenialCode.CLOCK_SKEW,
         DenialCode.STALE_SIGNAL,
+        DenialCode.TURNOVER,
         DenialCode.PLAN_REFUSED,
     }
 )
@@ -109,7 +111,8 @@ class _Tally:
             facts = view.instruments.get(instrument, _UNKNOWN)
             value = abs(quantity) * facts.price if facts.price.is_finite() else Decimal(0)
             tally.gross += value
-            tally.sector_value[facts.sector] = tally.sector_value.get(facts.sector, Decimal(0)) + value
+            sector = _sector(instrument, facts)
+            tally.sector_value[sector] = tally.sector_value.get(sector, Decimal(0)) + value
         return tally
 
     def take(self, order: Order, view: RiskView) -> None:
@@ -120,7 +123,8 @@ class _Tally:
         # An exit frees its last known value; what it really brings is seen before the buys leave.
         change = value if sign > 0 else -order.quantity * facts.price
         self.gross += change
-        self.sector_value[facts.sector] = self.sector_value.get(facts.sector, Decimal(0)) + change
+        sector = _sector(order.instrument, facts)
+        self.sector_value[sector] = self.sector_value.get(sector, Decimal(0)) + change
         self.cash -= change
         self.turnover += value
         self.count += 1
@@ -259,7 +263,7 @@ def _ask_exposure(q: _Question) -> _Answer:
         (DenialCode.POSITION_WEIGHT, held + q.value, limits.maximum_position_weight),
         (
             DenialCode.SECTOR_WEIGHT,
-            tally.sector_value.get(q.facts.sector, Decimal(0)) + q.value,
+            tally.sector_value.get(_sector(q.order.instrument, q.facts), Decimal(0)) + q.value,
             limits.maximum_sector_weight,
         ),
         (DenialCode.GROSS_EXPOSURE, tally.gross + q.value, limits.maximum_gross_exposure),
@@ -313,6 +317,11 @@ def count_codes(verdicts: Iterable[Verdict]) -> dict[str, int]:
         if verdict.code is not None:
             counts[str(verdict.code)] = counts.get(str(verdict.code), 0) + 1
     return counts
+
+
+def _sector(instrument: str, facts: InstrumentView) -> str:
+    """Name the sector; an instrument without one is a sector by itself, and only the limit of a name holds it."""
+    return facts.sector or f"only {instrument}"
 
 
 def _value(order: Order, facts: InstrumentView) -> Decimal:

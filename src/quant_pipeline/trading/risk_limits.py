@@ -21,7 +21,8 @@ class RiskLimits(Parameters):
     maximum_exit_weight
         Largest sale as a part of the equity; wider than a buy, so that a position that has grown can be left.
     maximum_position_weight, maximum_sector_weight, maximum_gross_exposure
-        Largest position, sector and sum of all positions after a buy.
+        Largest position, sector and sum of all positions after a buy. An instrument whose sector nobody knows is a
+        sector by itself.
     maximum_participation
         Largest order as a part of the average volume of the last `volume_window` sessions.
     volume_window
@@ -33,7 +34,7 @@ class RiskLimits(Parameters):
     maximum_orders_per_session, maximum_orders_per_minute
         Orders that may leave.
     maximum_turnover
-        Largest value of all orders of a session.
+        Largest value of all orders of a session; buys beyond it are denied and do not count as a mistake of the plan.
     minimum_cash
         Part of the equity that buys must leave in cash.
     soft_daily_loss, hard_daily_loss

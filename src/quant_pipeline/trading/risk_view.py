@@ -66,7 +66,7 @@ class InstrumentView(NamedTuple):
     average_volume
         Shares per session.
     sector
-        Sector; empty when unknown, which is a sector of its own.
+        Sector; empty when it is unknown, the instrument is then a sector by itself.
     tradable
         Whether the broker and the exchange deal it.
     member

@@ -23,7 +23,7 @@ from quant_pipeline.strategy.clock import deal_session
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.gateway import DeskRules, Exchange, Gateway
 from quant_pipeline.trading.domain import Event, EventKind
-from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
+from quant_pipeline.trading.order_management.execution import execute, judge, recover, refuse_too_early, verdict_events
 from quant_pipeline.trading.order_management.risk_inputs import instrument_views
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.risk_limits import RiskLimits
@@ -52,7 +52,16 @@ def describe_instruments(
         When ``as_of`` has not been ingested.
     """
     days, bars = known_at(as_of, sessions, bars)
-    return market_table(bars, instruments, universe_members, days, risk.volume_window)
+    table = market_table(bars, instruments, universe_members, days, risk.volume_window)
+    nameless = table.loc[table["member"] & (table["sector"] == ""), "instrument"]
+    if len(nameless):
+        logger.warning(
+            "%d instruments, %s among them, have no sector: risk.maximum_sector_weight does not hold them. Name their "
+            "sectors in the market source.",
+            len(nameless),
+            nameless.iloc[0],
+        )
+    return table
 
 
 def judge_orders(
@@ -93,6 +102,11 @@ def judge_orders(
     -------
     pandas.DataFrame
         One row per order of the plan, see `quant_pipeline.pipelines.execution.tables.verdict_table`.
+
+    Raises
+    ------
+    StaleDataError
+        When it is too early to send orders of the session; a dry run may look at any time.
     """
     days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
     session = _deal_session(market_rules, as_of)
@@ -104,6 +118,7 @@ def judge_orders(
     with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
         if not dry_run:
             recover(desk)
+            refuse_too_early(desk)
         planned = {order["instrument"] for plan in plans[-1:] for order in plan.payload["orders"]}
         assets = {name: desk.ask(partial(desk.broker.asset, name)) for name in sorted(planned)}
         market = instrument_views(execution_market)

@@ -13,6 +13,9 @@ from quant_pipeline.trading.order_management.book import OrderBook
 from quant_pipeline.trading.order_management.reconciliation import Break
 from quant_pipeline.trading.risk_view import DenialCode, Verdict
 
+UNKNOWN_SECTOR = "Unknown"
+"""What market sources write when nobody has told them."""
+
 _ORDER = ["client_order_id", "instrument", "side", "quantity", "reference_price", "reason"]
 _VERDICT = [*_ORDER, "verdict", "code", "value", "limit", "message", "deal_session", "provenance", "is_new"]
 _SENT = [
@@ -52,8 +55,8 @@ def market_table(
     -------
     pandas.DataFrame
         ``instrument``, ``price`` (last close, USD), ``price_age`` (sessions), ``average_volume`` (shares per session),
-        ``sector``, ``tradable`` (has a bar in the last session), ``member``. Instruments whose last bar is older than
-        a year are left out.
+        ``sector`` (empty when unknown), ``tradable`` (has a bar in the last session), ``member``. Instruments whose
+        last bar is older than a year are left out.
     """
     recent = bars[bars["date"] >= sessions[max(0, len(sessions) - 252)]]
     by_instrument = recent.groupby("instrument", sort=True)
@@ -61,7 +64,7 @@ def market_table(
     volume = by_instrument["volume"].apply(lambda values: values.tail(volume_window).mean())
     today = set(members.loc[members["date"] == sessions[-1], "instrument"])
     age = len(sessions) - 1 - sessions.get_indexer(pd.DatetimeIndex(last["date"]))
-    sector = instruments.set_index("instrument")["sector"].reindex(last.index).fillna("")
+    sector = instruments.set_index("instrument")["sector"].reindex(last.index).replace(UNKNOWN_SECTOR, "").fillna("")
     table = pd.DataFrame(
         {
             "price": last["close"],

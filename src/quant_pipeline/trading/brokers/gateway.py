@@ -94,7 +94,7 @@ class _Place:
         broker: Broker,
         calendar: str,
         takes_lease: bool,
-        is_simulated: bool,
+        lives_by_broker: bool,
     ) -> Iterator[TradingDesk]:
         ledger = Ledger.at(self.ledger_file)
         lease = Lease.acquire(ledger.engine, rules.execution.lease_seconds, time.time) if takes_lease else None
@@ -108,8 +108,8 @@ class _Place:
                 limits=rules.limits,
                 rules=rules.execution,
                 calendar=TradingCalendar.of(calendar, session - _CALENDAR_MARGIN, session + _CALENDAR_MARGIN),
-                # A simulated account lives at the close it stands at, not at the time of the run.
-                now=(lambda: broker.clock().now) if is_simulated else (lambda: pd.Timestamp.now("UTC")),
+                # Where time is invented too, the desk lives by it; before a real broker it keeps its own clock.
+                now=(lambda: broker.clock().now) if lives_by_broker else (lambda: pd.Timestamp.now("UTC")),
                 sleep=time.sleep,
             )
         finally:
@@ -138,7 +138,8 @@ class AlpacaGateway(_Place):
     ) -> AbstractContextManager[TradingDesk]:
         """Open the desk of a session."""
         broker = AlpacaBroker(self.parameters, self.api_key, self.secret_key)
-        return self._desk(session, rules, broker, exchange.market_rules.calendar, takes_lease, False)
+        calendar, is_rehearsal = exchange.market_rules.calendar, self.parameters.url is not None
+        return self._desk(session, rules, broker, calendar, takes_lease, lives_by_broker=is_rehearsal)
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,8 @@ class SimulatedGateway(_Place):
             account_number=rules.account,
             calendar=exchange.market_rules.calendar,
         )
-        return self._desk(session, rules, broker, exchange.market_rules.calendar, takes_lease, True)
+        calendar = exchange.market_rules.calendar
+        return self._desk(session, rules, broker, calendar, takes_lease, lives_by_broker=True)
 
 
 def _seed(url: str, state: AccountState, session: pd.Timestamp) -> None:

@@ -33,7 +33,25 @@ Market = Mapping[str, InstrumentView]
 def recover(desk: TradingDesk) -> tuple[Break, ...]:
     """Begin the books if there are none, settle what an earlier run left, and compare with the broker."""
     open_books(desk)
-    return reconcile(desk)
+    breaks = reconcile(desk)
+    _retire_replaced(desk)
+    return breaks
+
+
+def refuse_too_early(desk: TradingDesk) -> None:
+    """Refuse to judge or to send before orders of the session may leave: verdicts of today are not those of then.
+
+    Raises
+    ------
+    StaleDataError
+        When it is too early.
+    """
+    opens = window_of(desk)[0]
+    if desk.now() < opens:
+        raise StaleDataError(
+            f"orders of {desk.session:%Y-%m-%d} may be sent from {opens:%Y-%m-%d %H:%M} UTC on; nothing was recorded. "
+            "To look before, add --params dry_run=true."
+        )
 
 
 def judge(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Verdict, ...]:
@@ -88,9 +106,7 @@ def execute(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Break, 
     StaleDataError
         When it is too early to send orders of this session.
     """
-    opens = window_of(desk)[0]
-    if desk.now() < opens:
-        raise StaleDataError(f"orders of {desk.session:%Y-%m-%d} may be sent from {opens:%Y-%m-%d %H:%M} UTC on")
+    refuse_too_early(desk)
     collect(desk)
     _guard_losses(desk, view_of_account(desk, market, signal_age))
     send_orders(desk, "sell")
@@ -136,6 +152,15 @@ def fit_buys(desk: TradingDesk, market: Market, signal_age: int) -> None:
     for verdict in check_orders(orders, replace(view, state=state), desk.limits):
         if not verdict.approved:
             _deny(desk, verdict)
+
+
+def _retire_replaced(desk: TradingDesk) -> None:
+    """End what an earlier plan of the session recorded but never sent; the later plan stands in its place."""
+    plan = desk.journal.account.plans.get(desk.session)
+    valid = set() if plan is None else {order.client_order_id for order in plan.orders}
+    for tracked in desk.journal.book.of_session(desk.session, OrderState.INTENDED):
+        if tracked.order.client_order_id not in valid:
+            end(desk, tracked, OrderState.EXPIRED, "a later plan has taken its place")
 
 
 def _guard_losses(desk: TradingDesk, view: RiskView) -> None:

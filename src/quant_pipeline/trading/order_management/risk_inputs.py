@@ -8,12 +8,10 @@ from decimal import Decimal
 import pandas as pd
 
 from quant_pipeline.trading.broker_records import BrokerOrder
-from quant_pipeline.trading.order_management.book import OrderBook
+from quant_pipeline.trading.order_management.book import OrderBook, TrackedOrder
 from quant_pipeline.trading.order_management.desk import TradingDesk
 from quant_pipeline.trading.order_management.states import OrderState
 from quant_pipeline.trading.risk_view import InstrumentView, RiskView
-
-_NEVER_LEFT = (OrderState.DENIED, OrderState.INTENDED)
 
 
 def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], signal_age: int) -> RiskView:
@@ -32,7 +30,7 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
     clock = desk.ask(desk.broker.clock)
     book = desk.journal.book
     own = book.of_session(desk.session)
-    sent = [order for order in own if order.state not in _NEVER_LEFT]
+    sent = [order for order in own if _has_left(order)]
     # Buys at the broker count as if they had dealt: their cash is taken and their shares are held.
     positions = {p.instrument: p.quantity for p in desk.ask(desk.broker.positions)}
     cash = account.cash
@@ -80,13 +78,18 @@ def instrument_views(table: pd.DataFrame) -> dict[str, InstrumentView]:
     }
 
 
+def _has_left(tracked: TrackedOrder) -> bool:
+    """Tell whether the broker may have seen the order: it was sent, or is known there after a ledger was restored."""
+    return bool(tracked.submitted_at or tracked.broker_order_id)
+
+
 def _live_orders(
     book: OrderBook, desk: TradingDesk, at_broker: tuple[BrokerOrder, ...]
 ) -> dict[str, frozenset[tuple[str, str]]]:
     """Orders that would be doubled or crossed: those of the session that left, and whatever is open at the broker."""
     live: dict[str, set[tuple[str, str]]] = {}
     for tracked in book.of_session(desk.session):
-        if tracked.state not in _NEVER_LEFT and tracked.state is not OrderState.REJECTED:
+        if _has_left(tracked) and tracked.state is not OrderState.REJECTED:
             live.setdefault(tracked.order.instrument, set()).add((tracked.order.side, tracked.order.client_order_id))
     for known in at_broker:
         live.setdefault(known.instrument, set()).add((known.side, known.client_order_id))
