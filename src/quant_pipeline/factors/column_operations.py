@@ -54,6 +54,8 @@ class Block:
         of streams.
     owners
         Place of every instrument in the memory.
+    wanted
+        Whether the newest bar of an instrument is wanted; the history of others is over.
     """
 
     spans: np.ndarray
@@ -62,6 +64,7 @@ class Block:
     sessions: pd.DatetimeIndex
     memory: Mapping[tuple[str, int], Memory] | None = None
     owners: np.ndarray | None = None
+    wanted: np.ndarray | None = None
 
     @cached_property
     def by_session(self) -> tuple[np.ndarray, np.ndarray]:
@@ -130,13 +133,15 @@ def _remember(operation: ColumnOperation, inputs: list[np.ndarray], target: np.n
     """Append the newest bar of every instrument to what is remembered, and give back the last ones."""
     assert block.memory is not None
     assert block.owners is not None
+    assert block.wanted is not None
     memory = block.memory[operation.target]
     newest = np.empty(1)
-    for (begin, end), owner in zip(block.spans, block.owners, strict=True):
-        carry(operation, [column[end - 1 : end] for column in inputs], memory.states[owner], newest)
+    for (begin, end), owner, wanted in zip(block.spans, block.owners, block.wanted, strict=True):
         values = memory.values[owner]
-        values[:-1] = values[1:]
-        values[-1] = newest[0]
+        if wanted:
+            carry(operation, [column[end - 1 : end] for column in inputs], memory.states[owner], newest)
+            values[:-1] = values[1:]
+            values[-1] = newest[0]
         target[begin:end] = values[len(values) - (end - begin) :]
 
 

@@ -106,7 +106,8 @@ class Executor:
         fields = grid.fields[:, first_row:last_row].copy()
         rows = spans - np.array([first_row] * 4 + [0] * 3)
         names = grid.instruments[spans[:, 5]]
-        block = Block(rows[:, :2], spans[:, 6], names, grid.sessions, memory, spans[:, 5])
+        wanted = spans[:, 3] > spans[:, 2]
+        block = Block(rows[:, :2], spans[:, 6], names, grid.sessions, memory, spans[:, 5], wanted)
         for number, stage in enumerate(program.stages):
             if len(stage.code):
                 whole = number < len(program.stages) - 1

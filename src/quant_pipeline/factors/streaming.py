@@ -46,6 +46,7 @@ class FactorStream:
         self._places: dict[str, int] = {}
         self._bars = np.empty((len(program.fields), 0, width), np.float32)
         self._ages = np.empty(0, np.int64)
+        self._gone = np.empty(0, np.int64)
         self._sessions: list[pd.Timestamp] = []
         self._memory = {
             operation.target: Memory(np.zeros((0, STATE)), np.empty((0, width)))
@@ -55,7 +56,7 @@ class FactorStream:
     @property
     def instruments(self) -> list[str]:
         """Instruments that have had a bar and were not dropped."""
-        return list(self._instruments)
+        return [name for name, gone in zip(self._instruments, self._gone, strict=True) if gone < 0]
 
     def update(self, session: pd.Timestamp, bars: pd.DataFrame) -> pd.DataFrame:
         """Take the bars of the next session and return its factors.
@@ -84,18 +85,32 @@ class FactorStream:
         missing = sorted({"instrument", *fields} - set(bars.columns))
         if missing:
             raise FactorError(f"the bars of {session:%Y-%m-%d} have no column {missing}")
-        self._list_new([str(name) for name in bars["instrument"] if str(name) not in self._places])
+        names = [str(name) for name in bars["instrument"]]
+        self._forget(set(names))
+        self._list_new([name for name in names if name not in self._places])
         self._append(session)
-        places = [self._places[str(name)] for name in bars["instrument"]]
+        places = [self._places[name] for name in names]
         self._bars[:, places, -1] = bars[fields].to_numpy(np.float32).T
         self._ages += 1
+        self._gone[self._gone >= 0] += 1
         return self._evaluate(session)
 
     def drop(self, instruments: list[str]) -> None:
-        """Forget instruments that trade no more."""
-        gone = set(instruments)
-        kept = [place for place, name in enumerate(self._instruments) if name not in gone]
-        self._keep(kept)
+        """End the history of instruments that trade no more: they have no factors from the next session on."""
+        for name in set(instruments) & self._places.keys():
+            self._gone[self._places[name]] = max(self._gone[self._places[name]], 0)
+
+    def _forget(self, listed_again: set[str]) -> None:
+        """Remove dropped instruments; while windows reach back to them, factors across instruments still need them."""
+        width = self._bars.shape[2] - 1 if self.plan.program.joins_instruments else 0
+        over = self._gone >= (np.inf if self._grows and width else width)
+        kept = [
+            i
+            for i, name in enumerate(self._instruments)
+            if not over[i] and (self._gone[i] < 0 or name not in listed_again)
+        ]
+        if len(kept) < len(self._instruments):
+            self._keep(kept)
 
     def _list_new(self, names: list[str]) -> None:
         if not names:
@@ -104,6 +119,7 @@ class FactorStream:
         self._instruments += names
         self._bars = np.concatenate([self._bars, np.full((n_fields, count, width), np.nan, np.float32)], axis=1)
         self._ages = np.append(self._ages, np.zeros(count, np.int64))
+        self._gone = np.append(self._gone, np.full(count, -1))
         for memory in self._memory.values():
             memory.states = np.concatenate([memory.states, np.zeros((count, STATE))])
             memory.values = np.concatenate([memory.values, np.full((count, width), np.nan)])
@@ -112,7 +128,7 @@ class FactorStream:
     def _keep(self, places: list[int]) -> None:
         self._instruments = [self._instruments[place] for place in places]
         self._places = {name: place for place, name in enumerate(self._instruments)}
-        self._bars, self._ages = self._bars[:, places], self._ages[places]
+        self._bars, self._ages, self._gone = self._bars[:, places], self._ages[places], self._gone[places]
         for memory in self._memory.values():
             memory.states, memory.values = memory.states[places], memory.values[places]
 
@@ -128,19 +144,27 @@ class FactorStream:
 
     def _evaluate(self, session: pd.Timestamp) -> pd.DataFrame:
         n_fields, count, width = self._bars.shape
-        known = np.minimum(self._ages, width)
-        stop = np.arange(1, count + 1) * width
-        numbers = np.arange(count)
         calendar = pd.DatetimeIndex([pd.NaT] * (width - len(self._sessions)) + self._sessions)
-        spans = np.column_stack([stop - known, stop, stop - 1, stop, numbers, numbers, width - known]).astype(np.int64)
         names = np.array(self._instruments, dtype=object)
         bars = self._bars.reshape(n_fields, count * width)
-        grid = Grid(names, calendar, np.append(0, stop), np.zeros(count, np.int64), bars)
-        values = np.empty((len(self.plan.program.factors), count), np.float32)
-        self._executor.run(grid, spans, values, None if self._grows else self._memory)
-        days = pd.DatetimeIndex([session]).as_unit("ns").repeat(count)
-        index = pd.MultiIndex.from_arrays([days, pd.Index(names, dtype="str")], names=PANEL_INDEX)
+        grid = Grid(names, calendar, np.arange(count + 1) * width, np.zeros(count, np.int64), bars)
+        listed = self._gone < 0
+        values = np.empty((len(self.plan.program.factors), int(listed.sum())), np.float32)
+        self._executor.run(grid, self._spans(), values, None if self._grows else self._memory)
+        days = pd.DatetimeIndex([session]).as_unit("ns").repeat(values.shape[1])
+        index = pd.MultiIndex.from_arrays([days, pd.Index(names[listed], dtype="str")], names=PANEL_INDEX)
         return pd.DataFrame(values.T, index=index, columns=list(self.plan.program.factors))
+
+    def _spans(self) -> np.ndarray:
+        """Rows of every instrument, as `Grid.spans` gives them; the newest is wanted, of dropped instruments none."""
+        _, count, width = self._bars.shape
+        numbers, listed = np.arange(count), self._gone < 0
+        known = np.minimum(self._ages, width)
+        after = (numbers + 1) * width
+        stop = after - np.maximum(self._gone, 0)
+        output: np.ndarray = np.cumsum(listed) - listed
+        spans = np.column_stack([after - known, stop, stop - listed, stop, output, numbers, width - known])
+        return spans[spans[:, 1] > spans[:, 0]].astype(np.int64)
 
     def save(self, path: Path) -> None:
         """Write the state to one file; a run that goes on from it gives the same bits."""
@@ -150,6 +174,7 @@ class FactorStream:
             "sessions": pd.DatetimeIndex(self._sessions).as_unit("ns").asi8,
             "bars": self._bars,
             "ages": self._ages,
+            "gone": self._gone,
         }
         for (kind, number), memory in self._memory.items():
             arrays |= {f"states_{kind}_{number}": memory.states, f"values_{kind}_{number}": memory.values}
@@ -174,7 +199,7 @@ class FactorStream:
             stream._instruments = [str(name) for name in arrays["instruments"]]
             stream._places = {name: place for place, name in enumerate(stream._instruments)}
             stream._sessions = list(pd.DatetimeIndex(arrays["sessions"]))
-            stream._bars, stream._ages = arrays["bars"], arrays["ages"]
+            stream._bars, stream._ages, stream._gone = arrays["bars"], arrays["ages"], arrays["gone"]
             for kind, number in stream._memory:
                 states, values = arrays[f"states_{kind}_{number}"], arrays[f"values_{kind}_{number}"]
                 stream._memory[kind, number] = Memory(states, values)

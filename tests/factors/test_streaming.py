@@ -1,0 +1,193 @@
+"""One history, computed at once, in blocks or bar by bar: always the same bits."""
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quant_pipeline.exceptions import FactorError
+from quant_pipeline.factors import alpha101, alpha158, alpha360, execution
+from quant_pipeline.factors.engine import compile_factors, compute_factors
+from quant_pipeline.factors.plan_file import load_plan, save_plan
+from quant_pipeline.factors.streaming import FactorStream
+
+FIELDS = ("open", "high", "low", "close", "vwap", "volume", "factor", "sector")
+SESSIONS = pd.bdate_range("2021-01-04", periods=420)
+
+WHOLE_HISTORY = {
+    "ema": "EMA($close, 12)/$close",
+    "fade": "Mean($volume, 0.05)",
+    "sum": "Sum($volume, 0)",
+    "std": "Std($close/Ref($close, 1), 0)",
+    "first": "$close/Ref($close, 0)",
+    "peak": "$close/Max($high, 0)-1",
+    "since": "IdxMin($low, 0)",
+    "trend": "Slope($close, 0)",
+    "pair": "Cov($close, $volume, 0)",
+    "mean_of_ema": "Mean(EMA($close, 5), 10)",
+}
+GROWING = {
+    "rank": "Rank($close, 0)",
+    "median": "Med($close, 0)",
+    "week": "TResample($volume, 'W-FRI', 'sum')",
+    "skew": "Skew($close, 0)",
+}
+SETS = {
+    "alpha158": alpha158.EXPRESSIONS,
+    "alpha360": dict(list(alpha360.EXPRESSIONS.items())[::7]),
+    "alpha101": alpha101.EXPRESSIONS,
+    "whole history": WHOLE_HISTORY,
+    "ever more of it": GROWING,
+}
+
+
+@pytest.fixture(scope="module")
+def bars():
+    """Five instruments that list late, leave early, halt and miss a volume."""
+    random = np.random.default_rng(11)
+    parts = []
+    for number, (first, last) in enumerate([(0, 420), (0, 420), (37, 420), (0, 300), (250, 420)]):
+        days = SESSIONS[first:last]
+        close = 40 * np.exp(np.cumsum(random.normal(0, 0.02, len(days))))
+        opening = close * np.exp(random.normal(0, 0.01, len(days)))
+        high, low = np.maximum(close, opening) * 1.004, np.minimum(close, opening) * 0.995
+        volume = np.round(np.exp(random.normal(10, 0.6, len(days))))
+        volume[random.random(len(days)) < 0.01] = np.nan
+        table = pd.DataFrame({"date": days, "instrument": f"I{number}", "open": opening, "high": high, "low": low})
+        table = table.assign(close=close, volume=volume, vwap=(high + low + close) / 3, factor=1.5, sector=number % 2)
+        halted = random.random(len(days)) < 0.02
+        halted[[0, -1]] = False
+        parts.append(table[~halted])
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def batch(bars):
+    return {name: compute_factors(bars, expressions, SESSIONS) for name, expressions in SETS.items()}
+
+
+def same_bits(left, right):
+    """Whether two panels hold the same numbers, whatever their order of rows."""
+    right = right.reindex(left.index)
+    return np.array_equal(left.to_numpy().view("int32"), right.to_numpy().view("int32"))
+
+
+def feed(stream, bars, sessions):
+    days = dict(tuple(bars.groupby("date")))
+    parts = []
+    for session in sessions:
+        parts.append(stream.update(session, days[session]))
+        left = bars.groupby("instrument")["date"].max()
+        stream.drop([name for name in stream.instruments if left[name] <= session])
+    return pd.concat(parts)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_stream_gives_the_bits_of_the_batch(bars, batch, name):
+    streamed = feed(FactorStream(compile_factors(SETS[name])), bars, SESSIONS)
+    assert len(streamed) == len(batch[name])
+    assert same_bits(batch[name], streamed)
+
+
+@pytest.mark.parametrize("name", ["alpha158", "whole history", "ever more of it"])
+def test_a_stream_that_was_saved_and_loaded_goes_on_with_the_same_bits(bars, batch, name, tmp_path):
+    plan = compile_factors(SETS[name])
+    stream, parts = FactorStream(plan), []
+    for first, after in ((0, 3), (3, 38), (38, 39), (39, 120)):
+        parts.append(feed(stream, bars, SESSIONS[first:after]))
+        stream.save(tmp_path / "state.npz")
+        stream = FactorStream.load(plan, tmp_path / "state.npz")
+    assert same_bits(batch[name].loc[: SESSIONS[119]], pd.concat(parts))
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+
+
+@settings(max_examples=12, deadline=None, database=None)
+@given(cuts=st.sets(st.integers(1, len(SESSIONS) - 1), max_size=4), name=st.sampled_from(["alpha158", "alpha360"]))
+def test_any_split_of_the_history_gives_the_same_bits(bars, batch, cuts, name):
+    edges = [0, *sorted(cuts), len(SESSIONS)]
+    for first, after in pairwise(edges):
+        # A block knows the bars that its windows reach back to, and none after it.
+        known = bars[bars["date"].between(SESSIONS[max(first - 61, 0)], SESSIONS[after - 1])]
+        known = known.reset_index(drop=True)
+        block = compute_factors(known, SETS[name], SESSIONS, start=SESSIONS[first], end=SESSIONS[after - 1])
+        assert same_bits(block.dropna(how="all"), batch[name])
+
+
+@pytest.mark.parametrize(("rows", "tile", "threads"), [(300, 310, 3), (1, 250, 1), (10**6, 5000, 2)])
+def test_neither_blocks_nor_tiles_nor_threads_change_a_bit(bars, batch, rows, tile, threads, monkeypatch):
+    monkeypatch.setattr(execution, "BLOCK_ROWS", rows)
+    monkeypatch.setattr(execution, "TILE_ROWS", tile)
+    for name in ("alpha158", "alpha101", "whole history"):
+        plan = compile_factors(SETS[name])
+        plan.threads = threads
+        assert same_bits(plan.panel(bars, SESSIONS, None, None), batch[name])
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_poisoned_future_changes_no_value_before_it_by_one_bit(bars, batch, name):
+    cut = SESSIONS[350]
+    poisoned = bars.copy()
+    noise = np.random.default_rng(5).uniform(0.3, 3.0, (len(bars), 6))
+    later = bars["date"] > cut
+    columns = list(FIELDS[:6])
+    poisoned.loc[later, columns] = bars.loc[later, columns].to_numpy() * noise[later.to_numpy()]
+    after = compute_factors(poisoned, SETS[name], SESSIONS)
+    assert same_bits(batch[name].loc[:cut], after.loc[:cut])
+    moved = (after.loc[SESSIONS[351] :] != batch[name].loc[SESSIONS[351] :]).any()
+    assert moved.mean() >= 0.75
+
+
+def test_a_stream_refuses_a_label_an_old_session_and_bars_without_a_field(bars):
+    with pytest.raises(FactorError, match="a stream knows no future"):
+        FactorStream(compile_factors({"label": "Ref($close, -1)"}, allow_future=True))
+    stream = FactorStream(compile_factors({"f": "$close/$open"}))
+    today = bars[bars["date"] == SESSIONS[5]]
+    stream.update(SESSIONS[5], today)
+    with pytest.raises(FactorError, match="session 2021-01-11 is not later than 2021-01-11"):
+        stream.update(SESSIONS[5], today)
+    with pytest.raises(FactorError, match=r"the bars of 2021-01-12 have no column \['open'\]"):
+        stream.update(SESSIONS[6], today.drop(columns="open"))
+
+
+def test_a_state_of_other_factors_is_refused(bars, tmp_path):
+    stream = FactorStream(compile_factors({"f": "Mean($close, 5)"}))
+    stream.save(tmp_path / "state.npz")
+    with pytest.raises(FactorError, match="belongs to other factors"):
+        FactorStream.load(compile_factors({"f": "Mean($close, 6)"}), tmp_path / "state.npz")
+
+
+READER = """
+import sys
+from itertools import pairwise
+from pathlib import Path
+import pandas as pd
+from quant_pipeline.factors.plan_file import load_plan
+folder = Path(sys.argv[1])
+bars = pd.read_parquet(folder / "bars.parquet")
+panel = load_plan(folder / "plan.npz").panel(bars, pd.DatetimeIndex(bars["date"].unique()).sort_values(), None, None)
+assert "qlib" not in sys.modules, "Qlib was imported"
+panel.to_parquet(folder / "panel.parquet")
+"""
+
+
+def test_a_kept_plan_runs_in_another_process_without_qlib(bars, batch, tmp_path):
+    expressions = {**alpha158.EXPRESSIONS, **{f"own_{name}": text for name, text in WHOLE_HISTORY.items()}}
+    save_plan(compile_factors(expressions), tmp_path / "plan.npz")
+    bars.to_parquet(tmp_path / "bars.parquet")
+    subprocess.run([sys.executable, "-c", READER, str(tmp_path)], check=True)
+    panel = pd.read_parquet(tmp_path / "panel.parquet")
+    assert same_bits(batch["alpha158"], panel[list(alpha158.EXPRESSIONS)])
+    assert same_bits(batch["whole history"], panel[[f"own_{name}" for name in WHOLE_HISTORY]])
+
+
+def test_a_plan_of_another_version_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.factors.plan_file.FORMAT", 0)
+    save_plan(compile_factors({"f": "Mean($close, 5)"}), tmp_path / "plan.npz")
+    monkeypatch.undo()
+    with pytest.raises(FactorError, match="has format 0, not 1; compile it anew"):
+        load_plan(tmp_path / "plan.npz")
