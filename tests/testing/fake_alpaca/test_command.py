@@ -6,13 +6,22 @@ import sys
 import urllib.request
 from decimal import Decimal
 
+import pandas as pd
 import pytest
 import yaml
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
 
 from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, MarketTape, Script
+from quant_pipeline.testing.fake_alpaca import (
+    API_KEY,
+    SECRET_KEY,
+    ExchangeHours,
+    FakeAlpaca,
+    FakeExchange,
+    MarketTape,
+    Script,
+)
 from quant_pipeline.testing.fake_alpaca.__main__ import SYMBOLS
 
 SCRIPT = """
@@ -62,6 +71,32 @@ def test_the_command_serves_the_script_and_takes_new_prices(process):
     assert str(client.get_clock().timestamp) == "2025-03-03 15:00:00+00:00"
 
 
+def test_time_goes_on_when_told_and_prices_and_orders_go_with_it():
+    days = pd.to_datetime(["2025-03-03", "2025-03-04"])
+    bars = pd.DataFrame({"date": days, "instrument": "AAA", "open": [10.0, 12.0], "high": 20.0, "low": 1.0,
+                         "close": [11.0, 13.0], "volume": 1e6})  # fmt: skip
+    tape = MarketTape(bars, MarketTape.empty().corporate_actions)
+    exchange = FakeExchange(1_000, always_open=False, hours=ExchangeHours("2025-03-03 15:00"))
+    exchange.take_prices(tape.prices_at)
+    with FakeAlpaca(exchange, tape) as server:
+        client = TradingClient(API_KEY, SECRET_KEY, url_override=server.url, raw_data=True)
+        order = {"symbol": "AAA", "qty": "10", "side": "buy", "type": "limit", "time_in_force": "day"}
+        client.post("/orders", order | {"limit_price": "12", "client_order_id": "one"})
+        client.post("/orders", order | {"limit_price": "9", "client_order_id": "two"})
+        for now, price, equity, before in [
+            ("2025-03-03T21:05", "11", "1010", "1000"),
+            ("2025-03-04T14:00", "11", "1010", "1010"),
+            ("2025-03-04T15:00", "12", "1020", "1010"),
+            ("2025-03-04T21:05", "13", "1030", "1010"),
+        ]:
+            assert post(f"{server.url}/control/clock", {"now": now})["timestamp"].startswith(now)
+            account = client.get_account()
+            told = (client.get_all_positions()[0]["current_price"], account["equity"], account["last_equity"])
+            assert told == (price, equity, before)
+        assert client.get_order_by_client_id("one")["filled_avg_price"] == "10"
+        assert client.get_order_by_client_id("two")["status"] == "expired"
+
+
 def test_a_taken_port_is_told():
     with FakeAlpaca() as first, pytest.raises(ConfigurationError, match="choose another with --port"):
         FakeAlpaca(port=first.port).start()
@@ -94,7 +129,7 @@ def test_a_request_limit_is_told_in_headers_and_answered_with_429():
 def test_an_invented_history_trades_every_symbol_in_every_session():
     tape = MarketTape.simulated(["AAPL", "XOM", "SPY"], "2024-01-02", "2024-03-28")
     assert tape.bars.groupby("instrument").size().to_dict() == {"AAPL": 61, "SPY": 61, "XOM": 61}
-    closes = tape.last_closes()
+    closes = tape.prices_at(pd.Timestamp("2024-03-28"), has_closed=True)
     assert set(closes) == {"AAPL", "XOM", "SPY"}
     assert all(isinstance(close, Decimal) and close > 0 for close in closes.values())
 

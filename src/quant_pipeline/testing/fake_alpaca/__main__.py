@@ -25,7 +25,7 @@ SYMBOLS = (
 @click.option("--cash", default="100000", help="First deposit in USD.")
 @click.option("--symbols", default=SYMBOLS, help="Instruments that can be traded; their history is invented.")
 @click.option("--start", default="2016-01-04", help="First session of the history.")
-@click.option("--end", default=None, help="Last session of the history; by default the last that has closed.")
+@click.option("--end", default=None, help="Last session of the history; by default the last that has really closed.")
 @click.option("--now", default=None, help="Let time stand at this instant (UTC); by default it runs.")
 @click.option("--script", type=click.Path(path_type=Path), default=None, help="YAML with what shall go wrong.")
 @click.option("--exchange-hours", is_flag=True, help="Deal only while the exchange is open.")
@@ -43,15 +43,15 @@ def main(
 ) -> None:
     """Serve a fake Alpaca on loopback: trading, market data and both websockets."""
     hours = ExchangeHours(None if now is None else pd.Timestamp(now))
-    tape = MarketTape.simulated(symbols.split(","), start, end or f"{hours.latest_closed():%Y-%m-%d}")
+    tape = MarketTape.simulated(symbols.split(","), start, end or f"{ExchangeHours().latest_closed():%Y-%m-%d}")
     director = Director(Script.from_file(script) if script else None)
     exchange = FakeExchange(
         cash=Decimal(cash),
-        prices=tape.last_closes(),
         director=director,
         always_open=not exchange_hours,
         hours=hours,
     )
+    exchange.take_prices(tape.prices_at)
     with FakeAlpaca(exchange, tape, port) as server:
         click.echo(f"Fake Alpaca at {server.url}, trade updates at {server.stream_url}; Ctrl-C stops it.")
         click.echo(f"Keys: {API_KEY} and {SECRET_KEY}; they open nothing else.")

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import pandas as pd
+
 from quant_pipeline.testing.fake_alpaca.feed import ActivityFeed
 from quant_pipeline.testing.fake_alpaca.hours import ExchangeHours
-from quant_pipeline.testing.fake_alpaca.records import FakeOrder, FakePosition, Refused, asset_id, instant, number
+from quant_pipeline.testing.fake_alpaca.records import FakeOrder, FakePosition, Refused, instant, number
 from quant_pipeline.testing.fake_alpaca.script import Director, Ending, OrderScript, Refusal
 
 LONGEST_CLIENT_ORDER_ID = 128
@@ -22,6 +24,7 @@ REFUSALS = {
 }
 
 Update = Callable[[str, FakeOrder, dict[str, Any]], None]
+PricesAt = Callable[[pd.Timestamp, bool], Mapping[str, Decimal]]
 
 
 class FakeExchange:
@@ -137,6 +140,33 @@ class FakeExchange:
             if self.auto_fill:
                 self._work_on(order)
             return answer
+
+    def move_time(self, now: pd.Timestamp | str, prices_at: PricesAt) -> None:
+        """Let time stand at an instant, with the prices of it; orders of a session that is over have ended with it."""
+        with self.lock:
+            closed = self.hours.latest_closed()
+            self.hours.set(now)
+            if self.hours.latest_closed() > closed:
+                for order in self.open_orders():
+                    self.end(order, "expired")
+            self.take_prices(prices_at)
+            self.work()
+
+    def take_prices(self, prices_at: PricesAt) -> None:
+        """Take the prices of the present: the open of a session while it runs, else the last close.
+
+        Parameters
+        ----------
+        prices_at
+            Prices of a session, at its open (False) or after its close (True).
+        """
+        with self.lock:
+            today = self.hours.date()
+            self.prices |= prices_at(self.hours.latest_before(today), True)
+            self.last_equity = self.equity()
+            has_closed = self.hours.latest_closed() == today
+            if has_closed or self.hours.is_open():
+                self.prices |= prices_at(today, has_closed)
 
     def work(self) -> None:
         """Deal every open order that can be dealt now."""
@@ -289,53 +319,3 @@ class FakeExchange:
     def _tell(self, event: str, order: FakeOrder, details: dict[str, Any] | None = None) -> None:
         for listener in self._listeners:
             listener(event, order, details or {})
-
-    def account_json(self) -> dict[str, Any]:
-        """Write the account as the API does."""
-        with self.lock:
-            equity, power = self.equity(), self.buying_power()
-            return {
-                "id": self.account_id,
-                "account_number": self.account_number,
-                "status": "ACTIVE",
-                "currency": "USD",
-                "cash": number(self.cash),
-                "portfolio_value": number(equity),
-                "equity": number(equity),
-                "last_equity": number(self.last_equity),
-                "buying_power": number(power),
-                "non_marginable_buying_power": number(power),
-                "multiplier": "1",
-                "pattern_day_trader": False,
-                "trading_blocked": self.blocked,
-                "transfers_blocked": False,
-                "account_blocked": self.blocked,
-                "trade_suspended_by_user": self.suspended,
-                "shorting_enabled": False,
-                "created_at": "2020-01-02T00:00:00Z",
-            }
-
-    def asset_json(self, symbol: str) -> dict[str, Any]:
-        """Write an asset as the API does.
-
-        Raises
-        ------
-        Refused
-            404 when there is none.
-        """
-        if symbol not in self.prices:
-            raise Refused(404, 40410000, f"asset not found for {symbol}")
-        tradable = symbol not in self.untradable
-        return {
-            "id": asset_id(symbol),
-            "class": "us_equity",
-            "exchange": "NASDAQ",
-            "symbol": symbol,
-            "name": symbol,
-            "status": "active" if tradable else "inactive",
-            "tradable": tradable,
-            "marginable": True,
-            "shortable": False,
-            "easy_to_borrow": False,
-            "fractionable": True,
-        }

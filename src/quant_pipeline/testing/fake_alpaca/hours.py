@@ -54,6 +54,10 @@ class ExchangeHours:
         """Return the last session that has closed."""
         return self._calendar.latest_closed(self.now())
 
+    def latest_before(self, date: pd.Timestamp) -> pd.Timestamp:
+        """Return the last session before a date."""
+        return self._calendar.latest_on_or_before(date - pd.Timedelta(days=1))
+
     def takes_opening_orders(self) -> bool:
         """Whether orders for the opening auction are taken: from 19:00 until 9:28 in New York."""
         local = self.now().tz_convert(NEW_YORK)

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from aiohttp import web
 
+from quant_pipeline.testing.fake_alpaca.account_records import account_json, asset_json
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
 from quant_pipeline.testing.fake_alpaca.records import Refused, asset_id
 from quant_pipeline.testing.fake_alpaca.script import Request
@@ -116,7 +117,7 @@ class TradingRoutes:
 
     async def account(self, request: web.Request) -> web.Response:
         """Tell the account."""
-        return web.json_response(self._exchange.account_json())
+        return web.json_response(account_json(self._exchange))
 
     async def activities(self, request: web.Request) -> web.Response:
         """Tell a page of the activity feed."""
@@ -155,13 +156,13 @@ class TradingRoutes:
 
     async def assets(self, request: web.Request) -> web.Response:
         """List what can be traded."""
-        return web.json_response([self._exchange.asset_json(symbol) for symbol in self._exchange.prices])
+        return web.json_response([asset_json(self._exchange, symbol) for symbol in self._exchange.prices])
 
     async def asset(self, request: web.Request) -> web.Response:
         """Tell one asset, by symbol or id."""
         wanted = request.match_info["symbol"]
         symbols = {asset_id(symbol): symbol for symbol in self._exchange.prices}
-        return web.json_response(self._exchange.asset_json(symbols.get(wanted, wanted)))
+        return web.json_response(asset_json(self._exchange, symbols.get(wanted, wanted)))
 
 
 class DataRoutes:

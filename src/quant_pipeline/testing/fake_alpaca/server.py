@@ -137,6 +137,7 @@ class FakeAlpaca:
         application.router.add_get("/v2/{feed:iex|sip|test}", self.market_stream.handle)
         application.router.add_post("/control/script", self._control_script)
         application.router.add_post("/control/prices", self._control_prices)
+        application.router.add_post("/control/clock", self._control_clock)
         return application
 
     def _wrapped(self, name: Request, handler: Handler) -> Handler:
@@ -193,6 +194,11 @@ class FakeAlpaca:
             self.exchange.prices |= prices
         self.exchange.work()
         return web.json_response({symbol: str(price) for symbol, price in self.exchange.prices.items()})
+
+    async def _control_clock(self, request: web.Request) -> web.Response:
+        now = pd.Timestamp((await request.json())["now"])
+        self.exchange.move_time(now, self._tape.prices_at)
+        return web.json_response(self.exchange.hours.clock_json())
 
 
 async def _strike(fault: Fault, request: web.Request) -> web.StreamResponse:

@@ -68,10 +68,14 @@ class MarketTape:
         ]
         return cls(*tables)
 
-    def last_closes(self) -> dict[str, Decimal]:
-        """Return the last close of every instrument."""
-        last = self.bars.groupby("instrument")["close"].last()
-        return {symbol: Decimal(str(round(close, 4))) for symbol, close in last.items()}
+    def prices_at(self, session: pd.Timestamp, has_closed: bool) -> dict[str, Decimal]:
+        """Return what every instrument costs: the open of a session, or its close once it has closed.
+
+        An instrument without a bar in the session costs its last close before.
+        """
+        known = self.bars[self.bars["date"] <= session].groupby("instrument").last()
+        column = known["close"].where((known["date"] < session) | has_closed, known["open"])
+        return {symbol: Decimal(str(round(price, 4))) for symbol, price in column.items()}
 
     def bars_json(self, query: dict[str, str]) -> dict[str, Any]:
         """Answer one page of ``/v2/stocks/bars``; pages run across symbols, as Alpaca's do."""
