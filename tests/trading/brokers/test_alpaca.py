@@ -136,9 +136,9 @@ def test_a_question_without_answer_is_an_error_never_an_empty_answer(server, bro
         getattr(broker, ask)()
 
 
-def test_an_account_without_its_fields_is_not_an_empty_account(server, broker):
+def test_an_account_without_its_fields_is_not_an_empty_account(server, broker, monkeypatch):
     broker.submit(buy("one"))
-    server.exchange.account_json = dict
+    monkeypatch.setattr("quant_pipeline.testing.fake_alpaca.routes.account_json", lambda exchange: {})
     with pytest.raises(BrokerUnavailableError, match="cannot be read"):
         broker.account()
 
