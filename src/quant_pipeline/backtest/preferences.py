@@ -27,6 +27,13 @@ def preferences(market: TradingMarket, rules: StrategyRules) -> npt.NDArray[np.f
         return np.where(volatility > 0, 1 / volatility, np.nan)
 
 
+def daily_returns(arrays: MarketArrays) -> npt.NDArray[np.float64]:
+    """Return the total return of every session and instrument, NaN before the second close."""
+    reference = reference_closes(arrays.mark, arrays.actions)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(reference > 0, arrays.mark / reference - 1, np.nan)
+
+
 def realised_volatility(arrays: MarketArrays, n_sessions: int) -> npt.NDArray[np.float64]:
     """Measure the standard deviation of the last `n_sessions` daily total returns, NaN where one is unknown.
 
@@ -40,9 +47,7 @@ def realised_volatility(arrays: MarketArrays, n_sessions: int) -> npt.NDArray[np
     n_sessions
         Returns in a window.
     """
-    reference = reference_closes(arrays.mark, arrays.actions)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        returns = np.where(reference > 0, arrays.mark / reference - 1, np.nan)
+    returns = daily_returns(arrays)
     volatility = np.full(returns.shape, np.nan)
     if len(returns) >= n_sessions:
         windows = np.lib.stride_tricks.sliding_window_view(returns, n_sessions, axis=0)

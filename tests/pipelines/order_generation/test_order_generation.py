@@ -223,3 +223,28 @@ def test_a_file_of_scores_that_cannot_be_used_is_an_error(tmp_path, text, messag
 
 def test_a_file_of_scores_need_not_exist(tmp_path):
     assert ScoreFile(str(tmp_path / "none.csv")).load() is None
+
+
+def test_a_stop_sells_what_the_scores_would_keep_and_does_not_buy_it_back():
+    stops = {"stop_rules": {"take_profit": 0.5}}
+    rules = OrderGenerationParameters.model_validate({"source": "up", "alternates": 0, **stops})
+    # B costs 10 and closes at 20; A costs 10 and closes at 10.
+    orders, _ = nodes.generate_orders(**arguments(order_generation=rules))
+    assert sides(orders) == {"B": "sell", "A": "hold"}
+    assert orders["reason"].iloc[0] == "stopped: close 20.00 is 100.0% above its cost 10.00"
+    payload = {"deal_session": "2024-12-31", "revision": 0,
+               "orders": [{"client_order_id": "x", "instrument": "A", "side": "sell", "quantity": 10,
+                           "reference_price": "10.0000", "reason": "stopped: before"}]}  # fmt: skip
+    earlier = Event(DAYS[0], EventKind.PLAN_RECORDED, "plan:2024-12-31:0", payload)
+    events = (*ledger("B"), earlier)
+    orders, _ = nodes.generate_orders(**arguments("up", held=("B",), events=events))
+    assert sides(orders) == {"B": "hold", "C": "buy"}
+
+
+def test_position_sizing_makes_buys_smaller():
+    plain, _ = nodes.generate_orders(**arguments("up", held=()))
+    sizing = {"position_sizing": {"method": "fractional_kelly", "window": 20}}
+    rules = OrderGenerationParameters.model_validate({"source": "up", **sizing})
+    unknown, _ = nodes.generate_orders(**arguments(held=(), order_generation=rules))
+    # Two closes are too few to estimate from; the fixed part stands.
+    assert unknown["quantity"].tolist() == plain["quantity"].tolist()

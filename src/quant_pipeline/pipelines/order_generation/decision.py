@@ -1,20 +1,26 @@
 """What a decision is made on, and the decision: the same for the orders and for every opinion."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 import pandas as pd
 
 from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.backtest.preferences import preferences
+from quant_pipeline.backtest.preferences import daily_returns, preferences
 from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.market.point_in_time import known_at
+from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.strategy.rebalance import rebalance
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-from quant_pipeline.trading.account import fold
+from quant_pipeline.trading.account import AccountState, fold
+from quant_pipeline.trading.account_history import account_history
 from quant_pipeline.trading.domain import Event
+from quant_pipeline.trading.position_sizing import choose_exposure
+from quant_pipeline.trading.stop_rules import apply_stops, cooling_down, find_stops
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,23 +29,26 @@ class Situation:
 
     Attributes
     ----------
+    state, events
+        The account, and the ledger up to the session.
     positions
         ``quantity`` and ``sessions_held`` by instrument.
-    cash
-        Cash.
     prices
         Last known closes by instrument.
     tradable
         Whether an instrument has a bar in the session.
-    market
+    market, bars, corporate_actions
         The market up to the session.
     """
 
+    state: AccountState
+    events: tuple[Event, ...]
     positions: pd.DataFrame
-    cash: Decimal
     prices: pd.Series
     tradable: pd.Series
     market: TradingMarket
+    bars: pd.DataFrame
+    corporate_actions: pd.DataFrame
 
     @classmethod
     def at(
@@ -68,21 +77,59 @@ class Situation:
         days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
         market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
         return cls(
+            state,
+            tuple(event for event in events if event.session <= session),
             state.positions_table(),
-            state.cash,
             pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments),
             pd.Series(market.arrays.has_bar[-1], index=market.instruments),
             market,
+            bars,
+            corporate_actions,
         )
 
     def decide(
-        self, scores: pd.Series, strategy: StrategyRules, market_rules: MarketRules, cost_rules: CostRules
+        self,
+        scores: pd.Series,
+        strategy: StrategyRules,
+        market_rules: MarketRules,
+        cost_rules: CostRules,
+        order_generation: OrderGenerationParameters,
     ) -> pd.DataFrame:
-        """Decide by the function that the backtest runs; see `rebalance`."""
+        """Decide by the function that the backtest runs, then sell what a stop sells; see `rebalance`."""
+        stops = order_generation.stop_rules
+        banned = cooling_down(stops, self.events, self.market.sessions) - set(self.positions.index)
+        scores = scores.drop(list(banned), errors="ignore")
+        strategy = self._sized(scores, strategy, order_generation)
         preferred = pd.Series(preferences(self.market, strategy)[-1], index=self.market.instruments)
-        return rebalance(
-            scores, self.positions, self.prices, self.tradable, self.cash, strategy, market_rules, cost_rules, preferred
+        orders = rebalance(
+            scores,
+            self.positions,
+            self.prices,
+            self.tradable,
+            self.state.cash,
+            strategy,
+            market_rules,
+            cost_rules,
+            preferred,
         )
+        found = find_stops(stops, self.state.positions, self.prices, self.bars, self.corporate_actions)
+        return apply_stops(orders, found, self.positions)
+
+    def _sized(
+        self, scores: pd.Series, strategy: StrategyRules, order_generation: OrderGenerationParameters
+    ) -> StrategyRules:
+        """Invest as much as the position sizing allows."""
+        sizing = order_generation.position_sizing
+        if sizing.method == "fixed":
+            return strategy
+        best = scores.sort_index().sort_values(ascending=False, kind="stable").index[: strategy.topk]
+        table = pd.DataFrame(daily_returns(self.market.arrays), columns=self.market.instruments)
+        amounts = account_history(self.events, self.market, self.market.sessions[-1]).amounts
+        chosen = choose_exposure(
+            sizing, strategy.risk_degree, table.reindex(columns=best).mean(axis=1), amounts["return"]
+        )
+        logger.info("%.2f%% of the account may be invested (%s)", 100 * chosen.degree, chosen.reason)
+        return strategy.model_copy(update={"risk_degree": chosen.degree})
 
 
 def add_alternates(

@@ -17,6 +17,7 @@ from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.strategy.schedule import decides_on
 from quant_pipeline.trading.domain import Event
 from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.stop_rules import STOPPED
 
 
 def generate_orders(
@@ -68,9 +69,9 @@ def generate_orders(
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
     scores = choose_source(sources, order_generation.source, ensemble, session)
     situation = Situation.at(as_of, events, bars, corporate_actions, sessions, market_rules)
-    orders = situation.decide(scores, strategy, market_rules, cost_rules)
+    orders = situation.decide(scores, strategy, market_rules, cost_rules, order_generation)
     if not decides_on(_calendar(market_rules, session), session, strategy.schedule):
-        orders = orders[orders["side"] != "buy"].assign(side="hold", reason="the schedule decides nothing today")
+        orders = _keep_stops(orders)
     value = orders["quantity"] * orders["reference_price"]
     orders.insert(orders.columns.get_loc("reference_price") + 1, "estimated_value", value)
     return orders, add_alternates(orders, scores, situation, order_generation.alternates, market_rules.lot)
@@ -102,7 +103,7 @@ def tell_opinions(
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
     chosen = ensemble.default if order_generation.source == FUSED else order_generation.source
     situation = Situation.at(as_of, events, bars, corporate_actions, sessions, market_rules)
-    opinions = opinions_of_sources(sources, chosen, situation, strategy, market_rules, cost_rules)
+    opinions = opinions_of_sources(sources, chosen, situation, strategy, market_rules, cost_rules, order_generation)
     comparison, figure = compare_opinions(opinions), draw_ranks(opinions)
     return opinions, comparison, figure, compose_opinion_page(comparison, orders_with_alternates, figure, chosen, as_of)
 
@@ -119,6 +120,15 @@ def record_orders(
     """
     decided = pd.Timestamp(as_of)
     return record_plan(events, orders, decided, deal_session(_calendar(market_rules, decided), decided))
+
+
+def _keep_stops(orders: pd.DataFrame) -> pd.DataFrame:
+    """Hold everything on a session without decision, but for what a stop sells: stops have no schedule."""
+    stopped = orders["reason"].str.startswith(STOPPED)
+    held = orders[~stopped & (orders["side"] != "buy")]
+    return pd.concat(
+        [orders[stopped], held.assign(side="hold", reason="the schedule decides nothing today")], ignore_index=True
+    )
 
 
 def _calendar(market_rules: MarketRules, session: pd.Timestamp) -> TradingCalendar:

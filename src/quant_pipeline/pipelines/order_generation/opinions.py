@@ -4,6 +4,7 @@ import pandas as pd
 
 from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.pipelines.order_generation.decision import Situation
+from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 
 OPINIONS = ("BUY", "SELL", "HOLD")
@@ -18,6 +19,7 @@ def opinions_of_sources(
     strategy: StrategyRules,
     market_rules: MarketRules,
     cost_rules: CostRules,
+    order_generation: OrderGenerationParameters,
 ) -> pd.DataFrame:
     """Let every source decide alone, on the same account, market and rules.
 
@@ -32,9 +34,12 @@ def opinions_of_sources(
     for name, table in sources.items():
         scores = table.set_index("instrument")["score"]
         try:
-            orders = situation.decide(scores, strategy, market_rules, cost_rules).set_index("instrument")
+            orders = situation.decide(scores, strategy, market_rules, cost_rules, order_generation).set_index(
+                "instrument"
+            )
         except StrategyError as error:
             raise StrategyError(f"opinion of {name}: {error.message}") from error
+        orders = orders.set_index("instrument")
         decided = orders["side"].str.upper().where(orders["quantity"] > 0, NO_OPINION)
         instruments = scores.index.union(orders.index)
         ranks = scores.rank(ascending=False, method="first").reindex(instruments).fillna(0)

@@ -3,6 +3,8 @@
 from pydantic import NonNegativeInt
 
 from quant_pipeline.parameters import Parameters
+from quant_pipeline.trading.position_sizing import PositionSizing
+from quant_pipeline.trading.stop_rules import StopRules
 
 FUSED = "fused"
 FILE = "file"
@@ -18,7 +20,13 @@ class OrderGenerationParameters(Parameters):
         elsewhere.
     alternates
         How many instruments stand by for a buy that cannot deal.
+    position_sizing
+        How much of the account may be invested.
+    stop_rules
+        When a holding is sold whatever its score; none by default.
     """
 
     source: str = FUSED
     alternates: NonNegativeInt = 5
+    position_sizing: PositionSizing = PositionSizing()
+    stop_rules: StopRules = StopRules()
