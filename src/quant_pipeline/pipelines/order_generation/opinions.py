@@ -34,9 +34,7 @@ def opinions_of_sources(
     for name, table in sources.items():
         scores = table.set_index("instrument")["score"]
         try:
-            orders = situation.decide(scores, strategy, market_rules, cost_rules, order_generation).set_index(
-                "instrument"
-            )
+            orders = situation.decide(scores, strategy, market_rules, cost_rules, order_generation)
         except StrategyError as error:
             raise StrategyError(f"opinion of {name}: {error.message}") from error
         orders = orders.set_index("instrument")
