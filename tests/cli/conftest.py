@@ -32,31 +32,36 @@ class Project:
 
     def run(self, command: str, *, ok: bool = True) -> subprocess.CompletedProcess:
         """Run one command line; `kedro` and `python` are those of this interpreter."""
-        program, *rest = shlex.split(command)
-        bin_folder = Path(sys.executable).parent
-        environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(self.path / "src")}
-        for name in ("KEDRO_ENV", "COVERAGE_PROCESS_CONFIG"):
-            environment.pop(name, None)
         done = subprocess.run(
-            [str(bin_folder / program), *rest],
-            cwd=self.path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-            stdin=subprocess.DEVNULL,
+            self._arguments(command), **self._place, capture_output=True, text=True, timeout=600, check=False
         )
         if ok and done.returncode != 0:
             pytest.fail(f"`{command}` ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
         return done
+
+    def start(self, command: str) -> subprocess.Popen:
+        """Start one command line as the leader of a group of processes, and do not wait."""
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(self._arguments(command), **self._place, **silent, start_new_session=True)
+
+    @staticmethod
+    def _arguments(command: str) -> list[str]:
+        program, *rest = shlex.split(command)
+        return [str(Path(sys.executable).parent / program), *rest]
+
+    @property
+    def _place(self) -> dict:
+        environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(self.path / "src")}
+        for name in ("KEDRO_ENV", "COVERAGE_PROCESS_CONFIG"):
+            environment.pop(name, None)
+        return {"cwd": self.path, "env": environment, "stdin": subprocess.DEVNULL}
 
 
 def copy_project(source: Path, target: Path) -> Project:
     for name in COPIED:
         origin = source / name
         if origin.is_dir():
-            shutil.copytree(origin, target / name, ignore=shutil.ignore_patterns("__pycache__", "credentials.yml"))
+            shutil.copytree(origin, target / name, ignore=shutil.ignore_patterns("credentials.yml"))
         else:
             shutil.copy(origin, target / name)
     return Project(target)

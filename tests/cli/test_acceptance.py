@@ -163,16 +163,3 @@ def test_a_model_is_planned_trained_promoted_and_taken_back(project):
     project.run("kedro models rollback ridge_alpha158")
     unknown = project.run("kedro models promote nothing", ok=False)
     assert "there is no enabled model 'nothing'" in unknown.stderr
-
-
-def test_models_train_side_by_side_on_two_workers_with_their_own_runs(project):
-    done = project.run("kedro models train --workers 2")
-    assert "trained lightgbm_alpha158, ridge_alpha158, gru_alpha158" in done.stdout
-    with sqlite3.connect(project.path / "mlflow.db") as connection:
-        newest = connection.execute(
-            "select name, status from runs where name in ('lightgbm_alpha158', 'ridge_alpha158', 'gru_alpha158') "
-            "order by start_time desc limit 3"
-        ).fetchall()
-        unfinished = connection.execute("select count(*) from runs where status != 'FINISHED'").fetchone()[0]
-    assert {name for name, _ in newest} == {"lightgbm_alpha158", "ridge_alpha158", "gru_alpha158"}
-    assert unfinished == 0

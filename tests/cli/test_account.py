@@ -144,6 +144,11 @@ def test_halt_writes_file_and_ledger_and_resume_takes_both_back(run, ledger, pro
     assert OrderBook.of(ledger.events()).trading_state == "active"
 
 
+def test_a_command_takes_the_parameters_of_a_run(run):
+    assert "ingested up to 2024-12-31" in run("reconcile", "--params", "as_of=2025-01-31,account.filled_by=broker", fails=True)
+    assert "is no `key=value`" in run("show", "--params", "nonsense", fails=True)
+
+
 def test_a_person_who_says_no_sells_nothing(run, ledger):
     before = ledger.events()
     assert "Sell 1 holdings of sim on 2025-01-02?" in run("flatten", input="n\n", fails=True)

@@ -47,7 +47,7 @@ def test_years_are_means_of_their_sessions(clean_run, compared):
 
 
 def test_health_is_measured_against_what_validation_promised(clean_run, monitored):
-    _, band, health = monitored["ridge_alpha158"]
+    _, band, health, _ = monitored["ridge_alpha158"]
     assert health["expected_rank_ic"] == pytest.approx(clean_run("ridge_alpha158.metrics")["valid_rank_ic"], abs=1e-6)
     assert health["recent_rank_ic"] == pytest.approx(band["rolling"].iloc[-1])
     assert (band["date"] > clean_run("ridge_alpha158.bundle@candidate").facts.window["valid"][1]).all()
@@ -58,7 +58,7 @@ def test_features_that_moved_are_found_and_speak_for_training_again(clean_run):
     newest = features.index.get_level_values("datetime") >= "2023-09-01"
     features.loc[newest] += 10 * features.std().astype("float32")
     bundle = clean_run("ridge_alpha158.bundle@candidate")
-    drift, _, health = nodes.monitor_model(
+    drift, _, health, _ = nodes.monitor_model(
         bundle, features, clean_run("labels"), clean_run("universe_members"), MONITORING
     )
     assert (drift["verdict"] == "drifted").all()
@@ -68,9 +68,8 @@ def test_features_that_moved_are_found_and_speak_for_training_again(clean_run):
 def test_the_page_tells_who_leads_and_who_is_tired(clean_run, compared, monitored):
     watched = {}
     for model, found in monitored.items():
-        parts = dict(zip(("drift", "rank_ic_band", "health"), found, strict=True))
+        parts = dict(zip(("drift", "rank_ic_band", "health", "importance"), found, strict=True))
         watched |= {f"{model}_{part}": value for part, value in parts.items()}
-        watched[f"{model}_importance"] = clean_run(f"{model}.importance")
     watched["ridge_alpha158_health"] = {**watched["ridge_alpha158_health"], "reasons": ["<it> & it drifts"]}
     page = compose_model_page(*compared, **watched)
     best = compared[0].sort_values("rank_ic").iloc[-1]["factor"]

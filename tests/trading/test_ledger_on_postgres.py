@@ -1,14 +1,8 @@
 """The ledger on a real PostgreSQL server, which the tests start when its programs are installed."""
 
-import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import textwrap
-import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,61 +13,16 @@ from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.ledger import Ledger
+from tests.postgres import running_postgres
 
 DAY = pd.Timestamp("2025-01-02")
 WRITERS, EVENTS_EACH = 4, 25
 
 
-def programs():
-    """Folder of the newest installed server, None when there is none."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
-    on_path = shutil.which("postgres")
-    return found[-1].parent if found else Path(on_path).resolve().parent if on_path else None
-
-
-# The server refuses to run as root; whoever is root lends it the account that owns nothing.
-AS_NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-
-
 @pytest.fixture(scope="module")
 def server():
-    if programs() is None:
-        pytest.skip("no PostgreSQL server is installed")
-    pytest.importorskip("psycopg")
-    folder = Path("/tmp") / f"quant-pipeline-postgres-{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    if AS_NOBODY:
-        shutil.chown(folder, "nobody", "nogroup")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    setup = [programs() / "initdb", "-D", folder / "data", "-U", "trader", "-A", "trust", "-E", "UTF8", "--no-sync"]
-    subprocess.run(setup, check=True, capture_output=True, cwd="/", **AS_NOBODY)
-    command = [programs() / "postgres", "-D", folder / "data", "-k", folder, "-p", str(port), "-h", "127.0.0.1"]
-    with (folder.parent / f"{folder.name}.log").open("wb") as log:
-        running = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **AS_NOBODY)
-        try:
-            url = f"postgresql+psycopg://trader@127.0.0.1:{port}/postgres"
-            wait_for(url, running)
-            yield url
-        finally:
-            running.send_signal(signal.SIGINT)  # Ends it although connections are open.
-            running.wait(timeout=30)
-            shutil.rmtree(folder)
-    Path(log.name).unlink()
-
-
-def wait_for(url, running):
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    for _ in range(100):
-        assert running.poll() is None, "the server ended"
-        try:
-            engine.connect().close()
-        except sa.exc.OperationalError:
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError("the server did not answer")
+    with running_postgres() as url:
+        yield url
 
 
 @pytest.fixture

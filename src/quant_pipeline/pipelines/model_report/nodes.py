@@ -68,7 +68,7 @@ def monitor_model(
     labels: pd.DataFrame,
     universe_members: pd.DataFrame,
     monitoring: DriftParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame]:
     """Compare the newest sessions with those that a model was trained on.
 
     Parameters
@@ -84,7 +84,7 @@ def monitor_model(
     -------
     tuple
         Drift by factor, the rolling rank IC since the end of validation with its band, and the health of the model:
-        ``score_psi``, ``expected_rank_ic``, ``recent_rank_ic``, ``reasons`` to train it again (none: ``[]``).
+        ``score_psi``, ``expected_rank_ic``, ``recent_rank_ic``, ``reasons`` to train it again (none: ``[]``); and the importance of its factors.
     """
     factors = list(bundle.facts.expressions)
     member = is_member(features.index, universe_members)
@@ -113,7 +113,7 @@ def monitor_model(
         "recent_rank_ic": float(live.tail(monitoring.rolling_sessions).mean()),
         "reasons": advise(drift, bundle.importance, float(score_psi), band, monitoring),
     }
-    return drift, band, health
+    return drift, band, health, bundle.importance
 
 
 def _spread(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from quant_pipeline.model_registry import load_model_registry
 from quant_pipeline.pipelines.model_report import nodes, page
 
-MONITORED = ("drift", "rank_ic_band", "health")
+MONITORED = ("drift", "rank_ic_band", "health", "importance")
 
 
 def create_pipeline() -> Pipeline:
@@ -28,6 +28,7 @@ def create_pipeline() -> Pipeline:
                 "labels": "labels",
                 "universe_members": "universe_members",
             },
+            outputs={part: f"{name}_{part}" for part in MONITORED},
             parameters={"params:monitoring": "params:monitoring"},
         )
         for name, spec in registry.items()
@@ -48,7 +49,7 @@ def create_pipeline() -> Pipeline:
         page.compose_model_page,
         {
             **{table: table for table in ("model_summary", "model_decay", "model_years", "model_correlations")},
-            **{f"{name}_{part}": f"{name}.{part}" for name in registry for part in (*MONITORED, "importance")},
+            **{f"{name}_{part}": f"{name}_{part}" for name in registry for part in MONITORED},
         },
         "model_page",
         name="compose_model_page",

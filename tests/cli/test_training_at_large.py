@@ -1,0 +1,104 @@
+"""Training as production meets it: killed in the middle, side by side on workers, tracked by a server."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+import yaml
+
+from tests.postgres import free_port, running_postgres
+
+MODELS = ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158")
+
+
+def versions(project):
+    """Identities of the stored bundles, by model; an identity is a hash of everything inside."""
+    folder = project.path / "data/markets/simulated/06_models"
+    return {
+        model: sorted(path.name for path in (folder / model).glob("bundle/versions/*") if not path.name.startswith("."))
+        for model in MODELS
+    }
+
+
+def test_a_killed_training_goes_on_where_it_was_and_gives_the_same_models(project):
+    whole = versions(project)
+    for model in MODELS:
+        shutil.rmtree(project.path / "data/markets/simulated/06_models" / model)
+    running = project.start("kedro run --pipelines training")
+    while not any(versions(project).values()):
+        assert running.poll() is None, "training ended before it was killed"
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    finished = {model for model, found in versions(project).items() if found}
+    assert 0 < len(finished) < len(MODELS)
+    resumed = project.run("kedro run --pipelines training")
+    assert (resumed.stdout + resumed.stderr).count("nothing it was trained from has changed") == len(finished)
+    for model in MODELS:
+        assert set(versions(project)[model]) <= set(whole[model]), model
+
+
+def test_models_train_side_by_side_on_two_workers_with_their_own_runs(project):
+    done = project.run("kedro models train --workers 2")
+    assert "trained lightgbm_alpha158, ridge_alpha158, gru_alpha158" in done.stdout
+    with sqlite3.connect(project.path / "mlflow.db") as connection:
+        newest = connection.execute(
+            "select name, status from runs where name in ('lightgbm_alpha158', 'ridge_alpha158', 'gru_alpha158') "
+            "order by start_time desc limit 3"
+        ).fetchall()
+    assert {name for name, _ in newest} == set(MODELS)
+    assert {status for _, status in newest} == {"FINISHED"}
+
+
+@contextmanager
+def running_tracking_server(store, folder):
+    """Start MLflow's server over a database, and give its address."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    command = [str(Path(sys.executable).parent / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", store, "--artifacts-destination", str(folder), "--workers", "1"]
+    with (folder / "server.log").open("wb") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        for _ in range(300):
+            assert running.poll() is None, (folder / "server.log").read_text()
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=5).close()
+            except (urllib.error.URLError, TimeoutError):
+                time.sleep(0.2)
+            else:
+                break
+        yield url
+    finally:
+        os.killpg(running.pid, signal.SIGTERM)
+        running.wait(timeout=30)
+
+
+def test_a_tracking_server_over_postgres_holds_runs_and_the_registry(project, tmp_path):
+    with running_postgres() as store, running_tracking_server(store, tmp_path) as url:
+        settings = project.path / "conf" / "sim" / "mlflow.yml"
+        settings.write_text(yaml.safe_dump({"server": {"mlflow_tracking_uri": url}}))
+        try:
+            project.run(
+                "kedro run --pipelines training --namespaces ridge_alpha158 --params models.ridge_alpha158.seed=8"
+            )
+        finally:
+            settings.unlink()
+        client = mlflow.MlflowClient(url)
+        (experiment,) = [found for found in client.search_experiments() if found.name == "sim"]
+        runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+        model = runs["ridge_alpha158"]
+        assert model.data.tags["mlflow.parentRunId"] == runs["training"].info.run_id
+        assert model.data.params["seed"] == "8"
+        assert -1 < model.data.metrics["rank_ic"] < 1
+        version = client.get_model_version_by_alias("ridge_alpha158", "candidate")
+        assert version.tags["bundle"] in versions(project)["ridge_alpha158"]
+    project.run("kedro models rollback ridge_alpha158")
