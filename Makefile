@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint format lock bench bench-backtest bench-training bench-ledger chaos clean
+.PHONY: help demo test lint format lock bench bench-backtest bench-factors bench-training bench-ledger chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -45,6 +45,9 @@ bench-training: $(INSTALLED)  ## Time of an epoch, data feeding and memory again
 
 bench-backtest: $(INSTALLED)  ## Exact backtests against Qlib's, and every combination of 12 and 20 models
 	$(BIN)/python benchmarks/backtest.py
+
+bench-factors: $(INSTALLED)  ## Alpha158 and Alpha360 against Qlib, and against KunQuant where it is installed
+	$(BIN)/python benchmarks/factors.py
 
 bench-ledger: $(INSTALLED)  ## Orders per second through risk and log, replay of a ledger of a million events
 	$(BIN)/python benchmarks/ledger.py
