@@ -66,7 +66,8 @@ def running_tracking_server(store, folder):
     command = [str(Path(sys.executable).parent / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", store, "--artifacts-destination", str(folder), "--workers", "1"]
     with (folder / "server.log").open("wb") as log:
-        running = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        running = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
     try:
         for _ in range(300):
             assert running.poll() is None, (folder / "server.log").read_text()
@@ -88,7 +89,7 @@ def test_a_tracking_server_over_postgres_holds_runs_and_the_registry(project, tm
         settings.write_text(yaml.safe_dump({"server": {"mlflow_tracking_uri": url}}))
         try:
             project.run(
-                "kedro run --pipelines training --namespaces ridge_alpha158 --params models.ridge_alpha158.seed=8"
+                "kedro run --pipelines training --namespaces ridge_alpha158 --params models.ridge_alpha158.hyper.alpha=0.5"
             )
         finally:
             settings.unlink()
@@ -97,7 +98,7 @@ def test_a_tracking_server_over_postgres_holds_runs_and_the_registry(project, tm
         runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
         model = runs["ridge_alpha158"]
         assert model.data.tags["mlflow.parentRunId"] == runs["training"].info.run_id
-        assert model.data.params["seed"] == "8"
+        assert model.data.params["hyper.alpha"] == "0.5"
         assert -1 < model.data.metrics["rank_ic"] < 1
         version = client.get_model_version_by_alias("ridge_alpha158", "candidate")
         assert version.tags["bundle"] in versions(project)["ridge_alpha158"]
