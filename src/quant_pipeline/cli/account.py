@@ -1,6 +1,7 @@
 """``kedro account``: make an account, look at it, verify it, compare it with its broker."""
 
 import os
+from typing import Any
 
 import click
 from kedro.framework.cli.utils import env_option
@@ -11,6 +12,7 @@ from quant_pipeline.cli import account_control
 from quant_pipeline.cli.account_environment import scaffold_environment
 from quant_pipeline.cli.account_picture import draw_account
 from quant_pipeline.cli.opened_account import last_prices, open_account, open_desk
+from quant_pipeline.cli.sessions import params_option
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.order_management.reconciliation import open_books, reconcile
 
@@ -33,20 +35,22 @@ def new(metadata: ProjectMetadata, name: str, source: str) -> None:
 
 @account.command()
 @env_option
+@params_option
 @click.pass_obj
-def show(metadata: ProjectMetadata, env: str | None) -> None:
+def show(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> None:
     """Draw the account at its last booked close."""
-    with open_account(metadata, env) as opened:
+    with open_account(metadata, env, params) as opened:
         width = int(os.environ.get("COLUMNS", "0")) or None
         Console(width=width).print(draw_account(opened.state, opened.book, opened.events, last_prices(opened)))
 
 
 @account.command()
 @env_option
+@params_option
 @click.pass_obj
-def verify(metadata: ProjectMetadata, env: str | None) -> None:
+def verify(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> None:
     """Hash the whole ledger again and compute the account anew from it."""
-    with open_account(metadata, env) as opened:
+    with open_account(metadata, env, params) as opened:
         number = opened.context.catalog["ledger_as_found"].verify()
         if opened.state.discrepancy:
             raise AccountError(
@@ -59,10 +63,11 @@ def verify(metadata: ProjectMetadata, env: str | None) -> None:
 
 @account.command(name="reconcile")
 @env_option
+@params_option
 @click.pass_obj
-def reconcile_account(metadata: ProjectMetadata, env: str | None) -> None:
+def reconcile_account(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> None:
     """Compare cash and every position with the broker, after booking what it reports."""
-    with open_account(metadata, env) as opened, open_desk(opened) as desk:
+    with open_account(metadata, env, params) as opened, open_desk(opened) as desk:
         open_books(desk)
         breaks = reconcile(desk)
         held = len(desk.journal.account.positions)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import click
 import pandas as pd
@@ -9,7 +10,7 @@ from kedro.framework.cli.utils import env_option
 from kedro.framework.startup import ProjectMetadata
 
 from quant_pipeline.cli.opened_account import Opened, last_prices, open_account, open_desk
-from quant_pipeline.cli.sessions import open_session
+from quant_pipeline.cli.sessions import open_session, params_option
 from quant_pipeline.exceptions import AccountError, ConfigurationError
 from quant_pipeline.trading.account import AccountState
 from quant_pipeline.trading.order_management.desk import TradingDesk, arming_event
@@ -22,10 +23,11 @@ from quant_pipeline.trading.risk_view import TradingState
 @click.command()
 @click.option("--account-number", help="The number, instead of being asked for it.")
 @env_option
+@params_option
 @click.pass_obj
-def arm(metadata: ProjectMetadata, account_number: str | None, env: str | None) -> None:
+def arm(metadata: ProjectMetadata, account_number: str | None, env: str | None, params: dict[str, Any]) -> None:
     """Let a real account send orders in the next session, and in no other."""
-    with open_account(metadata, env) as opened:
+    with open_account(metadata, env, params) as opened:
         execution = ExecutionRules.model_validate(opened.parameters("execution"))
         if not execution.needs_arming:
             raise ConfigurationError(f"'{opened.name}' needs no arming (execution.needs_arming is false)")
@@ -44,10 +46,11 @@ def arm(metadata: ProjectMetadata, account_number: str | None, env: str | None) 
 
 @click.command()
 @env_option
+@params_option
 @click.pass_obj
-def replan(metadata: ProjectMetadata, env: str | None) -> None:
+def replan(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> None:
     """Ask the limits again about a plan of the next session that they denied as a whole."""
-    with open_account(metadata, env) as opened:
+    with open_account(metadata, env, params) as opened:
         event = repeat_plan(opened.events, opened.next_session)
         opened.append(event)
     click.echo(f"{opened.name} has planned {opened.next_session:%Y-%m-%d} again; execution asks for new verdicts")
@@ -56,10 +59,11 @@ def replan(metadata: ProjectMetadata, env: str | None) -> None:
 @click.command()
 @click.option("--reason", default="halted by a person", show_default=True)
 @env_option
+@params_option
 @click.pass_obj
-def halt(metadata: ProjectMetadata, reason: str, env: str | None) -> None:
+def halt(metadata: ProjectMetadata, reason: str, env: str | None, params: dict[str, Any]) -> None:
     """Stop sending: a file, the ledger, then the broker, whose open orders are cancelled."""
-    with open_account(metadata, env) as opened:
+    with open_account(metadata, env, params) as opened:
         # The file comes first: every sender looks at it before every order, and it needs neither database nor network.
         opened.stop_file.parent.mkdir(parents=True, exist_ok=True)
         opened.stop_file.write_text(f"{reason}\n", encoding="utf-8")
@@ -72,10 +76,11 @@ def halt(metadata: ProjectMetadata, reason: str, env: str | None) -> None:
 @click.command()
 @click.option("--reason", default="resumed by a person", show_default=True)
 @env_option
+@params_option
 @click.pass_obj
-def resume(metadata: ProjectMetadata, reason: str, env: str | None) -> None:
+def resume(metadata: ProjectMetadata, reason: str, env: str | None, params: dict[str, Any]) -> None:
     """Send again: at the broker, in the ledger, and without the file."""
-    with open_account(metadata, env) as opened:
+    with open_account(metadata, env, params) as opened:
         _at_broker(opened, lambda desk: desk.broker.suspend_trading(False))
         opened.change_state(TradingState.ACTIVE, "PERSON", reason)
         opened.stop_file.unlink(missing_ok=True)
@@ -85,10 +90,11 @@ def resume(metadata: ProjectMetadata, reason: str, env: str | None) -> None:
 @click.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @env_option
+@params_option
 @click.pass_obj
-def flatten(metadata: ProjectMetadata, yes: bool, env: str | None) -> None:
+def flatten(metadata: ProjectMetadata, yes: bool, env: str | None, params: dict[str, Any]) -> None:
     """Sell everything: the plan of the next session becomes one sale per holding, and is sent."""
-    with open_account(metadata, env) as opened:
+    with open_account(metadata, env, params) as opened:
         if opened.stop_file.exists():
             raise AccountError(f"{opened.stop_file} exists, nothing is sent; run `kedro account resume` first")
         as_of, orders = f"{opened.stands_at:%Y-%m-%d}", _sell_all(opened.state, last_prices(opened))
@@ -102,7 +108,7 @@ def flatten(metadata: ProjectMetadata, yes: bool, env: str | None) -> None:
         # Exits go through, buys do not, until a person resumes.
         opened.change_state(TradingState.REDUCING, "FLATTEN", "everything is sold by a person's command")
         opened.append(*record_plan(opened.events, orders, opened.stands_at, opened.next_session))
-    with open_session(metadata, env, as_of=as_of) as session:
+    with open_session(metadata, env, **params | {"as_of": as_of}) as session:
         session.run(pipeline_names=["execution"])
     click.echo(f"sent {len(orders)} sales; buys stay closed until `kedro account resume`")
 

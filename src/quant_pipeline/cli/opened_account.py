@@ -79,9 +79,9 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def open_account(metadata: ProjectMetadata, env: str | None, **parameters: str) -> Iterator[Opened]:
+def open_account(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> Iterator[Opened]:
     """Open the account of an environment; nothing is asked of its broker yet."""
-    with quiet(), open_session(metadata, env, **parameters) as session:
+    with quiet(), open_session(metadata, env, **params) as session:
         context = session.load_context()
         events = tuple(context.catalog.load("ledger_as_found"))
         account = AccountParameters.model_validate(context.params["account"])

@@ -23,6 +23,7 @@ def test_orders_deal_in_the_next_session_of_the_exchange(settings):
 def test_the_next_command_goes_on_by_one_session(settings):
     commands = [command for command, _ in describe(settings).next_commands]
     assert commands[0] == "kedro run --pipelines daily --params as_of=2025-01-02"
+    assert commands[1] == "kedro run --pipelines execution --params as_of=2024-12-31,dry_run=true"
 
 
 def test_the_next_command_repeats_what_the_command_line_gave(settings):

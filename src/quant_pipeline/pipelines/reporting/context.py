@@ -114,19 +114,29 @@ def describe_run(
         horizon=horizon,
         combination=combination,
         path=f"{report.path}/{as_of}/report.html",
-        next_commands=_next_commands(report, calendar.next(session)),
+        next_commands=_next_commands(report, session, calendar.next(session)),
         parameters=json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False),
         versions=VERSIONS,
     )
 
 
-def _next_commands(report: ReportParameters, next_session: pd.Timestamp) -> tuple[tuple[str, str], ...]:
-    given = {"as_of": f"{next_session:%Y-%m-%d}", **{key: value for key, value in report.repeat.items() if value}}
-    parameters = ",".join(f"{key}={value}" for key, value in given.items())
+def _next_commands(
+    report: ReportParameters, session: pd.Timestamp, next_session: pd.Timestamp
+) -> tuple[tuple[str, str], ...]:
+    environment = _environment_option(report.account)
+
+    def given(at: pd.Timestamp, **more: str) -> str:
+        repeated = {key: value for key, value in report.repeat.items() if value}
+        return ",".join(f"{key}={value}" for key, value in ({"as_of": f"{at:%Y-%m-%d}"} | repeated | more).items())
+
     return (
         (
-            f"kedro run --pipelines daily{_environment_option(report.account)} --params {parameters}",
+            f"kedro run --pipelines daily{environment} --params {given(next_session)}",
             "go on to the next session",
+        ),
+        (
+            f"kedro run --pipelines execution{environment} --params {given(session, dry_run='true')}",
+            "see the orders with their risk verdicts; without dry_run they are sent",
         ),
         ("kedro viz run", "see the lineage of every table"),
         ("mlflow ui --backend-store-uri sqlite:///mlflow.db", "compare the training runs"),
