@@ -145,7 +145,7 @@ def test_halt_writes_file_and_ledger_and_resume_takes_both_back(run, ledger, pro
 
 
 def test_a_command_takes_the_parameters_of_a_run(run):
-    assert "ingested up to 2024-12-31" in run(
+    assert "reaches 2024-12-31 and has no session 2025-01-31" in run(
         "reconcile", "--params", "as_of=2025-01-31,account.filled_by=broker", fails=True
     )
     assert "is no `key=value`" in run("show", "--params", "nonsense", fails=True)
