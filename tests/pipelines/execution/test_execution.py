@@ -13,11 +13,13 @@ from quant_pipeline.datasets.trading_desk import AlpacaDesk, SimulatedDesk
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution import create_pipeline
+from quant_pipeline.pipelines.execution.nodes import describe_instruments
 from quant_pipeline.pipelines.post_trade.nodes import settle_with_broker
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
 from quant_pipeline.trading.account import fold
+from quant_pipeline.trading.brokers.gateway import DeskRules
 from quant_pipeline.trading.brokers.simulated import book_sessions
 from quant_pipeline.trading.domain import EventKind
 from quant_pipeline.trading.ledger import Ledger
@@ -26,6 +28,7 @@ from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.plans import record_plan
 from quant_pipeline.trading.risk_limits import RiskLimits
 
+HOUR = pd.Timedelta(hours=1)
 PRICES = {"AAA": 50.0, "BBB": 20.0, "CCC": 5.0}
 LIMITS = RiskLimits(
     maximum_order_weight=0.3,
@@ -233,3 +236,36 @@ def test_a_pinned_account_refuses_the_keys_of_another(paper, exchange):
     with pytest.raises(ConfigurationError, match="pins OTHER"):
         settle(paper)
     assert exchange.posts == 0
+
+
+def test_a_live_account_cannot_be_told_to_need_no_arming(paper, exchange):
+    live = AlpacaDesk("ledger.sqlite", "STOP", {"kind": "live"}, {"api_key": API_KEY, "secret_key": SECRET_KEY}).load()
+    rules = DeskRules("live", LIMITS, ExecutionRules(account_number="A1"))
+    with pytest.raises(ConfigurationError, match="needs_arming is false"):
+        live.open(paper.deals_in, rules, None)
+    assert exchange.posts == 0
+
+
+def test_before_the_open_nothing_is_judged_and_nothing_recorded(paper, exchange):
+    settle(paper)
+    paper.plan()
+    before = paper.events()
+    exchange.hours.set(TradingCalendar.of("XNYS", paper.as_of, paper.deals_in).hours(paper.deals_in)[0] - HOUR)
+    paper.execution = paper.execution.model_copy(update={"waves": "sells_first"})
+    with pytest.raises(StaleDataError, match="nothing was recorded"):
+        paper.run()
+    assert paper.events() == before
+    assert paper.run(dry_run=True)["risk_verdicts"]["verdict"].tolist() == ["approved", "approved", "denied"]
+
+
+def test_what_has_no_sector_is_told(simulated, caplog):
+    table = describe_instruments(
+        simulated.bars,
+        pd.DataFrame({"instrument": list(PRICES), "sector": ["X", "Unknown", "Z"]}).astype("str"),
+        simulated.bars[["date", "instrument"]],
+        pd.DataFrame({"date": simulated.sessions}),
+        LIMITS,
+        f"{simulated.as_of:%Y-%m-%d}",
+    )
+    assert table.set_index("instrument")["sector"].to_dict() == {"AAA": "X", "BBB": "", "CCC": "Z"}
+    assert "1 instruments, BBB among them, have no sector" in caplog.text

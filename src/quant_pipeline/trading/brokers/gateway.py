@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import AccountState, fold
@@ -136,7 +136,18 @@ class AlpacaGateway(_Place):
     def open(
         self, session: pd.Timestamp, rules: DeskRules, exchange: Exchange, takes_lease: bool = True
     ) -> AbstractContextManager[TradingDesk]:
-        """Open the desk of a session."""
+        """Open the desk of a session.
+
+        Raises
+        ------
+        ConfigurationError
+            When the account is a live one and is configured to need no arming.
+        """
+        if self.parameters.kind == "live" and not rules.execution.needs_arming:
+            raise ConfigurationError(
+                f"'{rules.account}' is a live account, but execution.needs_arming is false. Real money is only sent in "
+                "sessions that a person has armed: take that line out of the environment's parameters_execution.yml."
+            )
         broker = AlpacaBroker(self.parameters, self.api_key, self.secret_key)
         calendar, is_rehearsal = exchange.market_rules.calendar, self.parameters.url is not None
         return self._desk(session, rules, broker, calendar, takes_lease, lives_by_broker=is_rehearsal)
