@@ -31,12 +31,13 @@ def allocate_space(program: Program, rows: int) -> tuple:
         np.zeros((9, slots, rows)),
         np.zeros((9, rows + 1)),
         np.zeros((6, rows)),
-        np.zeros((3, slots, rows), np.float32),
-        np.zeros((3, slots, rows)),
+        np.zeros((2, slots, rows), np.float32),
+        np.zeros((2, slots, rows)),
         np.zeros(rows, np.int64),
         np.zeros((sizes["wires"], rows), np.float32),
         np.zeros((2, rows)),
         np.zeros((2, rows), np.int32),
+        np.zeros((3, rows + 2), np.int64),
     )
 
 

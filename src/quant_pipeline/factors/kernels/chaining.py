@@ -1,7 +1,8 @@
 """Chain instructions of the machine: which kernels they start and finish, with and without gaps in the series.
 
 Working memory (``space``) is a tuple: float32 registers, float64 registers, blocks, running sums, scratch rows, blocks
-of extremes in float32 and in float64, starts of the histories, wires in float32, sorted values, marks.
+of extremes in float32 and in float64, starts of the histories, wires in float32, sorted values, marks, and the gaps of
+the series, or of a pair and of either series of it.
 """
 
 from __future__ import annotations
@@ -11,22 +12,27 @@ from quant_pipeline.factors.kernels import opcodes as op
 from quant_pipeline.factors.kernels.extremes import (
     chain_extremes,
     finish_complete_places,
-    finish_places,
+    finish_places_with_gaps,
     finish_values,
     hide_missing,
     number_rows,
-    raise_missing,
     sign_values,
 )
+from quant_pipeline.factors.kernels.gaps import (
+    count_present,
+    join_gaps,
+    leave_out,
+    next_stretch,
+    note_gaps,
+    sum_places,
+)
 from quant_pipeline.factors.kernels.moments import (
-    chain_counted_means,
     chain_means,
     chain_sums,
     finish_complete,
     finish_counted,
     finish_counted_sums,
     finish_sums,
-    leave_out,
     widen,
 )
 from quant_pipeline.factors.kernels.orders import (
@@ -38,11 +44,9 @@ from quant_pipeline.factors.kernels.orders import (
 )
 from quant_pipeline.factors.kernels.pairs import (
     CORR,
-    chain_counted_pairs,
     chain_pairs,
     finish_counted_pairs,
     finish_pairs,
-    leave_out_pairs,
     mark_flat,
 )
 
@@ -62,153 +66,177 @@ def fetch(types, register, space, begin, stop, out):
 
 @inner
 def start_moments(row, tables, space, begin, stop):
-    """Fill the blocks for sums, or for means and trends; tell whether there are gaps."""
+    """Fill the blocks for sums, or for means and trends."""
     chain = tables[0][row[6] : row[6] + row[8]]
-    blocks, running, scratch = space[2], space[3], space[4]
-    raw, values = scratch[RAW], blocks[0, 0]
-    gaps = fetch(row[7], row[2], space, begin, stop, values) > 0
-    if gaps:
-        raw[begin:stop] = values[begin:stop]
-        leave_out(values, begin, stop, running[0], running[1], running[2])
+    blocks, running, scratch, gaps = space[2], space[3], space[4], space[11][0]
+    values = blocks[0, 0]
+    squares, trends = row[9] & WITH_SQUARES != 0, row[9] & WITH_TRENDS != 0
+    gaps[0] = 0
+    if fetch(row[7], row[2], space, begin, stop, values) > 0:
+        scratch[RAW, begin:stop] = values[begin:stop]
+        note_gaps(values, begin, stop, gaps)
+        leave_out(values, gaps)
+        count_present(begin, stop, gaps, running[0])
+        if trends:
+            sum_places(begin, stop, gaps, running[1], running[2])
     if row[0] == op.CHAIN_SUMS:
         chain_sums(blocks[0], begin, stop, chain)
-        return gaps
-    squares, trends = row[9] & WITH_SQUARES != 0, row[9] & WITH_TRENDS != 0
-    if gaps:
-        chain_counted_means(blocks[0], blocks[1], blocks[2], scratch, begin, stop, chain, squares, trends, running)
     else:
-        chain_means(blocks[0], blocks[1], blocks[2], scratch, begin, stop, chain, squares, trends)
-    return gaps
+        chain_means(blocks[0], blocks[1], blocks[2], scratch, begin, stop, chain, squares, trends, gaps, running)
 
 
 @inner
-def finish_mean(row, space, gaps, begin, stop, out):
+def finish_mean(row, space, begin, stop, out):
     """Finish a measure of means, variances or trends."""
     window, slot, measure = row[6], row[8], row[9]
-    blocks, raw = space[2], space[4][RAW]
-    if gaps:
-        mean, square, trend = blocks[0, slot], blocks[1, slot], blocks[2, slot]
-        finish_counted(measure, window, begin, stop, raw, mean, square, trend, space[3], out)
-    else:
-        part = slice(begin, stop)
-        mean, square, trend = blocks[0, slot, part], blocks[1, slot, part], blocks[2, slot, part]
-        finish_complete(measure, window, blocks[0, 0, part], mean, square, trend, out[part])
+    blocks, gaps = space[2], space[11][0]
+    mean, square, trend = blocks[0, slot], blocks[1, slot], blocks[2, slot]
+    part = slice(begin, stop)
+    finish_complete(measure, window, blocks[0, 0, part], mean[part], square[part], trend[part], out[part])
+    k = 1
+    while k <= gaps[0]:
+        left, right, k = next_stretch(gaps, k, window, begin, stop)
+        if left < right:
+            finish_counted(measure, window, left, right, space[4][RAW], mean, square, trend, space[3], out)
 
 
 @inner
-def finish_sum(row, space, gaps, begin, stop, out):
+def finish_sum(row, space, begin, stop, out):
     """Finish a sum or the mean of conditions."""
     window, slot, average = row[6], row[8], row[9] != 0
-    sums = space[2][0, slot]
-    if gaps:
-        finish_counted_sums(average, window, begin, stop, sums, space[3][0], out)
-    else:
-        finish_sums(average, window, sums[begin:stop], out[begin:stop])
+    sums, gaps = space[2][0, slot], space[11][0]
+    finish_sums(average, window, sums[begin:stop], out[begin:stop])
+    k = 1
+    while k <= gaps[0]:
+        left, right, k = next_stretch(gaps, k, window, begin, stop)
+        if left < right:
+            finish_counted_sums(average, window, left, right, sums, space[3][0], out)
 
 
 @inner
 def start_pairs(row, tables, space, begin, stop):
-    """Fill the blocks for correlations; with gaps, also those of either series alone."""
+    """Fill the blocks for correlations, and those of either series alone when the two have other gaps."""
     chain = tables[0][row[6] : row[6] + row[8]]
-    blocks, running, scratch = space[2], space[3], space[4]
+    blocks, running, scratch, gaps = space[2], space[3], space[4], space[11]
     types = row[7]
     first = op.SINGLES if types == op.SINGLES or types == op.SINGLE_DOUBLE else op.DOUBLES
     second = op.SINGLES if types == op.SINGLES or types == op.DOUBLE_SINGLE else op.DOUBLES
     bad = fetch(first, row[2], space, begin, stop, blocks[0, 0])
     bad += fetch(second, row[3], space, begin, stop, blocks[1, 0])
-    if bad == 0:
-        chain_pairs(blocks[0], blocks[1], blocks[2], blocks[3], blocks[4], scratch, begin, stop, chain)
-        return False
-    if row[9] & (1 << CORR):
-        for side in range(2):
-            alone, mask = blocks[5 + 2 * side], running[3 + 3 * side : 6 + 3 * side]
-            alone[0, begin:stop] = blocks[side, 0, begin:stop]
-            leave_out(alone[0], begin, stop, mask[0], mask[1], mask[2])
-            squares = blocks[6 + 2 * side]
-            chain_counted_means(alone, squares, blocks[2], scratch, begin, stop, chain, True, False, mask)
-    leave_out_pairs(blocks[0, 0], blocks[1, 0], begin, stop, running[0])
-    chain_counted_pairs(blocks[0], blocks[1], blocks[2], blocks[3], blocks[4], scratch, begin, stop, chain, running[0])
-    return True
+    gaps[0, 0] = gaps[1, 0] = gaps[2, 0] = 0
+    if bad > 0:
+        note_gaps(blocks[0, 0], begin, stop, gaps[1])
+        note_gaps(blocks[1, 0], begin, stop, gaps[2])
+        join_gaps(gaps[1], gaps[2], gaps[0])
+        count_present(begin, stop, gaps[0], running[0])
+        if row[9] & (1 << CORR) and differ_in_gaps(gaps):
+            for side in range(2):
+                alone, squares, mask = blocks[5 + 2 * side], blocks[6 + 2 * side], running[3 + 3 * side : 6 + 3 * side]
+                alone[0, begin:stop] = blocks[side, 0, begin:stop]
+                leave_out(alone[0], gaps[1 + side])
+                count_present(begin, stop, gaps[1 + side], mask[0])
+                chain_means(alone, squares, blocks[2], scratch, begin, stop, chain, True, False, gaps[1 + side], mask)
+        leave_out(blocks[0, 0], gaps[0])
+        leave_out(blocks[1, 0], gaps[0])
+    chain_pairs(blocks[0], blocks[1], blocks[2], blocks[3], blocks[4], scratch, begin, stop, chain, gaps[0], running[0])
 
 
 @inner
-def finish_pair(row, space, gaps, begin, stop, out):
+def differ_in_gaps(gaps):
+    """Whether one series of a pair has a gap that the other has not."""
+    return gaps[1, 0] < gaps[0, 0] or gaps[2, 0] < gaps[0, 0]
+
+
+@inner
+def finish_pair(row, space, begin, stop, out):
     """Finish a correlation or covariance."""
     window, slot, measure = row[6], row[8], row[9]
     part = slice(begin, stop)
-    blocks, running = space[2], space[3]
-    if not gaps:
-        left, right, product = blocks[2, slot, part], blocks[3, slot, part], blocks[4, slot, part]
-        finish_pairs(measure, window, left, right, product, out[part])
-        return
-    flat = space[10][0]
-    flat[part] = 0
-    if measure == CORR:
-        mark_flat(window, begin, stop, blocks[6, slot], running[3], flat)
-        mark_flat(window, begin, stop, blocks[8, slot], running[6], flat)
+    blocks, running, flat, gaps = space[2], space[3], space[10][0], space[11]
     left, right, product = blocks[2, slot], blocks[3, slot], blocks[4, slot]
-    finish_counted_pairs(measure, window, begin, stop, left, right, product, running[0], flat, out)
+    finish_pairs(measure, window, left[part], right[part], product[part], out[part])
+    k = 1
+    while k <= gaps[0, 0]:
+        first, last, k = next_stretch(gaps[0], k, window, begin, stop)
+        if first >= last:
+            continue
+        flat[first:last] = 0
+        if measure == CORR and differ_in_gaps(gaps):
+            mark_flat(window, first, last, blocks[6, slot], running[3], flat)
+            mark_flat(window, first, last, blocks[8, slot], running[6], flat)
+        elif measure == CORR:
+            mark_flat(window, first, last, left, running[0], flat)
+            mark_flat(window, first, last, right, running[0], flat)
+        finish_counted_pairs(measure, window, first, last, left, right, product, running[0], flat, out)
 
 
 @inner
-def start_extremes(row, tables, values, extremes, starts, begin, stop):
+def start_extremes(row, tables, values, extremes, gaps, begin, stop):
     """Fill the blocks for extremes, and for their places where these are wanted."""
     chain = tables[0][row[6] : row[6] + row[8]]
     sign = values.dtype.type(-1 if row[9] & MINIMUM else 1)
-    largest, ranked, places = extremes[0], extremes[1], extremes[2]
+    largest, places = extremes[0], extremes[1]
     with_places = row[9] & PLACES != 0
     part = slice(begin, stop)
-    gaps = sign_values(values[part], sign, largest[0, part]) > 0
+    gaps[0] = 0
+    if sign_values(values[part], sign, largest[0, part]) > 0:
+        note_gaps(largest[0], begin, stop, gaps)
+        hide_missing(largest[0, part], largest[0, part])
     if with_places:
         number_rows(begin, stop, places[0])
-    if gaps and with_places:
-        raise_missing(largest[0], starts, begin, stop, ranked[0])
-        chain_extremes(ranked, places, begin, stop, chain, True)
-    if gaps:
-        hide_missing(largest[0, part], largest[0, part])
-    chain_extremes(largest, places, begin, stop, chain, with_places and not gaps)
-    return gaps
+    chain_extremes(largest, places, begin, stop, chain, with_places)
 
 
 @inner
 def finish_extreme(row, extremes, starts, gaps, begin, stop, out):
     """Finish an extreme or its place."""
     window, slot = row[6], row[8]
-    largest = extremes[0, slot]
-    if row[9] & PLACES and not gaps:
-        finish_complete_places(extremes[2, slot, begin:stop], window - begin, out[begin:stop])
-    elif row[9] & PLACES:
-        finish_places(extremes[2, slot], largest, starts, window, begin, stop, out)
-    else:
+    largest, places = extremes[0, slot], extremes[1, slot]
+    if not row[9] & PLACES:
         sign = -1.0 if row[9] & MINIMUM else 1.0
         finish_values(largest[begin:stop], sign, out[begin:stop])
+        return
+    finish_complete_places(places[begin:stop], window - begin, out[begin:stop])
+    k = 1
+    while k <= gaps[0]:
+        gap = k
+        left, right, k = next_stretch(gaps, k, window, begin, stop)
+        if left < right:
+            finish_places_with_gaps(places, largest, starts, gaps, gap, window, left, right, out)
 
 
 @inner
 def start_sort(row, tables, space, begin, stop):
-    """Sort all windows at once when there is no gap; only float32 has the wires for it."""
+    """Sort all windows at once; only float32 has the wires for it."""
     part = slice(begin, stop)
+    wires, values, gaps = space[8], space[9][0], space[11][0]
+    gaps[0] = 0
     if row[7] != op.SINGLES:
-        return hide_infinite(space[1][row[2], part], space[9][0, part]) > 0
-    wires = space[8]
-    gaps = hide_infinite(space[0][row[2], part], wires[0, part]) > 0
-    if not gaps:
-        sort_windows(wires, begin, stop, row[6], row[8], tables[2], tables[3], tables[4])
-    return gaps
+        hide_infinite(space[1][row[2], part], values[part])
+        return
+    if hide_infinite(space[0][row[2], part], wires[0, part]) > 0:
+        note_gaps(wires[0], begin, stop, gaps)
+    sort_windows(wires, begin, stop, row[6], row[8], tables[2], tables[3], tables[4])
 
 
 @inner
-def finish_quantile(row, tables, space, gaps, begin, stop, out):
+def finish_quantile(row, tables, space, begin, stop, out):
     """Finish a quantile or the median; with gaps, or without a network, from a sorted window that moves."""
     window, share, fraction = row[6], tables[5][row[4]], tables[5][row[4] + 1]
-    wires, ordered = space[8], space[9][1]
+    wires, ordered, gaps = space[8], space[9][1], space[11][0]
     if row[7] != op.SINGLES:
         quantile_windows(space[9][0], window, share, begin, stop, ordered, out)
-    elif gaps or row[8] < 0:
+        return
+    if row[8] < 0:
         quantile_windows(wires[0], window, share, begin, stop, ordered, out)
-    else:
-        part = slice(begin, stop)
-        finish_quantiles(wires[row[8], part], wires[row[9], part], share, fraction, out[part])
+        return
+    part = slice(begin, stop)
+    finish_quantiles(wires[row[8], part], wires[row[9], part], share, fraction, out[part])
+    k = 1
+    while k <= gaps[0]:
+        left, right, k = next_stretch(gaps, k, window, begin, stop)
+        if left < right:
+            quantile_windows(wires[0], window, share, left, right, ordered, out)
 
 
 @inner

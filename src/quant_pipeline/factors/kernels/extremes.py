@@ -39,15 +39,6 @@ def hide_missing(values, out):
 
 
 @inner
-def raise_missing(values, starts, begin, stop, out):
-    """Put missing values above everything, but rows outside the history below."""
-    for i in range(begin, stop):
-        value = values[i]
-        limit = np.inf if starts[i] <= i else -np.inf
-        out[i] = value if value - value == 0.0 else limit
-
-
-@inner
 def merge_values(newest, older, out):
     """Take the larger value."""
     for i in range(out.shape[0]):
@@ -88,15 +79,21 @@ def finish_values(values, sign, out):
 
 
 @inner
-def finish_places(places, values, starts, window, begin, stop, out):
-    """Write the places of the extremes, counted from 1 at the first bar of the window."""
-    for i in range(begin, stop):
-        first = max(i - window + 1, starts[i])
-        out[i] = places[i] - first + 1 if values[i] > -np.inf else np.nan
-
-
-@inner
 def finish_complete_places(places, window, out):
     """Write the places for complete windows; ``window`` is its length less the number of the first row."""
     for i in range(out.shape[0]):
         out[i] = places[i] - np.float64(i - window)
+
+
+@inner
+def finish_places_with_gaps(places, values, starts, gaps, k, window, begin, stop, out):
+    """Write the places again where windows hold a gap: the first gap of the history wins, as in numpy's ``argmax``."""
+    for i in range(begin, stop):
+        if starts[i] > i or not values[i] > -np.inf:
+            out[i] = np.nan
+            continue
+        first = max(i - window + 1, starts[i])
+        while k <= gaps[0] and gaps[k] < first:
+            k += 1
+        here = gaps[k] if k <= gaps[0] and gaps[k] <= i else places[i]
+        out[i] = here - first + 1

@@ -170,36 +170,37 @@ def run_move(row, here, fields, columns, output, single, double):
 
 @inner
 def run_chain(row, tables, space, begin, stop):
-    """Start a chain; tell whether it has gaps."""
-    code = row[0]
+    """Start a chain."""
+    code, gaps = row[0], space[11][0]
     if code == op.CHAIN_PAIRS:
-        return start_pairs(row, tables, space, begin, stop)
-    if code == op.CHAIN_SORT:
-        return start_sort(row, tables, space, begin, stop)
-    if code != op.CHAIN_EXTREMES:
-        return start_moments(row, tables, space, begin, stop)
-    if row[7] == op.SINGLES:
-        return start_extremes(row, tables, space[0][row[2]], space[5], space[7], begin, stop)
-    return start_extremes(row, tables, space[1][row[2]], space[6], space[7], begin, stop)
+        start_pairs(row, tables, space, begin, stop)
+    elif code == op.CHAIN_SORT:
+        start_sort(row, tables, space, begin, stop)
+    elif code != op.CHAIN_EXTREMES:
+        start_moments(row, tables, space, begin, stop)
+    elif row[7] == op.SINGLES:
+        start_extremes(row, tables, space[0][row[2]], space[5], gaps, begin, stop)
+    else:
+        start_extremes(row, tables, space[1][row[2]], space[6], gaps, begin, stop)
 
 
 @inner
-def run_finish(row, tables, space, gaps, begin, stop):
+def run_finish(row, tables, space, begin, stop):
     """Finish one window of the chain that was started last."""
     code = row[0]
-    out = space[1][row[1]]
+    out, starts, gaps = space[1][row[1]], space[7], space[11][0]
     if code == op.FINISH_MEANS:
-        finish_mean(row, space, gaps, begin, stop, out)
+        finish_mean(row, space, begin, stop, out)
     elif code == op.FINISH_SUMS:
-        finish_sum(row, space, gaps, begin, stop, out)
+        finish_sum(row, space, begin, stop, out)
     elif code == op.FINISH_PAIRS:
-        finish_pair(row, space, gaps, begin, stop, out)
+        finish_pair(row, space, begin, stop, out)
     elif code == op.FINISH_QUANTILE:
-        finish_quantile(row, tables, space, gaps, begin, stop, out)
+        finish_quantile(row, tables, space, begin, stop, out)
     elif row[7] == op.SINGLES:
-        finish_extreme(row, space[5], space[7], gaps, begin, stop, out)
+        finish_extreme(row, space[5], starts, gaps, begin, stop, out)
     else:
-        finish_extreme(row, space[6], space[7], gaps, begin, stop, out)
+        finish_extreme(row, space[6], starts, gaps, begin, stop, out)
 
 
 @inner
@@ -252,7 +253,6 @@ def run_stage(code, tables, tiles, segments, fields, columns, output, space):
         here = segments[tiles[t, 0] : tiles[t, 1]]
         stop = tiles[t, 2]
         write_starts(here, starts)
-        gaps = False
         for k in range(code.shape[0]):
             row = code[k]
             kind, begin = row[0], row[5]
@@ -263,8 +263,8 @@ def run_stage(code, tables, tiles, segments, fields, columns, output, space):
             elif kind < op.FIRST_CHAIN:
                 run_move(row, here, fields, columns, output, single, double)
             elif kind < op.FIRST_FINISH:
-                gaps = run_chain(row, tables, space, begin, stop)
+                run_chain(row, tables, space, begin, stop)
             elif kind < op.FIRST_WINDOW:
-                run_finish(row, tables, space, gaps, begin, stop)
+                run_finish(row, tables, space, begin, stop)
             else:
                 run_window(row, tables, space, begin, stop)

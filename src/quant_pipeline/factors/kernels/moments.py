@@ -5,8 +5,9 @@ The window of length ``a + b`` is the block of its ``a`` newest values merged wi
 of one series share the blocks, nothing is subtracted, so no residue of old values stays and a flat window has exactly
 variance 0. A merge is described by a row ``(slot, slot of the newest block, slot of the older, a, b)``.
 
-Values that are not finite are left out, as pandas does. A series without any takes the kernels that know the counts in
-advance; the others take the counted kernels, whose arithmetic on complete windows is the same to the last bit.
+Values that are not finite are left out, as pandas does. Every window is merged as if it were complete; the stretches
+whose windows hold a gap are merged again with counts (see `gaps`), by arithmetic that is the same to the last bit when
+nothing is missing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from math import sqrt
 import numpy as np
 
 from quant_pipeline.factors.kernels import inner
+from quant_pipeline.factors.kernels.gaps import next_stretch
 
 MEAN, STD, VAR, SLOPE, RSQUARE, RESI, SUM = range(7)
 FLAT = 2e-5
@@ -32,22 +34,6 @@ def widen(values, out):
         out[i] = value
         bad += value - value != 0.0
     return bad
-
-
-@inner
-def leave_out(out, begin, stop, counts, places, squares):
-    """Set what is not finite to 0 and write running sums of count, place and squared place of the rest.
-
-    Entry ``i + 1`` of the running sums covers the rows up to ``i``; they hold whole numbers, so differences are exact.
-    """
-    counts[begin] = places[begin] = squares[begin] = 0.0
-    for i in range(begin, stop):
-        here = out[i] - out[i] == 0.0
-        if not here:
-            out[i] = 0.0
-        counts[i + 1] = counts[i] + here
-        places[i + 1] = places[i] + (i if here else 0)
-        squares[i + 1] = squares[i] + (np.float64(i) * i if here else 0.0)
 
 
 @inner
@@ -96,8 +82,8 @@ def merge_trends(newest, older, difference, weight, out):
 
 
 @inner
-def chain_means(means, squares, trends, scratch, begin, stop, chain, with_squares, with_trends):
-    """Fill means, squared deviations and trends of the blocks of a complete series; slot 0 holds the values."""
+def chain_means(means, squares, trends, scratch, begin, stop, chain, with_squares, with_trends, gaps, running):
+    """Fill means, squared deviations and trends of the blocks; slot 0 holds the values, with 0 in gaps."""
     if with_squares:
         squares[0, begin:stop] = 0.0
     if with_trends:
@@ -117,6 +103,13 @@ def chain_means(means, squares, trends, scratch, begin, stop, chain, with_square
         if with_trends:
             step = weight * (np.float64(a + b) / 2.0)
             merge_trends(trends[left, new], trends[right, old], difference, step, trends[slot, new])
+        k_gap = 1
+        while k_gap <= gaps[0]:
+            first_row, last_row, k_gap = next_stretch(gaps, k_gap, a + b, first, stop)
+            if first_row < last_row:
+                merge_with_gaps(
+                    means, squares, trends, scratch, first_row, last_row, chain[k], with_squares, with_trends, running
+                )
 
 
 @inner
@@ -168,29 +161,21 @@ def merge_counted_trends(newest, older, distance, difference, weights, out):
 
 
 @inner
-def chain_counted_means(means, squares, trends, scratch, begin, stop, chain, with_squares, with_trends, running):
-    """Fill the blocks of a series with gaps; what `leave_out` wrote is in ``running``."""
-    squares[0, begin:stop] = 0.0
-    trends[0, begin:stop] = 0.0
-    for k in range(chain.shape[0]):
-        slot, left, right, a, b = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3], chain[k, 4]
-        first = begin + a + b - 1
-        if first >= stop:
-            continue
-        new, old = slice(first, stop), slice(first - a, stop - a)
-        top, middle = slice(first + 1, stop + 1), slice(first + 1 - a, stop + 1 - a)
-        oldest = slice(first + 1 - a - b, stop + 1 - a - b)
-        n, m, difference = scratch[0, new], scratch[1, new], scratch[2, new]
-        weights, distance = scratch[3, new], scratch[4, new]
-        count_blocks(running[0, top], running[0, middle], running[0, oldest], n, m)
-        merge_counted_means(means[left, new], means[right, old], n, m, difference, weights, means[slot, new])
-        if with_squares:
-            merge_counted(squares[left, new], squares[right, old], difference, difference, weights, squares[slot, new])
-        if with_trends:
-            distance_of_places(running[1, top], running[1, middle], running[1, oldest], n, m, distance)
-            merge_counted_trends(
-                trends[left, new], trends[right, old], distance, difference, weights, trends[slot, new]
-            )
+def merge_with_gaps(means, squares, trends, scratch, begin, stop, row, with_squares, with_trends, running):
+    """Merge the blocks of one length again, with counts."""
+    slot, left, right, a, b = row[0], row[1], row[2], row[3], row[4]
+    new, old = slice(begin, stop), slice(begin - a, stop - a)
+    top, middle = slice(begin + 1, stop + 1), slice(begin + 1 - a, stop + 1 - a)
+    oldest = slice(begin + 1 - a - b, stop + 1 - a - b)
+    n, m, difference = scratch[0, new], scratch[1, new], scratch[2, new]
+    weights, distance = scratch[3, new], scratch[4, new]
+    count_blocks(running[0, top], running[0, middle], running[0, oldest], n, m)
+    merge_counted_means(means[left, new], means[right, old], n, m, difference, weights, means[slot, new])
+    if with_squares:
+        merge_counted(squares[left, new], squares[right, old], difference, difference, weights, squares[slot, new])
+    if with_trends:
+        distance_of_places(running[1, top], running[1, middle], running[1, oldest], n, m, distance)
+        merge_counted_trends(trends[left, new], trends[right, old], distance, difference, weights, trends[slot, new])
 
 
 @inner

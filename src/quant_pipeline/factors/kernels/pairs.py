@@ -7,6 +7,7 @@ from math import sqrt
 import numpy as np
 
 from quant_pipeline.factors.kernels import inner
+from quant_pipeline.factors.kernels.gaps import next_stretch
 from quant_pipeline.factors.kernels.moments import (
     FLAT_VARIANCE,
     count_blocks,
@@ -21,19 +22,8 @@ CORR, COV = range(2)
 
 
 @inner
-def leave_out_pairs(left, right, begin, stop, counts):
-    """Set a pair to 0 when one of it is not finite, and write the running count of the others."""
-    counts[begin] = 0.0
-    for i in range(begin, stop):
-        here = left[i] - left[i] == 0.0 and right[i] - right[i] == 0.0
-        if not here:
-            left[i] = right[i] = 0.0
-        counts[i + 1] = counts[i] + here
-
-
-@inner
-def chain_pairs(left, right, left_squares, right_squares, products, scratch, begin, stop, chain):
-    """Fill means, squares and cross products of the blocks of two complete series."""
+def chain_pairs(left, right, left_squares, right_squares, products, scratch, begin, stop, chain, gaps, counts):
+    """Fill means, squares and cross products of the blocks of two series, both with 0 in the gaps of either."""
     left_squares[0, begin:stop] = 0.0
     right_squares[0, begin:stop] = 0.0
     products[0, begin:stop] = 0.0
@@ -54,32 +44,32 @@ def chain_pairs(left, right, left_squares, right_squares, products, scratch, beg
             right_squares[newest, new], right_squares[older, old], other, other, weight, right_squares[slot, new]
         )
         merge_squares(products[newest, new], products[older, old], step, other, weight, products[slot, new])
+        k_gap = 1
+        while k_gap <= gaps[0]:
+            first_row, last_row, k_gap = next_stretch(gaps, k_gap, a + b, first, stop)
+            if first_row < last_row:
+                merge_pairs_with_gaps(
+                    left, right, left_squares, right_squares, products, scratch, first_row, last_row, chain[k], counts
+                )
 
 
 @inner
-def chain_counted_pairs(left, right, left_squares, right_squares, products, scratch, begin, stop, chain, counts):
-    """Fill the blocks of two series with gaps."""
-    left_squares[0, begin:stop] = 0.0
-    right_squares[0, begin:stop] = 0.0
-    products[0, begin:stop] = 0.0
-    for k in range(chain.shape[0]):
-        slot, newest, older, a, b = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3], chain[k, 4]
-        first = begin + a + b - 1
-        if first >= stop:
-            continue
-        new, old = slice(first, stop), slice(first - a, stop - a)
-        top, middle = slice(first + 1, stop + 1), slice(first + 1 - a, stop + 1 - a)
-        oldest = slice(first + 1 - a - b, stop + 1 - a - b)
-        n, m, step, weights = scratch[0, new], scratch[1, new], scratch[2, new], scratch[3, new]
-        other = scratch[4, new]
-        count_blocks(counts[top], counts[middle], counts[oldest], n, m)
-        merge_counted_means(left[newest, new], left[older, old], n, m, step, weights, left[slot, new])
-        merge_counted_means(right[newest, new], right[older, old], n, m, other, weights, right[slot, new])
-        merge_counted(left_squares[newest, new], left_squares[older, old], step, step, weights, left_squares[slot, new])
-        merge_counted(
-            right_squares[newest, new], right_squares[older, old], other, other, weights, right_squares[slot, new]
-        )
-        merge_counted(products[newest, new], products[older, old], step, other, weights, products[slot, new])
+def merge_pairs_with_gaps(left, right, left_squares, right_squares, products, scratch, begin, stop, row, counts):
+    """Merge the blocks of one length again, with counts."""
+    slot, newest, older, a, b = row[0], row[1], row[2], row[3], row[4]
+    new, old = slice(begin, stop), slice(begin - a, stop - a)
+    top, middle = slice(begin + 1, stop + 1), slice(begin + 1 - a, stop + 1 - a)
+    oldest = slice(begin + 1 - a - b, stop + 1 - a - b)
+    n, m, step, weights = scratch[0, new], scratch[1, new], scratch[2, new], scratch[3, new]
+    other = scratch[4, new]
+    count_blocks(counts[top], counts[middle], counts[oldest], n, m)
+    merge_counted_means(left[newest, new], left[older, old], n, m, step, weights, left[slot, new])
+    merge_counted_means(right[newest, new], right[older, old], n, m, other, weights, right[slot, new])
+    merge_counted(left_squares[newest, new], left_squares[older, old], step, step, weights, left_squares[slot, new])
+    merge_counted(
+        right_squares[newest, new], right_squares[older, old], other, other, weights, right_squares[slot, new]
+    )
+    merge_counted(products[newest, new], products[older, old], step, other, weights, products[slot, new])
 
 
 @inner
