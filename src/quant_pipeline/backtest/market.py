@@ -31,7 +31,7 @@ class ActionArrays(NamedTuple):
     """
 
     offsets: npt.NDArray[np.int64]
-    instrument: npt.NDArray[np.int64]
+    instrument: npt.NDArray[np.uint32]
     kind: npt.NDArray[np.int64]
     numerator: npt.NDArray[np.int64]
     denominator: npt.NDArray[np.int64]
@@ -205,7 +205,7 @@ def _action_arrays(actions: pd.DataFrame, sessions: pd.DatetimeIndex, instrument
     ).reshape(-1, 2)
     rows = sessions.get_indexer(pd.DatetimeIndex(actions["date"]))
     kinds = np.array([ACTION_KINDS[kind] for kind in actions["kind"]], dtype=np.int64)
-    columns = np.asarray(instruments.get_indexer(pd.Index(actions["instrument"])), dtype=np.int64)
+    columns = np.asarray(instruments.get_indexer(pd.Index(actions["instrument"])), dtype=np.uint32)
     order = np.lexsort((columns, kinds, rows))
     return ActionArrays(
         offsets=np.asarray(np.searchsorted(rows[order], np.arange(len(sessions) + 1)), dtype=np.int64),

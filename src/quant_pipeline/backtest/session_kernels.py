@@ -12,6 +12,7 @@ from quant_pipeline.backtest.exchange_kernels import (
     EVENT_INSTRUMENT,
     EVENT_KIND,
     EVENT_SESSION,
+    SPLIT,
     SessionQuotes,
     apply_action,
 )
@@ -40,6 +41,8 @@ def apply_session_actions(
     for k in range(market.actions.offsets[t], market.actions.offsets[t + 1]):
         instrument = market.actions.instrument[k]
         slot = accounts.slot_of[a, instrument]
+        if slot == NOT_HELD and market.actions.kind[k] != SPLIT:
+            continue  # A split also scales the pending orders of what is not held.
         before = 0 if slot == NOT_HELD else accounts.slot_shares[a, slot]
         received = apply_action(
             accounts,

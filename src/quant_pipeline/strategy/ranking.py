@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from quant_pipeline.strategy.account_arrays import HELD, AccountArrays
+from quant_pipeline.strategy.bit_masks import FLAGS_PER_MASK, FLAGS_PER_WORD, WORDS_PER_MASK, bits_of, lowest_bit
 from quant_pipeline.strategy.compiled import inlined
 from quant_pipeline.strategy.fused_scores import GROUP, FusedScores, fused_below, padded_width
 
-_FLAGS_PER_WORD = 8
 _GUESS_MARGIN = np.float32(0.5)
 _ATTEMPTS = 4
 
@@ -25,10 +25,10 @@ class DecisionBuffers(NamedTuple):
 
     After a decision ``slot_decision`` explains the holdings; ``slot_rough`` keeps their rough scores. ``group_best``
     is the best rough score of each group of instruments, ``flags`` and ``flag_words``, the same memory, tell which
-    groups matter and ``hits`` lists them. ``guess`` remembers, per account, a score that the next decision's
-    candidates will probably exceed, ``guess_step`` by how much to lower it when too few do, ``worst_guess`` a score
-    its weakest holdings will probably not reach. ``best`` and ``worst`` are what was found, ``weights`` and
-    ``wanted_shares`` what target weights make of it.
+    groups matter; ``hits`` lists the holdings that may be among the weakest. ``guess`` remembers, per account, a score
+    that the next decision's candidates will probably exceed, ``guess_step`` by how much to lower it when too few do,
+    ``worst_guess`` a score its weakest holdings will probably not reach. ``best`` and ``worst`` are what was found,
+    ``weights`` and ``wanted_shares`` what target weights make of it.
     """
 
     group_best: npt.NDArray[np.float32]
@@ -51,12 +51,12 @@ class DecisionBuffers(NamedTuple):
 def new_decision_buffers(n_instruments: int, n_accounts: int = 1) -> DecisionBuffers:
     """Create scratch space for a market of `n_instruments`, used by `n_accounts` in turn."""
     n_groups = padded_width(n_instruments) // GROUP
-    flag_words = np.zeros(n_groups // _FLAGS_PER_WORD, dtype=np.uint64)
+    flag_words = np.zeros(n_groups // FLAGS_PER_WORD, dtype=np.uint64)
     return DecisionBuffers(
         group_best=np.empty(n_groups, dtype=np.float32),
         flags=flag_words.view(np.uint8),
         flag_words=flag_words,
-        hits=np.empty(max(n_groups, n_instruments) + _FLAGS_PER_WORD, dtype=np.uint32),
+        hits=np.empty(n_instruments + 1, dtype=np.uint32),
         guess=np.full(n_accounts, -np.inf, dtype=np.float32),
         guess_step=np.zeros(n_accounts, dtype=np.float32),
         worst_guess=np.full(n_accounts, np.inf, dtype=np.float32),
@@ -104,6 +104,37 @@ def _insert_best(
 
 
 @inlined
+def _take_group(
+    fused: FusedScores,
+    tradable: npt.NDArray[np.bool_],
+    group: int,
+    found: int,
+    wanted: int,
+    limit: np.float32,
+    buffers: DecisionBuffers,
+) -> int:
+    """Insert the tradable members of a group with a rough score of at least `limit`; return how many are found.
+
+    Nearly always one member is above; counting all of them first spares a branch per member.
+    """
+    n = buffers.group_best.size
+    n_above = 0
+    place = 0
+    for i in range(GROUP):
+        is_above = 1 if fused.rough[np.uint32(group + i * n)] >= limit else 0
+        n_above += is_above
+        place += is_above * i
+    if n_above == 1:
+        j = np.uint32(group + place * n)
+        return _insert_best(fused, fused.rough[j], j, found, wanted, buffers) if tradable[j] else found
+    for i in range(GROUP):
+        j = np.uint32(group + i * n)
+        if fused.rough[j] >= limit and tradable[j]:
+            found = _insert_best(fused, fused.rough[j], j, found, wanted, buffers)
+    return found
+
+
+@inlined
 def _find_above(
     fused: FusedScores, tradable: npt.NDArray[np.bool_], wanted: int, limit: np.float32, buffers: DecisionBuffers
 ) -> int:
@@ -113,25 +144,20 @@ def _find_above(
     the few hits is several times faster than one loop with an unpredictable branch: the higher `limit`, the more.
     Returns how many there are.
     """
-    rough = fused.rough
-    _compare_groups(rough, limit, buffers)
-    n_hits = 0
-    for word in range(buffers.flag_words.size):
-        if buffers.flag_words[word] != 0:
-            first = word * _FLAGS_PER_WORD
-            for k in range(first, first + _FLAGS_PER_WORD):
-                buffers.hits[n_hits] = k
-                n_hits += buffers.flags[k]
+    _compare_groups(fused.rough, limit, buffers)
     found = 0
-    n = buffers.group_best.size
-    for hit in range(n_hits):
-        k = buffers.hits[hit]
-        if not buffers.group_best[k] >= limit:
+    mask = np.uint64(0)
+    n_words = buffers.flag_words.size
+    for word in range(n_words):
+        mask |= bits_of(buffers.flag_words[word]) << np.uint64(word % WORDS_PER_MASK * FLAGS_PER_WORD)
+        if word % WORDS_PER_MASK != WORDS_PER_MASK - 1 and word + 1 < n_words:
             continue
-        for i in range(GROUP):
-            j = np.uint32(k + i * n)
-            if rough[j] >= limit and tradable[j]:
-                found = _insert_best(fused, rough[j], j, found, wanted, buffers)
+        first = word // WORDS_PER_MASK * FLAGS_PER_MASK
+        while mask != np.uint64(0):
+            group = np.uint32(first + lowest_bit(mask))
+            mask &= mask - np.uint64(1)
+            if buffers.group_best[group] >= limit:
+                found = _take_group(fused, tradable, group, found, wanted, limit, buffers)
                 if found == wanted:
                     limit = max(limit, buffers.best_rough[wanted - 1] - fused.gap)
     return found
@@ -174,10 +200,10 @@ def _sort_worst_slots(
     accounts: AccountArrays, a: int, fused: FusedScores, wanted: int, limit: np.float32, buffers: DecisionBuffers
 ) -> int:
     """Write the slots of the `wanted` lowest-ranked holdings with a rough score of at most `limit`, worst first."""
-    n_hits = 0
+    n_hits = np.uint64(0)  # Unsigned, because numba checks signed indices for negative ones.
     for slot in range(accounts.totals[a, HELD]):
         buffers.hits[n_hits] = slot
-        n_hits += 1 if buffers.slot_rough[slot] <= limit else 0
+        n_hits += np.uint64(1) if buffers.slot_rough[slot] <= limit else np.uint64(0)
     found = 0
     for i in range(n_hits):
         slot = buffers.hits[i]

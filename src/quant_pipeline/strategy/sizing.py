@@ -65,7 +65,9 @@ def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> in
     # Fees grow with the quantity, or are the minimum; solved without rounding, both together miss by a lot or two.
     minimum = whole_quotient(costs.minimum, RATE_UNITS)
     unit = price * (1.0 + costs.buy_rate / RATE_UNITS) + costs.per_share / RATE_UNITS
-    lots = int(min(budget / unit, max(budget - minimum, 0) / price) / lot)
+    lots = int(min(budget / unit, max(budget - minimum, 0) / price))
+    if lot > 1:
+        lots //= lot
     while lots > 0 and lots * lot * price + buy_fee(lots * lot, price, costs) > budget:
         lots -= 1
     while (lots + 1) * lot * price + buy_fee((lots + 1) * lot, price, costs) <= budget:
