@@ -88,9 +88,8 @@ def test_a_tracking_server_over_postgres_holds_runs_and_the_registry(project, tm
         settings = project.path / "conf" / "sim" / "mlflow.yml"
         settings.write_text(yaml.safe_dump({"server": {"mlflow_tracking_uri": url}}))
         try:
-            project.run(
-                "kedro run --pipelines training --namespaces ridge_alpha158 --params models.ridge_alpha158.hyper.alpha=0.5"
-            )
+            changed = "--params models.ridge_alpha158.hyper.alpha=0.5"
+            project.run(f"kedro run --pipelines training --namespaces ridge_alpha158 {changed}")
         finally:
             settings.unlink()
         client = mlflow.MlflowClient(url)
