@@ -1,6 +1,7 @@
 """The fault scenarios of a trading desk, one test each, named after what goes wrong.
 
-Scenario 34 (a model is swapped while the session runs) belongs to the inference engine: this side sees only plans.
+Of scenario 34 (a model is swapped while the session runs) this side sees only plans; that a damaged model is refused
+and the old one goes on is tried with inference.
 """
 
 import shutil
@@ -509,6 +510,28 @@ def test_33_it_is_too_early_to_send(day):
     with pytest.raises(StaleDataError, match="may be sent from 2025-01-03 14:30 UTC"):
         lived.execute()
     assert lived.broker.received == []
+
+
+def test_34_a_model_is_swapped_while_the_session_runs(day):
+    lived = day()
+    lived.plan()
+    send_orders(lived.desk, "sell")
+    rows = [("SELL", "sell", 40, 100.0, "new model"), ("AAA", "buy", 10, 50.0, "new model")]
+    orders = pd.DataFrame(rows, columns=["instrument", "side", "quantity", "reference_price", "reason"])
+    lived.desk.journal.append(
+        record_plan(lived.desk.journal.ledger.events(), orders, rehearsal.DECIDED, rehearsal.SESSION)
+    )
+    recover(lived.desk)
+    verdicts = judge(lived.desk, rehearsal.market_views(), 0)
+    assert [v.code for v in verdicts] == ["DUPLICATE_ORDER", None]
+    lived.desk.journal.append(verdict_events(verdicts, "2025-01-03", {"scores": "new", "data": "2025-01-02"}))
+    lived.execute()
+    # What the old model sold stays sold, what it would have bought never leaves, and each order names its scores.
+    assert {o.instrument: o.filled_quantity for o in lived.broker.all_orders()} == {"SELL": 50, "AAA": 10}
+    kinds = (EventKind.ORDER_RECORDED, EventKind.ORDER_DENIED)
+    scores = {e.key: e.payload["provenance"]["scores"] for e in lived.desk.journal.ledger.events() if e.kind in kinds}
+    assert scores["order:chaos-20250103-SELL-sell-0"] == "test"
+    assert scores["order:chaos-20250103-AAA-buy-1"] == "new"
 
 
 def test_35_buys_wait_for_the_sales_and_fit_the_cash_they_bring(day):

@@ -134,6 +134,8 @@ def judge_orders(
         logger.info(
             "%-4s %7d %-6s at %s: %s", row.side, row.quantity, row.instrument, price, row.message or row.verdict
         )
+    if len(table) and not dry_run and (table["verdict"] == "denied").all():
+        logger.warning("nothing may be sent; when the cause is removed, `kedro account replan` asks the limits again")
     return table
 
 
