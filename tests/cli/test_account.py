@@ -158,7 +158,7 @@ def test_a_person_who_says_no_sells_nothing(run, ledger):
 
 
 def test_flatten_sells_everything_through_execution_and_closes_buys(run, ledger, small_market):
-    assert "sent 1 sales; buys stay closed" in run("flatten", "--yes")
+    assert "sent 1 of 1 sales; buys stay closed" in run("flatten", "--yes")
     book = OrderBook.of(ledger.events())
     assert book.trading_state == "reducing"
     (order,) = book.of_session(pd.Timestamp("2025-01-02"))

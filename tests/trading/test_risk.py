@@ -144,6 +144,11 @@ def test_the_same_name_is_dealt_once_and_never_on_both_sides():
     assert check_orders([order()], view(live_orders={"AAA": first}), LIMITS)[0].code == DenialCode.DUPLICATE_ORDER
     crossing = frozenset({("sell", "somebody")})
     assert check_orders([order()], view(live_orders={"AAA": crossing}), LIMITS)[0].code == DenialCode.OPPOSITE_ORDER
+    bought = view(live_orders={"HELD": frozenset({("buy", "this morning")})})
+    assert check_orders([SELL], bought, LIMITS)[0].code == DenialCode.OPPOSITE_ORDER
+    assert check_orders([SELL], replace(bought, ended_orders=frozenset({"this morning"})), LIMITS)[0].approved
+    again = replace(bought, ended_orders=frozenset({"this morning"}))
+    assert check_orders([order("HELD", "buy", 1)], again, LIMITS)[0].code == DenialCode.DUPLICATE_ORDER
     both = check_orders([SELL, order("HELD", "buy", 1)], view(), LIMITS)
     assert [v.code for v in both] == [None, DenialCode.OPPOSITE_ORDER]
 

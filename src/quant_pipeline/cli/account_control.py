@@ -12,7 +12,8 @@ from kedro.framework.startup import ProjectMetadata
 from quant_pipeline.cli.opened_account import Opened, last_prices, open_account, open_desk
 from quant_pipeline.cli.sessions import open_session, params_option
 from quant_pipeline.exceptions import AccountError, ConfigurationError
-from quant_pipeline.trading.account import AccountState
+from quant_pipeline.trading.account import AccountState, fold
+from quant_pipeline.trading.order_management.book import OrderBook
 from quant_pipeline.trading.order_management.desk import TradingDesk, arming_event
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.plans import record_plan, repeat_plan
@@ -110,7 +111,10 @@ def flatten(metadata: ProjectMetadata, yes: bool, env: str | None, params: dict[
         opened.append(*record_plan(opened.events, orders, opened.stands_at, opened.next_session))
     with open_session(metadata, env, **params | {"as_of": as_of}) as session:
         session.run(pipeline_names=["execution"])
-    click.echo(f"sent {len(orders)} sales; buys stay closed until `kedro account resume`")
+    events = opened.context.catalog.load("ledger_as_found")
+    plan, book = fold(events).plans[opened.next_session], OrderBook.of(events)
+    sent = sum(1 for order in plan.orders if book.orders[order.client_order_id].submitted_at)
+    click.echo(f"sent {sent} of {len(plan.orders)} sales; buys stay closed until `kedro account resume`")
 
 
 def _stop_broker(desk: TradingDesk) -> None:

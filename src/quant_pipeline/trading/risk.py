@@ -213,7 +213,8 @@ def _ask_duplicate(q: _Question) -> _Answer:
     for side, order_id in sorted(q.view.live_orders.get(order.instrument, ())):
         if side == order.side:
             return DenialCode.DUPLICATE_ORDER, order.client_order_id, order_id
-        return DenialCode.OPPOSITE_ORDER, order.client_order_id, order_id
+        if q.is_buy or order_id not in q.view.ended_orders:
+            return DenialCode.OPPOSITE_ORDER, order.client_order_id, order_id
     before = q.tally.sides.get(order.instrument)
     if before is not None:
         code = DenialCode.DUPLICATE_ORDER if before == order.side else DenialCode.OPPOSITE_ORDER

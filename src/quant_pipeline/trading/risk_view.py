@@ -106,7 +106,9 @@ class RiskView:
     instruments
         What is known of each instrument.
     live_orders
-        Orders of this session that were recorded or are open at the broker, by instrument: ``(side, id)``.
+        Orders of this session that have left or are open at the broker, by instrument: ``(side, id)``.
+    ended_orders
+        Ids of those among them that have ended: what they bought may be sold again.
     orders_sent, value_sent
         How many orders have been let through in this session, and their value.
     """
@@ -123,6 +125,7 @@ class RiskView:
     positions: Mapping[str, Decimal]
     instruments: Mapping[str, InstrumentView]
     live_orders: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    ended_orders: frozenset[str] = frozenset()
     orders_sent: int = 0
     value_sent: Decimal = Decimal(0)
 

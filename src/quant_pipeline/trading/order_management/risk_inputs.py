@@ -52,6 +52,7 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
         positions=positions,
         instruments=market,
         live_orders=_live_orders(book, desk, desk.ask(desk.broker.open_orders)),
+        ended_orders=frozenset(order.order.client_order_id for order in sent if order.state.is_final),
         orders_sent=len(sent),
         value_sent=sum((o.quantity * Decimal(o.order.reference_price) for o in sent), Decimal(0)),
     )
