@@ -26,9 +26,8 @@ def desk(tmp_path):
 
 def plan(desk, rows=BUYS):
     table = pd.DataFrame(rows, columns=["instrument", "side", "quantity", "reference_price", "reason"])
-    events = record_plan(desk.journal.ledger.events(), table, rehearsal.DECIDED, rehearsal.SESSION)
-    desk.journal.append(events)
-    return events
+    source = {"scores": "all_icir", "scores_sha256": "ab"}
+    desk.journal.append(record_plan(desk.journal.ledger.events(), table, rehearsal.DECIDED, rehearsal.SESSION, source))
 
 
 def judged(desk, limits=None):
@@ -42,6 +41,7 @@ def test_a_plan_that_was_denied_is_judged_again_under_new_names(desk):
     plan(desk)
     assert judged(desk, rehearsal.LIMITS.model_copy(update={"restricted": ["AAA", "BBB"]})) == ["RESTRICTED"] * 2
     desk.journal.append([repeat_plan(desk.journal.ledger.events(), rehearsal.SESSION)])
+    assert desk.journal.ledger.events()[-1].payload["provenance"] == {"scores": "all_icir", "scores_sha256": "ab"}
     assert judged(desk, rehearsal.LIMITS) == [None, None]
     execute(desk, rehearsal.market_views(), 0)
     assert {name: str(order.state) for name, order in desk.journal.book.orders.items()} == {

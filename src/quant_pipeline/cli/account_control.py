@@ -108,7 +108,8 @@ def flatten(metadata: ProjectMetadata, yes: bool, env: str | None, params: dict[
             )
         # Exits go through, buys do not, until a person resumes.
         opened.change_state(TradingState.REDUCING, "FLATTEN", "everything is sold by a person's command")
-        opened.append(*record_plan(opened.events, orders, opened.stands_at, opened.next_session))
+        person = {"scores": "none, a person's command"}
+        opened.append(*record_plan(opened.events, orders, opened.stands_at, opened.next_session, person))
     with open_session(metadata, env, **params | {"as_of": as_of}) as session:
         session.run(pipeline_names=["execution"])
     events = opened.context.catalog.load("ledger_as_found")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 import pandas as pd
@@ -15,7 +15,11 @@ from quant_pipeline.trading.order_management.states import OrderState
 
 
 def record_plan(
-    events: Sequence[Event], orders: pd.DataFrame, decided: pd.Timestamp, deal_session: pd.Timestamp
+    events: Sequence[Event],
+    orders: pd.DataFrame,
+    decided: pd.Timestamp,
+    deal_session: pd.Timestamp,
+    provenance: Mapping[str, str] | None = None,
 ) -> tuple[Event, ...]:
     """Record the orders of a decision.
 
@@ -27,6 +31,8 @@ def record_plan(
         ``instrument``, ``side``, ``quantity``, ``reference_price``, ``reason``; rows that hold are not recorded.
     decided, deal_session
         Session of the decision, and the next one, in which the orders deal.
+    provenance
+        What the decision was made from, in words and fingerprints.
 
     Returns
     -------
@@ -56,7 +62,7 @@ def record_plan(
         Order("", row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
         for row in wanted.itertuples(index=False)
     ]
-    return (_plan_event(state.name, decided, deal_session, revision, planned),)
+    return (_plan_event(state.name, decided, deal_session, revision, planned, provenance or {}),)
 
 
 def repeat_plan(events: Sequence[Event], deal_session: pd.Timestamp) -> Event:
@@ -92,12 +98,9 @@ def repeat_plan(events: Sequence[Event], deal_session: pd.Timestamp) -> Event:
             f"{passed[0]} and {len(passed) - 1} more orders of {deal_session:%Y-%m-%d} were let through; a plan is "
             "repeated only when every order of it was denied. What is left waits for the next session."
         )
-    decided = next(
-        e.session
-        for e in events
-        if e.kind is EventKind.PLAN_RECORDED and e.key == _plan_key(deal_session, known.revision)
-    )
-    return _plan_event(state.name, decided, deal_session, known.revision + 1, known.orders)
+    (recorded,) = (event for event in events if event.key == _plan_key(deal_session, known.revision))
+    provenance = recorded.payload.get("provenance", {})
+    return _plan_event(state.name, recorded.session, deal_session, known.revision + 1, known.orders, provenance)
 
 
 def _plan_key(deal_session: pd.Timestamp, revision: int) -> str:
@@ -105,7 +108,12 @@ def _plan_key(deal_session: pd.Timestamp, revision: int) -> str:
 
 
 def _plan_event(
-    account: str, decided: pd.Timestamp, deal_session: pd.Timestamp, revision: int, orders: Sequence[Order]
+    account: str,
+    decided: pd.Timestamp,
+    deal_session: pd.Timestamp,
+    revision: int,
+    orders: Sequence[Order],
+    provenance: Mapping[str, str],
 ) -> Event:
     """Record orders under the names that this revision of the plan gives them."""
     named = [
@@ -116,6 +124,7 @@ def _plan_event(
         "deal_session": f"{deal_session:%Y-%m-%d}",
         "revision": revision,
         "orders": [asdict(order) for order in named],
+        "provenance": dict(provenance),
     }
     return Event(decided, EventKind.PLAN_RECORDED, _plan_key(deal_session, revision), payload)
 

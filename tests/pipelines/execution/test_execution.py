@@ -73,7 +73,8 @@ class Desk:
 
     def plan(self, orders=ORDERS):
         table = pd.DataFrame(orders, columns=["instrument", "side", "quantity", "reference_price", "reason"])
-        Ledger.at(self.ledger).append(record_plan(self.events(), table, self.as_of, self.deals_in))
+        source = {"scores": "all_icir", "scores_sha256": "ab"}
+        Ledger.at(self.ledger).append(record_plan(self.events(), table, self.as_of, self.deals_in, source))
 
     def run(self, dry_run=False):
         """Run the pipeline and return what it leaves behind."""
@@ -167,6 +168,8 @@ def test_every_decision_says_what_it_was_made_from(simulated):
             assert event.payload["provenance"]["plan"] == "plan:2025-01-03:0"
             assert event.payload["provenance"]["data"] == "2025-01-02"
             assert len(event.payload["provenance"]["plan_sha256"]) == 64
+            assert event.payload["provenance"]["scores"] == "all_icir"
+            assert event.payload["provenance"]["scores_sha256"] == "ab"
 
 
 def test_an_account_that_is_not_booked_sends_nothing(simulated):

@@ -1,5 +1,7 @@
 """Sources, opinions and alternates on a market of six instruments, by hand."""
 
+import hashlib
+
 import pandas as pd
 import pytest
 from kedro.io.core import DatasetError
@@ -223,6 +225,16 @@ def test_a_file_of_scores_that_cannot_be_used_is_an_error(tmp_path, text, messag
 
 def test_a_file_of_scores_need_not_exist(tmp_path):
     assert ScoreFile(str(tmp_path / "none.csv")).load() is None
+
+
+def test_a_plan_names_its_scores_and_their_fingerprint():
+    given = arguments("up")
+    orders, _ = nodes.generate_orders(**given)
+    unused = ("bars", "corporate_actions", "sessions", "strategy", "cost_rules")
+    taken = {name: value for name, value in given.items() if name not in unused}
+    (plan,) = nodes.record_orders(orders=orders, **taken)
+    text = "A,6.0\nB,5.0\nC,4.0\nD,3.0\nE,2.0\nF,1.0\n"
+    assert plan.payload["provenance"] == {"scores": "up", "scores_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def test_a_stop_sells_what_the_scores_would_keep_and_does_not_buy_it_back():

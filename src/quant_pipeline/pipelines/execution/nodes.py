@@ -240,4 +240,5 @@ def _provenance(plans: Sequence[Event], watermark: pd.Timestamp) -> dict[str, st
     if not plans:
         return {}
     digest = hashlib.sha256(plans[-1].content.encode()).hexdigest()
-    return {"plan": plans[-1].key, "plan_sha256": digest, "data": f"{watermark:%Y-%m-%d}"}
+    facts = {"plan": plans[-1].key, "plan_sha256": digest, "data": f"{watermark:%Y-%m-%d}"}
+    return {**plans[-1].payload.get("provenance", {}), **facts}

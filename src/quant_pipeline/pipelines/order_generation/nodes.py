@@ -1,5 +1,6 @@
 """Nodes of order generation."""
 
+import hashlib
 from collections.abc import Sequence
 
 import pandas as pd
@@ -109,9 +110,17 @@ def tell_opinions(
 
 
 def record_orders(
-    events: Sequence[Event], orders: pd.DataFrame, market_rules: MarketRules, as_of: str
+    latest_fused_scores: pd.DataFrame,
+    score_file: pd.DataFrame | None,
+    events: Sequence[Event],
+    orders: pd.DataFrame,
+    ensemble: EnsembleParameters,
+    order_generation: OrderGenerationParameters,
+    market_rules: MarketRules,
+    as_of: str,
+    **latest_scores: pd.DataFrame,
 ) -> tuple[Event, ...]:
-    """Record the plan in the ledger before anything is sent.
+    """Record the plan in the ledger before anything is sent, with the name and the fingerprint of its scores.
 
     Returns
     -------
@@ -119,7 +128,14 @@ def record_orders(
         One event, or none when the very same plan is recorded.
     """
     decided = pd.Timestamp(as_of)
-    return record_plan(events, orders, decided, deal_session(_calendar(market_rules, decided), decided))
+    sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
+    scores = choose_source(sources, order_generation.source, ensemble, decided)
+    name = ensemble.default if order_generation.source == FUSED else order_generation.source
+    # Not a hash of bytes of memory, so that anybody can compute it from the table of scores.
+    digest = hashlib.sha256(scores.sort_index().to_csv(header=False).encode()).hexdigest()
+    provenance = {"scores": name, "scores_sha256": digest}
+    session = deal_session(_calendar(market_rules, decided), decided)
+    return record_plan(events, orders, decided, session, provenance)
 
 
 def _keep_stops(orders: pd.DataFrame) -> pd.DataFrame:

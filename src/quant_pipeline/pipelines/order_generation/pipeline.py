@@ -21,6 +21,7 @@ def create_pipeline() -> Pipeline:
     """From the scores of the chosen source and the account to recorded orders, with the opinion of every source."""
     scores = {"latest_fused_scores": "latest_fused_scores", "score_file": "score_file"}
     scores |= {f"{model}_latest_scores": f"{model}_latest_scores" for model in load_model_registry()}
+    recorded = {name: RULES[name] for name in ("ensemble", "order_generation", "market_rules", "as_of")}
     return Pipeline(
         [
             Node(
@@ -31,7 +32,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.record_orders,
-                ["ledger_booked", "orders", "params:market_rules", "params:as_of"],
+                {**scores, "events": "ledger_booked", "orders": "orders", **recorded},
                 "ledger_planned",
                 name="record_orders",
             ),
