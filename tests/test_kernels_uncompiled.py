@@ -8,6 +8,7 @@ import pytest
 
 SUITES = {
     "factor scores": ["tests/evaluation/test_factor_scores.py"],
+    "factors": ["tests/factors/test_kernels.py"],
     "strategy": ["tests/strategy"],
     "exchange": ["tests/backtest/test_exchange.py", "tests/backtest/test_array_engine.py"],
     "search": ["tests/backtest/test_combination_engine.py::test_periods_hold_the_sums_of_excess_returns"],

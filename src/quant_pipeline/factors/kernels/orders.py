@@ -26,7 +26,7 @@ def hide_infinite(values, out):
 def count_smaller(past, now, twice):
     """Add 2 for every smaller and 1 for every equal value."""
     for i in range(twice.shape[0]):
-        twice[i] += (past[i] < now[i]) + (past[i] <= now[i])
+        twice[i] += np.int32(past[i] < now[i]) + np.int32(past[i] <= now[i])
 
 
 @inner
