@@ -13,6 +13,7 @@ from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, g
 from quant_pipeline.market.universe import UniverseParameters
 from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
@@ -72,6 +73,7 @@ def parameters(as_of):
         "execution": ExecutionRules(),
         "risk": RiskLimits(),
         "account": AccountParameters(name="test", initial_cash=100_000),
+        "backtest": BacktestParameters(),
         "split": SplitParameters(
             train=("2020-06-01", "2021-12-31"), valid=("2022-01-01", "2022-12-30"), test=("2023-01-01", None)
         ),

@@ -14,7 +14,6 @@ from quant_pipeline.backtest.market import TradingMarket, reference_closes
 from quant_pipeline.backtest.quotes import limit_prices, price_limits_of
 from quant_pipeline.backtest.result import N_SERIES
 from quant_pipeline.backtest.session_kernels import apply_session_actions
-from quant_pipeline.backtest.tables import positions_table
 from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy.account_arrays import (
     CASH,
@@ -97,13 +96,9 @@ class EventAccount:
         slot = self._accounts.slot_of[0, place]
         return int(self._accounts.totals[0, CLOSES] - self._accounts.slot_since[0, slot])
 
-    def table(self) -> pd.DataFrame:
-        """Build the table of holdings that the strategy takes."""
-        places = self.held_places()
-        names = [str(self._market.instruments[place]) for place in places]
-        return positions_table(
-            names, [self.held(place) for place in places], [self.sessions_held(place) for place in places]
-        )
+    def holdings(self) -> list[tuple[int, int, int]]:
+        """List instrument number, shares and closes seen of everything held."""
+        return [(place, self.held(place), self.sessions_held(place)) for place in self.held_places()]
 
     def start_session(self, t: int, orders: list[PlacedOrder]) -> None:
         """Apply the corporate actions of a session to the holdings and to the orders on their way."""
@@ -165,7 +160,7 @@ class EventAccount:
         kernels.close_session(self._accounts, 0)
         self.series[t, :N_TOTALS] = self._accounts.totals[0]
         self.series[t, N_TOTALS] = net_asset_value(self._accounts, 0, self._market.arrays.mark[t])
-        self.positions.extend((t, place, self.held(place), self.sessions_held(place)) for place in self.held_places())
+        self.positions.extend((t, *holding) for holding in self.holdings())
 
     def _allowed(self, order: PlacedOrder, supply: Supply) -> tuple[int, int, int]:
         """Shares that may deal at most, the status when that cuts the order and when it leaves nothing.

@@ -104,6 +104,7 @@ class _EventRun:
     ) -> None:
         self.strategy = strategy
         self.market = market
+        self.places = {str(name): place for place, name in enumerate(market.instruments)}
         self.parameters = parameters or EventParameters()
         self.cash = cash
         self.account = EventAccount(market, cost_rules, cash)
@@ -165,8 +166,8 @@ class _EventRun:
     def _react(self, kind: EventKind, t: int, time: pd.Timestamp) -> None:
         view = MarketView(kind, time, self.market.sessions[t], self.account, self.data)
         for request in self.strategy.react(view):
-            place = int(self.market.instruments.get_indexer([request.instrument])[0])
-            if place < 0:
+            place = self.places.get(request.instrument)
+            if place is None:
                 raise StrategyError(f"An order names {request.instrument}, which has no bars. Add its bars.")
             if isinstance(request, CancelOrders):
                 self.exchange.cancel(place)

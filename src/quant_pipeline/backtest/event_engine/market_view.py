@@ -13,6 +13,7 @@ from quant_pipeline.backtest.event_engine.account import EventAccount
 from quant_pipeline.backtest.event_engine.events import EventKind
 from quant_pipeline.backtest.event_engine.exchange import splits_of
 from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.tables import positions_table
 from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy.money import ticks_to_decimal, ticks_to_float
 
@@ -77,8 +78,8 @@ class MarketView:
     ----------
     kind, time, session
         The event.
-    cash, positions
-        The account; positions by instrument with ``quantity`` and ``sessions_held``.
+    cash
+        Cash of the account.
     """
 
     def __init__(
@@ -88,13 +89,19 @@ class MarketView:
         self.time = time
         self.session = session
         self.cash: Decimal = ticks_to_decimal(account.cash)
-        self.positions = account.table()
+        self._holdings = account.holdings()
         self._last_price = data.last_price.copy()
         self._traded = data.traded.copy()
         self._n_sessions = data.complete_sessions
         self._n_minutes = data.complete_minutes
         self._n_scores = data.scored_sessions
         self.__data = data
+
+    @cached_property
+    def positions(self) -> pd.DataFrame:
+        """Holdings by instrument: ``quantity`` and ``sessions_held``."""
+        names = [str(self.__data.market.instruments[place]) for place, _, _ in self._holdings]
+        return positions_table(names, [row[1] for row in self._holdings], [row[2] for row in self._holdings])
 
     @cached_property
     def prices(self) -> pd.Series:

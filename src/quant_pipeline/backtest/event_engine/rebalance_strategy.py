@@ -33,15 +33,17 @@ class RebalanceStrategy:
         self._rules = rules
         self._cost_rules = cost_rules
         self._market_rules: MarketRules = market.rules
-        self._decides = pd.Series(decision_flags(market.sessions, rules.schedule), index=market.sessions)
+        self._decides = set(market.sessions[decision_flags(market.sessions, rules.schedule)])
         weighs = rules.method == "target_weights"
         self._preferred: npt.NDArray[np.float64] | None = preferences(market, rules) if weighs else None
         self._sessions = market.sessions
 
     def react(self, view: MarketView) -> Iterable[EventOrder]:
         """Decide at the close of a session that has scores."""
+        if view.kind is not EventKind.CLOSE or view.session not in self._decides:
+            return []
         scores = view.scores
-        if view.kind is not EventKind.CLOSE or not self._decides[view.session] or scores.isna().all():
+        if scores.isna().all():
             return []
         preferred = None
         if self._preferred is not None:

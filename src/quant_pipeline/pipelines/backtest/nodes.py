@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest.array_engine import run_backtest
+from quant_pipeline.backtest.event_engine.engine import run_events
+from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.result import BacktestResult
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
 from quant_pipeline.evaluation.performance import measure_performance
+from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
@@ -25,6 +28,7 @@ def backtest_combinations(
     market_rules: MarketRules,
     cost_rules: CostRules,
     account: AccountParameters,
+    backtest: BacktestParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float], pd.DataFrame, pd.DataFrame]:
     """Trade the fused score of every combination through the test sessions.
 
@@ -40,6 +44,8 @@ def backtest_combinations(
         Panel with column ``label``, for the information coefficient of each combination.
     ensemble, strategy, market_rules, cost_rules, account
         Rules, the same that order generation and the account use.
+    backtest
+        The engine.
 
     Returns
     -------
@@ -48,11 +54,18 @@ def backtest_combinations(
         ``cost``), ``backtest_trades`` and ``backtest_performance``; and of all: ``combination_comparison``, and
         ``combination_nav`` (``date``, ``combination``, ``nav``).
     """
+    bars = bars[bars["date"] >= fused_scores["datetime"].min()]
     market = _test_market(fused_scores, bars, corporate_actions, sessions, market_rules)
     comparison, curves = [], []
     for name, combination in ensemble.enabled.items():
         scores = fused_scores[fused_scores["combination"] == name].set_index(["datetime", "instrument"])["score"]
-        result = run_backtest(scores, market, strategy, cost_rules, account.initial_cash)
+        if backtest.engine == "event":
+            rebalancing = RebalanceStrategy(market, strategy, cost_rules)
+            result = run_events(
+                rebalancing, market, bars, cost_rules, account.initial_cash, backtest.events, scores=scores
+            )
+        else:
+            result = run_backtest(scores, market, strategy, cost_rules, account.initial_cash)
         nav = _net_asset_value(result, benchmark)
         curves.append(nav[["date", "nav"]].assign(combination=name))
         performance = measure_performance(
@@ -85,9 +98,7 @@ def _test_market(
     first = fused_scores["datetime"].min()
     dates = pd.DatetimeIndex(sessions["date"])
     dates = dates[dates >= first]
-    return TradingMarket.from_bars(
-        bars[bars["date"] >= first], corporate_actions[corporate_actions["date"] >= first], dates, market_rules
-    )
+    return TradingMarket.from_bars(bars, corporate_actions[corporate_actions["date"] >= first], dates, market_rules)
 
 
 def _net_asset_value(result: BacktestResult, benchmark: pd.DataFrame) -> pd.DataFrame:

@@ -23,6 +23,7 @@ def create_pipeline() -> Pipeline:
                     "params:market_rules",
                     "params:cost_rules",
                     "params:account",
+                    "params:backtest",
                 ],
                 [
                     "backtest_nav",
