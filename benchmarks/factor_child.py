@@ -62,11 +62,16 @@ def newest_session(folder: Path) -> dict:
     return {"seconds": time.perf_counter() - started, "qlib_imported": "qlib" in sys.modules}
 
 
-if __name__ == "__main__":
-    mode, *arguments = sys.argv[1:]
+def measure(mode: str, *arguments: str) -> dict:
+    """Run what is asked for, and add the processor time of this process since its start."""
     if mode == "first":
-        print(json.dumps(first_evaluation(Path(arguments[0]), arguments[1])))
+        figures = first_evaluation(Path(arguments[0]), arguments[1])
     elif mode == "grow":
-        print(json.dumps(grow(int(arguments[0]), int(arguments[1]), arguments[2])))
+        figures = grow(int(arguments[0]), int(arguments[1]), arguments[2])
     else:
-        print(json.dumps(newest_session(Path(arguments[0]))))
+        figures = newest_session(Path(arguments[0]))
+    return {**figures, "processor_seconds": time.process_time()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(*sys.argv[1:])))

@@ -218,9 +218,11 @@ class Bench:
         ours = float(np.median(times[-7:]))
         self.figures["newest_session_vs_qlib"] = round(qlib["seconds"] / ours)
         self.figures["newest_session_process_seconds"] = round(process["process_seconds"], 2)
+        self.figures["newest_session_processor_seconds"] = round(process["processor_seconds"], 2)
         self.note("Newest session of Alpha158, Qlib", qlib["seconds"])
         self.note("Newest session, this engine", ours, f"{qlib['seconds'] / ours:.0f} x Qlib; the bits of the batch")
-        self.note("Newest session, a whole fresh process", process["process_seconds"], "state and plan from files")
+        remark = f"state and plan from files; {process['processor_seconds']:.2f} s of processor time"
+        self.note("Newest session, a whole fresh process", process["process_seconds"], remark)
 
     def floor_and_growth(self, warm: np.ndarray) -> None:
         """Distance to the speed of memory, and memory by size."""
