@@ -8,8 +8,10 @@ from json import loads
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kedro_datasets import json, pandas, plotly, text
-from kedro_datasets._typing import TablePreview
+import plotly.io
+from kedro_datasets import json, pandas, text
+from kedro_datasets._typing import PlotlyPreview, TablePreview
+from plotly.graph_objects import Figure as PlotlyFigure
 
 
 class _AtomicSave:
@@ -51,5 +53,20 @@ class TextDocument(_AtomicSave, text.TextDataset):
     """A text, for instance an HTML page."""
 
 
-class Figure(_AtomicSave, plotly.JSONDataset):
-    """A plotly figure as JSON, which kedro-viz previews."""
+class Figure(_AtomicSave, text.TextDataset):
+    """A plotly figure as JSON, which kedro-viz previews.
+
+    Kedro's own dataset imports Jupyter's widgets and validators, which costs every command some seconds.
+    """
+
+    def load(self) -> PlotlyFigure:
+        """Read the figure."""
+        return plotly.io.from_json(super().load())
+
+    def save(self, data: PlotlyFigure) -> None:
+        """Write the figure completely or not at all."""
+        super().save(data.to_json())
+
+    def preview(self) -> PlotlyPreview:
+        """Return the figure for kedro-viz."""
+        return PlotlyPreview(loads(super().load()))
