@@ -59,6 +59,8 @@ def find_stops(
         Reason by instrument.
     """
     found: dict[str, str] = {}
+    if not rules.is_active and rules.time_stop is None:
+        return found
     for name, position in positions.items():
         price, cost = float(prices[name]), float(position.cost / position.quantity)
         if rules.stop_loss is not None and price <= cost * (1 - rules.stop_loss):
