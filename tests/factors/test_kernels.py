@@ -128,6 +128,7 @@ CASES = {
     "Slope($close,0)": of_windows(99, lambda w: trend(w)[0]),
     "Resi($close,0)": of_windows(99, lambda w: trend(w)[2]),
     "Cov($close,$volume,0)": lambda b: b["close"].expanding(1).cov(b["volume"]),
+    "Corr($close,$volume,0)": of_windows(99, correlation, ("close", "volume")),
     "Ref($close,0)": lambda b: pd.Series(b["close"].iloc[0], b.index),
     "Rank($close,0)": lambda b: b["close"].expanding(1).rank(pct=True),
     "Quantile($close,0,0.3)": lambda b: b["close"].expanding(1).quantile(0.3),
