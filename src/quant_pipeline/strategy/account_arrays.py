@@ -6,7 +6,7 @@ particular order: nothing that is computed from them may depend on that order.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ class AccountArrays(NamedTuple):
     slot_instrument: npt.NDArray[np.uint32]
     slot_shares: npt.NDArray[np.int64]
     slot_since: npt.NDArray[np.int32]
-    slot_of: npt.NDArray[np.int32]
+    slot_of: npt.NDArray[np.signedinteger[Any]]
     order_instrument: npt.NDArray[np.uint32]
     order_shares: npt.NDArray[np.int64]
     order_reason: npt.NDArray[np.int32]
@@ -76,12 +76,17 @@ def new_accounts(n_accounts: int, n_instruments: int, cash: int, n_orders: int |
         slot_instrument=np.zeros((n_accounts, n_instruments), dtype=np.uint32),
         slot_shares=np.zeros((n_accounts, n_instruments), dtype=np.int64),
         slot_since=np.zeros((n_accounts, n_instruments), dtype=np.int32),
-        slot_of=np.full((n_accounts, n_instruments), NOT_HELD, dtype=np.int32),
+        slot_of=np.full((n_accounts, n_instruments), NOT_HELD, dtype=_slot_type(n_instruments)),
         order_instrument=np.zeros((n_accounts, n_orders), dtype=np.uint32),
         order_shares=np.zeros((n_accounts, n_orders), dtype=np.int64),
         order_reason=np.zeros((n_accounts, n_orders), dtype=np.int32),
         totals=totals,
     )
+
+
+def _slot_type(n_instruments: int) -> type[np.int16 | np.int32]:
+    """Choose the smallest type, so that the accounts of a search stay in the cache."""
+    return np.int16 if n_instruments <= np.iinfo(np.int16).max else np.int32
 
 
 @inlined
