@@ -262,6 +262,7 @@ def test_before_the_open_nothing_is_judged_and_nothing_recorded(paper, exchange)
 
 
 def test_what_has_no_sector_is_told(simulated, caplog):
+    caplog.set_level(logging.WARNING, logger="quant_pipeline")
     table = describe_instruments(
         simulated.bars,
         pd.DataFrame({"instrument": list(PRICES), "sector": ["X", "Unknown", "Z"]}).astype("str"),

@@ -1,6 +1,7 @@
 """The crash suite itself: it passes, and it notices mistakes."""
 
 import json
+import logging
 
 import pytest
 from click.testing import CliRunner
@@ -21,6 +22,16 @@ def test_a_deliberate_mistake_is_noticed(mutant):
     assert suite.catch(mutant, 7) is not None
 
 
+@pytest.fixture
+def own_logging():
+    """Take back the silence of the command, which ends its process elsewhere."""
+    logger = logging.getLogger("quant_pipeline")
+    before = logger.level
+    yield
+    logger.setLevel(before)
+
+
+@pytest.mark.usefixtures("own_logging")
 def test_the_command_ends_with_one_json_object(monkeypatch):
     monkeypatch.setattr(suite, "EVERY_FAULT", (frozenset({Fault.LOST_ANSWER, Fault.PARTIAL_FILLS}),))
     monkeypatch.setattr(command, "MUTANTS", MUTANTS[:1])

@@ -61,7 +61,7 @@ class Fault(Parameters):
     times
         How often, after the first ``skip`` requests of this sort were left in peace.
     seconds
-        How long a timeout or a slow answer lasts.
+        How long a timeout or a slow answer lasts, and after how long a 429 says that requests are taken again.
     status
         HTTP status of ``status_before`` and ``status_after``, for instance 429, 500 or 504.
     """

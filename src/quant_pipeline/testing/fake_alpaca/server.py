@@ -23,6 +23,7 @@ from quant_pipeline.testing.fake_alpaca.tape import MarketTape
 API_KEY, SECRET_KEY = "FAKEKEY", "fake-secret"
 LOOPBACK = "127.0.0.1"
 STARTING_SECONDS = 10
+TOO_MANY_REQUESTS = 429
 
 
 class FakeAlpaca:
@@ -203,7 +204,9 @@ class FakeAlpaca:
 
 async def _strike(fault: Fault, request: web.Request) -> web.StreamResponse:
     if fault.kind in (FaultKind.STATUS_BEFORE, FaultKind.STATUS_AFTER):
-        return _error(fault.status, fault.status * 100_000, f"scripted fault {fault.kind}")
+        reset = pd.Timestamp.now("UTC").timestamp() + fault.seconds
+        headers = {"X-RateLimit-Reset": f"{reset:.0f}"} if fault.status == TOO_MANY_REQUESTS else None
+        return _error(fault.status, fault.status * 100_000, f"scripted fault {fault.kind}", headers)
     if fault.kind is FaultKind.GARBAGE:
         return web.Response(text="<html>not json</html>")
     if fault.kind in (FaultKind.TIMEOUT_BEFORE, FaultKind.TIMEOUT_AFTER):
