@@ -81,13 +81,16 @@ def test_account_value_equals_qlib_on_real_instruments_with_suspensions(real_pro
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["US, open, single shares", "CN, close, lots and limits"])
-def test_account_value_equals_qlib_over_five_years(real_market, tmp_path, case):
-    bars = real_adjusted_bars(real_market, "2014-11-01", "2020-01-31", 119)
+@pytest.mark.parametrize(
+    ("case", "topk", "n_drop"), [("US, open, single shares", 20, 3), ("CN, close, lots and limits", 50, 5)]
+)
+def test_account_value_equals_qlib_over_five_years_with_suspensions(real_market, tmp_path, case, topk, n_drop):
+    bars = with_suspensions(real_adjusted_bars(real_market, "2014-11-01", "2020-01-31", 119), 2, 0.003)
     sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()))
     write_provider(bars, sessions, tmp_path / "provider")
     start, end = pd.Timestamp("2015-01-02"), pd.Timestamp("2019-12-31")
-    ours = compare(bars, sessions, tmp_path / "provider", *REAL_CASES[case], start, end, missing=0.0)
+    rules = QlibTopkDropoutRules(topk=topk, n_drop=n_drop)
+    ours = compare(bars, sessions, tmp_path / "provider", rules, *REAL_CASES[case][1:], start, end, missing=0.0)
     assert len(ours) == 1258
 
 
