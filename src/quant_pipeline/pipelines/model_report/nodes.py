@@ -84,7 +84,8 @@ def monitor_model(
     -------
     tuple
         Drift by factor, the rolling rank IC since the end of validation with its band, and the health of the model:
-        ``score_psi``, ``expected_rank_ic``, ``recent_rank_ic``, ``reasons`` to train it again (none: ``[]``); and the importance of its factors.
+        ``score_psi``, ``expected_rank_ic``, ``recent_rank_ic``, ``reasons`` to train it again (none: ``[]``); and
+        the importance of its factors.
     """
     factors = list(bundle.facts.expressions)
     member = is_member(features.index, universe_members)
