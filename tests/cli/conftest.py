@@ -61,7 +61,9 @@ def copy_project(source: Path, target: Path) -> Project:
     for name in COPIED:
         origin = source / name
         if origin.is_dir():
-            shutil.copytree(origin, target / name, ignore=shutil.ignore_patterns("credentials.yml"))
+            # With compiled kernels, which spare every copy a minute; not the files that a neighbour is just writing.
+            unfinished = shutil.ignore_patterns("credentials.yml", "*.tmp.*", "*.pyc.*")
+            shutil.copytree(origin, target / name, ignore=unfinished)
         else:
             shutil.copy(origin, target / name)
     return Project(target)
