@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-COPIED = ("benchmarks", "conf", "src", "notebooks", "pyproject.toml", ".telemetry", "README.md")
+COPIED = ("benchmarks", "conf", "notebooks", "pyproject.toml", ".telemetry", "README.md")
 SMALL_MARKET = {"seed": 7, "n_instruments": 14, "start": "2021-01-04", "end": "2025-03-31"}
 SMALL_PARAMETERS = {
     "split": {
@@ -33,7 +33,7 @@ class Project:
     def run(self, command: str, *, ok: bool = True) -> subprocess.CompletedProcess:
         """Run one command line; `kedro` and `python` are those of this interpreter."""
         done = subprocess.run(
-            self._arguments(command), **self._place, capture_output=True, text=True, timeout=600, check=False
+            self._arguments(command), **self._place, capture_output=True, text=True, timeout=1800, check=False
         )
         if ok and done.returncode != 0:
             pytest.fail(f"`{command}` ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
@@ -61,11 +61,11 @@ def copy_project(source: Path, target: Path) -> Project:
     for name in COPIED:
         origin = source / name
         if origin.is_dir():
-            # With compiled kernels, which spare every copy a minute; not the files that a neighbour is just writing.
-            unfinished = shutil.ignore_patterns("credentials.yml", "*.tmp.*", "*.pyc.*")
-            shutil.copytree(origin, target / name, ignore=unfinished)
+            shutil.copytree(origin, target / name, ignore=shutil.ignore_patterns("__pycache__", "credentials.yml"))
         else:
             shutil.copy(origin, target / name)
+    # The sources themselves: what is compiled in one process serves all others, which spares minutes.
+    (target / "src").symlink_to(source / "src")
     return Project(target)
 
 

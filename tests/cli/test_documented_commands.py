@@ -1,29 +1,20 @@
 """Every command that README and docs show is run, in the copy of the project."""
 
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
+
+from tests.servers import answers, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(r"(?:^ {4}|`|^)((?:kedro|mlflow|make|python) [^`\n|]+)", re.MULTILINE)
 
-# Run by the gate itself, or by people on a machine of their own.
-MADE_ELSEWHERE = {
-    "make demo",
-    "make test",
-    "make lint",
-    "make bench",
-    "make bench-ledger",
-    "make chaos",
-    "make clean",
-}
+# Run before a whole fake Alpaca by `test_paper_account.py`.
+WITH_KEYS = {"kedro run --env paper", "kedro run --env paper --pipelines execution", "kedro account show --env paper"}
 # Minutes long: that they start is enough here.
 BENCHMARKS = "python benchmarks/backtest.py"
 SERVERS = {
@@ -39,15 +30,26 @@ def documented():
     return list(dict.fromkeys(command for command in found if "…" not in command))
 
 
+def made():
+    """Return what `make` makes; the gate runs some of it, people the rest."""
+    return [command for command in documented() if command.startswith("make ")]
+
+
 def short_lived():
-    return [command for command in documented() if command not in MADE_ELSEWHERE and command not in SERVERS]
+    elsewhere = {*made(), *SERVERS, *WITH_KEYS}
+    return [command for command in documented() if command not in elsewhere]
 
 
 def test_the_pages_show_commands():
     commands = documented()
-    assert "make demo" in commands
+    assert {"make demo", "make test"} <= set(made())
     assert "kedro run --pipelines daily --params as_of=2025-01-02" in commands
-    assert set(SERVERS) <= set(commands)
+    assert {*SERVERS, *WITH_KEYS} <= set(commands)
+
+
+@pytest.mark.parametrize("command", made())
+def test_a_documented_target_can_be_made(command):
+    subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("command", short_lived())
@@ -79,20 +81,3 @@ def test_a_documented_server_answers(project, command, port):
     finally:
         server.terminate()
         server.wait(timeout=20)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def answers(url, seconds):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as page:
-                return page.status == 200
-        except OSError:
-            time.sleep(1)
-    return False

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.cli.conftest import SMALL_PARAMETERS
-from tests.postgres import free_port
+from tests.servers import free_port
 
 SYMBOLS = ["AAPL", "CAT", "JPM", "KO", "MSFT", "NEE", "PFE", "XOM"]
 WINDOWS = {

@@ -7,15 +7,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
 import yaml
 
-from tests.postgres import free_port, running_postgres
+from tests.servers import answers, free_port, running_postgres
 
 MODELS = ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158")
 
@@ -69,14 +67,7 @@ def running_tracking_server(store, folder):
         environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         running = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
     try:
-        for _ in range(300):
-            assert running.poll() is None, (folder / "server.log").read_text()
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=5).close()
-            except (urllib.error.URLError, TimeoutError):
-                time.sleep(0.2)
-            else:
-                break
+        assert answers(f"{url}/health", seconds=120), (folder / "server.log").read_text()
         yield url
     finally:
         os.killpg(running.pid, signal.SIGTERM)

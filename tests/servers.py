@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for tests that need a real one."""
+"""Real servers for tests: a PostgreSQL of its own, free ports, and waiting for an answer."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,6 +48,18 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def answers(url, seconds):
+    """Tell whether a page answers within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as page:
+                return page.status == 200
+        except OSError:
+            time.sleep(0.5)
+    return False
 
 
 def _programs():
