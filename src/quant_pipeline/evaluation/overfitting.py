@@ -12,6 +12,7 @@ Data Snooping* (2000); Hansen, *A Test for Superior Predictive Ability* (2005).
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -178,7 +179,7 @@ def expected_maximum_sharpe(trial_sharpes: npt.NDArray[np.float64]) -> float:
     if n_trials < 2:
         return 0.0
     high = stats.norm.ppf(1 - 1 / n_trials)
-    higher = stats.norm.ppf(1 - 1 / (n_trials * np.e))
+    higher = stats.norm.ppf(1 - 1 / (n_trials * math.e))
     return float(np.std(trial_sharpes, ddof=1) * ((1 - np.euler_gamma) * high + np.euler_gamma * higher))
 
 
