@@ -65,7 +65,8 @@ def copy_project(source: Path, target: Path) -> Project:
         else:
             shutil.copy(origin, target / name)
     # The sources themselves: what is compiled in one process serves all others, which spares minutes.
-    (target / "src").symlink_to(source / "src")
+    (target / "src").mkdir()
+    (target / "src" / "quant_pipeline").symlink_to(source / "src" / "quant_pipeline")
     return Project(target)
 
 

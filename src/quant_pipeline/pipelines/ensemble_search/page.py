@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -18,6 +17,7 @@ from quant_pipeline.pipelines.reporting.elements import (
     cards,
     details,
     join,
+    masthead,
     paragraph,
     picture,
     preformatted,
@@ -65,12 +65,7 @@ def write_header(verdict: Mapping[str, Any], periods: pd.DataFrame, account: str
         f"{verdict['chosen']} with a Sharpe ratio of {wording.ratio(verdict['excess_sharpe'])} over the benchmark. "
         f"That it is the best is {verdict['verdict']}, by the most severe of five measures."
     )
-    return Html(
-        '<div class="masthead"><div><p class="eyebrow">Ensemble search'
-        f'<span class="badge">account {escape(account)}</span></p><h1>{escape(verdict["chosen"])}</h1></div>'
-        '<button type="button" id="theme" hidden>Dark</button></div>'
-        f"{paragraph(sentences, style='verdict')}"
-    )
+    return masthead("Ensemble search", verdict["chosen"], sentences, account=account)
 
 
 def headline(verdict: Mapping[str, Any]) -> Html:

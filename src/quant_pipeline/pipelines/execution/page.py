@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from quant_pipeline.pipelines.reporting import wording
-from quant_pipeline.pipelines.reporting.elements import Column, Html, join, paragraph, section, table
+from quant_pipeline.pipelines.reporting.elements import Column, masthead, paragraph, section, table
 from quant_pipeline.pipelines.reporting.page import compose_page
 
 _ORDERS = (
@@ -46,9 +46,8 @@ def compose_execution_page(report: pd.DataFrame, breaks: pd.DataFrame, as_of: st
     """
     approved = int((report["verdict"] == "approved").sum())
     said = f"{len(report)} orders decided at the close of {as_of}, {approved} approved"
-    header = Html(
-        join([Html("<h1>Execution</h1>"), paragraph(f"{said}{' (dry run: nothing sent)' if dry_run else ''}")])
-    )
+    sentence = f"{said}{' (dry run: nothing sent)' if dry_run else ''}."
+    header = masthead("Execution", wording.long_day(as_of), sentence)
     state = paragraph("The books equal the broker, to the share and to the cent.")
     if dry_run:
         state = paragraph("A dry run compares nothing.")

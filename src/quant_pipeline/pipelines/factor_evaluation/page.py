@@ -12,6 +12,7 @@ from quant_pipeline.pipelines.reporting.elements import (
     cards,
     details,
     facts,
+    masthead,
     paragraph,
     picture,
     section,
@@ -128,11 +129,7 @@ def _header(summary: pd.DataFrame, sessions: pd.DataFrame, parameters: FactorEva
         f"{wording.coefficient(best['rank_ic'])} ({wording.coefficient(best['rank_ic_lower'])} to "
         f"{wording.coefficient(best['rank_ic_upper'])})."
     )
-    return Html(
-        '<div class="masthead"><div><p class="eyebrow">Factor evaluation</p>'
-        f"<h1>{wording.long_day(as_of)}</h1></div>"
-        f'<button type="button" id="theme" hidden>Dark</button></div>{paragraph(verdict, style="verdict")}'
-    )
+    return masthead("Factor evaluation", wording.long_day(as_of), verdict)
 
 
 def _headline(summary: pd.DataFrame, sessions: pd.DataFrame) -> list[Card]:

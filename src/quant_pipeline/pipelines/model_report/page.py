@@ -14,6 +14,7 @@ from quant_pipeline.pipelines.reporting.elements import (
     cards,
     code,
     details,
+    masthead,
     paragraph,
     picture,
     section,
@@ -78,11 +79,7 @@ def _header(summary: pd.DataFrame, found: dict[str, Watched]) -> Html:
         f"{wording.plural(len(summary), 'model')} out of sample. {best['factor']} orders the next returns best, with a "
         f"mean rank IC of {wording.coefficient(best['rank_ic'])}. {advice}"
     )
-    return Html(
-        '<div class="masthead"><div><p class="eyebrow">Model report</p><h1>Models</h1></div>'
-        '<button type="button" id="theme" hidden>Dark</button></div>'
-        f"{paragraph(sentence, style='verdict')}"
-    )
+    return masthead("Model report", "Models", sentence)
 
 
 def _headline(summary: pd.DataFrame, found: dict[str, Watched]) -> Html:

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from quant_pipeline.pipelines.order_generation.opinions import NO_OPINION
 from quant_pipeline.pipelines.reporting import wording
-from quant_pipeline.pipelines.reporting.elements import Column, Html, join, paragraph, picture, section, table
+from quant_pipeline.pipelines.reporting.elements import Column, masthead, picture, section, table
 from quant_pipeline.pipelines.reporting.page import compose_page
 from quant_pipeline.pipelines.reporting.theme import blank_figure, light, plain, say_instead
 
@@ -65,7 +65,7 @@ def compose_opinion_page(
     str
         One self-contained HTML page.
     """
-    header = Html(join([Html("<h1>Orders and opinions</h1>"), paragraph(f"{as_of}, scores of {source}")]))
+    header = masthead("Orders and opinions", wording.long_day(as_of), f"By the scores of {source}.")
     decided = [
         Column("instrument", "Instrument", kind="text"),
         Column("side", "Side", kind="tag"),

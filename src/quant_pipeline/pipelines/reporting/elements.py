@@ -79,6 +79,18 @@ def paragraph(*parts: str, style: str = "") -> Html:
     return Html(f"<p{attribute}>{join(parts)}</p>")
 
 
+def masthead(kind: str, title: str, sentence: str, *, account: str = "", is_real: bool = False) -> Html:
+    """Head a page: what it is, of which account, its title, the switch between light and dark, and one sentence.
+
+    The script of every page looks for the switch.
+    """
+    badge = f'<span class="badge{" real" if is_real else ""}">account {escape(account)}</span>' if account else ""
+    return Html(
+        f'<div class="masthead"><div><p class="eyebrow">{escape(kind)}{badge}</p><h1>{escape(title)}</h1></div>'
+        f'<button type="button" id="theme" hidden>Dark</button></div>{paragraph(sentence, style="verdict")}'
+    )
+
+
 def code(text: str) -> Html:
     """Show something to type."""
     return Html(f"<code>{escape(text)}</code>")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 
 import pandas as pd
 
@@ -25,7 +24,6 @@ def write_header(context: ReportContext, verdict: str) -> Html:
     verdict
         The report in a few sentences.
     """
-    badge = "real" if context.account == REAL_MONEY else ""
     notice = (
         paragraph(
             "The market of this account is simulated: its returns show that the machinery works, not that the strategy "
@@ -35,13 +33,10 @@ def write_header(context: ReportContext, verdict: str) -> Html:
         if context.market == SIMULATED_MARKET
         else Html("")
     )
-    return Html(
-        '<div class="masthead"><div><p class="eyebrow">Strategy report'
-        f'<span class="badge {badge}">account {escape(context.account)}</span></p>'
-        f"<h1>{escape(wording.long_day(context.as_of))}</h1></div>"
-        f'<button type="button" id="theme" hidden>Dark</button></div>'
-        f"{paragraph(verdict, style='verdict')}{notice}"
-    )
+    title = wording.long_day(context.as_of)
+    is_real = context.account == REAL_MONEY
+    head = elements.masthead("Strategy report", title, verdict, account=context.account, is_real=is_real)
+    return elements.join([head, notice])
 
 
 def write_verdict(
