@@ -13,6 +13,7 @@ from quant_pipeline.pipelines.order_generation import nodes
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.trading.domain import Event, EventKind
+from tests.browser import open_page
 
 DAYS = pd.DatetimeIndex(["2024-12-30", "2024-12-31"])
 NAMES = list("ABCDEF")
@@ -188,6 +189,13 @@ def test_the_chart_and_the_page_show_ranks_and_reasons(told):
     assert cells["F", "up"] == "6 "
     assert "alternate 1: steps in when a buy cannot deal" in page
     assert "BUY 1" in page
+
+
+def test_the_page_is_drawn_in_silence(told, tmp_path):
+    (tmp_path / "opinions.html").write_text(told[3])
+    with open_page((tmp_path / "opinions.html").as_uri()) as (page, errors):
+        page.wait_for_selector(".plot .main-svg")
+        assert errors == []
 
 
 def test_a_model_without_scores_is_named():
