@@ -18,6 +18,14 @@ def test_every_objective_orders_by_the_planted_factor(objective, samples, later_
     assert stats.spearmanr(model.predict(later_rows), later_rows.values[:, 0])[0] > least
 
 
+def test_importance_is_in_the_unit_of_the_score_and_names_the_planted_factor(samples):
+    model = fit_trees(samples["train"], samples["valid"], LightGBMHyper(**SMALL), seed=1)
+    importance = model.importance.set_index("factor")["importance"]
+    spread = np.abs(model.predict(samples["valid"]) - model.predict(samples["valid"]).mean()).mean()
+    assert importance["signal"] == pytest.approx(spread, rel=0.15)
+    assert importance[["noise_a", "noise_b"]].max() < importance["signal"] / 5
+
+
 def test_training_can_stop_on_the_rank_ic(samples):
     hyper = LightGBMHyper(stop_on="rank_ic", **SMALL)
     model = fit_trees(samples["train"], samples["valid"], hyper, seed=1)

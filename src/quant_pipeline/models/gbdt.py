@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 WEIGHTS = "model.txt"
 ROUNDS_BETWEEN_REPORTS = 50
+CONTRIBUTION_ROWS = 2_000
 METRICS = {"regression": "l2", "regression_l1": "l1", "huber": "huber", "lambdarank": "ndcg", "rank_xendcg": "ndcg"}
 
 
@@ -84,7 +85,7 @@ def fit_trees(
     ]
     # Text keeps the best iteration only, and that is what will be loaded: predict with exactly that.
     kept = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
-    return FittedTrees(kept, learning_curve(rows), gain_table(kept))
+    return FittedTrees(kept, learning_curve(rows), contribution_table(kept, valid))
 
 
 def tree_parameters(hyper: LeavesHyper, seed: int) -> dict[str, Any]:
@@ -105,6 +106,17 @@ def tree_parameters(hyper: LeavesHyper, seed: int) -> dict[str, Any]:
     }
 
 
+def contribution_table(booster: lightgbm.Booster, samples: Samples) -> pd.DataFrame:
+    """Return how far every factor moves scores away from their mean, on average over rows spread evenly.
+
+    Mean absolute Shapley contributions (Lundberg, Erion and Lee, *Consistent Individualized Feature Attribution for
+    Tree Ensembles*, 2018); unlike gain they are in the unit of the score and count use, not training.
+    """
+    rows = samples.values[:: max(len(samples.values) // CONTRIBUTION_ROWS, 1)]
+    contributions = np.asarray(booster.predict(rows, pred_contrib=True))[:, :-1]
+    return importance_table(booster.feature_name(), np.abs(contributions).mean(axis=0))
+
+
 def gain_table(booster: lightgbm.Booster) -> pd.DataFrame:
     """Return how much every factor lowered the loss."""
     return importance_table(booster.feature_name(), booster.feature_importance(importance_type="gain"))
@@ -113,7 +125,7 @@ def gain_table(booster: lightgbm.Booster) -> pd.DataFrame:
 def load_trees(weights: dict[str, bytes]) -> FittedTrees:
     """Make the model again from its text."""
     booster = lightgbm.Booster(model_str=weights[WEIGHTS].decode())
-    return FittedTrees(booster, learning_curve([]), gain_table(booster))
+    return FittedTrees(booster, learning_curve([]), importance_table([], []))
 
 
 def _dataset(samples: Samples, hyper: LightGBMHyper, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:

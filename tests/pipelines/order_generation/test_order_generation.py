@@ -49,7 +49,7 @@ def ranked(names, day=DAYS[1]):
 
 
 def panel(names, day=DAYS[1]):
-    return ranked(names, day).set_index(["datetime", "instrument"])
+    return ranked(names, day).set_index(["datetime", "instrument"]).assign(bundle=f"bundle of {names}")
 
 
 def arguments(source="fused", held=("A", "B"), halted=(), alternates=2, **changed):
@@ -235,14 +235,31 @@ def test_a_file_of_scores_need_not_exist(tmp_path):
     assert ScoreFile(str(tmp_path / "none.csv")).load() is None
 
 
-def test_a_plan_names_its_scores_and_their_fingerprint():
-    given = arguments("up")
-    orders, _ = nodes.generate_orders(**given)
-    unused = ("bars", "corporate_actions", "sessions", "strategy", "cost_rules")
-    taken = {name: value for name, value in given.items() if name not in unused}
-    (plan,) = nodes.record_orders(orders=orders, **taken)
+@pytest.fixture
+def provenance():
+    """What a plan tells of the scores that it was decided from."""
+
+    def record(source):
+        given = arguments(source)
+        orders, _ = nodes.generate_orders(**given)
+        unused = ("bars", "corporate_actions", "sessions", "strategy", "cost_rules")
+        taken = {name: value for name, value in given.items() if name not in unused}
+        (plan,) = nodes.record_orders(orders=orders, **taken)
+        return plan.payload["provenance"]
+
+    return record
+
+
+def test_a_plan_names_its_scores_their_fingerprint_and_the_bundle(provenance):
     text = "A,6.0\nB,5.0\nC,4.0\nD,3.0\nE,2.0\nF,1.0\n"
-    assert plan.payload["provenance"] == {"scores": "up", "scores_sha256": hashlib.sha256(text.encode()).hexdigest()}
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert provenance("up") == {"scores": "up", "scores_sha256": digest, "bundle.up": "bundle of ABCDEF"}
+
+
+def test_a_plan_of_a_combination_names_the_bundles_of_its_members(provenance):
+    told = provenance("fused")
+    assert (told["scores"], told["bundle.up"], told["bundle.down"]) == ("both", "bundle of ABCDEF", "bundle of FEDCBA")
+    assert "bundle.up" not in provenance("other")
 
 
 def test_a_stop_sells_what_the_scores_would_keep_and_does_not_buy_it_back():

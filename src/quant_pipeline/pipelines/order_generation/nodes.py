@@ -12,7 +12,7 @@ from quant_pipeline.pipelines.order_generation.decision import Situation, add_al
 from quant_pipeline.pipelines.order_generation.opinions import compare_opinions, opinions_of_sources
 from quant_pipeline.pipelines.order_generation.page import compose_opinion_page, draw_ranks
 from quant_pipeline.pipelines.order_generation.parameters import FUSED, OrderGenerationParameters
-from quant_pipeline.pipelines.order_generation.sources import choose_source, scores_by_source
+from quant_pipeline.pipelines.order_generation.sources import bundles_of, choose_source, scores_by_source
 from quant_pipeline.strategy.clock import deal_session
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.strategy.schedule import decides_on
@@ -120,7 +120,7 @@ def record_orders(
     as_of: str,
     **latest_scores: pd.DataFrame,
 ) -> tuple[Event, ...]:
-    """Record the plan in the ledger before anything is sent, with the name and the fingerprint of its scores.
+    """Record the plan in the ledger before anything is sent, with the fingerprint of its scores and their bundles.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def record_orders(
     name = ensemble.default if order_generation.source == FUSED else order_generation.source
     # Not a hash of bytes of memory, so that anybody can compute it from the table of scores.
     digest = hashlib.sha256(scores.sort_index().to_csv(header=False).encode()).hexdigest()
-    provenance = {"scores": name, "scores_sha256": digest}
+    provenance = {"scores": name, "scores_sha256": digest} | bundles_of(name, latest_scores, ensemble)
     session = deal_session(_calendar(market_rules, decided), decided)
     return record_plan(events, orders, decided, session, provenance)
 

@@ -65,3 +65,17 @@ def choose_source(
             f"{'Bring the file up to date.' if name == FILE else command}"
         )
     return table[table["datetime"] == session].set_index("instrument")["score"]
+
+
+def bundles_of(source: str, latest_scores: Mapping[str, pd.DataFrame], ensemble: EnsembleParameters) -> dict[str, str]:
+    """Name the bundles whose scores a source is made of.
+
+    Returns
+    -------
+    dict of str
+        ``bundle.<model>`` to the identity of its bundle; empty for a file.
+    """
+    combination = ensemble.combinations.get(source)
+    models = combination.models if combination else [source]
+    tables = {model: latest_scores.get(f"{model}_latest_scores") for model in models}
+    return {f"bundle.{model}": str(table["bundle"].iloc[0]) for model, table in tables.items() if table is not None}
