@@ -172,9 +172,9 @@ def test_every_decision_says_what_it_was_made_from(simulated):
             assert event.payload["provenance"]["scores_sha256"] == "ab"
 
 
-def test_an_account_that_is_not_booked_sends_nothing(simulated):
+def test_an_account_that_is_past_the_session_sends_nothing(simulated):
     simulated.as_of = simulated.as_of - pd.Timedelta(days=2)
-    with pytest.raises(StaleDataError, match="post_trade"):
+    with pytest.raises(StaleDataError, match="Stand at that session"):
         simulated.run()
 
 

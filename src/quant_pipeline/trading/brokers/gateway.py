@@ -176,10 +176,7 @@ class SimulatedGateway(_Place):
         state = fold(Ledger.at(self.ledger_file).events())
         stands_at = exchange.sessions[-1]
         if state.last_session != stands_at:
-            raise StaleDataError(
-                f"the account is booked up to {state.last_session}, not {stands_at:%Y-%m-%d}. Run "
-                f"`kedro run --pipelines post_trade --params as_of={stands_at:%Y-%m-%d}` first."
-            )
+            raise StaleDataError(_out_of_step(state.last_session, stands_at))
         self.folder.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{self.folder / f'{session:%Y-%m-%d}.sqlite'}"
         _seed(url, state, stands_at)
@@ -207,3 +204,17 @@ def _seed(url: str, state: AccountState, session: pd.Timestamp) -> None:
         if books.books() is None:
             equity, before = values[-1], values[0]
             books.put_books(Books(session, Decimal(state.cash), equity, before, holdings=holdings))
+
+
+def _out_of_step(booked: pd.Timestamp | None, stands_at: pd.Timestamp) -> str:
+    """Say how the account and the session that a run stands at come together."""
+    if booked is not None and booked > stands_at:
+        return (
+            f"the account is booked up to {booked:%Y-%m-%d}, after {stands_at:%Y-%m-%d}. Stand at that session: "
+            f"--params as_of={booked:%Y-%m-%d}"
+        )
+    found = "is not booked at all" if booked is None else f"is booked up to {booked:%Y-%m-%d}"
+    return (
+        f"the account {found}, not up to {stands_at:%Y-%m-%d}. Run "
+        f"`kedro run --pipelines post_trade --params as_of={stands_at:%Y-%m-%d}` first."
+    )
