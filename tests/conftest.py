@@ -1,6 +1,7 @@
 """Fixtures that several rooms share."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,12 @@ def real_market() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{MARKET_DATA_VARIABLE} must name the folder with us_daily.parquet when CI=true")
     pytest.skip(f"{MARKET_DATA_VARIABLE} names no folder with us_daily.parquet")
+
+
+@pytest.fixture(autouse=True)
+def _no_run_stays_active():
+    """End what a session that failed on purpose has left open, so that the next test can start a run of its own."""
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        while mlflow.active_run():
+            mlflow.end_run()

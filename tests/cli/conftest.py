@@ -18,6 +18,7 @@ SMALL_PARAMETERS = {
         "valid": ["2023-07-01", "2024-03-29"],
         "test": ["2024-04-01", "2024-12-31"],
     },
+    "rolling": {"start": "2021-06-01", "first_test": "2024-04-01"},
     "strategy": {"topk": 5, "n_drop": 1},
     "models": {"gru_alpha158": {"hyper": {"epochs": 2}}},
     "ensemble_search": {"first_training_periods": 10, "fold_periods": 6, "holdout_periods": 6},
@@ -52,7 +53,8 @@ class Project:
     @property
     def _place(self) -> dict:
         environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(self.path / "src")}
-        for name in ("KEDRO_ENV", "COVERAGE_PROCESS_CONFIG"):
+        # A session in this process leaves its tracking store in the environment.
+        for name in ("KEDRO_ENV", "COVERAGE_PROCESS_CONFIG", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
             environment.pop(name, None)
         return {"cwd": self.path, "env": environment, "stdin": subprocess.DEVNULL}
 
