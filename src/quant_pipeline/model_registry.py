@@ -49,7 +49,7 @@ def _parameters() -> dict[str, Any]:
 
 
 def _project_loader() -> AbstractConfigLoader:
-    project = find_kedro_project(Path(__file__).resolve()) or Path.cwd()
+    project = find_kedro_project(Path(__file__).absolute()) or Path.cwd()
     return settings.CONFIG_LOADER_CLASS(
         conf_source=str(Path(project) / settings.CONF_SOURCE),
         env=os.getenv("KEDRO_ENV"),

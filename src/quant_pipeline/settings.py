@@ -26,7 +26,7 @@ def latest_closed_session(calendar: str) -> str:
     return f"{TradingCalendar.of(calendar, now - pd.Timedelta(days=30), now).latest_closed(now):%Y-%m-%d}"
 
 
-PROJECT_PATH = Path(__file__).resolve().parents[2]
+PROJECT_PATH = Path(__file__).absolute().parents[2]
 
 # Hooks registered last act first: the guard of real accounts comes before everything else.
 HOOKS = (
