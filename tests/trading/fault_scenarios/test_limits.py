@@ -1,0 +1,113 @@
+"""Fault scenarios 23 to 28: what must not be sent, and what stops the sending."""
+
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.testing.chaos import rehearsal
+from quant_pipeline.testing.chaos.broker import FaultyBroker
+from quant_pipeline.trading.order_management.desk import arming_event, trading_state_event
+from quant_pipeline.trading.order_management.execution import judge, recover
+from quant_pipeline.trading.order_management.kill_switch import KILL_SWITCH_VARIABLE, KillSwitch
+from quant_pipeline.trading.order_management.sending import wait_for_rate
+from quant_pipeline.trading.risk_view import TradingState
+
+
+@pytest.mark.parametrize(("change", "code"), [({"tradable": False}, "NOT_TRADABLE"), ({"price_age": 1}, "STALE_DATA")])
+def test_23_trading_is_halted_in_a_name(day, change, code):
+    lived = day()
+    recover(lived.desk)
+    lived.desk.journal.append([arming_event(rehearsal.SESSION, "CHAOS001")])
+    lived.desk.journal.append(rehearsal.plan_events(()))
+    market = rehearsal.market_views()
+    market["AAA"] = market["AAA"]._replace(**change)
+    codes = {v.order.instrument: v.code for v in judge(lived.desk, market, 0)}
+    assert codes == {"SELL": None, "AAA": code, "BBB": None, "BAD": None, "BIG": "ORDER_VALUE"}
+
+
+def test_24_scores_prices_or_clock_are_off(day):
+    lived = day()
+    recover(lived.desk)
+    lived.desk.journal.append([arming_event(rehearsal.SESSION, "CHAOS001")])
+    lived.desk.journal.append(rehearsal.plan_events(()))
+    assert {v.code for v in judge(lived.desk, rehearsal.market_views(), 1)} == {"STALE_SIGNAL"}
+    late = lived.open(now=lambda: lived.broker.now + pd.Timedelta(seconds=61))
+    assert {v.code for v in judge(late, rehearsal.market_views(), 0)} == {"CLOCK_SKEW"}
+
+
+def test_25_a_fat_finger_never_reaches_the_broker(day):
+    lived = day().live()
+    assert lived.order("BIG").message == "ORDER_VALUE: 8000.00 against 3600.00"
+    assert "BIG" not in lived.at_broker()
+
+
+def test_26_a_runaway_is_stopped(day):
+    class Refusing(FaultyBroker):
+        def submit(self, order):
+            self.suspended = True
+            try:
+                return super().submit(order)
+            finally:
+                self.suspended = False
+
+    broker = Refusing(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED)
+    lived = day(broker=broker)
+    lived.plan()
+    lived.open(limits=rehearsal.LIMITS.model_copy(update={"maximum_consecutive_rejects": 2}))
+    lived.execute()
+    assert lived.desk.journal.book.trading_state is TradingState.HALTED
+    assert len(broker.received) == 2
+
+
+def test_26_orders_per_minute_are_kept(day):
+    lived = day()
+    pauses = []
+    lived.open(sleep=pauses.append, limits=rehearsal.LIMITS.model_copy(update={"maximum_orders_per_minute": 2}))
+    for _ in range(3):
+        wait_for_rate(lived.desk)
+    assert pauses == [60.0]
+
+
+@pytest.mark.parametrize(("soft", "hard", "state"), [(0.1, 0.5, "reducing"), (0.05, 0.1, "halted")])
+def test_27_the_day_loses_too_much(day, soft, hard, state):
+    lived = day()
+    lived.plan()
+    lived.broker.prices["SELL"] = Decimal(75)
+    lived.open(limits=rehearsal.LIMITS.model_copy(update={"soft_daily_loss": soft, "hard_daily_loss": hard}))
+    lived.execute()
+    assert lived.desk.journal.book.trading_state == state
+    assert lived.at_broker() == (["SELL"] if state == "reducing" else [])
+
+
+@pytest.mark.parametrize("layer", ["file", "shell", "ledger", "broker"])
+def test_28_the_kill_switch_is_pulled_between_two_orders(day, layer, tmp_path):
+    class Watched(FaultyBroker):
+        def submit(self, order):
+            answer = super().submit(order)
+            if order.side == "buy":
+                pull()
+            return answer
+
+    broker = Watched(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED)
+    lived = day(broker=broker)
+    lived.plan()
+    environment = {}
+    lived.open(kill_switch=KillSwitch(tmp_path / "STOP", environment))
+
+    def pull():
+        book = lived.desk.journal.book
+        {
+            "file": (tmp_path / "STOP").touch,
+            "shell": lambda: environment.update({KILL_SWITCH_VARIABLE: "1"}),
+            "ledger": lambda: lived.desk.journal.append(
+                [trading_state_event(rehearsal.SESSION, book.state_changes, TradingState.HALTED, "PERSON", "stop")]
+            ),
+            "broker": lambda: broker.suspend_trading(True),
+        }[layer]()
+
+    lived.execute()
+    assert [request.instrument for request in broker.received] == ["SELL", "AAA"]
+    assert lived.desk.journal.book.trading_state is TradingState.HALTED
+    assert lived.states()["AAA"] == "canceled"
+    assert lived.states()["BBB"] == "intended"

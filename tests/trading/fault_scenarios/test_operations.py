@@ -1,0 +1,199 @@
+"""Fault scenarios 29 to 35: absent brokers, second senders, other accounts, damaged ledgers, wrong hours."""
+
+import shutil
+from dataclasses import replace
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from pydantic import ValidationError
+
+from quant_pipeline.exceptions import AccountError, ConfigurationError, StaleDataError
+from quant_pipeline.testing.chaos import rehearsal
+from quant_pipeline.testing.chaos.broker import FaultyBroker
+from quant_pipeline.testing.chaos.faults import Fault
+from quant_pipeline.testing.chaos.invariants import find_violations
+from quant_pipeline.trading.domain import EventKind
+from quant_pipeline.trading.ledger import Ledger
+from quant_pipeline.trading.order_management.desk import arming_event
+from quant_pipeline.trading.order_management.execution import judge, recover, verdict_events
+from quant_pipeline.trading.order_management.journal import Journal
+from quant_pipeline.trading.order_management.lease import LeaseHeldError, LeaseLostError
+from quant_pipeline.trading.order_management.rules import ExecutionRules
+from quant_pipeline.trading.order_management.sending import send_orders, window_of
+from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.ports import BrokerUnavailableError
+from tests.trading.fault_scenarios.day import EVERY_ORDER, GOOD_DAY
+
+
+def test_29_the_broker_is_away_and_the_window_is_missed(day):
+    class Away(FaultyBroker):
+        away = False
+
+        def account(self):
+            if self.away:
+                raise BrokerUnavailableError("no answer")
+            return super().account()
+
+    broker = Away(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED)
+    lived = day(broker=broker)
+    lived.plan()
+    broker.away = True
+    with pytest.raises(BrokerUnavailableError):
+        lived.execute()
+    assert broker.received == []
+    broker.away = False
+    broker.now = pd.Timestamp("2025-01-03 21:00", tz="UTC")
+    lived.execute()
+    assert set(lived.states().values()) == {"expired", "denied"}
+    assert broker.received == []
+
+
+def test_29_too_many_requests_lead_to_no_storm(day):
+    lived = day(Fault.RATE_LIMIT).live()
+    assert lived.states() == GOOD_DAY
+    assert len(lived.broker.received) < 5 * len(EVERY_ORDER)
+
+
+def test_30_two_processes_want_to_send(day, tmp_path):
+    lived = day()
+    first = rehearsal.open_desk(lived.file, lived.broker, lived.clock)
+    with pytest.raises(LeaseHeldError, match="another process"):
+        rehearsal.open_desk(lived.file, lived.broker, lived.clock)
+    lived.broker.now += pd.Timedelta(seconds=rehearsal.RULES.lease_seconds + 1)
+    second = rehearsal.open_desk(lived.file, lived.broker, lived.clock)
+    assert second.journal.lease.fence == first.journal.lease.fence + 1
+    rehearsal.live_through_the_day(second, lived.close)
+    sent = len(lived.broker.received)
+    with pytest.raises(LeaseLostError):
+        first.journal.append([arming_event(rehearsal.SESSION, "ELSE")])
+    assert len(lived.broker.received) == sent
+    assert find_violations(lived.file, lived.broker) == []
+
+
+def test_31_the_keys_open_another_account(day):
+    lived = day()
+    lived.open(rules=rehearsal.RULES.model_copy(update={"account_number": "OTHER"}))
+    with pytest.raises(ConfigurationError, match=r"open account CHAOS001, but execution\.account_number pins OTHER"):
+        recover(lived.desk)
+    assert lived.desk.journal.ledger.events() == ()
+
+
+def test_32_the_ledger_is_restored_from_an_older_backup(day, tmp_path):
+    lived = day()
+    lived.plan()
+    lived.desk.journal.ledger.engine.dispose()
+    shutil.copy(lived.file, tmp_path / "backup.sqlite")
+    lived.execute()
+    lived.desk.journal.ledger.engine.dispose()
+    for name in ("ledger.sqlite-wal", "ledger.sqlite-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup.sqlite", lived.file)
+    sent = len(lived.broker.received)
+    lived.open()
+    assert lived.states()["AAA"] == "intended"
+    lived.live()
+    assert lived.states() == GOOD_DAY
+    assert len(lived.broker.received) == sent
+
+
+def test_32_a_ledger_changed_from_outside_sends_nothing(day):
+    lived = day()
+    lived.plan()
+    with lived.desk.journal.ledger.engine.begin() as connection:
+        connection.execute(
+            sa.text("update event set payload = replace(payload, '30', '31') where kind = 'order_recorded'")
+        )
+    with pytest.raises(AccountError, match="changed from outside"):
+        lived.open()
+
+
+def test_32_a_ledger_that_cannot_be_written_sends_nothing(day):
+    lived = day()
+    lived.plan()
+    locked = Ledger(f"sqlite:///file:{lived.file}?mode=ro&uri=true")
+    lived.open(journal=Journal(locked))
+    with pytest.raises(sa.exc.OperationalError, match="readonly"):
+        lived.execute()
+    assert lived.broker.received == []
+
+
+@pytest.mark.parametrize(
+    ("session", "rule", "first", "last"),
+    [
+        ("2025-07-03", "sells first", "2025-07-03 13:30", "2025-07-03 17:00"),
+        ("2025-01-03", "day", "2025-01-02 21:00", "2025-01-03 21:00"),
+        ("2025-07-07", "day", "2025-07-03 17:00", "2025-07-07 20:00"),
+        ("2025-01-10", "day", "2025-01-08 21:00", "2025-01-10 21:00"),
+        ("2025-01-03", "opg", "2025-01-03 00:00", "2025-01-03 14:28"),
+        ("2025-03-10", "opg", "2025-03-09 23:00", "2025-03-10 13:28"),
+    ],
+    ids=[
+        "half day, sales first",
+        "plain",
+        "after a half day and a holiday",
+        "after a mourning day",
+        "auction",
+        "auction after the clock change",
+    ],
+)
+def test_33_orders_leave_only_in_the_window_of_their_session(day, session, rule, first, last):
+    lived = day()
+    calendar = rehearsal.TradingCalendar.of("XNYS", "2025-01-01", "2025-12-31")
+    rules = ExecutionRules() if rule == "sells first" else ExecutionRules(time_in_force=rule, waves="together")
+    desk = replace(lived.desk, session=pd.Timestamp(session), calendar=calendar, rules=rules)
+    assert window_of(desk) == (pd.Timestamp(first, tz="UTC"), pd.Timestamp(last, tz="UTC"))
+
+
+def test_33_an_auction_cannot_wait_for_its_sales():
+    with pytest.raises(ValidationError, match="set waves to together"):
+        ExecutionRules(time_in_force="opg", waves="sells_first")
+
+
+def test_33_it_is_too_early_to_send(day):
+    lived = day()
+    lived.plan()
+    lived.broker.now = pd.Timestamp("2025-01-03 14:29", tz="UTC")
+    with pytest.raises(StaleDataError, match="may be sent from 2025-01-03 14:30 UTC"):
+        lived.execute()
+    assert lived.broker.received == []
+
+
+def test_34_a_model_is_swapped_while_the_session_runs(day):
+    lived = day()
+    lived.plan()
+    send_orders(lived.desk, "sell")
+    rows = [("SELL", "sell", 40, 100.0, "new model"), ("AAA", "buy", 10, 50.0, "new model")]
+    orders = pd.DataFrame(rows, columns=["instrument", "side", "quantity", "reference_price", "reason"])
+    lived.desk.journal.append(
+        record_plan(lived.desk.journal.ledger.events(), orders, rehearsal.DECIDED, rehearsal.SESSION)
+    )
+    recover(lived.desk)
+    verdicts = judge(lived.desk, rehearsal.market_views(), 0)
+    assert [v.code for v in verdicts] == ["DUPLICATE_ORDER", None]
+    lived.desk.journal.append(verdict_events(verdicts, "2025-01-03", {"scores": "new", "data": "2025-01-02"}))
+    lived.execute()
+    # What the old model sold stays sold, what it would have bought never leaves, and each order names its scores.
+    assert {o.instrument: o.filled_quantity for o in lived.broker.all_orders()} == {"SELL": 50, "AAA": 10}
+    kinds = (EventKind.ORDER_RECORDED, EventKind.ORDER_DENIED)
+    scores = {e.key: e.payload["provenance"]["scores"] for e in lived.desk.journal.ledger.events() if e.kind in kinds}
+    assert scores["order:chaos-20250103-SELL-sell-0"] == "test"
+    assert scores["order:chaos-20250103-AAA-buy-1"] == "new"
+
+
+def test_35_buys_wait_for_the_sales_and_fit_the_cash_they_bring(day):
+    class Slow(FaultyBroker):
+        def _work(self, order):
+            if order.side == "buy":
+                super()._work(order)
+
+    broker = Slow(Decimal(1_000), rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED)
+    lived = day(broker=broker)
+    lived.plan()
+    lived.execute()
+    # Two percent dearer, 1000 USD buy 19 shares at 50; the 50 left buy 2 at 20, the 10 left none at 10.
+    sent = [(request.instrument, request.quantity) for request in broker.received]
+    assert sent == [("SELL", 50), ("AAA", 19), ("BBB", 2)]
+    assert lived.states() == {**GOOD_DAY, "SELL": "accepted", "BAD": "expired"}
+    assert broker.cash >= 0
