@@ -93,12 +93,15 @@ def open_desk(opened: Opened) -> Iterator[TradingDesk]:
     """Open the desk of the next session at the broker, with the lease: nobody else sends meanwhile."""
     if opened.account.filled_by == "statements":
         raise ConfigurationError(f"'{opened.name}' is kept by statements; there is no broker to ask")
-    catalog, as_of = opened.context.catalog, f"{opened.stands_at:%Y-%m-%d}"
-    days, bars, actions = known_at(
-        as_of, catalog.load("sessions"), catalog.load("bars"), catalog.load("corporate_actions")
+    catalog = opened.context.catalog
+    exchange = Exchange.known_at(
+        opened.stands_at,
+        catalog.load("sessions"),
+        catalog.load("bars"),
+        catalog.load("corporate_actions"),
+        MarketRules.model_validate(opened.parameters("market_rules")),
+        CostRules.model_validate(opened.parameters("cost_rules")),
     )
-    market_rules = MarketRules.model_validate(opened.parameters("market_rules"))
-    exchange = Exchange(bars, actions, days, market_rules, CostRules.model_validate(opened.parameters("cost_rules")))
     execution = ExecutionRules.model_validate(opened.parameters("execution"))
     rules = DeskRules(opened.name, RiskLimits.model_validate(opened.parameters("risk")), execution)
     with catalog.load("trading_desk").open(opened.next_session, rules, exchange) as desk:

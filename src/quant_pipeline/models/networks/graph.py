@@ -13,14 +13,8 @@ class GraphAttentionScorer(nn.Module):
 
     Parameters
     ----------
-    factors
-        Number of factors per session.
-    window
-        Sessions before the first score.
-    unit
-        ``gru`` or ``lstm``.
-    hidden, layers, dropout
-        Size of the recurrent unit; dropout acts before the head.
+    factors, window, unit, hidden, layers, dropout
+        As for `RecurrentScorer`; dropout acts before the head.
     """
 
     def __init__(self, factors: int, window: int, unit: str, hidden: int, layers: int, dropout: float) -> None:

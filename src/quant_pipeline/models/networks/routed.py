@@ -21,14 +21,8 @@ class RoutedScorer(nn.Module):
 
     Parameters
     ----------
-    factors
-        Number of factors per session.
-    window
-        Sessions before the first score.
-    unit
-        ``gru`` or ``lstm``.
-    hidden, layers, dropout
-        Size of the recurrent unit; dropout acts on its last output.
+    factors, window, unit, hidden, layers, dropout
+        As for `RecurrentScorer`.
     patterns
         Number of heads.
     transport

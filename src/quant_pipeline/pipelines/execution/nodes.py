@@ -8,7 +8,6 @@ from functools import partial
 
 import pandas as pd
 
-from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.execution.page import compose_execution_page
 from quant_pipeline.pipelines.execution.tables import (
@@ -19,14 +18,15 @@ from quant_pipeline.pipelines.execution.tables import (
     verdicts_of,
 )
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.clock import deal_session
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.gateway import DeskRules, Exchange, Gateway
 from quant_pipeline.trading.domain import Event, EventKind
+from quant_pipeline.trading.order_management.desk import TradingDesk
 from quant_pipeline.trading.order_management.execution import execute, judge, recover, refuse_too_early, verdict_events
 from quant_pipeline.trading.order_management.risk_inputs import instrument_views
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.risk_limits import RiskLimits
+from quant_pipeline.trading.risk_view import InstrumentView
 
 logger = logging.getLogger(__name__)
 
@@ -108,32 +108,21 @@ def judge_orders(
     StaleDataError
         When it is too early to send orders of the session; a dry run may look at any time.
     """
-    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
-    session = _deal_session(market_rules, as_of)
-    rules = DeskRules(account.name, risk, execution)
-    exchange = Exchange(bars, corporate_actions, days, market_rules, cost_rules)
-    plans = [
-        e for e in events if e.kind is EventKind.PLAN_RECORDED and e.payload["deal_session"] == f"{session:%Y-%m-%d}"
-    ]
+    exchange = Exchange.known_at(as_of, sessions, bars, corporate_actions, market_rules, cost_rules)
+    session, rules = exchange.deal_session(), DeskRules(account.name, risk, execution)
+    plan = _newest_plan(events, session)
     with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
         if not dry_run:
             recover(desk)
             refuse_too_early(desk)
-        planned = {order["instrument"] for plan in plans[-1:] for order in plan.payload["orders"]}
-        assets = {name: desk.ask(partial(desk.broker.asset, name)) for name in sorted(planned)}
-        market = instrument_views(execution_market)
-        for name, asset in assets.items():
-            if name in market and (asset is None or not asset.tradable):
-                market[name] = market[name]._replace(tradable=False)
-        decided = plans[-1].session if plans else pd.Timestamp(as_of)
-        age = len(days) - 1 - days.get_indexer([decided])[0]
-        verdicts = judge(desk, market, int(age))
-        table = verdict_table(desk.journal.book, verdicts, session, _provenance(plans, days[-1]))
+        market = _as_the_broker_sees(desk, instrument_views(execution_market), plan)
+        decided = pd.Timestamp(as_of) if plan is None else plan.session
+        age = len(exchange.sessions) - 1 - int(exchange.sessions.get_indexer([decided])[0])
+        verdicts = judge(desk, market, age)
+        table = verdict_table(desk.journal.book, verdicts, session, _provenance(plan, exchange.sessions[-1]))
     for row in table.itertuples(index=False):
-        price = f"{float(row.reference_price):.2f}"
-        logger.info(
-            "%-4s %7d %-6s at %s: %s", row.side, row.quantity, row.instrument, price, row.message or row.verdict
-        )
+        price, told = float(row.reference_price), row.message or row.verdict
+        logger.info("%-4s %7d %-6s at %.2f: %s", row.side, row.quantity, row.instrument, price, told)
     if len(table) and not dry_run and (table["verdict"] == "denied").all():
         logger.warning("nothing may be sent; when the cause is removed, `kedro account replan` asks the limits again")
     return table
@@ -192,10 +181,8 @@ def send_orders(
     tuple of pandas.DataFrame
         Orders with what became of them, and the breaks between books and broker.
     """
-    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
-    session = _deal_session(market_rules, as_of)
-    rules = DeskRules(account.name, risk, execution)
-    exchange = Exchange(bars, corporate_actions, days, market_rules, cost_rules)
+    exchange = Exchange.known_at(as_of, sessions, bars, corporate_actions, market_rules, cost_rules)
+    session, rules = exchange.deal_session(), DeskRules(account.name, risk, execution)
     with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
         if dry_run:
             logger.info("this was a dry run: nothing was recorded and nothing was sent")
@@ -230,15 +217,28 @@ def report_execution(
     return report, compose_execution_page(report, execution_breaks, as_of, dry_run)
 
 
-def _deal_session(market_rules: MarketRules, as_of: str) -> pd.Timestamp:
-    decided = pd.Timestamp(as_of)
-    return deal_session(TradingCalendar.of(market_rules.calendar, decided, decided), decided)
+def _newest_plan(events: Sequence[Event], session: pd.Timestamp) -> Event | None:
+    """Return the plan that holds for the session: the last one recorded for it."""
+    dealing = f"{session:%Y-%m-%d}"
+    plans = [e for e in events if e.kind is EventKind.PLAN_RECORDED and e.payload["deal_session"] == dealing]
+    return plans[-1] if plans else None
 
 
-def _provenance(plans: Sequence[Event], watermark: pd.Timestamp) -> dict[str, str]:
+def _as_the_broker_sees(
+    desk: TradingDesk, market: dict[str, InstrumentView], plan: Event | None
+) -> dict[str, InstrumentView]:
+    """Mark what the plan wants and the broker does not trade."""
+    for name in sorted({order["instrument"] for order in plan.payload["orders"]} if plan else ()):
+        asset = desk.ask(partial(desk.broker.asset, name))
+        if name in market and (asset is None or not asset.tradable):
+            market[name] = market[name]._replace(tradable=False)
+    return market
+
+
+def _provenance(plan: Event | None, watermark: pd.Timestamp) -> dict[str, str]:
     """Tell what the decision was made of."""
-    if not plans:
+    if plan is None:
         return {}
-    digest = hashlib.sha256(plans[-1].content.encode()).hexdigest()
-    facts = {"plan": plans[-1].key, "plan_sha256": digest, "data": f"{watermark:%Y-%m-%d}"}
-    return {**plans[-1].payload.get("provenance", {}), **facts}
+    digest = hashlib.sha256(plan.content.encode()).hexdigest()
+    facts = {"plan": plan.key, "plan_sha256": digest, "data": f"{watermark:%Y-%m-%d}"}
+    return {**plan.payload.get("provenance", {}), **facts}

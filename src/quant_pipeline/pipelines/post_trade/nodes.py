@@ -71,8 +71,7 @@ def settle_with_broker(
         event.kind is EventKind.SESSION_CLOSED and event.session >= session for event in events
     ):
         return ()
-    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
-    exchange = Exchange(bars, corporate_actions, days, market_rules, cost_rules)
+    exchange = Exchange.known_at(as_of, sessions, bars, corporate_actions, market_rules, cost_rules)
     with trading_desk.open(session, DeskRules(account.name, risk, execution), exchange) as desk:
         breaks = close_session(desk)
     if breaks:
