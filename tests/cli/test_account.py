@@ -1,6 +1,7 @@
 """``kedro account`` on an account of four booked sessions, in a copy of the configuration."""
 
 import shutil
+import time
 
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from quant_pipeline.trading.brokers.simulated import book_sessions
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.book import OrderBook
+from quant_pipeline.trading.order_management.lease import Lease
 from quant_pipeline.trading.plans import record_plan
 from tests.trading.conftest import orders_table
 
@@ -142,6 +144,16 @@ def test_halt_writes_file_and_ledger_and_resume_takes_both_back(run, ledger, pro
     run("resume")
     assert not stop.exists()
     assert OrderBook.of(ledger.events()).trading_state == "active"
+
+
+def test_halt_reaches_the_broker_while_another_process_sends(run, ledger, project):
+    (project.project_path / "conf/sim/parameters_own.yml").write_text("account: {filled_by: broker}\n")
+    at_broker = ("--params", "as_of=2024-12-31")
+    lease = Lease.acquire(ledger.engine, 60, time.time)
+    assert "the broker has been told" in run("halt", *at_broker)
+    assert "another process" in str(run("resume", *at_broker, fails=True))
+    lease.release()
+    assert "the broker has been told" in run("resume", *at_broker)
 
 
 def test_a_command_takes_the_parameters_of_a_run(run):

@@ -71,7 +71,8 @@ def halt(metadata: ProjectMetadata, reason: str, env: str | None, params: dict[s
         click.echo(f"wrote {opened.stop_file}: nothing is sent while it exists")
         opened.change_state(TradingState.HALTED, "PERSON", reason)
         click.echo("the ledger says halted")
-        _at_broker(opened, _stop_broker)
+        # Without the lease: a process that is sending right now must not keep a person from stopping it.
+        _at_broker(opened, _stop_broker, takes_lease=False)
 
 
 @click.command()
@@ -123,12 +124,12 @@ def _stop_broker(desk: TradingDesk) -> None:
     desk.broker.suspend_trading(True)
 
 
-def _at_broker(opened: Opened, act: Callable[[TradingDesk], None]) -> None:
+def _at_broker(opened: Opened, act: Callable[[TradingDesk], None], takes_lease: bool = True) -> None:
     """Act at the broker when there is one; that it cannot be reached does not undo the layers before."""
     if opened.account.filled_by != "broker":
         return
     try:
-        with open_desk(opened) as desk:
+        with open_desk(opened, takes_lease) as desk:
             act(desk)
     except BrokerError as error:
         click.secho(f"the broker was not reached: {error.message}. Do the same on its own page.", fg="red", err=True)

@@ -68,9 +68,10 @@ class Opened(NamedTuple):
         self.context.catalog.save("ledger_planned", events)
 
     def change_state(self, to: TradingState, code: str, message: str) -> None:
-        """Record the new trading state, unless it is that already."""
-        if self.book.trading_state is not to:
-            self.append(trading_state_event(self.stands_at, self.book.state_changes, to, code, message))
+        """Record the new trading state, unless it is that already, whoever has changed it since."""
+        book = OrderBook.of(self.context.catalog.load("ledger_as_found"))
+        if book.trading_state is not to:
+            self.append(trading_state_event(self.stands_at, book.state_changes, to, code, message))
 
     @property
     def stop_file(self) -> Path:
@@ -89,8 +90,8 @@ def open_account(metadata: ProjectMetadata, env: str | None, params: dict[str, A
 
 
 @contextmanager
-def open_desk(opened: Opened) -> Iterator[TradingDesk]:
-    """Open the desk of the next session at the broker, with the lease: nobody else sends meanwhile."""
+def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]:
+    """Open the desk of the next session at the broker; with the lease, nobody else sends meanwhile."""
     if opened.account.filled_by == "statements":
         raise ConfigurationError(f"'{opened.name}' is kept by statements; there is no broker to ask")
     catalog = opened.context.catalog
@@ -104,7 +105,7 @@ def open_desk(opened: Opened) -> Iterator[TradingDesk]:
     )
     execution = ExecutionRules.model_validate(opened.parameters("execution"))
     rules = DeskRules(opened.name, RiskLimits.model_validate(opened.parameters("risk")), execution)
-    with catalog.load("trading_desk").open(opened.next_session, rules, exchange) as desk:
+    with catalog.load("trading_desk").open(opened.next_session, rules, exchange, takes_lease) as desk:
         yield desk
 
 

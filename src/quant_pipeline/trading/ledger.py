@@ -133,6 +133,12 @@ class Ledger:
         """Database of the ledger, for tables that stand beside the events."""
         return self._engine
 
+    def length(self) -> int:
+        """Tell how many events have been appended so far, by whichever process."""
+        with self._engine.connect() as connection:
+            newest = connection.execute(_NEWEST).one_or_none()
+        return 0 if newest is None else int(newest.sequence)
+
     def find(self, keys: Sequence[str]) -> dict[str, Event]:
         """Return the events of those keys that are known, by key."""
         found: dict[str, Event] = {}

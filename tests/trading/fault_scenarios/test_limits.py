@@ -1,4 +1,4 @@
-"""Fault scenarios 23 to 28: what must not be sent, and what stops the sending."""
+"""Fault scenarios 23 to 28, and 33: what must not be sent, and what stops the sending."""
 
 from decimal import Decimal
 
@@ -7,10 +7,11 @@ import pytest
 
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
+from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.desk import arming_event, trading_state_event
 from quant_pipeline.trading.order_management.execution import judge, recover
 from quant_pipeline.trading.order_management.kill_switch import KILL_SWITCH_VARIABLE, KillSwitch
-from quant_pipeline.trading.order_management.sending import wait_for_rate
+from quant_pipeline.trading.order_management.sending import send_orders, wait_for_rate
 from quant_pipeline.trading.risk_view import TradingState
 
 
@@ -80,7 +81,9 @@ def test_27_the_day_loses_too_much(day, soft, hard, state):
     assert lived.at_broker() == (["SELL"] if state == "reducing" else [])
 
 
-@pytest.mark.parametrize("layer", ["file", "shell", "ledger", "broker"])
+@pytest.mark.parametrize(
+    "layer", ["file", "shell", "ledger", "another process", "file, then another process", "broker"]
+)
 def test_28_the_kill_switch_is_pulled_between_two_orders(day, layer, tmp_path):
     class Watched(FaultyBroker):
         def submit(self, order):
@@ -95,14 +98,17 @@ def test_28_the_kill_switch_is_pulled_between_two_orders(day, layer, tmp_path):
     environment = {}
     lived.open(kill_switch=KillSwitch(tmp_path / "STOP", environment))
 
+    halted = trading_state_event(rehearsal.SESSION, 0, TradingState.HALTED, "PERSON", "stop")
+
     def pull():
-        book = lived.desk.journal.book
+        if layer.startswith("file"):
+            (tmp_path / "STOP").touch()
         {
-            "file": (tmp_path / "STOP").touch,
+            "file": lambda: None,
             "shell": lambda: environment.update({KILL_SWITCH_VARIABLE: "1"}),
-            "ledger": lambda: lived.desk.journal.append(
-                [trading_state_event(rehearsal.SESSION, book.state_changes, TradingState.HALTED, "PERSON", "stop")]
-            ),
+            "ledger": lambda: lived.desk.journal.append([halted]),
+            "another process": lambda: Ledger.at(lived.file).append([halted]),
+            "file, then another process": lambda: Ledger.at(lived.file).append([halted]),
             "broker": lambda: broker.suspend_trading(True),
         }[layer]()
 
@@ -111,3 +117,28 @@ def test_28_the_kill_switch_is_pulled_between_two_orders(day, layer, tmp_path):
     assert lived.desk.journal.book.trading_state is TradingState.HALTED
     assert lived.states()["AAA"] == "canceled"
     assert lived.states()["BBB"] == "intended"
+
+
+def test_28_a_person_stops_the_account_while_an_order_waits_for_its_turn(day, tmp_path):
+    lived = day()
+    lived.plan()
+    stop = tmp_path / "STOP"
+    lived.open(
+        sleep=lambda _: stop.touch(), limits=rehearsal.LIMITS.model_copy(update={"maximum_orders_per_minute": 1})
+    )
+    send_orders(lived.desk, "buy")
+    # The second order had to wait for the minute; the stop that came meanwhile holds it.
+    assert [request.instrument for request in lived.broker.received] == ["AAA"]
+    assert lived.desk.journal.book.trading_state is TradingState.HALTED
+
+
+def test_33_the_window_ends_while_an_order_waits_for_its_turn(day):
+    lived = day()
+    lived.plan()
+
+    def until_the_close(_):
+        lived.broker.now = pd.Timestamp("2025-01-03 21:00", tz="UTC")
+
+    lived.open(sleep=until_the_close, limits=rehearsal.LIMITS.model_copy(update={"maximum_orders_per_minute": 1}))
+    send_orders(lived.desk, "buy")
+    assert [request.instrument for request in lived.broker.received] == ["AAA"]

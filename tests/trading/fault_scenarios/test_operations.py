@@ -21,7 +21,7 @@ from quant_pipeline.trading.order_management.execution import judge, recover, ve
 from quant_pipeline.trading.order_management.journal import Journal
 from quant_pipeline.trading.order_management.lease import LeaseHeldError, LeaseLostError
 from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.order_management.sending import send_orders, window_of
+from quant_pipeline.trading.order_management.sending import resolve, send_orders, window_of
 from quant_pipeline.trading.plans import record_plan
 from quant_pipeline.trading.ports import BrokerUnavailableError
 from tests.trading.fault_scenarios.day import EVERY_ORDER, GOOD_DAY
@@ -70,6 +70,27 @@ def test_30_two_processes_want_to_send(day, tmp_path):
         first.journal.append([arming_event(rehearsal.SESSION, "ELSE")])
     assert len(lived.broker.received) == sent
     assert find_violations(lived.file, lived.broker) == []
+
+
+def test_30_a_sender_that_lost_its_lease_repeats_no_order(day):
+    class Mute(FaultyBroker):
+        mute = True
+
+        def submit(self, order):
+            if self.mute:
+                raise BrokerUnavailableError("no connection")
+            return super().submit(order)
+
+    lived = day(broker=Mute(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
+    lived.plan()
+    asleep = rehearsal.open_desk(lived.file, lived.broker, lived.clock)
+    send_orders(asleep, "buy")
+    lived.broker.now += pd.Timedelta(seconds=rehearsal.RULES.lease_seconds + 1)
+    rehearsal.open_desk(lived.file, lived.broker, lived.clock)
+    lived.broker.mute = False
+    with pytest.raises(LeaseLostError):
+        resolve(asleep)
+    assert lived.broker.received == []
 
 
 def test_31_the_keys_open_another_account(day):

@@ -118,6 +118,7 @@ class TradingDesk:
 
     def may_send(self) -> bool:
         """Look at every layer of the kill switch; a pulled one halts the account and cancels what is open."""
+        self.journal.catch_up()
         state = self.journal.book.trading_state
         reason = self.kill_switch.reason(state) or self.kill_switch.reason(state, self.check_account())
         if reason is None:
@@ -129,6 +130,8 @@ class TradingDesk:
 
     def tighten(self, state: TradingState, code: str, message: str) -> None:
         """Change to a stricter trading state; only a person makes it laxer again."""
+        # A person's halt numbers the changes of state too.
+        self.journal.catch_up()
         book = self.journal.book
         if _STRICTNESS[state] <= _STRICTNESS[book.trading_state]:
             return

@@ -34,6 +34,7 @@ class Journal:
         self.lease = lease
         self.book = OrderBook()
         self.account = AccountState()
+        self._length = 0
         # Nothing is sent on the strength of a ledger that somebody has changed.
         ledger.verify()
         self.reload()
@@ -41,10 +42,16 @@ class Journal:
     def reload(self) -> None:
         """Compute everything anew from the ledger."""
         book, account = OrderBook(), AccountState()
-        for event in self.ledger.events():
+        events = self.ledger.events()
+        for event in events:
             book.apply(event)
             account.apply(event)
-        self.book, self.account = book, account
+        self.book, self.account, self._length = book, account, len(events)
+
+    def catch_up(self) -> None:
+        """Take in what another process has appended, for instance that a person has halted the account."""
+        if self.ledger.length() != self._length:
+            self.reload()
 
     def append(self, events: Sequence[Event]) -> tuple[Event, ...]:
         """Make events durable and apply those that are new, in one transaction.
@@ -70,3 +77,4 @@ class Journal:
         for event in events:
             self.book.apply(event)
             self.account.apply(event)
+        self._length += len(events)

@@ -41,15 +41,31 @@ def send_orders(desk: TradingDesk, side: str) -> None:
     for tracked in desk.journal.book.of_session(desk.session, OrderState.INTENDED):
         if tracked.order.side != side:
             continue
-        if not desk.may_send() or not may_deal(desk, side):
+        if not is_clear(desk, side):
             return
-        wait_for_rate(desk)
         desk.journal.append([_submitting(desk, tracked)])
         post(desk, tracked)
 
 
-def may_deal(desk: TradingDesk, side: str) -> bool:
-    """Tell whether the trading state lets a side through."""
+def is_clear(desk: TradingDesk, side: str) -> bool:
+    """Wait for the rate, then look whether an order may leave; nothing takes time between the look and the order.
+
+    Parameters
+    ----------
+    desk
+        The desk.
+    side
+        ``sell`` or ``buy``.
+
+    Returns
+    -------
+    bool
+        Whether the window of the session is open, no kill switch is pulled, and the trading state lets the side
+        through.
+    """
+    wait_for_rate(desk)
+    if window_is_over(desk) or not desk.may_send():
+        return False
     state = desk.journal.book.trading_state
     return state is TradingState.ACTIVE or (state is TradingState.REDUCING and side == "sell")
 
@@ -103,8 +119,9 @@ def resolve(desk: TradingDesk) -> None:
             adopt(desk, tracked, known)
         elif tracked.session < desk.session or window_is_over(desk):
             end(desk, tracked, OrderState.EXPIRED, "it never reached the broker and its session is over")
-        elif desk.may_send() and may_deal(desk, tracked.order.side):
-            wait_for_rate(desk)
+        elif is_clear(desk, tracked.order.side):
+            if desk.journal.lease is not None:
+                desk.journal.lease.check()  # Nothing is recorded before an order is repeated, so ask by itself.
             post(desk, tracked)
 
 
