@@ -42,6 +42,11 @@ def load_tuning_parameters() -> dict[str, Any]:
     return _parameters()["tuning"]
 
 
+def load_order_generation_parameters() -> dict[str, Any]:
+    """Return the raw ``order_generation`` block: whose score becomes orders decides which scores must be there."""
+    return _parameters()["order_generation"]
+
+
 def _parameters() -> dict[str, Any]:
     # A loader is a mapping and falsy while nothing has been read from it, so `or` would be wrong here.
     loader = _project_loader() if _session_loader is None else _session_loader

@@ -4,12 +4,15 @@ import hashlib
 
 import pandas as pd
 import pytest
+from kedro.framework.project import settings
+from kedro.framework.startup import bootstrap_project
 from kedro.io.core import DatasetError
 
+from quant_pipeline import model_registry
 from quant_pipeline.datasets.score_file import ScoreFile
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError, StrategyError
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
-from quant_pipeline.pipelines.order_generation import nodes
+from quant_pipeline.pipelines.order_generation import create_pipeline, nodes
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.trading.domain import Event, EventKind
@@ -99,6 +102,43 @@ def test_orders_follow_a_file(tmp_path):
     ranked("EABCDF").rename(columns={"datetime": "date"}).to_csv(file, index=False)
     orders, _ = nodes.generate_orders(**arguments("file", score_file=ScoreFile(str(file)).load()))
     assert sides(orders) == {"B": "sell", "E": "buy", "A": "hold"}
+
+
+def test_a_file_needs_no_model_and_no_prediction():
+    given = arguments("file", score_file=ranked("EABCDF"))
+    alone = {name: value for name, value in given.items() if not name.endswith("_scores")}
+    orders, for_people = nodes.generate_orders(**alone)
+    assert sides(orders) == {"B": "sell", "E": "buy", "A": "hold"}
+    opinions, *_, page = nodes.tell_opinions(**alone, orders_with_alternates=for_people)
+    assert opinions[["source", "kind", "is_chosen"]].drop_duplicates().to_numpy().tolist() == [["file", "file", True]]
+    assert opinions.set_index("instrument")["opinion"].loc[["E", "A", "B", "C"]].tolist() == [
+        "BUY",
+        "HOLD",
+        "SELL",
+        "-",
+    ]
+    assert "By the scores of file." in page
+    wanted = ("score_file", "events", "ensemble", "order_generation", "market_rules", "as_of")
+    (plan,) = nodes.record_orders(**{name: alone[name] for name in wanted}, orders=orders)
+    assert [order["instrument"] for order in plan.payload["orders"]] == ["B", "E"]
+    assert plan.payload["provenance"]["scores"] == "file"
+
+
+@pytest.mark.parametrize(("source", "asks_models"), [("fused", True), ("ridge_alpha158", True), ("file", False)])
+def test_the_pipeline_asks_for_predictions_unless_a_file_brings_the_scores(
+    project_path, monkeypatch, source, asks_models
+):
+    bootstrap_project(project_path)
+    loader = settings.CONFIG_LOADER_CLASS(
+        conf_source=str(project_path / "conf"),
+        runtime_params={"order_generation": {"source": source}},
+        **settings.CONFIG_LOADER_ARGS,
+    )
+    monkeypatch.setattr(model_registry, "_session_loader", loader)
+    asked = {name for name in create_pipeline().inputs() if name.endswith("_scores")}
+    predictions = {f"{model}_latest_scores" for model in ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158")}
+    assert asked == ({"latest_fused_scores"} | predictions if asks_models else set())
+    assert {"score_file", "ledger_booked"} <= create_pipeline().inputs()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from quant_pipeline.trading.stop_rules import STOPPED
 
 
 def generate_orders(
-    latest_fused_scores: pd.DataFrame,
     score_file: pd.DataFrame | None,
     events: Sequence[Event],
     bars: pd.DataFrame,
@@ -34,14 +33,13 @@ def generate_orders(
     market_rules: MarketRules,
     cost_rules: CostRules,
     as_of: str,
+    latest_fused_scores: pd.DataFrame | None = None,
     **latest_scores: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Turn the scores of the chosen source into the orders of the next session.
 
     Parameters
     ----------
-    latest_fused_scores
-        ``datetime``, ``instrument``, ``combination``, ``score`` of the session ``as_of``.
     score_file
         ``datetime``, ``instrument``, ``score`` made elsewhere; None when there is no file.
     events
@@ -52,8 +50,11 @@ def generate_orders(
         The default combination, the chosen source, and the rules that the backtest uses.
     as_of
         Session of the decision; the orders deal in the next one.
+    latest_fused_scores
+        ``datetime``, ``instrument``, ``combination``, ``score`` of the session ``as_of``; None when the scores of a
+        file become the orders.
     **latest_scores
-        ``<model>_latest_scores``: panel with column ``score``.
+        ``<model>_latest_scores``: panel with column ``score``; none then either.
 
     Returns
     -------
@@ -79,7 +80,6 @@ def generate_orders(
 
 
 def tell_opinions(
-    latest_fused_scores: pd.DataFrame,
     score_file: pd.DataFrame | None,
     events: Sequence[Event],
     bars: pd.DataFrame,
@@ -92,9 +92,10 @@ def tell_opinions(
     market_rules: MarketRules,
     cost_rules: CostRules,
     as_of: str,
+    latest_fused_scores: pd.DataFrame | None = None,
     **latest_scores: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure, str]:
-    """Tell what every model and every combination would do with this account.
+    """Tell what every source of scores would do with this account: models, combinations, the file.
 
     Returns
     -------
@@ -110,7 +111,6 @@ def tell_opinions(
 
 
 def record_orders(
-    latest_fused_scores: pd.DataFrame,
     score_file: pd.DataFrame | None,
     events: Sequence[Event],
     orders: pd.DataFrame,
@@ -118,6 +118,7 @@ def record_orders(
     order_generation: OrderGenerationParameters,
     market_rules: MarketRules,
     as_of: str,
+    latest_fused_scores: pd.DataFrame | None = None,
     **latest_scores: pd.DataFrame,
 ) -> tuple[Event, ...]:
     """Record the plan in the ledger before anything is sent, with the fingerprint of its scores and their bundles.

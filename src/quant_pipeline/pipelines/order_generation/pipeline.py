@@ -2,8 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.model_registry import load_model_registry
+from quant_pipeline.model_registry import load_model_registry, load_order_generation_parameters
 from quant_pipeline.pipelines.order_generation import nodes
+from quant_pipeline.pipelines.order_generation.parameters import FILE
 
 ACCOUNT_AND_MARKET = {
     "events": "ledger_booked",
@@ -19,8 +20,7 @@ RULES = {
 
 def create_pipeline() -> Pipeline:
     """From the scores of the chosen source and the account to recorded orders, with the opinion of every source."""
-    scores = {"latest_fused_scores": "latest_fused_scores", "score_file": "score_file"}
-    scores |= {f"{model}_latest_scores": f"{model}_latest_scores" for model in load_model_registry()}
+    scores = _scores()
     recorded = {name: RULES[name] for name in ("ensemble", "order_generation", "market_rules", "as_of")}
     return Pipeline(
         [
@@ -45,3 +45,11 @@ def create_pipeline() -> Pipeline:
         ],
         tags="order_generation",
     )
+
+
+def _scores() -> dict[str, str]:
+    """Name the scores that are needed: whoever brings a file of them needs neither models nor predictions."""
+    names = ["score_file"]
+    if load_order_generation_parameters()["source"] != FILE:
+        names += ["latest_fused_scores", *(f"{model}_latest_scores" for model in load_model_registry())]
+    return {name: name for name in names}

@@ -10,7 +10,9 @@ from quant_pipeline.pipelines.order_generation.parameters import FILE, FUSED
 
 
 def scores_by_source(
-    latest_fused_scores: pd.DataFrame, latest_scores: Mapping[str, pd.DataFrame], score_file: pd.DataFrame | None
+    latest_fused_scores: pd.DataFrame | None,
+    latest_scores: Mapping[str, pd.DataFrame],
+    score_file: pd.DataFrame | None,
 ) -> dict[str, pd.DataFrame]:
     """Arrange the newest scores by source: combinations, then models, then the file when there is one.
 
@@ -20,10 +22,10 @@ def scores_by_source(
         ``datetime``, ``instrument``, ``score``, ``kind`` (``combination``, ``model`` or ``file``).
     """
     columns = ["datetime", "instrument", "score"]
-    sources = {
-        str(name): table[columns].assign(kind="combination")
-        for name, table in latest_fused_scores.groupby("combination", sort=False)
-    }
+    sources = {}
+    if latest_fused_scores is not None:
+        for name, table in latest_fused_scores.groupby("combination", sort=False):
+            sources[str(name)] = table[columns].assign(kind="combination")
     for name, table in latest_scores.items():
         model = name.removesuffix("_latest_scores")
         sources.setdefault(model, table.reset_index()[columns].assign(kind="model"))
