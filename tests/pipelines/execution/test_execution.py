@@ -71,6 +71,12 @@ class Desk:
         )
         Ledger.at(self.ledger).append(new)
 
+    def live_on(self):
+        """Book the next session, whose bars are those of the last one."""
+        next_day = self.bars[self.bars["date"] == self.as_of].assign(date=self.deals_in)
+        self.bars = pd.concat([self.bars, next_day]).sort_values(["instrument", "date"], ignore_index=True)
+        self.book(TradingCalendar.of("XNYS", self.sessions[0], self.deals_in).sessions)
+
     def plan(self, orders=ORDERS):
         table = pd.DataFrame(orders, columns=["instrument", "side", "quantity", "reference_price", "reason"])
         source = {"scores": "all_icir", "scores_sha256": "ab"}
@@ -152,11 +158,17 @@ def test_the_simulated_broker_takes_what_the_limits_let_through_and_post_trade_d
     events = simulated.events()
     assert simulated.run()["execution_report_csv"]["verdict"].tolist() == ["approved", "approved", "denied"]
     assert simulated.events() == events
-    calendar = TradingCalendar.of("XNYS", simulated.sessions[0], simulated.deals_in)
-    next_day = simulated.bars[simulated.bars["date"] == simulated.as_of].assign(date=simulated.deals_in)
-    simulated.bars = pd.concat([simulated.bars, next_day]).sort_values(["instrument", "date"], ignore_index=True)
-    simulated.book(calendar.sessions)
+    simulated.live_on()
     assert states(simulated) == {"AAA": "filled", "BBB": "filled", "CCC": "denied"}
+    held = fold(simulated.events()).positions
+    assert {name: held[name].quantity for name in held} == {"AAA": 100, "BBB": 200}
+
+
+def test_a_plan_made_after_the_orders_have_left_does_not_call_them_back(simulated):
+    simulated.run()
+    simulated.plan([("AAA", "buy", 90, 50.0, "less of it")])
+    assert simulated.run()["risk_verdicts"]["code"].tolist()[-1] == "DUPLICATE_ORDER"
+    simulated.live_on()
     held = fold(simulated.events()).positions
     assert {name: held[name].quantity for name in held} == {"AAA": 100, "BBB": 200}
 

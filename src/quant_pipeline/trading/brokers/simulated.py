@@ -93,12 +93,13 @@ def orders_that_arrived(orders: Sequence[Order], book: OrderBook, session: pd.Ti
     Returns
     -------
     tuple of Order
-        All of them when the plan never went through order management; else those that it sent, as it sent them.
+        All of them when the plan never went through order management; else those that it sent, as it sent them, those
+        of an earlier plan of the session included: no later plan calls back what has left.
     """
-    if not book.of_session(session):
+    managed = book.of_session(session)
+    if not managed:
         return tuple(orders)
-    known = (book.orders.get(order.client_order_id) for order in orders)
-    return tuple(replace(o.order, quantity=int(o.quantity)) for o in known if o is not None and o.state.is_at_broker)
+    return tuple(replace(o.order, quantity=int(o.quantity)) for o in managed if o.state.is_at_broker)
 
 
 def _book_session(
