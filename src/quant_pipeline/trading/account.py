@@ -150,6 +150,10 @@ class AccountState(Books):
             MOVES[event.kind](self, event)
             self.history.append(event)
 
+    def paid_in(self, session: pd.Timestamp) -> Decimal:
+        """Cash that the owner has paid in less what was taken out in a session."""
+        return sum((owners_cash(event) for event in self.history if event.session == session), ZERO)
+
     def positions_table(self) -> pd.DataFrame:
         """Positions as the strategy and the exchange take them: ``quantity``, ``sessions_held`` by instrument."""
         held = sorted(self.positions)
@@ -184,6 +188,16 @@ def fold(events: Iterable[Event], up_to: pd.Timestamp | None = None) -> AccountS
         if up_to is None or event.session <= up_to:
             state.apply(event)
     return state
+
+
+def owners_cash(event: Event) -> Decimal:
+    """Cash that the owner paid in (positive) or took out; zero for every other event.
+
+    Cash that came for shares, as in a merger, is booked as a deposit too, but names its instrument.
+    """
+    if event.kind not in (EventKind.DEPOSIT, EventKind.WITHDRAWAL) or event.payload.get("instrument"):
+        return ZERO
+    return Decimal(event.payload["amount"])
 
 
 def _open(state: Books, event: Event) -> None:

@@ -98,7 +98,8 @@ class RiskView:
     signal_age
         Sessions between the scores and the session of the decision.
     equity, previous_equity, highest_equity
-        Equity now, at the previous close, and the highest of all closes, as the broker states them.
+        Equity now, at the previous close, and the highest of all closes, as the broker states them; the latter two with
+        what the owner has paid in or taken out since.
     cash
         Cash that buys may spend before any sale.
     positions

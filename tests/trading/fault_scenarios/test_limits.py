@@ -7,6 +7,7 @@ import pytest
 
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
+from quant_pipeline.trading.broker_records import CashActivity, CashKind
 from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.desk import arming_event, trading_state_event
 from quant_pipeline.trading.order_management.execution import judge, recover
@@ -79,6 +80,30 @@ def test_27_the_day_loses_too_much(day, soft, hard, state):
     lived.execute()
     assert lived.desk.journal.book.trading_state == state
     assert lived.at_broker() == (["SELL"] if state == "reducing" else [])
+
+
+def test_27_a_withdrawal_is_no_loss_and_a_deposit_hides_none(day):
+    lived = day()
+    lived.plan()
+    limits = rehearsal.LIMITS.model_copy(
+        update={"soft_daily_loss": 0.05, "hard_daily_loss": 0.1, "maximum_drawdown": 0.1}
+    )
+    lived.open(limits=limits)
+    lived.broker.cash -= 1_500
+    lived.broker.tell(cash_of_the_owner("20250103143500000::w", "-1500"))
+    lived.execute()
+    assert lived.desk.journal.book.trading_state is TradingState.ACTIVE
+    assert lived.at_broker() == ["AAA", "BAD", "BBB", "SELL"]
+    # Of 10,500 nearly 2,000 are lost, and 3,000 come in: the equity is higher than before, the loss is there.
+    lived.broker.prices["KEEP"] = Decimal(1)
+    lived.broker.cash += 3_000
+    lived.broker.tell(cash_of_the_owner("20250103150000000::d", "3000"))
+    lived.execute()
+    assert lived.desk.journal.book.trading_state is TradingState.HALTED
+
+
+def cash_of_the_owner(name, amount):
+    return CashActivity(name, rehearsal.SESSION, CashKind.TRANSFER, Decimal(amount))
 
 
 @pytest.mark.parametrize(

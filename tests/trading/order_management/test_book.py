@@ -121,6 +121,23 @@ def test_what_the_account_is_allowed_is_read_from_events():
     assert (book.armed, book.cursor, book.highest_equity) == ({DAY: "123"}, "a9", 900)
 
 
+@pytest.mark.parametrize(
+    ("facts", "highest"),
+    [
+        ({"amount": "-400"}, 600),  # 800 of 1,200 left a third below the high; 400 of 600 are as far below it.
+        ({"amount": "800"}, 2400),
+        ({"amount": "-800"}, 0),
+        ({"amount": "400", "instrument": "GONE"}, 1200),  # Cash of a merger was there before, as shares.
+    ],
+)
+def test_what_the_owner_moves_is_neither_gain_nor_loss(facts, highest):
+    closes = [
+        event(EventKind.SESSION_CLOSED, f"c{value}", net_asset_value=value, cash="0") for value in ("1200", "800")
+    ]
+    kind = EventKind.WITHDRAWAL if facts["amount"].startswith("-") else EventKind.DEPOSIT
+    assert OrderBook.of([*closes, event(kind, "cash", **facts)]).highest_equity == highest
+
+
 def test_an_order_for_the_day_ends_with_the_close():
     closed = event(EventKind.SESSION_CLOSED, "close", net_asset_value="900", cash="0")
     assert OrderBook.of([recorded(), SUBMITTED, ACCEPTED, fill(4), closed]).orders["acc-1"].state is OrderState.EXPIRED

@@ -230,6 +230,8 @@ def _seed(url: str, state: AccountState, session: pd.Timestamp) -> None:
     with SimulatedStore(url).transaction() as books:
         if books.books() is None:
             equity, before = values[-1], values[0]
+            if len(values) > 1:
+                before += state.paid_in(state.closes[-1][0])
             books.put_books(Books(session, Decimal(state.cash), equity, before, holdings=holdings))
 
 

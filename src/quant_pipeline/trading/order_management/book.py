@@ -9,6 +9,7 @@ from decimal import Decimal
 import pandas as pd
 
 from quant_pipeline.exceptions import AccountError
+from quant_pipeline.trading.account import owners_cash
 from quant_pipeline.trading.domain import Event, EventKind, Order
 from quant_pipeline.trading.order_management.states import OrderState, next_state
 from quant_pipeline.trading.risk_view import TradingState
@@ -81,8 +82,11 @@ class OrderBook:
         Sessions for which the account was armed, with the account number.
     consecutive_rejects
         Rejected orders since the last accepted one.
+    closed_equity
+        Net asset value of the last close, with what the owner has paid in or taken out since.
     highest_equity
-        Highest net asset value of all closes.
+        Highest net asset value of all closes. What the owner pays in or takes out changes it in proportion: a
+        withdrawal is no loss and a deposit no gain.
     """
 
     orders: dict[str, TrackedOrder] = field(default_factory=dict)
@@ -95,6 +99,7 @@ class OrderBook:
     first_cursor: str = ""
     armed: dict[pd.Timestamp, str] = field(default_factory=dict)
     consecutive_rejects: int = 0
+    closed_equity: Decimal = ZERO
     highest_equity: Decimal = ZERO
 
     @classmethod
@@ -289,8 +294,16 @@ def _arm(book: OrderBook, event: Event) -> None:
     book.armed[pd.Timestamp(event.payload["session"])] = event.payload["account_number"]
 
 
+def _pay(book: OrderBook, event: Event) -> None:
+    before, after = book.closed_equity, book.closed_equity + owners_cash(event)
+    if before > 0:
+        book.highest_equity *= max(after, ZERO) / before
+        book.closed_equity = after
+
+
 def _close(book: OrderBook, event: Event) -> None:
-    book.highest_equity = max(book.highest_equity, Decimal(event.payload["net_asset_value"]))
+    book.closed_equity = Decimal(event.payload["net_asset_value"])
+    book.highest_equity = max(book.highest_equity, book.closed_equity)
     for order in book.unfinished:
         # An order for the day does not outlive a booked close; the desk books none while a broker still works.
         if order.session <= event.session and order.state in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED):
@@ -312,5 +325,7 @@ _CHANGES: dict[EventKind, Callable[[OrderBook, Event], None]] = {
     EventKind.CURSOR_MOVED: _move_cursor,
     EventKind.TRADING_STATE_CHANGED: _change_trading_state,
     EventKind.ACCOUNT_ARMED: _arm,
+    EventKind.DEPOSIT: _pay,
+    EventKind.WITHDRAWAL: _pay,
     EventKind.SESSION_CLOSED: _close,
 }

@@ -29,6 +29,8 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
     account = desk.check_account()
     clock = desk.ask(desk.broker.clock)
     book = desk.journal.book
+    # What the owner moved since the close was neither lost nor won.
+    previous = account.last_equity + desk.journal.account.paid_in(desk.session)
     own = book.of_session(desk.session)
     sent = [order for order in own if _has_left(order)]
     # Buys at the broker count as if they had dealt: their cash is taken and their shares are held.
@@ -46,8 +48,8 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
         clock_skew_seconds=abs((desk.now() - clock.now).total_seconds()),
         signal_age=signal_age,
         equity=account.equity,
-        previous_equity=account.last_equity,
-        highest_equity=max(book.highest_equity, account.last_equity),
+        previous_equity=previous,
+        highest_equity=max(book.highest_equity, previous),
         cash=cash,
         positions=positions,
         instruments=market,
