@@ -14,7 +14,8 @@ def close_session(desk: TradingDesk) -> tuple[Break, ...]:
     Parameters
     ----------
     desk
-        A desk of the session to close, after its last trade.
+        A desk of the session to close, after its last trade and before the next session ends: a broker states the
+        equity of now and of the close before, and no older one.
 
     Returns
     -------
@@ -24,7 +25,7 @@ def close_session(desk: TradingDesk) -> tuple[Break, ...]:
     Raises
     ------
     AccountError
-        When the session is not over or the broker still works on orders.
+        When the session is not over, or is past; or when the broker still works on orders.
     """
     open_books(desk)
     last = desk.journal.account.last_session
@@ -33,15 +34,29 @@ def close_session(desk: TradingDesk) -> tuple[Break, ...]:
     closes_at = desk.calendar.hours(desk.session)[1]
     if desk.now() < closes_at:
         raise AccountError(f"{desk.session:%Y-%m-%d} ends at {closes_at:%Y-%m-%d %H:%M} UTC; run post_trade after that")
+    next_opens, next_closes = desk.calendar.hours(desk.calendar.next(desk.session))
+    if desk.now() >= next_closes:
+        raise _is_past(desk)
     breaks = reconcile(desk)
     if breaks:
         return breaks
+    if any(event.session > desk.session for event in desk.journal.account.history):
+        raise _is_past(desk)
     working = [o.order.client_order_id for o in desk.journal.book.unfinished if o.session <= desk.session]
     if working:
         raise AccountError(
             f"the broker still works on {', '.join(working[:3])} ({len(working)} orders); run post_trade again later"
         )
-    equity = desk.check_account().equity
+    account = desk.check_account()
+    equity = account.last_equity if desk.now() >= next_opens else account.equity
     facts = {"net_asset_value": money(equity), "cash": str(desk.journal.account.cash)}
     desk.journal.append([Event(desk.session, EventKind.SESSION_CLOSED, f"close:{desk.session:%Y-%m-%d}", facts)])
     return ()
+
+
+def _is_past(desk: TradingDesk) -> AccountError:
+    return AccountError(
+        f"{desk.session:%Y-%m-%d} is past: what came after it has moved cash, shares or prices of '{desk.account}', "
+        "and its broker states no equity of that close any more. Close the newest session instead, when it is over: "
+        "run post_trade with its date as as_of."
+    )
