@@ -88,6 +88,33 @@ def test_a_deal_of_a_stranger_is_booked_and_marked():
     assert (after(fact).cash, after(fact).positions["NEW"].quantity) == (980, 2)
 
 
+def amended(name, amendment, supersedes, quantity=2, price=10):
+    at = pd.Timestamp("2025-01-03 15:00", tz="UTC")
+    terms = ("B9", "NEW", "buy", Decimal(quantity), Decimal(price))
+    return FillActivity(name, FRIDAY, at, *terms, amendment=amendment, supersedes=supersedes)
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_a_deal_is_corrected_twice_and_then_taken_back(in_one_batch):
+    first = amended("1", Amendment.NEW, None)
+    facts = (amended("2", Amendment.CORRECTION, "1", price=11), amended("3", Amendment.CORRECTION, "2", price=12))
+    last = amended("4", Amendment.CANCELLATION, "3")
+    events = list(translate(first, *facts))
+    if not in_one_batch:
+        events = list(translate(first))
+        for fact in facts:
+            events += translate(fact, known=events)
+    assert fold([*OPENED, *events]).cash == 1000 - 24
+    account = fold([*OPENED, *events, *translate(last, known=events)])
+    assert (account.cash, set(account.positions)) == (1000, {"OLD"})
+
+
+def test_an_amendment_of_a_deal_before_the_books_calls_a_person_and_stops_nothing():
+    (event,) = translate(amended("2", Amendment.CANCELLATION, "1"))
+    assert event.payload["code"] == "AMENDMENT_OF_UNKNOWN_DEAL"
+    assert after(amended("2", Amendment.CANCELLATION, "1")).cash == 1000
+
+
 def test_a_merger_turns_old_shares_and_their_cost_into_new_ones():
     gone = PositionActivity("1", FRIDAY, PositionKind.MERGER, "OLD", Decimal(-10), Decimal(30))
     come = PositionActivity("2", FRIDAY, PositionKind.MERGER, "NEW", Decimal(5))

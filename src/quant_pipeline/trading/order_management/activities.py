@@ -59,8 +59,23 @@ class Translator:
         events: list[Event] = []
         for key, activity in named.items():
             if key not in known:
-                events += self._translate(activity, key, partners)
+                for event in self._translate(activity, key, partners):
+                    events.append(self._anchored(event, events))
         return events
+
+    def _anchored(self, event: Event, before: Sequence[Event]) -> Event:
+        """Let an amendment name the deal it is about, also through an earlier correction of it."""
+        if event.kind not in (EventKind.TRADE_BUST, EventKind.TRADE_CORRECTION):
+            return event
+        name = event.payload["fill"].partition(":")[2]
+        wanted = (f"fill:{name}", f"correction:{name}")
+        found = [*self.find(wanted).values(), *(known for known in before if known.key in wanted)]
+        if not found:
+            # Of a deal before the books were opened, for instance; what it moves shows as a break.
+            message = f"the broker amends the deal {name}, which the ledger does not have; look at it"
+            return alert(event.session, event.key, "AMENDMENT_OF_UNKNOWN_DEAL", message)
+        deal = found[0].payload.get("fill", found[0].key)
+        return Event(event.session, event.kind, event.key, {**event.payload, "fill": deal})
 
     def _translate(self, activity: Activity, key: str, partners: dict[str, PositionActivity | None]) -> list[Event]:
         session = self.session_of(activity.date)

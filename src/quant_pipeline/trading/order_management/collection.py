@@ -94,6 +94,9 @@ def _announce(desk: TradingDesk, events: Sequence[Event]) -> None:
             elif order.filled > order.quantity:
                 message = f"{order.order.client_order_id} dealt {order.filled} of {order.quantity}"
                 desk.tighten(TradingState.HALTED, "OVERFILL", message)
+            elif order.state.is_final and order.state is not OrderState.FILLED:
+                message = f"{order.order.client_order_id} dealt {facts} after it was {order.state}"
+                desk.raise_alert(event.key, "LATE_DEAL", message)
 
 
 def _orders_at_broker(desk: TradingDesk) -> tuple[BrokerOrder, ...]:
