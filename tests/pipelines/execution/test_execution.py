@@ -239,6 +239,16 @@ def test_a_paper_account_is_opened_closed_dealt_and_equal_to_the_broker(paper, e
     assert (exchange.posts, paper.events()) == (posts, events)
 
 
+def test_what_the_broker_does_not_trade_is_denied(paper, exchange):
+    exchange.untradable.add("AAA")
+    settle(paper)
+    paper.plan(ORDERS[:2])
+    report = paper.run()["execution_report_csv"].set_index("instrument")
+    assert report["code"].to_dict() == {"AAA": "NOT_TRADABLE", "BBB": ""}
+    assert report["state"].to_dict() == {"AAA": "denied", "BBB": "filled"}
+    assert exchange.posts == 1
+
+
 def test_the_keys_are_in_no_description_and_no_event(paper):
     settle(paper)
     told = repr(paper.desk.load()) + repr(paper.desk._describe()) + str([e.payload for e in paper.events()])

@@ -1,12 +1,14 @@
-"""Fault scenarios 09 to 22: deals and other facts that come in parts, late, twice, wrongly, or from somebody else."""
+"""Fault scenarios 09 to 22, and 26: deals that come in parts, late, twice, too large, or from somebody else."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from quant_pipeline.testing.chaos import rehearsal
+from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
-from quant_pipeline.trading.broker_records import PositionActivity, PositionKind
+from quant_pipeline.trading.broker_records import OrderRequest, PositionActivity, PositionKind
 from quant_pipeline.trading.domain import EventKind
 from quant_pipeline.trading.order_management.collection import collect
 from quant_pipeline.trading.order_management.execution import recover
@@ -90,6 +92,56 @@ def test_17_an_order_deals_after_it_was_cancelled(day):
     assert (order.state, order.filled) == (OrderState.CANCELED, 1)
 
 
+def test_17_an_order_deals_after_its_end_was_booked(day):
+    lived = day()
+    lived.plan()
+    send_orders(lived.desk, "buy")
+    name = lived.order("AAA").order.client_order_id
+    lived.broker.cancel(name)
+    collect(lived.desk)
+    assert lived.states()["AAA"] == "canceled"
+    lived.broker._fill(name, Decimal(3), reopen=False)
+    collect(lived.desk)
+    assert (lived.order("AAA").state, lived.order("AAA").filled) == (OrderState.CANCELED, 3)
+    assert lived.alerts() == {"LATE_DEAL"}
+    assert find_breaks(lived.desk) == ()
+
+
+def test_26_more_is_dealt_than_was_ordered(day):
+    lived = day()
+    lived.plan()
+    send_orders(lived.desk, "buy")
+    lived.broker._fill(lived.order("AAA").order.client_order_id, Decimal(31))
+    collect(lived.desk)
+    assert lived.order("AAA").filled == 31
+    assert lived.desk.journal.book.trading_state is TradingState.HALTED
+    assert lived.states()["BBB"] == "pending_cancel"
+
+
+def test_26_the_broker_has_another_order_than_was_recorded(day):
+    class Deaf(FaultyBroker):
+        def submit(self, order):
+            return super().submit(replace(order, quantity=order.quantity + 1))
+
+    lived = day(broker=Deaf(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
+    lived.plan()
+    send_orders(lived.desk, "buy")
+    assert lived.desk.journal.book.trading_state is TradingState.HALTED
+    assert lived.at_broker() == ["AAA"]
+
+
+def test_19_an_order_bears_our_name_but_no_plan_has_it(day):
+    lived = day()
+    lived.plan()
+    lived.broker.submit(OrderRequest("chaos-20250103-OUT-buy-9", "OUT", "buy", Decimal(4)))
+    collect(lived.desk)
+    assert lived.alerts() == {"ORDER_NOT_PLANNED"}
+    assert lived.desk.journal.book.trading_state is TradingState.REDUCING
+    lived.execute()
+    assert lived.at_broker() == ["OUT", "SELL"]
+    assert lived.desk.journal.account.positions["OUT"].quantity == 4
+
+
 @pytest.mark.parametrize(("fault", "filled"), [(Fault.BUST, 0), (Fault.CORRECTION, 30)])
 def test_18_a_deal_is_taken_back_or_corrected(day, fault, filled):
     lived = day(fault).live()
@@ -137,4 +189,4 @@ def test_22_a_held_name_changes_and_the_old_one_is_dead(day):
     )
     assert recover(lived.desk) == ()
     assert lived.desk.journal.account.positions["KEPT"].cost == 2000
-    assert lived.broker.asset("KEEP") is None
+    assert "KEEP" not in lived.desk.journal.account.positions
