@@ -53,6 +53,8 @@ class Project:
     @property
     def _place(self) -> dict:
         environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(self.path / "src")}
+        # Five consumers of jobs that nobody gives would start beside MLflow's pages, and outlive them.
+        environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
         # A session in this process leaves its tracking store in the environment.
         for name in ("KEDRO_ENV", "COVERAGE_PROCESS_CONFIG", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
             environment.pop(name, None)

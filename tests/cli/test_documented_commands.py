@@ -1,8 +1,9 @@
 """Every command that README and docs show is run, in the copy of the project."""
 
+import os
 import re
+import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -79,16 +80,10 @@ def on_the_newest_session(command, project):
 @pytest.mark.parametrize(("command", "port"), SERVERS.items())
 def test_a_documented_server_answers(project, command, port):
     free = free_port()
-    words = command.split()
-    options = ["--no-browser"] if "viz" in words else []
-    server = subprocess.Popen(
-        [str(Path(sys.executable).parent / words[0]), *words[1:], *options, "--port", str(free)],
-        cwd=project.path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    silent = " --no-browser" if "viz" in command else ""
+    server = project.start(f"{command}{silent} --port {free}")
     try:
         assert answers(f"http://127.0.0.1:{free}/", seconds=120)
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=20)
