@@ -43,17 +43,14 @@ def draw_account(
         dtype=object,
     )
     parts = [_headline(state, book, priced), _holdings(state, priced)]
-    upcoming = [plan for plan in state.plans.values() if state.last_session is None or _is_ahead(plan, state)]
+    closed = state.last_session
+    upcoming = [plan for plan in state.plans.values() if closed is None or plan.deal_session > closed]
     parts += [_plan(plan) for plan in upcoming[-1:]]
     parts += [_deals(events)]
     alerts = [event for event in events if event.kind in (EventKind.ALERT_RAISED, EventKind.BREAK_FOUND)]
     if alerts:
         parts.append(_alerts(alerts[-ALERTS_SHOWN:]))
     return Group(*parts)
-
-
-def _is_ahead(plan: Plan, state: AccountState) -> bool:
-    return state.last_session is not None and plan.deal_session > state.last_session
 
 
 def _headline(state: AccountState, book: OrderBook, prices: pd.Series) -> RenderableType:

@@ -7,7 +7,7 @@ positions, because they make them smaller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -309,15 +309,6 @@ _QUESTIONS: tuple[Callable[[_Question], _Answer], ...] = (
     _ask_cash,
     _ask_rate,
 )
-
-
-def count_codes(verdicts: Iterable[Verdict]) -> dict[str, int]:
-    """Count denials by code, for reports."""
-    counts: dict[str, int] = {}
-    for verdict in verdicts:
-        if verdict.code is not None:
-            counts[str(verdict.code)] = counts.get(str(verdict.code), 0) + 1
-    return counts
 
 
 def _sector(instrument: str, facts: InstrumentView) -> str:

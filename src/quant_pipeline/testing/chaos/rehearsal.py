@@ -43,6 +43,7 @@ ORDERS = (
     ("BAD", "buy", 20),
     ("BIG", "buy", 200),
 )
+"""``BIG`` stands above the limit of an order: a right desk never sends it."""
 LIMITS = RiskLimits(
     maximum_order_weight=0.30,
     maximum_exit_weight=0.60,
@@ -63,7 +64,6 @@ RULES = ExecutionRules(
     attempts=12,
     missing_fill_polls=6,
 )
-"""``BIG`` stands above the limit of an order: a right desk never sends it."""
 
 
 @dataclass(frozen=True)
