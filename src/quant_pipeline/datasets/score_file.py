@@ -11,7 +11,7 @@ from quant_pipeline.exceptions import ConfigurationError
 
 
 class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
-    """One score per instrument of one session, as CSV or Parquet.
+    """One score per instrument and session, as CSV or Parquet; a run takes those of its own session.
 
     Parameters
     ----------

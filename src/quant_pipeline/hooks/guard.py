@@ -24,7 +24,8 @@ CREDENTIAL_VARIABLES = {
 class AccountGuardHooks:
     """Refuse to run against a real account whose keys are not set, or to send on one that is not pinned and armed.
 
-    An account is real when the ``trading_desk`` of its environment has credentials, whatever the environment is called.
+    An account is real when the ``trading_desk`` of its environment has credentials, whatever the environment is called;
+    only the default one, which is simulated, is not asked.
     """
 
     def __init__(self) -> None:

@@ -156,6 +156,25 @@ def test_a_source_that_cannot_be_used_is_an_error(changed, error, message):
         nodes.generate_orders(**arguments(**changed))
 
 
+def test_a_file_of_many_sessions_gives_those_of_the_decision():
+    days = [ranked("ABCDEF", DAYS[0]), ranked("EABCDF"), ranked("FEDCBA", pd.Timestamp("2025-01-02"))]
+    given = arguments("file", score_file=pd.concat(days, ignore_index=True))
+    orders, for_people = nodes.generate_orders(**given)
+    assert sides(orders) == {"B": "sell", "E": "buy", "A": "hold"}
+    opinions, *_ = nodes.tell_opinions(**given, orders_with_alternates=for_people)
+    told = opinions[opinions["source"] == "file"].set_index("instrument")["opinion"]
+    assert told.loc[["E", "A", "B"]].tolist() == ["BUY", "HOLD", "SELL"]
+    assert len(told) == len(NAMES)
+
+
+def test_a_file_of_yesterday_has_no_opinion_today(caplog):
+    given = arguments(score_file=ranked("ABCDEF", DAYS[0]))
+    _, for_people = nodes.generate_orders(**given)
+    opinions, *_ = nodes.tell_opinions(**given, orders_with_alternates=for_people)
+    assert set(opinions["source"]) == {"both", "other", "up", "down"}
+    assert "file has no scores of 2024-12-31" in caplog.text
+
+
 def test_alternates_are_flagged_and_are_no_orders():
     orders, for_people = nodes.generate_orders(**arguments())
     assert "alternate" not in set(orders["side"])

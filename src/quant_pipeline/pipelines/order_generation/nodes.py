@@ -12,7 +12,12 @@ from quant_pipeline.pipelines.order_generation.decision import Situation, add_al
 from quant_pipeline.pipelines.order_generation.opinions import compare_opinions, opinions_of_sources
 from quant_pipeline.pipelines.order_generation.page import compose_opinion_page, draw_ranks
 from quant_pipeline.pipelines.order_generation.parameters import FUSED, OrderGenerationParameters
-from quant_pipeline.pipelines.order_generation.sources import bundles_of, choose_source, scores_by_source
+from quant_pipeline.pipelines.order_generation.sources import (
+    bundles_of,
+    choose_source,
+    scores_by_source,
+    sources_of_session,
+)
 from quant_pipeline.strategy.clock import deal_session
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.strategy.schedule import decides_on
@@ -103,6 +108,7 @@ def tell_opinions(
         Opinions by source and instrument, the same side by side, the rank chart, and the page.
     """
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
+    sources = sources_of_session(sources, pd.Timestamp(as_of))
     chosen = ensemble.default if order_generation.source == FUSED else order_generation.source
     situation = Situation.at(as_of, events, bars, corporate_actions, sessions, market_rules)
     opinions = opinions_of_sources(sources, chosen, situation, strategy, market_rules, cost_rules, order_generation)

@@ -1,5 +1,6 @@
 """Scores of one session by where they come from: combinations, models, a file."""
 
+import logging
 from collections.abc import Mapping
 
 import pandas as pd
@@ -7,6 +8,8 @@ import pandas as pd
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.order_generation.parameters import FILE, FUSED
+
+logger = logging.getLogger(__name__)
 
 
 def scores_by_source(
@@ -58,15 +61,24 @@ def choose_source(
             f"{', '.join([FUSED, *sources])}"
         )
     table = sources.get(name, pd.DataFrame({"datetime": [], "instrument": [], "score": []}))
-    scored = table["datetime"].max() if len(table) else None
-    if scored != session:
-        found = "there are none" if scored is None else f"they are of {scored:%Y-%m-%d}"
+    today = table[table["datetime"] == session]
+    if today.empty:
+        found = "there are none" if table.empty else f"they are of {table['datetime'].max():%Y-%m-%d}"
         command = f"Run `kedro run --pipelines prediction --params as_of={session:%Y-%m-%d}` first."
         raise StaleDataError(
             f"orders of {session:%Y-%m-%d} need {source} scores of that session, but {found}. "
             f"{'Bring the file up to date.' if name == FILE else command}"
         )
-    return table[table["datetime"] == session].set_index("instrument")["score"]
+    return today.set_index("instrument")["score"]
+
+
+def sources_of_session(sources: Mapping[str, pd.DataFrame], session: pd.Timestamp) -> dict[str, pd.DataFrame]:
+    """Keep the scores of one session; a source that has none of it has no opinion, which is told."""
+    kept = {name: table[table["datetime"] == session] for name, table in sources.items()}
+    for name in [name for name, table in kept.items() if table.empty]:
+        logger.warning("%s has no scores of %s and is left out of the opinions", name, f"{session:%Y-%m-%d}")
+        del kept[name]
+    return kept
 
 
 def bundles_of(source: str, latest_scores: Mapping[str, pd.DataFrame], ensemble: EnsembleParameters) -> dict[str, str]:
