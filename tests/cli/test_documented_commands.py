@@ -83,7 +83,7 @@ def test_a_documented_server_answers(project, command, port):
     silent = " --no-browser" if "viz" in command else ""
     server = project.start(f"{command}{silent} --port {free}")
     try:
-        assert answers(f"http://127.0.0.1:{free}/", seconds=120)
+        assert answers(f"http://127.0.0.1:{free}/", seconds=300)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=20)
