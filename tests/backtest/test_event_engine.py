@@ -275,6 +275,8 @@ def test_minutes_share_the_volume():
         (MINUTES.assign(instrument="Z"), "Z, which has no daily bars"),
         (pd.concat([MINUTES, MINUTES]), "two minute bars"),
         (MINUTES.drop(columns="volume"), "'volume'"),
+        (MINUTES.assign(low=MINUTES["low"].where(MINUTES["low"] > 9)), "A at 2024-01-03 09:33:00 lacks a price"),
+        (MINUTES.assign(volume=np.nan), "A at 2024-01-03 09:31:00 lacks a price or a volume"),
     ],
 )
 def test_minutes_that_do_not_fit_the_market_are_refused(minutes, message):

@@ -17,16 +17,18 @@ from quant_pipeline.backtest.session_kernels import apply_session_actions
 from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy.account_arrays import (
     CASH,
-    CLOSES,
     HELD,
     N_TOTALS,
     NOT_HELD,
     ORDERS,
     net_asset_value,
     new_accounts,
+    sessions_held,
 )
 from quant_pipeline.strategy.costs import cost_terms
 from quant_pipeline.strategy.rules import CostRules
+
+_DEALT_COLUMNS = (kernels.FILL_SHARES, kernels.FILL_PRICE, kernels.FILL_STATUS)
 
 
 class Dealt(NamedTuple):
@@ -94,7 +96,7 @@ class EventAccount:
     def sessions_held(self, place: int) -> int:
         """Count the closes since an instrument that is held was bought."""
         slot = self._accounts.slot_of[0, place]
-        return int(self._accounts.totals[0, CLOSES] - self._accounts.slot_since[0, slot])
+        return int(sessions_held(self._accounts, 0, slot))
 
     def holdings(self) -> list[tuple[int, int, int]]:
         """List instrument number, shares and closes seen of everything held."""
@@ -197,6 +199,3 @@ class EventAccount:
             )
             self._accounts.order_reason[0, row] = 0
         self._accounts.totals[0, ORDERS] = len(orders)
-
-
-_DEALT_COLUMNS = (kernels.FILL_SHARES, kernels.FILL_PRICE, kernels.FILL_STATUS)

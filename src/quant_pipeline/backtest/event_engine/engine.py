@@ -69,7 +69,8 @@ def run_events(
         Indexed ``(datetime, instrument)``; delivered with the close of ``datetime``.
     minutes
         Minute bars as traded: ``time`` (its end), ``instrument``, ``open``, ``high``, ``low``, ``close``, ``volume``.
-        Their dates must be sessions; a session without any is traded by its daily bar.
+        Their dates must be sessions; a session without any is traded by its daily bar. In a session with some, an
+        instrument without any deals in the auctions only: nothing is known that reaches its limits and stops.
 
     Returns
     -------

@@ -14,6 +14,7 @@ from quant_pipeline.backtest.event_engine.account import Dealt, EventAccount, Su
 from quant_pipeline.backtest.event_engine.orders import BarPrices, EventOrder, OrderKind, PlacedOrder, price_within_bar
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectedHolding, ProtectiveRules
 from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.strategy.money import TICKS_PER_UNIT
 
 _WAITS_FOR_VOLUME = (kernels.CUT_TO_VOLUME, kernels.EXPIRED_NO_VOLUME)
 
@@ -139,7 +140,7 @@ class EventExchange:
             sale = None if bar is None else self._protected[place].sale_in(bar, self._rules)
             if sale is not None:
                 name, shares = str(self._market.instruments[place]), -self._account.held(place)
-                order = EventOrder(name, shares, OrderKind.STOP, 1.0, reason=sale.reason)
+                order = EventOrder(name, shares, OrderKind.STOP, sale.price / TICKS_PER_UNIT, reason=sale.reason)
                 placed = PlacedOrder(order, place, shares, sale.price, t, time, t)
                 self._account.deal(t, time, placed, self._supply_at(place, sale.price, bars, used))
         self._forget_sold()

@@ -11,13 +11,13 @@ import pandas as pd
 
 from quant_pipeline.backtest.event_engine.account import EventAccount
 from quant_pipeline.backtest.event_engine.events import EventKind
-from quant_pipeline.backtest.event_engine.exchange import splits_of
+from quant_pipeline.backtest.event_engine.exchange import Bars, splits_of
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.tables import positions_table
 from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy.money import ticks_to_decimal, ticks_to_float
 
-BAR_COLUMNS = ("open", "high", "low", "close", "volume")
+BAR_COLUMNS = Bars._fields
 
 
 class DeliveredData:

@@ -13,7 +13,7 @@ from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy.money import to_ticks
 
-COLUMNS = ["time", "instrument", "open", "high", "low", "close", "volume"]
+COLUMNS = ["time", "instrument", *Bars._fields]
 
 
 class Minute(NamedTuple):
@@ -30,7 +30,8 @@ def order_minutes(minutes: pd.DataFrame, market: TradingMarket) -> dict[pd.Times
     Raises
     ------
     StrategyError
-        If a column is missing, a row falls on no session, names an unknown instrument or is doubled.
+        If a column is missing, a row falls on no session, names an unknown instrument, is doubled, or lacks a price or
+        a volume.
     """
     missing = [column for column in COLUMNS if column not in minutes.columns]
     if missing:
@@ -47,6 +48,13 @@ def order_minutes(minutes: pd.DataFrame, market: TradingMarket) -> dict[pd.Times
     if twice.any():
         row = minutes[twice].iloc[0]
         raise StrategyError(f"{row['instrument']} has two minute bars at {row['time']}. Keep one.")
+    # A missing low would read as a price of 0, which every stop and every limit reaches.
+    broken = ~((minutes[["open", "high", "low", "close"]] > 0).all(axis=1) & (minutes["volume"] >= 0))
+    if broken.any():
+        row = minutes[broken].iloc[0]
+        raise StrategyError(
+            f"The minute bar of {row['instrument']} at {row['time']} lacks a price or a volume. Correct or remove it."
+        )
     ordered = minutes.assign(_session=days).sort_values(["time", "instrument"], kind="stable", ignore_index=True)
     return {pd.Timestamp(day): rows.drop(columns="_session") for day, rows in ordered.groupby("_session")}
 
@@ -55,8 +63,7 @@ def minutes_of(rows: pd.DataFrame, instruments: pd.Index) -> Iterator[Minute]:
     """Yield the minutes of one session."""
     for time, bars in rows.groupby("time", sort=True):
         places = instruments.get_indexer(pd.Index(bars["instrument"]))
-        matrix = np.zeros((5, len(instruments)), dtype=np.int64)
-        for number, name in enumerate(("open", "high", "low", "close")):
-            matrix[number, places] = to_ticks(bars[name])
-        matrix[4, places] = bars["volume"].to_numpy().astype(np.int64)
+        matrix = np.zeros((len(Bars._fields), len(instruments)), dtype=np.int64)
+        for row, name in zip(matrix, Bars._fields, strict=True):
+            row[places] = bars[name].to_numpy().astype(np.int64) if name == "volume" else to_ticks(bars[name])
         yield Minute(pd.Timestamp(time), Bars(*matrix), len(bars))
