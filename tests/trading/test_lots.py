@@ -65,6 +65,14 @@ def test_a_choice_of_lots_that_cannot_be_is_an_error(chosen, message):
         fold([opened(), *BOUGHT, deal("sale", "sell", 5, 40, day=3, lots=chosen)])
 
 
+def test_a_lot_that_is_named_twice_gives_its_shares_once():
+    chosen = [["one", "6"], ["one", "4"], ["two", "2"]]
+    state = fold([opened(), *BOUGHT, deal("sale", "sell", 12, 40, day=3, lots=chosen)])
+    assert lots(state) == [("two", 8, 240), ("three", 10, 250)]
+    with pytest.raises(AccountError, match="6 shares of lot 'one' were chosen, but it holds 4"):
+        fold([opened(), *BOUGHT, deal("sale", "sell", 12, 40, day=3, lots=[["one", "6"], ["one", "6"]])])
+
+
 def test_a_busted_purchase_never_happened():
     events = [opened(), *BOUGHT, Event(DAYS[3], EventKind.TRADE_BUST, "bust", {"fill": "one"})]
     state = fold(events)

@@ -143,10 +143,13 @@ class Position:
 
     def _choose(self, chosen: Sequence[tuple[str, Decimal]]) -> Iterator[tuple[int, Decimal]]:
         places = {lot.identity: place for place, lot in enumerate(self.lots)}
+        left = {identity: self.lots[place].quantity for identity, place in places.items()}
         for identity, part in chosen:
-            held = self.lots[places[identity]].quantity if identity in places else ZERO
+            held = left.get(identity, ZERO)
             if part <= 0 or part > held:
                 raise AccountError(f"{part} shares of lot '{identity}' were chosen, but it holds {held}")
+            # A lot may be named twice; it gives what it has only once.
+            left[identity] = held - part
             yield places[identity], part
 
     def scale(self, quantity: Decimal) -> None:
