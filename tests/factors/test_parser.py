@@ -113,6 +113,8 @@ REFUSED = {
     "Add(1, 2)": "Add needs at least one expression",
     "1+1": "'2' is a constant; an expression reads at least one field, at position 1 of",
     "1/0+$close": "cannot calculate 1 / 0, at position 2 of",
+    "10**400+$close": r"cannot calculate 10 \*\* 400, at position 3 of",
+    "'a'+'b'+$close": r"cannot calculate a \+ b, at position 4 of",
     "-$close": r"Qlib has no sign before an expression; write -1\*…, at position 1 of",
     "$close < $open < $high": "comparisons cannot be chained.*, at position 16 of",
     "$close & $open": r"And joins conditions such as \$close>\$open, at position 8 of",

@@ -177,9 +177,10 @@ class _Parser:
             return Call(name, (left, right), sign.position)
         try:
             value = calculate(left.value, right.value)
+            is_number = not isinstance(value, complex) and math.isfinite(value)
         except (ArithmeticError, TypeError) as error:
             raise self._error(sign.position, f"cannot calculate {left.value} {sign.text} {right.value}") from error
-        if isinstance(value, complex) or not math.isfinite(value):
+        if not is_number:
             raise self._error(sign.position, f"{left.value} {sign.text} {right.value} is no finite number")
         return Constant(value, left.position)
 
