@@ -76,7 +76,7 @@ class FactorStream:
         Raises
         ------
         FactorError
-            When the session is not later than the last one, or the bars lack a field.
+            When the session is not later than the last one, the bars lack a field or hold an instrument twice.
         """
         if self._sessions and session <= self._sessions[-1]:
             last = f"{self._sessions[-1]:%Y-%m-%d}"
@@ -86,6 +86,9 @@ class FactorStream:
         if missing:
             raise FactorError(f"the bars of {session:%Y-%m-%d} have no column {missing}")
         names = [str(name) for name in bars["instrument"]]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise FactorError(f"the bars of {session:%Y-%m-%d} hold {twice} twice; keep one row")
         self._forget(set(names))
         self._list_new([name for name in names if name not in self._places])
         self._append(session)
