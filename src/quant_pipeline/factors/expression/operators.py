@@ -42,8 +42,6 @@ class Operator:
         How many of the leading parameters are expressions; the others are constants.
     smallest
         Smallest window that is not 0, for rolling operators.
-    optional
-        Trailing parameters that may be left out.
     """
 
     name: str
@@ -51,7 +49,6 @@ class Operator:
     parameters: tuple[str, ...]
     series: int = 1
     smallest: int = 1
-    optional: int = 0
 
 
 _ONE = ("feature",)
