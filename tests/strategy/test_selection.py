@@ -120,7 +120,7 @@ def test_what_cannot_trade_takes_its_value_out_of_the_targets():
 
 
 def test_buys_are_cut_to_the_cash_and_to_whole_lots_with_their_fees():
-    # 1,010 pay for 100 of A with its fee of 10; for B nothing is left.
+    # Half of 2,030 is 100 shares each, and 1,010 pay for 100 with the fee of 10; what 2,019 leave for B pays for 50.
     costs = CostRules(buy_rate=0.01)
     market = MarketRules(lot=50)
     assert decide(EQUAL, holding({}), 2_030, market=market, costs=costs)[0] == [("A", "buy", 100), ("B", "buy", 100)]
