@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
-from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.pipelines.ensemble.fusion import fuse, normalise
 from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, weigh_combinations
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
@@ -202,13 +201,8 @@ def fused_by(combination, labels, members):
         )
         for name, score in members.items()
     }
-    split = SplitParameters(
-        train=("2022-01-01", "2022-12-30"), valid=("2023-01-02", "2023-03-20"), test=("2023-03-27", None)
-    )
     calendar = pd.DataFrame({"date": LONG})
-    newest, history = weigh_combinations(
-        labels.to_frame("label"), calendar, parameters, split, LabelParameters(), **tables
-    )
+    newest, history = weigh_combinations(labels.to_frame("label"), calendar, parameters, LabelParameters(), **tables)
     return parameters, newest, history, fuse_history(history, parameters, **tables)
 
 
@@ -262,6 +256,18 @@ def test_stored_dynamic_weights_that_are_due_for_renewal_are_refused():
     later = LONG.union(pd.bdate_range(LONG[-1], periods=4, unit="ns"))
     with pytest.raises(StaleDataError, match="10 sessions before 2023-10-09; they hold for 10"):
         latest(later[200], later)
+
+
+@pytest.mark.parametrize("stored", [["early"], []])
+def test_stored_weights_of_other_members_are_refused(stored):
+    labels, members = informed(LONG, 0.5, seed=6)
+    combination = {"models": ["early", "late"], "weights": "icir"}
+    parameters, newest, _, _ = fused_by(combination, labels, members)
+    day = {f"{n}_latest_scores": score.loc[[LONG[199]]].to_frame("score") for n, score in members.items()}
+    calendar = pd.DataFrame({"date": LONG})
+    assert len(fuse_latest(newest, parameters, calendar, **day)) == 20
+    with pytest.raises(StaleDataError, match=r"'c' fuses \['early', 'late'\], but its stored weights are of"):
+        fuse_latest(newest[newest["model"].isin(stored)], parameters, calendar, **day)
 
 
 def test_disabled_combinations_are_kept_and_ignored():

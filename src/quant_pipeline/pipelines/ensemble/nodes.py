@@ -7,7 +7,6 @@ import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exceptions import StaleDataError
-from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.pipelines.ensemble.fusion import fuse
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
 from quant_pipeline.pipelines.ensemble.weights import (
@@ -20,12 +19,13 @@ from quant_pipeline.pipelines.ensemble.weights import (
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.strategy.clock import label_lag
 
+_RENEW = "Renew them: kedro run --pipelines features,training,ensemble"
+
 
 def weigh_combinations(
     labels: pd.DataFrame,
     sessions: pd.DataFrame,
     ensemble: EnsembleParameters,
-    split: SplitParameters,
     label: LabelParameters,
     **predictions: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -37,9 +37,9 @@ def weigh_combinations(
         Panel with column ``label``.
     sessions
         Calendar: ``date``.
-    ensemble, split, label
-        Combinations, the dates of the segments, and the horizon. The validation segment ends a gap before the first
-        test session, so every label it uses is realised by then; dynamic weights leave the same gap.
+    ensemble, label
+        Combinations, and the horizon. The validation segment ends a gap before the first test session, so every label
+        it uses is realised by then; dynamic weights leave the same gap.
     **predictions
         ``<model>_predictions``: panel with columns ``score`` and ``segment``.
 
@@ -140,7 +140,8 @@ def fuse_latest(
     Raises
     ------
     StaleDataError
-        When dynamic weights should have been renewed by now: a backtest would trade other ones.
+        When dynamic weights should have been renewed by now, or weights are of other models: a backtest would trade
+        other ones.
     """
     scores = {name.removesuffix("_latest_scores"): table["score"] for name, table in latest.items()}
     newest = max(score.index.get_level_values("datetime").max() for score in scores.values())
@@ -150,8 +151,7 @@ def fuse_latest(
         if combination.weights == "dynamic" and age >= combination.refresh:
             raise StaleDataError(
                 f"the dynamic weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "
-                f"{newest:%Y-%m-%d}; they hold for {combination.refresh}. Renew them: kedro run --pipelines "
-                "features,training,ensemble"
+                f"{newest:%Y-%m-%d}; they hold for {combination.refresh}. {_RENEW}"
             )
     return _fuse_all(scores, weights, ensemble)
 
@@ -160,6 +160,11 @@ def _fuse_all(scores: dict[str, pd.Series], weights: pd.DataFrame, ensemble: Ens
     fused = []
     for name, combination in ensemble.enabled.items():
         in_force = weights[weights["combination"] == name].pivot(index="session", columns="model", values="weight")
+        if set(in_force.columns) != set(combination.models):
+            raise StaleDataError(
+                f"combination '{name}' fuses {sorted(combination.models)}, but its stored weights are of "
+                f"{sorted(in_force.columns)}. {_RENEW}"
+            )
         # Whatever comes before the first weights were meant for is fused with these: there are no others.
         bounds = [pd.Timestamp.min, *in_force.index[1:], pd.Timestamp.max]
         for (_, members), (start, end) in zip(in_force.iterrows(), pairwise(bounds), strict=True):

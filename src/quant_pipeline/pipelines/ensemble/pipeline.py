@@ -19,7 +19,6 @@ def create_pipeline() -> Pipeline:
                     "labels": "labels",
                     "sessions": "sessions",
                     "ensemble": "params:ensemble",
-                    "split": "params:split",
                     "label": "params:label",
                     **predictions,
                 },
