@@ -144,10 +144,8 @@ class Ledger:
         found: dict[str, Event] = {}
         with self._engine.connect() as connection:
             for start in range(0, len(keys), _KEYS_PER_QUESTION):
-                wanted = _events.c.key.in_(keys[start : start + _KEYS_PER_QUESTION])
-                found.update(
-                    (event.key, event) for event in _read(connection.execute(sa.select(_events).where(wanted)))
-                )
+                rows = connection.execute(_ROWS, {"keys": list(keys[start : start + _KEYS_PER_QUESTION])})
+                found.update((event.key, event) for event in _read(rows))
         return found
 
     def events(self) -> tuple[Event, ...]:
