@@ -138,7 +138,6 @@ def test_stale_scores_and_a_stale_account_are_refused(clean_run):
 
         values = parameters(as_of)
         return generate_orders(
-            clean_run("latest_fused_scores"),
             None,
             ledger,
             clean_run("bars"),
@@ -150,6 +149,7 @@ def test_stale_scores_and_a_stale_account_are_refused(clean_run):
             values["market_rules"],
             values["cost_rules"],
             as_of,
+            latest_fused_scores=clean_run("latest_fused_scores"),
         )
 
     with pytest.raises(StaleDataError, match="they are of 2023-12-29"):
