@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
 from quant_pipeline.trading.brokers.gateway import AlpacaGateway, Gateway, SimulatedGateway
 
@@ -19,7 +20,7 @@ class _Desk(AbstractDataset[NoReturn, Gateway]):
     _SINGLE_PROCESS = True
 
     def __init__(self, ledger: str, kill_switch: str, metadata: dict[str, Any] | None = None) -> None:
-        self._ledger = Path(ledger)
+        self._ledger = ledger
         self._kill_switch = Path(kill_switch)
         self.metadata = metadata
 
@@ -30,14 +31,19 @@ class _Desk(AbstractDataset[NoReturn, Gateway]):
     def _exists(self) -> bool:
         return True
 
+    def _describe(self) -> dict[str, Any]:
+        return {"ledger": LedgerEvents(self._ledger)._describe()["filepath"]}
+
 
 class SimulatedDesk(_Desk):
     """The simulated broker.
 
     Parameters
     ----------
-    ledger, kill_switch
-        Files of the account.
+    ledger
+        The ledger, as `quant_pipeline.datasets.ledger.LedgerEvents` takes it: a SQLite file or an SQLAlchemy URL.
+    kill_switch
+        File that stops every sender.
     folder
         Where the broker keeps the orders it took.
     metadata
@@ -53,7 +59,7 @@ class SimulatedDesk(_Desk):
         return SimulatedGateway(self._ledger, self._kill_switch, self._folder)
 
     def _describe(self) -> dict[str, Any]:
-        return {"ledger": str(self._ledger), "folder": str(self._folder)}
+        return {**super()._describe(), "folder": str(self._folder)}
 
 
 class AlpacaDesk(_Desk):
@@ -61,8 +67,10 @@ class AlpacaDesk(_Desk):
 
     Parameters
     ----------
-    ledger, kill_switch
-        Files of the account.
+    ledger
+        The ledger, as `quant_pipeline.datasets.ledger.LedgerEvents` takes it: a SQLite file or an SQLAlchemy URL.
+    kill_switch
+        File that stops every sender.
     parameters
         See `quant_pipeline.trading.brokers.alpaca_transport.AlpacaBrokerParameters`.
     credentials
@@ -94,4 +102,4 @@ class AlpacaDesk(_Desk):
         )
 
     def _describe(self) -> dict[str, Any]:
-        return {"ledger": str(self._ledger), "kind": self._parameters.kind}
+        return {**super()._describe(), "kind": self._parameters.kind}

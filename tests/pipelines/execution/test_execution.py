@@ -173,6 +173,20 @@ def test_a_plan_made_after_the_orders_have_left_does_not_call_them_back(simulate
     assert {name: held[name].quantity for name in held} == {"AAA": 100, "BBB": 200}
 
 
+def test_a_desk_finds_a_ledger_by_its_url(simulated, tmp_path):
+    kept_at = f"sqlite:///{simulated.ledger}"
+    simulated.desk = SimulatedDesk(kept_at, str(tmp_path / "STOP"), str(tmp_path / "simulated_broker"))
+    simulated.run()
+    assert states(simulated) == {"AAA": "accepted", "BBB": "accepted", "CCC": "denied"}
+
+
+def test_a_desk_shows_no_password_of_its_ledger():
+    desk = SimulatedDesk("postgresql+psycopg://trader:hidden@host/accounts", "STOP", "folder")
+    told = f"{desk} {desk._describe()} {desk.load()!r}"
+    assert "trader" in told
+    assert "hidden" not in told
+
+
 def test_every_decision_says_what_it_was_made_from(simulated):
     simulated.run()
     for event in simulated.events():

@@ -104,13 +104,13 @@ class _Place:
 
     Attributes
     ----------
-    ledger_file
-        The ledger.
+    ledger_address
+        SQLAlchemy URL of the ledger, or its SQLite file.
     kill_switch_file
         Trading stops while it exists.
     """
 
-    ledger_file: Path
+    ledger_address: str = field(repr=False)  # A URL may carry a password.
     kill_switch_file: Path
 
     @contextmanager
@@ -123,7 +123,7 @@ class _Place:
         takes_lease: bool,
         lives_by_broker: bool,
     ) -> Iterator[TradingDesk]:
-        ledger = Ledger.at(self.ledger_file)
+        ledger = Ledger.open(self.ledger_address)
         lease = Lease.acquire(ledger.engine, rules.execution.lease_seconds, time.time) if takes_lease else None
         try:
             yield TradingDesk(
@@ -200,7 +200,7 @@ class SimulatedGateway(_Place):
         self, session: pd.Timestamp, rules: DeskRules, exchange: Exchange, takes_lease: bool = True
     ) -> AbstractContextManager[TradingDesk]:
         """Open the desk of a session."""
-        state = fold(Ledger.at(self.ledger_file).events())
+        state = fold(Ledger.open(self.ledger_address).events())
         stands_at = exchange.sessions[-1]
         if state.last_session != stands_at:
             raise StaleDataError(_out_of_step(state.last_session, stands_at))
