@@ -12,8 +12,9 @@ TABLES = ["fused_scores", "bars", "corporate_actions", "sessions", "benchmark", 
 RULES = ["ensemble", "strategy", "market_rules", "cost_rules", "account"]
 
 
-def backtest(load, **settings):
+def backtest(load, strategy=None, **settings):
     rules = parameters(AS_OF)
+    rules["strategy"] = rules["strategy"].model_copy(update=strategy or {})
     chosen = BacktestParameters.model_validate(settings)
     nav, trades, *_ = backtest_combinations(*map(load, TABLES), *(rules[name] for name in RULES), chosen)
     return nav, trades
@@ -33,6 +34,13 @@ def test_protective_rules_sell_in_the_middle_of_a_session(clean_run):
     assert len(stopped) > 3
     assert (stopped["kind"] == "stop").all()
     assert (stopped["time"].dt.hour == 16).all()
+
+
+@pytest.mark.parametrize("engine", ["array", "event"])
+def test_volatilities_are_known_at_the_first_test_session(clean_run, engine):
+    nav, trades = backtest(clean_run, {"method": "target_weights", "weighting": "inverse_volatility"}, engine=engine)
+    assert trades["date"].min() == nav["date"].iloc[1]
+    assert (trades["status"] == "filled").sum() > 10
 
 
 def test_rules_without_their_engine_are_refused():

@@ -69,12 +69,15 @@ class TradingMarket:
         The market rules the arrays were built for.
     arrays
         Prices and corporate actions.
+    history
+        The same market from earlier sessions on, for what looks back over more than is traded; None without any.
     """
 
     sessions: pd.DatetimeIndex
     instruments: pd.Index
     rules: MarketRules
     arrays: MarketArrays
+    history: TradingMarket | None = None
 
     @classmethod
     def from_bars(
@@ -83,6 +86,7 @@ class TradingMarket:
         corporate_actions: pd.DataFrame,
         sessions: pd.DatetimeIndex,
         rules: MarketRules,
+        earlier: pd.DatetimeIndex | None = None,
     ) -> TradingMarket:
         """Build the arrays.
 
@@ -97,6 +101,8 @@ class TradingMarket:
             Consecutive sessions of the calendar.
         rules
             Market rules: deal price, price limits.
+        earlier
+            The sessions right before, for the history; bars and actions of these are used too.
 
         Raises
         ------
@@ -127,7 +133,10 @@ class TradingMarket:
             sell_blocked=sell_blocked,
             actions=actions,
         )
-        return cls(sessions, instruments, rules, arrays)
+        history = None
+        if earlier is not None and len(earlier):
+            history = cls.from_bars(bars, corporate_actions, earlier.append(sessions), rules)
+        return cls(sessions, instruments, rules, arrays, history)
 
     def score_matrix(self, scores: pd.Series) -> npt.NDArray[np.float64]:
         """Arrange scores as sessions × instruments; a missing or infinite score is NaN.

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from quant_pipeline.backtest.market import MarketArrays, TradingMarket, reference_closes
 from quant_pipeline.strategy.rules import StrategyRules
+
+_CELLS_AT_ONCE = 2**22
+
+
+def sessions_looked_back_over(
+    rules: StrategyRules, calendar: pd.DatetimeIndex, first: pd.Timestamp
+) -> pd.DatetimeIndex:
+    """Return the sessions before the first traded one that a market needs as history.
+
+    All there are, as the daily decision has them, when the strategy weighs by volatility; else none.
+    """
+    return calendar[calendar < first] if rules.weighs_by_volatility else calendar[:0]
 
 
 def preferences(market: TradingMarket, rules: StrategyRules) -> npt.NDArray[np.float64]:
@@ -15,14 +28,15 @@ def preferences(market: TradingMarket, rules: StrategyRules) -> npt.NDArray[np.f
     Parameters
     ----------
     market
-        The market. Volatilities need `rules.volatility_sessions` sessions of it before they are known.
+        The market. Volatilities need `rules.volatility_sessions` sessions of it, or of its history, before they are
+        known.
     rules
         The strategy: ones, unless it weighs by inverse volatility.
     """
-    shape = market.arrays.mark.shape
-    if rules.method != "target_weights" or rules.weighting != "inverse_volatility":
-        return np.broadcast_to(np.ones(shape[1]), shape).copy()
-    volatility = realised_volatility(market.arrays, rules.volatility_sessions)
+    if not rules.weighs_by_volatility:
+        return np.ones(market.arrays.mark.shape)
+    whole = market.history or market
+    volatility = realised_volatility(whole.arrays, rules.volatility_sessions)[-len(market.sessions) :]
     with np.errstate(divide="ignore"):
         return np.where(volatility > 0, 1 / volatility, np.nan)
 
@@ -49,7 +63,12 @@ def realised_volatility(arrays: MarketArrays, n_sessions: int) -> npt.NDArray[np
     """
     returns = daily_returns(arrays)
     volatility = np.full(returns.shape, np.nan)
-    if len(returns) >= n_sessions:
-        windows = np.lib.stride_tricks.sliding_window_view(returns, n_sessions, axis=0)
-        volatility[n_sessions - 1 :] = windows.std(axis=-1, ddof=1)
+    if len(returns) < n_sessions:
+        return volatility
+    windows = np.lib.stride_tricks.sliding_window_view(returns, n_sessions, axis=0)
+    complete = volatility[n_sessions - 1 :]
+    # All windows together would take many times the memory of the market.
+    step = max(_CELLS_AT_ONCE // windows[0].size, 1)
+    for start in range(0, len(windows), step):
+        complete[start : start + step] = windows[start : start + step].std(axis=-1, ddof=1)
     return volatility

@@ -108,7 +108,7 @@ def rebalance(
 def _preferences_of(
     preferences: pd.Series | None, instruments: pd.Index, rules: StrategyRules
 ) -> npt.NDArray[np.float64]:
-    if rules.method != "target_weights" or rules.weighting != "inverse_volatility":
+    if not rules.weighs_by_volatility:
         return np.ones(len(instruments))
     if preferences is None:
         raise StrategyError("Weights by inverse volatility need the volatilities. Give `preferences`.")

@@ -210,6 +210,11 @@ class StrategyRules(Parameters):
     sell_orphans: bool = True
     schedule: Schedule = Schedule()
 
+    @property
+    def weighs_by_volatility(self) -> bool:
+        """Whether decisions need the volatilities of the instruments."""
+        return self.method == "target_weights" and self.weighting == "inverse_volatility"
+
     @model_validator(mode="after")
     def _check_drop(self) -> Self:
         if self.method == "topk_drop" and self.n_drop > self.topk:

@@ -88,7 +88,8 @@ def test_the_chosen_one_equals_its_single_backtest_with_the_score_the_ensemble_f
     candidates = market.candidates()
     label, strategy, rules, costs, account, search = market.rules()
     span = search_span(pd.DatetimeIndex(SESSIONS), pd.DatetimeIndex(SESSIONS), search, label.horizon)
-    selected = market_of(span, market.bars, market.actions, rules, with_holdout=False)
+    calendar = pd.DataFrame({"date": SESSIONS})
+    selected = market_of(span, market.bars, market.actions, calendar, strategy, rules, with_holdout=False)
     reference = benchmark_returns(market.benchmark, selected.sessions)
     trials, _ = read_table(planted["trials"])
     for members in (("good", "noise_a", "noise_b"), ("noise_c", "noise_d"), ("good",)):
@@ -104,6 +105,18 @@ def test_the_chosen_one_equals_its_single_backtest_with_the_score_the_ensemble_f
         board = planted["leaderboard"].set_index("combination").loc[" + ".join(members)]
         assert board["excess_sharpe"] == pytest.approx(sharpe_ratio(excess), rel=1e-9)
     assert len(candidates) == len(SESSIONS) * 40
+
+
+def test_only_a_search_that_weighs_by_volatility_looks_at_the_sessions_before_it():
+    market = toy(PLANTED)
+    label, strategy, rules, _, _, search = market.rules()
+    span = search_span(pd.DatetimeIndex(SESSIONS[30:]), pd.DatetimeIndex(SESSIONS), search, label.horizon)
+    calm = strategy.model_copy(update={"method": "target_weights", "weighting": "inverse_volatility"})
+    given = span, market.bars, market.actions, pd.DataFrame({"date": SESSIONS})
+    known = market_of(*given, calm, rules, with_holdout=False)
+    assert known.sessions[0] == SESSIONS[30]
+    assert known.history.sessions[[0, -1]].tolist() == [SESSIONS[0], span.selection[-1]]
+    assert market_of(*given, strategy, rules, with_holdout=False).history is None
 
 
 def test_the_holdout_moves_no_ranking_and_no_measure(planted, tmp_path):

@@ -7,6 +7,7 @@ from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
 from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.preferences import sessions_looked_back_over
 from quant_pipeline.backtest.result import BacktestResult
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
 from quant_pipeline.evaluation.performance import measure_performance
@@ -54,8 +55,7 @@ def backtest_combinations(
         ``cost``), ``backtest_trades`` and ``backtest_performance``; and of all: ``combination_comparison``, and
         ``combination_nav`` (``date``, ``combination``, ``nav``).
     """
-    bars = bars[bars["date"] >= fused_scores["datetime"].min()]
-    market = _test_market(fused_scores, bars, corporate_actions, sessions, market_rules)
+    market = _test_market(fused_scores, bars, corporate_actions, sessions, strategy, market_rules)
     comparison, curves = [], []
     for name, combination in ensemble.enabled.items():
         scores = fused_scores[fused_scores["combination"] == name].set_index(["datetime", "instrument"])["score"]
@@ -93,12 +93,15 @@ def _test_market(
     bars: pd.DataFrame,
     corporate_actions: pd.DataFrame,
     sessions: pd.DataFrame,
+    strategy: StrategyRules,
     market_rules: MarketRules,
 ) -> TradingMarket:
     first = fused_scores["datetime"].min()
-    dates = pd.DatetimeIndex(sessions["date"])
-    dates = dates[dates >= first]
-    return TradingMarket.from_bars(bars, corporate_actions[corporate_actions["date"] >= first], dates, market_rules)
+    calendar = pd.DatetimeIndex(sessions["date"])
+    earlier = sessions_looked_back_over(strategy, calendar, first)
+    known_from = earlier[0] if len(earlier) else first
+    known_bars, known_actions = (table[table["date"] >= known_from] for table in (bars, corporate_actions))
+    return TradingMarket.from_bars(known_bars, known_actions, calendar[calendar >= first], market_rules, earlier)
 
 
 def _net_asset_value(result: BacktestResult, benchmark: pd.DataFrame) -> pd.DataFrame:

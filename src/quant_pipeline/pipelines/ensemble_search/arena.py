@@ -11,6 +11,7 @@ import pandas as pd
 
 from quant_pipeline.backtest.combination_engine import CombinationSearch
 from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.preferences import sessions_looked_back_over
 from quant_pipeline.evaluation.similarity import correlate_scores
 from quant_pipeline.evaluation.walk_forward import sharpe_of_periods
 from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan
@@ -127,15 +128,30 @@ def market_of(
     span: SearchSpan,
     bars: pd.DataFrame,
     corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    strategy: StrategyRules,
     rules: MarketRules,
     *,
     with_holdout: bool,
 ) -> TradingMarket:
-    """Build the market of the selection sessions, or of all; nothing later than its last session goes in."""
-    sessions = span.whole if with_holdout else span.selection
-    first, last = sessions[0], sessions[-1]
+    """Build the market of the selection sessions, or of all; nothing later than its last session goes in.
+
+    Parameters
+    ----------
+    span
+        Sessions of the search.
+    bars, corporate_actions, sessions, rules
+        The market, all of it.
+    strategy
+        Tells whether sessions before the search are looked back over.
+    with_holdout
+        Whether the sessions after the selection are wanted too.
+    """
+    searched = span.whole if with_holdout else span.selection
+    earlier = sessions_looked_back_over(strategy, pd.DatetimeIndex(sessions["date"]), searched[0])
+    first, last = earlier.append(searched)[[0, -1]]
     traded, acted = (table[(table["date"] >= first) & (table["date"] <= last)] for table in (bars, corporate_actions))
-    return TradingMarket.from_bars(traded, acted, sessions, rules)
+    return TradingMarket.from_bars(traded, acted, searched, rules, earlier)
 
 
 def benchmark_returns(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> npt.NDArray[np.float64]:

@@ -79,7 +79,7 @@ def backtest_candidates(
     if ensemble_search.analysis_only:
         return
     span = _span(candidate_scores, sessions, ensemble_search, label)
-    market = market_of(span, bars, corporate_actions, market_rules, with_holdout=False)
+    market = market_of(span, bars, corporate_actions, sessions, strategy, market_rules, with_holdout=False)
     arena = build_arena(candidate_scores, market, benchmark, strategy, cost_rules, account, ensemble_search)
     yield from arena.walk(arena.runner(chunks, may_run=True))
 
@@ -115,7 +115,7 @@ def collect_trials(
         ``search_trials``, one row per combination and draw; ``search_periods`` (``first``, ``last``, ``sessions``).
     """
     span = _span(candidate_scores, sessions, ensemble_search, label)
-    market = market_of(span, bars, corporate_actions, market_rules, with_holdout=False)
+    market = market_of(span, bars, corporate_actions, sessions, strategy, market_rules, with_holdout=False)
     arena = build_arena(candidate_scores, market, benchmark, strategy, cost_rules, account, ensemble_search)
     trials, draws = _exhaust(arena.walk(arena.runner(chunks, may_run=False)))
     dates = pd.Series(span.selection)
@@ -148,7 +148,7 @@ def backtest_finalists(
         ``is_holdout``; and ``finalist_measures``, one row per finalist.
     """
     span = _span(candidate_scores, sessions, ensemble_search, label)
-    market = market_of(span, bars, corporate_actions, market_rules, with_holdout=True)
+    market = market_of(span, bars, corporate_actions, sessions, strategy, market_rules, with_holdout=True)
     reference = pd.Series(benchmark_returns(benchmark, market.sessions), index=market.sessions)
     trials, _ = read_table(search_trials)
     order = judgement.ranking(trials, search_periods["sessions"].to_numpy())

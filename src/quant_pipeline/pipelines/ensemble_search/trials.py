@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.backtest.combination_engine import FIGURES, CombinationSearch, run_combinations
+from quant_pipeline.backtest.preferences import preferences
 from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.progress import track
 from quant_pipeline.strategy.rules import StrategyRules
@@ -165,6 +166,8 @@ def foundation_of(search: CombinationSearch, phases: Sequence[StrategyRules]) ->
     market = search.market
     arrays = [*market.arrays[:-1], *market.arrays.actions]
     optional = [value for value in (search.benchmark_returns, search.period_of_session) if value is not None]
+    if market.history is not None:
+        optional.append(preferences(market, search.rules))
     rules = [market.rules, search.cost_rules, *phases]
     return _digest(
         _code(),

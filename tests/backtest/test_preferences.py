@@ -1,0 +1,89 @@
+"""Volatilities: what they are, and that a market with a history knows them from its first session on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from random_market import random_market
+
+from quant_pipeline.backtest import preferences as module
+from quant_pipeline.backtest.array_engine import run_backtest
+from quant_pipeline.backtest.combination_engine import CombinationSearch, run_combinations
+from quant_pipeline.backtest.event_engine.engine import run_events
+from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.preferences import (
+    daily_returns,
+    preferences,
+    realised_volatility,
+    sessions_looked_back_over,
+)
+from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+
+CALM = StrategyRules(method="target_weights", topk=5, weighting="inverse_volatility", volatility_sessions=20)
+COSTS = CostRules.preset("US")
+CUT = 60
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return random_market(21, n_sessions=120)
+
+
+@pytest.fixture(scope="module")
+def whole(parts):
+    bars, actions, sessions, _ = parts
+    return TradingMarket.from_bars(bars, actions, sessions, MarketRules())
+
+
+@pytest.fixture(scope="module")
+def traded(parts):
+    """Return the market of the last sessions: with those before as history, and without."""
+    bars, actions, sessions, _ = parts
+    earlier = sessions_looked_back_over(CALM, sessions, sessions[CUT])
+    assert len(earlier) == CUT
+    return [TradingMarket.from_bars(bars, actions, sessions[CUT:], MarketRules(), known) for known in (earlier, None)]
+
+
+def test_volatility_is_the_deviation_of_the_last_returns(whole):
+    returns = pd.DataFrame(daily_returns(whole.arrays))
+    expected = returns.rolling(20).std().to_numpy()
+    measured = realised_volatility(whole.arrays, 20)
+    assert np.isfinite(measured).mean() > 0.5
+    np.testing.assert_allclose(measured, expected, rtol=1e-9)
+
+
+def test_few_windows_at_once_have_the_bits_of_all(whole, monkeypatch):
+    expected = realised_volatility(whole.arrays, 20)
+    for cells in (1, 20 * 24 * 7):
+        monkeypatch.setattr(module, "_CELLS_AT_ONCE", cells)
+        np.testing.assert_array_equal(realised_volatility(whole.arrays, 20), expected)
+
+
+def test_only_weights_by_volatility_look_back(parts):
+    sessions = parts[2]
+    equal = CALM.model_copy(update={"weighting": "equal"})
+    assert len(sessions_looked_back_over(equal, sessions, sessions[CUT])) == 0
+    assert sessions_looked_back_over(CALM, sessions, sessions[CUT]).equals(sessions[:CUT])
+
+
+def test_a_history_gives_the_first_session_the_volatilities_of_the_whole_market(whole, traded):
+    with_history, without = traded
+    np.testing.assert_array_equal(preferences(with_history, CALM), preferences(whole, CALM)[CUT:])
+    assert np.isfinite(preferences(with_history, CALM)[0]).sum() > 10
+    assert np.isnan(preferences(without, CALM)[:20]).all()
+
+
+def test_every_engine_trades_from_the_first_session_on_as_if_it_had_waited(parts, whole, traded):
+    bars, _, sessions, scores = parts
+    scores = scores[scores.index.get_level_values("datetime") >= sessions[CUT]]
+    waited = run_backtest(scores, whole, CALM, COSTS, 100_000)
+    with_history, without = traded
+    result = run_backtest(scores, with_history, CALM, COSTS, 100_000)
+    pd.testing.assert_series_equal(result.nav, waited.nav.iloc[CUT:], check_exact=True, check_freq=False)
+    assert result.trades["date"].min() == sessions[CUT + 1]
+    strategy = RebalanceStrategy(with_history, CALM, COSTS)
+    events = run_events(strategy, with_history, bars, COSTS, 100_000, scores=scores)
+    pd.testing.assert_series_equal(events.nav, result.nav, check_exact=True)
+    search = CombinationSearch(with_history.score_matrix(scores)[np.newaxis], with_history, CALM, COSTS, 100_000)
+    assert run_combinations(search, [(0,)]).figures["final_value"].iloc[0] == result.nav.iloc[-1]
+    assert (run_backtest(scores, without, CALM, COSTS, 100_000).nav.iloc[:20] == 100_000).all()
