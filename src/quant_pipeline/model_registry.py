@@ -1,6 +1,7 @@
 """The registered models: the ``models`` block of the parameters, read when the pipelines are made."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from kedro.utils import find_kedro_project
 from quant_pipeline.models.spec import ModelSpec
 
 _session_loader: AbstractConfigLoader | None = None
+_as_read: tuple[AbstractConfigLoader | None, dict[str, Any]] = (None, {})
 
 
 def use_config_loader(loader: AbstractConfigLoader) -> None:
@@ -48,15 +50,18 @@ def load_order_generation_parameters() -> dict[str, Any]:
 
 
 def _parameters() -> dict[str, Any]:
+    """Read all parameters once per loader: a loader reads every file anew whenever it is asked."""
+    global _as_read
     # A loader is a mapping and falsy while nothing has been read from it, so `or` would be wrong here.
-    loader = _project_loader() if _session_loader is None else _session_loader
-    return loader["parameters"]
+    loader = _project_loader(os.getenv("KEDRO_ENV")) if _session_loader is None else _session_loader
+    if _as_read[0] is not loader:
+        _as_read = loader, loader["parameters"]
+    return _as_read[1]
 
 
-def _project_loader() -> AbstractConfigLoader:
+@lru_cache(maxsize=1)
+def _project_loader(env: str | None) -> AbstractConfigLoader:
     project = find_kedro_project(Path(__file__).absolute()) or Path.cwd()
     return settings.CONFIG_LOADER_CLASS(
-        conf_source=str(Path(project) / settings.CONF_SOURCE),
-        env=os.getenv("KEDRO_ENV"),
-        **settings.CONFIG_LOADER_ARGS,
+        conf_source=str(Path(project) / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS
     )

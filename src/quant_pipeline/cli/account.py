@@ -51,7 +51,7 @@ def show(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> 
 def verify(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> None:
     """Hash the whole ledger again and compute the account anew from it."""
     with open_account(metadata, env, params) as opened:
-        number = opened.context.catalog["ledger_as_found"].verify()
+        number = opened.catalog["ledger_as_found"].verify()
         if opened.state.discrepancy:
             raise AccountError(
                 f"{opened.state.discrepancy} of the cash and cost of '{opened.name}' has no source in its events; "

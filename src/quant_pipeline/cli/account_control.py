@@ -113,7 +113,7 @@ def flatten(metadata: ProjectMetadata, yes: bool, env: str | None, params: dict[
         opened.append(*record_plan(opened.events, orders, opened.stands_at, opened.next_session, person))
     with open_session(metadata, env, **params | {"as_of": as_of}) as session:
         session.run(pipeline_names=["execution"])
-    events = opened.context.catalog.load("ledger_as_found")
+    events = opened.catalog.load("ledger_as_found")
     plan, book = fold(events).plans[opened.next_session], OrderBook.of(events)
     sent = sum(1 for order in plan.orders if book.orders[order.client_order_id].submitted_at)
     click.echo(f"sent {sent} of {len(plan.orders)} sales; buys stay closed until `kedro account resume`")

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import pandas as pd
 from kedro.framework.cli.utils import env_option
-from kedro.framework.context import KedroContext
 from kedro.framework.startup import ProjectMetadata
+from kedro.io import CatalogProtocol
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +28,13 @@ from quant_pipeline.models.store import BundleStore
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.training.nodes import describe_model, predict_out_of_sample
 from quant_pipeline.strategy.rules import MarketRules
+
+
+class Opened(NamedTuple):
+    """The project as the commands find it."""
+
+    catalog: CatalogProtocol
+    params: dict[str, Any]
 
 
 class Inputs(NamedTuple):
@@ -54,9 +61,9 @@ def models() -> None:
 def list_models(metadata: ProjectMetadata, env: str | None) -> None:
     """Show every registered model, its newest version and the one in use."""
     table = _table("model", "what", "versions", "candidate", "champion", "champions before")
-    with _context(metadata, env) as context:
+    with _open(metadata, env) as opened:
         for name, spec in load_model_registry().items():
-            store = _store(context, name)
+            store = _store(opened, name)
             candidate, champion, champions = store.aliases
             before = ", ".join(reversed(champions[:-1])) or "-"
             table.add_row(name, spec.title, str(store.n_versions), candidate or "-", champion or "-", before)
@@ -69,9 +76,9 @@ def list_models(metadata: ProjectMetadata, env: str | None) -> None:
 def plan(metadata: ProjectMetadata, env: str | None) -> None:
     """Show which models `kedro run --pipelines training` would train, and why."""
     table = _table("model", "training would", "because")
-    with _context(metadata, env) as context:
+    with _open(metadata, env) as opened:
         for name, spec in load_model_registry().items():
-            table.add_row(name, *_planned(context, name, spec))
+            table.add_row(name, *_planned(opened, name, spec))
     Console().print(table)
 
 
@@ -82,7 +89,7 @@ def plan(metadata: ProjectMetadata, env: str | None) -> None:
 @click.pass_obj
 def train(metadata: ProjectMetadata, workers: int, scheduler: str | None, env: str | None) -> None:
     """Train all enabled models side by side, one session and one MLflow run each."""
-    with _context(metadata, env):
+    with _open(metadata, env):
         names = list(load_model_registry())
     with connect(scheduler, workers) as client:
         run_namespaces(client, metadata.project_path, env, "training", names)
@@ -96,15 +103,15 @@ def train(metadata: ProjectMetadata, workers: int, scheduler: str | None, env: s
 @click.pass_obj
 def promote(metadata: ProjectMetadata, name: str, force: bool, env: str | None) -> None:
     """Let the candidate of model NAME score new sessions, if it beats the champion out of sample."""
-    with _context(metadata, env) as context:
+    with _open(metadata, env) as opened:
         spec = _registered(name)
-        store = _store(context, name)
+        store = _store(opened, name)
         candidate, champion = store.read("candidate"), store.read("champion")
         if candidate.identity == champion.identity:
             click.echo(f"{name}: {candidate.identity} is the champion already")
             return
-        gate = PromotionGate.model_validate(context.params["promotion_gate"])
-        inputs = _inputs(context, spec)
+        gate = PromotionGate.model_validate(opened.params["promotion_gate"])
+        inputs = _inputs(opened, spec)
         test = paired_rank_ic_test(
             _test_scores(candidate, inputs),
             _test_scores(champion, inputs),
@@ -131,18 +138,18 @@ def promote(metadata: ProjectMetadata, name: str, force: bool, env: str | None) 
 @click.pass_obj
 def rollback(metadata: ProjectMetadata, name: str, env: str | None) -> None:
     """Let the champion before the present one of model NAME score new sessions again."""
-    with _context(metadata, env) as context:
+    with _open(metadata, env) as opened:
         _registered(name)
-        identity = _store(context, name).roll_back()
+        identity = _store(opened, name).roll_back()
         mark_champion(name, identity)
     click.echo(f"{name}: {identity} scores new sessions again")
 
 
-def _planned(context: KedroContext, name: str, spec: ModelSpec) -> tuple[str, str]:
-    if not context.catalog.exists(f"{spec.features}_features"):
+def _planned(opened: Opened, name: str, spec: ModelSpec) -> tuple[str, str]:
+    if not opened.catalog.exists(f"{spec.features}_features"):
         return "wait", f"features '{spec.features}' are not there; run `kedro run --pipelines features`"
-    inputs = _inputs(context, spec)
-    found = context.catalog.load(f"{name}.bundle_as_found")
+    inputs = _inputs(opened, spec)
+    found = opened.catalog.load(f"{name}.bundle_as_found")
     wanted = fingerprint(inputs.facts, inputs.features, inputs.labels["label"], inputs.members, inputs.segments)
     reasons = changes(found.facts.inputs if found else None, wanted)
     if not reasons:
@@ -152,8 +159,8 @@ def _planned(context: KedroContext, name: str, spec: ModelSpec) -> tuple[str, st
     )
 
 
-def _inputs(context: KedroContext, spec: ModelSpec) -> Inputs:
-    load, parameters = context.catalog.load, context.params
+def _inputs(opened: Opened, spec: ModelSpec) -> Inputs:
+    load, parameters = opened.catalog.load, opened.params
     sessions = load("sessions")
     label = LabelParameters.model_validate(parameters["label"])
     split = SplitParameters.model_validate(parameters["split"])
@@ -179,17 +186,19 @@ def _registered(name: str) -> ModelSpec:
     return registry[name]
 
 
-def _store(context: KedroContext, name: str) -> BundleStore:
-    dataset = context.catalog.get(f"{name}.bundle@candidate")
+def _store(opened: Opened, name: str) -> BundleStore:
+    dataset = opened.catalog.get(f"{name}.bundle@candidate")
     if not isinstance(dataset, ModelBundles):
         raise ConfigurationError(f"catalog entry '{name}.bundle@candidate' has to be a ModelBundles dataset")
     return dataset.store
 
 
 @contextmanager
-def _context(metadata: ProjectMetadata, env: str | None) -> Iterator[KedroContext]:
+def _open(metadata: ProjectMetadata, env: str | None) -> Iterator[Opened]:
     with quiet(), open_session(metadata, env) as session:
-        yield session.load_context()
+        context = session.load_context()
+        # The context makes its catalog anew, from all files, whenever it is asked.
+        yield Opened(context.catalog, context.params)
 
 
 def _table(*columns: str) -> Table:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from kedro.framework.context import KedroContext
 from kedro.framework.startup import ProjectMetadata
+from kedro.io import CatalogProtocol
 
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.cli.sessions import open_session, quiet
@@ -33,6 +34,7 @@ class Opened(NamedTuple):
     """An account as found: its configuration, its ledger, and what follows from it."""
 
     context: KedroContext
+    catalog: CatalogProtocol
     account: AccountParameters
     events: tuple[Event, ...]
     state: AccountState
@@ -65,18 +67,18 @@ class Opened(NamedTuple):
 
     def append(self, *events: Event) -> None:
         """Append to the ledger."""
-        self.context.catalog.save("ledger_planned", events)
+        self.catalog.save("ledger_planned", events)
 
     def change_state(self, to: TradingState, code: str, message: str) -> None:
         """Record the new trading state, unless it is that already, whoever has changed it since."""
-        book = OrderBook.of(self.context.catalog.load("ledger_as_found"))
+        book = OrderBook.of(self.catalog.load("ledger_as_found"))
         if book.trading_state is not to:
             self.append(trading_state_event(self.stands_at, book.state_changes, to, code, message))
 
     @property
     def stop_file(self) -> Path:
         """The file that stops every sender while it exists."""
-        return Path(self.context.catalog.load("trading_desk").kill_switch_file)
+        return Path(self.catalog.load("trading_desk").kill_switch_file)
 
 
 @contextmanager
@@ -84,9 +86,11 @@ def open_account(metadata: ProjectMetadata, env: str | None, params: dict[str, A
     """Open the account of an environment; nothing is asked of its broker yet."""
     with quiet(), open_session(metadata, env, **params) as session:
         context = session.load_context()
-        events = tuple(context.catalog.load("ledger_as_found"))
+        # The context makes its catalog anew, from all files, whenever it is asked.
+        catalog = context.catalog
+        events = tuple(catalog.load("ledger_as_found"))
         account = AccountParameters.model_validate(context.params["account"])
-        yield Opened(context, account, events, fold(events), OrderBook.of(events))
+        yield Opened(context, catalog, account, events, fold(events), OrderBook.of(events))
 
 
 @contextmanager
@@ -94,7 +98,7 @@ def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]
     """Open the desk of the next session at the broker; with the lease, nobody else sends meanwhile."""
     if opened.account.filled_by == "statements":
         raise ConfigurationError(f"'{opened.name}' is kept by statements; there is no broker to ask")
-    catalog = opened.context.catalog
+    catalog = opened.catalog
     exchange = Exchange.known_at(
         opened.stands_at,
         catalog.load("sessions"),
@@ -111,7 +115,7 @@ def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]
 
 def last_prices(opened: Opened) -> dict[str, Decimal]:
     """Return the last known close of every holding; none while no market has been ingested."""
-    catalog, session = opened.context.catalog, opened.state.last_session
+    catalog, session = opened.catalog, opened.state.last_session
     if session is None or not opened.state.positions or not catalog.exists("bars"):
         return {}
     days, bars, actions = known_at(session, *(catalog.load(n) for n in ("sessions", "bars", "corporate_actions")))

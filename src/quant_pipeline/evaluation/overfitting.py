@@ -19,7 +19,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from arch.bootstrap import SPA
 from scipy import stats
 
 from quant_pipeline.exceptions import ConfigurationError
@@ -298,6 +297,8 @@ def superior_ability(
     tuple of float
         p-values of White's reality check (not studentised, least favourable) and of Hansen's consistent test.
     """
+    from arch.bootstrap import SPA  # Only here: it brings matplotlib, which every other command would wait for.
+
     nothing = np.zeros(len(returns))
     tests = [
         SPA(nothing, -returns, block_sessions, repeats, "stationary", studentize=studentize, seed=seed)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.boosters import fit_catboost, fit_xgboost, load_catboost, load_xgboost
-from quant_pipeline.models.double_ensemble import fit_double_ensemble, load_double_ensemble
 from quant_pipeline.models.fitted import FittedModel, Samples
-from quant_pipeline.models.gbdt import FittedTrees, fit_trees, load_trees
 from quant_pipeline.models.hyper import (
     CatBoostHyper,
     DoubleEnsembleHyper,
@@ -22,7 +20,7 @@ from quant_pipeline.models.spec import ModelSpec
 
 
 def fit(spec: ModelSpec, train: Samples, valid: Samples, previous: FittedModel | None = None) -> FittedModel:
-    """Fit the algorithm of a specification; torch and Qlib are imported only when a model asks for them.
+    """Fit the algorithm of a specification; LightGBM, torch and Qlib are imported only when a model asks for them.
 
     Parameters
     ----------
@@ -41,6 +39,8 @@ def fit(spec: ModelSpec, train: Samples, valid: Samples, previous: FittedModel |
     """
     match spec.hyper:
         case LightGBMHyper() as hyper:
+            from quant_pipeline.models.gbdt import FittedTrees, fit_trees
+
             return fit_trees(train, valid, hyper, spec.seed, previous if isinstance(previous, FittedTrees) else None)
         case NetworkHyper() as hyper:
             from quant_pipeline.models.networks.scoring import FittedNetwork
@@ -56,6 +56,8 @@ def fit(spec: ModelSpec, train: Samples, valid: Samples, previous: FittedModel |
 def _fit_anew(spec: ModelSpec, train: Samples, valid: Samples) -> FittedModel:
     match spec.hyper:
         case DoubleEnsembleHyper() as hyper:
+            from quant_pipeline.models.double_ensemble import fit_double_ensemble
+
             return fit_double_ensemble(train, valid, hyper, spec.seed)
         case XGBoostHyper() as hyper:
             return fit_xgboost(train, valid, hyper, spec.seed)
@@ -76,8 +78,12 @@ def load(spec: ModelSpec, weights: dict[str, bytes], factors: list[str]) -> Fitt
     """Make a fitted model again from the files that `FittedModel.weights` returned."""
     match spec.hyper:
         case LightGBMHyper():
+            from quant_pipeline.models.gbdt import load_trees
+
             return load_trees(weights)
         case DoubleEnsembleHyper():
+            from quant_pipeline.models.double_ensemble import load_double_ensemble
+
             return load_double_ensemble(weights, factors)
         case XGBoostHyper():
             return load_xgboost(weights, factors)
