@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import Field, PositiveInt, model_validator
 
 from quant_pipeline.evaluation import factor_kernels as kernels
+from quant_pipeline.evaluation.factor_statistics import means_of_known
 from quant_pipeline.factors.neutralisation import neutralise
 from quant_pipeline.parameters import Parameters
 from quant_pipeline.progress import track
@@ -196,22 +197,14 @@ def _score_one(
     kernels.compare_with_session_before(
         values, orders, quantiles, count - 1, smallest, scratch, keep, autocorrelation, replaced
     )
-    market = _mean(np.where(quantiles >= 0, labels, np.nan), axis=2)
+    market = means_of_known(np.where(quantiles >= 0, labels, np.nan), axis=2)
     return _Row(
         ic=ic,
         rank_ic=rank_ic,
         spread=(returns[:, :, -1] - returns[:, :, 0]).T,
-        quantile_returns=_mean(returns, axis=1),
-        quantile_excess=_mean(returns - market[:, :, None], axis=1),
+        quantile_returns=means_of_known(returns, axis=1),
+        quantile_excess=means_of_known(returns - market[:, :, None], axis=1),
         autocorrelation=autocorrelation,
         replaced=replaced,
         coverage=np.isfinite(values).sum(axis=1) / members,
     )
-
-
-def _mean(values: Floats, axis: int) -> Floats:
-    """Return the mean of what is known; NaN, without a warning, where nothing is."""
-    known = np.isfinite(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0.0).sum(axis=axis)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

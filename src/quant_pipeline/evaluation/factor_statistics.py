@@ -28,6 +28,14 @@ class ResampledBands(NamedTuple):
     ratio: Bands
 
 
+def means_of_known(values: Floats, axis: int = 0) -> Floats:
+    """Return the means of what is known along an axis; NaN, without a warning, where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
 def newey_west_lags(sessions: int, horizon: int) -> int:
     """Choose how many lags of autocovariance count.
 
@@ -59,8 +67,7 @@ def newey_west_errors(series: Floats, horizon: int) -> Floats:
     known = np.isfinite(series)
     count = known.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, series, 0.0).sum(axis=0) / count
-        gaps = np.where(known, series - mean, 0.0)
+        gaps = np.where(known, series - means_of_known(series), 0.0)
         variance = (gaps * gaps).sum(axis=0)
         lags = newey_west_lags(len(series), horizon)
         for lag in range(1, lags + 1):

@@ -45,8 +45,8 @@ def tabulate_decay(scores: FactorScores, parameters: ScoringParameters) -> pd.Da
         rank_ic = scores.rank_ic[:, :, place]
         part["positive_share"] = _ratio((rank_ic > 0).sum(axis=1), np.isfinite(rank_ic).sum(axis=1))
         spread = scores.spread[:, :, place].T
-        part["spread"] = _means(spread)
-        part["spread_t"] = _ratio(_means(spread), statistics.newey_west_errors(spread, horizon))
+        part["spread"] = statistics.means_of_known(spread)
+        part["spread_t"] = _ratio(statistics.means_of_known(spread), statistics.newey_west_errors(spread, horizon))
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True).astype({"factor": "str"})
 
@@ -80,7 +80,7 @@ def summarise_factors(
     strongest = by_strength.loc[by_strength.groupby("factor", sort=False)["strength"].idxmax()]
     summary["best_horizon"] = strongest.set_index("factor")["horizon"]
     for name in ("autocorrelation", "replaced", "coverage"):
-        summary[name] = _means(getattr(scores, name).T)
+        summary[name] = statistics.means_of_known(getattr(scores, name).T)
     known = correlations[correlations["is_known"] & correlations["correlation"].notna()]
     nearest = known.loc[known.groupby("factor", sort=False)["correlation"].agg(lambda values: values.abs().idxmax())]
     nearest = nearest.set_index("factor")
@@ -142,7 +142,7 @@ def tabulate_correlations(matrix: pd.DataFrame, evaluated: list[str], known: lis
 def _judge(
     name: str, ratio_name: str, series: Floats, horizon: int, parameters: ScoringParameters
 ) -> dict[str, Floats]:
-    mean, deviation = _means(series), _deviations(series)
+    mean, deviation = statistics.means_of_known(series), _deviations(series)
     error = statistics.newey_west_errors(series, horizon)
     bands = statistics.normal_bands(mean, error, parameters.confidence)
     resampled = statistics.bootstrap_bands(
@@ -161,14 +161,9 @@ def _judge(
     }
 
 
-def _means(series: Floats) -> Floats:
-    known = np.isfinite(series)
-    return _ratio(np.where(known, series, 0.0).sum(axis=0), known.sum(axis=0))
-
-
 def _deviations(series: Floats) -> Floats:
     known = np.isfinite(series)
-    gaps = np.where(known, series - _means(series), 0.0)
+    gaps = np.where(known, series - statistics.means_of_known(series), 0.0)
     return np.sqrt(_ratio((gaps * gaps).sum(axis=0), known.sum(axis=0) - 1))
 
 
