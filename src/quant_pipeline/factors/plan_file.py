@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from quant_pipeline.exceptions import FactorError
+from quant_pipeline.factors.array_file import write_arrays
 from quant_pipeline.factors.engine import FactorPlan
 from quant_pipeline.factors.expression.program import ColumnOperation, Program, Stage
 
@@ -15,7 +16,7 @@ FORMAT = 1
 
 
 def save_plan(plan: FactorPlan, path: Path) -> None:
-    """Write a plan to one file, beside its place first.
+    """Write a plan to one file.
 
     The file holds numbers and names only; operators of the user are kept by name and must be registered where it is
     read.
@@ -36,10 +37,7 @@ def save_plan(plan: FactorPlan, path: Path) -> None:
     }
     arrays = {f"code_{i}": stage.code for i, stage in enumerate(program.stages)}
     arrays |= {f"table_{i}": table for i, table in enumerate(program.tables)}
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("wb") as file:
-        np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
-    beside.replace(path)
+    write_arrays(path, {"meta": np.array(json.dumps(meta)), **arrays})
 
 
 def load_plan(path: Path, threads: int | None = None) -> FactorPlan:

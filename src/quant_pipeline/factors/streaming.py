@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.exceptions import FactorError
+from quant_pipeline.factors.array_file import write_arrays
 from quant_pipeline.factors.column_operations import Memory, is_carried
 from quant_pipeline.factors.engine import PANEL_INDEX, FactorPlan
 from quant_pipeline.factors.execution import Executor
@@ -181,10 +182,7 @@ class FactorStream:
         }
         for (kind, number), memory in self._memory.items():
             arrays |= {f"states_{kind}_{number}": memory.states, f"values_{kind}_{number}": memory.values}
-        beside = path.with_name(f".{path.name}.part")
-        with beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        beside.replace(path)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, plan: FactorPlan, path: Path) -> FactorStream:
