@@ -85,6 +85,16 @@ def test_gaps_only_thin_the_resamples():
     assert np.isfinite(thin.upper).all()
 
 
+def test_resamples_without_any_session_of_a_late_series_do_not_count_as_zero():
+    # 40 of 800 sessions have a value: about a sixth of the resamples draw no block with one of them.
+    series = np.full((800, 2), np.nan)
+    series[-40:] = 0.5 + autocorrelated(40, 2)
+    bands = statistics.bootstrap_bands(series, 20, 0.95, 400, 7)
+    assert (bands.mean.lower > 0.4).all()
+    assert (bands.mean.upper < 0.6).all()
+    assert (bands.ratio.lower > 1.0).all()
+
+
 def test_false_discovery_rates_are_those_of_statsmodels():
     p_values = np.random.default_rng(2).uniform(size=40) ** 3
     expected = multipletests(p_values, method="fdr_by")[1]

@@ -157,7 +157,12 @@ def _count_draws(sessions: int, length: int, resamples: int, random: np.random.G
 
 def _percentiles(values: Floats, confidence: float, enough: npt.NDArray[np.bool_]) -> Bands:
     tail = (1.0 - confidence) / 2
-    # A series without values would warn; it is replaced before and missing afterwards.
-    ends = np.quantile(np.where(np.isfinite(values), values, 0.0), [tail, 1.0 - tail], axis=0)
-    lower, upper = np.where(enough & np.isfinite(values).any(axis=0), ends, np.nan)
+    known = np.isfinite(values)
+    whole = known.all(axis=0)
+    # A series of few sessions is in some resamples not at all; these say nothing about it.
+    partly = known.any(axis=0) & ~whole
+    ends = np.full((2, values.shape[1]), np.nan)
+    ends[:, whole] = np.quantile(values[:, whole], [tail, 1.0 - tail], axis=0)
+    ends[:, partly] = np.nanquantile(np.where(known, values, np.nan)[:, partly], [tail, 1.0 - tail], axis=0)
+    lower, upper = np.where(enough, ends, np.nan)
     return Bands(lower, upper)
