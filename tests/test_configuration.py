@@ -5,6 +5,10 @@ from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from quant_pipeline import model_registry
+from quant_pipeline.configuration import ProjectConfigLoader
+from quant_pipeline.exceptions import ConfigurationError
+
 ENVIRONMENTS = ("sim", "files", "paper", "live")
 
 
@@ -75,7 +79,7 @@ def test_a_misspelt_parameter_is_refused(project_path, key, value):
     block, name = key.split(".")
     with (
         KedroSession.create(project_path, env="sim", runtime_params={block: {name: value}}) as session,
-        pytest.raises(Exception, match=name),
+        pytest.raises(ConfigurationError, match=rf"{block}[\s\S]*{name}[\s\S]*parameters\*\.yml"),
     ):
         session.run(pipeline_names=["ingestion", "backtest"])
 
@@ -97,3 +101,54 @@ def test_real_accounts_refuse_politely_without_keys(project_path, environment, m
         pytest.raises(ConfigurationError, match=f"ALPACA_{environment.upper()}_API_KEY"),
     ):
         session.run(pipeline_names=["ingestion"])
+
+
+class TestWhatIsWrongIsNamed:
+    @pytest.fixture
+    def conf(self, tmp_path):
+        for name in ("base", "local", "sim", "paper"):
+            (tmp_path / "conf" / name).mkdir(parents=True)
+        (tmp_path / "conf" / "base" / "parameters.yml").write_text("as_of: 2025-01-03\n")
+        return tmp_path / "conf"
+
+    @staticmethod
+    def load(conf, env=None):
+        return ProjectConfigLoader(str(conf), env, base_env="base", default_run_env="sim")["parameters"]
+
+    def test_an_environment_that_is_not_there(self, conf):
+        with pytest.raises(ConfigurationError) as refused:
+            self.load(conf, "papre")
+        assert str(refused.value).startswith("There is no environment 'papre' in conf/; there are paper, sim.")
+
+    def test_a_file_that_is_no_yaml_with_its_line(self, conf):
+        (conf / "sim" / "parameters_strategy.yml").write_text("strategy:\n  topk: [5\n  n_drop: 2\n")
+        with pytest.raises(ConfigurationError, match=r"^conf/sim/parameters_strategy\.yml, line 3, column 9: expected"):
+            self.load(conf)
+
+    def test_a_key_that_stands_twice_in_a_file(self, conf):
+        (conf / "base" / "parameters.yml").write_text("as_of: 2025-01-03\nas_of: 2025-01-06\n")
+        with pytest.raises(ConfigurationError, match=r"^conf/base/parameters\.yml, line 2.*duplicate key as_of"):
+            self.load(conf)
+
+    def test_a_key_that_stands_in_two_files_of_an_environment(self, conf):
+        (conf / "base" / "parameters_other.yml").write_text("as_of: 2025-01-06\n")
+        with pytest.raises(ConfigurationError) as refused:
+            self.load(conf)
+        message = str(refused.value)
+        assert all(part in message for part in ("conf/base/parameters.yml", "conf/base/parameters_other.yml", "as_of"))
+        assert "Keep each key in one file" in message
+
+    def test_a_reference_to_nothing(self, conf):
+        (conf / "paper" / "parameters.yml").write_text("as_of: ${globals:as_off}\n")
+        with pytest.raises(ConfigurationError, match=r"`as_of` of the parameters.*'as_off' not found.*conf/paper"):
+            self.load(conf, "paper")
+
+    def test_a_key_in_base_and_in_an_environment_is_no_mistake(self, conf):
+        (conf / "sim" / "parameters.yml").write_text("as_of: 2025-01-06\n")
+        assert str(self.load(conf)["as_of"]) == "2025-01-06"
+
+    def test_a_model_that_cannot_be_understood(self, monkeypatch):
+        entry = {"algorithm": "ridge", "features": "alpha158", "colour": "red", "hyper": {"alfa": 1}}
+        monkeypatch.setattr(model_registry, "_session_loader", {"parameters": {"models": {"mine": entry}}})
+        with pytest.raises(ConfigurationError, match=r"models\.mine in parameters_models\.yml.*alfa.*colour"):
+            model_registry.load_model_registry()

@@ -8,7 +8,9 @@ from typing import Any
 from kedro.config import AbstractConfigLoader
 from kedro.framework.project import settings
 from kedro.utils import find_kedro_project
+from pydantic import ValidationError
 
+from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.models.spec import ModelSpec
 
 _session_loader: AbstractConfigLoader | None = None
@@ -26,12 +28,20 @@ def load_model_registry() -> dict[str, ModelSpec]:
 
     Raises
     ------
-    pydantic.ValidationError
+    ConfigurationError
         When an entry has an unknown key or a value of the wrong type; the message lists all of them.
     """
     entries: dict[str, Any] = _parameters()["models"]
-    specs = {name: ModelSpec.model_validate(entry) for name, entry in entries.items()}
+    specs = {name: _specification(name, entry) for name, entry in entries.items()}
     return {name: spec for name, spec in specs.items() if spec.enabled}
+
+
+def _specification(name: str, entry: Any) -> ModelSpec:
+    try:
+        return ModelSpec.model_validate(entry)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ConfigurationError(f"model '{name}' (models.{name} in parameters_models.yml): {faults}") from error
 
 
 def load_ensemble_parameters() -> dict[str, Any]:

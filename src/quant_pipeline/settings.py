@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from quant_pipeline.configuration import ProjectConfigLoader, ProjectContext
 from quant_pipeline.hooks import (
     DEFAULT_ENVIRONMENT,
     AccountGuardHooks,
@@ -42,6 +43,8 @@ HOOKS = (
 )
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz", "kedro-telemetry")
 
+CONTEXT_CLASS = ProjectContext
+CONFIG_LOADER_CLASS = ProjectConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": DEFAULT_ENVIRONMENT,

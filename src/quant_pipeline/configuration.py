@@ -1,0 +1,110 @@
+"""Configuration as Kedro reads it, but what is wrong with it is one message: which file, which key, what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+from kedro.validation import ParameterValidationError
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
+
+from quant_pipeline.exceptions import ConfigurationError
+
+SUFFIXES = (".yml", ".yaml", ".json")
+SHARED = {"base", "local"}
+"""Folders of `conf/` that hold no account."""
+
+
+class ProjectConfigLoader(OmegaConfigLoader):
+    """Kedro's loader of YAML; an environment that is not there or a file that cannot be read is named.
+
+    Parameters
+    ----------
+    conf_source, env, **options
+        As for `kedro.config.OmegaConfigLoader`.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is no such environment; or, as soon as something is asked for, when a file is no YAML, when two files
+        of one environment set the same key, or when what a key refers to does not exist.
+    """
+
+    def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
+        self._root = Path(conf_source)
+        super().__init__(conf_source, env, **options)
+        # A configuration that is packed into an archive has no folders to look at.
+        if self._root.is_dir() and not (self._root / self._environment).is_dir():
+            accounts = {path.name for path in self._root.iterdir() if path.is_dir()} - SHARED
+            raise ConfigurationError(
+                f"There is no environment '{self._environment}' in {self._root.name}/; there are "
+                f"{', '.join(sorted(accounts))}. `kedro account new {self._environment} --from sim` makes one for "
+                "another account."
+            )
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Read one kind of configuration: ``parameters``, ``catalog``, ``globals`` and so on."""
+        try:
+            return super().__getitem__(key)
+        except (YAMLError, OSError) as error:
+            raise ConfigurationError(self._describe_unreadable(error)) from error
+        except OmegaConfBaseException as error:
+            raise ConfigurationError(
+                f"`{error.full_key}` of the {key} of environment '{self._environment}' cannot be resolved: "
+                f"{str(error).splitlines()[0]} Correct it in {self._names_of_folders()}."
+            ) from error
+        except ValueError as error:
+            if not str(error).startswith("Duplicate keys"):
+                raise
+            raise ConfigurationError(
+                f"{str(error).replace(f'{self._root.parent}/', '')}. Keep each key in one file of an environment."
+            ) from error
+
+    @property
+    def _environment(self) -> str:
+        return self.env or self.default_run_env
+
+    def _folders(self) -> list[Path]:
+        folders = [self._root / name for name in dict.fromkeys((self.base_env, self._environment))]
+        return [folder for folder in folders if folder.is_dir()]
+
+    def _names_of_folders(self) -> str:
+        return " or ".join(f"{self._root.name}/{folder.name}" for folder in self._folders())
+
+    def _describe_unreadable(self, error: Exception) -> str:
+        """Name the first file that cannot be read; Kedro's own error counts lines from 0, or names no file at all."""
+        for file in sorted(file for folder in self._folders() for file in folder.rglob("*") if file.suffix in SUFFIXES):
+            name = file.relative_to(self._root.parent)
+            try:
+                OmegaConf.load(file)
+            except MarkedYAMLError as problem:
+                mark = problem.problem_mark
+                place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+                return f"{name}{place}: {problem.problem}. Correct the YAML there."
+            except (YAMLError, OSError) as problem:
+                return f"{name}: {problem}. The file has to hold `key: value` lines."
+        return str(error)
+
+
+class ProjectContext(KedroContext):
+    """Kedro's context; parameters that do not fit their types are one message instead of a traceback."""
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Validated parameters.
+
+        Raises
+        ------
+        ConfigurationError
+            When a block has an unknown key or a value that does not fit; the message lists all of them.
+        """
+        try:
+            return super().params
+        except ParameterValidationError as error:
+            told = [line for line in str(error).splitlines() if "For further information" not in line]
+            remedy = "Correct them in the parameters*.yml of the environment or of conf/base, or in --params."
+            raise ConfigurationError("\n".join([*told, remedy])) from error
