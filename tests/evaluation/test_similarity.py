@@ -61,3 +61,5 @@ def test_mean_pair_correlation_by_hand():
     matrix = pd.DataFrame([[1, 0.2, 0.4], [0.2, 1, 0.9], [0.4, 0.9, 1]], index=list("abc"), columns=list("abc"))
     assert mean_pair_correlation(matrix, ["a", "b", "c"]) == pytest.approx(0.5)
     assert mean_pair_correlation(matrix, ["b", "c"]) == pytest.approx(0.9)
+    with pytest.raises(KeyError, match="d"):
+        mean_pair_correlation(matrix, ["b", "d"])

@@ -76,8 +76,16 @@ def correlate_returns(period_values: npt.NDArray[np.float64], names: list[str]) 
 
 
 def mean_pair_correlation(correlation: pd.DataFrame, members: list[str]) -> float:
-    """Mean correlation of the pairs of a combination; NaN of a single model."""
+    """Mean correlation of the pairs of a combination; NaN of a single model.
+
+    Raises
+    ------
+    KeyError
+        If a member is not in the table.
+    """
     places = correlation.columns.get_indexer(members)
+    if (places < 0).any():
+        raise KeyError(members[int(np.argmin(places))])
     part = correlation.to_numpy()[np.ix_(places, places)]
     pairs = part[np.triu_indices(len(members), k=1)]
     return float(pairs.mean()) if len(pairs) else float("nan")
