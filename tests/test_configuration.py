@@ -104,6 +104,12 @@ def test_real_accounts_refuse_politely_without_keys(project_path, environment, m
 
 
 class TestWhatIsWrongIsNamed:
+    @pytest.fixture(scope="class", autouse=True)
+    def _own_globals(self, project_path):
+        yield
+        # A loader answers `${globals:…}` for the whole process: the project's own has to be the last one.
+        load_context(project_path, "sim")
+
     @pytest.fixture
     def conf(self, tmp_path):
         for name in ("base", "local", "sim", "paper"):
