@@ -79,7 +79,7 @@ def test_equal_weights_sell_the_surplus_and_buy_what_is_missing():
     rows, orders = decide(EQUAL, holding({"A": 400, "B": 100}), 0)
     assert rows == [("A", "sell", 150), ("B", "buy", 150)]
     assert orders["reason"].tolist() == [
-        "sold in part: rank 1 of 6, score 6, above its target weight",
+        "sold down: rank 1 of 6, score 6, above its target weight",
         "bought more: rank 2 of 6, score 5, below its target weight",
     ]
 
@@ -97,7 +97,12 @@ def test_score_weights_are_in_proportion_to_the_scores():
 
 def test_a_score_below_zero_gets_nothing():
     rules = EQUAL.model_copy(update={"weighting": "score"})
-    assert decide(rules, holding({}), 1000, SCORES - 5.5)[0] == [("A", "buy", 100), ("B", "hold", 0)]
+    rows, orders = decide(rules, holding({}), 1000, SCORES - 5.5)
+    assert rows == [("A", "buy", 100), ("B", "hold", 0)]
+    assert orders["reason"].iloc[1].endswith("but its target weight does not pay for one lot of 1")
+    rows, orders = decide(rules, holding({"B": 10}), 0, SCORES - 5.5)
+    assert rows[0] == ("B", "sell", 10)
+    assert orders["reason"].iloc[0] == "sold down: rank 2 of 6, score -0.5, above its target weight"
 
 
 def test_the_cap_leaves_the_rest_in_cash():

@@ -17,10 +17,10 @@ SELL_ORPHAN = 5
 BUY_RANKED = 6
 """Bought: among the best candidates."""
 SKIP_BELOW_LOT = 7
-"""Not bought: the budget does not pay for one lot."""
+"""Not bought: the budget, or the target weight, does not pay for one lot."""
 
 SELL_TRIMMED = 8
-"""Sold in part: more than its target weight."""
+"""Sold down: more than its target weight, which may be nothing."""
 BUY_RAISED = 9
 """Bought more of: less than its target weight."""
 

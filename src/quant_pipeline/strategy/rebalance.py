@@ -213,11 +213,12 @@ def _reason_text(code: int, score: float, rank: int, n_scored: int, rules: Strat
         among = f"among the best {rules.topk}" if rank <= rules.topk else "the best that is not held and tradable"
         return f"bought: {where}, {among}"
     if code == reasons.SKIP_BELOW_LOT:
-        return f"not bought: {where}, but its budget does not pay for one lot of {lot}"
+        means = "target weight" if rules.method == "target_weights" else "budget"
+        return f"not bought: {where}, but its {means} does not pay for one lot of {lot}"
     if code == reasons.SELL_DROPPED:
         return f"sold: {where}, {weakest}"
     if code == reasons.SELL_TRIMMED:
-        return f"sold in part: {where}, above its target weight"
+        return f"sold down: {where}, above its target weight"
     if code == reasons.BUY_RAISED:
         return f"bought more: {where}, below its target weight"
     if code == reasons.SELL_ORPHAN:
