@@ -182,6 +182,16 @@ def test_losses_make_the_state_stricter_and_never_laxer(seen, expected):
     assert state_after_losses(seen, LIMITS) == expected
 
 
+def test_losses_do_not_close_the_way_out_that_a_person_has_ordered():
+    lost = view(equity=Decimal(94_000), state=TradingState.REDUCING)
+    assert [v.code for v in check_orders([SELL, order()], lost, LIMITS)] == ["DAILY_LOSS", "DAILY_LOSS"]
+    ordered = replace(lost, is_flattening=True)
+    assert [v.code for v in check_orders([SELL, order()], ordered, LIMITS)] == [None, "DAILY_LOSS"]
+    assert state_after_losses(ordered, LIMITS) is None
+    halted = replace(ordered, state=TradingState.HALTED)
+    assert [v.code for v in check_orders([SELL], halted, LIMITS)] == ["TRADING_HALTED"]
+
+
 def test_limits_that_contradict_each_other_are_refused():
     with pytest.raises(ValidationError, match="soft_daily_loss"):
         RiskLimits(soft_daily_loss=0.06)

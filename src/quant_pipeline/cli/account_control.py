@@ -18,7 +18,7 @@ from quant_pipeline.trading.order_management.desk import TradingDesk, arming_eve
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.plans import record_plan, repeat_plan
 from quant_pipeline.trading.ports import BrokerError
-from quant_pipeline.trading.risk_view import TradingState
+from quant_pipeline.trading.risk_view import FLATTEN, TradingState
 
 
 @click.command()
@@ -108,7 +108,7 @@ def flatten(metadata: ProjectMetadata, yes: bool, env: str | None, params: dict[
                 f"Sell {len(orders)} holdings of {opened.name} on {opened.next_session:%Y-%m-%d}?", abort=True
             )
         # Exits go through, buys do not, until a person resumes.
-        opened.change_state(TradingState.REDUCING, "FLATTEN", "everything is sold by a person's command")
+        opened.change_state(TradingState.REDUCING, FLATTEN, "everything is sold by a person's command")
         person = {"scores": "none, a person's command"}
         opened.append(*record_plan(opened.events, orders, opened.stands_at, opened.next_session, person))
     with open_session(metadata, env, **params | {"as_of": as_of}) as session:

@@ -70,9 +70,9 @@ class Opened(NamedTuple):
         self.catalog.save("ledger_planned", events)
 
     def change_state(self, to: TradingState, code: str, message: str) -> None:
-        """Record the new trading state, unless it is that already, whoever has changed it since."""
+        """Record the new trading state, unless it is that already for the same cause, whoever has changed it since."""
         book = OrderBook.of(self.catalog.load("ledger_as_found"))
-        if book.trading_state is not to:
+        if (book.trading_state, book.state_code) != (to, code):
             self.append(trading_state_event(self.stands_at, book.state_changes, to, code, message))
 
     @property

@@ -81,7 +81,7 @@ def state_after_losses(view: RiskView, limits: RiskLimits) -> tuple[TradingState
     tuple or None
         The state and why, or None when the account may stay as it is. A state never becomes laxer by itself.
     """
-    if view.state is TradingState.HALTED:
+    if view.state is TradingState.HALTED or view.is_flattening:
         return None
     if view.daily_loss >= _decimal(limits.hard_daily_loss):
         return TradingState.HALTED, DenialCode.DAILY_LOSS
@@ -168,6 +168,8 @@ def _ask_state(q: _Question) -> _Answer:
     limits, view = q.limits, q.view
     if view.state is TradingState.HALTED:
         return DenialCode.TRADING_HALTED, "the account is halted", ""
+    if view.is_flattening and not q.is_buy:
+        return None
     if view.daily_loss >= _decimal(limits.hard_daily_loss):
         return DenialCode.DAILY_LOSS, _text(view.daily_loss), _text(limits.hard_daily_loss)
     if view.drawdown >= _decimal(limits.maximum_drawdown):

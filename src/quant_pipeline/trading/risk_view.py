@@ -21,6 +21,10 @@ class TradingState(StrEnum):
     HALTED = "halted"
 
 
+FLATTEN = "FLATTEN"
+"""Why the trading state was changed, when a person has ordered to sell everything."""
+
+
 class DenialCode(StrEnum):
     """Why an order is not sent, in the order in which it is asked."""
 
@@ -112,6 +116,8 @@ class RiskView:
         Ids of those among them that have ended: what they bought may be sold again.
     orders_sent, value_sent
         How many orders have been let through in this session, and their value.
+    is_flattening
+        Whether a person has ordered to sell everything: losses, which the person has seen, do not close that way out.
     """
 
     session: pd.Timestamp
@@ -129,6 +135,7 @@ class RiskView:
     ended_orders: frozenset[str] = frozenset()
     orders_sent: int = 0
     value_sent: Decimal = Decimal(0)
+    is_flattening: bool = False
 
     @property
     def daily_loss(self) -> Decimal:

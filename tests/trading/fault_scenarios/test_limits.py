@@ -13,7 +13,7 @@ from quant_pipeline.trading.order_management.desk import arming_event, trading_s
 from quant_pipeline.trading.order_management.execution import judge, recover
 from quant_pipeline.trading.order_management.kill_switch import KILL_SWITCH_VARIABLE, KillSwitch
 from quant_pipeline.trading.order_management.sending import send_orders, wait_for_rate
-from quant_pipeline.trading.risk_view import TradingState
+from quant_pipeline.trading.risk_view import FLATTEN, TradingState
 
 
 @pytest.mark.parametrize(("change", "code"), [({"tradable": False}, "NOT_TRADABLE"), ({"price_age": 1}, "STALE_DATA")])
@@ -80,6 +80,19 @@ def test_27_the_day_loses_too_much(day, soft, hard, state):
     lived.execute()
     assert lived.desk.journal.book.trading_state == state
     assert lived.at_broker() == (["SELL"] if state == "reducing" else [])
+
+
+def test_27_a_person_who_has_seen_the_loss_sells_everything(day):
+    lived = day()
+    lived.plan()
+    lived.broker.prices["SELL"] = Decimal(75)
+    lived.open(limits=rehearsal.LIMITS.model_copy(update={"soft_daily_loss": 0.001, "hard_daily_loss": 0.002}))
+    lived.desk.journal.append(
+        [trading_state_event(rehearsal.SESSION, 0, TradingState.REDUCING, FLATTEN, "everything is sold")]
+    )
+    lived.execute()
+    assert lived.desk.journal.book.trading_state is TradingState.REDUCING
+    assert lived.at_broker() == ["SELL"]
 
 
 def test_27_a_withdrawal_is_no_loss_and_a_deposit_hides_none(day):

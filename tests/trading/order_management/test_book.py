@@ -112,12 +112,12 @@ def test_rejects_are_counted_until_one_is_taken():
 
 
 def test_what_the_account_is_allowed_is_read_from_events():
-    changed = event(EventKind.TRADING_STATE_CHANGED, "t", state="reducing")
+    changed = event(EventKind.TRADING_STATE_CHANGED, "t", state="reducing", code="DAILY_LOSS")
     armed = event(EventKind.ACCOUNT_ARMED, "arm", session="2025-01-03", account_number="123")
     cursor = event(EventKind.CURSOR_MOVED, "cur", activity_id="a9")
     closed = event(EventKind.SESSION_CLOSED, "close", net_asset_value="900", cash="0")
     book = OrderBook.of([changed, armed, cursor, closed])
-    assert (book.trading_state, book.state_changes) == (TradingState.REDUCING, 1)
+    assert (book.trading_state, book.state_code, book.state_changes) == (TradingState.REDUCING, "DAILY_LOSS", 1)
     assert (book.armed, book.cursor, book.highest_equity) == ({DAY: "123"}, "a9", 900)
 
 

@@ -74,8 +74,8 @@ class OrderBook:
         Client order id by the broker's id.
     fills
         Fills of tracked orders by ledger key: client order id, quantity, value, whether inferred.
-    trading_state, state_changes
-        Trading state, and how often it was changed.
+    trading_state, state_code, state_changes
+        Trading state, why it was entered, and how often it was changed.
     cursor, first_cursor
         Id of the last activity that was booked, and of the last one before the books were opened.
     armed
@@ -94,6 +94,7 @@ class OrderBook:
     by_broker_id: dict[str, str] = field(default_factory=dict)
     fills: dict[str, tuple[str, Decimal, Decimal, bool]] = field(default_factory=dict)
     trading_state: TradingState = TradingState.ACTIVE
+    state_code: str = ""
     state_changes: int = 0
     cursor: str | None = None
     first_cursor: str = ""
@@ -284,7 +285,7 @@ def _move_cursor(book: OrderBook, event: Event) -> None:
 
 
 def _change_trading_state(book: OrderBook, event: Event) -> None:
-    book.trading_state = TradingState(event.payload["state"])
+    book.trading_state, book.state_code = TradingState(event.payload["state"]), event.payload["code"]
     book.state_changes += 1
     if book.trading_state is TradingState.ACTIVE:
         book.consecutive_rejects = 0

@@ -11,7 +11,7 @@ from quant_pipeline.trading.broker_records import BrokerOrder
 from quant_pipeline.trading.order_management.book import OrderBook, TrackedOrder
 from quant_pipeline.trading.order_management.desk import TradingDesk
 from quant_pipeline.trading.order_management.states import OrderState
-from quant_pipeline.trading.risk_view import InstrumentView, RiskView
+from quant_pipeline.trading.risk_view import FLATTEN, InstrumentView, RiskView, TradingState
 
 
 def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], signal_age: int) -> RiskView:
@@ -44,6 +44,7 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
     return RiskView(
         session=desk.session,
         state=book.trading_state,
+        is_flattening=book.trading_state is TradingState.REDUCING and book.state_code == FLATTEN,
         armed=desk.is_armed(account.account_number),
         clock_skew_seconds=abs((desk.now() - clock.now).total_seconds()),
         signal_age=signal_age,
