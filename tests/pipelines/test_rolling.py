@@ -107,11 +107,23 @@ def test_the_joined_series_is_measured_as_a_whole_and_by_window(inputs, bundles)
     assert np.average(table["rank_ic"], weights=table["sessions"]) == pytest.approx(metrics["rank_ic"])
 
 
+def cross_validate(inputs):
+    chosen = CombinatorialParameters(groups=4, test_groups=2)
+    return nodes.cross_validate(**inputs, split=parameters(AS_OF)["split"], cross_validation=chosen)
+
+
 def test_cross_validation_judges_every_choice_of_stretches_before_the_test(inputs):
-    given = parameters(AS_OF)
-    table = nodes.cross_validate(
-        **inputs, split=given["split"], cross_validation=CombinatorialParameters(groups=4, test_groups=2)
-    )
+    table = cross_validate(inputs)
     assert table["split"].tolist() == ["0+1", "0+2", "0+3", "1+2", "1+3", "2+3"]
     assert table["rank_ic"].between(-0.3, 0.3).all()
     assert (table["sessions"] > 200).all()
+
+
+def test_cross_validation_sees_no_label_that_is_realised_in_the_test_segment(inputs):
+    sessions = pd.DatetimeIndex(inputs["sessions"]["date"])
+    first_test = sessions[sessions >= pd.Timestamp(parameters(AS_OF)["split"].test[0])][0]
+    labels = inputs["labels"].copy()
+    # The label of the second session before the test is the return up to its first open.
+    realised_later = labels.index.get_level_values("datetime") >= sessions[sessions.get_loc(first_test) - 2]
+    labels.loc[realised_later] = np.random.default_rng(5).normal(size=(realised_later.sum(), 1))
+    pd.testing.assert_frame_equal(cross_validate(inputs), cross_validate({**inputs, "labels": labels}))

@@ -10,7 +10,12 @@ from quant_pipeline.datasets.bundle import StoredBundles
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.models.bundle import ModelBundle
-from quant_pipeline.models.cross_validation import CombinatorialParameters, SplitParameters, combinatorial_splits
+from quant_pipeline.models.cross_validation import (
+    CombinatorialParameters,
+    SplitParameters,
+    combinatorial_splits,
+    split_sessions,
+)
 from quant_pipeline.models.rolling import RollingParameters, rolling_windows
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member, train_bundle, train_or_keep
@@ -102,6 +107,8 @@ def cross_validate(
 ) -> pd.DataFrame:
     """Train and score every split of combinatorial purged cross-validation; the test segment stays unseen.
 
+    Sessions whose label is realised in the test segment are left out, as they are in training.
+
     Returns
     -------
     pandas.DataFrame
@@ -109,7 +116,8 @@ def cross_validate(
         on the stretch of history that judges it.
     """
     days = pd.DatetimeIndex(sessions["date"])
-    history = days[(days >= pd.Timestamp(split.train[0])) & (days <= pd.Timestamp(split.valid[1]))]
+    segments = split_sessions(days, split, label.horizon)
+    history = days[(days >= segments["train"][0]) & (days <= segments["valid"][-1])]
     member = is_member(features.index, universe_members)
     datetimes = features.index.get_level_values("datetime")
     rows: list[dict[str, Any]] = []
