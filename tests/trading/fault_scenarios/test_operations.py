@@ -17,7 +17,7 @@ from quant_pipeline.testing.chaos.invariants import find_violations
 from quant_pipeline.trading.domain import EventKind
 from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.desk import arming_event
-from quant_pipeline.trading.order_management.execution import judge, recover, verdict_events
+from quant_pipeline.trading.order_management.execution import judge, recover, verdict_events, wait_for
 from quant_pipeline.trading.order_management.journal import Journal
 from quant_pipeline.trading.order_management.lease import LeaseHeldError, LeaseLostError
 from quant_pipeline.trading.order_management.rules import ExecutionRules
@@ -91,6 +91,21 @@ def test_30_a_sender_that_lost_its_lease_repeats_no_order(day):
     with pytest.raises(LeaseLostError):
         resolve(asleep)
     assert lived.broker.received == []
+
+
+def test_30_nobody_takes_over_from_a_sender_that_waits_longer_than_its_lease(day):
+    class Quiet(FaultyBroker):
+        def _work(self, order):
+            """Leave every order open."""
+
+    lived = day(broker=Quiet(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
+    lived.plan()
+    waiting = rehearsal.open_desk(lived.file, lived.broker, lived.clock)
+    send_orders(waiting, "sell")
+    wait_for(waiting, "sell", 2 * rehearsal.RULES.lease_seconds)
+    assert waiting.journal.book.unfinished
+    with pytest.raises(LeaseHeldError):
+        rehearsal.open_desk(lived.file, lived.broker, lived.clock)
 
 
 def test_31_the_keys_open_another_account(day):

@@ -126,6 +126,8 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
         open_ones = [o for o in desk.journal.book.unfinished if side is None or o.order.side == side]
         if not open_ones or waited >= seconds or window_is_over(desk):
             return
+        # Waiting may outlast the lease; nobody takes over from a sender that is alive.
+        desk.journal.hold_lease()
         desk.sleep(desk.rules.poll_seconds)
         waited += desk.rules.poll_seconds
 

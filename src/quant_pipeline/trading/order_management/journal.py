@@ -53,6 +53,17 @@ class Journal:
         if self.ledger.length() != self._length:
             self.reload()
 
+    def hold_lease(self) -> None:
+        """Prolong the lease while there is nothing to append.
+
+        Raises
+        ------
+        LeaseLostError
+            When another process has taken over.
+        """
+        if self.lease is not None:
+            self.lease.check()
+
     def append(self, events: Sequence[Event]) -> tuple[Event, ...]:
         """Make events durable and apply those that are new, in one transaction.
 

@@ -120,8 +120,7 @@ def resolve(desk: TradingDesk) -> None:
         elif tracked.session < desk.session or window_is_over(desk):
             end(desk, tracked, OrderState.EXPIRED, "it never reached the broker and its session is over")
         elif is_clear(desk, tracked.order.side):
-            if desk.journal.lease is not None:
-                desk.journal.lease.check()  # Nothing is recorded before an order is repeated, so ask by itself.
+            desk.journal.hold_lease()  # Nothing is recorded before an order is repeated, so ask by itself.
             post(desk, tracked)
 
 
