@@ -1,6 +1,7 @@
 """A bundle is what it was, or it is not loaded."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -38,19 +39,44 @@ def test_a_missing_file_is_refused_by_name(folder):
         read_bundle(folder)
 
 
-def test_a_model_that_does_not_give_its_golden_scores_is_refused(folder):
-    import hashlib
-
-    from safetensors.numpy import load, save
-
-    arrays = load((folder / "model.safetensors").read_bytes())
-    changed = save({**arrays, "intercept": arrays["intercept"] + 1.0})
-    (folder / "model.safetensors").write_bytes(changed)
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["files"]["model.safetensors"] = hashlib.sha256(changed).hexdigest()
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+def test_a_model_that_does_not_give_its_golden_scores_is_refused(folder, tmp_path):
+    bundle = read_bundle(folder)
+    write_bundle(replace(bundle, golden_scores=bundle.golden_scores + 1.0), tmp_path / "other")
     with pytest.raises(ModelError, match="golden rows"):
+        read_bundle(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("expressions", [["signal", "Ref($close, -1)"], ["noise_a", "$noise_a"], ["noise_b", "$noise_b"]]),
+        ("label", "$close"),
+        ("window", {"train": ["2020-01-06", "2020-12-31"], "valid": ["2020-05-29", "2020-07-03"]}),
+    ],
+)
+def test_a_changed_description_is_refused_although_the_scores_are_the_same(folder, part, value):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, part: value}))
+    with pytest.raises(ModelError, match=r"manifest\.json is not what was written"):
         read_bundle(folder)
+
+
+def test_a_torn_description_is_refused(folder):
+    (folder / MANIFEST).write_text((folder / MANIFEST).read_text()[:50])
+    with pytest.raises(ModelError, match=r"manifest\.json is not what was written"):
+        read_bundle(folder)
+
+
+def test_the_same_weights_under_another_label_are_another_bundle(folder):
+    bundle = read_bundle(folder)
+    other = replace(bundle, facts=replace(bundle.facts, label="$close"))
+    assert other.identity != bundle.identity == read_bundle(folder).identity
+
+
+def test_a_bundle_that_lies_there_is_not_taken_away_from_its_readers(folder):
+    before = folder.stat().st_ino
+    write_bundle(read_bundle(folder), folder)
+    assert folder.stat().st_ino == before
 
 
 def test_an_absent_bundle_says_how_to_make_it(tmp_path):

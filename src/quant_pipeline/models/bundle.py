@@ -2,8 +2,8 @@
 
 It holds the weights, the factor expressions in their order, the *fitted* state of the processors, the label, the
 training window, golden rows (inputs with the scores they must give) and the versions of the libraries. Loading
-verifies every file against its hash and the golden rows against the model; it unpickles nothing and runs no foreign
-code.
+verifies every file against its hash, the description against the identity and the golden rows against the model; it
+unpickles nothing and runs no foreign code.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -96,10 +97,10 @@ class ModelBundle:
     learning_curve: pd.DataFrame
     importance: pd.DataFrame
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """Hash of the content; equal bundles have equal identities."""
-        return _identity(_files(self))
+        """Hash of the files and of what the bundle says about itself; equal bundles have equal identities."""
+        return _identity(_digests(_files(self)), _description(self.facts))
 
     def predict(self, features: pd.DataFrame, rows: np.ndarray | None = None) -> pd.Series:
         """Score sessions with the stored processors; nothing is fitted.
@@ -135,16 +136,17 @@ def make_bundle(
 
 
 def write_bundle(bundle: ModelBundle, folder: Path) -> None:
-    """Write a bundle beside its place and rename it; the same bundle gives the same bytes."""
+    """Write a bundle beside its place and rename it; one that lies there already is left alone, for others read it."""
     files = _files(bundle)
+    files[MANIFEST] = _manifest(bundle, files)
+    if all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items()):
+        return
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
         for name, content in files.items():
             (beside / name).write_bytes(content)
-        manifest = _manifest(bundle, files)
-        (beside / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
     finally:
@@ -161,9 +163,8 @@ def read_bundle(folder: Path) -> ModelBundle:
     """
     if not (folder / MANIFEST).is_file():
         raise ModelError(f"no model bundle in {folder}; train the model first: kedro run --pipelines training")
-    manifest = json.loads((folder / MANIFEST).read_text())
-    files = {name: _verified(folder / name, digest) for name, digest in manifest["files"].items()}
-    facts = _facts(manifest, folder)
+    facts, digests = _read_manifest(folder / MANIFEST)
+    files = {name: _verified(folder / name, digest) for name, digest in digests.items()}
     weights = {name: content for name, content in files.items() if name not in (PROCESSORS, *TABLES)}
     golden_inputs, golden_scores, curve, importance = (pd.read_parquet(io.BytesIO(files[name])) for name in TABLES)
     bundle = ModelBundle(
@@ -179,9 +180,13 @@ def read_bundle(folder: Path) -> ModelBundle:
     return bundle
 
 
-def _facts(manifest: dict[str, Any], folder: Path) -> BundleFacts:
+def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str]]:
+    """Read what a bundle says about itself, and the hash of every file, and verify both against its identity."""
     try:
-        return BundleFacts(
+        manifest = json.loads(file.read_text())
+        described = {each.name: manifest[each.name] for each in fields(BundleFacts)}
+        identity, digests = manifest["identity"], manifest["files"]
+        facts = BundleFacts(
             spec=ModelSpec.model_validate(manifest["spec"]),
             expressions=dict(manifest["expressions"]),
             label=manifest["label"],
@@ -189,11 +194,16 @@ def _facts(manifest: dict[str, Any], folder: Path) -> BundleFacts:
             calendar=manifest["calendar"],
             inputs=manifest["inputs"],
         )
+    except json.JSONDecodeError as error:
+        raise _changed(file) from error
     except (KeyError, ValidationError) as error:
         raise ModelError(
-            f"the bundle in {folder} was written by another version of this project, which described models "
+            f"the bundle in {file.parent} was written by another version of this project, which described models "
             f"differently ({str(error).splitlines()[0]}); train the model again"
         ) from error
+    if _identity(digests, described) != identity:
+        raise _changed(file)
+    return facts, digests
 
 
 def _predict(
@@ -219,26 +229,33 @@ def _files(bundle: ModelBundle) -> dict[str, bytes]:
     }
 
 
-def _manifest(bundle: ModelBundle, files: dict[str, bytes]) -> dict[str, Any]:
-    facts = bundle.facts
+def _description(facts: BundleFacts) -> dict[str, Any]:
     return {
-        "identity": _identity(files),
         "spec": facts.spec.model_dump(mode="json"),
         "expressions": list(facts.expressions.items()),
         "label": facts.label,
         "window": facts.window,
         "calendar": facts.calendar,
         "inputs": dict(facts.inputs),
-        "libraries": {name: version(name) for name in LIBRARIES},
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
 
 
-def _identity(files: dict[str, bytes]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
-    return digest.hexdigest()[:16]
+def _manifest(bundle: ModelBundle, files: dict[str, bytes]) -> bytes:
+    manifest = {
+        "identity": bundle.identity,
+        **_description(bundle.facts),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "files": _digests(files),
+    }
+    return (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _digests(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+def _identity(digests: dict[str, str], description: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([digests, description], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _verified(file: Path, expected: str) -> bytes:
@@ -246,8 +263,12 @@ def _verified(file: Path, expected: str) -> bytes:
         raise ModelError(f"the bundle is incomplete: {file} is missing; train the model again")
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != expected:
-        raise ModelError(f"{file} is not what was written when the model was trained; train the model again")
+        raise _changed(file)
     return content
+
+
+def _changed(file: Path) -> ModelError:
+    return ModelError(f"{file} is not what was written when the model was trained; train the model again")
 
 
 def _check_golden_rows(bundle: ModelBundle, folder: Path) -> None:

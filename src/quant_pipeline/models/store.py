@@ -83,7 +83,7 @@ class BundleStore:
         Parameters
         ----------
         bundle
-            The bundle; a version that is there already is written again with the same bytes.
+            The bundle; a version that is there already is left as it is, unless it is damaged.
         promote
             Whether it becomes the champion at once; the very first version always does.
         """
