@@ -1,5 +1,7 @@
 """Networks alone: what a score may depend on, and that every weight learns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -161,6 +163,14 @@ def test_the_loss_falls_from_epoch_to_epoch(samples):
 def test_a_window_longer_than_the_history_names_the_remedy(samples):
     with pytest.raises(ModelError, match="choose a shorter window"):
         fit_network(samples["train"], samples["valid"], GRUHyper(window=150), seed=1)
+
+
+def test_a_network_that_validation_cannot_judge_is_not_kept(samples):
+    """Without a single score to compare, the best epoch would be the weights before the first one."""
+    valid = samples["valid"]
+    lonely = replace(valid, rows=valid.rows[:1], labels=valid.labels[:1])
+    with pytest.raises(ModelError, match="no epoch has a validation rank IC"):
+        fit_network(samples["train"], lonely, MLPHyper(hidden=[8], epochs=2), seed=1)
 
 
 def test_an_exploding_loss_names_the_remedy(samples):

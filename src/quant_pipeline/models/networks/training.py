@@ -46,7 +46,7 @@ def fit_network(
     Raises
     ------
     ModelError
-        When no row has a whole window behind it, or the loss is no longer a number.
+        When no row has a whole window behind it, the loss is no longer a number, or no epoch has a validation rank IC.
     """
     training = NetworkTraining(train, valid, hyper, seed)
     if previous is not None:
@@ -63,6 +63,11 @@ def fit_network(
             waited += 1
             if waited == hyper.patience:
                 break
+    if best_score == -np.inf:
+        raise ModelError(
+            f"no epoch has a validation rank IC: no row of the validation segment has {hyper.window} sessions behind "
+            "it, or all of a session score alike; choose a shorter window, another segment or another learning_rate"
+        )
     network = build_network(train.features.shape[1], hyper)
     network.load_state_dict(best)
     importance = network_importance(network, valid, hyper.window)
