@@ -11,15 +11,15 @@ from quant_pipeline.pipelines.model_report.page import compose_model_page
 from quant_pipeline.strategy.rules import MarketRules
 from tests.pipelines.conftest import MODELS
 
-MONITORING = DriftParameters(recent_sessions=60, rolling_sessions=40)
+MONITORING = DriftParameters(recent_sessions=60, rolling_sessions=40, moved=0.15)
+SCORING = ScoringParameters(horizons=(1, 5), resamples=20, confidence=0.9)
 
 
 @pytest.fixture(scope="module")
 def compared(clean_run):
     predictions = {f"{model}_predictions": clean_run(f"{model}_predictions") for model in MODELS}
-    scoring = ScoringParameters(horizons=(1, 5), resamples=20)
     return nodes.compare_models(
-        clean_run("adjusted_bars"), clean_run("sessions"), scoring, MarketRules(), **predictions
+        clean_run("adjusted_bars"), clean_run("sessions"), SCORING, MarketRules(), **predictions
     )
 
 
@@ -71,12 +71,13 @@ def test_the_page_tells_who_leads_and_who_is_tired(clean_run, compared, monitore
         parts = dict(zip(("drift", "rank_ic_band", "health", "importance"), found, strict=True))
         watched |= {f"{model}_{part}": value for part, value in parts.items()}
     watched["ridge_alpha158_health"] = {**watched["ridge_alpha158_health"], "reasons": ["<it> & it drifts"]}
-    page = compose_model_page(*compared, **watched)
+    page = compose_model_page(*compared, SCORING, MONITORING, **watched)
     best = compared[0].sort_values("rank_ic").iloc[-1]["factor"]
     assert f"{best} orders the next returns best" in page
     assert "To be trained again: ridge_alpha158." in page
     assert "&lt;it&gt; &amp; it drifts" in page
-    assert page == compose_model_page(*compared, **watched)
+    assert "bands hold 90% by Newey-West errors" in page
+    assert "0.15 has moved, 0.25 has drifted" in page
 
 
 def test_a_model_without_scores_for_some_rows_is_compared_on_the_others(clean_run):

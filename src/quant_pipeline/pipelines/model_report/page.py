@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from quant_pipeline.evaluation.drift import DriftParameters
+from quant_pipeline.evaluation.factor_scores import ScoringParameters
 from quant_pipeline.pipelines.factor_evaluation.figures import draw_decay, draw_relations
 from quant_pipeline.pipelines.model_report.figures import draw_bands, draw_years
 from quant_pipeline.pipelines.reporting import wording
@@ -40,6 +42,8 @@ def compose_model_page(
     model_decay: pd.DataFrame,
     model_years: pd.DataFrame,
     model_correlations: pd.DataFrame,
+    model_comparison: ScoringParameters,
+    monitoring: DriftParameters,
     **watched: Any,
 ) -> str:
     """Compose the page.
@@ -48,6 +52,8 @@ def compose_model_page(
     ----------
     model_summary, model_decay, model_years, model_correlations
         As returned by `compare_models`.
+    model_comparison, monitoring
+        With which parameters they were compared and watched.
     **watched
         ``<model>_drift``, ``<model>_rank_ic_band``, ``<model>_health``, ``<model>_importance``.
 
@@ -63,9 +69,9 @@ def compose_model_page(
     }
     parts = [
         _headline(model_summary, found),
-        _comparison(model_summary, model_decay, model_years, models),
+        _comparison(model_summary, model_decay, model_years, model_comparison),
         _likeness(model_correlations, models),
-        _health(found),
+        _health(found, monitoring),
         _importance(found),
     ]
     return compose_page("Models", _header(model_summary, found), LINKS, parts, "Written by quant-pipeline.")
@@ -99,7 +105,8 @@ def _headline(summary: pd.DataFrame, found: dict[str, Watched]) -> Html:
     )
 
 
-def _comparison(summary: pd.DataFrame, decay: pd.DataFrame, years: pd.DataFrame, models: list[str]) -> Html:
+def _comparison(summary: pd.DataFrame, decay: pd.DataFrame, years: pd.DataFrame, comparison: ScoringParameters) -> Html:
+    models = list(summary["factor"])
     columns = [
         Column("factor", "model", kind="text"),
         Column("ic", "IC", wording.coefficient),
@@ -117,8 +124,10 @@ def _comparison(summary: pd.DataFrame, decay: pd.DataFrame, years: pd.DataFrame,
     return section(
         "comparison",
         "Comparison",
-        paragraph("Test sessions whose label is realised; bands hold 95 % by Newey-West errors."),
-        table(summary, columns, "At the horizon of one session"),
+        paragraph(
+            f"Test sessions whose label is realised; bands hold {comparison.confidence:.0%} by Newey-West errors."
+        ),
+        table(summary, columns, f"At a horizon of {wording.plural(comparison.horizons[0], 'session')}"),
         picture(draw_decay(decay, models), "decay"),
         picture(draw_years(years, models), "years"),
     )
@@ -133,7 +142,7 @@ def _likeness(correlations: pd.DataFrame, models: list[str]) -> Html:
     )
 
 
-def _health(found: dict[str, Watched]) -> Html:
+def _health(found: dict[str, Watched], monitoring: DriftParameters) -> Html:
     rows = pd.DataFrame(
         [
             {
@@ -176,8 +185,9 @@ def _health(found: dict[str, Watched]) -> Html:
         "health",
         "Health",
         paragraph(
-            "The newest sessions against the training window (population stability index: 0.1 has moved, 0.25 has "
-            "drifted), and the rank IC against the band that validation promised. To train again: ",
+            f"The newest sessions against the training window (population stability index: {monitoring.moved:g} has "
+            f"moved, {monitoring.drifted:g} has drifted), and the rank IC against the band that validation promised. "
+            "To train again: ",
             code("kedro run --pipelines training"),
         ),
         table(rows, columns, "Models"),

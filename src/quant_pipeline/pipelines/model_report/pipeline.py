@@ -49,6 +49,8 @@ def create_pipeline() -> Pipeline:
         page.compose_model_page,
         {
             **{table: table for table in ("model_summary", "model_decay", "model_years", "model_correlations")},
+            "model_comparison": "params:model_comparison",
+            "monitoring": "params:monitoring",
             **{f"{name}_{part}": f"{name}_{part}" for name in registry for part in MONITORED},
         },
         "model_page",
