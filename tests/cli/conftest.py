@@ -76,7 +76,7 @@ def copy_project(source: Path, target: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory, project_path) -> Project:
-    """The project on a market of two dozen instruments, after `kedro run`."""
+    """The project on a market of fourteen instruments, after `kedro run`."""
     copy = copy_project(project_path, tmp_path_factory.mktemp("project"))
     catalog = copy.path / "conf" / "sim" / "catalog.yml"
     entries = yaml.safe_load(catalog.read_text())
