@@ -31,11 +31,17 @@ class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
         Raises
         ------
         ConfigurationError
-            When a column is missing, or a score is no number, or an instrument stands there twice.
+            When the file cannot be read, a column is missing, a row has no date or instrument, a score is no number, or
+            an instrument stands there twice.
         """
         if not self._file.exists():
             return None
-        table = pd.read_parquet(self._file) if self._file.suffix == ".parquet" else pd.read_csv(self._file)
+        try:
+            table = pd.read_parquet(self._file) if self._file.suffix == ".parquet" else pd.read_csv(self._file)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"{self._file} cannot be read: {error}; write it again as CSV or Parquet"
+            ) from error
         missing = {"date", "instrument", "score"} - set(table.columns)
         if missing:
             raise ConfigurationError(f"{self._file} lacks the column {', '.join(sorted(missing))}")
@@ -43,6 +49,9 @@ class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
             typed = table.astype({"date": "datetime64[ns]", "instrument": "str", "score": "float64"})
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"{self._file}: {error}; dates are YYYY-MM-DD, scores are numbers") from error
+        incomplete = typed[["date", "instrument"]].isna().any(axis=1).to_numpy().nonzero()[0]
+        if len(incomplete):
+            raise ConfigurationError(f"{self._file}, row {incomplete[0] + 1} has no date or no instrument; complete it")
         twice = typed.loc[typed.duplicated(["date", "instrument"]), "instrument"]
         if len(twice):
             raise ConfigurationError(f"{self._file} has {twice.iloc[0]} twice on one date; keep one score of it")

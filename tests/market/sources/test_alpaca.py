@@ -243,6 +243,12 @@ def test_two_dividends_of_one_day_are_one_payment_and_holidays_count_on_the_next
     assert market.corporate_actions.to_numpy().tolist() == [[pd.Timestamp("2024-11-29"), "AAPL", "cash_dividend", 1.25]]
 
 
+def test_an_action_before_the_first_bar_is_not_moved_to_it(serve):
+    early = {"symbol": "AAPL", "old_rate": 1, "new_rate": 7, "ex_date": "2024-11-26"}
+    market = read(serve(actions=ACTIONS[:1], announcements={"forward_splits": [early]}))
+    assert market.corporate_actions.to_numpy().tolist() == [[DAYS[2], "AAPL", "split", 4.0]]
+
+
 def test_the_dataset_is_read_only_and_describes_no_keys(serve):
     dataset = AlpacaMarket("2024-12-04", {"symbols": ["AAPL"]}, KEYS, url="http://127.0.0.1:1")
     assert SECRET_KEY not in repr(dataset)

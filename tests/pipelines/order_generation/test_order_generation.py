@@ -280,6 +280,9 @@ def test_nobody_wants_anything():
         ("date,instrument,score\nsoon,A,1\n", "dates are YYYY-MM-DD"),
         ("date,instrument,score\n2024-12-31,A,best\n", "scores are numbers"),
         ("date,instrument,score\n2024-12-31,A,1\n2024-12-31,A,2\n", "has A twice"),
+        ("date,instrument,score\n2024-12-31,A,1\n,B,2\n", "row 2 has no date or no instrument"),
+        ("date,instrument,score\n2024-12-31,A,1\n2024-12-31,,2\n", "row 2 has no date or no instrument"),
+        ("", "cannot be read"),
     ],
 )
 def test_a_file_of_scores_that_cannot_be_used_is_an_error(tmp_path, text, message):

@@ -61,7 +61,9 @@ def translate_actions(answer: Answer, bars: pd.DataFrame, sessions: pd.DatetimeI
         {"date": "datetime64[ns]", "instrument": "str", "kind": "str", "value": "float64"}
     )
     places = sessions.searchsorted(table["date"])
-    table = table[(places < len(sessions)) & table["instrument"].isin(last.index)]
+    # What came before the first session is history that no bar shows.
+    shown = (table["date"] >= sessions[0]) & (places < len(sessions))
+    table = table[shown & table["instrument"].isin(last.index)]
     table = table.assign(date=sessions[sessions.searchsorted(table["date"])])
     return Translation(_merged(table), tuple(problems))
 
