@@ -2,20 +2,17 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.model_registry import load_model_registry
-from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.pipelines.per_model import TRAINING_INPUTS, repeat_per_model
 from quant_pipeline.pipelines.rolling import nodes
-
-SHARED_INPUTS = ("labels", "universe_members", "sessions")
 
 
 def create_pipeline() -> Pipeline:
     """Retrain every enabled model on a calendar and join the scores of all windows."""
-    return _per_model(
+    return repeat_per_model(
         [
             Node(
                 nodes.train_windows,
-                [*_training_inputs(), "params:rolling", "bundles_as_found"],
+                [*TRAINING_INPUTS, "params:rolling", "bundles_as_found"],
                 "bundles_by_window",
                 name="train_windows",
             ),
@@ -32,50 +29,22 @@ def create_pipeline() -> Pipeline:
                 name="evaluate_windows",
             ),
         ],
-        ("params:label", "params:market_rules", "params:rolling"),
         "rolling",
+        ("params:label", "params:market_rules", "params:rolling"),
     )
 
 
 def create_cross_validation_pipeline() -> Pipeline:
     """Judge every enabled model on every choice of held-out stretches."""
-    return _per_model(
+    return repeat_per_model(
         [
             Node(
                 nodes.cross_validate,
-                [*_training_inputs(), "params:split", "params:cross_validation"],
+                [*TRAINING_INPUTS, "params:split", "params:cross_validation"],
                 "cross_validation",
                 name="cross_validate",
             )
         ],
-        ("params:label", "params:market_rules", "params:split", "params:cross_validation"),
         "cross_validation",
+        ("params:label", "params:market_rules", "params:split", "params:cross_validation"),
     )
-
-
-def _training_inputs() -> list[str]:
-    parameters = ("spec", "feature_set", "label", "market_rules")
-    return ["features", *SHARED_INPUTS, *(f"params:{name}" for name in parameters)]
-
-
-def _per_model(nodes_of_one: list[Node], shared_parameters: tuple[str, ...], tag: str) -> Pipeline:
-    return Pipeline(
-        [
-            Pipeline(
-                nodes_of_one,
-                namespace=name,
-                inputs={"features": f"{spec.features}_features", **{shared: shared for shared in SHARED_INPUTS}},
-                parameters=_parameters(name, spec, shared_parameters),
-                tags=[tag, spec.algorithm, spec.features, *spec.tags],
-            )
-            for name, spec in load_model_registry().items()
-        ]
-    )
-
-
-def _parameters(name: str, spec: ModelSpec, shared: tuple[str, ...]) -> dict[str, str]:
-    return {
-        "params:spec": f"params:models.{name}",
-        "params:feature_set": f"params:feature_sets.{spec.features}",
-        **{parameter: parameter for parameter in shared},
-    }

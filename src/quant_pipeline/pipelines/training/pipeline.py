@@ -2,52 +2,17 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.model_registry import load_model_registry
+from quant_pipeline.pipelines.per_model import TRAINING_INPUTS, repeat_per_model
 from quant_pipeline.pipelines.training import nodes
-
-SHARED_INPUTS = ("labels", "universe_members", "sessions")
-SHARED_PARAMETERS = ("params:label", "params:market_rules", "params:split")
 
 
 def create_pipeline() -> Pipeline:
     """Train, predict out of sample and evaluate every enabled model in its own namespace."""
-    return Pipeline(
-        [
-            Pipeline(
-                model_pipeline(),
-                namespace=name,
-                inputs={"features": f"{spec.features}_features", **{shared: shared for shared in SHARED_INPUTS}},
-                outputs={"predictions": f"{name}_predictions"},
-                parameters={
-                    "params:spec": f"params:models.{name}",
-                    "params:feature_set": f"params:feature_sets.{spec.features}",
-                    **{shared: shared for shared in SHARED_PARAMETERS},
-                },
-                tags=["training", spec.algorithm, spec.features, *spec.tags],
-            )
-            for name, spec in load_model_registry().items()
-        ]
-    )
-
-
-def model_pipeline() -> Pipeline:
-    """Make the life of one model, from features to what it was worth."""
-    return Pipeline(
+    return repeat_per_model(
         [
             Node(
                 nodes.train_model,
-                {
-                    "features": "features",
-                    "labels": "labels",
-                    "universe_members": "universe_members",
-                    "sessions": "sessions",
-                    "spec": "params:spec",
-                    "feature_set": "params:feature_set",
-                    "label": "params:label",
-                    "market_rules": "params:market_rules",
-                    "split": "params:split",
-                    "bundle_as_found": "bundle_as_found",
-                },
+                [*TRAINING_INPUTS, "params:split", "bundle_as_found"],
                 ["bundle@candidate", "learning_curve", "importance"],
                 name="train_model",
             ),
@@ -63,5 +28,8 @@ def model_pipeline() -> Pipeline:
                 "metrics",
                 name="evaluate_model",
             ),
-        ]
+        ],
+        "training",
+        ("params:label", "params:market_rules", "params:split"),
+        outputs=("predictions",),
     )
