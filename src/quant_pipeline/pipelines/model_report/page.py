@@ -166,21 +166,6 @@ def _health(found: dict[str, Watched], monitoring: DriftParameters) -> Html:
         Column("drifted", "factors drifted", wording.count),
         Column("reasons", "why", kind="long"),
     ]
-    factor_columns = [
-        Column("factor", "factor", kind="text"),
-        Column("psi", "stability index", wording.ratio),
-        Column("ks", "Kolmogorov-Smirnov", wording.ratio),
-        Column("missing_reference", "missing in training", wording.percent),
-        Column("missing_current", "missing lately", wording.percent),
-        Column("verdict", "verdict", kind="tag"),
-    ]
-    moved = [
-        details(
-            f"Factors of {model} that moved most",
-            table(one.drift.head(FACTORS_SHOWN), factor_columns, f"{model}: newest sessions against training"),
-        )
-        for model, one in found.items()
-    ]
     return section(
         "health",
         "Health",
@@ -192,7 +177,22 @@ def _health(found: dict[str, Watched], monitoring: DriftParameters) -> Html:
         ),
         table(rows, columns, "Models"),
         picture(draw_bands({model: one.band for model, one in found.items()}), "bands"),
-        *moved,
+        *(_moved_factors(model, one.drift) for model, one in found.items()),
+    )
+
+
+def _moved_factors(model: str, drift: pd.DataFrame) -> Html:
+    columns = [
+        Column("factor", "factor", kind="text"),
+        Column("psi", "stability index", wording.ratio),
+        Column("ks", "Kolmogorov-Smirnov", wording.ratio),
+        Column("missing_reference", "missing in training", wording.percent),
+        Column("missing_current", "missing lately", wording.percent),
+        Column("verdict", "verdict", kind="tag"),
+    ]
+    return details(
+        f"Factors of {model} that moved most",
+        table(drift.head(FACTORS_SHOWN), columns, f"{model}: newest sessions against training"),
     )
 
 
