@@ -3,9 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from qlib_oracle import init_qlib, qlib_report, random_scores, real_adjusted_bars, with_suspensions
 
 from quant_pipeline.backtest.qlib_quotes import QlibExchangeRules, QlibMarket, QlibTopkDropoutRules
+from quant_pipeline.backtest.qlib_terms import round_to_unit
 from quant_pipeline.backtest.qlib_topk_dropout import run_qlib_backtest
 from quant_pipeline.exceptions import MarketDataError
 from quant_pipeline.market.qlib_provider import write_provider
@@ -280,3 +283,16 @@ def test_bar_on_a_day_that_is_no_session_is_named(tiny):
     bars = pd.DataFrame({"date": tiny.sessions, "instrument": "A", "close": 1.0, "open": 1.0, "factor": 1.0})
     with pytest.raises(MarketDataError, match="A has a bar on 2024-01-03"):
         QlibMarket.from_adjusted_bars(bars, tiny.sessions.delete(2), tiny.sessions[1], tiny.sessions[5], FREE)
+
+
+@given(
+    amount=st.floats(1e-3, 1e12),
+    factor=st.floats(1e-3, 1e3),
+    unit=st.sampled_from([1.0, 7.0, 100.0]),
+    nudge=st.sampled_from([-np.inf, None, np.inf]),
+)
+def test_lots_are_rounded_down_as_python_rounds_them(amount, factor, unit, nudge):
+    if nudge is not None:
+        # Right at a whole number of lots, one rounding error off.
+        amount = float(np.nextafter((round(amount / unit) * unit - 0.1) / factor, nudge))
+    assert round_to_unit(amount, factor, unit) == (amount * factor + 0.1) // unit * unit / factor

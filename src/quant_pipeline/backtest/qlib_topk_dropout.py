@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.backtest.qlib_quotes import QlibMarket, QlibQuoteArrays, QlibTopkDropoutRules
+from quant_pipeline.backtest.qlib_terms import QlibTerms, dealt_amount, round_to_unit
 from quant_pipeline.strategy.compiled import inlined, kernel
 from quant_pipeline.strategy.fused_scores import ranks_below
 
@@ -26,21 +27,6 @@ _SMALLEST_VALUE = 1e-5
 
 # Columns of the totals.
 _CASH, _COST, _TURNOVER, _VALUE = range(4)
-
-
-class QlibTerms(NamedTuple):
-    """Strategy and exchange rules as numbers; ``unit`` 0 deals fractions."""
-
-    topk: int
-    n_drop: int
-    hold_thresh: int
-    only_tradable: int
-    forbid_all: int
-    risk_degree: float
-    open_cost: float
-    close_cost: float
-    min_cost: float
-    unit: float
 
 
 class QlibAccount(NamedTuple):
@@ -61,6 +47,7 @@ class QlibBuffers(NamedTuple):
     best_score: npt.NDArray[np.float64]
     lowest: npt.NDArray[np.uint32]
     lowest_score: npt.NDArray[np.float64]
+    is_lowest: npt.NDArray[np.bool_]
 
 
 def run_qlib_backtest(
@@ -144,10 +131,10 @@ def run_qlib_arrays(
         np.empty(size),
         np.empty(size, dtype=np.uint32),
         np.empty(size),
+        np.zeros(n_instruments, dtype=np.bool_),
     )
     series = np.empty((len(scores), 5))
-    trades = np.asarray((~np.isnan(scores)).any(axis=1))
-    _run(account, market.arrays, scores, trades, terms, buffers, series)
+    _run(account, market.arrays, scores, terms, buffers, series)
     return series
 
 
@@ -156,14 +143,13 @@ def _run(
     account: QlibAccount,
     quotes: QlibQuoteArrays,
     scores: npt.NDArray[np.float64],
-    trades: npt.NDArray[np.bool_],
     terms: QlibTerms,
     buffers: QlibBuffers,
     series: npt.NDArray[np.float64],
 ) -> None:
     n_held = 0
     for t in range(scores.shape[0]):
-        if trades[t]:
+        if _is_scored(scores[t]):
             n_held = _trade(account, n_held, quotes, t, scores[t], terms, buffers)
         value = 0.0
         for i in range(n_held):
@@ -176,6 +162,15 @@ def _run(
         for k in range(4):
             series[t, k] = account.totals[k]
         series[t, 4] = n_held
+
+
+@inlined
+def _is_scored(scores: npt.NDArray[np.float64]) -> bool:
+    """Tell whether any instrument has a score; Qlib decides nothing in a session without."""
+    for score in scores:  # noqa: SIM110 (numba compiles no generator)
+        if not np.isnan(score):
+            return True
+    return False
 
 
 @inlined
@@ -272,11 +267,11 @@ def _sell(
 ) -> int:
     """Sell the lowest-ranked holdings that may be sold; return the number of holdings left."""
     kept = 0
+    for k in range(n_lowest):
+        buffers.is_lowest[buffers.lowest[k]] = True
     for i in range(n_held):
         j = account.held[i]
-        chosen = False
-        for k in range(n_lowest):
-            chosen = chosen or buffers.lowest[k] == j
+        chosen = buffers.is_lowest[j]
         blocked = quotes.limit_sell[t, j] or (terms.forbid_all != 0 and quotes.limit_buy[t, j])
         if chosen and not blocked and account.sessions_held[j] >= terms.hold_thresh:
             value = account.amount[j] * quotes.deal_price[t, j]
@@ -289,6 +284,8 @@ def _sell(
                 continue
         account.held[kept] = j
         kept += 1
+    for k in range(n_lowest):
+        buffers.is_lowest[buffers.lowest[k]] = False
     return kept
 
 
@@ -312,8 +309,8 @@ def _buy(
             continue
         price = quotes.deal_price[t, j]
         factor = quotes.factor[t, j]
-        amount = _dealt_amount(
-            _round_to_unit(budget / price, factor, terms.unit), price, factor, account.totals[_CASH], terms
+        amount = dealt_amount(
+            round_to_unit(budget / price, factor, terms.unit), price, factor, account.totals[_CASH], terms
         )
         value = amount * price
         if value > _SMALLEST_VALUE:
@@ -327,30 +324,3 @@ def _buy(
             account.held[n_held] = j
             n_held += 1
     return n_held
-
-
-@inlined
-def _dealt_amount(amount: float, price: float, factor: float, cash: float, terms: QlibTerms) -> float:
-    """Cut a buy to the cash, rounding it a second time as Qlib's exchange does."""
-    value = amount * price
-    cost = max(value * terms.open_cost, terms.min_cost)
-    if cash < cost:
-        return 0.0
-    if cash >= value + cost:
-        return _round_to_unit(amount, factor, terms.unit)
-    most = 0.0
-    if cash >= terms.min_cost:
-        # Above this price the proportional cost exceeds the minimum.
-        if cash >= terms.min_cost / terms.open_cost + terms.min_cost:
-            most = cash / (1 + terms.open_cost) / price
-        else:
-            most = (cash - terms.min_cost) / price
-    return _round_to_unit(min(most, amount), factor, terms.unit)
-
-
-@inlined
-def _round_to_unit(amount: float, factor: float, unit: float) -> float:
-    """Round an adjusted amount down to whole lots as traded; the 0.1 share is Qlib's tolerance."""
-    if unit == 0.0:
-        return amount
-    return (amount * factor + 0.1) // unit * unit / factor
