@@ -294,5 +294,5 @@ def test_bar_on_a_day_that_is_no_session_is_named(tiny):
 def test_lots_are_rounded_down_as_python_rounds_them(amount, factor, unit, nudge):
     if nudge is not None:
         # Right at a whole number of lots, one rounding error off.
-        amount = float(np.nextafter((round(amount / unit) * unit - 0.1) / factor, nudge))
+        amount = float(np.nextafter(((round(amount / unit) + 1) * unit - 0.1) / factor, nudge))
     assert round_to_unit(amount, factor, unit) == (amount * factor + 0.1) // unit * unit / factor
