@@ -6,6 +6,7 @@ import pytest
 from quant_pipeline.exceptions import ModelError, StaleDataError
 from quant_pipeline.models.inference import InferenceEngine
 from quant_pipeline.models.store import BundleStore
+from quant_pipeline.pipelines.prediction.nodes import score_latest
 from tests.pipelines.conftest import AS_OF, MODELS
 
 LOOKBACK = 61
@@ -69,3 +70,10 @@ def test_a_session_without_bars_is_stale(newest, store):
     bars, sessions = newest
     with pytest.raises(StaleDataError, match="no bar of 2023-12-29 has arrived yet; the newest are of 2023-12-28"):
         InferenceEngine(store, LOOKBACK).score(bars[bars["date"] < AS_OF], sessions)
+
+
+def test_a_daily_run_in_which_nobody_can_be_scored_is_an_error(clean_run):
+    bundle, features = clean_run("gru_alpha158.bundle@candidate"), clean_run("alpha158_features")
+    alone = features[features.index.get_level_values("datetime") == AS_OF]
+    with pytest.raises(StaleDataError, match=r"can score none of the 10 members of 2023-12-29: .* the 5 sessions"):
+        score_latest(bundle, alone, clean_run("universe_members"), AS_OF)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from safetensors.numpy import load, save
 
+from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.hyper import ElasticNetHyper, RidgeHyper
+
+logger = logging.getLogger(__name__)
 
 WEIGHTS = "model.safetensors"
 SMALLEST_STEP = 1e-9
@@ -49,6 +54,11 @@ def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper) -> FittedLinear
         Samples of the two segments; the second one is only measured.
     hyper
         Hyper-parameters.
+
+    Raises
+    ------
+    ModelError
+        When a feature is missing or infinite.
     """
     gram, covariance = _moments(train)
     coefficients = np.linalg.solve(gram + hyper.alpha * np.eye(len(gram)), covariance)
@@ -66,6 +76,11 @@ def fit_elastic_net(train: Samples, valid: Samples, hyper: ElasticNetHyper) -> F
         Samples of the two segments; the second one is only measured.
     hyper
         Hyper-parameters.
+
+    Raises
+    ------
+    ModelError
+        When a feature is missing or infinite.
     """
     gram, covariance = _moments(train)
     lasso, ridge = hyper.alpha * hyper.l1_ratio, hyper.alpha * (1 - hyper.l1_ratio)
@@ -80,12 +95,18 @@ def fit_elastic_net(train: Samples, valid: Samples, hyper: ElasticNetHyper) -> F
             largest_step = max(largest_step, abs(coefficients[place] - before) * np.sqrt(scale[place]))
         if largest_step <= smallest_step:
             break
+    else:
+        logger.warning("the elastic net has not arrived after %d rounds; raise hyper.rounds or alpha", hyper.rounds)
     return _seal(coefficients, train, valid)
 
 
 def _moments(samples: Samples) -> tuple[npt.NDArray[np.float64], Vector]:
-    """Return covariance of the factors, and of factors and label."""
+    """Return covariance of the factors, and of factors and label; refuse what has none."""
     values, labels = samples.values.astype(np.float64), samples.labels.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ModelError(
+            "a linear model cannot read missing or infinite features; add the processor `fill` to the model"
+        )
     centred = values - values.mean(axis=0)
     return centred.T @ centred / len(labels), centred.T @ (labels - labels.mean()) / len(labels)
 

@@ -71,4 +71,9 @@ def score_latest(
             "Run the ingestion of that session first: kedro run --pipelines ingestion --params as_of=" + as_of
         )
     scores = bundle.predict(latest_features, rows).dropna().to_frame()
+    if scores.empty:
+        raise StaleDataError(
+            f"{bundle.facts.spec.title} can score none of the {len(rows)} members of {as_of}: no instrument has the "
+            f"{bundle.facts.spec.window} sessions behind it that one score needs. Bring earlier bars."
+        )
     return scores.assign(bundle=pd.array([bundle.identity] * len(scores), dtype="str"))
