@@ -1,9 +1,11 @@
-"""What `kedro run --params` understands."""
+"""What `kedro run --params` understands, and how unknown names are refused."""
 
 import click
 import pytest
+from kedro.pipeline import node, pipeline
 
-from quant_pipeline.cli.run import read_parameters, run
+from quant_pipeline.cli.run import read_parameters, run, tell_unknown_names
+from quant_pipeline.exceptions import ConfigurationError
 
 
 def read(text):
@@ -38,3 +40,21 @@ def test_what_is_no_pair_is_refused(typed):
 def test_values_from_a_configuration_file_pass():
     option = next(option for option in run.params if option.name == "params")
     assert read_parameters(click.Context(run), option, {"a": 1}) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"node_namespaces": ["nobody"]}, "nobody.*kedro models list"),
+        ({"tags": ["nothing"]}, "no nodes.*registry describe"),
+    ],
+)
+def test_an_unknown_name_is_one_message_with_the_remedy(chosen, words):
+    stage = pipeline([node(abs, "a", "b", name="first", tags="known")])
+    with pytest.raises(ConfigurationError, match=words):
+        tell_unknown_names(stage.filter)(**chosen)
+
+
+def test_a_programming_error_is_left_as_it_is():
+    with pytest.raises(ValueError, match="invalid literal"):
+        tell_unknown_names(int)("x")

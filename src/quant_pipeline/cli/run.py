@@ -1,15 +1,29 @@
-"""``kedro run`` with ``--params`` that may hold factor expressions and lists: commas in brackets do not separate."""
+"""``kedro run`` with ``--params`` that may hold factor expressions and lists, and with one message for unknown names.
+
+Commas in brackets do not separate parameters.
+"""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
 from omegaconf import OmegaConf
 
+from quant_pipeline.exceptions import ConfigurationError
+
 OPENING, CLOSING = "([{", ")]}"
+REFUSALS = {
+    "Failed to find the pipeline": "`kedro registry list` names the pipelines.",
+    "Pipeline does not contain": "`kedro registry list` names the pipelines, `kedro models list` the models.",
+    "Pipeline contains no nodes": "`kedro registry describe` names nodes and their tags; correct what was asked for.",
+    "Pipeline input(s)": "Correct the key of conf/ that refers to it.",
+}
+"""How Kedro begins to refuse a name before anything runs, and what to do about it."""
 
 
 def split_outside_brackets(text: str) -> list[str]:
@@ -50,8 +64,32 @@ def _tidy(item: str) -> str:
     return f"{key.strip()}={value}"
 
 
-def _with_bracketed_parameters(command: click.Command) -> click.Command:
+def tell_unknown_names(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn Kedro's refusal of an unknown pipeline, namespace, tag or node into one message.
+
+    Raises
+    ------
+    ConfigurationError
+        When Kedro refuses; every other error is left as it is.
+    """
+
+    @wraps(callback)
+    def told(*arguments: Any, **options: Any) -> Any:
+        try:
+            return callback(*arguments, **options)
+        except ValueError as error:
+            for beginning, remedy in REFUSALS.items():
+                if str(error).startswith(beginning):
+                    raise ConfigurationError(f"{str(error).strip().rstrip('.')}. {remedy}") from error
+            raise
+
+    return told
+
+
+def _adapted(command: click.Command) -> click.Command:
     own = copy.copy(command)
+    if own.callback is not None:
+        own.callback = tell_unknown_names(own.callback)
     own.params = [copy.copy(option) for option in command.params]
     for option in own.params:
         if option.name == "params":
@@ -59,4 +97,4 @@ def _with_bracketed_parameters(command: click.Command) -> click.Command:
     return own
 
 
-run = _with_bracketed_parameters(kedro_run)
+run = _adapted(kedro_run)
