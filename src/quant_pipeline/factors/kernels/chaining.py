@@ -49,6 +49,7 @@ from quant_pipeline.factors.kernels.pairs import (
     finish_pairs,
     mark_flat,
 )
+from quant_pipeline.factors.kernels.rows import copy, fill
 
 WITH_SQUARES, WITH_TRENDS = 1, 2
 PLACES, MINIMUM = 2, 4
@@ -73,7 +74,7 @@ def start_moments(row, tables, space, begin, stop):
     squares, trends = row[9] & WITH_SQUARES != 0, row[9] & WITH_TRENDS != 0
     gaps[0] = 0
     if fetch(row[7], row[2], space, begin, stop, values) > 0:
-        scratch[RAW, begin:stop] = values[begin:stop]
+        copy(values[begin:stop], scratch[RAW, begin:stop])
         note_gaps(values, begin, stop, gaps)
         leave_out(values, gaps)
         count_present(begin, stop, gaps, running[0])
@@ -132,7 +133,7 @@ def start_pairs(row, tables, space, begin, stop):
         if row[9] & (1 << CORR) and differ_in_gaps(gaps):
             for side in range(2):
                 alone, squares, mask = blocks[5 + 2 * side], blocks[6 + 2 * side], running[3 + 3 * side : 6 + 3 * side]
-                alone[0, begin:stop] = blocks[side, 0, begin:stop]
+                copy(blocks[side, 0, begin:stop], alone[0, begin:stop])
                 leave_out(alone[0], gaps[1 + side])
                 count_present(begin, stop, gaps[1 + side], mask[0])
                 chain_means(alone, squares, blocks[2], scratch, begin, stop, chain, True, False, gaps[1 + side], mask)
@@ -160,7 +161,7 @@ def finish_pair(row, space, begin, stop, out):
         first, last, k = next_stretch(gaps[0], k, window, begin, stop)
         if first >= last:
             continue
-        flat[first:last] = 0
+        fill(flat, first, last, 0)
         if measure == CORR and differ_in_gaps(gaps):
             mark_flat(window, first, last, blocks[6, slot], running[3], flat)
             mark_flat(window, first, last, blocks[8, slot], running[6], flat)

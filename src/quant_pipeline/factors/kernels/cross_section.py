@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import allocating
 
 
-@compiled
+@allocating
 def rank_sessions(values, rows, bounds, out):
     """Rank the values of every session between 0 and 1; equal values share their average rank, missing ones have none.
 
@@ -33,7 +33,7 @@ def rank_sessions(values, rows, bounds, out):
                 out[here[k]] = np.nan
 
 
-@compiled
+@allocating
 def scale_sessions(values, rows, bounds, out):
     """Divide the values of every session by the sum of their absolute values."""
     for s in range(bounds.shape[0] - 1):
@@ -47,7 +47,7 @@ def scale_sessions(values, rows, bounds, out):
             out[here[k]] = values[here[k]] / total
 
 
-@compiled
+@allocating
 def neutralize_sessions(values, groups, rows, bounds, out):
     """Take the mean of its group in the session from every value; a missing group has none."""
     for s in range(bounds.shape[0] - 1):

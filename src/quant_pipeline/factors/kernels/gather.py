@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import allocating
 
 
-@compiled
+@allocating
 def reorder(values, order):
     """Reorder the rows of every column ``(column, row)`` in place."""
     column = np.empty(values.shape[1], values.dtype)

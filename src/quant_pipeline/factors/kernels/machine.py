@@ -35,6 +35,7 @@ from quant_pipeline.factors.kernels.elementwise import (
     forget_outside,
     transform,
 )
+from quant_pipeline.factors.kernels.rows import fill
 
 
 @inner
@@ -42,13 +43,13 @@ def load(source, segments, out):
     """Copy the bars of every stretch into a register; bars that do not exist are missing."""
     for k in range(segments.shape[0]):
         at, before, row, count, after = segments[k, 0], segments[k, 1], segments[k, 2], segments[k, 3], segments[k, 4]
-        out[at : at + before] = np.nan
+        fill(out, at, at + before, np.nan)
         at += before
         values = source[row : row + count]
         part = out[at : at + count]
         for i in range(count):
             part[i] = values[i]
-        out[at + count : at + count + after] = np.nan
+        fill(out, at + count, at + count + after, np.nan)
 
 
 @inner
@@ -86,8 +87,8 @@ def write_starts(segments, starts):
     """Write, for every row, the first row of its stretch that exists; rows that do not exist lie before it."""
     for k in range(segments.shape[0]):
         at, before, count, after = segments[k, 0], segments[k, 1], segments[k, 3], segments[k, 4]
-        starts[at : at + before + count] = at + before
-        starts[at + before + count : at + before + count + after] = starts.shape[0] + 1
+        fill(starts, at, at + before + count, at + before)
+        fill(starts, at + before + count, at + before + count + after, starts.shape[0] + 1)
 
 
 @inner
@@ -97,7 +98,7 @@ def shift_rows(values, bars, begin, stop, out):
     part, source = out[begin:last], values[begin - bars : last - bars]
     for i in range(part.shape[0]):
         part[i] = source[i]
-    out[last:stop] = np.nan
+    fill(out, last, stop, np.nan)
 
 
 @inner

@@ -18,6 +18,7 @@ import numpy as np
 
 from quant_pipeline.factors.kernels import inner
 from quant_pipeline.factors.kernels.gaps import next_stretch
+from quant_pipeline.factors.kernels.rows import fill
 
 MEAN, STD, VAR, SLOPE, RSQUARE, RESI, SUM = range(7)
 FLAT = 2e-5
@@ -85,9 +86,9 @@ def merge_trends(newest, older, difference, weight, out):
 def chain_means(means, squares, trends, scratch, begin, stop, chain, with_squares, with_trends, gaps, running):
     """Fill means, squared deviations and trends of the blocks; slot 0 holds the values, with 0 in gaps."""
     if with_squares:
-        squares[0, begin:stop] = 0.0
+        fill(squares[0], begin, stop, 0.0)
     if with_trends:
-        trends[0, begin:stop] = 0.0
+        fill(trends[0], begin, stop, 0.0)
     for k in range(chain.shape[0]):
         slot, left, right, a, b = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3], chain[k, 4]
         first = begin + a + b - 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from quant_pipeline.factors.kernels import inner
+from quant_pipeline.factors.kernels.rows import copy, fill
 
 
 @inner
@@ -55,8 +56,8 @@ def rank_windows(values, stop, rows, registers, twice, present, gaps):
     begin = stop
     for k in range(rows.shape[0]):
         begin = min(begin, rows[k, 1])
-    twice[begin:stop] = 1
-    present[begin:stop] = 1
+    fill(twice, begin, stop, 1)
+    fill(present, begin, stop, 1)
     done = 1
     for k in range(rows.shape[0]):
         window = rows[k, 0]
@@ -80,13 +81,6 @@ def compare_exchange(low, high):
         a, b = low[i], high[i]
         low[i] = a if a < b else b
         high[i] = b if a < b else a
-
-
-@inner
-def copy(values, out):
-    """Copy."""
-    for i in range(out.shape[0]):
-        out[i] = values[i]
 
 
 SORTED_AT_ONCE = 256
@@ -136,7 +130,9 @@ def quantile_windows(values, window, share, begin, stop, ordered, out):
         if leaving > begin - window:
             value = np.float64(values[leaving])
             if value == value:
-                place = int(np.searchsorted(ordered[:n], value))
+                place = 0
+                while ordered[place] < value:
+                    place += 1
                 for j in range(place, n - 1):
                     ordered[j] = ordered[j + 1]
                 n -= 1

@@ -17,6 +17,7 @@ from quant_pipeline.factors.kernels.moments import (
     merge_means,
     merge_squares,
 )
+from quant_pipeline.factors.kernels.rows import fill
 
 CORR, COV = range(2)
 
@@ -24,9 +25,9 @@ CORR, COV = range(2)
 @inner
 def chain_pairs(left, right, left_squares, right_squares, products, scratch, begin, stop, chain, gaps, counts):
     """Fill means, squares and cross products of the blocks of two series, both with 0 in the gaps of either."""
-    left_squares[0, begin:stop] = 0.0
-    right_squares[0, begin:stop] = 0.0
-    products[0, begin:stop] = 0.0
+    fill(left_squares[0], begin, stop, 0.0)
+    fill(right_squares[0], begin, stop, 0.0)
+    fill(products[0], begin, stop, 0.0)
     for k in range(chain.shape[0]):
         slot, newest, older, a, b = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3], chain[k, 4]
         first = begin + a + b - 1

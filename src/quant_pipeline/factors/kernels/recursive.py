@@ -9,7 +9,7 @@ from math import sqrt
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled, inner
+from quant_pipeline.factors.kernels import allocating, compiled, inner
 from quant_pipeline.factors.kernels.direct import KURT as SHAPE_KURT
 from quant_pipeline.factors.kernels.direct import MAD as SHAPE_MAD
 from quant_pipeline.factors.kernels.direct import SKEW as SHAPE_SKEW
@@ -182,7 +182,7 @@ def carry_pairs(kind, left, right, state, out):
     state[1], state[2], state[3], state[4], state[5], state[6] = n, mean, other, square, second, product
 
 
-@compiled
+@allocating
 def expand_windows(kind, values, share, out):
     """Compute a measure of all bars up to each from the whole history."""
     if kind in (RANK, QUANTILE, MED):
@@ -199,7 +199,7 @@ def expand_windows(kind, values, share, out):
             out[i] = shape_of(SHAPE_MAD, values, 0, i)
 
 
-@inner
+@allocating
 def expand_orders(kind, values, share, out):
     """Ranks and quantiles up to each bar, from an array that stays sorted."""
     ordered = np.empty(out.shape[0])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled
+from quant_pipeline.factors.kernels import allocating
 
 SEGMENT = 9
 
 
-@compiled
+@allocating
 def cut_tiles(spans, back, ahead, size, whole):
     """Cut the wanted rows of every instrument into stretches and pack these into tiles.
 
