@@ -45,9 +45,13 @@ def running_postgres():
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody listens on, below those for short connections: kedro-viz takes no higher one."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port < 49_152:
+            return port
 
 
 def answers(url, seconds):
