@@ -38,9 +38,10 @@ class RiskLimits(Parameters):
     minimum_cash
         Part of the equity that buys must leave in cash.
     soft_daily_loss, hard_daily_loss
-        Loss since the previous close at which only exits are let through, and at which nothing is.
+        Loss since the previous close, as a part of it, at which only exits are let through, and at which nothing is
+        but the sale of everything that a person orders.
     maximum_drawdown
-        Loss since the highest close at which nothing is let through.
+        Loss since the highest close, as a part of it, at which nothing else is let through either.
     maximum_signal_age, maximum_price_age
         Sessions that scores and prices may be behind the session of the decision; 0 = of that very session.
     allow_stale_exit
