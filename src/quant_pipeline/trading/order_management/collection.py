@@ -29,7 +29,7 @@ _LOOK_BACK = pd.Timedelta(days=5)
 _ENDED = {OrderStatus.CANCELED: OrderState.CANCELED, OrderStatus.EXPIRED: OrderState.EXPIRED}
 
 
-def collect(desk: TradingDesk, late: bool = False) -> None:
+def collect(desk: TradingDesk, late: bool = False, is_poll: bool = True) -> None:
     """Bring the ledger up to what the broker knows.
 
     Parameters
@@ -38,6 +38,8 @@ def collect(desk: TradingDesk, late: bool = False) -> None:
         The desk.
     late
         Whether to look also for what the broker reported late, behind the cursor.
+    is_poll
+        Whether a deal that the activities do not show is missing for one more poll.
     """
     resolve(desk)
     expire_unsent(desk)
@@ -51,7 +53,7 @@ def collect(desk: TradingDesk, late: bool = False) -> None:
         found = desk.ask(lambda: tuple(desk.broker.activities(since=since)))
         _book(desk, _certain(desk, [fact for fact in found if fact.activity_id > book.first_cursor]), None)
     for order in orders:
-        _follow(desk, order)
+        _follow(desk, order, is_poll)
 
 
 def _certain(desk: TradingDesk, activities: Sequence[Activity]) -> list[Activity]:
@@ -160,7 +162,7 @@ def _supersede_inferred(desk: TradingDesk, activities: Sequence[Activity]) -> li
     ]
 
 
-def _follow(desk: TradingDesk, known: BrokerOrder) -> None:
+def _follow(desk: TradingDesk, known: BrokerOrder, is_poll: bool) -> None:
     """Let an order end here when it has ended at the broker and all of its deals are booked."""
     tracked = desk.journal.book.orders.get(known.client_order_id)
     if tracked is None or tracked.broker_order_id != known.broker_order_id:
@@ -169,7 +171,7 @@ def _follow(desk: TradingDesk, known: BrokerOrder) -> None:
         message = f"{known.client_order_id} is '{known.raw_status}' at the broker, which this version does not know"
         desk.raise_alert(f"status:{known.client_order_id}:{known.raw_status}", "UNKNOWN_STATUS", message)
     if known.filled_quantity > tracked.filled:
-        _wait_or_infer(desk, tracked, known)
+        _wait_or_infer(desk, tracked, known, is_poll)
         return
     desk.missing.pop(known.client_order_id, None)
     if tracked.state.is_final or known.filled_quantity != tracked.filled:
@@ -180,12 +182,12 @@ def _follow(desk: TradingDesk, known: BrokerOrder) -> None:
         end(desk, tracked, _ENDED[known.status], known.message or known.raw_status)
 
 
-def _wait_or_infer(desk: TradingDesk, tracked: TrackedOrder, known: BrokerOrder) -> None:
+def _wait_or_infer(desk: TradingDesk, tracked: TrackedOrder, known: BrokerOrder, is_poll: bool) -> None:
     """Wait for deals that the activities do not show yet; after the grace book what the order itself says."""
     order_id, stranger = known.client_order_id, f"{EXTERNAL}:{known.broker_order_id}"
     if any(event.payload.get("client_order_id") == stranger for event in desk.journal.account.history):
         return  # Its deals came before its name and are booked already.
-    desk.missing[order_id] = desk.missing.get(order_id, 0) + 1
+    desk.missing[order_id] = desk.missing.get(order_id, 0) + is_poll
     if desk.missing[order_id] < desk.rules.missing_fill_polls or known.average_fill_price is None:
         return
     quantity = known.filled_quantity - tracked.filled

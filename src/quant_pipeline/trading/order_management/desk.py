@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -56,6 +56,9 @@ class TradingDesk:
         How many polls a deal of an order has been missing in the activities.
     sent
         When orders left within the last minute.
+    pause
+        Waits for deals at most so many seconds and returns how many it did; None sleeps. What a broker demands, or
+        what follows a failure, is slept instead: nothing may cut that short.
     """
 
     account: str
@@ -70,6 +73,7 @@ class TradingDesk:
     sleep: Callable[[float], None]
     missing: dict[str, int] = field(default_factory=dict)
     sent: deque[pd.Timestamp] = field(default_factory=deque)
+    pause: Callable[[float], float] | None = None
 
     def ask(self, question: Callable[[], Answer]) -> Answer:
         """Put a question that changes nothing, again when the broker is busy or away.
@@ -116,20 +120,8 @@ class TradingDesk:
         pinned = self.rules.account_number
         return pinned == account_number and self.journal.book.armed.get(self.session) == pinned
 
-    def may_send(self) -> bool:
-        """Look at every layer of the kill switch; a pulled one halts the account and cancels what is open."""
-        self.journal.catch_up()
-        state = self.journal.book.trading_state
-        reason = self.kill_switch.reason(state) or self.kill_switch.reason(state, self.check_account())
-        if reason is None:
-            return True
-        if state is not TradingState.HALTED:
-            self.tighten(TradingState.HALTED, "KILL_SWITCH", reason)
-        self.cancel_own_orders()
-        return False
-
     def tighten(self, state: TradingState, code: str, message: str) -> None:
-        """Change to a stricter trading state; only a person makes it laxer again."""
+        """Change to a stricter trading state and cancel what it lets through no more; only a person makes it laxer."""
         # A person's halt numbers the changes of state too.
         self.journal.catch_up()
         book = self.journal.book
@@ -137,12 +129,11 @@ class TradingDesk:
             return
         logger.error("%s is now %s: %s (%s)", self.account, state, message, code)
         self.journal.append([trading_state_event(self.session, book.state_changes, state, code, message)])
-        if state is TradingState.HALTED:
-            self.cancel_own_orders()
+        self.cancel_own_orders(("buy",) if state is TradingState.REDUCING else ("buy", "sell"))
 
-    def cancel_own_orders(self) -> None:
+    def cancel_own_orders(self, sides: Sequence[str] = ("buy", "sell")) -> None:
         """Ask the broker to cancel every order of ours that may be open; this always passes."""
-        for order in self.journal.book.unfinished:
+        for order in [order for order in self.journal.book.unfinished if order.order.side in sides]:
             order_id = order.order.client_order_id
             self.journal.append(
                 [
