@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from math import inf
 
 import pandas as pd
 import pytest
@@ -62,6 +63,8 @@ DENIALS = [
     ("old scores", order(), view(signal_age=1), {}, "STALE_SIGNAL", "0 sessions"),
     ("scores of the future", order(), view(signal_age=-1), {}, "STALE_SIGNAL", "0 sessions"),
     ("old price", order(), with_facts(price_age=1), {}, "STALE_DATA", "0 sessions"),
+    ("old trade", order(), with_facts(trade_age=60.5), {"maximum_trade_age_seconds": 60}, "STALE_DATA", "60 s"),
+    ("no trade yet", SELL, with_facts("HELD", trade_age=inf), {"maximum_trade_age_seconds": 60}, "STALE_DATA", "60 s"),
     ("restricted", order(), view(), {"restricted": ["AAA"]}, "RESTRICTED", ""),
     ("not tradable", order(), with_facts(tradable=False), {}, "NOT_TRADABLE", ""),
     ("never heard of", order("ZZZ"), view(), {}, "NOT_TRADABLE", ""),
@@ -79,6 +82,7 @@ DENIALS = [
     ("absolute bound", order(quantity=100), view(), {"maximum_order_value": 4_999.99}, "ORDER_VALUE", "4999.99"),
     ("exit too large", order("HELD", "sell", 501), view(), {}, "ORDER_VALUE", "25000.00"),
     ("part of the volume", order(), with_facts(average_volume=Decimal(1_999)), {}, "PARTICIPATION", "100 shares"),
+    ("unknown volume", order(), with_facts(average_volume=Decimal("NaN")), {}, "PARTICIPATION", "unknown volume"),
     ("illiquid", order(), with_facts(average_volume=Decimal(19_999)), {}, "ILLIQUID", "1000000.00"),
     ("position", order("HELD", quantity=1), view(), {}, "POSITION_WEIGHT", "10000.00"),
     ("cash", order(), view(cash=Decimal(4_999)), {}, "INSUFFICIENT_CASH", "4999.00"),
@@ -156,8 +160,12 @@ def test_the_same_name_is_dealt_once_and_never_on_both_sides():
 def test_old_prices_let_exits_out_only_when_asked():
     stale = view(signal_age=3)
     assert check_orders([SELL], stale, LIMITS)[0].code == DenialCode.STALE_SIGNAL
-    exits = LIMITS.model_copy(update={"allow_stale_exit": True})
+    exits = LIMITS.model_copy(update={"allow_stale_exit": True, "maximum_trade_age_seconds": 60})
     assert [v.code for v in check_orders([SELL, order()], stale, exits)] == [None, DenialCode.STALE_SIGNAL]
+    seen = with_facts("HELD", trade_age=61.0)
+    bought = order("HELD", "buy", 1)
+    assert check_orders([SELL], seen, exits)[0].approved
+    assert check_orders([bought], seen, exits)[0].code == DenialCode.STALE_DATA
 
 
 def test_a_plan_full_of_mistakes_is_refused_as_a_whole():

@@ -159,6 +159,14 @@ class BrokerAsset:
 
 
 @dataclass(frozen=True)
+class LastTrade:
+    """The newest deal in an instrument at the exchange, whoever made it: price in USD and instant (UTC)."""
+
+    price: Decimal
+    at: pd.Timestamp
+
+
+@dataclass(frozen=True)
 class BrokerClock:
     """The broker's time (UTC) and the hours of its market."""
 

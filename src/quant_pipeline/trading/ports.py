@@ -6,7 +6,7 @@ nobody knows. Only the second may never be taken for the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import pandas as pd
@@ -20,6 +20,7 @@ from quant_pipeline.trading.broker_records import (
     BrokerOrder,
     BrokerPosition,
     BrokerSession,
+    LastTrade,
     OrderRequest,
 )
 
@@ -165,6 +166,9 @@ class Broker(Protocol):
 
     def asset(self, instrument: str) -> BrokerAsset | None:
         """Tell whether an instrument can be traded; None when the broker does not know it."""
+
+    def last_trades(self, instruments: Sequence[str]) -> Mapping[str, LastTrade]:
+        """Tell the newest trade of each instrument; one that the broker has no trade of is left out."""
 
     def suspend_trading(self, suspended: bool) -> None:
         """Let the broker itself refuse (or take again) every new order: the last layer of the kill switch.

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from math import isfinite
 
 from quant_pipeline.trading.domain import Order
 from quant_pipeline.trading.risk_limits import RiskLimits
-from quant_pipeline.trading.risk_view import DenialCode, InstrumentView, RiskView, TradingState, Verdict
+from quant_pipeline.trading.risk_view import DenialCode, InstrumentView, RiskView, Standing, TradingState, Verdict
 
 _UNKNOWN = InstrumentView(Decimal("NaN"), 0, Decimal(0), "", False, False)
 _PERCENT = Decimal("0.000001")
@@ -73,7 +74,23 @@ def check_orders(orders: Sequence[Order], view: RiskView, limits: RiskLimits) ->
     return tuple(verdicts)
 
 
-def state_after_losses(view: RiskView, limits: RiskLimits) -> tuple[TradingState, DenialCode] | None:
+def check_price(order: Order, facts: InstrumentView, limits: RiskLimits) -> Verdict:
+    """Compare an order once more with the price of now, just before it leaves.
+
+    Parameters
+    ----------
+    order
+        An order that has been approved.
+    facts
+        Its instrument, with the price of now and its age.
+    limits
+        The limits.
+    """
+    answer = _old_trade(order, facts.trade_age, limits) or _wrong_price(order, facts.price, limits)
+    return Verdict(order) if answer is None else Verdict(order, *answer)
+
+
+def state_after_losses(standing: Standing, limits: RiskLimits) -> tuple[TradingState, DenialCode] | None:
     """Tell whether losses demand a stricter trading state than the account is in.
 
     Returns
@@ -81,13 +98,13 @@ def state_after_losses(view: RiskView, limits: RiskLimits) -> tuple[TradingState
     tuple or None
         The state and why, or None when the account may stay as it is. A state never becomes laxer by itself.
     """
-    if view.state is TradingState.HALTED or view.is_flattening:
+    if standing.state is TradingState.HALTED or standing.is_flattening:
         return None
-    if view.daily_loss >= _decimal(limits.hard_daily_loss):
+    if standing.daily_loss >= _decimal(limits.hard_daily_loss):
         return TradingState.HALTED, DenialCode.DAILY_LOSS
-    if view.drawdown >= _decimal(limits.maximum_drawdown):
+    if standing.drawdown >= _decimal(limits.maximum_drawdown):
         return TradingState.HALTED, DenialCode.DRAWDOWN
-    if view.state is TradingState.ACTIVE and view.daily_loss >= _decimal(limits.soft_daily_loss):
+    if standing.state is TradingState.ACTIVE and standing.daily_loss >= _decimal(limits.soft_daily_loss):
         return TradingState.REDUCING, DenialCode.DAILY_LOSS
     return None
 
@@ -197,7 +214,15 @@ def _ask_staleness(q: _Question) -> _Answer:
         return DenialCode.STALE_SIGNAL, f"{view.signal_age} sessions", f"{limits.maximum_signal_age} sessions"
     if not 0 <= q.facts.price_age <= limits.maximum_price_age:
         return DenialCode.STALE_DATA, f"{q.facts.price_age} sessions", f"{limits.maximum_price_age} sessions"
-    return None
+    return _old_trade(q.order, q.facts.trade_age, limits)
+
+
+def _old_trade(order: Order, trade_age: float | None, limits: RiskLimits) -> _Answer:
+    oldest = limits.maximum_trade_age_seconds
+    if oldest is None or trade_age is None or trade_age <= oldest or (limits.allow_stale_exit and order.side == "sell"):
+        return None
+    found = f"last trade {trade_age:.0f} s ago" if isfinite(trade_age) else "no trade in this session yet"
+    return DenialCode.STALE_DATA, found, f"{oldest:g} s"
 
 
 def _ask_symbol(q: _Question) -> _Answer:
@@ -225,14 +250,18 @@ def _ask_duplicate(q: _Question) -> _Answer:
 
 
 def _ask_price(q: _Question) -> _Answer:
-    reference, last = Decimal(q.order.reference_price), q.facts.price
+    return _wrong_price(q.order, q.facts.price, q.limits)
+
+
+def _wrong_price(order: Order, last: Decimal, limits: RiskLimits) -> _Answer:
+    reference = Decimal(order.reference_price)
     if not (reference.is_finite() and last.is_finite() and reference > 0 and last > 0):
         return DenialCode.INVALID_PRICE, f"reference {reference}, last known {last}", "two positive prices"
     distance = abs(reference / last - 1)
-    if distance > _decimal(q.limits.price_collar):
-        return DenialCode.PRICE_COLLAR, _text(distance), _text(q.limits.price_collar)
-    if q.is_buy and min(reference, last) < _decimal(q.limits.minimum_price):
-        return DenialCode.MINIMUM_PRICE, str(min(reference, last)), str(q.limits.minimum_price)
+    if distance > _decimal(limits.price_collar):
+        return DenialCode.PRICE_COLLAR, _text(distance), _text(limits.price_collar)
+    if order.side == "buy" and min(reference, last) < _decimal(limits.minimum_price):
+        return DenialCode.MINIMUM_PRICE, str(min(reference, last)), str(limits.minimum_price)
     return None
 
 
@@ -248,6 +277,8 @@ def _ask_size(q: _Question) -> _Answer:
         return DenialCode.ORDER_VALUE, _cents(q.value), _cents(_decimal(weight) * equity)
     if q.is_buy and limits.maximum_order_value is not None and q.value > _decimal(limits.maximum_order_value):
         return DenialCode.ORDER_VALUE, _cents(q.value), _cents(_decimal(limits.maximum_order_value))
+    if not q.facts.average_volume.is_finite():
+        return DenialCode.PARTICIPATION, f"{order.quantity} shares", "unknown volume"
     if order.quantity > _decimal(limits.maximum_participation) * q.facts.average_volume:
         most = _decimal(limits.maximum_participation) * q.facts.average_volume
         return DenialCode.PARTICIPATION, f"{order.quantity} shares", f"{most:.0f} shares"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from quant_pipeline.parameters import Parameters
 
@@ -29,6 +29,9 @@ class RiskLimits(Parameters):
         Sessions of that average.
     price_collar
         Largest distance of an order's reference price from the last known price.
+    maximum_trade_age_seconds
+        While the exchange is open, that price is the last trade, asked for just before the order leaves; one older than
+        this stops the order. None compares with the last close.
     minimum_price, minimum_traded_value
         Cheapest share and smallest average traded value per session that may be bought.
     maximum_orders_per_session, maximum_orders_per_minute
@@ -67,6 +70,7 @@ class RiskLimits(Parameters):
     maximum_participation: Part = 0.05
     volume_window: PositiveInt = 20
     price_collar: Part = 0.10
+    maximum_trade_age_seconds: PositiveFloat | None = None
     minimum_price: NonNegativeFloat = 1.0
     minimum_traded_value: NonNegativeFloat = 1_000_000.0
     maximum_orders_per_session: PositiveInt = 1000

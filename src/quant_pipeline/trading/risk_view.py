@@ -75,6 +75,9 @@ class InstrumentView(NamedTuple):
         Whether the broker and the exchange deal it.
     member
         Whether it belongs to today's universe.
+    trade_age
+        Seconds since that price, when it is of a trade in the running session; infinite when there was none yet, None
+        where orders are compared with closes.
     """
 
     price: Decimal
@@ -83,27 +86,55 @@ class InstrumentView(NamedTuple):
     sector: str
     tradable: bool
     member: bool
+    trade_age: float | None = None
 
 
-@dataclass(frozen=True)
-class RiskView:
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How the account stands against its losses.
+
+    Attributes
+    ----------
+    state
+        Trading state of the account.
+    equity, previous_equity, highest_equity
+        Equity now, at the previous close, and the highest of all closes, as the broker states them; the latter two with
+        what the owner has paid in or taken out since.
+    is_flattening
+        Whether a person has ordered to sell everything: losses, which the person has seen, do not close that way out.
+    """
+
+    state: TradingState
+    equity: Decimal
+    previous_equity: Decimal
+    highest_equity: Decimal
+    is_flattening: bool = False
+
+    @property
+    def daily_loss(self) -> Decimal:
+        """Loss since the previous close as a part of it; negative is a gain."""
+        return _loss(self.equity, self.previous_equity)
+
+    @property
+    def drawdown(self) -> Decimal:
+        """Loss since the highest close as a part of it."""
+        return _loss(self.equity, self.highest_equity)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RiskView(Standing):
     """Everything a verdict depends on; the same view gives the same verdicts.
 
     Attributes
     ----------
     session
         Session in which the orders deal.
-    state
-        Trading state of the account.
     armed
         Whether the account may send in this session; accounts without real money always are.
     clock_skew_seconds
         Distance between this clock and the broker's.
     signal_age
         Sessions between the scores and the session of the decision.
-    equity, previous_equity, highest_equity
-        Equity now, at the previous close, and the highest of all closes, as the broker states them; the latter two with
-        what the owner has paid in or taken out since.
     cash
         Cash that buys may spend before any sale.
     positions
@@ -116,18 +147,12 @@ class RiskView:
         Ids of those among them that have ended: what they bought may be sold again.
     orders_sent, value_sent
         How many orders have been let through in this session, and their value.
-    is_flattening
-        Whether a person has ordered to sell everything: losses, which the person has seen, do not close that way out.
     """
 
     session: pd.Timestamp
-    state: TradingState
     armed: bool
     clock_skew_seconds: float
     signal_age: int
-    equity: Decimal
-    previous_equity: Decimal
-    highest_equity: Decimal
     cash: Decimal
     positions: Mapping[str, Decimal]
     instruments: Mapping[str, InstrumentView]
@@ -135,17 +160,6 @@ class RiskView:
     ended_orders: frozenset[str] = frozenset()
     orders_sent: int = 0
     value_sent: Decimal = Decimal(0)
-    is_flattening: bool = False
-
-    @property
-    def daily_loss(self) -> Decimal:
-        """Loss since the previous close as a part of it; negative is a gain."""
-        return _loss(self.equity, self.previous_equity)
-
-    @property
-    def drawdown(self) -> Decimal:
-        """Loss since the highest close as a part of it."""
-        return _loss(self.equity, self.highest_equity)
 
 
 @dataclass(frozen=True)

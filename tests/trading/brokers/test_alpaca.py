@@ -333,6 +333,16 @@ def test_calendar_and_clock_are_in_utc(server, broker):
     assert clock.next_close == half_day.closes_at
 
 
+def test_the_last_trade_is_exact_and_of_now_while_the_exchange_trades(server, broker):
+    server.exchange.hours.set("2024-11-29 17:00")
+    server.exchange.prices["AAA"] = Decimal("10.1")
+    server.exchange.since_trade = pd.Timedelta("1.5s")
+    trade = broker.last_trades(["AAA"])["AAA"]
+    assert (str(trade.price), str(trade.at)) == ("10.1", "2024-11-29 16:59:58.500000+00:00")
+    strike(server, Request.LAST_TRADES, FaultKind.RESET_AFTER)
+    assert broker.last_trades(["AAA"])["AAA"] == trade
+
+
 def test_keys_appear_in_no_log_at_any_level_and_in_no_error(server, broker, caplog):
     caplog.set_level("DEBUG")
     broker.submit(buy("one"))

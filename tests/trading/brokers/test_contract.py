@@ -9,6 +9,7 @@ from quant_pipeline.trading.broker_records import (
     CashActivity,
     CashKind,
     FillActivity,
+    LastTrade,
     OrderRequest,
     OrderStatus,
     PositionActivity,
@@ -277,6 +278,17 @@ def test_clock_and_calendar_agree(harness, broker):
     assert (first.session, second.session) == (SESSIONS[0], SESSIONS[1])
     assert clock.next_open == second.opens_at == pd.Timestamp("2025-01-03 14:30", tz="UTC")
     assert broker.calendar(pd.Timestamp("2025-01-04"), pd.Timestamp("2025-01-05")) == ()
+
+
+def test_the_last_trade_of_a_closed_exchange_is_the_close(harness, broker):
+    assert broker.last_trades([]) == {}
+    harness.next_session()
+    harness.next_session()
+    close = pd.Timestamp("2025-01-06 21:00", tz="UTC")
+    assert broker.last_trades(["AAA", "BBB", "NONE"]) == {
+        "AAA": LastTrade(Decimal(40), close),
+        "BBB": LastTrade(Decimal(25), close),
+    }
 
 
 def test_an_asset_can_be_asked_for(broker):

@@ -7,13 +7,16 @@ import pytest
 
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
-from quant_pipeline.trading.broker_records import CashActivity, CashKind
+from quant_pipeline.testing.chaos.faults import Fault
+from quant_pipeline.trading.broker_records import CashActivity, CashKind, OrderStatus
 from quant_pipeline.trading.ledger import Ledger
+from quant_pipeline.trading.order_management.closing import close_session
 from quant_pipeline.trading.order_management.desk import arming_event, trading_state_event
 from quant_pipeline.trading.order_management.execution import judge, recover
 from quant_pipeline.trading.order_management.kill_switch import KILL_SWITCH_VARIABLE, KillSwitch
 from quant_pipeline.trading.order_management.sending import send_orders, wait_for_rate
 from quant_pipeline.trading.risk_view import FLATTEN, TradingState
+from tests.trading.fault_scenarios.day import EVERY_ORDER, GOOD_DAY
 
 
 @pytest.mark.parametrize(("change", "code"), [({"tradable": False}, "NOT_TRADABLE"), ({"price_age": 1}, "STALE_DATA")])
@@ -62,6 +65,53 @@ def test_26_a_runaway_is_stopped(day):
     assert len(broker.received) == 2
 
 
+@pytest.mark.parametrize("price", ["44.90", "55.60"])
+def test_25_the_price_has_run_away_before_the_order_leaves(day, price):
+    lived = day()
+    lived.plan()
+    lived.broker.prices["AAA"] = Decimal(price)
+    lived.execute()
+    assert lived.order("AAA").message.startswith("PRICE_COLLAR: ")
+    assert lived.states() == GOOD_DAY | {"AAA": "denied"}
+    assert "AAA" not in lived.at_broker()
+
+
+def test_25_an_order_of_unknown_outcome_is_not_repeated_at_a_price_that_has_run_away(day):
+    class RunningAway(FaultyBroker):
+        def submit(self, order):
+            self.prices["SELL"] = Decimal(80)
+            return super().submit(order)
+
+    holdings, faults = rehearsal.HOLDINGS, frozenset({Fault.LOST_REQUEST})
+    broker = RunningAway(rehearsal.CASH, holdings, rehearsal.PRICES, rehearsal.OPENED, faults, 7)
+    lived = day(broker=broker)
+    lived.plan()
+    lived.execute()
+    assert [request.instrument for request in lived.broker.received].count("SELL") == 1
+    lived.close()
+    assert close_session(lived.desk) == ()
+    assert lived.states()["SELL"] == "expired"
+
+
+@pytest.mark.parametrize(("seconds", "leaves"), [(60, True), (61, False), (86_400, False)])
+def test_24_orders_are_compared_with_trades_of_the_last_minute(day, seconds, leaves):
+    lived = day()
+    lived.broker.since_trade = pd.Timedelta(seconds=seconds)
+    codes = {verdict.order.instrument: verdict.code for verdict in lived.plan()}
+    assert codes["AAA"] == (None if leaves else "STALE_DATA")
+    lived.execute()
+    assert lived.at_broker() == (EVERY_ORDER if leaves else [])
+
+
+def test_24_no_trade_since_the_verdict_stops_the_order(day):
+    lived = day()
+    lived.plan()
+    lived.broker.since_trade = pd.Timedelta(seconds=75)
+    lived.execute()
+    assert lived.at_broker() == []
+    assert lived.order("SELL").message == "STALE_DATA: last trade 75 s ago against 60 s"
+
+
 def test_26_orders_per_minute_are_kept(day):
     lived = day()
     pauses = []
@@ -75,11 +125,41 @@ def test_26_orders_per_minute_are_kept(day):
 def test_27_the_day_loses_too_much(day, soft, hard, state):
     lived = day()
     lived.plan()
-    lived.broker.prices["SELL"] = Decimal(75)
+    lived.broker.prices["KEEP"] = Decimal(10)
     lived.open(limits=rehearsal.LIMITS.model_copy(update={"soft_daily_loss": soft, "hard_daily_loss": hard}))
     lived.execute()
     assert lived.desk.journal.book.trading_state == state
     assert lived.at_broker() == (["SELL"] if state == "reducing" else [])
+
+
+@pytest.mark.parametrize(
+    ("falls_after", "hard", "state", "cancelled"),
+    [
+        (["SELL"], 0.5, "reducing", set()),
+        (["SELL"], 0.1, "halted", {"SELL"}),
+        (EVERY_ORDER, 0.5, "reducing", {"AAA", "BAD", "BBB"}),
+        (EVERY_ORDER, 0.1, "halted", {"AAA", "BAD", "BBB"}),
+    ],
+)
+def test_27_the_day_loses_too_much_while_orders_deal(day, falls_after, hard, state, cancelled):
+    lived = day(Fault.PARTIAL_FILLS)
+    lived.plan()
+
+    def sleep(seconds):
+        if lived.at_broker() == falls_after:
+            lived.broker.prices["KEEP"] = Decimal(10)
+        lived.clock.sleep(seconds)
+
+    lived.open(
+        limits=rehearsal.LIMITS.model_copy(update={"soft_daily_loss": 0.05, "hard_daily_loss": hard}), sleep=sleep
+    )
+    lived.execute()
+    assert lived.desk.journal.book.trading_state == state
+    assert lived.at_broker() == falls_after
+    ended = {order.instrument for order in lived.broker.all_orders() if order.status is OrderStatus.CANCELED}
+    assert ended == cancelled
+    lived.close()
+    assert close_session(lived.desk) == ()
 
 
 def test_27_a_person_who_has_seen_the_loss_sells_everything(day):

@@ -22,6 +22,7 @@ from quant_pipeline.market.corporate_actions import DELISTING, adjust_bars
 from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.sources.alpaca_actions import translate_actions
 from quant_pipeline.market.sources.alpaca_connection import (
+    DATA_HOST,
     BoundedAdapter,
     RateBudget,
     RequestBudgetError,
@@ -33,7 +34,6 @@ from quant_pipeline.progress import track
 
 logger = logging.getLogger(__name__)
 
-HOST = "data.alpaca.markets"
 NEW_YORK = "America/New_York"
 FIELDS = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
 
@@ -157,7 +157,7 @@ class _Source:
         self._parameters = parameters
         self._as_of = as_of
         self._access = access
-        address = checked_address(access.url, HOST, "market data of Alpaca")
+        address = checked_address(access.url, DATA_HOST, "market data of Alpaca")
         keys = (access.api_key, access.secret_key)
         self._history = StockHistoricalDataClient(*keys, raw_data=True, url_override=address)
         self._announcements = CorporateActionsClient(*keys, raw_data=True, url_override=address)

@@ -22,6 +22,7 @@ from quant_pipeline.exceptions import ConfigurationError, QuantPipelineError
 
 logger = logging.getLogger(__name__)
 
+DATA_HOST = "data.alpaca.markets"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WINDOW_SECONDS = 60.0
 TROUBLED = (429, 500, 502, 503, 504)

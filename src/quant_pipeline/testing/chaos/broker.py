@@ -6,7 +6,7 @@ it receives, so a rehearsal can be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ from quant_pipeline.trading.broker_records import (
     BrokerOrder,
     BrokerPosition,
     BrokerSession,
+    LastTrade,
     OrderRequest,
     OrderStatus,
 )
@@ -140,6 +141,15 @@ class FaultyBroker(FaultyMarket):
         """Tell whether an instrument is dealt."""
         known = instrument in self.prices
         return BrokerAsset(instrument, instrument, True, False, False) if known else None
+
+    def last_trades(self, instruments: Sequence[str]) -> Mapping[str, LastTrade]:
+        """Tell the newest trade of each instrument."""
+        self._may_fail()
+        return {
+            name: LastTrade(self.prices[name], self.now - self.since_trade)
+            for name in instruments
+            if name in self.prices
+        }
 
     def suspend_trading(self, suspended: bool) -> None:
         """Refuse or take orders."""

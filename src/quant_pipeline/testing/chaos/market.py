@@ -45,6 +45,8 @@ class FaultyMarket:
     ----------
     received
         Every order that was sent, also those that were refused or lost.
+    since_trade
+        How long ago every instrument was traded for the last time.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class FaultyMarket:
         self.faults = faults
         self.received: list[OrderRequest] = []
         self.suspended = False
+        self.since_trade = pd.Timedelta(seconds=1)
         self._random = random.Random(seed)  # noqa: S311 - faults need repetition, not secrecy
         self._orders: dict[str, BrokerOrder] = {}
         self._born: dict[str, int] = {}

@@ -54,6 +54,7 @@ LIMITS = RiskLimits(
     hard_daily_loss=0.6,
     maximum_drawdown=0.6,
     maximum_clock_skew_seconds=60,
+    maximum_trade_age_seconds=60,
 )
 RULES = ExecutionRules(
     account_number=ACCOUNT_NUMBER,

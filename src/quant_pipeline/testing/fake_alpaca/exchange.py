@@ -74,6 +74,7 @@ class FakeExchange:
         self.untradable: set[str] = set()
         self.suspended = False
         self.blocked = False
+        self.since_trade = pd.Timedelta(0)
         self.posts = 0
         self.last_equity = self.cash
         self._scripts: dict[str, OrderScript] = {}

@@ -58,6 +58,10 @@ class ExchangeHours:
         """Return the last session before a date."""
         return self._calendar.latest_on_or_before(date - pd.Timedelta(days=1))
 
+    def last_trading(self) -> pd.Timestamp:
+        """Return the present while the exchange trades, else its last close."""
+        return self.now() if self.is_open() else self._calendar.hours(self.latest_closed())[1]
+
     def takes_opening_orders(self) -> bool:
         """Whether orders for the opening auction are taken: from 19:00 until 9:28 in New York."""
         local = self.now().tz_convert(NEW_YORK)

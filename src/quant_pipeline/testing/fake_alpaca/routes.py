@@ -12,7 +12,7 @@ from aiohttp import web
 
 from quant_pipeline.testing.fake_alpaca.account_records import account_json, asset_json
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
-from quant_pipeline.testing.fake_alpaca.records import Refused, asset_id
+from quant_pipeline.testing.fake_alpaca.records import Refused, asset_id, instant
 from quant_pipeline.testing.fake_alpaca.script import Request
 from quant_pipeline.testing.fake_alpaca.tape import MarketTape
 
@@ -172,21 +172,38 @@ class DataRoutes:
     ----------
     tape
         Bars and corporate actions.
+    exchange
+        Where everything is traded all the time, at the prices of the moment.
     """
 
-    def __init__(self, tape: MarketTape) -> None:
+    def __init__(self, tape: MarketTape, exchange: FakeExchange) -> None:
         self._tape = tape
+        self._exchange = exchange
 
     def table(self) -> list[tuple[str, str, Request, Handler]]:
         """List method, path, name and handler of every request."""
         return [
             ("GET", "/v2/stocks/bars", Request.BARS, self.bars),
+            ("GET", "/v2/stocks/trades/latest", Request.LAST_TRADES, self.last_trades),
             ("GET", "/v1/corporate-actions", Request.CORPORATE_ACTIONS, self.corporate_actions),
         ]
 
     async def bars(self, request: web.Request) -> web.Response:
         """Tell a page of daily bars."""
         return _answer(self._tape.bars_json, request)
+
+    async def last_trades(self, request: web.Request) -> web.Response:
+        """Tell the newest trade of each symbol that is asked for and known."""
+        exchange = self._exchange
+        with exchange.lock:
+            at = exchange.hours.last_trading() - exchange.since_trade
+            prices = {name: exchange.prices.get(name) for name in request.query["symbols"].split(",")}
+        trades = {
+            name: {"t": instant(at), "p": float(price), "s": 100, "x": "V"}
+            for name, price in prices.items()
+            if price is not None
+        }
+        return web.json_response({"trades": trades})
 
     async def corporate_actions(self, request: web.Request) -> web.Response:
         """Tell a page of corporate actions."""

@@ -30,6 +30,7 @@ class Request(StrEnum):
     ASSETS = "assets"
     CONFIGURATION = "configuration"
     BARS = "bars"
+    LAST_TRADES = "last_trades"
     CORPORATE_ACTIONS = "corporate_actions"
 
 
@@ -158,6 +159,8 @@ class StreamScript(Parameters):
         Words that no client knows.
     mute
         The connection stands, but nothing comes.
+    most_connections
+        Connections at the same time; Alpaca lets an account have one.
     """
 
     drop_before_fill: int = Field(default=0, ge=0)
@@ -166,6 +169,7 @@ class StreamScript(Parameters):
     unknown_event: bool = False
     unknown_status: bool = False
     mute: bool = False
+    most_connections: int = Field(default=1, ge=0)
 
 
 class Script(Parameters):

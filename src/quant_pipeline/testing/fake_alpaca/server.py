@@ -131,7 +131,7 @@ class FakeAlpaca:
 
     def _application(self) -> web.Application:
         application = web.Application()
-        for method, path, name, handler in TradingRoutes(self.exchange).table() + DataRoutes(self._tape).table():
+        for method, path, name, handler in self._routes():
             application.router.add_route(method, path, self._wrapped(name, handler))
         application.router.add_get("/", self._state)
         application.router.add_get("/stream", self.trade_updates.handle)
@@ -140,6 +140,9 @@ class FakeAlpaca:
         application.router.add_post("/control/prices", self._control_prices)
         application.router.add_post("/control/clock", self._control_clock)
         return application
+
+    def _routes(self) -> list[tuple[str, str, Request, Handler]]:
+        return TradingRoutes(self.exchange).table() + DataRoutes(self._tape, self.exchange).table()
 
     def _wrapped(self, name: Request, handler: Handler) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:

@@ -14,6 +14,9 @@ from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
 from quant_pipeline.testing.fake_alpaca.records import FakeOrder, instant
 
 
+TOO_MANY_REQUESTS = 429
+
+
 class TradeUpdates:
     """``/stream``: tells every change of an order to whoever listens at that moment, once; nothing is repeated later.
 
@@ -30,20 +33,25 @@ class TradeUpdates:
         self._keys = keys
         self._loop: asyncio.AbstractEventLoop | None = None
         self._held_back: list[dict[str, Any]] = []
+        self._open: set[web.StreamResponse] = set()
         self.connections: set[web.WebSocketResponse] = set()
         exchange.listen(self._on_change)
 
-    async def handle(self, request: web.Request) -> web.WebSocketResponse:
-        """Serve one connection until it ends."""
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one connection until it ends; one above those that an account may have is refused."""
+        if len(self._open) >= self._exchange.director.stream.most_connections:
+            return web.Response(status=TOO_MANY_REQUESTS)
         self._loop = asyncio.get_running_loop()
         socket = web.WebSocketResponse()
-        await socket.prepare(request)
+        self._open.add(socket)
         try:
+            await socket.prepare(request)
             async for message in socket:
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
                 await self._obey(socket, json.loads(message.data))
         finally:
+            self._open.discard(socket)
             self.connections.discard(socket)
         return socket
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -19,10 +19,16 @@ from quant_pipeline.trading.broker_records import (
     BrokerPosition,
     BrokerSession,
     FillActivity,
+    LastTrade,
     OrderRequest,
 )
 from quant_pipeline.trading.brokers import alpaca_records as records
-from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters, AlpacaTransport, read_refusal
+from quant_pipeline.trading.brokers.alpaca_transport import (
+    AlpacaBrokerParameters,
+    connect_data,
+    connect_trading,
+    read_refusal,
+)
 from quant_pipeline.trading.ports import (
     BrokerError,
     BrokerUnavailableError,
@@ -51,7 +57,9 @@ class AlpacaBroker:
     """
 
     def __init__(self, parameters: AlpacaBrokerParameters, api_key: str, secret_key: str) -> None:
-        self._wire = AlpacaTransport(parameters, api_key, secret_key)
+        self._wire = connect_trading(parameters, api_key, secret_key)
+        self._data = connect_data(parameters, api_key, secret_key)
+        self._feed = parameters.feed.value
 
     def account(self) -> BrokerAccount:
         """Tell cash, equity, buying power and blocks of the account."""
@@ -131,6 +139,13 @@ class AlpacaBroker:
         """Tell whether an instrument can be traded; None when Alpaca does not know it."""
         row = self._wire.ask(f"/assets/{instrument}")
         return None if row is None else _read(records.read_asset, row)
+
+    def last_trades(self, instruments: Sequence[str]) -> Mapping[str, LastTrade]:
+        """Tell the newest trade of each instrument on the configured feed."""
+        if not instruments:
+            return {}
+        query = {"symbols": ",".join(instruments), "feed": self._feed}
+        return _read(records.read_last_trades, self._data.ask("/stocks/trades/latest", query))
 
     def suspend_trading(self, suspended: bool) -> None:
         """Let Alpaca itself refuse (or take again) every new order."""

@@ -20,6 +20,7 @@ from quant_pipeline.trading.broker_records import (
     CashActivity,
     CashKind,
     FillActivity,
+    LastTrade,
     OrderRequest,
     OrderStatus,
     PositionActivity,
@@ -180,6 +181,11 @@ def read_session(row: Json) -> BrokerSession:
         pd.Timestamp(f"{row['date']} {row[name]}").tz_localize(NEW_YORK).tz_convert("UTC") for name in ("open", "close")
     )
     return BrokerSession(pd.Timestamp(row["date"]), opens, closes)
+
+
+def read_last_trades(row: Json) -> dict[str, LastTrade]:
+    """Read the newest trade of each instrument."""
+    return {name: LastTrade(decimal(trade["p"]), utc(trade["t"])) for name, trade in row["trades"].items()}
 
 
 def read_activity(row: Json) -> Activity:

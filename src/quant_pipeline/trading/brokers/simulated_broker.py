@@ -7,7 +7,7 @@ same orders give the same cash, to the tick.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +26,7 @@ from quant_pipeline.trading.broker_records import (
     BrokerOrder,
     BrokerPosition,
     BrokerSession,
+    LastTrade,
     OrderRequest,
     OrderStatus,
     OrderType,
@@ -194,6 +195,12 @@ class SimulatedBroker:
             return None
         tradable = self._mark(instrument, self.session) > 0
         return BrokerAsset(instrument, instrument, tradable=tradable, shortable=False, fractionable=False)
+
+    def last_trades(self, instruments: Sequence[str]) -> Mapping[str, LastTrade]:
+        """Tell the newest trade of each instrument: that of the close at which the account stands."""
+        session = self.session
+        known = {name: self._mark(name, session) for name in instruments if name in self._market.instruments}
+        return {name: LastTrade(price, self._closed_at(session)) for name, price in known.items() if price > 0}
 
     def suspend_trading(self, suspended: bool) -> None:
         """Refuse (or take again) every new order."""

@@ -12,7 +12,7 @@ from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.account import owners_cash
 from quant_pipeline.trading.domain import Event, EventKind, Order
 from quant_pipeline.trading.order_management.states import OrderState, next_state
-from quant_pipeline.trading.risk_view import TradingState
+from quant_pipeline.trading.risk_view import FLATTEN, TradingState
 
 ZERO = Decimal(0)
 
@@ -134,6 +134,11 @@ class OrderBook:
     def waiting_in(self, state: OrderState) -> tuple[TrackedOrder, ...]:
         """Orders of any session in a state that is not final."""
         return tuple(order for order in self.live.values() if order.state is state)
+
+    @property
+    def is_flattening(self) -> bool:
+        """Whether a person has ordered to sell everything."""
+        return self.trading_state is TradingState.REDUCING and self.state_code == FLATTEN
 
     @property
     def unfinished(self) -> tuple[TrackedOrder, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -120,20 +120,8 @@ class TradingDesk:
         pinned = self.rules.account_number
         return pinned == account_number and self.journal.book.armed.get(self.session) == pinned
 
-    def may_send(self) -> bool:
-        """Look at every layer of the kill switch; a pulled one halts the account and cancels what is open."""
-        self.journal.catch_up()
-        state = self.journal.book.trading_state
-        reason = self.kill_switch.reason(state) or self.kill_switch.reason(state, self.check_account())
-        if reason is None:
-            return True
-        if state is not TradingState.HALTED:
-            self.tighten(TradingState.HALTED, "KILL_SWITCH", reason)
-        self.cancel_own_orders()
-        return False
-
     def tighten(self, state: TradingState, code: str, message: str) -> None:
-        """Change to a stricter trading state; only a person makes it laxer again."""
+        """Change to a stricter trading state and cancel what it lets through no more; only a person makes it laxer."""
         # A person's halt numbers the changes of state too.
         self.journal.catch_up()
         book = self.journal.book
@@ -141,12 +129,13 @@ class TradingDesk:
             return
         logger.error("%s is now %s: %s (%s)", self.account, state, message, code)
         self.journal.append([trading_state_event(self.session, book.state_changes, state, code, message)])
-        if state is TradingState.HALTED:
-            self.cancel_own_orders()
+        self.cancel_own_orders(("buy",) if state is TradingState.REDUCING else ("buy", "sell"))
 
-    def cancel_own_orders(self) -> None:
+    def cancel_own_orders(self, sides: Sequence[str] = ("buy", "sell")) -> None:
         """Ask the broker to cancel every order of ours that may be open; this always passes."""
         for order in self.journal.book.unfinished:
+            if order.order.side not in sides:
+                continue
             order_id = order.order.client_order_id
             self.journal.append(
                 [

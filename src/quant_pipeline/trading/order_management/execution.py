@@ -6,7 +6,6 @@ ledger and at the broker first, and does only what has not been done.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from decimal import ROUND_FLOOR, Decimal
@@ -14,18 +13,17 @@ from decimal import ROUND_FLOOR, Decimal
 import pandas as pd
 
 from quant_pipeline.exceptions import StaleDataError
-from quant_pipeline.trading.domain import Event, EventKind, Order
+from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.order_management.book import TrackedOrder
 from quant_pipeline.trading.order_management.collection import collect
 from quant_pipeline.trading.order_management.desk import TradingDesk
+from quant_pipeline.trading.order_management.guards import heed_losses, standing_of, watch
 from quant_pipeline.trading.order_management.reconciliation import Break, open_books, reconcile
 from quant_pipeline.trading.order_management.risk_inputs import view_of_account
-from quant_pipeline.trading.order_management.sending import end, send_orders, window_is_over, window_of
+from quant_pipeline.trading.order_management.sending import deny, end, send_orders, window_is_over, window_of
 from quant_pipeline.trading.order_management.states import OrderState
-from quant_pipeline.trading.risk import check_orders, state_after_losses
-from quant_pipeline.trading.risk_view import InstrumentView, RiskView, Verdict
-
-logger = logging.getLogger(__name__)
+from quant_pipeline.trading.risk import check_orders
+from quant_pipeline.trading.risk_view import InstrumentView, Verdict
 
 Market = Mapping[str, InstrumentView]
 
@@ -108,7 +106,7 @@ def execute(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Break, 
     """
     refuse_too_early(desk)
     collect(desk)
-    _guard_losses(desk, view_of_account(desk, market, signal_age))
+    heed_losses(desk, standing_of(desk, desk.check_account()))
     send_orders(desk, "sell")
     if desk.rules.waves == "sells_first":
         wait_for(desk, "sell", desk.rules.wait_for_sales_seconds)
@@ -133,6 +131,7 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
         open_ones = [o for o in desk.journal.book.unfinished if side is None or o.order.side == side]
         if not open_ones or waited >= seconds or window_is_over(desk):
             return
+        watch(desk)
         # Waiting may outlast the lease; nobody takes over from a sender that is alive.
         desk.journal.hold_lease()
         if desk.pause is None:
@@ -148,7 +147,7 @@ def fit_buys(desk: TradingDesk, market: Market, signal_age: int) -> None:
     if not waiting:
         return
     view = view_of_account(desk, market, signal_age)
-    _guard_losses(desk, view)
+    heed_losses(desk, view)
     cash = view.cash - Decimal(str(desk.limits.minimum_cash)) * view.equity
     orders = []
     for tracked in waiting:
@@ -163,7 +162,7 @@ def fit_buys(desk: TradingDesk, market: Market, signal_age: int) -> None:
     state = desk.journal.book.trading_state
     for verdict in check_orders(orders, replace(view, state=state), desk.limits):
         if not verdict.approved:
-            _deny(desk, verdict)
+            deny(desk, verdict)
 
 
 def _retire_replaced(desk: TradingDesk) -> None:
@@ -173,16 +172,6 @@ def _retire_replaced(desk: TradingDesk) -> None:
     for tracked in desk.journal.book.of_session(desk.session, OrderState.INTENDED):
         if tracked.order.client_order_id not in valid:
             end(desk, tracked, OrderState.EXPIRED, "a later plan has taken its place")
-
-
-def _guard_losses(desk: TradingDesk, view: RiskView) -> None:
-    stricter = state_after_losses(view, desk.limits)
-    if stricter is not None:
-        state, code = stricter
-        message = (
-            f"equity {view.equity:.2f}, previous close {view.previous_equity:.2f}, highest {view.highest_equity:.2f}"
-        )
-        desk.tighten(state, str(code), message)
 
 
 def _affordable(desk: TradingDesk, tracked: TrackedOrder, cash: Decimal) -> Decimal:
@@ -198,11 +187,3 @@ def _resize(desk: TradingDesk, tracked: TrackedOrder, quantity: Decimal) -> None
     facts = {"client_order_id": order_id, "quantity": str(quantity), "message": "cut to the cash after the sales"}
     key = f"resized:{order_id}:{quantity}"
     desk.journal.append([Event(tracked.session, EventKind.ORDER_RESIZED, key, facts)])
-
-
-def _deny(desk: TradingDesk, verdict: Verdict) -> None:
-    order: Order = verdict.order
-    facts = {"client_order_id": order.client_order_id, "code": str(verdict.code), "message": verdict.message}
-    key = f"denied:{order.client_order_id}"
-    desk.journal.append([Event(desk.session, EventKind.ORDER_DENIED, key, facts)])
-    logger.warning("%s is denied after all: %s", order.client_order_id, verdict.message)

@@ -10,8 +10,10 @@ import pandas as pd
 from quant_pipeline.trading.broker_records import BrokerOrder
 from quant_pipeline.trading.order_management.book import OrderBook, TrackedOrder
 from quant_pipeline.trading.order_management.desk import TradingDesk
+from quant_pipeline.trading.order_management.guards import standing_of
+from quant_pipeline.trading.order_management.last_trades import at_last_trades
 from quant_pipeline.trading.order_management.states import OrderState
-from quant_pipeline.trading.risk_view import FLATTEN, InstrumentView, RiskView, TradingState
+from quant_pipeline.trading.risk_view import InstrumentView, RiskView
 
 
 def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], signal_age: int) -> RiskView:
@@ -22,15 +24,13 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
     desk
         The desk.
     market
-        What is known of each instrument; see `instrument_views`.
+        What is known of each instrument since the close; see `instrument_views`.
     signal_age
         Sessions between the scores and the session of the decision.
     """
     account = desk.check_account()
     clock = desk.ask(desk.broker.clock)
-    book = desk.journal.book
-    # What the owner moved since the close was neither lost nor won.
-    previous = account.last_equity + desk.journal.account.paid_in(desk.session)
+    book, plan = desk.journal.book, desk.journal.account.plans.get(desk.session)
     own = book.of_session(desk.session)
     sent = [order for order in own if _has_left(order)]
     # Buys at the broker count as if they had dealt: their cash is taken and their shares are held.
@@ -41,19 +41,16 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
             rest = tracked.quantity - tracked.filled
             positions[tracked.order.instrument] = positions.get(tracked.order.instrument, Decimal(0)) + rest
             cash -= rest * Decimal(tracked.order.reference_price)
+    planned = () if plan is None else (order.instrument for order in plan.orders)
     return RiskView(
+        **vars(standing_of(desk, account)),
         session=desk.session,
-        state=book.trading_state,
-        is_flattening=book.trading_state is TradingState.REDUCING and book.state_code == FLATTEN,
         armed=desk.is_armed(account.account_number),
         clock_skew_seconds=abs((desk.now() - clock.now).total_seconds()),
         signal_age=signal_age,
-        equity=account.equity,
-        previous_equity=previous,
-        highest_equity=max(book.highest_equity, previous),
         cash=cash,
         positions=positions,
-        instruments=market,
+        instruments=at_last_trades(desk, market, {*positions, *planned}),
         live_orders=_live_orders(book, desk, desk.ask(desk.broker.open_orders)),
         ended_orders=frozenset(order.order.client_order_id for order in sent if order.state.is_final),
         orders_sent=len(sent),

@@ -12,6 +12,8 @@ from quant_pipeline.trading.broker_records import BrokerOrder, OrderRequest, Ord
 from quant_pipeline.trading.domain import TICK, Event, EventKind
 from quant_pipeline.trading.order_management.book import TrackedOrder
 from quant_pipeline.trading.order_management.desk import TradingDesk
+from quant_pipeline.trading.order_management.guards import watch
+from quant_pipeline.trading.order_management.last_trades import check_last_trade
 from quant_pipeline.trading.order_management.states import OrderState
 from quant_pipeline.trading.ports import (
     BrokerUnavailableError,
@@ -20,7 +22,7 @@ from quant_pipeline.trading.ports import (
     OutcomeUnknownError,
     RateLimitedError,
 )
-from quant_pipeline.trading.risk_view import TradingState
+from quant_pipeline.trading.risk_view import TradingState, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,10 @@ def send_orders(desk: TradingDesk, side: str) -> None:
             continue
         if not is_clear(desk, side):
             return
+        verdict = check_last_trade(desk, tracked.order)
+        if not verdict.approved:
+            deny(desk, verdict)
+            continue
         desk.journal.append([_submitting(desk, tracked)])
         post(desk, tracked)
 
@@ -60,13 +66,13 @@ def is_clear(desk: TradingDesk, side: str) -> bool:
     Returns
     -------
     bool
-        Whether the window of the session is open, no kill switch is pulled, and the trading state lets the side
-        through.
+        Whether the window of the session is open, no kill switch is pulled, the day has not lost too much, and the
+        trading state lets the side through.
     """
     wait_for_rate(desk)
-    if window_is_over(desk) or not desk.may_send():
+    if window_is_over(desk):
         return False
-    state = desk.journal.book.trading_state
+    state = watch(desk)
     return state is TradingState.ACTIVE or (state is TradingState.REDUCING and side == "sell")
 
 
@@ -119,9 +125,17 @@ def resolve(desk: TradingDesk) -> None:
             adopt(desk, tracked, known)
         elif tracked.session < desk.session or window_is_over(desk):
             end(desk, tracked, OrderState.EXPIRED, "it never reached the broker and its session is over")
-        elif is_clear(desk, tracked.order.side):
+        elif is_clear(desk, tracked.order.side) and check_last_trade(desk, tracked.order).approved:
             desk.journal.hold_lease()  # Nothing is recorded before an order is repeated, so ask by itself.
             post(desk, tracked)
+
+
+def deny(desk: TradingDesk, verdict: Verdict) -> None:
+    """Record that an approved order may not leave after all."""
+    order_id = verdict.order.client_order_id
+    facts = {"client_order_id": order_id, "code": str(verdict.code), "message": verdict.message}
+    desk.journal.append([Event(desk.session, EventKind.ORDER_DENIED, f"denied:{order_id}", facts)])
+    logger.warning("%s is denied after all: %s", order_id, verdict.message)
 
 
 def expire_unsent(desk: TradingDesk) -> None:
