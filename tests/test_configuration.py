@@ -118,8 +118,11 @@ class TestWhatIsWrongIsNamed:
         return tmp_path / "conf"
 
     @staticmethod
-    def load(conf, env=None):
-        return ProjectConfigLoader(str(conf), env, base_env="base", default_run_env="sim")["parameters"]
+    def load(conf, env=None, **runtime):
+        loader = ProjectConfigLoader(
+            str(conf), env, base_env="base", default_run_env="sim", runtime_params=runtime or None
+        )
+        return loader["parameters"]
 
     def test_an_environment_that_is_not_there(self, conf):
         with pytest.raises(ConfigurationError) as refused:
@@ -152,6 +155,16 @@ class TestWhatIsWrongIsNamed:
     def test_a_key_in_base_and_in_an_environment_is_no_mistake(self, conf):
         (conf / "sim" / "parameters.yml").write_text("as_of: 2025-01-06\n")
         assert str(self.load(conf)["as_of"]) == "2025-01-06"
+
+    def test_a_parameter_that_nothing_reads(self, conf):
+        (conf / "paper" / "parameters.yml").write_text("as_off: 2025-01-06\n")
+        (conf / "base" / "catalog.yml").write_text("bars:\n  filepath: ${runtime_params:market_folder, data}\n")
+        with pytest.raises(ConfigurationError) as refused:
+            self.load(conf, "paper")
+        assert str(refused.value) == "Nothing reads the parameter 'as_off' of conf/paper. Did you mean 'as_of'?"
+        with pytest.raises(ConfigurationError, match=r"'wet_run' of --params\. Its name .* conf/base"):
+            self.load(conf, wet_run=True)
+        assert self.load(conf, market_folder="here")["market_folder"] == "here"
 
     def test_a_model_that_cannot_be_understood(self, monkeypatch):
         entry = {"algorithm": "ridge", "features": "alpha158", "colour": "red", "hyper": {"alfa": 1}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
     ------
     ConfigurationError
         When there is no such environment; or, as soon as something is asked for, when a file is no YAML, when two files
-        of one environment set the same key, or when what a key refers to does not exist.
+        of one environment set the same key, when what a key refers to does not exist, or when an environment or a
+        command sets a parameter that `conf/base` does not have.
     """
 
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
@@ -49,7 +52,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Read one kind of configuration: ``parameters``, ``catalog``, ``globals`` and so on."""
         try:
-            return super().__getitem__(key)
+            found = super().__getitem__(key)
         except (YAMLError, OSError) as error:
             raise ConfigurationError(self._describe_unreadable(error)) from error
         except OmegaConfBaseException as error:
@@ -63,6 +66,27 @@ class ProjectConfigLoader(OmegaConfigLoader):
             raise ConfigurationError(
                 f"{str(error).replace(f'{self._root.parent}/', '')}. Keep each key in one file of an environment."
             ) from error
+        if key == "parameters" and self._root.is_dir():
+            self._refuse_unknown(found)
+        return found
+
+    def _refuse_unknown(self, parameters: dict[str, Any]) -> None:
+        """Refuse a name that nothing reads: a misspelt ``dry_run`` would be no dry run."""
+        known = {
+            *self._names(self.base_env, r"^([\w-]+) *:", "parameters"),
+            *self._names("", r"runtime_params: *(\w+)"),
+        }
+        for name in parameters:
+            if name not in known and not name.startswith("_"):
+                near = get_close_matches(name, known, n=1)
+                hint = f"Did you mean '{near[0]}'?" if near else "Its name and its default belong into conf/base."
+                place = "--params" if name in (self.runtime_params or {}) else f"conf/{self._environment}"
+                raise ConfigurationError(f"Nothing reads the parameter '{name}' of {place}. {hint}")
+
+    def _names(self, folder: str, pattern: str, beginning: str = "") -> set[str]:
+        """Find names in the files of a folder, without resolving what they refer to."""
+        files = (file for file in (self._root / folder).rglob(f"{beginning}*") if file.suffix in SUFFIXES)
+        return {name for file in files for name in re.findall(pattern, file.read_text(), re.MULTILINE)}
 
     @property
     def _environment(self) -> str:
