@@ -72,10 +72,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def _refuse_unknown(self, parameters: dict[str, Any]) -> None:
         """Refuse a name that nothing reads: a misspelt ``dry_run`` would be no dry run."""
-        known = {
-            *self._names(self.base_env, r"^([\w-]+) *:", "parameters"),
-            *self._names("", r"runtime_params: *(\w+)"),
-        }
+        known = self._names(self.base_env, r"^([\w-]+) *:", "parameters") | self._names("", r"runtime_params: *(\w+)")
         for name in parameters:
             if name not in known and not name.startswith("_"):
                 near = get_close_matches(name, known, n=1)
@@ -86,7 +83,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def _names(self, folder: str, pattern: str, beginning: str = "") -> set[str]:
         """Find names in the files of a folder, without resolving what they refer to."""
         files = (file for file in (self._root / folder).rglob(f"{beginning}*") if file.suffix in SUFFIXES)
-        return {name for file in files for name in re.findall(pattern, file.read_text(), re.MULTILINE)}
+        return {name for file in files for name in re.findall(pattern, file.read_text(encoding="utf-8"), re.MULTILINE)}
 
     @property
     def _environment(self) -> str:
