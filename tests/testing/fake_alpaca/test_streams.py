@@ -12,6 +12,7 @@ from alpaca.data.live import StockDataStream
 from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.requests import MarketOrderRequest
 from alpaca.trading.stream import TradingStream
+from websockets.legacy.exceptions import InvalidStatusCode
 
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, Script
 
@@ -94,7 +95,7 @@ def test_repeated_and_unknown_updates_arrive_as_they_are(server, client):
 
 
 def test_a_word_of_the_future_loses_the_fill_for_typed_clients_only(server, client):
-    server.play(Script.model_validate({"stream": {"unknown_status": True}}))
+    server.play(Script.model_validate({"stream": {"unknown_status": True, "most_connections": 2}}))
     with listening(server) as typed, listening(server, raw=True) as raw:
         wait_for(lambda: len(server.trade_updates.connections) == 2)
         buy(client, "one")
@@ -109,6 +110,11 @@ def test_updates_may_come_out_of_order(server, client):
         buy(client, "one")
         wait_for(lambda: len(seen) == 2)
     assert events(seen) == ["fill", "new"]
+
+
+def test_an_account_has_one_connection_and_another_is_refused_at_the_door(server):
+    with listening(server), pytest.raises(InvalidStatusCode, match="429"):
+        asyncio.run(TradingStream(API_KEY, SECRET_KEY, url_override=server.stream_url)._connect())
 
 
 def test_a_mute_stream_is_connected_and_says_nothing(server, client):

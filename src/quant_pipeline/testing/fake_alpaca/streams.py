@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from http import HTTPStatus
 from typing import Any
 
 import msgpack
@@ -12,9 +13,6 @@ from aiohttp import WSMsgType, web
 
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
 from quant_pipeline.testing.fake_alpaca.records import FakeOrder, instant
-
-
-TOO_MANY_REQUESTS = 429
 
 
 class TradeUpdates:
@@ -40,7 +38,7 @@ class TradeUpdates:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection until it ends; one above those that an account may have is refused."""
         if len(self._open) >= self._exchange.director.stream.most_connections:
-            return web.Response(status=TOO_MANY_REQUESTS)
+            return web.Response(status=HTTPStatus.TOO_MANY_REQUESTS)
         self._loop = asyncio.get_running_loop()
         socket = web.WebSocketResponse()
         self._open.add(socket)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import AccountState, fold
 from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
 from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
 from quant_pipeline.trading.brokers.simulated_broker import SimulatedBroker
 from quant_pipeline.trading.brokers.simulated_store import Books, Holding, SimulatedStore
 from quant_pipeline.trading.ledger import Ledger
@@ -122,11 +123,12 @@ class _Place:
         calendar: str,
         takes_lease: bool,
         lives_by_broker: bool,
+        updates: TradeUpdates | None = None,
     ) -> Iterator[TradingDesk]:
         ledger = Ledger.open(self.ledger_address)
         lease = Lease.acquire(ledger.engine, rules.execution.lease_seconds, time.time) if takes_lease else None
         try:
-            yield TradingDesk(
+            desk = TradingDesk(
                 account=rules.account,
                 session=session,
                 journal=Journal(ledger, lease),
@@ -138,7 +140,10 @@ class _Place:
                 # Where time is invented too, the desk lives by it; before a real broker it keeps its own clock.
                 now=(lambda: broker.clock().now) if lives_by_broker else (lambda: pd.Timestamp.now("UTC")),
                 sleep=time.sleep,
+                pause=None if updates is None else updates.pause,
             )
+            with updates or nullcontext():
+                yield desk
         finally:
             if lease is not None:
                 lease.release()
@@ -177,7 +182,11 @@ class AlpacaGateway(_Place):
             )
         broker = AlpacaBroker(self.parameters, self.api_key, self.secret_key)
         calendar, is_rehearsal = exchange.market_rules.calendar, self.parameters.url is not None
-        return self._desk(session, rules, broker, calendar, takes_lease, lives_by_broker=is_rehearsal)
+        updates = self._updates() if takes_lease and self.parameters.trade_updates else None
+        return self._desk(session, rules, broker, calendar, takes_lease, is_rehearsal, updates)
+
+    def _updates(self) -> TradeUpdates:
+        return TradeUpdates(self.parameters.updates_address, self.api_key, self.secret_key)
 
 
 @dataclass(frozen=True)
