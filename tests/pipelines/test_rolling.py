@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.datasets.bundle import BundlesByWindow
+from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.cross_validation import CombinatorialParameters
 from quant_pipeline.models.rolling import RollingParameters
 from quant_pipeline.pipelines.rolling import nodes
@@ -62,6 +63,11 @@ def test_every_test_session_is_scored_once_by_a_model_of_its_own_past(inputs, bu
     assert scored.equals(sessions[sessions >= "2023-01-03"])
     for window, rows in predictions.groupby("window"):
         assert pd.Timestamp(bundles[window].facts.window["valid"][1]) < rows.index[0][0]
+
+
+def test_a_window_without_bundle_is_named(inputs, tmp_path):
+    with pytest.raises(ModelError, match=r"^2 windows, 2023-07-03 the first, have no bundle"):
+        predict(inputs, walk(inputs, tmp_path, stop_after=2))
 
 
 def test_an_interrupted_walk_goes_on_where_it_stopped_and_gives_the_same_models(inputs, bundles, tmp_path, caplog):

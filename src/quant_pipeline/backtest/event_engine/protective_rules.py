@@ -14,6 +14,9 @@ from quant_pipeline.parameters import Parameters
 class ProtectiveRules(Parameters):
     """When a holding is sold whole, whatever its score.
 
+    Levels are prices: a split divides them, a cash dividend does not move them, though the price falls by it on its
+    ex-date. A stop should lie further away than the largest dividend.
+
     Attributes
     ----------
     stop_loss

@@ -8,6 +8,7 @@ import pandas as pd
 
 from quant_pipeline.datasets.bundle import StoredBundles
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
+from quant_pipeline.exceptions import ModelError
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.cross_validation import (
@@ -67,11 +68,23 @@ def predict_windows(
     pandas.DataFrame
         Panel ``(datetime, instrument)`` of universe members: ``score``, and ``window``, whose bundle scored. Every
         score is out of sample.
+
+    Raises
+    ------
+    ModelError
+        When a window has no bundle.
     """
     member = is_member(features.index, universe_members)
     datetimes = features.index.get_level_values("datetime")
     parts = []
-    for window in rolling_windows(pd.DatetimeIndex(sessions["date"]), rolling, label.horizon):
+    windows = list(rolling_windows(pd.DatetimeIndex(sessions["date"]), rolling, label.horizon))
+    missing = sorted({window.name for window in windows} - set(bundles))
+    if missing:
+        raise ModelError(
+            f"{len(missing)} windows, {missing[0]} the first, have no bundle; run the whole pipeline, which trains "
+            "only what is missing: `kedro run --pipelines rolling`"
+        )
+    for window in windows:
         rows = np.flatnonzero(member & datetimes.isin(window.segments["test"]))
         scores = bundles[window.name].predict(features, rows).to_frame()
         parts.append(scores.assign(window=pd.array([window.name] * len(scores), dtype="str")))
