@@ -10,6 +10,7 @@ import pytest
 from quant_pipeline.trading.broker_records import OrderRequest, OrderStatus, OrderType, TimeInForce
 from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
 from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
 from quant_pipeline.trading.ports import DuplicateOrderError, OrderNotCancelableError
 
 KEYS = [os.environ.get(f"ALPACA_PAPER_{part}_KEY", "") for part in ("API", "SECRET")]
@@ -57,3 +58,14 @@ def test_an_order_is_taken_once_and_can_be_cancelled(broker):
     assert broker.order_by_client_id(name).status in (OrderStatus.PENDING_CANCEL, OrderStatus.CANCELED)
     with pytest.raises(OrderNotCancelableError):
         broker.cancel(name)
+
+
+def test_who_waits_is_woken_by_the_connection_and_by_an_order(broker):
+    name = f"contract-{uuid.uuid4()}"
+    with TradeUpdates(AlpacaBrokerParameters().updates_address, *KEYS) as updates:
+        assert updates.pause(30) < 30
+        broker.submit(OrderRequest(name, "AAPL", "buy", Decimal(1), OrderType.LIMIT, Decimal("1.01")))
+        try:
+            assert updates.pause(30) < 30
+        finally:
+            broker.cancel(name)

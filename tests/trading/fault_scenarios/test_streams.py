@@ -1,7 +1,15 @@
-"""Fault scenarios 12, 13 and 16 with the stream of trade updates: it wakes, and nothing depends on it."""
+"""Fault scenarios 12, 13, 15 and 16 with the stream of trade updates: it wakes, and nothing depends on it."""
+
+import time
+from dataclasses import replace
 
 import pytest
 
+from quant_pipeline.testing.chaos.faults import Fault
+from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY
+from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
+from quant_pipeline.trading.order_management.execution import wait_for
+from quant_pipeline.trading.order_management.sending import send_orders
 from tests.trading.fault_scenarios.day import GOOD_DAY
 from tests.trading.fault_scenarios.day_at_alpaca import DayAtAlpaca, states
 
@@ -49,3 +57,69 @@ def test_12_the_polls_go_on_where_nothing_is_told(tmp_path, stream):
         with day.dealing():
             day.execute(desk)
         assert states(desk) == GOOD_DAY
+
+
+def test_12_another_program_has_the_one_connection(tmp_path):
+    day = DayAtAlpaca(tmp_path, SHORT_POLL)
+    with day.desk() as desk, TradeUpdates(day.server.stream_url, API_KEY, SECRET_KEY) as other:
+        assert other.pause(LONG_POLL) < LONG_POLL
+        day.plan(desk)
+        with day.dealing():
+            day.execute(desk)
+        assert states(desk) == GOOD_DAY
+        assert day.listeners() == 1
+
+
+def test_12_the_stream_refuses_the_keys(tmp_path, caplog):
+    day = DayAtAlpaca(tmp_path, SHORT_POLL)
+    with day.desk() as desk, TradeUpdates(day.server.stream_url, "STRANGE", "SECRET") as updates:
+        day.plan(desk)
+        with day.dealing():
+            day.execute(replace(desk, pause=updates.pause))
+        assert states(desk) == GOOD_DAY
+    assert len([r for r in caplog.records if "trade updates" in r.getMessage()]) <= 1
+    assert "STRANGE" not in caplog.text
+    assert "SECRET" not in caplog.text
+
+
+def test_15_updates_before_their_deals_make_no_deal_missing_sooner(day):
+    lived = day(Fault.MISSING_ACTIVITY)
+    lived.plan()
+
+    def woken(seconds):
+        lived.clock.sleep(seconds / 4)
+        return seconds / 4
+
+    lived.open(pause=woken)
+    send_orders(lived.desk, "sell")
+    grace = lived.desk.rules.poll_seconds * lived.desk.rules.missing_fill_polls
+    wait_for(lived.desk, "sell", grace - 2 * lived.desk.rules.poll_seconds)
+    assert lived.order("SELL").inferred == 0
+    wait_for(lived.desk, "sell", grace)
+    assert lived.order("SELL").inferred == 50
+
+
+def test_16_a_waiting_ends_after_the_time_that_it_really_took(day):
+    lived = day()
+    lived.plan()
+    pauses = []
+
+    def woken(seconds):
+        pauses.append(seconds)
+        return 0.5
+
+    lived.open(pause=woken)
+    send_orders(lived.desk, "sell")
+    wait_for(lived.desk, "sell", 4)
+    assert len(pauses) == 8
+
+
+@pytest.mark.parametrize(
+    ("takes_lease", "parameters", "listens"),
+    [(True, {}, True), (False, {}, False), (True, {"trade_updates": False}, False)],
+    ids=["who may send", "a dry run", "switched off"],
+)
+def test_only_who_may_send_listens_and_only_to_wait_for_deals(tmp_path, takes_lease, parameters, listens):
+    with DayAtAlpaca(tmp_path, LONG_POLL, **parameters).desk(takes_lease) as desk:
+        assert (desk.pause is not None) == listens
+        assert desk.sleep is time.sleep

@@ -134,9 +134,11 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
         watch(desk)
         # Waiting may outlast the lease; nobody takes over from a sender that is alive.
         desk.journal.hold_lease()
+        paused = poll_seconds
         if desk.pause is None:
             desk.sleep(poll_seconds)
-        paused = poll_seconds if desk.pause is None else desk.pause(poll_seconds)
+        else:
+            paused = desk.pause(poll_seconds)
         waited += paused
         since_poll += paused
 
