@@ -1,19 +1,10 @@
 """Commands of this project beside Kedro's own: ``kedro replay|models|account``; ``kedro run`` reads expressions."""
 
-import click
+from kedro.framework.cli.utils import LazyGroup
 
-from quant_pipeline.cli.account import account
-from quant_pipeline.cli.models import models
-from quant_pipeline.cli.replay import replay
-from quant_pipeline.cli.run import run
-
-
-@click.group(name="quant-pipeline")
-def cli() -> None:
-    """Commands of quant-pipeline."""
-
-
-cli.add_command(replay)
-cli.add_command(run)
-cli.add_command(models)
-cli.add_command(account)
+# A command waits for what it needs itself, not for what the others need.
+cli = LazyGroup(
+    name="quant-pipeline",
+    help="Commands of quant-pipeline.",
+    lazy_subcommands={name: f"{__name__}.{name}.{name}" for name in ("account", "models", "replay", "run")},
+)

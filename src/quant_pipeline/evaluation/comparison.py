@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import scipy
 from pydantic import Field
-from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
@@ -69,7 +69,7 @@ def paired_rank_ic_test(
         "champion": float(paired["champion"].mean()),
         "difference": float(difference.mean()) if len(difference) else 0.0,
         "t": t,
-        "p_value": float(stats.norm.sf(t)) if t else 1.0,
+        "p_value": float(scipy.stats.norm.sf(t)) if t else 1.0,
     }
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy
 from pydantic import Field, PositiveFloat, PositiveInt
-from scipy import stats
 
 from quant_pipeline.parameters import Parameters
 
@@ -92,7 +92,7 @@ def compare_distributions(reference: pd.DataFrame, current: pd.DataFrame, parame
         one, other = reference[name].to_numpy(), current[name].to_numpy()
         index = population_stability_index(one, other, parameters.bins)
         known = one[np.isfinite(one)], other[np.isfinite(other)]
-        test = stats.ks_2samp(*known, method="asymp") if all(map(len, known)) else None
+        test = scipy.stats.ks_2samp(*known, method="asymp") if all(map(len, known)) else None
         rows.append(
             {
                 "factor": name,

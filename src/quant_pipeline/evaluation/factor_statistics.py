@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 Floats = npt.NDArray[np.float64]
 
@@ -123,13 +123,13 @@ def bootstrap_bands(series: Floats, horizon: int, confidence: float, resamples: 
 
 def normal_bands(mean: Floats, error: Floats, confidence: float) -> Bands:
     """Return the bands of a mean whose errors are normal."""
-    reach = stats.norm.ppf(0.5 + confidence / 2) * error
+    reach = scipy.stats.norm.ppf(0.5 + confidence / 2) * error
     return Bands(mean - reach, mean + reach)
 
 
 def two_sided_p_values(t: Floats) -> Floats:
     """Return how likely so large a t statistic is when there is nothing, by the normal law."""
-    return 2.0 * stats.norm.sf(np.abs(t))
+    return 2.0 * scipy.stats.norm.sf(np.abs(t))
 
 
 def false_discovery_rates(p_values: Floats) -> Floats:
@@ -141,7 +141,7 @@ def false_discovery_rates(p_values: Floats) -> Floats:
     known = np.isfinite(p_values)
     rates = np.full(len(p_values), np.nan)
     if known.any():
-        rates[known] = stats.false_discovery_control(p_values[known], method="by")
+        rates[known] = scipy.stats.false_discovery_control(p_values[known], method="by")
     return rates
 
 

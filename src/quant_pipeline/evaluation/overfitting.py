@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+import scipy
 
 from quant_pipeline.exceptions import ConfigurationError
 
@@ -146,8 +146,8 @@ def probabilistic_sharpe_ratio(returns: npt.NDArray[np.float64], threshold: floa
     """
     return probability_of_sharpe(
         sharpe=float(returns.mean() / returns.std(ddof=1)),
-        skew=float(stats.skew(returns)),
-        kurtosis=float(stats.kurtosis(returns, fisher=False)),
+        skew=float(scipy.stats.skew(returns)),
+        kurtosis=float(scipy.stats.kurtosis(returns, fisher=False)),
         sessions=len(returns),
         threshold=threshold,
     )
@@ -166,7 +166,7 @@ def probability_of_sharpe(sharpe: float, skew: float, kurtosis: float, sessions:
         Number of returns.
     """
     spread = np.sqrt(1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2)
-    return float(stats.norm.cdf((sharpe - threshold) * np.sqrt(sessions - 1) / spread))
+    return float(scipy.stats.norm.cdf((sharpe - threshold) * np.sqrt(sessions - 1) / spread))
 
 
 def expected_maximum_sharpe(trial_sharpes: npt.NDArray[np.float64]) -> float:
@@ -177,8 +177,8 @@ def expected_maximum_sharpe(trial_sharpes: npt.NDArray[np.float64]) -> float:
     n_trials = len(trial_sharpes)
     if n_trials < 2:
         return 0.0
-    high = stats.norm.ppf(1 - 1 / n_trials)
-    higher = stats.norm.ppf(1 - 1 / (n_trials * math.e))
+    high = scipy.stats.norm.ppf(1 - 1 / n_trials)
+    higher = scipy.stats.norm.ppf(1 - 1 / (n_trials * math.e))
     return float(np.std(trial_sharpes, ddof=1) * ((1 - np.euler_gamma) * high + np.euler_gamma * higher))
 
 

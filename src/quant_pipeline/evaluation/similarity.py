@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.cluster import hierarchy
-from scipy.spatial.distance import squareform
+import scipy
 
 
 class Tree(NamedTuple):
@@ -107,8 +106,9 @@ def grow_tree(correlation: pd.DataFrame) -> Tree:
         return Tree(names, [])
     distance = np.sqrt(np.clip((1 - correlation.to_numpy()) / 2, 0.0, 1.0))
     np.fill_diagonal(distance, 0.0)
-    joined = hierarchy.linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
-    drawn = hierarchy.dendrogram(joined, no_plot=True)
+    pairs = scipy.spatial.distance.squareform(distance, checks=False)
+    joined = scipy.cluster.hierarchy.linkage(pairs, "average", optimal_ordering=True)
+    drawn = scipy.cluster.hierarchy.dendrogram(joined, no_plot=True)
     # scipy puts leaf k at 5 + 10 k.
     steps = [
         tuple(((x - 5) / 10, y) for x, y in zip(xs, ys, strict=True))

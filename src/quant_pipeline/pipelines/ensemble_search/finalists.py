@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.market import TradingMarket
@@ -80,8 +80,8 @@ def measure_finalist(daily: pd.DataFrame, span: SearchSpan) -> dict[str, float]:
     """
     selected = daily.loc[daily["date"] <= span.selection[-1], "excess"]
     measures = {
-        "skew": float(stats.skew(selected)),
-        "kurtosis": float(stats.kurtosis(selected, fisher=False)),
+        "skew": float(scipy.stats.skew(selected)),
+        "kurtosis": float(scipy.stats.kurtosis(selected, fisher=False)),
         **dict.fromkeys(("holdout_excess_sharpe", "holdout_annualised_return", "holdout_maximum_drawdown"), np.nan),
     }
     if span.measured_from is not None:

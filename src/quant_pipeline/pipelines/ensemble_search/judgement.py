@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+import scipy
 
 from quant_pipeline.evaluation.overfitting import (
     OverfittingReport,
@@ -222,7 +222,7 @@ def summarise_judgement(report: OverfittingReport, leaderboard: pd.DataFrame, fo
 def _rank_correlation(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> float:
     if len(before) < 2 or np.ptp(before) == 0 or np.ptp(after) == 0:
         return float("nan")
-    return float(stats.spearmanr(before, after).statistic)
+    return float(scipy.stats.spearmanr(before, after).statistic)
 
 
 def _known(value: float) -> float | None:

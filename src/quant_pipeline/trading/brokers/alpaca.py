@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -25,6 +26,7 @@ from quant_pipeline.trading.broker_records import (
 from quant_pipeline.trading.brokers import alpaca_records as records
 from quant_pipeline.trading.brokers.alpaca_transport import (
     AlpacaBrokerParameters,
+    AlpacaTransport,
     connect_data,
     connect_trading,
     read_refusal,
@@ -58,8 +60,12 @@ class AlpacaBroker:
 
     def __init__(self, parameters: AlpacaBrokerParameters, api_key: str, secret_key: str) -> None:
         self._wire = connect_trading(parameters, api_key, secret_key)
-        self._data = connect_data(parameters, api_key, secret_key)
-        self._feed = parameters.feed.value
+        self._connect_data = partial(connect_data, parameters, api_key, secret_key)
+        self._feed = parameters.feed
+
+    @cached_property
+    def _data(self) -> AlpacaTransport:
+        return self._connect_data()
 
     def account(self) -> BrokerAccount:
         """Tell cash, equity, buying power and blocks of the account."""

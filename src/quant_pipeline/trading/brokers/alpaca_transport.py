@@ -10,8 +10,6 @@ from typing import Any, Literal
 import requests
 from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
-from alpaca.data.enums import DataFeed
-from alpaca.data.historical import StockHistoricalDataClient
 from alpaca.trading.client import TradingClient
 from pydantic import Field
 from urllib3.exceptions import NewConnectionError
@@ -67,7 +65,7 @@ class AlpacaBrokerParameters(Parameters):
 
     kind: Literal["paper", "live"] = "paper"
     url: str | None = None
-    feed: DataFeed = DataFeed.IEX
+    feed: Literal["iex", "sip"] = "iex"
     connect_seconds: float = Field(default=5.0, gt=0)
     read_seconds: float = Field(default=20.0, gt=0)
     requests_a_minute: int = Field(default=180, ge=1)
@@ -126,11 +124,13 @@ def connect_data(parameters: AlpacaBrokerParameters, api_key: str, secret_key: s
     ConfigurationError
         When a key is missing or the address is not allowed.
     """
+    # Only who asks for prices waits for this import.
+    from alpaca.data.historical import StockHistoricalDataClient
+
     _require_keys(parameters, api_key, secret_key)
     address = parameters.data_address
-    return AlpacaTransport(
-        parameters, StockHistoricalDataClient(api_key, secret_key, raw_data=True, url_override=address), address
-    )
+    client = StockHistoricalDataClient(api_key, secret_key, raw_data=True, url_override=address)
+    return AlpacaTransport(parameters, client, address)
 
 
 class AlpacaTransport:

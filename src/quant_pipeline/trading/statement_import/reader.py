@@ -12,8 +12,6 @@ from datetime import date, datetime
 from functools import cached_property
 from pathlib import PurePosixPath
 
-import openpyxl
-
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.statement_import.formats import StatementFormat
 
@@ -89,6 +87,8 @@ def read_rows(file: StatementFile, form: StatementFormat) -> list[StatementRow]:
 def _lines(file: StatementFile, form: StatementFormat) -> Iterator[tuple[int, list[str]]]:
     kind = PurePosixPath(file.name).suffix.lower()
     if kind == ".xlsx":
+        import openpyxl  # Only who brings a workbook waits for it.
+
         book = openpyxl.load_workbook(io.BytesIO(file.content), data_only=True, read_only=True)
         if form.sheet is not None and form.sheet not in book.sheetnames:
             raise AccountError(f"{file.name} has no sheet '{form.sheet}', only {', '.join(book.sheetnames)}")
