@@ -186,9 +186,10 @@ def test_each_kind_has_its_own_https_host_and_no_plain_http_at_all():
     hosts = {"paper": "https://paper-api.alpaca.markets", "live": "https://api.alpaca.markets"}
     for kind, host in hosts.items():
         broker = AlpacaBroker(AlpacaBrokerParameters(kind=kind), API_KEY, SECRET_KEY)
-        assert broker._wire._client._base_url == host
-        assert list(broker._wire._client._session.adapters) == ["https://"]
-        assert broker._wire._client._retry == 0
+        for wire, own in ((broker._wire, host), (broker._data, "https://data.alpaca.markets")):
+            assert wire._client._base_url == own
+            assert list(wire._client._session.adapters) == ["https://"]
+            assert wire._client._retry == 0
 
 
 def test_quantities_and_prices_keep_every_digit(server, broker):

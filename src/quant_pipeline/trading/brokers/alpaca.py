@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -60,7 +60,8 @@ class AlpacaBroker:
 
     def __init__(self, parameters: AlpacaBrokerParameters, api_key: str, secret_key: str) -> None:
         self._wire = connect_trading(parameters, api_key, secret_key)
-        self._connect_data = partial(connect_data, parameters, api_key, secret_key)
+        # No partial: that would show the keys.
+        self._connect_data = lambda: connect_data(parameters, api_key, secret_key)
         self._feed = parameters.feed
 
     @cached_property
