@@ -1,4 +1,8 @@
-"""Operations on whole columns, between two stages of a program."""
+"""Operations on whole columns, between two stages of a program.
+
+Kernels are imported by the operation that needs them: numba, which compiles them, takes a while to import, and most
+plans need none of them.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,7 @@ import pandas as pd
 from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.expression.operators import CUSTOM_OPERATORS
 from quant_pipeline.factors.expression.program import ColumnOperation
-from quant_pipeline.factors.kernels.cross_section import neutralize_sessions, rank_sessions, scale_sessions
-from quant_pipeline.factors.kernels.recursive import CARRIED, FADING, STATE, WHOLE, carry_on, expand_windows
+from quant_pipeline.factors.kernels.histories import CARRIED, FADING, STATE, WHOLE
 
 Columns = tuple[np.ndarray, np.ndarray]
 
@@ -126,6 +129,8 @@ def _apply_to_instrument(operation: ColumnOperation, inputs: list[np.ndarray], t
     elif is_carried(operation):
         carry(operation, inputs, np.zeros(STATE), target)
     else:
+        from quant_pipeline.factors.kernels.recursive import expand_windows
+
         expand_windows(WHOLE[name], inputs[0], float(constants[-1]), target)
 
 
@@ -155,6 +160,8 @@ def is_carried(operation: ColumnOperation) -> bool:
 
 def carry(operation: ColumnOperation, inputs: list[np.ndarray], state: np.ndarray, target: np.ndarray) -> None:
     """Go on with a measure of the whole history; the state is brought up to date."""
+    from quant_pipeline.factors.kernels.recursive import carry_on
+
     kind, share = FADING, 0.0
     if operation.operator == "EMA":
         window = float(operation.constants[0])
@@ -166,14 +173,20 @@ def carry(operation: ColumnOperation, inputs: list[np.ndarray], state: np.ndarra
 
 
 def _rank(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+    from quant_pipeline.factors.kernels.cross_section import rank_sessions
+
     rank_sessions(inputs[0], *block.by_session, target)
 
 
 def _scale(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+    from quant_pipeline.factors.kernels.cross_section import scale_sessions
+
     scale_sessions(inputs[0], *block.by_session, target)
 
 
 def _neutralize(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+    from quant_pipeline.factors.kernels.cross_section import neutralize_sessions
+
     neutralize_sessions(inputs[0], inputs[1], *block.by_session, target)
 
 

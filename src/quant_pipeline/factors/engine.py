@@ -12,11 +12,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.execution import Executor
 from quant_pipeline.factors.expression.graph import build_graph
 from quant_pipeline.factors.expression.program import Program, compile_graph
 from quant_pipeline.factors.grid import Grid, lay_out
-from quant_pipeline.factors.kernels.gather import reorder
+from quant_pipeline.factors.kernels.entries import reorder
 
 PANEL_INDEX = ["datetime", "instrument"]
 
@@ -63,11 +64,18 @@ class FactorPlan:
         tuple
             Factors, float32 ``(factor, row)``, the rows of an instrument together; and the rows of the instruments, as
             `Grid.spans` gives them.
+
+        Raises
+        ------
+        FactorError
+            When ``out`` has another shape, type or layout than the result.
         """
         spans = grid.spans(start, end, self.program.back, together=self.program.joins_instruments)
         rows = int((spans[:, 3] - spans[:, 2]).sum())
         if out is None:
             out = np.empty((len(self.program.factors), rows), np.float32)
+        elif out.shape != (len(self.program.factors), rows):
+            raise FactorError(f"out must have the shape {(len(self.program.factors), rows)}, not {out.shape}")
         if rows:
             self._executor.run(grid, spans, out)
         return out, spans
@@ -156,7 +164,7 @@ def _as_panel(values: np.ndarray, spans: np.ndarray, grid: Grid, factors: tuple[
     begin = spans[:, 2] - grid.first[owner] + grid.listed[owner]
     session = np.arange(len(codes)) + np.repeat(begin - spans[:, 4], lengths)
     order = np.argsort(session, kind="stable")
-    reorder(values, order)
+    reorder(values, order, np.empty(len(order), np.float32))
     levels = [grid.sessions.as_unit("ns"), pd.Index(grid.instruments, dtype="str")]
     used, session_codes = np.unique(session[order], return_inverse=True)
     present, instrument_codes = np.unique(codes[order], return_inverse=True)

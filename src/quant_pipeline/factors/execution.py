@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from quant_pipeline.factors.column_operations import Block, Memory, apply_operation
-from quant_pipeline.factors.expression.program import Program
+from quant_pipeline.factors.expression.program import Program, Stage
 from quant_pipeline.factors.grid import Grid
-from quant_pipeline.factors.kernels.machine import run_stage
-from quant_pipeline.factors.kernels.tiles import cut_tiles
+from quant_pipeline.factors.kernels import entries
+from quant_pipeline.factors.kernels.opcodes import SEGMENT
 
 TILE_ROWS = 1600
 """Rows of a tile, when windows are short against it: the blocks of a chain then stay in the second-level cache."""
@@ -103,19 +103,30 @@ class Executor:
         first_row, last_row = int(spans[:, 0].min()), int(spans[:, 1].max())
         single = np.empty((program.singles, last_row - first_row), np.float32)
         double = np.empty((program.doubles, last_row - first_row))
-        # One layout for every block: numba compiles anew for another.
+        # The one layout that the machine is compiled for.
         fields = grid.fields[:, first_row:last_row].copy()
-        rows = spans - np.array([first_row] * 4 + [0] * 3)
+        rows = np.ascontiguousarray(spans - np.array([first_row] * 4 + [0] * 3))
         names = grid.instruments[spans[:, 5]]
         wanted = spans[:, 3] > spans[:, 2]
         block = Block(rows[:, :2], spans[:, 6], names, grid.sessions, memory, spans[:, 5], wanted)
         for number, stage in enumerate(program.stages):
             if len(stage.code):
                 whole = number < len(program.stages) - 1
-                tiles, segments = cut_tiles(rows, stage.back, stage.ahead, self._rows, whole)
-                run_stage(stage.code, program.tables, tiles, segments, fields, (single, double), output, self._space())
+                tiles, segments = _cut_tiles(rows, stage, self._rows, whole)
+                entries.run_stage(
+                    stage.code, program.tables, tiles, segments, fields, (single, double), output, self._space()
+                )
             for operation in stage.operations:
                 apply_operation(operation, fields, (single, double), block)
+
+
+def _cut_tiles(spans: np.ndarray, stage: Stage, size: int, whole: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the rows of a block into tiles of some size; see `quant_pipeline.factors.kernels.tiles`."""
+    lengths = spans[:, 1] - spans[:, 0] if whole else spans[:, 3] - spans[:, 2]
+    most = int((lengths // (size - stage.back - stage.ahead) + 3).sum())
+    tiles, segments, counts = np.empty((most, 3), np.int64), np.empty((most, SEGMENT), np.int64), np.empty(2, np.int64)
+    entries.cut_tiles(spans, stage.back, stage.ahead, size, whole, tiles, segments, counts)
+    return tiles[: counts[0]], segments[: counts[1]]
 
 
 def _blocks(spans: np.ndarray, threads: int) -> Iterator[np.ndarray]:

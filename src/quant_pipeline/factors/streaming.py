@@ -17,7 +17,7 @@ from quant_pipeline.factors.column_operations import Memory, is_carried
 from quant_pipeline.factors.engine import PANEL_INDEX, FactorPlan
 from quant_pipeline.factors.execution import Executor
 from quant_pipeline.factors.grid import Grid
-from quant_pipeline.factors.kernels.recursive import STATE
+from quant_pipeline.factors.kernels.histories import STATE
 
 
 class FactorStream:

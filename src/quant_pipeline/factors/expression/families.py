@@ -10,12 +10,13 @@ from quant_pipeline.factors.expression.graph import Graph, Node
 from quant_pipeline.factors.expression.steps import Step
 from quant_pipeline.factors.expression.tables import Tables
 from quant_pipeline.factors.expression.types import CONDITION
-from quant_pipeline.factors.kernels import direct, moments, pairs
+from quant_pipeline.factors.kernels import measures
 from quant_pipeline.factors.kernels import opcodes as op
-from quant_pipeline.factors.kernels.chaining import MINIMUM, PLACES, WITH_SQUARES, WITH_TRENDS
+from quant_pipeline.factors.kernels.measures import MINIMUM, PLACES, WITH_SQUARES, WITH_TRENDS
 
-MEASURES = {name: getattr(moments, name.upper()) for name in ("Mean", "Std", "Var", "Slope", "Rsquare", "Resi", "Sum")}
-SHAPES = {name: getattr(direct, name.upper()) for name in ("Skew", "Kurt", "Mad", "WMA")}
+MEASURES = {name: getattr(measures, name.upper()) for name in ("Mean", "Std", "Var", "Slope", "Rsquare", "Resi", "Sum")}
+SHAPES = {name: getattr(measures, name.upper()) for name in ("Skew", "Kurt", "Mad", "WMA")}
+PAIRS = {name: getattr(measures, name.upper()) for name in ("Corr", "Cov")}
 _FAMILIES = {"Max": "maxima", "IdxMax": "maxima", "Min": "minima", "IdxMin": "minima", "Corr": "pairs", "Cov": "pairs"}
 _FAMILIES |= {"Quantile": "sort", "Med": "sort", "Rank": "rank", "Count": "count"} | dict.fromkeys(SHAPES, "direct")
 LONGEST_NETWORK = 128
@@ -106,12 +107,12 @@ def _emit_sums(stage: Stage, members: Sequence[int]) -> None:
 
 def _emit_pairs(stage: Stage, members: Sequence[int]) -> None:
     first, count, slots = _addition_slots(stage, members)
-    measures = {place: getattr(pairs, stage.graph.nodes[place].operator.upper()) for place in members}
-    wanted = sum(1 << measure for measure in set(measures.values()))
+    chosen = {place: PAIRS[stage.graph.nodes[place].operator] for place in members}
+    wanted = sum(1 << measure for measure in set(chosen.values()))
     stage.steps.append(_start(stage, op.CHAIN_PAIRS, members, first, count, wanted))
     for place in members:
         window = _window(stage, place)
-        step = Step(op.FINISH_PAIRS, place, (), stage.begin[place], window, 0, slots[window], measures[place])
+        step = Step(op.FINISH_PAIRS, place, (), stage.begin[place], window, 0, slots[window], chosen[place])
         stage.finish(place, step)
 
 

@@ -11,7 +11,7 @@ from quant_pipeline.factors.expression import operators
 from quant_pipeline.factors.expression.operators import OPERATORS, Operator, find_operator, nearest
 from quant_pipeline.factors.expression.parser import Call, Constant, Field, Tree, parse, syntax_error
 from quant_pipeline.factors.expression.types import CONDITION, DOUBLE, INTEGER, SINGLE, NumericType, type_of_call
-from quant_pipeline.factors.kernels.recursive import CARRIED
+from quant_pipeline.factors.kernels.histories import CARRIED
 
 COMMUTATIVE = {"Add", "Mul"}
 MIXED = {"Add", "Sub", "Mul", "Div", "Greater", "Less", "Gt", "Ge", "Lt", "Le", "Eq", "Ne"}

@@ -16,19 +16,19 @@ from quant_pipeline.factors.expression.graph import Graph, reach_of
 from quant_pipeline.factors.expression.steps import Step, give_registers
 from quant_pipeline.factors.expression.tables import Tables
 from quant_pipeline.factors.expression.types import CONDITION, INTEGER
-from quant_pipeline.factors.kernels import elementwise
+from quant_pipeline.factors.kernels import arithmetic
 from quant_pipeline.factors.kernels import opcodes as op
 
 COMBINATIONS = {
-    name: getattr(elementwise, name.upper()) for name in ("Add", "Sub", "Mul", "Div", "Greater", "Less", "And", "Or")
+    name: getattr(arithmetic, name.upper()) for name in ("Add", "Sub", "Mul", "Div", "Greater", "Less", "And", "Or")
 }
 _OF_CONDITIONS = {
-    "Add": elementwise.OR,
-    "Mul": elementwise.AND,
-    "Greater": elementwise.OR,
-    "Less": elementwise.AND,
+    "Add": arithmetic.OR,
+    "Mul": arithmetic.AND,
+    "Greater": arithmetic.OR,
+    "Less": arithmetic.AND,
 }
-COMPARISONS = {name: getattr(elementwise, name.upper()) for name in ("Gt", "Ge", "Lt", "Le", "Eq", "Ne")}
+COMPARISONS = {name: getattr(arithmetic, name.upper()) for name in ("Gt", "Ge", "Lt", "Le", "Eq", "Ne")}
 
 LOADS = {"field": op.LOAD_FIELD, "single": op.LOAD_SINGLE, "double": op.LOAD_DOUBLE}
 STORES = {"output": op.STORE_OUTPUT, "single": op.STORE_SINGLE, "double": op.STORE_DOUBLE}
@@ -117,11 +117,11 @@ class _Scheduler:
         if place in self.group_of:
             emit_family(self, self.group_of[place][0], self.groups[self.group_of[place]])
         else:
-            self._emit_elementwise(place)
+            self._emit_arithmetic(place)
 
-    def _emit_elementwise(self, place: int) -> None:
+    def _emit_arithmetic(self, place: int) -> None:
         joined = self.graph.nodes[place].operator in OUTPUTS
-        self.finish(place, None if joined else self._elementwise(place))
+        self.finish(place, None if joined else self._arithmetic(place))
 
     def finish(self, place: int, step: Step | None) -> None:
         """Note that a node is computed, store it where it is wanted, go on with what became ready."""
@@ -141,9 +141,9 @@ class _Scheduler:
         for consumer in self.consumers[place]:
             ready = all(child in self.done for child in self.graph.nodes[consumer].inputs)
             if ready and consumer not in self.group_of and consumer not in self.done:
-                self._emit_elementwise(consumer)
+                self._emit_arithmetic(consumer)
 
-    def _elementwise(self, place: int) -> Step:
+    def _arithmetic(self, place: int) -> Step:
         node = self.graph.nodes[place]
         name, inputs = node.operator, node.inputs
         types = self.types_of(*inputs)
@@ -160,9 +160,9 @@ class _Scheduler:
         elif name in ("Widen", "Narrow"):
             code, kind = getattr(op, name.upper()), 0
         else:
-            code, kind = op.TRANSFORM, getattr(elementwise, name.upper())
+            code, kind = op.TRANSFORM, getattr(arithmetic, name.upper())
             if name == "Not" and node.numeric is INTEGER:
-                kind = elementwise.COMPLEMENT
+                kind = arithmetic.COMPLEMENT
         return Step(code, place, inputs, self.begin[place], kind, types)
 
 

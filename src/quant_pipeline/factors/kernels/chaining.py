@@ -7,8 +7,8 @@ the series, or of a pair and of either series of it.
 
 from __future__ import annotations
 
-from quant_pipeline.factors.kernels import inner
 from quant_pipeline.factors.kernels import opcodes as op
+from quant_pipeline.factors.kernels.compiling import inner
 from quant_pipeline.factors.kernels.extremes import (
     chain_extremes,
     finish_complete_places,
@@ -26,6 +26,7 @@ from quant_pipeline.factors.kernels.gaps import (
     note_gaps,
     sum_places,
 )
+from quant_pipeline.factors.kernels.measures import CORR, MINIMUM, PLACES, WITH_SQUARES, WITH_TRENDS
 from quant_pipeline.factors.kernels.moments import (
     chain_means,
     chain_sums,
@@ -43,7 +44,6 @@ from quant_pipeline.factors.kernels.orders import (
     sort_windows,
 )
 from quant_pipeline.factors.kernels.pairs import (
-    CORR,
     chain_pairs,
     finish_counted_pairs,
     finish_pairs,
@@ -51,8 +51,6 @@ from quant_pipeline.factors.kernels.pairs import (
 )
 from quant_pipeline.factors.kernels.rows import copy, fill
 
-WITH_SQUARES, WITH_TRENDS = 1, 2
-PLACES, MINIMUM = 2, 4
 RAW = 5
 """Scratch row that keeps the values of a chain as they are."""
 

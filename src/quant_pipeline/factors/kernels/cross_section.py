@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import allocating
+from quant_pipeline.factors.kernels.compiling import allocating
 
 
 @allocating

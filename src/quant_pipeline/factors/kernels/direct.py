@@ -6,9 +6,8 @@ from math import sqrt
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import inner
-
-SKEW, KURT, MAD, WMA, EXPANDING_EMA = range(5)
+from quant_pipeline.factors.kernels.compiling import inner
+from quant_pipeline.factors.kernels.measures import EXPANDING_EMA, KURT, MAD, SKEW, WMA
 
 
 @inner

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import inner
-
-ADD, SUB, MUL, DIV, GREATER, LESS, AND, OR = range(8)
-GT, GE, LT, LE, EQ, NE = range(6)
-ABS, SIGN, NOT, COMPLEMENT, RECIPROCAL = range(5)
+from quant_pipeline.factors.kernels.arithmetic import (
+    ABS,
+    ADD,
+    AND,
+    DIV,
+    EQ,
+    GE,
+    GREATER,
+    GT,
+    LE,
+    LESS,
+    LT,
+    MUL,
+    NOT,
+    RECIPROCAL,
+    SIGN,
+    SUB,
+)
+from quant_pipeline.factors.kernels.compiling import inner
 
 
 @inner

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import inner
+from quant_pipeline.factors.kernels.compiling import inner
 
 
 @inner

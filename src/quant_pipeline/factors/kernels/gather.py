@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from quant_pipeline.factors.kernels.compiling import entry
+from quant_pipeline.factors.kernels.rows import copy
 
-from quant_pipeline.factors.kernels import allocating
 
-
-@allocating
-def reorder(values, order):
-    """Reorder the rows of every column ``(column, row)`` in place."""
-    column = np.empty(values.shape[1], values.dtype)
+@entry
+def reorder(values, order, column):
+    """Reorder the rows of every column ``(column, row)`` in place; ``column`` is room for one."""
     for k in range(values.shape[0]):
-        column[:] = values[k]
+        copy(values[k], column)
         for i in range(order.shape[0]):
             values[k, i] = column[order[i]]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import compiled, inner
 from quant_pipeline.factors.kernels import opcodes as op
 from quant_pipeline.factors.kernels.chaining import (
     RAW,
@@ -25,6 +24,7 @@ from quant_pipeline.factors.kernels.chaining import (
     start_pairs,
     start_sort,
 )
+from quant_pipeline.factors.kernels.compiling import entry, inner
 from quant_pipeline.factors.kernels.direct import measure_windows
 from quant_pipeline.factors.kernels.elementwise import (
     choose,
@@ -219,7 +219,7 @@ def run_window(row, tables, space, begin, stop):
         measure_windows(row[9], raw, window, begin, stop, space[7], out)
 
 
-@compiled
+@entry
 def run_stage(code, tables, tiles, segments, fields, columns, output, space):
     """Run the instructions of a stage on every tile.
 

@@ -16,11 +16,11 @@ from math import sqrt
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import inner
+from quant_pipeline.factors.kernels.compiling import inner
 from quant_pipeline.factors.kernels.gaps import next_stretch
+from quant_pipeline.factors.kernels.measures import MEAN, RSQUARE, SLOPE, STD, VAR
 from quant_pipeline.factors.kernels.rows import fill
 
-MEAN, STD, VAR, SLOPE, RSQUARE, RESI, SUM = range(7)
 FLAT = 2e-5
 """Standard deviation up to which Qlib calls a window flat (``np.isclose(std, 0, atol=2e-05)``)."""
 FLAT_VARIANCE = FLAT * FLAT

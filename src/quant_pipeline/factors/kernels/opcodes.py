@@ -7,6 +7,8 @@ row of the tile for which the value is needed, and what the comments here say.
 from __future__ import annotations
 
 INSTRUCTION = 10
+SEGMENT = 9
+"""Numbers of a stretch of bars in a tile; see `machine.run_stage`."""
 
 SINGLES, DOUBLES, SINGLE_DOUBLE, DOUBLE_SINGLE = range(4)
 """Types of the arguments."""

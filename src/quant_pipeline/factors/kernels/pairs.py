@@ -6,8 +6,9 @@ from math import sqrt
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import inner
+from quant_pipeline.factors.kernels.compiling import inner
 from quant_pipeline.factors.kernels.gaps import next_stretch
+from quant_pipeline.factors.kernels.measures import COV
 from quant_pipeline.factors.kernels.moments import (
     FLAT_VARIANCE,
     count_blocks,
@@ -18,8 +19,6 @@ from quant_pipeline.factors.kernels.moments import (
     merge_squares,
 )
 from quant_pipeline.factors.kernels.rows import fill
-
-CORR, COV = range(2)
 
 
 @inner

@@ -9,39 +9,34 @@ from math import sqrt
 
 import numpy as np
 
-from quant_pipeline.factors.kernels import allocating, compiled, inner
-from quant_pipeline.factors.kernels.direct import KURT as SHAPE_KURT
-from quant_pipeline.factors.kernels.direct import MAD as SHAPE_MAD
-from quant_pipeline.factors.kernels.direct import SKEW as SHAPE_SKEW
+from quant_pipeline.factors.kernels import measures
+from quant_pipeline.factors.kernels.compiling import allocating, compiled, inner
 from quant_pipeline.factors.kernels.direct import faded_sum, shape_of
+from quant_pipeline.factors.kernels.histories import (
+    CORR,
+    COUNT,
+    COV,
+    EMA,
+    FADING,
+    FIRST,
+    IDXMAX,
+    IDXMIN,
+    KURT,
+    MAX,
+    MEAN,
+    MED,
+    MIN,
+    QUANTILE,
+    RANK,
+    RSQUARE,
+    SKEW,
+    SLOPE,
+    STD,
+    SUM,
+    VAR,
+    WMA,
+)
 from quant_pipeline.factors.kernels.orders import quantile_of
-
-SUM, MEAN, STD, VAR, MAX, MIN, IDXMAX, IDXMIN, COUNT = range(9)
-SLOPE, RSQUARE, RESI, WMA, CORR, COV, FIRST, FADING = range(10, 18)
-SKEW, KURT, MAD, MED, RANK, EMA, QUANTILE = range(20, 27)
-CARRIED = {
-    "Sum": SUM,
-    "Mean": MEAN,
-    "Std": STD,
-    "Var": VAR,
-    "Max": MAX,
-    "Min": MIN,
-    "IdxMax": IDXMAX,
-    "IdxMin": IDXMIN,
-    "Count": COUNT,
-    "Slope": SLOPE,
-    "Rsquare": RSQUARE,
-    "Resi": RESI,
-    "WMA": WMA,
-    "Corr": CORR,
-    "Cov": COV,
-    "Ref": FIRST,
-}
-"""Operators that go on from a state when their window is 0."""
-WHOLE = {"Skew": SKEW, "Kurt": KURT, "Mad": MAD, "Med": MED, "Rank": RANK, "EMA": EMA, "Quantile": QUANTILE}
-"""Operators that need the whole history when their window is 0."""
-STATE = 10
-"""Numbers of a state; the first counts the bars."""
 
 
 @compiled
@@ -192,11 +187,11 @@ def expand_windows(kind, values, share, out):
         if kind == EMA:
             out[i] = faded_sum(values, 0, i)
         elif kind == SKEW:
-            out[i] = shape_of(SHAPE_SKEW, values, 0, i)
+            out[i] = shape_of(measures.SKEW, values, 0, i)
         elif kind == KURT:
-            out[i] = shape_of(SHAPE_KURT, values, 0, i)
+            out[i] = shape_of(measures.KURT, values, 0, i)
         else:
-            out[i] = shape_of(SHAPE_MAD, values, 0, i)
+            out[i] = shape_of(measures.MAD, values, 0, i)
 
 
 @allocating

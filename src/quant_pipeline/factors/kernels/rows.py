@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quant_pipeline.factors.kernels import inner
+from quant_pipeline.factors.kernels.compiling import inner
 
 
 @inner

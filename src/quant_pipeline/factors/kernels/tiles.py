@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from quant_pipeline.factors.kernels import allocating
-
-SEGMENT = 9
+from quant_pipeline.factors.kernels.compiling import entry
 
 
-@allocating
-def cut_tiles(spans, back, ahead, size, whole):
+@entry
+def cut_tiles(spans, back, ahead, size, whole, tiles, segments, counts):
     """Cut the wanted rows of every instrument into stretches and pack these into tiles.
 
     Parameters
@@ -22,21 +18,14 @@ def cut_tiles(spans, back, ahead, size, whole):
     size
         Rows of a tile.
     whole
-        Whether the known rows are wanted, all of them, at their own place in the columns.
-
-    Returns
-    -------
-    tuple
-        Tiles ``(first segment, last segment, rows)`` and segments; see `machine.run_stage`. The first bars of a
-        history, whose windows are not full, share tiles of their own.
+        Whether (0 or 1) the known rows are wanted, all of them, at their own place in the columns.
+    tiles, segments
+        Room for tiles ``(first segment, last segment, rows)`` and segments; see `machine.run_stage`. The first bars of
+        a history, whose windows are not full, share tiles of their own.
+    counts
+        Room for the number of tiles and of segments.
     """
     room = size - back - ahead
-    most = 0
-    for i in range(spans.shape[0]):
-        first, last = (spans[i, 0], spans[i, 1]) if whole else (spans[i, 2], spans[i, 3])
-        most += (last - first) // room + 3
-    segments = np.zeros((most, SEGMENT), np.int64)
-    tiles = np.zeros((most, 3), np.int64)
     n_segments = n_tiles = 0
     for heads in (True, False):
         used = size + 1
@@ -59,19 +48,12 @@ def cut_tiles(spans, back, ahead, size, whole):
                 row, stop = max(begin, left - back), min(end, right + ahead)
                 before = row - (left - back)
                 after = right + ahead - stop
-                segments[n_segments, :] = (
-                    used,
-                    before,
-                    row,
-                    stop - row,
-                    after,
-                    used + back,
-                    right - left,
-                    left - spans[i, 2] + spans[i, 4],
-                    left,
-                )
+                segment = segments[n_segments]
+                segment[0], segment[1], segment[2], segment[3], segment[4] = used, before, row, stop - row, after
+                segment[5], segment[6] = used + back, right - left
+                segment[7], segment[8] = left - spans[i, 2] + spans[i, 4], left
                 n_segments += 1
                 used += length
                 tiles[n_tiles - 1, 1] = n_segments
                 tiles[n_tiles - 1, 2] = used
-    return tiles[:n_tiles], segments[:n_segments]
+    counts[0], counts[1] = n_tiles, n_segments

@@ -1,0 +1,97 @@
+"""The kernels that most plans need, run from kept machine code; numba is imported only to compile them.
+
+With ``NUMBA_DISABLE_JIT=1`` the functions run as Python, as all of numba's do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from functools import partial
+from typing import Any
+
+from quant_pipeline.exceptions import FactorError
+from quant_pipeline.factors.kernels.machine_code import load_machine_code
+from quant_pipeline.factors.kernels.signatures import Array, Kernel, flatten, layout_of
+
+
+class KernelLibrary:
+    """Kernels whose machine code is kept in one file and loaded at the first call.
+
+    Parameters
+    ----------
+    name
+        Name of the file.
+    kernels
+        What it holds.
+    """
+
+    def __init__(self, name: str, *kernels: Kernel):
+        self._name = name
+        self._kernels = kernels
+        self._engine: Any = None  # Owns the machine code.
+        self._functions: dict[str, Any] = {}
+        self._loading = threading.Lock()
+
+    def call(self, kernel: Kernel, *arguments: Any) -> None:
+        """Run a kernel; other threads run meanwhile.
+
+        Raises
+        ------
+        FactorError
+            When an argument has another type or layout than the machine code was compiled for.
+        """
+        if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+            kernel.function()(*arguments)
+            return
+        places = (f"argument {number} of {kernel.name}" for number in range(1, len(arguments) + 1))
+        given = zip(arguments, kernel.parameters, places, strict=True)
+        numbers = [number for argument, parameter, place in given for number in flatten(argument, parameter, place)]
+        result, exception = ctypes.c_void_p(), ctypes.c_void_p()
+        status = self._function(kernel)(ctypes.addressof(result), ctypes.addressof(exception), *numbers)
+        if status != 0:
+            raise FactorError(f"{kernel.name} failed with status {status}; set NUMBA_DISABLE_JIT=1 to see where")
+
+    def _function(self, kernel: Kernel) -> Any:
+        if not self._functions:
+            with self._loading:
+                if not self._functions:
+                    self._functions = self._load()
+        return self._functions[kernel.name]
+
+    def _load(self) -> dict[str, Any]:
+        self._engine = load_machine_code(self._name, repr(self._kernels), self._compile)
+        functions = {}
+        for kernel in self._kernels:
+            convention = ctypes.CFUNCTYPE(ctypes.c_int32, *layout_of(kernel.parameters))
+            functions[kernel.name] = convention(self._engine.get_function_address(kernel.name))
+        return functions
+
+    def _compile(self) -> bytes:
+        from quant_pipeline.factors.kernels.compiling import emit_machine_code
+
+        return emit_machine_code(self._kernels)
+
+
+_HERE = __name__.rpartition(".")[0]
+_TABLE, _SINGLES, _DOUBLES = Array("int64", 2), Array("float32", 2), Array("float64", 2)
+_TABLES = (_TABLE, _TABLE, _TABLE, Array("int64", 1), _TABLE, Array("float64", 1))
+_BLOCKS = (Array("float64", 3), _DOUBLES, _DOUBLES, Array("float32", 3), Array("float64", 3))
+_SPACE = (_SINGLES, _DOUBLES, *_BLOCKS, Array("int64", 1), _SINGLES, _DOUBLES, Array("int32", 2), _TABLE)
+
+RUN_STAGE = Kernel(
+    f"{_HERE}.machine",
+    "run_stage",
+    (_TABLE, _TABLES, _TABLE, _TABLE, _SINGLES, (_SINGLES, _DOUBLES), _SINGLES, _SPACE),
+)
+CUT_TILES = Kernel(f"{_HERE}.tiles", "cut_tiles", (_TABLE, int, int, int, int, _TABLE, _TABLE, Array("int64", 1)))
+REORDER = Kernel(f"{_HERE}.gather", "reorder", (_SINGLES, Array("int64", 1), Array("float32", 1)))
+LIBRARY = KernelLibrary("factor_kernels", RUN_STAGE, CUT_TILES, REORDER)
+
+run_stage = partial(LIBRARY.call, RUN_STAGE)
+"""See `machine.run_stage`."""
+cut_tiles = partial(LIBRARY.call, CUT_TILES)
+"""See `tiles.cut_tiles`."""
+reorder = partial(LIBRARY.call, REORDER)
+"""See `gather.reorder`."""

@@ -1,0 +1,138 @@
+"""Machine code of the kernels, kept on disk and loaded without numba.
+
+Importing numba and reading its own cache take more than a second, which is most of a daily run for the newest session.
+So the code that numba has compiled is kept as a plain object file, and LLVM's linker alone loads it. The process that
+has just compiled takes the same way, so there is one code and one set of bits.
+
+A file belongs to one digest of everything that decides about the code: the sources of all kernels and their
+signatures, the versions of Python, numba and llvmlite, the processor and its features, and the settings of numba that
+change what it compiles. It also holds a digest of its content: a damaged file is compiled anew, never loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = b"machine code of quant_pipeline 1\n"
+_SETTINGS = ("BOUNDSCHECK", "CPU_FEATURES", "CPU_NAME", "LOOP_VECTORIZE", "OPT", "SLP_VECTORIZE")
+"""Settings of numba that change what it compiles; their names in the environment begin with ``NUMBA_``."""
+
+
+@cache
+def digest_sources() -> str:
+    """Digest of the sources of all kernels."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _processor() -> tuple[str, str]:
+    """Name and features of the processor, or those that settings of numba name."""
+    name = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+    features = os.environ.get("NUMBA_CPU_FEATURES")
+    return name, llvm.get_host_cpu_features().flatten() if features is None else features
+
+
+def host_machine() -> Any:
+    """Return LLVM's description of this processor."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = _processor()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu=name, features=features, opt=3, codemodel="jitdefault", jit=True)
+
+
+def load_machine_code(name: str, signatures: str, compile_anew: Callable[[], bytes]) -> Any:
+    """Load kept machine code, or compile and keep it.
+
+    Parameters
+    ----------
+    name
+        Name of the file.
+    signatures
+        What else belongs to the digest.
+    compile_anew
+        Returns an object file.
+
+    Returns
+    -------
+    llvmlite.binding.ExecutionEngine
+        Knows the addresses of the functions, which live as long as it does.
+    """
+    digest = _digest(signatures)
+    folders = list(_folders())
+    file = f"{name}-{digest.hex()[:16]}.bin"
+    code = next((code for folder in folders if (code := _read(folder / file, digest)) is not None), None)
+    if code is None:
+        logger.info("Compiling the kernels of the factors for this processor; this takes about a minute, once.")
+        code = compile_anew()
+        if not any(_write(folder / file, digest, code) for folder in folders):
+            logger.warning(
+                "No folder for compiled kernels can be written: every process will compile them anew. "
+                "Set NUMBA_CACHE_DIR to one that can."
+            )
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), host_machine())
+    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
+def _digest(signatures: str) -> bytes:
+    settings = [os.environ.get(f"NUMBA_{setting}") for setting in _SETTINGS]
+    versions = [sys.implementation.cache_tag, version("numba"), version("llvmlite")]
+    triple = llvm.get_default_triple()
+    parts = [digest_sources(), signatures, versions, triple, _processor(), settings]
+    return hashlib.sha256(repr(parts).encode()).digest()
+
+
+def _folders() -> Iterator[Path]:
+    """Folders for kept code, the first that can be written is taken: as for numba's own cache."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        yield Path(chosen)
+        return
+    yield Path(__file__).parent / "__pycache__"
+    yield Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "quant_pipeline"
+
+
+def _read(path: Path, digest: bytes) -> bytes | None:
+    """Read kept code; None when there is none, or what is there is damaged or belongs to another digest."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    head = len(_FORMAT) + 64
+    code = content[head:]
+    return code if content[:head] == _head(digest, code) else None
+
+
+def _head(digest: bytes, code: bytes) -> bytes:
+    return _FORMAT + digest + hashlib.sha256(code).digest()
+
+
+def _write(path: Path, digest: bytes, code: bytes) -> bool:
+    """Write code beside its place and move it there, as another process may do at the same time."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(_head(digest, code) + code)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
