@@ -60,12 +60,6 @@ def test_an_order_is_taken_once_and_can_be_cancelled(broker):
         broker.cancel(name)
 
 
-def test_who_waits_is_woken_by_the_connection_and_by_an_order(broker):
-    name = f"contract-{uuid.uuid4()}"
+def test_the_stream_of_trade_updates_lets_the_keys_in_and_wakes():
     with TradeUpdates(AlpacaBrokerParameters().updates_address, *KEYS) as updates:
         assert updates.pause(30) < 30
-        broker.submit(OrderRequest(name, "AAPL", "buy", Decimal(1), OrderType.LIMIT, Decimal("1.01")))
-        try:
-            assert updates.pause(30) < 30
-        finally:
-            broker.cancel(name)
