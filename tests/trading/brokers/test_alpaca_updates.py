@@ -65,9 +65,9 @@ def seconds_of(act):
 
 
 def connect(updates, server):
-    """Wait until the stream stands, whose first waking is over then."""
+    """Wait until the stream stands, which wakes."""
     assert updates.pause(LONG) < LONG
-    wait_until(lambda: server.trade_updates.connections)
+    assert server.trade_updates.connections
 
 
 def test_the_address_is_alpacas_own_or_on_this_machine():

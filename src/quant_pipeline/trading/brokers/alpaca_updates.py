@@ -127,7 +127,7 @@ class TradeUpdates:
 
 
 class _WakingStream(TradingStream):
-    """The client of Alpaca; a connection that stands, and every update whatever its words are, wakes."""
+    """The client of Alpaca; whatever it is told wakes, also that it is listened to from now on."""
 
     def __init__(self, address: str, api_key: str, secret_key: str, wake: Callable[[], None]) -> None:
         # At its level DEBUG the library would log what it sends, which is the keys; this logger has no switch.
@@ -137,9 +137,9 @@ class _WakingStream(TradingStream):
         options = {**wire, "close_timeout": _CLOSING_SECONDS, "logger": silent}
         super().__init__(api_key, secret_key, raw_data=True, url_override=address, websocket_params=options)
         self._wake = wake
-        self.subscribe_trade_updates(self._hear)
+        self.subscribe_trade_updates(self._dispatch)
 
-    async def _hear(self, update: dict[str, Any]) -> None:
+    async def _dispatch(self, msg: dict[str, Any]) -> None:
         self._wake()
 
     async def _connect(self) -> None:
@@ -149,10 +149,6 @@ class _WakingStream(TradingStream):
         asked, found = urlsplit(self._endpoint).netloc, socket.request_headers["Host"]
         if found != asked:
             raise ConnectionError(f"{asked} leads to {found}, which is told no keys")
-
-    async def _start_ws(self) -> None:
-        await super()._start_ws()
-        self._wake()
 
 
 class _Troubles(logging.Filter):
