@@ -3,21 +3,40 @@
 Fast-math stays off: missing scores are NaN, and results must not depend on the processor. Kernels allocate nothing, so
 numba's reference counting is off too: counting the arrays of an account in every loop over accounts took half the time
 of a search.
-
-numba notices a change of the file a kernel stands in, not of the kernels it calls: after editing one, delete the
-``*.nbi`` and ``*.nbc`` files below ``src``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numba
 
+from quant_pipeline.compilation import digest_files, stamp
+
 _njit: Any = numba.njit
+_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 
-kernel: Any = _njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-"""Compile a function that Python calls."""
 
-inlined: Any = _njit(cache=True, nogil=True, error_model="numpy", forceinline=True, _nrt=False)
-"""Compile a function into its callers, which hand over a dozen arrays; Python may call it too."""
+def kernel(function: Callable) -> Any:
+    """Compile a function that Python calls."""
+    return stamp(_njit(**_OPTIONS)(function), _digest_kernels(_folder_of(function)))
+
+
+def inlined(function: Callable) -> Any:
+    """Compile a function into its callers, which hand over a dozen arrays; Python may call it too."""
+    return stamp(_njit(**_OPTIONS, forceinline=True)(function), _digest_kernels(_folder_of(function)))
+
+
+def _folder_of(function: Callable) -> Path:
+    return Path(function.__code__.co_filename).parent
+
+
+@cache
+def _digest_kernels(folder: Path) -> str:
+    """Digest of all that may be inside of a kernel: those of its own folder, those of the strategy, this file."""
+    here = Path(__file__)
+    files = {*folder.glob("*.py"), *here.parent.glob("*.py")}
+    return digest_files([here, *(file for file in files if b"strategy.compiled import" in file.read_bytes())])

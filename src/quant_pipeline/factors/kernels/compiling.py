@@ -10,6 +10,7 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 
+from quant_pipeline.compilation import stamp
 from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.kernels.machine_code import digest_sources, host_machine
 from quant_pipeline.factors.kernels.signatures import Array, Kernel, Parameter, layout_of
@@ -18,16 +19,8 @@ _njit: Any = numba.njit  # Its annotations leave `_nrt` out.
 
 
 def _keep(function: Callable, *, allocates: bool) -> Any:
-    """Compile and keep the machine code on disk.
-
-    numba compares the kept code with the file of the function alone; kernels of other files are inside, so the stamp is
-    that of all of them.
-    """
-    dispatcher = _njit(cache=True, nogil=True, error_model="numpy", _nrt=allocates)(function)
-    kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if kept is not None:
-        kept._source_stamp = digest_sources()
-    return dispatcher
+    """Compile and keep the machine code on disk, until any kernel changes."""
+    return stamp(_njit(cache=True, nogil=True, error_model="numpy", _nrt=allocates)(function), digest_sources())
 
 
 def compiled(function: Callable) -> Any:

@@ -23,6 +23,8 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from quant_pipeline.compilation import digest_files
+
 logger = logging.getLogger(__name__)
 
 _FORMAT = b"machine code of quant_pipeline 1\n"
@@ -33,10 +35,7 @@ _SETTINGS = ("BOUNDSCHECK", "CPU_FEATURES", "CPU_NAME", "LOOP_VECTORIZE", "OPT",
 @cache
 def digest_sources() -> str:
     """Digest of the sources of all kernels."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return digest_files(Path(__file__).parent.glob("*.py"))
 
 
 def _processor() -> tuple[str, str]:

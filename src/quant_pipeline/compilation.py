@@ -1,0 +1,37 @@
+"""What numba's kept machine code belongs to.
+
+numba keeps the machine code of a function on disk until the file of that very function changes. Kernels of other files
+are compiled into it, and an old copy of one of them would go on dealing after an update. So kept code is stamped with
+a digest of all files that can be inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def digest_files(files: Iterable[Path]) -> str:
+    """Digest of the contents of files, in the order of their names."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def stamp(dispatcher: Any, digest: str) -> Any:
+    """Let a compiled function's kept machine code be used only while a digest stays the same.
+
+    Parameters
+    ----------
+    dispatcher
+        What ``numba.njit(cache=True)`` returned; a plain function, where compilation is switched off, is left alone.
+    digest
+        Digest of the files that can be inside.
+    """
+    kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if kept is not None:
+        kept._source_stamp = digest
+    return dispatcher
