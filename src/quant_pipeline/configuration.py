@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
         self._root = Path(conf_source)
+        self._found: dict[str, dict[str, Any]] = {}
         super().__init__(conf_source, env, **options)
         # A configuration that is packed into an archive has no folders to look at.
         if self._root.is_dir() and not (self._root / self._environment).is_dir():
@@ -50,7 +52,16 @@ class ProjectConfigLoader(OmegaConfigLoader):
             )
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """Read one kind of configuration: ``parameters``, ``catalog``, ``globals`` and so on."""
+        """Return one kind of configuration: ``parameters``, ``catalog``, ``globals`` and so on.
+
+        Files are read once: Kedro asks half a dozen times for the same, and reading takes a quarter of a second. Who
+        asks may change what is returned.
+        """
+        if key in self or key not in self._found:
+            self._found[key] = self._read(key)
+        return deepcopy(self._found[key])
+
+    def _read(self, key: str) -> dict[str, Any]:
         try:
             found = super().__getitem__(key)
         except (YAMLError, OSError) as error:
