@@ -105,7 +105,8 @@ def test_real_accounts_refuse_politely_without_keys(project_path, environment, m
 
 class TestWhatIsWrongIsNamed:
     @pytest.fixture(scope="class", autouse=True)
-    def _own_globals(self, project_path):
+    @classmethod
+    def _own_globals(cls, project_path):
         yield
         # A loader answers `${globals:…}` for the whole process: the project's own has to be the last one.
         load_context(project_path, "sim")
