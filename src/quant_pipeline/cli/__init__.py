@@ -2,9 +2,13 @@
 
 from kedro.framework.cli.utils import LazyGroup
 
+# Kedro takes the command of `python -m quant_pipeline` from here: `run` has to be the command, not its module.
+from quant_pipeline.cli.run import run
+
 # A command waits for what it needs itself, not for what the others need.
 cli = LazyGroup(
     name="quant-pipeline",
     help="Commands of quant-pipeline.",
-    lazy_subcommands={name: f"{__name__}.{name}.{name}" for name in ("account", "models", "replay", "run")},
+    commands=[run],
+    lazy_subcommands={name: f"{__name__}.{name}.{name}" for name in ("account", "models", "replay")},
 )
