@@ -1,5 +1,7 @@
 """Configuration against pipelines: every environment resolves, nothing is unused, everything has its layer."""
 
+import tarfile
+
 import pytest
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
@@ -84,6 +86,32 @@ def test_a_misspelt_parameter_is_refused(project_path, key, value):
         session.run(pipeline_names=["ingestion", "backtest"])
 
 
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ("sim", "as_of"),
+        ("sim", "statements"),
+        ("sim", "scores"),
+        ("sim", "expression"),
+        ("sim", "factor_file"),
+        ("sim", "run_name"),
+        ("files", "market_folder"),
+        ("paper", "alpaca_url"),
+    ],
+)
+def test_every_documented_runtime_parameter_is_known(project_path, environment, name):
+    parameters = load_context(project_path, environment, **{name: "x"}).config_loader["parameters"]
+    assert parameters[name] == "x"
+
+
+def test_a_misspelt_dry_run_does_not_run(project_path):
+    with (
+        KedroSession.create(project_path, env="sim", runtime_params={"dry_rnu": True}) as session,
+        pytest.raises(ConfigurationError, match=r"'dry_rnu' of --params\. Did you mean 'dry_run'"),
+    ):
+        session.run(pipeline_names=["execution"])
+
+
 def test_runtime_as_of_moves_every_dated_path(project_path):
     catalog = load_context(project_path, "sim", as_of="2025-01-03").catalog
     assert "2025-01-03" in str(catalog.get("orders"))
@@ -165,6 +193,67 @@ class TestWhatIsWrongIsNamed:
         assert str(refused.value) == "Nothing reads the parameter 'as_off' of conf/paper. Did you mean 'as_of'?"
         with pytest.raises(ConfigurationError, match=r"'wet_run' of --params\. Its name .* conf/base"):
             self.load(conf, wet_run=True)
+        assert self.load(conf, market_folder="here")["market_folder"] == "here"
+
+    @pytest.mark.parametrize(
+        ("file", "text"),
+        [
+            ("parameters_strategy.yml", '"strategy":\n  topk: 1\n'),
+            ("parameters_strategy.yml", "{strategy: {topk: 1}}\n"),
+            ("parameters_strategy.json", '{\n  "strategy": {"topk": 1}\n}\n'),
+            ("parameters/strategy.yml", "strategy: {topk: 1}\n"),
+        ],
+        ids=["quoted", "in one line", "json", "folder"],
+    )
+    def test_a_parameter_is_known_in_whatever_form_it_is_written(self, conf, file, text):
+        (conf / "base" / file).parent.mkdir(exist_ok=True)
+        (conf / "base" / file).write_text(text)
+        (conf / "sim" / "parameters.yml").write_text("_anchor: 1\nstrategy: {topk: 2}\n")
+        assert self.load(conf, strategy={"topk": 3})["strategy"] == {"topk": 3}
+
+    def test_a_configuration_in_an_archive(self, conf, tmp_path):
+        (conf / "sim" / "parameters.yml").write_text("as_of: 2025-01-06\n")
+        with tarfile.open(tmp_path / "conf.tar.gz", "w:gz") as archive:
+            archive.add(conf, "conf")
+        assert self.load(tmp_path / "conf.tar.gz", as_of="2025-01-07") == {"as_of": "2025-01-07"}
+        with pytest.raises(ConfigurationError, match=r"'as_off' of --params\. Did you mean 'as_of'"):
+            self.load(tmp_path / "conf.tar.gz", as_off="2025-01-07")
+
+    @pytest.mark.parametrize(
+        "text",
+        ["as_of: ${runtime_params:wet_run, null}\n", "as_of: {key: 'of ${runtime_params: wet_run.kind, null}'}\n"],
+        ids=["whole", "inside"],
+    )
+    @pytest.mark.parametrize("kind", ["catalog", "parameters", "credentials", "mlflow"])
+    @pytest.mark.parametrize("environment", ["base", "sim"])
+    def test_a_name_that_a_file_takes_from_the_command_line(self, conf, kind, environment, text):
+        (conf / environment / f"{kind}.yml").write_text(text)
+        assert self.load(conf, wet_run={"kind": "a"})["wet_run"] == {"kind": "a"}
+
+    def test_a_secret_that_is_not_there_does_not_matter_yet(self, conf):
+        (conf / "sim" / "credentials.yml").write_text("broker: '${oc.env:NOT_THERE} ${runtime_params:desk}'\n")
+        assert self.load(conf, desk=1)["desk"] == 1
+
+    @pytest.mark.parametrize(
+        ("file", "text"),
+        [
+            ("base/catalog.yml", "# as runtime_params: dryrun does\nbars: {type: x}\n"),
+            ("base/.ipynb_checkpoints/parameters-checkpoint.yml", "dryrun: false\n"),
+            ("paper/catalog.yml", "bars: {filepath: '${runtime_params:dryrun}'}\n"),
+        ],
+        ids=["comment", "hidden backup", "other environment"],
+    )
+    def test_what_kedro_does_not_read_makes_no_name_known(self, conf, file, text):
+        (conf / file).parent.mkdir(exist_ok=True)
+        (conf / file).write_text(text)
+        with pytest.raises(ConfigurationError, match="Nothing reads the parameter 'dryrun' of --params"):
+            self.load(conf, dryrun=True)
+
+    def test_files_of_other_accounts_and_locks_of_editors_do_not_matter(self, conf):
+        (conf / "paper" / "credentials.yml").symlink_to("not/there")
+        (conf / "paper" / "parameters.yml").write_bytes(b"# gr\xfc\xdfe\n")
+        (conf / "base" / ".#parameters.yml").symlink_to("me@host.123")
+        (conf / "base" / "catalog.yml").write_text("bars: {filepath: '${runtime_params:market_folder}'}\n")
         assert self.load(conf, market_folder="here")["market_folder"] == "here"
 
     def test_a_model_that_cannot_be_understood(self, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +21,8 @@ from quant_pipeline.exceptions import ConfigurationError
 SUFFIXES = (".yml", ".yaml", ".json")
 SHARED = {"base", "local"}
 """Folders of `conf/` that hold no account."""
+MLFLOW_PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
+"""As kedro-mlflow sets them, which may be later than the first question."""
 
 
 class ProjectConfigLoader(OmegaConfigLoader):
@@ -41,7 +44,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
         self._root = Path(conf_source)
         self._found: dict[str, dict[str, Any]] = {}
+        self._known: set[str] = set()
+        self._taken_by_parameters: set[str] = set()
+        self._read_ahead: dict[str, Any] = {}
         super().__init__(conf_source, env, **options)
+        self.config_patterns.setdefault("mlflow", MLFLOW_PATTERNS)
         # A configuration that is packed into an archive has no folders to look at.
         if self._root.is_dir() and not (self._root / self._environment).is_dir():
             accounts = {path.name for path in self._root.iterdir() if path.is_dir()} - SHARED
@@ -57,13 +64,17 @@ class ProjectConfigLoader(OmegaConfigLoader):
         Files are read once: Kedro asks half a dozen times for the same, and reading takes a quarter of a second. Who
         asks may change what is returned.
         """
-        if key in self or key not in self._found:
+        if key in self:
+            return super().__getitem__(key)
+        if key not in self._found:
             self._found[key] = self._read(key)
         return deepcopy(self._found[key])
 
     def _read(self, key: str) -> dict[str, Any]:
         try:
             found = super().__getitem__(key)
+            if key == "parameters":
+                self._refuse_unknown(found)
         except (YAMLError, OSError) as error:
             raise ConfigurationError(self._describe_unreadable(error)) from error
         except OmegaConfBaseException as error:
@@ -77,24 +88,36 @@ class ProjectConfigLoader(OmegaConfigLoader):
             raise ConfigurationError(
                 f"{str(error).replace(f'{self._root.parent}/', '')}. Keep each key in one file of an environment."
             ) from error
-        if key == "parameters" and self._root.is_dir():
-            self._refuse_unknown(found)
         return found
+
+    def _read_raw_config(self, key: str) -> Any:
+        read = self._read_ahead.pop(key, None) or super()._read_raw_config(key)
+        if key == "parameters":
+            # Now, as Kedro merges what --params say into the first of these files.
+            base, own = read[0].values(), read[1].values()
+            self._known = {str(name) for file in base for name in file}
+            self._taken_by_parameters = _names_from_params([*base, *own])
+        return read
 
     def _refuse_unknown(self, parameters: dict[str, Any]) -> None:
         """Refuse a name that nothing reads: a misspelt ``dry_run`` would be no dry run."""
-        known = self._names(self.base_env, r"^([\w-]+) *:", "parameters") | self._names("", r"runtime_params: *(\w+)")
-        for name in parameters:
-            if name not in known and not name.startswith("_"):
-                near = get_close_matches(name, known, n=1)
-                hint = f"Did you mean '{near[0]}'?" if near else "Its name and its default belong into conf/base."
-                place = "--params" if name in (self.runtime_params or {}) else f"conf/{self._environment}"
-                raise ConfigurationError(f"Nothing reads the parameter '{name}' of {place}. {hint}")
+        unknown = {str(name) for name in parameters if not str(name).startswith("_")} - self._known
+        known = self._known | self._runtime_names() if unknown else self._known
+        for name in sorted(unknown - known):
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else "Its name and its default belong into conf/base."
+            place = "--params" if name in self.runtime_params else f"conf/{self._environment}"
+            raise ConfigurationError(f"Nothing reads the parameter '{name}' of {place}. {hint}")
 
-    def _names(self, folder: str, pattern: str, beginning: str = "") -> set[str]:
-        """Find names in the files of a folder, without resolving what they refer to."""
-        files = (file for file in (self._root / folder).rglob(f"{beginning}*") if file.suffix in SUFFIXES)
-        return {name for file in files for name in re.findall(pattern, file.read_text(encoding="utf-8"), re.MULTILINE)}
+    def _runtime_names(self) -> set[str]:
+        """Names that files take from ``--params``; `globals` may not, and what files refer to is not resolved."""
+        self._read_ahead["catalog"] = catalog = self._read_raw_config("catalog")
+        files = [*catalog[0].values(), *catalog[1].values()]
+        for kind in ("credentials", "mlflow"):
+            for folder in {self.base_env, self._environment}:
+                path = self._get_conf_env_path(folder)
+                files += self._read_dir_configs(path, self.config_patterns[kind], kind, set()).values()
+        return self._taken_by_parameters | _names_from_params(files)
 
     @property
     def _environment(self) -> str:
@@ -120,6 +143,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
             except (YAMLError, OSError) as problem:
                 return f"{name}: {problem}. The file has to hold `key: value` lines."
         return str(error)
+
+
+def _names_from_params(files: Iterable[Any]) -> set[str]:
+    texts = (str(OmegaConf.to_container(file, resolve=False)) for file in files)
+    return {name for text in texts for name in re.findall(r"\$\{runtime_params: *([\w-]+)", text)}
 
 
 class ProjectContext(KedroContext):
