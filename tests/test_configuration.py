@@ -256,6 +256,20 @@ class TestWhatIsWrongIsNamed:
         (conf / "base" / "catalog.yml").write_text("bars: {filepath: '${runtime_params:market_folder}'}\n")
         assert self.load(conf, market_folder="here")["market_folder"] == "here"
 
+    def test_what_is_set_after_reading_counts(self, conf):
+        (conf / "base" / "globals.yml").write_text("rate: 1\n")
+        (conf / "base" / "parameters.yml").write_text("rate: ${globals:rate}\nday: ${runtime_params:day, 1}\n")
+        loader = ProjectConfigLoader(str(conf), base_env="base", default_run_env="sim")
+        assert loader["parameters"] == {"rate": 1, "day": 1}
+        loader["globals"] = {"rate": 2}
+        assert loader["parameters"] == {"rate": 2, "day": 1}
+        loader.runtime_params = {"day": 2}
+        assert loader["parameters"] == {"rate": 2, "day": 2}
+        loader.runtime_params["day"] = 3
+        assert loader["parameters"] == {"rate": 2, "day": 3}
+        loader["parameters"] = {"anything": 1}
+        assert loader["parameters"] == {"anything": 1}
+
     def test_a_model_that_cannot_be_understood(self, monkeypatch):
         entry = {"algorithm": "ridge", "features": "alpha158", "colour": "red", "hyper": {"alfa": 1}}
         monkeypatch.setattr(model_registry, "_session_loader", {"parameters": {"models": {"mine": entry}}})

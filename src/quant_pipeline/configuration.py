@@ -44,6 +44,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
         self._root = Path(conf_source)
         self._found: dict[str, dict[str, Any]] = {}
+        self._found_for: dict[str, Any] = {}
         self._known: set[str] = set()
         self._taken_by_parameters: set[str] = set()
         self._read_ahead: dict[str, Any] = {}
@@ -66,9 +67,22 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """
         if key in self:
             return super().__getitem__(key)
+        if self._found_for != self.runtime_params:
+            self._forget()
+            self._found_for = deepcopy(self.runtime_params)
         if key not in self._found:
             self._found[key] = self._read(key)
         return deepcopy(self._found[key])
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Set one kind of configuration in place of the files; other kinds may refer to it."""
+        self._forget()
+        super().__setitem__(key, value)
+
+    def _forget(self) -> None:
+        """Forget what was read, and what Kedro keeps itself for references."""
+        self._found.clear()
+        self._globals_oc = self._runtime_params_oc = None
 
     def _read(self, key: str) -> dict[str, Any]:
         try:
