@@ -1,10 +1,19 @@
-"""Machine code on disk: it serves the next process, and none after a kernel that is inside has changed."""
+"""Machine code on disk: it serves the next process, and none after what is inside has changed."""
 
+import ast
 import os
 import subprocess
 import sys
 
-RATE = "from quant_pipeline.strategy.compiled import inlined\n\n\n@inlined\ndef fee(value):\n    return value * {}\n"
+UNITS = "PER_UNIT = {}\n"
+RATE = """from quant_pipeline.strategy.compiled import inlined
+from units import PER_UNIT
+
+
+@inlined
+def fee(value):
+    return value * {} // PER_UNIT
+"""
 DEALING = """from quant_pipeline.strategy.compiled import kernel
 from rate import fee
 
@@ -25,10 +34,34 @@ def run(folder):
     return int(value), int(hits)
 
 
-def test_an_edited_kernel_is_compiled_into_its_callers_anew(tmp_path):
+def test_an_edited_kernel_or_constant_is_compiled_into_its_callers_anew(tmp_path):
+    (tmp_path / "units.py").write_text(UNITS.format(1))
     (tmp_path / "rate.py").write_text(RATE.format(2))
     (tmp_path / "dealing.py").write_text(DEALING)
     assert run(tmp_path) == (-100, 0)
     assert run(tmp_path) == (-100, 1)
-    (tmp_path / "rate.py").write_text(RATE.format(3))
-    assert run(tmp_path) == (-200, 0)
+    (tmp_path / "rate.py").write_text(RATE.format(4))
+    assert run(tmp_path) == (-300, 0)
+    (tmp_path / "units.py").write_text(UNITS.format(4))
+    assert run(tmp_path) == (0, 0)
+    assert run(tmp_path) == (0, 1)
+
+
+def test_kernels_take_nothing_from_files_that_their_machine_code_does_not_belong_to(project_path):
+    """Constants and other kernels are frozen into machine code; its digest covers its own folder and the strategy."""
+    sources = project_path / "src"
+    modules = {file: file.read_text() for file in sources.rglob("*.py")}
+    modules = {file: ast.parse(text) for file, text in modules.items() if "strategy.compiled import" in text}
+    assert len(modules) > 10
+    for file, module in modules.items():
+        own = ".".join(file.relative_to(sources).parent.parts)
+        imports = [node for node in ast.walk(module) if isinstance(node, ast.ImportFrom)]
+        foreign = [node for node in imports if not str(node.module).startswith((own, "quant_pipeline.strategy"))]
+        named = {name.asname or name.name for node in foreign if "quant_pipeline" in node.module for name in node.names}
+        kernels = [node for node in module.body if isinstance(node, ast.FunctionDef) and is_kernel(node)]
+        used = {node.id for kernel in kernels for node in ast.walk(kernel) if isinstance(node, ast.Name)}
+        assert not named & used, file
+
+
+def is_kernel(function):
+    return any(getattr(decorator, "id", None) in ("kernel", "inlined") for decorator in function.decorator_list)

@@ -36,7 +36,5 @@ def _folder_of(function: Callable) -> Path:
 
 @cache
 def _digest_kernels(folder: Path) -> str:
-    """Digest of all that may be inside of a kernel: those of its own folder, those of the strategy, this file."""
-    here = Path(__file__)
-    files = {*folder.glob("*.py"), *here.parent.glob("*.py")}
-    return digest_files([here, *(file for file in files if b"strategy.compiled import" in file.read_bytes())])
+    """Digest of all that may be inside of a kernel: other kernels and constants, of its own folder and the strategy."""
+    return digest_files({*folder.glob("*.py"), *Path(__file__).parent.glob("*.py")})
