@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from quant_pipeline.trading.domain import Order
-from quant_pipeline.trading.risk import check_orders, state_after_losses
+from quant_pipeline.trading.risk import check_orders, check_price, state_after_losses
 from quant_pipeline.trading.risk_limits import RiskLimits
 from quant_pipeline.trading.risk_view import DenialCode, InstrumentView, RiskView, TradingState
 
@@ -63,8 +63,6 @@ DENIALS = [
     ("old scores", order(), view(signal_age=1), {}, "STALE_SIGNAL", "0 sessions"),
     ("scores of the future", order(), view(signal_age=-1), {}, "STALE_SIGNAL", "0 sessions"),
     ("old price", order(), with_facts(price_age=1), {}, "STALE_DATA", "0 sessions"),
-    ("old trade", order(), with_facts(trade_age=60.5), {"maximum_trade_age_seconds": 60}, "STALE_DATA", "60 s"),
-    ("no trade yet", SELL, with_facts("HELD", trade_age=inf), {"maximum_trade_age_seconds": 60}, "STALE_DATA", "60 s"),
     ("restricted", order(), view(), {"restricted": ["AAA"]}, "RESTRICTED", ""),
     ("not tradable", order(), with_facts(tradable=False), {}, "NOT_TRADABLE", ""),
     ("never heard of", order("ZZZ"), view(), {}, "NOT_TRADABLE", ""),
@@ -162,10 +160,45 @@ def test_old_prices_let_exits_out_only_when_asked():
     assert check_orders([SELL], stale, LIMITS)[0].code == DenialCode.STALE_SIGNAL
     exits = LIMITS.model_copy(update={"allow_stale_exit": True, "maximum_trade_age_seconds": 60})
     assert [v.code for v in check_orders([SELL, order()], stale, exits)] == [None, DenialCode.STALE_SIGNAL]
-    seen = with_facts("HELD", trade_age=61.0)
-    bought = order("HELD", "buy", 1)
-    assert check_orders([SELL], seen, exits)[0].approved
-    assert check_orders([bought], seen, exits)[0].code == DenialCode.STALE_DATA
+    assert check_price(SELL, facts(trade_age=61.0), exits).approved
+    assert check_price(order(), facts(trade_age=61.0), exits).code == DenialCode.STALE_DATA
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "code", "message"),
+    [
+        (order(), facts(trade_age=60.0), None, "approved"),
+        (order(), facts(trade_age=60.5), "STALE_DATA", "STALE_DATA: last trade 60 s ago against 60 s"),
+        (SELL, facts(trade_age=inf), "STALE_DATA", "STALE_DATA: no trade of this session is known against 60 s"),
+        (SELL, facts("45.4", trade_age=1.0), "PRICE_COLLAR", "PRICE_COLLAR: 0.101322 against 0.1"),
+        (SELL, facts("NaN", trade_age=1.0), "INVALID_PRICE", None),
+    ],
+)
+def test_an_order_is_compared_with_the_last_trade_before_it_leaves(asked, known, code, message):
+    verdict = check_price(asked, known, LIMITS.model_copy(update={"maximum_trade_age_seconds": 60}))
+    assert verdict.code == code
+    assert message is None or verdict.message == message
+
+
+def test_the_way_out_that_a_person_orders_is_locked_by_no_limit():
+    everything = {"HELD": Decimal(800), "BBB": Decimal(3_000), "DEAD": Decimal(5)}
+    known = {**view().instruments, "HELD": facts(price="30", price_age=3, average_volume=Decimal(10))}
+    known["DEAD"] = facts(tradable=False)
+    seen = view(
+        state=TradingState.REDUCING,
+        is_flattening=True,
+        equity=Decimal(50_000),
+        positions=everything,
+        instruments=known,
+        clock_skew_seconds=90.0,
+        signal_age=7,
+        orders_sent=1_000,
+        live_orders={"HELD": frozenset({("sell", "ended")}), "BBB": frozenset({("sell", "open")})},
+        ended_orders=frozenset({"ended"}),
+    )
+    plan = [order("HELD", "sell", 800), order("BBB", "sell", 3_000, "20"), order("DEAD", "sell", 5)]
+    assert [v.code for v in check_orders(plan, seen, LIMITS)] == [None, "DUPLICATE_ORDER", "NOT_TRADABLE"]
+    assert check_orders([order("HELD", "sell", 801)], seen, LIMITS)[0].code == DenialCode.SHORT_SALE
 
 
 def test_a_plan_full_of_mistakes_is_refused_as_a_whole():

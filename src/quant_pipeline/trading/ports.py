@@ -73,6 +73,10 @@ class BrokerAccessError(BrokerError):
     """The broker refuses the keys, or the keys do not belong to this kind of account."""
 
 
+class QuestionRefusedError(BrokerError):
+    """The broker finds something wrong with a question; asking again does not help."""
+
+
 class UnknownOrderError(BrokerError):
     """The broker has no order of this client order id."""
 

@@ -54,7 +54,7 @@ def check_orders(orders: Sequence[Order], view: RiskView, limits: RiskLimits) ->
     tuple of Verdict
         One per order, in their order. When several orders, and more than `maximum_denied_share` of the plan, are
         denied for what they are, everything is refused: such a plan is a mistake, and its good half is not trusted
-        either.
+        either. The plan of a person who has ordered to sell everything is no mistake.
     """
     tally = _Tally.start(view)
     verdicts = []
@@ -64,7 +64,7 @@ def check_orders(orders: Sequence[Order], view: RiskView, limits: RiskLimits) ->
             tally.take(order, view)
         verdicts.append(verdict)
     wrong = sum(1 for verdict in verdicts if verdict.code is not None and verdict.code not in _OF_THE_ACCOUNT)
-    if wrong > max(1, limits.maximum_denied_share * len(verdicts)):
+    if wrong > max(1, limits.maximum_denied_share * len(verdicts)) and not view.is_flattening:
         share = f"{wrong} of {len(verdicts)} orders denied"
         limit = f"{limits.maximum_denied_share:.0%}"
         return tuple(
@@ -86,7 +86,7 @@ def check_price(order: Order, facts: InstrumentView, limits: RiskLimits) -> Verd
     limits
         The limits.
     """
-    answer = _old_trade(order, facts.trade_age, limits) or _wrong_price(order, facts.price, limits)
+    answer = _old_trade(order, facts, limits) or _unknown_price(order, facts) or _wrong_price(order, facts, limits)
     return Verdict(order) if answer is None else Verdict(order, *answer)
 
 
@@ -174,7 +174,8 @@ _Answer = tuple[DenialCode, str, str] | None
 
 
 def _judge(question: _Question) -> Verdict:
-    for ask in _QUESTIONS:
+    leaves_by_order = question.view.is_flattening and not question.is_buy
+    for ask in _QUESTIONS_ABOUT_A_WAY_OUT if leaves_by_order else _QUESTIONS:
         answer = ask(question)
         if answer is not None:
             return Verdict(question.order, *answer)
@@ -214,14 +215,14 @@ def _ask_staleness(q: _Question) -> _Answer:
         return DenialCode.STALE_SIGNAL, f"{view.signal_age} sessions", f"{limits.maximum_signal_age} sessions"
     if not 0 <= q.facts.price_age <= limits.maximum_price_age:
         return DenialCode.STALE_DATA, f"{q.facts.price_age} sessions", f"{limits.maximum_price_age} sessions"
-    return _old_trade(q.order, q.facts.trade_age, limits)
+    return None
 
 
-def _old_trade(order: Order, trade_age: float | None, limits: RiskLimits) -> _Answer:
-    oldest = limits.maximum_trade_age_seconds
-    if oldest is None or trade_age is None or trade_age <= oldest or (limits.allow_stale_exit and order.side == "sell"):
+def _old_trade(order: Order, facts: InstrumentView, limits: RiskLimits) -> _Answer:
+    oldest, age = limits.maximum_trade_age_seconds, facts.trade_age
+    if oldest is None or age is None or age <= oldest or (limits.allow_stale_exit and order.side == "sell"):
         return None
-    found = f"last trade {trade_age:.0f} s ago" if isfinite(trade_age) else "no trade in this session yet"
+    found = f"last trade {age:.0f} s ago" if isfinite(age) else "no trade of this session is known"
     return DenialCode.STALE_DATA, found, f"{oldest:g} s"
 
 
@@ -238,9 +239,10 @@ def _ask_symbol(q: _Question) -> _Answer:
 def _ask_duplicate(q: _Question) -> _Answer:
     order = q.order
     for side, order_id in sorted(q.view.live_orders.get(order.instrument, ())):
-        if side == order.side:
+        has_ended = order_id in q.view.ended_orders
+        if side == order.side and not (q.view.is_flattening and has_ended):
             return DenialCode.DUPLICATE_ORDER, order.client_order_id, order_id
-        if q.is_buy or order_id not in q.view.ended_orders:
+        if side != order.side and (q.is_buy or not has_ended):
             return DenialCode.OPPOSITE_ORDER, order.client_order_id, order_id
     before = q.tally.sides.get(order.instrument)
     if before is not None:
@@ -249,14 +251,23 @@ def _ask_duplicate(q: _Question) -> _Answer:
     return None
 
 
+def _ask_known_price(q: _Question) -> _Answer:
+    return _unknown_price(q.order, q.facts)
+
+
+def _unknown_price(order: Order, facts: InstrumentView) -> _Answer:
+    reference, last = Decimal(order.reference_price), facts.price
+    if reference.is_finite() and last.is_finite() and reference > 0 and last > 0:
+        return None
+    return DenialCode.INVALID_PRICE, f"reference {reference}, last known {last}", "two positive prices"
+
+
 def _ask_price(q: _Question) -> _Answer:
-    return _wrong_price(q.order, q.facts.price, q.limits)
+    return _wrong_price(q.order, q.facts, q.limits)
 
 
-def _wrong_price(order: Order, last: Decimal, limits: RiskLimits) -> _Answer:
-    reference = Decimal(order.reference_price)
-    if not (reference.is_finite() and last.is_finite() and reference > 0 and last > 0):
-        return DenialCode.INVALID_PRICE, f"reference {reference}, last known {last}", "two positive prices"
+def _wrong_price(order: Order, facts: InstrumentView, limits: RiskLimits) -> _Answer:
+    reference, last = Decimal(order.reference_price), facts.price
     distance = abs(reference / last - 1)
     if distance > _decimal(limits.price_collar):
         return DenialCode.PRICE_COLLAR, _text(distance), _text(limits.price_collar)
@@ -265,13 +276,18 @@ def _wrong_price(order: Order, last: Decimal, limits: RiskLimits) -> _Answer:
     return None
 
 
-def _ask_size(q: _Question) -> _Answer:
-    order, limits, equity = q.order, q.limits, q.view.equity
+def _ask_quantity(q: _Question) -> _Answer:
+    order = q.order
     if order.side not in ("buy", "sell") or order.quantity <= 0:
         return DenialCode.INVALID_QUANTITY, f"{order.side} {order.quantity}", "buy or sell of at least one share"
     held = q.tally.held.get(order.instrument, Decimal(0))
     if not q.is_buy and order.quantity > held:
         return DenialCode.SHORT_SALE, str(order.quantity), f"{held} shares held"
+    return None
+
+
+def _ask_size(q: _Question) -> _Answer:
+    order, limits, equity = q.order, q.limits, q.view.equity
     weight = limits.maximum_order_weight if q.is_buy else limits.maximum_exit_weight
     if q.value > _decimal(weight) * equity:
         return DenialCode.ORDER_VALUE, _cents(q.value), _cents(_decimal(weight) * equity)
@@ -335,12 +351,23 @@ _QUESTIONS: tuple[Callable[[_Question], _Answer], ...] = (
     _ask_staleness,
     _ask_symbol,
     _ask_duplicate,
+    _ask_known_price,
     _ask_price,
+    _ask_quantity,
     _ask_size,
     _ask_exposure,
     _ask_turnover,
     _ask_cash,
     _ask_rate,
+)
+# A person who orders to sell everything has seen losses, prices and sizes; no limit locks this door.
+_QUESTIONS_ABOUT_A_WAY_OUT = (
+    _ask_state,
+    _ask_arming,
+    _ask_symbol,
+    _ask_duplicate,
+    _ask_known_price,
+    _ask_quantity,
 )
 
 

@@ -30,8 +30,8 @@ class RiskLimits(Parameters):
     price_collar
         Largest distance of an order's reference price from the last known price.
     maximum_trade_age_seconds
-        While the exchange is open, that price is the last trade, asked for just before the order leaves; one older than
-        this stops the order. None compares with the last close.
+        While the exchange is open, that price is the last trade, asked for just before the order leaves; while it is
+        older than this, the order waits. None compares with the last close.
     minimum_price, minimum_traded_value
         Cheapest share and smallest average traded value per session that may be bought.
     maximum_orders_per_session, maximum_orders_per_minute
@@ -42,7 +42,7 @@ class RiskLimits(Parameters):
         Part of the equity that buys must leave in cash.
     soft_daily_loss, hard_daily_loss
         Loss since the previous close, as a part of it, at which only exits are let through, and at which nothing is
-        but the sale of everything that a person orders.
+        but the sale of everything that a person orders; no limit but that of an order's kind holds that one.
     maximum_drawdown
         Loss since the highest close, as a part of it, at which nothing else is let through either.
     maximum_signal_age, maximum_price_age

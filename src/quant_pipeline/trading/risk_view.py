@@ -20,6 +20,10 @@ class TradingState(StrEnum):
     REDUCING = "reducing"
     HALTED = "halted"
 
+    def lets_through(self, side: str) -> bool:
+        """Whether an order of a side may leave."""
+        return self is TradingState.ACTIVE or (self is TradingState.REDUCING and side == "sell")
+
 
 FLATTEN = "FLATTEN"
 """Why the trading state was changed, when a person has ordered to sell everything."""

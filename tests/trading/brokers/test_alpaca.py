@@ -344,6 +344,15 @@ def test_the_last_trade_is_exact_and_of_now_while_the_exchange_trades(server, br
     assert broker.last_trades(["AAA"])["AAA"] == trade
 
 
+def test_a_name_that_is_impossible_hides_no_other_trade(broker):
+    assert sorted(broker.last_trades(["AAA", "B@D", "BBB", "NONE", "1"])) == ["AAA", "BBB"]
+
+
+def test_a_feed_without_subscription_is_told_as_that(server):
+    with pytest.raises(BrokerAccessError, match=r"feed 'sip'.*globals\.yml"):
+        broker_of(server, feed="sip").last_trades(["AAA"])
+
+
 def test_keys_appear_in_no_log_at_any_level_and_in_no_error(server, broker, caplog):
     caplog.set_level("DEBUG")
     broker.submit(buy("one"))

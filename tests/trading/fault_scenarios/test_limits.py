@@ -11,10 +11,12 @@ from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.trading.broker_records import CashActivity, CashKind, OrderStatus
 from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.closing import close_session
+from quant_pipeline.trading.order_management.collection import collect
 from quant_pipeline.trading.order_management.desk import arming_event, trading_state_event
 from quant_pipeline.trading.order_management.execution import judge, recover
 from quant_pipeline.trading.order_management.kill_switch import KILL_SWITCH_VARIABLE, KillSwitch
 from quant_pipeline.trading.order_management.sending import send_orders, wait_for_rate
+from quant_pipeline.trading.ports import BrokerUnavailableError, RateLimitedError
 from quant_pipeline.trading.risk_view import FLATTEN, TradingState
 from tests.trading.fault_scenarios.day import EVERY_ORDER, GOOD_DAY
 
@@ -94,22 +96,65 @@ def test_25_an_order_of_unknown_outcome_is_not_repeated_at_a_price_that_has_run_
 
 
 @pytest.mark.parametrize(("seconds", "leaves"), [(60, True), (61, False), (86_400, False)])
-def test_24_orders_are_compared_with_trades_of_the_last_minute(day, seconds, leaves):
+def test_24_orders_are_compared_with_trades_of_the_last_minute(day, seconds, leaves, caplog):
     lived = day()
     lived.broker.since_trade = pd.Timedelta(seconds=seconds)
-    codes = {verdict.order.instrument: verdict.code for verdict in lived.plan()}
-    assert codes["AAA"] == (None if leaves else "STALE_DATA")
+    lived.plan()
     lived.execute()
     assert lived.at_broker() == (EVERY_ORDER if leaves else [])
+    if seconds == 61:
+        waiting = "chaos-20250103-SELL-sell-0 waits for a trade to be compared with: "
+        told = f"{waiting}STALE_DATA: last trade 61 s ago against 60 s"
+        assert [record.message for record in caplog.records].count(told) == 1
 
 
-def test_24_no_trade_since_the_verdict_stops_the_order(day):
+def test_24_an_order_that_waited_for_a_trade_leaves_when_there_is_one(day):
     lived = day()
     lived.plan()
     lived.broker.since_trade = pd.Timedelta(seconds=75)
+
+    def sleep(seconds):
+        lived.clock.sleep(seconds)
+        if lived.broker.now >= rehearsal.OPENED + pd.Timedelta(seconds=4):
+            lived.broker.since_trade = pd.Timedelta(0)
+
+    lived.open(sleep=sleep)
+    lived.execute()
+    assert lived.states() == GOOD_DAY
+
+
+def test_24_orders_wait_while_no_trade_can_be_asked_for_and_deals_are_booked_all_the_same(day):
+    class Mute(FaultyBroker):
+        is_mute = True
+
+        def last_trades(self, instruments):
+            if self.is_mute:
+                raise BrokerUnavailableError("the data API is away")
+            return super().last_trades(instruments)
+
+    lived = day(broker=Mute(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
+    lived.plan()
     lived.execute()
     assert lived.at_broker() == []
-    assert lived.order("SELL").message == "STALE_DATA: last trade 75 s ago against 60 s"
+    lived.broker.is_mute = False
+    lived.execute()
+    assert lived.states() == GOOD_DAY
+
+
+@pytest.mark.parametrize(("now", "is_stopped"), [("2025-01-03 21:00:30", False), ("2025-01-03 15:00", True)])
+def test_28_and_33_the_window_ends_or_a_switch_is_pulled_while_the_price_is_asked_for(day, tmp_path, now, is_stopped):
+    class Slow(FaultyBroker):
+        def last_trades(self, instruments):
+            if len(instruments) == 1:
+                self.now = pd.Timestamp(now, tz="UTC")
+                if is_stopped:
+                    (tmp_path / "STOP").touch()
+            return super().last_trades(instruments)
+
+    lived = day(broker=Slow(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
+    lived.plan()
+    lived.execute()
+    assert lived.broker.received == []
 
 
 def test_26_orders_per_minute_are_kept(day):
@@ -118,6 +163,7 @@ def test_26_orders_per_minute_are_kept(day):
     lived.open(sleep=pauses.append, limits=rehearsal.LIMITS.model_copy(update={"maximum_orders_per_minute": 2}))
     for _ in range(3):
         wait_for_rate(lived.desk)
+        lived.desk.sent.append(lived.desk.now())
     assert pauses == [60.0]
 
 
@@ -235,6 +281,52 @@ def test_28_the_kill_switch_is_pulled_between_two_orders(day, layer, tmp_path):
     assert lived.desk.journal.book.trading_state is TradingState.HALTED
     assert lived.states()["AAA"] == "canceled"
     assert lived.states()["BBB"] == "intended"
+
+
+@pytest.mark.parametrize("trouble", ["the cancellation is lost", "the process dies before it asks"])
+def test_27_buys_that_could_not_be_cancelled_at_once_are_cancelled_later(day, trouble):
+    class Busy(FaultyBroker):
+        refused = 3 if trouble == "the cancellation is lost" else 0
+
+        def cancel(self, client_order_id):
+            if self.refused:
+                self.refused -= 1
+                raise RateLimitedError("too many requests", 1.0)
+            super().cancel(client_order_id)
+
+        def _work(self, order):
+            pass  # Nothing deals before it is cancelled.
+
+    lived = day(broker=Busy(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
+    lived.plan()
+    send_orders(lived.desk, "buy")
+    collect(lived.desk)
+    if trouble == "the process dies before it asks":
+        reducing = trading_state_event(rehearsal.SESSION, 0, TradingState.REDUCING, "DAILY_LOSS", "half is lost")
+        lived.desk.journal.append([reducing])
+    else:
+        lived.desk.tighten(TradingState.REDUCING, "DAILY_LOSS", "half is lost")
+    lived.open().journal.reload()
+    lived.execute()
+    ended = {order.instrument: order.status for order in lived.broker.all_orders()}
+    assert ended["AAA"] == ended["BBB"] == ended["BAD"] == OrderStatus.CANCELED
+    assert ended["SELL"] == OrderStatus.ACCEPTED
+
+
+def test_28_an_order_whose_cancellation_was_asked_for_is_rejected(day):
+    class Rejecting(FaultyBroker):
+        def cancel(self, client_order_id):
+            self._end(client_order_id, OrderStatus.REJECTED)
+
+        def _work(self, order):
+            pass
+
+    lived = day(broker=Rejecting(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
+    lived.plan()
+    send_orders(lived.desk, "sell")
+    lived.desk.cancel_own_orders()
+    lived.execute()
+    assert lived.states()["SELL"] == "rejected"
 
 
 def test_28_a_person_stops_the_account_while_an_order_waits_for_its_turn(day, tmp_path):

@@ -32,7 +32,7 @@ def test_only_what_was_submitted_can_be_at_the_broker():
         (S.INTENDED, S.FILLED),
         (S.DENIED, S.SUBMITTING),
         (S.FILLED, S.CANCELED),
-        (S.PARTIALLY_FILLED, S.REJECTED),
+        (S.PARTIALLY_FILLED, S.DENIED),
         (S.ACCEPTED, S.SUBMITTING),
         (S.EXPIRED, S.FILLED),
     ],

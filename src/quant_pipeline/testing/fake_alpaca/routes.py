@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,7 @@ from quant_pipeline.testing.fake_alpaca.tape import MarketTape
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LARGEST_LIST_OF_ORDERS = 500
+SYMBOL = re.compile(r"[A-Z][A-Z.]*")
 FOREVER = ("1970-01-01", "2029-12-31")
 
 
@@ -193,11 +195,16 @@ class DataRoutes:
         return _answer(self._tape.bars_json, request)
 
     async def last_trades(self, request: web.Request) -> web.Response:
-        """Tell the newest trade of each symbol that is asked for and known."""
+        """Tell the newest trade of each symbol that is asked for and known; the account has the free feed."""
         exchange = self._exchange
+        if request.query.get("feed") == "sip":
+            raise Refused(403, 42210000, "subscription does not permit querying recent SIP data")
         with exchange.lock:
             at = exchange.hours.last_trading() - exchange.since_trade
             prices = {name: exchange.prices.get(name) for name in request.query["symbols"].split(",")}
+        impossible = [name for name in prices if not SYMBOL.fullmatch(name)]
+        if impossible:
+            raise Refused(400, 40010001, f"invalid symbol: {impossible[0]}")
         trades = {
             name: {"t": instant(at), "p": float(price), "s": 100, "x": "V"}
             for name, price in prices.items()

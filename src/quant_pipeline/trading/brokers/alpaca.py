@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -32,14 +33,18 @@ from quant_pipeline.trading.brokers.alpaca_transport import (
     read_refusal,
 )
 from quant_pipeline.trading.ports import (
+    BrokerAccessError,
     BrokerError,
     BrokerUnavailableError,
     DuplicateOrderError,
     OrderNotCancelableError,
     OrderRejectedError,
     OutcomeUnknownError,
+    QuestionRefusedError,
     UnknownOrderError,
 )
+
+logger = logging.getLogger(__name__)
 
 ORDERS_A_PAGE = 500
 ACTIVITIES_A_PAGE = 100
@@ -152,7 +157,20 @@ class AlpacaBroker:
         if not instruments:
             return {}
         query = {"symbols": ",".join(instruments), "feed": self._feed}
-        return _read(records.read_last_trades, self._data.ask("/stocks/trades/latest", query))
+        try:
+            return _read(records.read_last_trades, self._data.ask("/stocks/trades/latest", query))
+        except QuestionRefusedError as error:
+            if len(instruments) == 1:
+                logger.warning("Alpaca tells no trade of %s: %s", instruments[0], error.message)
+                return {}
+            # One name that Alpaca finds impossible hides no other.
+            half = len(instruments) // 2
+            return {**self.last_trades(instruments[:half]), **self.last_trades(instruments[half:])}
+        except BrokerAccessError as error:
+            raise BrokerAccessError(
+                f"Alpaca shows no trades of feed '{self._feed}' to these keys ({error.message}); subscribe to it, or "
+                "set feed: iex in the environment's globals.yml"
+            ) from error
 
     def suspend_trading(self, suspended: bool) -> None:
         """Let Alpaca itself refuse (or take again) every new order."""

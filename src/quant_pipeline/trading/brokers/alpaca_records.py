@@ -185,7 +185,8 @@ def read_session(row: Json) -> BrokerSession:
 
 def read_last_trades(row: Json) -> dict[str, LastTrade]:
     """Read the newest trade of each instrument."""
-    return {name: LastTrade(decimal(trade["p"]), utc(trade["t"])) for name, trade in row["trades"].items()}
+    trades = row["trades"] or {}
+    return {name: LastTrade(decimal(trade["p"]), utc(trade["t"])) for name, trade in trades.items() if trade}
 
 
 def read_activity(row: Json) -> Activity:

@@ -30,11 +30,13 @@ from quant_pipeline.trading.ports import (
     BrokerError,
     BrokerUnavailableError,
     OutcomeUnknownError,
+    QuestionRefusedError,
     RateLimitedError,
 )
 
 HOSTS = {"paper": "paper-api.alpaca.markets", "live": "api.alpaca.markets"}
 NOT_FOUND = 404
+_WRONG_QUESTION = (400, 422)
 # HTTP's words for: the server may or may not have done it.
 _UNCERTAIN = (408, 425)
 
@@ -165,6 +167,8 @@ class AlpacaTransport:
         ------
         BrokerUnavailableError
             When no attempt was answered.
+        QuestionRefusedError
+            When the answer is that the question is wrong.
         """
         pause = self._parameters.read_pause_seconds
         for left in reversed(range(self._parameters.read_attempts)):
@@ -173,7 +177,8 @@ class AlpacaTransport:
             except APIError as error:
                 if error.status_code == NOT_FOUND:
                     return None
-                raise BrokerError(f"Alpaca refuses to answer {path}: {read_refusal(error)[1]}") from error
+                refusal = QuestionRefusedError if error.status_code in _WRONG_QUESTION else BrokerError
+                raise refusal(f"Alpaca refuses to answer {path}: {read_refusal(error)[1]}") from error
             except (OutcomeUnknownError, BrokerUnavailableError) as error:
                 if left == 0:
                     raise BrokerUnavailableError(f"Alpaca did not answer {path}: {error}; try again later") from error

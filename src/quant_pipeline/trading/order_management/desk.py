@@ -20,9 +20,9 @@ from quant_pipeline.trading.order_management.kill_switch import KillSwitch
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.ports import (
     Broker,
+    BrokerError,
     BrokerUnavailableError,
     OrderNotCancelableError,
-    OutcomeUnknownError,
     RateLimitedError,
     UnknownOrderError,
 )
@@ -33,6 +33,11 @@ logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 _STRICTNESS = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
+_CLOSED_SIDES: dict[TradingState, tuple[str, ...]] = {
+    TradingState.ACTIVE: (),
+    TradingState.REDUCING: ("buy",),
+    TradingState.HALTED: ("buy", "sell"),
+}
 _LONGEST_PAUSE = 60.0
 
 
@@ -56,6 +61,8 @@ class TradingDesk:
         How many polls a deal of an order has been missing in the activities.
     sent
         When orders left within the last minute.
+    held_back
+        Names of orders that wait for a trade of their instrument to be compared with.
     pause
         Waits for deals at most so many seconds and returns how many it did; None sleeps. What a broker demands, or
         what follows a failure, is slept instead: nothing may cut that short.
@@ -73,6 +80,7 @@ class TradingDesk:
     sleep: Callable[[float], None]
     missing: dict[str, int] = field(default_factory=dict)
     sent: deque[pd.Timestamp] = field(default_factory=deque)
+    held_back: set[str] = field(default_factory=set)
     pause: Callable[[float], float] | None = None
 
     def ask(self, question: Callable[[], Answer]) -> Answer:
@@ -129,7 +137,11 @@ class TradingDesk:
             return
         logger.error("%s is now %s: %s (%s)", self.account, state, message, code)
         self.journal.append([trading_state_event(self.session, book.state_changes, state, code, message)])
-        self.cancel_own_orders(("buy",) if state is TradingState.REDUCING else ("buy", "sell"))
+        self.cancel_closed_sides()
+
+    def cancel_closed_sides(self) -> None:
+        """Ask the broker to cancel what the trading state lets through no more: buys, or everything."""
+        self.cancel_own_orders(_CLOSED_SIDES[self.journal.book.trading_state])
 
     def cancel_own_orders(self, sides: Sequence[str] = ("buy", "sell")) -> None:
         """Ask the broker to cancel every order of ours that may be open; this always passes."""
@@ -151,7 +163,7 @@ class TradingDesk:
                 self.broker.cancel(order_id)
             except (UnknownOrderError, OrderNotCancelableError) as error:
                 logger.info("%s needs no cancellation: %s", order_id, error.message)
-            except (OutcomeUnknownError, BrokerUnavailableError, RateLimitedError) as error:
+            except BrokerError as error:
                 logger.warning("%s may still be open: %s", order_id, error.message)
 
     def raise_alert(self, key: str, code: str, message: str) -> None:

@@ -117,7 +117,7 @@ def execute(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Break, 
 
 
 def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
-    """Collect until no order of a side is open at the broker, or the time is over.
+    """Collect until no order of a side is open at the broker, or the time is over; send what was held back.
 
     Updates of the broker may cut a pause short. Such a collection is one more, not one of the polls that a missing
     deal is waited for: an update is told before the activity feed shows its deal.
@@ -128,8 +128,7 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
         is_poll = since_poll >= poll_seconds
         collect(desk, is_poll=is_poll)
         since_poll = 0.0 if is_poll else since_poll
-        open_ones = [o for o in desk.journal.book.unfinished if side is None or o.order.side == side]
-        if not open_ones or waited >= seconds or window_is_over(desk):
+        if not _are_pending(desk, side) or waited >= seconds or window_is_over(desk):
             return
         watch(desk)
         # Waiting may outlast the lease; nobody takes over from a sender that is alive.
@@ -141,6 +140,20 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
             paused = desk.pause(poll_seconds)
         waited += paused
         since_poll += paused
+        if desk.held_back:
+            for one in ("sell", "buy") if side is None else (side,):
+                send_orders(desk, one)
+
+
+def _are_pending(desk: TradingDesk, side: str | None) -> bool:
+    """Tell whether orders of a side are open at the broker, or held back and could still leave."""
+    state = desk.journal.book.trading_state
+    held_back = [
+        tracked
+        for tracked in desk.journal.book.of_session(desk.session, OrderState.INTENDED)
+        if tracked.order.client_order_id in desk.held_back and state.lets_through(tracked.order.side)
+    ]
+    return any(side in (None, tracked.order.side) for tracked in [*desk.journal.book.unfinished, *held_back])
 
 
 def fit_buys(desk: TradingDesk, market: Market, signal_age: int) -> None:

@@ -11,8 +11,8 @@ from quant_pipeline.trading.risk_view import Standing, TradingState
 def watch(desk: TradingDesk) -> TradingState:
     """Look at every layer of the kill switch and at the losses of the moment, and do what they demand.
 
-    A pulled switch halts the account and cancels what is open; so does a loss at the hard limit. At the soft one only
-    exits pass.
+    A pulled switch halts the account and cancels what is open; so does a loss at the hard limit. At the soft one open
+    buys are cancelled and only exits pass.
 
     Returns
     -------
@@ -27,10 +27,11 @@ def watch(desk: TradingDesk) -> TradingState:
         reason = desk.kill_switch.reason(state, account)
     if reason is None and account is not None:
         heed_losses(desk, standing_of(desk, account))
-    elif state is TradingState.HALTED:
-        desk.cancel_own_orders()  # What could not be cancelled when it was halted.
     else:
         desk.tighten(TradingState.HALTED, "KILL_SWITCH", str(reason))
+    if desk.journal.book.trading_state is state:
+        # A cancellation may have been lost, or the order was not known when the account became so strict.
+        desk.cancel_closed_sides()
     return desk.journal.book.trading_state
 
 

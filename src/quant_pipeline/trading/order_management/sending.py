@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 
 from quant_pipeline.trading.broker_records import BrokerOrder, OrderRequest, OrderStatus, OrderType, TimeInForce
-from quant_pipeline.trading.domain import TICK, Event, EventKind
+from quant_pipeline.trading.domain import TICK, Event, EventKind, Order
 from quant_pipeline.trading.order_management.book import TrackedOrder
 from quant_pipeline.trading.order_management.desk import TradingDesk
 from quant_pipeline.trading.order_management.guards import watch
@@ -22,7 +22,7 @@ from quant_pipeline.trading.ports import (
     OutcomeUnknownError,
     RateLimitedError,
 )
-from quant_pipeline.trading.risk_view import TradingState, Verdict
+from quant_pipeline.trading.risk_view import DenialCode, TradingState, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _CENT = Decimal("0.01")
 
 
 def send_orders(desk: TradingDesk, side: str) -> None:
-    """Send every recorded order of one side that has not been sent.
+    """Send every recorded order of one side that has not been sent; one without a price of now is held back.
 
     Parameters
     ----------
@@ -43,42 +43,45 @@ def send_orders(desk: TradingDesk, side: str) -> None:
     for tracked in desk.journal.book.of_session(desk.session, OrderState.INTENDED):
         if tracked.order.side != side:
             continue
-        if not is_clear(desk, side):
+        verdict = look(desk, tracked.order)
+        if verdict is None:
             return
-        verdict = check_last_trade(desk, tracked.order)
-        if not verdict.approved:
+        if verdict.approved:
+            desk.held_back.discard(tracked.order.client_order_id)
+            desk.journal.append([_submitting(desk, tracked)])
+            post(desk, tracked)
+        elif verdict.code is DenialCode.STALE_DATA:
+            _hold_back(desk, verdict)
+        else:
             deny(desk, verdict)
-            continue
-        desk.journal.append([_submitting(desk, tracked)])
-        post(desk, tracked)
 
 
-def is_clear(desk: TradingDesk, side: str) -> bool:
-    """Wait for the rate, then look whether an order may leave; nothing takes time between the look and the order.
-
-    Parameters
-    ----------
-    desk
-        The desk.
-    side
-        ``sell`` or ``buy``.
+def look(desk: TradingDesk, order: Order) -> Verdict | None:
+    """Wait for the rate, then look at the price, the kill switches, the losses and the clock; then nothing takes time.
 
     Returns
     -------
-    bool
-        Whether the window of the session is open, no kill switch is pulled, the day has not lost too much, and the
-        trading state lets the side through.
+    Verdict or None
+        What the price says of the order; None when nothing of its side may leave: a kill switch is pulled, the trading
+        state lets only exits or nothing through, or the window of the session is over.
     """
-    wait_for_rate(desk)
-    if window_is_over(desk):
-        return False
-    state = watch(desk)
-    return state is TradingState.ACTIVE or (state is TradingState.REDUCING and side == "sell")
+    while True:
+        wait_for_rate(desk)
+        began = desk.now()
+        verdict = check_last_trade(desk, order)
+        lets_through = watch(desk).lets_through(order.side)
+        if not lets_through or window_is_over(desk):
+            return None
+        # A broker that is slow to answer may have made the price an old one.
+        allowed = desk.limits.maximum_trade_age_seconds
+        if allowed is None or (desk.now() - began).total_seconds() <= allowed:
+            return verdict
 
 
 def post(desk: TradingDesk, tracked: TrackedOrder) -> None:
     """Send one order and record what is certain about it; what is not leaves it SUBMITTING."""
     order_id = tracked.order.client_order_id
+    desk.sent.append(desk.now())
     try:
         known = desk.broker.submit(request_of(desk, tracked))
     except OrderRejectedError as error:
@@ -125,9 +128,11 @@ def resolve(desk: TradingDesk) -> None:
             adopt(desk, tracked, known)
         elif tracked.session < desk.session or window_is_over(desk):
             end(desk, tracked, OrderState.EXPIRED, "it never reached the broker and its session is over")
-        elif is_clear(desk, tracked.order.side) and check_last_trade(desk, tracked.order).approved:
-            desk.journal.hold_lease()  # Nothing is recorded before an order is repeated, so ask by itself.
-            post(desk, tracked)
+        else:
+            verdict = look(desk, tracked.order)
+            if verdict is not None and verdict.approved:
+                desk.journal.hold_lease()  # Nothing is recorded before an order is repeated, so ask by itself.
+                post(desk, tracked)
 
 
 def deny(desk: TradingDesk, verdict: Verdict) -> None:
@@ -136,6 +141,13 @@ def deny(desk: TradingDesk, verdict: Verdict) -> None:
     facts = {"client_order_id": order_id, "code": str(verdict.code), "message": verdict.message}
     desk.journal.append([Event(desk.session, EventKind.ORDER_DENIED, f"denied:{order_id}", facts)])
     logger.warning("%s is denied after all: %s", order_id, verdict.message)
+
+
+def _hold_back(desk: TradingDesk, verdict: Verdict) -> None:
+    order_id = verdict.order.client_order_id
+    if order_id not in desk.held_back:
+        logger.warning("%s waits for a trade to be compared with: %s", order_id, verdict.message)
+    desk.held_back.add(order_id)
 
 
 def expire_unsent(desk: TradingDesk) -> None:
@@ -204,7 +216,6 @@ def wait_for_rate(desk: TradingDesk) -> None:
     excess = len(desk.sent) - desk.limits.maximum_orders_per_minute
     if excess >= 0:
         desk.sleep((desk.sent[excess] + _MINUTE - now).total_seconds())
-    desk.sent.append(desk.now())
 
 
 def _submitting(desk: TradingDesk, tracked: TrackedOrder) -> Event:
