@@ -167,6 +167,29 @@ def test_the_setting_of_numba_that_checks_bounds_still_finds_a_wild_read(folder)
     assert len(list(folder.iterdir())) == 2
 
 
+def test_settings_in_the_file_of_numba_count_as_those_of_the_environment(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+
+    def kept_and_said(settings, **more):
+        (tmp_path / ".numba_config.yaml").write_text(settings)
+        command, options = [sys.executable, "-c", WILD], {"cwd": tmp_path, "env": {**environment, **more}}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+        return len(list((tmp_path / "kept").glob("*.bin"))), done.stderr
+
+    plain = "# Where code is kept\ncache_dir: kept\n"
+    checked = plain + "boundscheck: 1\n"
+    # The code that checks nothing is kept first, and must not be taken afterwards.
+    assert kept_and_said(plain)[0] == 1
+    kept, said = kept_and_said(checked)
+    assert (kept, "FactorError: reorder failed with status 1" in said) == (2, True), said
+    kept, said = kept_and_said(checked, NUMBA_BOUNDSCHECK="0")
+    assert (kept, "FactorError" in said) == (3, False), said
+    for off in ("true", "1"):
+        assert "IndexError: index 3 is out of bounds" in kept_and_said(f"{plain}disable_jit: {off}\n")[1]
+    for on in ("false", ""):
+        assert "IndexError" not in kept_and_said(f"{plain}disable_jit: {on}\n")[1]
+
+
 def test_code_that_needs_numba_when_it_runs_is_refused():
     from quant_pipeline.factors.kernels.compiling import _assert_self_contained
 

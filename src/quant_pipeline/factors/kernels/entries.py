@@ -6,13 +6,13 @@ With ``NUMBA_DISABLE_JIT=1`` the functions run as Python, as all of numba's do.
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
 from functools import partial
 from typing import Any
 
 from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.kernels.machine_code import load_machine_code
+from quant_pipeline.factors.kernels.numba_settings import is_compilation_off
 from quant_pipeline.factors.kernels.signatures import Array, Kernel, flatten, layout_of
 
 
@@ -42,7 +42,7 @@ class KernelLibrary:
         FactorError
             When an argument has another type or layout than the machine code was compiled for.
         """
-        if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        if is_compilation_off():
             kernel.function()(*arguments)
             return
         places = (f"argument {number} of {kernel.name}" for number in range(1, len(arguments) + 1))

@@ -24,12 +24,16 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from quant_pipeline.compilation import digest_files
+from quant_pipeline.factors.kernels.numba_settings import numba_setting
 
 logger = logging.getLogger(__name__)
 
 _FORMAT = b"machine code of quant_pipeline 1\n"
-_SETTINGS = ("BOUNDSCHECK", "CPU_FEATURES", "CPU_NAME", "LOOP_VECTORIZE", "OPT", "SLP_VECTORIZE")
-"""Settings of numba that change what it compiles; their names in the environment begin with ``NUMBA_``."""
+_SETTINGS = (
+    *("BOUNDSCHECK", "CPU_FEATURES", "CPU_NAME", "DEBUGINFO", "DISABLE_INTEL_SVML", "ENABLE_AVX", "ENABLE_PROFILING"),
+    *("EXTEND_VARIABLE_LIFETIMES", "LOOP_VECTORIZE", "OPT", "SLP_VECTORIZE"),
+)
+"""Settings of numba that change what it compiles."""
 
 
 @cache
@@ -40,8 +44,8 @@ def digest_sources() -> str:
 
 def _processor() -> tuple[str, str]:
     """Name and features of the processor, or those that settings of numba name."""
-    name = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
-    features = os.environ.get("NUMBA_CPU_FEATURES")
+    name = numba_setting("CPU_NAME") or llvm.get_host_cpu_name()
+    features = numba_setting("CPU_FEATURES")
     return name, llvm.get_host_cpu_features().flatten() if features is None else features
 
 
@@ -90,7 +94,7 @@ def load_machine_code(name: str, signatures: str, compile_anew: Callable[[], byt
 
 
 def _digest(signatures: str) -> bytes:
-    settings = [os.environ.get(f"NUMBA_{setting}") for setting in _SETTINGS]
+    settings = [numba_setting(setting) for setting in _SETTINGS]
     versions = [sys.implementation.cache_tag, version("numba"), version("llvmlite")]
     triple = llvm.get_default_triple()
     parts = [digest_sources(), signatures, versions, triple, _processor(), settings]
@@ -99,7 +103,7 @@ def _digest(signatures: str) -> bytes:
 
 def _folders() -> Iterator[Path]:
     """Folders for kept code, the first that can be written is taken: as for numba's own cache."""
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    chosen = numba_setting("CACHE_DIR")
     if chosen:
         yield Path(chosen)
         return
