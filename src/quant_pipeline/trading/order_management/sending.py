@@ -69,6 +69,8 @@ def look(desk: TradingDesk, order: Order) -> Verdict | None:
         wait_for_rate(desk)
         began = desk.now()
         verdict = check_last_trade(desk, order)
+        if verdict.code is DenialCode.STALE_DATA:
+            return verdict  # It stays here, and is looked at many times: that must not cost the broker's answers.
         lets_through = watch(desk).lets_through(order.side)
         if not lets_through or window_is_over(desk):
             return None
