@@ -141,8 +141,10 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
         waited += paused
         since_poll += paused
         if desk.held_back:
+            began = desk.now()
             for one in ("sell", "buy") if side is None else (side,):
                 send_orders(desk, one)
+            waited += (desk.now() - began).total_seconds()
 
 
 def _are_pending(desk: TradingDesk, side: str | None) -> bool:

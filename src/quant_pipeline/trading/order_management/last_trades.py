@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import partial
 from math import inf
 
 from quant_pipeline.trading.broker_records import LastTrade
 from quant_pipeline.trading.domain import Order
 from quant_pipeline.trading.order_management.desk import TradingDesk
-from quant_pipeline.trading.ports import BrokerError
 from quant_pipeline.trading.risk import check_price
 from quant_pipeline.trading.risk_view import InstrumentView, Verdict
-
-logger = logging.getLogger(__name__)
 
 
 def at_last_trades(
@@ -36,15 +33,19 @@ def at_last_trades(
     mapping
         The market as it was while the exchange is closed, where closes are good enough for the limits, and when a
         person has ordered to sell everything: that way out stays open however far prices have run. An instrument that
-        has not been traded in this session, or whose trade cannot be asked for, keeps its close, with an age that no
-        limit lets pass.
+        has not been traded in this session keeps its close, with an age that no limit lets pass.
+
+    Raises
+    ------
+    BrokerError
+        When the trades cannot be asked for.
     """
     wanted = sorted(set(instruments) & set(market))
     opens_at, closes_at = desk.calendar.hours(desk.session)
     is_asked = desk.limits.maximum_trade_age_seconds is not None and not desk.journal.book.is_flattening
     if not (wanted and is_asked and opens_at <= desk.now() < closes_at):
         return market
-    trades = _known_trades(desk, wanted)
+    trades = desk.ask(partial(desk.broker.last_trades, wanted))
 
     def now(known: InstrumentView, trade: LastTrade | None) -> InstrumentView:
         if trade is None or trade.at < opens_at:
@@ -61,16 +62,12 @@ def check_last_trade(desk: TradingDesk, order: Order) -> Verdict:
     -------
     Verdict
         ``STALE_DATA`` where there is no trade that is new enough: the next look may find one.
+
+    Raises
+    ------
+    BrokerError
+        When the trade cannot be asked for.
     """
     approved = InstrumentView(Decimal(order.reference_price), 0, Decimal(0), "", True, True)
     market = at_last_trades(desk, {order.instrument: approved}, [order.instrument])
     return check_price(order, market[order.instrument], desk.limits)
-
-
-def _known_trades(desk: TradingDesk, instruments: Sequence[str]) -> Mapping[str, LastTrade]:
-    """Ask once: who cannot be asked now is asked again before the order leaves, and until then it does not leave."""
-    try:
-        return desk.broker.last_trades(instruments)
-    except BrokerError as error:
-        logger.warning("no last trades are known: %s", error.message)
-        return {}

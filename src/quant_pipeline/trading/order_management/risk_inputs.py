@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import pandas as pd
@@ -13,7 +14,10 @@ from quant_pipeline.trading.order_management.desk import TradingDesk
 from quant_pipeline.trading.order_management.guards import standing_of
 from quant_pipeline.trading.order_management.last_trades import at_last_trades
 from quant_pipeline.trading.order_management.states import OrderState
+from quant_pipeline.trading.ports import BrokerError
 from quant_pipeline.trading.risk_view import InstrumentView, RiskView
+
+logger = logging.getLogger(__name__)
 
 
 def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], signal_age: int) -> RiskView:
@@ -50,7 +54,7 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
         signal_age=signal_age,
         cash=cash,
         positions=positions,
-        instruments=at_last_trades(desk, market, {*positions, *planned}),
+        instruments=_as_of_now(desk, market, {*positions, *planned}),
         live_orders=_live_orders(book, desk, desk.ask(desk.broker.open_orders)),
         ended_orders=frozenset(order.order.client_order_id for order in sent if order.state.is_final),
         orders_sent=len(sent),
@@ -77,6 +81,17 @@ def instrument_views(table: pd.DataFrame) -> dict[str, InstrumentView]:
         )
         for row in table.itertuples(index=False)
     }
+
+
+def _as_of_now(
+    desk: TradingDesk, market: Mapping[str, InstrumentView], instruments: Iterable[str]
+) -> Mapping[str, InstrumentView]:
+    try:
+        return at_last_trades(desk, market, instruments)
+    except BrokerError as error:
+        # Each order is compared with its last trade before it leaves, and until then it does not leave.
+        logger.warning("orders are judged by the last closes, no last trade is known: %s", error.message)
+        return market
 
 
 def _has_left(tracked: TrackedOrder) -> bool:

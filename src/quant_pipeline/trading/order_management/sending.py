@@ -16,6 +16,7 @@ from quant_pipeline.trading.order_management.guards import watch
 from quant_pipeline.trading.order_management.last_trades import check_last_trade
 from quant_pipeline.trading.order_management.states import OrderState
 from quant_pipeline.trading.ports import (
+    BrokerError,
     BrokerUnavailableError,
     DuplicateOrderError,
     OrderRejectedError,
@@ -51,7 +52,7 @@ def send_orders(desk: TradingDesk, side: str) -> None:
             desk.journal.append([_submitting(desk, tracked)])
             post(desk, tracked)
         elif verdict.code is DenialCode.STALE_DATA:
-            _hold_back(desk, verdict)
+            _hold_back(desk, tracked.order, verdict.message)
         else:
             deny(desk, verdict)
 
@@ -63,12 +64,16 @@ def look(desk: TradingDesk, order: Order) -> Verdict | None:
     -------
     Verdict or None
         What the price says of the order; None when nothing of its side may leave: a kill switch is pulled, the trading
-        state lets only exits or nothing through, or the window of the session is over.
+        state lets only exits or nothing through, the window of the session is over, or prices cannot be asked for.
     """
     while True:
         wait_for_rate(desk)
         began = desk.now()
-        verdict = check_last_trade(desk, order)
+        try:
+            verdict = check_last_trade(desk, order)
+        except BrokerError as error:
+            _hold_back(desk, order, error.message)
+            return None
         if verdict.code is DenialCode.STALE_DATA:
             return verdict  # It stays here, and is looked at many times: that must not cost the broker's answers.
         lets_through = watch(desk).lets_through(order.side)
@@ -145,11 +150,10 @@ def deny(desk: TradingDesk, verdict: Verdict) -> None:
     logger.warning("%s is denied after all: %s", order_id, verdict.message)
 
 
-def _hold_back(desk: TradingDesk, verdict: Verdict) -> None:
-    order_id = verdict.order.client_order_id
-    if order_id not in desk.held_back:
-        logger.warning("%s waits for a trade to be compared with: %s", order_id, verdict.message)
-    desk.held_back.add(order_id)
+def _hold_back(desk: TradingDesk, order: Order, message: str) -> None:
+    if order.client_order_id not in desk.held_back:
+        logger.warning("%s waits for a trade to be compared with: %s", order.client_order_id, message)
+    desk.held_back.add(order.client_order_id)
 
 
 def expire_unsent(desk: TradingDesk) -> None:
