@@ -47,7 +47,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
         self._found_for: dict[str, Any] = {}
         self._known: set[str] = set()
         self._taken_by_parameters: set[str] = set()
-        self._read_ahead: dict[str, Any] = {}
         super().__init__(conf_source, env, **options)
         self.config_patterns.setdefault("mlflow", MLFLOW_PATTERNS)
         # A configuration that is packed into an archive has no folders to look at.
@@ -105,7 +104,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return found
 
     def _read_raw_config(self, key: str) -> Any:
-        read = self._read_ahead.pop(key, None) or super()._read_raw_config(key)
+        read = super()._read_raw_config(key)
         if key == "parameters":
             # Now, as Kedro merges what --params say into the first of these files.
             base, own = read[0].values(), read[1].values()
@@ -125,7 +124,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def _runtime_names(self) -> set[str]:
         """Names that files take from ``--params``; `globals` may not, and what files refer to is not resolved."""
-        self._read_ahead["catalog"] = catalog = self._read_raw_config("catalog")
+        catalog = self._read_raw_config("catalog")
         files = [*catalog[0].values(), *catalog[1].values()]
         for kind in ("credentials", "mlflow"):
             for folder in {self.base_env, self._environment}:

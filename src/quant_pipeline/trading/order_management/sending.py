@@ -48,7 +48,6 @@ def send_orders(desk: TradingDesk, side: str) -> None:
         if verdict is None:
             return
         if verdict.approved:
-            desk.held_back.discard(tracked.order.client_order_id)
             desk.journal.append([_submitting(desk, tracked)])
             post(desk, tracked)
         elif verdict.code is DenialCode.STALE_DATA:
@@ -89,6 +88,7 @@ def post(desk: TradingDesk, tracked: TrackedOrder) -> None:
     """Send one order and record what is certain about it; what is not leaves it SUBMITTING."""
     order_id = tracked.order.client_order_id
     desk.sent.append(desk.now())
+    desk.held_back.discard(order_id)
     try:
         known = desk.broker.submit(request_of(desk, tracked))
     except OrderRejectedError as error:
