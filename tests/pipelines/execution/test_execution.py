@@ -13,7 +13,8 @@ from quant_pipeline.datasets.trading_desk import AlpacaDesk, SimulatedDesk
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution import create_pipeline
-from quant_pipeline.pipelines.execution.nodes import describe_instruments
+from quant_pipeline.pipelines.execution.nodes import describe_instruments, report_execution
+from quant_pipeline.pipelines.execution.tables import breaks_table, orders_table, verdict_table
 from quant_pipeline.pipelines.post_trade.nodes import settle_with_broker
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules
@@ -27,6 +28,7 @@ from quant_pipeline.trading.order_management.book import OrderBook
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.plans import record_plan
 from quant_pipeline.trading.risk_limits import RiskLimits
+from tests.trading.fault_scenarios.day import Day
 
 HOUR = pd.Timedelta(hours=1)
 PRICES = {"AAA": 50.0, "BBB": 20.0, "CCC": 5.0}
@@ -251,6 +253,21 @@ def test_a_paper_account_is_opened_closed_dealt_and_equal_to_the_broker(paper, e
     posts, events = exchange.posts, paper.events()
     paper.run()
     assert (exchange.posts, paper.events()) == (posts, events)
+
+
+def test_the_page_says_what_an_order_waits_for(tmp_path):
+    day = Day(tmp_path)
+    day.plan()
+    day.broker.since_trade = pd.Timedelta(seconds=75)
+    day.execute()
+    book, session = day.desk.journal.book, day.desk.session
+    verdicts, orders = verdict_table(book, (), session, {}), orders_table(book, session, day.desk.held_back)
+    report, page = report_execution(verdicts, orders, breaks_table(()), "2025-01-02", False)
+    told = report.set_index("instrument")[["state", "message"]].T.to_dict("list")
+    waits = "waits for a trade: STALE_DATA: last trade 75 s ago against 60 s"
+    assert told["SELL"] == told["AAA"] == ["intended", waits]
+    assert told["BIG"] == ["denied", "ORDER_VALUE: 8000.00 against 3600.00"]
+    assert waits in page
 
 
 def test_what_the_broker_does_not_trade_is_denied(paper, exchange):

@@ -186,9 +186,9 @@ def send_orders(
     with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
         if dry_run:
             logger.info("this was a dry run: nothing was recorded and nothing was sent")
-            return orders_table(desk.journal.book, session), breaks_table(())
+            return orders_table(desk.journal.book, session, {}), breaks_table(())
         breaks = execute(desk, instrument_views(execution_market), 0)
-        orders = orders_table(desk.journal.book, session)
+        orders = orders_table(desk.journal.book, session, desk.held_back)
     for row in orders.itertuples(index=False):
         logger.info("%-4s %7d %-6s %s, dealt %g", row.side, row.quantity, row.instrument, row.state, row.filled)
     for found in breaks:
@@ -210,10 +210,13 @@ def report_execution(
     tuple
         One row per order for CSV, and one HTML page.
     """
-    sent = execution_orders[["client_order_id", "quantity", "filled", "average_price", "state"]]
+    sent = execution_orders[["client_order_id", "quantity", "filled", "average_price", "state", "message"]]
+    sent = sent.rename(columns={"message": "outcome"})
     told = risk_verdicts.drop(columns=["provenance", "is_new", "deal_session"]).rename(columns={"quantity": "planned"})
     report = told.merge(sent, on="client_order_id", how="left", validate="one_to_one")
     report["state"] = report["state"].fillna("not sent")
+    told_since = report.pop("outcome").fillna("")
+    report["message"] = report["message"].where(told_since == "", told_since)
     return report, compose_execution_page(report, execution_breaks, as_of, dry_run)
 
 

@@ -15,7 +15,7 @@ _ORDERS = (
     Column("filled", "Dealt", wording.count),
     Column("average_price", "Price, USD", wording.price),
     Column("state", "State", kind="text"),
-    Column("message", "Verdict", kind="long"),
+    Column("message", "Verdict and outcome", kind="long"),
     Column("reason", "Why", kind="long"),
 )
 _BREAKS = (

@@ -118,8 +118,18 @@ def verdicts_of(table: pd.DataFrame) -> tuple[Verdict, ...]:
     )
 
 
-def orders_table(book: OrderBook, session: pd.Timestamp) -> pd.DataFrame:
-    """List the orders of a session and what became of them."""
+def orders_table(book: OrderBook, session: pd.Timestamp, waiting: Mapping[str, str]) -> pd.DataFrame:
+    """List the orders of a session and what became of them.
+
+    Parameters
+    ----------
+    book
+        The orders.
+    session
+        Session in which they deal.
+    waiting
+        What those that have not left yet wait for, by their names.
+    """
     rows = []
     for tracked in book.of_session(session):
         order = tracked.order
@@ -135,7 +145,7 @@ def orders_table(book: OrderBook, session: pd.Timestamp) -> pd.DataFrame:
                 float("nan") if price is None else float(price),
                 str(tracked.state),
                 float(order.reference_price),
-                tracked.message,
+                waiting.get(order.client_order_id, tracked.message) if tracked.state == "intended" else tracked.message,
                 order.reason,
             )
         )

@@ -62,7 +62,7 @@ class TradingDesk:
     sent
         When orders left within the last minute.
     held_back
-        Names of orders that wait for a trade of their instrument to be compared with.
+        Orders that wait for a trade of their instrument to be compared with, and why, by their names.
     pause
         Waits for deals at most so many seconds and returns how many it did; None sleeps. What a broker demands, or
         what follows a failure, is slept instead: nothing may cut that short.
@@ -80,7 +80,7 @@ class TradingDesk:
     sleep: Callable[[float], None]
     missing: dict[str, int] = field(default_factory=dict)
     sent: deque[pd.Timestamp] = field(default_factory=deque)
-    held_back: set[str] = field(default_factory=set)
+    held_back: dict[str, str] = field(default_factory=dict)
     pause: Callable[[float], float] | None = None
 
     def ask(self, question: Callable[[], Answer]) -> Answer:

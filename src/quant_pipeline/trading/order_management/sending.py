@@ -88,7 +88,7 @@ def post(desk: TradingDesk, tracked: TrackedOrder) -> None:
     """Send one order and record what is certain about it; what is not leaves it SUBMITTING."""
     order_id = tracked.order.client_order_id
     desk.sent.append(desk.now())
-    desk.held_back.discard(order_id)
+    desk.held_back.pop(order_id, None)
     try:
         known = desk.broker.submit(request_of(desk, tracked))
     except OrderRejectedError as error:
@@ -153,7 +153,7 @@ def deny(desk: TradingDesk, verdict: Verdict) -> None:
 def _hold_back(desk: TradingDesk, order: Order, message: str) -> None:
     if order.client_order_id not in desk.held_back:
         logger.warning("%s waits for a trade to be compared with: %s", order.client_order_id, message)
-    desk.held_back.add(order.client_order_id)
+    desk.held_back[order.client_order_id] = f"waits for a trade: {message}"
 
 
 def expire_unsent(desk: TradingDesk) -> None:
