@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse, normalise
 from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, weigh_combinations
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
@@ -16,7 +17,6 @@ from quant_pipeline.pipelines.ensemble.weights import (
     shrink,
 )
 from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.strategy.clock import label_lag
 
 DAYS = pd.bdate_range("2024-01-02", periods=40, unit="ns")
 NAMES = ["A", "B", "C", "D"]

@@ -15,8 +15,8 @@ import pandas as pd
 from pydantic import Field
 
 from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.parameters import Parameters
-from quant_pipeline.strategy.clock import DealPrice
 
 
 class QlibExchangeRules(Parameters):

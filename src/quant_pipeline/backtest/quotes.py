@@ -8,7 +8,7 @@ import pandas as pd
 
 from quant_pipeline.backtest import exchange_kernels as kernels
 from quant_pipeline.exceptions import MarketDataError
-from quant_pipeline.strategy.clock import DealPrice
+from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.strategy.money import cash_to_ticks, payment_units, split_terms, to_ticks
 from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules
 

@@ -12,8 +12,8 @@ from quant_pipeline.backtest import exchange_kernels as kernels
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.quotes import ACTION_KINDS
 from quant_pipeline.backtest.tables import events_table, fills_table
+from quant_pipeline.market.clock import EXECUTION_LAG
 from quant_pipeline.strategy.account_arrays import BOUGHT, CASH, FEES, HELD, N_TOTALS, SLIPPAGE, SOLD
-from quant_pipeline.strategy.clock import DEAL_LAG
 from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.strategy.reasons import NAMES
 
@@ -133,7 +133,7 @@ def _trades(market: TradingMarket, fills: npt.NDArray[np.int64]) -> pd.DataFrame
     table = fills_table(fills, market.instruments)
     session = fills[:, kernels.FILL_SESSION]
     table.insert(0, "date", market.sessions[session])
-    table.insert(1, "decided", market.sessions[session - DEAL_LAG])
+    table.insert(1, "decided", market.sessions[session - EXECUTION_LAG])
     reasons = [NAMES[int(code)] for code in fills[:, kernels.FILL_REASON]]
     table["reason"] = pd.Series(reasons, dtype="str")
     return table

@@ -44,7 +44,7 @@ def draw_account(
     )
     parts = [_headline(state, book, priced), _holdings(state, priced)]
     closed = state.last_session
-    upcoming = [plan for plan in state.plans.values() if closed is None or plan.deal_session > closed]
+    upcoming = [plan for plan in state.plans.values() if closed is None or plan.execution_session > closed]
     parts += [_plan(plan) for plan in upcoming[-1:]]
     parts += [_deals(events)]
     alerts = [event for event in events if event.kind in (EventKind.ALERT_RAISED, EventKind.BREAK_FOUND)]
@@ -88,7 +88,7 @@ def _holdings(state: AccountState, prices: pd.Series) -> RenderableType:
 
 
 def _plan(plan: Plan) -> RenderableType:
-    title = f"Orders of {plan.deal_session:%Y-%m-%d}" + (f", revision {plan.revision}" if plan.revision else "")
+    title = f"Orders of {plan.execution_session:%Y-%m-%d}" + (f", revision {plan.revision}" if plan.revision else "")
     table = _table(title, "instrument", "side", "shares", "reference", numbers=("shares", "reference"))
     for order in plan.orders:
         table.add_row(order.instrument, order.side, f"{order.quantity:,}", _money(Decimal(order.reference_price)))

@@ -15,9 +15,9 @@ from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.cli.sessions import open_session, quiet
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.clock import execution_session
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.clock import deal_session
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import AccountState, fold
 from quant_pipeline.trading.bookkeeping import last_prices as market_prices
@@ -63,7 +63,7 @@ class Opened(NamedTuple):
     @property
     def next_session(self) -> pd.Timestamp:
         """Session in which the next orders deal."""
-        return deal_session(TradingCalendar.of(self.calendar, self.stands_at, self.stands_at), self.stands_at)
+        return execution_session(TradingCalendar.of(self.calendar, self.stands_at, self.stands_at), self.stands_at)
 
     def append(self, *events: Event) -> None:
         """Append to the ledger."""

@@ -1,21 +1,24 @@
-"""Labels: the return that a decision would have earned, as an expression on the deal price of the clock."""
+"""Labels: the return that a decision would have earned, as an expression on the execution price of the clock."""
 
 from __future__ import annotations
 
+from quant_pipeline.market.clock import EXECUTION_LAG, DealPrice, label_lag
 
-def label_expression(deal_price: str, horizon: int) -> str:
+
+def label_expression(deal_price: DealPrice, horizon: int) -> str:
     """Return the label of a decision at session ``t``.
 
     Parameters
     ----------
     deal_price
-        Field at which orders deal: ``open``, ``close`` or ``vwap``.
+        Field at which orders execute: ``open``, ``close`` or ``vwap``.
     horizon
-        Sessions between buying in ``t+1`` and selling in ``t+1+horizon``.
+        Sessions between buying in ``t + EXECUTION_LAG`` and selling.
 
     Returns
     -------
     str
-        Qlib expression; it looks ahead, so its value is known only after the deal of ``t+1+horizon``.
+        Qlib expression. It looks ahead: its value is known :func:`~quant_pipeline.market.clock.label_lag` sessions
+        after ``t``.
     """
-    return f"Ref(${deal_price}, -{1 + horizon})/Ref(${deal_price}, -1)-1"
+    return f"Ref(${deal_price}, -{label_lag(horizon)})/Ref(${deal_price}, -{EXECUTION_LAG})-1"

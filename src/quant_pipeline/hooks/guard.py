@@ -10,7 +10,7 @@ from kedro.pipeline import Pipeline
 from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.strategy.clock import deal_session
+from quant_pipeline.market.clock import execution_session
 from quant_pipeline.trading.order_management.desk import arming_event
 
 DEFAULT_ENVIRONMENT = "sim"
@@ -85,7 +85,7 @@ class AccountGuardHooks:
             )
         decided = pd.Timestamp(parameters["as_of"])
         calendar = TradingCalendar.of(parameters["market_rules"]["calendar"], decided, decided)
-        armed = arming_event(deal_session(calendar, decided), str(number))
+        armed = arming_event(execution_session(calendar, decided), str(number))
         if all(event.key != armed.key for event in LedgerEvents(ledger).load()):
             raise ConfigurationError(
                 f"account {number} is not armed for {armed.session:%Y-%m-%d}. A person lets it send in that session "

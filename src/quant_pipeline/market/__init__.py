@@ -1,1 +1,1 @@
-"""The market: calendar, bars, corporate actions, universe and the sources they come from."""
+"""The market: calendar, clock, bars, corporate actions, universe and the sources they come from."""

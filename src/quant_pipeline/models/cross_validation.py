@@ -16,8 +16,8 @@ import pandas as pd
 from pydantic import Field, NonNegativeInt, model_validator
 
 from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.market.clock import label_lag
 from quant_pipeline.parameters import Parameters
-from quant_pipeline.strategy.clock import label_lag
 
 SEGMENTS = ("train", "valid", "test")
 

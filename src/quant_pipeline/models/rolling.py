@@ -13,8 +13,8 @@ import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt
 
 from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.market.clock import label_lag
 from quant_pipeline.parameters import Parameters
-from quant_pipeline.strategy.clock import label_lag
 
 PERIODS = {"weekly": "W", "monthly": "M", "quarterly": "Q", "yearly": "Y"}
 

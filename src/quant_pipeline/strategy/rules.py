@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.parameters import Parameters
-from quant_pipeline.strategy.clock import DealPrice
 from quant_pipeline.strategy.schedule import Schedule
 
 RATE_UNITS = 10_000_000

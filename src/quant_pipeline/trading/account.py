@@ -19,7 +19,7 @@ from quant_pipeline.trading.lots import ZERO, ClosedLot, Lot, LotMethod, Positio
 class Plan:
     """The orders decided for one session; a later revision replaces an earlier one."""
 
-    deal_session: pd.Timestamp
+    execution_session: pd.Timestamp
     revision: int
     orders: tuple[Order, ...]
 

@@ -18,7 +18,7 @@ def record_plan(
     events: Sequence[Event],
     orders: pd.DataFrame,
     decided: pd.Timestamp,
-    deal_session: pd.Timestamp,
+    execution_session: pd.Timestamp,
     provenance: Mapping[str, str] | None = None,
 ) -> tuple[Event, ...]:
     """Record the orders of a decision.
@@ -29,7 +29,7 @@ def record_plan(
         Everything the ledger knows.
     orders
         ``instrument``, ``side``, ``quantity``, ``reference_price``, ``reason``; rows that hold are not recorded.
-    decided, deal_session
+    decided, execution_session
         Session of the decision, and the next one, in which the orders deal.
     provenance
         What the decision was made from, in words and fingerprints.
@@ -46,15 +46,15 @@ def record_plan(
     """
     state = fold(events)
     wanted = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]
-    known = state.plans.get(deal_session)
+    known = state.plans.get(execution_session)
     if known is not None and _same(wanted, known.orders):
         return ()
-    if state.last_session is not None and state.last_session >= deal_session:
+    if state.last_session is not None and state.last_session >= execution_session:
         if known is None and wanted.empty:
             return ()
         raise AccountError(
-            f"account '{state.name}' has booked {deal_session:%Y-%m-%d} already, by other orders than those decided "
-            f"now for {decided:%Y-%m-%d}. The past is not planned again: run with --params "
+            f"account '{state.name}' has booked {execution_session:%Y-%m-%d} already, by other orders than those "
+            f"decided now for {decided:%Y-%m-%d}. The past is not planned again: run with --params "
             f"as_of={state.last_session:%Y-%m-%d}, or start a new account."
         )
     revision = 0 if known is None else known.revision + 1
@@ -62,17 +62,17 @@ def record_plan(
         Order("", row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
         for row in wanted.itertuples(index=False)
     ]
-    return (_plan_event(state.name, decided, deal_session, revision, planned, provenance or {}),)
+    return (_plan_event(state.name, decided, execution_session, revision, planned, provenance or {}),)
 
 
-def repeat_plan(events: Sequence[Event], deal_session: pd.Timestamp) -> Event:
+def repeat_plan(events: Sequence[Event], execution_session: pd.Timestamp) -> Event:
     """Plan a session again, word for word but under new names: its denied orders get new verdicts.
 
     Parameters
     ----------
     events
         Everything the ledger knows.
-    deal_session
+    execution_session
         Session of the plan.
 
     Returns
@@ -86,47 +86,47 @@ def repeat_plan(events: Sequence[Event], deal_session: pd.Timestamp) -> Event:
         When the session has no plan, no verdicts yet, or an order of it that was not denied.
     """
     state, book = fold(events), OrderBook.of(events)
-    known = state.plans.get(deal_session)
+    known = state.plans.get(execution_session)
     if known is None or not known.orders:
-        raise AccountError(f"account '{state.name}' has planned no order for {deal_session:%Y-%m-%d}")
+        raise AccountError(f"account '{state.name}' has planned no order for {execution_session:%Y-%m-%d}")
     judged = [book.orders[o.client_order_id] for o in known.orders if o.client_order_id in book.orders]
     if not judged:
-        raise AccountError(f"the plan of {deal_session:%Y-%m-%d} has no verdicts yet; execution will ask for them")
+        raise AccountError(f"the plan of {execution_session:%Y-%m-%d} has no verdicts yet; execution will ask for them")
     passed = [tracked.order.client_order_id for tracked in judged if tracked.state is not OrderState.DENIED]
     if passed:
         raise AccountError(
-            f"{passed[0]} and {len(passed) - 1} more orders of {deal_session:%Y-%m-%d} were let through; a plan is "
-            "repeated only when every order of it was denied. What is left waits for the next session."
+            f"{passed[0]} and {len(passed) - 1} more orders of {execution_session:%Y-%m-%d} were let through; a plan "
+            "is repeated only when every order of it was denied. What is left waits for the next session."
         )
-    (recorded,) = (event for event in events if event.key == _plan_key(deal_session, known.revision))
+    (recorded,) = (event for event in events if event.key == _plan_key(execution_session, known.revision))
     provenance = recorded.payload.get("provenance", {})
-    return _plan_event(state.name, recorded.session, deal_session, known.revision + 1, known.orders, provenance)
+    return _plan_event(state.name, recorded.session, execution_session, known.revision + 1, known.orders, provenance)
 
 
-def _plan_key(deal_session: pd.Timestamp, revision: int) -> str:
-    return f"plan:{deal_session:%Y-%m-%d}:{revision}"
+def _plan_key(execution_session: pd.Timestamp, revision: int) -> str:
+    return f"plan:{execution_session:%Y-%m-%d}:{revision}"
 
 
 def _plan_event(
     account: str,
     decided: pd.Timestamp,
-    deal_session: pd.Timestamp,
+    execution_session: pd.Timestamp,
     revision: int,
     orders: Sequence[Order],
     provenance: Mapping[str, str],
 ) -> Event:
     """Record orders under the names that this revision of the plan gives them."""
     named = [
-        replace(o, client_order_id=client_order_id(account, deal_session, o.instrument, o.side, revision))
+        replace(o, client_order_id=client_order_id(account, execution_session, o.instrument, o.side, revision))
         for o in orders
     ]
     payload = {
-        "deal_session": f"{deal_session:%Y-%m-%d}",
+        "deal_session": f"{execution_session:%Y-%m-%d}",
         "revision": revision,
         "orders": [asdict(order) for order in named],
         "provenance": dict(provenance),
     }
-    return Event(decided, EventKind.PLAN_RECORDED, _plan_key(deal_session, revision), payload)
+    return Event(decided, EventKind.PLAN_RECORDED, _plan_key(execution_session, revision), payload)
 
 
 def _same(wanted: pd.DataFrame, orders: tuple[Order, ...]) -> bool:

@@ -17,7 +17,7 @@ def describe(settings, account="sim", as_of="2024-12-31", repeat=None, **changed
 
 
 def test_orders_deal_in_the_next_session_of_the_exchange(settings):
-    assert describe(settings).deals_in == pd.Timestamp("2025-01-02")
+    assert describe(settings).executes_in == pd.Timestamp("2025-01-02")
 
 
 def test_the_next_command_goes_on_by_one_session(settings):

@@ -7,6 +7,7 @@ import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
 from quant_pipeline.pipelines.ensemble.weights import (
@@ -17,7 +18,6 @@ from quant_pipeline.pipelines.ensemble.weights import (
     shrink,
 )
 from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.strategy.clock import label_lag
 
 _RENEW = "Renew them: kedro run --pipelines features,training,ensemble"
 

@@ -8,9 +8,9 @@ from functools import reduce
 import pandas as pd
 
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import normalise
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
-from quant_pipeline.strategy.clock import label_lag
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def judge_orders(
         When it is too early to send orders of the session; a dry run may look at any time.
     """
     exchange = Exchange.known_at(as_of, sessions, bars, corporate_actions, market_rules, cost_rules)
-    session, rules = exchange.deal_session(), DeskRules(account.name, risk, execution)
+    session, rules = exchange.execution_session(), DeskRules(account.name, risk, execution)
     plan = _newest_plan(events, session)
     with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
         if not dry_run:
@@ -182,7 +182,7 @@ def send_orders(
         Orders with what became of them, and the breaks between books and broker.
     """
     exchange = Exchange.known_at(as_of, sessions, bars, corporate_actions, market_rules, cost_rules)
-    session, rules = exchange.deal_session(), DeskRules(account.name, risk, execution)
+    session, rules = exchange.execution_session(), DeskRules(account.name, risk, execution)
     with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
         if dry_run:
             logger.info("this was a dry run: nothing was recorded and nothing was sent")

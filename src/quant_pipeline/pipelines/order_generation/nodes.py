@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.clock import execution_session
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.order_generation.decision import Situation, add_alternates
 from quant_pipeline.pipelines.order_generation.opinions import compare_opinions, opinions_of_sources
@@ -18,7 +19,6 @@ from quant_pipeline.pipelines.order_generation.sources import (
     scores_by_source,
     sources_of_session,
 )
-from quant_pipeline.strategy.clock import deal_session
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.strategy.schedule import decides_on
 from quant_pipeline.trading.domain import Event
@@ -141,7 +141,7 @@ def record_orders(
     # Not a hash of bytes of memory, so that anybody can compute it from the table of scores.
     digest = hashlib.sha256(scores.sort_index().to_csv(header=False).encode()).hexdigest()
     provenance = {"scores": name, "scores_sha256": digest} | bundles_of(name, latest_scores, ensemble)
-    session = deal_session(_calendar(market_rules, decided), decided)
+    session = execution_session(_calendar(market_rules, decided), decided)
     return record_plan(events, orders, decided, session, provenance)
 
 

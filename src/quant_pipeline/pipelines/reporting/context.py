@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from quant_pipeline import __version__
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.clock import execution_session
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
-from quant_pipeline.strategy.clock import deal_session
 from quant_pipeline.strategy.rules import MarketRules
 
 DEFAULT_ENVIRONMENT = "sim"
@@ -37,7 +37,7 @@ class ReportContext:
     ----------
     account, market
         Names; the account is also the environment.
-    as_of, deals_in
+    as_of, executes_in
         Session of the decision, and the one in which its orders deal.
     deal_price
         Field of the bar at which they deal.
@@ -58,7 +58,7 @@ class ReportContext:
     account: str
     market: str
     as_of: pd.Timestamp
-    deals_in: pd.Timestamp
+    executes_in: pd.Timestamp
     deal_price: str
     horizon: int
     combination: str
@@ -109,7 +109,7 @@ def describe_run(
         account=report.account,
         market=report.market,
         as_of=session,
-        deals_in=deal_session(calendar, session),
+        executes_in=execution_session(calendar, session),
         deal_price=market_rules.deal_price,
         horizon=horizon,
         combination=combination,

@@ -135,7 +135,7 @@ def _score_card(ic_series: pd.DataFrame) -> Card:
 def _orders_card(context: ReportContext, orders: pd.DataFrame) -> Card:
     totals = measures.order_totals(orders)
     value = f"{totals['sell'][0]} sell, {totals['buy'][0]} buy"
-    return Card("Orders", value, f"for {wording.day(context.deals_in)}, {context.deal_price}", "orders")
+    return Card("Orders", value, f"for {wording.day(context.executes_in)}, {context.deal_price}", "orders")
 
 
 def _account_card(account_nav: pd.DataFrame) -> Card:
@@ -154,7 +154,7 @@ def _data_card(data_quality: pd.DataFrame) -> Card:
 def _orders_sentence(context: ReportContext, orders: pd.DataFrame) -> str:
     totals = measures.order_totals(orders)
     sales, buys = totals["sell"][0], totals["buy"][0]
-    when = f"{wording.long_day(context.deals_in)} at the {context.deal_price}"
+    when = f"{wording.long_day(context.executes_in)} at the {context.deal_price}"
     if not sales and not buys:
         return f"There is nothing to deal on {when}."
     return f"{wording.plural(sales, 'sale')} and {wording.plural(buys, 'buy')} are due on {when}."

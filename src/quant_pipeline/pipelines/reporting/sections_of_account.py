@@ -34,7 +34,7 @@ def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
         ``reason``; sales first, then buys, then what is held.
     """
     totals = measures.order_totals(orders)
-    when = f"{wording.long_day(context.deals_in)} at the {context.deal_price}"
+    when = f"{wording.long_day(context.executes_in)} at the {context.deal_price}"
     heading = "Orders of the next session"
     if orders.empty:
         nothing = f"Nothing is to be bought, sold or held on {when}."
@@ -50,7 +50,7 @@ def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
                 "as far as the cash goes. Values are estimates at the last close."
             )
         )
-        parts.append(table(dealing, ORDER_COLUMNS, f"Orders for {wording.day(context.deals_in)}"))
+        parts.append(table(dealing, ORDER_COLUMNS, f"Orders for {wording.day(context.executes_in)}"))
     else:
         parts.append(paragraph(f"No order for {when}: everything is held.", style="empty"))
     if kept:
@@ -149,7 +149,7 @@ def provenance_section(context: ReportContext) -> Html:
     """Say where the numbers come from."""
     facts = [
         ("as of the close of", wording.day(context.as_of)),
-        ("orders deal on", wording.day(context.deals_in)),
+        ("orders deal on", wording.day(context.executes_in)),
         ("account and environment", context.account),
         ("market", context.market),
         ("deal price", context.deal_price),

@@ -108,7 +108,7 @@ def _comparison(comparison: pd.DataFrame, default: str) -> list[str]:
 def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
     totals = measures.order_totals(orders)
     counts = ", ".join(f"{number} {side}" for side, (number, _) in totals.items())
-    title = f"Orders for {wording.day(context.deals_in)} at the {context.deal_price}: {counts}"
+    title = f"Orders for {wording.day(context.executes_in)} at the {context.deal_price}: {counts}"
     if orders.empty:
         return [title]
     dealing = orders[orders["side"] != "hold"]

@@ -14,8 +14,8 @@ import pandas as pd
 
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.clock import execution_session
 from quant_pipeline.market.point_in_time import known_at
-from quant_pipeline.strategy.clock import deal_session
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import AccountState, fold
 from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
@@ -65,10 +65,10 @@ class Exchange:
         days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
         return cls(bars, corporate_actions, days, market_rules, cost_rules)
 
-    def deal_session(self) -> pd.Timestamp:
+    def execution_session(self) -> pd.Timestamp:
         """Return the session in which orders that are decided at the newest close deal."""
         decided = self.sessions[-1]
-        return deal_session(TradingCalendar.of(self.market_rules.calendar, decided, decided), decided)
+        return execution_session(TradingCalendar.of(self.market_rules.calendar, decided, decided), decided)
 
 
 @dataclass(frozen=True)

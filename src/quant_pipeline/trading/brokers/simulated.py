@@ -111,7 +111,7 @@ def _book_session(
     market: TradingMarket,
     cost_rules: CostRules,
 ) -> list[Event]:
-    outcome, fills = deal_session(
+    outcome, fills = execute_session(
         state.positions_table(), state.cash, _orders_table(orders), session, bars, actions, market, cost_rules
     )
     events = [
@@ -132,7 +132,7 @@ def _book_session(
     return events + [_dealt(session, identity[row["instrument"], row["side"]], row) for row in fills.to_dict("records")]
 
 
-def deal_session(
+def execute_session(
     positions: pd.DataFrame,
     cash: Decimal,
     orders: pd.DataFrame,

@@ -32,7 +32,7 @@ from quant_pipeline.trading.broker_records import (
     OrderType,
     TimeInForce,
 )
-from quant_pipeline.trading.brokers.simulated import deal_session
+from quant_pipeline.trading.brokers.simulated import execute_session
 from quant_pipeline.trading.brokers.simulated_session import SessionBooking, held_shares, orders_table, positions_table
 from quant_pipeline.trading.brokers.simulated_store import ACTIVITY, ORDER, Books, SimulatedStore, Transaction
 from quant_pipeline.trading.brokers.simulated_wording import read_activity, read_order, write_order
@@ -249,7 +249,7 @@ class SimulatedBroker:
                 for document in sorted(entry.documents(ORDER).values(), key=lambda row: row["sequence"])
                 if not read_order(document).status.is_final
             ]
-            outcome, fills = deal_session(
+            outcome, fills = execute_session(
                 positions_table(books),
                 books.cash,
                 orders_table(waiting),
