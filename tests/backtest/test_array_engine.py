@@ -1,13 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from random_market import random_market
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import MarketDataError, StrategyError
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
+from tests.helpers.random_market import random_market
 
 FREE = CostRules()
 SESSIONS = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08"])

@@ -3,7 +3,6 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
-from random_market import random_market
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.combination_engine import (
@@ -19,6 +18,7 @@ from quant_pipeline.evaluation import performance
 from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
+from tests.helpers.random_market import random_market
 
 N_MODELS = 5
 COSTS = CostRules(buy_rate=0.0005, sell_rate=0.001, minimum=1.0, half_spread=0.0003)

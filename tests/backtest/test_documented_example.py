@@ -2,7 +2,7 @@
 
 import re
 
-from random_market import random_market
+from tests.helpers.random_market import random_market
 
 
 def test_the_event_strategy_of_the_page_trades(project_path):

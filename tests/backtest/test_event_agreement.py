@@ -3,9 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from random_market import random_market, random_scores
-from real_bars import real_bars
-from test_replay import CASES
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.event_engine.engine import run_events
@@ -13,6 +10,9 @@ from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStr
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from tests.helpers.engine_cases import CASES
+from tests.helpers.random_market import random_market, random_scores
+from tests.helpers.real_bars import real_bars
 
 PATIENT = StrategyRules(topk=25, n_drop=1), MarketRules.preset("US"), CostRules.preset("US"), 1_000_000
 

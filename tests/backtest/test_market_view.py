@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from random_market import random_market
 
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.market_view import BAR_COLUMNS
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy.rules import CostRules, MarketRules
+from tests.helpers.random_market import random_market
 
 
 class Watcher:

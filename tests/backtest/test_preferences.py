@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from random_market import random_market
 
 from quant_pipeline.backtest import preferences as module
 from quant_pipeline.backtest.array_engine import run_backtest
@@ -18,6 +17,7 @@ from quant_pipeline.backtest.preferences import (
     sessions_looked_back_over,
 )
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from tests.helpers.random_market import random_market
 
 CALM = StrategyRules(method="target_weights", topk=5, weighting="inverse_volatility", volatility_sessions=20)
 COSTS = CostRules.preset("US")

@@ -5,8 +5,6 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from random_market import random_market, random_scores
-from real_bars import real_bars
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.exchange import apply_corporate_actions, apply_fills, deal_orders, reference_closes
@@ -17,60 +15,10 @@ from quant_pipeline.backtest.tables import positions_table
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.strategy.money import to_ticks
 from quant_pipeline.strategy.rebalance import rebalance
-from quant_pipeline.strategy.rules import CostRules, MarketRules, PriceLimit, StrategyRules
-from quant_pipeline.strategy.schedule import Schedule, decision_flags
-
-FULL_COSTS = CostRules(
-    buy_rate=0.0005, sell_rate=0.0005, per_share=0.003, minimum=1.0, sell_tax_rate=0.001, half_spread=0.0003,
-    volume_impact=0.1, root_impact=0.01,
-)  # fmt: skip
-CASES = {
-    "us": (StrategyRules(topk=6, n_drop=2), MarketRules.preset("US"), CostRules.preset("US"), 100_000),
-    "cn": (
-        StrategyRules(topk=8, n_drop=3, hold_threshold=3),
-        MarketRules(lot=100, price_limits=(PriceLimit(prefix="I", limit=0.03),), deal_price="close"),
-        CostRules.preset("CN"),
-        1_000_000,
-    ),
-    "poor, all costs": (
-        StrategyRules(topk=10, n_drop=10, risk_degree=1.0),
-        MarketRules(participation_cap=0.05, deal_price="vwap"),
-        FULL_COSTS,
-        5_000,
-    ),
-    "weekly": (
-        StrategyRules(topk=5, n_drop=0, schedule=Schedule(frequency="weekly", phase=2)),
-        MarketRules(),
-        FULL_COSTS,
-        50_000,
-    ),
-    "buffer zone": (
-        StrategyRules(method="buffer_zone", topk=6, buffer=3, hold_threshold=2),
-        MarketRules(participation_cap=0.1),
-        FULL_COSTS,
-        40_000,
-    ),
-    "weights by score": (
-        StrategyRules(method="target_weights", topk=5, weighting="score", largest_weight=0.3, smallest_trade=0.02),
-        MarketRules(),
-        CostRules.preset("US"),
-        80_000,
-    ),
-    "weights by volatility, cn": (
-        StrategyRules(
-            method="target_weights",
-            topk=6,
-            buffer=2,
-            weighting="inverse_volatility",
-            volatility_sessions=20,
-            schedule=Schedule(frequency="weekly", phase=1),
-        ),
-        MarketRules(lot=100, price_limits=(PriceLimit(prefix="I", limit=0.03),)),
-        CostRules.preset("CN"),
-        2_000_000,
-    ),
-    "orphans kept": (StrategyRules(topk=5, n_drop=1, sell_orphans=False), MarketRules(), CostRules(), 30_000),
-}
+from quant_pipeline.strategy.schedule import decision_flags
+from tests.helpers.engine_cases import CASES
+from tests.helpers.random_market import random_market, random_scores
+from tests.helpers.real_bars import real_bars
 
 
 def last_known_close(bars: pd.DataFrame, actions: pd.DataFrame, known: dict[str, float], session: pd.Timestamp):

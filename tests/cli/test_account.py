@@ -20,7 +20,7 @@ from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.book import OrderBook
 from quant_pipeline.trading.order_management.lease import Lease
 from quant_pipeline.trading.plans import record_plan
-from tests.trading.conftest import orders_table
+from tests.helpers.four_days import orders_table
 
 AS_OF = pd.Timestamp("2024-12-31")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import answers, free_port
+from tests.helpers.servers import answers, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.cli.conftest import SMALL_PARAMETERS
-from tests.servers import free_port
+from tests.helpers.project import SMALL_PARAMETERS
+from tests.helpers.servers import free_port
 
 SYMBOLS = ["AAPL", "CAT", "JPM", "KO", "MSFT", "NEE", "PFE", "XOM"]
 WINDOWS = {

@@ -13,7 +13,7 @@ from pathlib import Path
 import mlflow
 import yaml
 
-from tests.servers import answers, free_port, running_postgres
+from tests.helpers.servers import answers, free_port, running_postgres
 
 MODELS = ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158")
 

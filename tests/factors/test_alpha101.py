@@ -8,7 +8,7 @@ import pytest
 
 from quant_pipeline.factors.alpha101 import EXPRESSIONS, LOOKBACK
 from quant_pipeline.factors.engine import compile_factors, compute_factors
-from tests.factors.paper_alphas import Paper, read_formulas
+from tests.helpers.paper_alphas import Paper, read_formulas
 
 SESSIONS, INSTRUMENTS = 290, 12
 DAYS = pd.bdate_range("2020-01-06", periods=SESSIONS)

@@ -15,7 +15,7 @@ from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.expression import operators
 from quant_pipeline.factors.qlib_operators import register_qlib_operator
 from quant_pipeline.market import qlib_provider
-from tests.factors.qlib_oracle import ACROSS, QlibOracle, read_real_bars, with_holes
+from tests.helpers.qlib_factors import ACROSS, QlibOracle, read_real_bars, with_holes
 
 ULP = np.finfo("float32").eps
 SIX = ["AAPL", "AMZN", "BAC", "GE", "KO", "XOM"]

@@ -4,82 +4,10 @@ import pandas as pd
 import pytest
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import DataCatalog
 from kedro.runner import SequentialRunner
 
-from quant_pipeline.factors.feature_sets import FeatureSet
-from quant_pipeline.market.quality import QualityParameters
-from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
-from quant_pipeline.market.universe import UniverseParameters
-from quant_pipeline.models.cross_validation import SplitParameters
-from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
-from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
-from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
-from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.risk_limits import RiskLimits
-from quant_pipeline.trading.statement_import import StatementImportParameters
-
-AS_OF = "2023-12-29"
-FACTORS = ["KMID", "KSFT", "ROC5", "MA10", "STD20", "RSV10", "CORD10", "VMA5", "CNTD20", "RESI10"]
-MODELS = {
-    "lightgbm_alpha158": {"algorithm": "lightgbm", "hyper": {"rounds": 20, "min_data_in_leaf": 50, "threads": 1}},
-    "ridge_alpha158": {"algorithm": "ridge"},
-    "gru_alpha158": {"algorithm": "gru", "hyper": {"window": 5, "hidden": 8, "epochs": 1, "threads": 1}},
-}
-
-
-class Kept(MemoryDataset):
-    """Keeps its data when the runner thinks that nobody needs them any more."""
-
-    def __init__(self, *data):
-        super().__init__(*data, copy_mode="assign")
-
-    def _release(self):
-        pass
-
-
-def small_market():
-    """Twelve instruments over four years."""
-    return generate_market(SimulatedMarketParameters(n_instruments=12, start="2020-01-02", end="2024-12-31"))
-
-
-def parameters(as_of):
-    models = {
-        name: ModelSpec.model_validate({"features": "alpha158", "factors": FACTORS, **entry})
-        for name, entry in MODELS.items()
-    }
-    ensemble = {
-        "default": "all_icir",
-        "combinations": {
-            "all_icir": {"models": list(MODELS), "weights": "icir"},
-            "all_equal": {"models": list(MODELS)},
-        },
-    }
-    return {
-        "as_of": as_of,
-        "quality": QualityParameters(),
-        "universe": UniverseParameters(minimum_listing_sessions=60),
-        "feature_sets.alpha158": FeatureSet(library="alpha158"),
-        "label": LabelParameters(),
-        "market_rules": MarketRules(),
-        "cost_rules": CostRules.preset("US"),
-        "strategy": StrategyRules(topk=4, n_drop=1),
-        "order_generation": OrderGenerationParameters(),
-        "statement_import": StatementImportParameters(),
-        "execution": ExecutionRules(),
-        "risk": RiskLimits(),
-        "account": AccountParameters(name="test", initial_cash=100_000),
-        "backtest": BacktestParameters(),
-        "split": SplitParameters(
-            train=("2020-06-01", "2021-12-31"), valid=("2022-01-01", "2022-12-30"), test=("2023-01-01", None)
-        ),
-        "ensemble": EnsembleParameters.model_validate(ensemble),
-        **{f"models.{name}": spec for name, spec in models.items()},
-    }
+from tests.helpers.whole_path import AS_OF, MODELS, Kept, parameters, small_market
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from quant_pipeline.pipelines.backtest.nodes import backtest_combinations
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
-from tests.pipelines.conftest import AS_OF, parameters
+from tests.helpers.whole_path import AS_OF, parameters
 
 TABLES = ["fused_scores", "bars", "corporate_actions", "sessions", "benchmark", "labels"]
 RULES = ["ensemble", "strategy", "market_rules", "cost_rules", "account"]

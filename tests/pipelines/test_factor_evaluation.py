@@ -14,8 +14,8 @@ from quant_pipeline.pipelines.factor_evaluation.page import compose_factor_page
 from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
 from quant_pipeline.pipelines.ingestion.nodes import list_sessions
 from quant_pipeline.strategy.rules import MarketRules
-from tests.browser import open_page
-from tests.pipelines.conftest import AS_OF, small_market
+from tests.helpers.browser import open_page
+from tests.helpers.whole_path import AS_OF, small_market
 
 KNOWN = {
     "REVERSAL5": "1-$close/Ref($close, 5)",

@@ -7,7 +7,7 @@ from quant_pipeline.exceptions import ModelError, StaleDataError
 from quant_pipeline.models.inference import InferenceEngine
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.pipelines.prediction.nodes import score_latest
-from tests.pipelines.conftest import AS_OF, MODELS
+from tests.helpers.whole_path import AS_OF, MODELS
 
 LOOKBACK = 61
 

@@ -9,7 +9,7 @@ from quant_pipeline.evaluation.information_coefficient import information_coeffi
 from quant_pipeline.pipelines.model_report import nodes
 from quant_pipeline.pipelines.model_report.page import compose_model_page
 from quant_pipeline.strategy.rules import MarketRules
-from tests.pipelines.conftest import MODELS
+from tests.helpers.whole_path import MODELS
 
 MONITORING = DriftParameters(recent_sessions=60, rolling_sessions=40, moved=0.15)
 SCORING = ScoringParameters(horizons=(1, 5), resamples=20, confidence=0.9)

@@ -15,9 +15,8 @@ from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.risk_limits import RiskLimits
 from quant_pipeline.trading.statement_import import StatementImportParameters
-from tests.pipelines.conftest import Kept
-from tests.trading.conftest import DAYS, actions_table, bars_table
-from tests.trading.test_bookkeeping import BUY, COLUMNS, DEPOSIT, FORMAT
+from tests.helpers.four_days import BUY, COLUMNS, DAYS, DEPOSIT, FORMAT, actions_table, bars_table
+from tests.helpers.whole_path import Kept
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.cross_validation import CombinatorialParameters
 from quant_pipeline.models.rolling import RollingParameters
 from quant_pipeline.pipelines.rolling import nodes
-from tests.pipelines.conftest import AS_OF, parameters
+from tests.helpers.whole_path import AS_OF, parameters
 
 ROLLING = RollingParameters(
     start="2020-06-01", first_test="2023-01-03", frequency="quarterly", train_sessions=252, valid_sessions=60

@@ -11,7 +11,7 @@ from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.tuning import Dimension, TuningParameters, suggest_spec, tuning_folds
 from quant_pipeline.pipelines.tuning.nodes import search_hyper_parameters
-from tests.pipelines.conftest import AS_OF, parameters
+from tests.helpers.whole_path import AS_OF, parameters
 
 SPLIT = SplitParameters(
     train=("2020-06-01", "2021-12-31"), valid=("2022-01-01", "2022-12-30"), test=("2023-01-03", None)

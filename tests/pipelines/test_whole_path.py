@@ -8,7 +8,7 @@ import pytest
 
 from quant_pipeline.pipelines.order_generation.nodes import generate_orders
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-from tests.pipelines.conftest import AS_OF
+from tests.helpers.whole_path import AS_OF
 
 CUT = pd.Timestamp("2023-08-31")
 
@@ -134,7 +134,7 @@ def test_stale_scores_and_a_stale_account_are_refused(clean_run):
     from quant_pipeline.exceptions import StaleDataError
 
     def orders_of(as_of, ledger):
-        from tests.pipelines.conftest import parameters
+        from tests.helpers.whole_path import parameters
 
         values = parameters(as_of)
         return generate_orders(

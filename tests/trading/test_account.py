@@ -9,23 +9,9 @@ from hypothesis import strategies as st
 
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.account import fold
-from quant_pipeline.trading.brokers.simulated import book_sessions
 from quant_pipeline.trading.domain import Event, EventKind
-from quant_pipeline.trading.plans import record_plan
 from quant_pipeline.trading.statements import holdings_table, net_asset_value_table, trades_table
-from tests.trading.conftest import DAYS, actions_table, orders_table
-
-
-def book(events, bars, actions, rules, up_to):
-    market_rules, cost_rules = rules
-    known = bars[bars["date"] <= up_to]
-    acted = actions[actions["date"] <= up_to]
-    days = DAYS[up_to >= DAYS]
-    return (*events, *book_sessions(events, "sim", 1000.0, known, acted, days, market_rules, cost_rules))
-
-
-def plan(events, decided, deal, *rows):
-    return (*events, *record_plan(events, orders_table(*rows), decided, deal))
+from tests.helpers.four_days import DAYS, actions_table, book, plan
 
 
 @pytest.fixture

@@ -10,9 +10,7 @@ from quant_pipeline.trading.bookkeeping import book_days
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.statements import trades_table
 from quant_pipeline.trading.trade_costs import trade_costs_table
-from tests.trading.conftest import DAYS, actions_table
-from tests.trading.test_account import book, plan
-from tests.trading.test_bookkeeping import BUY, DEPOSIT, entries, statement
+from tests.helpers.four_days import BUY, DAYS, DEPOSIT, actions_table, book, entries, plan, statement
 
 
 @pytest.fixture

@@ -13,28 +13,7 @@ from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.bookkeeping import book_days
 from quant_pipeline.trading.brokers.simulated import book_sessions
 from quant_pipeline.trading.domain import EventKind
-from quant_pipeline.trading.statement_import import StatementFile, StatementFormat, StatementImportParameters
-from quant_pipeline.trading.statement_import import import_statements as read_statements
-from tests.trading.conftest import DAYS
-from tests.trading.test_account import plan
-
-COLUMNS = ["date", "kind", "instrument", "side", "quantity", "price", "fee", "cash"]
-KINDS = ["fill", "deposit", "withdrawal", "dividend", "fee", "split", "transfer"]
-FORMAT = StatementFormat(
-    files="*.csv",
-    columns={name: name for name in COLUMNS if name != "kind"},
-    rows=[{"when": {"kind": kind}, "book": kind} for kind in KINDS],
-)
-DEPOSIT = "2024-12-30,deposit,,,,,,1000"
-BUY = "2024-12-31,fill,AAA,buy,30,10.00,0.35,-300.35"
-
-
-def statement(*lines, name="january.csv"):
-    return StatementFile(name, "\n".join([",".join(COLUMNS), *lines]).encode())
-
-
-def entries(*files):
-    return read_statements(files, StatementImportParameters(formats={"hand": FORMAT}), "XNYS")
+from tests.helpers.four_days import BUY, DAYS, DEPOSIT, entries, plan, statement
 
 
 @pytest.fixture

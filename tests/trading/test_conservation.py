@@ -13,8 +13,7 @@ from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.bookkeeping import book_days
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.statement_import import StatementImportParameters, import_statements
-from tests.trading.conftest import DAYS
-from tests.trading.test_bookkeeping import FORMAT, statement
+from tests.helpers.four_days import DAYS, FORMAT, statement
 
 NAMES = ["AAA", "BBB", "CCC"]
 CENTS = st.integers(-50_000, 50_000).map(lambda cents: Decimal(cents) / 100)

@@ -13,7 +13,7 @@ from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.ledger import Ledger
-from tests.servers import running_postgres
+from tests.helpers.servers import running_postgres
 
 DAY = pd.Timestamp("2025-01-02")
 WRITERS, EVENTS_EACH = 4, 25

@@ -9,7 +9,7 @@ from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.lot_tables import closed_lots_table, open_lots_table
-from tests.trading.conftest import DAYS
+from tests.helpers.four_days import DAYS
 
 
 def opened(lot_method="fifo"):

@@ -6,7 +6,7 @@ import pytest
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.pipelines.ensemble_search.methods import allowed_combinations
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
-from tests.pipelines.ensemble_search.toy import SESSIONS, toy
+from tests.helpers.toy_search import SESSIONS, toy
 
 MODELS = {"good": 0.25, "fair": 0.12, "noise_a": 0.0, "noise_b": 0.0, "noise_c": 0.0, "noise_d": 0.0}
 

@@ -8,7 +8,7 @@ import pytest
 from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.pipelines.ensemble_search import trials
 from quant_pipeline.strategy.rules import StrategyRules
-from tests.pipelines.ensemble_search.toy import toy
+from tests.helpers.toy_search import toy
 
 MODELS = {"good": 0.2, "noise_a": 0.0, "noise_b": 0.0, "noise_c": 0.0}
 

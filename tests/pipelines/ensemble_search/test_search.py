@@ -15,7 +15,7 @@ from quant_pipeline.pipelines.ensemble_search.candidates import search_span
 from quant_pipeline.pipelines.ensemble_search.trials import rules_of_phases
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
-from tests.pipelines.ensemble_search.toy import SESSIONS, toy
+from tests.helpers.toy_search import SESSIONS, toy
 
 PLANTED = {"good": 0.2, "noise_a": 0.0, "noise_b": 0.0, "noise_c": 0.0, "noise_d": 0.0}
 NOISE = {f"noise_{letter}": 0.0 for letter in "abcde"}

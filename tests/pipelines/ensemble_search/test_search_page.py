@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.pipelines.ensemble_search import figures
-from tests.pipelines.ensemble_search.toy import toy
+from tests.helpers.toy_search import toy
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from quant_pipeline.trading.order_management.book import OrderBook
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.plans import record_plan
 from quant_pipeline.trading.risk_limits import RiskLimits
-from tests.trading.fault_scenarios.day import Day
+from tests.helpers.trading_day import Day
 
 HOUR = pd.Timedelta(hours=1)
 PRICES = {"AAA": 50.0, "BBB": 20.0, "CCC": 5.0}

@@ -16,7 +16,7 @@ from quant_pipeline.pipelines.order_generation import create_pipeline, nodes
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.trading.domain import Event, EventKind
-from tests.browser import open_page
+from tests.helpers.browser import open_page
 
 DAYS = pd.DatetimeIndex(["2024-12-30", "2024-12-31"])
 NAMES = list("ABCDEF")

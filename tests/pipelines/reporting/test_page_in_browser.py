@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser import open_page
+from tests.helpers.browser import open_page
 
 CLIPPED = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser import executable
+from tests.helpers.browser import executable
 
 
 @pytest.fixture(scope="module")

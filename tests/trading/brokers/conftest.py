@@ -2,9 +2,8 @@
 
 import pytest
 
-from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
-from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
-from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+from quant_pipeline.testing.fake_alpaca import FakeAlpaca, FakeExchange
+from tests.helpers.brokers import broker_of
 
 
 @pytest.fixture
@@ -21,8 +20,3 @@ def server(exchange):
 @pytest.fixture
 def broker(server):
     return broker_of(server)
-
-
-def broker_of(server, **options):
-    options = {"read_seconds": 20, "read_pause_seconds": 0.01, "requests_a_minute": 100_000} | options
-    return AlpacaBroker(AlpacaBrokerParameters(url=server.url, **options), API_KEY, SECRET_KEY)

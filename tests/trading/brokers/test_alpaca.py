@@ -38,8 +38,7 @@ from quant_pipeline.trading.ports import (
     OutcomeUnknownError,
     RateLimitedError,
 )
-
-from .conftest import broker_of
+from tests.helpers.brokers import broker_of
 
 
 def buy(name, quantity="10", instrument="AAA"):

@@ -17,7 +17,7 @@ from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
 from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
 from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
-from tests.trading.fault_scenarios.day_at_alpaca import wait_until
+from tests.helpers.trading_day_at_alpaca import wait_until
 
 LONG, SHORT = 30.0, 0.3
 MOMENT = LONG / 6

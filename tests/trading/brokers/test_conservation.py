@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from quant_pipeline.testing.fake_alpaca import Ending, FakeAlpaca, FakeExchange, OrderScript, Script, bookings
 from quant_pipeline.trading.broker_records import Amendment, CashActivity, FillActivity, OrderRequest, PositionActivity
 from quant_pipeline.trading.ports import OrderRejectedError
-
-from .conftest import broker_of
+from tests.helpers.brokers import broker_of
 
 NAMES = st.sampled_from(["AAA", "BBB"])
 CENTS = st.integers(1, 5000).map(lambda cents: Decimal(cents) / 100)

@@ -22,8 +22,7 @@ from quant_pipeline.trading.ports import (
     OrderRejectedError,
     UnknownOrderError,
 )
-
-from .harness import SESSIONS, AlpacaHarness, SimulatedHarness
+from tests.helpers.brokers import SESSIONS, AlpacaHarness, SimulatedHarness
 
 
 @pytest.fixture(params=[SimulatedHarness, AlpacaHarness], ids=["simulated", "alpaca"])

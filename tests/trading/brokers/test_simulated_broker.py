@@ -10,9 +10,8 @@ from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.broker_records import CashActivity, FillActivity, OrderRequest, OrderStatus
 from quant_pipeline.trading.brokers.simulated import book_sessions
 from quant_pipeline.trading.plans import record_plan
-
-from ..conftest import orders_table
-from .harness import CASH, PRICES, SESSIONS, actions, bars_of, simulated
+from tests.helpers.brokers import CASH, PRICES, SESSIONS, actions, bars_of, simulated
+from tests.helpers.four_days import orders_table
 
 COSTS = CostRules(buy_rate=0.001, sell_rate=0.002, minimum=1)
 EXPENSIVE = CASH // 40 + 50

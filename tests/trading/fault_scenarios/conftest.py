@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.trading.fault_scenarios.day import Day
+from tests.helpers.trading_day import Day
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from quant_pipeline.trading.order_management.reconciliation import find_breaks
 from quant_pipeline.trading.order_management.sending import send_orders
 from quant_pipeline.trading.order_management.states import OrderState
 from quant_pipeline.trading.risk_view import TradingState
-from tests.trading.fault_scenarios.day import EVERY_ORDER, GOOD_DAY
+from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 
 
 def test_09_orders_deal_in_parts(day):

@@ -18,7 +18,7 @@ from quant_pipeline.trading.order_management.kill_switch import KILL_SWITCH_VARI
 from quant_pipeline.trading.order_management.sending import send_orders, wait_for_rate
 from quant_pipeline.trading.ports import BrokerUnavailableError, RateLimitedError
 from quant_pipeline.trading.risk_view import FLATTEN, TradingState
-from tests.trading.fault_scenarios.day import EVERY_ORDER, GOOD_DAY
+from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 
 
 @pytest.mark.parametrize(("change", "code"), [({"tradable": False}, "NOT_TRADABLE"), ({"price_age": 1}, "STALE_DATA")])

@@ -24,7 +24,7 @@ from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.order_management.sending import resolve, send_orders, window_of
 from quant_pipeline.trading.plans import record_plan
 from quant_pipeline.trading.ports import BrokerUnavailableError
-from tests.trading.fault_scenarios.day import EVERY_ORDER, GOOD_DAY
+from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 
 
 def test_29_the_broker_is_away_and_the_window_is_missed(day):

@@ -11,7 +11,7 @@ from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.suite import rehearse
 from quant_pipeline.trading.order_management.execution import judge
 from quant_pipeline.trading.plans import record_plan
-from tests.trading.fault_scenarios.day import EVERY_ORDER, GOOD_DAY
+from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 
 
 @pytest.mark.parametrize("first", [31, 94])

@@ -10,8 +10,8 @@ from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY
 from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
 from quant_pipeline.trading.order_management.execution import wait_for
 from quant_pipeline.trading.order_management.sending import send_orders
-from tests.trading.fault_scenarios.day import GOOD_DAY
-from tests.trading.fault_scenarios.day_at_alpaca import DayAtAlpaca, states
+from tests.helpers.trading_day import GOOD_DAY
+from tests.helpers.trading_day_at_alpaca import DayAtAlpaca, states
 
 LONG_POLL, SHORT_POLL = 30.0, 0.2
 

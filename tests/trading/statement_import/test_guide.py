@@ -8,7 +8,7 @@ import yaml
 
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.statement_import import StatementImportParameters, import_statements
-from tests.trading.statement_import.conftest import csv_file, xlsx_file
+from tests.helpers.broker_statements import csv_file, xlsx_file
 
 
 @pytest.fixture(scope="module")

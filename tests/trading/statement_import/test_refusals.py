@@ -4,7 +4,7 @@ import pytest
 
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.statement_import import StatementFormat, StatementImportParameters, import_statements
-from tests.trading.statement_import.conftest import (
+from tests.helpers.broker_statements import (
     ALPACA,
     INTERACTIVE_BROKERS,
     SETTLEMENT,

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.trading.account import fold
-from tests.trading.statement_import.conftest import ALPACA, INTERACTIVE_BROKERS, SETTLEMENT, csv_file, xlsx_file
+from tests.helpers.broker_statements import ALPACA, INTERACTIVE_BROKERS, SETTLEMENT, csv_file, xlsx_file
 
 
 def folded(entries):

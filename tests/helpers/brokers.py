@@ -5,11 +5,11 @@ from decimal import Decimal
 import pandas as pd
 
 from quant_pipeline.strategy.rules import CostRules, MarketRules
-from quant_pipeline.testing.fake_alpaca import FakeAlpaca, FakeExchange, bookings
+from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange, bookings
+from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
+from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
 from quant_pipeline.trading.brokers.simulated_broker import SimulatedBroker
-
-from ..conftest import actions_table
-from .conftest import broker_of
+from tests.helpers.four_days import actions_table
 
 SESSIONS = pd.DatetimeIndex(["2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07", "2025-01-08"])
 PRICES = {"AAA": [40.0, 40.0, 40.0, 10.0, 10.0], "BBB": [20.0, 20.0, 25.0, 25.0, 25.0]}
@@ -37,6 +37,11 @@ def simulated(file, costs=FREE):
     return SimulatedBroker(
         f"sqlite:///{file}", bars_of(PRICES), actions(), SESSIONS, MarketRules(), costs, SESSIONS[0], CASH
     )
+
+
+def broker_of(server, **options):
+    options = {"read_seconds": 20, "read_pause_seconds": 0.01, "requests_a_minute": 100_000} | options
+    return AlpacaBroker(AlpacaBrokerParameters(url=server.url, **options), API_KEY, SECRET_KEY)
 
 
 class SimulatedHarness:

@@ -1,0 +1,56 @@
+"""Rules, costs and cash with which the engines are held against each other."""
+
+from quant_pipeline.strategy.rules import CostRules, MarketRules, PriceLimit, StrategyRules
+from quant_pipeline.strategy.schedule import Schedule
+
+FULL_COSTS = CostRules(
+    buy_rate=0.0005, sell_rate=0.0005, per_share=0.003, minimum=1.0, sell_tax_rate=0.001, half_spread=0.0003,
+    volume_impact=0.1, root_impact=0.01,
+)  # fmt: skip
+CASES = {
+    "us": (StrategyRules(topk=6, n_drop=2), MarketRules.preset("US"), CostRules.preset("US"), 100_000),
+    "cn": (
+        StrategyRules(topk=8, n_drop=3, hold_threshold=3),
+        MarketRules(lot=100, price_limits=(PriceLimit(prefix="I", limit=0.03),), deal_price="close"),
+        CostRules.preset("CN"),
+        1_000_000,
+    ),
+    "poor, all costs": (
+        StrategyRules(topk=10, n_drop=10, risk_degree=1.0),
+        MarketRules(participation_cap=0.05, deal_price="vwap"),
+        FULL_COSTS,
+        5_000,
+    ),
+    "weekly": (
+        StrategyRules(topk=5, n_drop=0, schedule=Schedule(frequency="weekly", phase=2)),
+        MarketRules(),
+        FULL_COSTS,
+        50_000,
+    ),
+    "buffer zone": (
+        StrategyRules(method="buffer_zone", topk=6, buffer=3, hold_threshold=2),
+        MarketRules(participation_cap=0.1),
+        FULL_COSTS,
+        40_000,
+    ),
+    "weights by score": (
+        StrategyRules(method="target_weights", topk=5, weighting="score", largest_weight=0.3, smallest_trade=0.02),
+        MarketRules(),
+        CostRules.preset("US"),
+        80_000,
+    ),
+    "weights by volatility, cn": (
+        StrategyRules(
+            method="target_weights",
+            topk=6,
+            buffer=2,
+            weighting="inverse_volatility",
+            volatility_sessions=20,
+            schedule=Schedule(frequency="weekly", phase=1),
+        ),
+        MarketRules(lot=100, price_limits=(PriceLimit(prefix="I", limit=0.03),)),
+        CostRules.preset("CN"),
+        2_000_000,
+    ),
+    "orphans kept": (StrategyRules(topk=5, n_drop=1, sell_orphans=False), MarketRules(), CostRules(), 30_000),
+}
