@@ -3,17 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint format lock bench bench-backtest bench-factors bench-training bench-ledger chaos clean
+.PHONY: help demo test lint format lock bench bench-backtest bench-factors bench-training bench-ledger chaos clean install
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s ':'
 
-$(INSTALLED): requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+$(INSTALLED): requirements.lock pyproject.toml tools/install.py
+	$(PYTHON) tools/install.py
 	touch $@
+
+install: $(INSTALLED)  ## Everything of requirements.lock into .venv
 
 demo: $(INSTALLED)  ## From a fresh clone to orders on the embedded market
 	$(BIN)/kedro run
@@ -31,11 +31,11 @@ format: $(INSTALLED)  ## Rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock:  ## Write requirements.lock anew from pyproject.toml
-	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]'
-	.venv-lock/bin/python -m pip freeze --exclude-editable | sed 's,+cpu,,' > requirements.lock
-	rm -rf .venv-lock
+# What torch needs of CUDA depends on the build of torch that a machine takes, so the lock leaves it to that build.
+lock: $(INSTALLED)  ## Write requirements.lock anew from pyproject.toml, for every Python that the project runs on
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --quiet \
+		--no-annotate --no-header | grep -vE '^(cuda|nvidia|triton)' > requirements.lock.new
+	mv requirements.lock.new requirements.lock
 
 bench: $(INSTALLED)  ## Time and peak memory of every stage
 	$(BIN)/python benchmarks/stages.py

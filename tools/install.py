@@ -1,0 +1,136 @@
+"""Install the project and everything of requirements.lock into ``.venv``; `make` runs this.
+
+uv does it in seconds and reads its own settings only, so those of pip are handed on to it. Where uv cannot be had or
+fails, pip does the same in minutes. An installation that was interrupted is made anew.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ENVIRONMENT = Path(".venv")
+UNFINISHED = ENVIRONMENT / ".unfinished"
+LOCK = "requirements.lock"
+UV_SETTINGS = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "trusted-host": "UV_INSECURE_HOST",
+    "cert": "SSL_CERT_FILE",
+    "proxy": "ALL_PROXY",
+}
+"""What uv calls the settings of pip that say where packages come from."""
+NEAREST_LAST = ("global", "install", ":env:")
+"""Sections of pip's configuration; a later one wins."""
+
+
+def main() -> None:
+    """Install, or end with one line that says what is wrong."""
+    _require_python()
+    try:
+        make_environment()
+        if not install_with_uv():
+            install_with_pip()
+        UNFINISHED.unlink()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"Installing failed: `{' '.join(map(str, error.cmd))}` ended with {error.returncode}. See above.")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; the next `make` begins the installation anew.")
+
+
+def _require_python() -> None:
+    bounds = re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', Path("pyproject.toml").read_text(encoding="utf-8"))
+    first, end = (int(bound) for bound in bounds.groups())
+    if not (3, first) <= sys.version_info[:2] < (3, end):
+        sys.exit(
+            f"This is Python {sys.version_info[0]}.{sys.version_info[1]}; the project runs on 3.{first} to "
+            f"3.{end - 1}. Name one of them: make PYTHON=python3.{first} demo"
+        )
+
+
+def make_environment() -> None:
+    """Make ``.venv``, anew where an interrupted installation or one without pip lies there."""
+    if ENVIRONMENT.exists() and (UNFINISHED.exists() or not _has_pip()):
+        for entry in ENVIRONMENT.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    ENVIRONMENT.mkdir(exist_ok=True)
+    UNFINISHED.touch()
+    if not _python().exists():
+        subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
+
+
+def _has_pip() -> bool:
+    asked = [str(_python()), "-m", "pip", "--version"]
+    return _python().exists() and subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+
+def _python() -> Path:
+    return ENVIRONMENT / "bin" / "python"
+
+
+def _pip(*arguments: str) -> list[str]:
+    return [str(_python()), "-m", "pip", *arguments]
+
+
+def install_with_uv() -> bool:
+    """Install with the uv that the lock names; return whether everything is there."""
+    pinned = re.search(r"^uv==\S+", Path(LOCK).read_text(encoding="utf-8"), re.MULTILINE)
+    had = subprocess.run(_pip("install", "--quiet", pinned[0] if pinned else "uv"), check=False).returncode == 0
+    if had:
+        print("Installing into .venv with uv; PyTorch is the largest part.", flush=True)
+        quiet = [] if sys.stderr.isatty() else ["--quiet"]
+        install = [str(ENVIRONMENT / "bin" / "uv"), "pip", "install", *quiet, "--python", str(_python())]
+        environment = {**uv_settings(_settings_of_pip()), **os.environ}
+        had = all(
+            subprocess.run([*install, *what], env=environment, check=False).returncode == 0
+            for what in (["--requirement", LOCK], ["--no-deps", "--editable", "."])
+        )
+    if not had:
+        print("uv is not to be had or has failed (see above); pip installs instead, which takes minutes.", flush=True)
+    return had
+
+
+def install_with_pip() -> None:
+    """Install with pip."""
+    subprocess.run(_pip("install", "--quiet", "--requirement", LOCK), check=True)
+    subprocess.run(_pip("install", "--quiet", "--no-deps", "--editable", "."), check=True)
+
+
+def _settings_of_pip() -> str:
+    return subprocess.run(_pip("config", "list"), capture_output=True, text=True, check=False).stdout
+
+
+def uv_settings(listed: str) -> dict[str, str]:
+    """Translate what ``pip config list`` prints into environment variables of uv.
+
+    Parameters
+    ----------
+    listed
+        Lines ``section.name='value'``; a value may hold several words. The environment wins over the files.
+    """
+    found: dict[str, dict[str, str]] = {section: {} for section in NEAREST_LAST}
+    for line in listed.splitlines():
+        key, equals, value = line.partition("=")
+        section, _, name = key.rpartition(".")
+        if equals and section in found and name in UV_SETTINGS:
+            found[section][name] = str(ast.literal_eval(value))
+    settings = {name: value for section in NEAREST_LAST for name, value in found[section].items()}
+    given = {UV_SETTINGS[name]: _separated(name, value) for name, value in settings.items()}
+    if "UV_INDEX" in given:
+        # As pip does it: of all indexes the newest version, and not only of the first that knows the name.
+        given["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    return given
+
+
+def _separated(name: str, value: str) -> str:
+    return (",".join if name == "find-links" else " ".join)(value.split())
+
+
+if __name__ == "__main__":
+    main()
