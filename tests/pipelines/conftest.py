@@ -28,8 +28,10 @@ def run_in_memory(project_path):
             "post_trade",
             "order_generation",
         ),
+        continues=None,
         **given,
     ):
+        """Run the stages; `continues` loads what they need of stages that ran before."""
         catalog = DataCatalog({"market_source": Kept(market)})
         catalog["ledger_as_found"] = Kept(())
         catalog["statement_files"] = Kept(())
@@ -40,6 +42,8 @@ def run_in_memory(project_path):
         path = sum((pipelines[stage] for stage in stages[1:]), pipelines[stages[0]])
         for name in path.all_outputs():
             catalog[name] = Kept()
+        for name in path.inputs() - set(catalog) if continues else ():
+            catalog[name] = Kept(continues(name))
         for model in MODELS:
             catalog[f"{model}.bundle_as_found"] = Kept(None)
             # One store: what training saves as the candidate is loaded as the champion.

@@ -1,22 +1,59 @@
 """The whole path in memory: what comes out, and that nothing of it knows the future."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.exceptions import FactorError
+from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.pipelines.ensemble import nodes as ensemble_nodes
+from quant_pipeline.pipelines.features import nodes as features_nodes
 from quant_pipeline.pipelines.order_generation.nodes import generate_orders
+from quant_pipeline.pipelines.prediction import nodes as prediction_nodes
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-from tests.helpers.whole_path import AS_OF
+from tests.helpers.whole_path import AS_OF, FACTORS, MODELS, parameters
+
+RESEARCH = ("ingestion", "features", "training", "prediction", "ensemble", "backtest")
 
 CUT = pd.Timestamp("2023-08-31")
+DATED = {
+    "adjusted_bars": "date",
+    "universe_members": "date",
+    "alpha158_features": "datetime",
+    "lightgbm_alpha158_predictions": "datetime",
+    "ridge_alpha158_predictions": "datetime",
+    "gru_alpha158_predictions": "datetime",
+    "fused_scores": "datetime",
+    "backtest_nav": "date",
+    "backtest_trades": "date",
+}
+BEFORE_FEATURES = {"adjusted_bars", "universe_members"}
 
 
-def dated(load, name, column="datetime"):
-    table = load(name)
+def known_at_the_cut(load, name):
+    """Return the rows of a dated table up to the cut."""
+    table, column = load(name), DATED[name]
     table = table.reset_index() if column not in table.columns else table
     return table[table[column] <= CUT].reset_index(drop=True)
+
+
+def assert_knows_no_future(load, load_poisoned, name):
+    """Compare what two runs, of which only the future differs, say of the time before; one bit is enough to fail."""
+    before, after = known_at_the_cut(load, name), known_at_the_cut(load_poisoned, name)
+    assert len(before) > 0
+    pd.testing.assert_frame_equal(before, after, check_exact=True)
+
+
+def knows_the_future(load, load_poisoned, name):
+    try:
+        assert_knows_no_future(load, load_poisoned, name)
+    except AssertionError:
+        return True
+    return False
 
 
 def poison(market):
@@ -51,24 +88,9 @@ def poisoned_run(run_in_memory, market):
     return run_in_memory(poison(market))
 
 
-DATED = [
-    ("adjusted_bars", "date"),
-    ("universe_members", "date"),
-    ("alpha158_features", "datetime"),
-    ("lightgbm_alpha158_predictions", "datetime"),
-    ("ridge_alpha158_predictions", "datetime"),
-    ("gru_alpha158_predictions", "datetime"),
-    ("fused_scores", "datetime"),
-    ("backtest_nav", "date"),
-    ("backtest_trades", "date"),
-]
-
-
-@pytest.mark.parametrize(("name", "column"), DATED)
-def test_a_poisoned_future_changes_nothing_before_it_by_one_bit(clean_run, poisoned_run, name, column):
-    before, after = dated(clean_run, name, column), dated(poisoned_run, name, column)
-    assert len(before) > 0
-    pd.testing.assert_frame_equal(before, after, check_exact=True)
+@pytest.mark.parametrize("name", DATED)
+def test_a_poisoned_future_changes_nothing_before_it_by_one_bit(clean_run, poisoned_run, name):
+    assert_knows_no_future(clean_run, poisoned_run, name)
 
 
 def test_the_poison_is_poison(clean_run, poisoned_run):
@@ -85,14 +107,39 @@ def test_weights_and_bundles_do_not_know_the_test_period(clean_run, poisoned_run
         assert bundles[0].facts.inputs == bundles[1].facts.inputs
 
 
-def test_a_planted_cheater_is_caught(clean_run, poisoned_run):
-    """A score that looks one session ahead must differ at the cut, or this whole test could not fail."""
+@pytest.fixture(scope="module")
+def cheating_runs(run_in_memory, market):
+    """A clean and a poisoned run of a pipeline whose models see a factor from five sessions ahead."""
+    values, expressions = parameters(AS_OF), {"PEEK": "Ref($close, -5)/$close-1"}
+    given = {"feature_sets.alpha158": FeatureSet(library="alpha158", expressions=expressions)}
+    for name in MODELS:
+        given[f"models.{name}"] = values[f"models.{name}"].model_copy(update={"factors": [*FACTORS, *expressions]})
+    honest = compute_factors
+    with pytest.MonkeyPatch.context() as patch:
+        for nodes in (features_nodes, prediction_nodes):
+            # The engine refuses a factor that looks ahead; the cheater gets past it.
+            patch.setattr(nodes, "compute_factors", partial(honest, allow_future=True))
+        return tuple(run_in_memory(of, stages=RESEARCH, **given) for of in (market, poison(market)))
 
-    def cheat(load):
-        table = load("adjusted_bars").pivot(index="date", columns="instrument", values="close")
-        return (table.shift(-1) / table - 1).loc[:CUT]
 
-    assert not cheat(clean_run).equals(cheat(poisoned_run))
+def test_the_engine_refuses_the_factor_of_the_cheater(clean_run):
+    with pytest.raises(FactorError, match="looks ahead"):
+        compute_factors(clean_run("adjusted_bars"), {"PEEK": "Ref($close, -5)/$close-1"}, None)
+
+
+@pytest.mark.parametrize("name", DATED)
+def test_a_cheater_planted_in_the_features_is_caught_in_every_table_after_them(cheating_runs, name):
+    assert knows_the_future(*cheating_runs, name) == (name not in BEFORE_FEATURES)
+
+
+def test_a_cheater_planted_in_the_weights_is_caught_in_the_fused_scores(run_in_memory, market, clean_run, poisoned_run):
+    """Weights by the information coefficients of the test period are hindsight."""
+    honest = ensemble_nodes._scores
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble_nodes, "_scores", lambda predictions, segment: honest(predictions, "test"))
+        runs = [run_in_memory(None, stages=("ensemble",), continues=earlier) for earlier in (clean_run, poisoned_run)]
+    assert not runs[0]("ensemble_weights").equals(runs[1]("ensemble_weights"))
+    assert knows_the_future(*runs, "fused_scores")
 
 
 @pytest.mark.parametrize(("horizon", "earns"), [(0, False), (1, True)])
@@ -134,8 +181,6 @@ def test_stale_scores_and_a_stale_account_are_refused(clean_run):
     from quant_pipeline.exceptions import StaleDataError
 
     def orders_of(as_of, ledger):
-        from tests.helpers.whole_path import parameters
-
         values = parameters(as_of)
         return generate_orders(
             None,

@@ -30,12 +30,20 @@ def reference_price(previous_close: int, kind: str, numerator: int, denominator:
     """Previous close in ticks after an action of the session: what price limits and halted values refer to.
 
     A split divides it (half up to a tick), a dividend is taken off, a delisting leaves it.
+
+    Raises
+    ------
+    MarketDataError
+        When the kind is unknown.
     """
-    if kind == "split":
-        return (2 * previous_close * denominator + numerator) // (2 * numerator)
-    if kind == "cash_dividend":
-        return max(previous_close - int(kernels.payment_in_ticks(1, numerator)), 1)
-    return previous_close
+    match kind:
+        case "split":
+            return (2 * previous_close * denominator + numerator) // (2 * numerator)
+        case "cash_dividend":
+            return max(previous_close - int(kernels.payment_in_ticks(1, numerator)), 1)
+        case "delisting":
+            return previous_close
+    raise MarketDataError(f"Unknown corporate action {kind!r}. Use one of {sorted(ACTION_KINDS)}.")
 
 
 def limit_prices(

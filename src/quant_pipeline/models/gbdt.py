@@ -55,7 +55,7 @@ def fit_trees(
     previous
         Trees to continue from: they stay as they are, and new ones correct their errors.
     """
-    by_rank_ic = hyper.stop_on == "rank_ic"
+    by_rank_ic = {"rank_ic": True, "loss": False}[hyper.stop_on]
     parameters = tree_parameters(hyper, seed) | {
         "objective": hyper.objective,
         "metric": "None" if by_rank_ic else METRICS[hyper.objective],

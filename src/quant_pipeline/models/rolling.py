@@ -7,7 +7,7 @@ from a model that had seen nothing of its session.
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, assert_never
 
 import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt
@@ -110,7 +110,13 @@ def _window(
             f"{parameters.valid_sessions} of validation since {history[0]:%Y-%m-%d}, and there are {max(train_end, 0)} "
             "to train on; move `rolling.first_test` or shorten `rolling.train_sessions`"
         )
-    train_start = earliest if parameters.mode == "rolling" else 0
+    match parameters.mode:
+        case "rolling":
+            train_start = earliest
+        case "expanding":
+            train_start = 0
+        case unknown:
+            assert_never(unknown)
     return RollingWindow(
         f"{test[0]:%Y-%m-%d}",
         {"train": history[train_start:train_end], "valid": history[valid_start:valid_end], "test": test},

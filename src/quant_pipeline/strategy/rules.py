@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, assert_never
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -90,9 +90,13 @@ class CostRules(Parameters):
         spread of 2 basis points. ``CN``: commission 0.025 % with 5 CNY minimum, stamp duty 0.05 % on sales, half a
         spread of 5 basis points.
         """
-        if name == "US":
-            return cls(sell_tax_rate=0.0000278, sell_tax_per_share=0.000166, half_spread=0.0002)
-        return cls(buy_rate=0.00025, sell_rate=0.00025, minimum=5.0, sell_tax_rate=0.0005, half_spread=0.0005)
+        match name:
+            case "US":
+                return cls(sell_tax_rate=0.0000278, sell_tax_per_share=0.000166, half_spread=0.0002)
+            case "CN":
+                return cls(buy_rate=0.00025, sell_rate=0.00025, minimum=5.0, sell_tax_rate=0.0005, half_spread=0.0005)
+            case unknown:
+                assert_never(unknown)
 
 
 class PriceLimit(Parameters):
@@ -151,11 +155,15 @@ class MarketRules(Parameters):
         ``US``: lot 1, no limits. ``CN``: lot 100, limits of 10 % (main boards), 20 % (ChiNext, STAR) and 30 %
         (Beijing), bought shares are locked until the next session.
         """
-        if name == "US":
-            return cls()
-        boards = {"": 0.1, "SZ300": 0.2, "SZ301": 0.2, "SH688": 0.2, "SH689": 0.2, "BJ": 0.3}
-        limits = tuple(PriceLimit(prefix=prefix, limit=limit) for prefix, limit in boards.items())
-        return cls(calendar="XSHG", lot=100, price_limits=limits, sell_same_session=False)
+        match name:
+            case "US":
+                return cls()
+            case "CN":
+                boards = {"": 0.1, "SZ300": 0.2, "SZ301": 0.2, "SH688": 0.2, "SH689": 0.2, "BJ": 0.3}
+                limits = tuple(PriceLimit(prefix=prefix, limit=limit) for prefix, limit in boards.items())
+                return cls(calendar="XSHG", lot=100, price_limits=limits, sell_same_session=False)
+            case unknown:
+                assert_never(unknown)
 
 
 Method = Literal["topk_drop", "buffer_zone", "target_weights"]

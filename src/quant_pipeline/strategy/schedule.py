@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -81,10 +81,18 @@ def decision_flags(sessions: pd.DatetimeIndex, schedule: Schedule) -> npt.NDArra
     ConfigurationError
         If sessions are counted from an anchor before the first session given.
     """
-    if schedule.frequency == "daily":
-        return np.ones(len(sessions), dtype=np.bool_)
-    if schedule.frequency == "weekly":
-        return _weekly_flags(sessions, schedule.phase)
+    match schedule.frequency:
+        case "daily":
+            return np.ones(len(sessions), dtype=np.bool_)
+        case "weekly":
+            return _weekly_flags(sessions, schedule.phase)
+        case "every_n_sessions":
+            return _counted_flags(sessions, schedule)
+        case unknown:
+            assert_never(unknown)
+
+
+def _counted_flags(sessions: pd.DatetimeIndex, schedule: Schedule) -> npt.NDArray[np.bool_]:
     anchor = sessions[0] if schedule.anchor is None else pd.Timestamp(schedule.anchor)
     if anchor < sessions[0]:
         raise ConfigurationError(

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules, StrategyRules
+from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules, Method, StrategyRules, Weighting
 
 TOPK_DROP = 0
 BUFFER_ZONE = 1
 TARGET_WEIGHTS = 2
-METHODS = {"topk_drop": TOPK_DROP, "buffer_zone": BUFFER_ZONE, "target_weights": TARGET_WEIGHTS}
+METHODS: dict[Method, int] = {"topk_drop": TOPK_DROP, "buffer_zone": BUFFER_ZONE, "target_weights": TARGET_WEIGHTS}
 
 BY_PREFERENCE = 0
 BY_SCORE = 1
+WEIGHTINGS: dict[Weighting, int] = {
+    "equal": BY_PREFERENCE,
+    "score": BY_SCORE,
+    "inverse_volatility": BY_PREFERENCE,
+}
 
 
 class StrategyTerms(NamedTuple):
@@ -37,7 +43,17 @@ class StrategyTerms(NamedTuple):
 
 
 def strategy_terms(rules: StrategyRules, market_rules: MarketRules) -> StrategyTerms:
-    """Convert rules to kernel terms."""
+    """Convert rules to kernel terms.
+
+    Raises
+    ------
+    StrategyError
+        When the method or the weighting is one that the kernels do not know.
+    """
+    if rules.method not in METHODS:
+        raise StrategyError(f"Unknown strategy.method {rules.method!r}. Use one of {sorted(METHODS)}.")
+    if rules.weighting not in WEIGHTINGS:
+        raise StrategyError(f"Unknown strategy.weighting {rules.weighting!r}. Use one of {sorted(WEIGHTINGS)}.")
     return StrategyTerms(
         method=METHODS[rules.method],
         topk=rules.topk,
@@ -47,7 +63,7 @@ def strategy_terms(rules: StrategyRules, market_rules: MarketRules) -> StrategyT
         risk_degree=round(rules.risk_degree * DEGREE_UNITS),
         sell_orphans=int(rules.sell_orphans),
         lot=market_rules.lot,
-        weighting=BY_SCORE if rules.weighting == "score" else BY_PREFERENCE,
+        weighting=WEIGHTINGS[rules.weighting],
         largest_weight=float(rules.largest_weight),
         smallest_trade=float(rules.smallest_trade),
     )

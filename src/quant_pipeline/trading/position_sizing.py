@@ -5,7 +5,7 @@ The answer never lies above the fixed part (``strategy.risk_degree``): sizing ma
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, assert_never
 
 import numpy as np
 import pandas as pd
@@ -70,16 +70,22 @@ def choose_exposure(
     Exposure
         Between a basis point and `most`, in whole basis points.
     """
-    if sizing.method == "fixed":
-        return Exposure(most, "fixed")
-    is_kelly = sizing.method == "fractional_kelly"
-    returns = (account_returns if is_kelly else basket_returns).dropna().tail(sizing.window)
+    match sizing.method:
+        case "fixed":
+            return Exposure(most, "fixed")
+        case "volatility_target":
+            estimated_from = basket_returns
+        case "fractional_kelly":
+            estimated_from = account_returns
+        case unknown:
+            assert_never(unknown)
+    returns = estimated_from.dropna().tail(sizing.window)
     if len(returns) < sizing.window:
         return Exposure(most, f"fixed: {len(returns)} of {sizing.window} returns are known")
     deviation = float(returns.std(ddof=1))
     if deviation == 0:
         return Exposure(most, "fixed: the returns do not fluctuate")
-    if is_kelly:
+    if sizing.method == "fractional_kelly":
         wanted = sizing.kelly_fraction * float(returns.mean()) / deviation**2
         reason = f"{sizing.kelly_fraction:g} of Kelly's bet {wanted / sizing.kelly_fraction:.2f}"
     else:

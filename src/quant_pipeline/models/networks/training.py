@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -146,12 +146,17 @@ class NetworkTraining:
         return torch.from_numpy(array).to(self._device)
 
     def _mixed_precision(self) -> torch.autocast:
-        mixed = self._hyper.precision == "mixed" and self._device.type != "cpu"
+        match self._hyper.precision:
+            case "mixed":
+                mixed = self._device.type != "cpu"
+            case "full":
+                mixed = False
+            case unknown:
+                assert_never(unknown)
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=mixed)
 
     def _set_learning_rate(self) -> None:
-        share = self._epochs_done / self._hyper.epochs
-        factor = 0.5 * (1 + np.cos(np.pi * share)) if self._hyper.schedule == "cosine" else 1.0
+        factor = _share_of_learning_rate(self._hyper, self._epochs_done)
         for group in self._optimiser.param_groups:
             group["lr"] = self._hyper.learning_rate * factor
 
@@ -169,8 +174,26 @@ class NetworkTraining:
         return float(coefficients["rank_ic"].mean())
 
 
+def _share_of_learning_rate(hyper: NetworkHyper, epochs_done: int) -> float:
+    match hyper.schedule:
+        case "cosine":
+            return float(0.5 * (1 + np.cos(np.pi * epochs_done / hyper.epochs)))
+        case "constant":
+            return 1.0
+        case unknown:
+            assert_never(unknown)
+
+
 def _choose_device(hyper: NetworkHyper) -> torch.device:
     available = torch.cuda.is_available()
-    if hyper.device == "cuda" and not available:
-        raise ModelError("hyper.device is cuda, but torch finds no accelerator; use auto or cpu")
-    return torch.device("cuda" if hyper.device != "cpu" and available else "cpu")
+    match hyper.device:
+        case "cpu":
+            return torch.device("cpu")
+        case "auto":
+            return torch.device("cuda" if available else "cpu")
+        case "cuda":
+            if not available:
+                raise ModelError("hyper.device is cuda, but torch finds no accelerator; use auto or cpu")
+            return torch.device("cuda")
+        case unknown:
+            assert_never(unknown)

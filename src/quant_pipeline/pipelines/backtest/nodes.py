@@ -1,5 +1,7 @@
 """Nodes of the backtest."""
 
+from typing import assert_never
+
 import numpy as np
 import pandas as pd
 
@@ -59,13 +61,16 @@ def backtest_combinations(
     comparison, curves = [], []
     for name, combination in ensemble.enabled.items():
         scores = fused_scores[fused_scores["combination"] == name].set_index(["datetime", "instrument"])["score"]
-        if backtest.engine == "event":
-            rebalancing = RebalanceStrategy(market, strategy, cost_rules)
-            result = run_events(
-                rebalancing, market, bars, cost_rules, account.initial_cash, backtest.events, scores=scores
-            )
-        else:
-            result = run_backtest(scores, market, strategy, cost_rules, account.initial_cash)
+        match backtest.engine:
+            case "event":
+                rebalancing = RebalanceStrategy(market, strategy, cost_rules)
+                result = run_events(
+                    rebalancing, market, bars, cost_rules, account.initial_cash, backtest.events, scores=scores
+                )
+            case "array":
+                result = run_backtest(scores, market, strategy, cost_rules, account.initial_cash)
+            case unknown:
+                assert_never(unknown)
         nav = _net_asset_value(result, benchmark)
         curves.append(nav[["date", "nav"]].assign(combination=name))
         performance = measure_performance(

@@ -2,6 +2,7 @@
 
 from functools import reduce
 from itertools import pairwise
+from typing import assert_never
 
 import pandas as pd
 
@@ -78,16 +79,19 @@ def _weights(
     members = {model: predictions[model] for model in combination.models}
     tested = _scores(members, "test")
     scored = reduce(pd.Index.union, (score.index.get_level_values("datetime").unique() for score in tested.values()))
-    if combination.weights == "dynamic":
-        everything = {model: table["score"] for model, table in members.items()}
-        coefficients = rank_coefficients(everything, labels)
-        return dynamic_weights(coefficients, calendar, pd.DatetimeIndex(scored), lag, combination)
-    if combination.weights == "equal":
-        weights = equal_weights(combination.models)
-    elif combination.weights == "manual":
-        weights = pd.Series(combination.manual) / sum(combination.manual.values())
-    else:
-        weights = shrink(icir_weights(_scores(members, "valid"), labels), combination.shrinkage)
+    match combination.weights:
+        case "dynamic":
+            everything = {model: table["score"] for model, table in members.items()}
+            coefficients = rank_coefficients(everything, labels)
+            return dynamic_weights(coefficients, calendar, pd.DatetimeIndex(scored), lag, combination)
+        case "equal":
+            weights = equal_weights(combination.models)
+        case "manual":
+            weights = pd.Series(combination.manual) / sum(combination.manual.values())
+        case "icir":
+            weights = shrink(icir_weights(_scores(members, "valid"), labels), combination.shrinkage)
+        case unknown:
+            assert_never(unknown)
     return weights.rename(scored[0]).to_frame().T
 
 

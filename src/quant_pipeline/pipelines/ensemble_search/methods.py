@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -43,20 +44,24 @@ def try_combinations(
     ConfigurationError
         If every combination is wanted and they are too many.
     """
-    method = search.method
-    if method in ("auto", "every"):
-        first = list(itertools.islice(allowed_combinations(models, search), search.most_combinations + 1))
-        if len(first) <= search.most_combinations:
-            return (yield from runner.run(first))
-        if method == "every":
+    match search.method:
+        case "low_correlation":
+            return (yield from _join_unlike(runner, models, search, guide, likeness))
+        case "greedy":
+            return (yield from _grow_best(runner, models, search, guide))
+        case "auto" | "every" as method:
+            first = list(itertools.islice(allowed_combinations(models, search), search.most_combinations + 1))
+            if len(first) <= search.most_combinations:
+                return (yield from runner.run(first))
+            if method == "auto":
+                return (yield from _grow_best(runner, models, search, guide))
             raise ConfigurationError(
                 f"There are more than {search.most_combinations} combinations of up to {search.largest} of "
                 f"{len(models)} models. Lower `largest`, form `families`, raise `most_combinations`, or set `method: "
                 "greedy` in parameters_ensemble_search.yml."
             )
-    if method == "low_correlation":
-        return (yield from _join_unlike(runner, models, search, guide, likeness))
-    return (yield from _grow_best(runner, models, search, guide))
+        case unknown:
+            assert_never(unknown)
 
 
 def allowed_combinations(models: list[str], search: EnsembleSearchParameters) -> Iterator[Members]:

@@ -1,6 +1,7 @@
 """Nodes of post-trade."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 import pandas as pd
 
@@ -124,20 +125,24 @@ def book_fills(
     """
     entries = import_statements(statement_files, statement_import, market_rules.calendar)
     days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
-    if account.filled_by == "simulation":
-        return book_sessions(
-            events, account.name, account.initial_cash, bars, corporate_actions, days, market_rules, cost_rules,
-            entries, account.lot_method,
-        )  # fmt: skip
-    if account.filled_by == "broker":
-        if entries:
-            raise AccountError(
-                f"{entries[0].place}: '{account.name}' is kept by its broker's activities; a statement would "
-                "book everything twice. Remove the statements, or set account.filled_by to statements."
-            )
-        return ()
-    market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
-    return book_days(events, account.name, 0, market, entries, lot_method=account.lot_method)
+    match account.filled_by:
+        case "simulation":
+            return book_sessions(
+                events, account.name, account.initial_cash, bars, corporate_actions, days, market_rules, cost_rules,
+                entries, account.lot_method,
+            )  # fmt: skip
+        case "broker":
+            if entries:
+                raise AccountError(
+                    f"{entries[0].place}: '{account.name}' is kept by its broker's activities; a statement would "
+                    "book everything twice. Remove the statements, or set account.filled_by to statements."
+                )
+            return ()
+        case "statements":
+            market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
+            return book_days(events, account.name, 0, market, entries, lot_method=account.lot_method)
+        case unknown:
+            assert_never(unknown)
 
 
 def state_account(

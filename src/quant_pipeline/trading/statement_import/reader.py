@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import assert_never
 
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.statement_import.formats import StatementFormat
@@ -74,11 +75,14 @@ def read_rows(file: StatementFile, form: StatementFormat) -> list[StatementRow]:
     filled = [(number, cells) for number, cells in lines if any(cells)]
     if not filled:
         raise AccountError(f"{file.name} is empty; export it again, or remove it from the folder of the statements")
-    if form.layout == "sections":
-        rows = list(_sections(file.name, filled, form))
-    else:
-        header = filled[0][1]
-        rows = [StatementRow(file.name, n, None, _named(file.name, n, header, cells)) for n, cells in filled[1:]]
+    match form.layout:
+        case "sections":
+            rows = list(_sections(file.name, filled, form))
+        case "table":
+            header = filled[0][1]
+            rows = [StatementRow(file.name, n, None, _named(file.name, n, header, cells)) for n, cells in filled[1:]]
+        case unknown:
+            assert_never(unknown)
     for row in rows:
         row.values.update({name: column.of(row.values) for name, column in form.derived.items()})
     return rows
