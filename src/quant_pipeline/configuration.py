@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from copy import deepcopy
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
@@ -17,6 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from quant_pipeline.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 
 SUFFIXES = (".yml", ".yaml", ".json")
 SHARED = {"base", "local"}
@@ -165,6 +169,19 @@ def _names_from_params(files: Iterable[Any]) -> set[str]:
 
 class ProjectContext(KedroContext):
     """Kedro's context; parameters that do not fit their types are one message instead of a traceback."""
+
+    @cached_property
+    def mlflow(self) -> KedroMlflowConfig:
+        """Configuration of kedro-mlflow; MLflow is imported and its store opened when it is first asked for.
+
+        Raises
+        ------
+        TrackingError
+            When the store cannot be opened.
+        """
+        from quant_pipeline.tracking.opening import open_tracking
+
+        return open_tracking(self).mlflow_config
 
     @property
     def params(self) -> dict[str, Any]:

@@ -35,5 +35,9 @@ class AccountError(QuantPipelineError):
     """The ledger of an account would be contradicted."""
 
 
+class TrackingError(QuantPipelineError):
+    """The tracking store cannot be opened or written; runs go on without it."""
+
+
 class StaleDataError(QuantPipelineError):
     """Predictions, bars or account state are older than the session they are used for."""

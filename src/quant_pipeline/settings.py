@@ -1,19 +1,17 @@
 """Kedro's settings of the project; see ``docs/concepts/environments.md`` for what the environments mean."""
 
-from pathlib import Path
+import sys
 
 from quant_pipeline.configuration import ProjectConfigLoader, ProjectContext
 from quant_pipeline.hooks import (
     DEFAULT_ENVIRONMENT,
     AccountGuardHooks,
     ErrorHooks,
-    FactorTrackingHooks,
     JsonLogHooks,
     ModelRegistryHooks,
-    ModelTrackingHooks,
     ProgressHooks,
-    SearchTrackingHooks,
     SummaryHooks,
+    TrackingHooks,
 )
 
 
@@ -27,18 +25,20 @@ def latest_closed_session(calendar: str) -> str:
     return f"{TradingCalendar.of(calendar, now - pd.Timedelta(days=30), now).latest_closed(now):%Y-%m-%d}"
 
 
-PROJECT_PATH = Path(__file__).absolute().parents[2]
+if "kedro.framework.cli.cli" in sys.modules:
+    from quant_pipeline.cli.postponed import postpone_plugins
 
-# Hooks registered last act first: the guard of real accounts comes before everything else.
+    postpone_plugins()
+
+# Hooks registered last act first: the guard of real accounts comes before everything else. An error ends its record
+# before it is told.
 HOOKS = (
     SummaryHooks(),
     ProgressHooks(),
-    ModelTrackingHooks(),
-    SearchTrackingHooks(),
-    FactorTrackingHooks(),
     ModelRegistryHooks(),
     JsonLogHooks(),
     ErrorHooks(),
+    TrackingHooks(),
     AccountGuardHooks(),
 )
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz", "kedro-telemetry")
@@ -51,7 +51,6 @@ CONFIG_LOADER_ARGS = {
     # An environment that sets one key keeps the siblings of that key.
     "merge_strategy": {"parameters": "soft", "mlflow": "soft", "globals": "soft"},
     "custom_resolvers": {
-        "project_path": lambda path: str(PROJECT_PATH / path),
         "latest_closed_session": latest_closed_session,
     },
 }

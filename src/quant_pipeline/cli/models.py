@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import click
 import pandas as pd
 from kedro.framework.cli.utils import env_option
+from kedro.framework.context import KedroContext
 from kedro.framework.startup import ProjectMetadata
 from kedro.io import CatalogProtocol
 from rich.console import Console
@@ -18,7 +19,6 @@ from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.evaluation.comparison import PromotionGate, paired_rank_ic_test, passes
 from quant_pipeline.exceptions import ConfigurationError, ModelError
 from quant_pipeline.factors.feature_sets import FeatureSet
-from quant_pipeline.mlflow_registry import mark_champion
 from quant_pipeline.model_registry import load_model_registry
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
@@ -33,6 +33,7 @@ from quant_pipeline.strategy.rules import MarketRules
 class Opened(NamedTuple):
     """The project as the commands find it."""
 
+    context: KedroContext
     catalog: CatalogProtocol
     params: dict[str, Any]
 
@@ -128,7 +129,7 @@ def promote(metadata: ProjectMetadata, name: str, force: bool, env: str | None) 
                 f"(`promotion_gate` asks for a difference above {gate.minimum_difference} with p at most "
                 f"{gate.significance}). The champion stays; --force promotes all the same."
             )
-        mark_champion(name, store.promote())
+        _show_champion(opened, name, store.promote())
         click.echo(f"{name}: {candidate.identity} scores new sessions from now on; back: kedro models rollback {name}")
 
 
@@ -141,7 +142,7 @@ def rollback(metadata: ProjectMetadata, name: str, env: str | None) -> None:
     with _open(metadata, env) as opened:
         _registered(name)
         identity = _store(opened, name).roll_back()
-        mark_champion(name, identity)
+        _show_champion(opened, name, identity)
     click.echo(f"{name}: {identity} scores new sessions again")
 
 
@@ -198,7 +199,13 @@ def _open(metadata: ProjectMetadata, env: str | None) -> Iterator[Opened]:
     with quiet(), open_session(metadata, env) as session:
         context = session.load_context()
         # The context makes its catalog anew, from all files, whenever it is asked.
-        yield Opened(context.catalog, context.params)
+        yield Opened(context, context.catalog, context.params)
+
+
+def _show_champion(opened: Opened, name: str, identity: str) -> None:
+    from quant_pipeline.tracking.registry import show_champion
+
+    show_champion(opened.context, name, identity)
 
 
 def _table(*columns: str) -> Table:

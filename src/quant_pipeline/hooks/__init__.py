@@ -4,17 +4,15 @@ from quant_pipeline.hooks.errors import ErrorHooks
 from quant_pipeline.hooks.guard import DEFAULT_ENVIRONMENT, AccountGuardHooks
 from quant_pipeline.hooks.narration import JsonLogHooks, ProgressHooks, SummaryHooks
 from quant_pipeline.hooks.registry import ModelRegistryHooks
-from quant_pipeline.hooks.tracking import FactorTrackingHooks, ModelTrackingHooks, SearchTrackingHooks
+from quant_pipeline.hooks.tracking import TrackingHooks
 
 __all__ = [
     "DEFAULT_ENVIRONMENT",
     "AccountGuardHooks",
     "ErrorHooks",
-    "FactorTrackingHooks",
     "JsonLogHooks",
     "ModelRegistryHooks",
-    "ModelTrackingHooks",
     "ProgressHooks",
-    "SearchTrackingHooks",
     "SummaryHooks",
+    "TrackingHooks",
 ]

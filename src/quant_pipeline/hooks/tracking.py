@@ -1,120 +1,87 @@
-"""What MLflow is told: one nested run per model, search and evaluation of factors."""
+"""Tracking of runs in MLflow, which nothing imports before a pipeline runs."""
 
-import json
-import re
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import mlflow
+import sys
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from quant_pipeline.datasets.bundle import ModelBundles
-from quant_pipeline.mlflow_registry import mark_champion, register_candidate
-
-LEADERS_LOGGED = 1_000
-FACTORS_LOGGED = 20
+if TYPE_CHECKING:
+    from quant_pipeline.tracking.run import TrackedRun
 
 
-class ModelTrackingHooks:
-    """One nested MLflow run per model: hyper-parameters, metrics, learning curves, importance, registered bundle."""
+class TrackingHooks:
+    """Let kedro-mlflow record sessions that run a pipeline, and go on without a record when the store fails.
+
+    Its own hook would import MLflow and open the store for every context, whatever the command is.
+    """
+
+    __name__ = "mlflow_hook"
+    """Kedro does not load a plugin whose name is taken, and this is the name of kedro-mlflow's."""
+
+    def __init__(self) -> None:
+        self._context: KedroContext | None = None
+        self._run: TrackedRun | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember the context; a notebook may ask MLflow without running anything, so there it is set up at once."""
+        self._context, self._run = context, None
+        if "kedro.ipython" in sys.modules:
+            from quant_pipeline.tracking.run import open_for_notebook
+
+            open_for_notebook(context)
+
+    @hook_impl
+    def after_catalog_created(self, catalog: CatalogProtocol, conf_catalog: dict[str, Any]) -> None:
+        """Give metrics in the catalog the name of their entry, where there are any."""
+        kinds = [str(entry.get("type")) for entry in conf_catalog.values() if isinstance(entry, dict)]
+        if any(kind.startswith("kedro_mlflow.io.metrics") for kind in kinds):
+            from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+
+            MlflowHook().after_catalog_created(catalog, conf_catalog, {}, {}, "", {})
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Open the store and start the record."""
+        if self._context is None:
+            return
+        from quant_pipeline.tracking.run import TrackedRun
+
+        self._run = TrackedRun(self._context, catalog)
+        self._run.follow("before_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
+
+    @hook_impl
+    def before_node_run(self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], is_async: bool) -> None:
+        """Record the parameters of a node."""
+        if self._run is not None:
+            self._run.follow("before_node_run", node=node, catalog=catalog, inputs=inputs, is_async=is_async)
 
     @hook_impl
     def after_node_run(
         self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], outputs: dict[str, Any]
     ) -> None:
-        """Log a model once it has been evaluated."""
-        namespace = node.namespace
-        if node.short_name != "evaluate_model" or namespace is None or mlflow.active_run() is None:
-            return
-        metrics = outputs[f"{namespace}.metrics"]
-        spec = next(value for name, value in inputs.items() if name.startswith("params:") and "models" in name)
-        with mlflow.start_run(run_name=namespace, nested=True, tags=dict.fromkeys(sorted(node.tags), "true")):
-            mlflow.log_params(_flatten(spec.model_dump(mode="json")))
-            mlflow.log_metrics({name: value for name, value in metrics.items() if isinstance(value, int | float)})
-            self._log_curve(inputs[f"{namespace}.learning_curve"])
-            mlflow.log_text(inputs[f"{namespace}.importance"].to_csv(index=False), "feature_importance.csv")
-            self._register(namespace, catalog.get(f"{namespace}.bundle@candidate"))
-
-    @staticmethod
-    def _register(model: str, dataset: Any) -> None:
-        if not isinstance(dataset, ModelBundles):
-            return
-        mlflow.set_tags({f"input.{part}": digest for part, digest in dataset.store.inputs("candidate").items()})
-        mlflow.set_tags(_git_state())
-        register_candidate(model, dataset.store.folder_of("candidate"))
-        champion = dataset.store.aliases.champion
-        if champion is not None:
-            mark_champion(model, champion)
-
-    @staticmethod
-    def _log_curve(curve: Any) -> None:
-        for step, metric, value in curve[["step", "metric", "value"]].itertuples(index=False):
-            mlflow.log_metric(f"curve.{metric}", float(value), step=int(step))
-
-
-class SearchTrackingHooks:
-    """One nested MLflow run per search: its parameters, measures, leaderboard and page."""
+        """Record what a node has made."""
+        if self._run is not None:
+            self._run.record(node=node, catalog=catalog, inputs=inputs, outputs=outputs)
 
     @hook_impl
-    def after_node_run(self, node: Node, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
-        """Log a search once its page is there."""
-        if node.short_name != "compose_search_page" or mlflow.active_run() is None:
-            return
-        verdict = inputs["search_verdict"]
-        with mlflow.start_run(run_name="ensemble_search", nested=True):
-            mlflow.log_params(_flatten(inputs["params:ensemble_search"].model_dump(mode="json")))
-            mlflow.set_tags({key: verdict[key] for key in ("chosen", "verdict")})
-            mlflow.log_metrics({name: value for name, value in verdict.items() if isinstance(value, int | float)})
-            mlflow.log_text(inputs["search_leaderboard"].head(LEADERS_LOGGED).to_csv(index=False), "leaderboard.csv")
-            mlflow.log_text(outputs["search_page"], "search.html")
-
-
-class FactorTrackingHooks:
-    """One nested MLflow run per evaluation of factors: parameters, the strongest factors, tables and page."""
-
-    MEASURES = ("ic", "icir", "rank_ic", "rank_icir", "rank_ic_t", "spread", "autocorrelation", "coverage")
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Close the record."""
+        if self._run is not None:
+            self._run.follow("after_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
 
     @hook_impl
-    def after_node_run(self, node: Node, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
-        """Log an evaluation once its page is there."""
-        if node.short_name != "compose_factor_page" or mlflow.active_run() is None:
-            return
-        summary = inputs["factor_summary"]
-        strongest = summary.head(FACTORS_LOGGED).set_index("factor")[list(self.MEASURES)].stack().dropna()
-        with mlflow.start_run(run_name="factor_evaluation", nested=True):
-            mlflow.log_params(_flatten(inputs["params:factor_evaluation"].model_dump(mode="json")))
-            mlflow.log_metrics({_metric_name(f"{factor}.{name}"): value for (factor, name), value in strongest.items()})
-            mlflow.log_text(summary.to_csv(index=False), "summary.csv")
-            mlflow.log_text(inputs["factor_decay"].to_csv(index=False), "decay.csv")
-            mlflow.log_text(outputs["factor_page"], "factors.html")
-
-
-def _metric_name(text: str) -> str:
-    """Replace what MLflow does not take in the name of a metric."""
-    return re.sub(r"[^\w./ -]", "_", text)
-
-
-@lru_cache(maxsize=1)
-def _git_state() -> dict[str, str]:
-    """Commit of the project and whether files differ from it; nothing outside a repository."""
-    try:
-        from git import InvalidGitRepositoryError, Repo
-
-        repository = Repo(Path(__file__).parent, search_parent_directories=True)
-        return {"git.commit": repository.head.commit.hexsha, "git.changed": str(repository.is_dirty()).lower()}
-    except (ImportError, InvalidGitRepositoryError, ValueError):
-        # No git on this machine, no repository, or one without a commit.
-        return {}
-
-
-def _flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = json.dumps(value) if isinstance(value, list) else value
-    return flat
+    def on_pipeline_error(
+        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
+    ) -> None:
+        """Close the record of a run that has failed."""
+        if self._run is not None:
+            self._run.follow(
+                "on_pipeline_error", error=error, run_params=run_params, pipeline=pipeline, catalog=catalog
+            )

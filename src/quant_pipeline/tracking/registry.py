@@ -5,9 +5,15 @@ The bundle store decides which version scores; the registry shows the same to pe
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import mlflow
+from kedro.framework.context import KedroContext
+
+from quant_pipeline.tracking.opening import FAILURES, describe, open_tracking
+
+logger = logging.getLogger(__name__)
 
 IDENTITY = "bundle"
 """Tag that holds the identity of the bundle."""
@@ -45,6 +51,23 @@ def mark_champion(name: str, identity: str) -> None:
     version = _version_of(client, name, identity)
     if version is not None:
         client.set_registered_model_alias(name, "champion", version)
+
+
+def show_champion(context: KedroContext, name: str, identity: str) -> None:
+    """Show in the registry which bundle scores; a registry that fails is left behind with one warning.
+
+    Parameters
+    ----------
+    context
+        Context of a session, whose ``mlflow.yml`` names the registry.
+    name, identity
+        As for `mark_champion`.
+    """
+    try:
+        open_tracking(context)
+        mark_champion(name, identity)
+    except FAILURES as error:
+        logger.warning("MLflow's registry does not show that %s is the champion: %s", identity, describe(error))
 
 
 def _version_of(client: mlflow.MlflowClient, name: str, identity: str) -> str | None:

@@ -1,0 +1,83 @@
+"""One run as MLflow records it; a store that fails ends the record, not the run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import mlflow
+from kedro.framework.context import KedroContext
+from kedro.io import CatalogProtocol
+from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
+from kedro_mlflow.io.catalog.switch_catalog_logging import switch_catalog_logging
+
+from quant_pipeline.tracking.opening import FAILURES, describe, open_tracking
+from quant_pipeline.tracking.records import record_node
+
+logger = logging.getLogger(__name__)
+
+
+def open_for_notebook(context: KedroContext) -> None:
+    """Set MLflow up for calls that a notebook makes itself; without a store the notebook goes on.
+
+    Parameters
+    ----------
+    context
+        Context of the notebook's session.
+    """
+    try:
+        open_tracking(context)
+    except FAILURES as error:
+        logger.warning("MLflow is not set up: %s", describe(error))
+
+
+class TrackedRun:
+    """The record of one run, kept by kedro-mlflow's hook until the store fails.
+
+    Parameters
+    ----------
+    context
+        Context of the session.
+    catalog
+        Catalog of the run: its MLflow datasets save nothing any more once the store has failed.
+    """
+
+    def __init__(self, context: KedroContext, catalog: CatalogProtocol) -> None:
+        self._catalog = catalog
+        self._hook: MlflowHook | None = None
+        with self._fail_open():
+            self._hook = open_tracking(context)
+
+    def follow(self, step: str, **arguments: Any) -> None:
+        """Hand one step of the run to kedro-mlflow.
+
+        Parameters
+        ----------
+        step
+            Name of the hook.
+        **arguments
+            What Kedro has given it.
+        """
+        if self._hook is not None:
+            with self._fail_open():
+                getattr(self._hook, step)(**arguments)
+
+    def record(self, **arguments: Any) -> None:
+        """Record what a node has made; arguments as of `record_node`."""
+        if self._hook is not None:
+            with self._fail_open():
+                record_node(**arguments)
+
+    @contextmanager
+    def _fail_open(self) -> Iterator[None]:
+        try:
+            yield
+        except FAILURES as error:
+            self._hook = None
+            logger.warning("MLflow does not record this run any further: %s", describe(error))
+            switch_catalog_logging(self._catalog, False)
+            while mlflow.active_run():
+                with suppress(*FAILURES):
+                    mlflow.end_run("KILLED")
