@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from tests.cli.conftest import copy_project
+from tests.helpers.project import copy_project
 
 PROBE = """
 import json, sys
