@@ -1,6 +1,10 @@
 """Pipelines of the project: stages one by one, then the sums that people run."""
 
+from importlib import import_module
+
 from kedro.pipeline import Pipeline
+
+from quant_pipeline.lazy_pipeline import LazyPipeline
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -14,45 +18,37 @@ def register_pipelines() -> dict[str, Pipeline]:
         ``cross_validation``, ``ensemble_search``, ``factor_evaluation`` and ``model_report`` are research beside that
         path; the others are single stages.
     """
-    from quant_pipeline.pipelines import (
-        backtest,
-        ensemble,
-        ensemble_search,
-        execution,
-        factor_evaluation,
-        features,
-        ingestion,
-        model_report,
-        order_generation,
-        post_trade,
-        prediction,
-        reporting,
-        rolling,
-        training,
-        tuning,
-    )
-
     stages = {
-        "ingestion": ingestion.create_pipeline(),
-        "features": features.create_pipeline(),
-        "training": training.create_pipeline(),
-        "prediction": prediction.create_pipeline() + ensemble.create_latest_pipeline(),
-        "ensemble": ensemble.create_pipeline(),
-        "backtest": backtest.create_pipeline(),
-        "post_trade": post_trade.create_pipeline(),
-        "order_generation": order_generation.create_pipeline(),
-        "reporting": reporting.create_pipeline(),
+        "ingestion": _stage("ingestion"),
+        "features": _stage("features"),
+        "training": _stage("training"),
+        "prediction": LazyPipeline(lambda: _made("prediction") + _made("ensemble", "create_latest_pipeline")),
+        "ensemble": _stage("ensemble"),
+        "backtest": _stage("backtest"),
+        "post_trade": _stage("post_trade"),
+        "order_generation": _stage("order_generation"),
+        "reporting": _stage("reporting"),
     }
     daily = ("ingestion", "prediction", "post_trade", "order_generation", "reporting")
     return {
-        "__default__": Pipeline(list(stages.values())),
+        "__default__": LazyPipeline(lambda: Pipeline(list(stages.values()))),
         **stages,
-        "execution": execution.create_pipeline(),
-        "factor_evaluation": factor_evaluation.create_pipeline(),
-        "model_report": model_report.create_pipeline(),
-        "tuning": tuning.create_pipeline(),
-        "rolling": rolling.create_pipeline(),
-        "cross_validation": rolling.create_cross_validation_pipeline(),
-        "ensemble_search": ensemble_search.create_pipeline(),
-        "daily": Pipeline([stages[name] for name in daily]),
+        "execution": _stage("execution"),
+        "factor_evaluation": _stage("factor_evaluation"),
+        "model_report": _stage("model_report"),
+        "tuning": _stage("tuning"),
+        "rolling": _stage("rolling"),
+        "cross_validation": LazyPipeline(lambda: _made("rolling", "create_cross_validation_pipeline")),
+        "ensemble_search": _stage("ensemble_search"),
+        "daily": LazyPipeline(lambda: Pipeline([stages[name] for name in daily])),
     }
+
+
+def _stage(name: str) -> Pipeline:
+    return LazyPipeline(lambda: _made(name))
+
+
+def _made(name: str, create: str = "create_pipeline") -> Pipeline:
+    """Make the pipeline of a stage's package, which is imported only now."""
+    made: Pipeline = getattr(import_module(f"quant_pipeline.pipelines.{name}"), create)()
+    return made

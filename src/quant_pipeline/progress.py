@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Generator, Iterable, Iterator, Sized
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 _running: ContextVar[bool] = ContextVar("progress_is_shown", default=False)
 
 
-def track(iterable: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
+def track(iterable: Iterable[Item], description: str, total: int | None = None) -> Generator[Item]:
     """Iterate while telling a person how far the work is.
 
     Parameters

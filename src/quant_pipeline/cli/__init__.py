@@ -1,4 +1,4 @@
-"""Commands of this project beside Kedro's own: ``kedro replay|models|account``; ``kedro run`` reads expressions."""
+"""Commands of this project beside Kedro's own: ``kedro account|compile|models|replay``, and its own ``kedro run``."""
 
 from kedro.framework.cli.utils import LazyGroup
 
@@ -10,5 +10,8 @@ cli = LazyGroup(
     name="quant-pipeline",
     help="Commands of quant-pipeline.",
     commands=[run],
-    lazy_subcommands={name: f"{__name__}.{name}.{name}" for name in ("account", "models", "replay")},
+    lazy_subcommands={
+        **{name: f"{__name__}.{name}.{name}" for name in ("account", "models", "replay")},
+        "compile": f"{__name__}.compile.compile_kernels",
+    },
 )

@@ -5,13 +5,14 @@ this dataset loads, and through nothing else; everything before and after it (li
 pure. Whether a step has been done is never told by files but by the ledger, so every node can be run again.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
 from quant_pipeline.datasets.ledger import LedgerEvents
-from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
 from quant_pipeline.trading.brokers.gateway import AlpacaGateway, Gateway, SimulatedGateway
 
 
@@ -87,6 +88,8 @@ class AlpacaDesk(_Desk):
         credentials: dict[str, str | None],
         metadata: dict[str, Any] | None = None,
     ) -> None:
+        from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+
         super().__init__(ledger, kill_switch, metadata)
         self._parameters = AlpacaBrokerParameters.model_validate(parameters)
         self._credentials = credentials

@@ -2,16 +2,11 @@
 
 from typing import Any
 
-import pandas as pd
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
-from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.clock import execution_session
-from quant_pipeline.trading.order_management.desk import arming_event
 
 DEFAULT_ENVIRONMENT = "sim"
 SENDING_NODE = "send_orders"
@@ -72,6 +67,14 @@ class AccountGuardHooks:
         )
 
     def _require_arming(self, ledger: str) -> None:
+        # Most commands run without this guard, and should not wait for the libraries of the account.
+        import pandas as pd
+
+        from quant_pipeline.datasets.ledger import LedgerEvents
+        from quant_pipeline.market.calendar import TradingCalendar
+        from quant_pipeline.market.clock import execution_session
+        from quant_pipeline.trading.order_management.desk import arming_event
+
         parameters = self._config["parameters"]
         execution = parameters["execution"]
         if not execution.get("needs_arming") or parameters.get("dry_run"):

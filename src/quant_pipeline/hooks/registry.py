@@ -3,8 +3,6 @@
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
-from quant_pipeline.model_registry import use_config_loader
-
 
 class ModelRegistryHooks:
     """Let ``--env`` and ``--params`` reach the model registry, from which the pipelines are made."""
@@ -12,4 +10,6 @@ class ModelRegistryHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Hand the configuration of this session to the registry."""
+        from quant_pipeline.model_registry import use_config_loader
+
         use_config_loader(context.config_loader)

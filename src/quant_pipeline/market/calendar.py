@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import exchange_calendars
 import pandas as pd
 
 from quant_pipeline.exceptions import MarketDataError
+
+if TYPE_CHECKING:
+    import exchange_calendars
 
 # Steps reach beyond the bounds that were asked for by up to half a year of sessions.
 _MARGIN = pd.Timedelta(days=200)
@@ -133,6 +136,9 @@ def _all_sessions(name: str, first_year: int, last_year: int) -> pd.DatetimeInde
 
 @lru_cache(maxsize=8)
 def _exchange(name: str, start: str, end: str) -> exchange_calendars.ExchangeCalendar:
+    # Takes longer to import than many commands take that never ask for a session.
+    import exchange_calendars
+
     try:
         return exchange_calendars.get_calendar(name, start=start, end=end)
     except exchange_calendars.errors.InvalidCalendarName as error:

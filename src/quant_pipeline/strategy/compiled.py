@@ -15,6 +15,9 @@ from typing import Any
 import numba
 
 from quant_pipeline.compilation import digest_files, stamp
+from quant_pipeline.compilation_progress import announce_compilation
+
+announce_compilation()
 
 _njit: Any = numba.njit
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}

@@ -6,15 +6,19 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.strategy.money import ticks_to_decimal
 from quant_pipeline.trading.account import AccountState, fold
 from quant_pipeline.trading.domain import Event, EventKind, money
 from quant_pipeline.trading.statement_import import StatementEntry
+
+# Books are read by commands that should not wait for the kernels of a market.
+if TYPE_CHECKING:
+    from quant_pipeline.backtest.market import TradingMarket
 
 logger = logging.getLogger(__name__)
 

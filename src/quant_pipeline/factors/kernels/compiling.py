@@ -11,9 +11,12 @@ import numba
 import numpy as np
 
 from quant_pipeline.compilation import stamp
+from quant_pipeline.compilation_progress import announce_compilation
 from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.kernels.machine_code import digest_sources, host_machine
 from quant_pipeline.factors.kernels.signatures import Array, Kernel, Parameter, layout_of
+
+announce_compilation()
 
 _njit: Any = numba.njit  # Its annotations leave `_nrt` out.
 

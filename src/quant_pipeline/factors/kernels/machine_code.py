@@ -80,7 +80,6 @@ def load_machine_code(name: str, signatures: str, compile_anew: Callable[[], byt
     file = f"{name}-{digest.hex()[:16]}.bin"
     code = next((code for folder in folders if (code := _read(folder / file, digest)) is not None), None)
     if code is None:
-        logger.info("Compiling the kernels of the factors for this processor; this takes about a minute, once.")
         code = compile_anew()
         if not any(_write(folder / file, digest, code) for folder in folders):
             logger.warning(

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
@@ -18,10 +18,6 @@ from quant_pipeline.market.clock import execution_session
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import AccountState, fold
-from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
-from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
-from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
-from quant_pipeline.trading.brokers.simulated_broker import SimulatedBroker
 from quant_pipeline.trading.brokers.simulated_store import Books, Holding, SimulatedStore
 from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.desk import TradingDesk
@@ -31,6 +27,11 @@ from quant_pipeline.trading.order_management.lease import Lease
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.ports import Broker
 from quant_pipeline.trading.risk_limits import RiskLimits
+
+# A desk imports its own broker when it is opened: a simulated account needs no Alpaca.
+if TYPE_CHECKING:
+    from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+    from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
 
 _CALENDAR_MARGIN = pd.Timedelta(days=30)
 
@@ -161,7 +162,7 @@ class AlpacaGateway(_Place):
         Its keys; never shown.
     """
 
-    parameters: AlpacaBrokerParameters = field(default_factory=AlpacaBrokerParameters)
+    parameters: AlpacaBrokerParameters
     api_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
 
@@ -180,12 +181,16 @@ class AlpacaGateway(_Place):
                 f"'{rules.account}' is a live account, but execution.needs_arming is false. Real money is only sent in "
                 "sessions that a person has armed: take that line out of the environment's parameters_execution.yml."
             )
+        from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
+
         broker = AlpacaBroker(self.parameters, self.api_key, self.secret_key)
         calendar, is_rehearsal = exchange.market_rules.calendar, self.parameters.url is not None
         updates = self._updates() if takes_lease and self.parameters.trade_updates else None
         return self._desk(session, rules, broker, calendar, takes_lease, is_rehearsal, updates)
 
     def _updates(self) -> TradeUpdates:
+        from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
+
         return TradeUpdates(self.parameters.updates_address, self.api_key, self.secret_key)
 
 
@@ -216,6 +221,8 @@ class SimulatedGateway(_Place):
         self.folder.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{self.folder / f'{session:%Y-%m-%d}.sqlite'}"
         _seed(url, state, stands_at)
+        from quant_pipeline.trading.brokers.simulated_broker import SimulatedBroker
+
         broker = SimulatedBroker(
             url,
             exchange.bars,
