@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.validation import ParameterValidationError
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
@@ -23,14 +23,22 @@ if TYPE_CHECKING:
     from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 
 SUFFIXES = (".yml", ".yaml", ".json")
-SHARED = {"base", "local"}
+LOCAL = "local"
+"""Folder of personal overrides, applied last to every account."""
+SHARED = {"base", LOCAL}
 """Folders of `conf/` that hold no account."""
+PINNED = {
+    "parameters": ("account", "execution", "risk"),
+    "globals": ("account", "paths"),
+    "catalog": ("trading_desk", "ledger"),
+}
+"""Beginnings of names that an account with real money takes from its own files and never from conf/local."""
 MLFLOW_PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 """As kedro-mlflow sets them, which may be later than the first question."""
 
 
 class ProjectConfigLoader(OmegaConfigLoader):
-    """Kedro's loader of YAML; an environment that is not there or a file that cannot be read is named.
+    """Kedro's loader of YAML: base, then the account, then conf/local; what cannot be read is named.
 
     Parameters
     ----------
@@ -51,8 +59,15 @@ class ProjectConfigLoader(OmegaConfigLoader):
         self._found_for: dict[str, Any] = {}
         self._known: set[str] = set()
         self._taken_by_parameters: set[str] = set()
+        self.withheld: set[str] = set()
+        """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
         super().__init__(conf_source, env, **options)
         self.config_patterns.setdefault("mlflow", MLFLOW_PATTERNS)
+        if self._environment == LOCAL:
+            raise ConfigurationError(
+                f"conf/{LOCAL} is no account: it is applied last to every account. Leave `--env {LOCAL}` out, or name "
+                "the account."
+            )
         # A configuration that is packed into an archive has no folders to look at.
         if self._root.is_dir() and not (self._root / self._environment).is_dir():
             accounts = {path.name for path in self._root.iterdir() if path.is_dir()} - SHARED
@@ -109,12 +124,54 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def _read_raw_config(self, key: str) -> Any:
         read = super()._read_raw_config(key)
+        local = self._read_local(key)
+        read[-1].update(local)
         if key == "parameters":
             # Now, as Kedro merges what --params say into the first of these files.
             base, own = read[0].values(), read[1].values()
             self._known = {str(name) for file in base for name in file}
-            self._taken_by_parameters = _names_from_params([*base, *own])
+            self._taken_by_parameters = _names_from_params([*base, *own, *local.values()])
         return read
+
+    def _resolve_from_raw_config(self, key: str, *read: Any) -> dict[str, Any]:
+        """Merge base and environment as Kedro does, and then conf/local by the same strategy."""
+        merged: dict[str, Any] = super()._resolve_from_raw_config(key, *read)
+        files = self._read_local(key)
+        for file in files.values():
+            self._withhold(key, file)
+        if not any(files.values()):
+            return merged
+        own: dict[str, Any] = self._merge_and_resolve(key, files)
+        final: dict[str, Any] = self._merge_configs(merged, own, key, self._get_conf_env_path(LOCAL))
+        return final
+
+    def _read_local(self, key: str) -> dict[Path, DictConfig]:
+        folder = self._get_conf_env_path(LOCAL)
+        if not self._fs.isdir(Path(folder).as_posix()):
+            return {}
+        patterns = self.config_patterns[key]
+        files: dict[Path, DictConfig] = self._read_dir_configs(folder, patterns, key, set(), key == "credentials")
+        return files
+
+    def _withhold(self, key: str, file: DictConfig) -> None:
+        """Take what only the account's own files may say out of a file of conf/local, and remember that."""
+        pinned = {str(name) for name in file if str(name).startswith(PINNED.get(key, ()))}
+        if pinned and self._needs_arming():
+            self.withheld |= {f"{name} ({key})" for name in pinned}
+            for name in pinned:
+                del file[name]
+
+    def _needs_arming(self) -> bool:
+        """Whether the files of the account say that it trades real money."""
+        base, own, *_ = super()._read_raw_config("parameters")
+        files = [OmegaConf.select(file, "execution.needs_arming") for file in (*base.values(), *own.values())]
+        return any(files)
+
+    def local_files(self) -> list[str]:
+        """Return the names of the files of conf/local that set anything, in order."""
+        folder = Path(self._get_conf_env_path(LOCAL))
+        found = {file for key in self.config_patterns for file, content in self._read_local(key).items() if content}
+        return sorted(file.relative_to(folder).as_posix() for file in found)
 
     def _refuse_unknown(self, parameters: dict[str, Any]) -> None:
         """Refuse a name that nothing reads: a misspelt ``dry_run`` would be no dry run."""
@@ -123,15 +180,19 @@ class ProjectConfigLoader(OmegaConfigLoader):
         for name in sorted(unknown - known):
             near = get_close_matches(name, known, n=1)
             hint = f"Did you mean '{near[0]}'?" if near else "Its name and its default belong into conf/base."
-            place = "--params" if name in self.runtime_params else f"conf/{self._environment}"
+            place = "--params" if name in self.runtime_params else self._place_of(name)
             raise ConfigurationError(f"Nothing reads the parameter '{name}' of {place}. {hint}")
+
+    def _place_of(self, parameter: str) -> str:
+        local = any(parameter in file for file in self._read_local("parameters").values())
+        return f"conf/{LOCAL if local else self._environment}"
 
     def _runtime_names(self) -> set[str]:
         """Names that files take from ``--params``; `globals` may not, and what files refer to is not resolved."""
         catalog = self._read_raw_config("catalog")
-        files = [*catalog[0].values(), *catalog[1].values()]
+        files = [*catalog[0].values(), *catalog[1].values(), *self._read_local("catalog").values()]
         for kind in ("credentials", "mlflow"):
-            for folder in {self.base_env, self._environment}:
+            for folder in self._names_of_layers():
                 path = self._get_conf_env_path(folder)
                 files += self._read_dir_configs(path, self.config_patterns[kind], kind, set()).values()
         return self._taken_by_parameters | _names_from_params(files)
@@ -140,16 +201,19 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def _environment(self) -> str:
         return self.env or self.default_run_env
 
+    def _names_of_layers(self) -> list[str]:
+        return [*dict.fromkeys((self.base_env, self._environment)), LOCAL]
+
     def _folders(self) -> list[Path]:
-        folders = [self._root / name for name in dict.fromkeys((self.base_env, self._environment))]
-        return [folder for folder in folders if folder.is_dir()]
+        folders = [self._root / name for name in self._names_of_layers()]
+        return [folder for folder in folders if folder.is_dir() and _files_of(folder)]
 
     def _names_of_folders(self) -> str:
         return " or ".join(f"{self._root.name}/{folder.name}" for folder in self._folders())
 
     def _describe_unreadable(self, error: Exception) -> str:
         """Name the first file that cannot be read; Kedro's own error counts lines from 0, or names no file at all."""
-        for file in sorted(file for folder in self._folders() for file in folder.rglob("*") if file.suffix in SUFFIXES):
+        for file in sorted(file for folder in self._folders() for file in _files_of(folder)):
             name = file.relative_to(self._root.parent)
             try:
                 OmegaConf.load(file)
@@ -160,6 +224,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
             except (YAMLError, OSError) as problem:
                 return f"{name}: {problem}. The file has to hold `key: value` lines."
         return str(error)
+
+
+def _files_of(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.suffix in SUFFIXES]
 
 
 def _names_from_params(files: Iterable[Any]) -> set[str]:
@@ -196,5 +264,7 @@ class ProjectContext(KedroContext):
             return super().params
         except ParameterValidationError as error:
             told = [line for line in str(error).splitlines() if "For further information" not in line]
-            remedy = "Correct them in the parameters*.yml of the environment or of conf/base, or in --params."
+            remedy = (
+                "Correct them in the parameters*.yml of the environment, of conf/base or of conf/local, or in --params."
+            )
             raise ConfigurationError("\n".join([*told, remedy])) from error

@@ -8,6 +8,7 @@ from quant_pipeline.hooks import (
     AccountGuardHooks,
     ErrorHooks,
     JsonLogHooks,
+    LocalOverrideHooks,
     ModelRegistryHooks,
     ProgressHooks,
     SummaryHooks,
@@ -40,6 +41,7 @@ HOOKS = (
     ErrorHooks(),
     TrackingHooks(),
     AccountGuardHooks(),
+    LocalOverrideHooks(),
 )
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz", "kedro-telemetry")
 

@@ -2,6 +2,7 @@
 
 from quant_pipeline.hooks.errors import ErrorHooks
 from quant_pipeline.hooks.guard import DEFAULT_ENVIRONMENT, AccountGuardHooks
+from quant_pipeline.hooks.local_overrides import LocalOverrideHooks
 from quant_pipeline.hooks.narration import JsonLogHooks, ProgressHooks, SummaryHooks
 from quant_pipeline.hooks.registry import ModelRegistryHooks
 from quant_pipeline.hooks.tracking import TrackingHooks
@@ -11,6 +12,7 @@ __all__ = [
     "AccountGuardHooks",
     "ErrorHooks",
     "JsonLogHooks",
+    "LocalOverrideHooks",
     "ModelRegistryHooks",
     "ProgressHooks",
     "SummaryHooks",
