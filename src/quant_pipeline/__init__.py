@@ -8,6 +8,9 @@ __version__ = "0.1.0"
 # Kedro and MLflow both collect usage statistics unless they are told not to; a trading host must not call home.
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
+# MLflow would give itself a log handler and a level of its own; conf/logging.yml says what is shown.
+os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
+
 # kedro-mlflow registers an untyped `predict` at import; MLflow logs a hint about it on every single command.
 logging.getLogger("py.warnings").addFilter(
     lambda record: "Add type hints to the `predict` method" not in record.getMessage()

@@ -54,7 +54,7 @@ class TrackingHooks:
         from quant_pipeline.tracking.run import TrackedRun
 
         self._run = TrackedRun(self._context, catalog)
-        self._run.follow("before_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
+        self._run.start(run_params=run_params, pipeline=pipeline, catalog=catalog)
 
     @hook_impl
     def before_node_run(self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], is_async: bool) -> None:

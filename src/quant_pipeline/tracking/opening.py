@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -19,6 +20,12 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from quant_pipeline.exceptions import ConfigurationError, TrackingError
+from quant_pipeline.tracking.dead_runs import tag_runs
+from quant_pipeline.tracking.relocation import ARTIFACTS, follow_project
+from quant_pipeline.tracking.store import prepare_store
+
+# What it writes down is raised as well; a traceback of a hundred lines would hide the line that says what is wrong.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 FAILURES = (TrackingError, MlflowException, SQLAlchemyError, sqlite3.Error, CommandError, OSError)
 """What a tracking store may end in; errors of `requests` are errors of the operating system."""
@@ -51,7 +58,8 @@ def open_tracking(context: KedroContext) -> MlflowHook:
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     if mlflow.active_run() is None:
-        _prepare(_complete_settings(context))
+        uri = _complete_settings(context)
+        prepare(uri)
     hook = MlflowHook()
     try:
         with _shell_as_it_was():
@@ -95,7 +103,7 @@ def _complete_settings(context: KedroContext) -> str:
             node[key] = node.get(key) or {}
             node = node[key]
         if node.get("artifact_location") is None:
-            node["artifact_location"] = str(file.with_name("mlruns"))
+            node["artifact_location"] = str(file.with_name(ARTIFACTS))
     server["mlflow_tracking_uri"] = uri
     context.config_loader["mlflow"] = settings
     return uri
@@ -117,9 +125,26 @@ def local_store(uri: str, project: Path) -> Path | None:
     return project / str(url.database)
 
 
-def _prepare(uri: str) -> None:
+def prepare(uri: str) -> None:
+    """Make sure that MLflow can open a store.
+
+    Parameters
+    ----------
+    uri
+        Address of the store.
+
+    Raises
+    ------
+    TrackingError
+        When it cannot.
+    """
     if uri.startswith(("http://", "https://")):
         _await_server(uri)
+    file = local_store(uri, Path.cwd())
+    if file is not None:
+        prepare_store(file)
+        follow_project(file)
+    tag_runs()
 
 
 def _await_server(uri: str) -> None:

@@ -13,6 +13,7 @@ from kedro.io import CatalogProtocol
 from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from kedro_mlflow.io.catalog.switch_catalog_logging import switch_catalog_logging
 
+from quant_pipeline.tracking.dead_runs import close_dead_runs
 from quant_pipeline.tracking.opening import FAILURES, describe, open_tracking
 from quant_pipeline.tracking.records import record_node
 
@@ -49,6 +50,13 @@ class TrackedRun:
         self._hook: MlflowHook | None = None
         with self._fail_open():
             self._hook = open_tracking(context)
+
+    def start(self, **arguments: Any) -> None:
+        """Close the records of killed processes and begin a new one; arguments as of ``before_pipeline_run``."""
+        if self._hook is not None and mlflow.active_run() is None:
+            with self._fail_open():
+                close_dead_runs(self._hook.mlflow_config.tracking.experiment._experiment.experiment_id)
+        self.follow("before_pipeline_run", **arguments)
 
     def follow(self, step: str, **arguments: Any) -> None:
         """Hand one step of the run to kedro-mlflow.
