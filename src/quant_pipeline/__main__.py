@@ -1,18 +1,39 @@
-"""Run the project as a program: ``python -m quant_pipeline`` is ``kedro run``."""
+"""Run the project as a program: ``quant-pipeline`` is ``kedro run``, ``quant-pipeline account`` is ``kedro account``.
+
+The commands of the account need neither Kedro's plugins nor a session, so they begin at once.
+"""
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-from kedro.framework.cli.utils import find_run_command
-from kedro.framework.project import configure_project
+
+class Place(NamedTuple):
+    """What Kedro hands to a command, as far as the commands of the account look at it."""
+
+    project_path: Path
 
 
 def main() -> None:
-    """Run Kedro's ``run`` command with the arguments of the command line."""
+    """Run the command of the account that the command line names, else Kedro's ``run``."""
+    standalone = not hasattr(sys, "ps1")
+    if sys.argv[1:2] == ["account"]:
+        from kedro.utils import find_kedro_project
+
+        from quant_pipeline.cli.account import account
+
+        place = Place(find_kedro_project(Path.cwd()) or Path.cwd())
+        account(sys.argv[2:], "quant-pipeline account", obj=place, standalone_mode=standalone)
+        return
+    from kedro.framework.cli.utils import find_run_command
+    from kedro.framework.project import configure_project
+
     package_name = Path(__file__).parent.name
     configure_project(package_name)
     run = find_run_command(package_name)
-    run(standalone_mode=not hasattr(sys, "ps1"))
+    run(standalone_mode=standalone)
 
 
 if __name__ == "__main__":

@@ -6,22 +6,17 @@ import re
 from collections.abc import Iterable
 from copy import deepcopy
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from kedro.config import OmegaConfigLoader
-from kedro.framework.context import KedroContext
-from kedro.validation import ParameterValidationError
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from quant_pipeline.exceptions import ConfigurationError
 
-if TYPE_CHECKING:
-    from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
-
+DEFAULT_ENVIRONMENT: Final = "sim"
 SUFFIXES = (".yml", ".yaml", ".json")
 LOCAL = "local"
 """Folder of personal overrides, applied last to every account."""
@@ -235,36 +230,21 @@ def _names_from_params(files: Iterable[Any]) -> set[str]:
     return {name for text in texts for name in re.findall(r"\$\{runtime_params: *([\w-]+)", text)}
 
 
-class ProjectContext(KedroContext):
-    """Kedro's context; parameters that do not fit their types are one message instead of a traceback."""
+def latest_closed_session(calendar: str) -> str:
+    """Resolve ``as_of`` of a real account: the last session of the exchange that has closed by now."""
+    import pandas as pd
 
-    @cached_property
-    def mlflow(self) -> KedroMlflowConfig:
-        """Configuration of kedro-mlflow; MLflow is imported and its store opened when it is first asked for.
+    from quant_pipeline.market.calendar import TradingCalendar
 
-        Raises
-        ------
-        TrackingError
-            When the store cannot be opened.
-        """
-        from quant_pipeline.tracking.opening import open_tracking
+    now = pd.Timestamp.now("UTC")
+    return f"{TradingCalendar.of(calendar, now - pd.Timedelta(days=30), now).latest_closed(now):%Y-%m-%d}"
 
-        return open_tracking(self).mlflow_config
 
-    @property
-    def params(self) -> dict[str, Any]:
-        """Validated parameters.
-
-        Raises
-        ------
-        ConfigurationError
-            When a block has an unknown key or a value that does not fit; the message lists all of them.
-        """
-        try:
-            return super().params
-        except ParameterValidationError as error:
-            told = [line for line in str(error).splitlines() if "For further information" not in line]
-            remedy = (
-                "Correct them in the parameters*.yml of the environment, of conf/base or of conf/local, or in --params."
-            )
-            raise ConfigurationError("\n".join([*told, remedy])) from error
+LOADER_OPTIONS: Final[dict[str, Any]] = {
+    "base_env": "base",
+    "default_run_env": DEFAULT_ENVIRONMENT,
+    # An environment that sets one key keeps the siblings of that key.
+    "merge_strategy": {"parameters": "soft", "mlflow": "soft", "globals": "soft"},
+    "custom_resolvers": {"latest_closed_session": latest_closed_session},
+}
+"""How the project's configuration is read, by sessions of Kedro and by the commands that need none."""

@@ -22,7 +22,7 @@ def test_run_is_a_command(project_path, command):
 
 ORDERS = {
     "group first": "import quant_pipeline.cli",
-    "module first": "import quant_pipeline.cli.run",
+    "module first": "import quant_pipeline.cli.run_command",
     "another command first": "import quant_pipeline.cli.sessions",
 }
 LAZY = """

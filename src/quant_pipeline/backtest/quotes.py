@@ -9,7 +9,7 @@ import pandas as pd
 from quant_pipeline.backtest import exchange_kernels as kernels
 from quant_pipeline.exceptions import MarketDataError
 from quant_pipeline.market.clock import DealPrice
-from quant_pipeline.strategy.money import cash_to_ticks, payment_units, split_terms, to_ticks
+from quant_pipeline.strategy.money import cash_to_ticks, payment_units, price_after_split, split_terms, to_ticks
 from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules
 
 ACTION_KINDS = {"split": kernels.SPLIT, "cash_dividend": kernels.CASH_DIVIDEND, "delisting": kernels.DELISTING}
@@ -38,7 +38,7 @@ def reference_price(previous_close: int, kind: str, numerator: int, denominator:
     """
     match kind:
         case "split":
-            return (2 * previous_close * denominator + numerator) // (2 * numerator)
+            return price_after_split(previous_close, numerator, denominator)
         case "cash_dividend":
             return max(previous_close - int(kernels.payment_in_ticks(1, numerator)), 1)
         case "delisting":

@@ -1,17 +1,16 @@
-"""Commands of this project beside Kedro's own: ``kedro account|compile|models|replay``, and its own ``kedro run``."""
+"""Commands of this project beside Kedro's own: ``kedro account|compile|models|replay``, and its own ``kedro run``.
 
-from kedro.framework.cli.utils import LazyGroup
+Kedro takes ``cli`` and ``run`` from here. They are made when Kedro asks: ``quant-pipeline account`` needs nothing of
+Kedro's command line and does not wait for it.
+"""
 
-# Kedro takes the command of `python -m quant_pipeline` from here: `run` has to be the command, not its module.
-from quant_pipeline.cli.run import run
+from typing import Any
 
-# A command waits for what it needs itself, not for what the others need.
-cli = LazyGroup(
-    name="quant-pipeline",
-    help="Commands of quant-pipeline.",
-    commands=[run],
-    lazy_subcommands={
-        **{name: f"{__name__}.{name}.{name}" for name in ("account", "models", "replay")},
-        "compile": f"{__name__}.compile.compile_kernels",
-    },
-)
+
+def __getattr__(name: str) -> Any:
+    """Make Kedro's group of commands, and its command ``run``."""
+    if name not in ("cli", "run"):
+        raise AttributeError(name)
+    from quant_pipeline.cli import kedro_commands
+
+    return getattr(kedro_commands, name)

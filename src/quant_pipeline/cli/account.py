@@ -1,20 +1,19 @@
-"""``kedro account``: make an account, look at it, verify it, compare it with its broker."""
+"""``kedro account``: make an account, look at it, verify it, compare it with its broker.
+
+Commands import what they need when they are called: Kedro imports this module to describe it.
+"""
+
+from __future__ import annotations
 
 import os
 from typing import Any
 
 import click
-from kedro.framework.cli.utils import env_option
-from kedro.framework.startup import ProjectMetadata
-from rich.console import Console
 
 from quant_pipeline.cli import account_control
-from quant_pipeline.cli.account_environment import scaffold_environment
-from quant_pipeline.cli.account_picture import draw_account
-from quant_pipeline.cli.opened_account import last_prices, open_account, open_desk
-from quant_pipeline.cli.sessions import params_option
+from quant_pipeline.cli.options import env_option, params_option
+from quant_pipeline.cli.sessions import Place
 from quant_pipeline.exceptions import AccountError
-from quant_pipeline.trading.order_management.reconciliation import open_books, reconcile
 
 
 @click.group()
@@ -26,8 +25,10 @@ def account() -> None:
 @click.argument("name")
 @click.option("--from", "source", default="sim", show_default=True, help="Environment whose configuration is copied.")
 @click.pass_obj
-def new(metadata: ProjectMetadata, name: str, source: str) -> None:
+def new(metadata: Place, name: str, source: str) -> None:
     """Make the environment of a new account NAME."""
+    from quant_pipeline.cli.account_environment import scaffold_environment
+
     for file in scaffold_environment(metadata.project_path / "conf", name, source):
         click.echo(f"wrote {file.relative_to(metadata.project_path)}")
     click.echo(f"`kedro run --env {name}` runs it; it has no ledger, no keys and no pinned account number yet")
@@ -37,8 +38,13 @@ def new(metadata: ProjectMetadata, name: str, source: str) -> None:
 @env_option
 @params_option
 @click.pass_obj
-def show(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> None:
+def show(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Draw the account at its last booked close."""
+    from rich.console import Console
+
+    from quant_pipeline.cli.account_picture import draw_account
+    from quant_pipeline.cli.opened_account import last_prices, open_account
+
     with open_account(metadata, env, params) as opened:
         width = int(os.environ.get("COLUMNS", "0")) or None
         Console(width=width).print(draw_account(opened.state, opened.book, opened.events, last_prices(opened)))
@@ -48,10 +54,12 @@ def show(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> 
 @env_option
 @params_option
 @click.pass_obj
-def verify(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> None:
+def verify(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Hash the whole ledger again and compute the account anew from it."""
+    from quant_pipeline.cli.opened_account import open_account
+
     with open_account(metadata, env, params) as opened:
-        number = opened.catalog["ledger_as_found"].verify()
+        number = opened.ledger.verify()
         if opened.state.discrepancy:
             raise AccountError(
                 f"{opened.state.discrepancy} of the cash and cost of '{opened.name}' has no source in its events; "
@@ -65,8 +73,11 @@ def verify(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -
 @env_option
 @params_option
 @click.pass_obj
-def reconcile_account(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> None:
+def reconcile_account(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Compare cash and every position with the broker, after booking what it reports."""
+    from quant_pipeline.cli.opened_account import open_account, open_desk
+    from quant_pipeline.trading.order_management.reconciliation import open_books, reconcile
+
     with open_account(metadata, env, params) as opened, open_desk(opened) as desk:
         open_books(desk)
         breaks = reconcile(desk)

@@ -1,24 +1,23 @@
 """``kedro account arm|replan|halt|resume|flatten``: what a person decides about sending."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import pandas as pd
-from kedro.framework.cli.utils import env_option
-from kedro.framework.startup import ProjectMetadata
 
-from quant_pipeline.cli.opened_account import Opened, last_prices, open_account, open_desk
-from quant_pipeline.cli.sessions import open_session, params_option
+from quant_pipeline.cli.options import env_option, params_option
+from quant_pipeline.cli.sessions import Place, open_session
 from quant_pipeline.exceptions import AccountError, ConfigurationError
-from quant_pipeline.trading.account import AccountState, fold
-from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.order_management.desk import TradingDesk, arming_event
-from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.plans import record_plan, repeat_plan
-from quant_pipeline.trading.ports import BrokerError
-from quant_pipeline.trading.risk_view import FLATTEN, TradingState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from quant_pipeline.cli.opened_account import Opened
+    from quant_pipeline.trading.account import AccountState
+    from quant_pipeline.trading.order_management.desk import TradingDesk
 
 
 @click.command()
@@ -26,10 +25,14 @@ from quant_pipeline.trading.risk_view import FLATTEN, TradingState
 @env_option
 @params_option
 @click.pass_obj
-def arm(metadata: ProjectMetadata, account_number: str | None, env: str | None, params: dict[str, Any]) -> None:
+def arm(metadata: Place, account_number: str | None, env: str | None, params: dict[str, Any]) -> None:
     """Let a real account send orders in the next session, and in no other."""
+    from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.trading.order_management.desk import arming_event
+    from quant_pipeline.trading.order_management.rules import ExecutionRules
+
     with open_account(metadata, env, params) as opened:
-        execution = ExecutionRules.model_validate(opened.parameters("execution"))
+        execution = opened.project.rules("execution", ExecutionRules)
         if not execution.needs_arming:
             raise ConfigurationError(f"'{opened.name}' needs no arming (execution.needs_arming is false)")
         if execution.account_number is None:
@@ -49,8 +52,11 @@ def arm(metadata: ProjectMetadata, account_number: str | None, env: str | None, 
 @env_option
 @params_option
 @click.pass_obj
-def replan(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> None:
+def replan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Ask the limits again about a plan of the next session that they denied as a whole."""
+    from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.trading.plans import repeat_plan
+
     with open_account(metadata, env, params) as opened:
         event = repeat_plan(opened.events, opened.next_session)
         opened.append(event)
@@ -62,8 +68,11 @@ def replan(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -
 @env_option
 @params_option
 @click.pass_obj
-def halt(metadata: ProjectMetadata, reason: str, env: str | None, params: dict[str, Any]) -> None:
+def halt(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) -> None:
     """Stop sending: a file, the ledger, then the broker, whose open orders are cancelled."""
+    from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.trading.risk_view import TradingState
+
     with open_account(metadata, env, params) as opened:
         # The file comes first: every sender looks at it before every order, and it needs neither database nor network.
         opened.stop_file.parent.mkdir(parents=True, exist_ok=True)
@@ -80,8 +89,11 @@ def halt(metadata: ProjectMetadata, reason: str, env: str | None, params: dict[s
 @env_option
 @params_option
 @click.pass_obj
-def resume(metadata: ProjectMetadata, reason: str, env: str | None, params: dict[str, Any]) -> None:
+def resume(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) -> None:
     """Send again: at the broker, in the ledger, and without the file."""
+    from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.trading.risk_view import TradingState
+
     with open_account(metadata, env, params) as opened:
         _at_broker(opened, lambda desk: desk.broker.suspend_trading(False))
         opened.change_state(TradingState.ACTIVE, "PERSON", reason)
@@ -94,8 +106,14 @@ def resume(metadata: ProjectMetadata, reason: str, env: str | None, params: dict
 @env_option
 @params_option
 @click.pass_obj
-def flatten(metadata: ProjectMetadata, yes: bool, env: str | None, params: dict[str, Any]) -> None:
+def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any]) -> None:
     """Sell everything: the plan of the next session becomes one sale per holding, and is sent."""
+    from quant_pipeline.cli.opened_account import last_prices, open_account
+    from quant_pipeline.trading.account import fold
+    from quant_pipeline.trading.order_management.book import OrderBook
+    from quant_pipeline.trading.plans import record_plan
+    from quant_pipeline.trading.risk_view import FLATTEN, TradingState
+
     with open_account(metadata, env, params) as opened:
         if opened.stop_file.exists():
             raise AccountError(f"{opened.stop_file} exists, nothing is sent; run `kedro account resume` first")
@@ -126,6 +144,9 @@ def _stop_broker(desk: TradingDesk) -> None:
 
 def _at_broker(opened: Opened, act: Callable[[TradingDesk], None], takes_lease: bool = True) -> None:
     """Act at the broker when there is one; that it cannot be reached does not undo the layers before."""
+    from quant_pipeline.cli.opened_account import open_desk
+    from quant_pipeline.trading.ports import BrokerError
+
     if opened.account.filled_by != "broker":
         return
     try:
@@ -138,6 +159,8 @@ def _at_broker(opened: Opened, act: Callable[[TradingDesk], None], takes_lease: 
 
 
 def _sell_all(state: AccountState, prices: dict[str, Decimal]) -> pd.DataFrame:
+    import pandas as pd
+
     rows = [
         {
             "instrument": name,

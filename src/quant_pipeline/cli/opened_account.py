@@ -1,53 +1,81 @@
 """An account as the commands find it: its configuration, its ledger, its desk at the broker."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from kedro.framework.context import KedroContext
-from kedro.framework.startup import ProjectMetadata
-from kedro.io import CatalogProtocol
+from kedro.io import DataCatalog
 
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.cli.sessions import open_session, quiet
+from quant_pipeline.cli.opened_project import OpenedProject, open_project
+from quant_pipeline.cli.sessions import Place
+from quant_pipeline.datasets.atomic import ParquetTable
+from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.clock import execution_session
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import AccountState, fold
-from quant_pipeline.trading.bookkeeping import last_prices as market_prices
-from quant_pipeline.trading.brokers.gateway import DeskRules, Exchange
+from quant_pipeline.trading.bookkeeping import last_closes, priced_at_closes
 from quant_pipeline.trading.domain import Event
 from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.order_management.desk import TradingDesk, trading_state_event
-from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.risk_limits import RiskLimits
-from quant_pipeline.trading.risk_view import TradingState
+
+if TYPE_CHECKING:
+    from quant_pipeline.trading.order_management.desk import TradingDesk
+    from quant_pipeline.trading.risk_view import TradingState
 
 
-class Opened(NamedTuple):
+@dataclass(frozen=True)
+class Opened:
     """An account as found: its configuration, its ledger, and what follows from it."""
 
-    context: KedroContext
-    catalog: CatalogProtocol
-    account: AccountParameters
+    project: OpenedProject
     events: tuple[Event, ...]
-    state: AccountState
-    book: OrderBook
-
-    def parameters(self, block: str) -> Any:
-        """Return a block of the parameters."""
-        return self.context.params[block]
 
     @property
+    def catalog(self) -> DataCatalog:
+        """Datasets of the environment."""
+        return self.project.catalog
+
+    @property
+    def ledger(self) -> LedgerEvents:
+        """The ledger as a dataset.
+
+        Raises
+        ------
+        ConfigurationError
+            When the catalog keeps it in another kind of dataset.
+        """
+        dataset = self.catalog.get("ledger_as_found")
+        if not isinstance(dataset, LedgerEvents):
+            raise ConfigurationError("catalog entry 'ledger_as_found' has to be a LedgerEvents dataset")
+        return dataset
+
+    @cached_property
+    def account(self) -> AccountParameters:
+        """Who the account is, and who fills its orders."""
+        return self.project.rules("account", AccountParameters)
+
+    @cached_property
+    def state(self) -> AccountState:
+        """Cash, positions and plans."""
+        return fold(self.events)
+
+    @cached_property
+    def book(self) -> OrderBook:
+        """Orders and the trading state."""
+        return OrderBook.of(self.events)
+
+    @cached_property
     def calendar(self) -> str:
         """Name of the exchange calendar."""
-        return MarketRules.model_validate(self.parameters("market_rules")).calendar
+        return self.project.rules("market_rules", MarketRules).calendar
 
     @property
     def name(self) -> str:
@@ -57,12 +85,15 @@ class Opened(NamedTuple):
     @property
     def stands_at(self) -> pd.Timestamp:
         """Session whose close is the newest: of the exchange at a broker, else of the ledger."""
-        as_of = pd.Timestamp(self.parameters("as_of"))
+        as_of = pd.Timestamp(self.project.parameters["as_of"])
         return as_of if self.account.filled_by == "broker" else self.state.last_session or as_of
 
     @property
     def next_session(self) -> pd.Timestamp:
         """Session in which the next orders deal."""
+        from quant_pipeline.market.calendar import TradingCalendar
+        from quant_pipeline.market.clock import execution_session
+
         return execution_session(TradingCalendar.of(self.calendar, self.stands_at, self.stands_at), self.stands_at)
 
     def append(self, *events: Event) -> None:
@@ -71,6 +102,8 @@ class Opened(NamedTuple):
 
     def change_state(self, to: TradingState, code: str, message: str) -> None:
         """Record the new trading state, unless it is that already for the same cause, whoever has changed it since."""
+        from quant_pipeline.trading.order_management.desk import trading_state_event
+
         book = OrderBook.of(self.catalog.load("ledger_as_found"))
         if (book.trading_state, book.state_code) != (to, code):
             self.append(trading_state_event(self.stands_at, book.state_changes, to, code, message))
@@ -82,20 +115,19 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def open_account(metadata: ProjectMetadata, env: str | None, params: dict[str, Any]) -> Iterator[Opened]:
+def open_account(place: Place, env: str | None, params: dict[str, Any]) -> Iterator[Opened]:
     """Open the account of an environment; nothing is asked of its broker yet."""
-    with quiet(), open_session(metadata, env, **params) as session:
-        context = session.load_context()
-        # The context makes its catalog anew, from all files, whenever it is asked.
-        catalog = context.catalog
-        events = tuple(catalog.load("ledger_as_found"))
-        account = AccountParameters.model_validate(context.params["account"])
-        yield Opened(context, catalog, account, events, fold(events), OrderBook.of(events))
+    with open_project(place, env, params) as project:
+        yield Opened(project, tuple(project.catalog.load("ledger_as_found")))
 
 
 @contextmanager
 def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]:
     """Open the desk of the next session at the broker; with the lease, nobody else sends meanwhile."""
+    from quant_pipeline.trading.brokers.gateway import DeskRules, Exchange
+    from quant_pipeline.trading.order_management.rules import ExecutionRules
+    from quant_pipeline.trading.risk_limits import RiskLimits
+
     if opened.account.filled_by == "statements":
         raise ConfigurationError(f"'{opened.name}' is kept by statements; there is no broker to ask")
     catalog = opened.catalog
@@ -104,11 +136,12 @@ def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]
         catalog.load("sessions"),
         catalog.load("bars"),
         catalog.load("corporate_actions"),
-        MarketRules.model_validate(opened.parameters("market_rules")),
-        CostRules.model_validate(opened.parameters("cost_rules")),
+        opened.project.rules("market_rules", MarketRules),
+        opened.project.rules("cost_rules", CostRules),
     )
-    execution = ExecutionRules.model_validate(opened.parameters("execution"))
-    rules = DeskRules(opened.name, RiskLimits.model_validate(opened.parameters("risk")), execution)
+    rules = DeskRules(
+        opened.name, opened.project.rules("risk", RiskLimits), opened.project.rules("execution", ExecutionRules)
+    )
     with catalog.load("trading_desk").open(opened.next_session, rules, exchange, takes_lease) as desk:
         yield desk
 
@@ -118,8 +151,16 @@ def last_prices(opened: Opened) -> dict[str, Decimal]:
     catalog, session = opened.catalog, opened.state.last_session
     if session is None or not opened.state.positions or not catalog.exists("bars"):
         return {}
-    days, bars, actions = known_at(session, *(catalog.load(n) for n in ("sessions", "bars", "corporate_actions")))
-    held = bars[bars["instrument"].isin(opened.state.positions)]
-    rules = MarketRules.model_validate(opened.parameters("market_rules"))
-    market = TradingMarket.from_bars(held, actions[actions["instrument"].isin(opened.state.positions)], days, rules)
-    return market_prices(opened.state, market, session)
+    held = sorted(opened.state.positions)
+    bars, actions = (_rows_of(catalog, table, held) for table in ("bars", "corporate_actions"))
+    _, bars, actions = known_at(session, catalog.load("sessions"), bars, actions)
+    return priced_at_closes(opened.state, last_closes(bars, actions), session)
+
+
+def _rows_of(catalog: DataCatalog, table: str, instruments: Sequence[str]) -> pd.DataFrame:
+    """Read the rows of a few instruments, without reading and validating those of all others where that can be."""
+    dataset = catalog.get(table)
+    if isinstance(dataset, ParquetTable):
+        return dataset.load_where("instrument", instruments)
+    rows: pd.DataFrame = catalog.load(table)
+    return rows[rows["instrument"].isin(instruments)]

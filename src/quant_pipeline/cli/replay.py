@@ -1,14 +1,10 @@
 """``kedro replay``: the daily run, session by session."""
 
 import click
-import pandas as pd
-from kedro.framework.cli.utils import env_option
-from kedro.framework.startup import ProjectMetadata
 
-from quant_pipeline.cli.sessions import open_session, quiet
+from quant_pipeline.cli.options import env_option, quiet
+from quant_pipeline.cli.sessions import Place, open_session
 from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.progress import track
 
 
 @click.command()
@@ -16,8 +12,13 @@ from quant_pipeline.progress import track
 @click.option("--to", "end", required=True, help="Last session, YYYY-MM-DD.")
 @env_option
 @click.pass_obj
-def replay(metadata: ProjectMetadata, start: str, end: str, env: str | None) -> None:
+def replay(metadata: Place, start: str, end: str, env: str | None) -> None:
     """Run the daily pipeline for every session of a range, as if each had just closed."""
+    import pandas as pd
+
+    from quant_pipeline.market.calendar import TradingCalendar
+    from quant_pipeline.progress import track
+
     with open_session(metadata, env) as session:
         calendar = session.load_context().config_loader["parameters"]["market_rules"]["calendar"]
     sessions = TradingCalendar.of(calendar, pd.Timestamp(start), pd.Timestamp(end)).sessions

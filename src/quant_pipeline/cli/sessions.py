@@ -1,42 +1,33 @@
 """Kedro sessions for commands."""
 
-import logging
-from collections.abc import Callable, Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-import click
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import ProjectMetadata
+if TYPE_CHECKING:
+    from kedro.framework.session import KedroSession
 
-from quant_pipeline.cli.run import read_parameters
 
-params_option: Callable[[Any], Any] = click.option(
-    "--params",
-    default="",
-    callback=read_parameters,
-    help="Parameters of the run, such as as_of=2025-01-02, as for `kedro run`.",
-)
-"""The option of `kedro run`, for the other commands that open a session."""
+class Place(Protocol):
+    """Where a command runs: what Kedro hands to it, or the console script."""
+
+    @property
+    def project_path(self) -> Path:
+        """Folder of the project."""
 
 
 @contextmanager
-def open_session(metadata: ProjectMetadata, env: str | None, **parameters: Any) -> Iterator[KedroSession]:
+def open_session(place: Place, env: str | None, **parameters: Any) -> Iterator[KedroSession]:
     """Open a session of an environment; ``parameters`` are those of ``--params``."""
-    session = KedroSession.create(metadata.project_path, env=env, runtime_params=parameters, save_on_close=False)
+    from kedro.framework import project
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+
+    if project.PACKAGE_NAME is None:
+        bootstrap_project(place.project_path)
+    session = KedroSession.create(place.project_path, env=env, runtime_params=parameters, save_on_close=False)
     with session:
         yield session
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence what every single session would say; the progress of the whole stays."""
-    chatty = [logging.getLogger(name) for name in ("kedro", "quant_pipeline.hooks")]
-    levels = [logger.level for logger in chatty]
-    for logger in chatty:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(chatty, levels, strict=True):
-            logger.setLevel(level)

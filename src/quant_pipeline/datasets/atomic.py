@@ -3,15 +3,20 @@
 ``--only-missing-outputs`` asks only whether a file exists; a truncated one would count as done after a crash.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Sequence
 from json import loads
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import plotly.io
 from kedro_datasets import json, pandas, text
 from kedro_datasets._typing import PlotlyPreview, TablePreview
-from plotly.graph_objects import Figure as PlotlyFigure
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure as PlotlyFigure
 
 
 class _AtomicSave:
@@ -34,6 +39,12 @@ class _AtomicSave:
 
 class ParquetTable(_AtomicSave, pandas.ParquetDataset):
     """A table as Parquet."""
+
+    def load_where(self, column: str, values: Sequence[str]) -> DataFrame:
+        """Read only the rows whose column holds one of some values."""
+        from pandas import read_parquet
+
+        return read_parquet(self._filepath, filters=[(column, "in", list(values))])
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """First rows, for kedro-viz; through JSON, because it cannot show a missing date."""
@@ -61,6 +72,8 @@ class Figure(_AtomicSave, text.TextDataset):
 
     def load(self) -> PlotlyFigure:
         """Read the figure."""
+        import plotly.io
+
         return plotly.io.from_json(super().load())
 
     def save(self, data: PlotlyFigure) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from kedro.io import AbstractDataset
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.bundle import MANIFEST, ModelBundle, read_bundle, write_bundle
+from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, read_facts, write_bundle
 from quant_pipeline.models.store import BundleStore, Role
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,21 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
         try:
             return self.store.read(self._role)
         except ModelError as error:
+            logger.warning("%s", error.message)
+            return None
+
+    def load_facts(self) -> BundleFacts | None:
+        """Read and verify what the version says about itself; None where `load` returns None.
+
+        The model itself is made only when it can score otherwise by now, see `models.bundle.read_facts`.
+        """
+        if self._optional and not self._exists():
+            return None
+        try:
+            return read_facts(self.store.folder_of(self._role))
+        except ModelError as error:
+            if not self._optional:
+                raise
             logger.warning("%s", error.message)
             return None
 

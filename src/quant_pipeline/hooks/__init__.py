@@ -1,14 +1,13 @@
 """What happens around a run: the guard of real accounts, the model registry, tracking, logs and the summary."""
 
 from quant_pipeline.hooks.errors import ErrorHooks
-from quant_pipeline.hooks.guard import DEFAULT_ENVIRONMENT, AccountGuardHooks
+from quant_pipeline.hooks.guard import AccountGuardHooks
 from quant_pipeline.hooks.local_overrides import LocalOverrideHooks
 from quant_pipeline.hooks.narration import JsonLogHooks, ProgressHooks, SummaryHooks
 from quant_pipeline.hooks.registry import ModelRegistryHooks
 from quant_pipeline.hooks.tracking import TrackingHooks
 
 __all__ = [
-    "DEFAULT_ENVIRONMENT",
     "AccountGuardHooks",
     "ErrorHooks",
     "JsonLogHooks",

@@ -1,7 +1,6 @@
 """What a person is told when a run fails."""
 
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import pipelines
 
 from quant_pipeline.exceptions import QuantPipelineError, StaleDataError
 
@@ -30,6 +29,8 @@ class ErrorHooks:
 
 
 def _not_made_yet(error: Exception) -> QuantPipelineError:
+    from kedro.framework.project import pipelines
+
     dataset = str(error).partition(":")[0]
     stages = [name for name, stage in pipelines.items() if name not in COMPOSITES and dataset in stage.outputs()]
     stages = stages or [

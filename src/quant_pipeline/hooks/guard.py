@@ -1,14 +1,18 @@
 """The guard of real accounts."""
 
-from typing import Any
+from __future__ import annotations
 
-from kedro.framework.context import KedroContext
+from typing import TYPE_CHECKING, Any
+
 from kedro.framework.hooks import hook_impl
-from kedro.pipeline import Pipeline
 
+from quant_pipeline.configuration import DEFAULT_ENVIRONMENT
 from quant_pipeline.exceptions import ConfigurationError
 
-DEFAULT_ENVIRONMENT = "sim"
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+    from kedro.pipeline import Pipeline
+
 SENDING_NODE = "send_orders"
 CREDENTIAL_VARIABLES = {
     "alpaca_paper": ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY"),

@@ -1,13 +1,17 @@
 """Which personal overrides of conf/local a run uses."""
 
-import logging
+from __future__ import annotations
 
-from kedro.framework.context import KedroContext
+import logging
+from typing import TYPE_CHECKING
+
 from kedro.framework.hooks import hook_impl
 
-from quant_pipeline.configuration import LOCAL, ProjectConfigLoader
+from quant_pipeline.configuration import DEFAULT_ENVIRONMENT, LOCAL, ProjectConfigLoader
 from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.hooks.guard import DEFAULT_ENVIRONMENT
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
 
 logger = logging.getLogger(__name__)
 

@@ -1,22 +1,28 @@
 """What a person and a log file are told while a run goes on, and at its end."""
 
+from __future__ import annotations
+
 import logging
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
-from kedro.pipeline import Pipeline
-from kedro.pipeline.node import Node
 from pythonjsonlogger.json import JsonFormatter
 
-from quant_pipeline.hooks.guard import DEFAULT_ENVIRONMENT
+from quant_pipeline.configuration import DEFAULT_ENVIRONMENT
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+    from kedro.pipeline.node import Node
 
 logger = logging.getLogger(__name__)
 
 SECONDS_WORTH_TELLING = 3.0
+LOG_FILE = "log file of the environment"
 
 
 class ProgressHooks:
@@ -49,25 +55,27 @@ class ProgressHooks:
 class JsonLogHooks:
     """Copy every log record of a session into ``logs/<environment>.jsonl``, one JSON object a line."""
 
-    def __init__(self) -> None:
-        self._handler: logging.Handler | None = None
-
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Open the file of the environment and let go of the one before."""
-        folder = Path(context.project_path) / "logs"
-        folder.mkdir(exist_ok=True)
-        environment = context.env or DEFAULT_ENVIRONMENT
-        handler = logging.FileHandler(folder / f"{environment}.jsonl", encoding="utf-8", delay=True)
-        handler.setFormatter(
-            JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": environment})
-        )
-        root = logging.getLogger()
-        if self._handler is not None:
-            root.removeHandler(self._handler)
-            self._handler.close()
-        root.addHandler(handler)
-        self._handler = handler
+        log_to_file(Path(context.project_path), context.env)
+
+
+def log_to_file(project_path: Path, env: str | None) -> None:
+    """Copy every log record from now on into ``logs/<environment>.jsonl`` of a project, instead of an earlier one."""
+    folder = project_path / "logs"
+    folder.mkdir(exist_ok=True)
+    environment = env or DEFAULT_ENVIRONMENT
+    handler = logging.FileHandler(folder / f"{environment}.jsonl", encoding="utf-8", delay=True)
+    handler.set_name(LOG_FILE)
+    handler.setFormatter(
+        JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": environment})
+    )
+    root = logging.getLogger()
+    for earlier in [other for other in root.handlers if other.get_name() == LOG_FILE]:
+        root.removeHandler(earlier)
+        earlier.close()
+    root.addHandler(handler)
 
 
 class SummaryHooks:

@@ -1,7 +1,13 @@
 """The model registry follows the session."""
 
-from kedro.framework.context import KedroContext
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from kedro.framework.hooks import hook_impl
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
 
 
 class ModelRegistryHooks:

@@ -100,6 +100,11 @@ def split_terms(ratio: Any) -> tuple[int, int]:
     return fraction.numerator, fraction.denominator
 
 
+def price_after_split(price: int, new: int, old: int) -> int:
+    """Divide a price in ticks by a split of `new` shares for `old` ones, half up to a tick."""
+    return (2 * price * old + new) // (2 * new)
+
+
 def payment_units(per_share: Any) -> int:
     """Convert a payment per share to whole units of 10^-8, half up.
 

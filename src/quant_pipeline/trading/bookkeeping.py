@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from quant_pipeline.exceptions import AccountError
-from quant_pipeline.strategy.money import ticks_to_decimal
+from quant_pipeline.strategy.money import price_after_split, split_terms, ticks_to_decimal, to_ticks
 from quant_pipeline.trading.account import AccountState, fold
 from quant_pipeline.trading.domain import Event, EventKind, money
 from quant_pipeline.trading.statement_import import StatementEntry
@@ -203,12 +203,37 @@ def net_asset_value(state: AccountState, market: TradingMarket, session: pd.Time
 def last_prices(state: AccountState, market: TradingMarket, session: pd.Timestamp) -> dict[str, Decimal]:
     """Return the last known close of every holding; the cost of a share when the market has no price of it."""
     marks = market.arrays.mark[market.sessions.get_loc(session)]
-    places = market.instruments.get_indexer(list(state.positions))
+    places = dict(zip(state.positions, market.instruments.get_indexer(list(state.positions)), strict=True))
+    closes = {name: int(marks[place]) for name, place in places.items() if place >= 0}
+    return priced_at_closes(state, closes, session)
+
+
+def priced_at_closes(state: AccountState, closes: Mapping[str, int], session: pd.Timestamp) -> dict[str, Decimal]:
+    """Return the last known close of every holding, given in ticks; the cost of a share without one."""
     prices = {}
-    for (instrument, position), place in zip(state.positions.items(), places, strict=True):
-        if place >= 0 and marks[place] > 0:
-            prices[instrument] = ticks_to_decimal(marks[place])
+    for instrument, position in state.positions.items():
+        if closes.get(instrument, 0) > 0:
+            prices[instrument] = ticks_to_decimal(closes[instrument])
         else:
             logger.warning("%s has no price up to %s and is valued at cost", instrument, f"{session:%Y-%m-%d}")
             prices[instrument] = position.cost / position.quantity
     return prices
+
+
+def last_closes(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> dict[str, int]:
+    """Return the last close of every instrument in ticks, divided by the splits since, as a market carries it.
+
+    Parameters
+    ----------
+    bars
+        As-traded bars, up to the session to stand at.
+    corporate_actions
+        Up to the same session.
+    """
+    newest = bars[bars["close"].notna()].sort_values("date", kind="stable").groupby("instrument").tail(1)
+    closes = dict(zip(newest["instrument"], to_ticks(newest["close"]).tolist(), strict=True))
+    since = corporate_actions.merge(newest[["instrument", "date"]], on="instrument", suffixes=("", "_of_close"))
+    splits = since[(since["kind"] == "split") & (since["date"] > since["date_of_close"])]
+    for split in splits.sort_values("date", kind="stable").itertuples(index=False):
+        closes[split.instrument] = price_after_split(closes[split.instrument], *split_terms(split.value))
+    return closes

@@ -1,0 +1,103 @@
+"""Models as the commands find them: what training one reads, and the store of its versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pandas as pd
+
+from quant_pipeline.cli.opened_project import OpenedProject, open_project
+from quant_pipeline.cli.sessions import Place
+from quant_pipeline.datasets.bundle import ModelBundles
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.model_registry import load_model_registry, use_config_loader
+from quant_pipeline.models.bundle import BundleFacts, ModelBundle
+from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
+from quant_pipeline.models.fingerprint import PARTS, changes, fingerprint
+from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.models.store import BundleStore
+from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.training.nodes import describe_model, predict_out_of_sample
+from quant_pipeline.strategy.rules import MarketRules
+
+
+class Inputs(NamedTuple):
+    """What training one model reads."""
+
+    features: pd.DataFrame
+    labels: pd.DataFrame
+    members: pd.DataFrame
+    sessions: pd.DataFrame
+    label: LabelParameters
+    split: SplitParameters
+    segments: dict[str, pd.DatetimeIndex]
+    facts: BundleFacts
+
+
+@contextmanager
+def open_models(place: Place, env: str | None) -> Iterator[OpenedProject]:
+    """Open the project; the registry of models is that of the environment from now on."""
+    with open_project(place, env) as opened:
+        use_config_loader(opened.configuration)
+        yield opened
+
+
+def plan_training(opened: OpenedProject, name: str, spec: ModelSpec) -> tuple[str, str]:
+    """Say what training would do with a model, and why."""
+    if not opened.catalog.exists(f"{spec.features}_features"):
+        return "wait", f"features '{spec.features}' are not there; run `kedro run --pipelines features`"
+    inputs = inputs_of(opened, spec)
+    found = bundles_of(opened, f"{name}.bundle_as_found").load_facts()
+    wanted = fingerprint(inputs.facts, inputs.features, inputs.labels["label"], inputs.members, inputs.segments)
+    reasons = changes(found.inputs if found else None, wanted)
+    if not reasons:
+        return "keep it", "nothing it was trained from has changed"
+    return "train it", ", ".join(
+        f"{PARTS[part]} changed" if part in PARTS else "there is no bundle" for part in reasons
+    )
+
+
+def inputs_of(opened: OpenedProject, spec: ModelSpec) -> Inputs:
+    """Load what training a model reads."""
+    load = opened.catalog.load
+    sessions = load("sessions")
+    label = opened.rules("label", LabelParameters)
+    split = opened.rules("split", SplitParameters)
+    segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
+    feature_set = FeatureSet.model_validate(opened.parameters["feature_sets"][spec.features])
+    rules = opened.rules("market_rules", MarketRules)
+    facts = describe_model(spec, feature_set, label, rules, segments)
+    features, labels, members = (load(table) for table in (f"{spec.features}_features", "labels", "universe_members"))
+    return Inputs(features, labels, members, sessions, label, split, segments, facts)
+
+
+def scores_of_test(bundle: ModelBundle, inputs: Inputs) -> pd.Series:
+    """Score the test segment."""
+    scores = predict_out_of_sample(bundle, inputs.features, inputs.members, inputs.sessions, inputs.label, inputs.split)
+    return scores.loc[scores["segment"] == "test", "score"]
+
+
+def registered(name: str) -> ModelSpec:
+    """Return the specification of an enabled model, or name those there are."""
+    registry = load_model_registry()
+    if name not in registry:
+        raise ConfigurationError(
+            f"there is no enabled model '{name}' in parameters_models.yml; there are {', '.join(registry)}"
+        )
+    return registry[name]
+
+
+def store_of(opened: OpenedProject, name: str) -> BundleStore:
+    """Return the store of the versions of a model."""
+    return bundles_of(opened, f"{name}.bundle@candidate").store
+
+
+def bundles_of(opened: OpenedProject, entry: str) -> ModelBundles:
+    """Return a dataset of bundles."""
+    dataset = opened.catalog.get(entry)
+    if not isinstance(dataset, ModelBundles):
+        raise ConfigurationError(f"catalog entry '{entry}' has to be a ModelBundles dataset")
+    return dataset

@@ -1,0 +1,83 @@
+"""Options that the commands share; ``--params`` may hold factor expressions and lists.
+
+Commas in brackets do not separate parameters.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+OPENING, CLOSING = "([{", ")]}"
+
+
+def split_outside_brackets(text: str) -> list[str]:
+    """Split at the commas that stand outside round, square and curly brackets.
+
+    Parameters
+    ----------
+    text
+        What was typed, for example ``as_of=2025-01-02,expression=Mean($close, 5)``.
+    """
+    parts, depth, start = [], 0, 0
+    for place, character in enumerate(text):
+        depth += (character in OPENING) - (character in CLOSING)
+        if character == "," and depth == 0:
+            parts.append(text[start:place])
+            start = place + 1
+    parts.append(text[start:])
+    return [part.strip() for part in parts if part.strip()]
+
+
+def read_parameters(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Turn ``--params`` into nested parameters, as Kedro does."""
+    if isinstance(value, dict):
+        return value
+    items = split_outside_brackets(value)
+    for item in items:
+        key, equals, _ = item.partition("=")
+        if not equals or not key.strip():
+            context.fail(
+                f"--{option.name}: '{item}' is no `key=value`. A comma separates parameters unless it stands in "
+                "brackets; put quotes around what the shell would change."
+            )
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.from_dotlist([_tidy(item) for item in items]))
+
+
+def _tidy(item: str) -> str:
+    key, _, value = item.partition("=")
+    return f"{key.strip()}={value}"
+
+
+env_option: Callable[[Any], Any] = click.option(
+    "--env", "-e", help="Environment, which is the account; `sim` when it is not given."
+)
+"""Kedro's option, without Kedro's command line."""
+
+params_option: Callable[[Any], Any] = click.option(
+    "--params",
+    default="",
+    callback=read_parameters,
+    help="Parameters of the run, such as as_of=2025-01-02, as for `kedro run`.",
+)
+"""The option of `kedro run`, for the other commands that open a session."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what every single session would say; the progress of the whole stays."""
+    chatty = [logging.getLogger(name) for name in ("kedro", "quant_pipeline.hooks")]
+    levels = [logger.level for logger in chatty]
+    for logger in chatty:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(chatty, levels, strict=True):
+            logger.setLevel(level)
