@@ -66,7 +66,7 @@ def test_every_parameter_is_read_by_a_node_or_a_command(project_path):
     used = {name.removeprefix("params:") for name in datasets_of_all_pipelines() if name.startswith("params:")}
     read = {name.partition(".")[0] for name in used}
     commands = "".join(file.read_text() for file in (project_path / "src/quant_pipeline/cli").glob("*.py"))
-    read |= {name for name in configured if f'params["{name}"]' in commands}
+    read |= {name for name in configured if f'rules("{name}"' in commands}
     assert set(configured) <= read
 
 

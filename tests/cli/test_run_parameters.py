@@ -3,9 +3,9 @@
 import click
 import pytest
 from kedro.pipeline import node, pipeline
+
 from quant_pipeline.cli.options import read_parameters
 from quant_pipeline.cli.run_command import run, tell_unknown_names
-
 from quant_pipeline.exceptions import ConfigurationError
 
 

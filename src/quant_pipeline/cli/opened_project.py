@@ -56,8 +56,8 @@ class OpenedProject:
         except ValidationError as error:
             found = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigurationError(
-                f"Parameter '{block}': {found}. Correct it in the parameters*.yml of the environment, of conf/base or of "
-                "conf/local, or in --params."
+                f"Parameter '{block}': {found}. Correct it in the parameters*.yml of the environment, of conf/base or "
+                "of conf/local, or in --params."
             ) from error
 
 

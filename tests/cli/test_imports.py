@@ -1,0 +1,46 @@
+"""Which libraries a command may import: seconds are measured by `make bench-cli`, this holds what they come from."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.project import copy_project
+
+HEAVY = {
+    *("alpaca", "arch", "exchange_calendars", "fastapi", "git", "kedro_mlflow", "lightgbm", "mlflow", "numba"),
+    *("optuna", "pandera", "plotly", "qlib", "scipy", "sklearn", "statsmodels", "torch"),
+}
+TABLES = {"pandas", "pyarrow", "sqlalchemy"}
+OF_KEDRO = {"dynaconf", "kedro.framework.cli", "kedro.framework.context", "kedro.framework.session"}
+KEDRO, CONSOLE_SCRIPT = "kedro.framework.cli", "quant_pipeline.__main__"
+
+COMMANDS = {
+    "--help": (KEDRO, "--help", HEAVY | TABLES),
+    "registry list": (KEDRO, "registry list", HEAVY | TABLES),
+    "account --help": (KEDRO, "account --help", HEAVY | TABLES),
+    "account show": (KEDRO, "account show", HEAVY),
+    "models list": (KEDRO, "models list", HEAVY),
+    "quant-pipeline account show": (CONSOLE_SCRIPT, "account show", HEAVY | OF_KEDRO),
+}
+RUN = """
+import sys
+from {module} import main
+sys.argv = ["kedro", *{words!r}.split()]
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print("imported:", *sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("module", "words", "forbidden"), COMMANDS.values(), ids=COMMANDS)
+def test_command_imports_nothing_that_it_does_not_need(project_path, tmp_path, module, words, forbidden):
+    copy_project(project_path, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN.format(module=module, words=words)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    imported = set(done.stdout.rpartition("imported:")[2].split())
+    assert forbidden & imported == set()
