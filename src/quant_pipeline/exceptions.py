@@ -39,5 +39,13 @@ class TrackingError(QuantPipelineError):
     """The tracking store cannot be opened or written; runs go on without it."""
 
 
+class StorageError(QuantPipelineError):
+    """A file or folder cannot be written or read: no space, no permission, too many open files."""
+
+
+class BusyError(QuantPipelineError):
+    """Another process writes into the same market or account."""
+
+
 class StaleDataError(QuantPipelineError):
     """Predictions, bars or account state are older than the session they are used for."""

@@ -1,10 +1,14 @@
 """A panel year by year."""
 
+from pathlib import Path
+from unittest.mock import Mock
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.datasets.panel import YearlyPanel
+from quant_pipeline.datasets import panel as panel_module
+from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
 from quant_pipeline.exceptions import MarketDataError
 
 
@@ -18,7 +22,12 @@ def test_round_trip_keeps_index_and_dtype(tmp_path):
     written = panel(["2019-12-31", "2020-01-02", "2021-01-04"])
     dataset.save(written)
     pd.testing.assert_frame_equal(dataset.load(), written)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["2019.parquet", "2020.parquet", "2021.parquet"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "2019.parquet",
+        "2020.parquet",
+        "2021.parquet",
+        MANIFEST,
+    ]
 
 
 def test_appending_a_session_rewrites_its_year_only(tmp_path):
@@ -34,7 +43,7 @@ def test_a_year_that_disappears_is_removed(tmp_path):
     dataset = YearlyPanel(str(tmp_path))
     dataset.save(panel(["2019-12-31", "2020-01-02"]))
     dataset.save(panel(["2020-01-02"]))
-    assert [file.name for file in tmp_path.iterdir()] == ["2020.parquet"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["2020.parquet", MANIFEST]
 
 
 def test_an_absent_panel_says_which_stage_writes_it(tmp_path):
@@ -43,3 +52,55 @@ def test_an_absent_panel_says_which_stage_writes_it(tmp_path):
     with pytest.raises(Exception, match="--pipelines features") as failure:
         dataset.load()
     assert isinstance(failure.value.__cause__ or failure.value, MarketDataError)
+
+
+@pytest.mark.parametrize("after", ["2019.parquet", "2020.parquet"])
+def test_a_panel_that_was_interrupted_between_two_years_does_not_exist(tmp_path, monkeypatch, after):
+    dataset = YearlyPanel(str(tmp_path))
+    dataset.save(panel(["2019-12-31", "2020-01-02", "2021-01-04"]))
+    rename = Path.replace
+
+    def replace_until(self, target):
+        rename(self, target)
+        if Path(target).name == after:
+            raise SystemExit("killed")
+
+    monkeypatch.setattr(Path, "replace", replace_until)
+    with pytest.raises(SystemExit):
+        dataset.save(panel(["2019-12-31", "2020-01-02", "2021-01-04"]) + 1)
+    monkeypatch.undo()
+    assert not dataset.exists()
+    with pytest.raises(Exception, match="is not complete"):
+        dataset.load()
+    dataset.save(panel(["2019-12-31", "2020-01-02", "2021-01-04"]) + 1)
+    assert dataset.load()["factor"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+
+
+def test_an_error_before_anything_is_replaced_keeps_the_old_panel(tmp_path, monkeypatch):
+    dataset = YearlyPanel(str(tmp_path))
+    old = panel(["2019-12-31", "2020-01-02"])
+    dataset.save(old)
+    monkeypatch.setattr(panel_module, "_to_parquet", Mock(side_effect=OSError(28, "No space left on device")))
+    with pytest.raises(Exception, match="No space left"):
+        dataset.save(old + 1)
+    pd.testing.assert_frame_equal(dataset.load(), old)
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+def test_a_truncated_year_is_no_panel(tmp_path):
+    dataset = YearlyPanel(str(tmp_path))
+    dataset.save(panel(["2019-12-31", "2020-01-02"]))
+    year = tmp_path / "2019.parquet"
+    year.write_bytes(year.read_bytes()[:-1])
+    assert not dataset.exists()
+
+
+def test_years_without_a_manifest_are_no_panel(tmp_path):
+    panel(["2019-12-31"]).to_parquet(tmp_path / "2019.parquet")
+    assert not YearlyPanel(str(tmp_path)).exists()
+
+
+def test_pandas_and_pyarrow_read_the_folder_as_one_table(tmp_path):
+    written = panel(["2019-12-31", "2020-01-02"])
+    YearlyPanel(str(tmp_path)).save(written)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path).sort_index(), written)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from json import loads
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_datasets import json, pandas, text
 from kedro_datasets._typing import PlotlyPreview, TablePreview
+
+from quant_pipeline.common.atomic import replacing_file
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -27,14 +28,12 @@ class _AtomicSave:
     def save(self, data: Any) -> None:
         """Write ``data`` completely or not at all."""
         target = Path(self._filepath)
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
-        self._filepath = PurePosixPath(beside)
-        try:
-            super().save(data)  # type: ignore[misc]
-            beside.replace(target)
-        finally:
-            self._filepath = PurePosixPath(target)
-            beside.unlink(missing_ok=True)
+        with replacing_file(target) as beside:
+            self._filepath = PurePosixPath(beside)
+            try:
+                super().save(data)  # type: ignore[misc]
+            finally:
+                self._filepath = PurePosixPath(target)
 
 
 class ParquetTable(_AtomicSave, pandas.ParquetDataset):

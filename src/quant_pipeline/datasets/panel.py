@@ -1,19 +1,32 @@
-"""A panel ``(datetime, instrument) × column`` as one Parquet file per calendar year."""
+"""A panel ``(datetime, instrument) × column``: one Parquet file per calendar year, and a manifest that completes it."""
 
-import os
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from kedro.io import AbstractDataset
 
+from quant_pipeline.common.atomic import replacing_file, write_text
 from quant_pipeline.exceptions import MarketDataError
+
+MANIFEST = "_manifest.json"
+"""Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
+
+PLAIN = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+"""Factors are float noise: dictionaries and compression cost five times what they save."""
 
 
 class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     """Save and load a panel year by year.
 
-    A year whose content did not change keeps its file, so appending one session rewrites the current year only.
+    The manifest lists the files with size and digest. It is removed before the first year is replaced and written when
+    the last one is in place, so a panel that was interrupted does not exist, and years of two panels never mix. A year
+    whose content did not change keeps its file.
 
     Parameters
     ----------
@@ -28,44 +41,69 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
-        """Read all years, sorted by ``(datetime, instrument)``."""
-        files = sorted(self._folder.glob("*.parquet"))
-        if not files:
-            raise MarketDataError(
-                f"No panel in {self._folder}. Run the stage that writes it: kedro run --pipelines features"
-            )
-        return pd.concat([pd.read_parquet(file) for file in files])
+        """Read all years, sorted by ``(datetime, instrument)``.
+
+        Raises
+        ------
+        MarketDataError
+            When there is no panel, or not all of it.
+        """
+        return pd.concat([pd.read_parquet(file) for file in self._complete_files()])
 
     def save(self, data: pd.DataFrame) -> None:
         """Write the years of ``data``; years that it does not hold any more are removed."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        known = self._read_manifest() or {}
         years = data.index.get_level_values("datetime").year
-        wanted = set()
-        for year in years.unique():
-            file = self._folder / f"{year}.parquet"
-            wanted.add(file.name)
-            _replace_if_changed(data[years == year], file)
+        manifest: dict[str, dict[str, Any]] = {}
+        with ExitStack() as replacements:
+            for year in years.unique():
+                name = f"{year}.parquet"
+                content = _to_parquet(data[years == year])
+                manifest[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+                if manifest[name] != known.get(name):
+                    beside = replacements.enter_context(replacing_file(self._folder / name))
+                    beside.write_bytes(content)
+            # From here on the panel does not exist, until the new manifest does.
+            if manifest != known:
+                (self._folder / MANIFEST).unlink(missing_ok=True)
         for stale in self._folder.glob("*.parquet"):
-            if stale.name not in wanted:
+            if stale.name not in manifest:
                 stale.unlink()
+        if manifest != known:
+            write_text(self._folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
     def preview(self, nrows: int = 5) -> dict[str, Any]:
         """First rows and columns, for kedro-viz."""
-        head = pd.read_parquet(min(self._folder.glob("*.parquet"))).head(nrows).iloc[:, :8].reset_index()
+        head = pd.read_parquet(self._complete_files()[0]).head(nrows).iloc[:, :8].reset_index()
         return head.astype(str).to_dict(orient="split")
 
+    def _complete_files(self) -> list[Path]:
+        manifest = self._read_manifest()
+        if not manifest:
+            found = f"No panel in {self._folder}"
+            if any(self._folder.glob("*.parquet")):
+                found = (
+                    f"The panel in {self._folder} is not complete: a run was interrupted, or is of an earlier version"
+                )
+            raise MarketDataError(f"{found}. Run the stage that writes it: kedro run --pipelines features")
+        return [self._folder / name for name in sorted(manifest)]
+
+    def _read_manifest(self) -> dict[str, dict[str, Any]] | None:
+        """Return what belongs to the panel; None when it is not complete."""
+        try:
+            manifest: dict[str, dict[str, Any]] = json.loads((self._folder / MANIFEST).read_text(encoding="utf-8"))
+            whole = all((self._folder / name).stat().st_size == facts["bytes"] for name, facts in manifest.items())
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
+            return None
+        return manifest if whole else None
+
     def _exists(self) -> bool:
-        return any(self._folder.glob("*.parquet"))
+        return bool(self._read_manifest())
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
 
 
-def _replace_if_changed(year: pd.DataFrame, file: Path) -> None:
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        year.to_parquet(beside)
-        if not file.exists() or file.read_bytes() != beside.read_bytes():
-            beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+def _to_parquet(year: pd.DataFrame) -> bytes:
+    content: bytes = year.to_parquet(None, **PLAIN)
+    return content

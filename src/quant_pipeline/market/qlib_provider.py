@@ -7,13 +7,12 @@ first value in the calendar.
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.atomic import replacing_folder
 from quant_pipeline.exceptions import MarketDataError
 
 FIELDS = ("open", "high", "low", "close", "vwap", "volume", "factor")
@@ -43,14 +42,8 @@ def write_provider(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, fold
         raise MarketDataError(
             f"{row['instrument']} has a bar on {row['date']:%Y-%m-%d}, which is no session of the calendar."
         )
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
+    with replacing_folder(folder) as beside:
         _write(adjusted_bars, place, sessions, beside)
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _write(adjusted_bars: pd.DataFrame, place: np.ndarray, sessions: pd.DatetimeIndex, folder: Path) -> None:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -26,6 +24,7 @@ from pydantic import ValidationError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from quant_pipeline.common.atomic import replacing_folder
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.factors.processors import Arrays, ProcessorChain
 from quant_pipeline.models import algorithms
@@ -141,16 +140,9 @@ def write_bundle(bundle: ModelBundle, folder: Path) -> None:
     files[MANIFEST] = _manifest(bundle, files)
     if all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items()):
         return
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
+    with replacing_folder(folder) as beside:
         for name, content in files.items():
             (beside / name).write_bytes(content)
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def read_bundle(folder: Path) -> ModelBundle:

@@ -8,10 +8,10 @@ their order, so that one command goes back. The aliases are those of a model in 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from quant_pipeline.common.atomic import write_text
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.bundle import MANIFEST, ModelBundle, read_bundle, write_bundle
 
@@ -123,6 +123,4 @@ class BundleStore:
         return earlier[-1]
 
     def _write(self, aliases: Aliases) -> None:
-        beside = self.folder / f".{ALIASES}.{os.getpid()}"
-        beside.write_text(json.dumps(aliases._asdict(), indent=2) + "\n")
-        beside.replace(self.folder / ALIASES)
+        write_text(self.folder / ALIASES, json.dumps(aliases._asdict(), indent=2) + "\n")

@@ -23,6 +23,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from quant_pipeline.common.atomic import write_bytes
 from quant_pipeline.compilation import digest_files
 from quant_pipeline.factors.kernels.numba_settings import numba_setting
 
@@ -127,14 +128,8 @@ def _head(digest: bytes, code: bytes) -> bytes:
 
 def _write(path: Path, digest: bytes, code: bytes) -> bool:
     """Write code beside its place and move it there, as another process may do at the same time."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            beside.write_bytes(_head(digest, code) + code)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_bytes(path, _head(digest, code) + code)
     except OSError:
         return False
     return True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.exceptions import MarketDataError
 from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, SPLIT, adjust_bars
 from quant_pipeline.market.data import MarketData, SourceProblem
@@ -123,10 +123,8 @@ def _read_bars(
     if table is None or found:
         return None
     if cached is not None:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        beside = cached.with_name(f".{cached.name}.{os.getpid()}")
-        table.to_parquet(beside)
-        beside.replace(cached)
+        with replacing_file(cached) as beside:
+            table.to_parquet(beside)
     return table
 
 

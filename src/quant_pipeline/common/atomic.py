@@ -1,0 +1,136 @@
+"""Files and folders that appear complete or not at all.
+
+Everything is written to a temporary neighbour and renamed into place, which is atomic within one file system. A process
+that is killed leaves its neighbour behind; its name holds the process, so that a later run can tell it from the
+neighbour of a live process and remove it (:func:`sweep`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_NEIGHBOUR = re.compile(r"\..+\.(?P<pid>\d+)\.(?:tmp|old)")
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path that takes the place of a file when the block ends without an error.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made.
+
+    Yields
+    ------
+    pathlib.Path
+        Where the block writes. Nothing remains of it when the block raises.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = _beside(path, "tmp")
+    try:
+        yield beside
+        _flush(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give a new, empty folder that takes the place of another when the block ends without an error.
+
+    A kill between the two renames leaves no folder, never a mixture of two.
+
+    Parameters
+    ----------
+    folder
+        The folder; what it holds is replaced as a whole.
+
+    Yields
+    ------
+    pathlib.Path
+        Where the block writes. Nothing remains of it when the block raises.
+    """
+    beside, old = _beside(folder, "tmp"), _beside(folder, "old")
+    for leftover in (beside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+    finally:
+        for leftover in (beside, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text completely or not at all, in UTF-8."""
+    with replacing_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes completely or not at all."""
+    with replacing_file(path) as beside:
+        beside.write_bytes(content)
+
+
+def sweep(root: Path) -> list[Path]:
+    """Remove the temporary neighbours of processes that live no more.
+
+    Parameters
+    ----------
+    root
+        Folder below which to look.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was removed.
+    """
+    removed = []
+    for folder, folders, files in os.walk(root):
+        leftovers = [name for name in (*folders, *files) if _is_left_over(name)]
+        for name in leftovers:
+            path = Path(folder, name)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            removed.append(path)
+        folders[:] = [name for name in folders if name not in leftovers]
+    return removed
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
+
+
+def _flush(path: Path) -> None:
+    """Bring the content to the disk before the rename: a power failure must not leave an empty file in its place."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _is_left_over(name: str) -> bool:
+    match = _NEIGHBOUR.fullmatch(name)
+    return match is not None and not is_alive(int(match["pid"]))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine lives."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

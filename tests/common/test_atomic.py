@@ -1,0 +1,78 @@
+"""Files and folders appear complete or not at all, and what killed processes left is removed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from quant_pipeline.common.atomic import replacing_file, replacing_folder, sweep, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def dead_process():
+    """Return the number of a process that has ended."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def _write_twice(path):
+    path.write_text("half")
+    path.touch(exist_ok=False)
+
+
+def test_a_file_is_replaced_when_the_block_ends(tmp_path):
+    write_text(tmp_path / "a" / "file", "old")
+    with replacing_file(tmp_path / "a" / "file") as beside:
+        beside.write_text("new")
+        assert (tmp_path / "a" / "file").read_text() == "old"
+    assert (tmp_path / "a" / "file").read_text() == "new"
+    assert names(tmp_path / "a") == ["file"]
+
+
+def test_an_error_keeps_the_old_file_and_leaves_nothing(tmp_path):
+    write_text(tmp_path / "file", "old")
+    with pytest.raises(FileExistsError), replacing_file(tmp_path / "file") as beside:
+        _write_twice(beside)
+    assert (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    for content in ("first", "second"):
+        with replacing_folder(tmp_path / "folder") as beside:
+            (beside / content).write_text(content)
+    assert names(tmp_path / "folder") == ["second"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_an_error_keeps_the_old_folder(tmp_path):
+    with replacing_folder(tmp_path / "folder") as beside:
+        (beside / "kept").touch()
+    with pytest.raises(FileExistsError), replacing_folder(tmp_path / "folder") as beside:
+        _write_twice(beside / "half")
+    assert names(tmp_path / "folder") == ["kept"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_sweep_removes_neighbours_of_dead_processes_only(tmp_path):
+    dead, own = dead_process(), os.getpid()
+    nested = tmp_path / "deep" / "er"
+    nested.mkdir(parents=True)
+    (nested / f".bars.parquet.{dead}.tmp").write_text("half")
+    (nested / f".provider.{dead}.old").mkdir()
+    (nested / f".provider.{dead}.old" / "file").touch()
+    kept = [f".bars.parquet.{own}.tmp", ".gitkeep", f"bars.parquet.{dead}.tmp", ".lock"]
+    for name in kept:
+        (nested / name).touch()
+    removed = sweep(tmp_path)
+    assert sorted(path.name for path in removed) == [f".bars.parquet.{dead}.tmp", f".provider.{dead}.old"]
+    assert names(nested) == sorted(kept)
+
+
+def test_sweep_of_a_folder_that_is_not_there_removes_nothing(tmp_path):
+    assert sweep(tmp_path / "nowhere") == []
