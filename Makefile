@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint format lock bench bench-backtest bench-factors bench-training bench-ledger chaos clean install
+.PHONY: help demo test lint format lock bench bench-backtest bench-factors bench-training bench-ledger chaos clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -14,6 +14,9 @@ $(INSTALLED): requirements.lock pyproject.toml tools/install.py
 	touch $@
 
 install: $(INSTALLED)  ## Everything of requirements.lock into .venv
+
+compile: $(INSTALLED)  ## Make all machine code now, so that the first run does not wait for it
+	$(BIN)/kedro compile
 
 demo: $(INSTALLED)  ## From a fresh clone to orders on the embedded market
 	$(BIN)/kedro run

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from qlib_needed import require_qlib
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.combination_engine import (
@@ -195,6 +196,7 @@ def searches(repeats: int) -> dict[str, float]:
 
 def main() -> None:
     """Print the table, and one JSON object as the last line."""
+    require_qlib()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=1259, help="sessions of the run against Qlib")
     parser.add_argument("--instruments", type=int, default=480, help="instruments of the run against Qlib")

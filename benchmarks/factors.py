@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from factor_exact import exact_value
 from factor_peers import CORES, KunQuant, ask_qlib, run_child
+from qlib_needed import require_qlib
 
 from quant_pipeline.factors.engine import FactorPlan, compile_factors
 from quant_pipeline.factors.feature_sets import LIBRARIES
@@ -276,6 +277,7 @@ def _assert_newest(panel: pd.DataFrame, alpha158: np.ndarray, grid: Grid) -> Non
 
 def main() -> None:
     """Print the table, and one JSON object as the last line."""
+    require_qlib()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--market-folder", default=os.environ.get("QUANT_PIPELINE_MARKET_DATA"))
     parser.add_argument("--instruments", type=int, default=504, help="a multiple of eight")

@@ -20,10 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from qlib.data.dataset import TSDatasetH
-from qlib.data.dataset.handler import DataHandlerLP
-from qlib.data.dataset.loader import StaticDataLoader
-from qlib.model.utils import ConcatDataset
+from qlib_needed import require_qlib
 from torch.utils.data import DataLoader
 
 from quant_pipeline.models.fitted import Samples
@@ -37,6 +34,13 @@ from quant_pipeline.models.networks.hyper import (
     TransformerHyper,
 )
 from quant_pipeline.models.networks.training import NetworkTraining
+
+require_qlib()
+
+from qlib.data.dataset import TSDatasetH
+from qlib.data.dataset.handler import DataHandlerLP
+from qlib.data.dataset.loader import StaticDataLoader
+from qlib.model.utils import ConcatDataset
 
 WINDOW, FACTORS, HIDDEN, LAYERS, CHANNELS, KERNEL = 20, 20, 64, 2, 128, 5
 BATCH = 800

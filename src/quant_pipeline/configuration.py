@@ -54,6 +54,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
         self._found_for: dict[str, Any] = {}
         self._known: set[str] = set()
         self._taken_by_parameters: set[str] = set()
+        if not self._root.exists() and "://" not in str(conf_source):
+            raise ConfigurationError(
+                f"There is no {self._root.name}/ in {self._root.absolute().parent}; start in the project or pass "
+                "--conf-source."
+            )
         self.withheld: set[str] = set()
         """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
         super().__init__(conf_source, env, **options)
@@ -65,7 +70,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             )
         # A configuration that is packed into an archive has no folders to look at.
         if self._root.is_dir() and not (self._root / self._environment).is_dir():
-            accounts = {path.name for path in self._root.iterdir() if path.is_dir()} - SHARED
+            accounts = {path.name for path in self._root.glob("[!.]*") if path.is_dir()} - SHARED
             raise ConfigurationError(
                 f"There is no environment '{self._environment}' in {self._root.name}/; there are "
                 f"{', '.join(sorted(accounts))}. `kedro account new {self._environment} --from sim` makes one for "
@@ -161,6 +166,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
         base, own, *_ = super()._read_raw_config("parameters")
         files = [OmegaConf.select(file, "execution.needs_arming") for file in (*base.values(), *own.values())]
         return any(files)
+
+    def read_beside(self, name: str) -> str | None:
+        """Return the text of a file that lies beside the environments, or None when there is none."""
+        file = Path(self._get_conf_env_path(name)).as_posix()
+        return str(self._fs.read_text(file, encoding="utf-8")) if self._fs.isfile(file) else None
 
     def local_files(self) -> list[str]:
         """Return the names of the files of conf/local that set anything, in order."""

@@ -9,6 +9,7 @@ from quant_pipeline.hooks import (
     ErrorHooks,
     JsonLogHooks,
     LocalOverrideHooks,
+    LogConfigurationHooks,
     ModelRegistryHooks,
     ProgressHooks,
     SummaryHooks,
@@ -31,6 +32,7 @@ HOOKS = (
     TrackingHooks(),
     AccountGuardHooks(),
     LocalOverrideHooks(),
+    LogConfigurationHooks(),
 )
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz", "kedro-telemetry")
 

@@ -1,16 +1,33 @@
 """A new account is a new Kedro environment: a folder of configuration made from another one's."""
 
+from __future__ import annotations
+
+import io
+import os
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from quant_pipeline.exceptions import ConfigurationError
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,15}")
 RESERVED = ("base", "local")
+SUFFIXES = (".yml", ".yaml", ".json")
+GLOBALS = Path("globals.yml")
+Edit = Callable[[Any], bool]
+"""Changes a mapping of YAML in place and returns whether it changed anything."""
 
 
 def scaffold_environment(conf: Path, name: str, source: str) -> tuple[Path, ...]:
-    """Write the configuration of a new account.
+    """Write the configuration of a new account, all files of it or none.
 
     Parameters
     ----------
@@ -30,44 +47,124 @@ def scaffold_environment(conf: Path, name: str, source: str) -> tuple[Path, ...]
     Raises
     ------
     ConfigurationError
-        When the name cannot be used or the source does not exist.
+        When the name cannot be used, the source does not exist, or one of its files is not YAML that can be changed.
     """
     target, origin = conf / name, conf / source
+    _check_names(conf, name, source)
+    texts = {
+        path.relative_to(origin): _changed(path, _without_account_number)
+        for path in sorted(origin.rglob("*"))
+        if path.suffix in SUFFIXES and not _is_skipped(path.relative_to(origin))
+    }
+    texts[GLOBALS] = _changed(origin / GLOBALS, lambda settings: _named(settings, name))
+    _write_folder(target, texts)
+    return tuple(target / relative for relative in texts)
+
+
+def _check_names(conf: Path, name: str, source: str) -> None:
     if not NAME.fullmatch(name) or name in RESERVED:
         raise ConfigurationError(
             f"'{name}' cannot name an account: take up to 16 of a-z 0-9 _ -, beginning with a letter, and not "
             f"{' or '.join(RESERVED)}"
         )
-    if target.exists():
-        raise ConfigurationError(f"there is an environment '{name}' already ({target}); take another name")
-    if source in RESERVED or not origin.is_dir():
-        known = sorted(path.name for path in conf.iterdir() if path.is_dir() and path.name not in RESERVED)
-        raise ConfigurationError(f"there is no environment '{source}' to copy; there are {', '.join(known)}")
-    texts = {
-        path.relative_to(origin): _without_identity(path.read_text(encoding="utf-8"))
-        for path in sorted(origin.rglob("*.yml"))
-        if not path.name.startswith("credentials")
-    }
-    texts[Path("globals.yml")] = _with_name(texts.get(Path("globals.yml"), ""), name)
-    for relative, text in texts.items():
-        file = target / relative
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    return tuple(target / relative for relative in texts)
+    if (conf / name).exists():
+        raise ConfigurationError(f"there is an environment '{name}' already ({conf / name}); take another name")
+    known = sorted(path.name for path in conf.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if source in RESERVED or source not in known:
+        accounts = ", ".join(account for account in known if account not in RESERVED)
+        raise ConfigurationError(f"there is no environment '{source}' to copy; there are {accounts}")
 
 
-def _without_identity(text: str) -> str:
-    """Take out the account number: it belongs to one account, and a person pins the new one."""
-    return re.sub(r"^(\s+account_number:).*$", r"\1 null", text, flags=re.MULTILINE)
+def _is_skipped(relative: Path) -> bool:
+    """Whether Kedro reads keys from a file, or does not read it at all because it is hidden."""
+    return any(part.startswith((".", "credentials")) for part in relative.parts)
 
 
-def _with_name(text: str, name: str) -> str:
-    folder = f"data/accounts/{name}"
-    text, named = re.subn(r"^account:.*$", f"account: {name}", text, flags=re.MULTILINE)
-    text, placed = re.subn(r"^(\s+)account:.*$", rf"\1account: {folder}", text, flags=re.MULTILINE)
-    if not named:
-        text = f"account: {name}\n{text}"
-    if not placed:
-        text, paths = re.subn(r"^paths:\s*$", f"paths:\n  account: {folder}", text, flags=re.MULTILINE)
-        text += "" if paths else f"paths:\n  account: {folder}\n"
-    return text
+def _without_account_number(settings: Any) -> bool:
+    """Take out the account number: it belongs to one account, and the operator pins the new one."""
+    execution = settings.get("execution")
+    if not isinstance(execution, dict) or execution.get("account_number") is None:
+        return False
+    execution["account_number"] = None
+    return True
+
+
+def _named(settings: Any, name: str) -> bool:
+    settings["account"] = name
+    if settings.get("paths") is None:
+        settings["paths"] = type(settings)()
+    settings["paths"]["account"] = f"data/accounts/{name}"
+    return True
+
+
+def _changed(path: Path, edit: Edit) -> str:
+    """Return the text of a file after an edit; comments, blank lines, anchors and every other value stay.
+
+    Raises
+    ------
+    ConfigurationError
+        When the file cannot be read, or when an edit would also change another value, as it does through an alias.
+    """
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        before = yaml.safe_load(text)
+        wanted = {} if before is None else _apart(before)
+        if not isinstance(wanted, dict):
+            raise ConfigurationError(f"{path} has to hold `key: value` lines; correct it first")
+        if not edit(wanted):
+            return text
+        after = _round_trip(text, edit)
+        if yaml.safe_load(after) == wanted:
+            return after
+    except (YAMLError, yaml.YAMLError, TypeError) as error:
+        raise ConfigurationError(f"{path} cannot be copied: {str(error).splitlines()[0]}; correct it first") from error
+    raise ConfigurationError(
+        f"{path} shares the account's own values with others through an alias; write them out there, then copy it"
+    )
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes ``null`` where the library writes nothing."""
+
+
+_Representer.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
+
+
+def _apart(value: Any) -> Any:
+    """Copy a value so that no two parts of it are the same object, as an alias makes them."""
+    match value:
+        case dict():
+            return {key: _apart(part) for key, part in value.items()}
+        case list():
+            return [_apart(part) for part in value]
+    return value
+
+
+def _round_trip(text: str, edit: Edit) -> str:
+    parser = YAML()
+    parser.preserve_quotes = True
+    parser.width = 120
+    parser.Representer = _Representer
+    settings = parser.load(text)
+    # A file of comments alone has nothing that they could be kept with.
+    heading = text.rstrip() + "\n" if settings is None and text.strip() else ""
+    settings = CommentedMap() if settings is None else settings
+    edit(settings)
+    written = io.StringIO()
+    parser.dump(settings, written)
+    return heading + written.getvalue()
+
+
+def _write_folder(target: Path, texts: dict[Path, str]) -> None:
+    """Write a folder beside its place and rename it; what a killed process has left there goes."""
+    for left in target.parent.glob(f".{target.name}.*"):
+        shutil.rmtree(left)
+    made = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        for relative, text in texts.items():
+            file = made / relative
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        made.rename(target)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

@@ -3,6 +3,7 @@
 from quant_pipeline.hooks.errors import ErrorHooks
 from quant_pipeline.hooks.guard import AccountGuardHooks
 from quant_pipeline.hooks.local_overrides import LocalOverrideHooks
+from quant_pipeline.hooks.log_configuration import LogConfigurationHooks
 from quant_pipeline.hooks.narration import JsonLogHooks, ProgressHooks, SummaryHooks
 from quant_pipeline.hooks.registry import ModelRegistryHooks
 from quant_pipeline.hooks.tracking import TrackingHooks
@@ -12,6 +13,7 @@ __all__ = [
     "ErrorHooks",
     "JsonLogHooks",
     "LocalOverrideHooks",
+    "LogConfigurationHooks",
     "ModelRegistryHooks",
     "ProgressHooks",
     "SummaryHooks",

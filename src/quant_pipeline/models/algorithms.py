@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.boosters import fit_catboost, fit_xgboost, load_catboost, load_xgboost
 from quant_pipeline.models.fitted import FittedModel, Samples
@@ -68,9 +71,7 @@ def _fit_anew(spec: ModelSpec, train: Samples, valid: Samples) -> FittedModel:
         case RidgeHyper() as hyper:
             return fit_ridge(train, valid, hyper)
         case QlibHyper() as hyper:
-            from quant_pipeline.models.qlib_adapter import fit_qlib
-
-            return fit_qlib(train, valid, hyper, spec.seed)
+            return _qlib_adapter().fit_qlib(train, valid, hyper, spec.seed)
     raise ModelError(f"no algorithm belongs to {type(spec.hyper).__name__}")
 
 
@@ -96,7 +97,17 @@ def load(spec: ModelSpec, weights: dict[str, bytes], factors: list[str]) -> Fitt
 
             return load_network(weights, len(factors), hyper)
         case QlibHyper() as hyper:
-            from quant_pipeline.models.qlib_adapter import load_qlib
-
-            return load_qlib(weights, factors, hyper)
+            return _qlib_adapter().load_qlib(weights, factors, hyper)
     raise ModelError(f"no algorithm belongs to {type(spec.hyper).__name__}")
+
+
+def _qlib_adapter() -> Any:
+    try:
+        return import_module("quant_pipeline.models.qlib_adapter")
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] != "qlib":
+            raise
+        raise ModelError(
+            "Qlib is not installed, as it has no release for Python 3.13 and later: take its models out of "
+            "parameters_models.yml, or run the project on Python 3.11 or 3.12"
+        ) from error

@@ -7,7 +7,7 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pandas as pd
@@ -21,10 +21,20 @@ from quant_pipeline.strategy.rules import MarketRules
 
 DEFAULT_ENVIRONMENT = "sim"
 LIBRARIES = ("kedro", "pandas", "numpy", "pyqlib", "lightgbm", "torch", "plotly")
+
+
+def _version(library: str) -> str:
+    """Return the version of a library; Qlib has none for Python 3.13."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 VERSIONS = {
     "quant-pipeline": __version__,
     "Python": platform.python_version(),
-    **{library: version(library) for library in LIBRARIES},
+    **{library: _version(library) for library in LIBRARIES},
 }
 """What is installed; it cannot change while Python runs."""
 

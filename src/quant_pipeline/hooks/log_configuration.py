@@ -1,0 +1,27 @@
+"""Logging as the configuration of a run says, wherever that configuration lies."""
+
+import os
+from pathlib import Path
+
+import yaml
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import LOGGING
+
+from quant_pipeline.configuration import ProjectConfigLoader
+
+FILE = "logging.yml"
+
+
+class LogConfigurationHooks:
+    """Take ``logging.yml`` from an archive or a folder named by ``--conf-source``; Kedro reads ``./conf`` only."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Configure logging, unless Kedro has found a file itself."""
+        loader = context.config_loader
+        found = "KEDRO_LOGGING_CONFIG" in os.environ or (Path("conf") / FILE).is_file()
+        if found or not isinstance(loader, ProjectConfigLoader):
+            return
+        if text := loader.read_beside(FILE):
+            LOGGING.configure(yaml.safe_load(text))

@@ -1,0 +1,97 @@
+"""What is imported is declared, and the lock resolves for every Python that the project promises."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+import pytest
+
+OWN = {"quant_pipeline", "tests", "factor_exact", "factor_peers", "qlib_needed"}
+WITHOUT_WHEELS = {"antlr4-python3-runtime", "gym", "peewee"}
+"""Pure Python that has source distributions only."""
+OF_TORCH = re.compile(r"cuda|nvidia|triton")
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=~!; ]", name)[0]).lower()
+
+
+@pytest.fixture(scope="module")
+def configured(project_path):
+    return tomllib.loads((project_path / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def locked(project_path):
+    """Names and versions of the lock; a name has several versions where they differ by Python."""
+    versions = {}
+    for line in (project_path / "requirements.lock").read_text().splitlines():
+        name, _, version = line.partition(";")[0].partition("==")
+        versions.setdefault(normal(name), set()).add(version.strip())
+    return versions
+
+
+def imported_by(folder):
+    for file in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            yield from ((name.partition(".")[0], file) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [("src", ["boosters", "cluster", "onnx", "postgres"]), ("tests", ["dev"]), ("benchmarks", ["bench", "dev"])],
+)
+def test_everything_imported_is_declared(project_path, configured, folder, extras):
+    declared = {normal(line) for line in configured["dependencies"]}
+    for extra in extras:
+        declared |= {normal(line) for line in configured["optional-dependencies"][extra]}
+    providers = packages_distributions()
+    missing = {
+        f"{module} in {file.relative_to(project_path)}"
+        for module, file in imported_by(project_path / folder)
+        if module not in sys.stdlib_module_names | OWN
+        and not {normal(name) for name in [module, *providers.get(module, [])]} & declared
+    }
+    assert missing == set()
+
+
+def test_readme_promises_the_pythons_of_the_project(project_path, configured):
+    first, end = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", configured["requires-python"]).groups()
+    promised = [f"3.{minor}" for minor in range(int(first), int(end))]
+    assert f"Python {', '.join(promised[:-1])} or {promised[-1]}" in (project_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_the_lock_resolves(project_path, locked, python):
+    """Resolve everything against the index, with wheels only, and find each package in the lock in its version."""
+    wheels = [option for name in locked if name not in WITHOUT_WHEELS for option in ("--only-binary", name)]
+    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "dev", "--quiet"]
+    command += [
+        "--constraint",
+        "requirements.lock",
+        "--python-version",
+        python,
+        "--no-annotate",
+        "--no-header",
+        *wheels,
+    ]
+    done = subprocess.run(command, cwd=project_path, capture_output=True, text=True)
+    if re.search(r"error sending request|dns error|Failed to fetch|timed out", done.stderr) and (
+        os.environ.get("CI") != "true"
+    ):
+        pytest.skip("the package index is not reachable")
+    assert done.returncode == 0, done.stderr[-2000:]
+    resolved = dict(line.split("==") for line in done.stdout.splitlines())
+    astray = {
+        f"{name}=={version}"
+        for name, version in resolved.items()
+        if not OF_TORCH.match(name) and version.partition("+")[0] not in locked.get(normal(name), set())
+    }
+    assert astray == set()
+    assert ("pyqlib" in resolved) == (python != "3.13")
