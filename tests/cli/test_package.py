@@ -39,7 +39,7 @@ def test_the_archive_holds_neither_keys_nor_personal_overrides(conf, tmp_path):
             "conf/base/parameters.yml",
             "conf/logging.yml",
         ]
-    assert [file.as_posix() for file in left_out] == [
+    assert sorted(file.as_posix() for file in left_out) == [
         "live/credentials.yml",
         "live/credentials/keys.yml",
         "live/my_Credentials_2.yaml",
@@ -90,14 +90,13 @@ def run_installed(packaged, tmp_path_factory):
 
 
 def test_a_package_contains_no_key(packaged):
-    for file in packaged.iterdir():
-        contents = (
-            [zipfile.ZipFile(file).read(name) for name in zipfile.ZipFile(file).namelist()]
-            if file.suffix == ".whl"
-            else [tarfile.open(file).extractfile(entry).read() for entry in tarfile.open(file) if entry.isfile()]
-        )
-        assert contents
-        assert not [content for content in contents if b"PKSECRET" in content]
+    (wheel,) = packaged.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        contents = [archive.read(name) for name in archive.namelist()]
+    with tarfile.open(packaged / "conf-quant_pipeline.tar.gz") as archive:
+        contents += [archive.extractfile(entry).read() for entry in archive if entry.isfile()]
+    assert len(contents) > 300
+    assert not [content for content in contents if b"PKSECRET" in content]
 
 
 def test_the_wheel_runs_from_an_empty_folder_with_the_archive_and_with_an_unpacked_conf(
@@ -110,9 +109,9 @@ def test_the_wheel_runs_from_an_empty_folder_with_the_archive_and_with_an_unpack
     done = run_installed(folder, "--conf-source", archive, "--pipelines", "ingestion")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert (folder / "data/markets/simulated/02_intermediate/bars.parquet").is_file()
-    assert {"data", "logs", "mlflow.db"} <= {path.name for path in folder.iterdir()} <= {
-        "data", "logs", "mlflow.db", "mlruns",
-    }  # fmt: skip
+    written = {path.name for path in folder.iterdir()}
+    assert written >= {"data", "logs", "mlflow.db"}
+    assert not {name for name in written if name not in ("data", "logs") and not name.startswith("ml")}
     assert {path.name for path in run_installed.site.iterdir()} == before
     # logging.yml of the archive silences Kedro's own narration.
     assert "Loading data from" not in done.stdout + done.stderr
