@@ -52,6 +52,7 @@ def open_desk(folder: Path, orders: int) -> TradingDesk:
         limits=limits,
         rules=ExecutionRules(),
         calendar=TradingCalendar.of("XNYS", "2024-12-01", "2025-02-01"),
+        deal_price="open",
         now=lambda: NOON,
         sleep=lambda seconds: None,
     )

@@ -34,7 +34,12 @@ class TestAccountGuard:
         config = {
             "credentials": {"alpaca_live": pair, "alpaca_paper": pair},
             "catalog": {
-                "trading_desk": {} if environment == "files" else {"credentials": "alpaca_live"},
+                "trading_desk": {}
+                if environment == "files"
+                else {
+                    "type": "quant_pipeline.datasets.trading_desk.AlpacaDesk",
+                    "credentials": "alpaca_live",
+                },
                 "ledger_as_found": {"filepath": f"{folder}/ledger.sqlite"},
             },
             "parameters": {

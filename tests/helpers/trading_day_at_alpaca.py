@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pandas as pd
 
@@ -31,8 +32,8 @@ PATIENCE = 20.0
 class DayAtAlpaca:
     """One day: every order waits at the exchange until `deal` is called, or while `dealing` goes on."""
 
-    def __init__(self, folder, poll_seconds, stream=None, **parameters):
-        hours = ExchangeHours(OPEN)
+    def __init__(self, folder, poll_seconds, stream=None, now=OPEN, market_rules=MARKET.market_rules, **parameters):
+        hours = ExchangeHours(now)
         script = Script.model_validate({"stream": stream or {}})
         self.exchange = FakeExchange(rehearsal.CASH, rehearsal.PRICES, Director(script), auto_fill=False, hours=hours)
         for name, quantity in rehearsal.HOLDINGS.items():
@@ -42,6 +43,7 @@ class DayAtAlpaca:
         self._file = folder / "ledger.sqlite"
         self._parameters = {"read_pause_seconds": 0.01, "requests_a_minute": 100_000} | parameters
         changes = {"poll_seconds": poll_seconds, "account_number": self.exchange.account_number}
+        self.market = replace(MARKET, market_rules=market_rules)
         self.rules = rehearsal.RULES.model_copy(update=changes | {"wait_for_sales_seconds": 60})
 
     @contextmanager
@@ -51,7 +53,7 @@ class DayAtAlpaca:
         with self.server:
             parameters = AlpacaBrokerParameters(url=self.server.url, **self._parameters)
             gateway = AlpacaGateway(str(self._file), self._file.with_name("STOP"), parameters, API_KEY, SECRET_KEY)
-            with gateway.open(rehearsal.SESSION, rules, MARKET, takes_lease) as desk:
+            with gateway.open(rehearsal.SESSION, rules, self.market, takes_lease) as desk:
                 yield desk
 
     def plan(self, desk):

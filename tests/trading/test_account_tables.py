@@ -47,7 +47,7 @@ def test_history_stops_at_the_session_asked_for(events, bars, no_actions):
 def test_costs_are_cut_into_delay_and_slippage(events, bars, no_actions):
     moved = bars.copy()
     moved.loc[(moved["date"] == DAYS[1]) & (moved["instrument"] == "AAA"), "open"] = 9.8
-    bought, sold = trade_costs_table(events, moved, no_actions, DAYS[3]).to_dict("records")
+    bought, sold = trade_costs_table(events, moved, no_actions, DAYS[3], "open").to_dict("records")
     # Decided at 9.50, opened at 9.80, dealt at 10.00 (the market of the deal), closed at 10.00.
     assert bought["delay_cost"] == pytest.approx(30 * 0.3)
     assert bought["slippage_cost"] == pytest.approx(30 * 0.2)
@@ -59,19 +59,34 @@ def test_costs_are_cut_into_delay_and_slippage(events, bars, no_actions):
     assert sold["shortfall"] == pytest.approx(-30)
 
 
+@pytest.mark.parametrize(("deal_price", "delay", "slippage"), [("open", 9, 6), ("close", 21, -6), ("vwap", 12, 3)])
+def test_slippage_is_measured_from_the_price_at_which_the_account_is_configured_to_execute(
+    events, bars, no_actions, deal_price, delay, slippage
+):
+    """Decided at 9.50 and executed at 10.00; without a column of its own, vwap is the mean of high, low and close."""
+    moved = bars.copy()
+    prices = {"open": 9.8, "high": 10.2, "low": 9.3, "close": 10.2}
+    for name, price in prices.items():
+        moved.loc[(moved["date"] == DAYS[1]) & (moved["instrument"] == "AAA"), name] = price
+    bought = trade_costs_table(events, moved, no_actions, DAYS[3], deal_price).iloc[0]
+    assert bought["deal_price"] == pytest.approx(prices.get(deal_price, 9.9))
+    assert (bought["delay_cost"], bought["slippage_cost"]) == pytest.approx((delay, slippage))
+    assert bought["shortfall"] == pytest.approx(15)
+
+
 def test_the_price_of_a_decision_goes_through_a_split(events, bars):
     actions = actions_table((DAYS[1], "AAA", "split", 2.0))
-    bought = trade_costs_table(events, bars, actions, DAYS[1]).iloc[0]
+    bought = trade_costs_table(events, bars, actions, DAYS[1], "open").iloc[0]
     assert bought["decision_price"] == 4.75
 
 
 def test_a_deal_that_nobody_planned_is_measured_from_the_close_before(bars, no_actions):
     facts = {"instrument": "AAA", "side": "buy", "quantity": "10", "price": "11.50", "fee": "1"}
-    row = trade_costs_table([Event(DAYS[2], EventKind.FILL, "x", facts)], bars, no_actions, DAYS[3]).iloc[0]
+    row = trade_costs_table([Event(DAYS[2], EventKind.FILL, "x", facts)], bars, no_actions, DAYS[3], "open").iloc[0]
     assert (row["decision_price"], row["open"]) == (10, 11)
     assert row["shortfall"] == pytest.approx(15)
     assert not row["planned"]
-    nothing = trade_costs_table([], bars, no_actions, DAYS[3])
+    nothing = trade_costs_table([], bars, no_actions, DAYS[3], "open")
     assert nothing.empty
     assert nothing.dtypes["date"] == "datetime64[ns]"
 
@@ -83,10 +98,10 @@ def test_busted_and_corrected_deals_are_shown_as_they_count(events, bars, no_act
     )
     table = trades_table([*events, corrected])
     assert table.iloc[0][["amendment", "quantity", "cash"]].tolist() == ["correction", 20, -200]
-    assert trade_costs_table([*events, corrected], bars, no_actions, DAYS[3])["quantity"].tolist() == [20, 30]
+    assert trade_costs_table([*events, corrected], bars, no_actions, DAYS[3], "open")["quantity"].tolist() == [20, 30]
     busted = [*events, Event(DAYS[3], EventKind.TRADE_BUST, "b", {"fill": fill})]
     assert trades_table(busted).iloc[0][["amendment", "quantity", "cash"]].tolist() == ["bust", 0, 0]
-    assert len(trade_costs_table(busted, bars, no_actions, DAYS[3])) == 1
+    assert len(trade_costs_table(busted, bars, no_actions, DAYS[3], "open")) == 1
 
 
 def test_the_cash_of_the_trade_log_is_the_cash_of_the_account(events):

@@ -8,17 +8,22 @@ pure. Whether a step has been done is never told by files but by the ledger, so 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
 from quant_pipeline.datasets.ledger import LedgerEvents
+from quant_pipeline.trading.brokers.capabilities import ALPACA, SIMULATED
 from quant_pipeline.trading.brokers.gateway import AlpacaGateway, Gateway, SimulatedGateway
+from quant_pipeline.trading.execution_capability import ExecutionCapability
 
 
 class _Desk(AbstractDataset[NoReturn, Gateway]):
     # Two processes must not send the orders of one account at the same time.
     _SINGLE_PROCESS = True
+
+    capability: ClassVar[ExecutionCapability]
+    """What the broker can execute; read before a run begins, so that an impossible price is refused at once."""
 
     def __init__(self, ledger: str, kill_switch: str, metadata: dict[str, Any] | None = None) -> None:
         self._ledger = ledger
@@ -51,6 +56,8 @@ class SimulatedDesk(_Desk):
         Ignored here; read by kedro-viz.
     """
 
+    capability = SIMULATED
+
     def __init__(self, ledger: str, kill_switch: str, folder: str, metadata: dict[str, Any] | None = None) -> None:
         super().__init__(ledger, kill_switch, metadata)
         self._folder = Path(folder)
@@ -79,6 +86,8 @@ class AlpacaDesk(_Desk):
     metadata
         Ignored here; read by kedro-viz.
     """
+
+    capability = ALPACA
 
     def __init__(
         self,

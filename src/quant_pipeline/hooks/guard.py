@@ -44,8 +44,8 @@ class AccountGuardHooks:
         Raises
         ------
         ConfigurationError
-            When one of the two keys is empty; or when orders would be sent on an account that needs arming but is not
-            pinned by its number, or not armed for the session.
+            When the broker does not execute at the configured price; when one of the two keys is empty; or when orders
+            would be sent on an account that needs arming but is not pinned by its number, or not armed for the session.
         """
         if self._environment == DEFAULT_ENVIRONMENT:
             return
@@ -53,9 +53,29 @@ class AccountGuardHooks:
         name = catalog.get("trading_desk", {}).get("credentials")
         if name is None:
             return
+        self._require_executable_price(catalog["trading_desk"]["type"], catalog["ledger_as_found"]["filepath"])
         self._require_keys(name)
         if any(node.short_name == SENDING_NODE for node in pipeline.nodes):
             self._require_arming(catalog["ledger_as_found"]["filepath"])
+
+    def _require_executable_price(self, desk: str, ledger: str) -> None:
+        from kedro.utils import load_obj
+
+        from quant_pipeline.datasets.ledger import LedgerEvents
+        from quant_pipeline.strategy.rules import MarketRules
+        from quant_pipeline.trading.order_management.book import OrderBook
+        from quant_pipeline.trading.order_management.rules import ExecutionRules
+
+        parameters, capability = self._config["parameters"], getattr(load_obj(desk), "capability", None)
+        if capability is None:
+            return  # A broker of the user's own states it to execution only.
+        deal_price = MarketRules.model_validate(parameters["market_rules"]).deal_price
+        try:
+            capability.require(deal_price, ExecutionRules.model_validate(parameters["execution"]).time_in_force)
+        except ConfigurationError:
+            # The way out stays open: `kedro account flatten` sells at no price of a strategy.
+            if not OrderBook.of(LedgerEvents(ledger).load()).is_flattening:
+                raise
 
     def _require_keys(self, name: str) -> None:
         credentials = self._config["credentials"].get(name) or {}

@@ -23,6 +23,7 @@ from quant_pipeline.trading.broker_records import (
     LastTrade,
     OrderRequest,
 )
+from quant_pipeline.trading.execution_capability import ExecutionCapability
 
 
 class BrokerError(AccountError):
@@ -91,6 +92,10 @@ class Broker(Protocol):
     Every method may raise `BrokerUnavailableError`, `RateLimitedError` and `BrokerAccessError`.
     No method repeats a request that changes something.
     """
+
+    @property
+    def capability(self) -> ExecutionCapability:
+        """State at which prices the broker executes; a constant of its class."""
 
     def account(self) -> BrokerAccount:
         """Tell cash, equity, buying power and blocks of the account."""

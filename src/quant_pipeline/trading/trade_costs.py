@@ -1,8 +1,9 @@
 """What dealing cost beyond fees: the way from the price of the decision to the price of the deal.
 
 The shortfall of a deal against its decision (Perold, "The Implementation Shortfall: Paper versus Reality", Journal of
-Portfolio Management 14(3), 1988) is cut in two: *delay* from the decision to the open of the deal's session, when
-nobody could trade, and *slippage* from that open to the price that was got. Costs are positive, gains negative.
+Portfolio Management 14(3), 1988) is cut in two: *delay* from the decision to the session's price at which the account
+is configured to execute (``market_rules.deal_price``), and *slippage* from that price to the one that was got. Costs
+are positive, gains negative.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from quant_pipeline.backtest.quotes import deal_prices
+from quant_pipeline.market.clock import DealPrice
+from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.trading.domain import Event, EventKind
 
 TRADE_COST_COLUMNS = {
@@ -22,6 +26,7 @@ TRADE_COST_COLUMNS = {
     "decision_price": "float64",
     "open": "float64",
     "close": "float64",
+    "deal_price": "float64",
     "delay_cost": "float64",
     "slippage_cost": "float64",
     "shortfall": "float64",
@@ -33,9 +38,13 @@ TRADE_COST_COLUMNS = {
 
 
 def trade_costs_table(
-    events: Sequence[Event], bars: pd.DataFrame, corporate_actions: pd.DataFrame, up_to: pd.Timestamp
+    events: Sequence[Event],
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    up_to: pd.Timestamp,
+    deal_price: DealPrice,
 ) -> pd.DataFrame:
-    """Measure every deal against the prices of its decision, of its open and of its close.
+    """Measure every fill against the price of its decision, the configured price of its session, and its close.
 
     Parameters
     ----------
@@ -45,27 +54,29 @@ def trade_costs_table(
         The market as traded. A split between decision and deal scales the price of the decision.
     up_to
         Last session to look at.
+    deal_price
+        Price of the session at which the account is configured to execute.
 
     Returns
     -------
     pandas.DataFrame
-        One row per deal: ``date``, ``instrument``, ``side``, ``quantity``, ``price``, ``decision_price`` (reference
-        price of the order; the close before, where the deal was not planned here), ``open``, ``close``,
-        ``delay_cost``, ``slippage_cost``, their sum ``shortfall`` (USD) and in basis points of the value at the
-        decision, ``cost_against_close``, ``fee``, ``planned``. Prices that the market does not have are NaN, and so
-        are the costs.
+        One row per fill: ``date``, ``instrument``, ``side``, ``quantity``, ``price``, ``decision_price`` (reference
+        price of the order; the close before, where it was not planned here), ``open``, ``close``, ``deal_price`` (the
+        configured price of the session), ``delay_cost``, ``slippage_cost``, their sum ``shortfall`` (USD) and in basis
+        points of the value at the decision, ``cost_against_close``, ``fee``, ``planned``. Prices that the market does
+        not have are NaN, and so are the costs.
     """
     seen = _fills([event for event in events if event.session <= up_to])
     fills = pd.DataFrame(seen, columns=list(_FILL_COLUMNS)).astype(_FILL_COLUMNS)
-    quotes = _quotes(bars, corporate_actions, fills)
+    quotes = _quotes(bars, corporate_actions, fills, deal_price)
     table = fills.merge(quotes, on=["date", "instrument"], how="left")
     planned = table["reference_price"].notna()
     decided = table["reference_price"].fillna(table["previous_close"]) / table["split"].fillna(1.0)
     signed = table["quantity"].where(table["side"] == "buy", -table["quantity"])
     table = table.assign(
         decision_price=decided,
-        delay_cost=signed * (table["open"] - decided),
-        slippage_cost=signed * (table["price"] - table["open"]),
+        delay_cost=signed * (table["deal_price"] - decided),
+        slippage_cost=signed * (table["price"] - table["deal_price"]),
         shortfall=signed * (table["price"] - decided),
         shortfall_bps=signed.abs() / signed * (table["price"] / decided - 1) * 1e4,
         cost_against_close=signed * (table["price"] - table["close"]),
@@ -101,11 +112,15 @@ def _numbers(payload: Mapping[str, str]) -> dict[str, float]:
     return {name: float(payload[name]) for name in ("quantity", "price", "fee") if name in payload}
 
 
-def _quotes(bars: pd.DataFrame, corporate_actions: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
-    """Open, close, the close before and the split ratio of the sessions and instruments that were dealt."""
+def _quotes(
+    bars: pd.DataFrame, corporate_actions: pd.DataFrame, fills: pd.DataFrame, deal_price: DealPrice
+) -> pd.DataFrame:
+    """Return open, close, configured price, the close before and the split ratio of what was traded."""
     dealt = bars[bars["instrument"].isin(fills["instrument"])].sort_values(["instrument", "date"])
     before = dealt.groupby("instrument", sort=False)["close"].shift(1)
-    quotes = dealt[["date", "instrument", "open", "close"]].assign(previous_close=before)
+    # Without a column of its own, a vwap is the stand-in that the exchange rules take.
+    price = dealt[deal_price] if deal_price in dealt.columns else ticks_to_float(deal_prices(dealt, deal_price))
+    quotes = dealt[["date", "instrument", "open", "close"]].assign(deal_price=price, previous_close=before)
     splits = corporate_actions[corporate_actions["kind"] == "split"]
     ratios = splits.groupby(["date", "instrument"])["value"].prod().rename("split").reset_index()
     return quotes.merge(ratios, on=["date", "instrument"], how="left")

@@ -10,6 +10,7 @@ from alpaca.trading.enums import OrderSide, QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import GetCalendarRequest, GetOrdersRequest, LimitOrderRequest, MarketOrderRequest
 
 from quant_pipeline.testing.fake_alpaca import (
+    Director,
     Ending,
     Fault,
     FaultKind,
@@ -145,17 +146,69 @@ def test_clock_and_calendar_know_half_days(client, exchange):
     assert (str(day.open), str(day.close)) == ("2024-11-29 09:30:00", "2024-11-29 13:00:00")
 
 
-def test_orders_for_the_opening_are_not_taken_after_nine_twenty_eight(client, exchange):
-    exchange.always_open = False
-    exchange.hours.set("2024-12-02 14:27")
-    client.submit_order(market_order("one", tif=TimeInForce.OPG))
-    exchange.hours.set("2024-12-02 14:28")
-    with pytest.raises(APIError, match="9:28"):
-        client.submit_order(market_order("two", tif=TimeInForce.OPG))
+@pytest.mark.parametrize(
+    ("kind", "last_minute", "cutoff", "auction"),
+    [
+        (TimeInForce.OPG, "2024-12-02 14:27", "2024-12-02 14:28", "2024-12-02 14:30"),
+        (TimeInForce.CLS, "2024-12-02 20:49", "2024-12-02 20:50", "2024-12-02 21:00"),
+        (TimeInForce.CLS, "2024-11-29 17:49", "2024-11-29 17:50", "2024-11-29 18:00"),
+    ],
+    ids=["opening", "closing", "closing of a half day"],
+)
+def test_an_auction_takes_orders_until_its_cutoff_and_executes_them_alone(
+    client, exchange, kind, last_minute, cutoff, auction
+):
+    exchange.hours.set(last_minute)
+    client.submit_order(market_order("one", tif=kind))
+    exchange.hours.set(cutoff)
+    with pytest.raises(APIError, match=f"{kind.value} orders must be submitted after 7:00pm") as refusal:
+        client.submit_order(market_order("two", tif=kind))
+    assert (refusal.value.status_code, refusal.value.code) == (403, 40310000)
+    with pytest.raises(APIError, match="not cancelable"):
+        client.cancel_order_by_id(client.get_order_by_client_id("one").id)
+    exchange.work()
     assert client.get_order_by_client_id("one").filled_qty == "0"
-    exchange.hours.set("2024-12-02 14:30")
+    exchange.hours.set(auction)
     exchange.work()
     assert client.get_order_by_client_id("one").filled_qty == "10"
+
+
+def test_orders_of_the_evening_execute_at_the_official_prices_of_the_next_session(client, exchange):
+    exchange.hours.set("2024-12-02 23:59")
+    with pytest.raises(APIError, match="after 7:00pm"):
+        client.submit_order(market_order("early", tif=TimeInForce.CLS))
+    exchange.hours.set("2024-12-03 00:00")
+    client.submit_order(market_order("opening", tif=TimeInForce.OPG))
+    client.submit_order(market_order("closing", tif=TimeInForce.CLS))
+
+    def prices_at(session, has_closed):
+        return {"AAPL": Decimal(f"{session.day}.{'75' if has_closed else '25'}")}
+
+    exchange.move_time("2024-12-04 02:00", prices_at)
+    found = {name: client.get_order_by_client_id(name) for name in ("opening", "closing")}
+    assert {name: order.filled_avg_price for name, order in found.items()} == {"opening": "3.25", "closing": "3.75"}
+    assert [order.filled_at.strftime("%Y-%m-%d %H:%M") for order in found.values()] == [
+        "2024-12-03 14:30",
+        "2024-12-03 21:00",
+    ]
+
+
+def test_what_an_auction_leaves_of_an_order_is_cancelled(client, server):
+    exchange = server.exchange
+    exchange.hours.set("2024-12-02 20:00")
+    exchange.director = Director(Script(orders=(OrderScript(instrument="AAPL", parts=("0.4",), ending="open"),)))
+    client.submit_order(market_order("part", tif=TimeInForce.CLS))
+    limit = LimitOrderRequest(
+        symbol="AAPL", qty=1, side=OrderSide.BUY, time_in_force=TimeInForce.CLS, limit_price=1, client_order_id="limit"
+    )
+    client.submit_order(limit)
+    exchange.hours.set("2024-12-02 21:00")
+    exchange.work()
+    found = {name: client.get_order_by_client_id(name) for name in ("part", "limit")}
+    assert {name: (order.status.value, order.filled_qty) for name, order in found.items()} == {
+        "part": ("canceled", "4"),
+        "limit": ("canceled", "0"),
+    }
 
 
 def test_assets_and_suspension(client, exchange):

@@ -21,7 +21,8 @@ from quant_pipeline.trading.order_management.execution import judge, recover, ve
 from quant_pipeline.trading.order_management.journal import Journal
 from quant_pipeline.trading.order_management.lease import LeaseHeldError, LeaseLostError
 from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.order_management.sending import resolve, send_orders, window_of
+from quant_pipeline.trading.order_management.sending import resolve, send_orders
+from quant_pipeline.trading.order_management.windows import window_of
 from quant_pipeline.trading.plans import record_plan
 from quant_pipeline.trading.ports import BrokerUnavailableError
 from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
@@ -162,8 +163,10 @@ def test_32_a_ledger_that_cannot_be_written_sends_nothing(day):
         ("2025-01-03", "day", "2025-01-02 21:00", "2025-01-03 21:00"),
         ("2025-07-07", "day", "2025-07-03 17:00", "2025-07-07 20:00"),
         ("2025-01-10", "day", "2025-01-08 21:00", "2025-01-10 21:00"),
-        ("2025-01-03", "opg", "2025-01-03 00:00", "2025-01-03 14:28"),
-        ("2025-03-10", "opg", "2025-03-09 23:00", "2025-03-10 13:28"),
+        ("2025-01-03", "opg", "2025-01-03 00:00", "2025-01-03 14:27:30"),
+        ("2025-03-10", "opg", "2025-03-09 23:00", "2025-03-10 13:27:30"),
+        ("2025-01-03", "cls", "2025-01-03 00:00", "2025-01-03 20:49:30"),
+        ("2025-07-03", "cls", "2025-07-02 23:00", "2025-07-03 16:49:30"),
     ],
     ids=[
         "half day, sales first",
@@ -172,6 +175,8 @@ def test_32_a_ledger_that_cannot_be_written_sends_nothing(day):
         "after a mourning day",
         "auction",
         "auction after the clock change",
+        "closing auction",
+        "closing auction of a half day",
     ],
 )
 def test_33_orders_leave_only_in_the_window_of_their_session(day, session, rule, first, last):
@@ -182,9 +187,10 @@ def test_33_orders_leave_only_in_the_window_of_their_session(day, session, rule,
     assert window_of(desk) == (pd.Timestamp(first, tz="UTC"), pd.Timestamp(last, tz="UTC"))
 
 
-def test_33_an_auction_cannot_wait_for_its_sales():
+@pytest.mark.parametrize("kind", ["opg", "cls"])
+def test_33_an_auction_cannot_wait_for_its_sales(kind):
     with pytest.raises(ValidationError, match="set waves to together"):
-        ExecutionRules(time_in_force="opg", waves="sells_first")
+        ExecutionRules(time_in_force=kind, waves="sells_first")
 
 
 def test_33_it_is_too_early_to_send(day):

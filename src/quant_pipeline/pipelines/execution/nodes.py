@@ -22,9 +22,10 @@ from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.gateway import DeskRules, Exchange, Gateway
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.order_management.desk import TradingDesk
-from quant_pipeline.trading.order_management.execution import execute, judge, recover, refuse_too_early, verdict_events
+from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
 from quant_pipeline.trading.order_management.risk_inputs import instrument_views
 from quant_pipeline.trading.order_management.rules import ExecutionRules
+from quant_pipeline.trading.order_management.windows import refuse_too_early
 from quant_pipeline.trading.risk_limits import RiskLimits
 from quant_pipeline.trading.risk_view import InstrumentView
 
@@ -105,6 +106,8 @@ def judge_orders(
 
     Raises
     ------
+    ConfigurationError
+        When the broker would execute the orders at another price than ``market_rules.deal_price``.
     StaleDataError
         When it is too early to send orders of the session; a dry run may look at any time.
     """

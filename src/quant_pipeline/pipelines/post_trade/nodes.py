@@ -206,5 +206,5 @@ def tabulate_account(
         "daily_amounts": history.amounts,
         "open_lots": open_lots_table(state, last_prices(state, market, session)),
         "closed_lots": closed_lots_table(state),
-        "trade_costs": trade_costs_table(seen, bars, corporate_actions, session),
+        "trade_costs": trade_costs_table(seen, bars, corporate_actions, session, market_rules.deal_price),
     }

@@ -24,7 +24,9 @@ from quant_pipeline.trading.broker_records import (
     LastTrade,
     OrderRequest,
     OrderStatus,
+    TimeInForce,
 )
+from quant_pipeline.trading.execution_capability import AuctionOrders, ExecutionCapability
 from quant_pipeline.trading.ports import (
     DuplicateOrderError,
     OrderNotCancelableError,
@@ -39,8 +41,21 @@ REFUSED_INSTRUMENT = "BAD"
 _LAG = 3
 
 
+_EVENING = pd.Timedelta(hours=14, minutes=30)
+CAPABILITY = ExecutionCapability(
+    broker="the faulty broker",
+    times_in_force={"open": (TimeInForce.DAY, TimeInForce.OPENING), "close": (TimeInForce.CLOSING,)},
+    auctions={
+        TimeInForce.OPENING: AuctionOrders("open", _EVENING, pd.Timedelta(minutes=2)),
+        TimeInForce.CLOSING: AuctionOrders("close", _EVENING, pd.Timedelta(minutes=10)),
+    },
+)
+
+
 class FaultyBroker(FaultyMarket):
     """The port to the account, with scripted faults."""
+
+    capability = CAPABILITY
 
     def account(self) -> BrokerAccount:
         """Tell cash and equity."""

@@ -153,6 +153,8 @@ class _Remote:
 
     _QUIET = ("advance", "close")
 
+    capability = FaultyBroker.capability
+
     def __init__(self, connection: socket.socket, steps: _Steps, time: pd.Timestamp) -> None:
         self.steps = steps
         self.time = time

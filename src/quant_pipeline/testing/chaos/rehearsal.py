@@ -100,6 +100,7 @@ def open_desk(ledger_file: Path, broker: Broker, clockwork: Clockwork, holds_lea
         limits=LIMITS,
         rules=RULES,
         calendar=exchange_calendar(),
+        deal_price="open",
         now=clockwork.now,
         sleep=clockwork.sleep,
     )

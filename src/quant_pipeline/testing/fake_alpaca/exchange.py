@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from quant_pipeline.testing.fake_alpaca.feed import ActivityFeed
-from quant_pipeline.testing.fake_alpaca.hours import ExchangeHours
+from quant_pipeline.testing.fake_alpaca.hours import AUCTIONS, ExchangeHours
 from quant_pipeline.testing.fake_alpaca.records import FakeOrder, FakePosition, Refused, instant, number
 from quant_pipeline.testing.fake_alpaca.script import Director, Ending, OrderScript, Refusal
 
@@ -23,12 +23,22 @@ REFUSALS = {
     Refusal.NOT_TRADABLE: (422, 42210000, "asset is not tradable"),
 }
 
+OUTSIDE_OF_AUCTION = {
+    "opg": "opg orders must be submitted after 7:00pm and before 9:28am",
+    "cls": "cls orders must be submitted after 7:00pm and before 3:50pm",
+}
+"""Alpaca's words, with the times of its documentation."""
+
 Update = Callable[[str, FakeOrder, dict[str, Any]], None]
 PricesAt = Callable[[pd.Timestamp, bool], Mapping[str, Decimal]]
 
 
 class FakeExchange:
     """Everything a paper account is made of; safe between threads.
+
+    Orders of an auction (``opg``, ``cls``) are taken until its cut-off, execute in it alone, at the official open or
+    close, and what is left of them is cancelled, as https://docs.alpaca.markets/docs/orders-at-alpaca says. After the
+    cut-off they cannot be cancelled any more (https://forum.alpaca.markets/t/opg-orders-being-canceled-with-no-context/7992).
 
     Parameters
     ----------
@@ -41,7 +51,7 @@ class FakeExchange:
     auto_fill
         Whether orders are dealt as soon as they are accepted; otherwise `work` deals them.
     always_open
-        Whether orders are dealt outside the hours of the exchange too.
+        Whether orders are dealt outside the hours of the exchange too, except those of an auction.
     hours
         Clock and calendar.
     account_number
@@ -147,6 +157,7 @@ class FakeExchange:
         with self.lock:
             closed = self.hours.latest_closed()
             self.hours.set(now)
+            self._hold_auctions(prices_at)
             if self.hours.latest_closed() > closed:
                 for order in self.open_orders():
                     self.end(order, "expired")
@@ -172,6 +183,7 @@ class FakeExchange:
     def work(self) -> None:
         """Deal every open order that can be dealt now."""
         with self.lock:
+            self._hold_auctions()
             for order in self.open_orders():
                 self._work_on(order)
 
@@ -189,6 +201,8 @@ class FakeExchange:
                 raise Refused(404, 40410000, f"order not found for {order_id}")
             if not order.is_open:
                 raise Refused(422, 42210000, f'order is already in "{order.status}" state')
+            if order.time_in_force in AUCTIONS and not self.hours.takes_auction_orders(order.time_in_force):
+                raise Refused(422, 42210000, "order is not cancelable after the cut-off of its auction")
             self.end(order, "canceled")
 
     def end(self, order: FakeOrder, status: str) -> None:
@@ -277,8 +291,8 @@ class FakeExchange:
             raise Refused(422, 42210000, f"asset {order.symbol} is not tradable")
         if order.quantity % 1 and order.time_in_force != "day":
             raise Refused(422, 42210000, "fractional orders must be DAY orders")
-        if order.time_in_force == "opg" and not self.always_open and not self.hours.takes_opening_orders():
-            raise Refused(422, 42210000, "opg orders are not accepted between 9:28am and 7:00pm ET")
+        if order.time_in_force in AUCTIONS and not self.hours.takes_auction_orders(order.time_in_force):
+            raise Refused(403, 40310000, OUTSIDE_OF_AUCTION[order.time_in_force])
         if self.suspended or self.blocked:
             raise Refused(403, 40310000, "new orders are rejected by user request" if self.suspended else "blocked")
         self._check_account(order)
@@ -299,10 +313,28 @@ class FakeExchange:
     def _claim_price(self, order: FakeOrder) -> Decimal:
         return self.prices[order.symbol] if order.limit_price is None else order.limit_price
 
+    def _hold_auctions(self, prices_at: PricesAt | None = None) -> None:
+        """Execute what waits for an auction that has been held meanwhile, in the order of the auctions."""
+        waiting = [
+            (*reversed(self.hours.auction_after(order.time_in_force, order.submitted_at)), order)
+            for order in self.open_orders()
+            if order.time_in_force in AUCTIONS
+        ]
+        for at, session, order in sorted(waiting, key=lambda auction: auction[0]):
+            if at > self.hours.now():
+                continue
+            prices = self.prices if prices_at is None else prices_at(session, order.time_in_force == "cls")
+            with self.hours.standing_at(at):
+                self._execute(order, prices[order.symbol])
+                if order.is_open:
+                    self.end(order, "canceled")
+
     def _work_on(self, order: FakeOrder) -> None:
-        if not self.always_open and not self.hours.is_open():
+        if order.time_in_force in AUCTIONS or (not self.always_open and not self.hours.is_open()):
             return
-        price = self.prices[order.symbol]
+        self._execute(order, self.prices[order.symbol])
+
+    def _execute(self, order: FakeOrder, price: Decimal) -> None:
         if order.limit_price is not None and order.sign * (price - order.limit_price) > 0:
             return
         script = self._scripts.pop(order.order_id, OrderScript())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
@@ -9,6 +11,8 @@ import pandas as pd
 from quant_pipeline.market.calendar import TradingCalendar
 
 NEW_YORK = "America/New_York"
+AUCTIONS = ("opg", "cls")
+CLOSING_CUTOFF = pd.Timedelta(minutes=10)
 FIRST_YEAR, YEARS_AHEAD = "2015-01-02", pd.DateOffset(years=1)
 
 
@@ -62,10 +66,38 @@ class ExchangeHours:
         """Return the present while the exchange trades, else its last close."""
         return self.now() if self.is_open() else self._calendar.hours(self.latest_closed())[1]
 
-    def takes_opening_orders(self) -> bool:
-        """Whether orders for the opening auction are taken: from 19:00 until 9:28 in New York."""
+    def takes_auction_orders(self, time_in_force: str) -> bool:
+        """Whether orders of an auction are taken now: from 19:00 in New York until the cut-off of the auction.
+
+        "OPG orders submitted after 9:28am but before 7:00pm ET will be rejected"; "CLS orders submitted after 3:50pm
+        but before 7:00pm ET will be rejected" (https://docs.alpaca.markets/docs/orders-at-alpaca). On a half day the
+        closing auction is held, and its book closed, three hours earlier.
+        """
         local = self.now().tz_convert(NEW_YORK)
-        return not (local.replace(hour=9, minute=28) <= local < local.replace(hour=19, minute=0))
+        closes_at = local.normalize() + pd.Timedelta(hours=16)
+        if self._calendar.is_session(self.date()):
+            closes_at = self._calendar.hours(self.date())[1].tz_convert(NEW_YORK)
+        cutoffs = {"opg": local.replace(hour=9, minute=28, second=0, microsecond=0), "cls": closes_at - CLOSING_CUTOFF}
+        evening = local.replace(hour=19, minute=0, second=0, microsecond=0)
+        return not (cutoffs[time_in_force] <= local < evening)
+
+    def auction_after(self, time_in_force: str, instant: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """Return session and instant of the first auction after an instant."""
+        first = instant.tz_convert(NEW_YORK).tz_localize(None).normalize()
+        for session in self._calendar.between(first, first + pd.Timedelta(days=14)):
+            at = self._calendar.hours(session)[AUCTIONS.index(time_in_force)]
+            if at > instant:
+                return session, at
+        raise AssertionError("unreachable: the exchange opens every fortnight")
+
+    @contextmanager
+    def standing_at(self, instant: pd.Timestamp) -> Iterator[None]:
+        """Let time stand at an instant of the past for a moment."""
+        fixed, self._fixed = self._fixed, instant
+        try:
+            yield
+        finally:
+            self._fixed = fixed
 
     def clock_json(self) -> dict[str, Any]:
         """Write the clock as the API does."""

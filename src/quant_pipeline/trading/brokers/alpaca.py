@@ -32,6 +32,7 @@ from quant_pipeline.trading.brokers.alpaca_transport import (
     connect_trading,
     read_refusal,
 )
+from quant_pipeline.trading.brokers.capabilities import ALPACA
 from quant_pipeline.trading.ports import (
     BrokerAccessError,
     BrokerError,
@@ -62,6 +63,8 @@ class AlpacaBroker:
     api_key, secret_key
         Its keys; they appear in no message of this class.
     """
+
+    capability = ALPACA
 
     def __init__(self, parameters: AlpacaBrokerParameters, api_key: str, secret_key: str) -> None:
         self._wire = connect_trading(parameters, api_key, secret_key)

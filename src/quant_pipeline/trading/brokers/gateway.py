@@ -121,7 +121,7 @@ class _Place:
         session: pd.Timestamp,
         rules: DeskRules,
         broker: Broker,
-        calendar: str,
+        market_rules: MarketRules,
         takes_lease: bool,
         lives_by_broker: bool,
         updates: TradeUpdates | None = None,
@@ -137,7 +137,10 @@ class _Place:
                 kill_switch=KillSwitch(self.kill_switch_file),
                 limits=rules.limits,
                 rules=rules.execution,
-                calendar=TradingCalendar.of(calendar, session - _CALENDAR_MARGIN, session + _CALENDAR_MARGIN),
+                calendar=TradingCalendar.of(
+                    market_rules.calendar, session - _CALENDAR_MARGIN, session + _CALENDAR_MARGIN
+                ),
+                deal_price=market_rules.deal_price,
                 # Where time is invented too, the desk lives by it; before a real broker it keeps its own clock.
                 now=(lambda: broker.clock().now) if lives_by_broker else (lambda: pd.Timestamp.now("UTC")),
                 sleep=time.sleep,
@@ -184,9 +187,9 @@ class AlpacaGateway(_Place):
         from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
 
         broker = AlpacaBroker(self.parameters, self.api_key, self.secret_key)
-        calendar, is_rehearsal = exchange.market_rules.calendar, self.parameters.url is not None
+        is_rehearsal = self.parameters.url is not None
         updates = self._updates() if takes_lease and self.parameters.trade_updates else None
-        return self._desk(session, rules, broker, calendar, takes_lease, is_rehearsal, updates)
+        return self._desk(session, rules, broker, exchange.market_rules, takes_lease, is_rehearsal, updates)
 
     def _updates(self) -> TradeUpdates:
         from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
@@ -235,8 +238,7 @@ class SimulatedGateway(_Place):
             account_number=rules.account,
             calendar=exchange.market_rules.calendar,
         )
-        calendar = exchange.market_rules.calendar
-        return self._desk(session, rules, broker, calendar, takes_lease, lives_by_broker=True)
+        return self._desk(session, rules, broker, exchange.market_rules, takes_lease, lives_by_broker=True)
 
 
 def _seed(url: str, state: AccountState, session: pd.Timestamp) -> None:

@@ -32,6 +32,7 @@ from quant_pipeline.trading.broker_records import (
     OrderType,
     TimeInForce,
 )
+from quant_pipeline.trading.brokers.capabilities import SIMULATED
 from quant_pipeline.trading.brokers.simulated import execute_session
 from quant_pipeline.trading.brokers.simulated_session import SessionBooking, held_shares, orders_table, positions_table
 from quant_pipeline.trading.brokers.simulated_store import ACTIVITY, ORDER, Books, SimulatedStore, Transaction
@@ -65,6 +66,8 @@ class SimulatedBroker:
     calendar
         Name of the exchange calendar.
     """
+
+    capability = SIMULATED
 
     def __init__(
         self,

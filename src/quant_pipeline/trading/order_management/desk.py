@@ -12,6 +12,7 @@ import pandas as pd
 
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.broker_records import BrokerAccount
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.order_management.activities import alert
@@ -55,6 +56,8 @@ class TradingDesk:
         The ledger and the broker.
     kill_switch, limits, rules, calendar
         What may stop it, what it may send, how it sends it, and the sessions of the exchange.
+    deal_price
+        Price of the session at which orders have to execute: ``market_rules.deal_price``.
     now, sleep
         Clock (UTC) and pause.
     missing
@@ -76,6 +79,7 @@ class TradingDesk:
     limits: RiskLimits
     rules: ExecutionRules
     calendar: TradingCalendar
+    deal_price: DealPrice
     now: Callable[[], pd.Timestamp]
     sleep: Callable[[float], None]
     missing: dict[str, int] = field(default_factory=dict)

@@ -12,7 +12,6 @@ from decimal import ROUND_FLOOR, Decimal
 
 import pandas as pd
 
-from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.order_management.book import TrackedOrder
 from quant_pipeline.trading.order_management.collection import collect
@@ -20,8 +19,14 @@ from quant_pipeline.trading.order_management.desk import TradingDesk
 from quant_pipeline.trading.order_management.guards import heed_losses, standing_of, watch
 from quant_pipeline.trading.order_management.reconciliation import Break, open_books, reconcile
 from quant_pipeline.trading.order_management.risk_inputs import view_of_account
-from quant_pipeline.trading.order_management.sending import deny, end, send_orders, window_is_over, window_of
+from quant_pipeline.trading.order_management.sending import deny, end, send_orders
 from quant_pipeline.trading.order_management.states import OrderState
+from quant_pipeline.trading.order_management.windows import (
+    execution_is_over,
+    refuse_other_price,
+    refuse_too_early,
+    warn_of_late_orders,
+)
 from quant_pipeline.trading.risk import check_orders
 from quant_pipeline.trading.risk_view import InstrumentView, Verdict
 
@@ -29,31 +34,29 @@ Market = Mapping[str, InstrumentView]
 
 
 def recover(desk: TradingDesk) -> tuple[Break, ...]:
-    """Begin the books if there are none, settle what an earlier run left, and compare with the broker."""
+    """Begin the books if there are none, settle what an earlier run left, and compare with the broker.
+
+    Raises
+    ------
+    ConfigurationError
+        When the broker would execute orders at another price than the configured one; nothing was settled or sent.
+    """
+    refuse_other_price(desk)
     open_books(desk)
     breaks = reconcile(desk)
     _retire_replaced(desk)
     return breaks
 
 
-def refuse_too_early(desk: TradingDesk) -> None:
-    """Refuse to judge or to send before orders of the session may leave: verdicts of today are not those of then.
+def judge(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Verdict, ...]:
+    """Ask the risk limits about the orders of the session's plan that have no verdict yet; nothing is changed.
 
     Raises
     ------
-    StaleDataError
-        When it is too early.
+    ConfigurationError
+        When the broker would execute the orders at another price than the configured one.
     """
-    opens = window_of(desk)[0]
-    if desk.now() < opens:
-        raise StaleDataError(
-            f"orders of {desk.session:%Y-%m-%d} may be sent from {opens:%Y-%m-%d %H:%M} UTC on; nothing was recorded. "
-            "To look before, add --params dry_run=true."
-        )
-
-
-def judge(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Verdict, ...]:
-    """Ask the risk limits about the orders of the session's plan that have no verdict yet; nothing is changed."""
+    refuse_other_price(desk)
     plan = desk.journal.account.plans.get(desk.session)
     orders = [] if plan is None else [o for o in plan.orders if o.client_order_id not in desk.journal.book.orders]
     return check_orders(orders, view_of_account(desk, market, signal_age), desk.limits)
@@ -101,11 +104,16 @@ def execute(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Break, 
 
     Raises
     ------
+    ConfigurationError
+        When the broker would execute the orders at another price than the configured one.
     StaleDataError
         When it is too early to send orders of this session.
     """
+    refuse_other_price(desk)
     refuse_too_early(desk)
     collect(desk)
+    if desk.journal.book.of_session(desk.session, OrderState.INTENDED):
+        warn_of_late_orders(desk)
     heed_losses(desk, standing_of(desk, desk.check_account()))
     send_orders(desk, "sell")
     if desk.rules.waves == "sells_first":
@@ -128,7 +136,7 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
         is_poll = since_poll >= poll_seconds
         collect(desk, is_poll=is_poll)
         since_poll = 0.0 if is_poll else since_poll
-        if not _are_pending(desk, side) or waited >= seconds or window_is_over(desk):
+        if not _are_pending(desk, side) or waited >= seconds or execution_is_over(desk):
             return
         watch(desk)
         # Waiting may outlast the lease; nobody takes over from a sender that is alive.

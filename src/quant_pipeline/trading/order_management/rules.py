@@ -23,8 +23,9 @@ class ExecutionRules(Parameters):
         ``sells_first`` waits for the sales before it buys, as cash accounts need it, and so begins with the open;
         ``together`` sends everything at once, to an exchange that deals sales first or on an account with margin.
     time_in_force
-        ``day``: until the close, and from the close of the session before when everything leaves together; ``opg``:
-        from the evening before until two minutes before the opening auction.
+        ``day``: until the close, and from the close of the session before when everything leaves together; ``opg`` and
+        ``cls``: for the opening or the closing auction only, from the evening before until shortly before the broker's
+        cut-off. It has to fit ``market_rules.deal_price``: what would execute at another price is refused.
     order_type
         ``market``, or ``limit`` at `limit_distance` beyond the reference price.
     limit_distance
@@ -46,7 +47,7 @@ class ExecutionRules(Parameters):
     account_number: str | None = None
     needs_arming: bool = False
     waves: Literal["sells_first", "together"] = "sells_first"
-    time_in_force: Literal[TimeInForce.DAY, TimeInForce.OPENING] = TimeInForce.DAY
+    time_in_force: Literal[TimeInForce.DAY, TimeInForce.OPENING, TimeInForce.CLOSING] = TimeInForce.DAY
     order_type: Literal["market", "limit"] = "market"
     limit_distance: Annotated[float, Field(gt=0, lt=1)] = 0.02
     cash_buffer: Annotated[float, Field(ge=0, lt=1)] = 0.02
@@ -58,9 +59,9 @@ class ExecutionRules(Parameters):
     lease_seconds: PositiveFloat = 120
 
     @model_validator(mode="after")
-    def _auction_deals_everything_at_once(self) -> Self:
-        if self.time_in_force is TimeInForce.OPENING and self.waves == "sells_first":
+    def _auction_executes_everything_at_once(self) -> Self:
+        if self.time_in_force is not TimeInForce.DAY and self.waves == "sells_first":
             raise ValueError(
-                "orders of an auction cannot wait for its sales: set waves to together, or deal in the day"
+                "orders of an auction cannot wait for its sales: set waves to together, or time_in_force to day"
             )
         return self

@@ -8,13 +8,14 @@ from functools import partial
 
 import pandas as pd
 
-from quant_pipeline.trading.broker_records import BrokerOrder, OrderRequest, OrderStatus, OrderType, TimeInForce
+from quant_pipeline.trading.broker_records import BrokerOrder, OrderRequest, OrderStatus, OrderType
 from quant_pipeline.trading.domain import TICK, Event, EventKind, Order
 from quant_pipeline.trading.order_management.book import TrackedOrder
 from quant_pipeline.trading.order_management.desk import TradingDesk
 from quant_pipeline.trading.order_management.guards import watch
 from quant_pipeline.trading.order_management.last_trades import check_last_trade
 from quant_pipeline.trading.order_management.states import OrderState
+from quant_pipeline.trading.order_management.windows import execution_is_over, time_in_force_of, window_is_over
 from quant_pipeline.trading.ports import (
     BrokerError,
     BrokerUnavailableError,
@@ -133,9 +134,9 @@ def resolve(desk: TradingDesk) -> None:
         known = desk.ask(partial(desk.broker.order_by_client_id, tracked.order.client_order_id))
         if known is not None:
             adopt(desk, tracked, known)
-        elif tracked.session < desk.session or window_is_over(desk):
+        elif tracked.session < desk.session or execution_is_over(desk):
             end(desk, tracked, OrderState.EXPIRED, "it never reached the broker and its session is over")
-        else:
+        elif not window_is_over(desk):
             verdict = look(desk, tracked.order)
             if verdict is not None and verdict.approved:
                 desk.journal.hold_lease()  # Nothing is recorded before an order is repeated, so ask by itself.
@@ -178,21 +179,6 @@ def end(desk: TradingDesk, tracked: TrackedOrder, state: OrderState, message: st
     desk.journal.append([Event(tracked.session, EventKind.ORDER_ENDED, f"ended:{order.client_order_id}", facts)])
 
 
-def window_of(desk: TradingDesk) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """Return between which instants orders of the session may be sent."""
-    opens_at, closes_at = desk.calendar.hours(desk.session)
-    if desk.rules.time_in_force is TimeInForce.OPENING:
-        return opens_at - pd.Timedelta(hours=14, minutes=30), opens_at - pd.Timedelta(minutes=2)
-    if desk.rules.waves == "sells_first":
-        return opens_at, closes_at  # Before the open no sale can deal that a buy could wait for.
-    return desk.calendar.hours(desk.calendar.previous(desk.session))[1], closes_at
-
-
-def window_is_over(desk: TradingDesk) -> bool:
-    """Tell whether it is too late to send orders of the session."""
-    return desk.now() >= window_of(desk)[1]
-
-
 def request_of(desk: TradingDesk, tracked: TrackedOrder) -> OrderRequest:
     """Write an order as the broker takes it."""
     order, limit = tracked.order, None
@@ -207,7 +193,7 @@ def request_of(desk: TradingDesk, tracked: TrackedOrder) -> OrderRequest:
         tracked.quantity,
         OrderType(desk.rules.order_type),
         limit,
-        desk.rules.time_in_force,
+        time_in_force_of(desk),
     )
 
 
