@@ -151,3 +151,20 @@ def test_a_file_that_is_no_database_is_left_alone_and_named(tmp_path):
     with pytest.raises(TrackingError, match=r"mlflow\.db is not a database that can be read .*; move it away"):
         prepare_store(file)
     assert file.read_bytes() == before
+
+
+def test_a_full_disk_during_an_update_leaves_the_store_as_it_was(half_migrated, monkeypatch):
+    before = half_migrated.read_bytes()
+
+    def run_out_of_space(engine):
+        # SQLite's own refusal to write beyond a limit, with the code of a full disk.
+        with engine.begin() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            connection.exec_driver_sql("CREATE TABLE more AS SELECT randomblob(100000)")
+
+    monkeypatch.setattr(utils, "_initialize_tables", run_out_of_space)
+    with pytest.raises(OperationalError, match="database or disk is full"):
+        prepare_store(half_migrated)
+    assert half_migrated.read_bytes() == before
+    assert sorted(path.name for path in half_migrated.parent.iterdir()) == ["mlflow.db", "mlflow.db.lock"]

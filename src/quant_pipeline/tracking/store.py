@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -54,7 +55,10 @@ def prepare_store(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with _one_at_a_time(file):
             if not _is_current(file):
-                _make_current(file)
+                try:
+                    _make_current(file)
+                finally:
+                    _sweep(file)
     with closing(_connect(file)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.rollback()
@@ -70,9 +74,14 @@ def _one_at_a_time(file: Path) -> Iterator[None]:
     """Hold a lock that the kernel releases when the process ends, and remove what a killed holder left."""
     with file.with_name(f"{file.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for leftover in file.parent.glob(f".{file.name}.[0-9]*"):
-            leftover.unlink()
+        _sweep(file)
         yield
+
+
+def _sweep(file: Path) -> None:
+    """Remove unfinished neighbours; who holds the lock is the only one that may have one."""
+    for leftover in file.parent.glob(f".{file.name}.[0-9]*"):
+        leftover.unlink()
 
 
 def _is_current(file: Path) -> bool:
@@ -106,7 +115,10 @@ def _make_current(file: Path) -> None:
     try:
         _upgrade(file, neighbour)
     except (CommandError, SQLAlchemyError) as error:
-        neighbour.unlink(missing_ok=True)
+        if getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
+            # A full disk, a lock, a failing read: nothing is wrong with the schema.
+            raise
+        _sweep(file)
         _set_aside(file, revision, error)
         _create(neighbour, file)
 
@@ -130,8 +142,7 @@ def _upgrade(file: Path, neighbour: Path) -> None:
         utils._upgrade_db(engine)
     engine.dispose()
     kept = file.with_name(f"{file.name}.{revision}")
-    kept.unlink(missing_ok=True)
-    kept.hardlink_to(file)
+    shutil.copy2(file, kept)
     neighbour.replace(file)
     logger.info("%s was of an older MLflow and is up to date now; as it was, it is in %s", file, kept.name)
 
