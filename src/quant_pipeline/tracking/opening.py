@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from quant_pipeline.exceptions import ConfigurationError, TrackingError
+from quant_pipeline.exceptions import BusyError, ConfigurationError, TrackingError
 from quant_pipeline.tracking.dead_runs import tag_runs
 from quant_pipeline.tracking.relocation import ARTIFACTS, follow_project
 from quant_pipeline.tracking.store import prepare_store
@@ -27,7 +27,7 @@ from quant_pipeline.tracking.store import prepare_store
 # What it writes down is raised as well; a traceback of a hundred lines would hide the line that says what is wrong.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
-FAILURES = (TrackingError, MlflowException, SQLAlchemyError, sqlite3.Error, CommandError, OSError)
+FAILURES = (TrackingError, BusyError, MlflowException, SQLAlchemyError, sqlite3.Error, CommandError, OSError)
 """What a tracking store may end in; errors of `requests` are errors of the operating system."""
 DEFAULT_STORE = "mlflow.db"
 SECONDS_TO_ANSWER = 5

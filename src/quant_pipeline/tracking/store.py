@@ -6,13 +6,10 @@ leaves a file that no later one can open.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +22,8 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.common.locks import locked
 from quant_pipeline.exceptions import TrackingError
 from quant_pipeline.tracking.relocation import ARTIFACTS
 
@@ -32,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 SECONDS_FOR_OTHERS = 20
 """How long a process waits for another one that writes, as MLflow does."""
+SECONDS_TO_MAKE = 300
+"""How long it waits for another one that makes or migrates the store."""
 
 
 def prepare_store(file: Path) -> None:
@@ -52,13 +53,11 @@ def prepare_store(file: Path) -> None:
         When the file cannot be written.
     """
     if not _is_current(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(file):
+        lock = file.with_name(f"{file.name}.lock")
+        with locked(lock, f"the making of {file}", patience=SECONDS_TO_MAKE, on_wait=logger.debug):
+            _sweep(file)
             if not _is_current(file):
-                try:
-                    _make_current(file)
-                finally:
-                    _sweep(file)
+                _make_current(file)
     with closing(_connect(file)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.rollback()
@@ -69,18 +68,9 @@ def _connect(file: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=SECONDS_FOR_OTHERS)
 
 
-@contextmanager
-def _one_at_a_time(file: Path) -> Iterator[None]:
-    """Hold a lock that the kernel releases when the process ends, and remove what a killed holder left."""
-    with file.with_name(f"{file.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _sweep(file)
-        yield
-
-
 def _sweep(file: Path) -> None:
-    """Remove unfinished neighbours; who holds the lock is the only one that may have one."""
-    for leftover in file.parent.glob(f".{file.name}.[0-9]*"):
+    """Remove what killed processes have left; who holds the lock is the only one that may have an unfinished store."""
+    for leftover in file.parent.glob(f".{file.name}.*.tmp*"):
         leftover.unlink()
 
 
@@ -107,44 +97,36 @@ def _schema(file: Path) -> tuple[str | None, set[str]]:
 
 
 def _make_current(file: Path) -> None:
-    neighbour = file.with_name(f".{file.name}.{os.getpid()}")
-    if not file.exists() or file.stat().st_size == 0:
-        _create(neighbour, file)
-        return
-    revision, _ = _schema(file)
-    try:
-        _upgrade(file, neighbour)
-    except (CommandError, SQLAlchemyError) as error:
-        if getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
-            # A full disk, a lock, a failing read: nothing is wrong with the schema.
-            raise
-        _sweep(file)
-        _set_aside(file, revision, error)
-        _create(neighbour, file)
+    if file.exists() and file.stat().st_size:
+        revision, _ = _schema(file)
+        try:
+            with replacing_file(file) as beside:
+                _upgrade(file, beside, revision)
+        except (CommandError, SQLAlchemyError) as error:
+            if getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
+                # A full disk, a lock, a failing read: nothing is wrong with the schema.
+                raise
+            _set_aside(file, revision, error)
+        else:
+            logger.info("%s was of an older MLflow; as it was, it is in %s.%s", file, file.name, revision)
+            return
+    with replacing_file(file) as beside:
+        # The default experiment keeps its artifacts beside the final place.
+        store = SqlAlchemyStore(f"sqlite:///{beside}", str(file.with_name(ARTIFACTS)))
+        store.engine.dispose()
 
 
-def _create(neighbour: Path, file: Path) -> None:
-    # The default experiment keeps its artifacts beside the final place.
-    store = SqlAlchemyStore(f"sqlite:///{neighbour}", str(file.with_name(ARTIFACTS)))
-    store.engine.dispose()
-    neighbour.replace(file)
-
-
-def _upgrade(file: Path, neighbour: Path) -> None:
-    """Migrate a copy and put it in the place of the original, which stays beside it under the name of its revision."""
-    with closing(_connect(file)) as original, closing(sqlite3.connect(neighbour)) as copy:
+def _upgrade(file: Path, beside: Path, revision: str | None) -> None:
+    """Migrate a copy; another one stays under the name of its revision."""
+    with closing(_connect(file)) as original, closing(sqlite3.connect(beside)) as copy:
         original.backup(copy)
-    revision, _ = _schema(file)
-    engine = create_engine(f"sqlite:///{neighbour}")
+    engine = create_engine(f"sqlite:///{beside}")
     if revision is None:
         utils._initialize_tables(engine)
     else:
         utils._upgrade_db(engine)
     engine.dispose()
-    kept = file.with_name(f"{file.name}.{revision}")
-    shutil.copy2(file, kept)
-    neighbour.replace(file)
-    logger.info("%s was of an older MLflow and is up to date now; as it was, it is in %s", file, kept.name)
+    shutil.copy2(file, file.with_name(f"{file.name}.{revision}"))
 
 
 def _set_aside(file: Path, revision: str | None, error: Exception) -> None:
