@@ -22,7 +22,7 @@ def first_evaluation(folder: Path, library: str) -> dict:
 
     with np.load(folder / "grid.npz", allow_pickle=True) as kept:
         sessions = pd.DatetimeIndex(kept["sessions"])
-        grid = Grid(kept["instruments"], sessions, kept["first"], kept["listed"], kept["fields"])
+        grid = Grid(kept["instruments"], sessions, kept["first"], kept["listed"], kept["fields"], kept["traded"])
     started = time.perf_counter()
     plan = compile_factors(LIBRARIES[library])
     values, _ = plan.evaluate(grid)
@@ -45,7 +45,7 @@ def grow(instruments: int, sessions: int, library: str) -> dict:
     names = np.array([f"I{number:05d}" for number in range(instruments)], dtype=object)
     first = np.arange(instruments + 1) * sessions
     days = pd.bdate_range("2000-01-03", periods=sessions)
-    grid = Grid(names, days, first, np.zeros(instruments, np.int64), fields)
+    grid = Grid(names, days, first, np.zeros(instruments, np.int64), fields, np.ones(prices.size, bool))
     started = time.perf_counter()
     values, _ = plan.evaluate(grid)
     seconds = time.perf_counter() - started

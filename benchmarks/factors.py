@@ -192,7 +192,7 @@ class Bench:
         """First evaluation and newest session in processes of their own."""
         plan = self.plans["alpha158"]
         grid = lay_out(self.bars, self.sessions, plan.program.fields)
-        kept = {"first": grid.first, "listed": grid.listed, "fields": grid.fields}
+        kept = {"first": grid.first, "listed": grid.listed, "fields": grid.fields, "traded": grid.traded}
         np.savez(self.folder / "grid.npz", instruments=grid.instruments, sessions=grid.sessions.to_numpy(), **kept)
         runs = [run_child("factor_child.py", "first", str(self.folder), "alpha158") for _ in range(2)]
         cold = min(run["seconds"] for run in runs)

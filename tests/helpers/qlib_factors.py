@@ -66,6 +66,7 @@ class QlibOracle:
         days = sessions.get_indexer(pd.DatetimeIndex(bars["date"]))
         spans = pd.Series(days).groupby(bars["instrument"].to_numpy())
         self.spans = {str(name): (int(places.min()), int(places.max())) for name, places in spans}
+        self.traded = pd.MultiIndex.from_arrays([bars["instrument"].astype(object), days])
         self.stored: dict[tuple[str, str], pd.Series] = {}
 
     def load(self, expression: str, instrument: str) -> pd.Series:
@@ -87,7 +88,9 @@ class QlibOracle:
             begin, stop, arguments = _innermost(expression, found.start())
             key = f"s{len(self.stored)}"
             operator = expression[begin : expression.index("(", begin)]
-            values = _across(operator, [self.joined(argument) for argument in arguments])
+            series = [self.joined(argument) for argument in arguments]
+            # Whether a suspended instrument trades again is known later only: it is in no cross-section.
+            values = _across(operator, [each.where(each.index.isin(self.traded)) for each in series])
             for instrument, series in values.groupby(level=0):
                 self.stored[key, str(instrument)] = series.droplevel(0)
             expression = f"{expression[:begin]}Stored({key[1:]}){expression[stop:]}"

@@ -36,9 +36,6 @@ ADV120 = f"Mean({VALUE}, 120)"
 ADV150 = f"Mean({VALUE}, 150)"
 ADV180 = f"Mean({VALUE}, 180)"
 
-LOOKBACK = 252
-"""Bars that the longest formula looks back over."""
-
 EXPRESSIONS: dict[str, str] = {
     "ALPHA001": (
         f"CSRank(IdxMax(Sign(If({RETURNS}<0, Std({RETURNS}, 20), $close))*Power(Abs(If({RETURNS}<0, Std({RETURNS}, "

@@ -16,7 +16,7 @@ import pandas as pd
 
 from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.expression.operators import CUSTOM_OPERATORS
-from quant_pipeline.factors.expression.program import ColumnOperation
+from quant_pipeline.factors.expression.program import ColumnOperation, read_instrument
 from quant_pipeline.factors.kernels.histories import CARRIED, FADING, STATE, WHOLE
 
 Columns = tuple[np.ndarray, np.ndarray]
@@ -52,6 +52,8 @@ class Block:
         Their names.
     sessions
         The trading calendar.
+    traded
+        Whether the instrument of a row has a bar in its session.
     memory
         What a stream remembers of an operation: states and the values of earlier sessions, by its target; None outside
         of streams.
@@ -65,17 +67,22 @@ class Block:
     places: np.ndarray
     instruments: np.ndarray
     sessions: pd.DatetimeIndex
+    traded: np.ndarray
     memory: Mapping[tuple[str, int], Memory] | None = None
     owners: np.ndarray | None = None
     wanted: np.ndarray | None = None
 
     @cached_property
     def by_session(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows in order of session, and where each session begins."""
+        """Rows with a bar in order of session, and where each session begins.
+
+        A suspended instrument is in no cross-section: whether it trades again is known later only.
+        """
         lengths = self.spans[:, 1] - self.spans[:, 0]
         inside = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         rows = inside + np.repeat(self.spans[:, 0], lengths)
         place = inside + np.repeat(self.places, lengths)
+        rows, place = rows[self.traded[rows]], place[self.traded[rows]]
         order = np.argsort(place, kind="stable")
         bounds = np.append(np.flatnonzero(np.diff(place[order], prepend=-1)), len(rows))
         return rows[order], bounds
@@ -175,33 +182,32 @@ def carry(operation: ColumnOperation, inputs: list[np.ndarray], state: np.ndarra
 def _rank(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
     from quant_pipeline.factors.kernels.cross_section import rank_sessions
 
+    target[~block.traded] = np.nan
     rank_sessions(inputs[0], *block.by_session, target)
 
 
 def _scale(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
     from quant_pipeline.factors.kernels.cross_section import scale_sessions
 
+    target[~block.traded] = np.nan
     scale_sessions(inputs[0], *block.by_session, target)
 
 
 def _neutralize(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
     from quant_pipeline.factors.kernels.cross_section import neutralize_sessions
 
+    target[~block.traded] = np.nan
     neutralize_sessions(inputs[0], inputs[1], *block.by_session, target)
 
 
 def _take_other(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
-    """Read the sessions of another instrument; it is missing where that one has no session."""
-    wanted = str(operation.constants[0]).upper()
-    found = np.flatnonzero(block.instruments == wanted)
-    if len(found) == 0:
-        raise FactorError(
-            f"{operation.operator} reads {wanted}, but the bars hold no such instrument in these sessions"
-        )
-    begin, end = block.spans[found[0]]
+    """Read the sessions of another instrument; it is missing where that one has no bar."""
     calendar = np.full(len(block.sessions), np.nan, inputs[0].dtype)
-    first = block.places[found[0]]
-    calendar[first : first + end - begin] = inputs[0][begin:end]
+    for number in np.flatnonzero(block.instruments == read_instrument(operation)):
+        begin, end = block.spans[number]
+        first = block.places[number]
+        values = np.where(block.traded[begin:end], inputs[0][begin:end], np.nan)
+        calendar[first : first + end - begin] = values
     for (left, right), place in zip(block.spans, block.places, strict=True):
         target[left:right] = calendar[place : place + right - left]
 

@@ -68,8 +68,12 @@ class FactorPlan:
         Raises
         ------
         FactorError
-            When ``out`` has another shape, type or layout than the result.
+            When ``out`` has another shape, type or layout than the result, or an expression names an instrument that
+            has no bar.
         """
+        unknown = sorted(self.program.other_instruments - set(grid.instruments))
+        if unknown:
+            raise FactorError(f"an expression reads {unknown[0]}, but the bars hold no such instrument")
         spans = grid.spans(start, end, self.program.back, together=self.program.joins_instruments)
         rows = int((spans[:, 3] - spans[:, 2]).sum())
         if out is None:
@@ -88,9 +92,20 @@ class FactorPlan:
         end: pd.Timestamp | None,
     ) -> pd.DataFrame:
         """Compute the panel ``(datetime, instrument) × factor``; see `compute_factors`."""
-        grid = lay_out(adjusted_bars, sessions, self.program.fields)
+        grid = lay_out(adjusted_bars, sessions, self.program.fields, self._since(sessions, start))
         values, spans = self.evaluate(grid, start, end)
         return _as_panel(values, spans, grid, self.program.factors)
+
+    def _since(self, sessions: pd.DatetimeIndex, start: pd.Timestamp | None) -> pd.Timestamp | None:
+        """Return the first session that a result from ``start`` on depends on; None when it is the whole history.
+
+        Of an instrument that an expression names, it is the whole history, too: one that trades no more is missing,
+        one that never traded is an error.
+        """
+        if start is None or np.isinf(self.program.back) or self.program.other_instruments:
+            return None
+        first = int(sessions.searchsorted(start)) - int(self.program.back)
+        return sessions[first] if first > 0 else None
 
 
 def compile_factors(
@@ -136,7 +151,8 @@ def compute_factors(
         The trading calendar; a session without a bar between the first and last bar of an instrument is a missing
         value to the operators, as in Qlib.
     start, end
-        First and last session of the result; the operators see the whole history.
+        First and last session of the result. Its values are the same bits as without them: of the history, everything
+        is read that the expressions depend on, and nothing else.
     allow_future
         Whether an expression may look ahead. Labels may, features must not.
 

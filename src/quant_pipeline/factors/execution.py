@@ -107,8 +107,9 @@ class Executor:
         fields = grid.fields[:, first_row:last_row].copy()
         rows = np.ascontiguousarray(spans - np.array([first_row] * 4 + [0] * 3))
         names = grid.instruments[spans[:, 5]]
+        traded = grid.traded[first_row:last_row]
         wanted = spans[:, 3] > spans[:, 2]
-        block = Block(rows[:, :2], spans[:, 6], names, grid.sessions, memory, spans[:, 5], wanted)
+        block = Block(rows[:, :2], spans[:, 6], names, grid.sessions, traded, memory, spans[:, 5], wanted)
         for number, stage in enumerate(program.stages):
             if len(stage.code):
                 whole = number < len(program.stages) - 1

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.factors import alpha101, alpha158, alpha360
 from quant_pipeline.parameters import Parameters
 
 LIBRARIES = {"alpha101": alpha101.EXPRESSIONS, "alpha158": alpha158.EXPRESSIONS, "alpha360": alpha360.EXPRESSIONS}
-LOOKBACKS = {"alpha101": alpha101.LOOKBACK, "alpha158": 61, "alpha360": 60}
-"""Bars that the longest factor of a library looks back over, the newest one included."""
 
 
 class FeatureSet(Parameters):
     """One entry of ``feature_sets`` in the parameters.
+
+    How far back a factor looks is no setting: the compiled expressions know it (`Program.back`).
 
     Attributes
     ----------
@@ -24,20 +24,16 @@ class FeatureSet(Parameters):
         A shipped set of expressions.
     expressions
         Own factors, name to Qlib expression; they join those of the library.
-    lookback
-        Bars that the longest factor looks back over, the newest one included; the daily run computes the newest session
-        from this many. A library knows its own; own expressions that look further back have to say so.
     """
 
     library: Literal["alpha101", "alpha158", "alpha360"] | None = None
     expressions: dict[str, str] = Field(default_factory=dict)
-    lookback: PositiveInt = 61
 
     @model_validator(mode="before")
     @classmethod
-    def _library_knows_its_lookback(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("library") in LOOKBACKS and "lookback" not in data:
-            return {**data, "lookback": LOOKBACKS[data["library"]]}
+    def _refuse_lookback(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "lookback" in data:
+            raise ValueError("`lookback` is computed from the expressions now; delete the key")
         return data
 
     @model_validator(mode="after")

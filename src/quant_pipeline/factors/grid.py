@@ -27,6 +27,8 @@ class Grid:
         Place in the calendar of the first session of every instrument.
     fields
         float32 ``(field, row)``; a session without a bar is a missing value.
+    traded
+        bool ``(row,)``: whether the instrument has a bar in the session. Only then is it compared with others.
     """
 
     instruments: np.ndarray
@@ -34,6 +36,7 @@ class Grid:
     first: np.ndarray
     listed: np.ndarray
     fields: np.ndarray
+    traded: np.ndarray
 
     def spans(
         self,
@@ -75,7 +78,12 @@ class Grid:
         return np.column_stack(columns)[kept].astype(np.int64)
 
 
-def lay_out(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, fields: Sequence[str]) -> Grid:
+def lay_out(
+    adjusted_bars: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+    fields: Sequence[str],
+    since: pd.Timestamp | None = None,
+) -> Grid:
     """Put bars on the grid.
 
     Parameters
@@ -86,6 +94,9 @@ def lay_out(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, fields: Seq
         The trading calendar.
     fields
         Columns to take.
+    since
+        First session of the grid; None takes all. An instrument with an earlier bar begins in this session even when
+        it is suspended then: the rows are those of the grid of the whole history.
 
     Raises
     ------
@@ -97,27 +108,50 @@ def lay_out(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, fields: Seq
     missing = sorted(set(fields) - set(adjusted_bars.columns))
     if missing:
         raise FactorError(f"the bars have no column {missing}; they have {sorted(adjusted_bars.columns)}")
-    days = sessions.get_indexer(pd.DatetimeIndex(adjusted_bars["date"]))
+    bars, has_earlier = _cut(adjusted_bars, fields, since)
+    days = sessions.get_indexer(pd.DatetimeIndex(bars["date"]))
     if (days < 0).any():
-        row = adjusted_bars[days < 0].iloc[0]
+        row = bars[days < 0].iloc[0]
         raise MarketDataError(
             f"{row['instrument']} has a bar on {row['date']:%Y-%m-%d}, which is no session of the calendar."
         )
-    codes, instruments = pd.factorize(adjusted_bars["instrument"])
-    new = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
+    codes, instruments = pd.factorize(bars["instrument"])
+    new = np.flatnonzero(np.append(True, codes[1:] != codes[:-1])[: len(codes)])
     if len(new) != len(instruments) or not pd.Index(instruments).is_monotonic_increasing:
-        raise MarketDataError("the bars must be sorted by instrument and date; sort them before computing factors")
-    listed, last = days[new], days[np.append(new[1:], len(codes)) - 1]
+        raise _unsorted()
+    listed, last = days[new], days[np.append(new[1:], len(codes))[: len(new)] - 1]
+    if since is not None:
+        listed = np.where(has_earlier[new], sessions.searchsorted(since), listed)
     first = np.append(0, np.cumsum(last - listed + 1))
     place = days - listed[codes] + first[codes]
-    if len(place) > 1 and (np.diff(place) <= 0).any():
-        raise MarketDataError("the bars must be sorted by instrument and date; sort them before computing factors")
-    values = np.empty((len(fields), first[-1]), np.float32)
+    if (np.diff(place) <= 0).any() or has_earlier.sum() != has_earlier[new].sum():
+        raise _unsorted()
+    values, traded = np.empty((len(fields), first[-1]), np.float32), np.zeros(first[-1], bool)
+    traded[place] = True
     for number, name in enumerate(fields):
-        column = adjusted_bars[name].to_numpy()
+        column = bars[name].to_numpy()
         if len(column) == first[-1]:
             values[number] = column
         else:
             values[number] = np.nan
             values[number, place] = column
-    return Grid(np.asarray(instruments, dtype=object), sessions, first, listed, values)
+    return Grid(np.asarray(instruments, dtype=object), sessions, first, listed, values, traded)
+
+
+def _cut(
+    adjusted_bars: pd.DataFrame, fields: Sequence[str], since: pd.Timestamp | None
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Take the bars from a session on; tell of each whether the one before it is an earlier one of its instrument."""
+    if since is None:
+        return adjusted_bars, np.zeros(len(adjusted_bars), bool)
+    rows = np.flatnonzero(adjusted_bars["date"].to_numpy() >= since.to_datetime64())
+    bars = adjusted_bars[list(dict.fromkeys(("date", "instrument", *fields)))].iloc[rows]
+    has_earlier = np.diff(rows, prepend=-1) > 1
+    names = adjusted_bars["instrument"]
+    after_gap = rows[has_earlier]
+    has_earlier[has_earlier] = names.iloc[after_gap].to_numpy() == names.iloc[after_gap - 1].to_numpy()
+    return bars, has_earlier
+
+
+def _unsorted() -> MarketDataError:
+    return MarketDataError("the bars must be sorted by instrument and date; sort them before computing factors")

@@ -46,6 +46,7 @@ class FactorStream:
         self._instruments: list[str] = []
         self._places: dict[str, int] = {}
         self._bars = np.empty((len(program.fields), 0, width), np.float32)
+        self._traded = np.empty((0, width), bool)
         self._ages = np.empty(0, np.int64)
         self._gone = np.empty(0, np.int64)
         self._sessions: list[pd.Timestamp] = []
@@ -95,6 +96,7 @@ class FactorStream:
         self._append(session)
         places = [self._places[name] for name in names]
         self._bars[:, places, -1] = bars[fields].to_numpy(np.float32).T
+        self._traded[places, -1] = True
         self._ages += 1
         self._gone[self._gone >= 0] += 1
         return self._evaluate(session)
@@ -122,6 +124,7 @@ class FactorStream:
         count, (n_fields, _, width) = len(names), self._bars.shape
         self._instruments += names
         self._bars = np.concatenate([self._bars, np.full((n_fields, count, width), np.nan, np.float32)], axis=1)
+        self._traded = np.concatenate([self._traded, np.zeros((count, width), bool)])
         self._ages = np.append(self._ages, np.zeros(count, np.int64))
         self._gone = np.append(self._gone, np.full(count, -1))
         for memory in self._memory.values():
@@ -132,7 +135,8 @@ class FactorStream:
     def _keep(self, places: list[int]) -> None:
         self._instruments = [self._instruments[place] for place in places]
         self._places = {name: place for place, name in enumerate(self._instruments)}
-        self._bars, self._ages, self._gone = self._bars[:, places], self._ages[places], self._gone[places]
+        self._bars, self._traded = self._bars[:, places], self._traded[places]
+        self._ages, self._gone = self._ages[places], self._gone[places]
         for memory in self._memory.values():
             memory.states, memory.values = memory.states[places], memory.values[places]
 
@@ -141,9 +145,12 @@ class FactorStream:
         if self._grows and self._sessions:
             gap = np.full((*self._bars.shape[:2], 1), np.nan, np.float32)
             self._bars = np.concatenate([self._bars, gap], axis=2)
+            self._traded = np.concatenate([self._traded, np.zeros((len(self._traded), 1), bool)], axis=1)
         else:
             self._bars[:, :, :-1] = self._bars[:, :, 1:]
             self._bars[:, :, -1] = np.nan
+            self._traded[:, :-1] = self._traded[:, 1:]
+            self._traded[:, -1] = False
         self._sessions = [*self._sessions, session][-self._bars.shape[2] :]
 
     def _evaluate(self, session: pd.Timestamp) -> pd.DataFrame:
@@ -151,7 +158,8 @@ class FactorStream:
         calendar = pd.DatetimeIndex([pd.NaT] * (width - len(self._sessions)) + self._sessions)
         names = np.array(self._instruments, dtype=object)
         bars = self._bars.reshape(n_fields, count * width)
-        grid = Grid(names, calendar, np.arange(count + 1) * width, np.zeros(count, np.int64), bars)
+        first, traded = np.arange(count + 1) * width, self._traded.reshape(-1)
+        grid = Grid(names, calendar, first, np.zeros(count, np.int64), bars, traded)
         listed = self._gone < 0
         values = np.empty((len(self.plan.program.factors), int(listed.sum())), np.float32)
         self._executor.run(grid, self._spans(), values, None if self._grows else self._memory)
@@ -177,6 +185,7 @@ class FactorStream:
             "instruments": np.array(self._instruments, dtype=np.str_),
             "sessions": pd.DatetimeIndex(self._sessions).as_unit("ns").asi8,
             "bars": self._bars,
+            "traded": self._traded,
             "ages": self._ages,
             "gone": self._gone,
         }
@@ -191,16 +200,17 @@ class FactorStream:
         Raises
         ------
         FactorError
-            When the state belongs to another set of factors.
+            When the state belongs to another set of factors, or an earlier version of this project wrote it.
         """
         stream = cls(plan)
         with np.load(path, allow_pickle=False) as arrays:
-            if str(arrays["plan"]) != plan.program.fingerprint:
-                raise FactorError(f"the state in {path} belongs to other factors; delete it and feed the stream anew")
+            if str(arrays["plan"]) != plan.program.fingerprint or "traded" not in arrays:
+                raise FactorError(f"the state in {path} belongs to other factors or an earlier version; delete it and feed the stream anew")
             stream._instruments = [str(name) for name in arrays["instruments"]]
             stream._places = {name: place for place, name in enumerate(stream._instruments)}
             stream._sessions = list(pd.DatetimeIndex(arrays["sessions"]))
-            stream._bars, stream._ages, stream._gone = arrays["bars"], arrays["ages"], arrays["gone"]
+            stream._bars, stream._traded = arrays["bars"], arrays["traded"]
+            stream._ages, stream._gone = arrays["ages"], arrays["gone"]
             for kind, number in stream._memory:
                 states, values = arrays[f"states_{kind}_{number}"], arrays[f"values_{kind}_{number}"]
                 stream._memory[kind, number] = Memory(states, values)

@@ -17,6 +17,7 @@ from quant_pipeline.models.hyper import (
     RidgeHyper,
     XGBoostHyper,
 )
+from quant_pipeline.models.libraries import versions_of
 from quant_pipeline.models.linear import fit_elastic_net, fit_ridge, load_linear
 from quant_pipeline.models.networks.hyper import NetworkHyper
 from quant_pipeline.models.spec import ModelSpec
@@ -99,6 +100,14 @@ def load(spec: ModelSpec, weights: dict[str, bytes], factors: list[str]) -> Fitt
         case QlibHyper() as hyper:
             return _qlib_adapter().load_qlib(weights, factors, hyper)
     raise ModelError(f"no algorithm belongs to {type(spec.hyper).__name__}")
+
+
+def libraries(spec: ModelSpec) -> dict[str, str]:
+    """Return the libraries that fit the algorithm of a specification, and their installed versions."""
+    packages = set(spec.hyper.libraries)
+    if isinstance(spec.hyper, QlibHyper):
+        packages |= _qlib_adapter().packages_of(spec.hyper)
+    return versions_of(packages)
 
 
 def _qlib_adapter() -> Any:

@@ -37,7 +37,6 @@ GOLDEN_INPUTS, GOLDEN_SCORES = "golden_inputs.parquet", "golden_scores.parquet"
 CURVE, IMPORTANCE = "learning_curve.parquet", "importance.parquet"
 TABLES = (GOLDEN_INPUTS, GOLDEN_SCORES, CURVE, IMPORTANCE)
 GOLDEN_TOLERANCE = 1e-5
-LIBRARIES = ("lightgbm", "numpy", "pandas", "torch")
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,8 @@ class ModelBundle:
         ``step``, ``metric``, ``value``: what was seen while learning.
     importance
         ``factor``, ``importance``, most important first.
+    libraries
+        Versions of the libraries that made it, by distribution; not part of its identity.
     """
 
     facts: BundleFacts
@@ -95,6 +96,7 @@ class ModelBundle:
     golden_scores: pd.Series
     learning_curve: pd.DataFrame
     importance: pd.DataFrame
+    libraries: Mapping[str, str]
 
     @cached_property
     def identity(self) -> str:
@@ -131,7 +133,10 @@ def make_bundle(
 ) -> ModelBundle:
     """Seal a fitted model: compute the scores that its golden inputs must always give."""
     golden_scores = _predict(facts, model, processor_states, golden_inputs, None)
-    return ModelBundle(facts, model, processor_states, golden_inputs, golden_scores, model.curve, model.importance)
+    libraries = algorithms.libraries(facts.spec)
+    return ModelBundle(
+        facts, model, processor_states, golden_inputs, golden_scores, model.curve, model.importance, libraries
+    )
 
 
 def write_bundle(bundle: ModelBundle, folder: Path) -> None:
@@ -155,7 +160,7 @@ def read_bundle(folder: Path) -> ModelBundle:
     """
     if not (folder / MANIFEST).is_file():
         raise ModelError(f"no model bundle in {folder}; train the model first: kedro run --pipelines training")
-    facts, digests = _read_manifest(folder / MANIFEST)
+    facts, libraries, digests = _read_manifest(folder / MANIFEST)
     files = {name: _verified(folder / name, digest) for name, digest in digests.items()}
     weights = {name: content for name, content in files.items() if name not in (PROCESSORS, *TABLES)}
     golden_inputs, golden_scores, curve, importance = (pd.read_parquet(io.BytesIO(files[name])) for name in TABLES)
@@ -167,6 +172,7 @@ def read_bundle(folder: Path) -> ModelBundle:
         golden_scores["score"],
         curve,
         importance,
+        libraries,
     )
     _check_golden_rows(bundle, folder)
     return bundle
@@ -185,7 +191,7 @@ def read_facts(folder: Path) -> BundleFacts:
     """
     if not (folder / MANIFEST).is_file() or not _has_its_libraries(folder / MANIFEST):
         return read_bundle(folder).facts
-    facts, digests = _read_manifest(folder / MANIFEST)
+    facts, _, digests = _read_manifest(folder / MANIFEST)
     for name, digest in digests.items():
         _verified(folder / name, digest)
     return facts
@@ -199,12 +205,15 @@ def _has_its_libraries(manifest: Path) -> bool:
         return False
 
 
-def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str]]:
-    """Read what a bundle says about itself, and the hash of every file, and verify both against its identity."""
+def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str], dict[str, str]]:
+    """Read what a bundle says about itself, its libraries and the hash of every file.
+
+    Facts and hashes are verified against the identity of the bundle.
+    """
     try:
         manifest = json.loads(file.read_text())
         described = {each.name: manifest[each.name] for each in fields(BundleFacts)}
-        identity, digests = manifest["identity"], manifest["files"]
+        identity, digests, libraries = manifest["identity"], manifest["files"], dict(manifest["libraries"])
         facts = BundleFacts(
             spec=ModelSpec.model_validate(manifest["spec"]),
             expressions=dict(manifest["expressions"]),
@@ -222,7 +231,7 @@ def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str]]:
         ) from error
     if _identity(digests, described) != identity:
         raise _changed(file)
-    return facts, digests
+    return facts, libraries, digests
 
 
 def _predict(
@@ -263,7 +272,7 @@ def _manifest(bundle: ModelBundle, files: dict[str, bytes]) -> bytes:
     manifest = {
         "identity": bundle.identity,
         **_description(bundle.facts),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": dict(bundle.libraries),
         "files": _digests(files),
     }
     return (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()

@@ -1,8 +1,12 @@
-"""Hyper-parameters of every algorithm but the networks, and the union of all."""
+"""Hyper-parameters of every algorithm but the networks, and the union of all.
+
+Each block states in ``libraries`` which packages fit the algorithm beside `quant_pipeline.models.libraries.SHARED`; a
+bundle records their versions.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -43,6 +47,7 @@ class TreesHyper(Parameters):
 class LeavesHyper(TreesHyper):
     """Shape of LightGBM's trees; names are LightGBM's."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("lightgbm",)
     num_leaves: PositiveInt = 31
     min_data_in_leaf: PositiveInt = 200
     feature_fraction: Share = 0.6
@@ -72,6 +77,7 @@ class LightGBMHyper(LeavesHyper):
 class XGBoostHyper(TreesHyper):
     """Hyper-parameters of XGBoost, an optional extra."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("xgboost",)
     algorithm: Literal["xgboost"] = "xgboost"
     max_depth: PositiveInt = 5
     min_child_weight: NonNegativeFloat = 200.0
@@ -82,6 +88,7 @@ class XGBoostHyper(TreesHyper):
 class CatBoostHyper(TreesHyper):
     """Hyper-parameters of CatBoost, an optional extra."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("catboost",)
     algorithm: Literal["catboost"] = "catboost"
     max_depth: int = Field(default=6, ge=1, le=16)
 
@@ -121,6 +128,7 @@ class DoubleEnsembleHyper(LeavesHyper):
 class RidgeHyper(Parameters):
     """Hyper-parameters of ridge regression; ``alpha`` multiplies the number of rows."""
 
+    libraries: ClassVar[tuple[str, ...]] = ()
     algorithm: Literal["ridge"] = "ridge"
     alpha: NonNegativeFloat = 0.01
 
@@ -128,6 +136,7 @@ class RidgeHyper(Parameters):
 class ElasticNetHyper(Parameters):
     """Hyper-parameters of the elastic net; ``l1_ratio`` 1 is the lasso."""
 
+    libraries: ClassVar[tuple[str, ...]] = ()
     algorithm: Literal["elastic_net"] = "elastic_net"
     alpha: NonNegativeFloat = 0.001
     l1_ratio: float = Field(default=0.5, ge=0, le=1)
@@ -147,6 +156,7 @@ class QlibHyper(Parameters):
         Sessions per row for the models whose module ends with ``_ts``; 1 for all others.
     """
 
+    libraries: ClassVar[tuple[str, ...]] = ("qlib",)
     algorithm: Literal["qlib"] = "qlib"
     import_path: str = Field(pattern=r"^qlib(\.\w+)+$")
     arguments: dict[str, Any] = Field(default_factory=dict)

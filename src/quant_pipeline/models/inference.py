@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.exceptions import ModelError, StaleDataError
-from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.models.bundle import ModelBundle, read_bundle
 from quant_pipeline.models.store import BundleStore
 
@@ -45,8 +45,6 @@ class InferenceEngine:
     ----------
     store
         Versions of one model.
-    lookback
-        Sessions that the longest factor looks back over.
 
     Raises
     ------
@@ -54,9 +52,8 @@ class InferenceEngine:
         When there is no champion that can be verified.
     """
 
-    def __init__(self, store: BundleStore, lookback: int) -> None:
+    def __init__(self, store: BundleStore) -> None:
         self._store = store
-        self._lookback = lookback
         self._bundle = store.read("champion")
         self._identity = self._bundle.identity
         self._refused: str | None = None
@@ -65,6 +62,11 @@ class InferenceEngine:
     def bundle(self) -> ModelBundle:
         """The bundle that scores at present."""
         return self._bundle
+
+    @property
+    def history(self) -> float:
+        """Sessions, the newest included, that a score depends on; infinite when it is the whole history."""
+        return self._bundle.facts.spec.window + compile_factors(self._bundle.facts.expressions).program.back
 
     def refresh(self) -> bool:
         """Follow the champion's alias, and tell whether another bundle scores from now on.
@@ -90,7 +92,8 @@ class InferenceEngine:
         Parameters
         ----------
         adjusted_bars
-            Adjusted bars up to the session to score; earlier ones than the model looks back over are not read.
+            Adjusted bars up to the session to score, of at least the sessions that `history` counts; earlier ones are
+            not read.
         sessions
             The trading calendar up to that session.
 
@@ -111,10 +114,8 @@ class InferenceEngine:
                 f"no bar of {watermark:%Y-%m-%d} has arrived yet; the newest are of {newest:%Y-%m-%d}."
             )
         bundle = self._bundle
-        window = bundle.facts.spec.window
-        needed = sessions[-(window + self._lookback) :]
-        recent = adjusted_bars[adjusted_bars["date"] >= needed[0]].reset_index(drop=True)
-        panel = compute_factors(recent, bundle.facts.expressions, needed, start=needed[-window:][0])
+        first = sessions[-bundle.facts.spec.window :][0]
+        panel = compute_factors(adjusted_bars, bundle.facts.expressions, sessions, start=first)
         rows = np.flatnonzero(panel.index.get_level_values("datetime") == watermark)
         score = bundle.predict(panel, rows).dropna().droplevel("datetime")
         return Scores(score, bundle.identity, watermark)

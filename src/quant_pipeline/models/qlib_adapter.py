@@ -25,6 +25,7 @@ from qlib.workflow import R
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.hyper import QlibHyper
+from quant_pipeline.models.libraries import packages_used_by
 from quant_pipeline.models.qlib_state import pack, unpack
 
 USED = ("used", "used")
@@ -84,7 +85,12 @@ def load_qlib(weights: dict[str, bytes], factors: list[str], hyper: QlibHyper) -
     return FittedQlibModel(model, hyper, learning_curve([]), factors)
 
 
-def _make(hyper: QlibHyper) -> Model:
+def packages_of(hyper: QlibHyper) -> set[str]:
+    """Return the packages that the class of Qlib computes with, by what its module imports."""
+    return packages_used_by(import_module(_find(hyper).__module__))
+
+
+def _find(hyper: QlibHyper) -> type[Model]:
     module, _, name = hyper.import_path.rpartition(".")
     try:
         kind = getattr(import_module(module), name)
@@ -92,6 +98,11 @@ def _make(hyper: QlibHyper) -> Model:
         raise ModelError(f"Qlib has no model {hyper.import_path}: {error}") from error
     if not (isinstance(kind, type) and issubclass(kind, Model)):
         raise ModelError(f"{hyper.import_path} is not a model of Qlib; name a class with `fit` and `predict`")
+    return kind
+
+
+def _make(hyper: QlibHyper) -> Model:
+    kind = _find(hyper)
     try:
         return kind(**hyper.arguments)
     except (TypeError, ValueError, AssertionError, NotImplementedError) as error:

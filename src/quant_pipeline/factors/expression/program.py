@@ -113,9 +113,21 @@ class Program:
     @property
     def joins_instruments(self) -> bool:
         """Whether a value depends on other instruments."""
-        crossing = {operators.CROSS_SECTION, operators.OTHER_INSTRUMENT}
-        names = [operation.operator for stage in self.stages for operation in stage.operations]
-        return any(getattr(find_operator(name), "kind", None) in crossing for name in names)
+        return bool(self._operations_of({operators.CROSS_SECTION, operators.OTHER_INSTRUMENT}))
+
+    @property
+    def other_instruments(self) -> set[str]:
+        """Instruments that an expression names."""
+        return {read_instrument(operation) for operation in self._operations_of({operators.OTHER_INSTRUMENT})}
+
+    def _operations_of(self, kinds: set[str]) -> list[ColumnOperation]:
+        operations = [operation for stage in self.stages for operation in stage.operations]
+        return [o for o in operations if getattr(find_operator(o.operator), "kind", None) in kinds]
+
+
+def read_instrument(operation: ColumnOperation) -> str:
+    """Return the instrument that an operation reads."""
+    return str(operation.constants[0]).upper()
 
 
 def is_column_operation(node: Node) -> bool:

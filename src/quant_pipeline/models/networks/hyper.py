@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -35,6 +35,7 @@ class NetworkHyper(Parameters):
         CPU threads; part of the specification, because results depend on it in the last bits.
     """
 
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
     window: PositiveInt = 20
     dropout: Dropout = 0.1
     loss: Literal["mse", "ic", "icir", "rank_ic"] = "mse"

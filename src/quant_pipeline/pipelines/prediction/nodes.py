@@ -33,7 +33,8 @@ def compute_latest_features(
     Returns
     -------
     pandas.DataFrame
-        Panel ``(datetime, instrument) × factor``, float32.
+        Panel ``(datetime, instrument) × factor``, float32; the rows of `compute_feature_set` for these sessions, bit
+        for bit, of every instrument with a bar in ``as_of``.
 
     Raises
     ------
@@ -42,9 +43,7 @@ def compute_latest_features(
     """
     days, adjusted_bars = known_at(as_of, sessions, adjusted_bars)
     window = max(ModelSpec.model_validate(spec).window for spec in specs.values())
-    needed = days[-(window + feature_set.lookback) :]
-    recent = adjusted_bars[adjusted_bars["date"] >= needed[0]].reset_index(drop=True)
-    return compute_factors(recent, feature_set.all_expressions(), needed, start=days[-window:][0])
+    return compute_factors(adjusted_bars, feature_set.all_expressions(), days, start=days[-window:][0])
 
 
 def score_latest(
