@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.factors.alpha101 import EXPRESSIONS, LOOKBACK
+from quant_pipeline.factors.alpha101 import EXPRESSIONS
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from tests.helpers.paper_alphas import Paper, read_formulas
 
 SESSIONS, INSTRUMENTS = 290, 12
+REACH = 252
+"""Sessions that the longest formula depends on, the newest one included."""
 DAYS = pd.bdate_range("2020-01-06", periods=SESSIONS)
 NAMES = [f"I{number:02d}" for number in range(INSTRUMENTS)]
 SECTORS = pd.Series(np.arange(INSTRUMENTS) % 3, index=NAMES)
@@ -80,15 +82,15 @@ def test_the_formula_means_what_the_paper_prints(alphas, paper, number, formula)
         warnings.simplefilter("ignore", RuntimeWarning)
         theirs = paper.alpha(formula).to_numpy(dtype="float64")
     # Before the windows are full, Qlib's weighted mean divides by what it has.
-    ours, theirs = ours[LOOKBACK:], theirs[LOOKBACK:]
+    ours, theirs = ours[REACH:], theirs[REACH:]
     assert np.isfinite(theirs).mean() > 0.5
     assert np.array_equal(np.isnan(ours), np.isnan(theirs))
     assert differing_share(ours, theirs) <= (0.2 if number in DECIDED_BY_THE_LAST_BIT else 0.005)
 
 
-def test_there_are_101_and_the_longest_looks_back_as_far_as_it_says():
+def test_there_are_101_and_the_compiled_program_knows_how_far_they_look_back():
     assert list(EXPRESSIONS) == [f"ALPHA{number:03d}" for number in range(1, 102)]
-    assert compile_factors(EXPRESSIONS).program.back + 1 == LOOKBACK
+    assert compile_factors(EXPRESSIONS).program.back + 1 == REACH
 
 
 def test_every_field_is_one_that_adjusted_bars_have():
@@ -119,10 +121,10 @@ def test_a_poisoned_future_changes_nothing_before_it_by_one_bit(fields, alphas):
     assert changed.mean() > 0.9
 
 
-def test_the_newest_session_needs_the_lookback_and_no_more(fields, alphas):
-    recent = {name: frame.iloc[-LOOKBACK:] for name, frame in fields.items()}
-    newest = compute_factors(as_bars(recent), EXPRESSIONS, DAYS[-LOOKBACK:], start=DAYS[-1])
+def test_the_newest_session_needs_its_reach_and_no_more(fields, alphas):
+    recent = {name: frame.iloc[-REACH:] for name, frame in fields.items()}
+    newest = compute_factors(as_bars(recent), EXPRESSIONS, DAYS[-REACH:], start=DAYS[-1])
     pd.testing.assert_frame_equal(newest, alphas.loc[[DAYS[-1]]], check_exact=True)
-    shorter = {name: frame.iloc[1 - LOOKBACK :] for name, frame in fields.items()}
-    too_short = compute_factors(as_bars(shorter), EXPRESSIONS, DAYS[1 - LOOKBACK :], start=DAYS[-1])
+    shorter = {name: frame.iloc[1 - REACH :] for name, frame in fields.items()}
+    too_short = compute_factors(as_bars(shorter), EXPRESSIONS, DAYS[1 - REACH :], start=DAYS[-1])
     assert not too_short.equals(newest)

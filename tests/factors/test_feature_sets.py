@@ -23,7 +23,12 @@ def test_an_empty_set_is_refused():
         FeatureSet()
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_a_library_looks_back_as_far_as_its_longest_factor(library):
-    assert FeatureSet(library=library).lookback == compile_factors(LIBRARIES[library]).program.back + 1
-    assert FeatureSet(library=library, lookback=300).lookback == 300
+@pytest.mark.parametrize(("library", "sessions"), [("alpha101", 252), ("alpha158", 61), ("alpha360", 60)])
+def test_the_compiled_library_knows_how_many_sessions_it_depends_on(library, sessions):
+    assert compile_factors(LIBRARIES[library]).program.back + 1 == sessions
+
+
+@pytest.mark.parametrize("entry", [{"library": "alpha158"}, {"expressions": {"mine": "Mean($close, 120)"}}])
+def test_a_set_that_still_states_a_lookback_is_refused_with_the_remedy(entry):
+    with pytest.raises(ValueError, match="`lookback` is computed from the expressions now; delete the key"):
+        FeatureSet.model_validate({**entry, "lookback": 61})

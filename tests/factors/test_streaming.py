@@ -15,6 +15,7 @@ from quant_pipeline.factors import alpha101, alpha158, alpha360, execution
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.plan_file import load_plan, save_plan
 from quant_pipeline.factors.streaming import FactorStream
+from tests.helpers.user_expressions import USER_EXPRESSIONS
 
 FIELDS = ("open", "high", "low", "close", "vwap", "volume", "factor", "sector")
 SESSIONS = pd.bdate_range("2021-01-04", periods=420)
@@ -43,6 +44,7 @@ SETS = {
     "alpha101": alpha101.EXPRESSIONS,
     "whole history": WHOLE_HISTORY,
     "ever more of it": GROWING,
+    "what users write": USER_EXPRESSIONS,
 }
 
 

@@ -40,5 +40,6 @@ USER_EXPRESSIONS = {
 }
 """Name to expression of Qlib's language."""
 
-WHOLE_HISTORY = {"RSI14", "MACD", "MACD_SIGNAL", "EMA_CROSS", "CROSSED", "KDJ", "ATR", "DRAWDOWN", "OBV", "ABNORMAL_VOLUME"}
+OSCILLATORS = {"RSI14", "MACD", "MACD_SIGNAL", "EMA_CROSS", "CROSSED", "KDJ"}
+WHOLE_HISTORY = OSCILLATORS | {"ATR", "DRAWDOWN", "OBV", "ABNORMAL_VOLUME"}
 """Those whose value depends on every bar since the listing."""

@@ -99,3 +99,11 @@ def test_a_bundle_of_another_version_is_refused_with_the_remedy(folder, part):
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match=r"another version of this project.*train the model again"):
         read_bundle(folder)
+
+
+def test_a_bundle_that_is_copied_keeps_the_record_of_the_libraries_that_made_it(folder, tmp_path):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["libraries"] = {"numpy": "1.26.4"}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    write_bundle(read_bundle(folder), tmp_path / "copy")
+    assert json.loads((tmp_path / "copy" / MANIFEST).read_text())["libraries"] == {"numpy": "1.26.4"}

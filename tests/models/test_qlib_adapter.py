@@ -1,11 +1,14 @@
 """Models of Qlib through the adapter, and our models against them on the same arrays."""
 
+from importlib.metadata import version
+
 import numpy as np
 import pandas as pd
 import pytest
 from qlib.workflow import R
 
 from quant_pipeline.exceptions import ModelError
+from quant_pipeline.models.algorithms import libraries
 from quant_pipeline.models.bundle import read_bundle, write_bundle
 from quant_pipeline.models.gbdt import fit_trees, tree_parameters
 from quant_pipeline.models.hyper import LightGBMHyper, QlibHyper, RidgeHyper
@@ -60,6 +63,19 @@ def test_a_model_of_qlib_is_sealed_in_a_bundle_without_pickles(
     pd.testing.assert_series_equal(loaded.predict(features), bundle.predict(features), check_exact=True)
     kinds = {file.suffix for file in (tmp_path / "bundle").iterdir()}
     assert kinds == {".json", ".txt", ".safetensors", ".parquet"}
+
+
+@pytest.mark.parametrize(
+    ("import_path", "expected"),
+    [
+        (TREES, {"lightgbm", "numpy", "pandas", "pyqlib"}),
+        (LINEAR, {"numpy", "pandas", "pyqlib", "scikit-learn", "scipy"}),
+        (GRU, {"numpy", "pandas", "pyqlib", "torch"}),
+    ],
+)
+def test_the_libraries_of_a_model_of_qlib_are_those_that_its_module_imports(make_facts, import_path, expected):
+    recorded = libraries(make_facts("qlib", import_path=import_path).spec)
+    assert recorded == {name: version(name) for name in expected}
 
 
 def test_qlib_opens_no_run_of_its_own_and_its_metrics_are_the_learning_curve(samples):

@@ -1,6 +1,9 @@
 """What every algorithm must do: learn what is there, find nothing where nothing is, and stay the same afterwards."""
 
+import json
+from importlib import import_module
 from importlib.util import find_spec
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -9,11 +12,23 @@ import pytest
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.bundle import read_bundle, write_bundle
+from quant_pipeline.models.hyper import Hyper
 from quant_pipeline.models.training import is_member, train_bundle
 
 NETWORKS = ["mlp", "gru", "lstm", "alstm", "tcn", "transformer", "localformer", "gats", "tra"]
 OPTIONAL = [name for name in ("xgboost", "catboost") if find_spec(name)]
 ALGORITHMS = ["lightgbm", "double_ensemble", *OPTIONAL, "ridge", "elastic_net", *NETWORKS]
+
+
+LIBRARIES = {name: ["torch"] for name in NETWORKS} | {
+    "lightgbm": ["lightgbm"],
+    "double_ensemble": ["lightgbm"],
+    "xgboost": ["xgboost"],
+    "catboost": ["catboost"],
+    "ridge": [],
+    "elastic_net": [],
+}
+"""What fits an algorithm beside numpy and pandas, as it is imported."""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +69,20 @@ def test_save_load_predict_is_identical_to_the_last_bit(algorithm, bundles, feat
     pd.testing.assert_series_equal(loaded.predict(features), bundle.predict(features), check_exact=True)
     assert loaded.identity == bundle.identity
     assert loaded.facts == bundle.facts
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_bundle_records_the_version_of_every_library_that_made_it_and_of_no_other(algorithm, bundles, tmp_path):
+    write_bundle(bundles[algorithm], tmp_path / "bundle")
+    recorded = json.loads((tmp_path / "bundle" / "manifest.json").read_text())["libraries"]
+    recorded = {name.removesuffix("-cpu"): number for name, number in recorded.items()}
+    made_by = [import_module(name) for name in ("numpy", "pandas", *LIBRARIES[algorithm])]
+    assert recorded == {library.__name__: library.__version__ for library in made_by}
+
+
+def test_every_algorithm_but_the_open_one_of_qlib_is_tested_here():
+    named = {get_args(hyper.model_fields["algorithm"].annotation)[0] for hyper in get_args(get_args(Hyper)[0])}
+    assert named == {*LIBRARIES, "qlib"}
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

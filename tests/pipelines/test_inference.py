@@ -9,8 +9,6 @@ from quant_pipeline.models.store import BundleStore
 from quant_pipeline.pipelines.prediction.nodes import score_latest
 from tests.helpers.whole_path import AS_OF, MODELS
 
-LOOKBACK = 61
-
 
 @pytest.fixture
 def newest(clean_run):
@@ -28,7 +26,7 @@ def store(clean_run, tmp_path):
 def test_scores_equal_those_of_the_daily_run(clean_run, newest, tmp_path, model):
     store = BundleStore(tmp_path)
     store.add(clean_run(f"{model}.bundle@candidate"), promote=True)
-    scores = InferenceEngine(store, LOOKBACK).score(*newest)
+    scores = InferenceEngine(store).score(*newest)
     daily = clean_run(f"{model}_latest_scores")
     expected = daily["score"].droplevel("datetime")
     pd.testing.assert_series_equal(scores.score.loc[expected.index], expected, check_exact=True)
@@ -36,8 +34,19 @@ def test_scores_equal_those_of_the_daily_run(clean_run, newest, tmp_path, model)
     assert scores.watermark == pd.Timestamp(AS_OF)
 
 
+@pytest.mark.parametrize(("model", "sessions"), [("ridge_alpha158", 21), ("gru_alpha158", 25)])
+def test_the_bars_that_the_engine_asks_for_are_enough(clean_run, newest, tmp_path, model, sessions):
+    bars, days = newest
+    store = BundleStore(tmp_path)
+    store.add(clean_run(f"{model}.bundle@candidate"), promote=True)
+    engine = InferenceEngine(store)
+    assert engine.history == sessions
+    recent = bars[bars["date"] >= days[-sessions]].reset_index(drop=True)
+    pd.testing.assert_series_equal(engine.score(recent, days).score, engine.score(bars, days).score, check_exact=True)
+
+
 def test_a_new_champion_takes_over_between_bars(clean_run, newest, store):
-    engine = InferenceEngine(store, LOOKBACK)
+    engine = InferenceEngine(store)
     assert not engine.refresh()
     store.add(clean_run("lightgbm_alpha158.bundle@candidate"), promote=False)
     assert not engine.refresh()
@@ -49,7 +58,7 @@ def test_a_new_champion_takes_over_between_bars(clean_run, newest, store):
 
 
 def test_a_damaged_champion_is_refused_and_the_old_one_keeps_scoring(clean_run, newest, store, caplog):
-    engine = InferenceEngine(store, LOOKBACK)
+    engine = InferenceEngine(store)
     before = engine.score(*newest)
     store.add(clean_run("lightgbm_alpha158.bundle@candidate"), promote=True)
     (store.folder_of("champion") / "processors.safetensors").write_bytes(b"")
@@ -63,13 +72,13 @@ def test_a_damaged_champion_is_refused_and_the_old_one_keeps_scoring(clean_run, 
 
 def test_an_engine_does_not_start_without_a_champion(tmp_path):
     with pytest.raises(ModelError, match="no champion"):
-        InferenceEngine(BundleStore(tmp_path), LOOKBACK)
+        InferenceEngine(BundleStore(tmp_path))
 
 
 def test_a_session_without_bars_is_stale(newest, store):
     bars, sessions = newest
     with pytest.raises(StaleDataError, match="no bar of 2023-12-29 has arrived yet; the newest are of 2023-12-28"):
-        InferenceEngine(store, LOOKBACK).score(bars[bars["date"] < AS_OF], sessions)
+        InferenceEngine(store).score(bars[bars["date"] < AS_OF], sessions)
 
 
 def test_a_daily_run_in_which_nobody_can_be_scored_is_an_error(clean_run):

@@ -205,7 +205,10 @@ class FactorStream:
         stream = cls(plan)
         with np.load(path, allow_pickle=False) as arrays:
             if str(arrays["plan"]) != plan.program.fingerprint or "traded" not in arrays:
-                raise FactorError(f"the state in {path} belongs to other factors or an earlier version; delete it and feed the stream anew")
+                raise FactorError(
+                    f"the state in {path} belongs to other factors or an earlier version; delete it and feed the "
+                    "stream anew"
+                )
             stream._instruments = [str(name) for name in arrays["instruments"]]
             stream._places = {name: place for place, name in enumerate(stream._instruments)}
             stream._sessions = list(pd.DatetimeIndex(arrays["sessions"]))

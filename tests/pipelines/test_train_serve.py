@@ -1,0 +1,169 @@
+"""The daily run computes of every factor what research computes, on every instrument of the newest session."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.exceptions import FactorError
+from quant_pipeline.factors.engine import compile_factors, compute_factors
+from quant_pipeline.factors.expression.operators import OPERATORS, PAIR_ROLLING, ROLLING
+from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.pipelines.features.nodes import compute_feature_set
+from quant_pipeline.pipelines.prediction.nodes import compute_latest_features
+from tests.helpers.user_expressions import USER_EXPRESSIONS, WHOLE_HISTORY
+from tests.helpers.whole_path import AS_OF, MODELS, small_market
+
+SESSIONS = pd.bdate_range("2021-01-04", periods=440)
+TODAY = 399
+WINDOW = 5
+MODEL = {"algorithm": "gru", "features": "any", "hyper": {"window": WINDOW}}
+SETS = {
+    "alpha101": FeatureSet(library="alpha101"),
+    "alpha158": FeatureSet(library="alpha158"),
+    "alpha360": FeatureSet(library="alpha360"),
+    "what users write": FeatureSet(expressions=USER_EXPRESSIONS),
+    "both": FeatureSet(library="alpha158", expressions=USER_EXPRESSIONS),
+}
+SUSPENDED = {
+    "EDGE060": (TODAY - 70, TODAY - 55),
+    "EDGE120": (TODAY - 130, TODAY - 110),
+    "EDGE250": (TODAY - 262, TODAY - 230),
+    "TODAY": (TODAY - 1, TODAY + 4),
+    "QUARTER": (TODAY - 80, TODAY),
+    "YEAR": (TODAY - 300, TODAY - 2),
+}
+"""First session without a bar, and the first one with a bar again."""
+LIVES = {"NEW": (TODAY - 3, 440), "NEWEST": (TODAY, 440), "LATER": (TODAY + 1, 440), "GONE": (0, TODAY - 100)}
+NAMES = sorted([*(f"I{number}" for number in range(6)), *SUSPENDED, *LIVES])
+
+
+@pytest.fixture(scope="module")
+def bars():
+    """Instruments suspended at the edges of windows, new ones and one that is gone; the history goes on after today."""
+    random = np.random.default_rng(23)
+    parts = []
+    for number, name in enumerate(NAMES):
+        first, last = LIVES.get(name, (0, len(SESSIONS)))
+        days = SESSIONS[first:last]
+        close = 40 * np.exp(np.cumsum(random.normal(0, 0.02, len(days))))
+        opening = close * np.exp(random.normal(0, 0.01, len(days)))
+        table = pd.DataFrame({"date": days, "instrument": name, "open": opening, "close": close})
+        table = table.assign(high=np.maximum(close, opening) * 1.004, low=np.minimum(close, opening) * 0.995)
+        volume = np.round(np.exp(random.normal(10, 0.6, len(days))))
+        volume[random.random(len(days)) < 0.01] = np.nan
+        vwap = (table["high"] + table["low"] + close) / 3
+        table = table.assign(volume=volume, vwap=vwap, factor=1.5, sector=float(number % 2))
+        out, back = SUSPENDED.get(name, (0, 0))
+        parts.append(table[~table["date"].isin(SESSIONS[out:back])])
+    return pd.concat(parts, ignore_index=True)
+
+
+def latest(bars, feature_set):
+    """Features that the daily run of today computes, on a market that has gone on since."""
+    sessions = pd.DataFrame({"date": SESSIONS})
+    return compute_latest_features(bars, sessions, feature_set, f"{SESSIONS[TODAY]:%Y-%m-%d}", gru=MODEL)
+
+
+def traded_today(bars):
+    return bars.loc[bars["date"] == SESSIONS[TODAY], "instrument"].tolist()
+
+
+def same_bits(left, right):
+    return np.array_equal(left.to_numpy().view("int32"), right.to_numpy().view("int32"))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_daily_run_has_the_bits_of_research_on_every_instrument_of_the_newest_session(bars, name):
+    research = compute_feature_set(bars, pd.DataFrame({"date": SESSIONS}), SETS[name])
+    daily = latest(bars, SETS[name])
+    names = traded_today(bars)
+    assert {"EDGE060", "EDGE250", "QUARTER", "YEAR", "NEW", "NEWEST"} < set(names)
+    assert daily.loc[SESSIONS[TODAY]].index.tolist() == names
+    # The sessions before it are what a sequence model looks back over.
+    wanted = research[
+        research.index.get_level_values("datetime").isin(SESSIONS[TODAY - WINDOW + 1 : TODAY + 1])
+        & research.index.get_level_values("instrument").isin(names)
+    ]
+    found = daily[daily.index.get_level_values("instrument").isin(names)]
+    assert found.index.equals(wanted.index)
+    differing = [factor for factor in wanted if not same_bits(found[factor], wanted[factor])]
+    assert differing == []
+    complete = wanted.xs("I0", level="instrument").loc[SESSIONS[TODAY]]
+    assert complete.notna().mean() > 0.95
+
+
+def test_an_expression_depends_on_the_whole_history_or_on_its_longest_windows():
+    back = {name: compile_factors({name: text}).program.back for name, text in USER_EXPRESSIONS.items()}
+    assert {name for name, sessions in back.items() if np.isinf(sessions)} == WHOLE_HISTORY
+    assert back["MOMENTUM_12_1"] == 252
+    assert back["HIGH250"] == 249
+    assert back["LONG_CORRELATION"] == 250
+    assert back["BOLLINGER"] == 19
+
+
+WINDOWS = (1, 2, 5, 61, 250)
+ROLLING_EXPRESSIONS = [
+    f"{operator.name}({'$close, ' if operator.kind == PAIR_ROLLING else ''}$volume, {window}"
+    f"{', 0.3' if operator.name == 'Quantile' else ''})"
+    for operator in OPERATORS.values()
+    if operator.kind in (ROLLING, PAIR_ROLLING)
+    for window in (0, 0.2, *WINDOWS)
+    if (window >= operator.smallest or window == 0 or (window == 0.2 and operator.name in ("EMA", "Mean", "Std")))
+]
+
+
+@pytest.mark.parametrize("text", ["{}", "Mean(Ref({}, 7), 3)", "CSRank({})"])
+def test_every_rolling_operator_states_its_reach(bars, text):
+    for inner in ROLLING_EXPRESSIONS:
+        expression = {"f": text.format(inner)}
+        research = compute_factors(bars, expression, SESSIONS).loc[[SESSIONS[TODAY]]]
+        daily = compute_factors(bars, expression, SESSIONS, start=SESSIONS[TODAY], end=SESSIONS[TODAY])
+        assert same_bits(daily, research), inner
+
+
+def test_whether_a_suspended_instrument_comes_back_changes_no_rank_of_today(bars):
+    gone = bars[(bars["instrument"] != "TODAY") | (bars["date"] < SESSIONS[TODAY])].reset_index(drop=True)
+    expressions = {name: USER_EXPRESSIONS[name] for name in ("RANKED_MOMENTUM", "RANKED_TREND", "OWN_SECTOR")}
+    names = traded_today(bars)
+    comes_back, stays_away = (compute_factors(table, expressions, SESSIONS) for table in (bars, gone))
+    today = [panel.loc[SESSIONS[TODAY]].loc[names] for panel in (comes_back, stays_away)]
+    assert same_bits(*today)
+
+
+def test_an_instrument_that_an_expression_names_may_be_gone_but_not_unknown(bars):
+    daily = latest(bars, FeatureSet(expressions={"gap": "$close-Mask(Mean($close, 5), 'GONE')"}))
+    assert daily["gap"].isna().all()
+    with pytest.raises(FactorError, match="reads GONNE, but the bars hold no such instrument"):
+        latest(bars, FeatureSet(expressions={"gap": "$close-Mask($close, 'GONNE')"}))
+
+
+@pytest.fixture(scope="module")
+def feature_set():
+    return {"feature_sets.alpha158": FeatureSet(library="alpha158", expressions=USER_EXPRESSIONS)}
+
+
+@pytest.fixture(scope="module")
+def daily_run(run_in_memory, market, feature_set):
+    """Models that read what users write, trained and asked for the scores of one session."""
+    models = {
+        f"models.{name}": ModelSpec.model_validate({"features": "alpha158", "factors": list(USER_EXPRESSIONS), **entry})
+        for name, entry in MODELS.items()
+    }
+    stages = ("ingestion", "features", "training", "prediction", "ensemble")
+    return run_in_memory(market, stages=stages, **models, **feature_set)
+
+
+def test_the_daily_pipeline_has_the_features_of_a_research_run_one_year_later(run_in_memory, daily_run, feature_set):
+    later = run_in_memory(small_market(), as_of="2024-12-31", stages=("ingestion", "features"), **feature_set)
+    daily = daily_run("alpha158_latest_features").loc[[AS_OF]]
+    assert len(daily) >= 10
+    assert daily.shape[1] == 158 + len(USER_EXPRESSIONS)
+    assert same_bits(daily, later("alpha158_features").reindex(daily.index))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_daily_score_is_that_of_the_predictions(daily_run, model):
+    daily, research = daily_run(f"{model}_latest_scores")["score"], daily_run(f"{model}_predictions")["score"]
+    assert len(daily) >= 10
+    np.testing.assert_allclose(daily, research.reindex(daily.index), rtol=1e-6)
