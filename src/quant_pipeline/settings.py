@@ -12,6 +12,7 @@ from quant_pipeline.hooks import (
     LogConfigurationHooks,
     ModelRegistryHooks,
     ProgressHooks,
+    StorageHooks,
     SummaryHooks,
     TrackingHooks,
 )
@@ -30,6 +31,7 @@ HOOKS = (
     JsonLogHooks(),
     ErrorHooks(),
     TrackingHooks(),
+    StorageHooks(),
     AccountGuardHooks(),
     LocalOverrideHooks(),
     LogConfigurationHooks(),

@@ -107,3 +107,44 @@ def test_an_order_has_the_same_name_in_every_process():
 def test_money_is_text_with_four_decimals():
     assert money(0.1) == "0.1000"
     assert money("12.34567") == "12.3457"
+
+
+def test_a_reader_takes_no_lock_and_leaves_no_file(tmp_path):
+    file = tmp_path / "ledger.sqlite"
+    Ledger.at(file).append([event("a")])
+    with sqlite3.connect(file, isolation_level=None) as writer:
+        writer.execute("begin immediate")
+        assert [read.key for read in Ledger.read(file).events()] == ["a"]
+        assert Ledger.read(file).verify() == 1
+        writer.execute("rollback")
+
+
+def test_a_ledger_in_a_folder_that_cannot_be_written_is_read(tmp_path, monkeypatch):
+    file = tmp_path / "with space %41" / "ledger.sqlite"
+    Ledger.at(file).append([event("a"), event("b")])
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert [read.key for read in Ledger.read(file).events()] == ["a", "b"]
+
+
+def test_what_a_killed_writer_left_in_its_log_is_read_too(tmp_path, monkeypatch):
+    file = tmp_path / "ledger.sqlite"
+    script = textwrap.dedent(
+        f"""
+        import os, signal, pandas as pd
+        from pathlib import Path
+        from quant_pipeline.trading.domain import Event, EventKind
+        from quant_pipeline.trading.ledger import Ledger
+        Ledger.at(Path({str(file)!r})).append([Event(pd.Timestamp("2025-01-02"), EventKind.ORDER_ENDED, "a", {{}})])
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    subprocess.run([sys.executable, "-c", script], check=False)
+    assert file.with_name("ledger.sqlite-wal").stat().st_size > 0
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert [read.key for read in Ledger.read(file).events()] == ["a"]
+
+
+def test_a_ledger_whose_making_was_killed_is_an_empty_one(tmp_path):
+    file = tmp_path / "ledger.sqlite"
+    file.touch()
+    assert Ledger.read(file).events() == ()

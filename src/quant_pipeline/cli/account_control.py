@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from quant_pipeline.cli.options import env_option, params_option
 from quant_pipeline.cli.sessions import Place, open_session
-from quant_pipeline.exceptions import AccountError, ConfigurationError
+from quant_pipeline.common.storage_errors import explain_storage_error
+from quant_pipeline.exceptions import AccountError, ConfigurationError, QuantPipelineError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,13 +77,15 @@ def halt(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) 
 
     with open_account(metadata, env, params) as opened:
         # The file comes first: every sender looks at it before every order, and it needs neither database nor network.
-        opened.stop_file.parent.mkdir(parents=True, exist_ok=True)
-        opened.stop_file.write_text(f"{reason}\n", encoding="utf-8")
-        click.echo(f"wrote {opened.stop_file}: nothing is sent while it exists")
-        opened.change_state(TradingState.HALTED, "PERSON", reason)
-        click.echo("the ledger says halted")
-        # Without the lease: a process that is sending right now must not keep a person from stopping it.
-        _at_broker(opened, _stop_broker, takes_lease=False)
+        layers: dict[str, Callable[[], None]] = {
+            "the file": lambda: _write_stop_file(opened.stop_file, reason),
+            "the ledger": lambda: opened.change_state(TradingState.HALTED, "PERSON", reason),
+            # Without the lease: a process that is sending right now must not keep the operator from stopping it.
+            "the broker": lambda: _at_broker(opened, _stop_broker, takes_lease=False),
+        }
+        failed = [layer for layer, stop in layers.items() if not _has_stopped(layer, stop)]
+    if failed:
+        raise AccountError(f"{' and '.join(failed)} could not be stopped; what is named above was. Run halt again.")
 
 
 @click.command()
@@ -135,6 +139,31 @@ def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any])
     plan, book = fold(events).plans[opened.next_session], OrderBook.of(events)
     sent = sum(1 for order in plan.orders if book.orders[order.client_order_id].submitted_at)
     click.echo(f"sent {sent} of {len(plan.orders)} sales; buys stay closed until `kedro account resume`")
+
+
+def _write_stop_file(file: Path, reason: str) -> None:
+    """Create the file, which stops every sender, and then write the reason, for which there may be no space."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    click.echo(f"wrote {file}: nothing is sent while it exists")
+    try:
+        file.write_text(f"{reason}\n", encoding="utf-8")
+    except OSError as error:
+        click.secho(f"the reason was not written into it: {error.strerror}", fg="red", err=True)
+
+
+def _has_stopped(layer: str, stop: Callable[[], None]) -> bool:
+    """Stop one layer; that it fails must not keep the next one from being tried."""
+    from kedro.io import DatasetError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        stop()
+    except (QuantPipelineError, DatasetError, OSError, SQLAlchemyError) as error:
+        told = error if isinstance(error, QuantPipelineError) else explain_storage_error(error)
+        click.secho(f"{layer} was not stopped: {error if told is None else told.message}", fg="red", err=True)
+        return False
+    return True
 
 
 def _stop_broker(desk: TradingDesk) -> None:

@@ -36,7 +36,6 @@ class Opened:
     """An account as found: its configuration, its ledger, and what follows from it."""
 
     project: OpenedProject
-    events: tuple[Event, ...]
 
     @property
     def catalog(self) -> DataCatalog:
@@ -56,6 +55,11 @@ class Opened:
         if not isinstance(dataset, LedgerEvents):
             raise ConfigurationError("catalog entry 'ledger_as_found' has to be a LedgerEvents dataset")
         return dataset
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """Events of the ledger when they were first asked for."""
+        return tuple(self.catalog.load("ledger_as_found"))
 
     @cached_property
     def account(self) -> AccountParameters:
@@ -116,9 +120,9 @@ class Opened:
 
 @contextmanager
 def open_account(place: Place, env: str | None, params: dict[str, Any]) -> Iterator[Opened]:
-    """Open the account of an environment; nothing is asked of its broker yet."""
+    """Open the account of an environment; its ledger and its broker are opened when they are needed."""
     with open_project(place, env, params) as project:
-        yield Opened(project, tuple(project.catalog.load("ledger_as_found")))
+        yield Opened(project)
 
 
 @contextmanager

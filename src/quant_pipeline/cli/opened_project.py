@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from quant_pipeline.cli.options import quiet
 from quant_pipeline.cli.sessions import Place
+from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
 from quant_pipeline.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.hooks.narration import log_to_file
@@ -65,7 +66,7 @@ class OpenedProject:
 def open_project(place: Place, env: str | None, params: dict[str, Any] | None = None) -> Iterator[OpenedProject]:
     """Open the configuration of an environment; ``params`` are those of ``--params``."""
     env = env or os.getenv("KEDRO_ENV")
-    with quiet():
+    with quiet(), StorageErrorsInOneLine():
         log_to_file(place.project_path, env)
         configuration = ProjectConfigLoader(
             str(place.project_path / CONFIGURATION), env, runtime_params=params or {}, **LOADER_OPTIONS

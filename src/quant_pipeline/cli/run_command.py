@@ -11,6 +11,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 
 from quant_pipeline.cli.options import read_parameters
+from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
 from quant_pipeline.exceptions import ConfigurationError
 
 REFUSALS = {
@@ -34,7 +35,8 @@ def tell_unknown_names(callback: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(callback)
     def told(*arguments: Any, **options: Any) -> Any:
         try:
-            return callback(*arguments, **options)
+            with StorageErrorsInOneLine():
+                return callback(*arguments, **options)
         except ValueError as error:
             for beginning, remedy in REFUSALS.items():
                 if str(error).startswith(beginning):

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+
 if TYPE_CHECKING:
     from kedro.framework.session import KedroSession
 
@@ -28,6 +30,7 @@ def open_session(place: Place, env: str | None, **parameters: Any) -> Iterator[K
 
     if project.PACKAGE_NAME is None:
         bootstrap_project(place.project_path)
-    session = KedroSession.create(place.project_path, env=env, runtime_params=parameters, save_on_close=False)
-    with session:
-        yield session
+    with StorageErrorsInOneLine():
+        session = KedroSession.create(place.project_path, env=env, runtime_params=parameters, save_on_close=False)
+        with session:
+            yield session

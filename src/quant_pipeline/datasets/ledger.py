@@ -32,7 +32,7 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
 
     def load(self) -> tuple[Event, ...]:
         """Read all events; an account that was never used has none."""
-        return Ledger.open(self._address).events() if self._exists() else ()
+        return self._reader().events() if self._exists() else ()
 
     def save(self, data: Sequence[Event]) -> None:
         """Append what is new, in one transaction."""
@@ -40,7 +40,7 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
 
     def verify(self) -> int:
         """Hash the whole chain again and return how many events it has; see `Ledger.verify`."""
-        return Ledger.open(self._address).verify() if self._exists() else 0
+        return self._reader().verify() if self._exists() else 0
 
     def preview(self, nrows: int = 10) -> dict[str, Any]:
         """Newest events, for kedro-viz."""
@@ -48,6 +48,9 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
         columns = ["session", "kind", "key"]
         rows = [[f"{event.session:%Y-%m-%d}", str(event.kind), event.key] for event in newest]
         return {"index": list(range(len(rows))), "columns": columns, "data": rows}
+
+    def _reader(self) -> Ledger:
+        return Ledger.open(self._address) if "://" in self._address else Ledger.read(Path(self._address))
 
     def _exists(self) -> bool:
         return "://" in self._address or Path(self._address).exists()

@@ -1,4 +1,4 @@
-"""What happens around a run: the guard of real accounts, the model registry, tracking, logs and the summary."""
+"""What happens around a run: the guard of real accounts, the model registry, locks, tracking, logs and the summary."""
 
 from quant_pipeline.hooks.errors import ErrorHooks
 from quant_pipeline.hooks.guard import AccountGuardHooks
@@ -6,6 +6,7 @@ from quant_pipeline.hooks.local_overrides import LocalOverrideHooks
 from quant_pipeline.hooks.log_configuration import LogConfigurationHooks
 from quant_pipeline.hooks.narration import JsonLogHooks, ProgressHooks, SummaryHooks
 from quant_pipeline.hooks.registry import ModelRegistryHooks
+from quant_pipeline.hooks.storage import StorageHooks
 from quant_pipeline.hooks.tracking import TrackingHooks
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "LogConfigurationHooks",
     "ModelRegistryHooks",
     "ProgressHooks",
+    "StorageHooks",
     "SummaryHooks",
     "TrackingHooks",
 ]

@@ -2,6 +2,7 @@
 
 from kedro.framework.hooks import hook_impl
 
+from quant_pipeline.common.storage_errors import explain_storage_error
 from quant_pipeline.exceptions import QuantPipelineError, StaleDataError
 
 COMPOSITES = ("__default__", "daily")
@@ -17,7 +18,7 @@ class ErrorHooks:
         Raises
         ------
         QuantPipelineError
-            The original error, or which stage writes a dataset that is not there yet.
+            The original error, which stage writes a dataset that is not there yet, or what refused to store one.
         """
         cause: BaseException | None = error
         while cause is not None:
@@ -26,6 +27,8 @@ class ErrorHooks:
             if isinstance(cause, FileNotFoundError):
                 raise _not_made_yet(error) from None
             cause = cause.__cause__
+        if (told := explain_storage_error(error)) is not None:
+            raise told from None
 
 
 def _not_made_yet(error: Exception) -> QuantPipelineError:

@@ -61,12 +61,27 @@ class JsonLogHooks:
         log_to_file(Path(context.project_path), context.env)
 
 
+class _LogFile(logging.FileHandler):
+    """A log that ends when it cannot be written, on a full disk for example, instead of ending what it reports on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Close the file."""
+        logging.getLogger().removeHandler(self)
+        self.close()
+
+
 def log_to_file(project_path: Path, env: str | None) -> None:
     """Copy every log record from now on into ``logs/<environment>.jsonl`` of a project, instead of an earlier one."""
     folder = project_path / "logs"
-    folder.mkdir(exist_ok=True)
     environment = env or DEFAULT_ENVIRONMENT
-    handler = logging.FileHandler(folder / f"{environment}.jsonl", encoding="utf-8", delay=True)
+    try:
+        folder.mkdir(exist_ok=True)
+        (folder / f"{environment}.jsonl").open("a").close()
+    except OSError as error:
+        # A folder that is only read still answers questions; a run that has to write is refused with its own message.
+        logger.debug("no log file: %s", error)
+        return
+    handler = _LogFile(folder / f"{environment}.jsonl", encoding="utf-8", delay=True)
     handler.set_name(LOG_FILE)
     handler.setFormatter(
         JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": environment})

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 import sqlalchemy as sa
@@ -50,15 +52,28 @@ class Ledger:
         SQLAlchemy URL of the database.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | sa.URL) -> None:
         self._engine = durable_engine(url)
         _metadata.create_all(self._engine)
+
+    @classmethod
+    def read(cls, file: Path) -> Ledger:
+        """Open the ledger in a SQLite file for reading only: nothing is locked, and its folder may be read-only.
+
+        A file without a table is of a process that was killed when it made the ledger; the table is made then.
+        """
+        engine = _reading_engine(file)
+        if not sa.inspect(engine).has_table(_events.name):
+            return cls.at(file)
+        ledger = cls.__new__(cls)
+        ledger._engine = engine
+        return ledger
 
     @classmethod
     def at(cls, file: Path) -> Ledger:
         """Open the ledger in a SQLite file, which is made when it does not exist."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        return cls(f"sqlite:///{file}")
+        return cls(sa.URL.create("sqlite", database=str(file)))
 
     @classmethod
     def open(cls, address: str) -> Ledger:
@@ -180,7 +195,21 @@ class Ledger:
         return len(rows)
 
 
-def durable_engine(url: str) -> sa.Engine:
+def _reading_engine(file: Path) -> sa.Engine:
+    """Open a database that is not written to.
+
+    SQLite keeps two files beside a database with a write-ahead log, also for readers. Where it may not make them and no
+    log was left, the database is all there is, and is read as a file that nothing changes.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    is_all = not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+    options = {"immutable": "1"} if is_all else {"mode": "ro"}
+    address = f"file:{quote(str(file.absolute()))}"
+    url = sa.URL.create("sqlite", database=address, query={**options, "uri": "true"})
+    return sa.create_engine(url, poolclass=sa.NullPool)
+
+
+def durable_engine(url: str | sa.URL) -> sa.Engine:
     """Open a database in which a committed transaction survives anything, and writers wait for each other."""
     # One connection stays open: closing the last one makes SQLite copy its write-ahead log, dearer than a commit.
     engine = sa.create_engine(url, poolclass=sa.QueuePool, pool_size=1)

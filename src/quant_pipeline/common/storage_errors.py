@@ -1,0 +1,86 @@
+"""What the operating system and SQLite refuse, as one line with the remedy."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from types import TracebackType
+
+from quant_pipeline.exceptions import QuantPipelineError, StorageError
+
+_NO_SPACE = "no space is left on the disk. Free some and run again; nothing was left half written"
+_READ_ONLY = "it cannot be written. Give this user the right to write there, or run in a folder that can be written"
+_NO_PERMISSION = "this user may not use it. Correct the permissions of the file and of the folders above it"
+_TOO_MANY_FILES = "too many files are open. Raise the limit with `ulimit -n` and run again"
+
+_BY_NUMBER = {
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: _NO_SPACE,
+    errno.EROFS: _READ_ONLY,
+    errno.EACCES: _NO_PERMISSION,
+    errno.EPERM: _NO_PERMISSION,
+    errno.EMFILE: _TOO_MANY_FILES,
+    errno.ENFILE: _TOO_MANY_FILES,
+    errno.EIO: "the disk reports an error. Check it before you run again",
+}
+_BY_SQLITE_NAME = {
+    "SQLITE_FULL": _NO_SPACE,
+    "SQLITE_READONLY": _READ_ONLY,
+    "SQLITE_CANTOPEN": "it cannot be opened. Check that its folder exists and that this user may write there",
+    "SQLITE_BUSY": "another process is writing into it. Run again when that has ended",
+    "SQLITE_LOCKED": "another process is writing into it. Run again when that has ended",
+    "SQLITE_IOERR": "the disk refuses it. Check for free space and run again",
+    "SQLITE_CORRUPT": "it is damaged. Keep it as it is and restore a backup",
+    "SQLITE_NOTADB": "it is no database. Restore a backup",
+}
+
+
+def explain_storage_error(error: BaseException) -> StorageError | None:
+    """Return one line about what refused to store or to read.
+
+    Parameters
+    ----------
+    error
+        What was raised; what it was raised from is looked at too.
+
+    Returns
+    -------
+    StorageError or None
+        None when the error is of another kind, or says already what to do.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, QuantPipelineError):
+        if isinstance(cause, OSError) and cause.errno in _BY_NUMBER:
+            return StorageError(f"{cause.filename or _first_line(error)}: {_BY_NUMBER[cause.errno]}.")
+        if isinstance(cause, sqlite3.Error) and (remedy := _sqlite_remedy(cause)):
+            return StorageError(f"{_first_line(error)}: {remedy}.")
+        cause = cause.__cause__
+    return None
+
+
+class StorageErrorsInOneLine:
+    """Context in which an error that :func:`explain_storage_error` knows becomes that one line."""
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Raise the one line in place of the error.
+
+        Raises
+        ------
+        StorageError
+            When the error is of a known kind.
+        """
+        told = None if error is None else explain_storage_error(error)
+        if told is not None:
+            raise told from error
+
+
+def _sqlite_remedy(error: sqlite3.Error) -> str | None:
+    name = getattr(error, "sqlite_errorname", "")
+    return next((remedy for prefix, remedy in _BY_SQLITE_NAME.items() if name.startswith(prefix)), None)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,88 @@
+"""The folders that a run writes into: locked while it runs, and swept of what killed runs have left."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+
+from quant_pipeline.common.atomic import sweep
+from quant_pipeline.common.locks import locked
+from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+
+logger = logging.getLogger(__name__)
+
+LOCK = ".lock"
+MARKET_PATIENCE = 600.0
+"""Seconds for which a run waits for another one in the same market, for example the daily run of another account."""
+
+
+class StorageHooks:
+    """Lock what a run writes into, and remove what dead processes have left there.
+
+    A run holds the lock of its account, and that of its market when it writes there too. An account that is in use
+    refuses the second run at once; a market is waited for, because several accounts share it. A run of single
+    namespaces shares the locks with runs of other namespaces. Runs that only read are never held up.
+    """
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self._folders: dict[str, Path] = {}
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember the folders of the account and of the market."""
+        names = context.config_loader["globals"]
+        self._folders = {
+            f"the {kind} '{names[kind]}'": (Path(context.project_path) / names["paths"][kind]).absolute()
+            for kind in ("account", "market")
+        }
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Take the locks, then sweep.
+
+        Raises
+        ------
+        BusyError
+            When another process runs in the account, or for too long in the market.
+        StorageError
+            When a folder cannot be written.
+        """
+        self._held.close()
+        paths = [path for name in pipeline.all_outputs() if (path := _path_of(name, catalog)) is not None]
+        namespaces = run_params.get("namespaces") or []
+        with StorageErrorsInOneLine(), ExitStack() as held:
+            for what, folder in self._folders.items():
+                if any(path.is_relative_to(folder) for path in paths):
+                    patience = MARKET_PATIENCE if what.startswith("the market") else 0.0
+                    held.enter_context(locked(folder / LOCK, what, shared=bool(namespaces), patience=patience))
+                    for namespace in namespaces:
+                        held.enter_context(locked(folder / f"{LOCK}.{namespace}", f"{namespace} of {what}"))
+                    if not namespaces and (removed := sweep(folder)):
+                        logger.info("Removed %d leftovers of interrupted runs in %s", len(removed), folder)
+            self._held = held.pop_all()
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Release the locks."""
+        self._held.close()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Release the locks."""
+        self._held.close()
+
+
+def _path_of(name: str, catalog: CatalogProtocol) -> Path | None:
+    """Path of a dataset on this machine; None for one in memory or in a database."""
+    dataset = catalog.get(name)
+    described = {} if dataset is None else dataset._describe()
+    path = described.get("filepath")
+    return None if path is None or "://" in str(path) else Path(str(path)).absolute()

@@ -1,0 +1,68 @@
+"""What the operating system and SQLite refuse becomes one line with the remedy."""
+
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from kedro.io import DatasetError
+
+from quant_pipeline.common.storage_errors import StorageErrorsInOneLine, explain_storage_error
+from quant_pipeline.exceptions import AccountError, StorageError
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "no space is left on the disk. Free some"),
+        (errno.EROFS, "it cannot be written"),
+        (errno.EACCES, "this user may not use it"),
+        (errno.EMFILE, "ulimit -n"),
+    ],
+)
+def test_an_error_of_the_operating_system_names_file_and_remedy(number, remedy):
+    told = explain_storage_error(OSError(number, os.strerror(number), "/data/bars.parquet"))
+    assert told.message.startswith("/data/bars.parquet: ")
+    assert remedy in told.message
+    assert "\n" not in told.message
+
+
+def test_a_full_disk_is_recognised_through_the_dataset_that_met_it():
+    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(OSError, match="No space") as met:
+        full.write(b"content")
+    error = DatasetError("orders: Failed while saving data to dataset.")
+    error.__cause__ = met.value
+    assert explain_storage_error(error).message.startswith("orders: Failed while saving data to dataset: no space")
+
+
+def test_a_database_that_may_not_be_written_is_named(tmp_path):
+    file = tmp_path / "ledger.sqlite"
+    sqlite3.connect(file).execute("create table event (a)")
+    engine = sa.create_engine(f"sqlite:///file:{file}?mode=ro&uri=true")
+    with (
+        pytest.raises(StorageError, match=r"readonly database.*: it cannot be written"),
+        StorageErrorsInOneLine(),
+        engine.begin() as connection,
+    ):
+        connection.exec_driver_sql("insert into event values (1)")
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    file = tmp_path / "ledger.sqlite"
+    file.write_text("no database" * 100)
+    with pytest.raises(sqlite3.DatabaseError) as refused:
+        sqlite3.connect(file).execute("select 1 from event")
+    assert "it is no database. Restore a backup" in explain_storage_error(refused.value).message
+
+
+def test_an_error_that_says_already_what_to_do_stays():
+    error = AccountError("the ledger knows better")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert explain_storage_error(error) is None
+
+
+def test_other_errors_stay(tmp_path):
+    with pytest.raises(FileNotFoundError), StorageErrorsInOneLine():
+        (tmp_path / "nothing").read_text()
