@@ -97,8 +97,11 @@ def install_with_uv() -> bool:
 
 
 def install_with_pip() -> None:
-    """Install with pip."""
-    subprocess.run(_pip("install", "--quiet", "--requirement", LOCK), check=True)
+    """Install with pip what the lock names, but uv: it may be what this machine cannot have."""
+    lines = Path(LOCK).read_text(encoding="utf-8").splitlines(keepends=True)
+    wanted = ENVIRONMENT / LOCK
+    wanted.write_text("".join(line for line in lines if not line.startswith("uv==")), encoding="utf-8")
+    subprocess.run(_pip("install", "--quiet", "--requirement", str(wanted)), check=True)
     subprocess.run(_pip("install", "--quiet", "--no-deps", "--editable", "."), check=True)
 
 
