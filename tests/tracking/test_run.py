@@ -4,17 +4,20 @@ import logging
 import shutil
 import socket
 import sqlite3
+import sys
 from contextlib import closing
 
 import mlflow
 import pytest
 import yaml
+from click.testing import CliRunner
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 from kedro.runner import SequentialRunner
 
+from quant_pipeline.cli.mlflow_commands import mlflow_commands
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.hooks import TrackingHooks
 from quant_pipeline.tracking.registry import show_champion
@@ -168,6 +171,34 @@ def test_a_wrong_key_of_the_configuration_is_named(sessions):
     sessions.configure(tracking={"experiment": {"nmae": "x"}})
     with pytest.raises(ConfigurationError, match=r"mlflow\.yml cannot be used: tracking\.experiment\.nmae: Extra inp"):
         sessions.run()
+
+
+def test_a_notebook_asks_mlflow_without_a_run(sessions, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kedro.ipython", sys)
+    sessions.context()
+    assert mlflow.get_tracking_uri() == f"sqlite:///{sessions.folder / 'mlflow.db'}"
+
+
+def test_a_notebook_goes_on_without_a_server(sessions, monkeypatch, warnings):
+    url = f"http://127.0.0.1:{closed_port()}"
+    sessions.configure(server={"mlflow_tracking_uri": url})
+    monkeypatch.setitem(sys.modules, "kedro.ipython", sys)
+    sessions.context()
+    assert warnings() == [f"MLflow is not set up: no tracking server answers at {url} (ConnectionError)"]
+
+
+def test_the_pages_of_mlflow_open_on_the_default_account_and_its_store(sessions, monkeypatch):
+    started = []
+    monkeypatch.setattr("kedro_mlflow.framework.cli.cli.subprocess.call", lambda command: started.append(command))
+    monkeypatch.chdir(sessions.folder)
+    shutil.copy(sessions.root / "pyproject.toml", sessions.folder)
+    (sessions.folder / "src").mkdir()
+    done = CliRunner().invoke(mlflow_commands, ["ui", "--port", "5099"], catch_exceptions=False)
+    assert done.exit_code == 0
+    store = f"sqlite:///{sessions.folder / 'mlflow.db'}"
+    assert started == [
+        ["mlflow", "ui", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", "5099"],
+    ]
 
 
 def test_commands_of_mlflow_and_notebooks_find_its_configuration_in_the_context(sessions):

@@ -42,7 +42,9 @@ PLUGIN_GROUPS = {
         help="Kedro plugin for interactions with mlflow.",
         commands=[
             PostponedCommand(
-                "mlflow", "Use mlflow-specific commands inside kedro project.", f"{MLFLOW_COMMANDS}:mlflow_commands"
+                "mlflow",
+                "Use mlflow-specific commands inside kedro project.",
+                "quant_pipeline.cli.mlflow_commands:mlflow_commands",
             )
         ],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+import click
 from kedro.framework.hooks import hook_impl
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ class TrackingHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Remember the context; a notebook may ask MLflow without running anything, so there it is set up at once."""
+        """Remember the context; notebooks and `kedro mlflow` ask without a run, so MLflow is set up for them."""
         self._context, self._run = context, None
-        if "kedro.ipython" in sys.modules:
-            from quant_pipeline.tracking.run import open_for_notebook
+        if _is_asked_without_run():
+            from quant_pipeline.tracking.run import open_without_run
 
-            open_for_notebook(context)
+            open_without_run(context)
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol, conf_catalog: dict[str, Any]) -> None:
@@ -86,3 +87,9 @@ class TrackingHooks:
             self._run.follow(
                 "on_pipeline_error", error=error, run_params=run_params, pipeline=pipeline, catalog=catalog
             )
+
+
+def _is_asked_without_run() -> bool:
+    """Tell whether a notebook has made the context, or a command of kedro-mlflow."""
+    command = click.get_current_context(silent=True)
+    return "kedro.ipython" in sys.modules or (command is not None and "mlflow" in command.command_path.split())

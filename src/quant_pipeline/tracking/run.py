@@ -20,13 +20,13 @@ from quant_pipeline.tracking.records import record_node
 logger = logging.getLogger(__name__)
 
 
-def open_for_notebook(context: KedroContext) -> None:
-    """Set MLflow up for calls that a notebook makes itself; without a store the notebook goes on.
+def open_without_run(context: KedroContext) -> None:
+    """Set MLflow up for calls that a notebook or a command makes itself; without a store they go on.
 
     Parameters
     ----------
     context
-        Context of the notebook's session.
+        Context of the session.
     """
     try:
         open_tracking(context)
