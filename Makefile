@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint format lock bench bench-backtest bench-factors bench-training bench-ledger chaos clean install compile
+.PHONY: help demo test lint format lock bench bench-backtest bench-factors bench-training bench-ledger bench-cli chaos clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -54,6 +54,9 @@ bench-factors: $(INSTALLED)  ## Alpha158 and Alpha360 against Qlib, and against 
 
 bench-ledger: $(INSTALLED)  ## Orders per second through risk and log, replay of a ledger of a million events
 	$(BIN)/python benchmarks/ledger.py
+
+bench-cli: $(INSTALLED)  ## Seconds of the commands, and of `kedro run` before its first node
+	$(BIN)/python benchmarks/cli.py
 
 chaos: $(INSTALLED)  ## Kill processes at every step of execution and post-trade, under every fault of a broker
 	$(BIN)/python -m quant_pipeline.testing.chaos

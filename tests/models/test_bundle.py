@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.bundle import MANIFEST, read_bundle, write_bundle
+from quant_pipeline.models.bundle import MANIFEST, read_bundle, read_facts, write_bundle
 from quant_pipeline.models.training import train_bundle
 
 
@@ -107,3 +107,26 @@ def test_a_bundle_that_is_copied_keeps_the_record_of_the_libraries_that_made_it(
     (folder / MANIFEST).write_text(json.dumps(manifest))
     write_bundle(read_bundle(folder), tmp_path / "copy")
     assert json.loads((tmp_path / "copy" / MANIFEST).read_text())["libraries"] == {"numpy": "1.26.4"}
+
+
+def test_facts_are_read_without_making_the_model(folder, monkeypatch):
+    whole = read_bundle(folder)
+    monkeypatch.setattr("quant_pipeline.models.algorithms.load", lambda *_: pytest.fail("the model was made"))
+    assert read_facts(folder) == whole.facts
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "golden_scores.parquet"])
+def test_facts_of_a_bundle_with_a_changed_file_are_refused_by_name(folder, name):
+    (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    with pytest.raises(ModelError, match=name):
+        read_facts(folder)
+
+
+def test_golden_scores_count_for_the_facts_once_a_library_has_changed(folder, tmp_path):
+    bundle = read_bundle(folder)
+    write_bundle(replace(bundle, golden_scores=bundle.golden_scores + 1.0), tmp_path / "other")
+    manifest = json.loads((tmp_path / "other" / MANIFEST).read_text())
+    manifest["libraries"]["numpy"] = "1.0.0"
+    (tmp_path / "other" / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="golden rows"):
+        read_facts(tmp_path / "other")

@@ -54,3 +54,12 @@ def test_every_missing_value_is_the_same(inputs, features):
     one.iloc[3, 1] = np.nan
     other.iloc[3, 1] = np.array([0xFFC00001], dtype=np.uint32).view(np.float32)[0]
     assert changes(inputs(features=one), inputs(features=other)) == []
+
+
+def test_shared_hashes_change_no_fingerprint(inputs, make_facts, features, members, segments, days):
+    hashed = {}
+    other = features.copy()
+    other.iloc[5, 0] += 1e-6
+    earlier = {**segments, "valid": segments["valid"][:-5]}
+    for changed in ({}, {"features": other}, {"members": members.iloc[1:]}, {"segments": earlier}, {}):
+        assert inputs(**changed, hashed=hashed) == inputs(**changed)

@@ -3,6 +3,7 @@
 import dataclasses
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,10 +11,11 @@ from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.strategy.rules import MarketRules
 from quant_pipeline.trading.account import fold
-from quant_pipeline.trading.bookkeeping import book_days
+from quant_pipeline.trading.bookkeeping import book_days, last_closes
 from quant_pipeline.trading.brokers.simulated import book_sessions
 from quant_pipeline.trading.domain import EventKind
 from tests.helpers.four_days import BUY, DAYS, DEPOSIT, entries, plan, statement
+from tests.helpers.random_market import random_market
 
 
 @pytest.fixture
@@ -150,3 +152,19 @@ def test_the_lot_method_of_an_open_account_changes_with_the_next_session(bars, n
     events = book((), DAYS[1], "fifo", bought)
     assert fold(book(events, DAYS[2], "fifo", bought, sold)).realised == 20
     assert fold(book(events, DAYS[2], "hifo", bought, sold)).realised == 0
+
+
+def test_last_closes_without_a_market_are_those_that_a_market_carries():
+    bars, actions, sessions, _ = random_market(seed=11, n_sessions=120)
+    market = TradingMarket.from_bars(bars, actions, sessions, MarketRules())
+    for row in range(0, len(sessions), 7):
+        known, acted = bars[bars["date"] <= sessions[row]], actions[actions["date"] <= sessions[row]]
+        closes = pd.Series(last_closes(known, acted)).reindex(market.instruments).fillna(0)
+        assert np.array_equal(closes.to_numpy(dtype=np.int64), market.arrays.mark[row])
+
+
+def test_a_close_is_divided_by_a_split_that_comes_after_it_and_not_by_one_of_its_own_day():
+    days = pd.DatetimeIndex(["2025-01-02", "2025-01-03", "2025-01-06"])
+    bars = pd.DataFrame({"date": days[:2], "instrument": "AAA", "close": [90.0, 30.0]})
+    splits = pd.DataFrame({"date": days[1:], "instrument": "AAA", "kind": "split", "value": [3.0, 4.0]})
+    assert last_closes(bars, splits) == {"AAA": 75_000}

@@ -50,8 +50,8 @@ def plan(metadata: Place, env: str | None) -> None:
 
     table = _table("model", "training would", "because")
     with open_models(metadata, env) as opened:
-        for name, spec in load_model_registry().items():
-            table.add_row(name, *plan_training(opened, name, spec))
+        for name, planned in plan_training(opened, load_model_registry()).items():
+            table.add_row(name, *planned)
     _print(table)
 
 

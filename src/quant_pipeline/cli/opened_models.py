@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -16,7 +17,7 @@ from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.model_registry import load_model_registry, use_config_loader
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
-from quant_pipeline.models.fingerprint import PARTS, changes, fingerprint
+from quant_pipeline.models.fingerprint import PARTS, Hashed, changes, fingerprint
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.pipelines.features.nodes import LabelParameters
@@ -45,13 +46,21 @@ def open_models(place: Place, env: str | None) -> Iterator[OpenedProject]:
         yield opened
 
 
-def plan_training(opened: OpenedProject, name: str, spec: ModelSpec) -> tuple[str, str]:
-    """Say what training would do with a model, and why."""
+def plan_training(opened: OpenedProject, registry: Mapping[str, ModelSpec]) -> dict[str, tuple[str, str]]:
+    """Say what training would do with every model, and why; tables that models share are read and hashed once."""
+    load = cache(opened.catalog.load)
+    hashed: Hashed = {}
+    return {name: _plan_one(opened, name, spec, load, hashed) for name, spec in registry.items()}
+
+
+def _plan_one(
+    opened: OpenedProject, name: str, spec: ModelSpec, load: Callable[[str], Any], hashed: Hashed
+) -> tuple[str, str]:
     if not opened.catalog.exists(f"{spec.features}_features"):
         return "wait", f"features '{spec.features}' are not there; run `kedro run --pipelines features`"
-    inputs = inputs_of(opened, spec)
+    inputs = inputs_of(opened, spec, load)
     found = bundles_of(opened, f"{name}.bundle_as_found").load_facts()
-    wanted = fingerprint(inputs.facts, inputs.features, inputs.labels["label"], inputs.members, inputs.segments)
+    wanted = fingerprint(inputs.facts, inputs.features, inputs.labels["label"], inputs.members, inputs.segments, hashed)
     reasons = changes(found.inputs if found else None, wanted)
     if not reasons:
         return "keep it", "nothing it was trained from has changed"
@@ -60,9 +69,9 @@ def plan_training(opened: OpenedProject, name: str, spec: ModelSpec) -> tuple[st
     )
 
 
-def inputs_of(opened: OpenedProject, spec: ModelSpec) -> Inputs:
-    """Load what training a model reads."""
-    load = opened.catalog.load
+def inputs_of(opened: OpenedProject, spec: ModelSpec, load: Callable[[str], Any] | None = None) -> Inputs:
+    """Load what training a model reads; `load` may give tables that are in memory already."""
+    load = load or opened.catalog.load
     sessions = load("sessions")
     label = opened.rules("label", LabelParameters)
     split = opened.rules("split", SplitParameters)

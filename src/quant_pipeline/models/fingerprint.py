@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ PARTS = {
 }
 """What a fingerprint is made of, and what to call it."""
 
+Hashed = dict[Hashable, tuple[pd.DataFrame | pd.Series, str]]
+"""Tables with their hashes, by what was asked for."""
+
 
 def fingerprint(
     facts: BundleFacts,
@@ -30,6 +33,7 @@ def fingerprint(
     labels: pd.Series,
     members: pd.DataFrame,
     segments: Mapping[str, pd.DatetimeIndex],
+    hashed: Hashed | None = None,
 ) -> dict[str, str]:
     """Hash everything that training depends on, part by part.
 
@@ -41,6 +45,9 @@ def fingerprint(
         As for `models.training.train_bundle`; only sessions up to the last one of ``valid`` enter.
     segments
         ``train`` and ``valid`` sessions.
+    hashed
+        Hashes so far, which calls with the same tables share: models of one feature set would
+        hash the same hundreds of megabytes one after the other.
 
     Returns
     -------
@@ -49,16 +56,32 @@ def fingerprint(
     """
     last = segments["valid"][-1]
     spec = facts.spec.model_dump(mode="json", exclude={"tags", "enabled"})
-    known = features.index.get_level_values("datetime") <= last
-    listed = members.loc[members["date"] <= last, ["date", "instrument"]]
+    hashed = {} if hashed is None else hashed
+
+    def hash_once(part: str, table: pd.DataFrame | pd.Series, make: Callable[[], pd.DataFrame], *which: str) -> str:
+        question = part, id(table), which, last
+        if question not in hashed:
+            # The table itself is kept too, or another one could come to lie at its address.
+            hashed[question] = table, _of_table(make())
+        return hashed[question][1]
+
+    def known_features() -> pd.DataFrame:
+        return features.loc[features.index.get_level_values("datetime") <= last, list(facts.expressions)]
+
+    def known_labels() -> pd.DataFrame:
+        return labels[labels.index.get_level_values("datetime") <= last].to_frame()
+
+    def known_members() -> pd.DataFrame:
+        return members.loc[members["date"] <= last, ["date", "instrument"]].set_index(["date", "instrument"])
+
     return {
         "specification": _of_json(spec),
         "factors": _of_json(list(facts.expressions.items())),
         "label": _of_json(facts.label),
         "segments": _of_json({name: [str(day) for day in segments[name]] for name in ("train", "valid")}),
-        "features": _of_table(features.loc[known, list(facts.expressions)]),
-        "labels": _of_table(labels[labels.index.get_level_values("datetime") <= last].to_frame()),
-        "universe": _of_table(listed.set_index(["date", "instrument"])),
+        "features": hash_once("features", features, known_features, *facts.expressions),
+        "labels": hash_once("labels", labels, known_labels),
+        "universe": hash_once("universe", members, known_members),
     }
 
 

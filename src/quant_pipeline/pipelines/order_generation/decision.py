@@ -18,6 +18,7 @@ from quant_pipeline.trading.account import AccountState, fold
 from quant_pipeline.trading.account_history import account_history
 from quant_pipeline.trading.domain import Event
 from quant_pipeline.trading.position_sizing import choose_exposure
+from quant_pipeline.trading.shared_market import market_of
 from quant_pipeline.trading.stop_rules import apply_stops, cooling_down, find_stops
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Situation:
                 f"{state.last_session}. Run `kedro run --pipelines post_trade --params as_of={as_of}` first."
             )
         days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
-        market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
+        market = market_of(bars, corporate_actions, days, market_rules)
         return cls(
             state,
             tuple(event for event in events if event.session <= session),

@@ -5,7 +5,6 @@ from typing import assert_never
 
 import pandas as pd
 
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import AccountError, StaleDataError
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
@@ -20,6 +19,7 @@ from quant_pipeline.trading.lot_tables import closed_lots_table, open_lots_table
 from quant_pipeline.trading.order_management.closing import close_session
 from quant_pipeline.trading.order_management.rules import ExecutionRules
 from quant_pipeline.trading.risk_limits import RiskLimits
+from quant_pipeline.trading.shared_market import market_of
 from quant_pipeline.trading.statement_import import (
     StatementFile,
     StatementImportParameters,
@@ -139,7 +139,7 @@ def book_fills(
                 )
             return ()
         case "statements":
-            market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
+            market = market_of(bars, corporate_actions, days, market_rules)
             return book_days(events, account.name, 0, market, entries, lot_method=account.lot_method)
         case unknown:
             assert_never(unknown)
@@ -174,7 +174,7 @@ def state_account(
             f"`kedro run --pipelines post_trade --params as_of={as_of}` without --only-missing-outputs."
         )
     days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
-    market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
+    market = market_of(bars, corporate_actions, days, market_rules)
     closes = pd.Series(last_prices(state, market, session), dtype=object)
     return holdings_table(state, closes), net_asset_value_table(state)
 
@@ -197,7 +197,7 @@ def tabulate_account(
     """
     session = pd.Timestamp(as_of)
     days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
-    market = TradingMarket.from_bars(bars, corporate_actions, days, market_rules)
+    market = market_of(bars, corporate_actions, days, market_rules)
     seen = [event for event in events if event.session <= session]
     state, history = fold(seen), account_history(seen, market, session)
     return {

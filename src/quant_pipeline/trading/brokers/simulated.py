@@ -22,6 +22,7 @@ from quant_pipeline.trading.account import AccountState, fold
 from quant_pipeline.trading.bookkeeping import book_days
 from quant_pipeline.trading.domain import Event, EventKind, Order, money
 from quant_pipeline.trading.order_management.book import OrderBook
+from quant_pipeline.trading.shared_market import market_of
 from quant_pipeline.trading.statement_import import StatementEntry
 
 
@@ -64,7 +65,7 @@ def book_sessions(
     state = fold(events)
     if not entries and state.last_session is not None and sessions[-1] <= state.last_session:
         return ()
-    market = TradingMarket.from_bars(bars, corporate_actions, sessions, market_rules)
+    market = market_of(bars, corporate_actions, sessions, market_rules)
     unseen = bars if state.last_session is None else bars[bars["date"] > state.last_session]
     by_session = dict(tuple(unseen.groupby("date")))
     book = OrderBook.of(events)
