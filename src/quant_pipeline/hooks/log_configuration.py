@@ -1,14 +1,18 @@
 """Logging as the configuration of a run says, wherever that configuration lies."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import LOGGING
 
 from quant_pipeline.configuration import ProjectConfigLoader
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
 
 FILE = "logging.yml"
 
@@ -23,5 +27,7 @@ class LogConfigurationHooks:
         found = "KEDRO_LOGGING_CONFIG" in os.environ or (Path("conf") / FILE).is_file()
         if found or not isinstance(loader, ProjectConfigLoader):
             return
+        from kedro.framework.project import LOGGING
+
         if text := loader.read_beside(FILE):
             LOGGING.configure(yaml.safe_load(text))
