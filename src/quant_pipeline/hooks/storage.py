@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
-from kedro.pipeline import Pipeline
 
 from quant_pipeline.common.atomic import sweep
 from quant_pipeline.common.locks import locked
 from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 
