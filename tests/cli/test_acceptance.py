@@ -51,6 +51,12 @@ def test_a_second_run_is_identical_byte_for_byte(project):
     assert events(project) == ledger
 
 
+def test_no_file_of_the_data_names_the_folder_of_the_project(project):
+    files = [file for file in (project.path / "data").rglob("*") if file.is_file()]
+    assert len(files) > 100
+    assert [file.name for file in files if bytes(project.path) in file.read_bytes()] == []
+
+
 def test_a_day_is_booked_once_however_often_it_runs(project):
     project.run("kedro run --pipelines daily --params as_of=2025-01-02")
     first = events(project)
