@@ -1,5 +1,6 @@
 """Orders of the opening and the closing auction, through the adapter of Alpaca, before a fake Alpaca."""
 
+import logging
 from decimal import Decimal
 
 import pandas as pd
@@ -70,6 +71,17 @@ def test_orders_of_an_auction_wait_for_it_and_execute_at_the_official_price(
         paid = {o.order.instrument: o.average_price for o in desk.journal.book.orders.values() if o.filled}
         assert paid == {name: rehearsal.PRICES[name] * OFFICIAL[deal_price] for name in SENT}
         assert desk.journal.account.cash == day.exchange.cash
+
+
+def test_a_run_does_not_wait_for_an_auction_that_is_held_after_it_has_ended(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="quant_pipeline")
+    day = day_of(tmp_path, "close", "cls", AFTERNOON)
+    day.rules = day.rules.model_copy(update={"wait_for_fills_seconds": 5_399})
+    with day.desk() as desk:
+        desk.pause = desk.sleep = lambda seconds: pytest.fail(f"it waits for {seconds} s")
+        run(day, desk)
+        assert states(desk) == all_are("accepted")
+    assert "the orders wait for the auction of 2025-01-03 21:00 UTC" in caplog.text
 
 
 def test_a_second_run_follows_the_auction_and_sends_nothing_twice(tmp_path):

@@ -6,6 +6,7 @@ ledger and at the broker first, and does only what has not been done.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from decimal import ROUND_FLOOR, Decimal
@@ -22,6 +23,7 @@ from quant_pipeline.trading.order_management.risk_inputs import view_of_account
 from quant_pipeline.trading.order_management.sending import deny, end, send_orders
 from quant_pipeline.trading.order_management.states import OrderState
 from quant_pipeline.trading.order_management.windows import (
+    auction_at,
     execution_is_over,
     refuse_other_price,
     refuse_too_early,
@@ -29,6 +31,8 @@ from quant_pipeline.trading.order_management.windows import (
 )
 from quant_pipeline.trading.risk import check_orders
 from quant_pipeline.trading.risk_view import InstrumentView, Verdict
+
+logger = logging.getLogger(__name__)
 
 Market = Mapping[str, InstrumentView]
 
@@ -127,8 +131,9 @@ def execute(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Break, 
 def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
     """Collect until no order of a side is open at the broker, or the time is over; send what was held back.
 
-    Updates of the broker may cut a pause short. Such a collection is one more, not one of the polls that a missing
-    deal is waited for: an update is told before the activity feed shows its deal.
+    Orders of an auction that is held later than that are not waited for. Updates of the broker may cut a pause short.
+    Such a collection is one more, not one of the polls that a missing deal is waited for: an update is told before the
+    activity feed shows its deal.
     """
     poll_seconds = desk.rules.poll_seconds
     waited, since_poll = 0.0, poll_seconds
@@ -137,6 +142,13 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
         collect(desk, is_poll=is_poll)
         since_poll = 0.0 if is_poll else since_poll
         if not _are_pending(desk, side) or waited >= seconds or execution_is_over(desk):
+            return
+        auction = auction_at(desk)
+        if auction is not None and not desk.held_back and desk.now() + pd.Timedelta(seconds=seconds - waited) < auction:
+            logger.info(
+                "the orders wait for the auction of %s UTC; the daily run after the close books what it executed",
+                f"{auction:%Y-%m-%d %H:%M}",
+            )
             return
         watch(desk)
         # Waiting may outlast the lease; nobody takes over from a sender that is alive.

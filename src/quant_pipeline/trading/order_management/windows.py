@@ -8,6 +8,7 @@ import pandas as pd
 
 from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.trading.broker_records import TimeInForce
+from quant_pipeline.trading.execution_capability import AuctionOrders
 from quant_pipeline.trading.order_management.desk import TradingDesk
 
 logger = logging.getLogger(__name__)
@@ -30,13 +31,21 @@ def time_in_force_of(desk: TradingDesk) -> TimeInForce:
 def window_of(desk: TradingDesk) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return between which instants orders of the session may be sent."""
     opens_at, closes_at = desk.calendar.hours(desk.session)
-    auction = desk.broker.capability.auctions.get(time_in_force_of(desk))
-    if auction is not None:
-        held_at = opens_at if auction.auction == "open" else closes_at
+    auction, held_at = _auction_of(desk), auction_at(desk)
+    if auction is not None and held_at is not None:
         return opens_at - auction.taken_before_open, held_at - auction.cutoff - UNDER_WAY
     if desk.rules.waves == "sells_first":
         return opens_at, closes_at  # Before the open no sale executes that a buy could wait for.
     return desk.calendar.hours(desk.calendar.previous(desk.session))[1], closes_at
+
+
+def auction_at(desk: TradingDesk) -> pd.Timestamp | None:
+    """Return when the auction is held that executes the orders of the session; None when they wait for none."""
+    auction = _auction_of(desk)
+    if auction is None:
+        return None
+    opens_at, closes_at = desk.calendar.hours(desk.session)
+    return opens_at if auction.auction == "open" else closes_at
 
 
 def window_is_over(desk: TradingDesk) -> bool:
@@ -50,8 +59,7 @@ def execution_is_over(desk: TradingDesk) -> bool:
     Auctions are held after the last order for them may be sent; what was sent is followed until then.
     """
     ends_at = desk.calendar.hours(desk.session)[1]
-    auction = desk.broker.capability.auctions.get(time_in_force_of(desk))
-    if auction is not None and auction.auction == "close":
+    if auction_at(desk) == ends_at:
         ends_at += CLOSING_AUCTION
     return desk.now() >= ends_at
 
@@ -97,3 +105,7 @@ def warn_of_late_orders(desk: TradingDesk) -> None:
             f"{desk.session:%Y-%m-%d}",
             late.total_seconds() // 60,
         )
+
+
+def _auction_of(desk: TradingDesk) -> AuctionOrders | None:
+    return desk.broker.capability.auctions.get(time_in_force_of(desk))
