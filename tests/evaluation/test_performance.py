@@ -118,7 +118,7 @@ def test_benchmark_that_lacks_a_session_is_an_error():
 
 
 def test_empty_returns_are_an_error():
-    with pytest.raises(MarketDataError, match="account has no returns"):
+    with pytest.raises(MarketDataError, match="account has no return at all"):
         performance.report_performance(series())
 
 
@@ -129,3 +129,33 @@ def test_levels_measure_the_same_as_their_returns():
     assert metrics["maximum_drawdown"] == pytest.approx(-0.1)
     assert metrics["benchmark_total_return"] == pytest.approx(0.1)
     assert metrics["sessions"] == 2
+
+
+@pytest.mark.parametrize("place", [0, 2, 3])
+@pytest.mark.parametrize("name", list(performance.absolute_metrics(RETURNS).keys() - {"sessions"}))
+def test_a_missing_return_never_becomes_a_number(name, place):
+    returns = series(0.02, -0.01, 0.03, -0.02)
+    assert np.isfinite(performance.absolute_metrics(returns)[name])
+    returns.iloc[place] = np.nan
+    assert np.isnan(performance.absolute_metrics(returns)[name])
+
+
+def test_cost_drag_of_a_missing_cost_is_missing():
+    assert np.isnan(performance.cost_drag(series(0.01, 0.02), series(np.nan, 0.001)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("argument", "lack"),
+    [
+        ("benchmark_returns", "benchmark has no return"),
+        ("turnover", "account has no turnover"),
+        ("costs", "account has no costs"),
+    ],
+)
+def test_a_gap_in_what_belongs_to_the_returns_is_refused_with_its_session(argument, lack, value):
+    gap = series(0.1, value, 0.1)
+    with pytest.raises(MarketDataError, match=f"{lack} in session 2022-11-02"):
+        performance.report_performance(series(0.01, 0.02, 0.03), **{argument: gap})
+    with pytest.raises(MarketDataError, match=f"{lack} in session 2022-11-03"):
+        performance.report_performance(series(0.01, 0.02, 0.03), **{argument: series(0.1, 0.1)})

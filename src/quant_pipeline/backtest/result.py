@@ -68,8 +68,16 @@ class BacktestResult:
     @property
     def returns(self) -> pd.Series:
         """Return of the net asset value in each session; the first is measured from the initial cash."""
-        previous = self.nav.shift(1, fill_value=self.initial_cash)
-        return (self.nav / previous - 1).rename("return")
+        return (self.nav / self._previous_nav - 1).rename("return")
+
+    @property
+    def cost_share(self) -> pd.Series:
+        """Fees plus slippage of each session over the net asset value before it; the first over the initial cash."""
+        return ((self.fees + self.slippage) / self._previous_nav).rename("cost_share")
+
+    @property
+    def _previous_nav(self) -> pd.Series:
+        return self.nav.shift(1, fill_value=self.initial_cash)
 
 
 def build_result(

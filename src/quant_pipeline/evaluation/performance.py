@@ -1,6 +1,7 @@
 """How good a net asset value was: the usual measures, each with its formula, whole and by year and month.
 
 All functions take simple returns per session, in session order; nothing here looks at prices or dates beyond them.
+A measure of returns with a missing value is NaN; :func:`report_performance` refuses them.
 Annual figures count :data:`SESSIONS_PER_YEAR` sessions. The measures shared with ``empyrical`` equal it.
 """
 
@@ -54,24 +55,30 @@ def report_performance(
     benchmark_returns
         Simple returns of the benchmark; every session of `returns` must be there.
     turnover
-        Value bought plus value sold per session as a fraction of the previous net asset value.
+        Value bought plus value sold per session as a fraction of the previous net asset value; every session of
+        `returns` must be there.
     costs
-        Fees plus slippage per session as a fraction of the previous net asset value.
+        Fees plus slippage per session as a fraction of the previous net asset value; every session of `returns` must
+        be there.
 
     Raises
     ------
     MarketDataError
-        If there are no returns, one of them is missing, or the benchmark lacks a session.
+        If there are no returns, or the account, its benchmark, turnover or costs lack the value of a session.
     """
-    _check_complete(returns, "account")
+    _check_complete(returns, "account has no return")
     metrics = absolute_metrics(returns)
     if turnover is not None:
+        turnover = turnover.reindex(returns.index)
+        _check_complete(turnover, "account has no turnover")
         metrics["annualised_turnover"] = float(turnover.mean() * SESSIONS_PER_YEAR)
     if costs is not None:
+        costs = costs.reindex(returns.index)
+        _check_complete(costs, "account has no costs")
         metrics["cost_drag"] = cost_drag(returns, costs)
     if benchmark_returns is not None:
         benchmark_returns = benchmark_returns.reindex(returns.index)
-        _check_complete(benchmark_returns, "benchmark")
+        _check_complete(benchmark_returns, "benchmark has no return")
         metrics |= relative_metrics(returns, benchmark_returns)
     return PerformanceReport(
         metrics=metrics,
@@ -115,7 +122,7 @@ def absolute_metrics(returns: pd.Series) -> dict[str, float]:
         "sortino": sortino_ratio(returns),
         "calmar": calmar_ratio(returns),
         "maximum_drawdown": max_drawdown(returns),
-        "longest_drawdown_sessions": float(longest_drawdown(returns)),
+        "longest_drawdown_sessions": longest_drawdown(returns),
         "win_rate": win_rate(returns),
         "profit_factor": profit_factor(returns),
         "sessions": float(len(returns)),
@@ -145,12 +152,12 @@ def total_return(returns: pd.Series) -> float:
 def annualised_return(returns: pd.Series) -> float:
     """Geometric return per year: ``(1 + total) ^ (252 / sessions) - 1``; -1 once everything is lost."""
     growth = 1 + total_return(returns)
-    return float(growth ** (SESSIONS_PER_YEAR / len(returns)) - 1) if growth > 0 else -1.0
+    return -1.0 if growth <= 0 else float(growth ** (SESSIONS_PER_YEAR / len(returns)) - 1)
 
 
 def annualised_volatility(returns: pd.Series) -> float:
     """Sample standard deviation (ddof 1) per year: ``σ √252``; NaN below two sessions."""
-    return float(returns.std(ddof=1) * np.sqrt(SESSIONS_PER_YEAR))
+    return float(returns.std(ddof=1, skipna=False) * np.sqrt(SESSIONS_PER_YEAR))
 
 
 def sharpe_ratio(returns: pd.Series) -> float:
@@ -158,7 +165,7 @@ def sharpe_ratio(returns: pd.Series) -> float:
 
     On returns in excess of a benchmark it is the information ratio.
     """
-    deviation = float(returns.std(ddof=1))
+    deviation = float(returns.std(ddof=1, skipna=False))
     return float(returns.mean() / deviation * np.sqrt(SESSIONS_PER_YEAR)) if deviation > 0 else float("nan")
 
 
@@ -170,21 +177,23 @@ def sortino_ratio(returns: pd.Series) -> float:
 
 def drawdowns(returns: pd.Series) -> pd.Series:
     """Value over the highest value so far, minus 1; the value before the first session counts as 1."""
-    value = (1 + returns).cumprod()
+    value = (1 + returns).cumprod(skipna=False)
     highest = value.cummax().clip(lower=1.0)
     return pd.Series(value / highest - 1, name="drawdown")
 
 
 def max_drawdown(returns: pd.Series) -> float:
     """Deepest drawdown, 0 or negative."""
-    return float(min(drawdowns(returns).min(), 0.0))
+    return float(np.minimum(drawdowns(returns).min(skipna=False), 0.0))
 
 
-def longest_drawdown(returns: pd.Series) -> int:
+def longest_drawdown(returns: pd.Series) -> float:
     """Largest number of consecutive sessions below an earlier high."""
+    if returns.isna().any():
+        return float("nan")
     below = drawdowns(returns) < 0
     runs = below.groupby((~below).cumsum()).sum()
-    return int(runs.max())
+    return float(runs.max())
 
 
 def calmar_ratio(returns: pd.Series) -> float:
@@ -195,12 +204,16 @@ def calmar_ratio(returns: pd.Series) -> float:
 
 def win_rate(returns: pd.Series) -> float:
     """Sessions with a gain over sessions with a gain or a loss; NaN when nothing moved."""
+    if returns.isna().any():
+        return float("nan")
     moved = int((returns != 0).sum())
     return float((returns > 0).sum() / moved) if moved else float("nan")
 
 
 def profit_factor(returns: pd.Series) -> float:
     """Sum of gains over sum of losses; NaN without a loss."""
+    if returns.isna().any():
+        return float("nan")
     lost = -float(returns[returns < 0].sum())
     return float(returns[returns > 0].sum() / lost) if lost > 0 else float("nan")
 
@@ -258,9 +271,10 @@ def by_period(
     return table
 
 
-def _check_complete(returns: pd.Series, whose: str) -> None:
-    if returns.empty:
-        raise MarketDataError(f"The {whose} has no returns. Give at least one session.")
-    missing = returns.index[returns.isna()]
+def _check_complete(values: pd.Series, lack: str) -> None:
+    """Check that every session has a finite value; `lack` says what the series lacks otherwise."""
+    if values.empty:
+        raise MarketDataError(f"The {lack} at all. Give at least one session.")
+    missing = values.index[~np.isfinite(values.to_numpy(dtype=np.float64))]
     if len(missing):
-        raise MarketDataError(f"The {whose} has no return in session {missing[0]}. Complete it or shorten the period.")
+        raise MarketDataError(f"The {lack} in session {missing[0]}. Complete it or shorten the period.")
