@@ -25,15 +25,17 @@ class PositionSizing(Parameters):
     method
         ``fixed``: ``strategy.risk_degree`` as it is. ``volatility_target``: as much as lets the basket of the best
         instruments fluctuate by `annual_volatility` (Harvey et al., "The Impact of Volatility Targeting", Journal of
-        Portfolio Management 45(1), 2018). ``fractional_kelly``: `kelly_fraction` of the mean of the account's daily
-        returns over their variance (Thorp, "The Kelly Criterion in Blackjack, Sports Betting, and the Stock Market",
-        2006); nothing is bought while the mean is not positive.
+        Portfolio Management 45(1), 2018). ``fractional_kelly``: `kelly_fraction` of the mean over the variance of the
+        daily returns of what the account held (Thorp, "The Kelly Criterion in Blackjack, Sports Betting, and the Stock
+        Market", 2006), that is of its own returns divided by the part of it that was invested; nothing is bought
+        while the mean is not positive. Sessions in cash say nothing about what was held and do not count.
     annual_volatility
         Standard deviation of yearly returns to aim at.
     kelly_fraction
         Part of Kelly's bet, which is far too bold for estimated returns.
     window
-        Sessions of returns to estimate from; with fewer, the fixed part stands.
+        Sessions of returns to estimate from, for ``fractional_kelly`` sessions with something held; with fewer, the
+        fixed part stands.
     """
 
     method: Literal["fixed", "volatility_target", "fractional_kelly"] = "fixed"
@@ -49,9 +51,7 @@ class Exposure(NamedTuple):
     reason: str
 
 
-def choose_exposure(
-    sizing: PositionSizing, most: float, basket_returns: pd.Series, account_returns: pd.Series
-) -> Exposure:
+def choose_exposure(sizing: PositionSizing, most: float, basket_returns: pd.Series, amounts: pd.DataFrame) -> Exposure:
     """Choose the part of the account to invest.
 
     Parameters
@@ -62,8 +62,9 @@ def choose_exposure(
         Part that is invested at most: ``strategy.risk_degree``.
     basket_returns
         Daily returns, up to the close of the decision, of the instruments that the decision likes best, in equal parts.
-    account_returns
-        Daily returns of the account, up to the same close.
+    amounts
+        One row per session of the account, up to the same close, with ``return``, ``market_value`` and ``nav`` as
+        `account_history` makes them.
 
     Returns
     -------
@@ -74,24 +75,46 @@ def choose_exposure(
         case "fixed":
             return Exposure(most, "fixed")
         case "volatility_target":
-            estimated_from = basket_returns
+            return _target_volatility(sizing, most, basket_returns)
         case "fractional_kelly":
-            estimated_from = account_returns
+            return _bet_fraction_of_kelly(sizing, most, amounts)
         case unknown:
             assert_never(unknown)
-    returns = estimated_from.dropna().tail(sizing.window)
+
+
+def _target_volatility(sizing: PositionSizing, most: float, basket_returns: pd.Series) -> Exposure:
+    returns = basket_returns.dropna().tail(sizing.window)
     if len(returns) < sizing.window:
         return Exposure(most, f"fixed: {len(returns)} of {sizing.window} returns are known")
-    deviation = float(returns.std(ddof=1))
-    if deviation == 0:
+    yearly = float(returns.std(ddof=1)) * SESSIONS_PER_YEAR**0.5
+    if yearly == 0:
         return Exposure(most, "fixed: the returns do not fluctuate")
-    if sizing.method == "fractional_kelly":
-        wanted = sizing.kelly_fraction * float(returns.mean()) / deviation**2
-        reason = f"{sizing.kelly_fraction:g} of Kelly's bet {wanted / sizing.kelly_fraction:.2f}"
-    else:
-        yearly = deviation * SESSIONS_PER_YEAR**0.5
-        wanted = sizing.annual_volatility / yearly
-        reason = f"target {sizing.annual_volatility:.1%} over volatility {yearly:.1%}"
+    reason = f"target {sizing.annual_volatility:.1%} over volatility {yearly:.1%}"
+    return Exposure(_whole_basis_points(sizing.annual_volatility / yearly, most), reason)
+
+
+def _bet_fraction_of_kelly(sizing: PositionSizing, most: float, amounts: pd.DataFrame) -> Exposure:
+    """Estimate Kelly's bet from the account's returns and the exposure that earned them.
+
+    An account invested to the part ``d`` earns ``r = d u`` when its holdings earn ``u``. With ``m = Σr / Σd`` the mean
+    of ``u`` and ``v = Σ(r - d m)² / (n - 1) / mean(d²)`` its variance, Kelly's bet is ``m / v``; for a constant ``d``
+    these are the sample mean and variance of ``r / d``. The exposure of a session is the mean of those at the close
+    before it and at its own.
+    """
+    invested = amounts["market_value"] / amounts["nav"]
+    exposure = (invested + invested.shift(1, fill_value=0.0)) / 2
+    held = pd.DataFrame({"return": amounts["return"], "exposure": exposure}).dropna()
+    held = held[held["exposure"] > 0].tail(sizing.window)
+    if len(held) < sizing.window:
+        return Exposure(most, f"fixed: {len(held)} of {sizing.window} returns with something held are known")
+    mean = float(held["return"].sum() / held["exposure"].sum())
+    rest = held["return"] - held["exposure"] * mean
+    variance = float(rest.pow(2).sum() / (len(held) - 1) / held["exposure"].pow(2).mean())
+    bet = mean / variance if variance > 0 else float(np.inf * mean) if mean else 0.0
+    degree = _whole_basis_points(sizing.kelly_fraction * bet, most)
+    return Exposure(degree, f"{sizing.kelly_fraction:g} of Kelly's bet {bet:.2f} on what was held")
+
+
+def _whole_basis_points(wanted: float, most: float) -> float:
     # A decision needs a positive part; one basis point buys nothing.
-    degree = np.floor(np.clip(wanted, 1 / DEGREE_UNITS, most) * DEGREE_UNITS + 1e-9) / DEGREE_UNITS
-    return Exposure(float(degree), reason)
+    return float(np.floor(np.clip(wanted, 1 / DEGREE_UNITS, most) * DEGREE_UNITS + 1e-9) / DEGREE_UNITS)

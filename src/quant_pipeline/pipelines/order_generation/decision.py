@@ -126,9 +126,7 @@ class Situation:
         best = scores.sort_index().sort_values(ascending=False, kind="stable").index[: strategy.topk]
         table = pd.DataFrame(daily_returns(self.market.arrays), columns=self.market.instruments)
         amounts = account_history(self.events, self.market, self.market.sessions[-1]).amounts
-        chosen = choose_exposure(
-            sizing, strategy.risk_degree, table.reindex(columns=best).mean(axis=1), amounts["return"]
-        )
+        chosen = choose_exposure(sizing, strategy.risk_degree, table.reindex(columns=best).mean(axis=1), amounts)
         logger.info("%.2f%% of the account may be invested (%s)", 100 * chosen.degree, chosen.reason)
         return strategy.model_copy(update={"risk_degree": chosen.degree})
 
