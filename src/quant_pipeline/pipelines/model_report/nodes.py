@@ -19,7 +19,9 @@ from quant_pipeline.strategy.rules import MarketRules
 
 CORRELATION_SESSIONS = 250
 MOST_ROWS = 20_000
-"""Rows that stand for a span when distributions are compared, evenly spread over it."""
+"""Rows that stand for a span when distributions are compared, drawn at random."""
+SAMPLE_SEED = 0
+"""Seed of the rows drawn: the same panel gives the same report."""
 
 
 def compare_models(
@@ -95,7 +97,7 @@ def monitor_model(
     in_training = member & (datetimes >= window["train"][0]) & (datetimes <= window["train"][1])
     is_recent = member & datetimes.isin(recent_days)
     drift = compare_distributions(
-        features[factors].iloc[_spread(in_training)], features[factors].iloc[_spread(is_recent)], monitoring
+        features[factors].iloc[sample_rows(in_training)], features[factors].iloc[sample_rows(is_recent)], monitoring
     )
     since = np.flatnonzero(member & (datetimes >= window["valid"][0]))
     scores = bundle.predict(features, since)
@@ -117,10 +119,21 @@ def monitor_model(
     return drift, band, health, bundle.importance
 
 
-def _spread(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def sample_rows(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Draw at most :data:`MOST_ROWS` of the chosen rows at random, each as likely as any other.
+
+    A panel is sorted by session and instrument, so that every n-th row would be the same few instruments wherever n and
+    their number share a factor.
+
+    Returns
+    -------
+    numpy.ndarray
+        Places of the rows, ascending; all that are chosen where they are few enough.
+    """
     places = np.flatnonzero(chosen)
-    step = max(-(-len(places) // MOST_ROWS), 1)
-    return places[::step]
+    if len(places) <= MOST_ROWS:
+        return places
+    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(places, MOST_ROWS, replace=False))
 
 
 def _test_scores(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
