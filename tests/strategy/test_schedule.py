@@ -85,3 +85,10 @@ def test_daily_loop_asks_for_one_session_and_gets_the_backtest_answer(schedule):
 def test_meaningless_phase_is_refused(fields):
     with pytest.raises(ValidationError):
         Schedule(**fields)
+
+
+def test_an_unknown_frequency_is_an_error_and_never_another_schedule():
+    """`model_copy` does not validate, as a new literal without a rule of its own would not be."""
+    unknown = Schedule().model_copy(update={"frequency": "monthly"})
+    with pytest.raises(AssertionError, match="monthly"):
+        decision_flags(pd.DatetimeIndex(["2024-01-02", "2024-01-03"]), unknown)
