@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.networks.build import build_network, looks_across, score_block
+from quant_pipeline.models.networks.cube import SessionCube
 from quant_pipeline.models.networks.hyper import (
     ALSTMHyper,
     GATsHyper,
@@ -19,7 +21,7 @@ from quant_pipeline.models.networks.hyper import (
     TRAHyper,
     TransformerHyper,
 )
-from quant_pipeline.models.networks.importance import integrate_gradients
+from quant_pipeline.models.networks.importance import attribute_rows, integrate_gradients
 from quant_pipeline.models.networks.routed import assign_equally
 from quant_pipeline.models.networks.training import NetworkTraining, fit_network
 
@@ -113,6 +115,27 @@ def test_integrated_gradients_add_up_to_the_score(name, network, score):
     attributions = integrate_gradients(network, windows, steps=60)
     assert attributions.shape == windows.shape
     torch.testing.assert_close(attributions.sum(), difference, rtol=0.02, atol=1e-3)
+
+
+def test_the_attribution_of_each_row_adds_up_to_its_own_score_in_its_own_session(name, network, score):
+    days = pd.date_range("2024-01-01", periods=14, name="datetime")
+    index = pd.MultiIndex.from_product([days, list("ABCDE")], names=["datetime", "instrument"])
+    panel = pd.DataFrame(np.random.default_rng(5).normal(size=(len(index), FACTORS)), index=index)
+    # C is away on the thirteenth day, and so has no whole window on it or after it.
+    panel = panel.drop((days[12], "C"))
+    rows = np.arange(len(panel))
+    cube = SessionCube(panel, rows, SMALL[name].window)
+    # The last row of the twelfth day, and A and E of the last, C not being there.
+    sessions, columns = np.array([11, 13, 13]), np.array([4, 0, 4])
+    attribution = attribute_rows(network, cube, sessions, columns, steps=60)
+    assert attribution.shape == (3, FACTORS)
+    for place, (session, column) in enumerate(zip(sessions, columns, strict=True)):
+        there = np.flatnonzero(cube.complete[session])
+        windows = torch.from_numpy(cube.windows(np.full(len(there), session), there))
+        own = there.tolist().index(column)
+        with torch.no_grad():
+            change = (score(windows) - score(torch.zeros_like(windows)))[0, own]
+        torch.testing.assert_close(attribution[place].sum(), change, rtol=0.02, atol=2e-3)
 
 
 def test_an_instrument_that_is_not_there_is_not_looked_at():
