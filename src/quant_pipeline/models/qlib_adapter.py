@@ -15,7 +15,6 @@ from importlib import import_module
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from qlib.data.dataset import DatasetH, TSDatasetH
 from qlib.data.dataset.handler import DataHandlerLP
 from qlib.data.dataset.loader import StaticDataLoader
@@ -27,6 +26,7 @@ from quant_pipeline.models.fitted import Samples, importance_table, learning_cur
 from quant_pipeline.models.hyper import QlibHyper
 from quant_pipeline.models.libraries import packages_used_by
 from quant_pipeline.models.qlib_state import pack, unpack
+from quant_pipeline.models.randomness import seeded
 
 USED = ("used", "used")
 """Column that tells Qlib's sampler which rows to learn from or to score."""
@@ -62,17 +62,16 @@ def fit_qlib(train: Samples, valid: Samples, hyper: QlibHyper, seed: int) -> Fit
     hyper
         Class, arguments and window.
     seed
-        Seed of numpy and torch before the model is made; a class may have a seed of its own among its arguments.
+        Seed of numpy and torch before the model is made; a class may have a seed of its own among its arguments. Fits
+        in threads of one process wait for each other, since Qlib's recorder and these generators are the process's.
 
     Raises
     ------
     ModelError
         When there is no such class, or it refuses its arguments.
     """
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    model = _make(hyper)
-    with _recording() as rows, tempfile.TemporaryDirectory() as folder:
+    with seeded(seed), _recording() as rows, tempfile.TemporaryDirectory() as folder:
+        model = _make(hyper)
         options = {"save_path": f"{folder}/best"} if "save_path" in model.fit.__code__.co_varnames else {}
         model.fit(_dataset({"train": train, "valid": valid}, hyper.window), **options)
     return FittedQlibModel(model, hyper, learning_curve(rows), list(train.features.columns))

@@ -22,6 +22,7 @@ from quant_pipeline.models.networks.importance import network_importance
 from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.routed import RoutedScorer
 from quant_pipeline.models.networks.scoring import FittedNetwork
+from quant_pipeline.models.randomness import seeded
 from quant_pipeline.progress import track
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ def fit_network(
     hyper
         Hyper-parameters.
     seed
-        Same seed and number of threads, same network, bit for bit.
+        Same seed and number of threads, same network, bit for bit, also when others are trained in threads of the same
+        process: they wait for each other.
     previous
         Network whose weights are the start instead of new ones.
 
@@ -48,7 +50,13 @@ def fit_network(
     ModelError
         When no row has a whole window behind it, the loss is no longer a number, or no epoch has a validation rank IC.
     """
-    training = NetworkTraining(train, valid, hyper, seed)
+    with seeded(seed):
+        return _fit(NetworkTraining(train, valid, hyper, seed), valid, hyper, previous)
+
+
+def _fit(
+    training: NetworkTraining, valid: Samples, hyper: NetworkHyper, previous: FittedNetwork | None
+) -> FittedNetwork:
     if previous is not None:
         training.start_from(previous)
     best, best_score, waited, rows = training.weights(), -np.inf, 0, []
@@ -68,7 +76,7 @@ def fit_network(
             f"no epoch has a validation rank IC: no row of the validation segment has {hyper.window} sessions behind "
             "it, or all of a session score alike; choose a shorter window, another segment or another learning_rate"
         )
-    network = build_network(train.features.shape[1], hyper)
+    network = build_network(valid.features.shape[1], hyper)
     network.load_state_dict(best)
     importance = network_importance(network, valid, hyper.window)
     return FittedNetwork(network, hyper, learning_curve(rows), importance)
@@ -79,15 +87,16 @@ class NetworkTraining:
 
     Parameters
     ----------
-    train, valid, hyper, seed
+    train, valid, hyper
         As for `fit_network`.
+    seed
+        Of the order of the blocks. Weights and dropout draw from torch's generator: make and run it within `seeded`.
     """
 
     def __init__(self, train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) -> None:
         self._device = _choose_device(hyper)
         torch.set_num_threads(hyper.threads)
         torch.use_deterministic_algorithms(mode=True, warn_only=self._device.type != "cpu")
-        torch.manual_seed(seed)
         self._hyper, self._valid = hyper, valid
         self._cube = SessionCube(train.features, np.concatenate([train.rows, valid.rows]), hyper.window)
         self._labels, self._valid_labels = self._cube.labels(train), self._cube.labels(valid)
