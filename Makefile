@@ -2,8 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 25
+# Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint format lock bench bench-backtest bench-factors bench-training bench-ledger bench-cli chaos clean install compile
+.PHONY: help demo test test-all test-random checked lint format lock bench bench-backtest bench-factors bench-training bench-ledger bench-cli chaos clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -21,8 +24,18 @@ compile: $(INSTALLED)  ## Make all machine code now, so that the first run does 
 demo: $(INSTALLED)  ## From a fresh clone to orders on the embedded market
 	$(BIN)/kedro run
 
-test: $(INSTALLED) lint  ## Check style, types and floors, then run every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term:skip-covered
+test: checked  ## Check style, types and layers, then run the tests of every kind
+	$(PYTEST) --cov --cov-report=term:skip-covered
+
+test-all: checked  ## Run every test, also the slow ones
+	$(PYTEST) -m "" --cov --cov-report=term:skip-covered
+
+test-random: checked  ## Run the tests in another order, which is printed
+	$(PYTEST) --random-order
+
+# The kernels are compiled on one core while the other checks the sources; no test compiles what another needs too.
+checked: $(INSTALLED)
+	+$(MAKE) --no-print-directory --jobs 2 --output-sync=target compile lint
 
 lint: $(INSTALLED)  ## Style, types and import contracts
 	$(BIN)/ruff check .

@@ -5,13 +5,29 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Workers of the suite share the cores: threads of torch and LightGBM that wait for each other by spinning make it four
 # times slower. Libraries read this when they are loaded, and child processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Examples of a property may take as long as a loaded machine needs.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
 PROJECT = Path(__file__).resolve().parents[1]
 MARKET_DATA_VARIABLE = "QUANT_PIPELINE_MARKET_DATA"
+
+# Modules that take longest, in the order in which workers take them. The first makes the project that all of
+# `tests/cli` copies; the other worker has something else to do until it is there.
+LONGEST = ("tests/cli/test_documented_commands.py", "tests/backtest/test_qlib_topk_dropout.py", "tests/cli/")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Let the longest modules begin first, so that workers end together."""
+    order = [*LONGEST, ""]
+    items.sort(key=lambda item: next(place for place, name in enumerate(order) if item.nodeid.startswith(name)))
 
 
 @pytest.fixture(scope="session")

@@ -4,21 +4,20 @@ import os
 import subprocess
 import sys
 
-import pytest
+# In one process: its start takes longer than most of these.
+SUITES = [
+    "tests/evaluation/test_factor_scores.py",
+    "tests/factors/test_kernels.py",
+    "tests/strategy",
+    "tests/backtest/test_exchange.py",
+    "tests/backtest/test_array_engine.py",
+    "tests/backtest/test_combination_engine.py::test_periods_hold_the_sums_of_excess_returns",
+]
 
-SUITES = {
-    "factor scores": ["tests/evaluation/test_factor_scores.py"],
-    "factors": ["tests/factors/test_kernels.py"],
-    "strategy": ["tests/strategy"],
-    "exchange": ["tests/backtest/test_exchange.py", "tests/backtest/test_array_engine.py"],
-    "search": ["tests/backtest/test_combination_engine.py::test_periods_hold_the_sums_of_excess_returns"],
-}
 
-
-@pytest.mark.parametrize("suite", SUITES)
-def test_kernels_give_the_same_without_compilation(project_path, suite):
+def test_kernels_give_the_same_without_compilation(project_path):
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *SUITES[suite], "-q", "-x", "-p", "no:cacheprovider", "--no-cov"],
+        [sys.executable, "-m", "pytest", *SUITES, "-q", "-p", "no:cacheprovider", "--no-cov"],
         cwd=project_path,
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,

@@ -1,19 +1,47 @@
-"""A copy of the project on a small market, in which one run of the whole path has been made."""
+"""Copies of a project on a small market, in which one run of the whole path has been made."""
+
+import json
 
 import pytest
-import yaml
 
-from tests.helpers.project import SMALL_MARKET, SMALL_PARAMETERS, Project, copy_project
+from tests.helpers.once import made_once
+from tests.helpers.project import CommandServer, Project, small_project
+
+PRINTED = "first_run.json"
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory, project_path) -> Project:
-    """The project on a market of fourteen instruments, after `kedro run`."""
-    copy = copy_project(project_path, tmp_path_factory.mktemp("project"))
-    catalog = copy.path / "conf" / "sim" / "catalog.yml"
-    entries = yaml.safe_load(catalog.read_text())
-    entries["market_source"]["parameters"] = SMALL_MARKET
-    catalog.write_text(yaml.safe_dump(entries))
-    (copy.path / "conf" / "sim" / "parameters_small.yml").write_text(yaml.safe_dump(SMALL_PARAMETERS))
-    copy.first_run = copy.run("kedro run")
-    return copy
+def commands(tmp_path_factory, project_path):
+    """The warm process that runs commands of this worker."""
+    server = CommandServer(project_path / "src", tmp_path_factory.mktemp("commands"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, project_path, commands) -> Project:
+    """The project after `kedro run` in a process of its own; made once for all workers, and never written again."""
+
+    def make(folder):
+        done = small_project(project_path, folder, commands).run_process("kedro run")
+        (folder / PRINTED).write_text(json.dumps(done.stdout + done.stderr))
+
+    return Project(made_once(tmp_path_factory, "finished-project", make), commands)
+
+
+@pytest.fixture(scope="session")
+def first_run(finished) -> str:
+    """What the first `kedro run` printed."""
+    return json.loads((finished.path / PRINTED).read_text())
+
+
+@pytest.fixture(scope="module")
+def module_project(finished, tmp_path_factory) -> Project:
+    """A copy for the tests of one module that leave each other's results alone."""
+    return finished.copy(tmp_path_factory.mktemp("project") / "project")
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Project:
+    """A copy for one test."""
+    return finished.copy(tmp_path / "project")

@@ -24,8 +24,7 @@ def events(project):
         return connection.execute("select * from event order by 1").fetchall()
 
 
-def test_the_first_run_ends_with_a_summary_a_person_can_read(project):
-    printed = project.first_run.stdout + project.first_run.stderr
+def test_the_first_run_ends_with_a_summary_a_person_can_read(first_run):
     for expected in (
         "rank IC",
         "lightgbm_alpha158",
@@ -35,13 +34,12 @@ def test_the_first_run_ends_with_a_summary_a_person_can_read(project):
         "mlflow ui",
         "--pipelines daily",
     ):
-        assert expected in printed, expected
+        assert expected in first_run, expected
 
 
-def test_the_first_run_is_quiet(project):
-    printed = project.first_run.stdout + project.first_run.stderr
-    assert "Warning" not in printed
-    assert len(printed.splitlines()) < 200
+def test_the_first_run_is_quiet(first_run):
+    assert "Warning" not in first_run
+    assert len(first_run.splitlines()) < 200
 
 
 def test_a_second_run_is_identical_byte_for_byte(project):
@@ -123,14 +121,14 @@ def test_a_real_account_without_keys_is_one_clear_error(project, environment, mo
     assert "Traceback" not in done.stderr
 
 
-def test_every_record_of_a_run_is_in_the_json_log(project):
-    lines = (project.path / "logs" / "sim.jsonl").read_text().splitlines()
+def test_every_record_of_a_run_is_in_the_json_log(finished):
+    lines = (finished.path / "logs" / "sim.jsonl").read_text().splitlines()
     assert len(lines) > 20
     assert all(re.match(r"^\{.*\}$", line) for line in lines)
 
 
-def test_models_are_tracked_one_nested_run_each(project):
-    with sqlite3.connect(project.path / "mlflow.db") as store:
+def test_models_are_tracked_one_nested_run_each(finished):
+    with sqlite3.connect(finished.path / "mlflow.db") as store:
         names = {row[0] for row in store.execute("select name from runs")}
         metrics = {row[0] for row in store.execute("select distinct key from metrics")}
     assert {"lightgbm_alpha158", "ridge_alpha158", "gru_alpha158"} <= names

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.project import PATIENCE
 from tests.helpers.servers import answers, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +21,13 @@ WITH_KEYS = {"kedro run --env paper", "kedro run --env paper --pipelines executi
 MAY_REFUSE = {"kedro models promote ridge_alpha158", "kedro models rollback ridge_alpha158"}
 # Minutes long: that they start is enough here.
 BENCHMARKS = "python benchmarks/backtest.py"
+# One of each kind is started as the reader starts it; forks of a warm process run the others.
+PROCESSES = {
+    "kedro account show",
+    "kedro models list",
+    "kedro replay --from 2025-01-02 --to 2025-01-07",
+    "kedro run --pipelines features",
+}
 SERVERS = {
     "kedro viz run": 4141,
     "mlflow ui --backend-store-uri sqlite:///mlflow.db": 5000,
@@ -47,7 +55,7 @@ def test_the_pages_show_commands():
     commands = documented()
     assert {"make demo", "make test"} <= set(made())
     assert "kedro run --pipelines daily --params as_of=2025-01-02" in commands
-    assert {*SERVERS, *WITH_KEYS} <= set(commands)
+    assert {*SERVERS, *WITH_KEYS, *PROCESSES} <= set(commands)
 
 
 @pytest.mark.parametrize("command", made())
@@ -67,7 +75,8 @@ def test_a_documented_command_runs(project, command, request):
             )
     if "--pipelines execution" in command:
         command = on_the_newest_session(command, project)
-    done = project.run(f"{command} --help" if command == BENCHMARKS else command, ok=command not in MAY_REFUSE)
+    run = project.run_process if command in PROCESSES else project.run
+    done = run(f"{command} --help" if command == BENCHMARKS else command, ok=command not in MAY_REFUSE)
     assert done.returncode == 0 or re.search(r"^Error: .*(champion)", done.stderr, re.MULTILINE)
 
 
@@ -83,7 +92,7 @@ def test_a_documented_server_answers(project, command, port):
     silent = " --no-browser" if "viz" in command else ""
     server = project.start(f"{command}{silent} --port {free}")
     try:
-        assert answers(f"http://127.0.0.1:{free}/", seconds=300)
+        assert answers(f"http://127.0.0.1:{free}/", seconds=PATIENCE)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=20)
+        server.wait(timeout=PATIENCE)

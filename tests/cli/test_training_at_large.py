@@ -13,6 +13,7 @@ from pathlib import Path
 import mlflow
 import yaml
 
+from tests.helpers.project import PATIENCE
 from tests.helpers.servers import answers, free_port, running_postgres
 
 MODELS = ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158")
@@ -46,7 +47,7 @@ def test_a_killed_training_goes_on_where_it_was_and_gives_the_same_models(projec
 
 
 def test_models_train_side_by_side_on_two_workers_with_their_own_runs(project):
-    done = project.run("kedro models train --workers 2")
+    done = project.run_process("kedro models train --workers 2")
     assert "trained lightgbm_alpha158, ridge_alpha158, gru_alpha158" in done.stdout
     with sqlite3.connect(project.path / "mlflow.db") as connection:
         newest = connection.execute(
@@ -67,22 +68,19 @@ def running_tracking_server(store, folder):
         environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         running = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
     try:
-        assert answers(f"{url}/health", seconds=120), (folder / "server.log").read_text()
+        assert answers(f"{url}/health", seconds=PATIENCE), (folder / "server.log").read_text()
         yield url
     finally:
         os.killpg(running.pid, signal.SIGTERM)
-        running.wait(timeout=30)
+        running.wait(timeout=PATIENCE)
 
 
 def test_a_tracking_server_over_postgres_holds_runs_and_the_registry(project, tmp_path):
     with running_postgres() as store, running_tracking_server(store, tmp_path) as url:
         settings = project.path / "conf" / "sim" / "mlflow.yml"
         settings.write_text(yaml.safe_dump({"server": {"mlflow_tracking_uri": url}}))
-        try:
-            changed = "--params models.ridge_alpha158.hyper.alpha=0.5"
-            project.run(f"kedro run --pipelines training --namespaces ridge_alpha158 {changed}")
-        finally:
-            settings.unlink()
+        changed = "--params models.ridge_alpha158.hyper.alpha=0.5"
+        project.run(f"kedro run --pipelines training --namespaces ridge_alpha158 {changed}")
         client = mlflow.MlflowClient(url)
         (experiment,) = [found for found in client.search_experiments() if found.name == "sim"]
         runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
@@ -92,4 +90,3 @@ def test_a_tracking_server_over_postgres_holds_runs_and_the_registry(project, tm
         assert -1 < model.data.metrics["rank_ic"] < 1
         version = client.get_model_version_by_alias("ridge_alpha158", "candidate")
         assert version.tags["bundle"] in versions(project)["ridge_alpha158"]
-    project.run("kedro models rollback ridge_alpha158")

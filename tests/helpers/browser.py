@@ -19,19 +19,29 @@ def executable():
     return pytest.skip(f"none of {NAMES} is installed")
 
 
+# Milliseconds that a page may take: far more than it needs on a loaded machine.
+PATIENCE = 300_000
+
+
 @contextmanager
-def open_page(url, *, width=1280, height=900):
-    """Open a page and yield it with the list of errors that the browser reports."""
+def chromium():
+    """Start the browser; pages wait for what they show as long as a loaded machine needs."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
-        try:
-            page = browser.new_page(viewport={"width": width, "height": height})
-            errors: list[str] = []
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-            page.goto(url)
-            yield page, errors
-        finally:
-            browser.close()
+        browser = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"], timeout=PATIENCE)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def open_page(url, *, width=1280, height=900):
+    """Open a page and yield it with the list of errors that the browser reports."""
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(PATIENCE)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(url)
+        yield page, errors

@@ -1,5 +1,8 @@
 """A copy of the project in which commands run as a user would run them."""
 
+from __future__ import annotations
+
+import json
 import os
 import shlex
 import shutil
@@ -8,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 COPIED = ("benchmarks", "conf", "notebooks", "pyproject.toml", ".telemetry", "README.md")
 SMALL_MARKET = {"seed": 7, "n_instruments": 14, "start": "2021-01-04", "end": "2025-03-31"}
@@ -22,27 +26,44 @@ SMALL_PARAMETERS = {
     "models": {"gru_alpha158": {"hyper": {"epochs": 2}}},
     "ensemble_search": {"first_training_periods": 10, "fold_periods": 6, "holdout_periods": 6},
 }
+# Seconds; far more than any command takes on a loaded machine.
+PATIENCE = 1800
 
 
 class Project:
-    """Runs commands in a copy of the project, as a person would."""
+    """Runs commands in a copy of the project, as a user would."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, commands: CommandServer | None = None):
         self.path = path
+        self._commands = commands
 
     def run(self, command: str, *, ok: bool = True) -> subprocess.CompletedProcess:
-        """Run one command line; `kedro` and `python` are those of this interpreter."""
-        done = subprocess.run(
-            self._arguments(command), **self._place, capture_output=True, text=True, timeout=1800, check=False
-        )
-        if ok and done.returncode != 0:
-            pytest.fail(f"`{command}` ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
-        return done
+        """Run one command line: `kedro` in a fork of the warm server if there is one, else in a process of its own."""
+        if self._commands is None or not command.startswith("kedro "):
+            return self.run_process(command, ok=ok)
+        return self._checked(self._commands.run(self._arguments(command), **self.place), command, ok)
+
+    def run_process(self, command: str, *, ok: bool = True) -> subprocess.CompletedProcess:
+        """Run one command line in a new process; `kedro` and `python` are those of this interpreter."""
+        streams = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+        done = subprocess.run(self._arguments(command), **self.place, **streams, timeout=PATIENCE, check=False)
+        return self._checked(done, command, ok)
 
     def start(self, command: str) -> subprocess.Popen:
         """Start one command line as the leader of a group of processes, and do not wait."""
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(self._arguments(command), **self._place, **silent, start_new_session=True)
+        silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        return subprocess.Popen(self._arguments(command), **self.place, **silent, start_new_session=True)
+
+    def copy(self, path: Path) -> Project:
+        """Copy everything, data and tracking store too; the sources stay the same ones."""
+        shutil.copytree(self.path, path, symlinks=True)
+        return Project(path, self._commands)
+
+    @staticmethod
+    def _checked(done: subprocess.CompletedProcess, command: str, ok: bool) -> subprocess.CompletedProcess:
+        if ok and done.returncode != 0:
+            pytest.fail(f"`{command}` ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        return done
 
     @staticmethod
     def _arguments(command: str) -> list[str]:
@@ -50,17 +71,57 @@ class Project:
         return [str(Path(sys.executable).parent / program), *rest]
 
     @property
-    def _place(self) -> dict:
-        environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(self.path / "src")}
-        # Five consumers of jobs that nobody gives would start beside MLflow's pages, and outlive them.
-        environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-        # A session in this process leaves its tracking store in the environment.
-        for name in ("KEDRO_ENV", "COVERAGE_PROCESS_CONFIG", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
-            environment.pop(name, None)
-        return {"cwd": self.path, "env": environment, "stdin": subprocess.DEVNULL}
+    def place(self) -> dict:
+        return {"cwd": self.path, "env": environment(self.path / "src")}
 
 
-def copy_project(source: Path, target: Path) -> Project:
+class CommandServer:
+    """The client of `command_server`: starts it with the first command, ends it at last."""
+
+    def __init__(self, sources: Path, folder: Path):
+        self._sources, self._folder = sources, folder
+        self._running: subprocess.Popen | None = None
+
+    def run(self, arguments: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess:
+        """Run one command line and return its exit status and what it printed."""
+        server = self._running = self._running or self._start()
+        printed = [self._folder / name for name in ("stdout", "stderr")]
+        order = {"arguments": arguments, "folder": str(cwd), "environment": env}
+        order |= {file.name: str(file) for file in printed}
+        server.stdin.write(json.dumps(order) + "\n")
+        server.stdin.flush()
+        answer = server.stdout.readline()
+        assert answer, f"the server of commands ended: {(self._folder / 'server.log').read_text()[-4000:]}"
+        return subprocess.CompletedProcess(arguments, int(answer), *(file.read_text() for file in printed))
+
+    def stop(self) -> None:
+        """End the server; it has no command left to run."""
+        if self._running is not None:
+            self._running.stdin.close()
+            self._running.wait(timeout=PATIENCE)
+            self._running.stdout.close()
+
+    def _start(self) -> subprocess.Popen:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        command = [sys.executable, str(Path(__file__).with_name("command_server.py"))]
+        with (self._folder / "server.log").open("w") as log:
+            return subprocess.Popen(command, **pipes, stderr=log, env=environment(self._sources), cwd=self._folder)
+
+
+def environment(sources: Path) -> dict[str, str]:
+    """Return the shell's environment with the sources of one project, and without what tests left in it."""
+    changed = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(sources)}
+    # Five consumers of jobs that nobody gives would start beside MLflow's pages, and outlive them.
+    changed["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    # A session in this process leaves its tracking store in the environment.
+    for name in ("KEDRO_ENV", "COVERAGE_PROCESS_CONFIG", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
+        changed.pop(name, None)
+    return changed
+
+
+def copy_project(source: Path, target: Path, commands: CommandServer | None = None) -> Project:
+    """Copy what belongs to the project and nothing that runs have written."""
+    target.mkdir(exist_ok=True)
     for name in COPIED:
         origin = source / name
         if origin.is_dir():
@@ -70,4 +131,14 @@ def copy_project(source: Path, target: Path) -> Project:
     # The sources themselves: what is compiled in one process serves all others, which spares minutes.
     (target / "src").mkdir()
     (target / "src" / "quant_pipeline").symlink_to(source / "src" / "quant_pipeline")
-    return Project(target)
+    return Project(target, commands)
+
+
+def small_project(source: Path, target: Path, commands: CommandServer) -> Project:
+    """Copy the project, and give it a market of fourteen instruments and parameters that suit it."""
+    conf = copy_project(source, target).path / "conf" / "sim"
+    entries = yaml.safe_load((conf / "catalog.yml").read_text())
+    entries["market_source"]["parameters"] = SMALL_MARKET
+    (conf / "catalog.yml").write_text(yaml.safe_dump(entries))
+    (conf / "parameters_small.yml").write_text(yaml.safe_dump(SMALL_PARAMETERS))
+    return Project(target, commands)

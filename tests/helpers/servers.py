@@ -39,7 +39,7 @@ def running_postgres():
             yield url
         finally:
             running.send_signal(signal.SIGINT)  # Ends it although connections are open.
-            running.wait(timeout=30)
+            running.wait(timeout=300)
             shutil.rmtree(folder)
     Path(log.name).unlink()
 
@@ -59,7 +59,7 @@ def answers(url, seconds):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(url, timeout=5) as page:
+            with urllib.request.urlopen(url, timeout=60) as page:
                 return page.status == 200
         except OSError:
             time.sleep(0.5)
@@ -75,7 +75,7 @@ def _programs():
 
 def _wait_for(url, running):
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    for _ in range(100):
+    for _ in range(1500):
         assert running.poll() is None, "the server ended"
         try:
             engine.connect().close()

@@ -26,7 +26,8 @@ from quant_pipeline.trading.order_management.reconciliation import find_breaks
 
 OPEN = "2025-01-03 14:35"
 MARKET = Exchange(pd.DataFrame(), pd.DataFrame(), pd.DatetimeIndex([]), MarketRules(), CostRules())
-PATIENCE = 20.0
+# Seconds; far more than a loaded machine needs.
+PATIENCE = 300.0
 
 
 class DayAtAlpaca:
@@ -44,7 +45,7 @@ class DayAtAlpaca:
         self._parameters = {"read_pause_seconds": 0.01, "requests_a_minute": 100_000} | parameters
         changes = {"poll_seconds": poll_seconds, "account_number": self.exchange.account_number}
         self.market = replace(MARKET, market_rules=market_rules)
-        self.rules = rehearsal.RULES.model_copy(update=changes | {"wait_for_sales_seconds": 60})
+        self.rules = rehearsal.RULES.model_copy(update=changes | {"wait_for_sales_seconds": 2 * PATIENCE})
 
     @contextmanager
     def desk(self, takes_lease=True):

@@ -27,7 +27,9 @@ def make_bundle(make_facts, features, labels, members, segments):
 
 
 @needs_onnx
-@pytest.mark.parametrize("algorithm", ["lightgbm", "gru", "tcn", "transformer"])
+@pytest.mark.parametrize(
+    "algorithm", ["lightgbm", "gru", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tcn", "transformer"))]
+)
 def test_the_graph_scores_as_the_model(algorithm, make_bundle, later_rows, tmp_path):
     assert export_onnx(make_bundle(algorithm), later_rows, tmp_path / "model.onnx") < 1e-4
     assert (tmp_path / "model.onnx").stat().st_size > 0

@@ -17,7 +17,24 @@ from quant_pipeline.models.training import is_member, train_bundle
 
 NETWORKS = ["mlp", "gru", "lstm", "alstm", "tcn", "transformer", "localformer", "gats", "tra"]
 OPTIONAL = [name for name in ("xgboost", "catboost") if find_spec(name)]
-ALGORITHMS = ["lightgbm", "double_ensemble", *OPTIONAL, "ridge", "elastic_net", *NETWORKS]
+# One that runs along the window, one that convolves it, one that attends to it; the others are as much like them.
+IN_EVERY_RUN = {"gru", "tcn", "transformer"}
+ALGORITHMS = [
+    *("lightgbm", "double_ensemble", *OPTIONAL, "ridge", "elastic_net"),
+    *(name if name in IN_EVERY_RUN else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS),
+]
+
+
+class Trained(dict):
+    """Bundles by algorithm, trained when the first test asks for one."""
+
+    def __init__(self, train):
+        super().__init__()
+        self._train = train
+
+    def __missing__(self, algorithm):
+        self[algorithm] = self._train(algorithm)
+        return self[algorithm]
 
 
 LIBRARIES = {name: ["torch"] for name in NETWORKS} | {
@@ -33,7 +50,7 @@ LIBRARIES = {name: ["torch"] for name in NETWORKS} | {
 
 @pytest.fixture(scope="module")
 def bundles(make_facts, features, labels, members, segments):
-    return {name: train_bundle(make_facts(name), features, labels, members, segments) for name in ALGORITHMS}
+    return Trained(lambda name: train_bundle(make_facts(name), features, labels, members, segments))
 
 
 def rank_ic_of_test(bundle, features, labels, segments):

@@ -193,7 +193,7 @@ def test_every_figure_is_drawn_in_a_browser(page, tmp_path):
         plots = shown.locator(".plot")
         for place in range(plots.count()):
             plots.nth(place).scroll_into_view_if_needed()
-            plots.nth(place).locator(".main-svg").first.wait_for(timeout=20_000)
+            plots.nth(place).locator(".main-svg").first.wait_for()
         assert plots.count() == 6
         assert errors == []
         assert shown.evaluate("document.documentElement.scrollWidth") <= 800

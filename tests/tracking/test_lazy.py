@@ -29,7 +29,7 @@ def test_only_commands_of_mlflow_import_it_and_no_other_opens_a_store(tmp_path, 
     project = copy_project(project_path, tmp_path / "project")
     commands = ["--help", "registry list", "models list", "mlflow --help"]
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, *commands], **project._place, capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROBE, *commands], **project.place, capture_output=True, text=True, check=True
     )
     seen = json.loads((project.path / "seen.json").read_text())
     quiet = {command: [0, []] for command in commands[:-1]}

@@ -90,7 +90,7 @@ def test_writers_at_the_same_time_make_one_chain(url):
     )
     Ledger(url)
     writers = [subprocess.Popen([sys.executable, "-c", script, str(number)]) for number in range(WRITERS)]
-    assert [writer.wait(timeout=120) for writer in writers] == [0] * WRITERS
+    assert [writer.wait(timeout=1200) for writer in writers] == [0] * WRITERS
     # Every writer's own events, and those that all of them wrote once.
     assert Ledger(url).verify() == (WRITERS + 1) * EVENTS_EACH
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -167,7 +168,7 @@ def _deviations(series: Floats) -> Floats:
     return np.sqrt(_ratio((gaps * gaps).sum(axis=0), known.sum(axis=0) - 1))
 
 
-def _ratio(above: npt.NDArray, below: npt.NDArray) -> Floats:
+def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> Floats:
     return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) > 0)
 
 

@@ -179,28 +179,28 @@ def carry(operation: ColumnOperation, inputs: list[np.ndarray], state: np.ndarra
     carry_on(kind, inputs[0], pair, share, state, target)
 
 
-def _rank(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+def _rank(operation: ColumnOperation, inputs: list[Any], target: np.ndarray, block: Block) -> None:
     from quant_pipeline.factors.kernels.cross_section import rank_sessions
 
     target[~block.traded] = np.nan
     rank_sessions(inputs[0], *block.by_session, target)
 
 
-def _scale(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+def _scale(operation: ColumnOperation, inputs: list[Any], target: np.ndarray, block: Block) -> None:
     from quant_pipeline.factors.kernels.cross_section import scale_sessions
 
     target[~block.traded] = np.nan
     scale_sessions(inputs[0], *block.by_session, target)
 
 
-def _neutralize(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+def _neutralize(operation: ColumnOperation, inputs: list[Any], target: np.ndarray, block: Block) -> None:
     from quant_pipeline.factors.kernels.cross_section import neutralize_sessions
 
     target[~block.traded] = np.nan
     neutralize_sessions(inputs[0], inputs[1], *block.by_session, target)
 
 
-def _take_other(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+def _take_other(operation: ColumnOperation, inputs: list[Any], target: np.ndarray, block: Block) -> None:
     """Read the sessions of another instrument; it is missing where that one has no bar."""
     calendar = np.full(len(block.sessions), np.nan, inputs[0].dtype)
     for number in np.flatnonzero(block.instruments == read_instrument(operation)):
@@ -212,7 +212,7 @@ def _take_other(operation: ColumnOperation, inputs: list, target: np.ndarray, bl
         target[left:right] = calendar[place : place + right - left]
 
 
-def _resample(operation: ColumnOperation, inputs: list, target: np.ndarray, block: Block) -> None:
+def _resample(operation: ColumnOperation, inputs: list[Any], target: np.ndarray, block: Block) -> None:
     """Aggregate the period so far: the last bar of a period has Qlib's value, and nothing looks ahead."""
     frequency, function = (str(constant) for constant in operation.constants)
     if function not in _SO_FAR:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ BLOCK_ROWS = 200_000
 """Rows that are computed at once; the columns between stages are this long."""
 
 
-def allocate_space(program: Program, rows: int) -> tuple:
+def allocate_space(program: Program, rows: int) -> tuple[Any, ...]:
     """Allocate the working memory of one thread for tiles of some rows."""
     sizes = program.sizes
     slots = sizes["slots"]
@@ -93,12 +94,12 @@ class Executor:
             for _ in pool.map(lambda block: self._run_block(grid, block, output, memory), blocks):
                 pass
 
-    def _space(self) -> tuple:
+    def _space(self) -> tuple[Any, ...]:
         if not hasattr(self._local, "space"):
             self._local.space = allocate_space(self.program, self._rows)
         return self._local.space
 
-    def _run_block(self, grid: Grid, spans: np.ndarray, output: np.ndarray, memory: Mapping | None) -> None:
+    def _run_block(self, grid: Grid, spans: np.ndarray, output: np.ndarray, memory: Mapping[Any, Any] | None) -> None:
         program = self.program
         first_row, last_row = int(spans[:, 0].min()), int(spans[:, 1].max())
         single = np.empty((program.singles, last_row - first_row), np.float32)

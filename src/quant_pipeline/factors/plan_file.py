@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def load_plan(path: Path, threads: int | None = None) -> FactorPlan:
     return FactorPlan(program, threads)
 
 
-def _operation(kept: dict) -> ColumnOperation:
+def _operation(kept: dict[str, Any]) -> ColumnOperation:
     inputs = tuple((source[0], source[1]) if isinstance(source, list) else source for source in kept["inputs"])
     target = kept["target"]
     return ColumnOperation(kept["operator"], inputs, tuple(kept["constants"]), (target[0], target[1]))

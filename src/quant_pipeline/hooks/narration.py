@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.framework.hooks import hook_impl
@@ -97,7 +97,7 @@ class SummaryHooks:
     """Print what a person wants to know at the end of a run."""
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Print the run summary when this run has written one."""
         if logger.isEnabledFor(logging.INFO) and "run_summary" in pipeline.outputs() and catalog.exists("run_summary"):
             click.echo("\n" + catalog.load("run_summary"))

@@ -47,7 +47,9 @@ class StorageHooks:
         }
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         """Take the locks, then sweep.
 
         Raises
@@ -82,7 +84,7 @@ class StorageHooks:
         self._held.close()
 
 
-def _path_of(name: str, catalog: CatalogProtocol) -> Path | None:
+def _path_of(name: str, catalog: CatalogProtocol[Any, Any]) -> Path | None:
     """Path of a dataset on this machine; None for one in memory or in a database."""
     dataset = catalog.get(name)
     described = {} if dataset is None else dataset._describe()

@@ -40,7 +40,7 @@ class TrackingHooks:
             open_without_run(context)
 
     @hook_impl
-    def after_catalog_created(self, catalog: CatalogProtocol, conf_catalog: dict[str, Any]) -> None:
+    def after_catalog_created(self, catalog: CatalogProtocol[Any, Any], conf_catalog: dict[str, Any]) -> None:
         """Give metrics in the catalog the name of their entry, where there are any."""
         kinds = [str(entry.get("type")) for entry in conf_catalog.values() if isinstance(entry, dict)]
         if any(kind.startswith("kedro_mlflow.io.metrics") for kind in kinds):
@@ -49,7 +49,9 @@ class TrackingHooks:
             MlflowHook().after_catalog_created(catalog, conf_catalog, {}, {}, "", {})
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         """Open the store and start the record."""
         if self._context is None:
             return
@@ -59,28 +61,32 @@ class TrackingHooks:
         self._run.start(run_params=run_params, pipeline=pipeline, catalog=catalog)
 
     @hook_impl
-    def before_node_run(self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], is_async: bool) -> None:
+    def before_node_run(
+        self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], is_async: bool
+    ) -> None:
         """Record the parameters of a node."""
         if self._run is not None:
             self._run.follow("before_node_run", node=node, catalog=catalog, inputs=inputs, is_async=is_async)
 
     @hook_impl
     def after_node_run(
-        self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], outputs: dict[str, Any]
+        self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], outputs: dict[str, Any]
     ) -> None:
         """Record what a node has made."""
         if self._run is not None:
             self._run.record(node=node, catalog=catalog, inputs=inputs, outputs=outputs)
 
     @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         """Close the record."""
         if self._run is not None:
             self._run.follow("after_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
 
     @hook_impl
     def on_pipeline_error(
-        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
+        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
         """Close the record of a run that has failed."""
         if self._run is not None:

@@ -18,7 +18,9 @@ FACTORS_LOGGED = 20
 FACTOR_MEASURES = ("ic", "icir", "rank_ic", "rank_icir", "rank_ic_t", "spread", "autocorrelation", "coverage")
 
 
-def record_node(node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+def record_node(
+    node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], outputs: dict[str, Any]
+) -> None:
     """Record what a node has made, where it is one of those that MLflow shows and a run is active.
 
     Parameters
@@ -36,7 +38,9 @@ def record_node(node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], ou
         _record_factors(inputs, outputs["factor_page"])
 
 
-def _record_model(node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], metrics: dict[str, Any]) -> None:
+def _record_model(
+    node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], metrics: dict[str, Any]
+) -> None:
     """Log hyper-parameters, metrics, learning curves and importance of a model, and register its bundle."""
     namespace = str(node.namespace)
     spec = next(value for name, value in inputs.items() if name.startswith("params:") and "models" in name)

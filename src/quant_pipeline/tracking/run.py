@@ -45,7 +45,7 @@ class TrackedRun:
         Catalog of the run: its MLflow datasets save nothing any more once the store has failed.
     """
 
-    def __init__(self, context: KedroContext, catalog: CatalogProtocol) -> None:
+    def __init__(self, context: KedroContext, catalog: CatalogProtocol[Any, Any]) -> None:
         self._catalog = catalog
         self._hook: MlflowHook | None = None
         with self._fail_open():

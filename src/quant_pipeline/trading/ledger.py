@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
@@ -259,7 +260,7 @@ def _unknown(connection: sa.Connection, events: Sequence[Event]) -> tuple[Event,
     return tuple(new)
 
 
-def _read(rows: Iterable[sa.Row]) -> Iterator[Event]:
+def _read(rows: Iterable[sa.Row[Any]]) -> Iterator[Event]:
     sessions: dict[str, pd.Timestamp] = {}
     for row in rows:
         session = sessions.get(row.session)

@@ -2,18 +2,16 @@
 
 import pytest
 
-from tests.helpers.browser import executable
+from tests.helpers.browser import PATIENCE
+from tests.helpers.browser import chromium as running_chromium
+
+CLIPPED = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
 
 
 @pytest.fixture(scope="module")
 def chromium():
-    program = executable()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -24,6 +22,7 @@ def open_page(chromium, tmp_path):
         file = tmp_path / "report.html"
         file.write_text(html, encoding="utf-8")
         tab = chromium.new_page(**options)
+        tab.set_default_timeout(PATIENCE)
         opened.append(tab)
         tab.said, tab.requested = [], []
         tab.on("console", lambda message: tab.said.append(message.text))
@@ -31,7 +30,7 @@ def open_page(chromium, tmp_path):
         tab.on("dialog", lambda dialog: (tab.said.append("dialog"), dialog.dismiss()))
         tab.on("request", lambda request: tab.requested.append(request.url))
         tab.goto(file.as_uri())
-        tab.wait_for_selector("html[data-drawn=yes]", timeout=60_000)
+        tab.wait_for_selector("html[data-drawn=yes]")
         return tab
 
     yield run
@@ -40,12 +39,17 @@ def open_page(chromium, tmp_path):
 
 
 @pytest.mark.parametrize("width", [1280, 768, 360])
-def test_everything_is_drawn_in_silence_at_any_width(open_page, page, width):
+def test_everything_is_drawn_in_silence_and_nothing_is_cut_at_any_width(open_page, page, width):
     tab = open_page(page, viewport={"width": width, "height": 900})
     assert tab.said == []
-    assert tab.requested == [tab.url]
+    assert tab.requested == [tab.url], "nothing is fetched from outside"
+    assert tab.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)") == []
     assert tab.locator("figure .main-svg").first.is_visible()
+    assert tab.locator(".plot").count() >= 5
     assert tab.evaluate("[...document.querySelectorAll('.plot')].every(plot => plot.querySelector('.main-svg'))")
+    assert tab.locator(".plot .failed").count() == 0
+    assert tab.locator(".card").count() >= 4
+    assert tab.locator(".card .value").evaluate_all(CLIPPED) == []
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -1,5 +1,3 @@
-import inspect
-
 import plotly.io
 
 from quant_pipeline.pipelines.reporting import create_pipeline, nodes
@@ -9,12 +7,6 @@ def test_figures_that_went_through_their_files_give_the_same_page(tables, settin
     drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"])
     reloaded = [plotly.io.from_json(figure.to_json()) for figure in drawn]
     assert nodes.compose_report(*reloaded, **tables, **settings) == page
-
-
-def test_the_pipeline_gives_each_node_what_its_arguments_are_called():
-    for node in create_pipeline().nodes:
-        arguments = list(inspect.signature(node.func).parameters)
-        assert [name.removeprefix("params:") for name in node.inputs] == arguments
 
 
 def test_the_pipeline_writes_page_summary_and_three_figures():

@@ -34,7 +34,7 @@ orders:
 
 def post(url, body):
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.load(answer)
 
 
@@ -42,12 +42,12 @@ def post(url, body):
 def process(tmp_path):
     file = tmp_path / "script.yml"
     file.write_text(SCRIPT)
-    command = [sys.executable, "-m", "quant_pipeline.testing.fake_alpaca", "--port", "0", "--seconds", "60"]
+    command = [sys.executable, "-m", "quant_pipeline.testing.fake_alpaca", "--port", "0", "--seconds", "1200"]
     options = ["--symbols", "AAPL,SPY", "--now", "2025-03-03T15:00", "--script", str(file), "--start", "2024-06-03"]
     server = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
     yield server
     server.terminate()
-    server.wait(timeout=10)
+    server.wait(timeout=120)
 
 
 def test_the_command_serves_the_script_and_takes_new_prices(process):
@@ -61,7 +61,7 @@ def test_the_command_serves_the_script_and_takes_new_prices(process):
     client.post("/orders", order | {"client_order_id": "one"})
     done = client.get_order_by_client_id("one")
     assert (done.status.value, done.filled_qty, done.filled_avg_price) == ("expired", "2", "10.25")
-    with urllib.request.urlopen(f"{url}/", timeout=5) as page:
+    with urllib.request.urlopen(f"{url}/", timeout=120) as page:
         state = json.load(page)
     assert state["requests"]["submit"] == 1
     assert [order["client_order_id"] for order in state["orders"]] == ["one"]

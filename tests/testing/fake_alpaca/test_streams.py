@@ -16,7 +16,8 @@ from websockets.legacy.exceptions import InvalidStatusCode
 
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, Script
 
-PATIENCE = 8.0
+# Seconds; far more than a loaded machine needs.
+PATIENCE = 300.0
 
 
 def wait_for(condition):

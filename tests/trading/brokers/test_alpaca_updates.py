@@ -15,12 +15,16 @@ from alpaca.common.enums import BaseURL
 
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
+from quant_pipeline.trading.brokers import alpaca_updates
 from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
 from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
 from tests.helpers.trading_day_at_alpaca import wait_until
 
-LONG, SHORT = 30.0, 0.3
+# Nobody waits for LONG: it is so long that a pause which ends before it was cut short, on a loaded machine too.
+LONG, SHORT = 600.0, 0.3
 MOMENT = LONG / 6
+# Seconds that the client's library would wait for who is silent.
+CLIENTS_OWN = 10.0
 SECRETS = (API_KEY, SECRET_KEY)
 
 
@@ -113,7 +117,9 @@ def test_a_proxy_is_not_asked_for_this_machine(server, monkeypatch):
         connect(updates, server)
 
 
-def test_a_flood_of_updates_makes_no_storm_of_questions(server, exchange):
+def test_a_flood_of_updates_makes_no_storm_of_questions(server, exchange, monkeypatch):
+    monkeypatch.setattr(alpaca_updates, "_WINDOW_SECONDS", LONG)
+
     def flood(over):
         number = 0
         while not over.wait(0.01):
@@ -122,10 +128,11 @@ def test_a_flood_of_updates_makes_no_storm_of_questions(server, exchange):
     with updates_of(server) as updates:
         connect(updates, server)
         with meanwhile(flood):
-            pauses = [updates.pause(1.0) for _ in range(6)]
-    # One of four was taken by the connection itself.
-    assert [pause < 1.0 for pause in pauses] == [True, True, True, False, False, False]
-    assert min(pauses) >= 0.25
+            # One of the four of a window was taken by the connection itself.
+            cut_short = [updates.pause(LONG) for _ in range(3)]
+            whole = updates.pause(1.0)
+    assert 0.25 <= min(cut_short) <= max(cut_short) < MOMENT
+    assert whole >= 1.0
 
 
 def test_the_stream_stands_again_after_it_dropped_and_that_wakes(server, exchange):
@@ -235,8 +242,8 @@ TROUBLES = {
 @pytest.mark.parametrize(("place", "reason"), TROUBLES.values(), ids=TROUBLES.keys())
 def test_a_trouble_is_one_plain_line(place, reason, told, capfd):
     with place() as address, TradeUpdates(address, *SECRETS) as updates:
-        began = time.monotonic()
-        while time.monotonic() - began < 1.5:  # It is tried again after half a second to a second.
+        wait_until(lambda: updates.pause(SHORT) and told())
+        for _ in range(4):  # It is tried again after half a second to a second, and nothing is told again.
             updates.pause(SHORT)
     (line,) = told()
     assert (line.levelname, line.exc_info) == ("INFO", None)
@@ -255,7 +262,7 @@ def test_the_end_does_not_wait_for_who_is_silent(place, told):
         with TradeUpdates(address, *SECRETS) as updates:
             assert updates.pause(SHORT) >= SHORT
             began = time.monotonic()
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < CLIENTS_OWN
         assert set(threading.enumerate()) <= before
     assert len(told()) <= 1
 
@@ -264,8 +271,6 @@ def test_the_end_leaves_no_thread_and_no_connection(server):
     before = set(threading.enumerate())
     with updates_of(server) as updates:
         connect(updates, server)
-        began = time.monotonic()
-    assert time.monotonic() - began < 1
     assert set(threading.enumerate()) <= before
     wait_until(lambda: not server.trade_updates.connections)
 
@@ -307,7 +312,7 @@ def test_the_interpreter_ends_in_silence(server, ending):
     program = (
         "from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates\n"
         f"updates = TradeUpdates('{server.stream_url}', '{API_KEY}', '{SECRET_KEY}')\n"
-        f"assert updates.pause(30) < 30\n{ending}\n"
+        f"assert updates.pause(600) < 600\n{ending}\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LONG, check=True)
     assert (ended.stdout, ended.stderr) == ("", "")

@@ -13,7 +13,8 @@ from quant_pipeline.trading.order_management.sending import send_orders
 from tests.helpers.trading_day import GOOD_DAY
 from tests.helpers.trading_day_at_alpaca import DayAtAlpaca, states
 
-LONG_POLL, SHORT_POLL = 30.0, 0.2
+# Nobody waits for a long poll: what ends in a third of it was woken.
+LONG_POLL, SHORT_POLL = 300.0, 0.2
 
 
 def test_deals_are_collected_within_a_moment(tmp_path):

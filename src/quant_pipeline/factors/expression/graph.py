@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.expression import operators
@@ -186,7 +187,7 @@ class _Builder:
             return argument.value
         raise self._error(argument, f"{call.operator} needs a number here, not an expression")
 
-    def _node(self, call: Call, operator: Operator, series: list[int], constants: tuple) -> int:
+    def _node(self, call: Call, operator: Operator, series: list[int], constants: tuple[Any, ...]) -> int:
         name = operator.name
         if operator.kind in (operators.ROLLING, operators.PAIR_ROLLING, operators.SHIFT):
             self._check_window(call, operator, constants)
@@ -233,7 +234,7 @@ class _Builder:
             return place
         return self.graph.add(Node("Widen", (place,), (), DOUBLE))
 
-    def _check_window(self, call: Call, operator: Operator, constants: tuple) -> None:
+    def _check_window(self, call: Call, operator: Operator, constants: tuple[Any, ...]) -> None:
         window = constants[0]
         if isinstance(window, str):
             raise self._error(call, f"the window of {operator.name} is a number, not '{window}'")

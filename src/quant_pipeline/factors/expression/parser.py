@@ -12,7 +12,7 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from quant_pipeline.exceptions import FactorError
 
@@ -27,7 +27,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _COMPARISONS = {">": "Gt", ">=": "Ge", "<": "Lt", "<=": "Le", "==": "Eq", "!=": "Ne"}
-_ARITHMETIC: dict[str, tuple[str, Callable]] = {
+_ARITHMETIC: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
     "+": ("Add", operator.add),
     "-": ("Sub", operator.sub),
     "*": ("Mul", operator.mul),

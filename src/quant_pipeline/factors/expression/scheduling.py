@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -51,17 +52,24 @@ def members_of(graph: Graph, targets: Iterable[int], leaves: Container[int]) -> 
 
 
 class _Scheduler:
-    def __init__(self, graph, members, leaves, targets, tables):
-        self.graph: Graph = graph
-        self.members: list[int] = members
-        self.leaves: Mapping[int, Source] = leaves
-        self.targets: Mapping[int, list[Source]] = targets
-        self.tables: Tables = tables
+    def __init__(
+        self,
+        graph: Graph,
+        members: list[int],
+        leaves: Mapping[int, Source],
+        targets: Mapping[int, list[Source]],
+        tables: Tables,
+    ) -> None:
+        self.graph = graph
+        self.members = members
+        self.leaves = leaves
+        self.targets = targets
+        self.tables = tables
         self.steps: list[Step] = []
         self.done: set[int] = set()
         self.consumers: dict[int, list[int]] = defaultdict(list)
-        self.groups: dict[tuple, list[int]] = defaultdict(list)
-        self.group_of: dict[int, tuple] = {}
+        self.groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+        self.group_of: dict[int, tuple[Any, ...]] = {}
         for place in members:
             node = graph.nodes[place]
             if place in leaves or node.operator == "constant":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -81,7 +83,7 @@ class CrossSectionalZScoreProcessor(_StatelessProcessor):
             scaled = np.clip(scaled, -np.float32(self._spec.clip), np.float32(self._spec.clip))
         return pd.DataFrame(scaled, index=features.index, columns=features.columns)
 
-    def _measure(self, column: npt.NDArray[np.float64], session: Codes) -> tuple[npt.NDArray, npt.NDArray]:
+    def _measure(self, column: npt.NDArray[np.float64], session: Codes) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         if self._spec.robust:
             centre = _medians(column, session)
             return centre, _medians(np.abs(column - centre[session]), session) * MAD_TO_DEVIATION

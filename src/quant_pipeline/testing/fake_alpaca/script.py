@@ -6,6 +6,7 @@ import threading
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -200,8 +201,8 @@ class Director:
 
     def __init__(self, script: Script | None = None) -> None:
         self._lock = threading.Lock()
-        self._faults: list[list] = []
-        self._orders: list[list] = []
+        self._faults: list[list[Any]] = []
+        self._orders: list[list[Any]] = []
         self.play(script or Script())
 
     def play(self, script: Script) -> None:

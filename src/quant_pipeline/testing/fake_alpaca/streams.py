@@ -102,7 +102,7 @@ class TradeUpdates:
 
 
 # The event loop keeps only weak references to its tasks.
-_RUNNING: set[asyncio.Future] = set()
+_RUNNING: set[asyncio.Future[Any]] = set()
 
 
 async def _send(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
