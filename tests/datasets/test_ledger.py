@@ -20,7 +20,6 @@ def test_saving_appends_what_is_new(tmp_path):
     dataset = LedgerEvents(filepath=str(tmp_path / "account" / "ledger.sqlite"))
     dataset.save([OPENED])
     dataset.save([OPENED, CLOSED])
-    assert dataset.exists()
     assert [(event.kind, event.key, dict(event.payload)) for event in dataset.load()] == [
         ("account_opened", "opened", {"cash": "1000.0000"}),
         ("session_closed", "2024-12-31", {"nav": "1000.0000"}),
@@ -35,3 +34,9 @@ def test_the_preview_shows_the_newest_events(tmp_path):
         "columns": ["session", "kind", "key"],
         "data": [["2024-12-31", "session_closed", "2024-12-31"]],
     }
+
+
+def test_a_ledger_never_counts_as_existing_so_that_no_run_skips_the_node_that_appends(tmp_path):
+    dataset = LedgerEvents(filepath=str(tmp_path / "ledger.sqlite"))
+    dataset.save([OPENED])
+    assert not dataset.exists()

@@ -80,3 +80,11 @@ class TestDataset:
         assert "model.safetensors is not what was written" in caplog.text
         found.save(bundles[0])
         assert found.load().identity == bundles[0].identity
+
+
+def test_a_kill_between_two_writes_cannot_leave_a_candidate_that_is_never_promoted(bundles, tmp_path, monkeypatch):
+    store, written = BundleStore(tmp_path), []
+    store.add(bundles[0], promote=True)
+    monkeypatch.setattr(BundleStore, "_write", lambda _, aliases: written.append(aliases))
+    store.add(bundles[1], promote=True)
+    assert [(each.candidate, each.champion) for each in written] == [(bundles[1].identity, bundles[1].identity)]

@@ -73,6 +73,7 @@ def test_a_window_without_bundle_is_named(inputs, tmp_path):
 def test_an_interrupted_walk_goes_on_where_it_stopped_and_gives_the_same_models(inputs, bundles, tmp_path, caplog):
     caplog.set_level("INFO", logger="quant_pipeline.models.training")
     walk(inputs, tmp_path, stop_after=2)
+    assert not BundlesByWindow(filepath=str(tmp_path)).exists()  # --only-missing-outputs would take half for the whole
     assert "kept" not in caplog.text
     resumed = walk(inputs, tmp_path)
     assert caplog.text.count("kept, nothing it was trained from has changed") == 2

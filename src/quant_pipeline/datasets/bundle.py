@@ -118,6 +118,8 @@ class StoredBundles(Mapping[str, ModelBundle]):
 class BundlesByWindow(AbstractDataset[dict[str, ModelBundle], StoredBundles]):
     """One bundle per window; every save adds to what is there, so a walk that was interrupted goes on.
 
+    It never counts as existing: only training knows whether all windows are there, and it keeps those that are.
+
     Parameters
     ----------
     filepath
@@ -140,7 +142,7 @@ class BundlesByWindow(AbstractDataset[dict[str, ModelBundle], StoredBundles]):
             write_bundle(bundle, self._folder / name)
 
     def _exists(self) -> bool:
-        return len(StoredBundles(self._folder)) > 0
+        return False
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}

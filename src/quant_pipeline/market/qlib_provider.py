@@ -61,7 +61,8 @@ def _write(adjusted_bars: pd.DataFrame, place: np.ndarray, sessions: pd.Datetime
         close = values["close"]
         values["change"] = np.append(np.nan, close[1:] / close[:-1] - 1.0)
         for name, series in values.items():
-            np.append(first, series).astype("<f4").tofile(features / f"{name}.day.bin")
+            # numpy's own `tofile` hides why the disk refused.
+            (features / f"{name}.day.bin").write_bytes(np.append(first, series).astype("<f4").tobytes())
     (folder / "instruments" / "all.txt").write_text("".join(listings))
 
 

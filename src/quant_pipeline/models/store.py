@@ -8,15 +8,22 @@ their order, so that one command goes back. The aliases are those of a model in 
 from __future__ import annotations
 
 import json
+import logging
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from quant_pipeline.common.atomic import write_text
+from quant_pipeline.common.locks import locked
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.bundle import MANIFEST, ModelBundle, read_bundle, write_bundle
 
 Role = Literal["candidate", "champion"]
 ALIASES = "aliases.json"
+ALIASES_PATIENCE = 30.0
+"""Seconds to wait while another process changes the aliases, which takes it a moment."""
+
+logger = logging.getLogger(__name__)
 
 
 class Aliases(NamedTuple):
@@ -89,9 +96,10 @@ class BundleStore:
         """
         identity = bundle.identity
         write_bundle(bundle, self.folder / "versions" / identity)
-        self._write(self.aliases._replace(candidate=identity))
-        if promote or self.aliases.champion is None:
-            self.promote()
+        with self._changing():
+            aliases = self.aliases._replace(candidate=identity)
+            # Both roles in one write: a kill between two would leave a candidate that training promotes never again.
+            self._write(_promoted(aliases) if promote or aliases.champion is None else aliases)
 
     def promote(self) -> str:
         """Make the candidate the champion and return its identity; a candidate that is champion stays it.
@@ -101,10 +109,9 @@ class BundleStore:
         ModelError
             When there is no candidate.
         """
-        identity = self.folder_of("candidate").name
-        aliases = self.aliases
-        if aliases.champion != identity:
-            self._write(aliases._replace(champion=identity, champions=(*aliases.champions, identity)))
+        with self._changing():
+            identity = self.folder_of("candidate").name
+            self._write(_promoted(self.aliases))
         return identity
 
     def roll_back(self) -> str:
@@ -115,12 +122,25 @@ class BundleStore:
         ModelError
             When there was none before.
         """
-        aliases = self.aliases
-        if len(aliases.champions) < 2:
-            raise ModelError(f"there is no champion before the present one in {self.folder}; nothing was changed")
-        earlier = aliases.champions[:-1]
-        self._write(aliases._replace(champion=earlier[-1], champions=earlier))
+        with self._changing():
+            aliases = self.aliases
+            if len(aliases.champions) < 2:
+                raise ModelError(f"there is no champion before the present one in {self.folder}; nothing was changed")
+            earlier = aliases.champions[:-1]
+            self._write(aliases._replace(champion=earlier[-1], champions=earlier))
         return earlier[-1]
+
+    def _changing(self) -> AbstractContextManager[None]:
+        """Keep other processes from changing the aliases between our reading and writing of them."""
+        if not self.folder.is_dir():
+            return nullcontext()
+        return locked(self.folder / ".lock", f"the store {self.folder}", patience=ALIASES_PATIENCE, on_wait=logger.debug)
 
     def _write(self, aliases: Aliases) -> None:
         write_text(self.folder / ALIASES, json.dumps(aliases._asdict(), indent=2) + "\n")
+
+
+def _promoted(aliases: Aliases) -> Aliases:
+    if aliases.champion == aliases.candidate or aliases.candidate is None:
+        return aliases
+    return aliases._replace(champion=aliases.candidate, champions=(*aliases.champions, aliases.candidate))
