@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -64,7 +65,7 @@ def _moments(seed, n_nodes, kills):
     edges = [round(place * n_nodes / kills) for place in range(kills + 1)]
     return [
         Moment(drawn.randrange(first, max(last, first + 1)), drawn.choice([0.0, 0.02, 0.1, 0.3, 1.0]))
-        for first, last in zip(edges, edges[1:], strict=False)
+        for first, last in pairwise(edges)
     ]
 
 

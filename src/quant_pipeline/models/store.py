@@ -134,7 +134,9 @@ class BundleStore:
         """Keep other processes from changing the aliases between our reading and writing of them."""
         if not self.folder.is_dir():
             return nullcontext()
-        return locked(self.folder / ".lock", f"the store {self.folder}", patience=ALIASES_PATIENCE, on_wait=logger.debug)
+        return locked(
+            self.folder / ".lock", f"the store {self.folder}", patience=ALIASES_PATIENCE, on_wait=logger.debug
+        )
 
     def _write(self, aliases: Aliases) -> None:
         write_text(self.folder / ALIASES, json.dumps(aliases._asdict(), indent=2) + "\n")
