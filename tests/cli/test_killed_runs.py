@@ -76,8 +76,10 @@ def _check(source, expected, kills, seed, **run):
         project = copy(source, source.parent / f"killed-{number}")
         killed = start(project, moment, **run)
         landed += killed.status == -9
-        again = start(project, only_missing_outputs=bool(number % 2), **run)
-        where = f"killed {moment} at {killed.nodes[-1:]}, then only_missing_outputs={bool(number % 2)}"
+        # A day replaces tables of the day before, which are not missing: it is repeated plainly.
+        only_missing = run["pipeline_names"] == WHOLE and bool(number % 2)
+        again = start(project, only_missing_outputs=only_missing, **run)
+        where = f"killed {moment} at {killed.nodes[-1:]}, then only_missing_outputs={only_missing}"
         assert again.status == 0, f"{where}\n{again.output[-6000:]}"
         found = contents(project)
         differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
@@ -87,6 +89,7 @@ def _check(source, expected, kills, seed, **run):
     assert landed >= kills * 0.7, "too many runs ended before they were killed"
 
 
+@pytest.mark.slow
 def test_a_killed_run_and_a_killed_day_are_completed_by_the_next_run(fresh, whole, daily):
     _check(fresh, whole, 2, seed=1, pipeline_names=WHOLE)
     _check(whole[0], daily, 2, seed=2, pipeline_names=DAILY, parameters=NEXT_SESSION)

@@ -12,7 +12,7 @@ from kedro.pipeline import Pipeline, node
 
 from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.exceptions import BusyError, StorageError
-from quant_pipeline.hooks.storage import StorageHooks
+from quant_pipeline.hooks.storage import StorageHooks, without_locks
 
 started = []
 """A lock is held until its run ends, not until the test forgets the run."""
@@ -72,6 +72,14 @@ def test_models_are_trained_side_by_side_but_each_by_one_run(tmp_path):
     with pytest.raises(BusyError, match="ridge of the account 'sim' is in use"):
         Run(tmp_path, ["account"], ["ridge"]).start()
     with pytest.raises(BusyError, match="the account 'sim' is in use"):
+        Run(tmp_path, ["account"]).start()
+
+
+def test_an_emergency_waits_for_no_run_and_takes_nothing_from_it(tmp_path):
+    Run(tmp_path, ["account"]).start()
+    with without_locks():
+        Run(tmp_path, ["account"]).start()
+    with pytest.raises(BusyError):
         Run(tmp_path, ["account"]).start()
 
 

@@ -113,6 +113,7 @@ def resume(metadata: Place, reason: str, env: str | None, params: dict[str, Any]
 def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any]) -> None:
     """Sell everything: the plan of the next session becomes one sale per holding, and is sent."""
     from quant_pipeline.cli.opened_account import last_prices, open_account
+    from quant_pipeline.hooks.storage import without_locks
     from quant_pipeline.trading.account import fold
     from quant_pipeline.trading.order_management.book import OrderBook
     from quant_pipeline.trading.plans import record_plan
@@ -133,7 +134,7 @@ def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any])
         opened.change_state(TradingState.REDUCING, FLATTEN, "everything is sold by a person's command")
         person = {"scores": "none, a person's command"}
         opened.append(*record_plan(opened.events, orders, opened.stands_at, opened.next_session, person))
-    with open_session(metadata, env, **params | {"as_of": as_of}) as session:
+    with without_locks(), open_session(metadata, env, **params | {"as_of": as_of}) as session:
         session.run(pipeline_names=["execution"])
     events = opened.catalog.load("ledger_as_found")
     plan, book = fold(events).plans[opened.next_session], OrderBook.of(events)
