@@ -30,4 +30,6 @@ class LogConfigurationHooks:
         from kedro.framework.project import LOGGING
 
         if text := loader.read_beside(FILE):
+            from kedro.framework.project import LOGGING
+
             LOGGING.configure(yaml.safe_load(text))
