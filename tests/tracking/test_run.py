@@ -41,12 +41,12 @@ class Sessions:
         bootstrap_project(self.root)
         return KedroSession.create(self.folder, save_on_close=False).load_context()
 
-    def run(self, during=lambda: None, function=double):
+    def run(self, during=lambda: None, function=double, runner="SequentialRunner"):
         """Run the node, do something before it, and return what it has made."""
         hooks, catalog = TrackingHooks(), DataCatalog({"params:number": MemoryDataset(21)})
         made = pipeline([node(function, "params:number", "doubled", name="double_number")])
         names = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "load_versions")
-        asked = {**dict.fromkeys(names), "pipeline_names": ["doubling"]}
+        asked = {**dict.fromkeys(names), "pipeline_names": ["doubling"], "runner": runner}
         hooks.after_context_created(self.context())
         hooks.before_pipeline_run(asked, made, catalog)
         during()
@@ -95,6 +95,26 @@ def test_a_run_is_tracked_in_the_folder_of_its_project(sessions, warnings):
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.data.params == {"number": "21"}
     assert warnings() == []
+
+
+def test_the_first_node_does_not_wait_for_the_record_and_is_in_it(sessions):
+    open_records = []
+
+    def double_and_look(number):
+        open_records.append(mlflow.active_run())
+        return 2 * number
+
+    assert sessions.run(function=double_and_look) == 42
+    assert open_records == [None]
+    (run,) = mlflow.search_runs(experiment_names=["sim"], output_format="list")
+    assert run.data.params == {"number": "21"}
+
+
+def test_a_runner_with_threads_finds_the_record_open(sessions):
+    open_records = []
+    sessions.run(during=lambda: open_records.append(mlflow.active_run()), runner="<kedro.runner.ThreadRunner object>")
+    assert len(open_records) == 1
+    assert open_records[0] is not None
 
 
 def test_a_run_that_fails_is_closed_as_failed(sessions):

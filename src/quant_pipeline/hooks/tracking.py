@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from quant_pipeline.tracking.run import TrackedRun
 
+OTHER_RUNNERS = ("ThreadRunner", "ParallelRunner")
+"""They call the hooks of nodes from threads and processes in which MLflow knows no record."""
+
 
 class TrackingHooks:
     """Let kedro-mlflow record sessions that run a pipeline, and go on without a record when the store fails.
@@ -29,11 +32,13 @@ class TrackingHooks:
     def __init__(self) -> None:
         self._context: KedroContext | None = None
         self._run: TrackedRun | None = None
+        self._beginning: dict[str, Any] = {}
+        self._first_steps: list[dict[str, Any]] = []
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember the context; notebooks and `kedro mlflow` ask without a run, so MLflow is set up for them."""
-        self._context, self._run = context, None
+        self._context, self._run, self._beginning = context, None, {}
         if _is_asked_without_run():
             from quant_pipeline.tracking.run import open_without_run
 
@@ -52,47 +57,60 @@ class TrackingHooks:
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
-        """Open the store and start the record."""
+        """Note the beginning; the record is opened after the first node, which does not wait for MLflow."""
+        self._run, self._first_steps = None, []
         if self._context is None:
             return
-        from quant_pipeline.tracking.run import TrackedRun
-
-        self._run = TrackedRun(self._context, catalog)
-        self._run.start(run_params=run_params, pipeline=pipeline, catalog=catalog)
+        self._beginning = {"run_params": run_params, "pipeline": pipeline, "catalog": catalog}
+        if any(name in str(run_params.get("runner")) for name in OTHER_RUNNERS):
+            self._open()
 
     @hook_impl
     def before_node_run(
         self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], is_async: bool
     ) -> None:
         """Record the parameters of a node."""
+        step = {"node": node, "catalog": catalog, "inputs": inputs, "is_async": is_async}
         if self._run is not None:
-            self._run.follow("before_node_run", node=node, catalog=catalog, inputs=inputs, is_async=is_async)
+            self._run.follow("before_node_run", **step)
+        elif self._beginning:
+            self._first_steps.append(step)
 
     @hook_impl
     def after_node_run(
         self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], outputs: dict[str, Any]
     ) -> None:
         """Record what a node has made."""
-        if self._run is not None:
-            self._run.record(node=node, catalog=catalog, inputs=inputs, outputs=outputs)
+        if (run := self._open()) is not None:
+            run.record(node=node, catalog=catalog, inputs=inputs, outputs=outputs)
 
     @hook_impl
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
         """Close the record."""
-        if self._run is not None:
-            self._run.follow("after_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
+        if (run := self._open()) is not None:
+            run.follow("after_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
 
     @hook_impl
     def on_pipeline_error(
         self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
         """Close the record of a run that has failed."""
-        if self._run is not None:
-            self._run.follow(
-                "on_pipeline_error", error=error, run_params=run_params, pipeline=pipeline, catalog=catalog
-            )
+        if (run := self._open()) is not None:
+            run.follow("on_pipeline_error", error=error, run_params=run_params, pipeline=pipeline, catalog=catalog)
+
+    def _open(self) -> TrackedRun | None:
+        """Return the record; make it, with all that has happened so far, when there is none yet."""
+        if self._run is None and self._context is not None and self._beginning:
+            from quant_pipeline.tracking.run import TrackedRun
+
+            self._run = TrackedRun(self._context, self._beginning["catalog"])
+            self._run.start(**self._beginning)
+            for step in self._first_steps:
+                self._run.follow("before_node_run", **step)
+            self._first_steps = []
+        return self._run
 
 
 def _is_asked_without_run() -> bool:
