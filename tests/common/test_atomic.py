@@ -59,18 +59,23 @@ def test_an_error_keeps_the_old_folder(tmp_path):
     assert names(tmp_path) == ["folder"]
 
 
-def test_sweep_removes_neighbours_of_dead_processes_only(tmp_path):
-    dead, own = dead_process(), os.getpid()
+def test_sweep_removes_neighbours_of_dead_processes_and_of_this_one_only(tmp_path):
+    dead, own, other = dead_process(), os.getpid(), os.getppid()
     nested = tmp_path / "deep" / "er"
     nested.mkdir(parents=True)
     (nested / f".bars.parquet.{dead}.tmp").write_text("half")
     (nested / f".provider.{dead}.old").mkdir()
     (nested / f".provider.{dead}.old" / "file").touch()
-    kept = [f".bars.parquet.{own}.tmp", ".gitkeep", f"bars.parquet.{dead}.tmp", ".lock"]
+    (nested / f".sessions.parquet.{own}.tmp").touch()
+    kept = [f".bars.parquet.{other}.tmp", ".gitkeep", f"bars.parquet.{dead}.tmp", ".lock"]
     for name in kept:
         (nested / name).touch()
     removed = sweep(tmp_path)
-    assert sorted(path.name for path in removed) == [f".bars.parquet.{dead}.tmp", f".provider.{dead}.old"]
+    assert sorted(path.name for path in removed) == [
+        f".bars.parquet.{dead}.tmp",
+        f".provider.{dead}.old",
+        f".sessions.parquet.{own}.tmp",
+    ]
     assert names(nested) == sorted(kept)
 
 

@@ -12,7 +12,7 @@ from kedro.pipeline import Pipeline, node
 
 from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.exceptions import BusyError, StorageError
-from quant_pipeline.hooks.storage import StorageHooks, without_locks
+from quant_pipeline.hooks.storage import Area, StorageHooks, without_locks
 
 started = []
 """A lock is held until its run ends, not until the test forgets the run."""
@@ -34,7 +34,11 @@ class Run:
         self.hooks.after_context_created(
             SimpleNamespace(config_loader={"globals": names}, project_path=project, env=None)
         )
-        paths = {"market": "data/tiny/bars.parquet", "account": "data/sim/orders.parquet"}
+        paths = {
+            "market": "data/tiny/bars.parquet",
+            "account": "data/sim/orders.parquet",
+            "reports": "data/sim/08_reporting/backtest.parquet",
+        }
         self.catalog = DataCatalog({kind: ParquetTable(filepath=str(project / paths[kind])) for kind in writes})
         self.pipeline = Pipeline([node(pd.DataFrame, None, kind, name=kind) for kind in writes or ("memory",)])
         self.namespaces = list(namespaces)
@@ -59,6 +63,11 @@ def test_the_second_run_of_an_account_is_refused_at_once_with_the_first_one_name
 def test_a_run_that_only_reads_is_not_held_up(tmp_path):
     Run(tmp_path, ["market", "account"]).start()
     Run(tmp_path, []).start()
+
+
+def test_a_search_of_an_account_holds_up_no_execution_of_it(tmp_path):
+    Run(tmp_path, ["reports"]).start()
+    Run(tmp_path, ["account"]).start()
 
 
 def test_an_execution_is_not_held_up_by_research_in_its_market(tmp_path):
@@ -111,7 +120,7 @@ def test_leftovers_of_killed_runs_are_removed(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named_in_one_line(tmp_path):
     run = Run(tmp_path, ["account"])
-    run.hooks._folders = {"the account 'sim'": Path("/sys/sim")}
+    run.hooks._areas = [Area("the account 'sim'", Path("/sys/sim"), 0.0)]
     run.catalog = DataCatalog({"account": ParquetTable(filepath="/sys/sim/orders.parquet")})
     with pytest.raises(StorageError, match=r"/sys/sim.*: (this user may not use it|it cannot be written)"):
         run.start()

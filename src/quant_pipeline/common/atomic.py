@@ -84,7 +84,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def sweep(root: Path) -> list[Path]:
-    """Remove the temporary neighbours of processes that live no more.
+    """Remove the temporary neighbours of processes that live no more, and of this one.
+
+    A process calls it before it writes. In a container every process may have the number of the one before.
 
     Parameters
     ----------
@@ -122,7 +124,7 @@ def _flush(path: Path) -> None:
 
 def _is_left_over(name: str) -> bool:
     match = _NEIGHBOUR.fullmatch(name)
-    return match is not None and not is_alive(int(match["pid"]))
+    return match is not None and (int(match["pid"]) == os.getpid() or not is_alive(int(match["pid"])))
 
 
 def is_alive(pid: int) -> bool:

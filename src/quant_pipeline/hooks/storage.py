@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kedro.framework.hooks import hook_impl
 
@@ -23,8 +23,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
-MARKET_PATIENCE = 600.0
-"""Seconds for which a run waits for another one in the same market, for example the daily run of another account."""
+REPORTS = "08_reporting"
+"""Folder of an account that holds results of research and pages, and nothing that trading reads."""
+PATIENCE = 600.0
+"""Seconds for which a run waits for another one in the same market or reports: the daily run of another account."""
+
+
+class Area(NamedTuple):
+    """A folder that one run at a time writes into."""
+
+    what: str
+    folder: Path
+    patience: float
+
 
 _takes_no_lock: ContextVar[bool] = ContextVar("takes_no_lock", default=False)
 
@@ -45,23 +56,29 @@ def without_locks() -> Iterator[None]:
 class StorageHooks:
     """Lock what a run writes into, and remove what dead processes have left there.
 
-    A run holds the lock of its account, and that of its market when it writes there too. An account that is in use
-    refuses the second run at once; a market is waited for, because several accounts share it. A run of single
-    namespaces shares the locks with runs of other namespaces. Runs that only read are never held up.
+    A run holds the locks of its account, of the reports of the account and of its market, as far as it writes there:
+    research never holds up an execution. An account that is in use refuses the second run at once; a market, which
+    several accounts share, and reports are waited for. A run of single namespaces shares the locks with runs of other
+    namespaces. Runs that only read are never held up.
     """
 
     def __init__(self) -> None:
         self._held = ExitStack()
-        self._folders: dict[str, Path] = {}
+        self._areas: list[Area] = []
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember the folders of the account and of the market."""
         names = context.config_loader["globals"]
-        self._folders = {
-            f"the {kind} '{names[kind]}'": (Path(context.project_path) / names["paths"][kind]).absolute()
-            for kind in ("account", "market")
-        }
+        account, market = (
+            Path(context.project_path, names["paths"][kind]).absolute() for kind in ("account", "market")
+        )
+        # The account comes first: what refuses at once must not wait before.
+        self._areas = [
+            Area(f"the account '{names['account']}'", account, 0.0),
+            Area(f"the reports of account '{names['account']}'", account / REPORTS, PATIENCE),
+            Area(f"the market '{names['market']}'", market, PATIENCE),
+        ]
 
     @hook_impl
     def before_pipeline_run(
@@ -72,24 +89,22 @@ class StorageHooks:
         Raises
         ------
         BusyError
-            When another process runs in the account, or for too long in the market.
+            When another process runs in the account, or for too long in its reports or in the market.
         StorageError
             When a folder cannot be written.
         """
         self._held.close()
         if _takes_no_lock.get():
             return
-        paths = [path for name in pipeline.all_outputs() if (path := _path_of(name, catalog)) is not None]
+        written = {self._area_of(name, catalog) for name in pipeline.all_outputs()}
         namespaces = run_params.get("namespaces") or []
         with StorageErrorsInOneLine(), ExitStack() as held:
-            for what, folder in self._folders.items():
-                if any(path.is_relative_to(folder) for path in paths):
-                    patience = MARKET_PATIENCE if what.startswith("the market") else 0.0
-                    held.enter_context(locked(folder / LOCK, what, shared=bool(namespaces), patience=patience))
-                    for namespace in namespaces:
-                        held.enter_context(locked(folder / f"{LOCK}.{namespace}", f"{namespace} of {what}"))
-                    if not namespaces and (removed := sweep(folder)):
-                        logger.info("Removed %d leftovers of interrupted runs in %s", len(removed), folder)
+            for what, folder, patience in (area for area in self._areas if area in written):
+                held.enter_context(locked(folder / LOCK, what, shared=bool(namespaces), patience=patience))
+                for namespace in namespaces:
+                    held.enter_context(locked(folder / f"{LOCK}.{namespace}", f"{namespace} of {what}"))
+                if not namespaces and (removed := sweep(folder)):
+                    logger.info("Removed %d leftovers of interrupted runs in %s", len(removed), folder)
             self._held = held.pop_all()
 
     @hook_impl
@@ -101,6 +116,12 @@ class StorageHooks:
     def on_pipeline_error(self) -> None:
         """Release the locks."""
         self._held.close()
+
+    def _area_of(self, name: str, catalog: CatalogProtocol[Any, Any]) -> Area | None:
+        """Innermost folder in which a dataset lies."""
+        path = _path_of(name, catalog)
+        around = [area for area in self._areas if path is not None and path.is_relative_to(area.folder)]
+        return max(around, key=lambda area: len(area.folder.parts), default=None)
 
 
 def _path_of(name: str, catalog: CatalogProtocol[Any, Any]) -> Path | None:
