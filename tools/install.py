@@ -85,7 +85,9 @@ def install_with_uv() -> bool:
     if had:
         print("Installing into .venv with uv; PyTorch is the largest part.", flush=True)
         quiet = [] if sys.stderr.isatty() else ["--quiet"]
-        install = [str(ENVIRONMENT / "bin" / "uv"), "pip", "install", *quiet, "--python", str(_python())]
+        # As pip does it: without compiled modules every first command would compile what it imports.
+        compiled = [*quiet, "--compile-bytecode"]
+        install = [str(ENVIRONMENT / "bin" / "uv"), "pip", "install", *compiled, "--python", str(_python())]
         environment = {**uv_settings(_settings_of_pip()), **os.environ}
         had = all(
             subprocess.run([*install, *what], env=environment, check=False).returncode == 0

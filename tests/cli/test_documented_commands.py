@@ -25,6 +25,7 @@ BENCHMARKS = "python benchmarks/backtest.py"
 PROCESSES = {
     "kedro account show",
     "kedro models list",
+    "kedro models train --workers 2",
     "kedro replay --from 2025-01-02 --to 2025-01-07",
     "kedro run --pipelines features",
 }
