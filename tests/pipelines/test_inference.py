@@ -3,10 +3,11 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ModelError, StaleDataError
+from quant_pipeline.exceptions import ConfigurationError, ModelError, StaleDataError
 from quant_pipeline.models.inference import InferenceEngine
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.pipelines.prediction.nodes import score_latest
+from quant_pipeline.strategy.rules import MarketRules
 from tests.helpers.whole_path import AS_OF, MODELS
 
 
@@ -85,4 +86,13 @@ def test_a_daily_run_in_which_nobody_can_be_scored_is_an_error(clean_run):
     bundle, features = clean_run("gru_alpha158.bundle@candidate"), clean_run("alpha158_features")
     alone = features[features.index.get_level_values("datetime") == AS_OF]
     with pytest.raises(StaleDataError, match=r"can score none of the 10 members of 2023-12-29: .* the 5 sessions"):
-        score_latest(bundle, alone, clean_run("universe_members"), AS_OF)
+        score_latest(bundle, alone, clean_run("universe_members"), MarketRules(), AS_OF)
+
+
+def test_a_model_of_another_execution_price_scores_nothing(clean_run):
+    bundle, features = clean_run("ridge_alpha158.bundle@candidate"), clean_run("alpha158_features")
+    rules = MarketRules(deal_price="close")
+    with pytest.raises(
+        ConfigurationError, match=r"trained to predict Ref\(\$open, -2\).*market_rules.deal_price is close"
+    ):
+        score_latest(bundle, features, clean_run("universe_members"), rules, AS_OF)

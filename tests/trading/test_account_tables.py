@@ -4,13 +4,14 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.strategy.rules import MarketRules
+from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account_history import account_history
 from quant_pipeline.trading.bookkeeping import book_days
 from quant_pipeline.trading.domain import Event, EventKind
+from quant_pipeline.trading.plans import record_plan
 from quant_pipeline.trading.statements import trades_table
 from quant_pipeline.trading.trade_costs import trade_costs_table
-from tests.helpers.four_days import BUY, DAYS, DEPOSIT, actions_table, book, entries, plan, statement
+from tests.helpers.four_days import BUY, DAYS, DEPOSIT, actions_table, book, entries, orders_table, plan, statement
 
 
 @pytest.fixture
@@ -72,6 +73,20 @@ def test_slippage_is_measured_from_the_price_at_which_the_account_is_configured_
     assert bought["deal_price"] == pytest.approx(prices.get(deal_price, 9.9))
     assert (bought["delay_cost"], bought["slippage_cost"]) == pytest.approx((delay, slippage))
     assert bought["shortfall"] == pytest.approx(15)
+
+
+def test_a_plan_executes_and_is_measured_at_its_own_price_when_another_one_is_configured_by_then(bars, no_actions):
+    moved = bars.copy()
+    moved.loc[(moved["date"] == DAYS[1]) & (moved["instrument"] == "AAA"), "open"] = 9.8
+    at_open, at_close = ((MarketRules(deal_price=price), CostRules()) for price in ("open", "close"))
+    opened = book((), moved, no_actions, at_open, DAYS[0])
+    orders = orders_table(("AAA", "buy", 30, 9.5, "best"))
+    planned = (*opened, *record_plan(opened, orders, DAYS[0], DAYS[1], deal_price="open"))
+    booked = book(planned, moved, no_actions, at_close, DAYS[1])
+    (fill,) = (event for event in booked if event.kind == EventKind.FILL)
+    assert fill.payload["price"] == "9.8000"
+    costs = trade_costs_table(booked, moved, no_actions, DAYS[1], "close").iloc[0]
+    assert costs["deal_price"] == 9.8
 
 
 def test_the_price_of_a_decision_goes_through_a_split(events, bars):

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.exceptions import AccountError, ConfigurationError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.trading.order_management.desk import arming_event
 from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
@@ -74,3 +74,28 @@ def test_a_later_plan_takes_the_place_of_what_was_never_sent(desk):
     assert {o.instrument: o.filled_quantity for o in desk.broker.all_orders()} == {"AAA": Decimal(10)}
     ended = desk.journal.book.orders["chaos-20250103-BBB-buy-0"]
     assert (str(ended.state), ended.message) == ("expired", "a later plan has taken its place")
+
+
+def test_orders_that_were_decided_for_another_price_are_not_sent(desk):
+    table = pd.DataFrame(BUYS, columns=["instrument", "side", "quantity", "reference_price", "reason"])
+    for price, revision in (("close", 0), ("open", 1)):
+        recorded = record_plan(
+            desk.journal.ledger.events(), table, rehearsal.DECIDED, rehearsal.SESSION, deal_price=price
+        )
+        assert [event.payload["revision"] for event in recorded] == [revision]
+        desk.journal.append(recorded)
+        if price != desk.deal_price:
+            with pytest.raises(ConfigurationError, match=r"decided to execute at the close, but .* is open now"):
+                execute(desk, rehearsal.market_views(), 0)
+    assert judged(desk) == [None, None]
+    execute(desk, rehearsal.market_views(), 0)
+    assert desk.journal.account.positions["AAA"].quantity == Decimal(30)
+
+
+def test_a_repeated_plan_keeps_its_price(desk):
+    table = pd.DataFrame(BUYS, columns=["instrument", "side", "quantity", "reference_price", "reason"])
+    events = desk.journal.ledger.events()
+    desk.journal.append(record_plan(events, table, rehearsal.DECIDED, rehearsal.SESSION, deal_price="open"))
+    judged(desk, rehearsal.LIMITS.model_copy(update={"restricted": ["AAA", "BBB"]}))
+    desk.journal.append([repeat_plan(desk.journal.ledger.events(), rehearsal.SESSION)])
+    assert desk.journal.account.plans[rehearsal.SESSION].deal_price == "open"

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from quant_pipeline.exceptions import AccountError
+from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading import lots_of_corporate_actions as corporate
 from quant_pipeline.trading.domain import TICK, Event, EventKind, Order
 from quant_pipeline.trading.lots import ZERO, ClosedLot, Lot, LotMethod, Position
@@ -17,11 +18,21 @@ from quant_pipeline.trading.lots import ZERO, ClosedLot, Lot, LotMethod, Positio
 
 @dataclass(frozen=True)
 class Plan:
-    """The orders decided for one session; a later revision replaces an earlier one."""
+    """The orders decided for one session; a later revision replaces an earlier one.
+
+    Attributes
+    ----------
+    execution_session, revision, orders
+        When the orders execute, the how many-th plan of that session it is, and the orders.
+    deal_price
+        Price of the session at which they were decided to execute; None for a sale of everything, which takes any, and
+        for plans that were recorded before plans stated it.
+    """
 
     execution_session: pd.Timestamp
     revision: int
     orders: tuple[Order, ...]
+    deal_price: DealPrice | None = None
 
 
 @dataclass
@@ -293,7 +304,7 @@ def _revise(state: AccountState, event: Event) -> None:
 def _plan(state: AccountState, event: Event) -> None:
     session = pd.Timestamp(event.payload["deal_session"])
     orders = tuple(Order(**order) for order in event.payload["orders"])
-    state.plans[session] = Plan(session, int(event.payload["revision"]), orders)
+    state.plans[session] = Plan(session, int(event.payload["revision"]), orders, event.payload.get("deal_price"))
 
 
 def _close(state: AccountState, event: Event) -> None:

@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 import pandas as pd
 
 from quant_pipeline.exceptions import AccountError
-from quant_pipeline.trading.account import fold
+from quant_pipeline.market.clock import DealPrice
+from quant_pipeline.trading.account import Plan, fold
 from quant_pipeline.trading.domain import Event, EventKind, Order, client_order_id, money
 from quant_pipeline.trading.order_management.book import OrderBook
 from quant_pipeline.trading.order_management.states import OrderState
@@ -20,6 +21,7 @@ def record_plan(
     decided: pd.Timestamp,
     execution_session: pd.Timestamp,
     provenance: Mapping[str, str] | None = None,
+    deal_price: DealPrice | None = None,
 ) -> tuple[Event, ...]:
     """Record the orders of a decision.
 
@@ -33,6 +35,8 @@ def record_plan(
         Session of the decision, and the next one, in which the orders deal.
     provenance
         What the decision was made from, in words and fingerprints.
+    deal_price
+        Price of the session at which the orders are to execute, whatever is configured by then; None for any.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def record_plan(
     state = fold(events)
     wanted = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]
     known = state.plans.get(execution_session)
-    if known is not None and _same(wanted, known.orders):
+    if known is not None and known.deal_price in (deal_price, None) and _same(wanted, known.orders):
         return ()
     if state.last_session is not None and state.last_session >= execution_session:
         if known is None and wanted.empty:
@@ -62,7 +66,8 @@ def record_plan(
         Order("", row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
         for row in wanted.itertuples(index=False)
     ]
-    return (_plan_event(state.name, decided, execution_session, revision, planned, provenance or {}),)
+    plan = Plan(execution_session, revision, tuple(planned), deal_price)
+    return (_plan_event(state.name, decided, plan, provenance or {}),)
 
 
 def repeat_plan(events: Sequence[Event], execution_session: pd.Timestamp) -> Event:
@@ -100,33 +105,28 @@ def repeat_plan(events: Sequence[Event], execution_session: pd.Timestamp) -> Eve
         )
     (recorded,) = (event for event in events if event.key == _plan_key(execution_session, known.revision))
     provenance = recorded.payload.get("provenance", {})
-    return _plan_event(state.name, recorded.session, execution_session, known.revision + 1, known.orders, provenance)
+    return _plan_event(state.name, recorded.session, replace(known, revision=known.revision + 1), provenance)
 
 
 def _plan_key(execution_session: pd.Timestamp, revision: int) -> str:
     return f"plan:{execution_session:%Y-%m-%d}:{revision}"
 
 
-def _plan_event(
-    account: str,
-    decided: pd.Timestamp,
-    execution_session: pd.Timestamp,
-    revision: int,
-    orders: Sequence[Order],
-    provenance: Mapping[str, str],
-) -> Event:
+def _plan_event(account: str, decided: pd.Timestamp, plan: Plan, provenance: Mapping[str, str]) -> Event:
     """Record orders under the names that this revision of the plan gives them."""
+    session, revision = plan.execution_session, plan.revision
     named = [
-        replace(o, client_order_id=client_order_id(account, execution_session, o.instrument, o.side, revision))
-        for o in orders
+        replace(o, client_order_id=client_order_id(account, session, o.instrument, o.side, revision))
+        for o in plan.orders
     ]
     payload = {
-        "deal_session": f"{execution_session:%Y-%m-%d}",
+        "deal_session": f"{session:%Y-%m-%d}",
         "revision": revision,
         "orders": [asdict(order) for order in named],
         "provenance": dict(provenance),
+        "deal_price": plan.deal_price,
     }
-    return Event(decided, EventKind.PLAN_RECORDED, _plan_key(execution_session, revision), payload)
+    return Event(decided, EventKind.PLAN_RECORDED, _plan_key(session, revision), payload)
 
 
 def _same(wanted: pd.DataFrame, orders: tuple[Order, ...]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest.quotes import deal_prices
@@ -55,7 +56,7 @@ def trade_costs_table(
     up_to
         Last session to look at.
     deal_price
-        Price of the session at which the account is configured to execute.
+        Price of the session at which the account is configured to execute; a plan that states its own goes by that.
 
     Returns
     -------
@@ -66,10 +67,10 @@ def trade_costs_table(
         points of the value at the decision, ``cost_against_close``, ``fee``, ``planned``. Prices that the market does
         not have are NaN, and so are the costs.
     """
-    seen = _fills([event for event in events if event.session <= up_to])
+    seen = _fills([event for event in events if event.session <= up_to], deal_price)
     fills = pd.DataFrame(seen, columns=list(_FILL_COLUMNS)).astype(_FILL_COLUMNS)
-    quotes = _quotes(bars, corporate_actions, fills, deal_price)
-    table = fills.merge(quotes, on=["date", "instrument"], how="left")
+    quotes = _quotes(bars, corporate_actions, fills)
+    table = fills.merge(quotes, on=["date", "instrument", "executes_at"], how="left")
     planned = table["reference_price"].notna()
     decided = table["reference_price"].fillna(table["previous_close"]) / table["split"].fillna(1.0)
     signed = table["quantity"].where(table["side"] == "buy", -table["quantity"])
@@ -86,21 +87,25 @@ def trade_costs_table(
 
 
 _FILL_COLUMNS = {name: TRADE_COST_COLUMNS[name] for name in ("date", "instrument", "side", "quantity", "price", "fee")}
-_FILL_COLUMNS |= {"reference_price": "float64"}
+_FILL_COLUMNS |= {"reference_price": "float64", "executes_at": "str"}
 
 
-def _fills(events: Iterable[Event]) -> list[dict[str, object]]:
+def _fills(events: Iterable[Event], deal_price: DealPrice) -> list[dict[str, object]]:
     references: dict[str, float] = {}
+    prices: dict[str, str] = {}
     fills: dict[str, dict[str, object]] = {}
     for event in events:
         payload = event.payload
         if event.kind == EventKind.PLAN_RECORDED:
             orders = payload["orders"]
             references |= {order["client_order_id"]: float(order["reference_price"]) for order in orders}
+            price = payload.get("deal_price") or deal_price
+            prices |= {order["client_order_id"]: price for order in orders}
         elif event.kind == EventKind.FILL:
-            reference = references.get(payload.get("client_order_id", ""))
+            name = payload.get("client_order_id", "")
+            planned = {"reference_price": references.get(name), "executes_at": prices.get(name, deal_price)}
             facts = {"date": event.session, "instrument": payload["instrument"], "side": payload["side"]}
-            fills[event.key] = {**facts, **_numbers(payload), "reference_price": reference}
+            fills[event.key] = {**facts, **_numbers(payload), **planned}
         elif event.kind == EventKind.TRADE_BUST:
             del fills[payload["fill"]]
         elif event.kind == EventKind.TRADE_CORRECTION:
@@ -112,15 +117,19 @@ def _numbers(payload: Mapping[str, str]) -> dict[str, float]:
     return {name: float(payload[name]) for name in ("quantity", "price", "fee") if name in payload}
 
 
-def _quotes(
-    bars: pd.DataFrame, corporate_actions: pd.DataFrame, fills: pd.DataFrame, deal_price: DealPrice
-) -> pd.DataFrame:
-    """Return open, close, configured price, the close before and the split ratio of what was traded."""
+def _quotes(bars: pd.DataFrame, corporate_actions: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
+    """Return open, close, the price to execute at, the close before and the split ratio of what was traded."""
     dealt = bars[bars["instrument"].isin(fills["instrument"])].sort_values(["instrument", "date"])
     before = dealt.groupby("instrument", sort=False)["close"].shift(1)
-    # Without a column of its own, a vwap is the stand-in that the exchange rules take.
-    price = dealt[deal_price] if deal_price in dealt.columns else ticks_to_float(deal_prices(dealt, deal_price))
-    quotes = dealt[["date", "instrument", "open", "close"]].assign(deal_price=price, previous_close=before)
+    known = dealt[["date", "instrument", "open", "close"]].assign(previous_close=before)
+    kinds: list[DealPrice] = sorted(fills["executes_at"].unique())
+    each = [known.assign(executes_at=kind, deal_price=_price_of(dealt, kind)) for kind in kinds]
+    quotes = pd.concat(each) if each else known.assign(executes_at="", deal_price=np.nan)
     splits = corporate_actions[corporate_actions["kind"] == "split"]
     ratios = splits.groupby(["date", "instrument"])["value"].prod().rename("split").reset_index()
     return quotes.merge(ratios, on=["date", "instrument"], how="left")
+
+
+def _price_of(bars: pd.DataFrame, kind: DealPrice) -> pd.Series:
+    """Return a price of the bars; without a column of its own, a vwap is the stand-in that the exchange rules take."""
+    return bars[kind] if kind in bars.columns else pd.Series(ticks_to_float(deal_prices(bars, kind)), bars.index)

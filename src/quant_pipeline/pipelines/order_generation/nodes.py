@@ -142,7 +142,7 @@ def record_orders(
     digest = hashlib.sha256(scores.sort_index().to_csv(header=False).encode()).hexdigest()
     provenance = {"scores": name, "scores_sha256": digest} | bundles_of(name, latest_scores, ensemble)
     session = execution_session(_calendar(market_rules, decided), decided)
-    return record_plan(events, orders, decided, session, provenance)
+    return record_plan(events, orders, decided, session, provenance, market_rules.deal_price)
 
 
 def _keep_stops(orders: pd.DataFrame) -> pd.DataFrame:

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member
+from quant_pipeline.strategy.rules import MarketRules
 
 
 def compute_latest_features(
@@ -47,9 +48,24 @@ def compute_latest_features(
 
 
 def score_latest(
-    bundle: ModelBundle, latest_features: pd.DataFrame, universe_members: pd.DataFrame, as_of: str
+    bundle: ModelBundle,
+    latest_features: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    market_rules: MarketRules,
+    as_of: str,
 ) -> pd.DataFrame:
     """Score the members of the newest session with a stored bundle.
+
+    Parameters
+    ----------
+    bundle
+        The champion.
+    latest_features, universe_members
+        Factors of the newest sessions, and who may be traded.
+    market_rules
+        Rules of the exchange, which name the price that orders execute at.
+    as_of
+        Session to score.
 
     Returns
     -------
@@ -58,9 +74,17 @@ def score_latest(
 
     Raises
     ------
+    ConfigurationError
+        When the bundle predicts returns between other prices than those that orders execute at.
     StaleDataError
         When the features do not reach ``as_of``, or no member of that session can be scored.
     """
+    if f"${market_rules.deal_price}," not in bundle.facts.label:
+        raise ConfigurationError(
+            f"{bundle.facts.spec.title} was trained to predict {bundle.facts.label}, but market_rules.deal_price is "
+            f"{market_rules.deal_price}. Set it back, or train anew, and promote where promotion is gated: "
+            "`kedro run --pipelines features,training`."
+        )
     session = pd.Timestamp(as_of)
     datetimes = latest_features.index.get_level_values("datetime")
     rows = np.flatnonzero((datetimes == session) & is_member(latest_features.index, universe_members))

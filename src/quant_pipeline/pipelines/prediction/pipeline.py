@@ -32,7 +32,13 @@ def create_pipeline() -> Pipeline:
             [
                 Node(
                     nodes.score_latest,
-                    ["bundle@champion", "latest_features", "universe_members", "params:as_of"],
+                    {
+                        "bundle": "bundle@champion",
+                        "latest_features": "latest_features",
+                        "universe_members": "universe_members",
+                        "market_rules": "params:market_rules",
+                        "as_of": "params:as_of",
+                    },
                     "latest_scores",
                     name="score_latest",
                 )
@@ -40,7 +46,7 @@ def create_pipeline() -> Pipeline:
             namespace=name,
             inputs={"latest_features": f"{spec.features}_latest_features", "universe_members": "universe_members"},
             outputs={"latest_scores": f"{name}_latest_scores"},
-            parameters={"params:as_of": "params:as_of"},
+            parameters={"params:as_of", "params:market_rules"},
         )
         for name, spec in registry.items()
     ]

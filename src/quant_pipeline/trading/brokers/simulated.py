@@ -74,7 +74,11 @@ def book_sessions(
         actions = corporate_actions[corporate_actions["date"] == session]
         plan = books.plans.get(session)
         orders = () if plan is None else orders_that_arrived(plan.orders, book, session)
-        return _book_session(books, session, orders, by_session.get(session, bars.head(0)), actions, market, cost_rules)
+        price = market_rules.deal_price if plan is None or plan.deal_price is None else plan.deal_price
+        # A plan executes at the price that it was decided for, though another one is configured by now.
+        rules = market_rules.model_copy(update={"deal_price": price})
+        quoted = market if rules == market_rules else market_of(bars, corporate_actions, sessions, rules)
+        return _book_session(books, session, orders, by_session.get(session, bars.head(0)), actions, quoted, cost_rules)
 
     return book_days(events, account, initial_cash, market, entries, deal, lot_method)
 

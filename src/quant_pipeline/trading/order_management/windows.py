@@ -6,7 +6,7 @@ import logging
 
 import pandas as pd
 
-from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.trading.broker_records import TimeInForce
 from quant_pipeline.trading.execution_capability import AuctionOrders
 from quant_pipeline.trading.order_management.desk import TradingDesk
@@ -88,10 +88,18 @@ def refuse_other_price(desk: TradingDesk) -> None:
     Raises
     ------
     ConfigurationError
-        When broker, price and kind of order do not fit together.
+        When broker, price and kind of order do not fit together, or the plan was made for another price.
     """
-    if not desk.journal.book.is_flattening:
-        desk.broker.capability.require(desk.deal_price, desk.rules.time_in_force)
+    if desk.journal.book.is_flattening:
+        return
+    desk.broker.capability.require(desk.deal_price, desk.rules.time_in_force)
+    plan = desk.journal.account.plans.get(desk.session)
+    if plan is not None and plan.deal_price not in (None, desk.deal_price):
+        raise ConfigurationError(
+            f"the orders for {desk.session:%Y-%m-%d} were decided to execute at the {plan.deal_price}, but "
+            f"market_rules.deal_price is {desk.deal_price} now. Set it back, or plan the session anew: "
+            "`kedro run --pipelines order_generation` of this environment."
+        )
 
 
 def warn_of_late_orders(desk: TradingDesk) -> None:
