@@ -219,6 +219,24 @@ class TestWhatIsWrongIsNamed:
         with pytest.raises(ConfigurationError, match=r"'as_off' of --params\. Did you mean 'as_of'"):
             self.load(tmp_path / "conf.tar.gz", as_off="2025-01-07")
 
+    def test_what_is_wrong_in_an_archive_has_the_name_of_its_file(self, conf, tmp_path):
+        def loaded_from_archive():
+            with tarfile.open(tmp_path / "conf.tar.gz", "w:gz") as archive:
+                archive.add(conf, "conf")
+            return self.load(tmp_path / "conf.tar.gz", "paper")
+
+        (conf / "paper" / "parameters.yml").write_text("as_of: ${globals:as_off}\n")
+        with pytest.raises(ConfigurationError, match=r"Correct it in conf/base or conf/paper\.$"):
+            loaded_from_archive()
+        (conf / "paper" / "parameters_strategy.yml").write_text("strategy:\n  topk: [5\n  n_drop: 2\n")
+        with pytest.raises(ConfigurationError, match=r"^conf/paper/parameters_strategy\.yml, line 3, column 9: expect"):
+            loaded_from_archive()
+        (conf / "paper" / "parameters_strategy.yml").write_text("topk: 1\ntopk: 2\n")
+        with pytest.raises(
+            ConfigurationError, match=r"^conf/paper/parameters_strategy\.yml, line 2.*duplicate key topk"
+        ):
+            loaded_from_archive()
+
     @pytest.mark.parametrize(
         "text",
         ["as_of: ${runtime_params:wet_run, null}\n", "as_of: {key: 'of ${runtime_params: wet_run.kind, null}'}\n"],

@@ -91,26 +91,39 @@ class TestErrors:
         wrapped = DatasetError("Failed while loading data")
         wrapped.__cause__ = MarketDataError("AAPL.csv row 3: no price")
         with pytest.raises(MarketDataError, match="row 3"):
-            ErrorHooks().on_pipeline_error(wrapped)
+            ErrorHooks().on_pipeline_error(wrapped, {"env": None})
 
     def test_a_dataset_that_is_not_there_names_the_stage_that_writes_it(self):
         configure_project("quant_pipeline")
         wrapped = DatasetError("fused_scores: no such file")
         wrapped.__cause__ = FileNotFoundError("fused_scores.parquet")
         with pytest.raises(StaleDataError) as refused:
-            ErrorHooks().on_pipeline_error(wrapped)
+            ErrorHooks().on_pipeline_error(wrapped, {"env": None})
         assert str(refused.value) == (
             "dataset 'fused_scores' has not been made yet; run `kedro run --pipelines ensemble` first."
+        )
+
+    def test_the_advised_command_names_the_environment_of_the_run(self):
+        configure_project("quant_pipeline")
+        wrapped = DatasetError("fused_scores: no such file")
+        wrapped.__cause__ = FileNotFoundError("fused_scores.parquet")
+        with pytest.raises(StaleDataError, match="run `kedro run --pipelines ensemble --env paper` first"):
+            ErrorHooks().on_pipeline_error(wrapped, {"env": "paper"})
+        stale = StaleDataError("Run `kedro run --pipelines post_trade --params as_of=2025-01-02` first.")
+        with pytest.raises(StaleDataError) as refused:
+            ErrorHooks().on_pipeline_error(stale, {"env": "live"})
+        assert str(refused.value) == (
+            "Run `kedro run --pipelines post_trade --env live --params as_of=2025-01-02` first."
         )
 
     def test_a_raw_file_that_nothing_writes_is_a_matter_of_its_path(self):
         wrapped = DatasetError("unheard_of: no such file")
         wrapped.__cause__ = FileNotFoundError("unheard_of.csv")
         with pytest.raises(StaleDataError, match=r"'unheard_of'.*correct its path in the catalog"):
-            ErrorHooks().on_pipeline_error(wrapped)
+            ErrorHooks().on_pipeline_error(wrapped, {"env": None})
 
     def test_a_programming_error_is_left_as_it_is(self):
-        ErrorHooks().on_pipeline_error(KeyError("x"))
+        ErrorHooks().on_pipeline_error(KeyError("x"), {"env": "paper"})
 
 
 def test_the_log_is_copied_as_json_lines_one_file_an_environment(tmp_path):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from copy import deepcopy
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
+from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.exceptions import ConfigurationError
 
-DEFAULT_ENVIRONMENT: Final = "sim"
 SUFFIXES = (".yml", ".yaml", ".json")
 LOCAL = "local"
 """Folder of personal overrides, applied last to every account."""
@@ -63,17 +64,17 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
         super().__init__(conf_source, env, **options)
         self.config_patterns.setdefault("mlflow", MLFLOW_PATTERNS)
-        if self._environment == LOCAL:
+        if self.environment == LOCAL:
             raise ConfigurationError(
                 f"conf/{LOCAL} is no account: it is applied last to every account. Leave `--env {LOCAL}` out, or name "
                 "the account."
             )
         # A configuration that is packed into an archive has no folders to look at.
-        if self._root.is_dir() and not (self._root / self._environment).is_dir():
+        if self._root.is_dir() and not (self._root / self.environment).is_dir():
             accounts = {path.name for path in self._root.glob("[!.]*") if path.is_dir()} - SHARED
             raise ConfigurationError(
-                f"There is no environment '{self._environment}' in {self._root.name}/; there are "
-                f"{', '.join(sorted(accounts))}. `kedro account new {self._environment} --from sim` makes one for "
+                f"There is no environment '{self.environment}' in {self._root.name}/; there are "
+                f"{', '.join(sorted(accounts))}. `kedro account new {self.environment} --from sim` makes one for "
                 "another account."
             )
 
@@ -111,7 +112,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             raise ConfigurationError(self._describe_unreadable(error)) from error
         except OmegaConfBaseException as error:
             raise ConfigurationError(
-                f"`{error.full_key}` of the {key} of environment '{self._environment}' cannot be resolved: "
+                f"`{error.full_key}` of the {key} of environment '{self.environment}' cannot be resolved: "
                 f"{str(error).splitlines()[0]} Correct it in {self._names_of_folders()}."
             ) from error
         except ValueError as error:
@@ -190,7 +191,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def _place_of(self, parameter: str) -> str:
         local = any(parameter in file for file in self._read_local("parameters").values())
-        return f"conf/{LOCAL if local else self._environment}"
+        return f"conf/{LOCAL if local else self.environment}"
 
     def _runtime_names(self) -> set[str]:
         """Names that files take from ``--params``; `globals` may not, and what files refer to is not resolved."""
@@ -203,25 +204,32 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return self._taken_by_parameters | _names_from_params(files)
 
     @property
-    def _environment(self) -> str:
+    def environment(self) -> str:
+        """Name of the environment, which is the account."""
         return self.env or self.default_run_env
 
     def _names_of_layers(self) -> list[str]:
-        return [*dict.fromkeys((self.base_env, self._environment)), LOCAL]
+        return [*dict.fromkeys((self.base_env, self.environment)), LOCAL]
 
-    def _folders(self) -> list[Path]:
-        folders = [self._root / name for name in self._names_of_layers()]
-        return [folder for folder in folders if folder.is_dir() and _files_of(folder)]
+    def _files(self) -> dict[str, Path]:
+        """Return the files that may be read by the names that a user knows them by, also those of an archive."""
+        files: dict[str, Path] = {}
+        for layer in self._names_of_layers():
+            folder = Path(self._get_conf_env_path(layer))
+            if self._fs.isdir(folder.as_posix()):
+                inside = folder.rglob("*") if self._root.is_dir() else map(Path, self._fs.find(folder.as_posix()))
+                found = sorted(file for file in inside if file.suffix in SUFFIXES)
+                files |= {f"{folder.parent.name}/{layer}/{file.relative_to(folder).as_posix()}": file for file in found}
+        return files
 
     def _names_of_folders(self) -> str:
-        return " or ".join(f"{self._root.name}/{folder.name}" for folder in self._folders())
+        return " or ".join(dict.fromkeys("/".join(name.split("/")[:2]) for name in self._files()))
 
     def _describe_unreadable(self, error: Exception) -> str:
         """Name the first file that cannot be read; Kedro's own error counts lines from 0, or names no file at all."""
-        for file in sorted(file for folder in self._folders() for file in _files_of(folder)):
-            name = file.relative_to(self._root.parent)
+        for name, file in sorted(self._files().items()):
             try:
-                OmegaConf.load(file)
+                OmegaConf.load(StringIO(self._fs.read_text(file.as_posix(), encoding="utf-8")))
             except MarkedYAMLError as problem:
                 mark = problem.problem_mark
                 place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -229,10 +237,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
             except (YAMLError, OSError) as problem:
                 return f"{name}: {problem}. The file has to hold `key: value` lines."
         return str(error)
-
-
-def _files_of(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.suffix in SUFFIXES]
 
 
 def _names_from_params(files: Iterable[Any]) -> set[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
-from quant_pipeline.configuration import DEFAULT_ENVIRONMENT
+from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from kedro.framework.hooks import hook_impl
 
-from quant_pipeline.configuration import DEFAULT_ENVIRONMENT, LOCAL, ProjectConfigLoader
+from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
+from quant_pipeline.configuration import LOCAL, ProjectConfigLoader
 from quant_pipeline.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import click
 from kedro.framework.hooks import hook_impl
 from pythonjsonlogger.json import JsonFormatter
 
-from quant_pipeline.configuration import DEFAULT_ENVIRONMENT
+from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext

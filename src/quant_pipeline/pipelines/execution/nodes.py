@@ -8,6 +8,7 @@ from functools import partial
 
 import pandas as pd
 
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.execution.page import compose_execution_page
 from quant_pipeline.pipelines.execution.tables import (
@@ -127,7 +128,8 @@ def judge_orders(
         price, told = float(row.reference_price), row.message or row.verdict
         logger.info("%-4s %7d %-6s at %.2f: %s", row.side, row.quantity, row.instrument, price, told)
     if len(table) and not dry_run and (table["verdict"] == "denied").all():
-        logger.warning("nothing may be sent; when the cause is removed, `kedro account replan` asks the limits again")
+        command = in_environment("kedro account replan", account.name)
+        logger.warning("nothing may be sent; when the cause is removed, `%s` asks the limits again", command)
     return table
 
 

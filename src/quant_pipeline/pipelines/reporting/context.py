@@ -14,12 +14,12 @@ import pandas as pd
 from pydantic import BaseModel
 
 from quant_pipeline import __version__
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.strategy.rules import MarketRules
 
-DEFAULT_ENVIRONMENT = "sim"
 LIBRARIES = ("kedro", "pandas", "numpy", "pyqlib", "lightgbm", "torch", "plotly")
 
 
@@ -79,7 +79,7 @@ class ReportContext:
 
     def command(self, pipelines: str) -> str:
         """Return the command that runs pipelines on this account."""
-        return f"kedro run --pipelines {pipelines}{_environment_option(self.account)}"
+        return in_environment(f"kedro run --pipelines {pipelines}", self.account)
 
     @property
     def parameters_hash(self) -> str:
@@ -133,28 +133,24 @@ def describe_run(
 def _next_commands(
     report: ReportParameters, session: pd.Timestamp, next_session: pd.Timestamp
 ) -> tuple[tuple[str, str], ...]:
-    environment = _environment_option(report.account)
-
     def given(at: pd.Timestamp, **more: str) -> str:
         repeated = {key: value for key, value in report.repeat.items() if value}
         return ",".join(f"{key}={value}" for key, value in ({"as_of": f"{at:%Y-%m-%d}"} | repeated | more).items())
 
     return (
         (
-            f"kedro run --pipelines daily{environment} --params {given(next_session)}",
+            in_environment(f"kedro run --pipelines daily --params {given(next_session)}", report.account),
             "go on to the next session",
         ),
         (
-            f"kedro run --pipelines execution{environment} --params {given(session, dry_run='true')}",
+            in_environment(
+                f"kedro run --pipelines execution --params {given(session, dry_run='true')}", report.account
+            ),
             "see the orders with their risk verdicts; without dry_run they are sent",
         ),
         ("kedro viz run", "see the lineage of every table"),
         ("mlflow ui --backend-store-uri sqlite:///mlflow.db", "compare the training runs"),
     )
-
-
-def _environment_option(account: str) -> str:
-    return "" if account == DEFAULT_ENVIRONMENT else f" --env {account}"
 
 
 def _as_configured(value: Any) -> Any:

@@ -1,0 +1,40 @@
+"""Commands in messages name the environment that they belong to.
+
+Most code that advises a command works for any account and does not know the environment. Whoever opened it does, and
+adds it here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from quant_pipeline.exceptions import QuantPipelineError
+
+DEFAULT_ENVIRONMENT: Final = "sim"
+"""Environment of a command that names none."""
+COMMAND = re.compile(
+    r"kedro (?:run --pipelines \w++(?:,\w++)*+"
+    r"|account (?:arm|flatten|halt|reconcile|replan|resume|show|verify)\b"
+    r"|models (?:list|plan|promote|rollback|train)\b)(?! --env)"
+)
+"""A command of the project that takes ``--env`` and has none."""
+
+
+def in_environment(text: str, environment: str | None) -> str:
+    """Add ``--env`` to the commands of a text, unless the environment is the default one."""
+    if environment in (None, DEFAULT_ENVIRONMENT):
+        return text
+    return COMMAND.sub(lambda found: f"{found[0]} --env {environment}", text)
+
+
+@contextmanager
+def naming_environment(environment: str | None) -> Iterator[None]:
+    """Add ``--env`` to the commands that an error of this block advises."""
+    try:
+        yield
+    except QuantPipelineError as error:
+        error.message = in_environment(error.message, environment)  # type: ignore[misc]  # click's own never change it
+        raise
