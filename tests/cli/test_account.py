@@ -123,6 +123,16 @@ def test_the_simulated_account_equals_its_broker(run):
     assert "sim: cash and 1 positions equal the broker's" in run("reconcile")
 
 
+def test_an_advised_command_names_the_account_that_it_is_about(project):
+    scaffold_environment(project.project_path / "conf", "third", "sim")
+    stop = project.project_path / "data/accounts/third/STOP"
+    stop.parent.mkdir(parents=True)
+    stop.touch()
+    refused = CliRunner().invoke(command, ["flatten", "--yes", "--env", "third"], obj=project)
+    assert refused.exit_code == 1
+    assert "nothing is sent; run `kedro account resume --env third` first" in refused.output
+
+
 def test_a_difference_to_the_broker_is_told(run, ledger, project):
     run("reconcile")
     gift = {"amount": "5", "note": "nobody told the broker"}

@@ -11,12 +11,13 @@ from typing import Any
 import click
 
 from quant_pipeline.cli import account_control
-from quant_pipeline.cli.options import env_option, params_option
-from quant_pipeline.cli.sessions import Place
+from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
+from quant_pipeline.cli.sessions import Place, configuration_folder
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.exceptions import AccountError
 
 
-@click.group()
+@click.group(cls=ProjectGroup)
 def account() -> None:
     """Make an account, look at it, compare it with its broker, arm, stop and sell it."""
 
@@ -29,7 +30,7 @@ def new(metadata: Place, name: str, source: str) -> None:
     """Make the environment of a new account NAME."""
     from quant_pipeline.cli.account_environment import scaffold_environment
 
-    for file in scaffold_environment(metadata.project_path / "conf", name, source):
+    for file in scaffold_environment(configuration_folder(metadata), name, source):
         click.echo(f"wrote {file.relative_to(metadata.project_path)}")
     click.echo(f"`kedro run --env {name}` runs it; it has no ledger, no keys and no pinned account number yet")
 
@@ -85,7 +86,8 @@ def reconcile_account(metadata: Place, env: str | None, params: dict[str, Any]) 
     for found in breaks:
         click.echo(f"{found.what}: {found.ledger} in the books, {found.broker} at the broker")
     if breaks:
-        raise AccountError(f"{len(breaks)} differences; only exits are let through until `kedro account resume`")
+        remedy = in_environment("only exits are let through until `kedro account resume`", opened.environment)
+        raise AccountError(f"{len(breaks)} differences; {remedy}")
     click.echo(f"{opened.name}: cash and {held} positions equal the broker's")
 
 

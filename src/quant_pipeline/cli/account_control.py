@@ -11,6 +11,7 @@ import click
 
 from quant_pipeline.cli.options import env_option, params_option
 from quant_pipeline.cli.sessions import Place, open_session
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.storage_errors import explain_storage_error
 from quant_pipeline.exceptions import AccountError, ConfigurationError, QuantPipelineError
 
@@ -139,7 +140,8 @@ def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any])
     events = opened.catalog.load("ledger_as_found")
     plan, book = fold(events).plans[opened.next_session], OrderBook.of(events)
     sent = sum(1 for order in plan.orders if book.orders[order.client_order_id].submitted_at)
-    click.echo(f"sent {sent} of {len(plan.orders)} sales; buys stay closed until `kedro account resume`")
+    told = in_environment("buys stay closed until `kedro account resume`", opened.environment)
+    click.echo(f"sent {sent} of {len(plan.orders)} sales; {told}")
 
 
 def _write_stop_file(file: Path, reason: str) -> None:

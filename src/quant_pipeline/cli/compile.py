@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from quant_pipeline.cli.options import ProjectCommand
 
-@click.command(name="compile")
+
+@click.command(name="compile", cls=ProjectCommand)
 def compile_kernels() -> None:
     """Compile what runs need, once; machine code that is kept already stays."""
     from quant_pipeline.cli.small_market import SmallMarket

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quant_pipeline.cli.options import env_option
+from quant_pipeline.cli.options import ProjectGroup, env_option
 from quant_pipeline.cli.sessions import Place, open_session
 from quant_pipeline.exceptions import ModelError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-@click.group()
+@click.group(cls=ProjectGroup)
 def models() -> None:
     """List, plan and train models, promote a candidate, go back to the champion before."""
 

@@ -87,6 +87,11 @@ class Opened:
         return self.account.name
 
     @property
+    def environment(self) -> str:
+        """Name of the environment of Kedro."""
+        return self.project.configuration.environment
+
+    @property
     def stands_at(self) -> pd.Timestamp:
         """Session whose close is the newest: of the exchange at a broker, else of the ledger."""
         as_of = pd.Timestamp(self.project.parameters["as_of"])

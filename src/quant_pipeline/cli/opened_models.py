@@ -11,6 +11,7 @@ import pandas as pd
 
 from quant_pipeline.cli.opened_project import OpenedProject, open_project
 from quant_pipeline.cli.sessions import Place
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.factors.feature_sets import FeatureSet
@@ -57,7 +58,8 @@ def _plan_one(
     opened: OpenedProject, name: str, spec: ModelSpec, load: Callable[[str], Any], hashed: Hashed
 ) -> tuple[str, str]:
     if not opened.catalog.exists(f"{spec.features}_features"):
-        return "wait", f"features '{spec.features}' are not there; run `kedro run --pipelines features`"
+        command = in_environment("kedro run --pipelines features", opened.configuration.environment)
+        return "wait", f"features '{spec.features}' are not there; run `{command}`"
     inputs = inputs_of(opened, spec, load)
     found = bundles_of(opened, f"{name}.bundle_as_found").load_facts()
     wanted = fingerprint(inputs.facts, inputs.features, inputs.labels["label"], inputs.members, inputs.segments, hashed)

@@ -18,14 +18,13 @@ from kedro.io import DataCatalog
 from pydantic import ValidationError
 
 from quant_pipeline.cli.options import quiet
-from quant_pipeline.cli.sessions import Place
-from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+from quant_pipeline.cli.sessions import Place, configuration_folder
+from quant_pipeline.common.environments import naming_environment
 from quant_pipeline.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.hooks.narration import log_to_file
 from quant_pipeline.parameters import Parameters
 
-CONFIGURATION = "conf"
 PATHS = ("filename", "filepath", "path")
 """Keys of the catalog that hold a path, as Kedro knows them."""
 
@@ -66,11 +65,10 @@ class OpenedProject:
 def open_project(place: Place, env: str | None, params: dict[str, Any] | None = None) -> Iterator[OpenedProject]:
     """Open the configuration of an environment; ``params`` are those of ``--params``."""
     env = env or os.getenv("KEDRO_ENV")
-    with quiet(), StorageErrorsInOneLine():
+    folder = configuration_folder(place)
+    with quiet(), naming_environment(env):
         log_to_file(place.project_path, env)
-        configuration = ProjectConfigLoader(
-            str(place.project_path / CONFIGURATION), env, runtime_params=params or {}, **LOADER_OPTIONS
-        )
+        configuration = ProjectConfigLoader(str(folder), env, runtime_params=params or {}, **LOADER_OPTIONS)
         try:
             credentials = configuration["credentials"]
         except MissingConfigException:

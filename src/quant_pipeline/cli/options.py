@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+
 OPENING, CLOSING = "([{", ")]}"
 
 
@@ -67,6 +69,25 @@ params_option: Callable[[Any], Any] = click.option(
     help="Parameters of the run, such as as_of=2025-01-02, as for `kedro run`.",
 )
 """The option of `kedro run`, for the other commands that open a session."""
+
+
+class ProjectCommand(click.Command):
+    """A command whose errors of storage are one line with the remedy."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command.
+
+        Raises
+        ------
+        StorageError
+            When a file or folder cannot be written or read.
+        """
+        with StorageErrorsInOneLine():
+            return super().invoke(context)
+
+
+class ProjectGroup(ProjectCommand, click.Group):
+    """A group of such commands."""
 
 
 @contextmanager

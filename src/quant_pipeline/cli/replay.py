@@ -2,12 +2,12 @@
 
 import click
 
-from quant_pipeline.cli.options import env_option, quiet
+from quant_pipeline.cli.options import ProjectCommand, env_option, quiet
 from quant_pipeline.cli.sessions import Place, open_session
 from quant_pipeline.exceptions import ConfigurationError
 
 
-@click.command()
+@click.command(cls=ProjectCommand)
 @click.option("--from", "start", required=True, help="First session, YYYY-MM-DD.")
 @click.option("--to", "end", required=True, help="Last session, YYYY-MM-DD.")
 @env_option

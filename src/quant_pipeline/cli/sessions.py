@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+from quant_pipeline.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from kedro.framework.session import KedroSession
@@ -21,6 +21,26 @@ class Place(Protocol):
         """Folder of the project."""
 
 
+CONFIGURATION = "conf"
+
+
+def configuration_folder(place: Place) -> Path:
+    """Return the folder of the configuration.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is not there. These commands have no ``--conf-source``, so the advice is another than that of a run.
+    """
+    folder = place.project_path / CONFIGURATION
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"There is no {CONFIGURATION}/ in {folder.absolute().parent}; start in the folder that holds it, or unpack "
+            "the archive of the configuration there."
+        )
+    return folder
+
+
 @contextmanager
 def open_session(place: Place, env: str | None, **parameters: Any) -> Iterator[KedroSession]:
     """Open a session of an environment; ``parameters`` are those of ``--params``."""
@@ -28,9 +48,9 @@ def open_session(place: Place, env: str | None, **parameters: Any) -> Iterator[K
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
 
+    configuration_folder(place)
     if project.PACKAGE_NAME is None:
         bootstrap_project(place.project_path)
-    with StorageErrorsInOneLine():
-        session = KedroSession.create(place.project_path, env=env, runtime_params=parameters, save_on_close=False)
-        with session:
-            yield session
+    session = KedroSession.create(place.project_path, env=env, runtime_params=parameters, save_on_close=False)
+    with session:
+        yield session
