@@ -1,0 +1,77 @@
+"""What all commands share: errors of storage, and a folder without a configuration."""
+
+import errno
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from quant_pipeline.__main__ import Place
+from quant_pipeline.cli.account import account
+from quant_pipeline.cli.compile import compile_kernels
+from quant_pipeline.cli.models import models
+from quant_pipeline.cli.options import ProjectCommand, ProjectGroup
+from quant_pipeline.cli.package import package
+from quant_pipeline.cli.replay import replay
+
+COMMANDS = (account, models, compile_kernels, package, replay)
+
+
+def refused(command, words, place):
+    done = CliRunner().invoke(command, words, obj=Place(place))
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit), done.exception
+    (line,) = done.output.strip().splitlines()
+    return line
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_tells_errors_of_storage_in_one_line(command):
+    assert isinstance(command, ProjectCommand)
+
+
+@pytest.mark.parametrize("kind", [ProjectCommand, ProjectGroup])
+def test_a_full_disk_is_one_line_whatever_the_command_was_doing(kind, tmp_path):
+    def write():
+        with Path("/dev/full").open("wb", buffering=0) as full:
+            full.write(b"content")
+
+    command = click.command(cls=ProjectCommand)(write)
+    words = []
+    if kind is ProjectGroup:
+        command, words = ProjectGroup("group", commands={"write": click.Command("write", callback=write)}), ["write"]
+    assert "no space is left on the disk" in refused(command, words, tmp_path)
+
+
+def test_an_account_of_a_read_only_project_is_refused_in_one_line(tmp_path, monkeypatch):
+    # The superuser may write anywhere, so the refusal of the system is raised where the system would raise it.
+    (tmp_path / "conf" / "sim").mkdir(parents=True)
+
+    def read_only(folder, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(folder))
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    line = refused(account, ["new", "mine"], tmp_path)
+    assert f"{tmp_path}/conf/.mine." in line
+    assert "it cannot be written. Give this user the right to write there" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (account, ["show"]),
+        (account, ["halt"]),
+        (account, ["new", "mine"]),
+        (models, ["list"]),
+        (replay, ["--from", "2025-01-02", "--to", "2025-01-03"]),
+        (package, []),
+    ],
+    ids=["show", "halt", "new", "models", "replay", "package"],
+)
+def test_without_a_configuration_the_advice_is_one_that_the_command_can_follow(command, words, tmp_path):
+    assert refused(command, words, tmp_path) == (
+        f"Error: There is no conf/ in {tmp_path}; start in the folder that holds it, or unpack the archive of the "
+        "configuration there."
+    )
+    assert list(tmp_path.iterdir()) == []
