@@ -23,7 +23,7 @@ if "kedro.framework.cli.cli" in sys.modules:
     postpone_plugins()
 
 # Hooks registered last act first: the guard of real accounts comes before everything else. An error ends its record
-# before it is told.
+# before it is reported.
 HOOKS = (
     SummaryHooks(),
     ProgressHooks(),

@@ -111,7 +111,7 @@ class CommandServer:
 def environment(sources: Path) -> dict[str, str]:
     """Return the shell's environment with the sources of one project, and without what tests left in it."""
     changed = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(sources)}
-    # Five consumers of jobs that nobody gives would start beside MLflow's pages, and outlive them.
+    # Five consumers of jobs, of which there are none, would start beside MLflow's pages, and outlive them.
     changed["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     # A session in this process leaves its tracking store in the environment.
     for name in ("KEDRO_ENV", "COVERAGE_PROCESS_CONFIG", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):

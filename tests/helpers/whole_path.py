@@ -28,7 +28,7 @@ MODELS = {
 
 
 class Kept(MemoryDataset):
-    """Keeps its data when the runner thinks that nobody needs them any more."""
+    """Keeps its data when the runner releases them."""
 
     def __init__(self, *data):
         super().__init__(*data, copy_mode="assign")

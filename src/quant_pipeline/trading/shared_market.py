@@ -1,7 +1,7 @@
 """One market for all nodes of a run: the same bars and rules give the market that has been built from them already.
 
-Every node loads its own copy of the bars, so what is the same is told by content. Reading it through takes a quarter of
-the time of building a market.
+Every node loads its own copy of the bars, so equal bars are recognised by content. Reading them through takes a quarter
+of the time of building a market.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ USED = ("date", "instrument", "open", "high", "low", "close", "volume", "vwap", 
 def market_of(
     bars: pd.DataFrame, corporate_actions: pd.DataFrame, sessions: pd.DatetimeIndex, rules: MarketRules
 ) -> TradingMarket:
-    """Return the market of some bars; built once, then shared, so nobody may write into its arrays.
+    """Return the market of some bars. It is built once and shared: do not write into its arrays.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ class FakeExchange:
     auto_fill
         Whether orders are dealt as soon as they are accepted; otherwise `work` deals them.
     always_open
-        Whether orders are dealt outside the hours of the exchange too, except those of an auction.
+        Whether orders execute outside the hours of the exchange too, except those of an auction.
     hours
         Clock and calendar.
     account_number
