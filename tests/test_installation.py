@@ -23,6 +23,8 @@ requires-python = ">=3.11,<3.14"
 py-modules = []
 """
 
+MAKES_OWN = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "MAKE_TERMERR", "MAKE_TERMOUT"}
+
 
 @pytest.fixture
 def installer(project_path):
@@ -43,8 +45,7 @@ def tiny(project_path, tmp_path):
 
     def install(uv):
         (folder / "requirements.lock").write_text(f"toolz==1.0.0\nuv=={uv}\n")
-        command = ["make", "install", f"PYTHON={sys.executable}"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        done = make(folder, "install", f"PYTHON={sys.executable}")
         reachable = not any(sign in done.stderr for sign in ("NewConnectionError", "Name or service not known"))
         if done.returncode and not reachable and os.environ.get("CI") != "true":
             pytest.skip("the package index is not reachable")
@@ -52,6 +53,12 @@ def tiny(project_path, tmp_path):
 
     install.folder = folder
     return install
+
+
+def make(folder, *words):
+    """Run make as a user does, also where another make has started these tests."""
+    environment = {name: value for name, value in os.environ.items() if name not in MAKES_OWN}
+    return subprocess.run(["make", *words], cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def installed(folder):
@@ -67,7 +74,7 @@ def test_uv_of_the_lock_installs_and_a_second_make_has_nothing_to_do(tiny):
     assert "with uv" in done.stdout
     found = installed(tiny.folder)
     assert (found["toolz"], found["tiny"], found["uv"]) == ("1.0.0", "1", version("uv"))
-    again = subprocess.run(["make", "install"], cwd=tiny.folder, capture_output=True, text=True)
+    again = make(tiny.folder, "install")
     assert again.stdout.strip() == "make: Nothing to be done for 'install'."
 
 

@@ -23,7 +23,14 @@ def undisturbed(finished, tmp_path_factory):
     return contents(project.path)
 
 
-@pytest.mark.parametrize(("node", "seconds"), [("score_latest", 0.1), ("book_fills", 0.02), ("generate_orders", 0.3)])
+@pytest.mark.parametrize(
+    ("node", "seconds"),
+    [
+        pytest.param("score_latest", 0.1, marks=pytest.mark.slow),
+        ("book_fills", 0.02),
+        pytest.param("generate_orders", 0.3, marks=pytest.mark.slow),
+    ],
+)
 def test_a_day_that_is_killed_is_completed_by_the_next_run(project, undisturbed, node, seconds):
     log = project.path / "logs" / "sim.jsonl"
     log.unlink()
