@@ -1,4 +1,4 @@
-"""One clock for label, engines and account: whoever knows the return after the execution earns everywhere alike."""
+"""One clock for label, engines and account: knowing the return after the execution earns the same everywhere."""
 
 from functools import cache
 

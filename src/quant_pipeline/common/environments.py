@@ -1,7 +1,7 @@
 """Commands in messages name the environment that they belong to.
 
-Most code that advises a command works for any account and does not know the environment. Whoever opened it does, and
-adds it here.
+Most code that advises a command works for any account and does not know the environment. The code that
+opened it does, and adds it here.
 """
 
 from __future__ import annotations

@@ -119,11 +119,11 @@ def _numbers(payload: Mapping[str, str]) -> dict[str, float]:
 
 def _quotes(bars: pd.DataFrame, corporate_actions: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
     """Return open, close, the price to execute at, the close before and the split ratio of what was traded."""
-    dealt = bars[bars["instrument"].isin(fills["instrument"])].sort_values(["instrument", "date"])
-    before = dealt.groupby("instrument", sort=False)["close"].shift(1)
-    known = dealt[["date", "instrument", "open", "close"]].assign(previous_close=before)
+    traded = bars[bars["instrument"].isin(fills["instrument"])].sort_values(["instrument", "date"])
+    before = traded.groupby("instrument", sort=False)["close"].shift(1)
+    known = traded[["date", "instrument", "open", "close"]].assign(previous_close=before)
     kinds: list[DealPrice] = sorted(fills["executes_at"].unique())
-    each = [known.assign(executes_at=kind, deal_price=_price_of(dealt, kind)) for kind in kinds]
+    each = [known.assign(executes_at=kind, deal_price=_price_of(traded, kind)) for kind in kinds]
     quotes = pd.concat(each) if each else known.assign(executes_at="", deal_price=np.nan)
     splits = corporate_actions[corporate_actions["kind"] == "split"]
     ratios = splits.groupby(["date", "instrument"])["value"].prod().rename("split").reset_index()

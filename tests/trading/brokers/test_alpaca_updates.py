@@ -20,7 +20,7 @@ from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParamete
 from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
 from tests.helpers.trading_day_at_alpaca import wait_until
 
-# Nobody waits for LONG: it is so long that a pause which ends before it was cut short, on a loaded machine too.
+# No test waits for LONG: it is so long that a pause which ends before it was cut short, on a loaded machine too.
 LONG, SHORT = 600.0, 0.3
 MOMENT = LONG / 6
 # Seconds that the client's library would wait for who is silent.
@@ -243,7 +243,7 @@ TROUBLES = {
 def test_a_trouble_is_one_plain_line(place, reason, told, capfd):
     with place() as address, TradeUpdates(address, *SECRETS) as updates:
         wait_until(lambda: updates.pause(SHORT) and told())
-        for _ in range(4):  # It is tried again after half a second to a second, and nothing is told again.
+        for _ in range(4):  # It is tried again after half a second to a second, and nothing is reported again.
             updates.pause(SHORT)
     (line,) = told()
     assert (line.levelname, line.exc_info) == ("INFO", None)

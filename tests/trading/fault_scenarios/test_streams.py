@@ -13,7 +13,7 @@ from quant_pipeline.trading.order_management.sending import send_orders
 from tests.helpers.trading_day import GOOD_DAY
 from tests.helpers.trading_day_at_alpaca import DayAtAlpaca, states
 
-# Nobody waits for a long poll: what ends in a third of it was woken.
+# No test waits for a long poll: what ends in a third of it was woken.
 LONG_POLL, SHORT_POLL = 300.0, 0.2
 
 

@@ -132,8 +132,8 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
     """Collect until no order of a side is open at the broker, or the time is over; send what was held back.
 
     Orders of an auction that is held later than that are not waited for. Updates of the broker may cut a pause short.
-    Such a collection is one more, not one of the polls that a missing deal is waited for: an update is told before the
-    activity feed shows its deal.
+    Such a collection is one more, not one of the polls that a missing deal is waited for: an update arrives before the
+    activity feed shows its fill.
     """
     poll_seconds = desk.rules.poll_seconds
     waited, since_poll = 0.0, poll_seconds
