@@ -14,7 +14,7 @@ from quant_pipeline.cli.account_environment import scaffold_environment
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.strategy.rules import CostRules, MarketRules
-from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.book import OrderBook

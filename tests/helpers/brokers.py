@@ -6,9 +6,9 @@ import pandas as pd
 
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange, bookings
-from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
-from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
-from quant_pipeline.trading.brokers.simulated_broker import SimulatedBroker
+from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
+from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.simulated.broker import SimulatedBroker
 from tests.helpers.four_days import actions_table
 
 SESSIONS = pd.DatetimeIndex(["2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07", "2025-01-08"])

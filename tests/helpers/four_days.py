@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.plans import record_plan
 from quant_pipeline.trading.statement_import import StatementFile, StatementFormat, StatementImportParameters
 from quant_pipeline.trading.statement_import import import_statements as read_statements

@@ -18,7 +18,7 @@ from quant_pipeline.testing.fake_alpaca import (
     FakeExchange,
     Script,
 )
-from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
 from quant_pipeline.trading.brokers.gateway import AlpacaGateway, DeskRules, Exchange
 from quant_pipeline.trading.order_management.desk import arming_event
 from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events

@@ -18,7 +18,7 @@ from quant_pipeline.market.clock import EXECUTION_LAG, execution_session
 from quant_pipeline.strategy.rebalance import rebalance
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.trading.account import fold
-from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.domain import EventKind
 from quant_pipeline.trading.plans import record_plan
 

@@ -12,7 +12,7 @@ from quant_pipeline.exceptions import AccountError
 from quant_pipeline.strategy.rules import MarketRules
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.bookkeeping import book_days, last_closes
-from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.domain import EventKind
 from tests.helpers.four_days import BUY, DAYS, DEPOSIT, entries, plan, statement
 from tests.helpers.random_market import random_market

@@ -80,7 +80,7 @@ class AlpacaDesk(_Desk):
     kill_switch
         File that stops every sender.
     parameters
-        See `quant_pipeline.trading.brokers.alpaca_transport.AlpacaBrokerParameters`.
+        See `quant_pipeline.trading.brokers.alpaca.transport.AlpacaBrokerParameters`.
     credentials
         ``api_key`` and ``secret_key``.
     metadata
@@ -97,7 +97,7 @@ class AlpacaDesk(_Desk):
         credentials: dict[str, str | None],
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+        from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
 
         super().__init__(ledger, kill_switch, metadata)
         self._parameters = AlpacaBrokerParameters.model_validate(parameters)

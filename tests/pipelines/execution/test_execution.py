@@ -21,7 +21,7 @@ from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.brokers.gateway import DeskRules
-from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.domain import EventKind
 from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.book import OrderBook

@@ -12,7 +12,7 @@ from kedro.pipeline import Pipeline
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.hooks import AccountGuardHooks
 from quant_pipeline.strategy.rules import CostRules, MarketRules
-from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.domain import EventKind
 from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.desk import trading_state_event

@@ -21,8 +21,8 @@ from quant_pipeline.testing.fake_alpaca import (
     Request,
     Script,
 )
-from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
-from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
+from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
 from quant_pipeline.trading.order_management.closing import close_session
 from quant_pipeline.trading.order_management.desk import arming_event
 from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events

@@ -18,7 +18,7 @@ from quant_pipeline.market.clock import execution_session
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import AccountState, fold
-from quant_pipeline.trading.brokers.simulated_store import Books, Holding, SimulatedStore
+from quant_pipeline.trading.brokers.simulated.store import Books, Holding, SimulatedStore
 from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.desk import TradingDesk
 from quant_pipeline.trading.order_management.journal import Journal
@@ -30,8 +30,8 @@ from quant_pipeline.trading.risk_limits import RiskLimits
 
 # A desk imports its own broker when it is opened: a simulated account needs no Alpaca.
 if TYPE_CHECKING:
-    from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
-    from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
+    from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
+    from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
 
 _CALENDAR_MARGIN = pd.Timedelta(days=30)
 
@@ -184,7 +184,7 @@ class AlpacaGateway(_Place):
                 f"'{rules.account}' is a live account, but execution.needs_arming is false. Real money is only sent in "
                 "sessions that a person has armed: take that line out of the environment's parameters_execution.yml."
             )
-        from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
+        from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
 
         broker = AlpacaBroker(self.parameters, self.api_key, self.secret_key)
         is_rehearsal = self.parameters.url is not None
@@ -192,7 +192,7 @@ class AlpacaGateway(_Place):
         return self._desk(session, rules, broker, exchange.market_rules, takes_lease, is_rehearsal, updates)
 
     def _updates(self) -> TradeUpdates:
-        from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
+        from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
 
         return TradeUpdates(self.parameters.updates_address, self.api_key, self.secret_key)
 
@@ -224,7 +224,7 @@ class SimulatedGateway(_Place):
         self.folder.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{self.folder / f'{session:%Y-%m-%d}.sqlite'}"
         _seed(url, state, stands_at)
-        from quant_pipeline.trading.brokers.simulated_broker import SimulatedBroker
+        from quant_pipeline.trading.brokers.simulated.broker import SimulatedBroker
 
         broker = SimulatedBroker(
             url,

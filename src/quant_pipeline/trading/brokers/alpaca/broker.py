@@ -24,8 +24,8 @@ from quant_pipeline.trading.broker_records import (
     LastTrade,
     OrderRequest,
 )
-from quant_pipeline.trading.brokers import alpaca_records as records
-from quant_pipeline.trading.brokers.alpaca_transport import (
+from quant_pipeline.trading.brokers.alpaca import records
+from quant_pipeline.trading.brokers.alpaca.transport import (
     AlpacaBrokerParameters,
     AlpacaTransport,
     connect_data,

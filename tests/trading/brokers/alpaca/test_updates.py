@@ -16,8 +16,8 @@ from alpaca.common.enums import BaseURL
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
 from quant_pipeline.trading.brokers import alpaca_updates
-from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
-from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
+from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
 from tests.helpers.trading_day_at_alpaca import wait_until
 
 # No test waits for LONG: it is so long that a pause which ends before it was cut short, on a loaded machine too.
@@ -310,7 +310,7 @@ def test_the_clients_lines_of_others_are_not_held_back(server, told):
 @pytest.mark.parametrize("ending", ["updates.stop()", "pass", "raise SystemExit(0)"])
 def test_the_interpreter_ends_in_silence(server, ending):
     program = (
-        "from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates\n"
+        "from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates\n"
         f"updates = TradeUpdates('{server.stream_url}', '{API_KEY}', '{SECRET_KEY}')\n"
         f"assert updates.pause(600) < 600\n{ending}\n"
     )

@@ -33,10 +33,10 @@ from quant_pipeline.trading.broker_records import (
     TimeInForce,
 )
 from quant_pipeline.trading.brokers.capabilities import SIMULATED
-from quant_pipeline.trading.brokers.simulated import execute_session
-from quant_pipeline.trading.brokers.simulated_session import SessionBooking, held_shares, orders_table, positions_table
-from quant_pipeline.trading.brokers.simulated_store import ACTIVITY, ORDER, Books, SimulatedStore, Transaction
-from quant_pipeline.trading.brokers.simulated_wording import read_activity, read_order, write_order
+from quant_pipeline.trading.brokers.simulated.bookkeeping import execute_session
+from quant_pipeline.trading.brokers.simulated.documents import read_activity, read_order, write_order
+from quant_pipeline.trading.brokers.simulated.session import SessionBooking, held_shares, orders_table, positions_table
+from quant_pipeline.trading.brokers.simulated.store import ACTIVITY, ORDER, Books, SimulatedStore, Transaction
 from quant_pipeline.trading.domain import money
 from quant_pipeline.trading.ports import (
     DuplicateOrderError,

@@ -27,8 +27,8 @@ from quant_pipeline.trading.broker_records import (
     PositionKind,
     UnknownActivity,
 )
-from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
-from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
+from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
 from quant_pipeline.trading.ports import (
     BrokerAccessError,
     BrokerUnavailableError,
@@ -303,7 +303,7 @@ def test_bust_and_correction_name_the_fill_they_replace(server, broker):
 
 
 def test_more_orders_than_a_page_of_one_second_are_all_listed(server, broker, monkeypatch):
-    monkeypatch.setattr("quant_pipeline.trading.brokers.alpaca.ORDERS_A_PAGE", 4)
+    monkeypatch.setattr("quant_pipeline.trading.brokers.alpaca.broker.ORDERS_A_PAGE", 4)
     server.exchange.auto_fill = False
     for place in range(11):
         server.exchange.hours.set(pd.Timestamp("2025-03-03 15:00") + pd.Timedelta(seconds=place // 2))

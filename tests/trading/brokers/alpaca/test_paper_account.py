@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.trading.broker_records import OrderRequest, OrderStatus, OrderType, TimeInForce
-from quant_pipeline.trading.brokers.alpaca import AlpacaBroker
-from quant_pipeline.trading.brokers.alpaca_transport import AlpacaBrokerParameters
-from quant_pipeline.trading.brokers.alpaca_updates import TradeUpdates
+from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
+from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
 from quant_pipeline.trading.ports import DuplicateOrderError, OrderNotCancelableError
 
 KEYS = [os.environ.get(f"ALPACA_PAPER_{part}_KEY", "") for part in ("API", "SECRET")]

@@ -8,7 +8,7 @@ from quant_pipeline.exceptions import AccountError
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.broker_records import CashActivity, FillActivity, OrderRequest, OrderStatus
-from quant_pipeline.trading.brokers.simulated import book_sessions
+from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.plans import record_plan
 from tests.helpers.brokers import CASH, PRICES, SESSIONS, actions, bars_of, simulated
 from tests.helpers.four_days import orders_table

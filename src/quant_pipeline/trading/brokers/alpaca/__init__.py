@@ -1,0 +1,1 @@
+"""The broker Alpaca, paper or live: translation between its API and the port."""
