@@ -23,9 +23,7 @@ import torch
 from qlib_needed import require_qlib
 from torch.utils.data import DataLoader
 
-from quant_pipeline.models.fitted import Samples
-from quant_pipeline.models.networks.cube import SessionCube
-from quant_pipeline.models.networks.hyper import (
+from quant_pipeline.models.algorithms.networks import (
     ALSTMHyper,
     GRUHyper,
     LSTMHyper,
@@ -33,6 +31,8 @@ from quant_pipeline.models.networks.hyper import (
     TCNHyper,
     TransformerHyper,
 )
+from quant_pipeline.models.fitted import Samples
+from quant_pipeline.models.networks.cube import SessionCube
 from quant_pipeline.models.networks.training import NetworkTraining
 
 require_qlib()

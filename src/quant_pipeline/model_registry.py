@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.parameters import describe_faults
 
 _session_loader: AbstractConfigLoader | None = None
 _as_read: tuple[AbstractConfigLoader | None, dict[str, Any]] = (None, {})
@@ -40,8 +41,9 @@ def _specification(name: str, entry: Any) -> ModelSpec:
     try:
         return ModelSpec.model_validate(entry)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ConfigurationError(f"model '{name}' (models.{name} in parameters_models.yml): {faults}") from error
+        raise ConfigurationError(
+            f"model '{name}' (models.{name} in parameters_models.yml): {describe_faults(error)}"
+        ) from error
 
 
 def load_ensemble_parameters() -> dict[str, Any]:

@@ -111,7 +111,7 @@ def test_a_bundle_that_is_copied_keeps_the_record_of_the_libraries_that_made_it(
 
 def test_facts_are_read_without_making_the_model(folder, monkeypatch):
     whole = read_bundle(folder)
-    monkeypatch.setattr("quant_pipeline.models.algorithms.load", lambda *_: pytest.fail("the model was made"))
+    monkeypatch.setattr("quant_pipeline.models.bundle.load_model", lambda *_: pytest.fail("the model was made"))
     assert read_facts(folder) == whole.facts
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from quant_pipeline.models.algorithms.double_ensemble import DoubleEnsembleHyper
 from quant_pipeline.models.double_ensemble import fit_double_ensemble, select_factors, weigh_rows
-from quant_pipeline.models.hyper import DoubleEnsembleHyper
 
 
 def test_rows_that_are_hard_and_learned_late_weigh_more():

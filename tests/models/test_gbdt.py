@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from quant_pipeline.models.algorithms.lightgbm import LightGBMHyper
 from quant_pipeline.models.gbdt import fit_trees, grade, load_trees
-from quant_pipeline.models.hyper import LightGBMHyper
 
 SMALL = {"min_data_in_leaf": 20, "lambda_l2": 1.0, "threads": 1, "rounds": 40, "patience": 10}
 

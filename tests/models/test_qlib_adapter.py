@@ -8,11 +8,12 @@ import pytest
 from qlib.workflow import R
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.algorithms import libraries
+from quant_pipeline.models.algorithms.lightgbm import LightGBMHyper
+from quant_pipeline.models.algorithms.linear import RidgeHyper, fit_ridge
+from quant_pipeline.models.algorithms.qlib import QlibHyper
 from quant_pipeline.models.bundle import read_bundle, write_bundle
+from quant_pipeline.models.fitting import libraries_of
 from quant_pipeline.models.gbdt import fit_trees, tree_parameters
-from quant_pipeline.models.hyper import LightGBMHyper, QlibHyper, RidgeHyper
-from quant_pipeline.models.linear import fit_ridge
 from quant_pipeline.models.qlib_adapter import fit_qlib, load_qlib
 from quant_pipeline.models.training import train_bundle
 
@@ -74,7 +75,7 @@ def test_a_model_of_qlib_is_sealed_in_a_bundle_without_pickles(
     ],
 )
 def test_the_libraries_of_a_model_of_qlib_are_those_that_its_module_imports(make_facts, import_path, expected):
-    recorded = libraries(make_facts("qlib", import_path=import_path).spec)
+    recorded = libraries_of(make_facts("qlib", import_path=import_path).spec)
     assert recorded == {name: version(name) for name in expected}
 
 

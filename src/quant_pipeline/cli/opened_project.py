@@ -23,7 +23,7 @@ from quant_pipeline.common.environments import naming_environment
 from quant_pipeline.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.hooks.narration import log_to_file
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.parameters import Parameters, describe_faults
 
 PATHS = ("filename", "filepath", "path")
 """Keys of the catalog that hold a path, as Kedro knows them."""
@@ -54,10 +54,9 @@ class OpenedProject:
         try:
             return kind.model_validate(self.parameters[block])
         except ValidationError as error:
-            found = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigurationError(
-                f"Parameter '{block}': {found}. Correct it in the parameters*.yml of the environment, of conf/base or "
-                "of conf/local, or in --params."
+                f"Parameter '{block}': {describe_faults(error)}. Correct it in the parameters*.yml of the environment, "
+                "of conf/base or of conf/local, or in --params."
             ) from error
 
 

@@ -3,7 +3,7 @@
 It holds the weights, the factor expressions in their order, the *fitted* state of the processors, the label, the
 training window, golden rows (inputs with the scores they must give) and the versions of the libraries. Loading
 verifies every file against its hash, the description against the identity and the golden rows against the model; it
-unpickles nothing and runs no foreign code.
+unpickles nothing, and runs no code but that of the algorithm that the description names.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ from safetensors.numpy import save as save_arrays
 from quant_pipeline.common.atomic import replacing_folder
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.factors.processors import Arrays, ProcessorChain
-from quant_pipeline.models import algorithms
-from quant_pipeline.models.fitted import FittedModel, Samples
+from quant_pipeline.models.fitted import FittedModel, Samples, importance_table, learning_curve
+from quant_pipeline.models.fitting import libraries_of, load_model, score_rows, table_of, weights_of
 from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.parameters import describe_faults
 
 MANIFEST = "manifest.json"
 PROCESSORS = "processors.safetensors"
 GOLDEN_INPUTS, GOLDEN_SCORES = "golden_inputs.parquet", "golden_scores.parquet"
 CURVE, IMPORTANCE = "learning_curve.parquet", "importance.parquet"
 TABLES = (GOLDEN_INPUTS, GOLDEN_SCORES, CURVE, IMPORTANCE)
+RESERVED = frozenset((MANIFEST, PROCESSORS, *TABLES))
 GOLDEN_TOLERANCE = 1e-5
 
 
@@ -133,9 +135,15 @@ def make_bundle(
 ) -> ModelBundle:
     """Seal a fitted model: compute the scores that its golden inputs must always give."""
     golden_scores = _predict(facts, model, processor_states, golden_inputs, None)
-    libraries = algorithms.libraries(facts.spec)
     return ModelBundle(
-        facts, model, processor_states, golden_inputs, golden_scores, model.curve, model.importance, libraries
+        facts,
+        model,
+        processor_states,
+        golden_inputs,
+        golden_scores,
+        table_of(facts.spec, model, "curve", learning_curve([])),
+        table_of(facts.spec, model, "importance", importance_table([], [])),
+        libraries_of(facts.spec),
     )
 
 
@@ -162,11 +170,11 @@ def read_bundle(folder: Path) -> ModelBundle:
         raise ModelError(f"no model bundle in {folder}; train the model first: kedro run --pipelines training")
     facts, libraries, digests = _read_manifest(folder / MANIFEST)
     files = {name: _verified(folder / name, digest) for name, digest in digests.items()}
-    weights = {name: content for name, content in files.items() if name not in (PROCESSORS, *TABLES)}
+    weights = {name: content for name, content in files.items() if name not in RESERVED}
     golden_inputs, golden_scores, curve, importance = (pd.read_parquet(io.BytesIO(files[name])) for name in TABLES)
     bundle = ModelBundle(
         facts,
-        algorithms.load(facts.spec, weights, list(facts.expressions)),
+        load_model(facts.spec, weights, list(facts.expressions)),
         _unpack_states(load_arrays(files[PROCESSORS]), len(facts.spec.processors)),
         golden_inputs,
         golden_scores["score"],
@@ -224,10 +232,15 @@ def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str], dict[str, s
         )
     except json.JSONDecodeError as error:
         raise _changed(file) from error
-    except (KeyError, ValidationError) as error:
+    except ValidationError as error:
+        raise ModelError(
+            f"the specification in {file} cannot be used ({describe_faults(error)}); bring back the algorithm it "
+            "names, or, where another version of this project wrote it, train the model again"
+        ) from error
+    except KeyError as error:
         raise ModelError(
             f"the bundle in {file.parent} was written by another version of this project, which described models "
-            f"differently ({str(error).splitlines()[0]}); train the model again"
+            f"differently (it has no {error}); train the model again"
         ) from error
     if _identity(digests, described) != identity:
         raise _changed(file)
@@ -243,12 +256,12 @@ def _predict(
     processed = ProcessorChain(facts.spec.processors, states).transform(features[list(facts.expressions)])
     places = np.arange(len(features)) if rows is None else rows
     samples = Samples(processed, places, np.empty(0, dtype=np.float32))
-    return pd.Series(model.predict(samples), index=features.index[places], name="score")
+    return pd.Series(score_rows(facts.spec, model, samples), index=features.index[places], name="score")
 
 
 def _files(bundle: ModelBundle) -> dict[str, bytes]:
     return {
-        **bundle.model.weights(),
+        **weights_of(bundle.facts.spec, bundle.model, RESERVED),
         PROCESSORS: save_arrays(_pack_states(bundle.processor_states)),
         GOLDEN_INPUTS: _parquet(bundle.golden_inputs),
         GOLDEN_SCORES: _parquet(bundle.golden_scores.to_frame()),

@@ -43,16 +43,10 @@ class Samples:
 class FittedModel(Protocol):
     """A fitted model without its processors.
 
-    Attributes
-    ----------
-    curve
-        ``step``, ``metric``, ``value``: what was seen while learning.
-    importance
-        ``factor``, ``importance``, most important first; empty when the algorithm tells nothing.
+    It may have two more attributes, which a bundle keeps: ``curve`` (``step``, ``metric``, ``value``: what was measured
+    while learning, see `learning_curve`) and ``importance`` (``factor``, ``importance``, most important first, see
+    `importance_table`).
     """
-
-    curve: pd.DataFrame
-    importance: pd.DataFrame
 
     def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Score rows; a row that cannot be scored is NaN."""
@@ -67,6 +61,18 @@ def learning_curve(rows: list[tuple[int, str, float]]) -> pd.DataFrame:
     """Make the table of a learning curve."""
     table = pd.DataFrame(rows, columns=["step", "metric", "value"])
     return table.astype({"step": "int64", "metric": "str", "value": "float64"})
+
+
+def metrics_curve(seen: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
+    """Make the table of a learning curve from the metrics of each step: segment to metric to values."""
+    return learning_curve(
+        [
+            (step, f"{segment}_{metric.lower()}", value)
+            for segment, metrics in seen.items()
+            for metric, values in metrics.items()
+            for step, value in enumerate(values, start=1)
+        ]
+    )
 
 
 def importance_table(factors: list[str], importance: npt.ArrayLike) -> pd.DataFrame:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.hyper import LeavesHyper, LightGBMHyper
+from quant_pipeline.models.algorithms.lightgbm import LightGBMHyper
+from quant_pipeline.models.algorithms.trees import LeavesHyper
+from quant_pipeline.models.fitted import Samples, importance_table, learning_curve, metrics_curve
 
 logger = logging.getLogger(__name__)
 
@@ -77,15 +78,9 @@ def fit_trees(
             _report_progress,
         ],
     )
-    rows = [
-        (step, f"{segment}_{metric}", value)
-        for segment, metrics in seen.items()
-        for metric, values in metrics.items()
-        for step, value in enumerate(values, start=1)
-    ]
     # Text keeps the best iteration only, and that is what will be loaded: predict with exactly that.
     kept = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
-    return FittedTrees(kept, learning_curve(rows), contribution_table(kept, valid))
+    return FittedTrees(kept, metrics_curve(seen), contribution_table(kept, valid))
 
 
 def tree_parameters(hyper: LeavesHyper, seed: int) -> dict[str, Any]:

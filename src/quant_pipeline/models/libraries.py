@@ -1,14 +1,40 @@
-"""The versions of the libraries that made a model, as they are installed."""
+"""The libraries that make a model: importing an optional one, and the versions that are installed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from types import ModuleType
 
+from quant_pipeline.exceptions import ModelError
+
 SHARED = ("numpy", "pandas")
 """Libraries that every model is made with."""
+
+
+def import_optional(library: str, extra: str = "boosters") -> ModuleType:
+    """Import an optional library.
+
+    Parameters
+    ----------
+    library
+        Name of the module.
+    extra
+        Extra of this project that brings it.
+
+    Raises
+    ------
+    ModelError
+        When it is not installed; the message says how to install it.
+    """
+    try:
+        return import_module(library)
+    except ImportError as error:
+        raise ModelError(
+            f"{library} is not installed; run: pip install 'quant_pipeline[{extra}]', or do without what needs it"
+        ) from error
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:

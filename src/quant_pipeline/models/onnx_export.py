@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.boosters import import_optional
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.gbdt import FittedTrees
+from quant_pipeline.models.libraries import import_optional
 
 if TYPE_CHECKING:
     from quant_pipeline.models.networks.scoring import FittedNetwork
@@ -52,7 +52,7 @@ def export_onnx(bundle: ModelBundle, samples: Samples, file: Path) -> float:
     if isinstance(model, FittedTrees):
         content, inputs = _trees(model, len(bundle.facts.expressions)), samples.values
         expected = model.predict(samples)
-    elif bundle.facts.spec.algorithm != "gats" and hasattr(model, "network"):
+    elif _scores_single_names(model):
         content, inputs, expected = _network(model, samples)
     else:
         raise ModelError(f"{bundle.facts.spec.title} cannot be exported to ONNX; LightGBM and single-name networks can")
@@ -63,6 +63,14 @@ def export_onnx(bundle: ModelBundle, samples: Samples, file: Path) -> float:
         )
     file.write_bytes(content)
     return difference
+
+
+def _scores_single_names(model: Any) -> bool:
+    if not hasattr(model, "network"):
+        return False
+    from quant_pipeline.models.networks.blocks import looks_across
+
+    return not looks_across(model.network)
 
 
 def _trees(model: FittedTrees, n_factors: int) -> bytes:

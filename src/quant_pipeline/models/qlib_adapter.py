@@ -22,8 +22,8 @@ from qlib.model.base import Model
 from qlib.workflow import R
 
 from quant_pipeline.exceptions import ModelError
+from quant_pipeline.models.algorithms.qlib import QlibHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.hyper import QlibHyper
 from quant_pipeline.models.libraries import packages_used_by
 from quant_pipeline.models.qlib_state import pack, unpack
 from quant_pipeline.models.randomness import seeded

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
-from quant_pipeline.factors.processors import FillMissing, ProcessorSpec, RobustZScore
-from quant_pipeline.models.hyper import Hyper, QlibHyper
-from quant_pipeline.models.networks.hyper import NetworkHyper
+from quant_pipeline.common.extensions import ExtensionError
+from quant_pipeline.factors.processors import ProcessorSpec
+from quant_pipeline.models.algorithms import HyperParameters, SequenceHyper, find_algorithm
 from quant_pipeline.parameters import Parameters
 
 SEQUENCE_FACTORS = [
@@ -17,9 +24,6 @@ SEQUENCE_FACTORS = [
 ]  # fmt: skip
 """Twenty factors of Alpha158 that Qlib's benchmark uses for sequence models."""
 
-TREES = ("lightgbm", "double_ensemble", "xgboost", "catboost")
-"""Algorithms that need neither scaled nor complete factors."""
-
 
 class ModelSpec(Parameters):
     """One registered model.
@@ -27,7 +31,7 @@ class ModelSpec(Parameters):
     Attributes
     ----------
     algorithm
-        Name of an algorithm, see `models.hyper`.
+        Name of a shipped algorithm, see `models.algorithms.registry`, or the dotted path of the record of another one.
     features
         Name of a feature set.
     factors
@@ -35,7 +39,7 @@ class ModelSpec(Parameters):
     hyper
         Hyper-parameters of the algorithm; keys it does not know are refused.
     processors
-        Steps between factors and model; None chooses those the algorithm needs.
+        Steps between factors and model; None chooses those of the algorithm.
     seed
         Seed of everything random in training.
     enabled, tags
@@ -45,7 +49,7 @@ class ModelSpec(Parameters):
     algorithm: str
     features: str
     factors: list[str] | None = None
-    hyper: Hyper
+    hyper: SerializeAsAny[HyperParameters] = Field(default_factory=HyperParameters, validate_default=True)
     processors: list[ProcessorSpec] = Field(default_factory=list)
     seed: int = 7
     enabled: bool = True
@@ -53,17 +57,31 @@ class ModelSpec(Parameters):
 
     @model_validator(mode="before")
     @classmethod
-    def _complete(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
+    def _choose_processors(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("processors") is not None:
             return data
-        data = dict(data)
-        algorithm = data.get("algorithm")
-        hyper = data.get("hyper") or {}
-        if isinstance(hyper, dict):
-            data["hyper"] = {**hyper, "algorithm": algorithm}
-        if data.get("processors") is None:
-            data["processors"] = [] if algorithm in TREES else [RobustZScore(), FillMissing()]
-        return data
+        try:
+            return {**data, "processors": list(find_algorithm(str(data.get("algorithm"))).processors)}
+        except ExtensionError:
+            return {**data, "processors": []}  # The algorithm is what is wrong; it is reported with its own key.
+
+    @field_validator("algorithm")
+    @classmethod
+    def _find_algorithm(cls, name: str) -> str:
+        find_algorithm(name)
+        return name
+
+    @field_validator("hyper", mode="wrap")
+    @classmethod
+    def _read_hyper(cls, given: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """Read the block as the algorithm declares it; without an algorithm there is nothing to read it by."""
+        if "algorithm" not in info.data:
+            return HyperParameters()
+        block = given.model_dump() if isinstance(given, HyperParameters) else given or {}
+        if not isinstance(block, dict):
+            return read(given)
+        name = info.data["algorithm"]
+        return find_algorithm(name).hyper.model_validate({**block, "algorithm": name})
 
     @model_validator(mode="after")
     def _choose_factors(self) -> ModelSpec:
@@ -73,10 +91,10 @@ class ModelSpec(Parameters):
 
     @property
     def title(self) -> str:
-        """What it is, in words."""
+        """Algorithm and feature set, in words."""
         return f"{self.algorithm} on {self.features}"
 
     @property
     def window(self) -> int:
         """Sessions of features that one score needs."""
-        return self.hyper.window if isinstance(self.hyper, NetworkHyper | QlibHyper) else 1
+        return self.hyper.window if isinstance(self.hyper, SequenceHyper) else 1

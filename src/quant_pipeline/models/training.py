@@ -11,10 +11,10 @@ import pandas as pd
 
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.factors.processors import CrossSectionalRank, ProcessorChain
-from quant_pipeline.models import algorithms
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle, make_bundle
 from quant_pipeline.models.fingerprint import changes, fingerprint
 from quant_pipeline.models.fitted import Samples
+from quant_pipeline.models.fitting import fit_model
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def train_bundle(
     chain = _processors(facts, features.iloc[rows["train"]], previous)
     processed = chain.transform(features)
     samples = {name: Samples(processed, places, _ranked(label.iloc[places])) for name, places in rows.items()}
-    model = algorithms.fit(facts.spec, samples["train"], samples["valid"], previous.model if previous else None)
+    model = fit_model(facts.spec, samples["train"], samples["valid"], previous.model if previous else None)
     return make_bundle(facts, model, chain.states, _golden_inputs(features, rows["train"], facts.spec.window))
 
 

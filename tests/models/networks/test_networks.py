@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.networks.build import build_network, looks_across, score_block
-from quant_pipeline.models.networks.cube import SessionCube
-from quant_pipeline.models.networks.hyper import (
+from quant_pipeline.models.algorithms.networks import (
     ALSTMHyper,
     GATsHyper,
     GRUHyper,
@@ -21,6 +19,8 @@ from quant_pipeline.models.networks.hyper import (
     TRAHyper,
     TransformerHyper,
 )
+from quant_pipeline.models.networks.blocks import looks_across, score_block
+from quant_pipeline.models.networks.cube import SessionCube
 from quant_pipeline.models.networks.importance import attribute_rows, integrate_gradients
 from quant_pipeline.models.networks.routed import assign_equally
 from quant_pipeline.models.networks.training import NetworkTraining, fit_network
@@ -50,7 +50,7 @@ def name(request):
 @pytest.fixture
 def network(name):
     torch.manual_seed(2)
-    return build_network(FACTORS, SMALL[name]).eval()
+    return SMALL[name].make_network(FACTORS).eval()
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_the_attribution_of_each_row_adds_up_to_its_own_score_in_its_own_session
 
 def test_an_instrument_that_is_not_there_is_not_looked_at():
     torch.manual_seed(2)
-    network, block = build_network(FACTORS, SMALL["gats"]).eval(), block_for(SMALL["gats"])
+    network, block = SMALL["gats"].make_network(FACTORS).eval(), block_for(SMALL["gats"])
     present = torch.ones((SESSIONS, INSTRUMENTS), dtype=torch.bool)
     present[:, 0] = False
     without = network(block[:, 1:], present[:, 1:])

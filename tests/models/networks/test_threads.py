@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from quant_pipeline.models.networks.hyper import GRUHyper, MLPHyper
+from quant_pipeline.models.algorithms.networks import GRUHyper, MLPHyper
 from quant_pipeline.models.networks.training import fit_network
 
 HYPERS = [

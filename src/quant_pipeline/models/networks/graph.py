@@ -17,6 +17,8 @@ class GraphAttentionScorer(nn.Module):
         As for `RecurrentScorer`; dropout acts before the head.
     """
 
+    looks_across = True
+
     def __init__(self, factors: int, window: int, unit: str, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.window = window

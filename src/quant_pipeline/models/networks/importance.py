@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from quant_pipeline.models.fitted import Samples, importance_table
-from quant_pipeline.models.networks.build import looks_across, score_block
+from quant_pipeline.models.networks.blocks import looks_across, score_block
 from quant_pipeline.models.networks.cube import SessionCube
 
 MOST_WINDOWS = 512
@@ -26,7 +26,7 @@ def integrate_gradients(
     Parameters
     ----------
     network
-        A network that `build_network` made, in evaluation mode.
+        A network that `NetworkHyper.make_network` made, in evaluation mode.
     windows
         ``(window, rows, factors)``; rows of one session where the network looks across instruments.
     steps
@@ -62,7 +62,7 @@ def attribute_rows(
     Parameters
     ----------
     network
-        A network that `build_network` made, in evaluation mode.
+        A network that `NetworkHyper.make_network` made, in evaluation mode.
     cube
         The data.
     sessions, columns

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
+from quant_pipeline.models.algorithms.networks import NetworkHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.networks.build import build_network, looks_across, score_block
+from quant_pipeline.models.networks.blocks import looks_across, score_block
 from quant_pipeline.models.networks.cube import SessionCube
-from quant_pipeline.models.networks.hyper import NetworkHyper
 
 Places = npt.NDArray[np.int64]
 
@@ -83,6 +83,6 @@ class FittedNetwork:
 
 def load_network(weights: dict[str, bytes], n_factors: int, hyper: NetworkHyper) -> FittedNetwork:
     """Make the network again from its weights."""
-    network = build_network(n_factors, hyper)
+    network = hyper.make_network(n_factors)
     network.load_state_dict(load(weights[WEIGHTS]))
     return FittedNetwork(network, hyper, learning_curve([]), importance_table([], []))

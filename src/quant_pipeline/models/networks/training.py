@@ -14,10 +14,10 @@ from torch import nn
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exceptions import ModelError
+from quant_pipeline.models.algorithms.networks import NetworkHyper
 from quant_pipeline.models.fitted import Samples, learning_curve
-from quant_pipeline.models.networks.build import build_network, score_block
+from quant_pipeline.models.networks.blocks import score_block
 from quant_pipeline.models.networks.cube import Block, SessionCube
-from quant_pipeline.models.networks.hyper import NetworkHyper
 from quant_pipeline.models.networks.importance import network_importance
 from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.routed import RoutedScorer
@@ -76,7 +76,7 @@ def _fit(
             f"no epoch has a validation rank IC: no row of the validation segment has {hyper.window} sessions behind "
             "it, or all of a session score alike; choose a shorter window, another segment or another learning_rate"
         )
-    network = build_network(valid.features.shape[1], hyper)
+    network = hyper.make_network(valid.features.shape[1])
     network.load_state_dict(best)
     importance = network_importance(network, valid, hyper.window)
     return FittedNetwork(network, hyper, learning_curve(rows), importance)
@@ -102,7 +102,7 @@ class NetworkTraining:
         self._labels, self._valid_labels = self._cube.labels(train), self._cube.labels(valid)
         if not np.isfinite(self._labels).any():
             raise ModelError(f"no row to learn from has {hyper.window} sessions behind it; choose a shorter window")
-        self._network = build_network(train.features.shape[1], hyper).to(self._device)
+        self._network = hyper.make_network(train.features.shape[1]).to(self._device)
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
         )

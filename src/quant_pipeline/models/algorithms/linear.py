@@ -7,11 +7,12 @@ import logging
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from safetensors.numpy import load, save
 
 from quant_pipeline.exceptions import ModelError
+from quant_pipeline.models.algorithms.record import Algorithm, HyperParameters
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.hyper import ElasticNetHyper, RidgeHyper
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +21,20 @@ SMALLEST_STEP = 1e-9
 """Largest change of a coefficient, in standard deviations of the label, at which the descent has arrived."""
 
 Vector = npt.NDArray[np.float64]
+
+
+class RidgeHyper(HyperParameters):
+    """Hyper-parameters of ridge regression; ``alpha`` multiplies the number of rows."""
+
+    alpha: NonNegativeFloat = 0.01
+
+
+class ElasticNetHyper(HyperParameters):
+    """Hyper-parameters of the elastic net; ``l1_ratio`` 1 is the lasso."""
+
+    alpha: NonNegativeFloat = 0.001
+    l1_ratio: float = Field(default=0.5, ge=0, le=1)
+    rounds: PositiveInt = 1000
 
 
 class FittedLinear:
@@ -45,7 +60,7 @@ class FittedLinear:
         return {WEIGHTS: save({"coefficients": self._coefficients, "intercept": np.array([self._intercept])})}
 
 
-def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper) -> FittedLinear:
+def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper, seed: int = 0) -> FittedLinear:
     """Minimise ``mean((y - Xb - a)²) + alpha |b|²``; the intercept is not penalised.
 
     Parameters
@@ -54,6 +69,8 @@ def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper) -> FittedLinear
         Samples of the two segments; the second one is only measured.
     hyper
         Hyper-parameters.
+    seed
+        Not used: nothing here is random.
 
     Raises
     ------
@@ -65,7 +82,7 @@ def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper) -> FittedLinear
     return _seal(np.asarray(coefficients, dtype=np.float64), train, valid)
 
 
-def fit_elastic_net(train: Samples, valid: Samples, hyper: ElasticNetHyper) -> FittedLinear:
+def fit_elastic_net(train: Samples, valid: Samples, hyper: ElasticNetHyper, seed: int = 0) -> FittedLinear:
     """Minimise ``mean((y - Xb - a)²) / 2 + alpha (l1_ratio |b|₁ + (1 - l1_ratio) |b|² / 2)``.
 
     Coordinate descent on the covariances (Friedman, Hastie, Tibshirani, 2010): one pass over the rows is enough.
@@ -76,6 +93,8 @@ def fit_elastic_net(train: Samples, valid: Samples, hyper: ElasticNetHyper) -> F
         Samples of the two segments; the second one is only measured.
     hyper
         Hyper-parameters.
+    seed
+        Not used: nothing here is random.
 
     Raises
     ------
@@ -124,7 +143,11 @@ def _seal(coefficients: Vector, train: Samples, valid: Samples) -> FittedLinear:
     return model
 
 
-def load_linear(weights: dict[str, bytes], factors: list[str]) -> FittedLinear:
+def load_linear(weights: dict[str, bytes], factors: list[str], hyper: HyperParameters) -> FittedLinear:
     """Make the model again from its weights."""
     arrays = load(weights[WEIGHTS])
     return FittedLinear(arrays["coefficients"], float(arrays["intercept"][0]), learning_curve([]), factors)
+
+
+RIDGE = Algorithm(RidgeHyper, fit_ridge, load_linear)
+ELASTIC_NET = Algorithm(ElasticNetHyper, fit_elastic_net, load_linear)

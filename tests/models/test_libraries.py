@@ -1,9 +1,9 @@
-"""Optional libraries: what happens without them; with them `test_training.py` trains their models, too."""
+"""Optional libraries: what happens without them; with them `test_algorithm_contract.py` trains their models, too."""
 
 import pytest
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.boosters import import_optional
+from quant_pipeline.models.libraries import import_optional
 
 
 def test_a_library_that_is_not_there_names_the_remedy():

@@ -7,8 +7,7 @@ import pytest
 from sklearn.linear_model import ElasticNet
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.models.hyper import ElasticNetHyper, RidgeHyper
-from quant_pipeline.models.linear import fit_elastic_net, fit_ridge
+from quant_pipeline.models.algorithms.linear import ElasticNetHyper, RidgeHyper, fit_elastic_net, fit_ridge
 
 
 @pytest.mark.parametrize(("alpha", "l1_ratio"), [(0.01, 0.5), (0.05, 1.0), (0.02, 0.0)])

@@ -1,18 +1,24 @@
-"""Hyper-parameters of the networks, as blocks that refuse what they do not know."""
+"""The networks: hyper-parameters, which network they describe, and records; `models.networks` computes."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.models.algorithms.record import Algorithm, SequenceHyper
+from quant_pipeline.models.fitted import Samples
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from quant_pipeline.models.networks.scoring import FittedNetwork
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 
-class NetworkHyper(Parameters):
-    """What the training loop of all networks asks for.
+class NetworkHyper(SequenceHyper):
+    """Hyper-parameters of the training loop of all networks.
 
     Attributes
     ----------
@@ -35,7 +41,6 @@ class NetworkHyper(Parameters):
         CPU threads; part of the specification, because results depend on it in the last bits.
     """
 
-    libraries: ClassVar[tuple[str, ...]] = ("torch",)
     window: PositiveInt = 20
     dropout: Dropout = 0.1
     loss: Literal["mse", "ic", "icir", "rank_ic"] = "mse"
@@ -50,6 +55,33 @@ class NetworkHyper(Parameters):
     precision: Literal["full", "mixed"] = "full"
     threads: PositiveInt = 1
 
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network of this size for a number of factors, with new weights; it scores blocks of sessions."""
+        raise NotImplementedError
+
+
+def network_algorithm(hyper: type[NetworkHyper]) -> Algorithm[NetworkHyper]:
+    """Return the record of a network: the training loop that all share, and the network that its block makes."""
+    return Algorithm(hyper, _fit, _load, continue_from=_continue, libraries=("torch",))
+
+
+def _fit(train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) -> FittedNetwork:
+    from quant_pipeline.models.networks.training import fit_network
+
+    return fit_network(train, valid, hyper, seed)
+
+
+def _continue(previous: FittedNetwork, train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) -> FittedNetwork:
+    from quant_pipeline.models.networks.training import fit_network
+
+    return fit_network(train, valid, hyper, seed, previous)
+
+
+def _load(weights: dict[str, bytes], factors: list[str], hyper: NetworkHyper) -> FittedNetwork:
+    from quant_pipeline.models.networks.scoring import load_network
+
+    return load_network(weights, len(factors), hyper)
+
 
 class RecurrentHyper(NetworkHyper):
     """Size of a recurrent network; dropout acts on its last output."""
@@ -57,32 +89,67 @@ class RecurrentHyper(NetworkHyper):
     hidden: PositiveInt = 32
     layers: PositiveInt = 1
 
+    @property
+    def size(self) -> tuple[int, int, float]:
+        """Width, layers and dropout, as recurrent networks take them."""
+        return self.hidden, self.layers, self.dropout
+
 
 class GRUHyper(RecurrentHyper):
     """Hyper-parameters of the gated recurrent unit."""
 
-    algorithm: Literal["gru"] = "gru"
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network."""
+        from quant_pipeline.models.networks.recurrent import RecurrentScorer
+
+        return RecurrentScorer(factors, self.window, "gru", *self.size)
+
+
+GRU = network_algorithm(GRUHyper)
 
 
 class LSTMHyper(RecurrentHyper):
     """Hyper-parameters of the long short-term memory."""
 
-    algorithm: Literal["lstm"] = "lstm"
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network."""
+        from quant_pipeline.models.networks.recurrent import RecurrentScorer
+
+        return RecurrentScorer(factors, self.window, "lstm", *self.size)
+
+
+LSTM = network_algorithm(LSTMHyper)
 
 
 class ALSTMHyper(RecurrentHyper):
     """Hyper-parameters of the recurrent network that attends to its own past; ``unit`` is the recurrent unit."""
 
-    algorithm: Literal["alstm"] = "alstm"
     unit: Literal["gru", "lstm"] = "gru"
+
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network."""
+        from quant_pipeline.models.networks.recurrent import AttentiveRecurrentScorer
+
+        return AttentiveRecurrentScorer(factors, self.window, self.unit, *self.size)
+
+
+ALSTM = network_algorithm(ALSTMHyper)
 
 
 class MLPHyper(NetworkHyper):
     """Hyper-parameters of the multi-layer perceptron; ``hidden`` is the width of each layer."""
 
-    algorithm: Literal["mlp"] = "mlp"
     window: PositiveInt = 1
     hidden: list[PositiveInt] = Field(default=[64, 32], min_length=1)
+
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network."""
+        from quant_pipeline.models.networks.perceptron import PerceptronScorer
+
+        return PerceptronScorer(factors, self.window, self.hidden, self.dropout)
+
+
+MLP = network_algorithm(MLPHyper)
 
 
 class ReachingHyper(NetworkHyper):
@@ -116,7 +183,6 @@ class TCNHyper(ReachingHyper):
         ``1 + 2 (kernel - 1) (2^levels - 1)`` sessions.
     """
 
-    algorithm: Literal["tcn"] = "tcn"
     channels: PositiveInt = 32
     kernel: int = Field(default=3, ge=2)
     levels: int = Field(default=3, ge=1, le=8)
@@ -124,6 +190,15 @@ class TCNHyper(ReachingHyper):
     @classmethod
     def _reach(cls, size: dict[str, Any]) -> int:
         return 1 + 2 * (int(size["kernel"]) - 1) * (2 ** min(int(size["levels"]), 8) - 1)
+
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network."""
+        from quant_pipeline.models.networks.convolutional import ConvolutionalScorer
+
+        return ConvolutionalScorer(factors, self.channels, self.kernel, self.levels, self.dropout)
+
+
+TCN = network_algorithm(TCNHyper)
 
 
 class TransformerHyper(ReachingHyper):
@@ -139,7 +214,6 @@ class TransformerHyper(ReachingHyper):
         ``1 + layers (span - 1)`` sessions.
     """
 
-    algorithm: Literal["transformer"] = "transformer"
     hidden: PositiveInt = 32
     heads: PositiveInt = 2
     layers: PositiveInt = 2
@@ -156,6 +230,27 @@ class TransformerHyper(ReachingHyper):
     def _reach(cls, size: dict[str, Any]) -> int:
         return 1 + int(size["layers"]) * (int(size["span"]) - 1)
 
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network."""
+        from quant_pipeline.models.networks.attentive import AttentiveScorer
+
+        return AttentiveScorer(
+            factors,
+            self.layers,
+            self.hidden,
+            self.heads,
+            self.span,
+            self.feedforward,
+            self.dropout,
+            self._kernel_of_convolution(),
+        )
+
+    def _kernel_of_convolution(self) -> int:
+        return 1
+
+
+TRANSFORMER = network_algorithm(TransformerHyper)
+
 
 class LocalformerHyper(TransformerHyper):
     """Hyper-parameters of the transformer with local convolutions.
@@ -168,7 +263,6 @@ class LocalformerHyper(TransformerHyper):
         ``1 + layers (span + kernel - 2)`` sessions.
     """
 
-    algorithm: Literal["localformer"] = "localformer"  # type: ignore[assignment]
     span: int = Field(default=9, ge=2)
     kernel: int = Field(default=3, ge=2)
 
@@ -176,12 +270,26 @@ class LocalformerHyper(TransformerHyper):
     def _reach(cls, size: dict[str, Any]) -> int:
         return 1 + int(size["layers"]) * (int(size["span"]) + int(size["kernel"]) - 2)
 
+    def _kernel_of_convolution(self) -> int:
+        return self.kernel
+
+
+LOCALFORMER = network_algorithm(LocalformerHyper)
+
 
 class GATsHyper(RecurrentHyper):
     """Hyper-parameters of the graph attention network; ``unit`` is the recurrent unit below the attention."""
 
-    algorithm: Literal["gats"] = "gats"
     unit: Literal["gru", "lstm"] = "gru"
+
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network."""
+        from quant_pipeline.models.networks.graph import GraphAttentionScorer
+
+        return GraphAttentionScorer(factors, self.window, self.unit, *self.size)
+
+
+GATS = network_algorithm(GATsHyper)
 
 
 class TRAHyper(RecurrentHyper):
@@ -197,7 +305,15 @@ class TRAHyper(RecurrentHyper):
         Weight of the optimal transport that teaches the router.
     """
 
-    algorithm: Literal["tra"] = "tra"
     unit: Literal["gru", "lstm"] = "gru"
     patterns: int = Field(default=3, ge=2)
     transport: NonNegativeFloat = 0.05
+
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network."""
+        from quant_pipeline.models.networks.routed import RoutedScorer
+
+        return RoutedScorer(factors, self.window, self.unit, *self.size, self.patterns, self.transport)
+
+
+TRA = network_algorithm(TRAHyper)

@@ -1,0 +1,34 @@
+"""What gradient-boosted trees have in common."""
+
+from __future__ import annotations
+
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+
+from quant_pipeline.models.algorithms.record import HyperParameters, Share
+
+
+class TreesHyper(HyperParameters):
+    """Hyper-parameters of all gradient-boosted trees; names are LightGBM's.
+
+    Attributes
+    ----------
+    rounds, patience
+        Most trees, and trees without a better validation error after which training stops.
+    threads
+        CPU threads.
+    """
+
+    learning_rate: PositiveFloat = 0.05
+    lambda_l2: NonNegativeFloat = 10.0
+    rounds: PositiveInt = 400
+    patience: PositiveInt = 40
+    threads: PositiveInt = 2
+
+
+class LeavesHyper(TreesHyper):
+    """Shape of LightGBM's trees; names are LightGBM's."""
+
+    num_leaves: PositiveInt = 31
+    min_data_in_leaf: PositiveInt = 200
+    feature_fraction: Share = 0.6
+    bagging_fraction: Share = 0.7

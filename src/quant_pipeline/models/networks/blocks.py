@@ -1,0 +1,29 @@
+"""How every network is called: on blocks of consecutive sessions."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def score_block(network: nn.Module, block: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """Score a block; only a network that looks across instruments takes which are present.
+
+    Parameters
+    ----------
+    network
+        One that `NetworkHyper.make_network` made.
+    block
+        ``(window - 1 + sessions, instruments, factors)``.
+    present
+        Whether an instrument has a whole window behind it, ``(sessions, instruments)``.
+    """
+    return network(block, present) if looks_across(network) else network(block)
+
+
+def looks_across(network: nn.Module) -> bool:
+    """Return whether the score of an instrument depends on the others of its session, as a network of this kind states.
+
+    Such a network has an attribute `looks_across` that is true, and takes `present` beside the block.
+    """
+    return bool(getattr(network, "looks_across", False))
