@@ -158,6 +158,17 @@ class TestWhatIsWrongIsNamed:
             self.load(conf, "papre")
         assert str(refused.value).startswith("There is no environment 'papre' in conf/; there are paper, sim.")
 
+    @pytest.mark.parametrize(("kind", "needed"), [("AlpacaDesk", "`broker: alpaca`"), ("SimulatedDesk", "folder: …")])
+    def test_a_desk_by_its_earlier_type(self, conf, kind, needed):
+        (conf / "sim" / "catalog_desk.yml").write_text(
+            f"trading_desk: {{type: quant_pipeline.datasets.trading_desk.{kind}}}\n"
+        )
+        with pytest.raises(ConfigurationError) as refused:
+            _ = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")["catalog"]
+        assert f"{kind}` of trading_desk" in refused.value.message
+        assert "is now `type: quant_pipeline.datasets.trading_desk.BrokerDesk` with" in refused.value.message
+        assert needed in refused.value.message
+
     def test_a_file_that_is_no_yaml_with_its_line(self, conf):
         (conf / "sim" / "parameters_strategy.yml").write_text("strategy:\n  topk: [5\n  n_drop: 2\n")
         with pytest.raises(ConfigurationError, match=r"^conf/sim/parameters_strategy\.yml, line 3, column 9: expected"):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from kedro.framework.project import configure_project
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
+from quant_pipeline.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.exceptions import ConfigurationError, MarketDataError, StaleDataError
 from quant_pipeline.hooks import (
     AccountGuardHooks,
@@ -27,19 +29,19 @@ def context(environment, folder="."):
     return SimpleNamespace(env=environment, config_loader={}, project_path=Path(folder))
 
 
+DESK_TYPE = "quant_pipeline.datasets.trading_desk.BrokerDesk"
+LIVE_DESK = {"type": DESK_TYPE, "broker": "alpaca", "parameters": {"kind": "live"}, "credentials": "alpaca_live"}
+SIMULATED_DESK = {"type": DESK_TYPE, "broker": "simulated", "parameters": {"folder": "orders"}}
+
+
 class TestAccountGuard:
     @staticmethod
-    def guard(environment, folder=".", keys=("a", "b"), step="prepare", **execution):
+    def guard(environment, folder=".", keys=("a", "b"), step="prepare", desk=None, **execution):
         pair = dict(zip(("api_key", "secret_key"), keys, strict=True))
         config = {
             "credentials": {"alpaca_live": pair, "alpaca_paper": pair},
             "catalog": {
-                "trading_desk": {}
-                if environment == "files"
-                else {
-                    "type": "quant_pipeline.datasets.trading_desk.AlpacaDesk",
-                    "credentials": "alpaca_live",
-                },
+                "trading_desk": desk or LIVE_DESK,
                 "ledger_as_found": {"filepath": f"{folder}/ledger.sqlite"},
             },
             "parameters": {
@@ -54,18 +56,59 @@ class TestAccountGuard:
         name = "prepare" if step == "prepare" else "send_orders"
         hook.before_pipeline_run(Pipeline([Node(lambda: 1, None, "out", name=name)]))
 
-    @pytest.mark.parametrize("environment", ["sim", "files"])
-    def test_a_simulated_account_needs_no_key(self, environment):
-        self.guard(environment, keys=("", ""))
+    @pytest.mark.parametrize("environment", ["sim", "files", "any"])
+    def test_a_simulated_account_needs_neither_keys_nor_arming(self, environment):
+        self.guard(environment, keys=("", ""), step="send_orders", desk=SIMULATED_DESK, needs_arming=False)
 
     @pytest.mark.parametrize("environment", ["live", "a-copy-of-live"])
-    def test_a_real_account_without_keys_names_the_variables_and_the_way_out(self, environment):
+    def test_a_real_account_without_keys_names_the_variables_and_the_remedy(
+        self, environment, project_path, tmp_path, monkeypatch
+    ):
+        conf = shutil.copytree(project_path / "conf", tmp_path / "conf")
+        shutil.copytree(conf / "live", conf / "a-copy-of-live")
+        monkeypatch.setenv("ALPACA_LIVE_API_KEY", "a")
+        monkeypatch.delenv("ALPACA_LIVE_SECRET_KEY", raising=False)
+        hook = AccountGuardHooks()
+        loader = ProjectConfigLoader(str(conf), environment, **LOADER_OPTIONS)
+        hook.after_context_created(SimpleNamespace(env=environment, config_loader=loader, project_path=tmp_path))
         with pytest.raises(ConfigurationError) as refused:
-            self.guard(environment, keys=("a", ""))
+            hook.before_pipeline_run(Pipeline([]))
         message = str(refused.value)
-        assert "its secret_key is not set" in message
-        assert "ALPACA_LIVE_SECRET_KEY" in message
+        assert "has an account at Alpaca, but its secret_key is not set" in message
+        assert "ALPACA_LIVE_API_KEY and ALPACA_LIVE_SECRET_KEY in the shell" in message
+        assert f"conf/{environment}/credentials.yml as alpaca_live" in message
         assert "--env sim" in message
+
+    def test_what_an_account_is_its_broker_says_and_not_its_name(self):
+        with pytest.raises(ConfigurationError, match="its secret_key is not set"):
+            self.guard("sim", keys=("a", ""))
+
+    def test_real_money_cannot_be_configured_to_need_no_arming(self):
+        with pytest.raises(ConfigurationError, match=r"real money at Alpaca, but execution\.needs_arming is false"):
+            self.guard("live", step="send_orders", needs_arming=False)
+
+    @pytest.mark.parametrize("desk", [{"type": "my_desks.Mine", "broker": "alpaca"}, {"type": DESK_TYPE}])
+    def test_a_desk_that_passes_by_the_gateway_is_refused(self, desk):
+        with pytest.raises(ConfigurationError, match=r"it has to be `type: .*BrokerDesk` with `broker:`"):
+            self.guard("live", desk=desk)
+
+    @pytest.mark.parametrize(
+        ("broker", "message"),
+        [
+            ("ib", "there is no broker 'ib'; .* has to be alpaca, simulated or the dotted path"),
+            ("nowhere.Mine", "broker 'nowhere.Mine' cannot be imported: No module named 'nowhere'"),
+            ("pathlib.Path", "'pathlib.Path' is not a BrokerAdapter"),
+            ("quant_pipeline.trading.brokers.adapter.BrokerAdapter", "lacks capability, connect"),
+        ],
+    )
+    def test_a_broker_that_does_not_exist_is_refused_in_one_line(self, broker, message):
+        with pytest.raises(ConfigurationError, match=message) as refused:
+            self.guard("live", desk={"type": DESK_TYPE, "broker": broker})
+        assert "\n" not in str(refused.value)
+
+    def test_a_misspelt_parameter_of_a_broker_is_named(self):
+        with pytest.raises(ConfigurationError, match="parameters of broker 'alpaca': kinds: Extra inputs"):
+            self.guard("live", desk=LIVE_DESK | {"parameters": {"kinds": "live"}})
 
     def test_without_sending_it_needs_no_arming(self):
         self.guard("live")

@@ -29,6 +29,11 @@ PINNED = {
     "catalog": ("trading_desk", "ledger"),
 }
 """Beginnings of names that an account with real money takes from its own files and never from conf/local."""
+RENAMED_TYPES = {
+    "quant_pipeline.datasets.trading_desk.AlpacaDesk": "`broker: alpaca`",
+    "quant_pipeline.datasets.trading_desk.SimulatedDesk": "`broker: simulated` and `parameters: {folder: …}`",
+}
+"""Types of earlier catalogs, and what `quant_pipeline.datasets.trading_desk.BrokerDesk` needs in their place."""
 MLFLOW_PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 """As kedro-mlflow sets them, which may be later than the first question."""
 
@@ -108,6 +113,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             found = super().__getitem__(key)
             if key == "parameters":
                 self._refuse_unknown(found)
+            if key == "catalog":
+                self._refuse_renamed(found)
         except (YAMLError, OSError) as error:
             raise ConfigurationError(self._describe_unreadable(error)) from error
         except OmegaConfBaseException as error:
@@ -173,6 +180,17 @@ class ProjectConfigLoader(OmegaConfigLoader):
         file = Path(self._get_conf_env_path(name)).as_posix()
         return str(self._fs.read_text(file, encoding="utf-8")) if self._fs.isfile(file) else None
 
+    def shell_variables(self, entry: str | None) -> dict[str, str]:
+        """Return the shell variables from which an entry of the credentials takes its keys, by key."""
+        variables: dict[str, str] = {}
+        for folder in self._names_of_layers():
+            path, patterns = self._get_conf_env_path(folder), self.config_patterns["credentials"]
+            for file in self._read_dir_configs(path, patterns, "credentials", set()).values():
+                block: Any = OmegaConf.to_container(file, resolve=False)
+                for key, value in (block.get(entry) or {}).items():
+                    variables |= {str(key): name for name in re.findall(r"\$\{oc\.env: *(\w+)", str(value))}
+        return variables
+
     def local_files(self) -> list[str]:
         """Return the names of the files of conf/local that set anything, in order."""
         folder = Path(self._get_conf_env_path(LOCAL))
@@ -188,6 +206,16 @@ class ProjectConfigLoader(OmegaConfigLoader):
             hint = f"Did you mean '{near[0]}'?" if near else "Its name and its default belong into conf/base."
             place = "--params" if name in self.runtime_params else self._place_of(name)
             raise ConfigurationError(f"Nothing reads the parameter '{name}' of {place}. {hint}")
+
+    def _refuse_renamed(self, catalog: dict[str, Any]) -> None:
+        """Refuse a dataset by its earlier type, and give the new one."""
+        for name, entry in catalog.items():
+            kind = entry.get("type") if isinstance(entry, dict) else None
+            if isinstance(kind, str) and kind in RENAMED_TYPES:
+                raise ConfigurationError(
+                    f"`type: {kind}` of {name} in the catalog of environment '{self.environment}' is now `type: "
+                    f"quant_pipeline.datasets.trading_desk.BrokerDesk` with {RENAMED_TYPES[kind]}."
+                )
 
     def _place_of(self, parameter: str) -> str:
         local = any(parameter in file for file in self._read_local("parameters").values())

@@ -6,8 +6,8 @@ import pandas as pd
 
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange, bookings
+from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
-from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
 from quant_pipeline.trading.brokers.simulated.broker import SimulatedBroker
 from tests.helpers.four_days import actions_table
 
@@ -41,7 +41,7 @@ def simulated(file, costs=FREE):
 
 def broker_of(server, **options):
     options = {"read_seconds": 20, "read_pause_seconds": 0.01, "requests_a_minute": 100_000} | options
-    return AlpacaBroker(AlpacaBrokerParameters(url=server.url, **options), API_KEY, SECRET_KEY)
+    return AlpacaBroker(AlpacaAdapter(url=server.url, **options), API_KEY, SECRET_KEY)
 
 
 class SimulatedHarness:

@@ -18,8 +18,8 @@ from quant_pipeline.testing.fake_alpaca import (
     FakeExchange,
     Script,
 )
-from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
-from quant_pipeline.trading.brokers.gateway import AlpacaGateway, DeskRules, Exchange
+from quant_pipeline.trading.brokers.adapter import Exchange
+from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.order_management.desk import arming_event
 from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
 from quant_pipeline.trading.order_management.reconciliation import find_breaks
@@ -52,8 +52,9 @@ class DayAtAlpaca:
         """Open the desk as a command does."""
         rules = DeskRules(rehearsal.ACCOUNT, rehearsal.LIMITS, self.rules)
         with self.server:
-            parameters = AlpacaBrokerParameters(url=self.server.url, **self._parameters)
-            gateway = AlpacaGateway(str(self._file), self._file.with_name("STOP"), parameters, API_KEY, SECRET_KEY)
+            parameters = {"url": self.server.url, **self._parameters}
+            keys = {"api_key": API_KEY, "secret_key": SECRET_KEY}
+            gateway = Gateway("alpaca", parameters, str(self._file), self._file.with_name("STOP"), keys)
             with gateway.open(rehearsal.SESSION, rules, self.market, takes_lease) as desk:
                 yield desk
 

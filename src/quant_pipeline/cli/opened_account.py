@@ -133,7 +133,8 @@ def open_account(place: Place, env: str | None, params: dict[str, Any]) -> Itera
 @contextmanager
 def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]:
     """Open the desk of the next session at the broker; with the lease, nobody else sends meanwhile."""
-    from quant_pipeline.trading.brokers.gateway import DeskRules, Exchange
+    from quant_pipeline.trading.brokers.adapter import Exchange
+    from quant_pipeline.trading.brokers.gateway import DeskRules
     from quant_pipeline.trading.order_management.rules import ExecutionRules
     from quant_pipeline.trading.risk_limits import RiskLimits
 

@@ -7,7 +7,6 @@ import pandas as pd
 from kedro.io import AbstractDataset
 
 from quant_pipeline.market.data import MarketData
-from quant_pipeline.market.sources.alpaca import AlpacaAccess, AlpacaMarketParameters, read_alpaca_market
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 
@@ -109,6 +108,9 @@ class AlpacaMarket(_MarketSource):
         url: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
+        # Only an account that reads from Alpaca waits for its client library.
+        from quant_pipeline.market.sources.alpaca import AlpacaAccess, AlpacaMarketParameters
+
         self._as_of = as_of
         self._parameters = AlpacaMarketParameters.model_validate(parameters)
         self._access = AlpacaAccess(
@@ -118,6 +120,8 @@ class AlpacaMarket(_MarketSource):
 
     def load(self) -> MarketData:
         """Ask Alpaca."""
+        from quant_pipeline.market.sources.alpaca import read_alpaca_market
+
         return read_alpaca_market(self._parameters, self._as_of, self._access)
 
     def _describe(self) -> dict[str, Any]:

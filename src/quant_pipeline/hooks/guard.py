@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.hooks import hook_impl
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
+from quant_pipeline.configuration import ProjectConfigLoader
 from quant_pipeline.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
     from kedro.pipeline import Pipeline
 
+    from quant_pipeline.trading.brokers.adapter import BrokerAdapter
+
 SENDING_NODE = "send_orders"
-CREDENTIAL_VARIABLES = {
-    "alpaca_paper": ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY"),
-    "alpaca_live": ("ALPACA_LIVE_API_KEY", "ALPACA_LIVE_SECRET_KEY"),
-}
+DESK = "trading_desk"
+DESK_TYPE = "quant_pipeline.datasets.trading_desk.BrokerDesk"
 
 
 class AccountGuardHooks:
-    """Refuse to run against a real account whose keys are not set, or to send on one that is not pinned and armed.
+    """Refuse to run at a broker whose keys are not set, or to send real orders on an account not pinned and armed.
 
-    An account is real when the ``trading_desk`` of its environment has credentials, whatever the environment is called;
-    only the default one, which is simulated, is not asked.
+    What an account is, its broker says (`quant_pipeline.trading.brokers.adapter.Money`), whatever the environment is
+    called; the gateway checks the same again when the account is opened.
     """
 
     def __init__(self) -> None:
@@ -44,64 +45,83 @@ class AccountGuardHooks:
         Raises
         ------
         ConfigurationError
-            When the broker does not execute at the configured price; when one of the two keys is empty; or when orders
-            would be sent on an account that needs arming but is not pinned by its number, or not armed for the session.
+            When orders would go to something else than a `BrokerDesk`; when the broker does not exist or does not
+            execute at the configured price; when a key is empty; or when orders would be sent on an account that needs
+            arming but is not pinned by its number, or not armed for the session.
         """
-        if self._environment == DEFAULT_ENVIRONMENT:
-            return
+        from quant_pipeline.trading.brokers.adapter import Money
+        from quant_pipeline.trading.brokers.registry import make_adapter
+
         catalog = self._config["catalog"]
-        name = catalog.get("trading_desk", {}).get("credentials")
-        if name is None:
+        desk = catalog.get(DESK) or {}
+        if not desk and all(DESK not in node.inputs for node in pipeline.nodes):
             return
-        self._require_executable_price(catalog["trading_desk"]["type"], catalog["ledger_as_found"]["filepath"])
-        self._require_keys(name)
+        self._require_desk(desk)
+        adapter = make_adapter(desk["broker"], desk.get("parameters") or {})
+        if adapter.money is Money.SIMULATED:
+            return
+        ledger = catalog["ledger_as_found"]["filepath"]
+        self._require_executable_price(adapter, ledger)
+        self._require_keys(adapter, desk.get("credentials"))
         if any(node.short_name == SENDING_NODE for node in pipeline.nodes):
-            self._require_arming(catalog["ledger_as_found"]["filepath"])
+            self._require_arming(adapter, ledger)
 
-    def _require_executable_price(self, desk: str, ledger: str) -> None:
-        from kedro.utils import load_obj
+    def _require_desk(self, desk: dict[str, Any]) -> None:
+        kind = desk.get("type", "not there")
+        if kind == DESK_TYPE and desk.get("broker"):
+            return
+        raise ConfigurationError(
+            f"{DESK} of environment '{self._environment}' is {kind}; it has to be `type: {DESK_TYPE}` with `broker:` "
+            "and a name, because that holds arming, limits and kill switch for every broker (docs/extending/broker.md)."
+        )
 
+    def _require_executable_price(self, adapter: BrokerAdapter, ledger: str) -> None:
         from quant_pipeline.datasets.ledger import LedgerEvents
         from quant_pipeline.strategy.rules import MarketRules
         from quant_pipeline.trading.order_management.book import OrderBook
         from quant_pipeline.trading.order_management.rules import ExecutionRules
 
-        parameters, capability = self._config["parameters"], getattr(load_obj(desk), "capability", None)
-        if capability is None:
-            return  # A broker of the user's own states it to execution only.
+        parameters = self._config["parameters"]
         deal_price = MarketRules.model_validate(parameters["market_rules"]).deal_price
+        time_in_force = ExecutionRules.model_validate(parameters["execution"]).time_in_force
         try:
-            capability.require(deal_price, ExecutionRules.model_validate(parameters["execution"]).time_in_force)
+            adapter.capability.require(deal_price, time_in_force)
         except ConfigurationError:
-            # The way out stays open: `kedro account flatten` sells at no price of a strategy.
+            # Emergencies pass: `kedro account flatten` sells at no price of a strategy.
             if not OrderBook.of(LedgerEvents(ledger).load()).is_flattening:
                 raise
 
-    def _require_keys(self, name: str) -> None:
-        credentials = self._config["credentials"].get(name) or {}
-        missing = [key for key in ("api_key", "secret_key") if not credentials.get(key)]
+    def _require_keys(self, adapter: BrokerAdapter, entry: str | None) -> None:
+        credentials = (self._config["credentials"].get(entry) or {}) if entry else {}
+        missing = [key for key in adapter.key_names if not credentials.get(key)]
         if not missing:
             return
-        variables = " and ".join(CREDENTIAL_VARIABLES.get(name, ()))
+        read_from = self._config.shell_variables(entry) if isinstance(self._config, ProjectConfigLoader) else {}
+        variables = " and ".join(read_from[key] for key in adapter.key_names if key in read_from)
+        remedy = f"Set {variables} in the shell, or write" if variables else "Write"
+        place = f"as {entry}" if entry else f"and name their entry as `credentials:` of {DESK} in the catalog"
         raise ConfigurationError(
-            f"Environment '{self._environment}' trades on an Alpaca account, but its {' and '.join(missing)} is not "
-            f"set. {f'Set {variables} in the shell, or write' if variables else 'Write'} them into "
-            f"conf/{self._environment}/credentials.yml as {name} (never committed). To work without keys, run the "
-            "simulated account: --env sim."
+            f"Environment '{self._environment}' has an account at {adapter.capability.broker}, but its "
+            f"{' and '.join(missing)} is not set. {remedy} them into "
+            f"conf/{self._environment}/credentials.yml {place} (never committed). To work without keys, run "
+            "the simulated account: --env sim."
         )
 
-    def _require_arming(self, ledger: str) -> None:
-        # Most commands run without this guard, and should not wait for the libraries of the account.
+    def _require_arming(self, adapter: BrokerAdapter, ledger: str) -> None:
         import pandas as pd
 
         from quant_pipeline.datasets.ledger import LedgerEvents
         from quant_pipeline.market.calendar import TradingCalendar
         from quant_pipeline.market.clock import execution_session
+        from quant_pipeline.trading.brokers.gateway import require_arming_rule
         from quant_pipeline.trading.order_management.desk import arming_event
 
         parameters = self._config["parameters"]
         execution = parameters["execution"]
-        if not execution.get("needs_arming") or parameters.get("dry_run"):
+        if parameters.get("dry_run"):
+            return
+        require_arming_rule(adapter, self._environment, bool(execution.get("needs_arming")))
+        if not execution.get("needs_arming"):
             return
         number = execution.get("account_number")
         if number is None:

@@ -78,6 +78,10 @@ class QuestionRefusedError(BrokerError):
     """The broker finds something wrong with a question; asking again does not help."""
 
 
+class OrderWithheldError(BrokerError):
+    """The order was stopped on this side, by a kill switch or the trading state, and did not reach the broker."""
+
+
 class UnknownOrderError(BrokerError):
     """The broker has no order of this client order id."""
 

@@ -9,7 +9,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from quant_pipeline.datasets.ledger import LedgerEvents
-from quant_pipeline.datasets.trading_desk import AlpacaDesk, SimulatedDesk
+from quant_pipeline.datasets.trading_desk import BrokerDesk
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution import create_pipeline
@@ -121,9 +121,13 @@ class Kept(MemoryDataset):
         pass
 
 
+def simulated_desk(folder, ledger):
+    return BrokerDesk("simulated", ledger, str(folder / "STOP"), {"folder": str(folder / "simulated_broker")})
+
+
 @pytest.fixture
 def simulated(tmp_path):
-    dataset = SimulatedDesk(str(tmp_path / "ledger.sqlite"), str(tmp_path / "STOP"), str(tmp_path / "simulated_broker"))
+    dataset = simulated_desk(tmp_path, str(tmp_path / "ledger.sqlite"))
     desk = Desk(
         tmp_path,
         "2025-01-02",
@@ -177,13 +181,21 @@ def test_a_plan_made_after_the_orders_have_left_does_not_call_them_back(simulate
 
 def test_a_desk_finds_a_ledger_by_its_url(simulated, tmp_path):
     kept_at = f"sqlite:///{simulated.ledger}"
-    simulated.desk = SimulatedDesk(kept_at, str(tmp_path / "STOP"), str(tmp_path / "simulated_broker"))
+    simulated.desk = simulated_desk(tmp_path, kept_at)
     simulated.run()
     assert states(simulated) == {"AAA": "accepted", "BBB": "accepted", "CCC": "denied"}
 
 
+def test_books_of_the_simulated_broker_lie_where_the_configuration_says(simulated, tmp_path):
+    folder = tmp_path / "50% cash? #1"
+    simulated.desk = simulated_desk(folder, str(simulated.ledger))
+    simulated.run()
+    assert [file.name for file in (folder / "simulated_broker").glob("*.sqlite")] == ["2025-01-03.sqlite"]
+    assert states(simulated) == {"AAA": "accepted", "BBB": "accepted", "CCC": "denied"}
+
+
 def test_a_desk_shows_no_password_of_its_ledger():
-    desk = SimulatedDesk("postgresql+psycopg://trader:hidden@host/accounts", "STOP", "folder")
+    desk = BrokerDesk("simulated", "postgresql+psycopg://trader:hidden@host/accounts", "STOP", {"folder": "folder"})
     told = f"{desk} {desk._describe()} {desk.load()!r}"
     assert "trader" in told
     assert "hidden" not in told
@@ -202,7 +214,7 @@ def test_every_decision_says_what_it_was_made_from(simulated):
 
 def test_an_account_that_is_past_the_session_sends_nothing(simulated):
     simulated.as_of = simulated.as_of - pd.Timedelta(days=2)
-    with pytest.raises(StaleDataError, match="Stand at that session"):
+    with pytest.raises(StaleDataError, match="Run as of that session"):
         simulated.run()
 
 
@@ -216,7 +228,8 @@ def paper(tmp_path, exchange):
     now = pd.Timestamp.now("UTC")
     as_of = TradingCalendar.of("XNYS", now - pd.Timedelta(days=30), now).latest_closed(now)
     with FakeAlpaca(exchange) as server:
-        dataset = AlpacaDesk(
+        dataset = BrokerDesk(
+            "alpaca",
             str(tmp_path / "ledger.sqlite"),
             str(tmp_path / "STOP"),
             {"kind": "paper", "url": server.url, "read_pause_seconds": 0.01, "requests_a_minute": 100_000},
@@ -295,7 +308,8 @@ def test_a_pinned_account_refuses_the_keys_of_another(paper, exchange):
 
 
 def test_a_live_account_cannot_be_told_to_need_no_arming(paper, exchange):
-    live = AlpacaDesk("ledger.sqlite", "STOP", {"kind": "live"}, {"api_key": API_KEY, "secret_key": SECRET_KEY}).load()
+    keys = {"api_key": API_KEY, "secret_key": SECRET_KEY}
+    live = BrokerDesk("alpaca", "ledger.sqlite", "STOP", {"kind": "live"}, keys).load()
     rules = DeskRules("live", LIMITS, ExecutionRules(account_number="A1"))
     with pytest.raises(ConfigurationError, match="needs_arming is false"):
         live.open(paper.deals_in, rules, None)

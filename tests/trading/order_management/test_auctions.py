@@ -18,6 +18,7 @@ from quant_pipeline.trading.order_management.execution import execute, recover
 from quant_pipeline.trading.order_management.reconciliation import find_breaks
 from quant_pipeline.trading.ports import OrderRejectedError
 from quant_pipeline.trading.risk_view import FLATTEN, TradingState
+from tests.helpers.brokers import broker_of
 from tests.helpers.trading_day_at_alpaca import DayAtAlpaca, states
 
 SENT = ["SELL", "AAA", "BBB", "BAD"]
@@ -129,7 +130,7 @@ def test_an_order_that_arrives_after_the_cutoff_is_rejected_for_good(tmp_path):
     late = OrderRequest("late", "AAA", "buy", Decimal(1), time_in_force=TimeInForce.CLOSING)
     with day.desk() as desk:
         with pytest.raises(OrderRejectedError, match="cls orders must be submitted after 7:00pm and before 3:50pm"):
-            desk.broker.submit(late)
+            broker_of(day.server).submit(late)
         assert desk.broker.order_by_client_id("late") is None
 
 

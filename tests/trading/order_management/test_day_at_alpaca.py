@@ -21,8 +21,8 @@ from quant_pipeline.testing.fake_alpaca import (
     Request,
     Script,
 )
+from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
-from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
 from quant_pipeline.trading.order_management.closing import close_session
 from quant_pipeline.trading.order_management.desk import arming_event
 from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
@@ -72,7 +72,7 @@ def test_a_day_at_alpaca_ends_with_equal_books(tmp_path, script, states):
         exchange.move(name, quantity, rehearsal.PRICES[name])
     exchange.last_equity = exchange.equity()
     with FakeAlpaca(exchange) as server:
-        parameters = AlpacaBrokerParameters(url=server.url, read_pause_seconds=0.01, requests_a_minute=100_000)
+        parameters = AlpacaAdapter(url=server.url, read_pause_seconds=0.01, requests_a_minute=100_000)
         broker = AlpacaBroker(parameters, API_KEY, SECRET_KEY)
         clockwork = rehearsal.Clockwork(hours.now, lambda seconds: time.sleep(0.01))
         desk = rehearsal.open_desk(tmp_path / "ledger.sqlite", broker, clockwork)

@@ -21,14 +21,8 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.corporate_actions import DELISTING, adjust_bars
 from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.sources.alpaca_actions import translate_actions
-from quant_pipeline.market.sources.alpaca_connection import (
-    DATA_HOST,
-    BoundedAdapter,
-    RateBudget,
-    RequestBudgetError,
-    checked_address,
-    restrain,
-)
+from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_address
+from quant_pipeline.market.sources.alpaca_connection import BoundedAdapter, RateBudget, RequestBudgetError, restrain
 from quant_pipeline.parameters import Parameters
 from quant_pipeline.progress import track
 

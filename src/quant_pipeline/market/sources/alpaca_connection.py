@@ -1,7 +1,7 @@
-"""What every connection to Alpaca obeys: known hosts, time limits, a request budget, and no repeated requests.
+"""What every connection to Alpaca obeys: time limits, a request budget, and no repeated requests.
 
 alpaca-py 0.44 repeats any request by itself after 429 and 504, waits for ever and follows any address. All three are
-closed here, on the session of the unmodified client.
+closed here, on the session of the unmodified client; which addresses are allowed is in `alpaca_addresses`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from alpaca.common.rest import RESTClient
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from quant_pipeline.exceptions import ConfigurationError, QuantPipelineError
+from quant_pipeline.exceptions import QuantPipelineError
+from quant_pipeline.market.sources.alpaca_addresses import is_loopback
 
 logger = logging.getLogger(__name__)
 
-DATA_HOST = "data.alpaca.markets"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WINDOW_SECONDS = 60.0
 TROUBLED = (429, 500, 502, 503, 504)
 
@@ -40,40 +38,6 @@ class RequestBudgetError(QuantPipelineError):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the request budget of Alpaca is used up for {seconds:.0f} s; try again then")
         self.seconds = seconds
-
-
-def is_loopback(url: str) -> bool:
-    """Whether an http address can only be this machine."""
-    parts = urlsplit(url)
-    return parts.scheme in ("http", "https") and parts.hostname in LOOPBACK
-
-
-def checked_address(url: str | None, host: str, purpose: str) -> str:
-    """Return the root of an API: its own https host, or a loopback address for rehearsals.
-
-    Parameters
-    ----------
-    url
-        What is configured; None is the own host.
-    host
-        The own host.
-    purpose
-        What it is for, for the message.
-
-    Raises
-    ------
-    ConfigurationError
-        When it is any other address.
-    """
-    own = f"https://{host}"
-    if url is None or url.rstrip("/") == own:
-        return own
-    if not is_loopback(url):
-        raise ConfigurationError(
-            f"url '{url}' is not allowed for {purpose}; remove it to use {own}, "
-            "or rehearse on a loopback address such as http://127.0.0.1:8765"
-        )
-    return url.rstrip("/")
 
 
 class RateBudget:

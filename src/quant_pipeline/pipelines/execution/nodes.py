@@ -20,7 +20,8 @@ from quant_pipeline.pipelines.execution.tables import (
 )
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules
-from quant_pipeline.trading.brokers.gateway import DeskRules, Exchange, Gateway
+from quant_pipeline.trading.brokers.adapter import Exchange
+from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.order_management.desk import TradingDesk
 from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events

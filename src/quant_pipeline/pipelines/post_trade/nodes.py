@@ -12,7 +12,8 @@ from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.account_history import account_history
 from quant_pipeline.trading.bookkeeping import book_days, last_prices
-from quant_pipeline.trading.brokers.gateway import DeskRules, Exchange, Gateway
+from quant_pipeline.trading.brokers.adapter import Exchange
+from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.lot_tables import closed_lots_table, open_lots_table

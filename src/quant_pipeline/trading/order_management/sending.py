@@ -21,6 +21,7 @@ from quant_pipeline.trading.ports import (
     BrokerUnavailableError,
     DuplicateOrderError,
     OrderRejectedError,
+    OrderWithheldError,
     OutcomeUnknownError,
     RateLimitedError,
 )
@@ -98,6 +99,8 @@ def post(desk: TradingDesk, tracked: TrackedOrder) -> None:
         logger.info("the broker has %s already", order_id)
     except (OutcomeUnknownError, BrokerUnavailableError) as error:
         logger.warning("nobody knows yet whether %s arrived: %s", order_id, error.message)
+    except OrderWithheldError as error:
+        logger.warning("%s", error.message)
     except RateLimitedError as error:
         desk.sleep(error.retry_after)
     else:

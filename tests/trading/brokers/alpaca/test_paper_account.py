@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.trading.broker_records import OrderRequest, OrderStatus, OrderType, TimeInForce
+from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
-from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
 from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
 from quant_pipeline.trading.ports import DuplicateOrderError, OrderNotCancelableError
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not all(KEYS), reason="no ALPACA_PAPER_API_KEY a
 
 @pytest.fixture(scope="module")
 def broker():
-    return AlpacaBroker(AlpacaBrokerParameters(), *KEYS)
+    return AlpacaBroker(AlpacaAdapter(), *KEYS)
 
 
 def test_every_question_is_answered(broker):
@@ -61,5 +61,5 @@ def test_an_order_is_taken_once_and_can_be_cancelled(broker):
 
 
 def test_the_stream_of_trade_updates_lets_the_keys_in_and_wakes():
-    with TradeUpdates(AlpacaBrokerParameters().updates_address, *KEYS) as updates:
+    with TradeUpdates(AlpacaAdapter().updates_address, *KEYS) as updates:
         assert updates.pause(30) < 30

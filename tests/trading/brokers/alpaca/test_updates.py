@@ -16,7 +16,7 @@ from alpaca.common.enums import BaseURL
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
 from quant_pipeline.trading.brokers import alpaca_updates
-from quant_pipeline.trading.brokers.alpaca.transport import AlpacaBrokerParameters
+from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
 from tests.helpers.trading_day_at_alpaca import wait_until
 
@@ -41,7 +41,7 @@ def told(caplog):
 
 
 def updates_of(server, keys=SECRETS):
-    return TradeUpdates(AlpacaBrokerParameters(url=server.url).updates_address, *keys)
+    return TradeUpdates(AlpacaAdapter(url=server.url).updates_address, *keys)
 
 
 def order(exchange, number):
@@ -75,16 +75,16 @@ def connect(updates, server):
 
 
 def test_the_address_is_alpacas_own_or_on_this_machine():
-    assert AlpacaBrokerParameters(kind="paper").updates_address == BaseURL.TRADING_STREAM_PAPER.value
-    assert AlpacaBrokerParameters(kind="live").updates_address == BaseURL.TRADING_STREAM_LIVE.value
-    assert AlpacaBrokerParameters(url="http://127.0.0.1:8765/").updates_address == "ws://127.0.0.1:8765/stream"
-    assert AlpacaBrokerParameters(url="https://localhost:8765").updates_address == "wss://localhost:8765/stream"
+    assert AlpacaAdapter(kind="paper").updates_address == BaseURL.TRADING_STREAM_PAPER.value
+    assert AlpacaAdapter(kind="live").updates_address == BaseURL.TRADING_STREAM_LIVE.value
+    assert AlpacaAdapter(url="http://127.0.0.1:8765/").updates_address == "ws://127.0.0.1:8765/stream"
+    assert AlpacaAdapter(url="https://localhost:8765").updates_address == "wss://localhost:8765/stream"
 
 
 @pytest.mark.parametrize("url", ["http://paper-api.alpaca.markets", "http://127.0.0.1.example.com", "ws://127.0.0.1"])
 def test_no_other_address_is_listened_to(url):
     with pytest.raises(ConfigurationError, match="is not allowed"):
-        _ = AlpacaBrokerParameters(url=url).updates_address
+        _ = AlpacaAdapter(url=url).updates_address
 
 
 def test_a_deal_ends_the_pause(server, exchange):

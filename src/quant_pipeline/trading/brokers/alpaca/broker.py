@@ -25,14 +25,13 @@ from quant_pipeline.trading.broker_records import (
     OrderRequest,
 )
 from quant_pipeline.trading.brokers.alpaca import records
+from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.transport import (
-    AlpacaBrokerParameters,
     AlpacaTransport,
     connect_data,
     connect_trading,
     read_refusal,
 )
-from quant_pipeline.trading.brokers.capabilities import ALPACA
 from quant_pipeline.trading.ports import (
     BrokerAccessError,
     BrokerError,
@@ -64,9 +63,9 @@ class AlpacaBroker:
         Its keys; they appear in no message of this class.
     """
 
-    capability = ALPACA
+    capability = AlpacaAdapter.capability
 
-    def __init__(self, parameters: AlpacaBrokerParameters, api_key: str, secret_key: str) -> None:
+    def __init__(self, parameters: AlpacaAdapter, api_key: str, secret_key: str) -> None:
         self._wire = connect_trading(parameters, api_key, secret_key)
         # No partial: that would show the keys.
         self._connect_data = lambda: connect_data(parameters, api_key, secret_key)

@@ -5,26 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import requests
 from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
 from alpaca.trading.client import TradingClient
-from pydantic import Field
 from urllib3.exceptions import NewConnectionError
 
-from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.sources.alpaca_connection import (
-    DATA_HOST,
     BoundedAdapter,
     RateBudget,
     RequestBudgetError,
-    checked_address,
     restrain,
     seconds_to_reset,
 )
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.ports import (
     BrokerAccessError,
     BrokerError,
@@ -34,102 +30,36 @@ from quant_pipeline.trading.ports import (
     RateLimitedError,
 )
 
-HOSTS = {"paper": "paper-api.alpaca.markets", "live": "api.alpaca.markets"}
 NOT_FOUND = 404
 _WRONG_QUESTION = (400, 422)
 # HTTP's words for: the server may or may not have done it.
 _UNCERTAIN = (408, 425)
 
 
-class AlpacaBrokerParameters(Parameters):
-    """Which account at Alpaca, and how patiently.
-
-    Attributes
-    ----------
-    kind
-        ``paper`` or ``live``; each has its own host and its own keys (credentials ``alpaca_paper``, ``alpaca_live``).
-    url
-        Another address: only a loopback one, for rehearsals.
-    feed
-        Where last trades are looked for: ``iex`` is free and has the trades of one exchange only, ``sip`` has all.
-    connect_seconds, read_seconds
-        How long to wait for a connection and for an answer.
-    requests_a_minute
-        Budget; Alpaca allows 200 for an account.
-    longest_wait_seconds
-        How long a request may wait for the budget before it is given up.
-    read_attempts, read_pause_seconds
-        How often a question (never an order) is asked, and the pause before the second time; it doubles.
-    trade_updates
-        Whether who waits for deals listens to the account's stream of trade updates, and so collects them within a
-        moment. An account has one such connection; switch it off where another program needs it.
-    """
-
-    kind: Literal["paper", "live"] = "paper"
-    url: str | None = None
-    feed: Literal["iex", "sip"] = "iex"
-    connect_seconds: float = Field(default=5.0, gt=0)
-    read_seconds: float = Field(default=20.0, gt=0)
-    requests_a_minute: int = Field(default=180, ge=1)
-    longest_wait_seconds: float = Field(default=120.0, ge=0)
-    read_attempts: int = Field(default=3, ge=1)
-    read_pause_seconds: float = Field(default=0.5, ge=0)
-    trade_updates: bool = True
-
-    @property
-    def credentials_entry(self) -> str:
-        """Name of the credentials."""
-        return f"alpaca_{self.kind}"
-
-    @property
-    def address(self) -> str:
-        """Root of the API, checked.
-
-        Raises
-        ------
-        ConfigurationError
-            When ``url`` is neither the https host of this kind of account nor a loopback address.
-        """
-        return checked_address(self.url, HOSTS[self.kind], f"a {self.kind} account")
-
-    @property
-    def updates_address(self) -> str:
-        """Address of the trade updates: on the same host, without TLS only on this machine."""
-        scheme, _, place = self.address.partition("://")
-        return f"{'ws' if scheme == 'http' else 'wss'}://{place}/stream"
-
-    @property
-    def data_address(self) -> str:
-        """Root of the data API, checked likewise."""
-        return checked_address(self.url, DATA_HOST, "market data")
-
-
-def connect_trading(parameters: AlpacaBrokerParameters, api_key: str, secret_key: str) -> AlpacaTransport:
+def connect_trading(parameters: AlpacaAdapter, api_key: str, secret_key: str) -> AlpacaTransport:
     """Open the wire to the account; nothing is asked yet.
 
     Raises
     ------
     ConfigurationError
-        When a key is missing or the address is not allowed.
+        When the address is not allowed.
     """
-    _require_keys(parameters, api_key, secret_key)
     address, is_paper = parameters.address, parameters.kind == "paper"
     client = TradingClient(api_key, secret_key, paper=is_paper, raw_data=True, url_override=address)
     return AlpacaTransport(parameters, client, address)
 
 
-def connect_data(parameters: AlpacaBrokerParameters, api_key: str, secret_key: str) -> AlpacaTransport:
+def connect_data(parameters: AlpacaAdapter, api_key: str, secret_key: str) -> AlpacaTransport:
     """Open the wire to market data, whose budget of requests is its own; nothing is asked yet.
 
     Raises
     ------
     ConfigurationError
-        When a key is missing or the address is not allowed.
+        When the address is not allowed.
     """
     # Only who asks for prices waits for this import.
     from alpaca.data.historical import StockHistoricalDataClient
 
-    _require_keys(parameters, api_key, secret_key)
     address = parameters.data_address
     client = StockHistoricalDataClient(api_key, secret_key, raw_data=True, url_override=address)
     return AlpacaTransport(parameters, client, address)
@@ -148,7 +78,7 @@ class AlpacaTransport:
         Where it goes, checked.
     """
 
-    def __init__(self, parameters: AlpacaBrokerParameters, client: RESTClient, address: str) -> None:
+    def __init__(self, parameters: AlpacaAdapter, client: RESTClient, address: str) -> None:
         self._parameters = parameters
         self._client = client
         budget = RateBudget(parameters.requests_a_minute, parameters.longest_wait_seconds)
@@ -229,13 +159,6 @@ class AlpacaTransport:
         if status >= 500 or status in _UNCERTAIN:
             return OutcomeUnknownError(f"Alpaca answered {path} with status {status}: {message}")
         return error
-
-
-def _require_keys(parameters: AlpacaBrokerParameters, api_key: str, secret_key: str) -> None:
-    if not api_key or not secret_key:
-        raise ConfigurationError(
-            f"credentials entry '{parameters.credentials_entry}' has no api_key or no secret_key; set both"
-        )
 
 
 def read_refusal(error: APIError) -> tuple[str, str]:

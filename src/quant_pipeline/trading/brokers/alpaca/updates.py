@@ -41,7 +41,7 @@ class TradeUpdates:
     Parameters
     ----------
     address
-        Of the websocket; see `quant_pipeline.trading.brokers.alpaca.transport.AlpacaBrokerParameters.updates_address`.
+        Of the websocket; see `quant_pipeline.trading.brokers.alpaca.adapter.AlpacaAdapter.updates_address`.
     api_key, secret_key
         Keys of the account; they appear in no log.
     """

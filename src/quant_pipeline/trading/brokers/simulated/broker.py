@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import AccountError
@@ -32,7 +33,7 @@ from quant_pipeline.trading.broker_records import (
     OrderType,
     TimeInForce,
 )
-from quant_pipeline.trading.brokers.capabilities import SIMULATED
+from quant_pipeline.trading.brokers.simulated.adapter import CAPABILITY
 from quant_pipeline.trading.brokers.simulated.bookkeeping import execute_session
 from quant_pipeline.trading.brokers.simulated.documents import read_activity, read_order, write_order
 from quant_pipeline.trading.brokers.simulated.session import SessionBooking, held_shares, orders_table, positions_table
@@ -67,11 +68,11 @@ class SimulatedBroker:
         Name of the exchange calendar.
     """
 
-    capability = SIMULATED
+    capability = CAPABILITY
 
     def __init__(
         self,
-        url: str,
+        url: str | sa.URL,
         bars: pd.DataFrame,
         corporate_actions: pd.DataFrame,
         sessions: pd.DatetimeIndex,

@@ -124,7 +124,7 @@ class SimulatedStore:
         SQLAlchemy URL; for SQLite that of a file.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | sa.URL) -> None:
         self._engine = durable_engine(url)
         _metadata.create_all(self._engine)
 

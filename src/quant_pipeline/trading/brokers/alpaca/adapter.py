@@ -1,0 +1,129 @@
+"""Alpaca as YAML names it; the client library is imported only when the account is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field
+
+from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_address, is_loopback
+from quant_pipeline.trading.broker_records import TimeInForce
+from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Money, Opening, Updates
+from quant_pipeline.trading.execution_capability import AuctionOrders, ExecutionCapability
+from quant_pipeline.trading.ports import Broker
+
+HOSTS = {"paper": "paper-api.alpaca.markets", "live": "api.alpaca.markets"}
+
+CAPABILITY = ExecutionCapability(
+    broker="Alpaca",
+    times_in_force={
+        "open": (TimeInForce.DAY, TimeInForce.OPENING),
+        "close": (TimeInForce.CLOSING,),
+    },
+    # "OPG orders submitted after 9:28am but before 7:00pm ET will be rejected." "CLS orders submitted after 3:50pm but
+    # before 7:00pm ET will be rejected." (https://docs.alpaca.markets/docs/orders-at-alpaca, Time in Force.) On a half
+    # day the book for the closing auction is closed ten minutes before that close.
+    auctions={
+        TimeInForce.OPENING: AuctionOrders("open", pd.Timedelta(hours=14, minutes=30), pd.Timedelta(minutes=2)),
+        TimeInForce.CLOSING: AuctionOrders("close", pd.Timedelta(hours=14, minutes=30), pd.Timedelta(minutes=10)),
+    },
+)
+"""Alpaca sends no order for a session's average price."""
+
+
+class AlpacaAdapter(BrokerAdapter):
+    """An account at Alpaca: which one, and how patiently it is asked.
+
+    Attributes
+    ----------
+    kind
+        ``paper`` or ``live``; each has its own host and its own keys (credentials ``alpaca_paper``, ``alpaca_live``).
+    url
+        Another address: only a loopback one, for rehearsals.
+    feed
+        Where last trades are looked for: ``iex`` is free and has the trades of one exchange only, ``sip`` has all.
+    connect_seconds, read_seconds
+        How long to wait for a connection and for an answer.
+    requests_a_minute
+        Budget; Alpaca allows 200 for an account.
+    longest_wait_seconds
+        How long a request may wait for the budget before it is given up.
+    read_attempts, read_pause_seconds
+        How often a question (never an order) is asked, and the pause before the second time; it doubles.
+    trade_updates
+        Whether the account's stream of trade updates cuts the pauses between polls short, so that fills are collected
+        within a moment. An account has one such connection; switch it off where another program needs it.
+    """
+
+    capability = CAPABILITY
+    key_names = ("api_key", "secret_key")
+
+    kind: Literal["paper", "live"] = "paper"
+    url: str | None = None
+    feed: Literal["iex", "sip"] = "iex"
+    connect_seconds: float = Field(default=5.0, gt=0)
+    read_seconds: float = Field(default=20.0, gt=0)
+    requests_a_minute: int = Field(default=180, ge=1)
+    longest_wait_seconds: float = Field(default=120.0, ge=0)
+    read_attempts: int = Field(default=3, ge=1)
+    read_pause_seconds: float = Field(default=0.5, ge=0)
+    trade_updates: bool = True
+
+    @property
+    def credentials_entry(self) -> str:
+        """Name of the credentials."""
+        return f"alpaca_{self.kind}"
+
+    @property
+    def address(self) -> str:
+        """Root of the API, checked.
+
+        Raises
+        ------
+        ConfigurationError
+            When ``url`` is neither the https host of this kind of account nor a loopback address.
+        """
+        return checked_address(self.url, HOSTS[self.kind], f"a {self.kind} account")
+
+    @property
+    def updates_address(self) -> str:
+        """Address of the trade updates: on the same host, without TLS only on this machine."""
+        scheme, _, place = self.address.partition("://")
+        return f"{'ws' if scheme == 'http' else 'wss'}://{place}/stream"
+
+    @property
+    def data_address(self) -> str:
+        """Root of the data API, checked likewise."""
+        return checked_address(self.url, DATA_HOST, "market data")
+
+    @property
+    def money(self) -> Money:
+        """Live accounts trade real money, also in a rehearsal."""
+        return Money.REAL if self.kind == "live" else Money.PAPER
+
+    @property
+    def has_own_time(self) -> bool:
+        """Whether it is a rehearsal on this machine, whose exchange keeps a time of its own."""
+        return self.url is not None and is_loopback(self.url)
+
+    def connect(self, opening: Opening) -> Broker:
+        """Open the wire to the account; nothing is sent yet.
+
+        Raises
+        ------
+        ConfigurationError
+            When ``url`` is not allowed.
+        """
+        from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
+
+        return AlpacaBroker(self, opening.keys["api_key"], opening.keys["secret_key"])
+
+    def updates(self, keys: Mapping[str, str]) -> Updates | None:
+        """Listen to the account's stream of trade updates, unless ``trade_updates`` is false."""
+        if not self.trade_updates:
+            return None
+        from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
+
+        return TradeUpdates(self.updates_address, keys["api_key"], keys["secret_key"])
