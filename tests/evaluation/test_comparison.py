@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.regression.linear_model import OLS
 
 from quant_pipeline.evaluation.comparison import PromotionGate, paired_rank_ic_test, passes
+from quant_pipeline.evaluation.information_coefficient import information_coefficients
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,15 @@ def test_overlapping_labels_widen_the_error(labels):
     tight = paired_rank_ic_test(candidate, champion, labels, horizon=1)
     wide = paired_rank_ic_test(candidate, champion, labels, horizon=10)
     assert abs(wide["t"]) < abs(tight["t"])
+
+
+def test_the_t_is_that_of_statsmodels(labels):
+    candidate, champion = score(labels, 0.3, 2), score(labels, 0.25, 3)
+    rank_ics = [information_coefficients(scores, labels)["rank_ic"] for scores in (candidate, champion)]
+    difference = (rank_ics[0] - rank_ics[1]).to_numpy()
+    fitted = OLS(difference, np.ones(120)).fit(cov_type="HAC", cov_kwds={"maxlags": 9})
+    test = paired_rank_ic_test(candidate, champion, labels, horizon=10)
+    assert test["t"] == pytest.approx(fitted.tvalues[0], rel=1e-12)
 
 
 def test_a_few_sessions_prove_nothing(labels):

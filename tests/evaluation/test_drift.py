@@ -49,10 +49,34 @@ def test_equal_distributions_are_stable_and_a_shift_by_a_deviation_has_drifted()
 
 def test_the_rolling_rank_ic_against_its_band_by_hand():
     days = pd.bdate_range("2024-01-01", periods=6)
-    table = rolling_rank_ic(pd.Series([0.1, 0.1, 0.1, 0.1, -0.3, -0.5], index=days), 0.05, 0.1, PARAMETERS)
-    assert table["lower"].iloc[0] == pytest.approx(0.05 - 2 * 0.1 / 2)
+    live = pd.Series([0.1, 0.1, 0.1, 0.1, -0.3, -0.5], index=days)
+    table = rolling_rank_ic(live, pd.Series([0.1] * 10 + [0.0] * 10), 3, PARAMETERS)
+    # Deviations of ±0.05 give the sum 0.05; their products one session apart 0.0425 with the weight 2 × 2/3, those two
+    # sessions apart 0.035 with 2 × 1/3: 0.13 in all. The error of 20 sessions is √0.13 / 20, of 4 sessions √5 times it.
+    assert table["expected"].iloc[0] == pytest.approx(0.05)
+    assert table["lower"].iloc[0] == pytest.approx(0.05 - 2 * np.sqrt(0.13) / 20 * np.sqrt(5))
     assert table["rolling"].iloc[3:].tolist() == pytest.approx([0.1, 0.0, -0.15])
     assert table["below"].tolist() == [False, False, False, False, False, True]
+
+
+def test_a_band_of_overlapping_labels_is_left_as_seldom_as_it_says():
+    """Without any change, a model of five-session labels is called worse about as often as two errors allow."""
+    parameters = DriftParameters(rolling_sessions=60, band=2.0)
+    called = 0
+    for seed in range(400):
+        noise = np.random.default_rng(seed).normal(scale=0.1, size=800)
+        overlapping = pd.Series(np.convolve(noise, np.ones(5) / 5, mode="valid"), name="rank_ic")
+        called += int(rolling_rank_ic(overlapping[-60:], overlapping[:700], 5, parameters)["below"].iloc[-1])
+    # Bartlett weights see √3.86 of the √5 by which overlap widens the error, and what was promised has an error too:
+    # 4.6 % of 400 are 18, above 32 with a probability of 0.001. Errors of independent sessions would call 74.
+    assert called <= 32
+
+
+def test_a_short_validation_promises_no_band():
+    live = pd.Series(np.full(10, -0.5), index=pd.bdate_range("2024-01-01", periods=10))
+    table = rolling_rank_ic(live, pd.Series(np.linspace(0.1, 0.2, 19)), 1, PARAMETERS)
+    assert table["lower"].isna().all()
+    assert not table["below"].any()
 
 
 def test_advice_weighs_drifted_factors_by_their_importance():

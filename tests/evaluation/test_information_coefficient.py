@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 
-from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
+from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 
 
 def series(rows, name):
@@ -48,3 +49,19 @@ def test_summary_by_hand():
     assert summary["icir"] == pytest.approx(0.2 / np.std([0.1, 0.3], ddof=1))
     assert summary["positive_share"] == 0.5
     assert summary["sessions"] == 2
+
+
+def test_t_of_the_mean_rank_ic_by_hand():
+    # Deviations of ±0.5: 5 + 2 × 2/3 × 4.25 + 2 × 1/3 × 3.5 = 13, so the error of the mean 0.5 is √13 / 20.
+    table = pd.DataFrame({"rank_ic": [1.0] * 10 + [0.0] * 10})
+    assert rank_ic_t(table, horizon=3) == pytest.approx(10 / np.sqrt(13))
+    assert np.isnan(rank_ic_t(table.iloc[1:], horizon=3))
+    assert np.isnan(rank_ic_t(pd.DataFrame({"rank_ic": [0.1] * 30}), horizon=3))
+
+
+@pytest.mark.parametrize(("horizon", "lags"), [(1, 4), (5, 4), (20, 19)])
+def test_t_of_the_mean_rank_ic_is_that_of_statsmodels(horizon, lags):
+    noise = np.random.default_rng(horizon).normal(0.02, 0.1, size=120 + horizon)
+    overlapping = np.convolve(noise, np.ones(horizon) / horizon, mode="valid")[:120]
+    fitted = OLS(overlapping, np.ones(120)).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
+    assert rank_ic_t(pd.DataFrame({"rank_ic": overlapping}), horizon) == pytest.approx(fitted.tvalues[0], rel=1e-12)

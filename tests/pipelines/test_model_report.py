@@ -6,6 +6,7 @@ import pytest
 from quant_pipeline.evaluation.drift import DriftParameters
 from quant_pipeline.evaluation.factor_scores import ScoringParameters
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.model_report import nodes
 from quant_pipeline.pipelines.model_report.page import compose_model_page
 from quant_pipeline.strategy.rules import MarketRules
@@ -25,7 +26,7 @@ def compared(clean_run):
 
 @pytest.fixture(scope="module")
 def monitored(clean_run):
-    inputs = [clean_run(name) for name in ("alpha158_features", "labels", "universe_members")]
+    inputs = [*(clean_run(name) for name in ("alpha158_features", "labels", "universe_members")), LabelParameters()]
     return {model: nodes.monitor_model(clean_run(f"{model}.bundle@candidate"), *inputs, MONITORING) for model in MODELS}
 
 
@@ -35,6 +36,7 @@ def test_the_comparison_agrees_with_the_metrics_of_training(clean_run, compared)
         metrics = clean_run(f"{model}.metrics")
         assert summary.loc[model, "rank_ic"] == pytest.approx(metrics["rank_ic"], abs=1e-6)
         assert summary.loc[model, "sessions"] == metrics["sessions"]
+        assert summary.loc[model, "rank_ic_t"] == pytest.approx(metrics["rank_ic_t"], rel=1e-4)
 
 
 def test_years_are_means_of_their_sessions(clean_run, compared):
@@ -59,7 +61,7 @@ def test_features_that_moved_are_found_and_speak_for_training_again(clean_run):
     features.loc[newest] += 10 * features.std().astype("float32")
     bundle = clean_run("ridge_alpha158.bundle@candidate")
     drift, _, health, _ = nodes.monitor_model(
-        bundle, features, clean_run("labels"), clean_run("universe_members"), MONITORING
+        bundle, features, clean_run("labels"), clean_run("universe_members"), LabelParameters(), MONITORING
     )
     assert (drift["verdict"] == "drifted").all()
     assert health["reasons"][0] == "factors with 100% of the importance have drifted"

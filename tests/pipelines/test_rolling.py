@@ -108,7 +108,7 @@ def test_a_poisoned_future_changes_no_window_and_no_score_before_it(inputs, bund
 
 
 def test_the_joined_series_is_measured_as_a_whole_and_by_window(inputs, bundles):
-    metrics, table = nodes.evaluate_windows(predict(inputs, bundles), inputs["labels"])
+    metrics, table = nodes.evaluate_windows(predict(inputs, bundles), inputs["labels"], inputs["label"])
     assert table["window"].tolist() == list(bundles)
     assert table["sessions"].sum() == metrics["sessions"] == 248
     assert np.average(table["rank_ic"], weights=table["sessions"]) == pytest.approx(metrics["rank_ic"])

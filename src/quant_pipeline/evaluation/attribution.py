@@ -2,6 +2,8 @@
 
 A combination is worth the excess return of its exact backtest; the empty one is worth what a strategy earns that draws
 lots. Values are sums of returns per period, and every attribution is linear in them, so that it comes with an error.
+Returns of an account are those of single sessions and do not overlap, whatever the horizon of the labels; periods of a
+month or so are taken as independent.
 
 Source: Shapley, *A Value for n-Person Games* (1953).
 """

@@ -6,13 +6,10 @@ import numpy as np
 import pandas as pd
 import scipy
 from pydantic import Field
-from statsmodels.regression.linear_model import OLS
 
+from quant_pipeline.evaluation.factor_statistics import newey_west_t
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.parameters import Parameters
-
-SMALLEST_SAMPLE = 20
-"""Sessions below which nothing is concluded."""
 
 
 class PromotionGate(Parameters):
@@ -62,7 +59,7 @@ def paired_rank_ic_test(
     }
     paired = pd.DataFrame(series).dropna()
     difference = (paired["candidate"] - paired["champion"]).to_numpy()
-    t = _newey_west_t(difference, horizon) if len(difference) >= SMALLEST_SAMPLE else 0.0
+    t = float(np.nan_to_num(newey_west_t(difference, horizon)))
     return {
         "sessions": len(paired),
         "candidate": float(paired["candidate"].mean()),
@@ -76,12 +73,3 @@ def paired_rank_ic_test(
 def passes(test: dict[str, float | int], gate: PromotionGate) -> bool:
     """Tell whether a tested candidate may become champion."""
     return test["difference"] > gate.minimum_difference and test["p_value"] <= gate.significance
-
-
-def _newey_west_t(values: np.ndarray, horizon: int) -> float:
-    if np.ptp(values) == 0.0:
-        return 0.0
-    # Overlapping labels reach over `horizon` sessions; the rule of thumb n^(1/4) covers what scores add.
-    lags = max(horizon, int(len(values) ** 0.25))
-    fitted = OLS(values, np.ones(len(values))).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
-    return float(fitted.tvalues[0])

@@ -10,6 +10,7 @@ import pandas as pd
 import scipy
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from quant_pipeline.evaluation.factor_statistics import newey_west_errors
 from quant_pipeline.parameters import Parameters
 
 SMALLEST_SHARE = 1e-4
@@ -32,7 +33,7 @@ class DriftParameters(Parameters):
     rolling_sessions
         Sessions of the rolling mean of the rank IC.
     band
-        Standard errors below the expected rank IC at which the band ends.
+        Standard errors (Newey-West) below the expected rank IC at which the band ends.
     drifted_share
         Share of drifted factors, weighted by importance, from which retraining is advised.
     """
@@ -117,27 +118,36 @@ def judge_index(index: float, parameters: DriftParameters) -> Verdict:
     return "moved" if index >= parameters.moved else "stable"
 
 
-def rolling_rank_ic(rank_ic: pd.Series, expected: float, deviation: float, parameters: DriftParameters) -> pd.DataFrame:
+def rolling_rank_ic(
+    rank_ic: pd.Series, promised: pd.Series, horizon: int, parameters: DriftParameters
+) -> pd.DataFrame:
     """Follow the rank IC of a model against the band that its validation promised.
 
     Parameters
     ----------
     rank_ic
         By session, of sessions whose label is realised.
-    expected, deviation
-        Mean and standard deviation of the daily rank IC in the validation segment.
+    promised
+        The same of the validation segment.
+    horizon
+        Horizon of the labels, in sessions: those above one overlap, and a mean over them is less sure.
     parameters
         Length of the mean, width of the band.
 
     Returns
     -------
     pandas.DataFrame
-        ``date``, ``rolling`` (mean of the last ``rolling_sessions``; NaN before there are as many), ``expected``,
-        ``lower`` (the band's end: ``expected - band * deviation / sqrt(rolling_sessions)``), ``below``.
+        ``date``, ``rolling`` (mean of the last ``rolling_sessions``; NaN before there are as many), ``expected``
+        (mean of `promised`), ``lower`` (the band's end: ``expected - band * error``), ``below``. The error is the
+        Newey-West error of `promised`, scaled by ``sqrt(sessions of promised / rolling_sessions)`` to a mean over the
+        rolling sessions; with fewer than 20 promised sessions there is no band.
     """
     length = parameters.rolling_sessions
+    known = promised.dropna().to_numpy(dtype=np.float64)
     rolling = rank_ic.dropna().rolling(length, min_periods=length).mean()
-    lower = expected - parameters.band * deviation / np.sqrt(length)
+    expected = float(known.mean()) if len(known) else np.nan
+    error = float(newey_west_errors(known[:, None], horizon)[0]) * np.sqrt(len(known) / length)
+    lower = expected - parameters.band * error
     table = pd.DataFrame({"rolling": rolling, "expected": expected, "lower": lower, "below": rolling < lower})
     return table.rename_axis("date").reset_index()
 

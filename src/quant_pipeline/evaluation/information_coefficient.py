@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.evaluation.factor_statistics import newey_west_t
+
 SMALLEST_CROSS_SECTION = 3
 """Instruments below which a session has no coefficient."""
 
@@ -44,8 +46,8 @@ def summarise(coefficients: pd.DataFrame) -> dict[str, float]:
     -------
     dict
         ``ic``, ``rank_ic``: means. ``icir``, ``rank_icir``: mean over standard deviation (one degree of freedom), not
-        annualised. ``rank_ic_t``: t statistic of the mean rank IC. ``positive_share``: part of sessions with a
-        positive rank IC. ``sessions``: how many sessions count.
+        annualised. ``positive_share``: part of sessions with a positive rank IC. ``sessions``: how many sessions
+        count. How sure the mean is depends on the horizon of the labels, see `rank_ic_t`.
     """
     known = coefficients.dropna()
     mean, deviation = known.mean(), known.std(ddof=1)
@@ -55,10 +57,30 @@ def summarise(coefficients: pd.DataFrame) -> dict[str, float]:
         "icir": float(ratio["ic"]),
         "rank_ic": float(mean["rank_ic"]),
         "rank_icir": float(ratio["rank_ic"]),
-        "rank_ic_t": float(ratio["rank_ic"] * np.sqrt(len(known))),
         "positive_share": float((known["rank_ic"] > 0).mean()),
         "sessions": len(known),
     }
+
+
+def rank_ic_t(coefficients: pd.DataFrame, horizon: int) -> float:
+    """Compute the t statistic of the mean rank IC against zero, with Newey-West errors.
+
+    Labels of a horizon above one overlap, so that neighbouring sessions repeat each other; with errors of independent
+    sessions the t would be too large by about the root of the horizon.
+
+    Parameters
+    ----------
+    coefficients
+        As returned by `information_coefficients`.
+    horizon
+        Horizon of the labels, in sessions.
+
+    Returns
+    -------
+    float
+        NaN with fewer than 20 sessions, or when nothing varies.
+    """
+    return newey_west_t(coefficients["rank_ic"].to_numpy(dtype="float64"), horizon)
 
 
 def _correlations(pairs: pd.DataFrame, sessions: pd.Index) -> pd.Series:

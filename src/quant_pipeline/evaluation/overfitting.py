@@ -4,6 +4,12 @@ A search over thousands of combinations finds a splendid backtest in pure noise.
 another way; the verdict follows the most severe. All of them look at the selection period only: out-of-sample returns
 have no place here, and none of these functions ranks anything by them.
 
+What they assume: returns of an account are those of single sessions and do not overlap, whatever the horizon of the
+labels. The probabilistic and the deflated Sharpe ratio take sessions as independent (skew and fat tails count), the
+deflated one takes trials as independent too, which related combinations are not: it is strict. The probability of
+backtest overfitting takes blocks as exchangeable. The tests of White and Hansen draw blocks of sessions, so that
+dependence over some ten sessions counts.
+
 Sources: Bailey and López de Prado, *The Sharpe Ratio Efficient Frontier* (2012) and *The Deflated Sharpe Ratio* (2014);
 Bailey, Borwein, López de Prado and Zhu, *The Probability of Backtest Overfitting* (2017); White, *A Reality Check for
 Data Snooping* (2000); Hansen, *A Test for Superior Predictive Ability* (2005).

@@ -15,6 +15,7 @@ from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.labels import label_expression
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.training import is_member
+from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.strategy.rules import MarketRules
 
 CORRELATION_SESSIONS = 250
@@ -69,6 +70,7 @@ def monitor_model(
     features: pd.DataFrame,
     labels: pd.DataFrame,
     universe_members: pd.DataFrame,
+    label: LabelParameters,
     monitoring: DriftParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame]:
     """Compare the newest sessions with those that a model was trained on.
@@ -79,6 +81,8 @@ def monitor_model(
         The champion, with the window it was trained on.
     features, labels, universe_members
         Up to the newest session; labels only where they are realised.
+    label
+        Horizon.
     monitoring
         Spans and thresholds.
 
@@ -104,7 +108,7 @@ def monitor_model(
     rank_ic = information_coefficients(scores, labels["label"])["rank_ic"].dropna()
     promised = rank_ic[rank_ic.index <= window["valid"][1]]
     live = rank_ic[rank_ic.index > window["valid"][1]]
-    band = rolling_rank_ic(live, float(promised.mean()), float(promised.std(ddof=1)), monitoring)
+    band = rolling_rank_ic(live, promised, label.horizon, monitoring)
     of_session = scores.index.get_level_values("datetime")
     score_psi = compare_distributions(
         scores[of_session <= window["valid"][1]].to_frame(), scores[of_session.isin(recent_days)].to_frame(), monitoring

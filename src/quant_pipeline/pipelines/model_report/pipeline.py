@@ -17,7 +17,7 @@ def create_pipeline() -> Pipeline:
             [
                 Node(
                     nodes.monitor_model,
-                    ["bundle@champion", "features", "labels", "universe_members", "params:monitoring"],
+                    ["bundle@champion", "features", "labels", "universe_members", "params:label", "params:monitoring"],
                     list(MONITORED),
                     name="monitor_model",
                 )
@@ -29,7 +29,7 @@ def create_pipeline() -> Pipeline:
                 "universe_members": "universe_members",
             },
             outputs={part: f"{name}_{part}" for part in MONITORED},
-            parameters={"params:monitoring": "params:monitoring"},
+            parameters={name: name for name in ("params:label", "params:monitoring")},
         )
         for name, spec in registry.items()
     ]

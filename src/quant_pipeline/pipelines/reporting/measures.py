@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.evaluation import performance
-from quant_pipeline.evaluation.information_coefficient import summarise
+from quant_pipeline.evaluation.information_coefficient import rank_ic_t, summarise
 
 ROLLING_SESSIONS = 60
 """Sessions of the rolling mean of rank ICs, about a quarter."""
@@ -125,6 +125,11 @@ def information_table(ic_series: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(rows).sort_values("rank_ic", ascending=False, ignore_index=True)
     fused = table["model"] == "fused"
     return pd.concat([table[~fused], table[fused]], ignore_index=True)
+
+
+def rank_ic_tests(ic_series: pd.DataFrame, horizon: int) -> dict[str, float]:
+    """Test the mean rank IC of every model against zero, see `evaluation.information_coefficient.rank_ic_t`."""
+    return {str(model): rank_ic_t(series, horizon) for model, series in ic_series.groupby("model")}
 
 
 def coefficients_by_model(ic_series: pd.DataFrame) -> pd.DataFrame:

@@ -150,6 +150,8 @@ def scores_section(context: ReportContext, ic_figure: go.Figure, ic_series: pd.D
         Column("positive_share", "sessions above zero", wording.percent),
         Column("sessions", "sessions", wording.count),
     ]
+    measured = measures.information_table(ic_series)
+    measured["rank_ic_t"] = measured["model"].map(measures.rank_ic_tests(ic_series, context.horizon))
     span = "one session" if context.horizon == 1 else f"{context.horizon} sessions"
     return section(
         "scores",
@@ -157,16 +159,12 @@ def scores_section(context: ReportContext, ic_figure: go.Figure, ic_series: pd.D
         paragraph(
             "The information coefficient (IC) correlates scores with the returns that follow, session by session; the "
             f"rank IC does so with ranks. Returns are over {span} from {context.deal_price} to {context.deal_price}. "
-            "ICIR is the mean over the standard deviation, not annualised."
-            + (
-                ""
-                if context.horizon == 1
-                else " Returns of neighbouring sessions overlap, which inflates the t statistic."
-            )
+            "ICIR is the mean over the standard deviation, not annualised. The t statistic has Newey-West errors, which "
+            "allow for sessions that repeat each other, as those of overlapping returns do."
         ),
         picture(ic_figure, "cumulative-information"),
         picture(figures.draw_rolling_information(ic_series), "rolling-information"),
-        table(measures.information_table(ic_series), columns, "Information coefficients, daily means", figures.FUSED),
+        table(measured, columns, "Information coefficients, daily means", figures.FUSED),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.datasets.bundle import StoredBundles
-from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
+from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.models.bundle import ModelBundle
@@ -91,7 +91,9 @@ def predict_windows(
     return pd.concat(parts)
 
 
-def evaluate_windows(predictions: pd.DataFrame, labels: pd.DataFrame) -> tuple[dict[str, float], pd.DataFrame]:
+def evaluate_windows(
+    predictions: pd.DataFrame, labels: pd.DataFrame, label: LabelParameters
+) -> tuple[dict[str, float], pd.DataFrame]:
     """Measure the joined series, and each window by itself.
 
     Returns
@@ -103,7 +105,7 @@ def evaluate_windows(predictions: pd.DataFrame, labels: pd.DataFrame) -> tuple[d
     window_of = predictions["window"].groupby(level="datetime").first()
     by_window = coefficients.dropna().groupby(window_of)
     table = by_window.mean().assign(sessions=by_window.size()).rename_axis("window").reset_index()
-    return summarise(coefficients), table
+    return summarise(coefficients) | {"rank_ic_t": rank_ic_t(coefficients, label.horizon)}, table
 
 
 def cross_validate(

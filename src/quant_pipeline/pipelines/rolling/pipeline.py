@@ -24,7 +24,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.evaluate_windows,
-                ["rolling_predictions", "labels"],
+                ["rolling_predictions", "labels", "params:label"],
                 ["rolling_metrics", "rolling_windows"],
                 name="evaluate_windows",
             ),

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
+from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import label_expression
@@ -100,6 +100,7 @@ def predict_out_of_sample(
 def evaluate_model(
     predictions: pd.DataFrame,
     labels: pd.DataFrame,
+    label: LabelParameters,
     spec: ModelSpec,
     learning_curve: pd.DataFrame,
     importance: pd.DataFrame,
@@ -110,6 +111,8 @@ def evaluate_model(
     ----------
     predictions, labels
         Out-of-sample scores and realised returns.
+    label
+        Horizon.
     spec, learning_curve, importance
         Tracked beside the metrics.
 
@@ -121,6 +124,7 @@ def evaluate_model(
     metrics: dict[str, float] = {}
     for segment, prefix in (("test", ""), ("valid", "valid_")):
         scores = predictions.loc[predictions["segment"] == segment, "score"]
-        summary = summarise(information_coefficients(scores, labels["label"]))
+        coefficients = information_coefficients(scores, labels["label"])
+        summary = summarise(coefficients) | {"rank_ic_t": rank_ic_t(coefficients, label.horizon)}
         metrics |= {f"{prefix}{key}": value for key, value in summary.items()}
     return metrics

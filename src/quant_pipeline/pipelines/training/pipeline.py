@@ -24,7 +24,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.evaluate_model,
-                ["predictions", "labels", "params:spec", "learning_curve", "importance"],
+                ["predictions", "labels", "params:label", "params:spec", "learning_curve", "importance"],
                 "metrics",
                 name="evaluate_model",
             ),
