@@ -118,9 +118,7 @@ def judge_index(index: float, parameters: DriftParameters) -> Verdict:
     return "moved" if index >= parameters.moved else "stable"
 
 
-def rolling_rank_ic(
-    rank_ic: pd.Series, promised: pd.Series, horizon: int, parameters: DriftParameters
-) -> pd.DataFrame:
+def rolling_rank_ic(rank_ic: pd.Series, promised: pd.Series, horizon: int, parameters: DriftParameters) -> pd.DataFrame:
     """Follow the rank IC of a model against the band that its validation promised.
 
     Parameters

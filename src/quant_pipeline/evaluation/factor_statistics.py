@@ -50,8 +50,9 @@ def newey_west_errors(series: Floats, horizon: int) -> Floats:
 
     Bartlett weights (Newey and West, Econometrica 55, 1987). Sessions without a value count as no deviation, and the
     sum is divided by those with one: the amplitude-modulated estimate (Parzen, Sankhyā A 25, 1963); with complete
-    series it is the textbook one. Of the correlation that overlapping labels bring, which falls in a straight line to zero
-    at ``h`` sessions, Bartlett weights see two thirds or more: for long horizons errors are up to a fifth too small.
+    series it is the textbook one. Of the correlation that overlapping labels bring, which falls in a straight line to
+    zero at ``h`` sessions, Bartlett weights see two thirds or more: for long horizons errors are up to a fifth too
+    small.
 
     Parameters
     ----------

@@ -159,8 +159,8 @@ def scores_section(context: ReportContext, ic_figure: go.Figure, ic_series: pd.D
         paragraph(
             "The information coefficient (IC) correlates scores with the returns that follow, session by session; the "
             f"rank IC does so with ranks. Returns are over {span} from {context.deal_price} to {context.deal_price}. "
-            "ICIR is the mean over the standard deviation, not annualised. The t statistic has Newey-West errors, which "
-            "allow for sessions that repeat each other, as those of overlapping returns do."
+            "ICIR is the mean over the standard deviation, not annualised. The t statistic has Newey-West errors, "
+            "which allow for sessions that repeat each other, as those of overlapping returns do."
         ),
         picture(ic_figure, "cumulative-information"),
         picture(figures.draw_rolling_information(ic_series), "rolling-information"),
