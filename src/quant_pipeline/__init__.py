@@ -5,7 +5,7 @@ import os
 
 __version__ = "0.1.0"
 
-# Kedro and MLflow both collect usage statistics unless they are told not to; a trading host must not call home.
+# Kedro and MLflow both collect usage statistics unless they are configured not to; a trading host must not call home.
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
 # MLflow would give itself a log handler and a level of its own; conf/logging.yml says what is shown.

@@ -1,7 +1,7 @@
 """What numba's kept machine code belongs to.
 
 numba keeps the machine code of a function on disk until the file of that very function changes. Kernels of other files
-are compiled into it, and an old copy of one of them would go on dealing after an update. So kept code is stamped with
+are compiled into it, and an old copy of one of them would go on executing after an update. So kept code is stamped with
 a digest of all files that can be inside.
 """
 

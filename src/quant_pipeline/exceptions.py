@@ -1,4 +1,4 @@
-"""Errors a person can act on: every message names the thing, the file or key, and the remedy."""
+"""Errors that a user can act on: every message names the thing, the file or key, and the remedy."""
 
 import click
 

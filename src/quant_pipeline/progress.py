@@ -21,7 +21,7 @@ _running: ContextVar[bool] = ContextVar("progress_is_shown", default=False)
 
 
 def track(iterable: Iterable[Item], description: str, total: int | None = None) -> Generator[Item]:
-    """Iterate while telling a person how far the work is.
+    """Iterate and report progress.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a person does on the command line, on a small market."""
+"""What the operator does on the command line, on a small market."""
 
 import hashlib
 import re

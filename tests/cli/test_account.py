@@ -106,7 +106,7 @@ def test_show_draws_cash_holdings_and_deals(run, prepared):
     assert "net asset value" in picture
     holding = next(line for line in picture.splitlines() if line.startswith(prepared[1]))
     assert " 100 " in holding
-    assert "Last deals" in picture
+    assert "Last fills" in picture
     assert "active" in picture
 
 
@@ -160,10 +160,10 @@ def test_halt_reaches_the_broker_while_another_process_sends(run, ledger, projec
     (project.project_path / "conf/sim/parameters_own.yml").write_text("account: {filled_by: broker}\n")
     at_broker = ("--params", "as_of=2024-12-31")
     lease = Lease.acquire(ledger.engine, 60, time.time)
-    assert "the broker has been told" in run("halt", *at_broker)
+    assert "the broker has been instructed" in run("halt", *at_broker)
     assert "another process" in str(run("resume", *at_broker, fails=True))
     lease.release()
-    assert "the broker has been told" in run("resume", *at_broker)
+    assert "the broker has been instructed" in run("resume", *at_broker)
 
 
 def test_a_command_takes_the_parameters_of_a_run(run):

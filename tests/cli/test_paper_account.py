@@ -34,7 +34,7 @@ def address(module_project):
 
 @pytest.fixture(scope="module")
 def paper(module_project, address):
-    """Run a command for the paper account, with a person's keys in the shell."""
+    """Run a command for the paper account, with the operator's keys in the shell."""
     conf = module_project.path / "conf" / "paper"
     small = {"split": WINDOWS, "models": SMALL_PARAMETERS["models"], "strategy": {"topk": 4, "n_drop": 1}}
     small["risk"] = {"maximum_order_weight": 0.3, "maximum_position_weight": 0.3}

@@ -55,7 +55,7 @@ def free_port():
 
 
 def answers(url, seconds):
-    """Tell whether a page answers within so many seconds."""
+    """Return whether a page answers within so many seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

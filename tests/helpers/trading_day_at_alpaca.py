@@ -31,7 +31,7 @@ PATIENCE = 300.0
 
 
 class DayAtAlpaca:
-    """One day: every order waits at the exchange until `deal` is called, or while `dealing` goes on."""
+    """One day: every order waits at the exchange until `deal` is called, or while `executing` goes on."""
 
     def __init__(self, folder, poll_seconds, stream=None, now=OPEN, market_rules=MARKET.market_rules, **parameters):
         hours = ExchangeHours(now)

@@ -147,7 +147,7 @@ def test_dynamic_weights_follow_whoever_was_right_lately():
 
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_dynamic_weights_know_a_label_from_the_session_on_that_realises_it(horizon):
-    # The label of s is the return from the deal of s+1 to the deal of s+1+horizon, known at the close of s+1+horizon.
+    # The label of s is the return from the fill of s+1 to the fill of s+1+horizon, known at the close of s+1+horizon.
     labels, members = informed(LONG, 0.5, seed=2)
     at, lag = 100, label_lag(horizon)
 

@@ -144,7 +144,7 @@ def test_a_cheater_planted_in_the_weights_is_caught_in_the_fused_scores(run_in_m
 
 @pytest.mark.parametrize(("horizon", "earns"), [(0, False), (1, True)])
 def test_an_oracle_earns_on_the_label_of_the_clock_and_on_no_other_return(clean_run, horizon, earns):
-    """Knowing t+1 → t+2 at the deal price earns; knowing t → t+1, which is over when orders deal, earns nothing."""
+    """Knowing t+1 → t+2 at the execution price earns; knowing t → t+1, over when orders execute, earns nothing."""
     from quant_pipeline.backtest.array_engine import run_backtest
     from quant_pipeline.backtest.market import TradingMarket
 

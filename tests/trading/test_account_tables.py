@@ -1,4 +1,4 @@
-"""Cumulative tables and the cost of dealing, by hand."""
+"""Cumulative tables and the cost of executing, by hand."""
 
 import pandas as pd
 import pytest
@@ -49,7 +49,7 @@ def test_costs_are_cut_into_delay_and_slippage(events, bars, no_actions):
     moved = bars.copy()
     moved.loc[(moved["date"] == DAYS[1]) & (moved["instrument"] == "AAA"), "open"] = 9.8
     bought, sold = trade_costs_table(events, moved, no_actions, DAYS[3], "open").to_dict("records")
-    # Decided at 9.50, opened at 9.80, dealt at 10.00 (the market of the deal), closed at 10.00.
+    # Decided at 9.50, opened at 9.80, executed at 10.00 (the market of the fill), closed at 10.00.
     assert bought["delay_cost"] == pytest.approx(30 * 0.3)
     assert bought["slippage_cost"] == pytest.approx(30 * 0.2)
     assert bought["shortfall"] == pytest.approx(15)

@@ -135,7 +135,7 @@ class Oracle:
             self.write(EventKind.CASH_IN_LIEU, amount, instrument=name, quantity=quantity, amount=amount)
 
     def _newest_deal(self, number):
-        """A deal after which nothing moved its shares, so that taking it back cannot oversell."""
+        """A fill after which nothing moved its shares, so that taking it back cannot oversell."""
         keys = [key for key, deal in self.deals.items() if deal[4] == len(self.events) - 1]
         return keys[0] if keys and number % 2 else None
 

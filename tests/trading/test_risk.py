@@ -73,7 +73,7 @@ DENIALS = [
     ("above the collar", order(price="55.01"), view(), {}, "PRICE_COLLAR", "0.1"),
     ("below the collar", order(price="44.99"), view(), {}, "PRICE_COLLAR", "0.1"),
     ("penny share", order(price="0.99"), with_facts(price=Decimal("0.99")), {}, "MINIMUM_PRICE", "1.0"),
-    ("nothing to deal", order(quantity=0), view(), {}, "INVALID_QUANTITY", "buy or sell of at least one share"),
+    ("nothing to execute", order(quantity=0), view(), {}, "INVALID_QUANTITY", "buy or sell of at least one share"),
     ("unknown side", order(side="short"), view(), {}, "INVALID_QUANTITY", "buy or sell of at least one share"),
     ("short", order("HELD", "sell", 801), view(), {"maximum_exit_weight": 1}, "SHORT_SALE", "800 shares held"),
     ("fat finger", order(quantity=201), view(), {}, "ORDER_VALUE", "10000.00"),

@@ -1,4 +1,4 @@
-"""``kedro account arm|replan|halt|resume|flatten``: what a person decides about sending."""
+"""``kedro account arm|replan|halt|resume|flatten``: what the operator decides about sending."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def replan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
 
 
 @click.command()
-@click.option("--reason", default="halted by a person", show_default=True)
+@click.option("--reason", default="halted by the operator", show_default=True)
 @env_option
 @params_option
 @click.pass_obj
@@ -90,7 +90,7 @@ def halt(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) 
 
 
 @click.command()
-@click.option("--reason", default="resumed by a person", show_default=True)
+@click.option("--reason", default="resumed by the operator", show_default=True)
 @env_option
 @params_option
 @click.pass_obj
@@ -131,9 +131,9 @@ def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any])
             click.confirm(
                 f"Sell {len(orders)} holdings of {opened.name} on {opened.next_session:%Y-%m-%d}?", abort=True
             )
-        # Exits go through, buys do not, until a person resumes.
-        opened.change_state(TradingState.REDUCING, FLATTEN, "everything is sold by a person's command")
-        person = {"scores": "none, a person's command"}
+        # Exits go through, buys do not, until the operator resumes.
+        opened.change_state(TradingState.REDUCING, FLATTEN, "everything is sold by the operator's command")
+        person = {"scores": "none, the operator's command"}
         opened.append(*record_plan(opened.events, orders, opened.stands_at, opened.next_session, person))
     with without_locks(), open_session(metadata, env, **params | {"as_of": as_of}) as session:
         session.run(pipeline_names=["execution"])
@@ -187,7 +187,7 @@ def _at_broker(opened: Opened, act: Callable[[TradingDesk], None], takes_lease: 
     except BrokerError as error:
         click.secho(f"the broker was not reached: {error.message}. Do the same on its own page.", fg="red", err=True)
     else:
-        click.echo("the broker has been told")
+        click.echo("the broker has been instructed")
 
 
 def _sell_all(state: AccountState, prices: dict[str, Decimal]) -> pd.DataFrame:
@@ -199,7 +199,7 @@ def _sell_all(state: AccountState, prices: dict[str, Decimal]) -> pd.DataFrame:
             "side": "sell",
             "quantity": int(position.quantity),
             "reference_price": prices.get(name, position.cost / position.quantity),
-            "reason": "flattened by a person",
+            "reason": "flattened by the operator",
         }
         for name, position in sorted(state.positions.items())
         if int(position.quantity) > 0

@@ -36,7 +36,7 @@ def draw_account(
     Returns
     -------
     rich.console.RenderableType
-        Headline, holdings, the next orders, the last deals, and what a person must look at.
+        Headline, holdings, the next orders, the last fills, and what the operator must look at.
     """
     priced = pd.Series(
         {name: prices.get(name, position.cost / position.quantity) for name, position in state.positions.items()},
@@ -98,11 +98,11 @@ def _plan(plan: Plan) -> RenderableType:
 def _deals(events: Sequence[Event]) -> RenderableType:
     deals = trades_table(events)
     shown = deals[deals["quantity"] > 0].tail(DEALS_SHOWN)
-    table = _table("Last deals", "date", "instrument", "side", "shares", "price", "fee")
+    table = _table("Last fills", "date", "instrument", "side", "shares", "price", "fee")
     for row in shown.itertuples(index=False):
         facts = (f"{row.quantity:,g}", _money(row.price), _money(row.fee))
         table.add_row(f"{row.date:%Y-%m-%d}", row.instrument, row.side, *facts)
-    return table if len(shown) else Text("\nno deals yet", style="dim")
+    return table if len(shown) else Text("\nno fills yet", style="dim")
 
 
 def _alerts(alerts: Sequence[Event]) -> RenderableType:

@@ -1,4 +1,4 @@
-"""Factors that somebody hands over as a Parquet file; none is a valid answer."""
+"""Factors given as a Parquet file; none is a valid answer."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame | None:
-        """Read the file as it is; whoever uses it checks it."""
+        """Read the file as it is; its users check it."""
         if self._filepath is None:
             return None
         if not self._filepath.is_file():
@@ -36,7 +36,7 @@ class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
             raise FactorError(f"{self._filepath} cannot be read as Parquet: {error}") from error
 
     def save(self, data: None) -> None:
-        """Refuse: the file belongs to whoever computed it."""
+        """Refuse: the project does not write this file."""
         raise NotImplementedError("a factor file is read-only")
 
     def _describe(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class CombinationValues:
         For every model: over the combinations without it, how much the value changes when it joins, averaged within
         each size first and then over sizes. When every combination was tried this is the Shapley value and the values
         add up to the value of all models together, minus the empty one. When some were not, it is the same mean
-        over those pairs that were, and `pairs` tells how many they are.
+        over those pairs that were, and `pairs` counts them.
 
         Returns
         -------

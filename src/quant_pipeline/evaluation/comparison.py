@@ -71,5 +71,5 @@ def paired_rank_ic_test(
 
 
 def passes(test: dict[str, float | int], gate: PromotionGate) -> bool:
-    """Tell whether a tested candidate may become champion."""
+    """Return whether a tested candidate may become champion."""
     return test["difference"] > gate.minimum_difference and test["p_value"] <= gate.significance

@@ -65,7 +65,7 @@ def find_feature_set(name: str, configured: Mapping[str, Any]) -> FeatureSet:
     Parameters
     ----------
     name
-        What a person typed.
+        What the user typed.
     configured
         The ``feature_sets`` block of the parameters.
 

@@ -1,4 +1,4 @@
-"""Factors that somebody else computed and hands over as a Parquet file: checked before they count."""
+"""Factors computed elsewhere, given as a Parquet file: checked before they count."""
 
 from __future__ import annotations
 

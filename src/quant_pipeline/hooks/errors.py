@@ -1,4 +1,4 @@
-"""What a person is told when a run fails."""
+"""What a user reads when a run fails."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ COMPOSITES = ("__default__", "daily")
 
 
 class ErrorHooks:
-    """Turn what a person can repair into one message, also when a dataset wrapped it on the way."""
+    """Turn what a user can repair into one message, also when a dataset wrapped it on the way."""
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, run_params: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a person and a log file are told while a run goes on, and at its end."""
+"""What the terminal and the log show during a run, and at its end."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def log_to_file(project_path: Path, env: str | None) -> None:
 
 
 class SummaryHooks:
-    """Print what a person wants to know at the end of a run."""
+    """Print the summary at the end of a run."""
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:

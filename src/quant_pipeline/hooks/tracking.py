@@ -114,6 +114,6 @@ class TrackingHooks:
 
 
 def _is_asked_without_run() -> bool:
-    """Tell whether a notebook has made the context, or a command of kedro-mlflow."""
+    """Return whether a notebook has made the context, or a command of kedro-mlflow."""
     command = click.get_current_context(silent=True)
     return "kedro.ipython" in sys.modules or (command is not None and "mlflow" in command.command_path.split())

@@ -61,7 +61,7 @@ def select_universe(bars: pd.DataFrame, instruments: pd.DataFrame, parameters: U
     Raises
     ------
     ConfigurationError
-        When a name or sector of the parameters does not exist, or nobody is ever a member.
+        When a name or sector of the parameters does not exist, or no instrument is ever a member.
     """
     eligible = _eligible_instruments(instruments, parameters)
     candidates = bars[bars["instrument"].isin(eligible)]

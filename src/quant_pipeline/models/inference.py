@@ -1,4 +1,4 @@
-"""Scores for newly arrived bars, by the champion, whoever that is at the moment.
+"""Scores for newly arrived bars, by the current champion.
 
 A process that runs all day asks `InferenceEngine.refresh` between bars: a new champion is read and verified on its
 golden rows beside the old one, and only then takes its place. Whatever is wrong with it, the old one keeps scoring.
@@ -69,7 +69,7 @@ class InferenceEngine:
         return self._bundle.facts.spec.window + compile_factors(self._bundle.facts.expressions).program.back
 
     def refresh(self) -> bool:
-        """Follow the champion's alias, and tell whether another bundle scores from now on.
+        """Follow the champion's alias, and return whether another bundle scores from now on.
 
         A champion that cannot be verified is refused once with a logged error; the present one stays.
         """

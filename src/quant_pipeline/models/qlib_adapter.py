@@ -29,7 +29,7 @@ from quant_pipeline.models.qlib_state import pack, unpack
 from quant_pipeline.models.randomness import seeded
 
 USED = ("used", "used")
-"""Column that tells Qlib's sampler which rows to learn from or to score."""
+"""Column that marks for Qlib's sampler the rows to learn from or to score."""
 
 
 class FittedQlibModel:

@@ -74,7 +74,7 @@ def rolling_windows(sessions: pd.DatetimeIndex, parameters: RollingParameters, h
     parameters
         Lengths and frequency.
     horizon
-        Horizon of the label, in sessions; with the deal lag it is the gap between segments.
+        Horizon of the label, in sessions; with the execution lag it is the gap between segments.
 
     Returns
     -------

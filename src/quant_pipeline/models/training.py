@@ -103,7 +103,7 @@ def train_or_keep(
 
 
 def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell which rows of a panel belong to the universe of their session."""
+    """Return which rows of a panel belong to the universe of their session."""
     universe = pd.MultiIndex.from_frame(members[["date", "instrument"]])
     return np.asarray(index.isin(universe))
 

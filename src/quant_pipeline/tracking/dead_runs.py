@@ -23,7 +23,7 @@ class ProcessTags(RunContextProvider):
     """Tag every run, nested ones too, with the process that writes it, at the moment in which it is created."""
 
     def in_context(self) -> bool:
-        """Tell MLflow that the tags belong to every run."""
+        """Declare to MLflow that the tags belong to every run."""
         return True
 
     def tags(self) -> dict[str, str]:

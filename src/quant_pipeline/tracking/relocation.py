@@ -67,7 +67,7 @@ def _places_of_older_versions(store: sqlite3.Connection, folder: Path, name: str
 
 
 def _same(place: Path, folder: Path) -> bool:
-    """Tell whether two paths are one folder, such as a link and what it points to."""
+    """Return whether two paths are one folder, such as a link and what it points to."""
     return place.exists() and place.samefile(folder)
 
 

@@ -133,7 +133,7 @@ class AccountState(Books):
     name
         Name of the account; empty before it is opened.
     plans
-        Newest plan of every deal session.
+        Newest plan of every execution session.
     closes
         ``(session, net asset value, cash)`` of every booked session.
     history
@@ -187,7 +187,7 @@ def fold(events: Iterable[Event], up_to: pd.Timestamp | None = None) -> AccountS
     events
         In the order of the ledger.
     up_to
-        Session whose close to stand at; later events are not seen. None takes all.
+        As-of session; later events are not seen. None takes all.
 
     Returns
     -------
@@ -340,7 +340,7 @@ MOVES: dict[EventKind, Callable[[Books, Event], None]] = {
     EventKind.CASH_IN_LIEU: corporate.pay_in_lieu,
     EventKind.SESSION_CLOSED: _count_session,
 }
-"""What moves the books. Kinds that are not here, such as a plan or an order that ended without a deal, do not."""
+"""What moves the books. Kinds that are not here, such as a plan or an order that ended without a trade, do not."""
 
 _RECORDS: dict[EventKind, Callable[[AccountState, Event], None]] = {
     EventKind.ACCOUNT_OPENED: _name,

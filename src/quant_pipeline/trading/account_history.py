@@ -46,7 +46,7 @@ class AccountHistory(NamedTuple):
     the close before, shares transferred at their cost), ``profit`` (change of ``nav`` without the flow), ``return``
     (profit over the value that was there to earn it: the ``nav`` before plus the flow, which counts as there from the
     open), ``unrealised_profit``, and since the beginning ``contributed``, ``realised``, ``dividends``, ``interest``,
-    ``fees``, ``charges`` (fees outside deals), ``taxes``.
+    ``fees``, ``charges`` (fees outside trades), ``taxes``.
     """
 
     holdings: pd.DataFrame

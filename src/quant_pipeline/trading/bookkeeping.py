@@ -1,4 +1,4 @@
-"""The books of an account, session by session: what statements tell, what the simulated exchange deals, the close."""
+"""The books of an account, session by session: rows of statements, fills of the simulated exchange, the close."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Deal = Callable[[AccountState, pd.Timestamp], Sequence[Event]]
+Execute = Callable[[AccountState, pd.Timestamp], Sequence[Event]]
 """What the exchange does to an account in one session; only the simulated account has its own exchange."""
 
 
@@ -32,10 +32,10 @@ def book_days(
     initial_cash: float,
     market: TradingMarket,
     entries: Sequence[StatementEntry] = (),
-    deal: Deal | None = None,
+    execute: Execute | None = None,
     lot_method: str = "fifo",
 ) -> tuple[Event, ...]:
-    """Book every session after the last booked one, in order: statements, deals, close.
+    """Book every session after the last booked one, in order: statements, fills, close.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ def book_days(
     account, initial_cash
         Name and first deposit of an account that has no events yet.
     market
-        Prices up to the session to stand at, which is its last.
+        Prices up to the as-of session, which is its last.
     entries
-        What statements tell; see `import_statements`. What is dated later than the last session waits. What is dated
+        What statements report; see `import_statements`. What is dated later than the last session waits. What is dated
         in a session that is closed already is booked in the next one that is open: closed sessions stay as they are.
-    deal
-        What the simulated exchange does; None when the deals come from statements.
+    execute
+        What the simulated exchange does; None when the fills come from statements.
     lot_method
         Which lots sales take.
 
@@ -65,9 +65,9 @@ def book_days(
     """
     state = fold(events)
     unknown = _unknown(events, entries)
-    if deal is not None:
+    if execute is not None:
         _refuse_deals(unknown)
-    new = _settings(state, account, initial_cash, market.sessions, unknown if deal is None else (), lot_method)
+    new = _settings(state, account, initial_cash, market.sessions, unknown if execute is None else (), lot_method)
     for event in new:
         state.apply(event)
     is_new = state.last_session is None
@@ -78,8 +78,8 @@ def book_days(
         for entry in waiting.get(session, ()):
             _book(state, entry)
             new.append(entry.event)
-        if deal is not None and state.last_session is not None:
-            for event in deal(state, session):
+        if execute is not None and state.last_session is not None:
+            for event in execute(state, session):
                 state.apply(event)
                 new.append(event)
         close = closing_event(state, market, session)
@@ -155,8 +155,8 @@ def _refuse_deals(entries: Sequence[StatementEntry]) -> None:
     for entry in entries:
         if entry.event.kind in (EventKind.FILL, EventKind.SPLIT, EventKind.CASH_DIVIDEND):
             raise AccountError(
-                f"{entry.place}: a {entry.event.kind} of a statement contradicts the simulated exchange, which deals "
-                "the orders of this account itself. Set account.filled_by to statements, or remove the file."
+                f"{entry.place}: a {entry.event.kind} of a statement contradicts the simulated exchange, which "
+                "executes the orders of this account itself. Set account.filled_by to statements, or remove the file."
             )
 
 
@@ -226,7 +226,7 @@ def last_closes(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> dict[str
     Parameters
     ----------
     bars
-        As-traded bars, up to the session to stand at.
+        As-traded bars, up to the as-of session.
     corporate_actions
         Up to the same session.
     """

@@ -1,4 +1,4 @@
-"""What a broker tells, in the project's own words; every broker adapter translates into these records."""
+"""What a broker reports, in the project's own terms; every broker adapter translates into these records."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class TimeInForce(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands at the broker.
+    """State of an order at the broker.
 
-    ``UNKNOWN`` is a status this version has no word for: keep the order, ask again, tell a person.
+    ``UNKNOWN`` is a status this version has no word for: keep the order, ask again, alert the operator.
     """
 
     ACCEPTED = "accepted"
@@ -58,7 +58,7 @@ class OrderRequest:
     client_order_id
         Our own name of the order; a broker accepts it once, for ever.
     instrument, side, quantity
-        What to deal; ``side`` is ``buy`` or ``sell``, ``quantity`` is positive.
+        What to execute; ``side`` is ``buy`` or ``sell``, ``quantity`` is positive.
     order_type, limit_price
         Market, or limit with its price in USD.
     time_in_force
@@ -83,9 +83,9 @@ class BrokerOrder:
     broker_order_id, client_order_id
         The broker's name and ours; an order made by hand has a client id that the broker invented.
     quantity, filled_quantity
-        Shares asked for and dealt so far; an order by amount of money has no quantity.
+        Shares asked for and executed so far; an order by amount of money has no quantity.
     average_fill_price
-        Mean price of what was dealt.
+        Mean price of what was executed.
     status, raw_status
         Our word and the broker's.
     message
@@ -160,7 +160,7 @@ class BrokerAsset:
 
 @dataclass(frozen=True)
 class LastTrade:
-    """The newest deal in an instrument at the exchange, whoever made it: price in USD and instant (UTC)."""
+    """The newest trade in an instrument at the exchange, of any participant: price in USD and instant (UTC)."""
 
     price: Decimal
     at: pd.Timestamp
@@ -194,7 +194,7 @@ class Amendment(StrEnum):
 
 
 class CashKind(StrEnum):
-    """Why cash moved without a deal."""
+    """Why cash moved without a trade."""
 
     DIVIDEND = "dividend"
     CASH_IN_LIEU = "cash_in_lieu"
@@ -206,7 +206,7 @@ class CashKind(StrEnum):
 
 
 class PositionKind(StrEnum):
-    """Why shares moved without a deal."""
+    """Why shares moved without a trade."""
 
     SPLIT = "split"
     SPIN_OFF = "spin_off"
@@ -243,7 +243,7 @@ class _Activity:
 
 @dataclass(frozen=True)
 class FillActivity(_Activity):
-    """Shares dealt by an order; ``cumulative_quantity`` is what the order had dealt after it."""
+    """Shares executed by an order; ``cumulative_quantity`` is what was filled of the order after it."""
 
     occurred_at: pd.Timestamp
     broker_order_id: str
@@ -266,7 +266,7 @@ class CashActivity(_Activity):
 
 @dataclass(frozen=True)
 class PositionActivity(_Activity):
-    """Shares in (positive) or out (negative) without a deal, with the cash that came with it."""
+    """Shares in (positive) or out (negative) without a trade, with the cash that came with it."""
 
     kind: PositionKind
     instrument: str
@@ -277,7 +277,7 @@ class PositionActivity(_Activity):
 
 @dataclass(frozen=True)
 class UnknownActivity(_Activity):
-    """A fact this version has no word for: never dropped, a person must look."""
+    """A fact this version has no word for: never dropped, the operator must look."""
 
     raw_type: str
 

@@ -97,7 +97,7 @@ class Order:
     client_order_id
         See `client_order_id`.
     instrument, side, quantity
-        What to deal: ``buy`` or ``sell``, whole shares.
+        What to execute: ``buy`` or ``sell``, whole shares.
     reference_price
         Close at the decision.
     reason
@@ -120,9 +120,9 @@ def client_order_id(account: str, session: pd.Timestamp, instrument: str, side: 
     account
         Name of the account.
     session
-        Session in which the order deals.
+        Session in which the order executes.
     instrument, side
-        What it deals.
+        What it executes.
     revision
         0 for the first plan of the session; a plan that replaces it counts on.
 

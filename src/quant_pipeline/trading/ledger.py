@@ -150,7 +150,7 @@ class Ledger:
         return self._engine
 
     def length(self) -> int:
-        """Tell how many events have been appended so far, by whichever process."""
+        """Return how many events have been appended so far, by whichever process."""
         with self._engine.connect() as connection:
             newest = connection.execute(_NEWEST).one_or_none()
         return 0 if newest is None else int(newest.sequence)

@@ -20,7 +20,7 @@ SHARE_STEP = Decimal("0.000000001")
 class LotMethod(StrEnum):
     """Which lots a sale takes when it names none.
 
-    ``fifo`` takes the oldest first; ``hifo`` the dearest per share first, which realises the smallest gain.
+    ``fifo`` takes the oldest first; ``hifo`` the most expensive per share first, which realises the smallest gain.
     """
 
     FIFO = "fifo"

@@ -1,4 +1,4 @@
-"""Recording of a plan: once per deal session, replaced only openly, never after it has been dealt."""
+"""Recording of a plan: once per execution session, replaced only openly, never after it has been executed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def record_plan(
     orders
         ``instrument``, ``side``, ``quantity``, ``reference_price``, ``reason``; rows that hold are not recorded.
     decided, execution_session
-        Session of the decision, and the next one, in which the orders deal.
+        Session of the decision, and the next one, in which the orders execute.
     provenance
         What the decision was made from, in words and fingerprints.
     deal_price
@@ -46,7 +46,7 @@ def record_plan(
     Raises
     ------
     AccountError
-        When the session has been dealt by another plan.
+        When the session has been executed by another plan.
     """
     state = fold(events)
     wanted = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]

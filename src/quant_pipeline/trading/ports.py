@@ -1,7 +1,7 @@
 """The port to a broker: what execution and post-trade may ask, and every way in which the answer can fail.
 
 The errors follow one question: *can the order be at the broker?* A definitive refusal says no, a lost answer says
-nobody knows. Only the second may never be taken for the first.
+is unknown. Only the second may never be taken for the first.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Broker(Protocol):
         """State at which prices the broker executes; a constant of its class."""
 
     def account(self) -> BrokerAccount:
-        """Tell cash, equity, buying power and blocks of the account."""
+        """Return cash, equity, buying power and blocks of the account."""
 
     def positions(self) -> tuple[BrokerPosition, ...]:
         """List all positions, by instrument; a failed question is an error, never an empty list."""
@@ -161,7 +161,7 @@ class Broker(Protocol):
         """
 
     def activities(self, after: str | None = None, since: pd.Timestamp | None = None) -> Iterator[Activity]:
-        """Tell everything that changed cash or shares, in the order of activity ids.
+        """Return everything that changed cash or shares, in the order of activity ids.
 
         Parameters
         ----------
@@ -172,16 +172,16 @@ class Broker(Protocol):
         """
 
     def clock(self) -> BrokerClock:
-        """Tell the broker's time and the hours of its market."""
+        """Return the broker's time and the hours of its market."""
 
     def calendar(self, start: pd.Timestamp, end: pd.Timestamp) -> tuple[BrokerSession, ...]:
         """List the sessions from ``start`` to ``end``, both included."""
 
     def asset(self, instrument: str) -> BrokerAsset | None:
-        """Tell whether an instrument can be traded; None when the broker does not know it."""
+        """Return whether an instrument can be traded; None when the broker does not know it."""
 
     def last_trades(self, instruments: Sequence[str]) -> Mapping[str, LastTrade]:
-        """Tell the newest trade of each instrument; one that the broker has no trade of is left out."""
+        """Return the newest trade of each instrument; one that the broker has no trade of is left out."""
 
     def suspend_trading(self, suspended: bool) -> None:
         """Let the broker itself refuse (or take again) every new order: the last layer of the kill switch.

@@ -38,7 +38,7 @@ _OF_THE_ACCOUNT = frozenset(
 
 
 def check_orders(orders: Sequence[Order], view: RiskView, limits: RiskLimits) -> tuple[Verdict, ...]:
-    """Judge the orders of a plan one after the other, each as if those approved before it had dealt.
+    """Judge the orders of a plan one after the other, each as if those approved before it had been filled.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def check_orders(orders: Sequence[Order], view: RiskView, limits: RiskLimits) ->
     tuple of Verdict
         One per order, in their order. When several orders, and more than `maximum_denied_share` of the plan, are
         denied for what they are, everything is refused: such a plan is a mistake, and its good half is not trusted
-        either. The plan of a person who has ordered to sell everything is no mistake.
+        either. A plan to sell everything by the operator's command is no mistake.
     """
     tally = _Tally.start(view)
     verdicts = []
@@ -91,7 +91,7 @@ def check_price(order: Order, facts: InstrumentView, limits: RiskLimits) -> Verd
 
 
 def state_after_losses(standing: Standing, limits: RiskLimits) -> tuple[TradingState, DenialCode] | None:
-    """Tell whether losses demand a stricter trading state than the account is in.
+    """Return whether losses demand a stricter trading state than the account is in.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def state_after_losses(standing: Standing, limits: RiskLimits) -> tuple[TradingS
 
 @dataclass
 class _Tally:
-    """What the account would hold if everything approved so far had dealt."""
+    """What the account would hold if everything approved so far had been filled."""
 
     held: dict[str, Decimal]
     sector_value: dict[str, Decimal]
@@ -325,7 +325,7 @@ def _ask_exposure(q: _Question) -> _Answer:
 
 
 def _ask_turnover(q: _Question) -> _Answer:
-    # Exits are counted but pass: a limit must not lock the door on the way out.
+    # Exits are counted but pass: a limit must not block an exit.
     most = _decimal(q.limits.maximum_turnover) * q.view.equity
     if q.is_buy and q.tally.turnover + q.value > most:
         return DenialCode.TURNOVER, _cents(q.tally.turnover + q.value), _cents(most)
@@ -360,7 +360,7 @@ _QUESTIONS: tuple[Callable[[_Question], _Answer], ...] = (
     _ask_cash,
     _ask_rate,
 )
-# A person who orders to sell everything has seen losses, prices and sizes; no limit locks this door.
+# The operator who orders to sell everything knows losses, prices and sizes; no limit blocks that.
 _QUESTIONS_ABOUT_A_WAY_OUT = (
     _ask_state,
     _ask_arming,

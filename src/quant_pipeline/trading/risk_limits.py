@@ -21,7 +21,7 @@ class RiskLimits(Parameters):
     maximum_exit_weight
         Largest sale as a part of the equity; wider than a buy, so that a position that has grown can be left.
     maximum_position_weight, maximum_sector_weight, maximum_gross_exposure
-        Largest position, sector and sum of all positions after a buy. An instrument whose sector nobody knows is a
+        Largest position, sector and sum of all positions after a buy. An instrument whose sector is unknown is a
         sector by itself.
     maximum_participation
         Largest order as a part of the average volume of the last `volume_window` sessions.
@@ -42,7 +42,7 @@ class RiskLimits(Parameters):
         Part of the equity that buys must leave in cash.
     soft_daily_loss, hard_daily_loss
         Loss since the previous close, as a part of it, at which only exits are let through, and at which nothing is
-        but the sale of everything that a person orders; no limit but that of an order's kind holds that one.
+        but the sale of everything that the operator orders; no limit but that of an order's kind holds that one.
     maximum_drawdown
         Loss since the highest close, as a part of it, at which nothing else is let through either.
     maximum_signal_age, maximum_price_age
@@ -58,7 +58,7 @@ class RiskLimits(Parameters):
     external_position_weight
         Value of positions that this account did not open, as a part of the equity, above which only exits pass.
     restricted
-        Instruments that are never dealt.
+        Instruments that are never traded.
     """
 
     maximum_order_weight: Part = 0.10

@@ -26,7 +26,7 @@ class TradingState(StrEnum):
 
 
 FLATTEN = "FLATTEN"
-"""Why the trading state was changed, when a person has ordered to sell everything."""
+"""Why the trading state was changed, when the operator has ordered to sell everything."""
 
 
 class DenialCode(StrEnum):
@@ -76,7 +76,7 @@ class InstrumentView(NamedTuple):
     sector
         Sector; empty when it is unknown, the instrument is then a sector by itself.
     tradable
-        Whether the broker and the exchange deal it.
+        Whether the broker and the exchange trade it.
     member
         Whether it belongs to today's universe.
     trade_age
@@ -105,7 +105,7 @@ class Standing:
         Equity now, at the previous close, and the highest of all closes, as the broker states them; the latter two with
         what the owner has paid in or taken out since.
     is_flattening
-        Whether a person has ordered to sell everything: losses, which the person has seen, do not close that way out.
+        Whether the operator has ordered to sell everything: losses, which the operator knows, do not block that.
     """
 
     state: TradingState
@@ -132,7 +132,7 @@ class RiskView(Standing):
     Attributes
     ----------
     session
-        Session in which the orders deal.
+        Session in which the orders execute.
     armed
         Whether the account may send in this session; accounts without real money always are.
     clock_skew_seconds

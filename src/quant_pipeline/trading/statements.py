@@ -1,4 +1,4 @@
-"""Tables of an account for people: holdings, net asset value, dealt orders."""
+"""Tables of an account: holdings, net asset value, executed orders."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def net_asset_value_table(state: AccountState) -> pd.DataFrame:
 
 
 def trades_table(events: Sequence[Event]) -> pd.DataFrame:
-    """List every order that was dealt or ended, in the order of the ledger.
+    """List every order that was executed or ended, in the order of the ledger.
 
     Returns
     -------
     pandas.DataFrame
-        ``date``, ``key`` (identity of the deal), ``client_order_id``, ``instrument``, ``side``, ``requested`` and
+        ``date``, ``key`` (identity of the fill), ``client_order_id``, ``instrument``, ``side``, ``requested`` and
         ``quantity`` (shares), ``price``, ``fee``, ``cash`` (its effect on the cash), ``status``, ``message``,
-        ``amendment``: ``bust`` or ``correction`` where the deal was not what it seemed; the numbers are then those
+        ``amendment``: ``bust`` or ``correction`` where the fill was not what it seemed; the numbers are then those
         that count (zero after a bust).
     """
     rows: dict[str, dict[str, object]] = {}

@@ -1,7 +1,7 @@
 """Stops of an account that decides once a session: holdings whose close has fallen or risen too far are sold whole.
 
-The levels are those of the backtest's protective rules; here they are compared with closes, and the sale deals in the
-next session.
+The levels are those of the backtest's protective rules; here they are compared with closes, and the sale executes
+in the next session.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def find_stops(
     bars: pd.DataFrame,
     corporate_actions: pd.DataFrame,
 ) -> dict[str, str]:
-    """Tell which holdings a stop sells, and why.
+    """Return which holdings a stop sells, and why.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What dealing cost beyond fees: the way from the price of the decision to the price of the deal.
+"""What trading cost beyond fees: the difference from the price of the decision to the price of the fill.
 
-The shortfall of a deal against its decision (Perold, "The Implementation Shortfall: Paper versus Reality", Journal of
+The shortfall of a fill against its decision (Perold, "The Implementation Shortfall: Paper versus Reality", Journal of
 Portfolio Management 14(3), 1988) is cut in two: *delay* from the decision to the session's price at which the account
 is configured to execute (``market_rules.deal_price``), and *slippage* from that price to the one that was got. Costs
 are positive, gains negative.
@@ -50,9 +50,9 @@ def trade_costs_table(
     Parameters
     ----------
     events
-        The ledger; busted deals are left out, corrected ones count as they really were.
+        The ledger; busted fills are left out, corrected ones count as they really were.
     bars, corporate_actions
-        The market as traded. A split between decision and deal scales the price of the decision.
+        The market as traded. A split between decision and execution scales the price of the decision.
     up_to
         Last session to look at.
     deal_price

@@ -246,7 +246,7 @@ def test_the_chart_and_the_page_show_ranks_and_reasons(told):
     assert cells["C", "both"] == "1 B"
     assert cells["A", "down"] == "6 S"
     assert cells["F", "up"] == "6 "
-    assert "alternate 1: steps in when a buy cannot deal" in page
+    assert "alternate 1: replaces a buy that cannot be executed" in page
     assert "BUY 1" in page
 
 
@@ -269,7 +269,7 @@ def test_nobody_wants_anything():
     _, for_people = nodes.generate_orders(**given)
     _, comparison, figure, page = nodes.tell_opinions(**given, orders_with_alternates=for_people)
     assert comparison.empty
-    assert "Nobody wants to buy, sell or hold anything" in figure.to_json()
+    assert "No source would buy, sell or hold anything" in figure.to_json()
     assert "Orders and opinions" in page
 
 

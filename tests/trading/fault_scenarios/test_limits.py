@@ -295,7 +295,7 @@ def test_27_buys_that_could_not_be_cancelled_at_once_are_cancelled_later(day, tr
             super().cancel(client_order_id)
 
         def _work(self, order):
-            pass  # Nothing deals before it is cancelled.
+            pass  # Nothing fills before it is cancelled.
 
     lived = day(broker=Busy(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
     lived.plan()

@@ -46,7 +46,7 @@ SCRIPTS = {
         Script(faults=(Fault(request=Request.SUBMIT, kind=FaultKind.STATUS_BEFORE, status=429, times=2),)),
         PLAIN,
     ),
-    "deals in parts, told twice and in disorder": (
+    "fills in parts, told twice and in disorder": (
         Script(
             orders=(OrderScript(times=4, parts=("0.3", "0.4")),),
             feed=FeedScript(duplicate=True, reorder=True, hidden_reads=1),

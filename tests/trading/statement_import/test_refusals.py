@@ -25,7 +25,7 @@ def changed(text, old, new):
         ("FEE,", "MAGIC,", r"alpaca.csv, row 5: no rule .* activity_type 'MAGIC'"),
         ("243.85", "abc", r"alpaca.csv, row 3, column price: 'abc' is no number"),
         ("243.85", "nan", r"alpaca.csv, row 3, column price: 'nan' is no number"),
-        (",10,243.85", ",0,243.85", r"alpaca.csv, row 3, column qty: a deal needs shares"),
+        (",10,243.85", ",0,243.85", r"alpaca.csv, row 3, column qty: a trade needs shares"),
         (",10,243.85", ",,243.85", r"alpaca.csv, row 3, column qty: .* needs a quantity"),
         ("AAPL,buy", ",buy", r"alpaca.csv, row 3, column symbol: .* needs a instrument"),
         ("AAPL,buy", "AAPL,hold", r"alpaca.csv, row 3, column side: 'hold' is neither buy nor sell"),
@@ -109,7 +109,7 @@ def test_a_file_that_two_formats_read_is_an_error():
 
 
 def test_a_format_without_dates_is_refused():
-    with pytest.raises(ValueError, match="no column tells the date of rows that are booked as fee"):
+    with pytest.raises(ValueError, match="no column states the date of rows that are booked as fee"):
         StatementFormat(files="*.csv", columns={"cash": "c"}, rows=[{"book": "fee"}])
 
 

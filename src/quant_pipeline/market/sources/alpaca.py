@@ -52,7 +52,7 @@ class AlpacaMarketParameters(Parameters):
     symbols_a_request
         How many symbols one request names.
     stale_after
-        A symbol whose bars end this many sessions early, with nothing that ends its listing, is told as a problem.
+        A symbol whose bars end this many sessions early, with nothing that ends its listing, is reported as a problem.
     read_seconds, attempts, pause_seconds
         How long to wait for an answer, how often to ask, and the first pause between attempts; it doubles.
     requests_a_minute

@@ -37,7 +37,7 @@ def translate_actions(answer: Answer, bars: pd.DataFrame, sessions: pd.DatetimeI
     Splits of every sort and stock dividends become ``split``, cash dividends become ``cash_dividend``, a cash merger,
     a redemption and a worthless removal become ``delisting`` at their cash. A merger for shares is a delisting at the
     last close, because its value is what the shares were last worth. An ex-date without trading counts on the next
-    session. Spin-offs and rights change the value of a share but are none of the three: they are told as problems.
+    session. Spin-offs and rights change the value of a share but are none of the three: they are reported as problems.
 
     Parameters
     ----------

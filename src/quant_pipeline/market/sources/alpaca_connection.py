@@ -133,7 +133,7 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def seconds_to_reset(headers: Mapping[str, str]) -> float:
-    """Tell how long a closed budget stays closed: ``Retry-After`` or ``X-RateLimit-Reset``, else a minute."""
+    """Return how long a closed budget stays closed: ``Retry-After`` or ``X-RateLimit-Reset``, else a minute."""
     for name, since in (("Retry-After", 0.0), ("X-RateLimit-Reset", time.time())):
         text = headers.get(name, "")
         if text.isdigit():

@@ -50,5 +50,5 @@ def recognise(columns: Sequence[str], mapping: Mapping[str, str]) -> dict[str, s
 
 
 def prices_are_split_adjusted(columns: Sequence[str]) -> bool:
-    """Tell whether a header is that of a vendor whose prices are restated for later splits."""
+    """Return whether a header is that of a vendor whose prices are restated for later splits."""
     return any(column.strip().lower() in _SPLIT_ADJUSTED_MARKS for column in columns)

@@ -57,7 +57,7 @@ def read_market_files(
     parameters
         Which files, and their columns.
     as_of
-        Session whose close to stand at, ``YYYY-MM-DD``, or ``latest``; later rows are not seen.
+        The as-of session, ``YYYY-MM-DD``, or ``latest``; later rows are not seen.
     cache_folder
         Where parsed files are kept, so that only changed files are read again; None reads all.
 

@@ -112,7 +112,7 @@ def shape_bars(
     """Draw open, high, low and volume around the closes, and the halts.
 
     High and low are the exact extremes of a Brownian bridge from open to close; the hidden signal bends them, so that
-    the place of the close within the bar tells something about the next sessions.
+    the place of the close within the bar predicts a little of the next sessions.
     """
     close, deviation, signal = prices.close, returns.own_volatility, returns.signal
     before = np.vstack([close[:1], close[:-1]]) / prices.split

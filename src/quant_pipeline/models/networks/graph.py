@@ -32,7 +32,7 @@ class GraphAttentionScorer(nn.Module):
     def forward(self, block: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         """Map a block ``(window - 1 + sessions, instruments, factors)`` to scores ``(sessions, instruments)``.
 
-        ``present`` tells, ``(sessions, instruments)``, whom the others may look at. Memory grows with
+        ``present``, ``(sessions, instruments)``, marks the instruments that others may attend to. Memory grows with
         ``sessions × instruments²``.
         """
         states = self.recurrent(block)[0][self.window - 1 :]

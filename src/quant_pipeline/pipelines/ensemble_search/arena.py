@@ -143,7 +143,7 @@ def market_of(
     bars, corporate_actions, sessions, rules
         The market, all of it.
     strategy
-        Tells whether sessions before the search are looked back over.
+        Whether sessions before the search are looked back over.
     with_holdout
         Whether the sessions after the selection are wanted too.
     """
@@ -162,7 +162,7 @@ def benchmark_returns(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> np
 
 
 def periods_of(sessions: pd.DatetimeIndex, parameters: EnsembleSearchParameters) -> npt.NDArray[np.int64]:
-    """Tell which period each session belongs to."""
+    """Return which period each session belongs to."""
     return np.arange(len(sessions), dtype=np.int64) // parameters.period_sessions
 
 

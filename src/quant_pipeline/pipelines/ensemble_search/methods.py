@@ -71,7 +71,7 @@ def allowed_combinations(models: list[str], search: EnsembleSearchParameters) ->
 
 
 def is_allowed(combination: Iterable[str], search: EnsembleSearchParameters) -> bool:
-    """Tell whether no two members are of one family."""
+    """Return whether no two members are of one family."""
     families = [family for model in combination if (family := search.family_of(model)) is not None]
     return len(families) == len(set(families))
 

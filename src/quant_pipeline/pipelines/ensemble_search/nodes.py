@@ -206,7 +206,7 @@ def judge_search(
     search_correlations: pd.DataFrame,
     ensemble_search: EnsembleSearchParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame]:
-    """Rank, walk forward, and tell skill from luck.
+    """Rank, walk forward, and separate skill from luck.
 
     Returns
     -------

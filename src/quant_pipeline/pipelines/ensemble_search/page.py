@@ -110,7 +110,7 @@ def headline(verdict: Mapping[str, Any]) -> Html:
 
 
 def verdict_section(verdict: Mapping[str, Any], logits: pd.DataFrame) -> Html:
-    """Tell how much of the best result is luck."""
+    """Return how much of the best result is luck."""
     judged = {reason.split(": ")[-1]: None for reason in verdict["reasons"]}
     rows = [
         {"measure": name, "value": verdict[key], "probability": what, "verdict": reason.rsplit(": ", 1)[1]}

@@ -180,7 +180,7 @@ def foundation_of(search: CombinationSearch, phases: Sequence[StrategyRules]) ->
 
 
 def _code() -> bytes:
-    """Return the source of what decides and deals: a corrected engine makes old results worthless."""
+    """Return the source of what decides and executes: a corrected engine makes old results worthless."""
     rooms = (files(f"quant_pipeline.{room}") for room in ("strategy", "backtest"))
     modules = [module for room in rooms for module in room.iterdir() if module.name.endswith(".py")]
     return b"".join(module.read_bytes() for module in sorted(modules, key=lambda module: module.name))

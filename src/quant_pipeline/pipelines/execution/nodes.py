@@ -42,7 +42,7 @@ def describe_instruments(
     risk: RiskLimits,
     as_of: str,
 ) -> pd.DataFrame:
-    """Tell what the risk check must know of every instrument at the close of ``as_of``.
+    """Return what the risk check must know of every instrument at the close of ``as_of``.
 
     Returns
     -------
@@ -196,7 +196,7 @@ def send_orders(
         breaks = execute(desk, instrument_views(execution_market), 0)
         orders = orders_table(desk.journal.book, session, desk.held_back)
     for row in orders.itertuples(index=False):
-        logger.info("%-4s %7d %-6s %s, dealt %g", row.side, row.quantity, row.instrument, row.state, row.filled)
+        logger.info("%-4s %7d %-6s %s, executed %g", row.side, row.quantity, row.instrument, row.state, row.filled)
     for found in breaks:
         logger.error("%s: %s in the books, %s at the broker", found.what, found.ledger, found.broker)
     return orders, breaks_table(breaks)
@@ -209,7 +209,7 @@ def report_execution(
     as_of: str,
     dry_run: bool,
 ) -> tuple[pd.DataFrame, str]:
-    """Put verdicts, orders and breaks before a person.
+    """Write the page of verdicts, orders and breaks.
 
     Returns
     -------
@@ -245,7 +245,7 @@ def _as_the_broker_sees(
 
 
 def _provenance(plan: Event | None, watermark: pd.Timestamp) -> dict[str, str]:
-    """Tell what the decision was made of."""
+    """Return what the decision was made of."""
     if plan is None:
         return {}
     digest = hashlib.sha256(plan.content.encode()).hexdigest()

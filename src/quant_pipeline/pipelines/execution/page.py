@@ -12,7 +12,7 @@ _ORDERS = (
     Column("instrument", "Instrument", kind="text"),
     Column("side", "Side", kind="tag"),
     Column("planned", "Planned", wording.count),
-    Column("filled", "Dealt", wording.count),
+    Column("filled", "Filled", wording.count),
     Column("average_price", "Price, USD", wording.price),
     Column("state", "State", kind="text"),
     Column("message", "Verdict and outcome", kind="long"),
@@ -52,9 +52,9 @@ def compose_execution_page(report: pd.DataFrame, breaks: pd.DataFrame, as_of: st
     if dry_run:
         state = paragraph("A dry run compares nothing.")
     elif len(breaks):
-        state = table(breaks, _BREAKS, "Differences; only exits pass until a person has looked at them")
+        state = table(breaks, _BREAKS, "Differences; only exits pass until the operator has looked at them")
     parts = [
-        section("orders", "Orders", table(report, _ORDERS, "Orders, verdicts and deals")),
+        section("orders", "Orders", table(report, _ORDERS, "Orders, verdicts and fills")),
         section("books", "Books and broker", state),
     ]
     links = (("orders", "Orders"), ("books", "Books and broker"))

@@ -17,7 +17,7 @@ _RULES = [
 
 
 def create_pipeline() -> Pipeline:
-    """From the recorded plan to deals, books and a report."""
+    """From the recorded plan to fills, books and a report."""
     return Pipeline(
         [
             Node(

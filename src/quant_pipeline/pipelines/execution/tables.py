@@ -14,7 +14,7 @@ from quant_pipeline.trading.order_management.reconciliation import Break
 from quant_pipeline.trading.risk_view import DenialCode, Verdict
 
 UNKNOWN_SECTOR = "Unknown"
-"""What market sources write when nobody has told them."""
+"""What market sources write for unknown values."""
 
 _ORDER = ["client_order_id", "instrument", "side", "quantity", "reference_price", "reason"]
 _VERDICT = [*_ORDER, "verdict", "code", "value", "limit", "message", "deal_session", "provenance", "is_new"]
@@ -36,7 +36,7 @@ _SENT = [
 def market_table(
     bars: pd.DataFrame, instruments: pd.DataFrame, members: pd.DataFrame, sessions: pd.DatetimeIndex, volume_window: int
 ) -> pd.DataFrame:
-    """Tell what is known of every instrument at the close of the last session.
+    """Return what is known of every instrument at the close of the last session.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def orders_table(book: OrderBook, session: pd.Timestamp, waiting: Mapping[str, s
     book
         The orders.
     session
-        Session in which they deal.
+        Session in which they execute.
     waiting
         What those that have not left yet wait for, by their names.
     """

@@ -34,7 +34,7 @@ def collect_factors(
     universe_members
         ``date``, ``instrument``: one row of the panels each.
     precomputed_factors
-        A table that somebody handed over, or None.
+        A table of precomputed factors, or None.
     feature_sets
         The configured feature sets.
     factor_evaluation
@@ -89,7 +89,7 @@ def compute_returns_by_horizon(
     -------
     pandas.DataFrame
         Panel of the members ``(datetime, instrument) × horizon``, columns ``return_<horizon>``, float64. Row ``t``
-        is known at the deal price of ``t + 1 + horizon``.
+        is known at the execution price of ``t + 1 + horizon``.
     """
     expressions = {
         f"return_{horizon}": label_expression(market_rules.deal_price, horizon)

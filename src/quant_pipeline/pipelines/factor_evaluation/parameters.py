@@ -1,4 +1,4 @@
-"""What factor evaluation is told by the configuration."""
+"""Parameters of factor evaluation."""
 
 from typing import Literal
 
@@ -57,5 +57,5 @@ class FactorEvaluationParameters(ScoringParameters):
         return self
 
     def is_net_of(self, what: Literal["sector", "size"]) -> bool:
-        """Tell whether scores are asked for net of the sector or of size."""
+        """Return whether scores are asked for net of the sector or of size."""
         return what in self.net_of.split("_and_")

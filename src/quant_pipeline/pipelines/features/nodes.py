@@ -41,7 +41,7 @@ def compute_labels(
     Returns
     -------
     pandas.DataFrame
-        Panel with the one column ``label``. The label of session ``t`` is known at the deal price of
+        Panel with the one column ``label``. The label of session ``t`` is known at the execution price of
         ``t + 1 + horizon``; rows whose future has not happened yet are missing values.
     """
     expression = label_expression(market_rules.deal_price, label.horizon)

@@ -41,7 +41,7 @@ def compare_models(
     model_comparison
         Horizons and confidence.
     market_rules
-        Deal price.
+        Execution price.
     **predictions
         ``<model>_predictions``: panel with ``score`` and ``segment``.
 

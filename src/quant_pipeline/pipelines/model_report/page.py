@@ -137,7 +137,7 @@ def _likeness(correlations: pd.DataFrame, models: list[str]) -> Html:
     return section(
         "likeness",
         "Likeness",
-        paragraph("Models that agree add little to each other; the ensemble search tells what each one adds."),
+        paragraph("Models that agree add little to each other; the ensemble search measures what each one adds."),
         picture(draw_relations(correlations, models).update_layout(title_text="Correlation of ranks"), "likeness-map"),
     )
 
@@ -201,7 +201,7 @@ def _importance(found: dict[str, Watched]) -> Html:
     shown = [
         table(one.importance.head(FACTORS_SHOWN), columns, model)
         if len(one.importance)
-        else paragraph(f"{model} tells nothing about its factors.", style="empty")
+        else paragraph(f"{model} gives no importance of its factors.", style="empty")
         for model, one in found.items()
     ]
     return section("importance", "Importance", paragraph("What each model leans on, in its own unit."), *shown)

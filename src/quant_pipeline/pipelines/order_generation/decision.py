@@ -61,7 +61,7 @@ class Situation:
         sessions: pd.DataFrame,
         market_rules: MarketRules,
     ) -> "Situation":
-        """Stand at the close of a session.
+        """Describe the close of a session.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Situation:
 def add_alternates(
     orders: pd.DataFrame, scores: pd.Series, situation: Situation, number: int, lot: int
 ) -> pd.DataFrame:
-    """Append the instruments that stand by for a buy that cannot deal, flagged as such.
+    """Append the alternates for buys that cannot be executed, flagged as such.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def add_alternates(
     -------
     pandas.DataFrame
         The orders with a column ``alternate``: 0 for what is decided, 1 for the first to step in, and so on. The side
-        of an alternate is ``alternate``, never ``buy``: nobody sends it by mistake. Its quantity is what the mean
+        of an alternate is ``alternate``, never ``buy``, so it cannot be sent by mistake. Its quantity is what the mean
         value of the buys pays for.
     """
     flagged = orders.assign(alternate=0)
@@ -175,7 +175,7 @@ def add_alternates(
             "estimated_value": (quantity * prices).to_numpy(),
             "score": chosen.to_numpy(),
             "rank": ranks.astype("int64").to_numpy(),
-            "reason": [f"alternate {place}: steps in when a buy cannot deal" for place in places],
+            "reason": [f"alternate {place}: replaces a buy that cannot be executed" for place in places],
             "alternate": list(places),
         }
     )

@@ -54,7 +54,7 @@ def generate_orders(
     ensemble, order_generation, strategy, market_rules, cost_rules
         The default combination, the chosen source, and the rules that the backtest uses.
     as_of
-        Session of the decision; the orders deal in the next one.
+        Session of the decision; the orders execute in the next one.
     latest_fused_scores
         ``datetime``, ``instrument``, ``combination``, ``score`` of the session ``as_of``; None when the scores of a
         file become the orders.
@@ -100,7 +100,7 @@ def tell_opinions(
     latest_fused_scores: pd.DataFrame | None = None,
     **latest_scores: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure, str]:
-    """Tell what every source of scores would do with this account: models, combinations, the file.
+    """Return what every source of scores would do with this account: models, combinations, the file.
 
     Returns
     -------

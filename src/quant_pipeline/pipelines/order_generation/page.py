@@ -34,7 +34,7 @@ def draw_ranks(opinions: pd.DataFrame) -> go.Figure:
     shown = [*order.loc[order["rank"] > 0, "instrument"], *order.loc[order["rank"] == 0, "instrument"]]
     shown = shown[:INSTRUMENTS_SHOWN]
     if not shown:
-        return say_instead(figure, "Nobody wants to buy, sell or hold anything")
+        return say_instead(figure, "No source would buy, sell or hold anything")
     sources = list(dict.fromkeys(opinions["source"]))
     ranks = opinions.pivot(index="instrument", columns="source", values="rank").reindex(index=shown, columns=sources)
     letters = opinions.assign(letter=opinions["opinion"].str[0].replace(NO_OPINION, ""))

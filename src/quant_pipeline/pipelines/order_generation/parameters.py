@@ -19,7 +19,7 @@ class OrderGenerationParameters(Parameters):
         ``fused`` is the default combination; else the name of a combination or model, or ``file`` for scores made
         elsewhere.
     alternates
-        How many instruments stand by for a buy that cannot deal.
+        Number of alternates for buys that cannot be executed.
     position_sizing
         How much of the account may be invested.
     stop_rules

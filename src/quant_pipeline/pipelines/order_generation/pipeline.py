@@ -48,7 +48,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _scores() -> dict[str, str]:
-    """Name the scores that are needed: whoever brings a file of them needs neither models nor predictions."""
+    """Name the scores that are needed: a file of scores needs neither models nor predictions."""
     names = ["score_file"]
     if load_order_generation_parameters()["source"] != FILE:
         names += ["latest_fused_scores", *(f"{model}_latest_scores" for model in load_model_registry())]

@@ -73,7 +73,7 @@ def choose_source(
 
 
 def sources_of_session(sources: Mapping[str, pd.DataFrame], session: pd.Timestamp) -> dict[str, pd.DataFrame]:
-    """Keep the scores of one session; a source that has none of it has no opinion, which is told."""
+    """Keep the scores of one session; a source that has none of it has no opinion, which is logged."""
     kept = {name: table[table["datetime"] == session] for name, table in sources.items()}
     for name in [name for name, table in kept.items() if table.empty]:
         logger.warning("%s has no scores of %s and is left out of the opinions", name, f"{session:%Y-%m-%d}")

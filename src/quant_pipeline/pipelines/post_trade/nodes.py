@@ -48,7 +48,7 @@ def settle_with_broker(
     Parameters
     ----------
     trading_desk
-        The way to the broker; it appends to the ledger itself, so that deals and cursor are one transaction.
+        The way to the broker; it appends to the ledger itself, so that fills and cursor are one transaction.
     events
         The ledger as found.
     bars, corporate_actions, sessions, market_rules, cost_rules
@@ -108,9 +108,9 @@ def book_fills(
     bars, corporate_actions, sessions
         The market; what came after ``as_of`` is not looked at.
     account, statement_import, market_rules, cost_rules
-        The account, how its statements are read, and the rules it deals by.
+        The account, how its statements are read, and the rules it executes by.
     as_of
-        Session to stand at.
+        As-of session.
 
     Returns
     -------
@@ -188,13 +188,13 @@ def tabulate_account(
     market_rules: MarketRules,
     as_of: str,
 ) -> dict[str, pd.DataFrame]:
-    """Tell the whole history of the account up to the close of ``as_of``.
+    """Return the whole history of the account up to the close of ``as_of``.
 
     Returns
     -------
     dict of pandas.DataFrame
         ``trade_log``, ``holding_log`` and ``daily_amounts`` (cumulative), ``open_lots`` and ``closed_lots`` (profit lot
-        by lot), ``trade_costs`` (delay and slippage of every deal).
+        by lot), ``trade_costs`` (delay and slippage of every fill).
     """
     session = pd.Timestamp(as_of)
     days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)

@@ -48,9 +48,9 @@ class ReportContext:
     account, market
         Names; the account is also the environment.
     as_of, executes_in
-        Session of the decision, and the one in which its orders deal.
+        Session of the decision, and the one in which its orders execute.
     deal_price
-        Field of the bar at which they deal.
+        Field of the bar at which they execute.
     horizon
         Sessions of the label.
     combination
@@ -104,7 +104,7 @@ def describe_run(
     as_of
         Session at whose close the pipeline stands.
     market_rules
-        Names the calendar and the deal price.
+        Names the calendar and the execution price.
     combination
         Name of the default combination.
     horizon

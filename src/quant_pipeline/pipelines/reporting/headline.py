@@ -46,7 +46,7 @@ def write_verdict(
     orders: pd.DataFrame,
     data_quality: pd.DataFrame,
 ) -> str:
-    """Tell the report in a few sentences: what it would have earned, what to do next, what to look at.
+    """Summarise the report in a few sentences: what it would have earned, what to do next, what to look at.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def write_verdict(
     sentences.append(_orders_sentence(context, orders))
     errors = _count(data_quality, "error")
     if errors:
-        sentences.append(f"The data have {wording.plural(errors, 'error')}: look at them before you deal.")
+        sentences.append(f"The data have {wording.plural(errors, 'error')}: look at them before you trade.")
     return " ".join(sentences)
 
 
@@ -156,7 +156,7 @@ def _orders_sentence(context: ReportContext, orders: pd.DataFrame) -> str:
     sales, buys = totals["sell"][0], totals["buy"][0]
     when = f"{wording.long_day(context.executes_in)} at the {context.deal_price}"
     if not sales and not buys:
-        return f"There is nothing to deal on {when}."
+        return f"There is nothing to trade on {when}."
     return f"{wording.plural(sales, 'sale')} and {wording.plural(buys, 'buy')} are due on {when}."
 
 

@@ -143,7 +143,7 @@ def summarise(
     Parameters
     ----------
     ic_series, backtest_nav, backtest_performance, combination_comparison, orders, account_nav
-        What it tells.
+        Its content.
     report_page
         The page; only its being there matters.
     report, market_rules, ensemble, label, as_of, parameters

@@ -1,4 +1,4 @@
-"""What reporting is told by the configuration."""
+"""Parameters of reporting."""
 
 from pydantic import Field
 

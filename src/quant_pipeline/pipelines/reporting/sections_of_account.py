@@ -40,22 +40,22 @@ def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
         nothing = f"Nothing is to be bought, sold or held on {when}."
         return section("orders", heading, paragraph(nothing, style="empty"))
     (sales, sold), (buys, bought), (kept, _) = totals["sell"], totals["buy"], totals["hold"]
-    dealing, held = orders[orders["side"] != "hold"], orders[orders["side"] == "hold"]
+    traded, held = orders[orders["side"] != "hold"], orders[orders["side"] == "hold"]
     parts = []
     if sales or buys:
         parts.append(
             paragraph(
-                f"They deal on {when}: first {wording.plural(sales, 'sale')} worth about {wording.dollars(sold)} USD, "
+                f"They execute on {when}: {wording.plural(sales, 'sale')} worth about {wording.dollars(sold)} USD, "
                 f"then {wording.plural(buys, 'buy')} worth about {wording.dollars(bought)} USD in this order, "
                 "as far as the cash goes. Values are estimates at the last close."
             )
         )
-        parts.append(table(dealing, ORDER_COLUMNS, f"Orders for {wording.day(context.executes_in)}"))
+        parts.append(table(traded, ORDER_COLUMNS, f"Orders for {wording.day(context.executes_in)}"))
     else:
         parts.append(paragraph(f"No order for {when}: everything is held.", style="empty"))
     if kept:
         what = f"{wording.plural(kept, 'line')} without an order"
-        parts.append(elements.details(what, table(held, ORDER_COLUMNS, "Held, or looked at and not dealt")))
+        parts.append(elements.details(what, table(held, ORDER_COLUMNS, "Held, or looked at and not executed")))
     return section("orders", heading, *parts)
 
 
@@ -149,10 +149,10 @@ def provenance_section(context: ReportContext) -> Html:
     """Say where the numbers come from."""
     facts = [
         ("as of the close of", wording.day(context.as_of)),
-        ("orders deal on", wording.day(context.executes_in)),
+        ("orders execute on", wording.day(context.executes_in)),
         ("account and environment", context.account),
         ("market", context.market),
-        ("deal price", context.deal_price),
+        ("execution price", context.deal_price),
         ("label horizon", wording.plural(context.horizon, "session")),
         ("combination", context.combination),
         ("hash of the parameters", context.parameters_hash),

@@ -51,7 +51,7 @@ def backtest_section(
     backtest_nav: pd.DataFrame,
     backtest_performance: Mapping[str, float | None],
 ) -> Html:
-    """Tell what the default combination would have earned.
+    """Show what the default combination would have earned.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def backtest_section(
         "Backtest",
         paragraph(
             f"Combination {context.combination}, {first} to {last}, {len(backtest_nav):,} sessions out of sample. "
-            f"Decided at each close, dealt at the next {context.deal_price}, after fees and slippage."
+            f"Decided at each close, executed at the next {context.deal_price}, after fees and slippage."
         ),
         picture(nav_figure, "net-asset-value", scale_choice=True),
         picture(drawdown_figure, "drawdown"),
@@ -87,7 +87,7 @@ def backtest_section(
 
 
 def costs_section(context: ReportContext, backtest_nav: pd.DataFrame, backtest_trades: pd.DataFrame) -> Html:
-    """Tell how much was traded in the backtest, and what that cost.
+    """Show how much was traded in the backtest, and what that cost.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def costs_section(context: ReportContext, backtest_nav: pd.DataFrame, backtest_t
 
 
 def scores_section(context: ReportContext, ic_figure: go.Figure, ic_series: pd.DataFrame) -> Html:
-    """Tell how well the scores order the returns that follow.
+    """Show how well the scores order the returns that follow.
 
     Parameters
     ----------

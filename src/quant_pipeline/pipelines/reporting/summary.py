@@ -111,15 +111,15 @@ def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
     title = f"Orders for {wording.day(context.executes_in)} at the {context.deal_price}: {counts}"
     if orders.empty:
         return [title]
-    dealing = orders[orders["side"] != "hold"]
+    traded = orders[orders["side"] != "hold"]
     lines = [
         _clip(
             f"  {row.side:<4}  {row.instrument:<7} {wording.count(row.quantity):>8} at about "
             f"{wording.price(row.reference_price):>9} USD  {_without_verb(row.reason)}"
         )
-        for row in dealing.head(LISTED_ORDERS).itertuples(index=False)
+        for row in traded.head(LISTED_ORDERS).itertuples(index=False)
     ]
-    return [title, *lines, *_more(len(dealing) - LISTED_ORDERS)]
+    return [title, *lines, *_more(len(traded) - LISTED_ORDERS)]
 
 
 def _without_verb(reason: str) -> str:

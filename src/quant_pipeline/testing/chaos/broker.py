@@ -1,4 +1,4 @@
-"""A broker that lives outside of the process under test and fails as it is told.
+"""A broker that lives outside of the process under test and fails as instructed.
 
 It implements `quant_pipeline.trading.ports.Broker`. Everything it does follows from its seed, its faults and the calls
 it receives, so a rehearsal can be repeated.
@@ -58,7 +58,7 @@ class FaultyBroker(FaultyMarket):
     capability = CAPABILITY
 
     def account(self) -> BrokerAccount:
-        """Tell cash and equity."""
+        """Return cash and equity."""
         self._may_fail()
         equity = self._equity()
         return BrokerAccount(
@@ -128,7 +128,7 @@ class FaultyBroker(FaultyMarket):
                 self._end(client_id, OrderStatus.CANCELED)
 
     def activities(self, after: str | None = None, since: pd.Timestamp | None = None) -> Iterator[Activity]:
-        """Tell what happened, in the order of ids."""
+        """Return what happened, in the order of ids."""
         self._may_fail()
         lag = _LAG if Fault.SLOW_ACTIVITIES in self.faults else 0
         seen = sorted(
@@ -143,7 +143,7 @@ class FaultyBroker(FaultyMarket):
         return iter(found)
 
     def clock(self) -> BrokerClock:
-        """Tell the time."""
+        """Return the time."""
         self._may_fail()
         return BrokerClock(self.now, True, self.now, self.now)
 
@@ -153,12 +153,12 @@ class FaultyBroker(FaultyMarket):
         return tuple(BrokerSession(session, *calendar.hours(session)) for session in calendar.sessions)
 
     def asset(self, instrument: str) -> BrokerAsset | None:
-        """Tell whether an instrument is dealt."""
+        """Return whether an instrument is traded."""
         known = instrument in self.prices
         return BrokerAsset(instrument, instrument, True, False, False) if known else None
 
     def last_trades(self, instruments: Sequence[str]) -> Mapping[str, LastTrade]:
-        """Tell the newest trade of each instrument."""
+        """Return the newest trade of each instrument."""
         self._may_fail()
         return {
             name: LastTrade(self.prices[name], self.now - self.since_trade)

@@ -26,7 +26,7 @@ HARMLESS = frozenset(Fault) - {
     Fault.OUTSIDE_DEAL,
     Fault.SPLIT,
 }
-"""Faults under which every approved order is dealt and the account stays active all the same."""
+"""Faults under which every approved order is filled and the account stays active all the same."""
 
 
 def find_violations(ledger_file: Path, broker: FaultyBroker) -> list[str]:
@@ -78,16 +78,16 @@ def _orders_exactly_once(book: OrderBook, broker: FaultyBroker) -> list[str]:
         if known is not None and tracked.state in (OrderState.DENIED, OrderState.REJECTED):
             violations.append(f"I1 {client_id} is {tracked.state} here and {known.status} at the broker")
         if known is not None and known.filled_quantity != tracked.filled:
-            violations.append(f"I1 {client_id} dealt {known.filled_quantity}, the books have {tracked.filled}")
+            violations.append(f"I1 {client_id} executed {known.filled_quantity}, the books have {tracked.filled}")
     if broker.faults <= HARMLESS:
         if book.trading_state is not TradingState.ACTIVE:
             violations.append(f"I1 a harmless fault left the account {book.trading_state}")
         for instrument, side, _ in ORDERS:
             if instrument == "BIG":
                 continue
-            dealt = [o for o in book.orders.values() if (o.order.instrument, o.order.side) == (instrument, side)]
-            if [o.state for o in dealt] != [OrderState.FILLED]:
-                violations.append(f"I1 {instrument} was not dealt: {[str(o.state) for o in dealt]}")
+            matching = [o for o in book.orders.values() if (o.order.instrument, o.order.side) == (instrument, side)]
+            if [o.state for o in matching] != [OrderState.FILLED]:
+                violations.append(f"I1 {instrument} was not executed: {[str(o.state) for o in matching]}")
     return violations
 
 

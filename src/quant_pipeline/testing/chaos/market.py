@@ -1,4 +1,4 @@
-"""The account and the exchange behind the faulty broker: what deals, what is told, and what goes wrong with it."""
+"""The account and the exchange behind the faulty broker: what executes, what is reported, and which faults occur."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class FaultyMarket:
         self._last_equity = self._equity()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: orders deal, and what was told to happen happens."""
+        """Let time pass: orders execute, and what was told to happen happens."""
         self.now += pd.Timedelta(seconds=seconds)
         self._tick += 1
         for order in list(self._orders.values()):
@@ -97,7 +97,7 @@ class FaultyMarket:
         return tuple(self._orders.values())
 
     def tell_withheld(self) -> None:
-        """Report at last the deals that were never reported."""
+        """Report at last the fills that were never reported."""
         for fact in self._withheld:
             self._tell(fact)
         self._withheld = []
@@ -108,7 +108,7 @@ class FaultyMarket:
             self._tell(fact)
 
     def deal_by_hand(self, instrument: str, side: str, quantity: Decimal) -> None:
-        """Deal as a person would at the broker's own screen."""
+        """Trade as the user would at the broker's own screen."""
         client_id = f"hand-{len(self._orders)}"
         self._orders[client_id] = self._new_order(OrderRequest(client_id, instrument, side, quantity))
         self._fill(client_id, quantity)
@@ -265,7 +265,7 @@ class FaultyMarket:
         return f"{self.now:%Y%m%d}-{self._facts:06d}"
 
     def _happens(self, fault: Fault, now: bool) -> bool:
-        """Tell whether something that happens once happens now."""
+        """Return whether something that happens once happens now."""
         if fault not in self.faults or fault in self._happened or not now:
             return False
         self._happened.add(fault)

@@ -90,7 +90,7 @@ def _move_the_cursor_first() -> None:
         return honest(self, moves) + honest(self, rest) if moves and rest else honest(self, events)
 
     _replace(Journal, "append", append)
-    # The search behind the cursor would find the deals again; this mutant has forgotten that too.
+    # The search behind the cursor would find the fills again; this mutant has forgotten that too.
     _replace(collection, "_LOOK_BACK", collection._LOOK_BACK * -1)
 
 

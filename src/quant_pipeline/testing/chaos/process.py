@@ -111,7 +111,7 @@ def _live(ledger_file: Path, remote: _Remote, mutate: Callable[[], None] | None)
         desk = open_desk(ledger_file, cast(Broker, remote), clockwork)
         live_through_the_day(desk, lambda: remote.call("close"))
         ending = Ending(killed=False, steps=steps.count, error=_drift(desk))
-    except BaseException:  # noqa: BLE001 - whatever ends the child must be told to the parent
+    except BaseException:  # noqa: BLE001 - whatever ends the child must be reported to the parent
         ending = Ending(killed=False, steps=steps.count, error=traceback.format_exc(limit=-4))
     remote.tell_ending(ending)
     os._exit(0)

@@ -139,5 +139,5 @@ def plan_events(events: tuple[Event, ...]) -> tuple[Event, ...]:
 
 
 def market_views() -> dict[str, InstrumentView]:
-    """Tell what is known of the instruments at the decision."""
+    """Return what is known of the instruments at the decision."""
     return {name: InstrumentView(price, 0, Decimal(1_000_000), name, True, True) for name, price in PRICES.items()}

@@ -26,9 +26,9 @@ SYMBOLS = (
 @click.option("--symbols", default=SYMBOLS, help="Instruments that can be traded; their history is invented.")
 @click.option("--start", default="2016-01-04", help="First session of the history.")
 @click.option("--end", default=None, help="Last session of the history; by default the last that has really closed.")
-@click.option("--now", default=None, help="Let time stand at this instant (UTC); by default it runs.")
+@click.option("--now", default=None, help="Stop the clock at this instant (UTC); by default it runs.")
 @click.option("--script", type=click.Path(path_type=Path), default=None, help="YAML with what shall go wrong.")
-@click.option("--exchange-hours", is_flag=True, help="Deal only while the exchange is open.")
+@click.option("--exchange-hours", is_flag=True, help="Execute only while the exchange is open.")
 @click.option("--seconds", default=None, type=float, help="Stop after so long; by default at Ctrl-C.")
 def main(
     port: int,
@@ -59,7 +59,7 @@ def main(
 
 
 def _serve(exchange: FakeExchange, seconds: float | None) -> None:
-    """Deal what rests once a second, until the time is over or a person stops it."""
+    """Execute open orders once a second, until the time is over or the operator stops it."""
     over = threading.Event()
     waited = 0.0
     try:

@@ -49,7 +49,7 @@ class FakeExchange:
     director
         What shall go wrong.
     auto_fill
-        Whether orders are dealt as soon as they are accepted; otherwise `work` deals them.
+        Whether orders are filled as soon as they are accepted; otherwise `work` fills them.
     always_open
         Whether orders execute outside the hours of the exchange too, except those of an auction.
     hours
@@ -109,7 +109,7 @@ class FakeExchange:
             )
 
     def buying_power(self) -> Decimal:
-        """Cash that no open buy has claimed; sells add to it only when they are dealt."""
+        """Cash that no open buy has claimed; sells add to it only when they are executed."""
         with self.lock:
             claimed = sum(
                 (order.rest * self._claim_price(order) for order in self.open_orders() if order.side == "buy"),
@@ -129,7 +129,7 @@ class FakeExchange:
         Returns
         -------
         dict
-            The order as accepted, before anything of it is dealt.
+            The order as accepted, before any of it is filled.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class FakeExchange:
             return answer
 
     def move_time(self, now: pd.Timestamp | str, prices_at: PricesAt) -> None:
-        """Let time stand at an instant, with the prices of it; orders of a session that is over have ended with it."""
+        """Stop the clock at an instant, with the prices of it; orders of a session that is over have ended with it."""
         with self.lock:
             closed = self.hours.latest_closed()
             self.hours.set(now)
@@ -181,7 +181,7 @@ class FakeExchange:
                 self.prices |= prices_at(today, has_closed)
 
     def work(self) -> None:
-        """Deal every open order that can be dealt now."""
+        """Execute every open order that can be filled now."""
         with self.lock:
             self._hold_auctions()
             for order in self.open_orders():
@@ -206,13 +206,13 @@ class FakeExchange:
             self.end(order, "canceled")
 
     def end(self, order: FakeOrder, status: str) -> None:
-        """End an order without dealing its rest."""
+        """End an order without executing its rest."""
         with self.lock:
             order.status, order.updated_at = status, self.hours.now()
             self._tell(status, order)
 
     def fill(self, order: FakeOrder, quantity: Decimal, price: Decimal) -> dict[str, Any]:
-        """Deal a part of an order, whatever its status: late fills happen.
+        """Fill a part of an order, whatever its status: late fills happen.
 
         Returns
         -------
@@ -340,8 +340,8 @@ class FakeExchange:
         script = self._scripts.pop(order.order_id, OrderScript())
         total = order.rest
         for place, part in enumerate(script.parts):
-            dealt = script.prices[place] if place < len(script.prices) else price
-            self.fill(order, min(order.rest, (part * total).quantize(Decimal(1))), dealt)
+            fill_price = script.prices[place] if place < len(script.prices) else price
+            self.fill(order, min(order.rest, (part * total).quantize(Decimal(1))), fill_price)
         if script.ending is Ending.FILLED and order.rest:
             self.fill(order, order.rest, price)
         elif script.ending is Ending.OPEN:

@@ -1,4 +1,4 @@
-"""The activity feed: everything that moved cash or shares, in pages, as ``/v2/account/activities`` tells it."""
+"""The activity feed: everything that moved cash or shares, in pages, as ``/v2/account/activities`` returns it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class ExchangeHours:
         self._calendar = TradingCalendar.of("XNYS", FIRST_YEAR, last)
 
     def set(self, now: pd.Timestamp | str | None) -> None:
-        """Let time stand at an instant (UTC unless it carries a zone), or run when it is None."""
+        """Stop the clock at an instant (UTC unless it carries a zone), or run when it is None."""
         if now is None:
             self._fixed = None
             return
@@ -92,7 +92,7 @@ class ExchangeHours:
 
     @contextmanager
     def standing_at(self, instant: pd.Timestamp) -> Iterator[None]:
-        """Let time stand at an instant of the past for a moment."""
+        """Stop the clock at an instant of the past for a moment."""
         fixed, self._fixed = self._fixed, instant
         try:
             yield

@@ -69,7 +69,7 @@ class FakeOrder:
 
     @property
     def rest(self) -> Decimal:
-        """Quantity that is not dealt."""
+        """Quantity that is not executed."""
         return self.quantity - self.filled
 
     @property
@@ -126,7 +126,7 @@ class FakePosition:
     cost: Decimal = Decimal(0)
 
     def add(self, quantity: Decimal, price: Decimal) -> None:
-        """Deal: shares at a price come in, or go out at their mean cost."""
+        """Book a fill: shares at a price come in, or go out at their mean cost."""
         if quantity > 0:
             self.cost += quantity * price
         elif self.quantity:

@@ -118,16 +118,16 @@ class TradingRoutes:
         return web.json_response(rows)
 
     async def account(self, request: web.Request) -> web.Response:
-        """Tell the account."""
+        """Return the account."""
         return web.json_response(account_json(self._exchange))
 
     async def activities(self, request: web.Request) -> web.Response:
-        """Tell a page of the activity feed."""
+        """Return a page of the activity feed."""
         with self._exchange.lock:
             return web.json_response(self._exchange.feed.page(dict(request.query)))
 
     async def configuration(self, request: web.Request) -> web.Response:
-        """Tell the settings of the account."""
+        """Return the settings of the account."""
         return web.json_response(
             {
                 "dtbp_check": "entry",
@@ -148,11 +148,11 @@ class TradingRoutes:
         return await self.configuration(request)
 
     async def clock(self, request: web.Request) -> web.Response:
-        """Tell the time."""
+        """Return the time."""
         return web.json_response(self._exchange.hours.clock_json())
 
     async def calendar(self, request: web.Request) -> web.Response:
-        """Tell sessions and their hours."""
+        """Return sessions and their hours."""
         start, end = (request.query.get(name, default) for name, default in zip(("start", "end"), FOREVER, strict=True))
         return web.json_response(self._exchange.hours.calendar_json(start, end))
 
@@ -161,7 +161,7 @@ class TradingRoutes:
         return web.json_response([asset_json(self._exchange, symbol) for symbol in self._exchange.prices])
 
     async def asset(self, request: web.Request) -> web.Response:
-        """Tell one asset, by symbol or id."""
+        """Return one asset, by symbol or id."""
         wanted = request.match_info["symbol"]
         symbols = {asset_id(symbol): symbol for symbol in self._exchange.prices}
         return web.json_response(asset_json(self._exchange, symbols.get(wanted, wanted)))
@@ -191,11 +191,11 @@ class DataRoutes:
         ]
 
     async def bars(self, request: web.Request) -> web.Response:
-        """Tell a page of daily bars."""
+        """Return a page of daily bars."""
         return _answer(self._tape.bars_json, request)
 
     async def last_trades(self, request: web.Request) -> web.Response:
-        """Tell the newest trade of each symbol that is asked for and known; the account has the free feed."""
+        """Return the newest trade of each symbol that is asked for and known; the account has the free feed."""
         exchange = self._exchange
         if request.query.get("feed") == "sip":
             raise Refused(403, 42210000, "subscription does not permit querying recent SIP data")
@@ -213,7 +213,7 @@ class DataRoutes:
         return web.json_response({"trades": trades})
 
     async def corporate_actions(self, request: web.Request) -> web.Response:
-        """Tell a page of corporate actions."""
+        """Return a page of corporate actions."""
         return _answer(self._tape.corporate_actions_json, request)
 
 

@@ -105,7 +105,7 @@ class OrderScript(Parameters):
     times
         How many orders.
     parts
-        Partial fills, as fractions of the quantity, dealt in this sequence before ``ending``.
+        Partial fills, as fractions of the quantity, executed in this sequence before ``ending``.
     prices
         Price of each part; the price of the instrument where it is shorter than ``parts``.
     ending
@@ -132,11 +132,11 @@ class FeedScript(Parameters):
     lose
         This many of the next fills never appear.
     duplicate, reorder
-        Every page tells its records twice; newest first.
+        Every page returns its records twice; newest first.
     repeat_cursor
         A page begins with the record of its token, not behind it.
     unknown_type
-        A record of a type nobody knows precedes the next fill.
+        A record of an unknown type precedes the next fill.
     """
 
     hidden_reads: int = Field(default=0, ge=0)
@@ -153,7 +153,7 @@ class StreamScript(Parameters):
     Attributes
     ----------
     drop_before_fill
-        The next fills happen while nobody is connected.
+        The next fills happen while no client is connected.
     duplicate, reorder
         Every update comes twice; updates of one order come newest first.
     unknown_event, unknown_status

@@ -16,7 +16,7 @@ from quant_pipeline.testing.fake_alpaca.records import FakeOrder, instant
 
 
 class TradeUpdates:
-    """``/stream``: tells every change of an order to whoever listens at that moment, once; nothing is repeated later.
+    """``/stream``: sends every change of an order once to the current listeners; nothing is repeated later.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Market data of the fake: daily bars and corporate actions, as the data API tells them."""
+"""Market data of the fake: daily bars and corporate actions, as the data API returns them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MarketTape:
     corporate_actions
         ``date, instrument, kind, value`` with the kinds ``split`` and ``cash_dividend``.
     announcements
-        Records of other sorts as Alpaca writes them, by sort; they are told with the first page.
+        Records of other sorts as Alpaca writes them, by sort; they are returned with the first page.
     """
 
     def __init__(

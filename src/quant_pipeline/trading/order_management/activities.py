@@ -22,7 +22,7 @@ from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.order_management.book import OrderBook
 
 EXTERNAL = "external"
-"""Start of the client order id of a deal that this account did not order."""
+"""Start of the client order id of a fill that this account did not order."""
 
 _CASH = {
     CashKind.DIVIDEND: EventKind.CASH_DIVIDEND,
@@ -64,18 +64,18 @@ class Translator:
         return events
 
     def _anchored(self, event: Event, before: Sequence[Event]) -> Event:
-        """Let an amendment name the deal it is about, also through an earlier correction of it."""
+        """Let an amendment name the fill it is about, also through an earlier correction of it."""
         if event.kind not in (EventKind.TRADE_BUST, EventKind.TRADE_CORRECTION):
             return event
         name = event.payload["fill"].partition(":")[2]
         wanted = (f"fill:{name}", f"correction:{name}")
         found = [*self.find(wanted).values(), *(known for known in before if known.key in wanted)]
         if not found:
-            # Of a deal before the books were opened, for instance; what it moves shows as a break.
-            message = f"the broker amends the deal {name}, which the ledger does not have; look at it"
+            # Of a fill before the books were opened, for instance; what it moves shows as a break.
+            message = f"the broker amends the fill {name}, which the ledger does not have; look at it"
             return alert(event.session, event.key, "AMENDMENT_OF_UNKNOWN_DEAL", message)
-        deal = found[0].payload.get("fill", found[0].key)
-        return Event(event.session, event.kind, event.key, {**event.payload, "fill": deal})
+        name_of_fill = found[0].payload.get("fill", found[0].key)
+        return Event(event.session, event.kind, event.key, {**event.payload, "fill": name_of_fill})
 
     def _translate(self, activity: Activity, key: str, partners: dict[str, PositionActivity | None]) -> list[Event]:
         session = self.session_of(activity.date)
@@ -125,7 +125,7 @@ class Translator:
 
 
 def alert(session: pd.Timestamp, key: str, code: str, message: str) -> Event:
-    """Make an event that a person must look at."""
+    """Make an event that the operator must look at."""
     return Event(session, EventKind.ALERT_RAISED, f"alert:{key}", {"code": code, "message": message})
 
 
@@ -172,7 +172,7 @@ def _position(
     if activity.kind in (PositionKind.SPLIT, PositionKind.STOCK_DIVIDEND):
         facts = {"instrument": activity.instrument, "quantity_change": str(activity.quantity), "amount": amount}
         return [Event(session, EventKind.SPLIT, key, facts)]
-    # The books follow the shares; what they cost, or what they were exchanged for, a person must say.
+    # The books follow the shares; what they cost, or what they were exchanged for, the operator must say.
     facts = {"instrument": activity.instrument, "quantity": str(activity.quantity), "cost": "0"}
     events = [Event(session, EventKind.TRANSFER, key, facts)]
     if activity.amount:

@@ -26,15 +26,15 @@ class TrackedOrder:
     order
         As it was decided; `quantity` is what is sent, it may have been made smaller before.
     session
-        Session in which it deals.
+        Session in which it executes.
     state
         Where it stands.
     quantity
-        Shares to deal.
+        Shares to execute.
     filled, value
-        Shares dealt so far and what they were worth.
+        Shares executed so far and what they were worth.
     inferred
-        Shares among them that were taken from the order because the broker never reported the deal.
+        Shares among them that were taken from the order because the broker never reported the fill.
     broker_order_id
         The broker's name of it; empty before it is known.
     submitted_at
@@ -56,7 +56,7 @@ class TrackedOrder:
 
     @property
     def average_price(self) -> Decimal | None:
-        """Mean price of what was dealt, exact."""
+        """Mean price of what was executed, exact."""
         return self.value / self.filled if self.filled else None
 
 
@@ -124,7 +124,7 @@ class OrderBook:
             change(self, event)
 
     def of_session(self, session: pd.Timestamp, *states: OrderState) -> tuple[TrackedOrder, ...]:
-        """Orders that deal in a session, those in the given states only when any are given."""
+        """Orders that execute in a session, those in the given states only when any are given."""
         return tuple(
             order
             for order in self.orders.values()
@@ -137,7 +137,7 @@ class OrderBook:
 
     @property
     def is_flattening(self) -> bool:
-        """Whether a person has ordered to sell everything."""
+        """Whether the operator has ordered to sell everything."""
         return self.trading_state is TradingState.REDUCING and self.state_code == FLATTEN
 
     @property
@@ -202,7 +202,7 @@ def _submit(book: OrderBook, event: Event) -> None:
 def _accept(book: OrderBook, event: Event) -> None:
     known, broker_id = book._known(event), event.payload["broker_order_id"]
     book.by_broker_id[broker_id] = known.order.client_order_id
-    # A fill may be faster than the answer to the order; the answer then only tells the name.
+    # A fill may be faster than the answer to the order; the answer then only gives the name.
     state = OrderState.ACCEPTED if known.state in (OrderState.SUBMITTING, OrderState.PENDING_CANCEL) else known.state
     if known.state is OrderState.INTENDED:
         book._change(event, state=OrderState.SUBMITTING)
@@ -225,7 +225,7 @@ def _request_cancel(book: OrderBook, event: Event) -> None:
 
 def _end(book: OrderBook, event: Event) -> None:
     if event.payload["client_order_id"] not in book.orders:
-        return  # A plan that was dealt without having been sent through order management.
+        return  # A plan that was executed without having been sent through order management.
     status = str(event.payload["status"])
     state = OrderState(status) if status in set(OrderState) else OrderState.EXPIRED
     book._change(event, state=state, message=event.payload.get("message", ""))
@@ -249,7 +249,7 @@ def _add_to_filled(
     state = known.state
     if not state.is_final:
         if state is OrderState.INTENDED:
-            # The simulated exchange deals recorded orders without an answer in between.
+            # The simulated exchange executes recorded orders without an answer in between.
             book._change(event, state=OrderState.SUBMITTING)
         if filled >= known.quantity:
             state = OrderState.FILLED

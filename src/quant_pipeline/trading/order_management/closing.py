@@ -20,7 +20,7 @@ def close_session(desk: TradingDesk) -> tuple[Break, ...]:
     Returns
     -------
     tuple of Break
-        Empty when the session was closed, now or before; otherwise it stays open and the breaks tell why.
+        Empty when the session was closed, now or before; otherwise it stays open because of these breaks.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Collecting: deals and everything else that moved cash or shares, from the broker's activities into the ledger.
+"""Collecting: fills and everything else that moved cash or shares, from the broker's activities into the ledger.
 
 The activities are the truth about money, the orders only say what to wait for. A batch of activities and the cursor
 behind it are one transaction, so a batch is booked wholly or not at all, and the next one begins where it ended.
@@ -24,7 +24,7 @@ from quant_pipeline.trading.risk_view import TradingState
 
 logger = logging.getLogger(__name__)
 
-# Brokers have reported deals days late; what they report under an older id is looked for this far back.
+# Brokers have reported fills days late; what they report under an older id is looked for this far back.
 _LOOK_BACK = pd.Timedelta(days=5)
 _ENDED = {OrderStatus.CANCELED: OrderState.CANCELED, OrderStatus.EXPIRED: OrderState.EXPIRED}
 
@@ -39,7 +39,7 @@ def collect(desk: TradingDesk, late: bool = False, is_poll: bool = True) -> None
     late
         Whether to look also for what the broker reported late, behind the cursor.
     is_poll
-        Whether a deal that the activities do not show is missing for one more poll.
+        Whether a fill that the activities do not show is missing for one more poll.
     """
     resolve(desk)
     expire_unsent(desk)
@@ -57,7 +57,7 @@ def collect(desk: TradingDesk, late: bool = False, is_poll: bool = True) -> None
 
 
 def _certain(desk: TradingDesk, activities: Sequence[Activity]) -> list[Activity]:
-    """Cut the batch before the first deal that may belong to an order of ours which has no name at the broker yet."""
+    """Cut the batch before the first fill that may belong to an order of ours which has no name at the broker yet."""
     book = desk.journal.book
     nameless = {(o.order.instrument, o.order.side) for o in book.waiting_in(OrderState.SUBMITTING)}
     certain = []
@@ -92,12 +92,12 @@ def _announce(desk: TradingDesk, events: Sequence[Event]) -> None:
             order = book.orders.get(event.payload["client_order_id"])
             facts = f"{event.payload['side']} {event.payload['quantity']} {event.payload['instrument']}"
             if order is None:
-                desk.raise_alert(event.key, "EXTERNAL_DEAL", f"somebody dealt {facts} outside of this account's plans")
+                desk.raise_alert(event.key, "EXTERNAL_DEAL", f"the user traded {facts} outside of this account's plans")
             elif order.filled > order.quantity:
-                message = f"{order.order.client_order_id} dealt {order.filled} of {order.quantity}"
+                message = f"{order.order.client_order_id} executed {order.filled} of {order.quantity}"
                 desk.tighten(TradingState.HALTED, "OVERFILL", message)
             elif order.state.is_final and order.state is not OrderState.FILLED:
-                message = f"{order.order.client_order_id} dealt {facts} after it was {order.state}"
+                message = f"{order.order.client_order_id} executed {facts} after it was {order.state}"
                 desk.raise_alert(event.key, "LATE_DEAL", message)
 
 
@@ -147,14 +147,14 @@ def _record_found(desk: TradingDesk, known: BrokerOrder) -> None:
 
 
 def _supersede_inferred(desk: TradingDesk, activities: Sequence[Activity]) -> list[Event]:
-    """Take back inferred deals of orders whose real deals have come."""
+    """Take back inferred fills of orders whose real fills have come."""
     book = desk.journal.book
     inferred = {key: order_id for key, (order_id, quantity, _, guess) in book.fills.items() if guess and quantity}
     if not inferred:
         return []
-    deals = {f"fill:{fact.activity_id}": fact for fact in activities if isinstance(fact, FillActivity)}
-    known = desk.journal.ledger.find(list(deals))
-    reported = {book.by_broker_id.get(fact.broker_order_id) for key, fact in deals.items() if key not in known}
+    fills = {f"fill:{fact.activity_id}": fact for fact in activities if isinstance(fact, FillActivity)}
+    known = desk.journal.ledger.find(list(fills))
+    reported = {book.by_broker_id.get(fact.broker_order_id) for key, fact in fills.items() if key not in known}
     return [
         Event(book.orders[order_id].session, EventKind.TRADE_BUST, f"bust:{key}", {"fill": key})
         for key, order_id in inferred.items()
@@ -163,7 +163,7 @@ def _supersede_inferred(desk: TradingDesk, activities: Sequence[Activity]) -> li
 
 
 def _follow(desk: TradingDesk, known: BrokerOrder, is_poll: bool) -> None:
-    """Let an order end here when it has ended at the broker and all of its deals are booked."""
+    """Let an order end here when it has ended at the broker and all of its fills are booked."""
     tracked = desk.journal.book.orders.get(known.client_order_id)
     if tracked is None or tracked.broker_order_id != known.broker_order_id:
         return
@@ -183,10 +183,10 @@ def _follow(desk: TradingDesk, known: BrokerOrder, is_poll: bool) -> None:
 
 
 def _wait_or_infer(desk: TradingDesk, tracked: TrackedOrder, known: BrokerOrder, is_poll: bool) -> None:
-    """Wait for deals that the activities do not show yet; after the grace book what the order itself says."""
+    """Wait for fills that the activities do not show yet; after the grace book what the order itself says."""
     order_id, stranger = known.client_order_id, f"{EXTERNAL}:{known.broker_order_id}"
     if any(event.payload.get("client_order_id") == stranger for event in desk.journal.account.history):
-        return  # Its deals came before its name and are booked already.
+        return  # Its fills came before its name and are booked already.
     desk.missing[order_id] = desk.missing.get(order_id, 0) + is_poll
     if desk.missing[order_id] < desk.rules.missing_fill_polls or known.average_fill_price is None:
         return
@@ -206,10 +206,10 @@ def _wait_or_infer(desk: TradingDesk, tracked: TrackedOrder, known: BrokerOrder,
         "cash": str(sign * value.quantize(Decimal("0.0001"))),
         "fee": "0",
         "status": "filled",
-        "message": "inferred from the order; the broker has not reported the deal",
+        "message": "inferred from the order; the broker has not reported the fill",
         "inferred": True,
     }
-    message = f"{quantity} {known.instrument} of {order_id} were dealt but not reported; inferred"
+    message = f"{quantity} {known.instrument} of {order_id} were executed but not reported; inferred"
     desk.journal.append([Event(tracked.session, EventKind.FILL, key, facts)])
     desk.raise_alert(key, "FILL_MISSING", message)
     desk.tighten(TradingState.REDUCING, "FILL_MISSING", message)

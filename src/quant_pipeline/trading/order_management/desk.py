@@ -51,7 +51,7 @@ class TradingDesk:
     account
         Name of the account; orders of ours begin with it.
     session
-        Session in which the orders at hand deal.
+        Session in which the orders at hand execute.
     journal, broker
         The ledger and the broker.
     kill_switch, limits, rules, calendar
@@ -61,13 +61,13 @@ class TradingDesk:
     now, sleep
         Clock (UTC) and pause.
     missing
-        How many polls a deal of an order has been missing in the activities.
+        How many polls a fill of an order has been missing in the activities.
     sent
         When orders left within the last minute.
     held_back
         Orders that wait for a trade of their instrument to be compared with, and why, by their names.
     pause
-        Waits for deals at most so many seconds and returns how many it did; None sleeps. What a broker demands, or
+        Waits for fills at most so many seconds and returns how many it did; None sleeps. What a broker demands, or
         what follows a failure, is slept instead: nothing may cut that short.
     """
 
@@ -126,15 +126,15 @@ class TradingDesk:
         return account
 
     def is_armed(self, account_number: str) -> bool:
-        """Tell whether the account may send in this session."""
+        """Return whether the account may send in this session."""
         if not self.rules.needs_arming:
             return True
         pinned = self.rules.account_number
         return pinned == account_number and self.journal.book.armed.get(self.session) == pinned
 
     def tighten(self, state: TradingState, code: str, message: str) -> None:
-        """Change to a stricter trading state and cancel what it lets through no more; only a person makes it laxer."""
-        # A person's halt numbers the changes of state too.
+        """Change to a stricter trading state and cancel what it forbids; only the operator relaxes it."""
+        # The operator's halt numbers the changes of state too.
         self.journal.catch_up()
         book = self.journal.book
         if _STRICTNESS[state] <= _STRICTNESS[book.trading_state]:
@@ -171,7 +171,7 @@ class TradingDesk:
                 logger.warning("%s may still be open: %s", order_id, error.message)
 
     def raise_alert(self, key: str, code: str, message: str) -> None:
-        """Record once that a person must look at something."""
+        """Record once that the operator must look at something."""
         if self.journal.append([alert(self.session, key, code, message)]):
             logger.warning("%s: %s (%s)", self.account, message, code)
 

@@ -74,7 +74,7 @@ def verdict_events(verdicts: Sequence[Verdict], session: str, provenance: Mappin
     verdicts
         Verdicts of orders that have none in the ledger yet.
     session
-        Session in which they deal.
+        Session in which they execute.
     provenance
         What the decision was made of: scores, models, newest data.
     """
@@ -132,7 +132,7 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
     """Collect until no order of a side is open at the broker, or the time is over; send what was held back.
 
     Orders of an auction that is held later than that are not waited for. Updates of the broker may cut a pause short.
-    Such a collection is one more, not one of the polls that a missing deal is waited for: an update arrives before the
+    Such a collection is one more, not one of the polls that a missing fill is waited for: an update arrives before the
     activity feed shows its fill.
     """
     poll_seconds = desk.rules.poll_seconds
@@ -151,7 +151,7 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
             )
             return
         watch(desk)
-        # Waiting may outlast the lease; nobody takes over from a sender that is alive.
+        # Waiting may outlast the lease; no process takes over from a sender that is alive.
         desk.journal.hold_lease()
         paused = poll_seconds
         if desk.pause is None:
@@ -168,7 +168,7 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
 
 
 def _are_pending(desk: TradingDesk, side: str | None) -> bool:
-    """Tell whether orders of a side are open at the broker, or held back and could still leave."""
+    """Return whether orders of a side are open at the broker, or held back and could still leave."""
     state = desk.journal.book.trading_state
     held_back = [
         tracked

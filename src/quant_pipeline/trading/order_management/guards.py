@@ -1,4 +1,4 @@
-"""What is looked at before every order and while orders deal: the kill switches, and what the day has lost."""
+"""What is checked before every order and while orders are open: the kill switches, and what the day has lost."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Journal:
         self.book = OrderBook()
         self.account = AccountState()
         self._length = 0
-        # Nothing is sent on the strength of a ledger that somebody has changed.
+        # No order is sent on the basis of a ledger that was tampered with.
         ledger.verify()
         self.reload()
 
@@ -49,7 +49,7 @@ class Journal:
         self.book, self.account, self._length = book, account, len(events)
 
     def catch_up(self) -> None:
-        """Take in what another process has appended, for instance that a person has halted the account."""
+        """Take in what another process has appended, for instance that the operator has halted the account."""
         if self.ledger.length() != self._length:
             self.reload()
 

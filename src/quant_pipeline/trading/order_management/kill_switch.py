@@ -15,7 +15,7 @@ KILL_SWITCH_VARIABLE = "QUANT_PIPELINE_KILL_SWITCH"
 
 @dataclass(frozen=True)
 class KillSwitch:
-    """What a person can pull without any tool of this project.
+    """Switches that the operator can use without any tool of this project.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class KillSwitch:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def reason(self, state: TradingState, account: BrokerAccount | None = None) -> str | None:
-        """Tell why nothing may be sent, or None.
+        """Return why nothing may be sent, or None.
 
         Parameters
         ----------

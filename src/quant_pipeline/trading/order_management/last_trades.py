@@ -32,7 +32,7 @@ def at_last_trades(
     -------
     mapping
         The market as it was while the exchange is closed, where closes are good enough for the limits, and when a
-        person has ordered to sell everything: that way out stays open however far prices have run. An instrument that
+        person has ordered to sell everything: such a sale is sent however far prices have moved. An instrument that
         has not been traded in this session keeps its close, with an age that no limit lets pass.
 
     Raises

@@ -68,7 +68,7 @@ class Lease:
 
     @classmethod
     def acquire(cls, engine: sa.Engine, seconds: float, now: Callable[[], float]) -> Lease:
-        """Take the lease when nobody alive holds it.
+        """Take the lease when no running process holds it.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Lease:
 
 
 def _is_alive(holder: str) -> bool:
-    """Tell whether a holder may still run; one of another machine may."""
+    """Return whether a holder may still run; one of another machine may."""
     host, process, _ = holder.split("/")
     if host != socket.gethostname():
         return True

@@ -24,9 +24,9 @@ class Break(NamedTuple):
 
 
 def open_books(desk: TradingDesk) -> None:
-    """Begin the ledger of an account that is dealt on at a broker: its cash and shares as found there.
+    """Begin the ledger of an account that is traded on at a broker: its cash and shares as found there.
 
-    What happened before is not told again: the cursor starts behind it.
+    Earlier activities are not read again: the cursor starts after them.
     """
     if desk.journal.account.name:
         return
@@ -92,7 +92,7 @@ def reconcile(desk: TradingDesk) -> tuple[Break, ...]:
 
 
 def _watch_external_deals(desk: TradingDesk) -> None:
-    """Let only exits through while deals that nobody planned are worth more than the limit."""
+    """Let only exits through while trades outside of the plans are worth more than the limit."""
     outside = sum(
         (
             Decimal(event.payload["quantity"]) * Decimal(event.payload["price"])
@@ -105,5 +105,5 @@ def _watch_external_deals(desk: TradingDesk) -> None:
     )
     most = Decimal(str(desk.limits.external_position_weight)) * desk.check_account().equity
     if outside > most:
-        message = f"deals outside of the plans are worth {outside:.2f}, more than {most:.2f}"
+        message = f"trades outside of the plans are worth {outside:.2f}, more than {most:.2f}"
         desk.tighten(TradingState.REDUCING, "EXTERNAL_DEALS", message)

@@ -37,7 +37,7 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
     book, plan = desk.journal.book, desk.journal.account.plans.get(desk.session)
     own = book.of_session(desk.session)
     sent = [order for order in own if _has_left(order)]
-    # Buys at the broker count as if they had dealt: their cash is taken and their shares are held.
+    # Buys at the broker count as if they had been filled: their cash is taken and their shares are held.
     positions = {p.instrument: p.quantity for p in desk.ask(desk.broker.positions)}
     cash = account.cash
     for tracked in book.unfinished:
@@ -95,7 +95,7 @@ def _as_of_now(
 
 
 def _has_left(tracked: TrackedOrder) -> bool:
-    """Tell whether the broker may have seen the order: it was sent, or is known there after a ledger was restored."""
+    """Return whether the broker may have seen the order: it was sent, or is known there after a ledger was restored."""
     return bool(tracked.submitted_at or tracked.broker_order_id)
 
 

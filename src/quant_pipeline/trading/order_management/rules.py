@@ -16,12 +16,12 @@ class ExecutionRules(Parameters):
     Attributes
     ----------
     account_number
-        The only account that may be dealt on; None takes the one the keys open. ``live`` needs it.
+        The only account that may be traded; None takes the one the keys open. ``live`` needs it.
     needs_arming
         Whether a session must be armed before anything is sent.
     waves
         ``sells_first`` waits for the sales before it buys, as cash accounts need it, and so begins with the open;
-        ``together`` sends everything at once, to an exchange that deals sales first or on an account with margin.
+        ``together`` sends everything at once, to an exchange that executes sales first or on an account with margin.
     time_in_force
         ``day``: until the close, and from the close of the session before when everything leaves together; ``opg`` and
         ``cls``: for the opening or the closing auction only, from the evening before until shortly before the broker's
@@ -29,7 +29,7 @@ class ExecutionRules(Parameters):
     order_type
         ``market``, or ``limit`` at `limit_distance` beyond the reference price.
     limit_distance
-        How much worse than the reference price a limit order may deal, as a fraction.
+        How much worse than the reference price a limit order may execute, as a fraction.
     cash_buffer
         Part of the price by which a buy may turn out dearer, kept back when cash is short.
     wait_for_sales_seconds, wait_for_fills_seconds
@@ -39,7 +39,7 @@ class ExecutionRules(Parameters):
     attempts
         How often a question is asked before the run gives up; orders are never repeated under another name.
     missing_fill_polls
-        Polls that a deal may be missing in the activities before it is inferred from the order.
+        Polls that a fill may be missing in the activities before it is inferred from the order.
     lease_seconds
         How long a sender that died on another machine keeps others out.
     """

@@ -8,7 +8,7 @@ from quant_pipeline.exceptions import AccountError
 
 
 class IllegalTransitionError(AccountError):
-    """An order is told to do what its life does not allow."""
+    """A change of state that the life of an order does not allow."""
 
 
 class OrderState(StrEnum):

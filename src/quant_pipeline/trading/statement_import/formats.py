@@ -34,7 +34,7 @@ class RowRule(Parameters):
     columns
         Columns of this kind of row, where they differ from those of the format.
     set
-        Fields that no column tells, for instance ``side: sell``.
+        Fields that no column states, for instance ``side: sell``.
     """
 
     when: dict[str, str | list[str]] = Field(default_factory=dict)
@@ -95,7 +95,7 @@ class StatementFormat(Parameters):
     timezone
         Where the dates are counted when the times carry an offset.
     currency
-        Currency of the amounts when no column tells it.
+        Currency of the amounts when no column states it.
     columns
         Column of every field; several columns are added up, a leading ``-`` turns the sign.
     derived
@@ -111,7 +111,7 @@ class StatementFormat(Parameters):
     newest_first
         Whether the newest row comes first.
     tolerance
-        By how much the cash of a deal may differ from quantity × price ± fees because the broker rounds.
+        By how much the cash of a fill may differ from quantity × price ± fees because the broker rounds.
     """
 
     files: str | list[str]
@@ -140,7 +140,7 @@ class StatementFormat(Parameters):
     def _every_row_has_a_date(self) -> StatementFormat:
         for rule in self.rows:
             if rule.book != "ignore" and "date" not in {**self.columns, **rule.columns}:
-                raise ValueError(f"no column tells the date of rows that are booked as {rule.book}")
+                raise ValueError(f"no column states the date of rows that are booked as {rule.book}")
         return self
 
 

@@ -59,7 +59,7 @@ def import_statements(
     tuple of StatementEntry
         For every file its receipt (name, content hash, number of rows) and one entry per row that books something.
         A row without ``id`` is known by its content and by how many equal rows stand above it in its file, so that
-        two genuine equal deals stay two, and the same row in an overlapping file is the same fact.
+        two genuine equal trades stay two, and the same row in an overlapping file is the same fact.
 
     Raises
     ------

@@ -29,7 +29,7 @@ class Cells:
     rule: RowRule
 
     def fail(self, field: FieldName, problem: str) -> AccountError:
-        """Make the error that tells where the problem is."""
+        """Make the error that names the place of the problem."""
         column = self._columns(field)
         return AccountError(f"{self.row.place}, column {' + '.join(column) or f'({field})'}: {problem}")
 
@@ -136,7 +136,7 @@ def interpret(cells: Cells) -> Facts:
 def _fill(cells: Cells) -> Facts:
     quantity, fee, side = cells.number("quantity"), cells.number("fee", required=False), _side(cells)
     if quantity == 0:
-        raise cells.fail("quantity", "a deal needs shares")
+        raise cells.fail("quantity", "a trade needs shares")
     quantity = abs(quantity)
     sign = -1 if side == "buy" else 1
     if cells.has("price"):

@@ -59,7 +59,7 @@ class StatementRow:
 
     @property
     def place(self) -> str:
-        """Where a person finds the row."""
+        """Where to find the row."""
         return f"{self.file}, row {self.number}" + (f" ({self.section})" if self.section else "")
 
 

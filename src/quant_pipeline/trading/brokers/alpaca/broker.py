@@ -76,7 +76,7 @@ class AlpacaBroker:
         return self._connect_data()
 
     def account(self) -> BrokerAccount:
-        """Tell cash, equity, buying power and blocks of the account."""
+        """Return cash, equity, buying power and blocks of the account."""
         return _read(records.read_account, self._wire.ask("/account"))
 
     def positions(self) -> tuple[BrokerPosition, ...]:
@@ -95,7 +95,7 @@ class AlpacaBroker:
     def submit(self, order: OrderRequest) -> BrokerOrder:
         """Send an order once; see the port for what each error means."""
         try:
-            answer = self._wire.tell("POST", "/orders", records.order_body(order))
+            answer = self._wire.send("POST", "/orders", records.order_body(order))
         except APIError as error:
             raise self._refusal(order.client_order_id, error) from error
         try:
@@ -116,7 +116,7 @@ class AlpacaBroker:
         if order is None:
             raise UnknownOrderError(f"Alpaca has no order {client_order_id}")
         try:
-            self._wire.tell("DELETE", f"/orders/{order.broker_order_id}")
+            self._wire.send("DELETE", f"/orders/{order.broker_order_id}")
         except APIError as error:
             raise OrderNotCancelableError(f"order {client_order_id}: {read_refusal(error)[1]}") from error
 
@@ -125,7 +125,7 @@ class AlpacaBroker:
         self._change("DELETE", "/orders")
 
     def activities(self, after: str | None = None, since: pd.Timestamp | None = None) -> Iterator[Activity]:
-        """Tell everything that changed cash or shares, page by page, each fact once and in the order of its id."""
+        """Return everything that changed cash or shares, page by page, each fact once and in the order of its id."""
         query: dict[str, Any] = {"direction": "asc", "page_size": ACTIVITIES_A_PAGE}
         if since is not None:
             # Alpaca's ``after`` is exclusive.
@@ -141,7 +141,7 @@ class AlpacaBroker:
             token = max(fresh)
 
     def clock(self) -> BrokerClock:
-        """Tell Alpaca's time and the hours of its market."""
+        """Return Alpaca's time and the hours of its market."""
         return _read(records.read_clock, self._wire.ask("/clock"))
 
     def calendar(self, start: pd.Timestamp, end: pd.Timestamp) -> tuple[BrokerSession, ...]:
@@ -150,12 +150,12 @@ class AlpacaBroker:
         return tuple(_read(records.read_session, row) for row in rows)
 
     def asset(self, instrument: str) -> BrokerAsset | None:
-        """Tell whether an instrument can be traded; None when Alpaca does not know it."""
+        """Return whether an instrument can be traded; None when Alpaca does not know it."""
         row = self._wire.ask(f"/assets/{instrument}")
         return None if row is None else _read(records.read_asset, row)
 
     def last_trades(self, instruments: Sequence[str]) -> Mapping[str, LastTrade]:
-        """Tell the newest trade of each instrument on the configured feed."""
+        """Return the newest trade of each instrument on the configured feed."""
         if not instruments:
             return {}
         query = {"symbols": ",".join(instruments), "feed": self._feed}
@@ -163,7 +163,7 @@ class AlpacaBroker:
             return _read(records.read_last_trades, self._data.ask("/stocks/trades/latest", query))
         except QuestionRefusedError as error:
             if len(instruments) == 1:
-                logger.warning("Alpaca tells no trade of %s: %s", instruments[0], error.message)
+                logger.warning("Alpaca has no trade of %s: %s", instruments[0], error.message)
                 return {}
             # One name that Alpaca finds impossible hides no other.
             half = len(instruments) // 2
@@ -180,7 +180,7 @@ class AlpacaBroker:
 
     def _change(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
         try:
-            self._wire.tell(method, path, body)
+            self._wire.send(method, path, body)
         except APIError as error:
             raise BrokerError(f"Alpaca refuses {method} {path}: {read_refusal(error)[1]}") from error
 

@@ -1,4 +1,4 @@
-"""Translate Alpaca's JSON into the records of the port; what nobody knows stays visible as unknown."""
+"""Translate Alpaca's JSON into the records of the port; what is unknown stays visible as unknown."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def read_last_trades(row: Json) -> dict[str, LastTrade]:
 
 
 def read_activity(row: Json) -> Activity:
-    """Read a record of the activity feed; a type nobody knows becomes an `UnknownActivity`."""
+    """Read a record of the activity feed; an unknown type becomes an `UnknownActivity`."""
     kind = row["activity_type"]
     if kind == "FILL":
         return _read_fill(row)

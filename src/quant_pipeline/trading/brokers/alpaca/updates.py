@@ -1,8 +1,8 @@
-"""Trade updates of Alpaca: they wake who waits for deals, and do nothing else.
+"""Trade updates of Alpaca: they wake who waits for fills, and do nothing else.
 
-The stream tells each update once, to who listens at that moment, on the one connection that an account may have; it
-may drop, be refused, or be connected and mute. So nothing is read from it: whoever was woken asks the REST API, and
-who is never woken asks at the end of each pause, as without a stream.
+The stream sends each update once, to its current listener, on the one connection that an account may have; it
+may drop, be refused, or be connected and silent. So nothing is read from it: an update only starts a poll of the REST
+API, and without updates a poll follows each pause, as without a stream.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from alpaca.trading.stream import TradingStream
 logger = logging.getLogger(__name__)
 
 _CLIENT_LOGGER = logging.getLogger(TradingStream.__module__)
-# Updates of the same deal, and deals of the same moment, are collected together.
+# Updates of the same fill, and fills of the same moment, are collected together.
 _SHORTEST_PAUSE = 0.25
 # Each waking costs about three requests of the 200 a minute that Alpaca allows, beside those of the polls.
 _MOST_WAKINGS, _WINDOW_SECONDS = 4, 15.0
@@ -33,7 +33,7 @@ _LONGEST_REASON = 200
 
 
 class TradeUpdates:
-    """Pauses that end as soon as an account's orders are dealt or change; use it in a ``with`` block.
+    """Pauses that end as soon as an account's orders are filled or change; use it in a ``with`` block.
 
     The connection is made in the background during the first pause: who never waits never connects. A connection that
     stands again wakes too, because what happened meanwhile is not told any more.
@@ -64,9 +64,9 @@ class TradeUpdates:
         self.stop()
 
     def pause(self, seconds: float) -> float:
-        """Wait until something is told, at most so long.
+        """Wait until an update arrives, at most so long.
 
-        However much is told, a pause lasts a quarter of a second, and only four in a quarter of a minute are cut short.
+        However many updates arrive, a pause lasts a quarter of a second, and only four in 15 seconds are cut short.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class TradeUpdates:
         stopping = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if listening.done() and not listening.cancelled():
-            self._troubles.tell(listening.exception() or "the client has ended")
+            self._troubles.report(listening.exception() or "the client has ended")
         # The client itself looks up from its socket every five seconds only, and its closing swallows a cancellation.
         await self._stream.stop_ws()
         listening.cancel()
@@ -127,7 +127,7 @@ class TradeUpdates:
 
 
 class _WakingStream(TradingStream):
-    """The client of Alpaca; whatever it is told wakes, also that it is listened to from now on."""
+    """The client of Alpaca; every message ends the pause, also that the stream is open from now on."""
 
     def __init__(self, address: str, api_key: str, secret_key: str, wake: Callable[[], None]) -> None:
         # At its level DEBUG the library would log what it sends, which is the keys; this logger has no switch.
@@ -148,11 +148,11 @@ class _WakingStream(TradingStream):
         socket: Any = self._ws
         asked, found = urlsplit(self._endpoint).netloc, socket.request_headers["Host"]
         if found != asked:
-            raise ConnectionError(f"{asked} leads to {found}, which is told no keys")
+            raise ConnectionError(f"{asked} leads to {found}, which is sent no keys")
 
 
 class _Troubles(logging.Filter):
-    """Tells the first trouble of a stream in one plain line, and keeps the client's own lines and traces back."""
+    """Logs the first trouble of a stream in one plain line, and keeps the client's own lines and traces back."""
 
     def __init__(self, thread: threading.Thread, address: str, secrets: tuple[str, ...]) -> None:
         super().__init__()
@@ -166,11 +166,11 @@ class _Troubles(logging.Filter):
         if record.thread != self._thread.ident:
             return True
         if record.levelno >= logging.WARNING:
-            self.tell(record.exc_info[1] if record.exc_info and record.exc_info[1] else record.getMessage())
+            self.report(record.exc_info[1] if record.exc_info and record.exc_info[1] else record.getMessage())
         return False
 
-    def tell(self, trouble: BaseException | str) -> None:
-        """Say once that nobody will be woken for now, and that nothing is lost."""
+    def report(self, trouble: BaseException | str) -> None:
+        """Log once that updates are missing for now, and that nothing is lost."""
         if self._is_told:
             return
         self._is_told = True
@@ -178,7 +178,7 @@ class _Troubles(logging.Filter):
         for secret in self._secrets:
             reason = reason.replace(secret, "…")
         logger.info(
-            "%s tells no trade updates for now (%s). Deals are asked for in every pause instead; nothing is lost.",
+            "%s sends no trade updates for now (%s). Every poll reads the fills instead; nothing is lost.",
             self._address,
             reason[:_LONGEST_REASON],
         )

@@ -1,4 +1,4 @@
-"""The simulated account: it deals recorded plans by the very exchange rules of the backtest."""
+"""The simulated account: it executes recorded plans by the very exchange rules of the backtest."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def book_sessions(
     entries: Sequence[StatementEntry] = (),
     lot_method: str = "fifo",
 ) -> tuple[Event, ...]:
-    """Book every session after the last booked one, in order: statements, corporate actions, deals, close.
+    """Book every session after the last booked one, in order: statements, corporate actions, fills, close.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ def book_sessions(
     bars, corporate_actions
         The market as traded, up to the last session.
     sessions
-        Sessions of the exchange up to the one to stand at; it is the last.
+        Sessions of the exchange up to the as-of session, which is the last.
     market_rules, cost_rules
         Rules; the same that the backtest uses.
     entries
-        What statements tell: deposits, withdrawals, fees, transfers. Cash of a session can be dealt in it.
+        What statements report: deposits, withdrawals, fees, transfers. Cash of a session can be traded in it.
     lot_method
         Which lots sales take.
 
@@ -70,7 +70,7 @@ def book_sessions(
     by_session = dict(tuple(unseen.groupby("date")))
     book = OrderBook.of(events)
 
-    def deal(books: AccountState, session: pd.Timestamp) -> list[Event]:
+    def execute(books: AccountState, session: pd.Timestamp) -> list[Event]:
         actions = corporate_actions[corporate_actions["date"] == session]
         plan = books.plans.get(session)
         orders = () if plan is None else orders_that_arrived(plan.orders, book, session)
@@ -80,11 +80,11 @@ def book_sessions(
         quoted = market if rules == market_rules else market_of(bars, corporate_actions, sessions, rules)
         return _book_session(books, session, orders, by_session.get(session, bars.head(0)), actions, quoted, cost_rules)
 
-    return book_days(events, account, initial_cash, market, entries, deal, lot_method)
+    return book_days(events, account, initial_cash, market, entries, execute, lot_method)
 
 
 def orders_that_arrived(orders: Sequence[Order], book: OrderBook, session: pd.Timestamp) -> tuple[Order, ...]:
-    """Tell which orders of a plan the exchange deals.
+    """Return which orders of a plan the exchange executes.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def orders_that_arrived(orders: Sequence[Order], book: OrderBook, session: pd.Ti
     book
         What order management did with it.
     session
-        Session in which they deal.
+        Session in which they execute.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def execute_session(
     market: TradingMarket,
     cost_rules: CostRules,
 ) -> tuple[CorporateActionOutcome, pd.DataFrame]:
-    """Let one session happen: corporate actions on the holdings, then the deals.
+    """Let one session happen: corporate actions on the holdings, then the fills.
 
     Parameters
     ----------
@@ -169,9 +169,9 @@ def execute_session(
     """
     closes = closes_of(market, market.sessions.get_loc(session) - 1)
     outcome = apply_corporate_actions(positions, cash, actions, closes, orders, market.rules.lot)
-    dealing = bars.assign(previous_close=bars["instrument"].map(reference_closes(closes, actions)))
+    traded = bars.assign(previous_close=bars["instrument"].map(reference_closes(closes, actions)))
     pending = orders if outcome.pending_orders is None else outcome.pending_orders
-    fills = deal_orders(pending, outcome.positions, outcome.cash, dealing, market.rules, cost_rules)
+    fills = deal_orders(pending, outcome.positions, outcome.cash, traded, market.rules, cost_rules)
     return outcome, fills
 
 

@@ -1,6 +1,6 @@
 """A broker of one's own: the port, over the exchange rules of the backtest, in a small database.
 
-It stands at the close of a session. Orders that are sent then deal in the next session, when `advance` lets it happen:
+Its state is that of the close of a session. Orders sent then execute in the next session, when `advance` is called:
 corporate actions, sales, purchases, close, in the sequence and with the integer arithmetic of the backtest. So the
 same orders give the same cash, to the tick.
 """
@@ -101,7 +101,7 @@ class SimulatedBroker:
         return self._books().session
 
     def account(self) -> BrokerAccount:
-        """Tell cash, equity, buying power and blocks of the account."""
+        """Return cash, equity, buying power and blocks of the account."""
         books = self._books()
         return BrokerAccount(
             account_number=self._number,
@@ -174,7 +174,7 @@ class SimulatedBroker:
                     self._cancel(entry, document)
 
     def activities(self, after: str | None = None, since: pd.Timestamp | None = None) -> Iterator[Activity]:
-        """Tell everything that changed cash or shares, in the order of activity ids."""
+        """Return everything that changed cash or shares, in the order of activity ids."""
         with self._store.transaction() as entry:
             documents = entry.documents(ACTIVITY, after or "")
         for name, document in documents.items():
@@ -183,7 +183,7 @@ class SimulatedBroker:
                 yield activity
 
     def clock(self) -> BrokerClock:
-        """Tell the time: the close at which the account stands."""
+        """Return the time: the close of the account's session."""
         session = self.session
         opens, closes = self._calendar.hours(self._calendar.next(session))
         return BrokerClock(self._closed_at(session), is_open=False, next_open=opens, next_close=closes)
@@ -194,14 +194,14 @@ class SimulatedBroker:
         return tuple(BrokerSession(session, *self._calendar.hours(session)) for session in sessions)
 
     def asset(self, instrument: str) -> BrokerAsset | None:
-        """Tell whether an instrument can be traded: it can while it has bars."""
+        """Return whether an instrument can be traded: it can while it has bars."""
         if instrument not in self._market.instruments:
             return None
         tradable = self._mark(instrument, self.session) > 0
         return BrokerAsset(instrument, instrument, tradable=tradable, shortable=False, fractionable=False)
 
     def last_trades(self, instruments: Sequence[str]) -> Mapping[str, LastTrade]:
-        """Tell the newest trade of each instrument: that of the close at which the account stands."""
+        """Return the newest trade of each instrument: that of the close of the account's session."""
         session = self.session
         known = {name: self._mark(name, session) for name in instruments if name in self._market.instruments}
         return {name: LastTrade(price, self._closed_at(session)) for name, price in known.items() if price > 0}
@@ -307,7 +307,7 @@ class SimulatedBroker:
         if books.suspended:
             refusal = "trading is suspended"
         elif order.order_type is not OrderType.MARKET or order.time_in_force is TimeInForce.GTC:
-            refusal = "the simulated exchange deals market orders of the next session only"
+            refusal = "the simulated exchange executes market orders of the next session only"
         elif order.side not in ("buy", "sell") or order.quantity <= 0 or order.quantity % 1:
             refusal = "side must be buy or sell, and quantity a positive whole number"
         elif order.instrument not in self._market.instruments:

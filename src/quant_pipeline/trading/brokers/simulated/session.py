@@ -1,4 +1,4 @@
-"""Book one session of the simulated broker: what changed, and the activities that tell it."""
+"""Book one session of the simulated broker: what changed, and the activities that record it."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class SessionBooking:
             self._shares(kind, instrument, row["quantity_before"], row["quantity_after"], amount)
 
     def deals(self, orders: Sequence[Document], fills: pd.DataFrame, at: pd.Timestamp) -> Iterator[Document]:
-        """Book the deals of a session.
+        """Book the fills of a session.
 
         Parameters
         ----------
         orders
             Those that waited, in the sequence in which they were sent.
         fills
-            What became of them, in dealing order: sales first.
+            What became of them, in the sequence of execution: sales first.
         at
             When.
 
@@ -66,7 +66,7 @@ class SessionBooking:
         for order, fill in zip(dealing, fills.to_dict("records"), strict=True):
             quantity = int(fill["quantity"])
             ended = order | {
-                # A split between decision and deal has scaled what was asked for.
+                # A split between decision and execution has scaled what was asked for.
                 "quantity": int(fill["requested"]),
                 "filled": quantity,
                 "price": money(fill["price"]) if quantity else None,
@@ -134,6 +134,6 @@ def held_shares(orders: Iterable[Document], instrument: str) -> int:
 
 
 def _status(word: str) -> OrderStatus:
-    # The rest of an order that was dealt in part expires with the session.
+    # The rest of an order that was filled in part expires with the session.
     known = {"filled": OrderStatus.FILLED, "rejected": OrderStatus.REJECTED}
     return known.get(word, OrderStatus.EXPIRED)
