@@ -99,7 +99,7 @@ class Opened:
 
     @property
     def next_session(self) -> pd.Timestamp:
-        """Session in which the next orders deal."""
+        """Session in which the next orders execute."""
         from quant_pipeline.market.calendar import TradingCalendar
         from quant_pipeline.market.clock import execution_session
 
@@ -110,7 +110,7 @@ class Opened:
         self.catalog.save("ledger_planned", events)
 
     def change_state(self, to: TradingState, code: str, message: str) -> None:
-        """Record the new trading state, unless it is that already for the same cause, whoever has changed it since."""
+        """Record the new trading state, unless it is that already for the same cause, by any process."""
         from quant_pipeline.trading.order_management.desk import trading_state_event
 
         book = OrderBook.of(self.catalog.load("ledger_as_found"))
@@ -132,7 +132,7 @@ def open_account(place: Place, env: str | None, params: dict[str, Any]) -> Itera
 
 @contextmanager
 def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]:
-    """Open the desk of the next session at the broker; with the lease, nobody else sends meanwhile."""
+    """Open the desk of the next session at the broker; with the lease, no other process sends meanwhile."""
     from quant_pipeline.trading.brokers.adapter import Exchange
     from quant_pipeline.trading.brokers.gateway import DeskRules
     from quant_pipeline.trading.order_management.rules import ExecutionRules

@@ -135,6 +135,6 @@ class AccountGuardHooks:
         armed = arming_event(execution_session(calendar, decided), str(number))
         if all(event.key != armed.key for event in LedgerEvents(ledger).load()):
             raise ConfigurationError(
-                f"account {number} is not armed for {armed.session:%Y-%m-%d}. A person lets it send in that session "
+                f"account {number} is not armed for {armed.session:%Y-%m-%d}. The operator arms it for that session "
                 f"with `kedro account arm --env {self._environment}`."
             )

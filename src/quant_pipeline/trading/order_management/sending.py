@@ -98,7 +98,7 @@ def post(desk: TradingDesk, tracked: TrackedOrder) -> None:
     except DuplicateOrderError:
         logger.info("the broker has %s already", order_id)
     except (OutcomeUnknownError, BrokerUnavailableError) as error:
-        logger.warning("nobody knows yet whether %s arrived: %s", order_id, error.message)
+        logger.warning("it is not known yet whether %s arrived: %s", order_id, error.message)
     except OrderWithheldError as error:
         logger.warning("%s", error.message)
     except RateLimitedError as error:
@@ -169,7 +169,7 @@ def expire_unsent(desk: TradingDesk) -> None:
 
 
 def end(desk: TradingDesk, tracked: TrackedOrder, state: OrderState, message: str) -> None:
-    """Record that an order has ended without dealing what was left of it."""
+    """Record that an order has ended without executing what was left of it."""
     order = tracked.order
     facts = {
         "client_order_id": order.client_order_id,

@@ -15,7 +15,6 @@ from alpaca.common.enums import BaseURL
 
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
-from quant_pipeline.trading.brokers import alpaca_updates
 from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
 from tests.helpers.trading_day_at_alpaca import wait_until
@@ -118,7 +117,7 @@ def test_a_proxy_is_not_asked_for_this_machine(server, monkeypatch):
 
 
 def test_a_flood_of_updates_makes_no_storm_of_questions(server, exchange, monkeypatch):
-    monkeypatch.setattr(alpaca_updates, "_WINDOW_SECONDS", LONG)
+    monkeypatch.setattr("quant_pipeline.trading.brokers.alpaca.updates._WINDOW_SECONDS", LONG)
 
     def flood(over):
         number = 0
