@@ -116,7 +116,7 @@ class AlpacaTransport:
                 pause *= 2
         return None
 
-    def tell(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Send what changes something, once.
 
         Raises
