@@ -8,6 +8,7 @@ import pytest
 
 from quant_pipeline.factors.alpha101 import EXPRESSIONS
 from quant_pipeline.factors.engine import compile_factors, compute_factors
+from quant_pipeline.factors.expression.traded_fields import columns_of
 from tests.helpers.paper_alphas import Paper, read_formulas
 
 SESSIONS, INSTRUMENTS = 290, 12
@@ -94,8 +95,8 @@ def test_there_are_101_and_the_compiled_program_knows_how_far_they_look_back():
 
 
 def test_every_field_is_one_that_adjusted_bars_have():
-    fields = compile_factors(EXPRESSIONS).program.fields
-    assert set(fields) <= {"open", "high", "low", "close", "vwap", "volume", "factor", "sector"}
+    columns = columns_of(compile_factors(EXPRESSIONS).program.fields)
+    assert set(columns) <= {"open", "high", "low", "close", "vwap", "volume", "factor", "sector"}
 
 
 def test_no_formula_depends_on_where_the_adjustment_starts_but_those_that_neutralise_prices(fields, alphas):

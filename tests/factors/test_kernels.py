@@ -61,6 +61,11 @@ def place_of(chosen):
     return lambda window: np.nan if np.isnan(window).all() else chosen(window) + 1
 
 
+def place_of_known(chosen):
+    """Place of an extreme, counted from 1, of the values that are there."""
+    return lambda window: np.nan if np.isnan(window).all() else chosen(window) + 1
+
+
 def correlation(left, right):
     here = ~np.isnan(left) & ~np.isnan(right)
     flat = [len(s := side[~np.isnan(side)]) > 1 and s.std(ddof=1) <= 2e-5 for side in (left, right)]
@@ -112,6 +117,10 @@ CASES = {
     "IdxMax($close,6)": of_windows(6, place_of(np.argmax)),
     "IdxMin($close,6)": of_windows(6, place_of(np.argmin)),
     "IdxMax(Mean($close,1),5)": of_windows(5, place_of(np.argmax)),
+    "IdxMaxKnown($close,6)": of_windows(6, place_of_known(np.nanargmax)),
+    "IdxMinKnown($close,6)": of_windows(6, place_of_known(np.nanargmin)),
+    "IdxMaxKnown(Mean($close,1),2)": of_windows(2, place_of_known(np.nanargmax)),
+    "IdxMinKnown($volume,0)": of_windows(99, place_of_known(np.nanargmin), ("volume",)),
     "Slope($close,6)": of_windows(6, lambda w: trend(w)[0]),
     "Rsquare($close,6)": of_windows(6, lambda w: trend(w)[1]),
     "Resi($close,6)": of_windows(6, lambda w: trend(w)[2]),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.exceptions import FactorError, MarketDataError
+from quant_pipeline.factors.expression.traded_fields import columns_of, values_of
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def lay_out(
     sessions
         The trading calendar.
     fields
-        Columns to take.
+        Columns to take, or fields as traded, as :mod:`~quant_pipeline.factors.expression.traded_fields` names them.
     since
         First session of the grid; None takes all. An instrument with an earlier bar begins in this session even when
         it is suspended then: the rows are those of the grid of the whole history.
@@ -105,10 +106,11 @@ def lay_out(
     MarketDataError
         When a bar lies on a date that is no session, or the bars are not sorted.
     """
-    missing = sorted(set(fields) - set(adjusted_bars.columns))
+    columns = columns_of(fields)
+    missing = sorted(set(columns) - set(adjusted_bars.columns))
     if missing:
         raise FactorError(f"the bars have no column {missing}; they have {sorted(adjusted_bars.columns)}")
-    bars, has_earlier = _cut(adjusted_bars, fields, since)
+    bars, has_earlier = _cut(adjusted_bars, columns, since)
     days = sessions.get_indexer(pd.DatetimeIndex(bars["date"]))
     if (days < 0).any():
         row = bars[days < 0].iloc[0]
@@ -129,7 +131,7 @@ def lay_out(
     values, traded = np.empty((len(fields), first[-1]), np.float32), np.zeros(first[-1], bool)
     traded[place] = True
     for number, name in enumerate(fields):
-        column = bars[name].to_numpy()
+        column = values_of(bars, name)
         if len(column) == first[-1]:
             values[number] = column
         else:
@@ -139,13 +141,13 @@ def lay_out(
 
 
 def _cut(
-    adjusted_bars: pd.DataFrame, fields: Sequence[str], since: pd.Timestamp | None
+    adjusted_bars: pd.DataFrame, columns: Sequence[str], since: pd.Timestamp | None
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Take the bars from a session on; tell of each whether the one before it is an earlier one of its instrument."""
     if since is None:
         return adjusted_bars, np.zeros(len(adjusted_bars), bool)
     rows = np.flatnonzero(adjusted_bars["date"].to_numpy() >= since.to_datetime64())
-    bars = adjusted_bars[list(dict.fromkeys(("date", "instrument", *fields)))].iloc[rows]
+    bars = adjusted_bars[list(dict.fromkeys(("date", "instrument", *columns)))].iloc[rows]
     has_earlier = np.diff(rows, prepend=-1) > 1
     names = adjusted_bars["instrument"]
     after_gap = rows[has_earlier]

@@ -16,6 +16,7 @@ from quant_pipeline.factors.array_file import write_arrays
 from quant_pipeline.factors.column_operations import Memory, is_carried
 from quant_pipeline.factors.engine import PANEL_INDEX, FactorPlan
 from quant_pipeline.factors.execution import Executor
+from quant_pipeline.factors.expression.traded_fields import columns_of, values_of
 from quant_pipeline.factors.grid import Grid
 from quant_pipeline.factors.kernels.histories import STATE
 
@@ -83,8 +84,8 @@ class FactorStream:
         if self._sessions and session <= self._sessions[-1]:
             last = f"{self._sessions[-1]:%Y-%m-%d}"
             raise FactorError(f"session {session:%Y-%m-%d} is not later than {last}, the last one of this stream")
-        fields = list(self.plan.program.fields)
-        missing = sorted({"instrument", *fields} - set(bars.columns))
+        fields = self.plan.program.fields
+        missing = sorted({"instrument", *columns_of(fields)} - set(bars.columns))
         if missing:
             raise FactorError(f"the bars of {session:%Y-%m-%d} have no column {missing}")
         names = [str(name) for name in bars["instrument"]]
@@ -95,7 +96,8 @@ class FactorStream:
         self._list_new([name for name in names if name not in self._places])
         self._append(session)
         places = [self._places[name] for name in names]
-        self._bars[:, places, -1] = bars[fields].to_numpy(np.float32).T
+        for number, field in enumerate(fields):
+            self._bars[number, places, -1] = values_of(bars, field)
         self._traded[places, -1] = True
         self._ages += 1
         self._gone[self._gone >= 0] += 1

@@ -11,12 +11,20 @@ from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.expression import operators
 from quant_pipeline.factors.expression.operators import OPERATORS, Operator, find_operator, nearest
 from quant_pipeline.factors.expression.parser import Call, Constant, Field, Tree, parse, syntax_error
+from quant_pipeline.factors.expression.traded_fields import (
+    FACTOR,
+    VOLUME,
+    divided_by_factor,
+    multiplied_by_factor,
+)
 from quant_pipeline.factors.expression.types import CONDITION, DOUBLE, INTEGER, SINGLE, NumericType, type_of_call
 from quant_pipeline.factors.kernels.histories import CARRIED
 
 COMMUTATIVE = {"Add", "Mul"}
 MIXED = {"Add", "Sub", "Mul", "Div", "Greater", "Less", "Gt", "Ge", "Lt", "Le", "Eq", "Ne"}
 """Operators whose arguments are widened when one of them is float64."""
+LARGEST = 3.4028234663852886e38
+"""Largest number of float32."""
 EXPONENTIAL = {"Mean", "Sum", "Std", "Var", "Med", "Max", "Min", "Count", "EMA"}
 """Rolling operators that Qlib turns into an exponential mean when the window is a number between 0 and 1."""
 
@@ -198,14 +206,48 @@ class _Builder:
         if name == "Delta":
             earlier = self._node(call, OPERATORS["Ref"], series, constants)
             return self._node(call, OPERATORS["Sub"], [*series, earlier], ())
+        if name in operators.PLACES_OF_KNOWN:
+            return self._place_of_known(call, name, series[0], constants)
         if name in COMMUTATIVE:
             series.sort()
+        as_traded = self._as_traded(name, series)
+        if as_traded is not None:
+            return as_traded
         try:
             custom = operator.kind == operators.CUSTOM
             numeric = DOUBLE if custom else type_of_call(name, [self.graph.nodes[place] for place in series])
         except TypeError as error:
             raise self._error(call, str(error)) from error
         return self.graph.add(Node(name, self._in_types_of(name, series, numeric), constants, numeric))
+
+    def _place_of_known(self, call: Call, name: str, series: int, window: tuple[Any, ...]) -> int:
+        """Compose the place of an extreme of finite values: others are filled with the value that never wins.
+
+        A window without a finite value is missing: its count of them, 0, is divided by itself.
+        """
+        extreme = operators.PLACES_OF_KNOWN[name]
+        if self.graph.nodes[series].numeric is CONDITION:
+            return self._node(call, OPERATORS[extreme], [series], window)
+        worst = -LARGEST if extreme == "IdxMax" else LARGEST
+        zero, filler = (self.graph.add(Node("constant", (), (number,), DOUBLE)) for number in (0.0, worst))
+        nothing = self._node(call, OPERATORS["Sub"], [series, series], ())
+        is_known = self._node(call, OPERATORS["Eq"], [nothing, zero], ())
+        filled = self._node(call, OPERATORS["If"], [is_known, series, filler], ())
+        place = self._node(call, OPERATORS[extreme], [filled], window)
+        count = self._node(call, OPERATORS["Sum"], [is_known], window)
+        return self._node(call, OPERATORS["Mul"], [place, self._node(call, OPERATORS["Div"], [count, count], ())], ())
+
+    def _as_traded(self, name: str, series: list[int]) -> int | None:
+        """Return the field that a price over the factor, or a volume times it, stands for; None for anything else."""
+        nodes = [self.graph.nodes[place] for place in series]
+        names = {node.constants[0] for node in nodes if node.operator == "field"}
+        if name == "Div" and len(names) == 2 and nodes[1].constants == (FACTOR,):
+            field = divided_by_factor(str(nodes[0].constants[0]))
+        elif name == "Mul" and names == {VOLUME, FACTOR}:
+            field = multiplied_by_factor(VOLUME)
+        else:
+            return None
+        return self.graph.add(Node("field", (), (field,), SINGLE))
 
     def _in_types_of(self, name: str, series: list[int], numeric: NumericType) -> tuple[int, ...]:
         """Give constants the type of their partner, and arguments of a choice the type of its value."""

@@ -1,7 +1,11 @@
 """Every operator an expression may call: its arguments and how the engine evaluates it.
 
-The table is that of Qlib 0.9.7 (``qlib/data/ops.py``), its point-in-time operators ``P`` and ``PRef`` excepted, and the
-cross-sectional operators that WorldQuant's formulas need (Kakushadze 2016, "101 Formulaic Alphas", appendix A).
+The table is that of Qlib 0.9.7 (``qlib/data/ops.py``), its point-in-time operators ``P`` and ``PRef`` excepted; the
+cross-sectional operators that WorldQuant's formulas need (Kakushadze 2016, "101 Formulaic Alphas", appendix A); and
+`PLACES_OF_KNOWN`.
+
+``IdxMax`` and ``IdxMin`` are Qlib's: where a window holds a missing value, such as a suspended session, they give the
+place of the first missing value, as numpy's ``argmax`` does.
 """
 
 from __future__ import annotations
@@ -51,6 +55,9 @@ class Operator:
     smallest: int = 1
 
 
+PLACES_OF_KNOWN = {"IdxMaxKnown": "IdxMax", "IdxMinKnown": "IdxMin"}
+"""Places of the largest and smallest value, missing values left out, and the operators of Qlib that do not."""
+
 _ONE = ("feature",)
 _WINDOW = ("feature", "N")
 _TWO = ("feature_left", "feature_right")
@@ -64,6 +71,7 @@ def _table() -> dict[str, Operator]:
     entries += [Operator(name, SHIFT, _WINDOW) for name in ("Ref", "Delta")]
     rolling = "Mean Sum Std Var Max Min IdxMax IdxMin Med Mad Rank Count EMA WMA Slope Rsquare Resi"
     entries += [Operator(name, ROLLING, _WINDOW) for name in rolling.split()]
+    entries += [Operator(name, ROLLING, _WINDOW) for name in PLACES_OF_KNOWN]
     entries += [Operator("Skew", ROLLING, _WINDOW, smallest=3), Operator("Kurt", ROLLING, _WINDOW, smallest=4)]
     entries.append(Operator("Quantile", ROLLING, ("feature", "N", "qscore")))
     entries += [Operator(name, PAIR_ROLLING, (*_TWO, "N"), 2) for name in ("Corr", "Cov")]
