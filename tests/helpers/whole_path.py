@@ -3,6 +3,7 @@
 from kedro.io import MemoryDataset
 
 from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.market.delistings import EndedBars
 from quant_pipeline.market.quality import QualityParameters
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.market.universe import UniverseParameters
@@ -57,6 +58,7 @@ def parameters(as_of):
     return {
         "as_of": as_of,
         "quality": QualityParameters(),
+        "ended_bars": EndedBars(),
         "universe": UniverseParameters(minimum_listing_sessions=60),
         "feature_sets.alpha158": FeatureSet(library="alpha158"),
         "label": LabelParameters(),

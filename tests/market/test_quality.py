@@ -90,3 +90,16 @@ def test_a_vendor_that_forgot_a_dividend_is_named_with_the_day(bars):
     found, table = checks(bars, dividend)
     assert found == [["vendor_adjustment", SESSIONS[5]]]
     assert "2020-01-13" in table["detail"].iloc[0]
+
+
+def test_bars_that_stop_are_found_unless_a_delisting_says_why(bars):
+    other = bars.assign(instrument="BBB")
+    both = pd.concat([bars[bars["date"] <= SESSIONS[4]], other], ignore_index=True)
+    silent = len(SESSIONS) - 5
+    found, table = checks(both, longest_silence=silent - 1)
+    assert found == [["ended", SESSIONS[4]]]
+    assert table["instrument"].tolist() == ["AAA"]
+    assert table["severity"].tolist() == ["warning"]
+    assert checks(both, longest_silence=silent)[0] == []
+    delisted = pd.DataFrame({"date": [SESSIONS[5]], "instrument": ["AAA"], "kind": ["delisting"], "value": [4.0]})
+    assert checks(both, delisted, longest_silence=1)[0] == []

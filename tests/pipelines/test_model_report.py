@@ -20,7 +20,10 @@ SCORING = ScoringParameters(horizons=(1, 5), resamples=20, confidence=0.9)
 def compared(clean_run):
     predictions = {f"{model}_predictions": clean_run(f"{model}_predictions") for model in MODELS}
     return nodes.compare_models(
-        clean_run("adjusted_bars"), clean_run("sessions"), SCORING, MarketRules(), **predictions
+        *(clean_run(name) for name in ("adjusted_bars", "corporate_actions", "sessions")),
+        SCORING,
+        MarketRules(),
+        **predictions,
     )
 
 
@@ -87,8 +90,7 @@ def test_a_model_without_scores_for_some_rows_is_compared_on_the_others(clean_ru
     shorter = predictions["ridge_alpha158_predictions"]
     late = shorter[shorter.index.get_level_values("datetime") >= "2023-07-01"]
     summary, *_ = nodes.compare_models(
-        clean_run("adjusted_bars"),
-        clean_run("sessions"),
+        *(clean_run(name) for name in ("adjusted_bars", "corporate_actions", "sessions")),
         ScoringParameters(horizons=(1,), resamples=20),
         MarketRules(),
         **predictions,

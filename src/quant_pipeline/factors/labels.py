@@ -1,12 +1,26 @@
-"""Labels: the return that a decision would have earned, as an expression on the execution price of the clock."""
+"""Labels: the return that a decision would have earned.
+
+The one place in which labels are made. Training, validation, information coefficients, quantile returns, decay and the
+weights of combinations all read what `compute_labels` returns.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.market.clock import EXECUTION_LAG, DealPrice, label_lag
+from quant_pipeline.market.delistings import received_values
+
+_ENTRY = "entry"
+"""Column of the execution price of a decision, beside the labels."""
 
 
 def label_expression(deal_price: DealPrice, horizon: int) -> str:
-    """Return the label of a decision at session ``t``.
+    """Return the label of a decision at session ``t``, for an instrument whose listing goes on.
 
     Parameters
     ----------
@@ -19,6 +33,94 @@ def label_expression(deal_price: DealPrice, horizon: int) -> str:
     -------
     str
         Qlib expression. It looks ahead: its value is known :func:`~quant_pipeline.market.clock.label_lag` sessions
-        after ``t``.
+        after ``t``. It knows no delistings; `compute_labels` does.
     """
-    return f"Ref(${deal_price}, -{label_lag(horizon)})/Ref(${deal_price}, -{EXECUTION_LAG})-1"
+    return f"Ref(${deal_price}, -{label_lag(horizon)})/{_entry_expression(deal_price)}-1"
+
+
+def compute_labels(
+    adjusted_bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+    deal_price: DealPrice,
+    horizons: Mapping[str, int],
+) -> pd.DataFrame:
+    """Compute what a position bought by the decision of each session earns over some horizons.
+
+    The exit price is the execution price of session ``t + 1 + horizon``. A position that is delisted at or before that
+    session exits at what it received then (`received_values`), and holds this cash to the end of the horizon. All else
+    is Qlib's value of `label_expression`: a position that cannot be bought because the instrument is suspended in
+    ``t + 1``, or not be sold because it is suspended in ``t + 1 + horizon``, has no label.
+
+    Parameters
+    ----------
+    adjusted_bars
+        ``date``, ``instrument``, adjusted prices and ``factor``, sorted by instrument and date.
+    corporate_actions
+        ``date``, ``instrument``, ``kind``, ``value``.
+    sessions
+        The trading calendar up to the session at whose close the market is known.
+    deal_price
+        Field at which orders execute.
+    horizons
+        Name of a column to its horizon in sessions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Panel ``(datetime, instrument) × horizon``, float64. A label is known
+        :func:`~quant_pipeline.market.clock.label_lag` sessions after its row, delisting or not; one whose exit lies
+        after the last of the `sessions` is missing, also where the value of a delisting is known already.
+    """
+    expressions = {name: label_expression(deal_price, horizon) for name, horizon in horizons.items()}
+    expressions[_ENTRY] = _entry_expression(deal_price)
+    panel = compute_factors(adjusted_bars, expressions, sessions, allow_future=True).astype("float64")
+    entry_price = panel.pop(_ENTRY)
+    ended = _next_delisting(panel.index, received_values(adjusted_bars, corporate_actions), sessions)
+    if len(ended):
+        outcome = ended["received"].to_numpy() / entry_price.iloc[ended["row"]].to_numpy() - 1.0
+        for name, horizon in horizons.items():
+            leaves = ended["entry"].to_numpy() + horizon
+            inside = (ended["delisted"].to_numpy() <= leaves) & (leaves < len(sessions))
+            panel.iloc[ended["row"].to_numpy()[inside], panel.columns.get_loc(name)] = outcome[inside]
+    return panel
+
+
+def _entry_expression(deal_price: DealPrice) -> str:
+    return f"Ref(${deal_price}, -{EXECUTION_LAG})"
+
+
+def _next_delisting(index: pd.MultiIndex, received: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
+    """Find the first delisting after the entry of every row of a panel: only rows that have one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``row``, place in the panel; ``entry`` and ``delisted``, places in the calendar; ``received``.
+    """
+    wanted = index.levels[1].isin(received["instrument"])
+    rows = np.flatnonzero(wanted[index.codes[1]])
+    decisions = pd.DataFrame(
+        {
+            "row": rows,
+            "entry": sessions.get_indexer(index.levels[0])[index.codes[0][rows]] + EXECUTION_LAG,
+            "instrument": index.levels[1].to_numpy()[index.codes[1][rows]],
+        }
+    )
+    ends = pd.DataFrame(
+        {
+            # A delisting between two sessions pays in the later one, after which the position is gone.
+            "delisted": sessions.searchsorted(received["date"]),
+            "instrument": received["instrument"].to_numpy(),
+            "received": received["received"].to_numpy(),
+        }
+    )
+    return pd.merge_asof(
+        decisions.astype({"instrument": object}).sort_values("entry", kind="stable"),
+        ends.astype({"instrument": object}).sort_values("delisted", kind="stable"),
+        left_on="entry",
+        right_on="delisted",
+        by="instrument",
+        direction="forward",
+        allow_exact_matches=False,
+    ).dropna(subset="received")

@@ -7,6 +7,7 @@ import pandas as pd
 from pydantic import PositiveFloat, PositiveInt
 
 from quant_pipeline.market.corporate_actions import adjustment_factors
+from quant_pipeline.market.delistings import silent_since
 from quant_pipeline.parameters import Parameters
 
 COLUMNS = ["instrument", "date", "check", "severity", "value", "detail"]
@@ -23,11 +24,14 @@ class QualityParameters(Parameters):
         Sessions with the same close after which a price counts as stale.
     vendor_tolerance
         Largest relative difference between the vendor's adjusted close and ours.
+    longest_silence
+        Sessions without a bar up to the newest one after which an instrument that is not delisted is listed.
     """
 
     largest_move: PositiveFloat = 0.4
     longest_constant: PositiveInt = 10
     vendor_tolerance: PositiveFloat = 0.001
+    longest_silence: PositiveInt = 10
 
 
 def check_bars(
@@ -40,7 +44,7 @@ def check_bars(
     bars
         As traded, sorted by ``instrument`` and ``date``.
     corporate_actions
-        Splits and dividends; they explain jumps.
+        Splits and dividends, which explain jumps, and delistings, which explain that bars stop.
     sessions
         Sessions of the exchange over the whole history.
     parameters
@@ -60,6 +64,7 @@ def check_bars(
         _without_volume(bars),
         _unexplained_moves(bars, corporate_actions, parameters.largest_move),
         _constant(bars, parameters.longest_constant),
+        _ended(bars, corporate_actions, sessions, parameters.longest_silence),
     ]
     if "vendor_adjusted_close" in bars:
         found.append(_vendor_differences(bars, corporate_actions, parameters.vendor_tolerance))
@@ -151,6 +156,20 @@ def _constant(bars: pd.DataFrame, longest: int) -> pd.DataFrame:
     length = run.groupby(run).transform("size")
     start = changed & (length > longest)
     return _findings(bars[start], "constant_price", "warning", length[start], "the close does not move from here on")
+
+
+def _ended(
+    bars: pd.DataFrame, corporate_actions: pd.DataFrame, sessions: pd.DatetimeIndex, longest: int
+) -> pd.DataFrame:
+    silent = silent_since(bars, corporate_actions).rename("date").reset_index()
+    silence = len(sessions) - sessions.searchsorted(silent["date"], side="right")
+    long = silence > longest
+    detail = [
+        f"no bar for the {count} sessions since, and no delisting; positions are held at the last close, "
+        "see `ended_bars` (parameters_universe.yml)"
+        for count in silence[long]
+    ]
+    return _findings(silent[long], "ended", "warning", silence[long].astype(float), detail)
 
 
 def _vendor_differences(bars: pd.DataFrame, corporate_actions: pd.DataFrame, tolerance: float) -> pd.DataFrame:

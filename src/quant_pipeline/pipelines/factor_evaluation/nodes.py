@@ -11,7 +11,7 @@ from quant_pipeline.evaluation.factor_scores import Exposures, score_factors
 from quant_pipeline.exceptions import ConfigurationError, FactorError
 from quant_pipeline.factors.engine import PANEL_INDEX, compute_factors
 from quant_pipeline.factors.feature_sets import find_feature_set
-from quant_pipeline.factors.labels import label_expression
+from quant_pipeline.factors.labels import compute_labels
 from quant_pipeline.factors.precomputed import check_precomputed
 from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
 from quant_pipeline.strategy.rules import MarketRules
@@ -78,6 +78,7 @@ def collect_factors(
 
 def compute_returns_by_horizon(
     adjusted_bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
     sessions: pd.DataFrame,
     universe_members: pd.DataFrame,
     factor_evaluation: FactorEvaluationParameters,
@@ -89,15 +90,13 @@ def compute_returns_by_horizon(
     -------
     pandas.DataFrame
         Panel of the members ``(datetime, instrument) × horizon``, columns ``return_<horizon>``, float64. Row ``t``
-        is known at the execution price of ``t + 1 + horizon``.
+        is known at the execution price of ``t + 1 + horizon``. A position that is delisted on the way exits at what it
+        received.
     """
-    expressions = {
-        f"return_{horizon}": label_expression(market_rules.deal_price, horizon)
-        for horizon in factor_evaluation.horizons
-    }
+    horizons = {f"return_{horizon}": horizon for horizon in factor_evaluation.horizons}
     calendar = pd.DatetimeIndex(sessions["date"])
-    labels = compute_factors(adjusted_bars, expressions, calendar, allow_future=True)
-    return labels.reindex(_rows(universe_members, factor_evaluation)).astype("float64")
+    labels = compute_labels(adjusted_bars, corporate_actions, calendar, market_rules.deal_price, horizons)
+    return labels.reindex(_rows(universe_members, factor_evaluation))
 
 
 def evaluate_factors(

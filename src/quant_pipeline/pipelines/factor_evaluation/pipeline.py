@@ -26,7 +26,14 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.compute_returns_by_horizon,
-                ["adjusted_bars", "sessions", "universe_members", "params:factor_evaluation", "params:market_rules"],
+                [
+                    "adjusted_bars",
+                    "corporate_actions",
+                    "sessions",
+                    "universe_members",
+                    "params:factor_evaluation",
+                    "params:market_rules",
+                ],
                 "returns_by_horizon",
                 name="compute_returns_by_horizon",
             ),

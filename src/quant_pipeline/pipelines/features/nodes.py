@@ -3,9 +3,9 @@
 import pandas as pd
 from pydantic import PositiveInt
 
+from quant_pipeline.factors import labels
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet
-from quant_pipeline.factors.labels import label_expression
 from quant_pipeline.parameters import Parameters
 from quant_pipeline.strategy.rules import MarketRules
 
@@ -34,7 +34,11 @@ def compute_feature_set(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, fea
 
 
 def compute_labels(
-    adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, label: LabelParameters, market_rules: MarketRules
+    adjusted_bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    label: LabelParameters,
+    market_rules: MarketRules,
 ) -> pd.DataFrame:
     """Compute the return that a decision at each session would have earned.
 
@@ -42,8 +46,9 @@ def compute_labels(
     -------
     pandas.DataFrame
         Panel with the one column ``label``. The label of session ``t`` is known at the execution price of
-        ``t + 1 + horizon``; rows whose future has not happened yet are missing values.
+        ``t + 1 + horizon``; rows whose future has not happened yet are missing values. A position that is delisted on
+        the way exits at what it received.
     """
-    expression = label_expression(market_rules.deal_price, label.horizon)
-    panel = compute_factors(adjusted_bars, {"label": expression}, pd.DatetimeIndex(sessions["date"]), allow_future=True)
-    return panel.astype("float64")
+    calendar = pd.DatetimeIndex(sessions["date"])
+    horizons = {"label": label.horizon}
+    return labels.compute_labels(adjusted_bars, corporate_actions, calendar, market_rules.deal_price, horizons)

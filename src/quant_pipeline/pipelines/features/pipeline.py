@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.compute_labels,
-                ["adjusted_bars", "sessions", "params:label", "params:market_rules"],
+                ["adjusted_bars", "corporate_actions", "sessions", "params:label", "params:market_rules"],
                 "labels",
                 name="compute_labels",
             ),

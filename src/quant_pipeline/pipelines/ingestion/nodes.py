@@ -1,35 +1,64 @@
 """Nodes of ingestion."""
 
+import logging
+
+import numpy as np
 import pandas as pd
 
 from quant_pipeline.exceptions import MarketDataError, StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.delistings import EndedBars, delist_ended
 from quant_pipeline.market.quality import QualityParameters, check_bars
 from quant_pipeline.market.sectors import add_sector_numbers
 from quant_pipeline.market.universe import UniverseParameters, select_universe
 from quant_pipeline.strategy.rules import MarketRules
 
+logger = logging.getLogger(__name__)
 
-def read_market(market: MarketData) -> dict[str, pd.DataFrame]:
+
+def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataFrame]:
     """Take the four tables out of a market source.
 
     Parameters
     ----------
     market
         A market as known at the close of its ``as_of``.
+    ended_bars
+        When bars that stop without a corporate action are a delisting.
 
     Returns
     -------
     dict
         ``bars``, ``corporate_actions``, ``instruments`` and ``benchmark``.
     """
-    return {
+    traded = pd.DatetimeIndex(np.sort(market.bars["date"].unique()))
+    ended = delist_ended(market.bars, market.corporate_actions, traded, ended_bars)
+    tables = {
         "bars": market.bars,
         "corporate_actions": market.corporate_actions,
         "instruments": market.instruments,
         "benchmark": market.benchmark,
+    }
+    if ended.empty:
+        return tables
+    logger.warning(
+        "%d instruments without a bar for %d sessions count as delisted, by `ended_bars`: %s",
+        len(ended),
+        ended_bars.after_sessions,
+        ", ".join(ended["instrument"]),
+    )
+    last = market.bars.groupby("instrument")["date"].max()
+    delisted = market.instruments["instrument"].where(market.instruments["instrument"].isin(ended["instrument"]))
+    order = ["date", "instrument", "kind"]
+    return tables | {
+        "corporate_actions": pd.concat([market.corporate_actions, ended]).sort_values(
+            order, kind="stable", ignore_index=True
+        ),
+        "instruments": market.instruments.assign(
+            delisted=market.instruments["delisted"].fillna(delisted.map(last).astype("datetime64[ns]"))
+        ),
     }
 
 

@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.read_market,
-                "market_source",
+                ["market_source", "params:ended_bars"],
                 {name: name for name in ("bars", "corporate_actions", "instruments", "benchmark")},
                 name="read_market",
             ),

@@ -11,8 +11,7 @@ from quant_pipeline.evaluation.drift import DriftParameters, advise, compare_dis
 from quant_pipeline.evaluation.factor_correlation import correlate_factors
 from quant_pipeline.evaluation.factor_scores import ScoringParameters, score_factors
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.factors.engine import compute_factors
-from quant_pipeline.factors.labels import label_expression
+from quant_pipeline.factors.labels import compute_labels
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.training import is_member
 from quant_pipeline.pipelines.features.nodes import LabelParameters
@@ -27,6 +26,7 @@ SAMPLE_SEED = 0
 
 def compare_models(
     adjusted_bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
     sessions: pd.DataFrame,
     model_comparison: ScoringParameters,
     market_rules: MarketRules,
@@ -36,7 +36,7 @@ def compare_models(
 
     Parameters
     ----------
-    adjusted_bars, sessions
+    adjusted_bars, corporate_actions, sessions
         For the labels of every horizon.
     model_comparison
         Horizons and confidence.
@@ -52,12 +52,10 @@ def compare_models(
         year, and correlation of ranks between models.
     """
     panel = _test_scores(predictions)
-    expressions = {
-        f"return_{horizon}": label_expression(market_rules.deal_price, horizon) for horizon in model_comparison.horizons
-    }
+    horizons = {f"return_{horizon}": horizon for horizon in model_comparison.horizons}
     calendar = pd.DatetimeIndex(sessions["date"])
-    labels = compute_factors(adjusted_bars, expressions, calendar, allow_future=True).reindex(panel.index)
-    scores = score_factors(panel, labels.astype("float64"), model_comparison)
+    labels = compute_labels(adjusted_bars, corporate_actions, calendar, market_rules.deal_price, horizons)
+    scores = score_factors(panel, labels.reindex(panel.index), model_comparison)
     models = list(panel.columns)
     correlations = factor_tables.tabulate_correlations(correlate_factors(panel, CORRELATION_SESSIONS), models, models)
     decay = factor_tables.tabulate_decay(scores, model_comparison)

@@ -37,6 +37,7 @@ def create_pipeline() -> Pipeline:
         nodes.compare_models,
         {
             "adjusted_bars": "adjusted_bars",
+            "corporate_actions": "corporate_actions",
             "sessions": "sessions",
             "model_comparison": "params:model_comparison",
             "market_rules": "params:market_rules",

@@ -1,0 +1,137 @@
+"""The end of a listing: what its holder receives, and which bars that stop count as an end."""
+
+from __future__ import annotations
+
+import pandas as pd
+from pydantic import NonNegativeFloat, PositiveInt
+
+from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, DELISTING, SPLIT
+from quant_pipeline.parameters import Parameters
+
+_ORDER = {SPLIT: 0, CASH_DIVIDEND: 1, DELISTING: 2}
+"""Order in which the actions of one session apply, as in every engine and account."""
+
+
+class EndedBars(Parameters):
+    """The ``ended_bars`` block of the parameters: when bars that stop without a corporate action are a delisting.
+
+    Attributes
+    ----------
+    after_sessions
+        Sessions without a bar after which the listing counts as ended; None never ends one: it stays suspended, and a
+        position is held at its last close.
+    recovery
+        Part of the last close that a share then brings.
+    """
+
+    after_sessions: PositiveInt | None = None
+    recovery: NonNegativeFloat = 1.0
+
+
+def silent_since(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.Series:
+    """Return the last bar of every instrument that no delisting after it explains: ``instrument`` to date."""
+    last = bars.groupby("instrument", sort=True)["date"].max()
+    ends = corporate_actions[corporate_actions["kind"] == DELISTING]
+    ended = ends.groupby("instrument")["date"].max().reindex(last.index)
+    return last[~(ended >= last)]
+
+
+def delist_ended(
+    bars: pd.DataFrame, corporate_actions: pd.DataFrame, sessions: pd.DatetimeIndex, rule: EndedBars
+) -> pd.DataFrame:
+    """Note a delisting for every instrument whose bars have stopped for as long as the rule says.
+
+    It is dated on the session that completes the silence, because nobody can know it earlier: a run as of that session
+    or later knows the delisting, a run before it does not.
+
+    Parameters
+    ----------
+    bars
+        As traded, sorted by instrument and date.
+    corporate_actions
+        ``date``, ``instrument``, ``kind``, ``value``.
+    sessions
+        Sessions up to the one at whose close the market is known.
+    rule
+        After how many sessions, and what a share brings.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The delistings, columns of `corporate_actions`: the value is the recovered part of the last close, divided by
+        splits that came after it.
+    """
+    silent = silent_since(bars, corporate_actions)
+    after = len(sessions) if rule.after_sessions is None else rule.after_sessions
+    ends = sessions.searchsorted(silent) + after
+    silent, ends = silent[ends < len(sessions)], ends[ends < len(sessions)]
+    closes = bars.groupby("instrument", sort=True)["close"].last()
+    splits = corporate_actions[corporate_actions["kind"] == SPLIT]
+    ratios = [
+        splits.loc[(splits["instrument"] == name) & (splits["date"] > date), "value"].prod()
+        for name, date in silent.items()
+    ]
+    return pd.DataFrame(
+        {
+            "date": sessions[ends].as_unit("ns"),
+            "instrument": pd.array(silent.index, dtype="str"),
+            "kind": pd.array([DELISTING] * len(silent), dtype="str"),
+            "value": (closes[silent.index].to_numpy(dtype="float64") * rule.recovery / ratios).round(8),
+        }
+    )
+
+
+def received_values(adjusted_bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFrame:
+    """Compute what a share that is held to the end of its listing brings.
+
+    A delisting pays its value (the cash of a takeover, what a bankruptcy leaves, zero) for every share; splits and
+    dividends since the last bar, which no bar shows any more, count too: first the splits of a session, then its
+    dividends, then the delisting.
+
+    Parameters
+    ----------
+    adjusted_bars
+        ``date``, ``instrument`` and ``factor``, sorted by instrument and date.
+    corporate_actions
+        ``date``, ``instrument``, ``kind``, ``value``; a delisting is dated on the session in which it pays.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``date`` and ``instrument`` of each delisting, sorted by date, and ``received``: the payments for one share of
+        the last bar before it, multiplied by the factor of that bar, so that it compares with adjusted prices. A
+        delisting before the first bar is not in it.
+    """
+    delistings = corporate_actions.loc[corporate_actions["kind"] == DELISTING, ["date", "instrument"]]
+    last_bars = pd.merge_asof(
+        delistings.sort_values("date", kind="stable"),
+        adjusted_bars.loc[adjusted_bars["instrument"].isin(delistings["instrument"]), ["date", "instrument", "factor"]]
+        .rename(columns={"date": "last"})
+        .sort_values("last", kind="stable"),
+        left_on="date",
+        right_on="last",
+        by="instrument",
+        allow_exact_matches=False,
+    ).dropna(subset="last")
+    acted = corporate_actions[corporate_actions["instrument"].isin(last_bars["instrument"])]
+    acted = acted.assign(order=acted["kind"].map(_ORDER)).sort_values(["date", "order"], kind="stable")
+    of_instrument = dict(list(acted.groupby("instrument", sort=False)))
+    received = [
+        row.factor * _payments(_between(of_instrument[row.instrument], row.last, row.date))
+        for row in last_bars.itertuples()
+    ]
+    return last_bars[["date", "instrument"]].assign(received=pd.array(received, dtype="float64"))
+
+
+def _between(actions: pd.DataFrame, last_bar: pd.Timestamp, delisted: pd.Timestamp) -> pd.DataFrame:
+    return actions[actions["date"].between(last_bar, delisted, inclusive="right")]
+
+
+def _payments(actions: pd.DataFrame) -> float:
+    shares, cash = 1.0, 0.0
+    for kind, value in zip(actions["kind"], actions["value"], strict=True):
+        if kind == SPLIT:
+            shares *= value
+        else:
+            cash += shares * value
+    return cash

@@ -1,0 +1,100 @@
+"""What a share brings whose listing ends, by literal numbers."""
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.market.bars import CORPORATE_ACTIONS_SCHEMA
+from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.delistings import EndedBars, delist_ended, received_values
+from quant_pipeline.pipelines.ingestion.nodes import read_market
+from tests.market.test_corporate_actions import DAYS, actions, bars
+
+
+def received(table, acted):
+    return received_values(adjust_bars(table, acted), acted)
+
+
+def test_a_bankruptcy_brings_what_it_leaves_on_the_scale_of_adjusted_prices():
+    split = (DAYS[1], "AAA", "split", 4.0)
+    brought = received(bars([100.0, 25.0, 20.0]), actions(split, (DAYS[3], "AAA", "delisting", 1.5)))
+    assert brought.to_dict("records") == [{"date": DAYS[3], "instrument": "AAA", "received": 6.0}]
+
+
+def test_what_happens_between_the_last_bar_and_the_end_counts_in_the_order_of_the_account():
+    acted = actions(
+        (DAYS[4], "AAA", "delisting", 3.0),
+        (DAYS[4], "AAA", "cash_dividend", 0.25),
+        (DAYS[4], "AAA", "split", 2.0),
+        (DAYS[3], "AAA", "cash_dividend", 0.5),
+        (DAYS[2], "AAA", "cash_dividend", 9.0),
+    )
+    brought = received(bars([50.0, 50.0, 50.0]), acted)
+    # The dividend of the last bar is in its factor, 1 + 9/50.
+    assert brought["received"].tolist() == pytest.approx([1.18 * (0.5 + 2 * 0.25 + 2 * 3.0)], abs=1e-12)
+
+
+def test_a_name_that_is_listed_again_has_two_lives():
+    table = bars([10.0, 11.0, 20.0]).assign(date=[DAYS[0], DAYS[1], DAYS[3]])
+    acted = actions((DAYS[2], "AAA", "delisting", 7.0), (DAYS[4], "AAA", "delisting", 0.0))
+    assert received(table, acted)["received"].tolist() == [7.0, 0.0]
+
+
+def test_an_end_on_the_session_of_a_bar_counts_from_the_bar_before_it():
+    acted = actions((DAYS[2], "AAA", "split", 2.0), (DAYS[2], "AAA", "delisting", 4.0))
+    assert received(bars([10.0, 10.0, 5.0]), acted)["received"].tolist() == [8.0]
+
+
+def test_without_a_bar_before_it_or_of_another_name_an_end_brings_nothing_to_anybody():
+    acted = actions((DAYS[0], "AAA", "delisting", 4.0), (DAYS[2], "BBB", "delisting", 4.0))
+    assert received(bars([10.0, 10.0, 5.0]), acted).empty
+    assert received(bars([10.0, 10.0, 5.0]), actions()).empty
+
+
+def ended(table, acted=None, n_sessions=5, **rule):
+    found = delist_ended(table, actions() if acted is None else acted, DAYS[:n_sessions], EndedBars(**rule))
+    return found.to_dict("records")
+
+
+def test_bars_that_stop_are_a_delisting_when_the_silence_is_complete():
+    table = bars([10.0, 8.0])
+    noted = {"date": DAYS[4], "instrument": "AAA", "kind": "delisting", "value": 2.4}
+    assert ended(table, after_sessions=3, recovery=0.3) == [noted]
+    # The close before, nobody can know it.
+    assert ended(table, n_sessions=4, after_sessions=3, recovery=0.3) == []
+    assert ended(table) == []
+
+
+def test_bars_that_stop_after_a_split_pay_for_the_new_shares():
+    split = actions((DAYS[2], "AAA", "split", 4.0))
+    assert [row["value"] for row in ended(bars([10.0, 8.0]), split, after_sessions=3)] == [2.0]
+
+
+def test_what_is_delisted_already_or_trades_on_does_not_end_again():
+    assert ended(bars([10.0, 8.0]), actions((DAYS[2], "AAA", "delisting", 1.0)), after_sessions=1) == []
+    assert ended(bars([10.0, 8.0, 8.0, 8.0]), after_sessions=2) == []
+    # An end before the newest life says nothing about that.
+    early = actions((DAYS[1], "AAA", "delisting", 1.0))
+    assert len(ended(bars([10.0, 8.0, 8.0]), early, after_sessions=2)) == 1
+
+
+def test_the_tables_of_a_market_know_the_delistings_of_the_rule(caplog):
+    known = actions((DAYS[1], "BBB", "cash_dividend", 1.0))
+    market = MarketData(
+        bars=pd.concat([bars([10.0, 8.0]), bars([5.0] * 5, "BBB")], ignore_index=True),
+        corporate_actions=known,
+        instruments=pd.DataFrame(
+            {"instrument": ["AAA", "BBB"], "delisted": pd.array([pd.NaT, pd.NaT], dtype="datetime64[ns]")}
+        ),
+        benchmark=bars([1.0]),
+        as_of=DAYS[4],
+    )
+    tables = read_market(market, EndedBars(after_sessions=2, recovery=0.5))
+    assert tables["corporate_actions"].to_dict("records") == [
+        {"date": DAYS[1], "instrument": "BBB", "kind": "cash_dividend", "value": 1.0},
+        {"date": DAYS[3], "instrument": "AAA", "kind": "delisting", "value": 4.0},
+    ]
+    CORPORATE_ACTIONS_SCHEMA.validate(tables["corporate_actions"])
+    assert tables["instruments"]["delisted"].tolist() == [DAYS[1], pd.NaT]
+    assert "1 instruments without a bar for 2 sessions count as delisted, by `ended_bars`: AAA" in caplog.text
+    assert read_market(market, EndedBars())["corporate_actions"] is known
