@@ -1,22 +1,37 @@
-"""Linear models against scikit-learn."""
+"""Linear models against the minimum of their objective; ridge against scikit-learn is in `test_training.py`."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.linear_model import ElasticNet
 
 from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.algorithms.linear import ElasticNetHyper, RidgeHyper, fit_elastic_net, fit_ridge
 
 
+def soft_threshold(value, by):
+    return np.sign(value) * np.maximum(np.abs(value) - by, 0)
+
+
+def descend(values, labels, alpha, l1_ratio):
+    """Minimise the objective of `fit_elastic_net` by proximal gradient steps: slow, and written from the formula."""
+    centred, rest = values - values.mean(axis=0), labels - labels.mean()
+    gram, covariance = centred.T @ centred / len(rest), centred.T @ rest / len(rest)
+    step = 1 / (np.linalg.eigvalsh(gram)[-1] + alpha * (1 - l1_ratio))
+    coefficients = np.zeros(len(gram))
+    for _ in range(5_000):
+        gradient = gram @ coefficients - covariance + alpha * (1 - l1_ratio) * coefficients
+        coefficients = soft_threshold(coefficients - step * gradient, step * alpha * l1_ratio)
+    return coefficients, labels.mean() - values.mean(axis=0) @ coefficients
+
+
 @pytest.mark.parametrize(("alpha", "l1_ratio"), [(0.01, 0.5), (0.05, 1.0), (0.02, 0.0)])
-def test_the_elastic_net_is_that_of_scikit_learn(alpha, l1_ratio, samples, later_rows):
+def test_the_elastic_net_minimises_its_objective(alpha, l1_ratio, samples, later_rows):
     model = fit_elastic_net(samples["train"], samples["valid"], ElasticNetHyper(alpha=alpha, l1_ratio=l1_ratio))
-    oracle = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, tol=1e-13, max_iter=100_000)
-    oracle.fit(samples["train"].values.astype("float64"), samples["train"].labels)
-    expected = oracle.predict(later_rows.values.astype("float64"))
-    np.testing.assert_allclose(model.predict(later_rows), expected, rtol=0, atol=1e-7)
+    values, labels = samples["train"].values.astype("float64"), samples["train"].labels.astype("float64")
+    coefficients, intercept = descend(values, labels, alpha, l1_ratio)
+    expected = later_rows.values.astype("float64") @ coefficients + intercept
+    np.testing.assert_allclose(model.predict(later_rows), expected, rtol=0, atol=1e-6)
 
 
 def test_a_strong_penalty_leaves_only_the_planted_factor(samples):
@@ -34,6 +49,6 @@ def test_missing_features_name_the_remedy(fit, hyper, samples):
         fit(replace(samples["train"], features=holes), samples["valid"], hyper)
 
 
-def test_a_descent_that_has_not_arrived_is_told(samples, caplog):
+def test_a_descent_that_has_not_arrived_is_logged_with_the_remedy(samples, caplog):
     fit_elastic_net(samples["train"], samples["valid"], ElasticNetHyper(alpha=0.001, rounds=1))
     assert "has not arrived after 1 rounds" in caplog.text

@@ -1,8 +1,9 @@
-"""Linear regression with penalties: ridge in closed form, the elastic net by coordinate descent."""
+"""Linear regression with penalties: ridge in closed form, the elastic net by scikit-learn."""
 
 from __future__ import annotations
 
 import logging
+import warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,8 @@ from quant_pipeline.models.fitted import Samples, importance_table, learning_cur
 logger = logging.getLogger(__name__)
 
 WEIGHTS = "model.safetensors"
-SMALLEST_STEP = 1e-9
-"""Largest change of a coefficient, in standard deviations of the label, at which the descent has arrived."""
+TOLERANCE = 1e-10
+"""Duality gap at which the descent of the elastic net has arrived, as a part of the squared labels."""
 
 Vector = npt.NDArray[np.float64]
 
@@ -83,9 +84,7 @@ def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper, seed: int = 0) 
 
 
 def fit_elastic_net(train: Samples, valid: Samples, hyper: ElasticNetHyper, seed: int = 0) -> FittedLinear:
-    """Minimise ``mean((y - Xb - a)²) / 2 + alpha (l1_ratio |b|₁ + (1 - l1_ratio) |b|² / 2)``.
-
-    Coordinate descent on the covariances (Friedman, Hastie, Tibshirani, 2010): one pass over the rows is enough.
+    """Minimise ``mean((y - Xb - a)²) / 2 + alpha (l1_ratio |b|₁ + (1 - l1_ratio) |b|² / 2)`` by coordinate descent.
 
     Parameters
     ----------
@@ -94,40 +93,49 @@ def fit_elastic_net(train: Samples, valid: Samples, hyper: ElasticNetHyper, seed
     hyper
         Hyper-parameters.
     seed
-        Not used: nothing here is random.
+        Not used: coordinates are taken in their order.
 
     Raises
     ------
     ModelError
         When a feature is missing or infinite.
     """
-    gram, covariance = _moments(train)
-    lasso, ridge = hyper.alpha * hyper.l1_ratio, hyper.alpha * (1 - hyper.l1_ratio)
-    coefficients, scale = np.zeros(len(gram)), np.diag(gram)
-    smallest_step = SMALLEST_STEP * float(train.labels.std(dtype=np.float64))
-    for _ in range(hyper.rounds):
-        largest_step = 0.0
-        for place in np.flatnonzero(scale > 0):
-            before = coefficients[place]
-            rest = covariance[place] - gram[place] @ coefficients + scale[place] * before
-            coefficients[place] = np.sign(rest) * max(abs(rest) - lasso, 0.0) / (scale[place] + ridge)
-            largest_step = max(largest_step, abs(coefficients[place] - before) * np.sqrt(scale[place]))
-        if largest_step <= smallest_step:
-            break
-    else:
-        logger.warning("the elastic net has not arrived after %d rounds; raise hyper.rounds or alpha", hyper.rounds)
-    return _seal(coefficients, train, valid)
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import ElasticNet
+
+    # On the covariances (Friedman, Hastie, Tibshirani, 2010): one pass over the rows is enough.
+    descent = ElasticNet(
+        alpha=hyper.alpha,
+        l1_ratio=hyper.l1_ratio,
+        max_iter=hyper.rounds,
+        tol=TOLERANCE,
+        precompute=True,
+        copy_X=False,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # Logged below with the remedy.
+        descent.fit(_finite_values(train), train.labels.astype(np.float64))
+    if descent.n_iter_ >= hyper.rounds:
+        logger.warning(
+            "the elastic net has not arrived after %d rounds; raise hyper.rounds or hyper.alpha", hyper.rounds
+        )
+    return _seal(descent.coef_, train, valid)
 
 
 def _moments(samples: Samples) -> tuple[npt.NDArray[np.float64], Vector]:
-    """Return covariance of the factors, and of factors and label; refuse what has none."""
-    values, labels = samples.values.astype(np.float64), samples.labels.astype(np.float64)
+    """Return covariance of the factors, and of factors and label."""
+    values, labels = _finite_values(samples), samples.labels.astype(np.float64)
+    centred = values - values.mean(axis=0)
+    return centred.T @ centred / len(labels), centred.T @ (labels - labels.mean()) / len(labels)
+
+
+def _finite_values(samples: Samples) -> npt.NDArray[np.float64]:
+    values = samples.values.astype(np.float64)
     if not np.isfinite(values).all():
         raise ModelError(
             "a linear model cannot read missing or infinite features; add the processor `fill` to the model"
         )
-    centred = values - values.mean(axis=0)
-    return centred.T @ centred / len(labels), centred.T @ (labels - labels.mean()) / len(labels)
+    return values
 
 
 def _seal(coefficients: Vector, train: Samples, valid: Samples) -> FittedLinear:
@@ -150,4 +158,4 @@ def load_linear(weights: dict[str, bytes], factors: list[str], hyper: HyperParam
 
 
 RIDGE = Algorithm(RidgeHyper, fit_ridge, load_linear)
-ELASTIC_NET = Algorithm(ElasticNetHyper, fit_elastic_net, load_linear)
+ELASTIC_NET = Algorithm(ElasticNetHyper, fit_elastic_net, load_linear, libraries=("sklearn",))

@@ -201,7 +201,7 @@ def _importance(found: dict[str, Watched]) -> Html:
     shown = [
         table(one.importance.head(FACTORS_SHOWN), columns, model)
         if len(one.importance)
-        else paragraph(f"{model} gives no importance of its factors.", style="empty")
+        else paragraph(f"{model}: not available, its algorithm reports none.", style="empty")
         for model, one in found.items()
     ]
     return section("importance", "Importance", paragraph("What each model leans on, in its own unit."), *shown)

@@ -1,0 +1,61 @@
+"""What docs/extending shows works as it stands there: files from outside of the package, commands, contract tests."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from tests.helpers.documented_files import commands_of, files_of, write_files
+
+
+@pytest.fixture
+def extended(project, project_path):
+    """Return a function that writes the files of a page into the project and returns what its commands printed."""
+
+    def extend(name):
+        page = project_path / "docs" / "extending" / f"{name}.md"
+        write_files(page, project.path)
+        return [project.run(command).stdout for command in commands_of(page)]
+
+    return extend
+
+
+def contract_passes(project, file):
+    done = project.run_process(f"python -m pytest -q -p no:cacheprovider {file}")
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_an_algorithm_from_outside_trains_predicts_and_is_listed(extended, project, project_path):
+    files = files_of(project_path / "docs" / "extending" / "algorithm.md")
+    assert len(files["src/my_models/huber.py"].splitlines()) < 60
+    *_, listed = extended("algorithm")
+    market = project.path / "data/markets/simulated"
+    (bundle,) = (market / "06_models/huber_alpha158/bundle/versions").glob("[!.]*")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert manifest["spec"]["algorithm"] == "my_models.huber.HUBER"
+    assert manifest["spec"]["hyper"] == {"algorithm": "my_models.huber.HUBER", "threshold": 1.5, "penalty": 0.0001}
+    assert {"scikit-learn", "numpy", "pandas"} == set(manifest["libraries"])
+    (row,) = (line for line in listed.splitlines() if line.startswith("huber_alpha158"))
+    assert "my_models.huber.HUBER on alpha158" in row
+    assert row.split().count(bundle.name) == 2, "candidate and champion"
+    metrics = json.loads((market / "08_reporting/huber_alpha158/metrics.json").read_text())
+    assert metrics["sessions"] > 100
+    (newest,) = (market / "07_model_output/huber_alpha158/latest").glob("*.parquet")
+    scores = pd.read_parquet(newest)["score"]
+    assert scores.notna().all()
+    assert scores.nunique() > 5
+    contract_passes(project, "tests/test_huber.py")
+
+    registry = project.path / "conf/base/parameters_models.yml"
+    registry.write_text(registry.read_text().replace("threshold: 1.5", "threshold: 0.5"))
+    refused = project.run("kedro models list", ok=False)
+    assert refused.returncode == 1
+    assert "model 'huber_alpha158'" in refused.stderr
+    assert "hyper.threshold: Input should be greater than 1" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+    (project.path / "src/my_models/huber.py").unlink()
+    refused = project.run("kedro models list", ok=False)
+    assert "algorithm: algorithm 'my_models.huber.HUBER': there is no module 'my_models.huber'" in refused.stderr
+    assert "Traceback" not in refused.stderr
