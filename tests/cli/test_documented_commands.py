@@ -13,10 +13,8 @@ from tests.helpers.servers import answers, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 # `test_extending.py` runs the commands of docs/extending with the files that these pages show.
-PAGES = [
-    ROOT / "README.md",
-    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name != "extending"),
-]
+GUIDES = sorted(page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "extending")
+PAGES = [ROOT / "README.md", *GUIDES]
 COMMAND = re.compile(r"(?:^ {4}|`|^)((?:kedro|mlflow|make|python) [^`\n|]+)", re.MULTILINE)
 
 # Run before a whole fake Alpaca by `test_paper_account.py`.

@@ -22,7 +22,7 @@ def commands_of(page: Path) -> list[str]:
 
 
 def write_files(page: Path, project: Path) -> None:
-    """Write the files of a page into a project; keys of a YAML file that is there are added to it, as a reader would."""
+    """Write the files of a page into a project; keys of YAML are added to what is there, as a reader would."""
     for name, content in files_of(page).items():
         file = project / name
         file.parent.mkdir(parents=True, exist_ok=True)
