@@ -51,7 +51,7 @@ def parameters(as_of):
     ensemble = {
         "default": "all_icir",
         "combinations": {
-            "all_icir": {"models": list(MODELS), "weights": "icir"},
+            "all_icir": {"models": list(MODELS), "member_weights": "icir"},
             "all_equal": {"models": list(MODELS)},
         },
     }

@@ -1,20 +1,25 @@
 """Fusion and weights by hand."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
-from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.exceptions import ConfigurationError, ModelError, StaleDataError
 from quant_pipeline.market.clock import label_lag
+from quant_pipeline.parameters import Parameters
 from quant_pipeline.pipelines.ensemble.fusion import fuse, normalise
 from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, weigh_combinations
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
+from quant_pipeline.pipelines.ensemble.weightings import MemberWeighting, shrink, weigh_members
 from quant_pipeline.pipelines.ensemble.weights import (
     dynamic_weights,
     equal_weights,
-    icir_weights,
     rank_coefficients,
-    shrink,
+    stability_weights,
 )
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 
@@ -85,14 +90,14 @@ def test_weights_follow_the_stability_of_the_rank_ic():
     good = labels + 0.5 * random.normal(size=160)
     weak = labels + 3.0 * random.normal(size=160)
     wrong = -labels
-    weights = icir_weights({"good": good, "weak": weak, "wrong": wrong}, labels)
+    weights = stability_weights(rank_coefficients({"good": good, "weak": weak, "wrong": wrong}, labels))
     assert weights.sum() == pytest.approx(1.0)
     assert weights["good"] > weights["weak"] > weights["wrong"] == 0.0
 
 
 def test_without_any_positive_model_weights_are_equal_and_it_is_said(caplog):
     labels = scores(np.random.default_rng(2).normal(size=(40, 4)))
-    weights = icir_weights({"a": -labels, "b": -labels + 1e-9}, labels)
+    weights = stability_weights(rank_coefficients({"a": -labels, "b": -labels + 1e-9}, labels))
     assert weights.tolist() == [0.5, 0.5]
     assert "no model of" in caplog.text
     assert equal_weights(["a", "b", "c"]).tolist() == pytest.approx([1 / 3] * 3)
@@ -108,9 +113,12 @@ def test_an_unknown_normalisation_is_named():
     [
         ({"default": "b", "combinations": {"a": {"models": ["m"]}}}, "default combination 'b'"),
         ({"default": "a", "combinations": {"a": {"models": ["m"], "enabled": False}}}, "default combination 'a'"),
-        ({"default": "a", "combinations": {"a": {"models": ["m"], "weights": "manual"}}}, "manual weights"),
+        ({"default": "a", "combinations": {"a": {"models": ["m"], "member_weights": "manual"}}}, "manual weights"),
         (
-            {"default": "a", "combinations": {"a": {"models": ["m"], "weights": "manual", "manual": {"m": -1.0}}}},
+            {
+                "default": "a",
+                "combinations": {"a": {"models": ["m"], "member_weights": "manual", "manual": {"m": -1.0}}},
+            },
             "must not be negative",
         ),
     ],
@@ -133,7 +141,7 @@ def informed(days, skill, seed):
 
 
 LONG = pd.bdate_range("2023-01-02", periods=200, unit="ns")
-DYNAMIC = Combination(models=["early", "late"], weights="dynamic", window=40, refresh=10)
+DYNAMIC = Combination(models=["early", "late"], member_weights="dynamic", window=40, refresh=10)
 
 
 def test_dynamic_weights_follow_whoever_was_right_lately():
@@ -208,7 +216,13 @@ def fused_by(combination, labels, members):
 
 def test_every_session_is_fused_with_the_weights_in_force():
     labels, members = informed(LONG, 0.5, seed=4)
-    combination = {"models": ["early", "late"], "weights": "dynamic", "window": 40, "refresh": 10, "shrinkage": 0.2}
+    combination = {
+        "models": ["early", "late"],
+        "member_weights": "dynamic",
+        "window": 40,
+        "refresh": 10,
+        "shrinkage": 0.2,
+    }
     _, newest, history, fused = fused_by(combination, labels, members)
     assert newest["session"].unique().tolist() == [LONG[190]]
     assert history["weight"].min() >= 0.1 - 1e-12
@@ -223,7 +237,7 @@ def test_every_session_is_fused_with_the_weights_in_force():
 
 def test_a_poisoned_future_changes_no_dynamic_score_before_it():
     labels, members = informed(LONG, 0.5, seed=5)
-    combination = {"models": ["early", "late"], "weights": "dynamic", "window": 40, "refresh": 7}
+    combination = {"models": ["early", "late"], "member_weights": "dynamic", "window": 40, "refresh": 7}
     fused = fused_by(combination, labels, members)[3]
     # What is not realised at the close of session 140: labels from session 139 on, and later scores.
     later_labels = labels.copy()
@@ -239,7 +253,7 @@ def test_a_poisoned_future_changes_no_dynamic_score_before_it():
 
 def test_stored_dynamic_weights_that_are_due_for_renewal_are_refused():
     labels, members = informed(LONG, 0.5, seed=6)
-    combination = {"models": ["early", "late"], "weights": "dynamic", "window": 40, "refresh": 10}
+    combination = {"models": ["early", "late"], "member_weights": "dynamic", "window": 40, "refresh": 10}
     parameters, newest, _, fused = fused_by(combination, labels, members)
 
     def latest(session, calendar):
@@ -261,7 +275,7 @@ def test_stored_dynamic_weights_that_are_due_for_renewal_are_refused():
 @pytest.mark.parametrize("stored", [["early"], []])
 def test_stored_weights_of_other_members_are_refused(stored):
     labels, members = informed(LONG, 0.5, seed=6)
-    combination = {"models": ["early", "late"], "weights": "icir"}
+    combination = {"models": ["early", "late"], "member_weights": "icir"}
     parameters, newest, _, _ = fused_by(combination, labels, members)
     day = {f"{n}_latest_scores": score.loc[[LONG[199]]].to_frame("score") for n, score in members.items()}
     calendar = pd.DataFrame({"date": LONG})
@@ -278,3 +292,79 @@ def test_disabled_combinations_are_kept_and_ignored():
     parameters = EnsembleParameters.model_validate(block)
     assert list(parameters.enabled) == ["a"]
     assert parameters.members == ["m", "n"]
+
+
+REALISED = pd.DataFrame({"a": [0.1, 0.1, 0.1, 0.9], "b": [0.2, 0.2, 0.2, -0.1]}, index=DAYS[:4])
+
+
+def favour_the_newest(coefficients, combination):
+    newest = coefficients.iloc[-combination.options.sessions :].mean().clip(lower=0.0)
+    return newest / newest.sum()
+
+
+class NewestOptions(Parameters):
+    sessions: int = 1
+
+
+seen = []
+
+
+def watch(coefficients, combination):
+    seen.append((coefficients.index.min(), coefficients.index.max()))
+    return pd.Series(0.5, index=coefficients.columns)
+
+
+WATCHED = MemberWeighting(watch, sees="latest")
+OWN = MemberWeighting(favour_the_newest, sees="latest", options=NewestOptions)
+NEGATIVE = MemberWeighting(lambda coefficients, _: pd.Series({"a": 1.5, "b": -0.5}), sees="latest")
+INCOMPLETE = MemberWeighting(lambda coefficients, _: pd.Series({"a": 1.0}), sees="latest")
+
+
+@pytest.fixture
+def own_weightings(monkeypatch):
+    module = ModuleType("own_weightings")
+    vars(module).update(OWN=OWN, WATCHED=WATCHED, NEGATIVE=NEGATIVE, INCOMPLETE=INCOMPLETE)
+    monkeypatch.setitem(sys.modules, "own_weightings", module)
+
+
+def own(name="OWN", **more):
+    return Combination(models=["a", "b"], member_weights=f"own_weightings.{name}", **more)
+
+
+@pytest.mark.usefixtures("own_weightings")
+def test_a_weighting_from_outside_has_options_and_is_shrunk():
+    assert weigh_members(REALISED, own()).to_dict() == {"a": 1.0, "b": 0.0}
+    assert weigh_members(REALISED, own(shrinkage=1.0)).to_dict() == {"a": 0.5, "b": 0.5}
+    whole = weigh_members(REALISED, own(options={"sessions": 3}))
+    assert whole.to_dict() == pytest.approx({"a": 11 / 14, "b": 3 / 14})
+
+
+@pytest.mark.usefixtures("own_weightings")
+def test_a_weighting_from_outside_sees_the_realised_sessions_of_the_window_only():
+    seen.clear()
+    labels, members = informed(LONG, 0.5, seed=1)
+    combination = DYNAMIC.model_copy(update={"member_weights": "own_weightings.WATCHED"})
+    dynamic_weights(rank_coefficients(members, labels), LONG, LONG[60:], 2, combination)
+    assert seen == [(LONG[first - 41], LONG[first - 2]) for first in range(60, 200, 10)]
+
+
+@pytest.mark.usefixtures("own_weightings")
+@pytest.mark.parametrize(("name", "words"), [("NEGATIVE", "not negative, with a sum of one"), ("INCOMPLETE", "'b'")])
+def test_weights_that_cannot_be_used_are_refused(name, words):
+    with pytest.raises(ModelError, match=words):
+        weigh_members(REALISED, own(name))
+
+
+@pytest.mark.usefixtures("own_weightings")
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"member_weights": "icri"}, "Did you mean 'icir'"),
+        ({"member_weights": "own_weightings.OWN", "options": {"session": 3}}, r"options\.session"),
+        ({"member_weights": "equal", "options": {"sessions": 3}}, r"options\.sessions"),
+        ({"weights": "icir"}, "'weights' is called 'member_weights' now"),
+    ],
+)
+def test_a_weighting_that_cannot_be_read_names_its_key(entry, words):
+    with pytest.raises(ValidationError, match=words):
+        Combination.model_validate({"models": ["a", "b"], **entry})

@@ -111,9 +111,9 @@ def _quality(random, sessions):
 def settings():
     """What the catalog gives for the parameters of the nodes."""
     combinations = {
-        "all_equal": {"models": list(MODELS), "weights": "equal"},
-        "all_icir": {"models": list(MODELS), "weights": "icir"},
-        "without_network": {"models": list(MODELS[:2]), "weights": "equal"},
+        "all_equal": {"models": list(MODELS), "member_weights": "equal"},
+        "all_icir": {"models": list(MODELS), "member_weights": "icir"},
+        "without_network": {"models": list(MODELS[:2]), "member_weights": "equal"},
     }
     ensemble = EnsembleParameters(default="all_icir", combinations=combinations)
     named = {

@@ -81,7 +81,7 @@ def backtest_combinations(
             {
                 "combination": name,
                 "members": ", ".join(combination.models),
-                "method": combination.weights,
+                "method": combination.member_weights,
                 "rank_ic": information["rank_ic"],
                 "icir": information["rank_icir"],
                 **{key: performance[key] for key in ("annualised_return", "sharpe", "maximum_drawdown")},

@@ -11,13 +11,8 @@ from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
-from quant_pipeline.pipelines.ensemble.weights import (
-    dynamic_weights,
-    equal_weights,
-    icir_weights,
-    rank_coefficients,
-    shrink,
-)
+from quant_pipeline.pipelines.ensemble.weightings import weigh_members
+from quant_pipeline.pipelines.ensemble.weights import dynamic_weights, rank_coefficients
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 
 _RENEW = "Renew them: kedro run --pipelines features,training,ensemble"
@@ -79,19 +74,18 @@ def _weights(
     members = {model: predictions[model] for model in combination.models}
     tested = _scores(members, "test")
     scored = reduce(pd.Index.union, (score.index.get_level_values("datetime").unique() for score in tested.values()))
-    match combination.weights:
-        case "dynamic":
+    match combination.weighting.sees:
+        case "latest":
             everything = {model: table["score"] for model, table in members.items()}
             coefficients = rank_coefficients(everything, labels)
             return dynamic_weights(coefficients, calendar, pd.DatetimeIndex(scored), lag, combination)
-        case "equal":
-            weights = equal_weights(combination.models)
-        case "manual":
-            weights = pd.Series(combination.manual) / sum(combination.manual.values())
-        case "icir":
-            weights = shrink(icir_weights(_scores(members, "valid"), labels), combination.shrinkage)
+        case "validation":
+            coefficients = rank_coefficients(_scores(members, "valid"), labels)
+        case "nothing":
+            coefficients = pd.DataFrame(columns=combination.models, dtype="float64")
         case unknown:
             assert_never(unknown)
+    weights = weigh_members(coefficients, combination)
     return weights.rename(scored[0]).to_frame().T
 
 
@@ -144,17 +138,17 @@ def fuse_latest(
     Raises
     ------
     StaleDataError
-        When dynamic weights should have been renewed by now, or weights are of other models: a backtest would trade
-        other ones.
+        When weights of the latest sessions should have been renewed by now, or weights are of other models: a backtest
+        would trade other ones.
     """
     scores = {name.removesuffix("_latest_scores"): table["score"] for name, table in latest.items()}
     newest = max(score.index.get_level_values("datetime").max() for score in scores.values())
     for name, combination in ensemble.enabled.items():
         since = weights.loc[weights["combination"] == name, "session"].max()
         age = int(((sessions["date"] > since) & (sessions["date"] <= newest)).sum())
-        if combination.weights == "dynamic" and age >= combination.refresh:
+        if combination.weighting.sees == "latest" and age >= combination.refresh:
             raise StaleDataError(
-                f"the dynamic weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "
+                f"the weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "
                 f"{newest:%Y-%m-%d}; they hold for {combination.refresh}. {_RENEW}"
             )
     return _fuse_all(scores, weights, ensemble)

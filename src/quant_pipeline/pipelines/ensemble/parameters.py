@@ -1,10 +1,21 @@
 """Which models are fused, and how."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SerializeAsAny,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from quant_pipeline.parameters import Parameters
+from quant_pipeline.pipelines.ensemble.weightings import MemberWeighting, find_weighting
 
 
 class Combination(Parameters):
@@ -14,17 +25,19 @@ class Combination(Parameters):
     ----------
     models
         Names of registered models.
-    weights
+    member_weights
         ``equal``; ``icir`` (stability of the rank IC on the validation sessions); ``dynamic`` (the same over the last
-        sessions whose labels are realised, again and again); ``manual``.
+        sessions whose labels are realised, again and again); ``manual``; or the dotted path of a `MemberWeighting`.
     manual
-        Weight by model when ``weights`` is ``manual``; they are normalised to one.
+        Weight by model when ``member_weights`` is ``manual``; they are normalised to one.
+    options
+        Block of a weighting of your own.
     shrinkage
-        How far ``icir`` and ``dynamic`` weights are moved towards equal ones: 0 not at all, 1 all the way.
+        How far weights that are estimated are moved towards equal ones: 0 not at all, 1 all the way.
     window
-        ``dynamic``: how many realised sessions are looked at.
+        Realised sessions that weights like ``dynamic`` are estimated from.
     refresh
-        ``dynamic``: sessions for which weights hold.
+        Sessions for which weights like ``dynamic`` hold.
     may_miss
         How many members may lack a score.
     enabled
@@ -32,21 +45,46 @@ class Combination(Parameters):
     """
 
     models: list[str] = Field(min_length=1)
-    weights: Literal["equal", "icir", "dynamic", "manual"] = "equal"
+    renamed: ClassVar[Mapping[str, str]] = {"weights": "member_weights"}
+
+    member_weights: str = "equal"
     manual: dict[str, float] = Field(default_factory=dict)
+    options: SerializeAsAny[Parameters] = Field(default_factory=Parameters, validate_default=True)
     shrinkage: float = Field(default=0.0, ge=0, le=1)
     window: int = Field(default=120, ge=20)
     refresh: PositiveInt = 21
     may_miss: NonNegativeInt = 0
     enabled: bool = True
 
+    @field_validator("member_weights")
+    @classmethod
+    def _find_weighting(cls, name: str) -> str:
+        find_weighting(name)
+        return name
+
+    @field_validator("options", mode="wrap")
+    @classmethod
+    def _read_options(cls, given: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """Read the block as the weighting declares it; without a weighting there is nothing to read it by."""
+        if "member_weights" not in info.data:
+            return Parameters()
+        block = given.model_dump() if isinstance(given, Parameters) else given or {}
+        if not isinstance(block, dict):
+            return read(given)
+        return find_weighting(info.data["member_weights"]).options.model_validate(block)
+
     @model_validator(mode="after")
     def _manual_weights_name_the_members(self) -> "Combination":
-        if self.weights == "manual" and set(self.manual) != set(self.models):
+        if self.member_weights == "manual" and set(self.manual) != set(self.models):
             raise ValueError(f"manual weights are for {sorted(self.manual)}, the members are {sorted(self.models)}")
-        if self.weights == "manual" and (min(self.manual.values()) < 0 or sum(self.manual.values()) <= 0):
+        if self.member_weights == "manual" and (min(self.manual.values()) < 0 or sum(self.manual.values()) <= 0):
             raise ValueError("manual weights must not be negative and must not all be zero")
         return self
+
+    @property
+    def weighting(self) -> MemberWeighting:
+        """How the members are weighted."""
+        return find_weighting(self.member_weights)
 
 
 class EnsembleParameters(Parameters):

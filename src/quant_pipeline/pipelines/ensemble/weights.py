@@ -6,6 +6,7 @@ import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.pipelines.ensemble.parameters import Combination
+from quant_pipeline.pipelines.ensemble.weightings import MemberWeighting, weigh_members
 
 logger = logging.getLogger(__name__)
 
@@ -18,25 +19,6 @@ def equal_weights(models: list[str]) -> pd.Series:
     return pd.Series(1.0 / len(models), index=models)
 
 
-def icir_weights(scores: dict[str, pd.Series], labels: pd.Series) -> pd.Series:
-    """Weigh models by the stability of their rank IC.
-
-    Parameters
-    ----------
-    scores
-        Score of every model, indexed ``(datetime, instrument)``. Pass the validation sessions only: their labels are
-        realised before the first test session, so the weights are known before they are used.
-    labels
-        Realised returns on the same index.
-
-    Returns
-    -------
-    pandas.Series
-        ``max(0, mean / standard deviation)`` of the daily rank IC, normalised to one; equal when none is above zero.
-    """
-    return _stability(rank_coefficients(scores, labels))
-
-
 def rank_coefficients(scores: dict[str, pd.Series], labels: pd.Series) -> pd.DataFrame:
     """Rank ICs of every model, sessions × models; a session's value is known only once its label is."""
     return pd.DataFrame({model: information_coefficients(score, labels)["rank_ic"] for model, score in scores.items()})
@@ -45,7 +27,7 @@ def rank_coefficients(scores: dict[str, pd.Series], labels: pd.Series) -> pd.Dat
 def dynamic_weights(
     coefficients: pd.DataFrame, sessions: pd.DatetimeIndex, scored: pd.DatetimeIndex, lag: int, combination: Combination
 ) -> pd.DataFrame:
-    """Weigh models again and again by the stability of their latest rank ICs.
+    """Weigh models again and again by their latest rank ICs.
 
     Parameters
     ----------
@@ -64,25 +46,30 @@ def dynamic_weights(
     Returns
     -------
     pandas.DataFrame
-        First sessions × models; rows sum to one. Equal while fewer than :data:`FEWEST_SESSIONS` are realised.
+        First sessions × models; rows sum to one.
     """
     rows = {}
     first, last = sessions.get_indexer([scored[0], scored[-1]])
     for place in range(first, last + 1, combination.refresh):
         realised = coefficients[coefficients.index <= sessions[place - lag]] if place >= lag else coefficients[:0]
         seen = realised.tail(combination.window)
-        enough = len(seen) >= FEWEST_SESSIONS
-        weights = _stability(seen) if enough else equal_weights(list(coefficients.columns))
-        rows[sessions[place]] = shrink(weights, combination.shrinkage)
+        rows[sessions[place]] = weigh_members(seen, combination)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("session")
 
 
-def shrink(weights: pd.Series, towards_equal: float) -> pd.Series:
-    """Move weights towards equal ones; estimates of so few sessions are mostly noise, equal weights have none."""
-    return (1 - towards_equal) * weights + towards_equal / len(weights)
+def stability_weights(coefficients: pd.DataFrame) -> pd.Series:
+    """Weigh models by the stability of their rank IC.
 
+    Parameters
+    ----------
+    coefficients
+        Rank ICs, sessions × models.
 
-def _stability(coefficients: pd.DataFrame) -> pd.Series:
+    Returns
+    -------
+    pandas.Series
+        ``max(0, mean / standard deviation)`` of each column, normalised to one; equal when none is above zero.
+    """
     ratios = (coefficients.mean() / coefficients.std(ddof=1)).clip(lower=0.0).fillna(0.0)
     if ratios.sum() <= 0:
         logger.warning(
@@ -91,3 +78,28 @@ def _stability(coefficients: pd.DataFrame) -> pd.Series:
         )
         return equal_weights(list(coefficients.columns))
     return ratios / ratios.sum()
+
+
+def _weigh_equally(coefficients: pd.DataFrame, combination: Combination) -> pd.Series:
+    return equal_weights(list(coefficients.columns))
+
+
+def _weigh_as_given(coefficients: pd.DataFrame, combination: Combination) -> pd.Series:
+    return pd.Series(combination.manual) / sum(combination.manual.values())
+
+
+def _weigh_by_stability(coefficients: pd.DataFrame, combination: Combination) -> pd.Series:
+    return stability_weights(coefficients)
+
+
+def _weigh_by_latest_stability(coefficients: pd.DataFrame, combination: Combination) -> pd.Series:
+    """Weigh by stability, or equally while fewer than `FEWEST_SESSIONS` are realised."""
+    if len(coefficients) < FEWEST_SESSIONS:
+        return equal_weights(list(coefficients.columns))
+    return stability_weights(coefficients)
+
+
+EQUAL = MemberWeighting(_weigh_equally, sees="nothing")
+MANUAL = MemberWeighting(_weigh_as_given, sees="nothing")
+ICIR = MemberWeighting(_weigh_by_stability, sees="validation")
+DYNAMIC = MemberWeighting(_weigh_by_latest_stability, sees="latest")
