@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PEERS := build/peers
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 25
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-random checked lint format lock bench bench-backtest bench-factors bench-training bench-ledger bench-cli chaos clean install compile
+.PHONY: help demo test test-all test-random checked lint format lock bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -70,6 +71,14 @@ bench-ledger: $(INSTALLED)  ## Orders per second through risk and log, replay of
 
 bench-cli: $(INSTALLED)  ## Seconds of the commands, and of `kedro run` before its first node
 	$(BIN)/python benchmarks/cli.py
+
+# Libraries that only this compares with live in an environment of their own.
+$(PEERS)/.installed: benchmarks/peers/requirements.txt tools/install.py
+	$(PYTHON) tools/install.py $(PEERS)/environment benchmarks/peers/requirements.txt
+	touch $@
+
+compare-peers: $(INSTALLED) $(PEERS)/.installed  ## Performance, IC, quantile returns, decay, turnover against other libraries
+	$(BIN)/python benchmarks/peers/compare.py
 
 chaos: $(INSTALLED)  ## Kill processes at every step of execution and post-trade, under every fault of a broker
 	$(BIN)/python -m quant_pipeline.testing.chaos

@@ -106,6 +106,20 @@ def test_a_uv_that_cannot_be_had_is_no_obstacle_and_an_environment_without_a_mar
     assert (tiny.folder / ".venv" / "of the user").exists()
 
 
+def test_a_file_of_requirements_goes_into_an_environment_of_its_own(tiny, tmp_path):
+    (tiny.folder / "others.txt").write_text(f"toolz==1.0.0\nuv=={version('uv')}\n")
+    command = [sys.executable, "tools/install.py", "build/others/environment", "others.txt"]
+    done = subprocess.run(command, cwd=tiny.folder, capture_output=True, text=True)
+    if "NewConnectionError" in done.stderr or "Name or service not known" in done.stderr:
+        pytest.skip("the package index is not reachable")
+    assert done.returncode == 0, done.stderr
+    listed = [tiny.folder / "build/others/environment/bin/python", "-m", "pip", "list", "--format", "freeze"]
+    found = subprocess.check_output(listed, text=True).splitlines()
+    assert "toolz==1.0.0" in found
+    assert not any(line.startswith("tiny") for line in found)
+    assert not (tiny.folder / ".venv").exists()
+
+
 def test_settings_of_pip_are_handed_on_to_uv(installer):
     listed = "\n".join(
         [
@@ -134,4 +148,4 @@ def test_another_python_is_one_line_with_the_remedy(tiny, installer, monkeypatch
     with pytest.raises(
         SystemExit, match=r"This is Python 3\.9; the project runs on 3\.11 to 3\.13.*PYTHON=python3\.11"
     ):
-        installer.main()
+        installer.main([])

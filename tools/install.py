@@ -1,5 +1,8 @@
 """Install the project and everything of requirements.lock into ``.venv``; `make` runs this.
 
+``python tools/install.py FOLDER REQUIREMENTS`` installs a file of requirements into an environment of its own instead,
+without the project: what a comparison needs and the project does not.
+
 uv does it in seconds and reads its own settings only, so those of pip are handed on to it. Where uv cannot be had or
 fails, pip does the same in minutes. An installation that was interrupted is made anew.
 """
@@ -13,10 +16,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-ENVIRONMENT = Path(".venv")
-UNFINISHED = ENVIRONMENT / ".unfinished"
-LOCK = "requirements.lock"
 UV_SETTINGS = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -30,14 +31,39 @@ NEAREST_LAST = ("global", "install", ":env:")
 """Sections of pip's configuration; a later one wins."""
 
 
-def main() -> None:
+class Target(NamedTuple):
+    """What is installed where: a folder, a file of requirements, and whether the project comes along."""
+
+    environment: Path = Path(".venv")
+    requirements: Path = Path("requirements.lock")
+    with_project: bool = True
+
+    @property
+    def unfinished(self) -> Path:
+        """File that is there while an installation has not ended."""
+        return self.environment / ".unfinished"
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of the environment."""
+        return self.environment / "bin" / "python"
+
+    def pip(self, *arguments: str) -> list[str]:
+        """Return a command of pip."""
+        return [str(self.python), "-m", "pip", *arguments]
+
+
+def main(arguments: list[str]) -> None:
     """Install, or end with one line that says what is wrong."""
     _require_python()
+    if len(arguments) not in (0, 2):
+        sys.exit("Give nothing, or a folder and a file of requirements: python tools/install.py FOLDER REQUIREMENTS")
+    target = Target(*map(Path, arguments), with_project=False) if arguments else Target()
     try:
-        make_environment()
-        if not install_with_uv():
-            install_with_pip()
-        UNFINISHED.unlink()
+        make_environment(target)
+        if not install_with_uv(target):
+            install_with_pip(target)
+        target.unfinished.unlink()
     except subprocess.CalledProcessError as error:
         sys.exit(f"Installing failed: `{' '.join(map(str, error.cmd))}` ended with {error.returncode}. See above.")
     except KeyboardInterrupt:
@@ -54,61 +80,57 @@ def _require_python() -> None:
         )
 
 
-def make_environment() -> None:
-    """Make ``.venv``, anew where an interrupted installation or one without pip lies there."""
-    if ENVIRONMENT.exists() and (UNFINISHED.exists() or not _has_pip()):
-        for entry in ENVIRONMENT.iterdir():
+def make_environment(target: Target) -> None:
+    """Make the environment, anew where an interrupted installation or one without pip lies there."""
+    if target.environment.exists() and (target.unfinished.exists() or not _has_pip(target)):
+        for entry in target.environment.iterdir():
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    ENVIRONMENT.mkdir(exist_ok=True)
-    UNFINISHED.touch()
-    if not _python().exists():
-        subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
+    target.environment.mkdir(parents=True, exist_ok=True)
+    target.unfinished.touch()
+    if not target.python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(target.environment)], check=True)
 
 
-def _has_pip() -> bool:
-    asked = [str(_python()), "-m", "pip", "--version"]
-    return _python().exists() and subprocess.run(asked, capture_output=True, check=False).returncode == 0
+def _has_pip(target: Target) -> bool:
+    asked = target.pip("--version")
+    return target.python.exists() and subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
-def _python() -> Path:
-    return ENVIRONMENT / "bin" / "python"
-
-
-def _pip(*arguments: str) -> list[str]:
-    return [str(_python()), "-m", "pip", *arguments]
-
-
-def install_with_uv() -> bool:
-    """Install with the uv that the lock names; return whether everything is there."""
-    pinned = re.search(r"^uv==\S+", Path(LOCK).read_text(encoding="utf-8"), re.MULTILINE)
-    had = subprocess.run(_pip("install", "--quiet", pinned[0] if pinned else "uv"), check=False).returncode == 0
+def install_with_uv(target: Target) -> bool:
+    """Install with the uv that the requirements name; return whether everything is there."""
+    pinned = re.search(r"^uv==\S+", target.requirements.read_text(encoding="utf-8"), re.MULTILINE)
+    had = subprocess.run(target.pip("install", "--quiet", pinned[0] if pinned else "uv"), check=False).returncode == 0
     if had:
-        print("Installing into .venv with uv; PyTorch is the largest part.", flush=True)
+        largest = "; PyTorch is the largest part" if target.with_project else ""
+        print(f"Installing into {target.environment} with uv{largest}.", flush=True)
         quiet = [] if sys.stderr.isatty() else ["--quiet"]
         # As pip does it: without compiled modules every first command would compile what it imports.
         compiled = [*quiet, "--compile-bytecode"]
-        install = [str(ENVIRONMENT / "bin" / "uv"), "pip", "install", *compiled, "--python", str(_python())]
-        environment = {**uv_settings(_settings_of_pip()), **os.environ}
+        uv = str(target.environment / "bin" / "uv")
+        install = [uv, "pip", "install", *compiled, "--python", str(target.python)]
+        environment = {**uv_settings(_settings_of_pip(target)), **os.environ}
+        project = [["--no-deps", "--editable", "."]] if target.with_project else []
         had = all(
             subprocess.run([*install, *what], env=environment, check=False).returncode == 0
-            for what in (["--requirement", LOCK], ["--no-deps", "--editable", "."])
+            for what in (["--requirement", str(target.requirements)], *project)
         )
     if not had:
         print("uv is not to be had or has failed (see above); pip installs instead, which takes minutes.", flush=True)
     return had
 
 
-def install_with_pip() -> None:
-    """Install with pip what the lock names, but uv: it may be what this machine cannot have."""
-    lines = Path(LOCK).read_text(encoding="utf-8").splitlines(keepends=True)
-    wanted = ENVIRONMENT / LOCK
+def install_with_pip(target: Target) -> None:
+    """Install with pip what the requirements name, but uv: it may be what this machine cannot have."""
+    lines = target.requirements.read_text(encoding="utf-8").splitlines(keepends=True)
+    wanted = target.environment / target.requirements.name
     wanted.write_text("".join(line for line in lines if not line.startswith("uv==")), encoding="utf-8")
-    subprocess.run(_pip("install", "--quiet", "--requirement", str(wanted)), check=True)
-    subprocess.run(_pip("install", "--quiet", "--no-deps", "--editable", "."), check=True)
+    subprocess.run(target.pip("install", "--quiet", "--requirement", str(wanted)), check=True)
+    if target.with_project:
+        subprocess.run(target.pip("install", "--quiet", "--no-deps", "--editable", "."), check=True)
 
 
-def _settings_of_pip() -> str:
-    return subprocess.run(_pip("config", "list"), capture_output=True, text=True, check=False).stdout
+def _settings_of_pip(target: Target) -> str:
+    return subprocess.run(target.pip("config", "list"), capture_output=True, text=True, check=False).stdout
 
 
 def uv_settings(listed: str) -> dict[str, str]:
@@ -138,4 +160,4 @@ def _separated(name: str, value: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

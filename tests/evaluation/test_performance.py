@@ -82,6 +82,30 @@ def test_alpha_and_beta_equal_empyrical():
     )
 
 
+def test_ratios_above_a_risk_free_rate_by_hand():
+    rate = 1.01**252 - 1
+    assert performance.risk_free_return(rate) == pytest.approx(0.01)
+    assert performance.sharpe_ratio(series(0.01, 0.03), rate) == pytest.approx(np.sqrt(0.5) * np.sqrt(252))
+    assert performance.sortino_ratio(series(0.04, -0.01), rate) == pytest.approx(0.005 / np.sqrt(0.0002) * np.sqrt(252))
+
+
+def test_measures_above_a_risk_free_rate_equal_empyrical():
+    free = 1.03 ** (1 / 252) - 1
+    metrics = performance.report_performance(RETURNS, BENCHMARK, risk_free_rate=0.03).metrics
+    assert metrics["risk_free_rate"] == 0.03
+    assert metrics["sharpe"] == pytest.approx(empyrical.sharpe_ratio(RETURNS, risk_free=free), rel=1e-12)
+    assert metrics["sortino"] == pytest.approx(empyrical.sortino_ratio(RETURNS, required_return=free), rel=1e-12)
+    assert (metrics["alpha"], metrics["beta"]) == pytest.approx(
+        tuple(empyrical.alpha_beta(RETURNS, BENCHMARK, risk_free=free)), rel=1e-10
+    )
+
+
+def test_no_risk_free_rate_changes_no_bit():
+    with_zero = performance.report_performance(RETURNS, BENCHMARK, risk_free_rate=0.0).metrics
+    assert with_zero["sharpe"] == float(RETURNS.mean() / RETURNS.std(ddof=1) * np.sqrt(252))
+    assert with_zero["information_ratio"] == performance.sharpe_ratio(RETURNS - BENCHMARK)
+
+
 def test_relative_measures_of_an_account_that_beats_by_a_constant():
     metrics = performance.relative_metrics(BENCHMARK + 0.001, BENCHMARK)
     assert metrics["tracking_error"] == pytest.approx(0, abs=1e-12)
@@ -132,7 +156,7 @@ def test_levels_measure_the_same_as_their_returns():
 
 
 @pytest.mark.parametrize("place", [0, 2, 3])
-@pytest.mark.parametrize("name", sorted(performance.absolute_metrics(RETURNS).keys() - {"sessions"}))
+@pytest.mark.parametrize("name", sorted(performance.absolute_metrics(RETURNS).keys() - {"sessions", "risk_free_rate"}))
 def test_a_missing_return_never_becomes_a_number(name, place):
     returns = series(0.02, -0.01, 0.03, -0.02)
     assert np.isfinite(performance.absolute_metrics(returns)[name])

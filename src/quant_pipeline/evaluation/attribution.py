@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.evaluation.performance import SESSIONS_PER_YEAR
+from quant_pipeline.market.clock import SESSIONS_PER_YEAR
 
 Members = frozenset[str]
 

@@ -2,7 +2,8 @@
 
 All functions take simple returns per session, in session order; nothing here looks at prices or dates beyond them.
 A measure of returns with a missing value is NaN; :func:`report_performance` refuses them.
-Annual figures count :data:`SESSIONS_PER_YEAR` sessions. The measures shared with ``empyrical`` equal it.
+Annual figures count :data:`~quant_pipeline.market.clock.SESSIONS_PER_YEAR` sessions. The measures shared with
+``empyrical`` and ``quantstats`` equal them (``make compare-peers``).
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.exceptions import MarketDataError
-
-SESSIONS_PER_YEAR = 252
-"""Sessions counted as a year in annual figures."""
+from quant_pipeline.market.clock import SESSIONS_PER_YEAR
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ def report_performance(
     benchmark_returns: pd.Series | None = None,
     turnover: pd.Series | None = None,
     costs: pd.Series | None = None,
+    risk_free_rate: float = 0.0,
 ) -> PerformanceReport:
     """Measure one account.
 
@@ -60,6 +60,8 @@ def report_performance(
     costs
         Fees plus slippage per session as a fraction of the previous net asset value; every session of `returns` must
         be there.
+    risk_free_rate
+        Return per year without risk, which Sharpe, Sortino and alpha are measured above; see `risk_free_return`.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def report_performance(
         If there are no returns, or the account, its benchmark, turnover or costs lack the value of a session.
     """
     _check_complete(returns, "account has no return")
-    metrics = absolute_metrics(returns)
+    metrics = absolute_metrics(returns, risk_free_rate)
     if turnover is not None:
         turnover = turnover.reindex(returns.index)
         _check_complete(turnover, "account has no turnover")
@@ -79,7 +81,7 @@ def report_performance(
     if benchmark_returns is not None:
         benchmark_returns = benchmark_returns.reindex(returns.index)
         _check_complete(benchmark_returns, "benchmark has no return")
-        metrics |= relative_metrics(returns, benchmark_returns)
+        metrics |= relative_metrics(returns, benchmark_returns, risk_free_rate)
     return PerformanceReport(
         metrics=metrics,
         by_year=by_period(returns, "year", benchmark_returns),
@@ -89,7 +91,10 @@ def report_performance(
 
 
 def measure_performance(
-    nav: pd.Series, benchmark: pd.Series | None = None, turnover: pd.Series | None = None
+    nav: pd.Series,
+    benchmark: pd.Series | None = None,
+    turnover: pd.Series | None = None,
+    risk_free_rate: float = 0.0,
 ) -> dict[str, float]:
     """Measure one net asset value against a benchmark value, both as levels.
 
@@ -101,6 +106,8 @@ def measure_performance(
         Value of the benchmark (for example its total-return close) in the same sessions.
     turnover
         As in :func:`report_performance`, for the sessions of `nav`.
+    risk_free_rate
+        As in :func:`report_performance`.
 
     Returns
     -------
@@ -109,29 +116,30 @@ def measure_performance(
     """
     returns = (nav / nav.shift(1) - 1).iloc[1:]
     benchmark_returns = None if benchmark is None else (benchmark / benchmark.shift(1) - 1).iloc[1:]
-    return report_performance(returns, benchmark_returns, turnover).metrics
+    return report_performance(returns, benchmark_returns, turnover, risk_free_rate=risk_free_rate).metrics
 
 
-def absolute_metrics(returns: pd.Series) -> dict[str, float]:
-    """Measures that need no benchmark."""
+def absolute_metrics(returns: pd.Series, risk_free_rate: float = 0.0) -> dict[str, float]:
+    """Measures that need no benchmark; ``risk_free_rate`` is the one they were measured above."""
     return {
         "total_return": total_return(returns),
         "annualised_return": annualised_return(returns),
         "annualised_volatility": annualised_volatility(returns),
-        "sharpe": sharpe_ratio(returns),
-        "sortino": sortino_ratio(returns),
+        "sharpe": sharpe_ratio(returns, risk_free_rate),
+        "sortino": sortino_ratio(returns, risk_free_rate),
         "calmar": calmar_ratio(returns),
         "maximum_drawdown": max_drawdown(returns),
         "longest_drawdown_sessions": longest_drawdown(returns),
         "win_rate": win_rate(returns),
         "profit_factor": profit_factor(returns),
         "sessions": float(len(returns)),
+        "risk_free_rate": risk_free_rate,
     }
 
 
-def relative_metrics(returns: pd.Series, benchmark_returns: pd.Series) -> dict[str, float]:
+def relative_metrics(returns: pd.Series, benchmark_returns: pd.Series, risk_free_rate: float = 0.0) -> dict[str, float]:
     """Measures against a benchmark with the same sessions."""
-    alpha, beta = alpha_beta(returns, benchmark_returns)
+    alpha, beta = alpha_beta(returns, benchmark_returns, risk_free_rate)
     return {
         "benchmark_total_return": total_return(benchmark_returns),
         "benchmark_annualised_return": annualised_return(benchmark_returns),
@@ -160,19 +168,26 @@ def annualised_volatility(returns: pd.Series) -> float:
     return float(returns.std(ddof=1, skipna=False) * np.sqrt(SESSIONS_PER_YEAR))
 
 
-def sharpe_ratio(returns: pd.Series) -> float:
-    """Return per risk: ``mean / σ × √252`` on the arithmetic mean; NaN when nothing varies.
+def risk_free_return(rate: float) -> float:
+    """Return per session of a rate per year: ``(1 + rate) ^ (1 / 252) - 1``."""
+    return float((1 + rate) ** (1 / SESSIONS_PER_YEAR) - 1)
 
-    On returns in excess of a benchmark it is the information ratio.
+
+def sharpe_ratio(returns: pd.Series, risk_free_rate: float = 0.0) -> float:
+    """Return per risk above a rate per year: ``mean / σ × √252`` on the arithmetic mean; NaN when nothing varies.
+
+    On returns in excess of a benchmark, which is their own measure of what is free, it is the information ratio.
     """
-    deviation = float(returns.std(ddof=1, skipna=False))
-    return float(returns.mean() / deviation * np.sqrt(SESSIONS_PER_YEAR)) if deviation > 0 else float("nan")
+    excess = returns - risk_free_return(risk_free_rate)
+    deviation = float(excess.std(ddof=1, skipna=False))
+    return float(excess.mean() / deviation * np.sqrt(SESSIONS_PER_YEAR)) if deviation > 0 else float("nan")
 
 
-def sortino_ratio(returns: pd.Series) -> float:
-    """Return per downside risk: ``mean / √mean(min(r, 0)²) × √252``; NaN when nothing was ever lost."""
-    downside = float(np.sqrt(np.mean(np.minimum(returns.to_numpy(dtype=np.float64), 0.0) ** 2)))
-    return float(returns.mean() / downside * np.sqrt(SESSIONS_PER_YEAR)) if downside > 0 else float("nan")
+def sortino_ratio(returns: pd.Series, risk_free_rate: float = 0.0) -> float:
+    """Return per downside risk above a rate per year: ``mean / √mean(min(r, 0)²) × √252``; NaN without a loss."""
+    excess = returns - risk_free_return(risk_free_rate)
+    downside = float(np.sqrt(np.mean(np.minimum(excess.to_numpy(dtype=np.float64), 0.0) ** 2)))
+    return float(excess.mean() / downside * np.sqrt(SESSIONS_PER_YEAR)) if downside > 0 else float("nan")
 
 
 def drawdowns(returns: pd.Series) -> pd.Series:
@@ -223,10 +238,14 @@ def cost_drag(returns: pd.Series, costs: pd.Series) -> float:
     return annualised_return(returns + costs) - annualised_return(returns)
 
 
-def alpha_beta(returns: pd.Series, benchmark_returns: pd.Series) -> tuple[float, float]:
-    """Least-squares beta to the benchmark and annualised alpha ``(1 + mean(r - β b)) ^ 252 - 1``."""
-    account = returns.to_numpy(dtype=np.float64)
-    benchmark = benchmark_returns.to_numpy(dtype=np.float64)
+def alpha_beta(returns: pd.Series, benchmark_returns: pd.Series, risk_free_rate: float = 0.0) -> tuple[float, float]:
+    """Least-squares beta to the benchmark and annualised alpha ``(1 + mean(r - β b)) ^ 252 - 1``.
+
+    Both are of returns above the risk-free rate, given per year.
+    """
+    free = risk_free_return(risk_free_rate)
+    account = returns.to_numpy(dtype=np.float64) - free
+    benchmark = benchmark_returns.to_numpy(dtype=np.float64) - free
     deviation = benchmark - benchmark.mean()
     variance = float(np.mean(deviation**2))
     if not variance > 0:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.evaluation.performance import SESSIONS_PER_YEAR
 from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.market.clock import SESSIONS_PER_YEAR
 
 
 class Fold(NamedTuple):

@@ -24,6 +24,9 @@ A constant, not a setting: every engine executes the pending orders of a session
 so the orders of one decision are those that the next session executes.
 """
 
+SESSIONS_PER_YEAR: Final = 252
+"""Sessions counted as a year in annual figures."""
+
 
 class SessionCalendar(Protocol):
     """The step that the clock needs from a trading calendar."""

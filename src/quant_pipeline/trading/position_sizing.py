@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from quant_pipeline.market.clock import SESSIONS_PER_YEAR
 from quant_pipeline.parameters import Parameters
 from quant_pipeline.strategy.rules import DEGREE_UNITS
-
-SESSIONS_PER_YEAR = 252
 
 
 class PositionSizing(Parameters):

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from quant_pipeline.market.clock import SESSIONS_PER_YEAR
+
 Array = npt.NDArray[np.float64]
 
-SESSIONS_PER_YEAR = 252
 N_STYLES = 3
 LARGEST_FALL, LARGEST_RISE = -0.6, 1.0
 
