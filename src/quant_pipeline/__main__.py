@@ -5,6 +5,7 @@ The commands of the account need neither Kedro's plugins nor a session, so they 
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,8 @@ def main() -> None:
     """Run the command of the account that the command line names, else Kedro's ``run``."""
     standalone = not hasattr(sys, "ps1")
     if sys.argv[1:2] == ["account"]:
+        # Imports make hundreds of thousands of objects that stay; to look through them again and again finds nothing.
+        gc.set_threshold(100_000)
         from kedro.utils import find_kedro_project
 
         from quant_pipeline.cli.account import account

@@ -10,12 +10,14 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
+from quant_pipeline.common.fast_yaml import own_loader, read_yaml_fast
 from quant_pipeline.exceptions import ConfigurationError
 
 SUFFIXES = (".yml", ".yaml", ".json")
@@ -36,6 +38,8 @@ RENAMED_TYPES = {
 """Types of earlier catalogs, and what `quant_pipeline.datasets.trading_desk.BrokerDesk` needs in their place."""
 MLFLOW_PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 """As kedro-mlflow sets them, which may be later than the first question."""
+
+read_yaml_fast()
 
 
 class ProjectConfigLoader(OmegaConfigLoader):
@@ -254,10 +258,15 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return " or ".join(dict.fromkeys("/".join(name.split("/")[:2]) for name in self._files()))
 
     def _describe_unreadable(self, error: Exception) -> str:
-        """Name the first file that cannot be read; Kedro's own error counts lines from 0, or names no file at all."""
+        """Name the first file that cannot be read; Kedro's own error counts lines from 0, or names no file at all.
+
+        OmegaConf's own loader says better what is wrong than the fast one.
+        """
         for name, file in sorted(self._files().items()):
             try:
-                OmegaConf.load(StringIO(self._fs.read_text(file.as_posix(), encoding="utf-8")))
+                text = self._fs.read_text(file.as_posix(), encoding="utf-8")
+                yaml.load(text, Loader=own_loader())  # noqa: S506 - it is a safe one
+                OmegaConf.load(StringIO(text))
             except MarkedYAMLError as problem:
                 mark = problem.problem_mark
                 place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
