@@ -73,6 +73,17 @@ def test_an_old_day_can_be_run_again_and_changes_nothing(project):
     assert events(project) == before
 
 
+def test_orders_alone_are_not_generated_at_a_price_that_scores_do_not_predict(project):
+    before = events(project)
+    done = project.run("kedro run --pipelines order_generation --params market_rules.deal_price=close", ok=False)
+    assert done.returncode != 0
+    assert "predict Ref($open, -2)/Ref($open, -1)-1, but market_rules.deal_price is close" in " ".join(
+        (done.stdout + done.stderr).split()
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    assert events(project) == before
+
+
 def test_replay_books_every_session_of_the_range(project):
     printed = project.run("kedro replay --from 2025-01-02 --to 2025-01-07").stdout
     assert "replayed 4 sessions, 2025-01-02 to 2025-01-07" in printed

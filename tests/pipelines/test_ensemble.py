@@ -25,6 +25,7 @@ from quant_pipeline.pipelines.features.nodes import LabelParameters
 
 DAYS = pd.bdate_range("2024-01-02", periods=40, unit="ns")
 NAMES = ["A", "B", "C", "D"]
+LABELS = {"early": "Ref($open, -2)/Ref($open, -1)-1", "late": "Ref($open, -6)/Ref($open, -1)-1"}
 
 
 def scores(values, days=DAYS):
@@ -260,12 +261,15 @@ def test_stored_dynamic_weights_that_are_due_for_renewal_are_refused():
         names = members["early"].loc[[LONG[0]]].index.get_level_values(1)
         index = pd.MultiIndex.from_product([[session], names], names=["datetime", "instrument"])
         day = {
-            f"{n}_latest_scores": pd.DataFrame({"score": members[n].loc[[LONG[199]]].to_numpy()}, index=index)
+            f"{n}_latest_scores": pd.DataFrame(
+                {"score": members[n].loc[[LONG[199]]].to_numpy(), "label": LABELS[n]}, index=index
+            )
             for n in members
         }
         return fuse_latest(newest, parameters, pd.DataFrame({"date": calendar}), **day)
 
     today = latest(LONG[199], LONG)
+    assert set(today["label"]) == {f"{LABELS['early']}; {LABELS['late']}"}
     assert today["score"].tolist() == fused.loc[fused["datetime"] == LONG[199], "score"].tolist()
     later = LONG.union(pd.bdate_range(LONG[-1], periods=4, unit="ns"))
     with pytest.raises(StaleDataError, match="10 sessions before 2023-10-09; they hold for 10"):
@@ -279,7 +283,8 @@ def test_stored_weights_of_other_members_are_refused(stored):
     parameters, newest, _, _ = fused_by(combination, labels, members)
     day = {f"{n}_latest_scores": score.loc[[LONG[199]]].to_frame("score") for n, score in members.items()}
     calendar = pd.DataFrame({"date": LONG})
-    assert len(fuse_latest(newest, parameters, calendar, **day)) == 20
+    unstated = fuse_latest(newest, parameters, calendar, **day)
+    assert unstated["label"].tolist() == [""] * 20
     with pytest.raises(StaleDataError, match=r"'c' fuses \['early', 'late'\], but its stored weights are of"):
         fuse_latest(newest[newest["model"].isin(stored)], parameters, calendar, **day)
 

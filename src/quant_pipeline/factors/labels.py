@@ -6,7 +6,9 @@ weights of combinations all read what `compute_labels` returns.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,8 @@ from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.market.clock import EXECUTION_LAG, DealPrice, label_lag
 from quant_pipeline.market.delistings import received_values
 
+BETWEEN: Final = "; "
+"""What separates the labels of models whose scores were fused."""
 _ENTRY = "entry"
 """Column of the execution price of a decision, beside the labels."""
 
@@ -124,3 +128,36 @@ def _next_delisting(index: pd.MultiIndex, received: pd.DataFrame, sessions: pd.D
         direction="forward",
         allow_exact_matches=False,
     ).dropna(subset="received")
+
+
+def is_label_of(expression: str, deal_price: DealPrice) -> bool:
+    """Return whether an expression is a label of this execution price, whatever its horizon.
+
+    Parameters
+    ----------
+    expression
+        What a model was trained to predict.
+    deal_price
+        Field at which orders execute now.
+    """
+    ends = re.findall(r"-(\d+)\)", expression)
+    horizon = int(ends[0]) - EXECUTION_LAG if ends else 0
+    return horizon > 0 and expression == label_expression(deal_price, horizon)
+
+
+def stated_label(scores: pd.DataFrame) -> str:
+    """Return what the models behind a table of scores were trained to predict.
+
+    Parameters
+    ----------
+    scores
+        A table of one session with the column ``label``; tables that are older than that column lack it.
+
+    Returns
+    -------
+    str
+        The distinct labels, separated by `BETWEEN`; empty when a row does not state its own.
+    """
+    if "label" not in scores.columns or scores["label"].isna().any() or scores["label"].eq("").any():
+        return ""
+    return BETWEEN.join(sorted(scores["label"].unique()))

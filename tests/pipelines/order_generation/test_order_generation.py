@@ -45,14 +45,17 @@ def ledger(*held):
     return (*events, *closed)
 
 
-def ranked(names, day=DAYS[1]):
+OPEN, CLOSE = "Ref($open, -2)/Ref($open, -1)-1", "Ref($close, -2)/Ref($close, -1)-1"
+
+
+def ranked(names, day=DAYS[1], label=OPEN):
     """Score instruments in the order given, best first."""
     values = [float(len(names) - place) for place in range(len(names))]
-    return pd.DataFrame({"datetime": day, "instrument": list(names), "score": values})
+    return pd.DataFrame({"datetime": day, "instrument": list(names), "score": values, "label": label})
 
 
-def panel(names, day=DAYS[1]):
-    return ranked(names, day).set_index(["datetime", "instrument"]).assign(bundle=f"bundle of {names}")
+def panel(names, day=DAYS[1], label=OPEN):
+    return ranked(names, day, label).set_index(["datetime", "instrument"]).assign(bundle=f"bundle of {names}")
 
 
 def arguments(source="fused", held=("A", "B"), halted=(), alternates=2, **changed):
@@ -99,7 +102,7 @@ def test_orders_follow_the_chosen_source(source, expected):
 
 def test_orders_follow_a_file(tmp_path):
     file = tmp_path / "scores.csv"
-    ranked("EABCDF").rename(columns={"datetime": "date"}).to_csv(file, index=False)
+    ranked("EABCDF").drop(columns="label").rename(columns={"datetime": "date"}).to_csv(file, index=False)
     orders, _ = nodes.generate_orders(**arguments("file", score_file=ScoreFile(str(file)).load()))
     assert sides(orders) == {"B": "sell", "E": "buy", "A": "hold"}
 
@@ -154,6 +157,46 @@ def test_the_pipeline_asks_for_predictions_unless_a_file_brings_the_scores(
 def test_a_source_that_cannot_be_used_is_an_error(changed, error, message):
     with pytest.raises(error, match=message):
         nodes.generate_orders(**arguments(**changed))
+
+
+@pytest.mark.parametrize("price", ["close", "vwap"])
+@pytest.mark.parametrize("source", ["fused", "other", "up"])
+def test_scores_of_another_execution_price_become_no_orders_and_no_plan(source, price):
+    given = arguments(source, market_rules=MarketRules(deal_price=price))
+    message = rf"predict Ref\(\$open, -2\)/.*market_rules.deal_price is {price}\. .*features,training.*as_of=2024-12-31"
+    with pytest.raises(ConfigurationError, match=message):
+        nodes.generate_orders(**given)
+    wanted = ("score_file", "events", "ensemble", "order_generation", "market_rules", "as_of", "latest_fused_scores")
+    scores = {name: given[name] for name in (*wanted, "up_latest_scores", "down_latest_scores")}
+    with pytest.raises(ConfigurationError, match=message):
+        nodes.record_orders(**scores, orders=pd.DataFrame())
+
+
+def test_scores_for_the_close_become_orders_at_the_close_whatever_their_horizon():
+    weekly = CLOSE.replace("-2", "-6")
+    fused = ranked("CDEFAB", label=f"{CLOSE}; {weekly}").assign(combination="both")
+    given = arguments(latest_fused_scores=fused, market_rules=MarketRules(deal_price="close"))
+    orders, _ = nodes.generate_orders(**given)
+    assert sides(orders) == {"B": "sell", "C": "buy", "A": "hold"}
+    mixed = fused.assign(label=f"{CLOSE}; {OPEN}")
+    with pytest.raises(ConfigurationError, match="the scores of both predict"):
+        nodes.generate_orders(**given | {"latest_fused_scores": mixed})
+
+
+def test_scores_that_do_not_state_what_they_predict_are_to_be_made_anew():
+    for unstated in (panel("ABCDEF").drop(columns="label"), panel("ABCDEF", label=None), panel("ABCDEF", label="")):
+        with pytest.raises(
+            StaleDataError, match=r"of up do not state .*--pipelines prediction --params as_of=2024-12-31"
+        ):
+            nodes.generate_orders(**arguments("up", up_latest_scores=unstated))
+
+
+def test_a_model_of_another_execution_price_has_no_opinion(caplog):
+    given = arguments(down_latest_scores=panel("FEDCBA", label=CLOSE))
+    _, for_people = nodes.generate_orders(**given)
+    opinions, *_ = nodes.tell_opinions(**given, orders_with_alternates=for_people)
+    assert set(opinions["source"]) == {"both", "other", "up"}
+    assert "left out of the opinions: the scores of down predict Ref($close" in caplog.text
 
 
 def test_a_file_of_many_sessions_gives_those_of_the_decision():

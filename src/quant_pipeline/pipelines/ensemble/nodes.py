@@ -8,6 +8,7 @@ import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.factors.labels import BETWEEN, stated_label
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
@@ -133,7 +134,8 @@ def fuse_latest(
     Returns
     -------
     pandas.DataFrame
-        ``datetime``, ``instrument``, ``combination``, ``score``.
+        ``datetime``, ``instrument``, ``combination``, ``score``, and ``label``: what the members were trained to
+        predict, empty when one of them does not state it.
 
     Raises
     ------
@@ -151,7 +153,14 @@ def fuse_latest(
                 f"the weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "
                 f"{newest:%Y-%m-%d}; they hold for {combination.refresh}. {_RENEW}"
             )
-    return _fuse_all(scores, weights, ensemble)
+    labels = {name: _common_label(combination, latest) for name, combination in ensemble.enabled.items()}
+    fused = _fuse_all(scores, weights, ensemble)
+    return fused.assign(label=fused["combination"].map(labels).astype("str"))
+
+
+def _common_label(combination: Combination, latest: dict[str, pd.DataFrame]) -> str:
+    stated = {stated_label(latest[f"{model}_latest_scores"]) for model in combination.models}
+    return BETWEEN.join(sorted(stated)) if all(stated) else ""
 
 
 def _fuse_all(scores: dict[str, pd.Series], weights: pd.DataFrame, ensemble: EnsembleParameters) -> pd.DataFrame:

@@ -69,12 +69,14 @@ def generate_orders(
 
     Raises
     ------
+    ConfigurationError
+        When the scores predict returns between other prices than those that orders execute at.
     StaleDataError
         When the scores or the ledger are not of ``as_of``, or the market does not reach it.
     """
     session = pd.Timestamp(as_of)
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
-    scores = choose_source(sources, order_generation.source, ensemble, session)
+    scores = choose_source(sources, order_generation.source, ensemble, session, market_rules.deal_price)
     situation = Situation.at(as_of, events, bars, corporate_actions, sessions, market_rules)
     orders = situation.decide(scores, strategy, market_rules, cost_rules, order_generation)
     if not decides_on(_calendar(market_rules, session), session, strategy.schedule):
@@ -108,7 +110,7 @@ def tell_opinions(
         Opinions by source and instrument, the same side by side, the rank chart, and the page.
     """
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
-    sources = sources_of_session(sources, pd.Timestamp(as_of))
+    sources = sources_of_session(sources, pd.Timestamp(as_of), market_rules.deal_price)
     chosen = ensemble.default if order_generation.source == FUSED else order_generation.source
     situation = Situation.at(as_of, events, bars, corporate_actions, sessions, market_rules)
     opinions = opinions_of_sources(sources, chosen, situation, strategy, market_rules, cost_rules, order_generation)
@@ -136,7 +138,7 @@ def record_orders(
     """
     decided = pd.Timestamp(as_of)
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
-    scores = choose_source(sources, order_generation.source, ensemble, decided)
+    scores = choose_source(sources, order_generation.source, ensemble, decided, market_rules.deal_price)
     name = ensemble.default if order_generation.source == FUSED else order_generation.source
     # Not a hash of bytes of memory, so that anybody can compute it from the table of scores.
     digest = hashlib.sha256(scores.sort_index().to_csv(header=False).encode()).hexdigest()

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.factors.labels import BETWEEN, is_label_of, stated_label
+from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.order_generation.parameters import FILE, FUSED
 
@@ -22,32 +24,38 @@ def scores_by_source(
     Returns
     -------
     dict of pandas.DataFrame
-        ``datetime``, ``instrument``, ``score``, ``kind`` (``combination``, ``model`` or ``file``).
+        ``datetime``, ``instrument``, ``score``, ``kind`` (``combination``, ``model`` or ``file``), and ``label``, what
+        was predicted; a file does not say it.
     """
     columns = ["datetime", "instrument", "score"]
     sources = {}
     if latest_fused_scores is not None:
         for name, table in latest_fused_scores.groupby("combination", sort=False):
-            sources[str(name)] = table[columns].assign(kind="combination")
+            sources[str(name)] = table[columns].assign(kind="combination", label=stated_label(table))
     for name, table in latest_scores.items():
         model = name.removesuffix("_latest_scores")
-        sources.setdefault(model, table.reset_index()[columns].assign(kind="model"))
+        sources.setdefault(model, table.reset_index()[columns].assign(kind="model", label=stated_label(table)))
     if score_file is not None:
         sources[FILE] = score_file[columns].assign(kind="file")
     return sources
 
 
 def choose_source(
-    sources: Mapping[str, pd.DataFrame], source: str, ensemble: EnsembleParameters, session: pd.Timestamp
+    sources: Mapping[str, pd.DataFrame],
+    source: str,
+    ensemble: EnsembleParameters,
+    session: pd.Timestamp,
+    deal_price: DealPrice,
 ) -> pd.Series:
     """Return the scores that become orders, by instrument.
 
     Raises
     ------
     ConfigurationError
-        When there is no such source.
+        When there is no such source, or its models predict returns between other prices than those that orders execute
+        at.
     StaleDataError
-        When its scores are not of the session.
+        When its scores are not of the session, or do not state what they predict.
     """
     name = ensemble.default if source == FUSED else source
     if name not in sources and name == FILE:
@@ -69,16 +77,43 @@ def choose_source(
             f"orders of {session:%Y-%m-%d} need {source} scores of that session, but {found}. "
             f"{'Bring the file up to date.' if name == FILE else command}"
         )
+    _require_price(name, today, deal_price)
     return today.set_index("instrument")["score"]
 
 
-def sources_of_session(sources: Mapping[str, pd.DataFrame], session: pd.Timestamp) -> dict[str, pd.DataFrame]:
-    """Keep the scores of one session; a source that has none of it has no opinion, which is logged."""
-    kept = {name: table[table["datetime"] == session] for name, table in sources.items()}
-    for name in [name for name, table in kept.items() if table.empty]:
-        logger.warning("%s has no scores of %s and is left out of the opinions", name, f"{session:%Y-%m-%d}")
-        del kept[name]
+def sources_of_session(
+    sources: Mapping[str, pd.DataFrame], session: pd.Timestamp, deal_price: DealPrice
+) -> dict[str, pd.DataFrame]:
+    """Keep the scores of one session and execution price; a source without them is left out, with a warning."""
+    kept = {}
+    for name, table in sources.items():
+        today = table[table["datetime"] == session]
+        if today.empty:
+            logger.warning("%s has no scores of %s and is left out of the opinions", name, f"{session:%Y-%m-%d}")
+            continue
+        try:
+            _require_price(name, today, deal_price)
+        except (ConfigurationError, StaleDataError) as error:
+            logger.warning("left out of the opinions: %s", error)
+            continue
+        kept[name] = today
     return kept
+
+
+def _require_price(name: str, today: pd.DataFrame, deal_price: DealPrice) -> None:
+    """Refuse scores of models that predict what orders at this price do not earn; a file does not say what it is of."""
+    if today["kind"].iloc[0] == "file":
+        return
+    anew = f"`kedro run --pipelines prediction --params as_of={today['datetime'].iloc[0]:%Y-%m-%d}`"
+    stated = stated_label(today)
+    if not stated:
+        raise StaleDataError(f"the scores of {name} do not state what they predict; score the session anew: {anew}.")
+    if not all(is_label_of(label, deal_price) for label in stated.split(BETWEEN)):
+        raise ConfigurationError(
+            f"the scores of {name} predict {stated}, but market_rules.deal_price is {deal_price}. Set it back, or "
+            "train for it (`kedro run --pipelines features,training`), promote where promotion is gated, and run "
+            f"{anew}."
+        )
 
 
 def bundles_of(source: str, latest_scores: Mapping[str, pd.DataFrame], ensemble: EnsembleParameters) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pandas as pd
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.factors.labels import is_label_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.spec import ModelSpec
@@ -70,7 +71,8 @@ def score_latest(
     Returns
     -------
     pandas.DataFrame
-        Panel ``(datetime, instrument)`` of one session: ``score``, and ``bundle``, the identity of what scored.
+        Panel ``(datetime, instrument)`` of one session: ``score``; ``bundle``, the identity of what scored; ``label``,
+        what it was trained to predict.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def score_latest(
     StaleDataError
         When the features do not reach ``as_of``, or no member of that session can be scored.
     """
-    if f"${market_rules.deal_price}," not in bundle.facts.label:
+    if not is_label_of(bundle.facts.label, market_rules.deal_price):
         raise ConfigurationError(
             f"{bundle.facts.spec.title} was trained to predict {bundle.facts.label}, but market_rules.deal_price is "
             f"{market_rules.deal_price}. Set it back, or train anew, and promote where promotion is gated: "
@@ -99,4 +101,5 @@ def score_latest(
             f"{bundle.facts.spec.title} can score none of the {len(rows)} members of {as_of}: no instrument has the "
             f"{bundle.facts.spec.window} sessions behind it that one score needs. Bring earlier bars."
         )
-    return scores.assign(bundle=pd.array([bundle.identity] * len(scores), dtype="str"))
+    facts = {"bundle": bundle.identity, "label": bundle.facts.label}
+    return scores.assign(**{name: pd.array([fact] * len(scores), dtype="str") for name, fact in facts.items()})
