@@ -8,7 +8,9 @@ a digest of all files that can be inside.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import pickle
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,4 +36,17 @@ def stamp(dispatcher: Any, digest: str) -> Any:
     kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if kept is not None:
         kept._source_stamp = digest
+        kept._load_index = partial(_load_index, kept._load_index)
     return dispatcher
+
+
+def _load_index(load: Callable[[], Any]) -> Any:
+    """Read what is kept of a function; nothing when it cannot be read.
+
+    numba reads the types of arguments before it compares stamps. A type that another version of the project had and
+    this one has not, or half a file, would end every run.
+    """
+    try:
+        return load()
+    except (AttributeError, ImportError, EOFError, pickle.UnpicklingError):
+        return {}

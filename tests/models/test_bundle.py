@@ -1,8 +1,11 @@
 """A bundle is what it was, or it is not loaded."""
 
+import hashlib
 import json
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from quant_pipeline.exceptions import ModelError
@@ -71,6 +74,53 @@ def test_the_same_weights_under_another_label_are_another_bundle(folder):
     bundle = read_bundle(folder)
     other = replace(bundle, facts=replace(bundle.facts, label="$close"))
     assert other.identity != bundle.identity == read_bundle(folder).identity
+
+
+def test_last_bits_of_what_training_reported_make_no_other_model(folder):
+    bundle = read_bundle(folder)
+    curve = pd.DataFrame({"step": [1], "metric": ["valid_l2"], "value": [0.1]})
+    told = replace(bundle, learning_curve=curve)
+    shifted = replace(
+        told,
+        learning_curve=curve.assign(value=np.nextafter(0.1, 1)),
+        importance=bundle.importance.assign(importance=np.nextafter(bundle.importance["importance"], np.inf)),
+        golden_scores=bundle.golden_scores + 1e-9,
+    )
+    assert shifted.identity == told.identity == bundle.identity
+
+
+def test_other_weights_or_processors_make_another_model(make_facts, features, labels, members, segments):
+    bundle = train_bundle(make_facts("ridge"), features, labels, members, segments)
+    weaker = train_bundle(make_facts("ridge", alpha=5.0), features, labels, members, segments)
+    assert replace(bundle, model=weaker.model).identity != bundle.identity
+    states = [{name: array + 1e-6 for name, array in state.items()} for state in bundle.processor_states]
+    assert replace(bundle, processor_states=states).identity != bundle.identity
+
+
+def test_the_same_model_with_another_curve_does_not_replace_the_one_that_others_read(folder):
+    before = folder.stat().st_ino
+    bundle = read_bundle(folder)
+    write_bundle(replace(bundle, golden_scores=bundle.golden_scores + 1e-9), folder)
+    assert folder.stat().st_ino == before
+    pd.testing.assert_series_equal(read_bundle(folder).golden_scores, bundle.golden_scores, check_exact=True)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "learning_curve.parquet", MANIFEST])
+def test_a_damaged_bundle_is_written_again(folder, name):
+    bundle = read_bundle(folder)
+    (folder / name).write_bytes(b"")
+    write_bundle(bundle, folder)
+    assert read_bundle(folder).identity == bundle.identity
+
+
+def test_a_bundle_whose_identity_covers_its_curve_is_refused_with_the_remedy(folder):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    names = ("spec", "expressions", "label", "window", "calendar", "inputs")
+    content = json.dumps([manifest["files"], {name: manifest[name] for name in names}], sort_keys=True)
+    manifest["identity"] = hashlib.sha256(content.encode()).hexdigest()[:16]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=r"another version of this project.*train the model again"):
+        read_bundle(folder)
 
 
 def test_a_bundle_that_lies_there_is_not_taken_away_from_its_readers(folder):

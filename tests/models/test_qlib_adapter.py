@@ -1,10 +1,14 @@
 """Models of Qlib through the adapter, and our models against them on the same arrays."""
 
+import pkgutil
+from importlib import import_module
 from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
 import pytest
+import qlib.contrib.model
+from qlib.model.base import Model
 from qlib.workflow import R
 
 from quant_pipeline.exceptions import ModelError
@@ -108,6 +112,29 @@ def test_lists_of_trees_are_written_too(samples, later_rows):
 def test_a_class_that_is_no_model_is_named(hyper, words, samples):
     with pytest.raises(ModelError, match=words):
         fit_qlib(samples["train"], samples["valid"], QlibHyper(**hyper), seed=1)
+
+
+def model_classes_of_qlib():
+    """Every model class of Qlib that can be imported here, by its path."""
+    for each in pkgutil.iter_modules(qlib.contrib.model.__path__):
+        module = import_module(f"qlib.contrib.model.{each.name}")
+        for name, kind in vars(module).items():
+            if isinstance(kind, type) and issubclass(kind, Model) and kind.__module__ == module.__name__:
+                yield f"{module.__name__}.{name}"
+
+
+def test_exactly_the_models_that_only_pickle_can_keep_are_refused_before_training(samples, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.models.qlib_adapter._make", lambda hyper: pytest.fail("it was made"))
+    refused = {}
+    for path in model_classes_of_qlib():
+        with pytest.raises((ModelError, pytest.fail.Exception)) as caught:
+            fit_qlib(samples["train"], samples["valid"], QlibHyper(import_path=path), seed=1)
+        if caught.type is ModelError:
+            refused[path.rpartition(".")[2]] = caught.value.message
+    assert sorted(refused) == ["CatBoostModel", "XGBModel"]
+    assert "object of xgboost" in refused["XGBModel"]
+    assert refused["XGBModel"].endswith("use `algorithm: xgboost` in its place")
+    assert len(list(model_classes_of_qlib())) > 25
 
 
 def test_code_outside_qlib_is_refused():

@@ -47,6 +47,43 @@ def test_an_edited_kernel_or_constant_is_compiled_into_its_callers_anew(tmp_path
     assert run(tmp_path) == (0, 1)
 
 
+TERMS = """from typing import NamedTuple
+
+
+class {}(NamedTuple):
+    amount: int
+"""
+TYPED = """from quant_pipeline.strategy.compiled import kernel
+from terms import {0}
+
+
+@kernel
+def deal(terms):
+    return terms.amount
+
+
+print(deal({0}(3)), sum(deal.stats.cache_hits.values()))
+"""
+
+
+def test_kept_code_of_another_version_whose_types_are_gone_is_compiled_anew(tmp_path):
+    for name in ("OldTerms", "NewTerms"):
+        (tmp_path / "terms.py").write_text(TERMS.format(name))
+        (tmp_path / "dealing.py").write_text(TYPED.format(name))
+        assert run(tmp_path) == (3, 0)
+        assert run(tmp_path) == (3, 1)
+
+
+def test_half_an_index_of_kept_code_is_compiled_anew(tmp_path):
+    (tmp_path / "units.py").write_text(UNITS.format(1))
+    (tmp_path / "rate.py").write_text(RATE.format(2))
+    (tmp_path / "dealing.py").write_text(DEALING)
+    assert run(tmp_path) == (-100, 0)
+    (index,) = (tmp_path / "__pycache__").glob("dealing.deal-*.nbi")
+    index.write_bytes(index.read_bytes()[:60])
+    assert run(tmp_path) == (-100, 0)
+
+
 def test_kernels_take_nothing_from_files_that_their_machine_code_does_not_belong_to(project_path):
     """Constants and other kernels are frozen into machine code; its digest covers its own folder and the strategy."""
     sources = project_path / "src"

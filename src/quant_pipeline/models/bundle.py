@@ -38,6 +38,8 @@ GOLDEN_INPUTS, GOLDEN_SCORES = "golden_inputs.parquet", "golden_scores.parquet"
 CURVE, IMPORTANCE = "learning_curve.parquet", "importance.parquet"
 TABLES = (GOLDEN_INPUTS, GOLDEN_SCORES, CURVE, IMPORTANCE)
 RESERVED = frozenset((MANIFEST, PROCESSORS, *TABLES))
+REPORTED = frozenset((GOLDEN_SCORES, CURVE, IMPORTANCE))
+"""Files that tell of a model and do not decide it: sums of another order of threads may end on other last bits."""
 GOLDEN_TOLERANCE = 1e-5
 
 
@@ -102,7 +104,11 @@ class ModelBundle:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of the files and of what the bundle says about itself; equal bundles have equal identities."""
+        """Hash of what decides the scores: weights, processors, golden inputs and what the bundle says about itself.
+
+        Scores and measures that were reported in training are not hashed, so the same model has the same identity on
+        another machine.
+        """
         return _identity(_digests(_files(self)), _description(self.facts))
 
     def predict(self, features: pd.DataFrame, rows: np.ndarray | None = None) -> pd.Series:
@@ -148,11 +154,14 @@ def make_bundle(
 
 
 def write_bundle(bundle: ModelBundle, folder: Path) -> None:
-    """Write a bundle beside its place and rename it; one that lies there already is left alone, for others read it."""
+    """Write a bundle beside its place and rename it.
+
+    The same model that lies there already, undamaged, is left alone, for others read it.
+    """
+    if _is_whole(folder, bundle.identity):
+        return
     files = _files(bundle)
     files[MANIFEST] = _manifest(bundle, files)
-    if all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items()):
-        return
     with replacing_folder(folder) as beside:
         for name, content in files.items():
             (beside / name).write_bytes(content)
@@ -205,6 +214,18 @@ def read_facts(folder: Path) -> BundleFacts:
     return facts
 
 
+def _is_whole(folder: Path, identity: str) -> bool:
+    """Return whether a folder holds the bundle of an identity, every file as it was written."""
+    try:
+        if json.loads((folder / MANIFEST).read_text())["identity"] != identity:
+            return False
+        for name, digest in _read_manifest(folder / MANIFEST)[2].items():
+            _verified(folder / name, digest)
+    except (OSError, ValueError, KeyError, ModelError):
+        return False
+    return True
+
+
 def _has_its_libraries(manifest: Path) -> bool:
     try:
         libraries = json.loads(manifest.read_text())["libraries"]
@@ -243,6 +264,11 @@ def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str], dict[str, s
             f"differently (it has no {error}); train the model again"
         ) from error
     if _identity(digests, described) != identity:
+        if _hash([digests, described]) == identity:
+            raise ModelError(
+                f"the bundle in {file.parent} was written by another version of this project, which hashed learning "
+                "curves into the identity of a model; train the model again"
+            )
         raise _changed(file)
     return facts, libraries, digests
 
@@ -296,7 +322,12 @@ def _digests(files: dict[str, bytes]) -> dict[str, str]:
 
 
 def _identity(digests: dict[str, str], description: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps([digests, description], sort_keys=True).encode()).hexdigest()[:16]
+    deciding = {name: digest for name, digest in digests.items() if name not in REPORTED}
+    return _hash([deciding, description])
+
+
+def _hash(content: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _verified(file: Path, expected: str) -> bytes:

@@ -28,6 +28,9 @@ from quant_pipeline.models.libraries import packages_used_by
 from quant_pipeline.models.qlib_state import pack, unpack
 from quant_pipeline.models.randomness import seeded
 
+UNWRITTEN = {"xgboost": "xgboost", "catboost": "catboost"}
+"""Libraries whose models `qlib_state` cannot write without pickling, and the algorithms of ours that train the same."""
+
 USED = ("used", "used")
 """Column that marks for Qlib's sampler the rows to learn from or to score."""
 
@@ -68,8 +71,9 @@ def fit_qlib(train: Samples, valid: Samples, hyper: QlibHyper, seed: int) -> Fit
     Raises
     ------
     ModelError
-        When there is no such class, or it refuses its arguments.
+        When there is no such class, it refuses its arguments, or what it learns could not be written.
     """
+    _refuse_what_cannot_be_written(hyper)
     with seeded(seed), _recording() as rows, tempfile.TemporaryDirectory() as folder:
         model = _make(hyper)
         options = {"save_path": f"{folder}/best"} if "save_path" in model.fit.__code__.co_varnames else {}
@@ -98,6 +102,14 @@ def _find(hyper: QlibHyper) -> type[Model]:
     if not (isinstance(kind, type) and issubclass(kind, Model)):
         raise ModelError(f"{hyper.import_path} is not a model of Qlib; name a class with `fit` and `predict`")
     return kind
+
+
+def _refuse_what_cannot_be_written(hyper: QlibHyper) -> None:
+    for library in sorted(packages_of(hyper) & UNWRITTEN.keys()):
+        raise ModelError(
+            f"{hyper.import_path} keeps what it learns in an object of {library}, which could only be pickled, and "
+            f"bundles hold no pickles; use `algorithm: {UNWRITTEN[library]}` in its place"
+        )
 
 
 def _make(hyper: QlibHyper) -> Model:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
+from optuna.trial import TrialState
 from pydantic import Field, PositiveInt, model_validator
 
 from quant_pipeline.exceptions import ConfigurationError
@@ -141,33 +142,51 @@ def suggest_spec(spec: ModelSpec, space: Mapping[str, Dimension], trial: optuna.
     return ModelSpec.model_validate(entry)
 
 
+def close_killed_trials(study: optuna.Study) -> list[int]:
+    """Fail the trials that a killed process has left running, and return their numbers.
+
+    A run holds the lock of the model that it tunes, so a trial that is running before the run begins runs nowhere.
+    """
+    killed = [trial.number for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
+    for number in killed:
+        study.tell(number, state=TrialState.FAIL)
+    return killed
+
+
+def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """List the trials that came to an end of their own, in order; killed and failed ones count in nothing."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+
 def sampler_of(study: optuna.Study, seed: int) -> optuna.samplers.BaseSampler:
-    """Return a sampler whose choices depend on the seed and on how far the study is, also after an interruption."""
-    return optuna.samplers.TPESampler(seed=seed + len(study.trials))
+    """Return a sampler whose choices depend on the seed and on the trials that have ended.
+
+    So a trial that was killed is suggested again with the same values.
+    """
+    return optuna.samplers.TPESampler(seed=seed + len(ended_trials(study)))
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:
-    """Return the trials of a study, best first.
+    """Return the trials of a study that have ended, best first; those of killed runs were repeated and are left out.
 
     Returns
     -------
     pandas.DataFrame
-        ``trial``, ``state`` (``complete``, ``pruned``, ``fail``), ``value`` (mean rank IC of the stretches that were
-        scored), ``stretches``, and one column ``hyper.<name>`` per dimension.
+        ``trial`` (counted from 0), ``state`` (``complete``, ``pruned``), ``value`` (mean rank IC of the stretches that
+        were scored), ``stretches``, and one column ``hyper.<name>`` per dimension.
     """
     rows = [
         {
-            "trial": trial.number,
+            "trial": number,
             "state": trial.state.name.lower(),
             "value": trial.intermediate_values[trial.last_step] if trial.last_step is not None else np.nan,
             "stretches": len(trial.intermediate_values),
             **{f"hyper.{name}": value for name, value in trial.params.items()},
         }
-        for trial in study.trials
+        for number, trial in enumerate(ended_trials(study))
     ]
     table = pd.DataFrame(rows).astype({"state": "str"})
-    rank = {"complete": 0, "pruned": 1}
-    order = table.assign(rank=table["state"].map(rank).fillna(2)).sort_values(
+    order = table.assign(rank=table["state"].map({"complete": 0, "pruned": 1})).sort_values(
         ["rank", "value", "trial"], ascending=[True, False, True]
     )
     return order.drop(columns="rank").reset_index(drop=True)

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import optuna
 import pandas as pd
+from optuna.trial import TrialState
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exceptions import ConfigurationError
@@ -15,6 +16,8 @@ from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member, train_bundle
 from quant_pipeline.models.tuning import (
     TuningParameters,
+    close_killed_trials,
+    ended_trials,
     sampler_of,
     suggest_spec,
     trials_table,
@@ -74,6 +77,9 @@ def search_hyper_parameters(
                 raise optuna.TrialPruned
         return float(np.mean(values))
 
+    killed = close_killed_trials(study)
+    if killed:
+        logger.warning("%s: %d trials of a killed run are closed and repeated", name, len(killed))
     _enqueue_registered(study, spec, tuning)
     for _ in track(range(_missing(study, tuning)), f"tuning {name}"):
         study.sampler = sampler_of(study, tuning.seed)
@@ -82,7 +88,7 @@ def search_hyper_parameters(
 
 
 def _missing(study: optuna.Study, tuning: TuningParameters) -> int:
-    ended = sum(trial.state.is_finished() for trial in study.trials)
+    ended = len(ended_trials(study))
     if ended >= tuning.trials:
         logger.info("%s has its %d trials; raise `tuning.trials` to search on", study.study_name, ended)
     return max(tuning.trials - ended, 0)
@@ -95,11 +101,17 @@ def _enqueue_registered(study: optuna.Study, spec: ModelSpec, tuning: TuningPara
     unknown = sorted(set(tuning.spaces[name]) - set(hyper))
     if unknown:
         raise ConfigurationError(f"`tuning.spaces.{name}`: {spec.algorithm} has no hyper-parameters {unknown}")
-    if not study.trials:
+    if not ended_trials(study) and not study.get_trials(states=(TrialState.WAITING,)):
         study.enqueue_trial({dimension: hyper[dimension] for dimension in tuning.spaces[name]})
 
 
 def _verdict(study: optuna.Study) -> dict[str, object]:
-    best, first = study.best_trial, study.trials[0]
+    ended = ended_trials(study)
+    best, first = study.best_trial, ended[0]
     logger.info("%s: rank IC %.4f with %s, %.4f as registered", study.study_name, best.value, best.params, first.value)
-    return {"hyper": best.params, "rank_ic": best.value, "rank_ic_as_registered": first.value, "trial": best.number}
+    return {
+        "hyper": best.params,
+        "rank_ic": best.value,
+        "rank_ic_as_registered": first.value,
+        "trial": [trial.number for trial in ended].index(best.number),
+    }
