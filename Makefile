@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscop
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-random checked lint format lock bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos clean install compile
+.PHONY: help demo test test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -53,6 +53,9 @@ lock: $(INSTALLED)  ## Write requirements.lock anew from pyproject.toml, for eve
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --quiet \
 		--no-annotate --no-header | grep -vE '^(cuda|nvidia|triton)' > requirements.lock.new
 	mv requirements.lock.new requirements.lock
+
+reference: $(INSTALLED)  ## Write docs/reference/parameters.md anew from the typed blocks of parameters
+	$(BIN)/python tools/parameter_reference.py
 
 bench: $(INSTALLED)  ## Time and peak memory of every stage
 	$(BIN)/python benchmarks/stages.py

@@ -43,7 +43,13 @@ class Winsorise(Parameters):
 
 
 class FillMissing(Parameters):
-    """Replace missing and infinite values by a constant."""
+    """Replace missing and infinite values by a constant.
+
+    Attributes
+    ----------
+    value
+        The constant.
+    """
 
     kind: Literal["fill"] = "fill"
     value: float = 0.0
