@@ -206,6 +206,11 @@ class TestWhatIsWrongIsNamed:
             self.load(conf, wet_run=True)
         assert self.load(conf, market_folder="here")["market_folder"] == "here"
 
+    def test_a_parameter_that_nothing_reads_where_there_is_no_folder_of_overrides(self, conf):
+        (conf / "local").rmdir()
+        with pytest.raises(ConfigurationError, match="Did you mean 'as_of'"):
+            self.load(conf, as_off="2025-01-03")
+
     @pytest.mark.parametrize(
         ("file", "text"),
         [

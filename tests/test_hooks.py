@@ -95,9 +95,9 @@ class TestAccountGuard:
     @pytest.mark.parametrize(
         ("broker", "message"),
         [
-            ("ib", "there is no broker 'ib'; .* has to be alpaca, simulated or the dotted path"),
-            ("nowhere.Mine", "broker 'nowhere.Mine' cannot be imported: No module named 'nowhere'"),
-            ("pathlib.Path", "'pathlib.Path' is not a BrokerAdapter"),
+            ("ib", "there is no broker 'ib'. There are alpaca, simulated. One of your own is named by its path"),
+            ("nowhere.Mine", "broker 'nowhere.Mine': there is no module 'nowhere'"),
+            ("pathlib.Path", "broker 'pathlib.Path' is not a BrokerAdapter"),
             ("quant_pipeline.trading.brokers.adapter.BrokerAdapter", "lacks capability, connect"),
         ],
     )

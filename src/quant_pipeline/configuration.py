@@ -188,8 +188,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """Return the shell variables from which an entry of the credentials takes its keys, by key."""
         variables: dict[str, str] = {}
         for folder in self._names_of_layers():
-            path, patterns = self._get_conf_env_path(folder), self.config_patterns["credentials"]
-            for file in self._read_dir_configs(path, patterns, "credentials", set()).values():
+            for file in self._read_layer("credentials", folder):
                 block: Any = OmegaConf.to_container(file, resolve=False)
                 for key, value in (block.get(entry) or {}).items():
                     variables |= {str(key): name for name in re.findall(r"\$\{oc\.env: *(\w+)", str(value))}
@@ -231,9 +230,15 @@ class ProjectConfigLoader(OmegaConfigLoader):
         files = [*catalog[0].values(), *catalog[1].values(), *self._read_local("catalog").values()]
         for kind in ("credentials", "mlflow"):
             for folder in self._names_of_layers():
-                path = self._get_conf_env_path(folder)
-                files += self._read_dir_configs(path, self.config_patterns[kind], kind, set()).values()
+                files += self._read_layer(kind, folder)
         return self._taken_by_parameters | _names_from_params(files)
+
+    def _read_layer(self, kind: str, folder: str) -> list[DictConfig]:
+        """Read the files of one layer without resolving them; a layer that is not there has none."""
+        path = self._get_conf_env_path(folder)
+        if not self._fs.isdir(Path(path).as_posix()):
+            return []
+        return list(self._read_dir_configs(path, self.config_patterns[kind], kind, set()).values())
 
     @property
     def environment(self) -> str:

@@ -176,15 +176,6 @@ class BrokerClock:
     next_close: pd.Timestamp
 
 
-@dataclass(frozen=True)
-class BrokerSession:
-    """One session of the broker's calendar: label, opening and closing time (UTC)."""
-
-    session: pd.Timestamp
-    opens_at: pd.Timestamp
-    closes_at: pd.Timestamp
-
-
 class Amendment(StrEnum):
     """What an activity is to an earlier one."""
 

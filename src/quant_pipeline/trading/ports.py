@@ -19,7 +19,6 @@ from quant_pipeline.trading.broker_records import (
     BrokerClock,
     BrokerOrder,
     BrokerPosition,
-    BrokerSession,
     LastTrade,
     OrderRequest,
 )
@@ -151,15 +150,6 @@ class Broker(Protocol):
             When the answer was lost; asking again is safe.
         """
 
-    def cancel_all(self) -> None:
-        """Ask to cancel every open order, also those sent by hand.
-
-        Raises
-        ------
-        OutcomeUnknownError
-            When the answer was lost; asking again is safe.
-        """
-
     def activities(self, after: str | None = None, since: pd.Timestamp | None = None) -> Iterator[Activity]:
         """Return everything that changed cash or shares, in the order of activity ids.
 
@@ -173,9 +163,6 @@ class Broker(Protocol):
 
     def clock(self) -> BrokerClock:
         """Return the broker's time and the hours of its market."""
-
-    def calendar(self, start: pd.Timestamp, end: pd.Timestamp) -> tuple[BrokerSession, ...]:
-        """List the sessions from ``start`` to ``end``, both included."""
 
     def asset(self, instrument: str) -> BrokerAsset | None:
         """Return whether an instrument can be traded; None when the broker does not know it."""

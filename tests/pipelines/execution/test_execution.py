@@ -5,120 +5,22 @@ from decimal import Decimal
 
 import pandas as pd
 import pytest
-from kedro.io import DataCatalog, MemoryDataset
-from kedro.runner import SequentialRunner
 
-from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.datasets.trading_desk import BrokerDesk
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.pipelines.execution import create_pipeline
 from quant_pipeline.pipelines.execution.nodes import describe_instruments, report_execution
 from quant_pipeline.pipelines.execution.tables import breaks_table, orders_table, verdict_table
-from quant_pipeline.pipelines.post_trade.nodes import settle_with_broker
-from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.brokers.gateway import DeskRules
-from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.domain import EventKind
-from quant_pipeline.trading.ledger import Ledger
 from quant_pipeline.trading.order_management.book import OrderBook
 from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.plans import record_plan
-from quant_pipeline.trading.risk_limits import RiskLimits
+from tests.helpers.execution_desk import LIMITS, ORDERS, PRICES, Desk, settle
 from tests.helpers.trading_day import Day
 
 HOUR = pd.Timedelta(hours=1)
-PRICES = {"AAA": 50.0, "BBB": 20.0, "CCC": 5.0}
-LIMITS = RiskLimits(
-    maximum_order_weight=0.3,
-    maximum_position_weight=0.3,
-    maximum_sector_weight=1.0,
-    minimum_traded_value=0,
-    maximum_denied_share=0.5,
-)
-ORDERS = [("AAA", "buy", 100, 50.0, "best"), ("BBB", "buy", 200, 20.0, "second"), ("CCC", "buy", 7000, 5.0, "too much")]
-
-
-class Desk:
-    """Everything the pipeline reads, on a market of three instruments."""
-
-    def __init__(self, folder, as_of, desk, name, **execution):
-        self.ledger = folder / "ledger.sqlite"
-        self.as_of, self.name = pd.Timestamp(as_of), name
-        calendar = TradingCalendar.of("XNYS", self.as_of - pd.Timedelta(days=60), self.as_of)
-        self.sessions, self.deals_in = calendar.sessions, calendar.next(self.as_of)
-        rows = [
-            (day, name, price, price, price, price, 1_000_000.0)
-            for name, price in PRICES.items()
-            for day in self.sessions
-        ]
-        columns = ["date", "instrument", "open", "high", "low", "close", "volume"]
-        self.bars = pd.DataFrame(rows, columns=columns).astype({"instrument": "str"})
-        self.actions = pd.DataFrame(columns=["date", "instrument", "kind", "value"])
-        self.actions = self.actions.astype(
-            {"date": "datetime64[ns]", "instrument": "str", "kind": "str", "value": float}
-        )
-        self.execution = ExecutionRules(**execution)
-        self.desk = desk
-
-    def events(self):
-        return Ledger.at(self.ledger).events() if self.ledger.exists() else ()
-
-    def book(self, sessions):
-        new = book_sessions(
-            self.events(), self.name, 100_000, self.bars, self.actions, sessions, MarketRules(), CostRules()
-        )
-        Ledger.at(self.ledger).append(new)
-
-    def live_on(self):
-        """Book the next session, whose bars are those of the last one."""
-        next_day = self.bars[self.bars["date"] == self.as_of].assign(date=self.deals_in)
-        self.bars = pd.concat([self.bars, next_day]).sort_values(["instrument", "date"], ignore_index=True)
-        self.book(TradingCalendar.of("XNYS", self.sessions[0], self.deals_in).sessions)
-
-    def plan(self, orders=ORDERS):
-        table = pd.DataFrame(orders, columns=["instrument", "side", "quantity", "reference_price", "reason"])
-        source = {"scores": "all_icir", "scores_sha256": "ab"}
-        Ledger.at(self.ledger).append(record_plan(self.events(), table, self.as_of, self.deals_in, source))
-
-    def run(self, dry_run=False):
-        """Run the pipeline and return what it leaves behind."""
-        members = self.bars[["date", "instrument"]]
-        instruments = pd.DataFrame({"instrument": list(PRICES), "sector": ["X", "Y", "Z"]}).astype("str")
-        given = {
-            "bars": self.bars,
-            "corporate_actions": self.actions,
-            "instruments": instruments,
-            "universe_members": members,
-            "sessions": pd.DataFrame({"date": self.sessions}),
-            "params:account": AccountParameters(name=self.name, filled_by="broker"),
-            "params:execution": self.execution,
-            "params:risk": LIMITS,
-            "params:market_rules": MarketRules(),
-            "params:cost_rules": CostRules(),
-            "params:as_of": f"{self.as_of:%Y-%m-%d}",
-            "params:dry_run": dry_run,
-        }
-        made = ("execution_market", "risk_verdicts", "execution_orders", "execution_breaks")
-        kept = {name: Kept() for name in (*made, "execution_report_csv", "execution_report")}
-        catalog = DataCatalog(
-            {
-                **{name: MemoryDataset(value, copy_mode="assign") for name, value in given.items()},
-                **{name: LedgerEvents(str(self.ledger)) for name in ("ledger_planned", "ledger_recorded")},
-                "trading_desk": self.desk,
-                **kept,
-            }
-        )
-        SequentialRunner().run(create_pipeline(), catalog)
-        return {name: dataset.load() for name, dataset in kept.items()}
-
-
-class Kept(MemoryDataset):
-    def _release(self):
-        pass
 
 
 def simulated_desk(folder, ledger):
@@ -236,22 +138,6 @@ def paper(tmp_path, exchange):
             {"api_key": API_KEY, "secret_key": SECRET_KEY},
         )
         yield Desk(tmp_path, as_of, dataset, "paper", waves="together", wait_for_fills_seconds=20, poll_seconds=0.05)
-
-
-def settle(desk):
-    return settle_with_broker(
-        desk.desk.load(),
-        desk.events(),
-        desk.bars,
-        desk.actions,
-        pd.DataFrame({"date": desk.sessions}),
-        AccountParameters(name=desk.name, filled_by="broker"),
-        desk.execution,
-        LIMITS,
-        MarketRules(),
-        CostRules(),
-        f"{desk.as_of:%Y-%m-%d}",
-    )
 
 
 def test_a_paper_account_is_opened_closed_dealt_and_equal_to_the_broker(paper, exchange):

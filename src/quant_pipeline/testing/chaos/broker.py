@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.market import FaultyMarket
 from quant_pipeline.trading.broker_records import (
@@ -20,7 +19,6 @@ from quant_pipeline.trading.broker_records import (
     BrokerClock,
     BrokerOrder,
     BrokerPosition,
-    BrokerSession,
     LastTrade,
     OrderRequest,
     OrderStatus,
@@ -121,12 +119,6 @@ class FaultyBroker(FaultyMarket):
             raise OrderNotCancelableError(f"{client_order_id} is {order.status}")
         self._end(client_order_id, OrderStatus.CANCELED)
 
-    def cancel_all(self) -> None:
-        """Cancel whatever is open."""
-        for client_id, order in list(self._orders.items()):
-            if not order.status.is_final:
-                self._end(client_id, OrderStatus.CANCELED)
-
     def activities(self, after: str | None = None, since: pd.Timestamp | None = None) -> Iterator[Activity]:
         """Return what happened, in the order of ids."""
         self._may_fail()
@@ -146,11 +138,6 @@ class FaultyBroker(FaultyMarket):
         """Return the time."""
         self._may_fail()
         return BrokerClock(self.now, True, self.now, self.now)
-
-    def calendar(self, start: pd.Timestamp, end: pd.Timestamp) -> tuple[BrokerSession, ...]:
-        """List sessions of the New York exchange."""
-        calendar = TradingCalendar.of("XNYS", start, end)
-        return tuple(BrokerSession(session, *calendar.hours(session)) for session in calendar.sessions)
 
     def asset(self, instrument: str) -> BrokerAsset | None:
         """Return whether an instrument is traded."""

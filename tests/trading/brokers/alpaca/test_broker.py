@@ -317,13 +317,11 @@ def test_a_lost_answer_to_a_cancellation_is_an_unknown_outcome(server, broker):
     assert broker.order_by_client_id("one").status is OrderStatus.CANCELED
 
 
-def test_calendar_and_clock_are_in_utc(server, broker):
+def test_the_clock_of_a_half_day_is_in_utc(server, broker):
     server.exchange.hours.set("2024-11-29 17:00")
-    (half_day,) = broker.calendar(pd.Timestamp("2024-11-28"), pd.Timestamp("2024-11-29"))
-    assert str(half_day.closes_at) == "2024-11-29 18:00:00+00:00"
     clock = broker.clock()
     assert clock.is_open
-    assert clock.next_close == half_day.closes_at
+    assert str(clock.next_close) == "2024-11-29 18:00:00+00:00"
 
 
 def test_the_last_trade_is_exact_and_of_now_while_the_exchange_trades(server, broker):

@@ -30,8 +30,6 @@ def test_every_question_is_answered(broker):
     assert broker.asset("AAPL").tradable
     assert broker.asset("NOSUCHTHING") is None
     assert broker.order_by_client_id("never-sent") is None
-    (half_day,) = broker.calendar(pd.Timestamp("2024-11-29"), pd.Timestamp("2024-11-30"))
-    assert str(half_day.closes_at) == "2024-11-29 18:00:00+00:00"
     assert abs(broker.clock().now - pd.Timestamp.now("UTC")) < pd.Timedelta(minutes=1)
     held = sum((position.market_value for position in broker.positions()), Decimal(0))
     assert abs(account.cash + held - account.equity) < account.equity / 100

@@ -6,11 +6,12 @@ import pytest
 
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.testing.contract_market import CASH, PRICES, SESSIONS, contract_actions, contract_bars
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.broker_records import CashActivity, FillActivity, OrderRequest, OrderStatus
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.plans import record_plan
-from tests.helpers.brokers import CASH, PRICES, SESSIONS, actions, bars_of, simulated
+from tests.helpers.brokers import simulated
 from tests.helpers.four_days import orders_table
 
 COSTS = CostRules(buy_rate=0.001, sell_rate=0.002, minimum=1)
@@ -40,7 +41,7 @@ def test_the_same_orders_give_the_books_of_the_replay_to_the_tick(file):
     broker = simulated(file, COSTS)
     events = ()
     for place, session in enumerate(SESSIONS):
-        arguments = (bars_of(PRICES), actions(), SESSIONS[: place + 1], MarketRules(), COSTS)
+        arguments = (contract_bars(), contract_actions(), SESSIONS[: place + 1], MarketRules(), COSTS)
         events += book_sessions(events, "test", CASH, *arguments)
         state = fold(events)
         assert broker.session == session

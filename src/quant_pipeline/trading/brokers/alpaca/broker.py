@@ -19,7 +19,6 @@ from quant_pipeline.trading.broker_records import (
     BrokerClock,
     BrokerOrder,
     BrokerPosition,
-    BrokerSession,
     FillActivity,
     LastTrade,
     OrderRequest,
@@ -120,10 +119,6 @@ class AlpacaBroker:
         except APIError as error:
             raise OrderNotCancelableError(f"order {client_order_id}: {read_refusal(error)[1]}") from error
 
-    def cancel_all(self) -> None:
-        """Ask to cancel every open order."""
-        self._change("DELETE", "/orders")
-
     def activities(self, after: str | None = None, since: pd.Timestamp | None = None) -> Iterator[Activity]:
         """Return everything that changed cash or shares, page by page, each fact once and in the order of its id."""
         query: dict[str, Any] = {"direction": "asc", "page_size": ACTIVITIES_A_PAGE}
@@ -143,11 +138,6 @@ class AlpacaBroker:
     def clock(self) -> BrokerClock:
         """Return Alpaca's time and the hours of its market."""
         return _read(records.read_clock, self._wire.ask("/clock"))
-
-    def calendar(self, start: pd.Timestamp, end: pd.Timestamp) -> tuple[BrokerSession, ...]:
-        """List the sessions from ``start`` to ``end``, both included."""
-        rows = _rows(self._wire.ask("/calendar", {"start": f"{start:%Y-%m-%d}", "end": f"{end:%Y-%m-%d}"}))
-        return tuple(_read(records.read_session, row) for row in rows)
 
     def asset(self, instrument: str) -> BrokerAsset | None:
         """Return whether an instrument can be traded; None when Alpaca does not know it."""

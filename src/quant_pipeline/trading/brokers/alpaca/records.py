@@ -16,7 +16,6 @@ from quant_pipeline.trading.broker_records import (
     BrokerClock,
     BrokerOrder,
     BrokerPosition,
-    BrokerSession,
     CashActivity,
     CashKind,
     FillActivity,
@@ -173,14 +172,6 @@ def read_asset(row: Json) -> BrokerAsset:
 def read_clock(row: Json) -> BrokerClock:
     """Read the clock."""
     return BrokerClock(utc(row["timestamp"]), bool(row["is_open"]), utc(row["next_open"]), utc(row["next_close"]))
-
-
-def read_session(row: Json) -> BrokerSession:
-    """Read a day of the calendar, whose hours are New York's."""
-    opens, closes = (
-        pd.Timestamp(f"{row['date']} {row[name]}").tz_localize(NEW_YORK).tz_convert("UTC") for name in ("open", "close")
-    )
-    return BrokerSession(pd.Timestamp(row["date"]), opens, closes)
 
 
 def read_last_trades(row: Json) -> dict[str, LastTrade]:

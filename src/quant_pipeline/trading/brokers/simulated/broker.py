@@ -26,7 +26,6 @@ from quant_pipeline.trading.broker_records import (
     BrokerClock,
     BrokerOrder,
     BrokerPosition,
-    BrokerSession,
     LastTrade,
     OrderRequest,
     OrderStatus,
@@ -166,13 +165,6 @@ class SimulatedBroker:
                 raise OrderNotCancelableError(f"order {client_order_id} has ended: {document['status']}")
             self._cancel(entry, document)
 
-    def cancel_all(self) -> None:
-        """Cancel every open order."""
-        with self._store.transaction() as entry:
-            for document in entry.documents(ORDER).values():
-                if not read_order(document).status.is_final:
-                    self._cancel(entry, document)
-
     def activities(self, after: str | None = None, since: pd.Timestamp | None = None) -> Iterator[Activity]:
         """Return everything that changed cash or shares, in the order of activity ids."""
         with self._store.transaction() as entry:
@@ -187,11 +179,6 @@ class SimulatedBroker:
         session = self.session
         opens, closes = self._calendar.hours(self._calendar.next(session))
         return BrokerClock(self._closed_at(session), is_open=False, next_open=opens, next_close=closes)
-
-    def calendar(self, start: pd.Timestamp, end: pd.Timestamp) -> tuple[BrokerSession, ...]:
-        """List the sessions from ``start`` to ``end``, both included."""
-        sessions = self._calendar.between(start, end)
-        return tuple(BrokerSession(session, *self._calendar.hours(session)) for session in sessions)
 
     def asset(self, instrument: str) -> BrokerAsset | None:
         """Return whether an instrument can be traded: it can while it has bars."""
