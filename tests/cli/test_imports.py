@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.helpers.project import copy_project
+from tests.helpers.project import copy_project, environment, small_project
 
 HEAVY = {
     *("alpaca", "arch", "exchange_calendars", "fastapi", "git", "kedro_mlflow", "lightgbm", "mlflow", "numba"),
@@ -44,3 +44,34 @@ def test_command_imports_nothing_that_it_does_not_need(project_path, tmp_path, m
     assert done.returncode == 0, done.stderr
     imported = set(done.stdout.rpartition("imported:")[2].split())
     assert forbidden & imported == set()
+
+
+SIMULATED_DAY = """
+import sys
+from kedro.framework.cli import main
+for words in ("run --pipelines ingestion,post_trade", "run --pipelines execution"):
+    sys.argv = ["kedro", *words.split()]
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code, ended.code
+from kedro.framework.project import pipelines
+assert all(pipeline.nodes for pipeline in pipelines.values())
+print("imported:", *sys.modules)
+"""
+
+
+def test_a_simulated_account_imports_nothing_of_a_broker_outside(project_path, tmp_path):
+    place = small_project(project_path, tmp_path, None).path
+    done = subprocess.run(
+        [sys.executable, "-c", SIMULATED_DAY],
+        cwd=place,
+        env=environment(place / "src"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    imported = set(done.stdout.rpartition("imported:")[2].split())
+    assert "quant_pipeline.trading.brokers.simulated.broker" in imported
+    assert {name for name in imported if "alpaca" in name} == set()
