@@ -26,10 +26,11 @@ from quant_pipeline.trading.order_management.desk import arming_event
 from quant_pipeline.trading.order_management.lease import Lease, LeaseHeldError
 from quant_pipeline.trading.ports import BrokerUnavailableError
 from quant_pipeline.trading.risk_view import DenialCode
+from tests.helpers.documented_files import files_of
 from tests.helpers.execution_desk import LIMITS, Desk, settle
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "extending" / "broker.md"
-FILES = dict(re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", PAGE.read_text(), re.DOTALL))
+FILES = files_of(PAGE)
 MODULE, SUITE = FILES["src/my_broker.py"], FILES["tests/test_my_broker.py"]
 
 
