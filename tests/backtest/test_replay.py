@@ -23,10 +23,11 @@ from tests.helpers.real_bars import real_bars
 
 def last_known_close(bars: pd.DataFrame, actions: pd.DataFrame, known: dict[str, float], session: pd.Timestamp):
     """Closes after the session as the daily loop knows them, in whole ticks."""
-    splits = actions[(actions["date"] == session) & (actions["kind"] == "split")]
-    for row in splits.itertuples():
-        if row.instrument in known:
-            known[row.instrument] = reference_price(known[row.instrument], "split", *action_terms(*row[2:5]))
+    of_session = actions[actions["date"] == session]
+    for kind in ("split", "cash_dividend"):
+        for row in of_session[of_session["kind"] == kind].itertuples():
+            if row.instrument in known:
+                known[row.instrument] = reference_price(known[row.instrument], kind, *action_terms(*row[2:5]))
     today = bars[bars["date"] == session]
     known.update(zip(today["instrument"], to_ticks(today["close"]).tolist(), strict=True))
 

@@ -255,7 +255,12 @@ def _session_quotes(
     previous = to_ticks(bars["previous_close"]) if market_rules.price_limits else np.zeros(len(bars), dtype=np.int64)
     lowest, highest = limit_prices(previous, price_limits_of(instruments, market_rules), market_rules)
     return kernels.SessionQuotes(
-        deal_price=price, volume=volume.astype(np.int64), buy_blocked=price >= highest, sell_blocked=price <= lowest
+        deal_price=price,
+        volume=volume.astype(np.int64),
+        buy_blocked=price >= highest,
+        sell_blocked=price <= lowest,
+        lowest=lowest,
+        highest=highest,
     )
 
 

@@ -25,7 +25,7 @@ from quant_pipeline.strategy.account_arrays import (
 )
 from quant_pipeline.strategy.compiled import inlined
 from quant_pipeline.strategy.costs import CostTerms, buy_fee, dealt_price, sell_fee
-from quant_pipeline.strategy.money import PAYMENT_SCALE, TICKS_PER_CENT
+from quant_pipeline.strategy.money import PAYMENT_SCALE, TICKS_PER_CENT, price_after_dividend, price_after_split
 from quant_pipeline.strategy.rules import MarketRules
 from quant_pipeline.strategy.sizing import affordable_shares
 
@@ -41,6 +41,7 @@ REJECTED_CASH = 7
 REJECTED_POSITION = 8
 REJECTED_LOCKED = 9
 EXPIRED_UNREACHED = 10
+EXPIRED_LATE = 11
 
 # Kinds of corporate actions, in the order in which those of one session apply.
 SPLIT = 0
@@ -58,6 +59,10 @@ N_EVENT_COLUMNS = 6
 
 _PAYMENT_UNITS_PER_CENT = PAYMENT_SCALE // 100
 
+# Commands that only look at an account value halted holdings too, without numba; so these are written for Python.
+_after_split = inlined(price_after_split)
+_after_dividend = inlined(price_after_dividend)
+
 
 class ExchangeTerms(NamedTuple):
     """:class:`MarketRules` as the numbers the kernels use; a ``participation_cap`` of 0 is no cap."""
@@ -67,12 +72,17 @@ class ExchangeTerms(NamedTuple):
 
 
 class SessionQuotes(NamedTuple):
-    """One session of the market: deal price (0 = no bar) and volume per instrument, and what a price limit forbids."""
+    """One session of the market: deal price (0 = no bar) and volume per instrument, and what a price limit forbids.
+
+    Spread and impact move no execution below ``lowest`` or above ``highest``.
+    """
 
     deal_price: npt.NDArray[np.int64]
     volume: npt.NDArray[np.int64]
     buy_blocked: npt.NDArray[np.bool_]
     sell_blocked: npt.NDArray[np.bool_]
+    lowest: npt.NDArray[np.int64]
+    highest: npt.NDArray[np.int64]
 
 
 def exchange_terms(rules: MarketRules) -> ExchangeTerms:
@@ -94,6 +104,21 @@ def cash_in_lieu(remainder: int, numerator: int, previous_close: int) -> int:
     """
     unit = numerator * TICKS_PER_CENT
     return (remainder * previous_close + unit // 2) // unit * TICKS_PER_CENT
+
+
+@inlined
+def price_after_action(price: int, kind: int, numerator: int, denominator: int) -> int:
+    """Take a price in ticks over the ex-date of a corporate action.
+
+    A split divides it, a cash dividend is taken off, a delisting leaves it. An unknown price (0) stays unknown.
+    """
+    if price <= 0:
+        return price
+    if kind == SPLIT:
+        return _after_split(price, numerator, denominator)
+    if kind == CASH_DIVIDEND:
+        return _after_dividend(price, numerator)
+    return price
 
 
 @inlined
@@ -197,7 +222,8 @@ def _sell(
         shares = allowed
     if shares == 0:
         return 0, 0, 0, EXPIRED_NO_VOLUME
-    price = dealt_price(market_price, shares, quotes.volume[instrument], False, costs)
+    moved = dealt_price(market_price, shares, quotes.volume[instrument], False, costs)
+    price = max(moved, quotes.lowest[instrument])
     fee = sell_fee(shares, price, costs)
     if accounts.totals[a, CASH] + shares * price < fee:
         return 0, 0, 0, REJECTED_CASH
@@ -231,7 +257,8 @@ def _buy(
         status = CUT_TO_VOLUME
     if shares == 0:
         return 0, 0, 0, EXPIRED_NO_VOLUME
-    price = dealt_price(market_price, shares, quotes.volume[instrument], True, costs)
+    moved = dealt_price(market_price, shares, quotes.volume[instrument], True, costs)
+    price = min(moved, quotes.highest[instrument])
     fee = buy_fee(shares, price, costs)
     cash = accounts.totals[a, CASH]
     if shares * price + fee > cash:

@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.backtest.exchange_kernels import SPLIT
+from quant_pipeline.backtest.exchange_kernels import price_after_action
 from quant_pipeline.backtest.quotes import (
     ACTION_KINDS,
     action_terms,
     deal_prices,
     limit_prices,
     price_limits_of,
-    reference_price,
 )
 from quant_pipeline.exceptions import MarketDataError, StrategyError
 from quant_pipeline.strategy.compiled import kernel
@@ -40,10 +39,11 @@ class ActionArrays(NamedTuple):
 class MarketArrays(NamedTuple):
     """Sessions × instruments, prices in ticks, and the corporate actions.
 
-    ``mark`` is the last known close (adjusted for splits while halted, 0 before the first bar), ``deal_price`` is 0
-    where nothing trades, ``has_bar`` tells whether the instrument traded. Row ``t`` is known after the close of
-    ``t``; only ``deal_price``, ``volume`` and the blocked flags of ``t`` are used in ``t`` itself, to deal orders that
-    were decided before.
+    ``mark`` is the last known close (while halted it goes ex: divided by splits, less cash dividends; 0 before the
+    first bar), ``deal_price`` is 0 where nothing trades, ``has_bar`` tells whether the instrument traded. Row ``t`` is
+    known after the close of ``t``; only ``deal_price``, ``volume``, the blocked flags and the limits of ``t`` are used
+    in ``t`` itself, to deal orders that were decided before. Limits ``lowest`` and ``highest`` have a single row where
+    the market knows none.
     """
 
     deal_price: npt.NDArray[np.int64]
@@ -52,6 +52,8 @@ class MarketArrays(NamedTuple):
     has_bar: npt.NDArray[np.bool_]
     buy_blocked: npt.NDArray[np.bool_]
     sell_blocked: npt.NDArray[np.bool_]
+    lowest: npt.NDArray[np.int64]
+    highest: npt.NDArray[np.int64]
     actions: ActionArrays
 
 
@@ -123,14 +125,16 @@ class TradingMarket:
         known = corporate_actions[corporate_actions["instrument"].isin(instruments)]
         actions = _action_arrays(_inside(known, sessions, "corporate action"), sessions, instruments)
         _fill_marks(close, np.zeros(len(instruments), dtype=np.int64), actions)
-        buy_blocked, sell_blocked = _blocked(deal_price, close, actions, rules, instruments)
+        lowest, highest = _limits(close, actions, rules, instruments)
         arrays = MarketArrays(
             deal_price=np.where(has_bar, deal_price, 0),
             mark=close,
             volume=volume,
             has_bar=has_bar,
-            buy_blocked=buy_blocked,
-            sell_blocked=sell_blocked,
+            buy_blocked=deal_price >= highest,
+            sell_blocked=deal_price <= lowest if rules.price_limits else np.zeros(shape, dtype=np.bool_),
+            lowest=lowest,
+            highest=highest,
             actions=actions,
         )
         history = None
@@ -234,14 +238,12 @@ def _action_arrays(actions: pd.DataFrame, sessions: pd.DatetimeIndex, instrument
 
 @kernel
 def _fill_marks(close: npt.NDArray[np.int64], carried: npt.NDArray[np.int64], actions: ActionArrays) -> None:
-    """Carry the last close through sessions without bar, divided by the splits that happen meanwhile."""
+    """Carry the last close through sessions without bar; it goes ex with the corporate actions meanwhile."""
     n_sessions, n_instruments = close.shape
     for t in range(n_sessions):
         for k in range(actions.offsets[t], actions.offsets[t + 1]):
-            if actions.kind[k] == SPLIT:
-                j = actions.instrument[k]
-                new, old = actions.numerator[k], actions.denominator[k]
-                carried[j] = (2 * carried[j] * old + new) // (2 * new)
+            j = actions.instrument[k]
+            carried[j] = price_after_action(carried[j], actions.kind[k], actions.numerator[k], actions.denominator[k])
         for j in range(n_instruments):
             if close[t, j] == 0:
                 close[t, j] = carried[j]
@@ -275,25 +277,19 @@ def reference_closes(mark: npt.NDArray[np.int64], actions: ActionArrays) -> npt.
     """
     reference = np.zeros_like(mark)
     reference[1:] = mark[:-1]
-    names = {code: name for name, code in ACTION_KINDS.items()}
     for t in range(1, len(reference)):
         for k in range(actions.offsets[t], actions.offsets[t + 1]):
             j = actions.instrument[k]
-            if reference[t, j] > 0:
-                terms = int(actions.numerator[k]), int(actions.denominator[k])
-                reference[t, j] = reference_price(int(reference[t, j]), names[int(actions.kind[k])], *terms)
+            terms = int(actions.kind[k]), int(actions.numerator[k]), int(actions.denominator[k])
+            reference[t, j] = price_after_action(int(reference[t, j]), *terms)
     return reference
 
 
-def _blocked(
-    deal_price: npt.NDArray[np.int64],
+def _limits(
     mark: npt.NDArray[np.int64],
     actions: ActionArrays,
     rules: MarketRules,
     instruments: pd.Index,
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    if not rules.price_limits:
-        return np.zeros(deal_price.shape, dtype=np.bool_), np.zeros(deal_price.shape, dtype=np.bool_)
-    reference = reference_closes(mark, actions)
-    lowest, highest = limit_prices(reference, price_limits_of(instruments, rules), rules)
-    return deal_price >= highest, deal_price <= lowest
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    reference = reference_closes(mark, actions) if rules.price_limits else np.zeros_like(mark[:1])
+    return limit_prices(reference, price_limits_of(instruments, rules), rules)

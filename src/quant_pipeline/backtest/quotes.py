@@ -9,7 +9,7 @@ import pandas as pd
 from quant_pipeline.backtest import exchange_kernels as kernels
 from quant_pipeline.exceptions import MarketDataError
 from quant_pipeline.market.clock import DealPrice
-from quant_pipeline.strategy.money import cash_to_ticks, payment_units, price_after_split, split_terms, to_ticks
+from quant_pipeline.strategy.money import cash_to_ticks, payment_units, split_terms, to_ticks
 from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules
 
 ACTION_KINDS = {"split": kernels.SPLIT, "cash_dividend": kernels.CASH_DIVIDEND, "delisting": kernels.DELISTING}
@@ -29,21 +29,16 @@ def deal_prices(bars: pd.DataFrame, deal_price: DealPrice) -> npt.NDArray[np.int
 def reference_price(previous_close: int, kind: str, numerator: int, denominator: int) -> int:
     """Previous close in ticks after an action of the session: what price limits and halted values refer to.
 
-    A split divides it (half up to a tick), a dividend is taken off, a delisting leaves it.
+    See :func:`~quant_pipeline.backtest.exchange_kernels.price_after_action`.
 
     Raises
     ------
     MarketDataError
         When the kind is unknown.
     """
-    match kind:
-        case "split":
-            return price_after_split(previous_close, numerator, denominator)
-        case "cash_dividend":
-            return max(previous_close - int(kernels.payment_in_ticks(1, numerator)), 1)
-        case "delisting":
-            return previous_close
-    raise MarketDataError(f"Unknown corporate action {kind!r}. Use one of {sorted(ACTION_KINDS)}.")
+    if kind not in ACTION_KINDS:
+        raise MarketDataError(f"Unknown corporate action {kind!r}. Use one of {sorted(ACTION_KINDS)}.")
+    return int(kernels.price_after_action(previous_close, ACTION_KINDS[kind], numerator, denominator))
 
 
 def limit_prices(

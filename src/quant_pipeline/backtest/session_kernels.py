@@ -24,7 +24,15 @@ from quant_pipeline.strategy.compiled import inlined
 @inlined
 def quotes_of_session(market: MarketArrays, t: int) -> SessionQuotes:
     """View of what orders meet in session ``t``."""
-    return SessionQuotes(market.deal_price[t], market.volume[t], market.buy_blocked[t], market.sell_blocked[t])
+    limits = t if market.lowest.shape[0] > 1 else 0
+    return SessionQuotes(
+        market.deal_price[t],
+        market.volume[t],
+        market.buy_blocked[t],
+        market.sell_blocked[t],
+        market.lowest[limits],
+        market.highest[limits],
+    )
 
 
 @inlined

@@ -34,7 +34,8 @@ def adjustment_factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> p
         As traded, sorted by ``instrument`` and ``date``.
     corporate_actions
         ``date`` (ex-date), ``instrument``, ``kind``, ``value``. An action on a date without a bar counts on the next
-        bar of the instrument; one before the first bar is history that no bar shows.
+        bar of the instrument, a dividend before a split in the shares after it; one before the first bar is history
+        that no bar shows.
 
     Returns
     -------
@@ -51,7 +52,8 @@ def adjustment_factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> p
     split = np.ones(len(bars))
     np.multiply.at(split, splits["row"].to_numpy(), splits["value"].to_numpy())
     dividend = np.zeros(len(bars))
-    np.add.at(dividend, dividends["row"].to_numpy(), dividends["value"].to_numpy())
+    paid = dividends["value"].to_numpy() / _later_splits(dividends, splits)
+    np.add.at(dividend, dividends["row"].to_numpy(), paid)
 
     _refuse_impossible(bars, split, dividend)
     instrument = bars["instrument"].to_numpy()
@@ -111,7 +113,7 @@ def adjusted_close_as_of(bars: pd.DataFrame, corporate_actions: pd.DataFrame, as
 
 
 def _per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Place the actions of one kind on the first bar at or after their ex-date: columns ``row`` and ``value``."""
+    """Place the actions of one kind on the first bar at or after their ex-date: ``date``, ``row`` and ``value``."""
     wanted = corporate_actions[corporate_actions["kind"] == kind]
     placed = pd.merge_asof(
         wanted[["date", "instrument", "value"]].sort_values("date", kind="stable"),
@@ -121,6 +123,13 @@ def _per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame, kind: str) -> 
         direction="forward",
     ).dropna(subset="row")
     return placed.astype({"row": np.int64})
+
+
+def _later_splits(dividends: pd.DataFrame, splits: pd.DataFrame) -> np.ndarray:
+    """Count the new shares that later splits, before the next bar, made of each share that was paid a dividend."""
+    pairs = dividends[["date", "row"]].reset_index(drop=True).reset_index().merge(splits, on="row")
+    later = pairs[pairs["date_y"] > pairs["date_x"]].groupby("index")["value"].prod()
+    return later.reindex(range(len(dividends)), fill_value=1.0).to_numpy(dtype=np.float64)
 
 
 def _refuse_impossible(bars: pd.DataFrame, split: np.ndarray, dividend: np.ndarray) -> None:

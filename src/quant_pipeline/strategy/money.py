@@ -24,6 +24,8 @@ TICKS_PER_CENT = 100
 PAYMENT_SCALE = 100_000_000
 """Payments per share (dividends, delisting values) carry eight decimals."""
 
+_PAYMENT_UNITS_PER_TICK = PAYMENT_SCALE // TICKS_PER_UNIT
+
 LARGEST_SPLIT_TERM = 10_000
 """Split ratios are read as fractions whose denominator does not exceed this."""
 
@@ -103,6 +105,11 @@ def split_terms(ratio: Any) -> tuple[int, int]:
 def price_after_split(price: int, new: int, old: int) -> int:
     """Divide a price in ticks by a split of `new` shares for `old` ones, half up to a tick."""
     return (2 * price * old + new) // (2 * new)
+
+
+def price_after_dividend(price: int, payment: int) -> int:
+    """Take a dividend of `payment` units of 10^-8 off a price in ticks, half up, down to one tick at least."""
+    return max(price - (payment + _PAYMENT_UNITS_PER_TICK // 2) // _PAYMENT_UNITS_PER_TICK, 1)
 
 
 def payment_units(per_share: Any) -> int:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from quant_pipeline.exceptions import AccountError
-from quant_pipeline.strategy.money import price_after_split, split_terms, ticks_to_decimal, to_ticks
+from quant_pipeline.strategy.money import (
+    payment_units,
+    price_after_dividend,
+    price_after_split,
+    split_terms,
+    ticks_to_decimal,
+    to_ticks,
+)
 from quant_pipeline.trading.account import AccountState, fold
 from quant_pipeline.trading.domain import Event, EventKind, money
 from quant_pipeline.trading.statement_import import StatementEntry
@@ -221,7 +228,7 @@ def priced_at_closes(state: AccountState, closes: Mapping[str, int], session: pd
 
 
 def last_closes(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> dict[str, int]:
-    """Return the last close of every instrument in ticks, divided by the splits since, as a market carries it.
+    """Return the last close of every instrument in ticks, ex the splits and dividends since, as a market carries it.
 
     Parameters
     ----------
@@ -232,8 +239,19 @@ def last_closes(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> dict[str
     """
     newest = bars[bars["close"].notna()].sort_values("date", kind="stable").groupby("instrument").tail(1)
     closes = dict(zip(newest["instrument"], to_ticks(newest["close"]).tolist(), strict=True))
-    since = corporate_actions.merge(newest[["instrument", "date"]], on="instrument", suffixes=("", "_of_close"))
-    splits = since[(since["kind"] == "split") & (since["date"] > since["date_of_close"])]
-    for split in splits.sort_values("date", kind="stable").itertuples(index=False):
-        closes[split.instrument] = price_after_split(closes[split.instrument], *split_terms(split.value))
+    actions = corporate_actions.merge(newest[["instrument", "date"]], on="instrument", suffixes=("", "_of_close"))
+    since = actions[actions["date"] > actions["date_of_close"]]
+    # Of one session, a split comes before a dividend, which is paid on the new shares.
+    in_order = since.assign(is_dividend=since["kind"] == "cash_dividend").sort_values(["date", "is_dividend"])
+    for action in in_order.itertuples(index=False):
+        closes[action.instrument] = _price_after(action.kind, closes[action.instrument], action.value)
     return closes
+
+
+def _price_after(kind: str, price: int, value: float) -> int:
+    match kind:
+        case "split":
+            return price_after_split(price, *split_terms(value))
+        case "cash_dividend":
+            return price_after_dividend(price, payment_units(value))
+    return price

@@ -40,7 +40,10 @@ class Dealt(NamedTuple):
 
 
 class Supply(NamedTuple):
-    """What orders meet: price in ticks (0 where nothing deals), volume, and how much of it this account has used."""
+    """What orders meet: price in ticks (0 where nothing executes), volume, and how much of it this account has used.
+
+    Whatever executes counts in the volume of the session as well.
+    """
 
     prices: npt.NDArray[np.int64]
     volume: npt.NDArray[np.int64]
@@ -66,13 +69,11 @@ class EventAccount:
         self._accounts = new_accounts(1, n, cash, 4 * n + 64)
         self._terms = kernels.exchange_terms(market.rules)
         self._costs = cost_terms(cost_rules)
-        self._costs_at_limit = cost_terms(
-            cost_rules.model_copy(update={"half_spread": 0.0, "volume_impact": 0.0, "root_impact": 0.0})
-        )
         reference = reference_closes(market.arrays.mark, market.arrays.actions)
         limits = price_limits_of(market.instruments, market.rules)
         self._lowest, self._highest = limit_prices(reference, limits, market.rules)
         self._bought = np.zeros(n, dtype=np.int64)
+        self._used = np.zeros(n, dtype=np.int64)
         self.fills: list[npt.NDArray[np.int64]] = []
         self.labels: list[tuple[int, pd.Timestamp, str, str]] = []
         self.events: list[npt.NDArray[np.int64]] = []
@@ -105,6 +106,7 @@ class EventAccount:
     def start_session(self, t: int, orders: list[PlacedOrder]) -> None:
         """Apply the corporate actions of a session to the holdings and to the orders on their way."""
         self._bought[:] = 0
+        self._used[:] = 0
         self._load(orders)
         actions = self._market.arrays.actions
         record = np.zeros((actions.offsets[t + 1] - actions.offsets[t], kernels.N_EVENT_COLUMNS), dtype=np.int64)
@@ -114,7 +116,29 @@ class EventAccount:
             order.shares = int(self._accounts.order_shares[0, row])
         self._accounts.totals[0, ORDERS] = 0
 
-    def deal(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply, at_limit: bool = False) -> Dealt:
+    def supply_of_session(self, t: int, prices: npt.NDArray[np.int64]) -> Supply:
+        """Return what an auction or a daily bar offers: the volume of the session, less what is used of it."""
+        return Supply(prices, self._market.arrays.volume[t], self._used)
+
+    def shares_within_volume(self, t: int, place: int, shares: int, supply: Supply) -> int:
+        """Cut shares to what the participation cap leaves of a supply and of its session."""
+        rules = self._market.rules
+        if rules.participation_cap is None:
+            return shares
+        left = min(
+            int(supply.volume[place] * rules.participation_cap) - int(supply.used[place]),
+            int(self._market.arrays.volume[t, place] * rules.participation_cap) - int(self._used[place]),
+        )
+        return shares if shares <= left else max(left, 0) // rules.lot * rules.lot
+
+    def obstacle_to_sale(self, t: int, place: int, price: int) -> int | None:
+        """Return the status with which a sale of a holding at a price would be rejected, None if it would not."""
+        if price <= self._lowest[t, place]:
+            return kernels.REJECTED_PRICE_LIMIT
+        is_locked = not self._market.rules.sell_same_session and self._bought[place] >= self.held(place)
+        return kernels.REJECTED_LOCKED if is_locked else None
+
+    def deal(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Dealt:
         """Deal one order by the kernel of every engine.
 
         Parameters
@@ -125,36 +149,34 @@ class EventAccount:
             The order.
         supply
             Prices and volume; what is dealt is counted in it as used.
-        at_limit
-            Whether the order sets the price itself, so that neither spread nor impact moves it.
         """
         wanted = abs(order.shares)
-        allowed, cut, refused = self._allowed(order, supply)
+        allowed, cut, refused = self._allowed(t, order, supply)
         row = np.zeros((1, kernels.N_FILL_COLUMNS), dtype=np.int64)
         if allowed == 0:
             row[0] = (t, order.place, 0, 0, 0, supply.prices[order.place], 0, refused, 0)
         else:
             self._load([order], allowed)
-            quotes = kernels.SessionQuotes(
-                supply.prices, supply.volume, supply.prices >= self._highest[t], supply.prices <= self._lowest[t]
+            kernels.deal_pending_orders(
+                self._accounts, 0, t, self._quotes(t, order, supply), self._terms, self._costs, row, 0
             )
-            costs = self._costs_at_limit if at_limit else self._costs
-            kernels.deal_pending_orders(self._accounts, 0, t, quotes, self._terms, costs, row, 0)
             if allowed < wanted and row[0, kernels.FILL_STATUS] == kernels.FILLED:
                 row[0, kernels.FILL_STATUS] = cut
         row[0, kernels.FILL_REQUESTED] = order.shares
         dealt = Dealt(*(int(row[0, column]) for column in _DEALT_COLUMNS))
-        supply.used[order.place] += dealt.shares
+        self._used[order.place] += dealt.shares
+        if supply.used is not self._used:
+            supply.used[order.place] += dealt.shares
         if order.shares > 0:
             self._bought[order.place] += dealt.shares
         self._record(row[0], time, order)
         return dealt
 
-    def expire(self, t: int, time: pd.Timestamp, order: PlacedOrder) -> None:
+    def end(self, t: int, time: pd.Timestamp, order: PlacedOrder, status: int) -> None:
         """Record that nothing, or nothing more, came of an order."""
         row = np.zeros(kernels.N_FILL_COLUMNS, dtype=np.int64)
         row[[kernels.FILL_SESSION, kernels.FILL_INSTRUMENT]] = t, order.place
-        row[[kernels.FILL_REQUESTED, kernels.FILL_STATUS]] = order.shares, kernels.EXPIRED_UNREACHED
+        row[[kernels.FILL_REQUESTED, kernels.FILL_STATUS]] = order.shares, status
         self._record(row, time, order)
 
     def close_session(self, t: int) -> None:
@@ -164,7 +186,17 @@ class EventAccount:
         self.series[t, N_TOTALS] = net_asset_value(self._accounts, 0, self._market.arrays.mark[t])
         self.positions.extend((t, *holding) for holding in self.holdings())
 
-    def _allowed(self, order: PlacedOrder, supply: Supply) -> tuple[int, int, int]:
+    def _quotes(self, t: int, order: PlacedOrder, supply: Supply) -> kernels.SessionQuotes:
+        """Return what the kernel executes an order at: costs move no limit order beyond its limit."""
+        lowest, highest = self._lowest[t], self._highest[t]
+        blocked = supply.prices >= highest, supply.prices <= lowest
+        if order.is_limit and order.shares > 0:
+            highest = np.minimum(highest, order.price)
+        elif order.is_limit:
+            lowest = np.maximum(lowest, order.price)
+        return kernels.SessionQuotes(supply.prices, supply.volume, *blocked, lowest, highest)
+
+    def _allowed(self, t: int, order: PlacedOrder, supply: Supply) -> tuple[int, int, int]:
         """Shares that may deal at most, the status when that cuts the order and when it leaves nothing.
 
         The kernel knows neither the shares bought in this session, which some markets lock, nor what earlier orders
@@ -176,12 +208,10 @@ class EventAccount:
             free = self.held(order.place) - int(self._bought[order.place])
             if free < allowed:
                 allowed, cut, refused = free, kernels.CUT_TO_POSITION, kernels.REJECTED_LOCKED
-        used = int(supply.used[order.place])
-        if rules.participation_cap is not None and used > 0:
-            left = max(int(supply.volume[order.place] * rules.participation_cap) - used, 0)
+        if self._used[order.place] > 0:
+            left = self.shares_within_volume(t, order.place, allowed, supply)
             if left < allowed:
-                allowed, cut = left // rules.lot * rules.lot, kernels.CUT_TO_VOLUME
-                refused = kernels.EXPIRED_NO_VOLUME
+                allowed, cut, refused = left, kernels.CUT_TO_VOLUME, kernels.EXPIRED_NO_VOLUME
         return allowed, cut, refused
 
     def _record(self, row: npt.NDArray[np.int64], time: pd.Timestamp, order: PlacedOrder) -> None:

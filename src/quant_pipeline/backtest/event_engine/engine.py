@@ -19,7 +19,7 @@ from quant_pipeline.backtest.event_engine.events import EventKind, EventParamete
 from quant_pipeline.backtest.event_engine.exchange import Bars, EventExchange
 from quant_pipeline.backtest.event_engine.market_view import DeliveredData, MarketView
 from quant_pipeline.backtest.event_engine.minute_bars import minutes_of, order_minutes
-from quant_pipeline.backtest.event_engine.orders import CancelOrders, EventOrder, PlacedOrder
+from quant_pipeline.backtest.event_engine.orders import CancelOrders, EventOrder, OrderKind, PlacedOrder
 from quant_pipeline.backtest.exchange_kernels import N_EVENT_COLUMNS, N_FILL_COLUMNS
 from quant_pipeline.backtest.market import TradingMarket, bar_matrices
 from quant_pipeline.backtest.result import N_POSITION_COLUMNS, BacktestResult, build_result
@@ -110,7 +110,7 @@ class _EventRun:
         self.cash = cash
         self.account = EventAccount(market, cost_rules, cash)
         self.exchange = EventExchange(market, self.account, self.parameters.protective)
-        self.minutes = {} if minutes is None else order_minutes(minutes, market)
+        self.minutes = {} if minutes is None else order_minutes(minutes, market, self.parameters)
         ordered = pd.concat(list(self.minutes.values()), ignore_index=True) if self.minutes else None
         matrix = None if scores is None else market.score_matrix(scores)
         self.data = DeliveredData(market, bar_matrices(bars, market.sessions, market.instruments), matrix, ordered)
@@ -128,12 +128,14 @@ class _EventRun:
         self.data.deliver_prices(day.open)
         self._react(EventKind.OPEN, t, opened)
         if session in self.minutes:
-            self._run_minutes(t, self.minutes[session])
+            closed_by = min(closed, self._run_minutes(t, self.minutes[session]))
         else:
+            closed_by = closed
             self.exchange.trade_day(t, opened, closed, day)
         if not deals_at_open:
-            self.exchange.deal_at_session_price(t, closed, arrays.deal_price[t])
-        self.exchange.closing_auction(t, closed, day.close)
+            in_time_for = opened if self.market.rules.deal_price == "vwap" else closed_by
+            self.exchange.deal_at_session_price(t, closed, arrays.deal_price[t], in_time_for)
+        self.exchange.closing_auction(t, closed, day.close, closed_by)
         self.exchange.end_session(t, closed)
         self.data.deliver_bar(t)
         self._react(EventKind.BAR, t, closed)
@@ -157,12 +159,14 @@ class _EventRun:
         )
         return replace(result, trades=trades)
 
-    def _run_minutes(self, t: int, rows: pd.DataFrame) -> None:
+    def _run_minutes(self, t: int, rows: pd.DataFrame) -> pd.Timestamp:
+        """Run the minutes of a session and return the end of the last: by then its closing price may be known."""
         for minute in minutes_of(rows, self.market.instruments):
             self.exchange.trade_minute(t, minute.ended - _MINUTE, minute.ended, minute.bars)
             self.data.complete_minutes += minute.n_rows
             self.data.deliver_prices(minute.bars.close)
             self._react(EventKind.MINUTE, t, minute.ended)
+        return pd.Timestamp(rows["time"].iloc[-1])
 
     def _react(self, kind: EventKind, t: int, time: pd.Timestamp) -> None:
         view = MarketView(kind, time, self.market.sessions[t], self.account, self.data)
@@ -181,5 +185,7 @@ class _EventRun:
             return
         price = 0 if order.price is None else int(to_ticks([order.price])[0])
         arrives = time + pd.Timedelta(seconds=self.parameters.latency_seconds)
-        expires_with = n_sessions if order.until_cancelled else t + is_for_next
-        self.exchange.orders.append(PlacedOrder(order, place, int(order.shares), price, t, arrives, expires_with))
+        # The open of this session is over when its first event comes.
+        waits_for_next = is_for_next or order.kind is OrderKind.ON_OPEN
+        expires_with = n_sessions if order.until_cancelled else t + waits_for_next
+        self.exchange.orders.append(PlacedOrder(order, place, int(order.shares), price, t, time, arrives, expires_with))

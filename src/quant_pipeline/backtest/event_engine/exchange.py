@@ -11,10 +11,17 @@ import pandas as pd
 
 from quant_pipeline.backtest import exchange_kernels as kernels
 from quant_pipeline.backtest.event_engine.account import Dealt, EventAccount, Supply
-from quant_pipeline.backtest.event_engine.orders import BarPrices, EventOrder, OrderKind, PlacedOrder, price_within_bar
+from quant_pipeline.backtest.event_engine.orders import (
+    Arrival,
+    BarPrices,
+    EventOrder,
+    OrderKind,
+    PlacedOrder,
+    price_within_bar,
+)
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectedHolding, ProtectiveRules
 from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.strategy.money import TICKS_PER_UNIT
+from quant_pipeline.strategy.money import TICKS_PER_UNIT, price_after_split
 
 _WAITS_FOR_VOLUME = (kernels.CUT_TO_VOLUME, kernels.EXPIRED_NO_VOLUME)
 
@@ -53,19 +60,21 @@ class EventExchange:
         self._account = account
         self._rules = rules
         self._protected: dict[int, ProtectedHolding] = {}
-        self._used = np.zeros(len(market.instruments), dtype=np.int64)
+        self._has_opened = np.zeros(len(market.instruments), dtype=np.bool_)
+        self._rejected: set[int] = set()
         self.orders: list[PlacedOrder] = []
 
     def start_session(self, t: int) -> None:
         """Apply the corporate actions of the session to holdings, orders and levels."""
-        self._used[:] = 0
+        self._has_opened[:] = False
+        self._rejected.clear()
         self._account.start_session(t, self.orders)
         for place, new, old in splits_of(self._market, t):
             if place in self._protected:
                 self._protected[place].split(new, old)
             for order in self.orders:
                 if order.place == place:
-                    order.price = (2 * order.price * old + new) // (2 * new)
+                    order.price = price_after_split(order.price, new, old)
         self.orders = [order for order in self.orders if order.shares != 0]
         self._forget_sold()
 
@@ -76,45 +85,67 @@ class EventExchange:
     def opening_auction(
         self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64], with_market_orders: bool
     ) -> None:
-        """Deal on-open orders and, if the market's deal price is the open, the market orders of earlier sessions."""
+        """Execute everything that the opening price executes, before anyone has seen it.
+
+        On-open orders and, if the market's deal price is the open, the market orders of earlier sessions; then
+        protective sales, limits and stops that the opening price reaches.
+        """
         kinds = [OrderKind.ON_OPEN, OrderKind.MARKET] if with_market_orders else [OrderKind.ON_OPEN]
-        self._auction(t, time, [o for o in self.orders if o.order.kind in kinds and o.arrives <= time], prices)
+        in_time = [order for order in self.orders if order.is_in_time_for(time)]
+        self._auction(t, time, [order for order in in_time if order.order.kind in kinds], prices)
+        supply = self._account.supply_of_session(t, prices)
+        self._protect(t, time, Bars(prices, prices, prices, prices, supply.volume), supply.used)
+        reached = [
+            o for o in in_time if o.order.waits_for_price and prices[o.place] > 0 and o.is_reached_by(prices[o.place])
+        ]
+        for order in _sales_first(reached):
+            self._deal(t, time, order, supply)
 
-    def deal_at_session_price(self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64]) -> None:
-        """Deal the market orders of earlier sessions at a deal price that is not the open."""
+    def deal_at_session_price(
+        self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64], in_time_for: pd.Timestamp
+    ) -> None:
+        """Execute the market orders of earlier sessions at a deal price that is not the open.
+
+        They must have arrived by `in_time_for`: a volume-weighted price is made from the open on.
+        """
         due = [o for o in self.orders if o.order.kind is OrderKind.MARKET and o.placed_session < t]
-        self._auction(t, time, [order for order in due if order.arrives <= time], prices)
+        self._auction(t, time, [order for order in due if order.is_in_time_for(in_time_for)], prices)
 
-    def closing_auction(self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64]) -> None:
-        """Deal on-close orders and the market orders that have not dealt yet."""
+    def closing_auction(
+        self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64], in_time_for: pd.Timestamp
+    ) -> None:
+        """Execute on-close orders and the market orders left, if they were there by the last price before it."""
         kinds = (OrderKind.ON_CLOSE, OrderKind.MARKET)
-        self._auction(t, time, [o for o in self.orders if o.order.kind in kinds and o.arrives <= time], prices)
+        due = [order for order in self.orders if order.order.kind in kinds and order.is_in_time_for(in_time_for)]
+        self._auction(t, time, due, prices)
 
     def trade_day(self, t: int, started: pd.Timestamp, ended: pd.Timestamp, bars: Bars) -> None:
-        """Deal what the prices of a daily bar reach."""
-        self._trade_bar(t, started, ended, bars, self._used)
+        """Execute what the prices of a daily bar reach."""
+        self._trade_bar(t, started, ended, bars, self._account.supply_of_session(t, bars.open).used)
 
     def trade_minute(self, t: int, started: pd.Timestamp, ended: pd.Timestamp, bars: Bars) -> None:
-        """Deal the market orders that are there at the open of a minute bar, then what its prices reach.
+        """Execute the market orders that are there at the open of a minute bar, then what its prices reach.
 
         Market orders of earlier sessions wait for the deal price of the market if that is not the open.
         """
-        used = np.zeros_like(self._used)
+        supply = Supply(bars.open, bars.volume, np.zeros_like(bars.volume))
         waits = self._market.rules.deal_price != "open"
         for order in _sales_first(self.orders):
             is_due = order.order.kind is OrderKind.MARKET and (order.placed_session == t or not waits)
-            if is_due and order.arrives <= started and bars.open[order.place] > 0:
-                self._deal(t, ended, order, Supply(bars.open, bars.volume, used))
-        self._trade_bar(t, started, ended, bars, used)
+            is_there = self._arrival(t, started, order) is Arrival.BEFORE_OPEN and bars.open[order.place] > 0
+            if is_due and is_there and self._has_volume(t, order, supply):
+                self._deal(t, ended, order, supply)
+        self._trade_bar(t, started, ended, bars, supply.used)
 
     def end_session(self, t: int, time: pd.Timestamp) -> None:
         """Expire what was for this session only."""
         for order in [order for order in self.orders if order.expires_with <= t]:
-            self._account.expire(t, time, order)
+            status = kernels.EXPIRED_UNREACHED if order.order.waits_for_price else kernels.EXPIRED_LATE
+            self._account.end(t, time, order, kernels.EXPIRED_NO_VOLUME if order.lacks_volume else status)
             self.orders.remove(order)
 
     def _auction(self, t: int, time: pd.Timestamp, due: list[PlacedOrder], prices: npt.NDArray[np.int64]) -> None:
-        supply = Supply(prices, self._market.arrays.volume[t], self._used)
+        supply = self._account.supply_of_session(t, prices)
         for order in _sales_first(due):
             self._deal(t, time, order, supply)
         self.orders = [order for order in self.orders if order not in due]
@@ -122,15 +153,34 @@ class EventExchange:
     def _trade_bar(
         self, t: int, started: pd.Timestamp, ended: pd.Timestamp, bars: Bars, used: npt.NDArray[np.int64]
     ) -> None:
-        """Deal protective sales first, then limit and stop orders in the order in which they were placed."""
+        """Execute protective sales first, then limit and stop orders in the order in which they were placed."""
         self._protect(t, ended, bars, used)
         for order in list(self.orders):
             bar = bars.of(order.place)
             if not order.order.waits_for_price or bar is None or order.arrives >= ended:
                 continue
-            price = price_within_bar(order, bar, was_there_at_open=order.arrives <= started)
-            if price > 0:
-                self._deal(t, ended, order, self._supply_at(order.place, price, bars, used))
+            price = price_within_bar(order, bar, self._arrival(t, started, order))
+            if price == 0:
+                continue
+            supply = self._supply_at(order.place, price, bars, used)
+            if self._has_volume(t, order, supply):
+                self._deal(t, ended, order, supply)
+        self._has_opened |= bars.open > 0
+
+    def _arrival(self, t: int, started: pd.Timestamp, order: PlacedOrder) -> Arrival:
+        """Tell what of a bar comes after the arrival of an order.
+
+        The first open of a session is known from the opening event on, also where the first bar comes later.
+        """
+        if order.arrives > started:
+            return Arrival.WITHIN_BAR
+        has_seen_open = order.placed_session == t and not self._has_opened[order.place]
+        return Arrival.AFTER_OPEN if has_seen_open else Arrival.BEFORE_OPEN
+
+    def _has_volume(self, t: int, order: PlacedOrder, supply: Supply) -> bool:
+        has_volume = self._account.shares_within_volume(t, order.place, abs(order.shares), supply) > 0
+        order.lacks_volume |= not has_volume
+        return has_volume
 
     def _protect(self, t: int, time: pd.Timestamp, bars: Bars, used: npt.NDArray[np.int64]) -> None:
         if not self._rules.is_active:
@@ -141,8 +191,14 @@ class EventExchange:
             if sale is not None:
                 name, shares = str(self._market.instruments[place]), -self._account.held(place)
                 order = EventOrder(name, shares, OrderKind.STOP, sale.price / TICKS_PER_UNIT, reason=sale.reason)
-                placed = PlacedOrder(order, place, shares, sale.price, t, time, t)
-                self._account.deal(t, time, placed, self._supply_at(place, sale.price, bars, used))
+                placed = PlacedOrder(order, place, shares, sale.price, t, time, time, t)
+                obstacle = self._account.obstacle_to_sale(t, place, sale.price)
+                if obstacle is None:
+                    self._account.deal(t, time, placed, self._supply_at(place, sale.price, bars, used))
+                elif place not in self._rejected:
+                    # It is tried again with every bar, and told once a session.
+                    self._rejected.add(place)
+                    self._account.end(t, time, placed, obstacle)
         self._forget_sold()
 
     def _supply_at(self, place: int, price: int, bars: Bars, used: npt.NDArray[np.int64]) -> Supply:
@@ -153,13 +209,14 @@ class EventExchange:
     def _deal(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Dealt:
         """Deal an order; what the volume left over of it waits on, everything else is done with."""
         held = self._account.held(order.place)
-        dealt = self._account.deal(t, time, order, supply, order.order.kind is OrderKind.LIMIT)
+        dealt = self._account.deal(t, time, order, supply)
         if order.shares > 0 and dealt.shares > 0:
             known = self._protected.setdefault(order.place, ProtectedHolding(0.0, 0.0))
             known.bought(held, dealt.shares, dealt.price)
         left = abs(order.shares) - dealt.shares
         if dealt.status in _WAITS_FOR_VOLUME and left > 0:
             order.shares = left if order.shares > 0 else -left
+            order.lacks_volume = True
         else:
             self.orders.remove(order)
         self._forget_sold()

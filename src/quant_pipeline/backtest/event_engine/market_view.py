@@ -11,7 +11,8 @@ import pandas as pd
 
 from quant_pipeline.backtest.event_engine.account import EventAccount
 from quant_pipeline.backtest.event_engine.events import EventKind
-from quant_pipeline.backtest.event_engine.exchange import Bars, splits_of
+from quant_pipeline.backtest.event_engine.exchange import Bars
+from quant_pipeline.backtest.exchange_kernels import price_after_action
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.tables import positions_table
 from quant_pipeline.exceptions import StrategyError
@@ -53,10 +54,12 @@ class DeliveredData:
         self.traded = np.zeros(len(market.instruments), dtype=np.bool_)
 
     def start_session(self, t: int) -> None:
-        """Nothing has traded yet; last prices follow the splits of the session."""
+        """Nothing has traded yet; last prices go ex with the corporate actions of the session."""
         self.traded[:] = False
-        for place, new, old in splits_of(self.market, t):
-            self.last_price[place] = (2 * self.last_price[place] * old + new) // (2 * new)
+        actions = self.market.arrays.actions
+        for k in range(actions.offsets[t], actions.offsets[t + 1]):
+            place, terms = actions.instrument[k], (actions.kind[k], actions.numerator[k], actions.denominator[k])
+            self.last_price[place] = price_after_action(int(self.last_price[place]), *(int(term) for term in terms))
 
     def deliver_prices(self, prices: npt.NDArray[np.int64]) -> None:
         """Deliver prices in ticks, 0 where nothing traded."""

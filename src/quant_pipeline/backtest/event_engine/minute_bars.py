@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.backtest.event_engine.events import EventParameters
 from quant_pipeline.backtest.event_engine.exchange import Bars
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.exceptions import StrategyError
@@ -24,14 +25,16 @@ class Minute(NamedTuple):
     n_rows: int
 
 
-def order_minutes(minutes: pd.DataFrame, market: TradingMarket) -> dict[pd.Timestamp, pd.DataFrame]:
+def order_minutes(
+    minutes: pd.DataFrame, market: TradingMarket, parameters: EventParameters
+) -> dict[pd.Timestamp, pd.DataFrame]:
     """Check minute bars and arrange them by session, each in the order of time and instrument.
 
     Raises
     ------
     StrategyError
-        If a column is missing, a row falls on no session, names an unknown instrument, is doubled, or lacks a price or
-        a volume.
+        If a column is missing, a row falls on no session or lies outside of its hours, names an unknown instrument, is
+        doubled, or lacks a price or a volume.
     """
     missing = [column for column in COLUMNS if column not in minutes.columns]
     if missing:
@@ -40,6 +43,7 @@ def order_minutes(minutes: pd.DataFrame, market: TradingMarket) -> dict[pd.Times
     if not days.isin(market.sessions).all():
         stray = days[~days.isin(market.sessions)].iloc[0]
         raise StrategyError(f"Minute bars are dated {stray.date()}, which is no session. Remove them.")
+    _check_hours(minutes["time"], days, parameters)
     unknown = ~minutes["instrument"].isin(market.instruments)
     if unknown.any():
         name = minutes.loc[unknown, "instrument"].iloc[0]
@@ -57,6 +61,17 @@ def order_minutes(minutes: pd.DataFrame, market: TradingMarket) -> dict[pd.Times
         )
     ordered = minutes.assign(_session=days).sort_values(["time", "instrument"], kind="stable", ignore_index=True)
     return {pd.Timestamp(day): rows.drop(columns="_session") for day, rows in ordered.groupby("_session")}
+
+
+def _check_hours(times: pd.Series, days: pd.Series, parameters: EventParameters) -> None:
+    # A minute before the open would be shown after the opening price, and its orders would know that.
+    outside = (times <= days.map(parameters.opening)) | (times > days.map(parameters.closing))
+    if outside.any():
+        raise StrategyError(
+            f"A minute bar ends at {times[outside].iloc[0]}, outside of the session ({parameters.open_time} to "
+            f"{parameters.close_time}). `time` is the end of a minute: correct it, remove the row, or set `open_time` "
+            "and `close_time` of the event engine."
+        )
 
 
 def minutes_of(rows: pd.DataFrame, instruments: pd.Index) -> Iterator[Minute]:

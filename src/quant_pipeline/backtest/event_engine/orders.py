@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import NamedTuple
 
 import pandas as pd
@@ -22,7 +22,8 @@ class OrderKind(StrEnum):
     ON_CLOSE = "on_close"
     """Deals at the next close."""
     LIMIT = "limit"
-    """Deals at its limit or better."""
+    """Waits for its limit. Where the market is there already, it takes the market's price, spread and impact included,
+    as far as its limit allows."""
     STOP = "stop"
     """Becomes a market order when the price reaches it: the worse of the stop and the open of the bar."""
 
@@ -81,8 +82,9 @@ class CancelOrders:
 class PlacedOrder:
     """An order on its way or at the exchange.
 
-    ``place`` is the number of the instrument, ``shares`` what is left of it, ``price`` in ticks; ``arrives`` when it
-    can deal first, ``expires_with`` the number of the session after whose close it is forgotten.
+    ``place`` is the number of the instrument, ``shares`` what is left of it, ``price`` in ticks; ``placed`` when its
+    sender saw the market, ``arrives`` when it reaches the exchange, ``expires_with`` the number of the session after
+    whose close it is forgotten. ``lacks_volume`` tells that a part of it met too little volume.
     """
 
     order: EventOrder
@@ -90,8 +92,28 @@ class PlacedOrder:
     shares: int
     price: int
     placed_session: int
+    placed: pd.Timestamp
     arrives: pd.Timestamp
     expires_with: int
+    lacks_volume: bool = False
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether it has a limit, beyond which nothing of it executes."""
+        return self.order.kind is OrderKind.LIMIT
+
+    @property
+    def waits_for_fall(self) -> bool:
+        """Whether a falling price reaches it: that of a limit to buy or of a stop to sell."""
+        return (self.shares > 0) == self.is_limit
+
+    def is_reached_by(self, price: int) -> bool:
+        """Whether a price reaches its limit or stop; a price that only touches it does."""
+        return price <= self.price if self.waits_for_fall else price >= self.price
+
+    def is_in_time_for(self, print_time: pd.Timestamp) -> bool:
+        """Whether it was placed before a price was made and had arrived by then."""
+        return self.placed < print_time and self.arrives <= print_time
 
 
 class BarPrices(NamedTuple):
@@ -103,11 +125,23 @@ class BarPrices(NamedTuple):
     close: int
 
 
-def price_within_bar(order: PlacedOrder, bar: BarPrices, was_there_at_open: bool) -> int:
-    """Price in ticks at which a limit or stop order deals within a bar, 0 if it does not.
+class Arrival(Enum):
+    """What of a bar comes after the arrival of an order."""
 
-    A bar that opens beyond the price deals at its open, in the trader's favour for a limit and against it for a stop.
-    A price that is only touched deals.
+    BEFORE_OPEN = "before open"
+    """All of it."""
+    AFTER_OPEN = "after open"
+    """All but the open, which the sender may have seen."""
+    WITHIN_BAR = "within bar"
+    """Its close; of its other prices nobody knows."""
+
+
+def price_within_bar(order: PlacedOrder, bar: BarPrices, arrival: Arrival) -> int:
+    """Price in ticks at which a bar executes a limit or stop order before spread and impact, 0 if it does not.
+
+    Only prices that came after the arrival execute an order, and what is not known of them is decided against the
+    trader: a limit needs a price that surely came later, a stop does not; both then get the worst price of the bar
+    that they allow.
 
     Parameters
     ----------
@@ -115,16 +149,19 @@ def price_within_bar(order: PlacedOrder, bar: BarPrices, was_there_at_open: bool
         The order.
     bar
         The bar.
-    was_there_at_open
-        Whether the order had arrived when the bar opened. A limit that arrives later does not profit from the open: it
-        deals at its own price, or at the worst price of the bar where that is better.
+    arrival
+        When in the bar the order arrived.
     """
-    is_buy = order.shares > 0
-    is_limit = order.order.kind is OrderKind.LIMIT
-    waits_for_fall = is_buy == is_limit
-    opens_beyond = bar.open <= order.price if waits_for_fall else bar.open >= order.price
-    if opens_beyond and (was_there_at_open or not is_limit):
+    nearest, farthest = (bar.low, bar.high) if order.waits_for_fall else (bar.high, bar.low)
+    if arrival is Arrival.BEFORE_OPEN and order.is_reached_by(bar.open):
         return bar.open
-    if waits_for_fall:
-        return min(order.price, bar.high) if bar.low <= order.price else 0
-    return max(order.price, bar.low) if bar.high >= order.price else 0
+    if order.is_limit:
+        # A bar that never leaves its open on this side has no other price there.
+        later = arrival is Arrival.BEFORE_OPEN or (arrival is Arrival.AFTER_OPEN and nearest != bar.open)
+        if not order.is_reached_by(nearest if later else bar.close):
+            return 0
+        return min(order.price, farthest) if order.waits_for_fall else max(order.price, farthest)
+    if not order.is_reached_by(nearest):
+        return 0
+    was_before_stop = arrival is not Arrival.WITHIN_BAR and not order.is_reached_by(bar.open)
+    return order.price if was_before_stop else nearest
