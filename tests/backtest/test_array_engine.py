@@ -4,6 +4,7 @@ import pytest
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.backtest.preferences import daily_returns
 from quant_pipeline.exceptions import MarketDataError, StrategyError
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
@@ -107,6 +108,39 @@ def test_split_during_a_halt_rescales_the_last_close():
     market = market_of({"A": [10.0, 10.0, 5.0, 5.0]}, {"A": [10.0, 11.0, None, 5.0]}, actions)
     result = run_backtest(scores_of(A=[1.0] * 4), market, HOLD_ONE, FREE, 1_000)
     assert result.nav.tolist() == [1_000.0, 1_100.0, 1_100.0, 1_000.0]
+
+
+@pytest.mark.parametrize(
+    ("actions", "reopens_at"),
+    [
+        ([(2, "cash_dividend", 5.0)], 45.0),
+        ([(2, "cash_dividend", 5.0), (3, "cash_dividend", 20.0)], 25.0),
+        ([(2, "cash_dividend", 5.0), (3, "split", 3.0)], 15.0),
+        ([(2, "split", 5.0), (3, "cash_dividend", 2.5)], 7.5),
+        ([(3, "cash_dividend", 1.0), (3, "split", 2.0)], 24.0),
+        ([(2, "cash_dividend", 0.0125)], 49.9875),
+        ([(2, "split", 0.1), (3, "cash_dividend", 30.0)], 470.0),
+    ],
+)
+def test_what_is_paid_during_a_halt_counts_once_from_the_first_day_on(actions, reopens_at):
+    """100 shares at 50: their value does not move while they are halted over ex-dates, nor when they trade again."""
+    rows = [(SESSIONS[t], "A", kind, value) for t, kind, value in actions]
+    opens, closes = [50.0, 50.0, 0.0, 0.0, reopens_at], [50.0, 50.0, None, None, reopens_at]
+    market = market_of({"A": opens}, {"A": closes}, rows)
+    result = run_backtest(scores_of(A=[1.0, 1.0, np.nan, np.nan, np.nan]), market, HOLD_ONE, FREE, 5_000)
+    assert result.nav.tolist() == [5_000.0] * 5
+    # Sizing by volatility looks at these returns.
+    assert daily_returns(market.arrays)[1:, 0].tolist() == [0.0] * 4
+
+
+def test_a_dividend_above_the_last_close_leaves_a_price_not_the_absence_of_one():
+    market = market_of({"A": [10.0] * 3}, {"A": [10.0, 10.0, None]}, [(SESSIONS[2], "A", "cash_dividend", 12.0)])
+    assert market.arrays.mark[:, 0].tolist() == [100_000, 100_000, 1]
+
+
+def test_a_dividend_before_the_first_bar_makes_no_price():
+    market = market_of({"A": [10.0] * 3}, {"A": [None, None, 10.0]}, [(SESSIONS[1], "A", "cash_dividend", 1.0)])
+    assert market.arrays.mark[:, 0].tolist() == [0, 0, 100_000]
 
 
 def test_delisted_holding_becomes_cash_and_is_replaced():

@@ -95,10 +95,13 @@ def test_limit_order_that_is_not_reached_expires_or_waits():
     assert trades_of(result)[1] == [SESSIONS[3], "sell", 100, 13.5, "filled"]
 
 
-def test_limit_that_arrives_after_the_open_does_not_profit_from_it():
+def test_limit_that_arrives_after_the_open_needs_the_close_and_does_not_profit_from_the_open():
+    # The low of 8 may have come before it; the close of 11 has come after it.
     order = {(0, "close"): [EventOrder("A", 100, OrderKind.LIMIT, 10.5)]}
     result, _ = run(dict(order), latency_seconds=18 * 3600)
-    assert trades_of(result) == [[SESSIONS[1], "buy", 100, 10.5, "filled"]]
+    assert result.trades["status"].tolist() == ["expired"]
+    result, _ = run({(0, "close"): [EventOrder("A", 100, OrderKind.LIMIT, 11.5)]}, latency_seconds=18 * 3600)
+    assert trades_of(result) == [[SESSIONS[1], "buy", 100, 11.5, "filled"]]
     high = {(0, "close"): [EventOrder("A", 100, OrderKind.LIMIT, 99.0)]}
     result, _ = run(high, latency_seconds=18 * 3600)
     assert trades_of(result) == [[SESSIONS[1], "buy", 100, 12.0, "filled"]]
@@ -265,7 +268,7 @@ def test_stop_loss_works_within_the_minutes():
 def test_minutes_share_the_volume():
     orders = {(1, "open"): [EventOrder("A", 250)]}
     result, _ = run(orders, minutes=MINUTES, rules=MarketRules(participation_cap=0.1))
-    assert [row[2:4] for row in trades_of(result)] == [[100, 10.0], [100, 10.3], [50, 9.7]]
+    assert [row[2:4] for row in trades_of(result)] == [[100, 10.3], [100, 9.7], [50, 11.0]]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.ensemble_search import nodes
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 
@@ -95,6 +96,7 @@ class Toy:
             correlations,
             AccountParameters(name="toy"),
             self.parameters,
+            OrderGenerationParameters(stop_rules={"stop_loss": 0.1}),
         )
         return {
             "trials": trials,

@@ -58,6 +58,21 @@ def test_an_action_during_a_halt_counts_on_the_next_bar():
     assert adjustment_factors(table, actions((DAYS[1], "AAA", "split", 2.0))).tolist() == [1.0, 2.0]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "close"),
+    [
+        # One old share of 100 pays 10, becomes two: 45 each. Two new shares pay 10 each: 40 each.
+        (("cash_dividend", 10.0), ("split", 2.0), 45.0),
+        (("split", 2.0), ("cash_dividend", 10.0), 40.0),
+        (("cash_dividend", 10.0), ("cash_dividend", 20.0), 70.0),
+    ],
+)
+def test_two_actions_during_a_halt_leave_the_wealth_of_a_holder_where_it_was(first, second, close):
+    table = bars([100.0, close]).assign(date=[DAYS[0], DAYS[4]])
+    happened = actions((DAYS[1], "AAA", *first), (DAYS[2], "AAA", *second))
+    assert adjust_bars(table, happened)["close"].tolist() == pytest.approx([100.0, 100.0], abs=1e-12)
+
+
 def test_an_action_before_the_first_bar_or_after_the_last_changes_nothing():
     table = bars([10.0, 11.0, 12.0]).assign(date=DAYS[1:4])
     outside = actions((DAYS[0] - pd.Timedelta(days=9), "AAA", "split", 2.0), (DAYS[4], "AAA", "split", 2.0))

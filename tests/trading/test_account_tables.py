@@ -95,6 +95,23 @@ def test_the_price_of_a_decision_goes_through_a_split(events, bars):
     assert bought["decision_price"] == 4.75
 
 
+def test_a_dividend_between_decision_and_execution_is_no_gain_of_trading(events, bars):
+    """Decided at 9.50 before a dividend of 0.40, executed at 10.00 after it: 0.90 a share dearer, not 0.50."""
+    actions = actions_table((DAYS[1], "AAA", "cash_dividend", 0.4))
+    bought = trade_costs_table(events, bars, actions, DAYS[1], "open").iloc[0]
+    assert bought["decision_price"] == pytest.approx(9.1)
+    assert bought["shortfall"] == pytest.approx(30 * 0.9)
+
+
+def test_the_close_before_a_halt_goes_ex_with_all_that_happened_in_it(bars):
+    """Last close 10.00; while halted a dividend of 2.00, then two shares for one: 4.00 a share."""
+    halted = bars[~((bars["instrument"] == "AAA") & (bars["date"].isin(DAYS[1:3])))]
+    actions = actions_table((DAYS[1], "AAA", "cash_dividend", 2.0), (DAYS[2], "AAA", "split", 2.0))
+    facts = {"instrument": "AAA", "side": "buy", "quantity": "10", "price": "12", "fee": "1"}
+    row = trade_costs_table([Event(DAYS[3], EventKind.FILL, "x", facts)], halted, actions, DAYS[3], "open").iloc[0]
+    assert row["decision_price"] == 4.0
+
+
 def test_a_deal_that_nobody_planned_is_measured_from_the_close_before(bars, no_actions):
     facts = {"instrument": "AAA", "side": "buy", "quantity": "10", "price": "11.50", "fee": "1"}
     row = trade_costs_table([Event(DAYS[2], EventKind.FILL, "x", facts)], bars, no_actions, DAYS[3], "open").iloc[0]

@@ -168,3 +168,17 @@ def test_a_close_is_divided_by_a_split_that_comes_after_it_and_not_by_one_of_its
     bars = pd.DataFrame({"date": days[:2], "instrument": "AAA", "close": [90.0, 30.0]})
     splits = pd.DataFrame({"date": days[1:], "instrument": "AAA", "kind": "split", "value": [3.0, 4.0]})
     assert last_closes(bars, splits) == {"AAA": 75_000}
+
+
+def test_a_close_goes_ex_with_the_dividends_after_it_in_the_order_of_sessions():
+    """A close of 90.00: three for one, then 2.50 a new share; on one day the split comes first as well."""
+    days = pd.DatetimeIndex(["2025-01-02", "2025-01-03", "2025-01-06"])
+    bars = pd.DataFrame({"date": days[:1], "instrument": "AAA", "close": [90.0]})
+    rows = pd.DataFrame(
+        {"instrument": "AAA", "kind": ["cash_dividend", "split"], "value": [2.5, 3.0]},
+        columns=["date", "instrument", "kind", "value"],
+    )
+    assert last_closes(bars, rows.assign(date=[days[2], days[1]])) == {"AAA": 275_000}
+    assert last_closes(bars, rows.assign(date=days[1])) == {"AAA": 275_000}
+    assert last_closes(bars, rows.assign(date=[days[1], days[2]])) == {"AAA": 291_667}
+    assert last_closes(bars, rows.assign(date=days[0])) == {"AAA": 900_000}

@@ -47,6 +47,29 @@ def adjustment_factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> p
     MarketDataError
         When a split ratio is not positive or a dividend is negative.
     """
+    split, dividend = actions_per_bar(bars, corporate_actions)
+    _refuse_impossible(bars, split, dividend)
+    instrument = bars["instrument"].to_numpy()
+    first = np.append(True, instrument[1:] != instrument[:-1])[: len(bars)]
+    ratio = np.where(first, 1.0, split * (1.0 + dividend / bars["close"].to_numpy(dtype=np.float64)))
+    return pd.Series(_cumulative_product(ratio, first), index=bars.index, name="factor")
+
+
+def actions_per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Collect what happened since the bar before: a close of it goes ex by ``close / split - dividend``.
+
+    Parameters
+    ----------
+    bars, corporate_actions
+        See `adjustment_factors`.
+
+    Returns
+    -------
+    split
+        New shares per share, one value per row of ``bars``.
+    dividend
+        Cash per new share.
+    """
     splits = _per_bar(bars, corporate_actions, SPLIT)
     dividends = _per_bar(bars, corporate_actions, CASH_DIVIDEND)
     split = np.ones(len(bars))
@@ -54,12 +77,7 @@ def adjustment_factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> p
     dividend = np.zeros(len(bars))
     paid = dividends["value"].to_numpy() / _later_splits(dividends, splits)
     np.add.at(dividend, dividends["row"].to_numpy(), paid)
-
-    _refuse_impossible(bars, split, dividend)
-    instrument = bars["instrument"].to_numpy()
-    first = np.append(True, instrument[1:] != instrument[:-1])[: len(bars)]
-    ratio = np.where(first, 1.0, split * (1.0 + dividend / bars["close"].to_numpy(dtype=np.float64)))
-    return pd.Series(_cumulative_product(ratio, first), index=bars.index, name="factor")
+    return split, dividend
 
 
 def adjust_bars(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from quant_pipeline.backtest.quotes import deal_prices
 from quant_pipeline.market.clock import DealPrice
+from quant_pipeline.market.corporate_actions import actions_per_bar
 from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.trading.domain import Event, EventKind
 
@@ -52,7 +53,8 @@ def trade_costs_table(
     events
         The ledger; busted fills are left out, corrected ones count as they really were.
     bars, corporate_actions
-        The market as traded. A split between decision and execution scales the price of the decision.
+        The market as traded. The price of the decision goes ex with the session's splits and dividends: what an owner
+        receives besides is no cost of trading.
     up_to
         Last session to look at.
     deal_price
@@ -62,17 +64,17 @@ def trade_costs_table(
     -------
     pandas.DataFrame
         One row per fill: ``date``, ``instrument``, ``side``, ``quantity``, ``price``, ``decision_price`` (reference
-        price of the order; the close before, where it was not planned here), ``open``, ``close``, ``deal_price`` (the
-        configured price of the session), ``delay_cost``, ``slippage_cost``, their sum ``shortfall`` (USD) and in basis
-        points of the value at the decision, ``cost_against_close``, ``fee``, ``planned``. Prices that the market does
-        not have are NaN, and so are the costs.
+        price of the order; the close before, where it was not planned here; both ex), ``open``, ``close``,
+        ``deal_price`` (the configured price of the session), ``delay_cost``, ``slippage_cost``, their sum ``shortfall``
+        (USD) and in basis points of the value at the decision, ``cost_against_close``, ``fee``, ``planned``. Prices
+        that the market does not have are NaN, and so are the costs.
     """
     seen = _fills([event for event in events if event.session <= up_to], deal_price)
     fills = pd.DataFrame(seen, columns=list(_FILL_COLUMNS)).astype(_FILL_COLUMNS)
     quotes = _quotes(bars, corporate_actions, fills)
     table = fills.merge(quotes, on=["date", "instrument", "executes_at"], how="left")
     planned = table["reference_price"].notna()
-    decided = table["reference_price"].fillna(table["previous_close"]) / table["split"].fillna(1.0)
+    decided = (table["reference_price"] / table["split"] - table["dividend"]).fillna(table["previous_close"])
     signed = table["quantity"].where(table["side"] == "buy", -table["quantity"])
     table = table.assign(
         decision_price=decided,
@@ -118,16 +120,20 @@ def _numbers(payload: Mapping[str, str]) -> dict[str, float]:
 
 
 def _quotes(bars: pd.DataFrame, corporate_actions: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:
-    """Return open, close, the price to execute at, the close before and the split ratio of what was traded."""
-    traded = bars[bars["instrument"].isin(fills["instrument"])].sort_values(["instrument", "date"])
+    """Return open, close, the price to execute at, the close before gone ex, and the session's split and dividend."""
+    traded = bars[bars["instrument"].isin(fills["instrument"])]
+    traded = traded.sort_values(["instrument", "date"], ignore_index=True)
     before = traded.groupby("instrument", sort=False)["close"].shift(1)
-    known = traded[["date", "instrument", "open", "close"]].assign(previous_close=before)
+    split_since, dividend_since = actions_per_bar(traded, corporate_actions)
+    # A plan knows what happened before its own session, also while the instrument was halted.
+    of_sessions = corporate_actions.merge(traded[["date", "instrument"]], on=["date", "instrument"])
+    split, dividend = actions_per_bar(traded, of_sessions)
+    known = traded[["date", "instrument", "open", "close"]].assign(
+        previous_close=before / split_since - dividend_since, split=split, dividend=dividend
+    )
     kinds: list[DealPrice] = sorted(fills["executes_at"].unique())
     each = [known.assign(executes_at=kind, deal_price=_price_of(traded, kind)) for kind in kinds]
-    quotes = pd.concat(each) if each else known.assign(executes_at="", deal_price=np.nan)
-    splits = corporate_actions[corporate_actions["kind"] == "split"]
-    ratios = splits.groupby(["date", "instrument"])["value"].prod().rename("split").reset_index()
-    return quotes.merge(ratios, on=["date", "instrument"], how="left")
+    return pd.concat(each) if each else known.assign(executes_at="", deal_price=np.nan)
 
 
 def _price_of(bars: pd.DataFrame, kind: DealPrice) -> pd.Series:

@@ -31,6 +31,10 @@ def test_the_page_tells_verdict_leader_and_every_measure(found):
         assert f'<section id="{name}"' in page
 
 
+def test_the_page_says_that_the_search_follows_no_stops_of_the_account(found):
+    assert "Orders follow stop_rules (stop_loss 0.1), which the backtests do not" in found["page"]
+
+
 def test_the_page_needs_no_network(found):
     without_library = re.sub(r'<script id="plotly".*?</script>', "", found["page"], flags=re.DOTALL)
     assert not re.search(r'(src|href)="https?:', without_library)

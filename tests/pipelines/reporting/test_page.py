@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from quant_pipeline.pipelines.reporting import nodes
 from quant_pipeline.pipelines.reporting.page import packed_library
 
 VOID = {"meta", "link", "img", "br"}
@@ -103,6 +104,16 @@ def test_the_headline_quotes_the_performance(page, tables):
     performance = tables["backtest_performance"]
     assert f'<span class="value">{performance["sharpe"]:.2f}</span>' in page
     assert f"returned {performance['annualised_return']:.1%} a year after costs" in page
+
+
+def test_what_the_backtest_does_not_follow_is_said_in_the_headline_and_beside_its_figures(settings, tables, page):
+    stopping = {**settings["parameters"], "order_generation": {"stop_rules": {"stop_loss": 0.1}}}
+    drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"])
+    stopped = nodes.compose_report(*drawn, **tables, **{**settings, "parameters": stopping})
+    said = "Orders follow stop_rules (stop_loss 0.1), which the backtests do not"
+    assert stopped[: stopped.index('<section id="backtest"')].count(said) == 1
+    assert stopped[stopped.index('<section id="backtest"') :].count(said) == 1
+    assert "Orders follow" not in page
 
 
 def test_an_order_is_listed_with_its_reason_and_what_is_held_is_folded_away(page):

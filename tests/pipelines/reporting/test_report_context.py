@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.market.quality import QualityParameters
+from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.reporting.context import describe_run
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.strategy.account import AccountParameters
@@ -74,3 +75,18 @@ def test_parameters_are_shown_as_they_are_configured(settings):
 @pytest.mark.parametrize("library", ["quant-pipeline", "Python", "kedro", "pandas", "plotly"])
 def test_versions_are_named(settings, library):
     assert describe(settings).versions[library]
+
+
+def test_rules_of_the_account_that_no_backtest_follows_are_named(settings):
+    assert describe(settings).not_backtested == ""
+    still_off = {"position_sizing": {"method": "fixed"}, "stop_rules": {"cooldown": 3, "stop_loss": None}}
+    assert describe(settings, order_generation=still_off).not_backtested == ""
+    stops = {"stop_loss": 0.1, "time_stop": 20}
+    both = {"position_sizing": {"method": "fractional_kelly"}, "stop_rules": stops}
+    expected = (
+        "Orders follow position_sizing (fractional_kelly) and stop_rules (stop_loss 0.1, time_stop 20), which the "
+        "backtests do not: their results are those without."
+    )
+    assert describe(settings, order_generation=both).not_backtested == expected
+    validated = OrderGenerationParameters.model_validate(both)
+    assert describe(settings, order_generation=validated).not_backtested == expected

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -74,3 +76,11 @@ def test_a_backtest_of_one_or_two_sessions_is_told(context, tables, sessions):
 def test_a_measure_that_is_not_there_is_a_dash(context, tables):
     performance = {**tables["backtest_performance"], "sharpe": None}
     assert line_with(summarise(context, tables, backtest_performance=performance), "Sharpe ratio")[2] == "-"
+
+
+def test_what_the_backtest_does_not_follow_stands_below_its_figures(context, tables):
+    stopping = replace(context, not_backtested="Orders follow stop_rules (stop_loss 0.1), which the backtests do not.")
+    lines = summarise(stopping, tables).splitlines()
+    (place,) = (number for number, line in enumerate(lines) if line.startswith("Orders follow"))
+    assert lines[place - 1].strip().startswith("maximum drawdown")
+    assert "Orders follow" not in summarise(context, tables)

@@ -132,8 +132,9 @@ class EventExchange:
         waits = self._market.rules.deal_price != "open"
         for order in _sales_first(self.orders):
             is_due = order.order.kind is OrderKind.MARKET and (order.placed_session == t or not waits)
-            is_there = self._arrival(t, started, order) is Arrival.BEFORE_OPEN and bars.open[order.place] > 0
-            if is_due and is_there and self._has_volume(t, order, supply):
+            is_there = self._arrival(t, started, order) in (Arrival.EARLIER, Arrival.AT_START)
+            trades = bars.open[order.place] > 0
+            if is_due and is_there and trades and self._has_volume(t, order, supply):
                 self._deal(t, ended, order, supply)
         self._trade_bar(t, started, ended, bars, supply.used)
 
@@ -174,8 +175,9 @@ class EventExchange:
         """
         if order.arrives > started:
             return Arrival.WITHIN_BAR
-        has_seen_open = order.placed_session == t and not self._has_opened[order.place]
-        return Arrival.AFTER_OPEN if has_seen_open else Arrival.BEFORE_OPEN
+        if order.placed_session == t and not self._has_opened[order.place]:
+            return Arrival.AFTER_OPEN
+        return Arrival.AT_START if order.arrives == started else Arrival.EARLIER
 
     def _has_volume(self, t: int, order: PlacedOrder, supply: Supply) -> bool:
         has_volume = self._account.shares_within_volume(t, order.place, abs(order.shares), supply) > 0

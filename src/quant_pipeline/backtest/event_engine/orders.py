@@ -128,8 +128,10 @@ class BarPrices(NamedTuple):
 class Arrival(Enum):
     """What of a bar comes after the arrival of an order."""
 
-    BEFORE_OPEN = "before open"
-    """All of it."""
+    EARLIER = "earlier"
+    """All of it, and the order was there before: a limit rests at its price, which the market comes to."""
+    AT_START = "at start"
+    """All of it, and its open is the first price after the arrival."""
     AFTER_OPEN = "after open"
     """All but the open, which the sender may have seen."""
     WITHIN_BAR = "within bar"
@@ -140,8 +142,7 @@ def price_within_bar(order: PlacedOrder, bar: BarPrices, arrival: Arrival) -> in
     """Price in ticks at which a bar executes a limit or stop order before spread and impact, 0 if it does not.
 
     Only prices that came after the arrival execute an order, and what is not known of them is decided against the
-    trader: a limit needs a price that surely came later, a stop does not; both then get the worst price of the bar
-    that they allow.
+    trader: a limit needs a price that surely came later, a stop does not; both get the worst price that they allow.
 
     Parameters
     ----------
@@ -153,15 +154,16 @@ def price_within_bar(order: PlacedOrder, bar: BarPrices, arrival: Arrival) -> in
         When in the bar the order arrived.
     """
     nearest, farthest = (bar.low, bar.high) if order.waits_for_fall else (bar.high, bar.low)
-    if arrival is Arrival.BEFORE_OPEN and order.is_reached_by(bar.open):
-        return bar.open
+    sees_whole_bar = arrival in (Arrival.EARLIER, Arrival.AT_START)
+    if sees_whole_bar and order.is_reached_by(bar.open):
+        return order.price if order.is_limit and arrival is Arrival.EARLIER else bar.open
     if order.is_limit:
-        # A bar that never leaves its open on this side has no other price there.
-        later = arrival is Arrival.BEFORE_OPEN or (arrival is Arrival.AFTER_OPEN and nearest != bar.open)
-        if not order.is_reached_by(nearest if later else bar.close):
+        # A bar that does not leave its open on this side has no other price there.
+        came_later = sees_whole_bar or (arrival is Arrival.AFTER_OPEN and nearest != bar.open)
+        if not order.is_reached_by(nearest if came_later else bar.close):
             return 0
         return min(order.price, farthest) if order.waits_for_fall else max(order.price, farthest)
     if not order.is_reached_by(nearest):
         return 0
-    was_before_stop = arrival is not Arrival.WITHIN_BAR and not order.is_reached_by(bar.open)
-    return order.price if was_before_stop else nearest
+    was_waiting = arrival is not Arrival.WITHIN_BAR and not order.is_reached_by(bar.open)
+    return order.price if was_waiting else nearest

@@ -22,6 +22,7 @@ from quant_pipeline.pipelines.ensemble_search.finalists import backtest_in_full,
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.ensemble_search.trials import Chunk, LazyChunks, rules_of_phases
 from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.reporting.page import compose_page
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
@@ -266,8 +267,9 @@ def compose_search_page(
     search_correlations: pd.DataFrame,
     account: AccountParameters,
     ensemble_search: EnsembleSearchParameters,
+    order_generation: OrderGenerationParameters,
 ) -> str:
-    """Compose the page of the search.
+    """Compose the page of the search; beside its results it names the rules of the account that it does not follow.
 
     Returns
     -------
@@ -276,7 +278,7 @@ def compose_search_page(
     """
     return compose_page(
         title=f"{account.name}: ensemble search",
-        header=page.write_header(search_verdict, search_periods, account.name),
+        header=page.write_header(search_verdict, search_periods, account.name, order_generation.not_backtested),
         links=page.LINKS,
         parts=[
             page.headline(search_verdict),

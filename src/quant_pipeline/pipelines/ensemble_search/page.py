@@ -47,7 +47,7 @@ MEASURES = (
 )
 
 
-def write_header(verdict: Mapping[str, Any], periods: pd.DataFrame, account: str) -> Html:
+def write_header(verdict: Mapping[str, Any], periods: pd.DataFrame, account: str, not_backtested: str = "") -> Html:
     """Write title and outcome in a few sentences.
 
     Parameters
@@ -58,12 +58,15 @@ def write_header(verdict: Mapping[str, Any], periods: pd.DataFrame, account: str
         ``first``, ``last`` of the selection's periods.
     account
         Name of the account whose rules were used.
+    not_backtested
+        Sentence that names the rules of its orders which the search does not follow.
     """
     sentences = (
         f"{wording.plural(verdict['trials'], 'combination')} were backtested exactly from "
         f"{wording.day(periods['first'].iloc[0])} to {wording.day(periods['last'].iloc[-1])}. The best is "
         f"{verdict['chosen']} with a Sharpe ratio of {wording.ratio(verdict['excess_sharpe'])} over the benchmark. "
         f"That it is the best is {verdict['verdict']}, by the most severe of five measures."
+        f" {not_backtested}".rstrip()
     )
     return masthead("Ensemble search", verdict["chosen"], sentences, account=account)
 

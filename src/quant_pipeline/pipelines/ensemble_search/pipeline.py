@@ -82,6 +82,7 @@ def create_pipeline() -> Pipeline:
                     "search_correlations",
                     "params:account",
                     "params:ensemble_search",
+                    "params:order_generation",
                 ],
                 "search_page",
                 name="compose_search_page",

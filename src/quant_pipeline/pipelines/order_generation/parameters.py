@@ -30,3 +30,14 @@ class OrderGenerationParameters(Parameters):
     alternates: NonNegativeInt = 5
     position_sizing: PositionSizing = PositionSizing()
     stop_rules: StopRules = StopRules()
+
+    @property
+    def not_backtested(self) -> str:
+        """Sentence that names the rules of the account which no backtest and no search follows; empty without any."""
+        levels = self.stop_rules.model_dump(exclude_none=True, exclude={"cooldown"})
+        stops = ", ".join(f"{name} {value:g}" for name, value in levels.items())
+        sizing = "" if self.position_sizing.method == "fixed" else self.position_sizing.method
+        used = [f"{block} ({words})" for block, words in (("position_sizing", sizing), ("stop_rules", stops)) if words]
+        if not used:
+            return ""
+        return f"Orders follow {' and '.join(used)}, which the backtests do not: their results are those without."

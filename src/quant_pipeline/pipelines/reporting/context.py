@@ -17,6 +17,7 @@ from quant_pipeline import __version__
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
+from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.strategy.rules import MarketRules
 
@@ -55,6 +56,8 @@ class ReportContext:
         Sessions of the label.
     combination
         The combination whose score becomes orders.
+    not_backtested
+        Sentence that names the rules of the orders which the backtests do not follow; empty without any.
     path
         Where the page lies.
     next_commands
@@ -72,6 +75,7 @@ class ReportContext:
     deal_price: str
     horizon: int
     combination: str
+    not_backtested: str
     path: str
     next_commands: tuple[tuple[str, str], ...]
     parameters: str
@@ -123,6 +127,7 @@ def describe_run(
         deal_price=market_rules.deal_price,
         horizon=horizon,
         combination=combination,
+        not_backtested=OrderGenerationParameters.model_validate(settings.get("order_generation", {})).not_backtested,
         path=f"{report.path}/{as_of}/report.html",
         next_commands=_next_commands(report, session, calendar.next(session)),
         parameters=json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False),

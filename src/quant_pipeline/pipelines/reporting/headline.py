@@ -67,6 +67,7 @@ def write_verdict(
             f"backtest returned {wording.percent(own)} a year after costs against {wording.percent(reference)} of the "
             f"benchmark{depth}."
         )
+        sentences.extend(filter(None, [context.not_backtested]))
     sentences.append(_orders_sentence(context, orders))
     errors = _count(data_quality, "error")
     if errors:

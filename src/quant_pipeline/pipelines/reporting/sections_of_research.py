@@ -78,6 +78,7 @@ def backtest_section(
         paragraph(
             f"Combination {context.combination}, {first} to {last}, {len(backtest_nav):,} sessions out of sample. "
             f"Decided at each close, executed at the next {context.deal_price}, after fees and slippage."
+            f" {context.not_backtested}".rstrip()
         ),
         picture(nav_figure, "net-asset-value", scale_choice=True),
         picture(drawdown_figure, "drawdown"),

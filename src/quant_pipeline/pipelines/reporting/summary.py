@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -41,7 +42,7 @@ def summary_text(
     blocks = [
         [f"{context.account} at the close of {wording.long_day(context.as_of)}", "=" * WIDTH],
         _information(ic_series),
-        _backtest(backtest_nav, backtest_performance),
+        _backtest(backtest_nav, backtest_performance) + textwrap.wrap(context.not_backtested, WIDTH),
         _comparison(combination_comparison, context.combination),
         _orders(context, orders),
         [_account(account_nav)],
