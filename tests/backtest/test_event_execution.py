@@ -161,6 +161,31 @@ def test_a_resting_limit_gets_its_price_where_a_later_minute_opens_beyond_it():
     assert prices_of(run({(1, "minute", 1): [limit(10, 96)]}, minutes=falling)) == [95.095]
 
 
+def test_what_arrives_within_a_minute_waits_for_the_next():
+    """Perhaps no price of the first minute came after the arrival; a stop gets no better one than it had."""
+    late = {"latency_seconds": 45, "minutes": minutes_of((98, 99, 95, 96), (97, 100, 96, 100), (101, 103, 101, 102))}
+    assert prices_of(run({(1, "open"): [limit(10, 96)]}, **late)) == [96.0]
+    assert prices_of(run({(1, "open"): [limit(10, 95)]}, **late)) == pytest.approx([np.nan], nan_ok=True)
+    assert prices_of(run({(1, "open"): [stop(10, 97)]}, **late)) == [99.099]
+    rising = {**late, "minutes": minutes_of((98, 98, 98, 98), (99, 100, 99, 100))}
+    assert prices_of(run({(1, "open"): [stop(10, 97)]}, **rising)) == [99.099]
+    # In the last minute it is the close.
+    assert prices_of(run({(1, "minute", 1): [stop(10, 97)]}, **rising)) == [102.102]
+
+
+def test_the_rest_of_a_stop_that_met_little_volume_takes_the_next_prices():
+    """A stop at 97, reached in the first minute, is a market order from then on, also above 97."""
+    table = minutes_of((98, 99, 95, 96), (99, 100, 99, 100), (101, 103, 101, 102), volume=50)
+    orders = {(0, "close"): [EventOrder("A", 12)], (1, "open"): [stop(-12, 97)]}
+    result = run(orders, minutes=table, rules=MarketRules(participation_cap=0.1))
+    assert result.trades[["quantity", "price"]].to_numpy().tolist() == [
+        [12, 98.098],
+        [5, 96.903],
+        [5, 98.901],
+        [2, 100.899],
+    ]
+
+
 @pytest.mark.parametrize("kind", [OrderKind.MARKET, OrderKind.ON_CLOSE])
 def test_an_order_of_the_last_minute_is_too_late_for_the_close(kind):
     result = run({(1, "minute", 3): [EventOrder("A", 10, kind)]}, minutes=MINUTES)
@@ -309,15 +334,23 @@ def execute(walks_of_sessions, sent, latency_seconds, with_minutes):
     minutes = minutes_of_walk(walks_of_sessions[2], session=2) if with_minutes else None
     orders = {(0, "close"): [EventOrder("A", 1000)]}
     orders[sent.event] = [sent.order]
-    hours = {"close_time": datetime.time(9, 30 + N_MINUTES), "latency_seconds": latency_seconds}
+    # For an order of the evening, latency counts from the open on.
+    overnight = 0 if sent.second >= 0 else 24 * 3600 - CLOSE
+    hours = {"close_time": datetime.time(9, 30 + N_MINUTES), "latency_seconds": overnight + latency_seconds}
     trades = run(orders, rows, minutes, **hours).trades
     return trades[trades["requested"] == 10].iloc[0]
+
+
+def prices_after(walk, sent, latency_seconds):
+    """List the prices made after an order was sent and when it has arrived."""
+    arrives = max(sent.second, 0) + latency_seconds
+    return [made.price for made in walk if made.second > sent.second and made.second >= arrives]
 
 
 def fair_execution(walk, sent, latency_seconds):
     """Execute an order by every single price: what it really gets, NaN for nothing, before the spread is rounded."""
     order = sent.order
-    later = [made.price for made in walk if made.second > sent.second and made.second >= sent.second + latency_seconds]
+    later = prices_after(walk, sent, latency_seconds)
     sign = 1 if order.shares > 0 else -1
     is_limit = order.kind is OrderKind.LIMIT
     reached = [p for p in later if (p - order.price) * sign * (1 if is_limit else -1) <= 0]
@@ -339,9 +372,8 @@ def test_no_limit_or_stop_gets_more_than_the_prices_after_its_arrival_allow(data
     days = [data.draw(walks()) for _ in SESSIONS]
     sent = data.draw(sent_orders(with_minutes))
     assume(sent.order.waits_for_price)
-    latency = latency_seconds if sent.second >= 0 else 0
-    got = execute(days, sent, latency, with_minutes)["price"]
-    fair = fair_execution(days[2], sent, latency)
+    got = execute(days, sent, latency_seconds, with_minutes)["price"]
+    fair = fair_execution(days[2], sent, latency_seconds)
     sign = 1 if sent.order.shares > 0 else -1
     if sent.order.kind is OrderKind.LIMIT:
         # It never executes where it really would not have, nor beyond its limit.
@@ -358,10 +390,9 @@ def test_market_orders_execute_at_a_price_made_after_their_arrival(data, with_mi
     days = [data.draw(walks()) for _ in SESSIONS]
     sent = data.draw(sent_orders(with_minutes))
     assume(not sent.order.waits_for_price)
-    latency = latency_seconds if sent.second >= 0 else 0
-    got = execute(days, sent, latency, with_minutes)["price"]
+    got = execute(days, sent, latency_seconds, with_minutes)["price"]
     sign = 1 if sent.order.shares > 0 else -1
-    later = [m.price for m in days[2] if m.second > sent.second and m.second >= sent.second + latency]
+    later = prices_after(days[2], sent, latency_seconds)
     assert np.isnan(got) or round(got, 4) in {round(price * (1 + sign * 0.001), 4) for price in later}
 
 

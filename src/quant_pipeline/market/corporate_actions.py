@@ -134,7 +134,7 @@ def _per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame, kind: str) -> 
     """Place the actions of one kind on the first bar at or after their ex-date: ``date``, ``row`` and ``value``."""
     wanted = corporate_actions[corporate_actions["kind"] == kind]
     placed = pd.merge_asof(
-        wanted[["date", "instrument", "value"]].sort_values("date", kind="stable"),
+        wanted[["date", "instrument", "value"]].astype({"date": bars["date"].dtype}).sort_values("date", kind="stable"),
         bars[["date", "instrument"]].assign(row=np.arange(len(bars))).sort_values("date", kind="stable"),
         on="date",
         by="instrument",

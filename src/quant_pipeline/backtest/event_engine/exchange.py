@@ -99,7 +99,7 @@ class EventExchange:
             o for o in in_time if o.order.waits_for_price and prices[o.place] > 0 and o.is_reached_by(prices[o.place])
         ]
         for order in _sales_first(reached):
-            self._deal(t, time, order, supply)
+            self._deal_at(t, time, order, order.next_price(int(prices[order.place])), supply)
 
     def deal_at_session_price(
         self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64], in_time_for: pd.Timestamp
@@ -116,12 +116,17 @@ class EventExchange:
     ) -> None:
         """Execute on-close orders and the market orders left, if they were there by the last price before it."""
         kinds = (OrderKind.ON_CLOSE, OrderKind.MARKET)
-        due = [order for order in self.orders if order.order.kind in kinds and order.is_in_time_for(in_time_for)]
-        self._auction(t, time, due, prices)
+        in_time = [order for order in self.orders if order.is_in_time_for(in_time_for)]
+        self._auction(t, time, [order for order in in_time if order.order.kind in kinds], prices)
+        supply = self._account.supply_of_session(t, prices)
+        for order in in_time:
+            if order.is_triggered and prices[order.place] > 0:
+                self._deal_at(t, time, order, order.next_price(int(prices[order.place])), supply)
 
     def trade_day(self, t: int, started: pd.Timestamp, ended: pd.Timestamp, bars: Bars) -> None:
         """Execute what the prices of a daily bar reach."""
-        self._trade_bar(t, started, ended, bars, self._account.supply_of_session(t, bars.open).used)
+        used = self._account.supply_of_session(t, bars.open).used
+        self._trade_bar(t, started, ended, bars, used, close_is_later=True)
 
     def trade_minute(self, t: int, started: pd.Timestamp, ended: pd.Timestamp, bars: Bars) -> None:
         """Execute the market orders that are there at the open of a minute bar, then what its prices reach.
@@ -136,7 +141,7 @@ class EventExchange:
             trades = bars.open[order.place] > 0
             if is_due and is_there and trades and self._has_volume(t, order, supply):
                 self._deal(t, ended, order, supply)
-        self._trade_bar(t, started, ended, bars, supply.used)
+        self._trade_bar(t, started, ended, bars, supply.used, close_is_later=False)
 
     def end_session(self, t: int, time: pd.Timestamp) -> None:
         """Expire what was for this session only."""
@@ -144,6 +149,8 @@ class EventExchange:
             status = kernels.EXPIRED_UNREACHED if order.order.waits_for_price else kernels.EXPIRED_LATE
             self._account.end(t, time, order, kernels.EXPIRED_NO_VOLUME if order.lacks_volume else status)
             self.orders.remove(order)
+        for order in self.orders:
+            order.no_better_than = 0
 
     def _auction(self, t: int, time: pd.Timestamp, due: list[PlacedOrder], prices: npt.NDArray[np.int64]) -> None:
         supply = self._account.supply_of_session(t, prices)
@@ -152,7 +159,13 @@ class EventExchange:
         self.orders = [order for order in self.orders if order not in due]
 
     def _trade_bar(
-        self, t: int, started: pd.Timestamp, ended: pd.Timestamp, bars: Bars, used: npt.NDArray[np.int64]
+        self,
+        t: int,
+        started: pd.Timestamp,
+        ended: pd.Timestamp,
+        bars: Bars,
+        used: npt.NDArray[np.int64],
+        close_is_later: bool,
     ) -> None:
         """Execute protective sales first, then limit and stop orders in the order in which they were placed."""
         self._protect(t, ended, bars, used)
@@ -160,12 +173,12 @@ class EventExchange:
             bar = bars.of(order.place)
             if not order.order.waits_for_price or bar is None or order.arrives >= ended:
                 continue
-            price = price_within_bar(order, bar, self._arrival(t, started, order))
-            if price == 0:
-                continue
-            supply = self._supply_at(order.place, price, bars, used)
-            if self._has_volume(t, order, supply):
-                self._deal(t, ended, order, supply)
+            arrival = self._arrival(t, started, order)
+            price = price_within_bar(order, bar, arrival, close_is_later)
+            if price > 0:
+                self._deal_at(t, ended, order, price, Supply(bars.open, bars.volume, used))
+            elif arrival is Arrival.WITHIN_BAR:
+                order.trigger_in_doubt(bar.low if order.waits_for_fall else bar.high)
         self._has_opened |= bars.open > 0
 
     def _arrival(self, t: int, started: pd.Timestamp, order: PlacedOrder) -> Arrival:
@@ -196,17 +209,19 @@ class EventExchange:
                 placed = PlacedOrder(order, place, shares, sale.price, t, time, time, t)
                 obstacle = self._account.obstacle_to_sale(t, place, sale.price)
                 if obstacle is None:
-                    self._account.deal(t, time, placed, self._supply_at(place, sale.price, bars, used))
+                    self._account.deal(
+                        t, time, placed, _at_price(Supply(bars.open, bars.volume, used), place, sale.price)
+                    )
                 elif place not in self._rejected:
                     # It is tried again with every bar, and told once a session.
                     self._rejected.add(place)
                     self._account.end(t, time, placed, obstacle)
         self._forget_sold()
 
-    def _supply_at(self, place: int, price: int, bars: Bars, used: npt.NDArray[np.int64]) -> Supply:
-        prices = np.zeros_like(bars.open)
-        prices[place] = price
-        return Supply(prices, bars.volume, used)
+    def _deal_at(self, t: int, time: pd.Timestamp, order: PlacedOrder, price: int, supply: Supply) -> None:
+        """Execute an order at a price of its own, unless it has to wait for volume."""
+        if self._has_volume(t, order, supply):
+            self._deal(t, time, order, _at_price(supply, order.place, price))
 
     def _deal(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Dealt:
         """Deal an order; what the volume left over of it waits on, everything else is done with."""
@@ -219,6 +234,8 @@ class EventExchange:
         if dealt.status in _WAITS_FOR_VOLUME and left > 0:
             order.shares = left if order.shares > 0 else -left
             order.lacks_volume = True
+            order.is_triggered = order.order.kind is OrderKind.STOP
+            order.no_better_than = 0
         else:
             self.orders.remove(order)
         self._forget_sold()
@@ -226,6 +243,12 @@ class EventExchange:
 
     def _forget_sold(self) -> None:
         self._protected = {place: known for place, known in self._protected.items() if self._account.held(place) > 0}
+
+
+def _at_price(supply: Supply, place: int, price: int) -> Supply:
+    prices = np.zeros_like(supply.prices)
+    prices[place] = price
+    return supply._replace(prices=prices)
 
 
 def splits_of(market: TradingMarket, t: int) -> Iterator[tuple[int, int, int]]:

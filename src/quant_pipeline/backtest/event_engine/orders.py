@@ -84,7 +84,8 @@ class PlacedOrder:
 
     ``place`` is the number of the instrument, ``shares`` what is left of it, ``price`` in ticks; ``placed`` when its
     sender saw the market, ``arrives`` when it reaches the exchange, ``expires_with`` the number of the session after
-    whose close it is forgotten. ``lacks_volume`` tells that a part of it met too little volume.
+    whose close it is forgotten. ``lacks_volume`` tells that a part of it met too little volume, ``is_triggered`` that a
+    stop has been reached and takes the next price, which counts as no better than ``no_better_than`` (0 = any).
     """
 
     order: EventOrder
@@ -96,6 +97,8 @@ class PlacedOrder:
     arrives: pd.Timestamp
     expires_with: int
     lacks_volume: bool = False
+    is_triggered: bool = False
+    no_better_than: int = 0
 
     @property
     def is_limit(self) -> bool:
@@ -109,7 +112,17 @@ class PlacedOrder:
 
     def is_reached_by(self, price: int) -> bool:
         """Whether a price reaches its limit or stop; a price that only touches it does."""
-        return price <= self.price if self.waits_for_fall else price >= self.price
+        return self.is_triggered or (price <= self.price if self.waits_for_fall else price >= self.price)
+
+    def next_price(self, price: int) -> int:
+        """Price at which a triggered stop takes the next one."""
+        worse = max if self.shares > 0 else min
+        return worse(price, self.no_better_than) if self.no_better_than else price
+
+    def trigger_in_doubt(self, worst: int) -> None:
+        """Trigger a stop that the worst price of a bar reached, perhaps before it arrived."""
+        if not self.is_limit and self.is_reached_by(worst):
+            self.is_triggered, self.no_better_than = True, worst
 
     def is_in_time_for(self, print_time: pd.Timestamp) -> bool:
         """Whether it was placed before a price was made and had arrived by then."""
@@ -135,10 +148,10 @@ class Arrival(Enum):
     AFTER_OPEN = "after open"
     """All but the open, which the sender may have seen."""
     WITHIN_BAR = "within bar"
-    """Its close; of its other prices nobody knows."""
+    """Nothing surely, but the close of a session."""
 
 
-def price_within_bar(order: PlacedOrder, bar: BarPrices, arrival: Arrival) -> int:
+def price_within_bar(order: PlacedOrder, bar: BarPrices, arrival: Arrival, close_is_later: bool) -> int:
     """Price in ticks at which a bar executes a limit or stop order before spread and impact, 0 if it does not.
 
     Only prices that came after the arrival execute an order, and what is not known of them is decided against the
@@ -152,18 +165,27 @@ def price_within_bar(order: PlacedOrder, bar: BarPrices, arrival: Arrival) -> in
         The bar.
     arrival
         When in the bar the order arrived.
+    close_is_later
+        Whether the close is a price of its own after everything else, as in a daily bar.
     """
     nearest, farthest = (bar.low, bar.high) if order.waits_for_fall else (bar.high, bar.low)
     sees_whole_bar = arrival in (Arrival.EARLIER, Arrival.AT_START)
+    is_after_open = arrival is Arrival.AFTER_OPEN
     if sees_whole_bar and order.is_reached_by(bar.open):
-        return order.price if order.is_limit and arrival is Arrival.EARLIER else bar.open
+        return order.price if order.is_limit and arrival is Arrival.EARLIER else order.next_price(bar.open)
     if order.is_limit:
-        # A bar that does not leave its open on this side has no other price there.
-        came_later = sees_whole_bar or (arrival is Arrival.AFTER_OPEN and nearest != bar.open)
-        if not order.is_reached_by(nearest if came_later else bar.close):
+        # A price that equals the open may be the open.
+        if sees_whole_bar or (is_after_open and nearest != bar.open):
+            surely_later = nearest
+        elif close_is_later or (is_after_open and bar.close != bar.open):
+            surely_later = bar.close
+        else:
+            return 0
+        if not order.is_reached_by(surely_later):
             return 0
         return min(order.price, farthest) if order.waits_for_fall else max(order.price, farthest)
     if not order.is_reached_by(nearest):
         return 0
-    was_waiting = arrival is not Arrival.WITHIN_BAR and not order.is_reached_by(bar.open)
-    return order.price if was_waiting else nearest
+    if arrival is not Arrival.WITHIN_BAR and not order.is_reached_by(bar.open):
+        return order.price
+    return nearest if close_is_later or (is_after_open and bar.low != bar.high) else 0
