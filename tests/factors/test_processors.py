@@ -5,7 +5,15 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.factors.processors import CrossSectionalRank, FillMissing, ProcessorChain, RobustZScore
+from quant_pipeline.factors.feature_sets import TRADED
+from quant_pipeline.factors.processors import (
+    CrossSectionalFill,
+    CrossSectionalRank,
+    CrossSectionalZScore,
+    FillMissing,
+    ProcessorChain,
+    RobustZScore,
+)
 
 
 def panel(values, columns=("a",)):
@@ -52,6 +60,39 @@ def test_ranks_stay_within_their_session():
     assert ranked.tolist() == pytest.approx(
         [-step / 2, step / 2, 3 * step / 2, 3 * step / 2, step / 2, -step / 2], rel=1e-5
     )
+
+
+def with_halt(values):
+    """Three instruments over one session, of which the last is suspended."""
+    return panel(values).assign(**{TRADED: np.array([1.0, 1.0, np.nan], dtype="float32")})
+
+
+def test_a_suspended_instrument_has_no_place_among_those_that_trade():
+    halt = with_halt([1.0, 3.0, 100.0])
+    ranked = ProcessorChain([CrossSectionalRank()]).transform(halt)
+    assert ranked.columns.tolist() == ["a"]
+    # Ranks one half and one of two, centred, times the root of twelve.
+    assert ranked["a"].tolist() == pytest.approx([0.0, 0.5 * 12**0.5, np.nan], nan_ok=True)
+    scaled = ProcessorChain([CrossSectionalZScore()]).transform(halt)["a"]
+    assert scaled.tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5, np.nan], nan_ok=True)
+
+
+def test_a_missing_value_is_filled_with_the_mean_of_those_that_trade():
+    filled = ProcessorChain([CrossSectionalFill()]).transform(with_halt([1.0, np.nan, 100.0]))["a"]
+    assert filled.tolist() == [1.0, 1.0, 100.0]
+    assert ProcessorChain([CrossSectionalFill()]).transform(with_halt([1.0, 3.0, np.nan]))["a"].tolist() == [
+        1.0,
+        3.0,
+        2.0,
+    ]
+
+
+def test_steps_learn_from_the_rows_of_training_and_compare_whole_sessions():
+    chain = ProcessorChain([CrossSectionalZScore(), RobustZScore()])
+    whole = panel([1.0, 2.0, 6.0, 10.0, 20.0, 90.0])
+    chain.fit_transform(whole, np.array([0, 2]))
+    compared = ProcessorChain([CrossSectionalZScore()]).transform(whole)["a"]
+    assert chain.states[1]["median"][0] == pytest.approx(compared.iloc[[0, 2]].median())
 
 
 def test_infinite_values_do_not_enter_the_state():

@@ -4,11 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.exceptions import FactorError, ModelError
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.expression.operators import OPERATORS, PAIR_ROLLING, ROLLING
-from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.factors.feature_sets import TRADED, FeatureSet
+from quant_pipeline.factors.labels import compute_labels
+from quant_pipeline.factors.processors import ProcessorChain
+from quant_pipeline.models.bundle import BundleFacts
 from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.models.training import train_bundle
 from quant_pipeline.pipelines.features.nodes import compute_feature_set
 from quant_pipeline.pipelines.prediction.nodes import compute_latest_features
 from tests.helpers.user_expressions import USER_EXPRESSIONS, WHOLE_HISTORY
@@ -35,6 +39,7 @@ SUSPENDED = {
 }
 """First session without a bar, and the first one with a bar again."""
 LIVES = {"NEW": (TODAY - 3, 440), "NEWEST": (TODAY, 440), "LATER": (TODAY + 1, 440), "GONE": (0, TODAY - 100)}
+NO_ACTIONS = pd.DataFrame({"date": SESSIONS[:0], "instrument": pd.Series(dtype="str"), "kind": [], "value": []})
 NAMES = sorted([*(f"I{number}" for number in range(6)), *SUSPENDED, *LIVES])
 
 
@@ -138,6 +143,74 @@ def test_an_instrument_that_an_expression_names_may_be_gone_but_not_unknown(bars
         latest(bars, FeatureSet(expressions={"gap": "$close-Mask($close, 'GONNE')"}))
 
 
+COMPARED = FeatureSet(
+    expressions={
+        "SIZE": "Log(Mean($close*$volume, 20))",
+        "SECTOR": "Max($sector, 5)",
+        "REVERSAL5": "Ref($close, 5)/$close",
+        "BODY": "$close/$open",
+        # Known of a suspended instrument too, and missing where one is new.
+        "VOLATILITY": "Std($close/Ref($close, 1)-1, 20)",
+    }
+)
+COMPARING = {
+    "cross_sectional_fill": {},
+    "cross_sectional_zscore": {},
+    "cross_sectional_zscore, robust": {"robust": True, "clip": 3.0},
+    "cross_sectional_rank": {},
+    "neutralise": {"sector": "SECTOR", "size": "SIZE"},
+    "neutralise, size": {"size": "SIZE"},
+}
+
+
+def spec_of(comparing):
+    steps = [{"kind": comparing.partition(",")[0], **COMPARING[comparing]}, {"kind": "robust_zscore"}, {"kind": "fill"}]
+    return ModelSpec.model_validate({"algorithm": "ridge", "features": "any", "processors": steps})
+
+
+def rows_of_today(panel, names):
+    return np.flatnonzero(
+        (panel.index.get_level_values("datetime") == SESSIONS[TODAY])
+        & panel.index.get_level_values("instrument").isin(names)
+    )
+
+
+@pytest.mark.parametrize("comparing", COMPARING)
+def test_a_model_that_compares_instruments_scores_as_in_research_while_one_is_suspended(bars, comparing):
+    """TODAY is suspended today and trades again later: research has a row of it, the daily run cannot."""
+    calendar = pd.DataFrame({"date": SESSIONS})
+    research, daily = compute_feature_set(bars, calendar, COMPARED), latest(bars, COMPARED)
+    assert (SESSIONS[TODAY], "TODAY") in research.index
+    assert (SESSIONS[TODAY], "TODAY") not in daily.index
+    horizons = {"label": 1}
+    labels = compute_labels(bars, NO_ACTIONS, SESSIONS, "open", horizons)["label"]
+    facts = BundleFacts(spec_of(comparing), COMPARED.all_expressions(), "", {"train": [], "valid": []}, "XNYS")
+    segments = {"train": SESSIONS[60:300], "valid": SESSIONS[310:380]}
+    bundle = train_bundle(facts, research, labels, bars[["date", "instrument"]], segments)
+    names = traded_today(bars)
+    scores = [bundle.predict(panel, rows_of_today(panel, names)) for panel in (research, daily)]
+    assert len(scores[1]) == len(names)
+    pd.testing.assert_series_equal(*scores, check_exact=True)
+    # Without the mark the suspended instrument would move the scores of all others.
+    unmarked = research.assign(**{TRADED: 1.0})
+    assert not bundle.predict(unmarked, rows_of_today(unmarked, names)).equals(scores[1])
+    with pytest.raises(ModelError, match=r"do not say which do \(column \$traded\)"):
+        bundle.predict(research.drop(columns=TRADED))
+
+
+@pytest.mark.parametrize("comparing", COMPARING)
+def test_a_window_compares_each_of_its_sessions_as_it_was_that_day(bars, comparing):
+    """Within the window of a sequence model, instruments were suspended that trade today."""
+    calendar = pd.DataFrame({"date": SESSIONS})
+    research, daily = compute_feature_set(bars, calendar, COMPARED), latest(bars, COMPARED)
+    chain = ProcessorChain(spec_of(comparing).processors[:1])
+    shared = daily.index
+    assert daily[TRADED].isna().sum() > 3
+    pd.testing.assert_frame_equal(
+        chain.transform(research).loc[shared], chain.transform(daily).loc[shared], check_exact=True
+    )
+
+
 @pytest.fixture(scope="module")
 def feature_set():
     return {"feature_sets.alpha158": FeatureSet(library="alpha158", expressions=USER_EXPRESSIONS)}
@@ -158,7 +231,7 @@ def test_the_daily_pipeline_has_the_features_of_a_research_run_one_year_later(ru
     later = run_in_memory(small_market(), as_of="2024-12-31", stages=("ingestion", "features"), **feature_set)
     daily = daily_run("alpha158_latest_features").loc[[AS_OF]]
     assert len(daily) >= 10
-    assert daily.shape[1] == 158 + len(USER_EXPRESSIONS)
+    assert daily.shape[1] == 158 + len(USER_EXPRESSIONS) + len([TRADED])
     assert same_bits(daily, later("alpha158_features").reindex(daily.index))
 
 

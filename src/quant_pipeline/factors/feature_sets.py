@@ -12,6 +12,14 @@ from quant_pipeline.parameters import Parameters
 
 LIBRARIES = {"alpha101": alpha101.EXPRESSIONS, "alpha158": alpha158.EXPRESSIONS, "alpha360": alpha360.EXPRESSIONS}
 
+TRADED = "$traded"
+"""Column of a feature panel that is no factor: 1 where the instrument has a bar, missing where it is suspended."""
+
+
+def with_traded(expressions: Mapping[str, str]) -> dict[str, str]:
+    """Add `TRADED` to the factors of a panel, for processors that compare the instruments of a session."""
+    return {**expressions, TRADED: "$close/$close"}
+
 
 class FeatureSet(Parameters):
     """One entry of ``feature_sets`` in the parameters.

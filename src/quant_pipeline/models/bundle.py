@@ -26,7 +26,8 @@ from safetensors.numpy import save as save_arrays
 
 from quant_pipeline.common.atomic import replacing_folder
 from quant_pipeline.exceptions import ModelError
-from quant_pipeline.factors.processors import Arrays, ProcessorChain
+from quant_pipeline.factors.feature_sets import TRADED
+from quant_pipeline.factors.processors import Arrays, ProcessorChain, compares
 from quant_pipeline.models.fitted import FittedModel, Samples, importance_table, learning_curve
 from quant_pipeline.models.fitting import libraries_of, load_model, score_rows, table_of, weights_of
 from quant_pipeline.models.spec import ModelSpec
@@ -69,6 +70,11 @@ class BundleFacts:
     window: dict[str, list[str]]
     calendar: str
     inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of a feature panel that scores depend on: the factors and, for processors that compare, `TRADED`."""
+        return [*self.expressions, *([TRADED] if compares(self.spec.processors) else [])]
 
 
 @dataclass(frozen=True)
@@ -276,10 +282,15 @@ def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str], dict[str, s
 def _predict(
     facts: BundleFacts, model: FittedModel, states: list[Arrays], features: pd.DataFrame, rows: np.ndarray | None
 ) -> pd.Series:
-    missing = sorted(set(facts.expressions) - set(features.columns))
+    missing = sorted(set(facts.columns) - set(features.columns))
+    if missing == [TRADED]:
+        raise ModelError(
+            f"{facts.spec.title} compares the instruments that trade, but the features do not say which do (column "
+            f"{TRADED}). Compute the features again, and train the model again where it is older than this column."
+        )
     if missing:
         raise ModelError(f"{facts.spec.title} needs factors that the features do not have: {', '.join(missing[:5])}")
-    processed = ProcessorChain(facts.spec.processors, states).transform(features[list(facts.expressions)])
+    processed = ProcessorChain(facts.spec.processors, states).transform(features[facts.columns])
     places = np.arange(len(features)) if rows is None else rows
     samples = Samples(processed, places, np.empty(0, dtype=np.float32))
     return pd.Series(score_rows(facts.spec, model, samples), index=features.index[places], name="score")

@@ -66,7 +66,7 @@ def fingerprint(
         return hashed[question][1]
 
     def known_features() -> pd.DataFrame:
-        return features.loc[features.index.get_level_values("datetime") <= last, list(facts.expressions)]
+        return features.loc[features.index.get_level_values("datetime") <= last, facts.columns]
 
     def known_labels() -> pd.DataFrame:
         return labels[labels.index.get_level_values("datetime") <= last].to_frame()
@@ -79,7 +79,7 @@ def fingerprint(
         "factors": _of_json(list(facts.expressions.items())),
         "label": _of_json(facts.label),
         "segments": _of_json({name: [str(day) for day in segments[name]] for name in ("train", "valid")}),
-        "features": hash_once("features", features, known_features, *facts.expressions),
+        "features": hash_once("features", features, known_features, *facts.columns),
         "labels": hash_once("labels", labels, known_labels),
         "universe": hash_once("universe", members, known_members),
     }

@@ -14,6 +14,7 @@ import pandas as pd
 
 from quant_pipeline.exceptions import ModelError, StaleDataError
 from quant_pipeline.factors.engine import compile_factors, compute_factors
+from quant_pipeline.factors.feature_sets import with_traded
 from quant_pipeline.models.bundle import ModelBundle, read_bundle
 from quant_pipeline.models.store import BundleStore
 
@@ -115,7 +116,7 @@ class InferenceEngine:
             )
         bundle = self._bundle
         first = sessions[-bundle.facts.spec.window :][0]
-        panel = compute_factors(adjusted_bars, bundle.facts.expressions, sessions, start=first)
+        panel = compute_factors(adjusted_bars, with_traded(bundle.facts.expressions), sessions, start=first)
         rows = np.flatnonzero(panel.index.get_level_values("datetime") == watermark)
         score = bundle.predict(panel, rows).dropna().droplevel("datetime")
         return Scores(score, bundle.identity, watermark)

@@ -57,7 +57,7 @@ def train_bundle(
     ModelError
         When hardly any row of the training segment has a label, or the model cannot continue from ``previous``.
     """
-    features = _up_to(features[list(facts.expressions)], segments["valid"][-1])
+    features = _up_to(features[facts.columns], segments["valid"][-1])
     member = is_member(features.index, members)
     label = labels.reindex(features.index)
     rows = {
@@ -69,8 +69,8 @@ def train_bundle(
                 f"{facts.spec.title}: only {len(places)} rows of segment '{name}' have a label and are members. "
                 "Check the dates of `split` (parameters_models.yml) and the conditions of `universe`."
             )
-    chain = _processors(facts, features.iloc[rows["train"]], previous)
-    processed = chain.transform(features)
+    chain = _processors(facts, previous)
+    processed = chain.transform(features) if previous else chain.fit_transform(features, rows["train"])
     samples = {name: Samples(processed, places, _ranked(label.iloc[places])) for name, places in rows.items()}
     model = fit_model(facts.spec, samples["train"], samples["valid"], previous.model if previous else None)
     return make_bundle(facts, model, chain.states, _golden_inputs(features, rows["train"], facts.spec.window))
@@ -108,11 +108,9 @@ def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.boo
     return np.asarray(index.isin(universe))
 
 
-def _processors(facts: BundleFacts, train: pd.DataFrame, previous: ModelBundle | None) -> ProcessorChain:
+def _processors(facts: BundleFacts, previous: ModelBundle | None) -> ProcessorChain:
     if previous is None:
-        chain = ProcessorChain(facts.spec.processors)
-        chain.fit_transform(train)
-        return chain
+        return ProcessorChain(facts.spec.processors)
     if previous.facts.spec.algorithm != facts.spec.algorithm or previous.facts.expressions != facts.expressions:
         raise ModelError(
             f"{facts.spec.title} cannot continue from {previous.facts.spec.title}: another algorithm or other factors; "

@@ -4,7 +4,7 @@ A processor that learns something learns it from the training window only; its s
 prediction transforms exactly as training did and never fits again.
 """
 
-from quant_pipeline.factors.processors.chain import ProcessorChain
+from quant_pipeline.factors.processors.chain import ProcessorChain, compares
 from quant_pipeline.factors.processors.fitted import MAD_TO_DEVIATION, Arrays
 from quant_pipeline.factors.processors.labels import drop_missing_labels
 from quant_pipeline.factors.processors.specs import (
@@ -30,5 +30,6 @@ __all__ = [
     "ProcessorSpec",
     "RobustZScore",
     "Winsorise",
+    "compares",
     "drop_missing_labels",
 ]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import cross_sectional, fitted, specs
 from quant_pipeline.factors.processors.fitted import Arrays
 from quant_pipeline.factors.processors.specs import ProcessorSpec
@@ -37,8 +40,16 @@ _PROCESSORS: dict[type, Any] = {
 }
 
 
+def compares(processors: Sequence[ProcessorSpec]) -> bool:
+    """Return whether a step compares the instruments of a session, for which it has to know which of them trade."""
+    return any(issubclass(_PROCESSORS[type(spec)], cross_sectional.ComparingProcessor) for spec in processors)
+
+
 class ProcessorChain:
     """Processors one after the other.
+
+    Features may carry the column `TRADED`: steps that compare the instruments of a session then leave out those that
+    are suspended in it. It is no factor, and the result does not have it.
 
     Parameters
     ----------
@@ -54,20 +65,42 @@ class ProcessorChain:
             _PROCESSORS[type(spec)](spec, state) for spec, state in zip(specs, states, strict=True)
         ]
 
-    def fit_transform(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Fit every step on the output of the one before and return the result; pass training rows only."""
+    def fit_transform(self, features: pd.DataFrame, rows: npt.NDArray[np.int64] | None = None) -> pd.DataFrame:
+        """Fit every step on the output of the one before and return the result.
+
+        Parameters
+        ----------
+        features
+            Panel ``(datetime, instrument) × factor``; its sessions are compared as a whole.
+        rows
+            Places of the rows of training, which alone are learned from; None takes all.
+        """
+        features, traded = _split(features)
         for step in self._steps:
-            step.fit(features)
-            features = step.transform(features)
+            step.fit(features if rows is None else features.iloc[rows])
+            features = _apply(step, features, traded)
         return features
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Apply the fitted steps; the rows of different sessions never mix, except within their own session."""
+        features, traded = _split(features)
         for step in self._steps:
-            features = step.transform(features)
+            features = _apply(step, features, traded)
         return features
 
     @property
     def states(self) -> list[Arrays]:
         """Learned state of every step."""
         return [step.state for step in self._steps]
+
+
+def _split(features: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_] | None]:
+    if TRADED not in features.columns:
+        return features, None
+    return features.drop(columns=TRADED), features[TRADED].notna().to_numpy()
+
+
+def _apply(step: Processor, features: pd.DataFrame, traded: npt.NDArray[np.bool_] | None) -> pd.DataFrame:
+    if traded is not None and isinstance(step, cross_sectional.ComparingProcessor):
+        return step.compare(features, traded)
+    return step.transform(features)

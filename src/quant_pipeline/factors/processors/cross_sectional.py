@@ -1,7 +1,12 @@
-"""Processors that learn nothing: a value depends on the rows of its own session only."""
+"""Processors that learn nothing: a value depends on the rows of its own session only.
+
+Those that compare the instruments of a session leave out the suspended ones: a suspended instrument has a row only once
+it trades again, so research would count it and the daily run would not.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -30,6 +35,28 @@ class _StatelessProcessor:
         """Nothing to learn."""
 
 
+class ComparingProcessor(_StatelessProcessor, ABC):
+    """What the processors share that compare the instruments of a session."""
+
+    @abstractmethod
+    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Compare all rows of a session."""
+
+    def compare(self, features: pd.DataFrame, traded: npt.NDArray[np.bool_]) -> pd.DataFrame:
+        """Compare the rows whose instrument trades; the others have no place in the session and become missing.
+
+        Parameters
+        ----------
+        features
+            Panel ``(datetime, instrument) × factor``.
+        traded
+            Whether the instrument of a row has a bar in its session.
+        """
+        if traded.all():
+            return self.transform(features)
+        return self.transform(features.where(np.broadcast_to(traded[:, None], features.shape)))
+
+
 class FillMissingProcessor(_StatelessProcessor):
     """See `FillMissing`."""
 
@@ -44,7 +71,7 @@ class FillMissingProcessor(_StatelessProcessor):
         return pd.DataFrame(filled, index=features.index, columns=features.columns)
 
 
-class CrossSectionalFillProcessor(_StatelessProcessor):
+class CrossSectionalFillProcessor(ComparingProcessor):
     """See `CrossSectionalFill`."""
 
     def __init__(self, spec: CrossSectionalFill, state: Arrays) -> None:
@@ -52,16 +79,21 @@ class CrossSectionalFillProcessor(_StatelessProcessor):
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Fill with the mean of the session."""
+        return self.compare(features, np.ones(len(features), dtype=bool))
+
+    def compare(self, features: pd.DataFrame, traded: npt.NDArray[np.bool_]) -> pd.DataFrame:
+        """Fill with the mean of those that trade, and keep what is known of the others."""
         session = _sessions(features)
         filled = features.to_numpy(dtype=np.float32, copy=True)
         for column in filled.T:
             missing = ~np.isfinite(column)
             if missing.any():
-                column[missing] = np.nan_to_num(_means(column, session))[session[missing]]
+                means = _means(np.where(traded, column, np.float32(np.nan)), session)
+                column[missing] = np.nan_to_num(means)[session[missing]]
         return pd.DataFrame(filled, index=features.index, columns=features.columns)
 
 
-class CrossSectionalZScoreProcessor(_StatelessProcessor):
+class CrossSectionalZScoreProcessor(ComparingProcessor):
     """See `CrossSectionalZScore`; a session in which all values are equal becomes zero."""
 
     def __init__(self, spec: CrossSectionalZScore, state: Arrays) -> None:
@@ -97,7 +129,7 @@ class CrossSectionalZScoreProcessor(_StatelessProcessor):
         return centre, np.where(deviation > 1e-12 * np.abs(np.nan_to_num(centre)), deviation, 0.0)
 
 
-class CrossSectionalRankProcessor(_StatelessProcessor):
+class CrossSectionalRankProcessor(ComparingProcessor):
     """See `CrossSectionalRank`."""
 
     def __init__(self, spec: CrossSectionalRank, state: Arrays) -> None:
@@ -109,7 +141,7 @@ class CrossSectionalRankProcessor(_StatelessProcessor):
         return ((ranks - 0.5) * np.sqrt(12.0)).astype("float32")
 
 
-class NeutraliseProcessor(_StatelessProcessor):
+class NeutraliseProcessor(ComparingProcessor):
     """See `Neutralise`; a row without sector or size, when asked for, is missing."""
 
     def __init__(self, spec: Neutralise, state: Arrays) -> None:

@@ -5,7 +5,7 @@ from pydantic import PositiveInt
 
 from quant_pipeline.factors import labels
 from quant_pipeline.factors.engine import compute_factors
-from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
 from quant_pipeline.parameters import Parameters
 from quant_pipeline.strategy.rules import MarketRules
 
@@ -28,9 +28,11 @@ def compute_feature_set(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, fea
     Returns
     -------
     pandas.DataFrame
-        Panel ``(datetime, instrument) × factor``, float32; the row of a session uses bars up to its close.
+        Panel ``(datetime, instrument) × factor``, float32; the row of a session uses bars up to its close. Beside the
+        factors, `TRADED` marks the rows whose instrument has a bar in the session.
     """
-    return compute_factors(adjusted_bars, feature_set.all_expressions(), pd.DatetimeIndex(sessions["date"]))
+    expressions = with_traded(feature_set.all_expressions())
+    return compute_factors(adjusted_bars, expressions, pd.DatetimeIndex(sessions["date"]))
 
 
 def compute_labels(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.factors.engine import compute_factors
-from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
 from quant_pipeline.factors.labels import is_label_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import ModelBundle
@@ -45,7 +45,7 @@ def compute_latest_features(
     """
     days, adjusted_bars = known_at(as_of, sessions, adjusted_bars)
     window = max(ModelSpec.model_validate(spec).window for spec in specs.values())
-    return compute_factors(adjusted_bars, feature_set.all_expressions(), days, start=days[-window:][0])
+    return compute_factors(adjusted_bars, with_traded(feature_set.all_expressions()), days, start=days[-window:][0])
 
 
 def score_latest(
