@@ -1,6 +1,8 @@
 """What docs/extending shows works as it stands there: files from outside of the package, commands, contract tests."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pandas as pd
 import pytest
@@ -68,3 +70,19 @@ def test_an_algorithm_from_outside_trains_predicts_and_is_listed(extended, proje
     refused = project.run("kedro models list", ok=False)
     assert "algorithm: algorithm 'my_models.huber.HUBER': there is no module 'my_models.huber'" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_market_source_from_outside_is_ingested_and_passes_the_contract(project, tmp_path, project_path):
+    page = project_path / "docs" / "extending" / "market-source.md"
+    assert len(files_of(page)["src/my_sources/sqlite.py"].splitlines()) < 60
+    of_its_own = project.copy(tmp_path / "project")
+    ingested = of_its_own.path / "data/markets/simulated/02_intermediate/bars.parquet"
+    bars = pd.read_parquet(ingested).drop(columns="vendor_adjusted_close")
+    with closing(sqlite3.connect(of_its_own.path / "data" / "bars.sqlite")) as database:
+        bars.to_sql("bars", database, index=False)
+    ingested.unlink()
+    write_files(page, of_its_own.path)
+    for command in commands_of(page):
+        of_its_own.run(command)
+    pd.testing.assert_frame_equal(pd.read_parquet(ingested), bars, check_exact=True)
+    contract_passes(of_its_own, "tests/test_sqlite_source.py")

@@ -1,128 +1,80 @@
-"""Market sources as datasets: each loads a ``MarketData``, what was known at the close of ``as_of``."""
+"""A market source as a dataset; it loads a `MarketData`, what was known at the close of ``as_of``."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import pandas as pd
 from kedro.io import AbstractDataset
+from pydantic import ValidationError
 
+from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.data import MarketData
-from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
-from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
+from quant_pipeline.market.sources.source import MarketRequest, find_source
+from quant_pipeline.parameters import describe_faults
+
+FORMER = {"SimulatedMarket": "simulated", "FilesMarket": "files", "AlpacaMarket": "alpaca"}
+"""Former classes of this module, one for each source."""
 
 
-class _MarketSource(AbstractDataset[None, MarketData]):
-    """What the sources share: they can be read, not written."""
+class Market(AbstractDataset[None, MarketData]):
+    """A market, observed through one of the market sources.
+
+    Parameters
+    ----------
+    source
+        Name of a shipped source, see `market.sources.source`, or the dotted path of the record of another one.
+    as_of
+        Session at whose close the market is observed, ``YYYY-MM-DD``.
+    parameters
+        The source's own block.
+    cache
+        Folder in which the source may keep what it has read.
+    credentials
+        Keys, for a source that needs them.
+    credentials_name
+        What messages call the credentials.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        as_of: str,
+        parameters: dict[str, Any] | None = None,
+        cache: str | None = None,
+        credentials: dict[str, str | None] | None = None,
+        credentials_name: str = "none",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._name = source
+        self._source = find_source(source)
+        try:
+            self._parameters = self._source.parameters.model_validate(parameters or {})
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"market source '{source}': {describe_faults(error)}. Correct `parameters` of `market_source` in the "
+                "catalog of the environment"
+            ) from error
+        self._request = MarketRequest(as_of, Path(cache) if cache else None, credentials or {}, credentials_name)
+        self.metadata = metadata
+
+    def load(self) -> MarketData:
+        """Read the market."""
+        return self._source.read(self._parameters, self._request)
 
     def save(self, data: None) -> None:
         """Refuse: a market is observed, not written."""
-        raise NotImplementedError(f"{type(self).__name__} is read-only")
-
-
-class SimulatedMarket(_MarketSource):
-    """The embedded market.
-
-    Parameters
-    ----------
-    as_of
-        Session at whose close the market is observed, ``YYYY-MM-DD``.
-    parameters
-        Fields of `SimulatedMarketParameters`.
-    """
-
-    def __init__(
-        self, as_of: str, parameters: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None
-    ) -> None:
-        self._as_of = as_of
-        self._parameters = SimulatedMarketParameters.model_validate(parameters or {})
-        self.metadata = metadata
-
-    def load(self) -> MarketData:
-        """Generate the market and cut it at ``as_of``."""
-        return generate_market(self._parameters).as_of(pd.Timestamp(self._as_of))
+        raise NotImplementedError(f"market source '{self._name}' is read-only")
 
     def _describe(self) -> dict[str, Any]:
-        return {"as_of": self._as_of, "parameters": self._parameters.model_dump()}
+        return {"source": self._name, "as_of": self._request.as_of}
 
 
-class FilesMarket(_MarketSource):
-    """Bars, corporate actions and securities from files of the user.
-
-    Parameters
-    ----------
-    folder
-        Where the files lie.
-    as_of
-        Session at whose close the market is observed, ``YYYY-MM-DD``.
-    cache
-        Folder for parsed files, so that only changed files are read again.
-    parameters
-        Fields of `FilesMarketParameters` other than the folder.
-    """
-
-    def __init__(
-        self,
-        folder: str,
-        as_of: str,
-        cache: str,
-        parameters: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        self._folder = Path(folder)
-        self._as_of = as_of
-        self._cache = Path(cache)
-        self._parameters = FilesMarketParameters.model_validate(parameters or {})
-        self.metadata = metadata
-
-    def load(self) -> MarketData:
-        """Read the files and cut them at ``as_of``."""
-        return read_market_files(self._folder, self._parameters, as_of=self._as_of, cache_folder=self._cache)
-
-    def _describe(self) -> dict[str, Any]:
-        return {"folder": str(self._folder), "as_of": self._as_of}
-
-
-class AlpacaMarket(_MarketSource):
-    """Bars and corporate actions from Alpaca.
-
-    Parameters
-    ----------
-    as_of
-        Session at whose close the market is observed, ``YYYY-MM-DD``.
-    parameters
-        Fields of `AlpacaMarketParameters`.
-    credentials
-        ``api_key`` and ``secret_key``.
-    credentials_name
-        What the messages call the credentials.
-    url
-        A loopback address, for rehearsals.
-    """
-
-    def __init__(
-        self,
-        as_of: str,
-        parameters: dict[str, Any],
-        credentials: dict[str, str | None],
-        credentials_name: str = "alpaca_paper",
-        url: str | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        # Only an account that reads from Alpaca waits for its client library.
-        from quant_pipeline.market.sources.alpaca import AlpacaAccess, AlpacaMarketParameters
-
-        self._as_of = as_of
-        self._parameters = AlpacaMarketParameters.model_validate(parameters)
-        self._access = AlpacaAccess(
-            credentials.get("api_key") or "", credentials.get("secret_key") or "", credentials_name, url
+def __getattr__(name: str) -> NoReturn:
+    """Refuse the former classes with what takes their place."""
+    if name in FORMER:
+        raise ConfigurationError(
+            f"`type: {__name__}.{name}` of `market_source` is now `type: {__name__}.Market` with `source: "
+            f"{FORMER[name]}`; `folder` and `url` moved into its `parameters`"
         )
-        self.metadata = metadata
-
-    def load(self) -> MarketData:
-        """Ask Alpaca."""
-        from quant_pipeline.market.sources.alpaca import read_alpaca_market
-
-        return read_alpaca_market(self._parameters, self._as_of, self._access)
-
-    def _describe(self) -> dict[str, Any]:
-        return {"as_of": self._as_of, "symbols": len(self._parameters.symbols)}
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from quant_pipeline.datasets.market import AlpacaMarket
+from quant_pipeline.datasets.market import Market
 from quant_pipeline.exceptions import ConfigurationError, MarketDataError, StaleDataError
 from quant_pipeline.market.bars import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.sources.alpaca import AlpacaAccess, AlpacaMarketParameters, read_alpaca_market
@@ -51,7 +51,7 @@ def merger(sort="cash_mergers", **facts):
 
 def read(server, as_of="2024-12-04", keys=KEYS, **parameters):
     parameters = {"symbols": ["AAPL"], "start": "2024-11-25", "pause_seconds": 0.001} | parameters
-    market = AlpacaMarket(as_of, parameters, keys, credentials_name="alpaca_live", url=server.url)
+    market = Market("alpaca", as_of, {**parameters, "url": server.url}, None, keys, "alpaca_live")
     try:
         return market.load()
     except DatasetError as error:
@@ -250,7 +250,7 @@ def test_an_action_before_the_first_bar_is_not_moved_to_it(serve):
 
 
 def test_the_dataset_is_read_only_and_describes_no_keys(serve):
-    dataset = AlpacaMarket("2024-12-04", {"symbols": ["AAPL"]}, KEYS, url="http://127.0.0.1:1")
+    dataset = Market("alpaca", "2024-12-04", {"symbols": ["AAPL"], "url": "http://127.0.0.1:1"}, credentials=KEYS)
     assert SECRET_KEY not in repr(dataset)
-    with pytest.raises(DatasetError, match="AlpacaMarket is read-only"):
+    with pytest.raises(DatasetError, match="source 'alpaca' is read-only"):
         dataset.save("anything")

@@ -23,6 +23,7 @@ from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.sources.alpaca_actions import translate_actions
 from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_address
 from quant_pipeline.market.sources.alpaca_connection import BoundedAdapter, RateBudget, RequestBudgetError, restrain
+from quant_pipeline.market.sources.source import MarketRequest, MarketSource
 from quant_pipeline.parameters import Parameters
 from quant_pipeline.progress import track
 
@@ -71,6 +72,12 @@ class AlpacaMarketParameters(Parameters):
     attempts: int = Field(default=4, ge=1)
     pause_seconds: float = Field(default=1.0, ge=0)
     requests_a_minute: int = Field(default=180, ge=1)
+
+
+class AlpacaSourceParameters(AlpacaMarketParameters):
+    """The block of the source ``alpaca``: what is asked, and a loopback address for rehearsals."""
+
+    url: str | None = None
 
 
 class AlpacaAccess(NamedTuple):
@@ -260,3 +267,14 @@ def _instruments(bars: pd.DataFrame, actions: pd.DataFrame, sectors: dict[str, s
 def _benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     adjusted = adjust_bars(bars, actions)
     return bars[["date", *FIELDS.values()]].assign(total_return_close=adjusted["close"].to_numpy())
+
+
+def _read(parameters: AlpacaSourceParameters, request: MarketRequest) -> MarketData:
+    keys = request.credentials
+    access = AlpacaAccess(
+        keys.get("api_key") or "", keys.get("secret_key") or "", request.credentials_name, parameters.url
+    )
+    return read_alpaca_market(parameters, request.as_of, access)
+
+
+ALPACA = MarketSource(AlpacaSourceParameters, _read)

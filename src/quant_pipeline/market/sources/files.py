@@ -14,11 +14,12 @@ from quant_pipeline.exceptions import MarketDataError
 from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, SPLIT, adjust_bars
 from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.sources.columns import REQUIRED, prices_are_split_adjusted, recognise
+from quant_pipeline.market.sources.derived import PRICES, list_instruments, mean_benchmark
+from quant_pipeline.market.sources.source import MarketRequest, MarketSource
 from quant_pipeline.parameters import Parameters
 from quant_pipeline.progress import track
 
 CACHE_VERSION = 1
-PRICES = ("open", "high", "low", "close")
 LISTED_PROBLEMS = 20
 LATEST = "latest"
 
@@ -43,6 +44,12 @@ class FilesMarketParameters(Parameters):
     benchmark: str | None = None
     securities: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
+
+
+class FilesSourceParameters(FilesMarketParameters):
+    """The block of the source ``files``: its folder, and which files of it are read."""
+
+    folder: str
 
 
 def read_market_files(
@@ -92,8 +99,8 @@ def read_market_files(
     known = raw[raw["date"] <= cut].reset_index(drop=True)
     bars = known.drop(columns=["dividend", "split"])
     actions = _corporate_actions(known)
-    index = _mean_of(bars, actions) if benchmark is None else _total_return(benchmark[benchmark["date"] <= cut])
-    return MarketData(bars, actions, _instruments(bars, securities), index, cut)
+    index = mean_benchmark(bars, actions) if benchmark is None else _total_return(benchmark[benchmark["date"] <= cut])
+    return MarketData(bars, actions, list_instruments(bars, securities), index, cut)
 
 
 def _bar_files(folder: Path, pattern: str) -> list[Path]:
@@ -247,28 +254,14 @@ def _corporate_actions(bars: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables).sort_values(["date", "instrument", "kind"], kind="stable", ignore_index=True)
 
 
-def _instruments(bars: pd.DataFrame, securities: pd.DataFrame | None) -> pd.DataFrame:
-    listed = bars.groupby("instrument", sort=True)["date"].min().rename("listed").reset_index()
-    if securities is None:
-        table = listed.assign(name=listed["instrument"], sector=pd.array(["Unknown"] * len(listed), dtype="str"))
-    else:
-        table = listed.merge(securities, on="instrument", how="left")
-    delisted = pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns]")
-    return table.assign(delisted=delisted)[["instrument", "name", "sector", "listed", "delisted"]]
-
-
 def _total_return(benchmark: pd.DataFrame) -> pd.DataFrame:
     table = benchmark.reset_index(drop=True)
     adjusted = adjust_bars(table, _corporate_actions(table))
     return table[["date", *PRICES, "volume"]].assign(total_return_close=adjusted["close"].to_numpy())
 
 
-def _mean_of(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
-    adjusted = adjust_bars(bars, actions)
-    returns = adjusted["close"].groupby(adjusted["instrument"], sort=False).pct_change()
-    mean = returns.groupby(adjusted["date"], sort=True).mean().fillna(0.0)
-    level = 100.0 * (1.0 + mean).cumprod()
-    prices = dict.fromkeys((*PRICES, "total_return_close"), level.to_numpy())
-    return pd.DataFrame({"date": level.index, **prices, "volume": 0.0})[
-        ["date", *PRICES, "volume", "total_return_close"]
-    ]
+def _read(parameters: FilesSourceParameters, request: MarketRequest) -> MarketData:
+    return read_market_files(Path(parameters.folder), parameters, request.as_of, request.cache)
+
+
+FILES = MarketSource(FilesSourceParameters, _read)

@@ -27,6 +27,7 @@ from quant_pipeline.market.sources.simulated_bars import (
 )
 from quant_pipeline.market.sources.simulated_names import SECTORS, name_instruments
 from quant_pipeline.market.sources.simulated_returns import Array, simulate_returns
+from quant_pipeline.market.sources.source import MarketRequest, MarketSource
 from quant_pipeline.parameters import Parameters
 
 WARM_UP = 252
@@ -234,3 +235,10 @@ def _index_of(
             "total_return_close": level,
         }
     )
+
+
+def _read(parameters: SimulatedMarketParameters, request: MarketRequest) -> MarketData:
+    return generate_market(parameters).as_of(pd.Timestamp(request.as_of))
+
+
+SIMULATED = MarketSource(SimulatedMarketParameters, _read)
