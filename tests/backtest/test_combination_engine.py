@@ -25,7 +25,7 @@ COSTS = CostRules(buy_rate=0.0005, sell_rate=0.001, minimum=1.0, half_spread=0.0
 DAILY = StrategyRules(topk=6, n_drop=2)
 BUFFERED = StrategyRules(method="buffer_zone", topk=6, buffer=4)
 WEIGHTED = StrategyRules(
-    method="target_weights", topk=5, buffer=2, weighting="inverse_volatility", volatility_sessions=10
+    method="target_weights", topk=5, buffer=2, position_weights="inverse_volatility", weight_sessions=10
 )
 WEEKLY = StrategyRules(topk=6, n_drop=3, hold_threshold=2, schedule=Schedule(frequency="weekly", phase=3))
 

@@ -12,14 +12,15 @@ from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStr
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import (
     daily_returns,
+    over_windows,
     preferences,
-    realised_volatility,
     sessions_looked_back_over,
 )
+from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from tests.helpers.random_market import random_market
 
-CALM = StrategyRules(method="target_weights", topk=5, weighting="inverse_volatility", volatility_sessions=20)
+CALM = StrategyRules(method="target_weights", topk=5, position_weights="inverse_volatility", weight_sessions=20)
 COSTS = CostRules.preset("US")
 CUT = 60
 
@@ -46,22 +47,22 @@ def traded(parts):
 
 def test_volatility_is_the_deviation_of_the_last_returns(whole):
     returns = pd.DataFrame(daily_returns(whole.arrays))
-    expected = returns.rolling(20).std().to_numpy()
-    measured = realised_volatility(whole.arrays, 20)
+    expected = returns.rolling(20).std().replace(0.0, np.nan).to_numpy()
+    measured = preferences(whole, CALM)
     assert np.isfinite(measured).mean() > 0.5
-    np.testing.assert_allclose(measured, expected, rtol=1e-9)
+    np.testing.assert_allclose(measured, 1 / expected, rtol=1e-9)
 
 
 def test_few_windows_at_once_have_the_bits_of_all(whole, monkeypatch):
-    expected = realised_volatility(whole.arrays, 20)
+    expected = preferences(whole, CALM)
     for cells in (1, 20 * 24 * 7):
         monkeypatch.setattr(module, "_CELLS_AT_ONCE", cells)
-        np.testing.assert_array_equal(realised_volatility(whole.arrays, 20), expected)
+        np.testing.assert_array_equal(preferences(whole, CALM), expected)
 
 
 def test_only_weights_by_volatility_look_back(parts):
     sessions = parts[2]
-    equal = CALM.model_copy(update={"weighting": "equal"})
+    equal = CALM.model_copy(update={"position_weights": "equal"})
     assert len(sessions_looked_back_over(equal, sessions, sessions[CUT])) == 0
     assert sessions_looked_back_over(CALM, sessions, sessions[CUT]).equals(sessions[:CUT])
 
@@ -87,3 +88,15 @@ def test_every_engine_trades_from_the_first_session_on_as_if_it_had_waited(parts
     search = CombinationSearch(with_history.score_matrix(scores)[np.newaxis], with_history, CALM, COSTS, 100_000)
     assert run_combinations(search, [(0,)]).figures["final_value"].iloc[0] == result.nav.iloc[-1]
     assert (run_backtest(scores, without, CALM, COSTS, 100_000).nav.iloc[:20] == 100_000).all()
+
+
+def test_a_weighting_sees_the_returns_up_to_its_session_and_none_after_it():
+    returns = np.arange(10.0)[:, np.newaxis] * [1.0, 10.0]
+    factors = over_windows(returns, 3, lambda windows: windows[..., -1] - windows[..., 0])
+    assert np.isnan(factors[:2]).all()
+    assert factors[2:].tolist() == [[2.0, 20.0]] * 8
+
+
+def test_a_weighting_that_returns_another_shape_is_refused():
+    with pytest.raises(StrategyError, match="one factor per session and instrument"):
+        over_windows(np.zeros((10, 2)), 3, lambda windows: windows.mean(axis=0))

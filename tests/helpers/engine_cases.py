@@ -34,7 +34,9 @@ CASES = {
         40_000,
     ),
     "weights by score": (
-        StrategyRules(method="target_weights", topk=5, weighting="score", largest_weight=0.3, smallest_trade=0.02),
+        StrategyRules(
+            method="target_weights", topk=5, position_weights="score", largest_weight=0.3, smallest_trade=0.02
+        ),
         MarketRules(),
         CostRules.preset("US"),
         80_000,
@@ -44,8 +46,8 @@ CASES = {
             method="target_weights",
             topk=6,
             buffer=2,
-            weighting="inverse_volatility",
-            volatility_sessions=20,
+            position_weights="inverse_volatility",
+            weight_sessions=20,
             schedule=Schedule(frequency="weekly", phase=1),
         ),
         MarketRules(lot=100, price_limits=(PriceLimit(prefix="I", limit=0.03),)),

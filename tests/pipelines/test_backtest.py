@@ -38,7 +38,9 @@ def test_protective_rules_sell_in_the_middle_of_a_session(clean_run):
 
 @pytest.mark.parametrize("engine", ["array", "event"])
 def test_volatilities_are_known_at_the_first_test_session(clean_run, engine):
-    nav, trades = backtest(clean_run, {"method": "target_weights", "weighting": "inverse_volatility"}, engine=engine)
+    nav, trades = backtest(
+        clean_run, {"method": "target_weights", "position_weights": "inverse_volatility"}, engine=engine
+    )
     assert trades["date"].min() == nav["date"].iloc[1]
     assert (trades["status"] == "filled").sum() > 10
 

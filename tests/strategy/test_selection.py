@@ -91,12 +91,12 @@ def test_a_small_deviation_is_left_alone():
 
 
 def test_score_weights_are_in_proportion_to_the_scores():
-    rules = EQUAL.model_copy(update={"weighting": "score"})
+    rules = EQUAL.model_copy(update={"position_weights": "score"})
     assert decide(rules, holding({}), 11_000)[0] == [("A", "buy", 600), ("B", "buy", 500)]
 
 
 def test_a_score_below_zero_gets_nothing():
-    rules = EQUAL.model_copy(update={"weighting": "score"})
+    rules = EQUAL.model_copy(update={"position_weights": "score"})
     rows, orders = decide(rules, holding({}), 1000, SCORES - 5.5)
     assert rows == [("A", "buy", 100), ("B", "hold", 0)]
     assert orders["reason"].iloc[1].endswith("but its target weight does not pay for one lot of 1")
@@ -111,7 +111,7 @@ def test_the_cap_leaves_the_rest_in_cash():
 
 
 def test_inverse_volatility_gives_the_calm_one_more():
-    rules = EQUAL.model_copy(update={"weighting": "inverse_volatility"})
+    rules = EQUAL.model_copy(update={"position_weights": "inverse_volatility"})
     preferences = pd.Series([1 / 0.03, 1 / 0.01, np.nan, 1.0, 1.0, 1.0], index=NAMES)
     rows, _ = decide(rules, holding({}), 10_000, preferences=preferences)
     assert rows == [("A", "buy", 250), ("B", "buy", 750)]

@@ -57,7 +57,7 @@ def rebalance(
     rules, market_rules, cost_rules
         Rules.
     preferences
-        Factor of the weight of each instrument, needed for target weights by inverse volatility.
+        Factor of the weight of each instrument, needed for target weights that depend on past returns.
 
     Returns
     -------
@@ -108,10 +108,10 @@ def rebalance(
 def _preferences_of(
     preferences: pd.Series | None, instruments: pd.Index, rules: StrategyRules
 ) -> npt.NDArray[np.float64]:
-    if not rules.weighs_by_volatility:
+    if not rules.weighs_by_returns:
         return np.ones(len(instruments))
     if preferences is None:
-        raise StrategyError("Weights by inverse volatility need the volatilities. Give `preferences`.")
+        raise StrategyError(f"Weights by {rules.position_weights} need past returns. Give `preferences`.")
     return preferences.reindex(instruments).to_numpy(dtype=np.float64, na_value=np.nan)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, assert_never
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self, assert_never
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.parameters import Parameters
+from quant_pipeline.strategy.position_weights import PositionWeighting, find_weighting
 from quant_pipeline.strategy.schedule import Schedule
 
 RATE_UNITS = 10_000_000
@@ -167,7 +169,6 @@ class MarketRules(Parameters):
 
 
 Method = Literal["topk_drop", "buffer_zone", "target_weights"]
-Weighting = Literal["equal", "score", "inverse_volatility"]
 
 
 class StrategyRules(Parameters):
@@ -185,15 +186,16 @@ class StrategyRules(Parameters):
         ``topk_drop`` only: most ranked holdings sold per decision; 0 sells none.
     buffer
         ``buffer_zone`` and ``target_weights``: ranks below `topk` in which a holding may stay.
-    weighting
+    position_weights
         ``target_weights`` only: ``equal``; ``score``, in proportion to positive scores; ``inverse_volatility``, in
-        proportion to the reciprocal of the standard deviation of daily returns.
+        proportion to the reciprocal of the standard deviation of daily returns; or the dotted path of a
+        `PositionWeighting`.
     largest_weight
         ``target_weights`` only: cap of a weight; what is cut goes to the others in proportion, else it stays cash.
     smallest_trade
         ``target_weights`` only: a position is left alone while it is off by less than this part of the account.
-    volatility_sessions
-        ``inverse_volatility`` only: returns that the standard deviation is taken of; an instrument with fewer is not
+    weight_sessions
+        Daily returns that weights like ``inverse_volatility`` are computed from; an instrument with fewer is not
         bought.
     hold_threshold
         Closes a position must have seen before it may be sold, counting that of the session it was bought in.
@@ -205,23 +207,39 @@ class StrategyRules(Parameters):
         On which sessions the strategy decides.
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "weighting": "position_weights",
+        "volatility_sessions": "weight_sessions",
+    }
+
     method: Method = "topk_drop"
     topk: int = Field(default=50, ge=1)
     n_drop: int = Field(default=5, ge=0)
     buffer: int = Field(default=0, ge=0)
-    weighting: Weighting = "equal"
+    position_weights: str = "equal"
     largest_weight: float = Field(default=1.0, gt=0, le=1)
     smallest_trade: float = Field(default=0.0, ge=0, lt=1)
-    volatility_sessions: int = Field(default=60, ge=2)
+    weight_sessions: int = Field(default=60, ge=2)
     hold_threshold: int = Field(default=1, ge=1)
     risk_degree: BasisPoints = 0.95
     sell_orphans: bool = True
     schedule: Schedule = Schedule()
 
+    @field_validator("position_weights")
+    @classmethod
+    def _find_weighting(cls, name: str) -> str:
+        find_weighting(name)
+        return name
+
     @property
-    def weighs_by_volatility(self) -> bool:
-        """Whether decisions need the volatilities of the instruments."""
-        return self.method == "target_weights" and self.weighting == "inverse_volatility"
+    def weighting(self) -> PositionWeighting:
+        """How positions are weighted."""
+        return find_weighting(self.position_weights)
+
+    @property
+    def weighs_by_returns(self) -> bool:
+        """Whether decisions need the past returns of the instruments."""
+        return self.method == "target_weights" and self.weighting.of_returns is not None
 
     @model_validator(mode="after")
     def _check_drop(self) -> Self:

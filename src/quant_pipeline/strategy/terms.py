@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules, Method, StrategyRules, Weighting
+from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules, Method, StrategyRules
 
 TOPK_DROP = 0
 BUFFER_ZONE = 1
@@ -14,19 +14,13 @@ METHODS: dict[Method, int] = {"topk_drop": TOPK_DROP, "buffer_zone": BUFFER_ZONE
 
 BY_PREFERENCE = 0
 BY_SCORE = 1
-WEIGHTINGS: dict[Weighting, int] = {
-    "equal": BY_PREFERENCE,
-    "score": BY_SCORE,
-    "inverse_volatility": BY_PREFERENCE,
-}
 
 
 class StrategyTerms(NamedTuple):
     """:class:`StrategyRules` in numbers.
 
     ``risk_degree`` is in basis points, ``lot`` in shares, ``largest_weight`` and ``smallest_trade`` are fractions;
-    ``weighting`` is :data:`BY_PREFERENCE` (equal weights and inverse volatility, which differ in the preferences) or
-    :data:`BY_SCORE`.
+    ``weighting`` is :data:`BY_SCORE`, or :data:`BY_PREFERENCE` (all others, which differ in the preferences).
     """
 
     method: int
@@ -48,12 +42,12 @@ def strategy_terms(rules: StrategyRules, market_rules: MarketRules) -> StrategyT
     Raises
     ------
     StrategyError
-        When the method or the weighting is one that the kernels do not know.
+        When the method is one that the kernels do not know.
+    ExtensionError
+        When there is no such weighting of positions.
     """
     if rules.method not in METHODS:
         raise StrategyError(f"Unknown strategy.method {rules.method!r}. Use one of {sorted(METHODS)}.")
-    if rules.weighting not in WEIGHTINGS:
-        raise StrategyError(f"Unknown strategy.weighting {rules.weighting!r}. Use one of {sorted(WEIGHTINGS)}.")
     return StrategyTerms(
         method=METHODS[rules.method],
         topk=rules.topk,
@@ -63,7 +57,7 @@ def strategy_terms(rules: StrategyRules, market_rules: MarketRules) -> StrategyT
         risk_degree=round(rules.risk_degree * DEGREE_UNITS),
         sell_orphans=int(rules.sell_orphans),
         lot=market_rules.lot,
-        weighting=WEIGHTINGS[rules.weighting],
+        weighting=BY_SCORE if rules.weighting.by_score else BY_PREFERENCE,
         largest_weight=float(rules.largest_weight),
         smallest_trade=float(rules.smallest_trade),
     )

@@ -111,7 +111,7 @@ def test_only_a_search_that_weighs_by_volatility_looks_at_the_sessions_before_it
     market = toy(PLANTED)
     label, strategy, rules, _, _, search = market.rules()
     span = search_span(pd.DatetimeIndex(SESSIONS[30:]), pd.DatetimeIndex(SESSIONS), search, label.horizon)
-    calm = strategy.model_copy(update={"method": "target_weights", "weighting": "inverse_volatility"})
+    calm = strategy.model_copy(update={"method": "target_weights", "position_weights": "inverse_volatility"})
     given = span, market.bars, market.actions, pd.DataFrame({"date": SESSIONS})
     known = market_of(*given, calm, rules, with_holdout=False)
     assert known.sessions[0] == SESSIONS[30]
