@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
 
 import pandas as pd
 
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading import lots_of_corporate_actions as corporate
+from quant_pipeline.trading.amendments import EffectiveFill
 from quant_pipeline.trading.domain import TICK, Event, EventKind, Order
 from quant_pipeline.trading.lots import ZERO, ClosedLot, Lot, LotMethod, Position
 
@@ -138,15 +138,15 @@ class AccountState(Books):
         ``(session, net asset value, cash)`` of every booked session.
     history
         Everything that moved cash or shares, so that a corrected fill can be booked as if it had been right at once.
-    revisions
-        Busted and corrected fills by key; None for a bust, else what the fill really was.
+    amended
+        Busted and corrected fills by key, as they count.
     """
 
     name: str = ""
     plans: dict[pd.Timestamp, Plan] = field(default_factory=dict)
     closes: list[tuple[pd.Timestamp, Decimal, Decimal]] = field(default_factory=list)
     history: list[Event] = field(default_factory=list)
-    revisions: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    amended: dict[str, EffectiveFill] = field(default_factory=dict)
 
     @property
     def last_session(self) -> pd.Timestamp | None:
@@ -282,21 +282,19 @@ def _count_session(state: Books, event: Event) -> None:
 
 def _revise(state: AccountState, event: Event) -> None:
     key = event.payload["fill"]
-    if not any(known.key == key and known.kind == EventKind.FILL for known in state.history):
+    fill = state.amended.get(key) or next(
+        (EffectiveFill.of(known) for known in state.history if known.key == key and known.kind == EventKind.FILL), None
+    )
+    if fill is None:
         raise AccountError(f"{event.key} corrects the fill {key}, which the ledger does not have")
-    bust = event.kind == EventKind.TRADE_BUST
-    state.revisions[key] = None if bust else event.payload
+    state.amended[key] = fill.amended(event)
     books = Books()
     for known in state.history:
-        revised = known
-        if known.key in state.revisions:
-            facts = state.revisions[known.key]
-            if facts is None:
-                continue
-            named = {name: facts[name] for name in ("quantity", "price", "fee", "cash") if name in facts}
-            original = {name: value for name, value in known.payload.items() if name not in ("cash", "lots")}
-            revised = Event(known.session, known.kind, known.key, {**original, **named})
-        MOVES[known.kind](books, revised)
+        revised = state.amended.get(known.key)
+        if revised is None:
+            MOVES[known.kind](books, known)
+        elif revised.counts:
+            MOVES[known.kind](books, replace(known, payload=revised.facts))
     for name in vars(books):
         setattr(state, name, getattr(books, name))
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from quant_pipeline.trading.account import AccountState
+from quant_pipeline.trading.amendments import effective_fills
 from quant_pipeline.trading.domain import Event, EventKind
 
 HOLDING_COLUMNS = [
@@ -20,7 +21,6 @@ HOLDING_COLUMNS = [
     "weight",
 ]
 
-CORRECTED = ("quantity", "price", "fee", "cash")
 TRADE_COLUMNS = [
     "date",
     "key",
@@ -86,17 +86,15 @@ def trades_table(events: Sequence[Event]) -> pd.DataFrame:
         ``amendment``: ``bust`` or ``correction`` where the fill was not what it seemed; the numbers are then those
         that count (zero after a bust).
     """
-    rows: dict[str, dict[str, object]] = {}
+    fills, rows = effective_fills(events), []
     for event in events:
-        if event.kind in (EventKind.FILL, EventKind.ORDER_ENDED):
-            rows[event.key] = {"date": event.session, "key": event.key, **event.payload}
-        elif event.kind == EventKind.TRADE_BUST:
-            rows[event.payload["fill"]] |= {"amendment": "bust", "quantity": "0", "fee": "0", "cash": "0"}
-        elif event.kind == EventKind.TRADE_CORRECTION:
-            rows[event.payload["fill"]].pop("cash", None)
-            named = {name: event.payload[name] for name in CORRECTED if name in event.payload}
-            rows[event.payload["fill"]] |= {"amendment": "correction", **named}
-    table = pd.DataFrame(list(rows.values())).reindex(columns=TRADE_COLUMNS)
+        if event.kind is EventKind.FILL:
+            fill = fills[event.key]
+            amendment = {"amendment": fill.amendment} if fill.amendment else {}
+            rows.append({"date": event.session, "key": event.key, **fill.booked, **amendment})
+        elif event.kind is EventKind.ORDER_ENDED:
+            rows.append({"date": event.session, "key": event.key, **event.payload})
+    table = pd.DataFrame(rows).reindex(columns=TRADE_COLUMNS)
     numbers = ["requested", "quantity", "price", "fee", "cash"]
     table = table.astype({"date": "datetime64[ns]", **dict.fromkeys(numbers, float)})
     value = table["quantity"] * table["price"]

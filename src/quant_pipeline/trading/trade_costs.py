@@ -8,7 +8,7 @@ are positive, gains negative.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from quant_pipeline.backtest.quotes import deal_prices
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.market.corporate_actions import actions_per_bar
 from quant_pipeline.strategy.money import ticks_to_float
+from quant_pipeline.trading.amendments import effective_fills
 from quant_pipeline.trading.domain import Event, EventKind
 
 TRADE_COST_COLUMNS = {
@@ -92,10 +93,10 @@ _FILL_COLUMNS = {name: TRADE_COST_COLUMNS[name] for name in ("date", "instrument
 _FILL_COLUMNS |= {"reference_price": "float64", "executes_at": "str"}
 
 
-def _fills(events: Iterable[Event], deal_price: DealPrice) -> list[dict[str, object]]:
+def _fills(events: Sequence[Event], deal_price: DealPrice) -> list[dict[str, object]]:
     references: dict[str, float] = {}
     prices: dict[str, str] = {}
-    fills: dict[str, dict[str, object]] = {}
+    effective, fills = effective_fills(events), []
     for event in events:
         payload = event.payload
         if event.kind == EventKind.PLAN_RECORDED:
@@ -103,20 +104,16 @@ def _fills(events: Iterable[Event], deal_price: DealPrice) -> list[dict[str, obj
             references |= {order["client_order_id"]: float(order["reference_price"]) for order in orders}
             price = payload.get("deal_price") or deal_price
             prices |= {order["client_order_id"]: price for order in orders}
-        elif event.kind == EventKind.FILL:
+        elif event.kind == EventKind.FILL and effective[event.key].counts:
             name = payload.get("client_order_id", "")
             planned = {"reference_price": references.get(name), "executes_at": prices.get(name, deal_price)}
             facts = {"date": event.session, "instrument": payload["instrument"], "side": payload["side"]}
-            fills[event.key] = {**facts, **_numbers(payload), **planned}
-        elif event.kind == EventKind.TRADE_BUST:
-            del fills[payload["fill"]]
-        elif event.kind == EventKind.TRADE_CORRECTION:
-            fills[payload["fill"]] |= _numbers(payload)
-    return list(fills.values())
+            fills.append({**facts, **_numbers(effective[event.key].facts), **planned})
+    return fills
 
 
-def _numbers(payload: Mapping[str, str]) -> dict[str, float]:
-    return {name: float(payload[name]) for name in ("quantity", "price", "fee") if name in payload}
+def _numbers(facts: Mapping[str, str]) -> dict[str, float]:
+    return {name: float(facts[name]) for name in ("quantity", "price", "fee")}
 
 
 def _quotes(bars: pd.DataFrame, corporate_actions: pd.DataFrame, fills: pd.DataFrame) -> pd.DataFrame:

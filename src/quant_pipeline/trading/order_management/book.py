@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 import pandas as pd
 
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.account import owners_cash
+from quant_pipeline.trading.amendments import EffectiveFill
 from quant_pipeline.trading.domain import Event, EventKind, Order
 from quant_pipeline.trading.order_management.states import OrderState, next_state
 from quant_pipeline.trading.risk_view import FLATTEN, TradingState
@@ -60,6 +62,24 @@ class TrackedOrder:
         return self.value / self.filled if self.filled else None
 
 
+class TrackedFill(NamedTuple):
+    """A fill of a tracked order; a guess was taken from the order because the broker never reported it."""
+
+    order_id: str
+    fill: EffectiveFill
+    is_guess: bool
+
+    @property
+    def quantity(self) -> Decimal:
+        """Shares that count."""
+        return self.fill.quantity
+
+    @property
+    def inferred(self) -> Decimal:
+        """Shares that count and are guessed."""
+        return self.quantity if self.is_guess else ZERO
+
+
 @dataclass
 class OrderBook:
     """Everything order management must know, computed from events alone.
@@ -73,7 +93,7 @@ class OrderBook:
     by_broker_id
         Client order id by the broker's id.
     fills
-        Fills of tracked orders by ledger key: client order id, quantity, value, whether inferred.
+        Fills of tracked orders by ledger key, as they count.
     trading_state, state_code, state_changes
         Trading state, why it was entered, and how often it was changed.
     cursor, first_cursor
@@ -92,7 +112,7 @@ class OrderBook:
     orders: dict[str, TrackedOrder] = field(default_factory=dict)
     live: dict[str, TrackedOrder] = field(default_factory=dict)
     by_broker_id: dict[str, str] = field(default_factory=dict)
-    fills: dict[str, tuple[str, Decimal, Decimal, bool]] = field(default_factory=dict)
+    fills: dict[str, TrackedFill] = field(default_factory=dict)
     trading_state: TradingState = TradingState.ACTIVE
     state_code: str = ""
     state_changes: int = 0
@@ -236,16 +256,9 @@ def _fill(book: OrderBook, event: Event) -> None:
     known = book.orders.get(facts["client_order_id"])
     if known is None:
         return
-    quantity = Decimal(facts["quantity"])
-    value, inferred = quantity * Decimal(facts["price"]), bool(facts.get("inferred", False))
-    book.fills[event.key] = (known.order.client_order_id, quantity, value, inferred)
-    _add_to_filled(book, event, known, quantity, value, quantity if inferred else ZERO)
-
-
-def _add_to_filled(
-    book: OrderBook, event: Event, known: TrackedOrder, quantity: Decimal, value: Decimal, inferred: Decimal
-) -> None:
-    filled = known.filled + quantity
+    fill = TrackedFill(known.order.client_order_id, EffectiveFill.of(event), bool(facts.get("inferred", False)))
+    book.fills[event.key] = fill
+    filled = known.filled + fill.quantity
     state = known.state
     if not state.is_final:
         if state is OrderState.INTENDED:
@@ -255,32 +268,25 @@ def _add_to_filled(
             state = OrderState.FILLED
         elif filled > 0 and state is not OrderState.PENDING_CANCEL:
             state = OrderState.PARTIALLY_FILLED
-    book._change(event, state=state, filled=filled, value=known.value + value, inferred=known.inferred + inferred)
+    value, inferred = known.value + fill.fill.value, known.inferred + fill.inferred
+    book._change(event, state=state, filled=filled, value=value, inferred=inferred)
 
 
-def _bust(book: OrderBook, event: Event) -> None:
+def _amend(book: OrderBook, event: Event) -> None:
     known = book.fills.get(event.payload["fill"])
     if known is None:
         return
-    order_id, quantity, value, inferred = known
-    order = book.orders[order_id]
-    part = quantity if inferred else ZERO
-    book.fills[event.payload["fill"]] = (order_id, ZERO, ZERO, False)
-    book._put(replace(order, filled=order.filled - quantity, value=order.value - value, inferred=order.inferred - part))
-
-
-def _correct(book: OrderBook, event: Event) -> None:
-    known = book.fills.get(event.payload["fill"])
-    if known is None:
-        return
-    order_id, quantity, value, inferred = known
-    order = book.orders[order_id]
-    new_quantity = Decimal(event.payload.get("quantity", quantity))
-    price = Decimal(event.payload["price"]) if "price" in event.payload else value / quantity
-    new_value = new_quantity * price
-    book.fills[event.payload["fill"]] = (order_id, new_quantity, new_value, inferred)
-    filled, worth = order.filled - quantity + new_quantity, order.value - value + new_value
-    book._put(replace(order, filled=filled, value=worth))
+    now = known._replace(fill=known.fill.amended(event))
+    book.fills[event.payload["fill"]] = now
+    order = book.orders[known.order_id]
+    book._put(
+        replace(
+            order,
+            filled=order.filled - known.quantity + now.quantity,
+            value=order.value - known.fill.value + now.fill.value,
+            inferred=order.inferred - known.inferred + now.inferred,
+        )
+    )
 
 
 def _move_cursor(book: OrderBook, event: Event) -> None:
@@ -326,8 +332,8 @@ _CHANGES: dict[EventKind, Callable[[OrderBook, Event], None]] = {
     EventKind.ORDER_CANCEL_REQUESTED: _request_cancel,
     EventKind.ORDER_ENDED: _end,
     EventKind.FILL: _fill,
-    EventKind.TRADE_BUST: _bust,
-    EventKind.TRADE_CORRECTION: _correct,
+    EventKind.TRADE_BUST: _amend,
+    EventKind.TRADE_CORRECTION: _amend,
     EventKind.CURSOR_MOVED: _move_cursor,
     EventKind.TRADING_STATE_CHANGED: _change_trading_state,
     EventKind.ACCOUNT_ARMED: _arm,

@@ -149,7 +149,7 @@ def _record_found(desk: TradingDesk, known: BrokerOrder) -> None:
 def _supersede_inferred(desk: TradingDesk, activities: Sequence[Activity]) -> list[Event]:
     """Take back inferred fills of orders whose real fills have come."""
     book = desk.journal.book
-    inferred = {key: order_id for key, (order_id, quantity, _, guess) in book.fills.items() if guess and quantity}
+    inferred = {key: fill.order_id for key, fill in book.fills.items() if fill.inferred}
     if not inferred:
         return []
     fills = {f"fill:{fact.activity_id}": fact for fact in activities if isinstance(fact, FillActivity)}
