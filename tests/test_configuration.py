@@ -8,7 +8,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline import model_registry
-from quant_pipeline.configuration import ProjectConfigLoader
+from quant_pipeline.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.exceptions import ConfigurationError
 
 ENVIRONMENTS = ("sim", "files", "paper", "live")
@@ -81,7 +81,7 @@ def test_a_misspelt_parameter_is_refused(project_path, key, value):
     block, name = key.split(".")
     with (
         KedroSession.create(project_path, env="sim", runtime_params={block: {name: value}}) as session,
-        pytest.raises(ConfigurationError, match=rf"{block}[\s\S]*{name}[\s\S]*parameters\*\.yml"),
+        pytest.raises(ConfigurationError, match=rf"^nothing reads `{block}\.{name}` of --params \(did you mean"),
     ):
         session.run(pipeline_names=["ingestion", "backtest"])
 
@@ -253,6 +253,15 @@ class TestWhatIsWrongIsNamed:
         ):
             loaded_from_archive()
 
+    @pytest.mark.parametrize("folder", ["base", "sim", "local"])
+    @pytest.mark.parametrize("kind", ["catalog", "globals", "mlflow", "parameters"])
+    def test_a_file_that_holds_a_list_is_named(self, conf, kind, folder):
+        (conf / folder).mkdir(exist_ok=True)
+        (conf / folder / f"{kind}.yml").write_text("- as_of: 2025-01-06\n")
+        with pytest.raises(ConfigurationError) as refused:
+            ProjectConfigLoader(str(conf), **LOADER_OPTIONS)[kind]
+        assert refused.value.message == f"conf/{folder}/{kind}.yml holds a list; it has to hold `key: value` lines."
+
     @pytest.mark.parametrize(
         "text",
         ["as_of: ${runtime_params:wet_run, null}\n", "as_of: {key: 'of ${runtime_params: wet_run.kind, null}'}\n"],
@@ -307,5 +316,7 @@ class TestWhatIsWrongIsNamed:
     def test_a_model_that_cannot_be_understood(self, monkeypatch):
         entry = {"algorithm": "ridge", "features": "alpha158", "colour": "red", "hyper": {"alfa": 1}}
         monkeypatch.setattr(model_registry, "_session_loader", {"parameters": {"models": {"mine": entry}}})
-        with pytest.raises(ConfigurationError, match=r"models\.mine in parameters_models\.yml.*alfa.*colour"):
+        with pytest.raises(
+            ConfigurationError, match=r"`models\.mine\.hyper\.alfa` of parameters_models\.yml; .*mine\.colour"
+        ):
             model_registry.load_model_registry()

@@ -107,7 +107,7 @@ class TestAccountGuard:
         assert "\n" not in str(refused.value)
 
     def test_a_misspelt_parameter_of_a_broker_is_named(self):
-        with pytest.raises(ConfigurationError, match="parameters of broker 'alpaca': kinds: Extra inputs"):
+        with pytest.raises(ConfigurationError, match="parameters of broker 'alpaca': nothing reads `kinds`"):
             self.guard("live", desk=LIVE_DESK | {"parameters": {"kinds": "live"}})
 
     def test_without_sending_it_needs_no_arming(self):

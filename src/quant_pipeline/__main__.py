@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from quant_pipeline.common.interruption import end_on_interrupt
+
 
 class Place(NamedTuple):
     """What Kedro hands to a command, as far as the commands of the account look at it."""
@@ -19,6 +21,7 @@ class Place(NamedTuple):
 
 def main() -> None:
     """Run the command of the account that the command line names, else Kedro's ``run``."""
+    end_on_interrupt()
     standalone = not hasattr(sys, "ps1")
     if sys.argv[1:2] == ["account"]:
         # Imports make hundreds of thousands of objects that stay; to look through them again and again finds nothing.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from io import StringIO
@@ -179,6 +179,20 @@ class ProjectConfigLoader(OmegaConfigLoader):
         files = [OmegaConf.select(file, "execution.needs_arming") for file in (*base.values(), *own.values())]
         return any(files)
 
+    def _check_duplicates(self, key: str, config_per_file: dict[Path, Any]) -> None:
+        """Check, as Kedro does, that no two files set the same key; before that, that they hold keys at all.
+
+        Raises
+        ------
+        ConfigurationError
+            When a file holds a list.
+        """
+        for file, content in config_per_file.items():
+            if not isinstance(content, DictConfig):
+                name = next((name for name, path in self._files().items() if path == file), file.as_posix())
+                raise ConfigurationError(f"{name} holds a list; it has to hold `key: value` lines.")
+        super()._check_duplicates(key, config_per_file)
+
     def read_beside(self, name: str) -> str | None:
         """Return the text of a file that lies beside the environments, or None when there is none."""
         file = Path(self._get_conf_env_path(name)).as_posix()
@@ -219,6 +233,33 @@ class ProjectConfigLoader(OmegaConfigLoader):
                     f"`type: {kind}` of {name} in the catalog of environment '{self.environment}' is now `type: "
                     f"quant_pipeline.datasets.trading_desk.BrokerDesk` with {RENAMED_TYPES[kind]}."
                 )
+
+    def place_of(self, key: str) -> str:
+        """Return what sets a parameter, or the nearest part of its name that is set: ``--params`` or a file.
+
+        Parameters
+        ----------
+        key
+            Name of the parameter, for instance ``strategy.topk``.
+        """
+        path = key.split(".")
+        for length in range(len(path), 0, -1):
+            if _leads_somewhere(self.runtime_params, path[:length]):
+                return "--params"
+            for layer in reversed(self._names_of_layers()):
+                folder = Path(self._get_conf_env_path(layer))
+                for file, content in self._files_of_parameters(folder).items():
+                    if _leads_somewhere(OmegaConf.to_container(content, resolve=False), path[:length]):
+                        return f"{folder.parent.name}/{layer}/{file.relative_to(folder).as_posix()}"
+        return self._names_of_folders()
+
+    def _files_of_parameters(self, folder: Path) -> dict[Path, DictConfig]:
+        if not self._fs.isdir(folder.as_posix()):
+            return {}
+        found: dict[Path, DictConfig] = self._read_dir_configs(
+            str(folder), self.config_patterns["parameters"], "parameters", set()
+        )
+        return found
 
     def _place_of(self, parameter: str) -> str:
         local = any(parameter in file for file in self._read_local("parameters").values())
@@ -279,6 +320,17 @@ class ProjectConfigLoader(OmegaConfigLoader):
             except (YAMLError, OSError) as problem:
                 return f"{name}: {problem}. The file has to hold `key: value` lines."
         return str(error)
+
+
+def _leads_somewhere(values: Any, path: Sequence[str]) -> bool:
+    for part in path:
+        if isinstance(values, list) and part.isdecimal() and int(part) < len(values):
+            values = values[int(part)]
+        elif isinstance(values, dict) and part in values:
+            values = values[part]
+        else:
+            return False
+    return True
 
 
 def _names_from_params(files: Iterable[Any]) -> set[str]:

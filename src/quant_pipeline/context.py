@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
+from kedro.framework.project import pipelines
 from kedro.validation import ParameterValidationError
+from kedro.validation.type_extractor import TypeExtractor
+from kedro.validation.utils import _MISSING, resolve_nested_dict_path
+from pydantic import BaseModel, ValidationError
 
+from quant_pipeline.configuration import ProjectConfigLoader
 from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.parameters import describe_faults
 
 if TYPE_CHECKING:
     from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
@@ -39,11 +47,31 @@ class ProjectContext(KedroContext):
         ConfigurationError
             When a block has an unknown key or a value that does not fit; the message lists all of them.
         """
+        told_by_kedro = logging.getLogger("kedro.validation.parameter_validator")
+        told_by_kedro.addFilter(_nothing)
         try:
             return super().params
         except ParameterValidationError as error:
-            told = [line for line in str(error).splitlines() if "For further information" not in line]
-            remedy = (
-                "Correct them in the parameters*.yml of the environment, of conf/base or of conf/local, or in --params."
-            )
-            raise ConfigurationError("\n".join([*told, remedy])) from error
+            found = "; ".join(self._faults()) or " ".join(str(error).split())
+            raise ConfigurationError(f"{found}. Correct it there.") from error
+        finally:
+            told_by_kedro.removeFilter(_nothing)
+
+    def _faults(self) -> Iterator[str]:
+        """Validate once more what Kedro has validated: its error holds text of pydantic only."""
+        names = self._pipelines_to_validate or list(pipelines)
+        kinds = TypeExtractor({name: pipelines[name] for name in names}).extract_types_from_pipelines()
+        loader = self.config_loader
+        place_of = loader.place_of if isinstance(loader, ProjectConfigLoader) else None
+        for block, kind in kinds.items():
+            value = resolve_nested_dict_path(loader["parameters"], block)
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and value is not _MISSING:
+                try:
+                    kind.model_validate(value)
+                except ValidationError as error:
+                    yield describe_faults(error, kind, block, place_of)
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    """Leave out what Kedro logs of an error that is raised as well."""
+    return False

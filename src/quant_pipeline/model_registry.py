@@ -10,6 +10,7 @@ from kedro.framework.project import settings
 from kedro.utils import find_kedro_project
 from pydantic import ValidationError
 
+from quant_pipeline.configuration import ProjectConfigLoader
 from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.parameters import describe_faults
@@ -42,8 +43,13 @@ def _specification(name: str, entry: Any) -> ModelSpec:
         return ModelSpec.model_validate(entry)
     except ValidationError as error:
         raise ConfigurationError(
-            f"model '{name}' (models.{name} in parameters_models.yml): {describe_faults(error)}"
+            f"{describe_faults(error, ModelSpec, f'models.{name}', _place_of)}. Correct it there."
         ) from error
+
+
+def _place_of(key: str) -> str:
+    loader = _as_read[0]
+    return loader.place_of(key) if isinstance(loader, ProjectConfigLoader) else "parameters_models.yml"
 
 
 def load_ensemble_parameters() -> dict[str, Any]:

@@ -1,9 +1,14 @@
 """Typed parameters: the base of every block of `conf/*/parameters*.yml`."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, ClassVar, Final, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+LONGEST: Final = 60
+"""Characters of a value that a message shows."""
 
 
 class Parameters(BaseModel):
@@ -28,9 +33,67 @@ class Parameters(BaseModel):
         return data
 
 
-def describe_faults(error: ValidationError) -> str:
-    """Return every key that is wrong with what is wrong about it, in one line."""
-    faults = (
-        f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()
-    )
-    return "; ".join(faults)
+def describe_faults(
+    error: ValidationError, kind: Any = None, block: str = "", place_of: Callable[[str], str] | None = None
+) -> str:
+    """Return every key that is wrong, its value and what it may be, in one line.
+
+    Parameters
+    ----------
+    error
+        What pydantic found.
+    kind
+        The model that was validated; its keys are what a misspelt one is compared with.
+    block
+        Name of the block, with which every key begins.
+    place_of
+        Returns the file, or the option, that sets a key.
+    """
+    return "; ".join(_describe(fault, kind, block, place_of) for fault in error.errors(include_url=False))
+
+
+def _describe(fault: Any, kind: Any, block: str, place_of: Callable[[str], str] | None) -> str:
+    path = [str(part) for part in fault["loc"]]
+    key = ".".join([block, *path] if block else path)
+    # What is missing has to be added where what it belongs to is.
+    setting = key.rpartition(".")[0] if fault["type"] == "missing" and "." in key else key
+    named = f"`{key}` of {place_of(setting)}" if key and place_of else f"`{key}`" if key else "the whole"
+    match fault["type"]:
+        case "extra_forbidden":
+            return f"nothing reads {named}{_hint(path[-1], _keys_at(kind, path[:-1]))}"
+        case "missing":
+            return f"{named} is missing"
+        case "value_error":
+            return f"{named}: {fault['msg'].removeprefix('Value error, ')}"
+        case "model_type" | "dict_type":
+            return f"{named} is {_shown(fault['input'])}; it should hold `key: value` lines"
+    allowed = re.findall(r"'([^']*)'", fault.get("ctx", {}).get("expected", ""))
+    message = fault["msg"].partition(", ")[0] if fault["type"].endswith("_parsing") else fault["msg"]
+    wanted = message.replace("Input should", "it should", 1)
+    return f"{named} is {_shown(fault['input'])}; {wanted}{_hint(str(fault['input']).lower(), allowed)}"
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, known, n=1)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _keys_at(kind: Any, path: Sequence[str]) -> list[str]:
+    """Return the keys of the model to which a path leads; keys of mappings and places in lists lead to their values."""
+    for part in path:
+        model = _first_model(kind)
+        field = model.model_fields.get(part) if model else None
+        kind = field.annotation if field else kind
+    model = _first_model(kind)
+    return list(model.model_fields) if model else []
+
+
+def _first_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_first_model, get_args(annotation))), None)

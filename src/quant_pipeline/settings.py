@@ -2,6 +2,12 @@
 
 import sys
 
+from quant_pipeline.common.interruption import end_on_interrupt, is_command
+
+if is_command():
+    # Before the imports that take long.
+    end_on_interrupt()
+
 from quant_pipeline.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.context import ProjectContext
 from quant_pipeline.hooks import (

@@ -55,8 +55,7 @@ class OpenedProject:
             return kind.model_validate(self.parameters[block])
         except ValidationError as error:
             raise ConfigurationError(
-                f"Parameter '{block}': {describe_faults(error)}. Correct it in the parameters*.yml of the environment, "
-                "of conf/base or of conf/local, or in --params."
+                f"{describe_faults(error, kind, block, self.configuration.place_of)}. Correct it there."
             ) from error
 
 

@@ -13,6 +13,7 @@ import mlflow
 import requests
 from alembic.util import CommandError
 from kedro.framework.context import KedroContext
+from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from quant_pipeline.exceptions import BusyError, ConfigurationError, TrackingError
+from quant_pipeline.parameters import describe_faults
 from quant_pipeline.tracking.dead_runs import tag_runs
 from quant_pipeline.tracking.relocation import ARTIFACTS, follow_project
 from quant_pipeline.tracking.store import prepare_store
@@ -65,8 +67,9 @@ def open_tracking(context: KedroContext) -> MlflowHook:
         with _shell_as_it_was():
             hook.after_context_created(context)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}" for wrong in error.errors())
-        raise ConfigurationError(f"mlflow.yml cannot be used: {told}. Correct it there.") from error
+        raise ConfigurationError(
+            f"mlflow.yml cannot be used: {describe_faults(error, KedroMlflowConfig)}. Correct it there."
+        ) from error
     return hook
 
 

@@ -57,5 +57,6 @@ def make_adapter(name: str, parameters: Mapping[str, Any]) -> BrokerAdapter:
         return kind.model_validate(dict(parameters))
     except ValidationError as error:
         raise ConfigurationError(
-            f"parameters of broker '{name}': {describe_faults(error)}. Correct them in trading_desk of the catalog."
+            f"parameters of broker '{name}': {describe_faults(error, kind)}. Correct them in trading_desk of the "
+            "catalog."
         ) from error

@@ -1,0 +1,37 @@
+"""Ctrl-C ends a command in one line with status 130, also while it still imports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""Exit status by which shells know a command that Ctrl-C has ended."""
+PROGRAMS = ("kedro", "quant-pipeline")
+
+
+def end_on_interrupt() -> None:
+    """Let Ctrl-C end this process with one line: as SystemExit, so that everything that cleans up still does.
+
+    `KeyboardInterrupt` would become a traceback of a hundred lines in Kedro, which catches it nowhere, and status 1 in
+    click. Servers that a command starts set a handler of their own later.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _end)
+
+
+def is_command() -> bool:
+    """Return whether this process is a command of the project, and no notebook, test or worker."""
+    return Path(sys.argv[0]).stem in PROGRAMS
+
+
+def _end(number: int, frame: Any) -> None:
+    # A second Ctrl-C does not wait for what cleans up.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Not `print`: the interrupted line may hold the lock of the stream.
+    os.write(2, b"\nInterrupted. What was finished is kept; nothing is half written.\n")
+    raise SystemExit(INTERRUPTED)

@@ -1,0 +1,55 @@
+"""Ctrl-C while a command imports, and while it works: one line, status 130."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from quant_pipeline.common.interruption import is_command
+from tests.helpers.project import copy_project
+
+INTERRUPT = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = {words!r}.split()
+from {main} import main
+main()
+raise SystemExit("was not interrupted")
+"""
+KEDRO, SCRIPT = "kedro.framework.cli", "quant_pipeline.__main__"
+MOMENTS = {
+    "console script, first import": (SCRIPT, "quant-pipeline account show", "quant_pipeline.cli.account"),
+    "console script, last import": (SCRIPT, "quant-pipeline account show", "quant_pipeline.cli.account_picture"),
+    "kedro, settings": (KEDRO, "kedro account show", "quant_pipeline.configuration"),
+    "kedro, the command": (KEDRO, "kedro account show", "quant_pipeline.cli.account_picture"),
+    "kedro run, pipelines": (KEDRO, "kedro run", "quant_pipeline.pipelines.ingestion"),
+}
+
+
+@pytest.mark.parametrize(("main", "words", "module"), MOMENTS.values(), ids=MOMENTS)
+def test_a_command_that_is_interrupted_ends_in_one_line(project_path, tmp_path, main, words, module):
+    copy_project(project_path, tmp_path)
+    script = INTERRUPT.format(main=main, words=words, module=module)
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr.splitlines() == ["", "Interrupted. What was finished is kept; nothing is half written."]
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [("/usr/bin/kedro", True), ("/x/bin/quant-pipeline", True), ("/x/ipykernel_launcher.py", False), ("-c", False)],
+)
+def test_only_commands_end_so(monkeypatch, program, expected):
+    monkeypatch.setattr(sys, "argv", [program])
+    assert is_command() is expected
+
+
+def test_tests_and_notebooks_keep_the_handler_of_python():
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
