@@ -1,5 +1,6 @@
 """Fixtures that several rooms share."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.helpers.isolation import isolated
+from tests.helpers.tracing import import_libraries_untraced, leave_processes_untraced, traced_at_first
+
 # Workers of the suite share the cores: threads of torch and LightGBM that wait for each other by spinning make it four
 # times slower. Libraries read this when they are loaded, and child processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+import_libraries_untraced()
 
 # Examples of a property may take as long as a loaded machine needs.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,6 +35,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: next(place for place, name in enumerate(order) if item.nodeid.startswith(name)))
 
 
+def pytest_collection_finish():
+    """Leave what is imported out of every later collection of garbage, which would look through it again and again."""
+    leave_processes_untraced()
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def project_path() -> Path:
     return PROJECT
@@ -47,12 +59,10 @@ def real_market() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_run_stays_active():
-    """End what a session that failed on purpose has left open, so that the next test can start a run of its own."""
-    yield
-    if mlflow := sys.modules.get("mlflow"):
-        while mlflow.active_run():
-            mlflow.end_run()
+def _isolated():
+    """No test finds what another one has left in the process: see `tests/helpers/isolation.py`."""
+    with isolated():
+        yield
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,7 +72,8 @@ def pytest_runtest_setup(item):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    return (yield from _skipped_without_qlib())
+    with traced_at_first(item):
+        return (yield from _skipped_without_qlib())
 
 
 def _skipped_without_qlib():

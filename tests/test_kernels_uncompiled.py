@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from tests.helpers.tracing import tracing_environment
+
 # In one process: its start takes longer than most of these.
 SUITES = [
     "tests/evaluation/test_factor_scores.py",
@@ -19,7 +21,7 @@ def test_kernels_give_the_same_without_compilation(project_path):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *SUITES, "-q", "-p", "no:cacheprovider", "--no-cov"],
         cwd=project_path,
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        env={**os.environ, **tracing_environment(), "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -8,6 +8,7 @@ from tests.helpers.once import made_once
 from tests.helpers.project import CommandServer, Project, small_project
 
 PRINTED = "first_run.json"
+NEXT_DAY = "kedro run --pipelines daily --params as_of=2025-01-02"
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,14 @@ def finished(tmp_path_factory, project_path, commands) -> Project:
 def first_run(finished) -> str:
     """What the first `kedro run` printed."""
     return json.loads((finished.path / PRINTED).read_text())
+
+
+@pytest.fixture(scope="session")
+def next_day(tmp_path_factory, finished) -> Project:
+    """The finished project after the daily run of the next session; made once, and never written again."""
+    return Project(
+        made_once(tmp_path_factory, "next-day", lambda folder: finished.copy(folder).run(NEXT_DAY)), finished.commands
+    )
 
 
 @pytest.fixture(scope="module")

@@ -55,10 +55,15 @@ def test_no_file_of_the_data_names_the_folder_of_the_project(project):
     assert [file.name for file in files if bytes(project.path) in file.read_bytes()] == []
 
 
-def test_a_day_is_booked_once_however_often_it_runs(project):
-    project.run("kedro run --pipelines daily --params as_of=2025-01-02")
-    first = events(project)
+@pytest.fixture
+def project_of_next_day(next_day, tmp_path):
+    return next_day.copy(tmp_path / "project")
+
+
+def test_a_day_is_booked_once_however_often_it_runs(project_of_next_day, finished):
+    project, first = project_of_next_day, events(project_of_next_day)
     orders = (project.path / "data/accounts/sim/orders/2025-01-02.csv").read_bytes()
+    assert len(first) > len(events(finished))
     project.run("kedro run --pipelines daily --params as_of=2025-01-02")
     assert events(project) == first
     assert (project.path / "data/accounts/sim/orders/2025-01-02.csv").read_bytes() == orders
@@ -66,11 +71,10 @@ def test_a_day_is_booked_once_however_often_it_runs(project):
     assert len(holdings) == 5
 
 
-def test_an_old_day_can_be_run_again_and_changes_nothing(project):
-    project.run("kedro run --pipelines daily --params as_of=2025-01-02")
-    before = events(project)
-    project.run("kedro run --pipelines daily --params as_of=2024-12-31")
-    assert events(project) == before
+def test_an_old_day_can_be_run_again_and_changes_nothing(project_of_next_day):
+    before = events(project_of_next_day)
+    project_of_next_day.run("kedro run --pipelines daily --params as_of=2024-12-31")
+    assert events(project_of_next_day) == before
 
 
 def test_orders_alone_are_not_generated_at_a_price_that_scores_do_not_predict(project):
@@ -85,7 +89,7 @@ def test_orders_alone_are_not_generated_at_a_price_that_scores_do_not_predict(pr
 
 
 def test_replay_books_every_session_of_the_range(project):
-    printed = project.run("kedro replay --from 2025-01-02 --to 2025-01-07").stdout
+    printed = project.run_process("kedro replay --from 2025-01-02 --to 2025-01-07").stdout
     assert "replayed 4 sessions, 2025-01-02 to 2025-01-07" in printed
     nav = pd.read_parquet(project.path / "data/accounts/sim/net_asset_value/2025-01-07.parquet")
     assert nav["date"].dt.strftime("%Y-%m-%d").tolist()[-4:] == ["2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07"]

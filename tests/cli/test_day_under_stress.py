@@ -16,11 +16,9 @@ ODD_PLACE = "mein Ördner 市場 %41"
 
 
 @pytest.fixture(scope="module")
-def undisturbed(finished, tmp_path_factory):
+def undisturbed(next_day):
     """Digest of every file after the day."""
-    project = finished.copy(tmp_path_factory.mktemp("undisturbed") / "project")
-    project.run(DAILY)
-    return contents(project.path)
+    return contents(next_day.path)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ It reads one JSON object a line from its standard input and answers each with th
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import json
 import os
@@ -17,33 +19,49 @@ import pkgutil
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 WARM = (
     "IPython.display",
-    "alembic",
+    "alembic.command",
+    "alpaca.data",
     "alpaca.trading.client",
+    "fsspec.implementations.local",
+    "git",
     "kedro.framework.cli.cli",
+    "kedro.framework.cli.project",
     "kedro.framework.session",
     "kedro.runner",
+    "kedro_datasets.json.json_dataset",
+    "kedro_datasets.pandas.csv_dataset",
+    "kedro_datasets.pandas.parquet_dataset",
+    "kedro_datasets.text.text_dataset",
     "kedro_mlflow.framework.hooks",
     "kedro_viz.launchers.cli",
     "lightgbm",
+    "mlflow.lightgbm",
     "mlflow.store.tracking.sqlalchemy_store",
     "numba",
     "pandas",
+    "pandera.api.pandas.container",
     "pandera.pandas",
+    "pandera.strategies.pandas_strategies",
     "plotly.io",
+    "pyarrow.dataset",
     "pyarrow.parquet",
     "quant_pipeline.cli.account",
     "quant_pipeline.cli.models",
     "quant_pipeline.cli.replay",
     "quant_pipeline.hooks",
     "quant_pipeline.pipeline_registry",
+    "safetensors.torch",
+    "sqlalchemy.dialects.sqlite",
     "torch",
     "yaml",
 )
+PACKAGES = ("quant_pipeline.pipelines", "quant_pipeline.datasets")
 
 
 def serve() -> None:
@@ -52,8 +70,13 @@ def serve() -> None:
     os.dup2(2, 1)
     for name in WARM:
         importlib.import_module(name)
-    for stage in pkgutil.iter_modules(importlib.import_module("quant_pipeline.pipelines").__path__):
-        importlib.import_module(f"quant_pipeline.pipelines.{stage.name}")
+    for package in PACKAGES:
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            importlib.import_module(f"{package}.{module.name}")
+    # The calendar of the small market takes most of a second.
+    importlib.import_module("quant_pipeline.market.calendar").TradingCalendar.of("XNYS", "2021-01-04", "2025-03-31")
+    gc.collect()
+    gc.freeze()
     assert threading.active_count() == 1, "a process with threads must not be forked"
     assert "quant_pipeline.settings" not in sys.modules, "settings hold the folder of one project"
     for line in sys.stdin:
@@ -85,7 +108,31 @@ def _become(order: dict[str, Any]) -> None:
     os.chdir(order["folder"])
     _belong_to(Path(order["folder"]) / "src")
     sys.argv = order["arguments"]
-    sys.modules["kedro.framework.cli.cli"].main()
+    _end(_status_of(sys.modules["kedro.framework.cli.cli"].main))
+
+
+def _status_of(command: Callable[[], object]) -> int:
+    """Run the command as an interpreter runs its main program, and return the exit status."""
+    try:
+        command()
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        sys.stderr.write(f"{ended.code}\n")
+        return 1
+    except BaseException:  # noqa: BLE001 - an interpreter reports whatever ends its program
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
+
+
+def _end(status: int) -> None:
+    """End as an interpreter does, but leave its memory to the system: freeing what was forked takes seconds."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _belong_to(sources: Path) -> None:

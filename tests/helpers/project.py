@@ -35,13 +35,13 @@ class Project:
 
     def __init__(self, path: Path, commands: CommandServer | None = None):
         self.path = path
-        self._commands = commands
+        self.commands = commands
 
     def run(self, command: str, *, ok: bool = True) -> subprocess.CompletedProcess:
         """Run one command line: `kedro` in a fork of the warm server if there is one, else in a process of its own."""
-        if self._commands is None or not command.startswith("kedro "):
+        if self.commands is None or not command.startswith("kedro "):
             return self.run_process(command, ok=ok)
-        return self._checked(self._commands.run(self._arguments(command), **self.place), command, ok)
+        return self._checked(self.commands.run(self._arguments(command), **self.place), command, ok)
 
     def run_process(self, command: str, *, ok: bool = True) -> subprocess.CompletedProcess:
         """Run one command line in a new process; `kedro` and `python` are those of this interpreter."""
@@ -57,7 +57,7 @@ class Project:
     def copy(self, path: Path) -> Project:
         """Copy everything, data and tracking store too; the sources stay the same ones."""
         shutil.copytree(self.path, path, symlinks=True)
-        return Project(path, self._commands)
+        return Project(path, self.commands)
 
     @staticmethod
     def _checked(done: subprocess.CompletedProcess, command: str, ok: bool) -> subprocess.CompletedProcess:

@@ -14,7 +14,6 @@ import requests
 from alembic.util import CommandError
 from kedro.framework.context import KedroContext
 from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
-from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 from sqlalchemy import make_url
@@ -22,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from quant_pipeline.exceptions import BusyError, ConfigurationError, TrackingError
 from quant_pipeline.parameters import describe_faults
+from quant_pipeline.tracking.batches import BatchedHook
 from quant_pipeline.tracking.dead_runs import tag_runs
 from quant_pipeline.tracking.relocation import ARTIFACTS, follow_project
 from quant_pipeline.tracking.store import prepare_store
@@ -37,7 +37,7 @@ PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT
 """For a server that stops answering during a run; as MLflow comes it would hold up every record for minutes."""
 
 
-def open_tracking(context: KedroContext) -> MlflowHook:
+def open_tracking(context: KedroContext) -> BatchedHook:
     """Set MLflow up as the ``mlflow.yml`` of a session says.
 
     Parameters
@@ -47,7 +47,7 @@ def open_tracking(context: KedroContext) -> MlflowHook:
 
     Returns
     -------
-    MlflowHook
+    BatchedHook
         Kedro-mlflow's hook, as after the creation of a context.
 
     Raises
@@ -62,7 +62,7 @@ def open_tracking(context: KedroContext) -> MlflowHook:
     if mlflow.active_run() is None:
         uri = _complete_settings(context)
         prepare(uri)
-    hook = MlflowHook()
+    hook = BatchedHook()
     try:
         with _shell_as_it_was():
             hook.after_context_created(context)

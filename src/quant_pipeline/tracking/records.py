@@ -11,6 +11,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
 from quant_pipeline.datasets.bundle import ModelBundles
+from quant_pipeline.tracking.batches import log_points
 from quant_pipeline.tracking.registry import mark_champion, register_candidate
 
 LEADERS_LOGGED = 1_000
@@ -53,8 +54,8 @@ def _record_model(
 
 
 def _log_curve(curve: Any) -> None:
-    for step, metric, value in curve[["step", "metric", "value"]].itertuples(index=False):
-        mlflow.log_metric(f"curve.{metric}", float(value), step=int(step))
+    rows = curve[["step", "metric", "value"]].itertuples(index=False)
+    log_points((f"curve.{metric}", float(value), int(step)) for step, metric, value in rows)
 
 
 def _register(model: str, dataset: Any) -> None:

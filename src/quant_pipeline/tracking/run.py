@@ -10,9 +10,9 @@ from typing import Any
 import mlflow
 from kedro.framework.context import KedroContext
 from kedro.io import CatalogProtocol
-from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from kedro_mlflow.io.catalog.switch_catalog_logging import switch_catalog_logging
 
+from quant_pipeline.tracking.batches import BatchedHook
 from quant_pipeline.tracking.dead_runs import close_dead_runs
 from quant_pipeline.tracking.opening import FAILURES, describe, open_tracking
 from quant_pipeline.tracking.records import record_node
@@ -47,7 +47,7 @@ class TrackedRun:
 
     def __init__(self, context: KedroContext, catalog: CatalogProtocol[Any, Any]) -> None:
         self._catalog = catalog
-        self._hook: MlflowHook | None = None
+        self._hook: BatchedHook | None = None
         with self._fail_open():
             self._hook = open_tracking(context)
 

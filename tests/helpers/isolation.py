@@ -1,0 +1,96 @@
+"""What a test may change in its process, put back for the next one: the order of tests must not matter.
+
+Libraries that are not loaded are left alone. This module imports none: some read the environment when they are loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+OWN_LOGGERS = ("quant_pipeline", "kedro", "kedro_mlflow", "mlflow", "qlib")
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Begin with the same random numbers and quiet loggers, end with the state of the process as it was found."""
+    environment, folder = dict(os.environ), os.getcwd()
+    arguments, paths = list(sys.argv), list(sys.path)
+    floats, threads = _floating_point_errors(), _torch_threads()
+    _begin_random_numbers()
+    _leave_levels_to_the_root()
+    root, disabled = logging.getLogger(), logging.root.manager.disable
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    logging.disable(disabled)
+    _end_tracking()
+    _restore_environment(environment)
+    os.chdir(folder)
+    sys.argv[:], sys.path[:] = arguments, paths
+    if floats is not None:
+        sys.modules["numpy"].seterr(**floats)
+    _restore_torch(threads)
+
+
+def _begin_random_numbers() -> None:
+    random.seed(0)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(0)  # Qlib draws from the global generator.
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
+def _leave_levels_to_the_root() -> None:
+    """Undo what a configuration of Kedro or a silenced command has set."""
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger) and name.startswith(OWN_LOGGERS):
+            logger.disabled, logger.propagate = False, True
+            if name == "quant_pipeline" or name.startswith("quant_pipeline."):
+                logger.setLevel(logging.NOTSET)
+
+
+def _end_tracking() -> None:
+    """Close MLflow's runs, and forget its store, registry and experiment."""
+    if (mlflow := sys.modules.get("mlflow")) is None:
+        return
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
+    sys.modules["mlflow.tracking.fluent"]._active_experiment_id = None
+
+
+def _restore_environment(before: dict[str, str]) -> None:
+    current = os.environ.get("PYTEST_CURRENT_TEST")
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    for name, value in before.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    if current is not None:
+        os.environ["PYTEST_CURRENT_TEST"] = current
+    time.tzset()
+
+
+def _floating_point_errors() -> dict[str, str] | None:
+    numpy = sys.modules.get("numpy")
+    return numpy.geterr() if numpy else None
+
+
+def _torch_threads() -> int | None:
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch else None
+
+
+def _restore_torch(threads: int | None) -> None:
+    if torch := sys.modules.get("torch"):
+        torch.use_deterministic_algorithms(False)
+        if threads is not None:
+            torch.set_num_threads(threads)

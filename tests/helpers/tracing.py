@@ -1,0 +1,83 @@
+"""Trace for coverage what tells something new: tracing doubles the time of Python code before 3.12.
+
+- What workers import of other libraries is imported before their tracing begins.
+- A property that holds for hundreds of examples has run its lines after the first few.
+- Processes that tests start are not traced; `test_kernels_uncompiled.py` asks for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+TRACED_EXAMPLES = 10
+TRACES_PROCESSES = "COVERAGE_PROCESS_CONFIG"
+"""Name of the variable by which coverage traces every Python process that is started below."""
+LIBRARIES = (
+    "alpaca.trading.client",
+    "arch.bootstrap",
+    "kedro.framework.session",
+    "lightgbm",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "pandas",
+    "pandera.pandas",
+    "plotly.io",
+    "qlib.workflow",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "statsmodels.api",
+    "torch",
+)
+_traced: dict[str, str] = {}
+
+
+def import_libraries_untraced() -> None:
+    """Import in a worker what most test modules import, before it traces; Qlib is not there on every Python."""
+    leave_processes_untraced()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        for name in LIBRARIES:
+            with suppress(ModuleNotFoundError):
+                importlib.import_module(name)
+
+
+def leave_processes_untraced() -> None:
+    """Keep for those who ask what would trace every process that a test starts."""
+    if (config := os.environ.pop(TRACES_PROCESSES, None)) is not None:
+        _traced[TRACES_PROCESSES] = config
+
+
+def tracing_environment() -> dict[str, str]:
+    """Return what a process needs in its environment to be traced: nothing where coverage is not measured."""
+    return dict(_traced)
+
+
+@contextmanager
+def traced_at_first(item: pytest.Item) -> Iterator[None]:
+    """Stop tracing a property after its first examples, and go on with the next test."""
+    controller = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    handle = getattr(getattr(item, "function", None), "hypothesis", None)
+    if controller is None or handle is None:
+        yield
+        return
+    examples, property_ = 0, handle.inner_test
+
+    @functools.wraps(property_)
+    def counted(*arguments, **named):
+        nonlocal examples
+        examples += 1
+        if examples == TRACED_EXAMPLES + 1:
+            controller.pause()
+        return property_(*arguments, **named)
+
+    handle.inner_test = counted
+    try:
+        yield
+    finally:
+        handle.inner_test = property_
+        if examples > TRACED_EXAMPLES:
+            controller.resume()

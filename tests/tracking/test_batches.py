@@ -1,0 +1,45 @@
+"""Many parameters and points of curves: all are recorded, a batch of them in one transaction."""
+
+import mlflow
+import pytest
+
+from quant_pipeline.tracking.batches import BatchedHook, log_points
+
+
+@pytest.fixture
+def store(project_folder):
+    mlflow.set_tracking_uri(f"sqlite:///{project_folder / 'mlflow.db'}")
+
+
+@pytest.fixture
+def hook():
+    hook = BatchedHook()
+    hook.flatten, hook.recursive, hook.sep, hook.long_params_strategy = True, True, ".", "truncate"
+    return hook
+
+
+def record(hook, inputs):
+    with mlflow.start_run() as run:
+        hook.before_node_run(None, None, inputs, False)
+    return mlflow.get_run(run.info.run_id).data.params
+
+
+def test_more_parameters_than_a_batch_holds_are_all_recorded(store, hook, monkeypatch):
+    batches, log_params = [], mlflow.log_params
+    monkeypatch.setattr(mlflow, "log_params", lambda batch: (batches.append(len(batch)), log_params(batch)))
+    many = {f"p{number:03}": number for number in range(250)}
+    recorded = record(hook, {"params:many": many, "params:as_of": "2025-01-02", "bars": object()})
+    assert recorded == {"as_of": "2025-01-02"} | {f"many.p{number:03}": str(number) for number in range(250)}
+    assert batches == [100, 100, 51]
+
+
+def test_a_parameter_that_is_too_long_follows_the_strategy_beside_the_others(store, hook):
+    recorded = record(hook, {"params:long": "x" * 7_000, "params:short": 1})
+    assert recorded == {"long": "x" * 6_000, "short": "1"}
+
+
+def test_a_curve_longer_than_a_batch_is_recorded_point_by_point(store):
+    with mlflow.start_run() as run:
+        log_points(("loss", 1.0 / (step + 1), step) for step in range(2_500))
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")
+    assert sorted((point.step, point.value) for point in history) == [(step, 1.0 / (step + 1)) for step in range(2_500)]
