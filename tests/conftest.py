@@ -23,14 +23,29 @@ settings.load_profile("patient")
 PROJECT = Path(__file__).resolve().parents[1]
 MARKET_DATA_VARIABLE = "QUANT_PIPELINE_MARKET_DATA"
 
-# Modules that take longest, in the order in which workers take them. The first makes the project that all of
-# `tests/cli` copies; the other worker has something else to do until it is there.
-LONGEST = ("tests/cli/test_documented_commands.py", "tests/backtest/test_qlib_topk_dropout.py", "tests/cli/")
+# What takes longest, in the order in which workers take it.
+LONGEST = (
+    "tests/cli/",
+    "tests/backtest/test_qlib_topk_dropout.py",
+    "tests/pipelines/",
+    "tests/test_installation.py",
+    "tests/test_kernels_uncompiled.py",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep together what shares something; without xdist there is only one worker."""
+    if config.getvalue("dist") == "loadfile":
+        from tests.helpers.scheduling import FolderScheduling
+
+        return FolderScheduling(config, log)
+    return None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Let the longest modules begin first, so that workers end together."""
+    """Let the longest begin first, so that workers end together."""
     order = [*LONGEST, ""]
     items.sort(key=lambda item: next(place for place, name in enumerate(order) if item.nodeid.startswith(name)))
 
