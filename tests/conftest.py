@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.helpers.isolation import isolated
-from tests.helpers.tracing import import_libraries_untraced, leave_processes_untraced, traced_at_first
+from tests.helpers.tracing import import_libraries_untraced, leave_processes_untraced, tracing_what_is_new
 
 # Workers of the suite share the cores: threads of torch and LightGBM that wait for each other by spinning make it four
 # times slower. Libraries read this when they are loaded, and child processes inherit it.
@@ -82,12 +82,13 @@ def _isolated():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item):
-    return (yield from _skipped_without_qlib())
+    with tracing_what_is_new(item):
+        return (yield from _skipped_without_qlib())
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    with traced_at_first(item):
+    with tracing_what_is_new(item):
         return (yield from _skipped_without_qlib())
 
 

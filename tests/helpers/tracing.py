@@ -2,6 +2,7 @@
 
 - What workers import of other libraries is imported before their tracing begins.
 - A property that holds for hundreds of examples has run its lines after the first few.
+- Years of real bars and pages in a browser run lines that small cases run too.
 - Processes that tests start are not traced; `test_kernels_uncompiled.py` asks for it.
 """
 
@@ -11,11 +12,13 @@ import functools
 import importlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
 
 import pytest
 
 TRACED_EXAMPLES = 10
+UNTRACED_FIXTURES = {"chromium", "real_market"}
 TRACES_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 """Name of the variable by which coverage traces every Python process that is started below."""
 LIBRARIES = (
@@ -57,27 +60,39 @@ def tracing_environment() -> dict[str, str]:
 
 
 @contextmanager
-def traced_at_first(item: pytest.Item) -> Iterator[None]:
-    """Stop tracing a property after its first examples, and go on with the next test."""
+def tracing_what_is_new(item: pytest.Item) -> Iterator[None]:
+    """Pause coverage in a phase of a test that compares at length, and in a property after its first examples."""
     controller = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
-    handle = getattr(getattr(item, "function", None), "hypothesis", None)
-    if controller is None or handle is None:
+    property_ = getattr(getattr(item, "function", None), "hypothesis", None)
+    if controller is None:
         yield
-        return
-    examples, property_ = 0, handle.inner_test
+    elif UNTRACED_FIXTURES.isdisjoint(item.fixturenames):
+        with _traced_at_first(property_, controller) if property_ else nullcontext():
+            yield
+    else:
+        controller.pause()
+        try:
+            yield
+        finally:
+            controller.resume()
 
-    @functools.wraps(property_)
+
+@contextmanager
+def _traced_at_first(handle: Any, controller: Any) -> Iterator[None]:
+    examples, body = 0, handle.inner_test
+
+    @functools.wraps(body)
     def counted(*arguments, **named):
         nonlocal examples
         examples += 1
         if examples == TRACED_EXAMPLES + 1:
             controller.pause()
-        return property_(*arguments, **named)
+        return body(*arguments, **named)
 
     handle.inner_test = counted
     try:
         yield
     finally:
-        handle.inner_test = property_
+        handle.inner_test = body
         if examples > TRACED_EXAMPLES:
             controller.resume()
