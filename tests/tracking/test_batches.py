@@ -40,6 +40,6 @@ def test_a_parameter_that_is_too_long_follows_the_strategy_beside_the_others(sto
 
 def test_a_curve_longer_than_a_batch_is_recorded_point_by_point(store):
     with mlflow.start_run() as run:
-        log_points(("loss", 1.0 / (step + 1), step) for step in range(2_500))
+        log_points(run.info.run_id, (("loss", 1.0 / (step + 1), step) for step in range(2_500)))
     history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")
     assert sorted((point.step, point.value) for point in history) == [(step, 1.0 / (step + 1)) for step in range(2_500)]

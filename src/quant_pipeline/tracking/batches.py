@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import mlflow
 from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
@@ -30,17 +30,19 @@ class BatchedHook(MlflowHook):
             super()._log_param(name, value)
 
 
-def log_points(points: Iterable[tuple[str, float, int]]) -> None:
-    """Record points of curves in the active run.
+def log_points(run: str, points: Iterable[tuple[str, float, int]]) -> None:
+    """Record points of curves.
 
     Parameters
     ----------
+    run
+        Identity of the run.
     points
         Name of the metric, value and step.
     """
-    now: Final = int(time.time() * 1000)
+    now = int(time.time() * 1000)
     metrics = [Metric(name, value, now, step) for name, value, step in points]
-    client, run = mlflow.MlflowClient(), mlflow.active_run().info.run_id
+    client = mlflow.MlflowClient()
     for batch in _slices(metrics, MAX_METRICS_PER_BATCH):
         client.log_batch(run, metrics=batch)
 

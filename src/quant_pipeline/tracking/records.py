@@ -45,17 +45,13 @@ def _record_model(
     """Log hyper-parameters, metrics, learning curves and importance of a model, and register its bundle."""
     namespace = str(node.namespace)
     spec = next(value for name, value in inputs.items() if name.startswith("params:") and "models" in name)
-    with mlflow.start_run(run_name=namespace, nested=True, tags=dict.fromkeys(sorted(node.tags), "true")):
+    with mlflow.start_run(run_name=namespace, nested=True, tags=dict.fromkeys(sorted(node.tags), "true")) as run:
         mlflow.log_params(_flatten(spec.model_dump(mode="json")))
         mlflow.log_metrics({name: value for name, value in metrics.items() if isinstance(value, int | float)})
-        _log_curve(inputs[f"{namespace}.learning_curve"])
+        rows = inputs[f"{namespace}.learning_curve"][["step", "metric", "value"]].itertuples(index=False)
+        log_points(run.info.run_id, ((f"curve.{metric}", float(value), int(step)) for step, metric, value in rows))
         mlflow.log_text(inputs[f"{namespace}.importance"].to_csv(index=False), "feature_importance.csv")
         _register(namespace, catalog.get(f"{namespace}.bundle@candidate"))
-
-
-def _log_curve(curve: Any) -> None:
-    rows = curve[["step", "metric", "value"]].itertuples(index=False)
-    log_points((f"curve.{metric}", float(value), int(step)) for step, metric, value in rows)
 
 
 def _register(model: str, dataset: Any) -> None:
