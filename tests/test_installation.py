@@ -95,6 +95,7 @@ def test_pip_installs_where_uv_breaks_and_an_interrupted_installation_heals(tiny
     assert not (tiny.folder / ".venv" / ".unfinished").exists()
 
 
+@pytest.mark.slow
 def test_a_uv_that_cannot_be_had_is_no_obstacle_and_an_environment_without_a_mark_is_kept(tiny, installer, monkeypatch):
     monkeypatch.chdir(tiny.folder)
     subprocess.run([sys.executable, "-m", "venv", ".venv"], check=True)

@@ -1,9 +1,11 @@
 """Trace for coverage what tells something new: tracing doubles the time of Python code before 3.12.
 
 - What workers import of other libraries is imported before their tracing begins.
-- A property that holds for hundreds of examples has run its lines after the first few.
+- A property that holds for hundreds of examples has run its lines after the first few, a test of many cases mostly too.
 - Years of real bars and pages in a browser run lines that small cases run too.
 - Processes that tests start are not traced; `test_kernels_uncompiled.py` asks for it.
+
+So what coverage reports as missing can be a line of a later case. `make test-all` traces everything.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 
 import pytest
 
-TRACED_EXAMPLES = 10
+TRACED_CASES, TRACED_EXAMPLES = 4, 10
 UNTRACED_FIXTURES = {"chromium", "real_market"}
 TRACES_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 """Name of the variable by which coverage traces every Python process that is started below."""
@@ -37,6 +39,7 @@ LIBRARIES = (
     "torch",
 )
 _traced: dict[str, str] = {}
+_cases: dict[str, list[str]] = {}
 
 
 def import_libraries_untraced() -> None:
@@ -61,12 +64,12 @@ def tracing_environment() -> dict[str, str]:
 
 @contextmanager
 def tracing_what_is_new(item: pytest.Item) -> Iterator[None]:
-    """Pause coverage in a phase of a test that compares at length, and in a property after its first examples."""
+    """Pause coverage in a phase of a test that compares at length or repeats, and in a property after some examples."""
     controller = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
     property_ = getattr(getattr(item, "function", None), "hypothesis", None)
-    if controller is None:
+    if controller is None or not item.config.option.markexpr:
         yield
-    elif UNTRACED_FIXTURES.isdisjoint(item.fixturenames):
+    elif UNTRACED_FIXTURES.isdisjoint(item.fixturenames) and _number_of_case(item.nodeid) < TRACED_CASES:
         with _traced_at_first(property_, controller) if property_ else nullcontext():
             yield
     else:
@@ -75,6 +78,14 @@ def tracing_what_is_new(item: pytest.Item) -> Iterator[None]:
             yield
         finally:
             controller.resume()
+
+
+def _number_of_case(nodeid: str) -> int:
+    """Return how many other cases of the same test came before."""
+    cases = _cases.setdefault(nodeid.partition("[")[0], [])
+    if nodeid not in cases:
+        cases.append(nodeid)
+    return cases.index(nodeid)
 
 
 @contextmanager
