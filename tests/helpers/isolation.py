@@ -13,8 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-OWN_LOGGERS = ("quant_pipeline", "kedro", "kedro_mlflow", "mlflow", "qlib")
-
 
 @contextmanager
 def isolated() -> Iterator[None]:
@@ -50,10 +48,9 @@ def _begin_random_numbers() -> None:
 def _leave_levels_to_the_root() -> None:
     """Undo what a configuration of Kedro or a silenced command has set."""
     for name, logger in list(logging.root.manager.loggerDict.items()):
-        if isinstance(logger, logging.Logger) and name.startswith(OWN_LOGGERS):
+        if isinstance(logger, logging.Logger) and name.partition(".")[0] == "quant_pipeline":
             logger.disabled, logger.propagate = False, True
-            if name == "quant_pipeline" or name.startswith("quant_pipeline."):
-                logger.setLevel(logging.NOTSET)
+            logger.setLevel(logging.NOTSET)
 
 
 def _end_tracking() -> None:
