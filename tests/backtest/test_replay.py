@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.backtest.array_engine import run_backtest
-from quant_pipeline.backtest.exchange import apply_corporate_actions, apply_fills, deal_orders, reference_closes
+from quant_pipeline.backtest.exchange import Carry, apply_corporate_actions, apply_fills, deal_orders, reference_closes
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import preferences
 from quant_pipeline.backtest.quotes import action_terms, reference_price
@@ -37,10 +37,12 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
     known: dict[str, int] = {}
     flags = decision_flags(sessions, rules.schedule)
     values, fills_of = [], []
+    days = sessions.to_series().diff().dt.days.fillna(0)
     for decides, session in zip(flags, sessions, strict=True):
         today = actions[actions["date"] == session]
         previous = pd.Series(known, dtype="float64") / 10_000
-        outcome = apply_corporate_actions(positions, cash, today, previous, pending, market_rules.lot)
+        carry = Carry(market_rules.cash_interest_rate * days[session] / 365, market_rules.dividend_tax_rate)
+        outcome = apply_corporate_actions(positions, cash, today, previous, pending, market_rules.lot, carry)
         positions, cash, pending = outcome.positions, outcome.cash, outcome.pending_orders
         session_bars = bars[bars["date"] == session].set_index("instrument")
         if market_rules.price_limits:

@@ -5,6 +5,7 @@ import pytest
 
 from quant_pipeline.evaluation import performance
 from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.market.clock import rate_per_session
 
 SESSIONS = pd.bdate_range("2022-11-01", periods=400)
 RNG = np.random.default_rng(0)
@@ -84,7 +85,7 @@ def test_alpha_and_beta_equal_empyrical():
 
 def test_ratios_above_a_risk_free_rate_by_hand():
     rate = 1.01**252 - 1
-    assert performance.risk_free_return(rate) == pytest.approx(0.01)
+    assert rate_per_session(rate) == pytest.approx(0.01)
     assert performance.sharpe_ratio(series(0.01, 0.03), rate) == pytest.approx(np.sqrt(0.5) * np.sqrt(252))
     assert performance.sortino_ratio(series(0.04, -0.01), rate) == pytest.approx(0.005 / np.sqrt(0.0002) * np.sqrt(252))
 

@@ -54,5 +54,11 @@ CASES = {
         CostRules.preset("CN"),
         2_000_000,
     ),
+    "interest and tax": (
+        StrategyRules(topk=5, n_drop=2, risk_degree=0.6),
+        MarketRules(cash_interest_rate=0.045, dividend_tax_rate=0.3),
+        FULL_COSTS,
+        70_000,
+    ),
     "orphans kept": (StrategyRules(topk=5, n_drop=1, sell_orphans=False), MarketRules(), CostRules(), 30_000),
 }

@@ -25,6 +25,7 @@ from quant_pipeline.backtest.exchange_kernels import exchange_terms
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import preferences
 from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.market.clock import SESSIONS_PER_YEAR, rate_per_session
 from quant_pipeline.progress import track
 from quant_pipeline.strategy.account_arrays import FEES, SLIPPAGE, new_accounts
 from quant_pipeline.strategy.costs import cost_terms
@@ -37,7 +38,6 @@ from quant_pipeline.strategy.terms import strategy_terms
 
 Combination = tuple[int, ...]
 
-SESSIONS_PER_YEAR = 252
 _ACCOUNTS_PER_BLOCK = 128
 
 
@@ -284,7 +284,9 @@ class _BlockRunner:
             statistics,
             period_sums,
         )
-        return CombinationBlock(start, _figures(statistics, accounts.totals, self.cash, len(self.periods)), period_sums)
+        free = rate_per_session(search.market.rules.risk_free_rate)
+        figures = _figures(statistics, accounts.totals, self.cash, len(self.periods), free)
+        return CombinationBlock(start, figures, period_sums)
 
 
 def _combination_arrays(rows: list[Combination]) -> CombinationArrays:
@@ -300,7 +302,7 @@ def _combination_arrays(rows: list[Combination]) -> CombinationArrays:
 
 
 def _figures(
-    statistics: npt.NDArray[np.float64], totals: npt.NDArray[np.int64], cash: int, n_sessions: int
+    statistics: npt.NDArray[np.float64], totals: npt.NDArray[np.int64], cash: int, n_sessions: int, free: float
 ) -> npt.NDArray[np.float64]:
     growth = statistics[:, kernels.VALUE] / cash
     volatility = _deviation(statistics[:, kernels.SUM_RETURN], statistics[:, kernels.SUM_SQUARE], n_sessions)
@@ -311,7 +313,7 @@ def _figures(
             growth - 1,
             growth ** (SESSIONS_PER_YEAR / n_sessions) - 1,
             volatility * yearly,
-            statistics[:, kernels.SUM_RETURN] / n_sessions / volatility * yearly,
+            (statistics[:, kernels.SUM_RETURN] / n_sessions - free) / volatility * yearly,
             statistics[:, kernels.SUM_EXCESS] / n_sessions / excess * yearly,
             statistics[:, kernels.MAX_DRAWDOWN],
             statistics[:, kernels.TURNOVER] / n_sessions * SESSIONS_PER_YEAR,

@@ -159,7 +159,7 @@ def run_block(
         quotes = quotes_of_session(market, t)
         mark = market.mark[t]
         has_bar = market.has_bar[t]
-        has_actions = market.actions.offsets[t] < market.actions.offsets[t + 1]
+        has_actions = market.interest[t] > 0.0 or market.actions.offsets[t] < market.actions.offsets[t + 1]
         deciding = decides[t] and t + 1 < n_sessions
         for a in range(n_accounts):
             if has_actions:

@@ -23,18 +23,29 @@ from quant_pipeline.backtest.quotes import (
 from quant_pipeline.backtest.tables import events_table, fills_table, positions_table
 from quant_pipeline.exceptions import MarketDataError, StrategyError
 from quant_pipeline.strategy.account_arrays import CASH, CLOSES, HELD, ORDERS, AccountArrays, new_accounts, open_slot
-from quant_pipeline.strategy.costs import cost_terms
+from quant_pipeline.strategy.costs import cost_terms, payment_after_tax
 from quant_pipeline.strategy.money import cash_to_ticks, ticks_to_decimal, ticks_to_float, to_ticks
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 
 
 class CorporateActionOutcome(NamedTuple):
-    """What corporate actions leave: positions, cash, the table of what happened, and the pending orders."""
+    """What corporate actions leave: positions, cash, what happened, the pending orders, and the interest on cash."""
 
     positions: pd.DataFrame
     cash: Decimal
     events: pd.DataFrame
     pending_orders: pd.DataFrame | None
+    interest: Decimal
+
+
+class Carry(NamedTuple):
+    """What holding earns in a session: the part of the cash that is its interest, and what dividends lose to tax.
+
+    Both are those of the market, see ``MarketArrays.interest`` and ``MarketRules.dividend_tax_rate``.
+    """
+
+    interest: float = 0.0
+    dividend_tax_rate: float = 0.0
 
 
 def apply_corporate_actions(
@@ -44,11 +55,13 @@ def apply_corporate_actions(
     previous_closes: pd.Series,
     pending_orders: pd.DataFrame | None = None,
     lot: int = 1,
+    carry: Carry = Carry(),  # noqa: B008 - immutable
 ) -> CorporateActionOutcome:
     """Apply the corporate actions of one session to the holdings, before any order deals.
 
-    Splits come first (whole shares rounded down, the fraction paid at the previous close in cents, half up), then
-    cash dividends on the new number of shares, then delistings, which turn shares into cash.
+    Interest on the cash is credited, then come splits (whole shares rounded down, the fraction paid at the previous
+    close in cents, half up), then cash dividends on the new number of shares, less the tax withheld, then delistings,
+    which turn shares into cash.
 
     Parameters
     ----------
@@ -64,12 +77,14 @@ def apply_corporate_actions(
         Orders decided at the previous close (``instrument``, ``side``, ``quantity``); a split scales their quantities.
     lot
         Shares per lot, to which scaled buys are rounded down.
+    carry
+        Interest and tax of the session.
 
     Returns
     -------
     CorporateActionOutcome
         ``events`` has one row per action that touched a holding: ``instrument``, ``kind``, ``quantity_before``,
-        ``quantity_after``, ``amount`` (cash received).
+        ``quantity_after``, ``amount`` (cash received), ``tax`` (withheld from it before).
 
     Raises
     ------
@@ -84,7 +99,9 @@ def apply_corporate_actions(
     if orders is not None:
         _place_orders(accounts, orders, instruments)
 
-    rows = []
+    interest = kernels.interest_in_ticks(int(accounts.totals[0, CASH]), carry.interest)
+    accounts.totals[0, CASH] += interest
+    rows, taxes = [], []
     for instrument, kind, value in zip(ordered["instrument"], ordered["kind"], ordered["value"], strict=True):
         place = int(instruments.get_indexer([instrument])[0])
         slot = int(accounts.slot_of[0, place])
@@ -92,8 +109,11 @@ def apply_corporate_actions(
         numerator, denominator = action_terms(instrument, kind, value)
         previous_close = _previous_close(instrument, kind, previous_closes) if before else 0
         code = ACTION_KINDS[kind]
-        received = kernels.apply_action(accounts, 0, place, code, numerator, denominator, previous_close, lot)
+        is_dividend = code == kernels.CASH_DIVIDEND
+        paid = payment_after_tax(numerator, carry.dividend_tax_rate) if is_dividend else numerator
+        received = kernels.apply_action(accounts, 0, place, code, paid, denominator, previous_close, lot)
         if before:
+            taxes.append(int(kernels.payment_in_ticks(before, numerator)) - int(received) if is_dividend else 0)
             slot = int(accounts.slot_of[0, place])
             after = int(accounts.slot_shares[0, slot]) if slot >= 0 else 0
             rows.append((instrument, kind, before, after, int(received)))
@@ -102,8 +122,9 @@ def apply_corporate_actions(
     return CorporateActionOutcome(
         positions=_positions_of(accounts, instruments),
         cash=ticks_to_decimal(accounts.totals[0, CASH]),
-        events=events_table(rows),
+        events=events_table(rows).assign(tax=ticks_to_float(taxes)),
         pending_orders=orders,
+        interest=ticks_to_decimal(int(interest)),
     )
 
 

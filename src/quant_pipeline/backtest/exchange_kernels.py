@@ -97,6 +97,12 @@ def payment_in_ticks(shares: int, payment: int) -> int:
 
 
 @inlined
+def interest_in_ticks(cash: int, fraction: float) -> int:
+    """Interest on cash in ticks: a fraction of it, half up to whole cents; nothing on what is owed."""
+    return int(np.floor(max(cash, 0) * fraction / TICKS_PER_CENT + 0.5)) * TICKS_PER_CENT
+
+
+@inlined
 def cash_in_lieu(remainder: int, numerator: int, previous_close: int) -> int:
     """Cash for the fraction of a new share a split leaves, half up to whole cents, in ticks.
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.backtest.exchange_kernels import price_after_action
+from quant_pipeline.backtest.exchange_kernels import CASH_DIVIDEND, price_after_action
 from quant_pipeline.backtest.quotes import (
     ACTION_KINDS,
     action_terms,
@@ -19,14 +19,19 @@ from quant_pipeline.backtest.quotes import (
 )
 from quant_pipeline.exceptions import MarketDataError, StrategyError
 from quant_pipeline.strategy.compiled import kernel
+from quant_pipeline.strategy.costs import payment_after_tax
 from quant_pipeline.strategy.money import to_ticks
 from quant_pipeline.strategy.rules import MarketRules
+
+DAYS_PER_YEAR = 365
+"""Days by which interest per year is divided, whatever the year."""
 
 
 class ActionArrays(NamedTuple):
     """Corporate actions in the order in which they apply; those of session ``t`` are rows ``offsets[t]:offsets[t+1]``.
 
-    See :func:`~quant_pipeline.backtest.exchange_kernels.apply_action` for the meaning of the other columns.
+    See :func:`~quant_pipeline.backtest.exchange_kernels.apply_action` for the meaning of the other columns. ``paid`` is
+    the numerator as an account gets it: a dividend less the tax withheld; what a price does follows the numerator.
     """
 
     offsets: npt.NDArray[np.int64]
@@ -34,6 +39,7 @@ class ActionArrays(NamedTuple):
     kind: npt.NDArray[np.int64]
     numerator: npt.NDArray[np.int64]
     denominator: npt.NDArray[np.int64]
+    paid: npt.NDArray[np.int64]
 
 
 class MarketArrays(NamedTuple):
@@ -43,7 +49,7 @@ class MarketArrays(NamedTuple):
     first bar), ``deal_price`` is 0 where nothing trades, ``has_bar`` tells whether the instrument traded. Row ``t`` is
     known after the close of ``t``; only ``deal_price``, ``volume``, the blocked flags and the limits of ``t`` are used
     in ``t`` itself, to deal orders that were decided before. Limits ``lowest`` and ``highest`` have a single row where
-    the market knows none.
+    the market knows none. ``interest`` is the part of the cash that a session credits before anything else.
     """
 
     deal_price: npt.NDArray[np.int64]
@@ -55,6 +61,7 @@ class MarketArrays(NamedTuple):
     lowest: npt.NDArray[np.int64]
     highest: npt.NDArray[np.int64]
     actions: ActionArrays
+    interest: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,8 @@ class TradingMarket:
         close = _spread(to_ticks(inside["close"]), cells, shape)
 
         known = corporate_actions[corporate_actions["instrument"].isin(instruments)]
-        actions = _action_arrays(_inside(known, sessions, "corporate action"), sessions, instruments)
+        acted = _inside(known, sessions, "corporate action")
+        actions = _action_arrays(acted, sessions, instruments, rules.dividend_tax_rate)
         _fill_marks(close, np.zeros(len(instruments), dtype=np.int64), actions)
         lowest, highest = _limits(close, actions, rules, instruments)
         arrays = MarketArrays(
@@ -136,6 +144,7 @@ class TradingMarket:
             lowest=lowest,
             highest=highest,
             actions=actions,
+            interest=_interest(sessions, rules.cash_interest_rate),
         )
         history = None
         if earlier is not None and len(earlier):
@@ -215,7 +224,16 @@ def _spread(
     return table
 
 
-def _action_arrays(actions: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index) -> ActionArrays:
+def _interest(sessions: pd.DatetimeIndex, rate: float) -> npt.NDArray[np.float64]:
+    """Return what cash earns from one session to the next, by calendar days over 365; 0 in the first session."""
+    days = np.diff(sessions.to_numpy().astype("datetime64[D]").astype(np.int64), prepend=0)
+    days[:1] = 0
+    return np.asarray(rate * days / DAYS_PER_YEAR, dtype=np.float64)
+
+
+def _action_arrays(
+    actions: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index, dividend_tax_rate: float
+) -> ActionArrays:
     terms = np.array(
         [
             action_terms(instrument, kind, value)
@@ -227,12 +245,17 @@ def _action_arrays(actions: pd.DataFrame, sessions: pd.DatetimeIndex, instrument
     kinds = np.array([ACTION_KINDS[kind] for kind in actions["kind"]], dtype=np.int64)
     columns = np.asarray(instruments.get_indexer(pd.Index(actions["instrument"])), dtype=np.uint32)
     order = np.lexsort((columns, kinds, rows))
+    paid = [
+        payment_after_tax(int(units), dividend_tax_rate) if kind == CASH_DIVIDEND else int(units)
+        for kind, units in zip(kinds, terms[:, 0], strict=True)
+    ]
     return ActionArrays(
         offsets=np.asarray(np.searchsorted(rows[order], np.arange(len(sessions) + 1)), dtype=np.int64),
         instrument=columns[order],
         kind=kinds[order],
         numerator=np.ascontiguousarray(terms[order, 0]),
         denominator=np.ascontiguousarray(terms[order, 1]),
+        paid=np.array(paid, dtype=np.int64)[order],
     )
 
 

@@ -15,9 +15,10 @@ from quant_pipeline.backtest.exchange_kernels import (
     SPLIT,
     SessionQuotes,
     apply_action,
+    interest_in_ticks,
 )
 from quant_pipeline.backtest.market import MarketArrays
-from quant_pipeline.strategy.account_arrays import NOT_HELD, AccountArrays
+from quant_pipeline.strategy.account_arrays import CASH, NOT_HELD, AccountArrays
 from quant_pipeline.strategy.compiled import inlined
 
 
@@ -45,7 +46,12 @@ def apply_session_actions(
     events: npt.NDArray[np.int64],
     n_events: int,
 ) -> int:
-    """Apply the corporate actions of session ``t`` to one account and return the used rows of the record."""
+    """Credit interest and apply the corporate actions of session ``t`` to one account.
+
+    Returns the used rows of the record of corporate actions.
+    """
+    if market.interest[t] > 0.0:
+        accounts.totals[a, CASH] += interest_in_ticks(accounts.totals[a, CASH], market.interest[t])
     for k in range(market.actions.offsets[t], market.actions.offsets[t + 1]):
         instrument = market.actions.instrument[k]
         slot = accounts.slot_of[a, instrument]
@@ -57,7 +63,7 @@ def apply_session_actions(
             a,
             instrument,
             market.actions.kind[k],
-            market.actions.numerator[k],
+            market.actions.paid[k],
             market.actions.denominator[k],
             market.mark[t - 1, instrument] if t > 0 else 0,
             lot,

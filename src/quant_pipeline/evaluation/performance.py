@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.exceptions import MarketDataError
-from quant_pipeline.market.clock import SESSIONS_PER_YEAR
+from quant_pipeline.market.clock import SESSIONS_PER_YEAR, rate_per_session
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def report_performance(
         Fees plus slippage per session as a fraction of the previous net asset value; every session of `returns` must
         be there.
     risk_free_rate
-        Return per year without risk, which Sharpe, Sortino and alpha are measured above; see `risk_free_return`.
+        Return per year without risk, which Sharpe, Sortino and alpha are measured above; a session's part of it is
+        that of `market.clock.rate_per_session`.
 
     Raises
     ------
@@ -168,24 +169,19 @@ def annualised_volatility(returns: pd.Series) -> float:
     return float(returns.std(ddof=1, skipna=False) * np.sqrt(SESSIONS_PER_YEAR))
 
 
-def risk_free_return(rate: float) -> float:
-    """Return per session of a rate per year: ``(1 + rate) ^ (1 / 252) - 1``."""
-    return float((1 + rate) ** (1 / SESSIONS_PER_YEAR) - 1)
-
-
 def sharpe_ratio(returns: pd.Series, risk_free_rate: float = 0.0) -> float:
     """Return per risk above a rate per year: ``mean / σ × √252`` on the arithmetic mean; NaN when nothing varies.
 
     On returns in excess of a benchmark, which is their own measure of what is free, it is the information ratio.
     """
-    excess = returns - risk_free_return(risk_free_rate)
+    excess = returns - rate_per_session(risk_free_rate)
     deviation = float(excess.std(ddof=1, skipna=False))
     return float(excess.mean() / deviation * np.sqrt(SESSIONS_PER_YEAR)) if deviation > 0 else float("nan")
 
 
 def sortino_ratio(returns: pd.Series, risk_free_rate: float = 0.0) -> float:
     """Return per downside risk above a rate per year: ``mean / √mean(min(r, 0)²) × √252``; NaN without a loss."""
-    excess = returns - risk_free_return(risk_free_rate)
+    excess = returns - rate_per_session(risk_free_rate)
     downside = float(np.sqrt(np.mean(np.minimum(excess.to_numpy(dtype=np.float64), 0.0) ** 2)))
     return float(excess.mean() / downside * np.sqrt(SESSIONS_PER_YEAR)) if downside > 0 else float("nan")
 
@@ -243,7 +239,7 @@ def alpha_beta(returns: pd.Series, benchmark_returns: pd.Series, risk_free_rate:
 
     Both are of returns above the risk-free rate, given per year.
     """
-    free = risk_free_return(risk_free_rate)
+    free = rate_per_session(risk_free_rate)
     account = returns.to_numpy(dtype=np.float64) - free
     benchmark = benchmark_returns.to_numpy(dtype=np.float64) - free
     deviation = benchmark - benchmark.mean()

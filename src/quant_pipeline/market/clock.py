@@ -36,6 +36,11 @@ class SessionCalendar(Protocol):
         ...
 
 
+def rate_per_session(rate: float) -> float:
+    """Return the rate per session that compounds to a rate per year: ``(1 + rate) ^ (1 / 252) - 1``."""
+    return float((1 + rate) ** (1 / SESSIONS_PER_YEAR) - 1)
+
+
 def execution_session(calendar: SessionCalendar, decision: pd.Timestamp) -> pd.Timestamp:
     """Return the session in which orders decided at the close of `decision` execute."""
     return calendar.next(decision, EXECUTION_LAG)

@@ -109,6 +109,31 @@ def adjust_bars(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataF
     )
 
 
+def dividend_returns(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.Series:
+    """Compute the part of each session's return that is paid as dividends, which a tax may be withheld from.
+
+    It is the return of the adjusted close less that of the close adjusted for splits alone.
+
+    Parameters
+    ----------
+    bars, corporate_actions
+        See `adjustment_factors`.
+
+    Returns
+    -------
+    pandas.Series
+        Aligned with `bars`; 0 at the first bar of an instrument and wherever nothing is paid.
+    """
+    paying = corporate_actions["kind"] == CASH_DIVIDEND
+    grown = [
+        (bars["close"] * adjustment_factors(bars, actions)).groupby(bars["instrument"], sort=False).pct_change()
+        for actions in (corporate_actions, corporate_actions[~paying])
+    ]
+    rows = _per_bar(bars, corporate_actions[paying], CASH_DIVIDEND)["row"]
+    paid = np.isin(np.arange(len(bars)), rows)
+    return (grown[0] - grown[1]).where(paid, 0.0).fillna(0.0).rename("dividend_return")
+
+
 def adjusted_close_as_of(bars: pd.DataFrame, corporate_actions: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     """Compute the adjusted close as a vendor would have published it on a date.
 

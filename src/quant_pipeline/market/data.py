@@ -43,7 +43,8 @@ class MarketData:
     instruments
         ``instrument``, ``name``, ``sector``, ``listed``, ``delisted`` (missing while listed).
     benchmark
-        ``date``, ``open``, ``high``, ``low``, ``close``, ``volume``, ``total_return_close``.
+        ``date``, ``open``, ``high``, ``low``, ``close``, ``volume``, ``total_return_close`` (dividends reinvested, no
+        tax withheld) and ``dividend_return``: the part of the session's return that was paid as dividends.
     as_of
         Session at whose close all of this was known.
     problems

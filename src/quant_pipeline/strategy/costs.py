@@ -48,6 +48,11 @@ def cost_terms(rules: CostRules) -> CostTerms:
     )
 
 
+def payment_after_tax(payment: int, tax_rate: float) -> int:
+    """Take the tax that is withheld off a payment per share in units of 10^-8, the tax rounded half up to a unit."""
+    return payment - (payment * round(tax_rate * RATE_UNITS) + RATE_UNITS // 2) // RATE_UNITS
+
+
 @inlined
 def buy_fee(shares: int, price: int, costs: CostTerms) -> int:
     """Fee in ticks (whole cents) of buying `shares` at `price` ticks."""

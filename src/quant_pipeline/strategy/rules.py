@@ -135,6 +135,14 @@ class MarketRules(Parameters):
         Largest part of the session's volume one order may take; the rest of the order expires. ``None``: no cap.
     sell_same_session
         Whether shares bought in a session may be sold in it (false in a T+1 market); daily decisions never do.
+    risk_free_rate
+        Return per year without risk; Sharpe and Sortino ratio and alpha of account and benchmark are measured above it.
+    cash_interest_rate
+        Interest per year on the cash of an account, simple: the cash before the corporate actions and orders of a
+        session earns for the calendar days since the session before, over 365, rounded half up to a cent. The
+        benchmark holds no cash.
+    dividend_tax_rate
+        Part of a cash dividend that is withheld, of account and benchmark alike; prices and labels stay gross.
     """
 
     calendar: str = "XNYS"
@@ -144,6 +152,9 @@ class MarketRules(Parameters):
     price_step: float = Field(default=0.01, gt=0)
     participation_cap: float | None = Field(default=None, gt=0, le=1)
     sell_same_session: bool = True
+    risk_free_rate: float = Field(default=0.0, gt=-0.5, lt=1)
+    cash_interest_rate: float = Field(default=0.0, ge=0, lt=1)
+    dividend_tax_rate: Rate = 0.0
 
     def price_limit_of(self, instrument: str) -> float | None:
         """Return the daily price limit of an instrument, None where there is none."""

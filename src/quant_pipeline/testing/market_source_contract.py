@@ -25,7 +25,7 @@ from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 
-BENCHMARK_COLUMNS = ["date", "open", "high", "low", "close", "volume", "total_return_close"]
+BENCHMARK_COLUMNS = ["date", "open", "high", "low", "close", "volume", "total_return_close", "dividend_return"]
 
 
 class MarketSourceContract:

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from quant_pipeline.exceptions import ConfigurationError, MarketDataError, StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.corporate_actions import DELISTING, adjust_bars
+from quant_pipeline.market.corporate_actions import DELISTING, adjust_bars, dividend_returns
 from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.sources.alpaca_actions import translate_actions
 from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_address
@@ -266,7 +266,9 @@ def _instruments(bars: pd.DataFrame, actions: pd.DataFrame, sectors: dict[str, s
 
 def _benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     adjusted = adjust_bars(bars, actions)
-    return bars[["date", *FIELDS.values()]].assign(total_return_close=adjusted["close"].to_numpy())
+    return bars[["date", *FIELDS.values()]].assign(
+        total_return_close=adjusted["close"].to_numpy(), dividend_return=dividend_returns(bars, actions).to_numpy()
+    )
 
 
 def _read(parameters: AlpacaSourceParameters, request: MarketRequest) -> MarketData:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.corporate_actions import adjust_bars, dividend_returns
 
 PRICES = ("open", "high", "low", "close")
 
@@ -40,7 +40,9 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     returns = adjusted["close"].groupby(adjusted["instrument"], sort=False).pct_change()
     mean = returns.groupby(adjusted["date"], sort=True).mean().fillna(0.0)
     level = 100.0 * (1.0 + mean).cumprod()
+    known = returns.notna()
+    paid = dividend_returns(bars, actions)[known].groupby(bars["date"][known]).mean().reindex(level.index).fillna(0.0)
     prices = dict.fromkeys((*PRICES, "total_return_close"), level.to_numpy())
-    return pd.DataFrame({"date": level.index, **prices, "volume": 0.0})[
-        ["date", *PRICES, "volume", "total_return_close"]
+    return pd.DataFrame({"date": level.index, **prices, "volume": 0.0, "dividend_return": paid.to_numpy()})[
+        ["date", *PRICES, "volume", "total_return_close", "dividend_return"]
     ]

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.exceptions import MarketDataError
-from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, SPLIT, adjust_bars
+from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns
 from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.sources.columns import REQUIRED, prices_are_split_adjusted, recognise
 from quant_pipeline.market.sources.derived import PRICES, list_instruments, mean_benchmark
@@ -256,8 +256,11 @@ def _corporate_actions(bars: pd.DataFrame) -> pd.DataFrame:
 
 def _total_return(benchmark: pd.DataFrame) -> pd.DataFrame:
     table = benchmark.reset_index(drop=True)
-    adjusted = adjust_bars(table, _corporate_actions(table))
-    return table[["date", *PRICES, "volume"]].assign(total_return_close=adjusted["close"].to_numpy())
+    actions = _corporate_actions(table)
+    return table[["date", *PRICES, "volume"]].assign(
+        total_return_close=adjust_bars(table, actions)["close"].to_numpy(),
+        dividend_return=dividend_returns(table, actions).to_numpy(),
+    )
 
 
 def _read(parameters: FilesSourceParameters, request: MarketRequest) -> MarketData:

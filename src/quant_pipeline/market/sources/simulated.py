@@ -220,6 +220,8 @@ def _index_of(
         alive, np.vstack([prices.close[:1], prices.close[:-1]]) * np.vstack([shares[:1], shares[:-1]]), 0.0
     )
     weighted = (weight * total).sum(axis=1)[WARM_UP + 1 :] / weight.sum(axis=1)[WARM_UP + 1 :]
+    before_split = np.vstack([prices.close[:1], prices.close[:-1]]) / prices.split
+    paid = (weight * prices.dividend / before_split).sum(axis=1)[WARM_UP + 1 :] / weight.sum(axis=1)[WARM_UP + 1 :]
     level = FIRST_INDEX_LEVEL * np.cumprod(np.append(1.0, 1.0 + weighted))
     before = np.append(level[0], level[:-1])
     open_ = before * (level / before) ** 0.45
@@ -233,6 +235,7 @@ def _index_of(
             "close": np.round(level, 2),
             "volume": np.round(rng.lognormal(np.log(8e7), 0.3, len(level))),
             "total_return_close": level,
+            "dividend_return": np.append(0.0, paid),
         }
     )
 

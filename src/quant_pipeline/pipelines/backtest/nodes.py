@@ -13,6 +13,7 @@ from quant_pipeline.backtest.preferences import sessions_looked_back_over
 from quant_pipeline.backtest.result import BacktestResult
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
 from quant_pipeline.evaluation.performance import measure_performance
+from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.strategy.account import AccountParameters
@@ -42,7 +43,7 @@ def backtest_combinations(
     bars, corporate_actions, sessions
         The market.
     benchmark
-        ``date`` and ``total_return_close``.
+        ``date``, ``total_return_close`` and, for a dividend tax, ``dividend_return``.
     labels
         Panel with column ``label``, for the information coefficient of each combination.
     ensemble, strategy, market_rules, cost_rules, account
@@ -71,10 +72,13 @@ def backtest_combinations(
                 result = run_backtest(scores, market, strategy, cost_rules, account.initial_cash)
             case unknown:
                 assert_never(unknown)
-        nav = _net_asset_value(result, benchmark)
+        nav = _net_asset_value(result, net_total_return(benchmark, market_rules.dividend_tax_rate))
         curves.append(nav[["date", "nav"]].assign(combination=name))
         performance = measure_performance(
-            nav.set_index("date")["nav"], nav.set_index("date")["benchmark"], result.turnover
+            nav.set_index("date")["nav"],
+            nav.set_index("date")["benchmark"],
+            result.turnover,
+            market_rules.risk_free_rate,
         )
         information = summarise(information_coefficients(scores, labels["label"]))
         comparison.append(
@@ -109,8 +113,8 @@ def _test_market(
     return TradingMarket.from_bars(known_bars, known_actions, calendar[calendar >= first], market_rules, earlier)
 
 
-def _net_asset_value(result: BacktestResult, benchmark: pd.DataFrame) -> pd.DataFrame:
-    index = benchmark.set_index("date")["total_return_close"].reindex(result.nav.index).ffill()
+def _net_asset_value(result: BacktestResult, benchmark: pd.Series) -> pd.DataFrame:
+    index = benchmark.reindex(result.nav.index).ffill()
     return pd.DataFrame(
         {
             "date": result.nav.index,

@@ -14,6 +14,7 @@ from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import sessions_looked_back_over
 from quant_pipeline.evaluation.similarity import correlate_scores
 from quant_pipeline.evaluation.walk_forward import sharpe_of_periods
+from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan
 from quant_pipeline.pipelines.ensemble_search.methods import try_combinations
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
@@ -89,7 +90,7 @@ def build_arena(
     market
         Market of the selection sessions.
     benchmark
-        ``date`` and ``total_return_close``.
+        ``date``, ``total_return_close`` and, for a dividend tax, ``dividend_return``.
     strategy, cost_rules, account
         Rules, and the cash the account starts with.
     parameters
@@ -113,7 +114,7 @@ def build_arena(
             rules=strategy,
             cost_rules=cost_rules,
             initial_cash=account.initial_cash,
-            benchmark_returns=benchmark_returns(benchmark, market.sessions),
+            benchmark_returns=benchmark_returns(benchmark, market),
             period_of_session=periods_of(market.sessions, parameters),
         ),
         models=models,
@@ -154,9 +155,12 @@ def market_of(
     return TradingMarket.from_bars(traded, acted, searched, rules, earlier)
 
 
-def benchmark_returns(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> npt.NDArray[np.float64]:
-    """Total return of the benchmark per session; 0 in the first, when no account holds anything yet."""
-    level = benchmark.set_index("date")["total_return_close"].reindex(sessions).ffill()
+def benchmark_returns(benchmark: pd.DataFrame, market: TradingMarket) -> npt.NDArray[np.float64]:
+    """Total return of the benchmark per session, after the tax that the accounts pay on dividends.
+
+    It is 0 in the first session, when no account holds anything yet.
+    """
+    level = net_total_return(benchmark, market.rules.dividend_tax_rate).reindex(market.sessions).ffill()
     returns: npt.NDArray[np.float64] = level.pct_change().fillna(0.0).to_numpy(dtype=np.float64)
     return returns
 

@@ -150,7 +150,7 @@ def backtest_finalists(
     """
     span = _span(candidate_scores, sessions, ensemble_search, label)
     market = market_of(span, bars, corporate_actions, sessions, strategy, market_rules, with_holdout=True)
-    reference = pd.Series(benchmark_returns(benchmark, market.sessions), index=market.sessions)
+    reference = pd.Series(benchmark_returns(benchmark, market), index=market.sessions)
     trials, _ = read_table(search_trials)
     order = judgement.ranking(trials, search_periods["sessions"].to_numpy())
     curves, measures = [], []

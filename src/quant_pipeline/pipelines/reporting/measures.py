@@ -41,7 +41,8 @@ def compare_measures(backtest_nav: pd.DataFrame, backtest_performance: Mapping[s
     backtest_nav
         ``date``, ``nav``, ``benchmark``, ``cost``.
     backtest_performance
-        Measures of the strategy. ``cost_drag`` is computed from ``cost`` when it is not there.
+        Measures of the strategy. ``cost_drag`` is computed from ``cost`` when it is not there. The benchmark is
+        measured above the same ``risk_free_rate``.
 
     Returns
     -------
@@ -55,7 +56,8 @@ def compare_measures(backtest_nav: pd.DataFrame, backtest_performance: Mapping[s
     if "cost_drag" not in strategy:
         costs = (levels["cost"] / levels["nav"].shift(1)).iloc[1:]
         strategy["cost_drag"] = performance.cost_drag(session_returns(levels["nav"]), costs)
-    benchmark = pd.Series(performance.absolute_metrics(session_returns(levels["benchmark"])))
+    free = float(strategy.get("risk_free_rate", 0.0))
+    benchmark = pd.Series(performance.absolute_metrics(session_returns(levels["benchmark"]), free))
     return pd.DataFrame({"strategy": strategy, "benchmark": benchmark})
 
 

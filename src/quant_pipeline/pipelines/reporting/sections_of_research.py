@@ -25,6 +25,7 @@ MEASURES: tuple[tuple[str, str, wording.Write], ...] = (
     ("total_return", "total return", wording.percent),
     ("annualised_return", "return per year", wording.percent),
     ("annualised_volatility", "volatility per year", wording.percent),
+    ("risk_free_rate", "risk-free rate per year", wording.percent),
     ("sharpe", "Sharpe ratio", wording.ratio),
     ("sortino", "Sortino ratio", wording.ratio),
     ("calmar", "Calmar ratio", wording.ratio),

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from quant_pipeline.backtest.exchange import (
+    Carry,
     CorporateActionOutcome,
     apply_corporate_actions,
     deal_orders,
@@ -119,20 +120,9 @@ def _book_session(
     outcome, fills = execute_session(
         state.positions_table(), state.cash, _orders_table(orders), session, bars, actions, market, cost_rules
     )
-    events = [
-        Event(
-            session,
-            EventKind(row.kind),
-            f"{row.kind}:{session:%Y-%m-%d}:{row.instrument}",
-            {
-                "instrument": row.instrument,
-                "quantity_before": str(row.quantity_before),
-                "quantity_after": str(row.quantity_after),
-                "amount": money(row.amount),
-            },
-        )
-        for row in outcome.events.itertuples(index=False)
-    ]
+    events = [event for row in outcome.events.to_dict("records") for event in _acted(session, row)]
+    if outcome.interest:
+        events.insert(0, _moved(session, EventKind.INTEREST, "", outcome.interest))
     identity = {(order.instrument, order.side): order.client_order_id for order in orders}
     return events + [_dealt(session, identity[row["instrument"], row["side"]], row) for row in fills.to_dict("records")]
 
@@ -167,8 +157,10 @@ def execute_session(
     fills
         One row per order, see :func:`~quant_pipeline.backtest.exchange.deal_orders`.
     """
-    closes = closes_of(market, market.sessions.get_loc(session) - 1)
-    outcome = apply_corporate_actions(positions, cash, actions, closes, orders, market.rules.lot)
+    row = market.sessions.get_loc(session)
+    closes = closes_of(market, row - 1)
+    carry = Carry(float(market.arrays.interest[row]), market.rules.dividend_tax_rate)
+    outcome = apply_corporate_actions(positions, cash, actions, closes, orders, market.rules.lot, carry)
     traded = bars.assign(previous_close=bars["instrument"].map(reference_closes(closes, actions)))
     pending = orders if outcome.pending_orders is None else outcome.pending_orders
     fills = deal_orders(pending, outcome.positions, outcome.cash, traded, market.rules, cost_rules)
@@ -188,6 +180,25 @@ def _dealt(session: pd.Timestamp, order_id: str, row: dict[str, Any]) -> Event:
 def closes_of(market: TradingMarket, row: int) -> pd.Series:
     """Return the last known closes of a session, in USD by instrument."""
     return pd.Series(ticks_to_float(market.arrays.mark[row]), index=market.instruments)
+
+
+def _acted(session: pd.Timestamp, row: dict[str, Any]) -> list[Event]:
+    """Record a corporate action, gross, and the tax that was withheld from it."""
+    amount, tax = Decimal(money(row["amount"])), Decimal(money(row["tax"]))
+    facts = {
+        "instrument": row["instrument"],
+        "quantity_before": str(row["quantity_before"]),
+        "quantity_after": str(row["quantity_after"]),
+        "amount": money(amount + tax),
+    }
+    name = f"{row['kind']}:{session:%Y-%m-%d}:{row['instrument']}"
+    acted = Event(session, EventKind(row["kind"]), name, facts)
+    return [acted, _moved(session, EventKind.TAX, row["instrument"], -tax)] if tax else [acted]
+
+
+def _moved(session: pd.Timestamp, kind: EventKind, instrument: str, amount: Decimal) -> Event:
+    name = f"{kind.value}:{session:%Y-%m-%d}" + (f":{instrument}" if instrument else "")
+    return Event(session, kind, name, {"instrument": instrument, "amount": money(amount)})
 
 
 def _orders_table(orders: Sequence[Order]) -> pd.DataFrame:

@@ -251,6 +251,7 @@ class SimulatedBroker:
                 self._costs,
             )
             booking = SessionBooking(books, session)
+            booking.interest(outcome.interest)
             booking.corporate_actions(outcome.events)
             for document in booking.deals(waiting, fills, self._closed_at(session)):
                 entry.put(ORDER, document["client_order_id"], document)

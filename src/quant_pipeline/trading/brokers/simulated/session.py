@@ -35,12 +35,20 @@ class SessionBooking:
         """Move cash of the owner."""
         self._cash(CashKind.TRANSFER, "", amount)
 
+    def interest(self, amount: Decimal) -> None:
+        """Credit interest on the cash, where there is any."""
+        if amount:
+            self._cash(CashKind.INTEREST, "", amount)
+
     def corporate_actions(self, events: pd.DataFrame) -> None:
         """Book what corporate actions did, see `quant_pipeline.backtest.exchange.apply_corporate_actions`."""
         for row in events.to_dict("records"):
             instrument, amount = row["instrument"], Decimal(money(row["amount"]))
             if row["kind"] == "cash_dividend":
-                self._cash(CashKind.DIVIDEND, instrument, amount)
+                tax = Decimal(money(row["tax"]))
+                self._cash(CashKind.DIVIDEND, instrument, amount + tax)
+                if tax:
+                    self._cash(CashKind.TAX, instrument, -tax)
                 continue
             kind = PositionKind.SPLIT if row["kind"] == "split" else PositionKind.REMOVAL
             self._shares(kind, instrument, row["quantity_before"], row["quantity_after"], amount)
