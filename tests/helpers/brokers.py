@@ -24,9 +24,10 @@ from quant_pipeline.trading.brokers.simulated.broker import SimulatedBroker
 FREE = CostRules(buy_rate=0, sell_rate=0, minimum=0)
 
 
-def simulated(file, costs=FREE):
+def simulated(file, costs=FREE, rules=None):
+    rules = rules or MarketRules()
     return SimulatedBroker(
-        f"sqlite:///{file}", contract_bars(), contract_actions(), SESSIONS, MarketRules(), costs, SESSIONS[0], CASH
+        f"sqlite:///{file}", contract_bars(), contract_actions(), SESSIONS, rules, costs, SESSIONS[0], CASH
     )
 
 

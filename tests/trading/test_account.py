@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_pipeline.exceptions import AccountError
+from quant_pipeline.strategy.rules import MarketRules
 from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.domain import Event, EventKind
 from quant_pipeline.trading.statements import holdings_table, net_asset_value_table, trades_table
@@ -75,6 +76,17 @@ def test_split_dividend_and_delisting_reach_the_account(opened, bars, rules):
     state = fold(book(events, gone, actions, rules, DAYS[3]))
     assert "BBB" not in state.positions
     assert state.cash == Decimal("404.35") + Decimal("360")
+
+
+def test_interest_and_the_tax_on_dividends_are_booked_apart(opened, bars, rules):
+    carrying = MarketRules(cash_interest_rate=0.365, dividend_tax_rate=0.2), rules[1]
+    actions = actions_table((DAYS[2], "BBB", "cash_dividend", 0.25))
+    planned = plan(opened, DAYS[0], DAYS[1], ("BBB", "buy", 20, 20.0, "best"))
+    state = fold(book(planned, bars, actions, carrying, DAYS[2]))
+    # A tenth of a percent a day: 1.00 on 1,000 for a day, then 1.20 on 600.60 for the two days over New Year.
+    assert state.interest == Decimal("2.20")
+    assert (state.dividends, state.taxes) == (Decimal("5.00"), Decimal("1.00"))
+    assert state.cash == Decimal("1000") + Decimal("1.00") - Decimal("400.40") + Decimal("1.20") + Decimal("4.00")
 
 
 def test_an_order_without_a_bar_ends_and_is_told(opened, bars, no_actions, rules):

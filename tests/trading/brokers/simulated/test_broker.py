@@ -8,7 +8,7 @@ from quant_pipeline.exceptions import AccountError
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.testing.contract_market import CASH, PRICES, SESSIONS, contract_actions, contract_bars
 from quant_pipeline.trading.account import fold
-from quant_pipeline.trading.broker_records import CashActivity, FillActivity, OrderRequest, OrderStatus
+from quant_pipeline.trading.broker_records import CashActivity, CashKind, FillActivity, OrderRequest, OrderStatus
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.plans import record_plan
 from tests.helpers.brokers import simulated
@@ -37,11 +37,12 @@ DAYS = [
 ]
 
 
-def test_the_same_orders_give_the_books_of_the_replay_to_the_tick(file):
-    broker = simulated(file, COSTS)
+@pytest.mark.parametrize("rules", [MarketRules(), MarketRules(cash_interest_rate=0.1, dividend_tax_rate=0.15)])
+def test_the_same_orders_give_the_books_of_the_replay_to_the_tick(file, rules):
+    broker = simulated(file, COSTS, rules)
     events = ()
     for place, session in enumerate(SESSIONS):
-        arguments = (contract_bars(), contract_actions(), SESSIONS[: place + 1], MarketRules(), COSTS)
+        arguments = (contract_bars(), contract_actions(), SESSIONS[: place + 1], rules, COSTS)
         events += book_sessions(events, "test", CASH, *arguments)
         state = fold(events)
         assert broker.session == session
@@ -55,6 +56,14 @@ def test_the_same_orders_give_the_books_of_the_replay_to_the_tick(file):
             rows = [(name, side, quantity, PRICES[name][place], "test") for name, side, quantity in DAYS[place]]
             events += record_plan(events, orders_table(*rows), session, SESSIONS[place + 1])
             broker.advance()
+    moved = {kind: Decimal(0) for kind in CashKind}
+    for activity in broker.activities():
+        if isinstance(activity, CashActivity):
+            moved[activity.kind] += activity.amount
+    assert (moved[CashKind.INTEREST], moved[CashKind.TAX]) == (state.interest, -state.taxes)
+    assert moved[CashKind.DIVIDEND] == state.dividends > 0
+    assert state.taxes == round(state.dividends * Decimal(str(rules.dividend_tax_rate)), 2)
+    assert (state.interest > 0) == (rules.cash_interest_rate > 0)
 
 
 def test_a_purchase_is_cut_to_the_cash_and_its_rest_expires(file):
