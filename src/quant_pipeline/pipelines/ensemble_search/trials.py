@@ -164,7 +164,8 @@ class TrialRunner:
 def foundation_of(search: CombinationSearch, phases: Sequence[StrategyRules]) -> str:
     """Digest everything but the scores that a result follows from."""
     market = search.market
-    arrays = [*market.arrays[:-1], *market.arrays.actions]
+    actions = market.arrays.actions
+    arrays = [*(array for array in market.arrays if array is not actions), *actions]
     optional = [value for value in (search.benchmark_returns, search.period_of_session) if value is not None]
     if market.history is not None:
         optional.append(preferences(market, search.rules))
