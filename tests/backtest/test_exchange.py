@@ -51,7 +51,7 @@ def test_three_for_two_split_pays_the_half_share_at_the_previous_close():
     assert outcome.positions["quantity"].to_dict() == {"A": 37}
     assert outcome.cash == Decimal("10.0000")
     assert outcome.events.to_dict("records") == [
-        {"instrument": "A", "kind": "split", "quantity_before": 25, "quantity_after": 37, "amount": 10.0}
+        {"instrument": "A", "kind": "split", "quantity_before": 25, "quantity_after": 37, "amount": 10.0, "tax": 0.0}
     ]
 
 
