@@ -126,6 +126,39 @@ def test_a_ledger_in_a_folder_that_cannot_be_written_is_read(tmp_path, monkeypat
     assert [read.key for read in Ledger.read(file).events()] == ["a", "b"]
 
 
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from quant_pipeline.common.storage_errors import explain_storage_error
+from quant_pipeline.trading.ledger import Ledger
+
+# No file may grow, as on a full disk: SQLite cannot make its shared memory.
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+try:
+    print(*(event.key for event in Ledger.read(Path(sys.argv[1])).events()))
+except Exception as error:
+    print(explain_storage_error(error))
+"""
+
+
+@pytest.mark.parametrize("has_log", [False, True])
+def test_a_ledger_on_a_full_disk_is_read_unless_its_log_would_be_missed(tmp_path, has_log):
+    origin, file = tmp_path / "ledger.sqlite", tmp_path / "full" / "ledger.sqlite"
+    ledger = Ledger.at(origin)
+    ledger.append([event("a"), event("b")])
+    ledger._engine.dispose()
+    file.parent.mkdir()
+    file.write_bytes(origin.read_bytes())
+    if has_log:
+        file.with_name("ledger.sqlite-wal").write_bytes(b"what a killed writer left")
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(file)], capture_output=True, text=True, check=True)
+    if has_log:
+        assert "no space is left on the disk" in done.stdout
+        assert done.stdout.count("\n") == 1
+    else:
+        assert done.stdout == "a b\n"
+
+
 def test_what_a_killed_writer_left_in_its_log_is_read_too(tmp_path, monkeypatch):
     file = tmp_path / "ledger.sqlite"
     script = textwrap.dedent(

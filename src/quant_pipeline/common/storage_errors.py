@@ -29,6 +29,7 @@ _BY_SQLITE_NAME = {
     "SQLITE_CANTOPEN": "it cannot be opened. Check that its folder exists and that this user may write there",
     "SQLITE_BUSY": "another process is writing into it. Run again when that has ended",
     "SQLITE_LOCKED": "another process is writing into it. Run again when that has ended",
+    "SQLITE_IOERR_SHM": _NO_SPACE,
     "SQLITE_IOERR": "the disk refuses it. Check for free space and run again",
     "SQLITE_CORRUPT": "it is damaged. Keep it as it is and restore a backup",
     "SQLITE_NOTADB": "it is no database. Restore a backup",

@@ -199,15 +199,34 @@ class Ledger:
 def _reading_engine(file: Path) -> sa.Engine:
     """Open a database that is not written to.
 
-    SQLite keeps two files beside a database with a write-ahead log, also for readers. Where it may not make them and no
-    log was left, the database is all there is, and is read as a file that nothing changes.
+    SQLite keeps two files beside a database with a write-ahead log, also for readers. Where it may not make them, or
+    the disk has no space for them, and no log was left, the database is all there is, and is read as a file that
+    nothing changes.
     """
     log = file.with_name(f"{file.name}-wal")
-    is_all = not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
-    options = {"immutable": "1"} if is_all else {"mode": "ro"}
+    is_all = not (log.exists() and log.stat().st_size)
+    if is_all and not os.access(file.parent, os.W_OK):
+        return _engine_of(file, immutable="1")
+    engine = _engine_of(file, mode="ro")
+    return _engine_of(file, immutable="1") if is_all and not _has_room(engine) else engine
+
+
+def _engine_of(file: Path, **options: str) -> sa.Engine:
     address = f"file:{quote(str(file.absolute()))}"
     url = sa.URL.create("sqlite", database=address, query={**options, "uri": "true"})
     return sa.create_engine(url, poolclass=sa.NullPool)
+
+
+def _has_room(engine: sa.Engine) -> bool:
+    """Return whether SQLite can make its shared memory beside the database."""
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("select count(*) from sqlite_master")
+    except sa.exc.OperationalError as error:
+        if getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_IOERR_SHM"):
+            return False
+        raise
+    return True
 
 
 def durable_engine(url: str | sa.URL) -> sa.Engine:
