@@ -184,3 +184,11 @@ def test_a_gap_in_what_belongs_to_the_returns_is_refused_with_its_session(argume
         performance.report_performance(series(0.01, 0.02, 0.03), **{argument: gap})
     with pytest.raises(MarketDataError, match=f"{lack} in session 2022-11-03"):
         performance.report_performance(series(0.01, 0.02, 0.03), **{argument: series(0.1, 0.1)})
+
+
+def test_turnover_per_year_is_over_the_sessions_that_have_a_return():
+    days = pd.bdate_range("2024-01-02", periods=4)
+    nav = pd.Series([100.0, 110.0, 99.0, 99.0], index=days)
+    # The first session only decides: nothing is traded in it, and it has no return.
+    turnover = pd.Series([0.0, 1.0, 0.5, 0.0], index=days)
+    assert performance.measure_performance(nav, turnover=turnover)["annualised_turnover"] == pytest.approx(126.0)

@@ -1,0 +1,57 @@
+"""What `kedro compile` compiles is all that commands call.
+
+Compiling twice to see that the second time compiles nothing would take minutes. A kernel is compiled for the types that
+it is called with, so the test compares what was called: every kernel and every type of a run is one of `kedro compile`.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.project import Project
+
+CALLED = """
+import atexit, gc, json, sys
+from pathlib import Path
+
+def write():
+    from numba.core.dispatcher import Dispatcher
+    kernels = [each for each in gc.get_objects() if isinstance(each, Dispatcher)]
+    ours = [each for each in kernels if each.py_func.__module__.startswith("quant_pipeline.")]
+    called = {f"{each.py_func.__module__}.{each.py_func.__name__}{types}" for each in ours for types in each.signatures}
+    Path({file!r}).write_text(json.dumps(sorted(called)))
+
+atexit.register(write)
+sys.argv = {words!r}.split()
+from kedro.framework.cli import main
+main()
+"""
+COMMANDS = {
+    "run": "kedro run --pipelines features,training,prediction,ensemble,backtest,post_trade,order_generation,reporting",
+    "research": "kedro run --pipelines ensemble_search,factor_evaluation,model_report",
+    "replay": "kedro replay --from 2024-12-27 --to 2024-12-31",
+}
+
+
+def called_by(project: Project, words: str) -> set[str]:
+    """Return kernels with the types that a command called, in a process of its own."""
+    file = project.path / "called.json"
+    script = CALLED.format(file=str(file), words=words)
+    done = subprocess.run([sys.executable, "-c", script], **project.place, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return set(json.loads(file.read_text()))
+
+
+@pytest.fixture(scope="module")
+def compiled(module_project) -> set[str]:
+    """Kernels that `kedro compile` calls."""
+    return called_by(module_project, "kedro compile")
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_a_command_after_kedro_compile_compiles_nothing(module_project, compiled, words):
+    called = called_by(module_project, words)
+    assert called
+    assert called - compiled == set()
