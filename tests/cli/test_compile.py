@@ -16,15 +16,16 @@ CALLED = """
 import atexit, gc, json, sys
 from pathlib import Path
 
+_, file, *sys.argv = sys.argv
+
 def write():
     from numba.core.dispatcher import Dispatcher
     kernels = [each for each in gc.get_objects() if isinstance(each, Dispatcher)]
     ours = [each for each in kernels if each.py_func.__module__.startswith("quant_pipeline.")]
     called = {f"{each.py_func.__module__}.{each.py_func.__name__}{types}" for each in ours for types in each.signatures}
-    Path({file!r}).write_text(json.dumps(sorted(called)))
+    Path(file).write_text(json.dumps(sorted(called)))
 
 atexit.register(write)
-sys.argv = {words!r}.split()
 from kedro.framework.cli import main
 main()
 """
@@ -38,8 +39,8 @@ COMMANDS = {
 def called_by(project: Project, words: str) -> set[str]:
     """Return kernels with the types that a command called, in a process of its own."""
     file = project.path / "called.json"
-    script = CALLED.format(file=str(file), words=words)
-    done = subprocess.run([sys.executable, "-c", script], **project.place, capture_output=True, text=True)
+    started = [sys.executable, "-c", CALLED, str(file), *words.split()]
+    done = subprocess.run(started, **project.place, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return set(json.loads(file.read_text()))
 
