@@ -16,19 +16,19 @@ import pandas as pd
 
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.testing.chaos.broker import FaultyBroker
-from quant_pipeline.trading.account import AccountState
-from quant_pipeline.trading.domain import Event, EventKind, Order, client_order_id
-from quant_pipeline.trading.ledger import Ledger
-from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.order_management.desk import TradingDesk
-from quant_pipeline.trading.order_management.execution import judge, verdict_events
-from quant_pipeline.trading.order_management.journal import Journal
-from quant_pipeline.trading.order_management.kill_switch import KillSwitch
-from quant_pipeline.trading.order_management.lease import Lease
-from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.order_management.sending import send_orders
-from quant_pipeline.trading.risk_limits import RiskLimits
-from quant_pipeline.trading.risk_view import InstrumentView
+from quant_pipeline.trading.ledger.account import AccountState
+from quant_pipeline.trading.ledger.events import Event, EventKind, Order, client_order_id
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.desk import TradingDesk
+from quant_pipeline.trading.orders.execution import judge, verdict_events
+from quant_pipeline.trading.orders.journal import Journal
+from quant_pipeline.trading.orders.kill_switch import KillSwitch
+from quant_pipeline.trading.orders.lease import Lease
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
+from quant_pipeline.trading.orders.risk_view import InstrumentView
+from quant_pipeline.trading.orders.rules import ExecutionRules
+from quant_pipeline.trading.orders.sending import send_orders
 
 SESSION = pd.Timestamp("2025-01-03")
 NOON = pd.Timestamp("2025-01-03 17:00", tz="UTC")

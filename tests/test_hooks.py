@@ -21,8 +21,8 @@ from quant_pipeline.hooks import (
     ProgressHooks,
     SummaryHooks,
 )
-from quant_pipeline.trading.ledger import Ledger
-from quant_pipeline.trading.order_management.desk import arming_event
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.desk import arming_event
 
 
 def context(environment, folder="."):

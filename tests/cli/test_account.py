@@ -15,11 +15,11 @@ from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
-from quant_pipeline.trading.domain import Event, EventKind
-from quant_pipeline.trading.ledger import Ledger
-from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.order_management.lease import Lease
-from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.lease import Lease
+from quant_pipeline.trading.orders.plans import record_plan
 from tests.helpers.four_days import orders_table
 
 AS_OF = pd.Timestamp("2024-12-31")

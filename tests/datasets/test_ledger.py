@@ -3,7 +3,7 @@
 import pandas as pd
 
 from quant_pipeline.datasets.ledger import LedgerEvents
-from quant_pipeline.trading.domain import Event, EventKind
+from quant_pipeline.trading.ledger.events import Event, EventKind
 
 OPENED = Event(pd.Timestamp("2024-12-30"), EventKind.ACCOUNT_OPENED, "opened", {"cash": "1000.0000"})
 CLOSED = Event(pd.Timestamp("2024-12-31"), EventKind.SESSION_CLOSED, "2024-12-31", {"nav": "1000.0000"})

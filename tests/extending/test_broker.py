@@ -20,12 +20,12 @@ from quant_pipeline.testing.contract_market import SESSIONS
 from quant_pipeline.testing.venue import NUMBER, TOKEN, Venue
 from quant_pipeline.trading.broker_records import OrderRequest
 from quant_pipeline.trading.brokers.gateway import DeskRules
-from quant_pipeline.trading.ledger import Ledger
-from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.order_management.desk import arming_event
-from quant_pipeline.trading.order_management.lease import Lease, LeaseHeldError
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.desk import arming_event
+from quant_pipeline.trading.orders.lease import Lease, LeaseHeldError
+from quant_pipeline.trading.orders.risk_view import DenialCode
 from quant_pipeline.trading.ports import BrokerUnavailableError
-from quant_pipeline.trading.risk_view import DenialCode
 from tests.helpers.documented_files import files_of
 from tests.helpers.execution_desk import LIMITS, Desk, settle
 

@@ -4,7 +4,7 @@ import io
 
 import openpyxl
 
-from quant_pipeline.trading.statement_import import StatementFile
+from quant_pipeline.trading.statements import StatementFile
 
 ALPACA = """\
 id,activity_type,transaction_time,date,symbol,side,qty,price,net_amount,description

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
-from quant_pipeline.trading.plans import record_plan
-from quant_pipeline.trading.statement_import import StatementFile, StatementFormat, StatementImportParameters
-from quant_pipeline.trading.statement_import import import_statements as read_statements
+from quant_pipeline.trading.orders.plans import record_plan
+from quant_pipeline.trading.statements import StatementFile, StatementFormat, StatementImportParameters
+from quant_pipeline.trading.statements import import_statements as read_statements
 
 DAYS = pd.DatetimeIndex(["2024-12-30", "2024-12-31", "2025-01-02", "2025-01-03"])
 COLUMNS = ["date", "kind", "instrument", "side", "quantity", "price", "fee", "cash"]

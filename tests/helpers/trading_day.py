@@ -6,9 +6,9 @@ import pandas as pd
 
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.invariants import find_violations
-from quant_pipeline.trading.domain import EventKind
-from quant_pipeline.trading.order_management.desk import arming_event
-from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.orders.desk import arming_event
+from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events
 
 
 class Day:

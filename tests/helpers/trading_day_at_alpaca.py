@@ -20,9 +20,9 @@ from quant_pipeline.testing.fake_alpaca import (
 )
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
-from quant_pipeline.trading.order_management.desk import arming_event
-from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
-from quant_pipeline.trading.order_management.reconciliation import find_breaks
+from quant_pipeline.trading.orders.desk import arming_event
+from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events
+from quant_pipeline.trading.orders.reconciliation import find_breaks
 
 OPEN = "2025-01-03 14:35"
 MARKET = Exchange(pd.DataFrame(), pd.DataFrame(), pd.DatetimeIndex([]), MarketRules(), CostRules())

@@ -15,9 +15,9 @@ from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.risk_limits import RiskLimits
-from quant_pipeline.trading.statement_import import StatementImportParameters
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
+from quant_pipeline.trading.orders.rules import ExecutionRules
+from quant_pipeline.trading.statements import StatementImportParameters
 
 AS_OF = "2023-12-29"
 FACTORS = ["KMID", "KSFT", "ROC5", "MA10", "STD20", "RSV10", "CORD10", "VMA5", "CNTD20", "RESI10"]

@@ -17,10 +17,10 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import EXECUTION_LAG, execution_session
 from quant_pipeline.strategy.rebalance import rebalance
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
-from quant_pipeline.trading.domain import EventKind
-from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.orders.plans import record_plan
 
 CALENDAR = TradingCalendar.of("XNYS", "2023-01-03", "2023-03-31")
 SESSIONS, NAMES = CALENDAR.sessions, [f"I{number}" for number in range(8)]

@@ -77,7 +77,7 @@ def verify(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
 def reconcile_account(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Compare cash and every position with the broker, after booking what it reports."""
     from quant_pipeline.cli.opened_account import open_account, open_desk
-    from quant_pipeline.trading.order_management.reconciliation import open_books, reconcile
+    from quant_pipeline.trading.orders.reconciliation import open_books, reconcile
 
     with open_account(metadata, env, params) as opened, open_desk(opened) as desk:
         open_books(desk)

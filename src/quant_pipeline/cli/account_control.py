@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from quant_pipeline.cli.opened_account import Opened
-    from quant_pipeline.trading.account import AccountState
-    from quant_pipeline.trading.order_management.desk import TradingDesk
+    from quant_pipeline.trading.ledger.account import AccountState
+    from quant_pipeline.trading.orders.desk import TradingDesk
 
 
 @click.command()
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def arm(metadata: Place, account_number: str | None, env: str | None, params: dict[str, Any]) -> None:
     """Let a real account send orders in the next session, and in no other."""
     from quant_pipeline.cli.opened_account import open_account
-    from quant_pipeline.trading.order_management.desk import arming_event
-    from quant_pipeline.trading.order_management.rules import ExecutionRules
+    from quant_pipeline.trading.orders.desk import arming_event
+    from quant_pipeline.trading.orders.rules import ExecutionRules
 
     with open_account(metadata, env, params) as opened:
         execution = opened.project.rules("execution", ExecutionRules)
@@ -58,7 +58,7 @@ def arm(metadata: Place, account_number: str | None, env: str | None, params: di
 def replan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Ask the limits again about a plan of the next session that they denied as a whole."""
     from quant_pipeline.cli.opened_account import open_account
-    from quant_pipeline.trading.plans import repeat_plan
+    from quant_pipeline.trading.orders.plans import repeat_plan
 
     with open_account(metadata, env, params) as opened:
         event = repeat_plan(opened.events, opened.next_session)
@@ -74,7 +74,7 @@ def replan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
 def halt(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) -> None:
     """Stop sending: a file, the ledger, then the broker, whose open orders are cancelled."""
     from quant_pipeline.cli.opened_account import open_account
-    from quant_pipeline.trading.risk_view import TradingState
+    from quant_pipeline.trading.orders.risk_view import TradingState
 
     with open_account(metadata, env, params) as opened:
         # The file comes first: every sender looks at it before every order, and it needs neither database nor network.
@@ -97,7 +97,7 @@ def halt(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) 
 def resume(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) -> None:
     """Send again: at the broker, in the ledger, and without the file."""
     from quant_pipeline.cli.opened_account import open_account
-    from quant_pipeline.trading.risk_view import TradingState
+    from quant_pipeline.trading.orders.risk_view import TradingState
 
     with open_account(metadata, env, params) as opened:
         _at_broker(opened, lambda desk: desk.broker.suspend_trading(False))
@@ -115,10 +115,10 @@ def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any])
     """Sell everything: the plan of the next session becomes one sale per holding, and is sent."""
     from quant_pipeline.cli.opened_account import last_prices, open_account
     from quant_pipeline.hooks.storage import without_locks
-    from quant_pipeline.trading.account import fold
-    from quant_pipeline.trading.order_management.book import OrderBook
-    from quant_pipeline.trading.plans import record_plan
-    from quant_pipeline.trading.risk_view import FLATTEN, TradingState
+    from quant_pipeline.trading.ledger.account import fold
+    from quant_pipeline.trading.orders.book import OrderBook
+    from quant_pipeline.trading.orders.plans import record_plan
+    from quant_pipeline.trading.orders.risk_view import FLATTEN, TradingState
 
     with open_account(metadata, env, params) as opened:
         if opened.stop_file.exists():

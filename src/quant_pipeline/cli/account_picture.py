@@ -10,10 +10,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from quant_pipeline.trading.account import AccountState, Plan
-from quant_pipeline.trading.domain import Event, EventKind
-from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.statements import holdings_table, trades_table
+from quant_pipeline.trading.ledger.account import AccountState, Plan
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.ledger.tables import holdings_table, trades_table
+from quant_pipeline.trading.orders.book import OrderBook
 
 DEALS_SHOWN = 8
 ALERTS_SHOWN = 5

@@ -21,14 +21,14 @@ from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules
-from quant_pipeline.trading.account import AccountState, fold
-from quant_pipeline.trading.bookkeeping import last_closes, priced_at_closes
-from quant_pipeline.trading.domain import Event
-from quant_pipeline.trading.order_management.book import OrderBook
+from quant_pipeline.trading.ledger.account import AccountState, fold
+from quant_pipeline.trading.ledger.bookkeeping import last_closes, priced_at_closes
+from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.orders.book import OrderBook
 
 if TYPE_CHECKING:
-    from quant_pipeline.trading.order_management.desk import TradingDesk
-    from quant_pipeline.trading.risk_view import TradingState
+    from quant_pipeline.trading.orders.desk import TradingDesk
+    from quant_pipeline.trading.orders.risk_view import TradingState
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Opened:
 
     def change_state(self, to: TradingState, code: str, message: str) -> None:
         """Record the new trading state, unless it is that already for the same cause, by any process."""
-        from quant_pipeline.trading.order_management.desk import trading_state_event
+        from quant_pipeline.trading.orders.desk import trading_state_event
 
         book = OrderBook.of(self.catalog.load("ledger_as_found"))
         if (book.trading_state, book.state_code) != (to, code):
@@ -135,8 +135,8 @@ def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]
     """Open the desk of the next session at the broker; with the lease, no other process sends meanwhile."""
     from quant_pipeline.trading.brokers.adapter import Exchange
     from quant_pipeline.trading.brokers.gateway import DeskRules
-    from quant_pipeline.trading.order_management.rules import ExecutionRules
-    from quant_pipeline.trading.risk_limits import RiskLimits
+    from quant_pipeline.trading.orders.risk_limits import RiskLimits
+    from quant_pipeline.trading.orders.rules import ExecutionRules
 
     if opened.account.filled_by == "statements":
         raise ConfigurationError(f"'{opened.name}' is kept by statements; there is no broker to ask")

@@ -7,8 +7,8 @@ from typing import Any
 from kedro.io import AbstractDataset
 from sqlalchemy import make_url
 
-from quant_pipeline.trading.domain import Event
-from quant_pipeline.trading.ledger import Ledger
+from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.ledger.store import Ledger
 
 
 class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset
 from kedro.io.core import DatasetError
 
-from quant_pipeline.trading.statement_import import StatementFile
+from quant_pipeline.trading.statements import StatementFile
 
 
 class StatementFolder(AbstractDataset[NoReturn, tuple[StatementFile, ...]]):

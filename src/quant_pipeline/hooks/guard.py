@@ -78,8 +78,8 @@ class AccountGuardHooks:
     def _require_executable_price(self, adapter: BrokerAdapter, ledger: str) -> None:
         from quant_pipeline.datasets.ledger import LedgerEvents
         from quant_pipeline.strategy.rules import MarketRules
-        from quant_pipeline.trading.order_management.book import OrderBook
-        from quant_pipeline.trading.order_management.rules import ExecutionRules
+        from quant_pipeline.trading.orders.book import OrderBook
+        from quant_pipeline.trading.orders.rules import ExecutionRules
 
         parameters = self._config["parameters"]
         deal_price = MarketRules.model_validate(parameters["market_rules"]).deal_price
@@ -114,7 +114,7 @@ class AccountGuardHooks:
         from quant_pipeline.market.calendar import TradingCalendar
         from quant_pipeline.market.clock import execution_session
         from quant_pipeline.trading.brokers.gateway import require_arming_rule
-        from quant_pipeline.trading.order_management.desk import arming_event
+        from quant_pipeline.trading.orders.desk import arming_event
 
         parameters = self._config["parameters"]
         execution = parameters["execution"]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from quant_pipeline.strategy.rules import CostRules, MarketRules
-from quant_pipeline.trading.account import AccountState
 from quant_pipeline.trading.brokers.adapter import Exchange, Opening
+from quant_pipeline.trading.ledger.account import AccountState
 
 SESSIONS = pd.DatetimeIndex(["2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07", "2025-01-08"])
 PRICES = {"AAA": [40.0, 40.0, 40.0, 10.0, 10.0], "BBB": [20.0, 20.0, 25.0, 25.0, 25.0]}

@@ -12,11 +12,11 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution.nodes import describe_instruments, report_execution
 from quant_pipeline.pipelines.execution.tables import breaks_table, orders_table, verdict_table
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
-from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.brokers.gateway import DeskRules
-from quant_pipeline.trading.domain import EventKind
-from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.order_management.rules import ExecutionRules
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.rules import ExecutionRules
 from tests.helpers.execution_desk import LIMITS, ORDERS, PRICES, Desk, settle
 from tests.helpers.trading_day import Day
 

@@ -13,11 +13,11 @@ from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.hooks import AccountGuardHooks
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
-from quant_pipeline.trading.domain import EventKind
-from quant_pipeline.trading.ledger import Ledger
-from quant_pipeline.trading.order_management.desk import trading_state_event
-from quant_pipeline.trading.plans import record_plan
-from quant_pipeline.trading.risk_view import FLATTEN, TradingState
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.desk import trading_state_event
+from quant_pipeline.trading.orders.plans import record_plan
+from quant_pipeline.trading.orders.risk_view import FLATTEN, TradingState
 
 REFUSED_PRICE = "Alpaca executes at open or close only"
 AT_BROKER = {

@@ -15,7 +15,7 @@ from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.order_generation import create_pipeline, nodes
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-from quant_pipeline.trading.domain import Event, EventKind
+from quant_pipeline.trading.ledger.events import Event, EventKind
 from tests.helpers.browser import open_page
 
 DAYS = pd.DatetimeIndex(["2024-12-30", "2024-12-31"])

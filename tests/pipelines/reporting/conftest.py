@@ -13,7 +13,7 @@ from quant_pipeline.pipelines.reporting import nodes
 from quant_pipeline.pipelines.reporting.context import describe_run
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.strategy.rules import MarketRules
-from quant_pipeline.trading.statements import HOLDING_COLUMNS
+from quant_pipeline.trading.ledger.tables import HOLDING_COLUMNS
 
 AS_OF = "2024-12-31"
 MODELS = ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158")

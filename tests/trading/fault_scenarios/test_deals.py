@@ -9,13 +9,13 @@ from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.trading.broker_records import OrderRequest, PositionActivity, PositionKind
-from quant_pipeline.trading.domain import EventKind
-from quant_pipeline.trading.order_management.collection import collect
-from quant_pipeline.trading.order_management.execution import recover
-from quant_pipeline.trading.order_management.reconciliation import find_breaks
-from quant_pipeline.trading.order_management.sending import send_orders
-from quant_pipeline.trading.order_management.states import OrderState
-from quant_pipeline.trading.risk_view import TradingState
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.orders.collection import collect
+from quant_pipeline.trading.orders.execution import recover
+from quant_pipeline.trading.orders.reconciliation import find_breaks
+from quant_pipeline.trading.orders.risk_view import TradingState
+from quant_pipeline.trading.orders.sending import send_orders
+from quant_pipeline.trading.orders.states import OrderState
 from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 
 

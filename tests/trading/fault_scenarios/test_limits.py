@@ -9,15 +9,15 @@ from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.trading.broker_records import CashActivity, CashKind, OrderStatus
-from quant_pipeline.trading.ledger import Ledger
-from quant_pipeline.trading.order_management.closing import close_session
-from quant_pipeline.trading.order_management.collection import collect
-from quant_pipeline.trading.order_management.desk import arming_event, trading_state_event
-from quant_pipeline.trading.order_management.execution import judge, recover
-from quant_pipeline.trading.order_management.kill_switch import KILL_SWITCH_VARIABLE, KillSwitch
-from quant_pipeline.trading.order_management.sending import send_orders, wait_for_rate
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.closing import close_session
+from quant_pipeline.trading.orders.collection import collect
+from quant_pipeline.trading.orders.desk import arming_event, trading_state_event
+from quant_pipeline.trading.orders.execution import judge, recover
+from quant_pipeline.trading.orders.kill_switch import KILL_SWITCH_VARIABLE, KillSwitch
+from quant_pipeline.trading.orders.risk_view import FLATTEN, TradingState
+from quant_pipeline.trading.orders.sending import send_orders, wait_for_rate
 from quant_pipeline.trading.ports import BrokerUnavailableError, RateLimitedError
-from quant_pipeline.trading.risk_view import FLATTEN, TradingState
 from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 
 

@@ -14,16 +14,16 @@ from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.invariants import find_violations
-from quant_pipeline.trading.domain import EventKind
-from quant_pipeline.trading.ledger import Ledger
-from quant_pipeline.trading.order_management.desk import arming_event
-from quant_pipeline.trading.order_management.execution import judge, recover, verdict_events, wait_for
-from quant_pipeline.trading.order_management.journal import Journal
-from quant_pipeline.trading.order_management.lease import LeaseHeldError, LeaseLostError
-from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.order_management.sending import resolve, send_orders
-from quant_pipeline.trading.order_management.windows import window_of
-from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.desk import arming_event
+from quant_pipeline.trading.orders.execution import judge, recover, verdict_events, wait_for
+from quant_pipeline.trading.orders.journal import Journal
+from quant_pipeline.trading.orders.lease import LeaseHeldError, LeaseLostError
+from quant_pipeline.trading.orders.plans import record_plan
+from quant_pipeline.trading.orders.rules import ExecutionRules
+from quant_pipeline.trading.orders.sending import resolve, send_orders
+from quant_pipeline.trading.orders.windows import window_of
 from quant_pipeline.trading.ports import BrokerUnavailableError
 from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 

@@ -9,8 +9,8 @@ from quant_pipeline.exceptions import AccountError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.suite import rehearse
-from quant_pipeline.trading.order_management.execution import judge
-from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.orders.execution import judge
+from quant_pipeline.trading.orders.plans import record_plan
 from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 
 

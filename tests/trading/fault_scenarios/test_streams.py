@@ -8,8 +8,8 @@ import pytest
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY
 from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
-from quant_pipeline.trading.order_management.execution import wait_for
-from quant_pipeline.trading.order_management.sending import send_orders
+from quant_pipeline.trading.orders.execution import wait_for
+from quant_pipeline.trading.orders.sending import send_orders
 from tests.helpers.trading_day import GOOD_DAY
 from tests.helpers.trading_day_at_alpaca import DayAtAlpaca, states
 

@@ -22,14 +22,14 @@ from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
-from quant_pipeline.trading.domain import Event, EventKind
-from quant_pipeline.trading.order_management.desk import TradingDesk
-from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
-from quant_pipeline.trading.order_management.risk_inputs import instrument_views
-from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.order_management.windows import refuse_too_early
-from quant_pipeline.trading.risk_limits import RiskLimits
-from quant_pipeline.trading.risk_view import InstrumentView
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.orders.desk import TradingDesk
+from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events
+from quant_pipeline.trading.orders.risk_inputs import instrument_views
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
+from quant_pipeline.trading.orders.risk_view import InstrumentView
+from quant_pipeline.trading.orders.rules import ExecutionRules
+from quant_pipeline.trading.orders.windows import refuse_too_early
 
 logger = logging.getLogger(__name__)
 

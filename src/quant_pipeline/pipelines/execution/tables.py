@@ -8,10 +8,10 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from quant_pipeline.trading.domain import Order
-from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.order_management.reconciliation import Break
-from quant_pipeline.trading.risk_view import DenialCode, Verdict
+from quant_pipeline.trading.ledger.events import Order
+from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.reconciliation import Break
+from quant_pipeline.trading.orders.risk_view import DenialCode, Verdict
 
 UNKNOWN_SECTOR = "Unknown"
 """What market sources write for unknown values."""

@@ -14,12 +14,12 @@ from quant_pipeline.pipelines.order_generation.parameters import OrderGeneration
 from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.strategy.rebalance import rebalance
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
-from quant_pipeline.trading.account import AccountState, fold
-from quant_pipeline.trading.account_history import account_history
-from quant_pipeline.trading.domain import Event
-from quant_pipeline.trading.position_sizing import choose_exposure
-from quant_pipeline.trading.shared_market import market_of
-from quant_pipeline.trading.stop_rules import apply_stops, cooling_down, find_stops
+from quant_pipeline.trading.ledger.account import AccountState, fold
+from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.ledger.history import account_history
+from quant_pipeline.trading.ledger.shared_market import market_of
+from quant_pipeline.trading.orders.position_sizing import choose_exposure
+from quant_pipeline.trading.orders.stop_rules import apply_stops, cooling_down, find_stops
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from quant_pipeline.pipelines.order_generation.sources import (
 )
 from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.strategy.schedule import decides_on
-from quant_pipeline.trading.domain import Event
-from quant_pipeline.trading.plans import record_plan
-from quant_pipeline.trading.stop_rules import STOPPED
+from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.orders.plans import record_plan
+from quant_pipeline.trading.orders.stop_rules import STOPPED
 
 
 def generate_orders(

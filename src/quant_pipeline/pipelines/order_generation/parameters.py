@@ -3,8 +3,8 @@
 from pydantic import NonNegativeInt
 
 from quant_pipeline.parameters import Parameters
-from quant_pipeline.trading.position_sizing import PositionSizing
-from quant_pipeline.trading.stop_rules import StopRules
+from quant_pipeline.trading.orders.position_sizing import PositionSizing
+from quant_pipeline.trading.orders.stop_rules import StopRules
 
 FUSED = "fused"
 FILE = "file"

@@ -9,25 +9,25 @@ from quant_pipeline.exceptions import AccountError, StaleDataError
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import CostRules, MarketRules
-from quant_pipeline.trading.account import fold
-from quant_pipeline.trading.account_history import account_history
-from quant_pipeline.trading.bookkeeping import book_days, last_prices
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
-from quant_pipeline.trading.domain import Event, EventKind
-from quant_pipeline.trading.lot_tables import closed_lots_table, open_lots_table
-from quant_pipeline.trading.order_management.closing import close_session
-from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.risk_limits import RiskLimits
-from quant_pipeline.trading.shared_market import market_of
-from quant_pipeline.trading.statement_import import (
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.bookkeeping import book_days, last_prices
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.ledger.history import account_history
+from quant_pipeline.trading.ledger.lot_tables import closed_lots_table, open_lots_table
+from quant_pipeline.trading.ledger.shared_market import market_of
+from quant_pipeline.trading.ledger.tables import holdings_table, net_asset_value_table, trades_table
+from quant_pipeline.trading.ledger.trade_costs import trade_costs_table
+from quant_pipeline.trading.orders.closing import close_session
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
+from quant_pipeline.trading.orders.rules import ExecutionRules
+from quant_pipeline.trading.statements import (
     StatementFile,
     StatementImportParameters,
     import_statements,
 )
-from quant_pipeline.trading.statements import holdings_table, net_asset_value_table, trades_table
-from quant_pipeline.trading.trade_costs import trade_costs_table
 
 
 def settle_with_broker(

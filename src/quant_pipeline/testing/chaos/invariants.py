@@ -10,12 +10,12 @@ from quant_pipeline.exceptions import AccountError
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.rehearsal import ACCOUNT, LIMITS, ORDERS, PRICES, SESSION
-from quant_pipeline.trading.account import fold
-from quant_pipeline.trading.domain import EventKind
-from quant_pipeline.trading.ledger import Ledger
-from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.order_management.states import OrderState
-from quant_pipeline.trading.risk_view import TradingState
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.risk_view import TradingState
+from quant_pipeline.trading.orders.states import OrderState
 
 HARMLESS = frozenset(Fault) - {
     Fault.REJECTS,

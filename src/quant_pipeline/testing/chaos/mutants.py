@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.faults import Fault
-from quant_pipeline.trading import risk
-from quant_pipeline.trading.domain import Event, EventKind
-from quant_pipeline.trading.order_management import activities, collection, execution, sending
-from quant_pipeline.trading.order_management.journal import Journal
-from quant_pipeline.trading.order_management.states import OrderState
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.orders import activities, collection, execution, risk, sending
+from quant_pipeline.trading.orders.journal import Journal
+from quant_pipeline.trading.orders.risk_view import Verdict
+from quant_pipeline.trading.orders.states import OrderState
 from quant_pipeline.trading.ports import OrderRejectedError, OutcomeUnknownError
-from quant_pipeline.trading.risk_view import Verdict
 
 
 class Mutant(NamedTuple):

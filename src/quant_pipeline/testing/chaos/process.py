@@ -22,9 +22,9 @@ import sqlalchemy as sa
 
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.rehearsal import Clockwork, live_through_the_day, open_desk
-from quant_pipeline.trading.account import fold
-from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.order_management.desk import TradingDesk
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.ports import Broker, BrokerError
 
 _LENGTH = struct.Struct("!I")

@@ -15,19 +15,19 @@ import pandas as pd
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.testing.chaos.broker import ACCOUNT_NUMBER, FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
-from quant_pipeline.trading.domain import Event
-from quant_pipeline.trading.ledger import Ledger
-from quant_pipeline.trading.order_management.closing import close_session
-from quant_pipeline.trading.order_management.desk import TradingDesk, arming_event
-from quant_pipeline.trading.order_management.execution import execute, judge, recover, verdict_events
-from quant_pipeline.trading.order_management.journal import Journal
-from quant_pipeline.trading.order_management.kill_switch import KillSwitch
-from quant_pipeline.trading.order_management.lease import Lease
-from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.closing import close_session
+from quant_pipeline.trading.orders.desk import TradingDesk, arming_event
+from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events
+from quant_pipeline.trading.orders.journal import Journal
+from quant_pipeline.trading.orders.kill_switch import KillSwitch
+from quant_pipeline.trading.orders.lease import Lease
+from quant_pipeline.trading.orders.plans import record_plan
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
+from quant_pipeline.trading.orders.risk_view import InstrumentView
+from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.ports import Broker
-from quant_pipeline.trading.risk_limits import RiskLimits
-from quant_pipeline.trading.risk_view import InstrumentView
 
 ACCOUNT = "chaos"
 DECIDED, SESSION = pd.Timestamp("2025-01-02"), pd.Timestamp("2025-01-03")

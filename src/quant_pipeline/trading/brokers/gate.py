@@ -9,10 +9,10 @@ import pandas as pd
 
 from quant_pipeline.exceptions import AccountError, ConfigurationError
 from quant_pipeline.trading.broker_records import BrokerOrder, OrderRequest
-from quant_pipeline.trading.order_management.journal import Journal
-from quant_pipeline.trading.order_management.kill_switch import KillSwitch
-from quant_pipeline.trading.order_management.rules import ExecutionRules
-from quant_pipeline.trading.order_management.states import OrderState
+from quant_pipeline.trading.orders.journal import Journal
+from quant_pipeline.trading.orders.kill_switch import KillSwitch
+from quant_pipeline.trading.orders.rules import ExecutionRules
+from quant_pipeline.trading.orders.states import OrderState
 from quant_pipeline.trading.ports import Broker, OrderWithheldError
 
 

@@ -7,10 +7,10 @@ import pytest
 from quant_pipeline.exceptions import AccountError
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.testing.contract_market import CASH, PRICES, SESSIONS, contract_actions, contract_bars
-from quant_pipeline.trading.account import fold
 from quant_pipeline.trading.broker_records import CashActivity, CashKind, FillActivity, OrderRequest, OrderStatus
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
-from quant_pipeline.trading.plans import record_plan
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.orders.plans import record_plan
 from tests.helpers.brokers import simulated
 from tests.helpers.four_days import orders_table
 

@@ -9,11 +9,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 from quant_pipeline.exceptions import StaleDataError
-from quant_pipeline.trading.account import AccountState
 from quant_pipeline.trading.broker_records import TimeInForce
 from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Money, Opening
 from quant_pipeline.trading.brokers.simulated.store import Books, Holding, SimulatedStore
 from quant_pipeline.trading.execution_capability import ExecutionCapability
+from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ports import Broker
 
 CAPABILITY = ExecutionCapability(

@@ -19,12 +19,11 @@ from quant_pipeline.backtest.exchange import (
 from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.strategy.rules import CostRules, MarketRules
-from quant_pipeline.trading.account import AccountState, fold
-from quant_pipeline.trading.bookkeeping import book_days
-from quant_pipeline.trading.domain import Event, EventKind, Order, money
-from quant_pipeline.trading.order_management.book import OrderBook
-from quant_pipeline.trading.shared_market import market_of
-from quant_pipeline.trading.statement_import import StatementEntry
+from quant_pipeline.trading.ledger.account import AccountState, fold
+from quant_pipeline.trading.ledger.bookkeeping import StatementEntry, book_days
+from quant_pipeline.trading.ledger.events import Event, EventKind, Order, money
+from quant_pipeline.trading.ledger.shared_market import market_of
+from quant_pipeline.trading.orders.book import OrderBook
 
 
 def book_sessions(

@@ -37,7 +37,7 @@ from quant_pipeline.trading.brokers.simulated.bookkeeping import execute_session
 from quant_pipeline.trading.brokers.simulated.documents import read_activity, read_order, write_order
 from quant_pipeline.trading.brokers.simulated.session import SessionBooking, held_shares, orders_table, positions_table
 from quant_pipeline.trading.brokers.simulated.store import ACTIVITY, ORDER, Books, SimulatedStore, Transaction
-from quant_pipeline.trading.domain import money
+from quant_pipeline.trading.ledger.events import money
 from quant_pipeline.trading.ports import (
     DuplicateOrderError,
     OrderNotCancelableError,

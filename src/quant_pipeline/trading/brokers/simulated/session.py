@@ -12,7 +12,7 @@ from quant_pipeline.backtest.tables import positions_table as exchange_positions
 from quant_pipeline.trading.broker_records import CashKind, OrderStatus, PositionKind
 from quant_pipeline.trading.brokers.simulated.documents import Document, read_order
 from quant_pipeline.trading.brokers.simulated.store import Books, Holding
-from quant_pipeline.trading.domain import money
+from quant_pipeline.trading.ledger.events import money
 
 
 class SessionBooking:

@@ -1,0 +1,275 @@
+"""The books of an account, session by session: rows of statements, fills of the simulated exchange, the close."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from quant_pipeline.exceptions import AccountError
+from quant_pipeline.strategy.money import (
+    payment_units,
+    price_after_dividend,
+    price_after_split,
+    split_terms,
+    ticks_to_decimal,
+    to_ticks,
+)
+from quant_pipeline.trading.ledger.account import AccountState, fold
+from quant_pipeline.trading.ledger.events import Event, EventKind, money
+
+# Books are read by commands that should not wait for the kernels of a market.
+if TYPE_CHECKING:
+    from quant_pipeline.backtest.market import TradingMarket
+
+logger = logging.getLogger(__name__)
+
+Execute = Callable[[AccountState, pd.Timestamp], Sequence[Event]]
+"""What the exchange does to an account in one session; only the simulated account has its own exchange."""
+
+
+@dataclass(frozen=True)
+class StatementEntry:
+    """What one row of a statement books, or that a file was read.
+
+    Attributes
+    ----------
+    event
+        The event; its session is that of the row, or the next one when the row is dated on a day without trading.
+    place
+        File and row, for messages.
+    cash
+        Cash by which the statement says that the account changes; None when it does not say.
+    """
+
+    event: Event
+    place: str
+    cash: Decimal | None
+
+
+def book_days(
+    events: Sequence[Event],
+    account: str,
+    initial_cash: float,
+    market: TradingMarket,
+    entries: Sequence[StatementEntry] = (),
+    execute: Execute | None = None,
+    lot_method: str = "fifo",
+) -> tuple[Event, ...]:
+    """Book every session after the last booked one, in order: statements, fills, close.
+
+    Parameters
+    ----------
+    events
+        Everything the ledger knows.
+    account, initial_cash
+        Name and first deposit of an account that has no events yet.
+    market
+        Prices up to the as-of session, which is its last.
+    entries
+        What statements report, in the order of their sessions. What is dated later than the last session waits. What is
+        dated in a session that is closed already is booked in the next one that is open: closed sessions stay.
+    execute
+        What the simulated exchange does; None when the fills come from statements.
+    lot_method
+        Which lots sales take.
+
+    Returns
+    -------
+    tuple of Event
+        New events in order; none when everything is booked.
+
+    Raises
+    ------
+    AccountError
+        When a statement was edited, a row contradicts the books, or its cash is not what was booked.
+    """
+    state = fold(events)
+    unknown = _unknown(events, entries)
+    if execute is not None:
+        _refuse_deals(unknown)
+    new = _settings(state, account, initial_cash, market.sessions, unknown if execute is None else (), lot_method)
+    for event in new:
+        state.apply(event)
+    is_new = state.last_session is None
+    first = new[0].session if is_new else state.last_session
+    sessions = market.sessions[market.sessions >= first if is_new else market.sessions > first]
+    waiting = _schedule(unknown, sessions)
+    for session in sessions:
+        for entry in waiting.get(session, ()):
+            _book(state, entry)
+            new.append(entry.event)
+        if execute is not None and state.last_session is not None:
+            for event in execute(state, session):
+                state.apply(event)
+                new.append(event)
+        close = closing_event(state, market, session)
+        state.apply(close)
+        new.append(close)
+    return tuple(new)
+
+
+def _settings(
+    state: AccountState,
+    account: str,
+    initial_cash: float,
+    sessions: pd.DatetimeIndex,
+    entries: Sequence[StatementEntry],
+    lot_method: str,
+) -> list[Event]:
+    """Open a new account, at the first entry when there is one; change the lot method of an old one."""
+    if state.last_session is None:
+        first = min([entry.event.session for entry in entries] + [sessions[-1]])
+        if first < sessions[0]:
+            raise AccountError(
+                f"{entries[0].place} is dated {first:%Y-%m-%d}, before the first session of the market, "
+                f"{sessions[0]:%Y-%m-%d}; ingest bars from there, or begin the statements later"
+            )
+        facts = {"account": account, "cash": money(initial_cash), "lot_method": lot_method}
+        return [Event(first, EventKind.ACCOUNT_OPENED, f"open:{account}", facts)]
+    later = sessions[sessions > state.last_session]
+    if lot_method == state.lot_method or later.empty:
+        return []
+    key = f"lots:{later[0]:%Y-%m-%d}:{lot_method}"
+    return [Event(later[0], EventKind.LOT_METHOD_CHOSEN, key, {"method": lot_method})]
+
+
+def _book(state: AccountState, entry: StatementEntry) -> None:
+    before = state.cash
+    try:
+        state.apply(entry.event)
+    except AccountError as error:
+        raise AccountError(f"{entry.place}: {error.message}") from error
+    booked = state.cash - before
+    if entry.cash is not None and booked != entry.cash:
+        raise AccountError(
+            f"{entry.place}: the statement says that cash changes by {entry.cash}, the books by {booked}"
+        )
+
+
+def _unknown(events: Sequence[Event], entries: Sequence[StatementEntry]) -> list[StatementEntry]:
+    known = {event.key: event for event in events}
+    unknown = []
+    for entry in entries:
+        first = known.setdefault(entry.event.key, entry.event)
+        if first is entry.event:
+            unknown.append(entry)
+        elif first.content != entry.event.content:
+            raise _edited(entry, first)
+    return unknown
+
+
+def _edited(entry: StatementEntry, first: Event) -> AccountError:
+    if entry.event.kind == EventKind.STATEMENT_IMPORTED:
+        return AccountError(
+            f"{entry.place} was imported before with another content (SHA-256 {first.payload['sha256'][:12]}…, now "
+            f"{entry.event.payload['sha256'][:12]}…). A statement is never edited: restore it, and put what is new or "
+            "corrected into a file of another name."
+        )
+    return AccountError(
+        f"{entry.place}: the ledger knows {entry.event.key} with another content: {first.content}, not "
+        f"{entry.event.content}. A fact is never edited; book a correction."
+    )
+
+
+def _refuse_deals(entries: Sequence[StatementEntry]) -> None:
+    for entry in entries:
+        if entry.event.kind in (EventKind.FILL, EventKind.SPLIT, EventKind.CASH_DIVIDEND):
+            raise AccountError(
+                f"{entry.place}: a {entry.event.kind} of a statement contradicts the simulated exchange, which "
+                "executes the orders of this account itself. Set account.filled_by to statements, or remove the file."
+            )
+
+
+def _schedule(
+    entries: Sequence[StatementEntry], sessions: pd.DatetimeIndex
+) -> dict[pd.Timestamp, list[StatementEntry]]:
+    """Give every entry its session, the first open one at the earliest; what is later than the last waits."""
+    scheduled: dict[pd.Timestamp, list[StatementEntry]] = {}
+    late = waiting = 0
+    for entry in entries:
+        place = sessions.searchsorted(entry.event.session)
+        if place == len(sessions):
+            waiting += 1
+            continue
+        session = sessions[place]
+        late += session != entry.event.session
+        scheduled.setdefault(session, []).append(replace(entry, event=replace(entry.event, session=session)))
+    if waiting:
+        logger.info("%d rows of statements wait for a session that has not been booked yet", waiting)
+    if late:
+        logger.warning("%d rows of statements are dated in closed sessions and are booked on %s", late, sessions[0])
+    return scheduled
+
+
+def closing_event(state: AccountState, market: TradingMarket, session: pd.Timestamp) -> Event:
+    """Close a session: cash and net asset value at its closes."""
+    facts = {"net_asset_value": money(net_asset_value(state, market, session)), "cash": _exactly(state.cash)}
+    return Event(session, EventKind.SESSION_CLOSED, f"close:{session:%Y-%m-%d}", facts)
+
+
+def _exactly(amount: Decimal) -> str:
+    text = money(amount)
+    return text if Decimal(text) == amount else str(amount)
+
+
+def net_asset_value(state: AccountState, market: TradingMarket, session: pd.Timestamp) -> Decimal:
+    """Value the account at a close; what never had a price counts at its cost."""
+    prices = last_prices(state, market, session)
+    return state.cash + sum(
+        (position.quantity * prices[name] for name, position in state.positions.items()), Decimal(0)
+    )
+
+
+def last_prices(state: AccountState, market: TradingMarket, session: pd.Timestamp) -> dict[str, Decimal]:
+    """Return the last known close of every holding; the cost of a share when the market has no price of it."""
+    marks = market.arrays.mark[market.sessions.get_loc(session)]
+    places = dict(zip(state.positions, market.instruments.get_indexer(list(state.positions)), strict=True))
+    closes = {name: int(marks[place]) for name, place in places.items() if place >= 0}
+    return priced_at_closes(state, closes, session)
+
+
+def priced_at_closes(state: AccountState, closes: Mapping[str, int], session: pd.Timestamp) -> dict[str, Decimal]:
+    """Return the last known close of every holding, given in ticks; the cost of a share without one."""
+    prices = {}
+    for instrument, position in state.positions.items():
+        if closes.get(instrument, 0) > 0:
+            prices[instrument] = ticks_to_decimal(closes[instrument])
+        else:
+            logger.warning("%s has no price up to %s and is valued at cost", instrument, f"{session:%Y-%m-%d}")
+            prices[instrument] = position.cost / position.quantity
+    return prices
+
+
+def last_closes(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> dict[str, int]:
+    """Return the last close of every instrument in ticks, ex the splits and dividends since, as a market carries it.
+
+    Parameters
+    ----------
+    bars
+        As-traded bars, up to the as-of session.
+    corporate_actions
+        Up to the same session.
+    """
+    newest = bars[bars["close"].notna()].sort_values("date", kind="stable").groupby("instrument").tail(1)
+    closes = dict(zip(newest["instrument"], to_ticks(newest["close"]).tolist(), strict=True))
+    actions = corporate_actions.merge(newest[["instrument", "date"]], on="instrument", suffixes=("", "_of_close"))
+    since = actions[actions["date"] > actions["date_of_close"]]
+    # Of one session, a split comes before a dividend, which is paid on the new shares.
+    in_order = since.assign(is_dividend=since["kind"] == "cash_dividend").sort_values(["date", "is_dividend"])
+    for action in in_order.itertuples(index=False):
+        closes[action.instrument] = _price_after(action.kind, closes[action.instrument], action.value)
+    return closes
+
+
+def _price_after(kind: str, price: int, value: float) -> int:
+    match kind:
+        case "split":
+            return price_after_split(price, *split_terms(value))
+        case "cash_dividend":
+            return price_after_dividend(price, payment_units(value))
+    return price

@@ -1,0 +1,112 @@
+"""The account day by day: cumulative tables of holdings and amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+import pandas as pd
+
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.trading.ledger.account import AccountState
+from quant_pipeline.trading.ledger.bookkeeping import last_prices
+from quant_pipeline.trading.ledger.events import Event, EventKind
+
+HOLDING_LOG_COLUMNS = {
+    "date": "datetime64[ns]",
+    "instrument": "str",
+    "quantity": "float64",
+    "price": "float64",
+    "market_value": "float64",
+    "cost": "float64",
+    "unrealised_profit": "float64",
+}
+CUMULATIVE = ("contributed", "realised", "dividends", "interest", "fees", "charges", "taxes")
+DAILY_AMOUNT_COLUMNS = [
+    "date",
+    "nav",
+    "cash",
+    "market_value",
+    "flow",
+    "profit",
+    "return",
+    "unrealised_profit",
+    *CUMULATIVE,
+]
+
+
+class AccountHistory(NamedTuple):
+    """Cumulative tables of an account.
+
+    ``holdings`` has a row per session and holding: ``date``, ``instrument``, ``quantity`` (shares), ``price`` (last
+    known close), ``market_value``, ``cost``, ``unrealised_profit``.
+
+    ``amounts`` has a row per session: ``nav``, ``cash``, ``market_value``, ``flow`` (deposits less withdrawals since
+    the close before, shares transferred at their cost), ``profit`` (change of ``nav`` without the flow), ``return``
+    (profit over the value that was there to earn it: the ``nav`` before plus the flow, which counts as there from the
+    open), ``unrealised_profit``, and since the beginning ``contributed``, ``realised``, ``dividends``, ``interest``,
+    ``fees``, ``charges`` (fees outside trades), ``taxes``.
+    """
+
+    holdings: pd.DataFrame
+    amounts: pd.DataFrame
+
+
+def account_history(events: Sequence[Event], market: TradingMarket, up_to: pd.Timestamp) -> AccountHistory:
+    """Walk through the ledger and write down every close.
+
+    Parameters
+    ----------
+    events
+        The ledger.
+    market
+        Prices of every booked session up to ``up_to``; what the market does not price counts at cost.
+    up_to
+        Last session to look at.
+
+    Returns
+    -------
+    AccountHistory
+        A correction changes the rows of the sessions after it, never those before.
+    """
+    state = AccountState()
+    holdings: list[tuple[object, ...]] = []
+    amounts: list[dict[str, object]] = []
+    before, contributed = Decimal(0), Decimal(0)
+    for event in events:
+        if event.session > up_to:
+            continue
+        state.apply(event)
+        if event.kind != EventKind.SESSION_CLOSED:
+            continue
+        rows = _held(state, market, event.session)
+        holdings += [(event.session, *row) for row in rows]
+        value, flow = state.closes[-1][1], state.contributed - contributed
+        amounts.append(_amounts(state, event.session, value, before, flow))
+        before, contributed = value, state.contributed
+    held = pd.DataFrame(holdings, columns=list(HOLDING_LOG_COLUMNS)).astype(HOLDING_LOG_COLUMNS)
+    daily = pd.DataFrame(amounts, columns=DAILY_AMOUNT_COLUMNS)
+    types = {name: "datetime64[ns]" if name == "date" else "float64" for name in DAILY_AMOUNT_COLUMNS}
+    return AccountHistory(held, daily.astype(types))
+
+
+def _held(state: AccountState, market: TradingMarket, session: pd.Timestamp) -> list[tuple[object, ...]]:
+    prices = last_prices(state, market, session)
+    rows = []
+    for instrument, position in sorted(state.positions.items()):
+        quantity, price, cost = position.quantity, prices[instrument], position.cost
+        value = quantity * price
+        rows.append((instrument, *map(float, (quantity, price, value, cost, value - cost))))
+    return rows
+
+
+def _amounts(
+    state: AccountState, session: pd.Timestamp, value: Decimal, before: Decimal, flow: Decimal
+) -> dict[str, object]:
+    base, held = before + flow, value - state.cash
+    profit = value - base
+    row = {"nav": value, "cash": state.cash, "market_value": held, "flow": flow, "profit": profit}
+    row |= {"return": profit / base if base > 0 else Decimal(0), "unrealised_profit": held - state.cost}
+    row |= {name: getattr(state, name) for name in CUMULATIVE}
+    return {"date": session, **{name: float(amount) for name, amount in row.items()}}

@@ -1,0 +1,195 @@
+"""The trading desk: one account's journal, its broker, its limits and its clock in one place."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pandas as pd
+
+from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.clock import DealPrice
+from quant_pipeline.trading.broker_records import BrokerAccount
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.orders.activities import alert
+from quant_pipeline.trading.orders.journal import Journal
+from quant_pipeline.trading.orders.kill_switch import KillSwitch
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
+from quant_pipeline.trading.orders.risk_view import TradingState
+from quant_pipeline.trading.orders.rules import ExecutionRules
+from quant_pipeline.trading.ports import (
+    Broker,
+    BrokerError,
+    BrokerUnavailableError,
+    OrderNotCancelableError,
+    RateLimitedError,
+    UnknownOrderError,
+)
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+_STRICTNESS = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
+_CLOSED_SIDES: dict[TradingState, tuple[str, ...]] = {
+    TradingState.ACTIVE: (),
+    TradingState.REDUCING: ("buy",),
+    TradingState.HALTED: ("buy", "sell"),
+}
+_LONGEST_PAUSE = 60.0
+
+
+@dataclass
+class TradingDesk:
+    """Everything that sending and collecting needs.
+
+    Attributes
+    ----------
+    account
+        Name of the account; orders of ours begin with it.
+    session
+        Session in which the orders at hand execute.
+    journal, broker
+        The ledger and the broker.
+    kill_switch, limits, rules, calendar
+        What may stop it, what it may send, how it sends it, and the sessions of the exchange.
+    deal_price
+        Price of the session at which orders have to execute: ``market_rules.deal_price``.
+    now, sleep
+        Clock (UTC) and pause.
+    missing
+        How many polls a fill of an order has been missing in the activities.
+    sent
+        When orders left within the last minute.
+    held_back
+        Orders that wait for a trade of their instrument to be compared with, and why, by their names.
+    pause
+        Waits for fills at most so many seconds and returns how many it did; None sleeps. What a broker demands, or
+        what follows a failure, is slept instead: nothing may cut that short.
+    """
+
+    account: str
+    session: pd.Timestamp
+    journal: Journal
+    broker: Broker
+    kill_switch: KillSwitch
+    limits: RiskLimits
+    rules: ExecutionRules
+    calendar: TradingCalendar
+    deal_price: DealPrice
+    now: Callable[[], pd.Timestamp]
+    sleep: Callable[[float], None]
+    missing: dict[str, int] = field(default_factory=dict)
+    sent: deque[pd.Timestamp] = field(default_factory=deque)
+    held_back: dict[str, str] = field(default_factory=dict)
+    pause: Callable[[float], float] | None = None
+
+    def ask(self, question: Callable[[], Answer]) -> Answer:
+        """Put a question that changes nothing, again when the broker is busy or away.
+
+        Raises
+        ------
+        BrokerUnavailableError, RateLimitedError
+            When it stays so; running again later continues where this run stopped.
+        """
+        for attempt in range(1, self.rules.attempts + 1):
+            try:
+                return question()
+            except RateLimitedError as error:
+                if attempt == self.rules.attempts:
+                    raise
+                self.sleep(min(error.retry_after, _LONGEST_PAUSE))
+            except BrokerUnavailableError:
+                if attempt == self.rules.attempts:
+                    raise
+                self.sleep(min(self.rules.poll_seconds * 2 ** (attempt - 1), _LONGEST_PAUSE))
+        raise AssertionError("unreachable: attempts is positive")
+
+    def check_account(self) -> BrokerAccount:
+        """Ask for the account and make sure that it is the right one.
+
+        Raises
+        ------
+        ConfigurationError
+            When the keys open another account than the configured one.
+        """
+        account = self.ask(self.broker.account)
+        pinned = self.rules.account_number
+        if pinned is not None and account.account_number != pinned:
+            raise ConfigurationError(
+                f"the keys of '{self.account}' open account {account.account_number}, but execution.account_number "
+                f"pins {pinned}. Nothing was sent; correct the keys or the pin."
+            )
+        return account
+
+    def is_armed(self, account_number: str) -> bool:
+        """Return whether the account may send in this session."""
+        if not self.rules.needs_arming:
+            return True
+        pinned = self.rules.account_number
+        return pinned == account_number and self.journal.book.armed.get(self.session) == pinned
+
+    def tighten(self, state: TradingState, code: str, message: str) -> None:
+        """Change to a stricter trading state and cancel what it forbids; only the operator relaxes it."""
+        # The operator's halt numbers the changes of state too.
+        self.journal.catch_up()
+        book = self.journal.book
+        if _STRICTNESS[state] <= _STRICTNESS[book.trading_state]:
+            return
+        logger.error("%s is now %s: %s (%s)", self.account, state, message, code)
+        self.journal.append([trading_state_event(self.session, book.state_changes, state, code, message)])
+        self.cancel_closed_sides()
+
+    def cancel_closed_sides(self) -> None:
+        """Ask the broker to cancel what the trading state lets through no more: buys, or everything."""
+        self.cancel_own_orders(_CLOSED_SIDES[self.journal.book.trading_state])
+
+    def cancel_own_orders(self, sides: Sequence[str] = ("buy", "sell")) -> None:
+        """Ask the broker to cancel every order of ours that may be open; this always passes."""
+        for order in self.journal.book.unfinished:
+            if order.order.side not in sides:
+                continue
+            order_id = order.order.client_order_id
+            self.journal.append(
+                [
+                    Event(
+                        order.session,
+                        EventKind.ORDER_CANCEL_REQUESTED,
+                        f"cancel:{order_id}",
+                        {"client_order_id": order_id},
+                    )
+                ]
+            )
+            try:
+                self.broker.cancel(order_id)
+            except (UnknownOrderError, OrderNotCancelableError) as error:
+                logger.info("%s needs no cancellation: %s", order_id, error.message)
+            except BrokerError as error:
+                logger.warning("%s may still be open: %s", order_id, error.message)
+
+    def raise_alert(self, key: str, code: str, message: str) -> None:
+        """Record once that the operator must look at something."""
+        if self.journal.append([alert(self.session, key, code, message)]):
+            logger.warning("%s: %s (%s)", self.account, message, code)
+
+    def session_of(self, date: pd.Timestamp) -> pd.Timestamp:
+        """Return the first session on or after a date."""
+        day = pd.Timestamp(date).normalize()
+        return day if self.calendar.is_session(day) else self.calendar.next(self.calendar.latest_on_or_before(day))
+
+
+def trading_state_event(
+    session: pd.Timestamp, changes_so_far: int, state: TradingState, code: str, message: str
+) -> Event:
+    """Make the event of the next change of the trading state."""
+    facts = {"state": str(state), "code": code, "message": message}
+    return Event(session, EventKind.TRADING_STATE_CHANGED, f"trading_state:{changes_so_far + 1}", facts)
+
+
+def arming_event(session: pd.Timestamp, account_number: str) -> Event:
+    """Make the event that lets a real account send in one session."""
+    facts = {"session": f"{session:%Y-%m-%d}", "account_number": account_number}
+    return Event(session, EventKind.ACCOUNT_ARMED, f"armed:{session:%Y-%m-%d}:{account_number}", facts)

@@ -1,0 +1,138 @@
+"""Recording of a plan: once per execution session, replaced only openly, never after it has been executed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+
+import pandas as pd
+
+from quant_pipeline.exceptions import AccountError
+from quant_pipeline.market.clock import DealPrice
+from quant_pipeline.trading.ledger.account import Plan, fold
+from quant_pipeline.trading.ledger.events import Event, EventKind, Order, client_order_id, money
+from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.states import OrderState
+
+
+def record_plan(
+    events: Sequence[Event],
+    orders: pd.DataFrame,
+    decided: pd.Timestamp,
+    execution_session: pd.Timestamp,
+    provenance: Mapping[str, str] | None = None,
+    deal_price: DealPrice | None = None,
+) -> tuple[Event, ...]:
+    """Record the orders of a decision.
+
+    Parameters
+    ----------
+    events
+        Everything the ledger knows.
+    orders
+        ``instrument``, ``side``, ``quantity``, ``reference_price``, ``reason``; rows that hold are not recorded.
+    decided, execution_session
+        Session of the decision, and the next one, in which the orders execute.
+    provenance
+        What the decision was made from, in words and fingerprints.
+    deal_price
+        Price of the session at which the orders are to execute, whatever is configured by then; None for any.
+
+    Returns
+    -------
+    tuple of Event
+        One event, or none when the very same plan has been recorded before.
+
+    Raises
+    ------
+    AccountError
+        When the session has been executed by another plan.
+    """
+    state = fold(events)
+    wanted = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]
+    known = state.plans.get(execution_session)
+    if known is not None and known.deal_price in (deal_price, None) and _same(wanted, known.orders):
+        return ()
+    if state.last_session is not None and state.last_session >= execution_session:
+        if known is None and wanted.empty:
+            return ()
+        raise AccountError(
+            f"account '{state.name}' has booked {execution_session:%Y-%m-%d} already, by other orders than those "
+            f"decided now for {decided:%Y-%m-%d}. The past is not planned again: run with --params "
+            f"as_of={state.last_session:%Y-%m-%d}, or start a new account."
+        )
+    revision = 0 if known is None else known.revision + 1
+    planned = [
+        Order("", row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
+        for row in wanted.itertuples(index=False)
+    ]
+    plan = Plan(execution_session, revision, tuple(planned), deal_price)
+    return (_plan_event(state.name, decided, plan, provenance or {}),)
+
+
+def repeat_plan(events: Sequence[Event], execution_session: pd.Timestamp) -> Event:
+    """Plan a session again, word for word but under new names: its denied orders get new verdicts.
+
+    Parameters
+    ----------
+    events
+        Everything the ledger knows.
+    execution_session
+        Session of the plan.
+
+    Returns
+    -------
+    Event
+        The next revision of the plan.
+
+    Raises
+    ------
+    AccountError
+        When the session has no plan, no verdicts yet, or an order of it that was not denied.
+    """
+    state, book = fold(events), OrderBook.of(events)
+    known = state.plans.get(execution_session)
+    if known is None or not known.orders:
+        raise AccountError(f"account '{state.name}' has planned no order for {execution_session:%Y-%m-%d}")
+    judged = [book.orders[o.client_order_id] for o in known.orders if o.client_order_id in book.orders]
+    if not judged:
+        raise AccountError(f"the plan of {execution_session:%Y-%m-%d} has no verdicts yet; execution will ask for them")
+    passed = [tracked.order.client_order_id for tracked in judged if tracked.state is not OrderState.DENIED]
+    if passed:
+        raise AccountError(
+            f"{passed[0]} and {len(passed) - 1} more orders of {execution_session:%Y-%m-%d} were let through; a plan "
+            "is repeated only when every order of it was denied. What is left waits for the next session."
+        )
+    (recorded,) = (event for event in events if event.key == _plan_key(execution_session, known.revision))
+    provenance = recorded.payload.get("provenance", {})
+    return _plan_event(state.name, recorded.session, replace(known, revision=known.revision + 1), provenance)
+
+
+def _plan_key(execution_session: pd.Timestamp, revision: int) -> str:
+    return f"plan:{execution_session:%Y-%m-%d}:{revision}"
+
+
+def _plan_event(account: str, decided: pd.Timestamp, plan: Plan, provenance: Mapping[str, str]) -> Event:
+    """Record orders under the names that this revision of the plan gives them."""
+    session, revision = plan.execution_session, plan.revision
+    named = [
+        replace(o, client_order_id=client_order_id(account, session, o.instrument, o.side, revision))
+        for o in plan.orders
+    ]
+    payload = {
+        "deal_session": f"{session:%Y-%m-%d}",
+        "revision": revision,
+        "orders": [asdict(order) for order in named],
+        "provenance": dict(provenance),
+        "deal_price": plan.deal_price,
+    }
+    return Event(decided, EventKind.PLAN_RECORDED, _plan_key(session, revision), payload)
+
+
+def _same(wanted: pd.DataFrame, orders: tuple[Order, ...]) -> bool:
+    decided = [
+        (row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
+        for row in wanted.itertuples(index=False)
+    ]
+    recorded = [(o.instrument, o.side, o.quantity, o.reference_price, o.reason) for o in orders]
+    return decided == recorded

@@ -1,0 +1,109 @@
+"""Reconciliation: the books against the broker, to the share and to the cent."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from quant_pipeline.trading.broker_records import Activity
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.orders.activities import EXTERNAL
+from quant_pipeline.trading.orders.collection import collect
+from quant_pipeline.trading.orders.desk import TradingDesk
+from quant_pipeline.trading.orders.risk_view import TradingState
+
+CENT = Decimal("0.01")
+
+
+class Break(NamedTuple):
+    """A difference between the books and the broker; ``what`` is ``cash`` or an instrument."""
+
+    what: str
+    ledger: Decimal
+    broker: Decimal
+
+
+def open_books(desk: TradingDesk) -> None:
+    """Begin the ledger of an account that is traded on at a broker: its cash and shares as found there.
+
+    Earlier activities are not read again: the cursor starts after them.
+    """
+    if desk.journal.account.name:
+        return
+    account = desk.check_account()
+    positions = desk.ask(desk.broker.positions)
+    past: tuple[Activity, ...] = desk.ask(lambda: tuple(desk.broker.activities()))
+    session = desk.calendar.previous(desk.session)
+    opened = {"account": desk.account, "cash": str(account.cash)}
+    events = [Event(session, EventKind.ACCOUNT_OPENED, f"open:{desk.account}", opened)]
+    for position in positions:
+        cost = position.quantity * position.average_entry_price
+        brought = {"instrument": position.instrument, "quantity": str(position.quantity), "cost": str(cost)}
+        events.append(Event(session, EventKind.TRANSFER, f"opening:{position.instrument}", brought))
+    if past:
+        last = past[-1].activity_id
+        facts = {"activity_id": last, "opening": True}
+        events.append(Event(session, EventKind.CURSOR_MOVED, f"cursor:{last}", facts))
+    desk.journal.append(events)
+
+
+def find_breaks(desk: TradingDesk) -> tuple[Break, ...]:
+    """Compare cash and every position with the broker, as both stand now."""
+    account = desk.check_account()
+    held = {position.instrument: position.quantity for position in desk.ask(desk.broker.positions)}
+    books = desk.journal.account
+    booked = {instrument: position.quantity for instrument, position in books.positions.items()}
+    breaks = []
+    if abs(books.cash - account.cash) >= CENT:
+        breaks.append(Break("cash", books.cash, account.cash))
+    for instrument in sorted({*held, *booked}):
+        ours, theirs = booked.get(instrument, Decimal(0)), held.get(instrument, Decimal(0))
+        if ours != theirs:
+            breaks.append(Break(instrument, ours, theirs))
+    return tuple(breaks)
+
+
+def reconcile(desk: TradingDesk) -> tuple[Break, ...]:
+    """Collect until the books equal the broker; what stays different lets only exits through.
+
+    Returns
+    -------
+    tuple of Break
+        What is still different after the grace.
+    """
+    breaks: tuple[Break, ...] = ()
+    for attempt in range(desk.rules.missing_fill_polls + 1):
+        collect(desk, late=True)
+        breaks = find_breaks(desk)
+        if not breaks:
+            break
+        if attempt < desk.rules.missing_fill_polls:
+            desk.sleep(desk.rules.poll_seconds)
+    for found in breaks:
+        key = f"break:{desk.session:%Y-%m-%d}:{found.what}:{found.ledger}:{found.broker}"
+        facts = {"what": found.what, "ledger": str(found.ledger), "broker": str(found.broker)}
+        desk.journal.append([Event(desk.session, EventKind.BREAK_FOUND, key, facts)])
+    if breaks:
+        found = breaks[0]
+        message = f"{found.what} is {found.ledger} in the books and {found.broker} at the broker"
+        desk.tighten(TradingState.REDUCING, "BREAK", message)
+    _watch_external_deals(desk)
+    return breaks
+
+
+def _watch_external_deals(desk: TradingDesk) -> None:
+    """Let only exits through while trades outside of the plans are worth more than the limit."""
+    outside = sum(
+        (
+            Decimal(event.payload["quantity"]) * Decimal(event.payload["price"])
+            for event in desk.journal.account.history
+            if event.kind is EventKind.FILL
+            and event.session == desk.session
+            and event.payload["client_order_id"].startswith(f"{EXTERNAL}:")
+        ),
+        Decimal(0),
+    )
+    most = Decimal(str(desk.limits.external_position_weight)) * desk.check_account().equity
+    if outside > most:
+        message = f"trades outside of the plans are worth {outside:.2f}, more than {most:.2f}"
+        desk.tighten(TradingState.REDUCING, "EXTERNAL_DEALS", message)

@@ -1,0 +1,184 @@
+"""Statements become booked sessions: once, on the right day, to the cent."""
+
+import dataclasses
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.exceptions import AccountError
+from quant_pipeline.strategy.rules import MarketRules
+from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.bookkeeping import book_days, last_closes
+from quant_pipeline.trading.ledger.events import EventKind
+from tests.helpers.four_days import BUY, DAYS, DEPOSIT, entries, plan, statement
+from tests.helpers.random_market import random_market
+
+
+@pytest.fixture
+def book(bars, no_actions):
+    """Book statements into an account that has no exchange of its own."""
+
+    def book(events, files, up_to=DAYS[-1]):
+        days = DAYS[up_to >= DAYS]
+        market = TradingMarket.from_bars(bars[bars["date"] <= up_to], no_actions, days, MarketRules())
+        return (*events, *book_days(events, "mine", 0, market, entries(*files)))
+
+    return book
+
+
+def test_an_account_of_statements_opens_with_its_first_row_and_is_valued_at_every_close(book):
+    state = fold(book((), [statement(DEPOSIT, BUY)]))
+    # 30 shares at closes of 10, 11 and 12.
+    values = [(f"{session:%m-%d}", value) for session, value, _ in state.closes]
+    assert values == [
+        ("12-30", Decimal("1000")),
+        ("12-31", Decimal("999.65")),
+        ("01-02", Decimal("1029.65")),
+        ("01-03", Decimal("1059.65")),
+    ]
+
+
+def test_a_deposit_of_a_weekend_or_holiday_is_booked_on_the_next_session(book):
+    events = book((), [statement(DEPOSIT, "2025-01-01,deposit,,,,,,250")])
+    booked = next(event for event in events if event.payload.get("amount") == "250")
+    assert booked.session == pd.Timestamp("2025-01-02")
+    assert booked.payload["date"] == "2025-01-01"
+
+
+def test_the_same_file_twice_changes_nothing(book):
+    once = book((), [statement(DEPOSIT, BUY)])
+    assert book(once, [statement(DEPOSIT, BUY)]) == once
+
+
+def test_an_edited_file_is_an_error(book):
+    once = book((), [statement(DEPOSIT, BUY)])
+    with pytest.raises(AccountError, match=r"january.csv was imported before with another content"):
+        book(once, [statement(DEPOSIT, BUY.replace("10.00", "10.0001"))])
+
+
+def test_a_file_with_a_row_more_is_an_error_but_a_second_file_is_not(book):
+    once = book((), [statement(DEPOSIT)], up_to=DAYS[0])
+    with pytest.raises(AccountError, match="put what is new or corrected into a file of another name"):
+        book(once, [statement(DEPOSIT, BUY)])
+    both = book(once, [statement(DEPOSIT), statement(DEPOSIT, BUY, name="new.csv")])
+    assert fold(both).cash == Decimal("699.65")
+
+
+def test_two_equal_deals_are_two_and_an_overlapping_file_adds_neither(book):
+    twice = book((), [statement(DEPOSIT, BUY, BUY)])
+    assert fold(twice).positions["AAA"].quantity == 60
+    overlapping = book((), [statement(DEPOSIT, BUY, BUY), statement(BUY, BUY, name="overlapping.csv")])
+    assert fold(overlapping).positions["AAA"].quantity == 60
+    assert fold(overlapping).cash == fold(twice).cash == Decimal("399.30")
+
+
+def test_what_lies_after_the_session_waits_for_it(book):
+    first = book((), [statement(DEPOSIT, BUY)], up_to=DAYS[0])
+    assert fold(first).positions == {}
+    assert fold(book(first, [statement(DEPOSIT, BUY)])).positions["AAA"].quantity == 30
+
+
+def test_a_row_of_a_closed_session_is_booked_in_the_next_open_one_and_the_past_stays(book, caplog):
+    closed = book((), [statement(DEPOSIT)], up_to=DAYS[1])
+    events = book(closed, [statement(DEPOSIT), statement(BUY, name="late.csv")])
+    assert events[: len(closed)] == closed
+    assert fold(events, up_to=DAYS[1]).positions == {}
+    assert next(event.session for event in events if event.kind == EventKind.FILL) == DAYS[2]
+    assert "dated in closed sessions and are booked on 2025-01-02" in caplog.text
+
+
+def test_a_row_that_contradicts_the_books_is_named(book):
+    with pytest.raises(AccountError, match=r"january\.csv, row 3: the ledger sells 5 BBB but holds 0"):
+        book((), [statement(DEPOSIT, "2024-12-31,fill,BBB,sell,5,20,0,100")])
+
+
+def test_cash_that_the_books_do_not_see_is_named(bars, no_actions):
+    (receipt, deposit) = entries(statement(DEPOSIT))
+    lying = dataclasses.replace(deposit, cash=Decimal("999.99"))
+    market = TradingMarket.from_bars(bars, no_actions, DAYS, MarketRules())
+    with pytest.raises(AccountError, match=r"row 2: the statement says that cash changes by 999.99, the books by 1000"):
+        book_days((), "mine", 0, market, [receipt, lying])
+
+
+def test_a_statement_from_before_the_market_is_an_error(book):
+    with pytest.raises(AccountError, match="dated 2024-11-01, before the first session of the market, 2024-12-30"):
+        book((), [statement("2024-11-01,deposit,,,,,,1000")])
+
+
+def test_a_holding_that_the_market_does_not_price_counts_at_its_cost(book, caplog):
+    state = fold(book((), [statement(DEPOSIT, "2024-12-31,fill,OTC,buy,10,7,0,-70")]))
+    assert state.closes[-1][1] == 1000
+    assert "OTC has no price up to 2025-01-03 and is valued at cost" in caplog.text
+
+
+def test_a_deposit_reaches_the_simulated_account_before_its_deals(bars, no_actions, rules):
+    market_rules, cost_rules = rules
+
+    def simulate(events, up_to, *files):
+        known, days = bars[bars["date"] <= up_to], DAYS[up_to >= DAYS]
+        return (
+            *events,
+            *book_sessions(events, "sim", 100.0, known, no_actions, days, market_rules, cost_rules, entries(*files)),
+        )
+
+    planned = plan(simulate((), DAYS[0]), DAYS[0], DAYS[1], ("AAA", "buy", 30, 10.0, "best"))
+    # A hundred dollars buy nine shares; with the deposit of the same morning all thirty.
+    assert fold(simulate(planned, DAYS[1])).positions["AAA"].quantity == 9
+    funded = simulate(planned, DAYS[1], statement("2024-12-31,deposit,,,,,,500"))
+    assert fold(funded).positions["AAA"].quantity == 30
+    assert simulate(funded, DAYS[1], statement("2024-12-31,deposit,,,,,,500")) == funded
+    with pytest.raises(AccountError, match="was imported before with another content"):
+        simulate(funded, DAYS[1], statement("2024-12-31,deposit,,,,,,501"))
+
+
+def test_a_simulated_account_takes_no_deals_from_files(bars, no_actions, rules):
+    market_rules, cost_rules = rules
+    with pytest.raises(AccountError, match="contradicts the simulated exchange"):
+        book_sessions((), "sim", 100.0, bars, no_actions, DAYS, market_rules, cost_rules, entries(statement(BUY)))
+
+
+def test_the_lot_method_of_an_open_account_changes_with_the_next_session(bars, no_actions):
+    def book(events, up_to, lot_method, *files):
+        days = DAYS[up_to >= DAYS]
+        market = TradingMarket.from_bars(bars[bars["date"] <= up_to], no_actions, days, MarketRules())
+        return (*events, *book_days(events, "mine", 0, market, entries(*files), lot_method=lot_method))
+
+    bought = statement(DEPOSIT, "2024-12-30,fill,AAA,buy,10,9,0,-90", "2024-12-30,fill,AAA,buy,10,11,0,-110")
+    sold = statement("2025-01-02,fill,AAA,sell,10,11,0,110", name="sold.csv")
+    events = book((), DAYS[1], "fifo", bought)
+    assert fold(book(events, DAYS[2], "fifo", bought, sold)).realised == 20
+    assert fold(book(events, DAYS[2], "hifo", bought, sold)).realised == 0
+
+
+def test_last_closes_without_a_market_are_those_that_a_market_carries():
+    bars, actions, sessions, _ = random_market(seed=11, n_sessions=120)
+    market = TradingMarket.from_bars(bars, actions, sessions, MarketRules())
+    for row in range(0, len(sessions), 7):
+        known, acted = bars[bars["date"] <= sessions[row]], actions[actions["date"] <= sessions[row]]
+        closes = pd.Series(last_closes(known, acted)).reindex(market.instruments).fillna(0)
+        assert np.array_equal(closes.to_numpy(dtype=np.int64), market.arrays.mark[row])
+
+
+def test_a_close_is_divided_by_a_split_that_comes_after_it_and_not_by_one_of_its_own_day():
+    days = pd.DatetimeIndex(["2025-01-02", "2025-01-03", "2025-01-06"])
+    bars = pd.DataFrame({"date": days[:2], "instrument": "AAA", "close": [90.0, 30.0]})
+    splits = pd.DataFrame({"date": days[1:], "instrument": "AAA", "kind": "split", "value": [3.0, 4.0]})
+    assert last_closes(bars, splits) == {"AAA": 75_000}
+
+
+def test_a_close_goes_ex_with_the_dividends_after_it_in_the_order_of_sessions():
+    """A close of 90.00: three for one, then 2.50 a new share; on one day the split comes first as well."""
+    days = pd.DatetimeIndex(["2025-01-02", "2025-01-03", "2025-01-06"])
+    bars = pd.DataFrame({"date": days[:1], "instrument": "AAA", "close": [90.0]})
+    rows = pd.DataFrame(
+        {"instrument": "AAA", "kind": ["cash_dividend", "split"], "value": [2.5, 3.0]},
+        columns=["date", "instrument", "kind", "value"],
+    )
+    assert last_closes(bars, rows.assign(date=[days[2], days[1]])) == {"AAA": 275_000}
+    assert last_closes(bars, rows.assign(date=days[1])) == {"AAA": 275_000}
+    assert last_closes(bars, rows.assign(date=[days[1], days[2]])) == {"AAA": 291_667}
+    assert last_closes(bars, rows.assign(date=days[0])) == {"AAA": 900_000}

@@ -1,0 +1,154 @@
+"""What a broker reports, as events."""
+
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.trading.broker_records import (
+    Amendment,
+    CashActivity,
+    CashKind,
+    FillActivity,
+    PositionActivity,
+    PositionKind,
+    UnknownActivity,
+)
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.orders.activities import Translator
+from quant_pipeline.trading.orders.book import OrderBook
+
+FRIDAY, MONDAY = pd.Timestamp("2025-01-03"), pd.Timestamp("2025-01-06")
+OPENED = [
+    Event(FRIDAY, EventKind.ACCOUNT_OPENED, "open", {"account": "acc", "cash": "1000"}),
+    Event(FRIDAY, EventKind.TRANSFER, "opening:OLD", {"instrument": "OLD", "quantity": "10", "cost": "100"}),
+]
+
+
+def translate(*activities, known=()):
+    stored = {event.key: event for event in known}
+    monday_on_weekends = lambda date: date if date.weekday() < 5 else MONDAY  # noqa: E731
+    find = lambda keys: {key: stored[key] for key in keys if key in stored}  # noqa: E731
+    return Translator(OrderBook(), find, monday_on_weekends).events(activities)
+
+
+def after(*activities):
+    return fold([*OPENED, *translate(*activities)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "booked"),
+    [
+        (CashKind.DIVIDEND, 5, EventKind.CASH_DIVIDEND),
+        (CashKind.FEE, -1, EventKind.FEE),
+        (CashKind.INTEREST, 2, EventKind.INTEREST),
+        (CashKind.TAX, -3, EventKind.TAX),
+        (CashKind.TRANSFER, 500, EventKind.DEPOSIT),
+        (CashKind.TRANSFER, -500, EventKind.WITHDRAWAL),
+        (CashKind.OTHER, -7, EventKind.WITHDRAWAL),
+    ],
+)
+def test_cash_moves_as_the_broker_says(kind, amount, booked):
+    (event,) = translate(CashActivity("1", FRIDAY, kind, Decimal(amount)))
+    assert (event.kind, event.key) == (booked, "cash:1")
+    assert after(CashActivity("1", FRIDAY, kind, Decimal(amount))).cash == 1000 + amount
+
+
+def test_cash_of_a_weekend_is_booked_in_the_next_session():
+    (event,) = translate(CashActivity("1", pd.Timestamp("2025-01-04"), CashKind.TRANSFER, Decimal(5)))
+    assert (event.session, event.payload["date"]) == (MONDAY, "2025-01-04")
+
+
+def test_cash_that_is_taken_back_or_corrected_books_the_difference():
+    first = CashActivity("1", FRIDAY, CashKind.DIVIDEND, Decimal(5), "OLD")
+    booked = translate(first)
+    back = CashActivity(
+        "2", FRIDAY, CashKind.DIVIDEND, Decimal(5), "OLD", amendment=Amendment.CANCELLATION, supersedes="1"
+    )
+    right = CashActivity(
+        "3", FRIDAY, CashKind.DIVIDEND, Decimal(8), "OLD", amendment=Amendment.CORRECTION, supersedes="1"
+    )
+    assert translate(back, known=booked)[0].payload["amount"] == "-5"
+    assert translate(right, known=booked)[0].payload["amount"] == "3"
+
+
+def test_what_is_told_twice_or_known_is_left_out():
+    fact = CashActivity("1", FRIDAY, CashKind.FEE, Decimal(-1))
+    booked = translate(fact, fact)
+    assert len(booked) == 1
+    assert translate(fact, known=booked) == []
+
+
+def test_a_deal_of_a_stranger_is_booked_and_marked():
+    at = pd.Timestamp("2025-01-03 15:00", tz="UTC")
+    fact = FillActivity("1", FRIDAY, at, "B9", "NEW", "buy", Decimal(2), Decimal(10))
+    (event,) = translate(fact)
+    assert event.payload["client_order_id"] == "external:B9"
+    assert (after(fact).cash, after(fact).positions["NEW"].quantity) == (980, 2)
+
+
+def amended(name, amendment, supersedes, quantity=2, price=10):
+    at = pd.Timestamp("2025-01-03 15:00", tz="UTC")
+    terms = ("B9", "NEW", "buy", Decimal(quantity), Decimal(price))
+    return FillActivity(name, FRIDAY, at, *terms, amendment=amendment, supersedes=supersedes)
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_a_deal_is_corrected_twice_and_then_taken_back(in_one_batch):
+    first = amended("1", Amendment.NEW, None)
+    facts = (amended("2", Amendment.CORRECTION, "1", price=11), amended("3", Amendment.CORRECTION, "2", price=12))
+    last = amended("4", Amendment.CANCELLATION, "3")
+    events = list(translate(first, *facts))
+    if not in_one_batch:
+        events = list(translate(first))
+        for fact in facts:
+            events += translate(fact, known=events)
+    assert fold([*OPENED, *events]).cash == 1000 - 24
+    account = fold([*OPENED, *events, *translate(last, known=events)])
+    assert (account.cash, set(account.positions)) == (1000, {"OLD"})
+
+
+def test_an_amendment_of_a_deal_before_the_books_calls_a_person_and_stops_nothing():
+    (event,) = translate(amended("2", Amendment.CANCELLATION, "1"))
+    assert event.payload["code"] == "AMENDMENT_OF_UNKNOWN_DEAL"
+    assert after(amended("2", Amendment.CANCELLATION, "1")).cash == 1000
+
+
+def test_a_merger_turns_old_shares_and_their_cost_into_new_ones():
+    gone = PositionActivity("1", FRIDAY, PositionKind.MERGER, "OLD", Decimal(-10), Decimal(30))
+    come = PositionActivity("2", FRIDAY, PositionKind.MERGER, "NEW", Decimal(5))
+    account = after(gone, come)
+    assert set(account.positions) == {"NEW"}
+    assert (account.positions["NEW"].quantity, account.positions["NEW"].cost, account.cash) == (5, 70, 1030)
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantity", "amount"),
+    [
+        (PositionKind.SPIN_OFF, 4, 0),
+        (PositionKind.REMOVAL, -10, 0),
+        (PositionKind.TRANSFER, 3, 0),
+        (PositionKind.SYMBOL_CHANGE, -10, 0),
+        (PositionKind.REMOVAL, -10, 12),
+        (PositionKind.TRANSFER, 3, -12),
+    ],
+)
+def test_shares_whose_cost_nobody_knows_move_and_a_person_is_called(kind, quantity, amount):
+    fact = PositionActivity("1", FRIDAY, kind, "OLD", Decimal(quantity), Decimal(amount))
+    events = translate(fact)
+    assert events[-1].payload["code"] == "COST_UNKNOWN"
+    account = after(fact)
+    held = account.positions["OLD"].quantity if "OLD" in account.positions else 0
+    assert (held, account.cash) == (10 + quantity, 1000 + amount)
+
+
+def test_stock_dividends_and_splits_add_shares_of_no_cost():
+    account = after(PositionActivity("1", FRIDAY, PositionKind.STOCK_DIVIDEND, "OLD", Decimal(1)))
+    assert (account.positions["OLD"].quantity, account.positions["OLD"].cost) == (11, 100)
+
+
+def test_an_unknown_fact_is_never_lost():
+    (event,) = translate(UnknownActivity("1", FRIDAY, "WORMHOLE"))
+    assert (event.kind, event.key) == (EventKind.ALERT_RAISED, "alert:unknown:1")
+    assert "WORMHOLE" in event.payload["message"]

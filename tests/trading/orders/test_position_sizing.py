@@ -1,0 +1,119 @@
+"""Position sizing against numbers worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quant_pipeline.trading.orders.position_sizing import PositionSizing, choose_exposure
+
+# Mean 0.1 %, standard deviation of the sample exactly 1 %.
+SWING = 0.01 * np.sqrt(59 / 60)
+RETURNS = pd.Series(0.001 + np.tile([SWING, -SWING], 30))
+NONE = pd.Series(dtype="float64")
+
+
+def amounts(returns, exposure=1.0):
+    """Return the rows of an account that has held `exposure` since the session before the first of `returns`."""
+    table = pd.DataFrame({"return": pd.Series([0.0, *returns], dtype="float64"), "nav": 1_000.0})
+    share = pd.Series(exposure, index=table.index) if np.isscalar(exposure) else pd.Series([exposure[0], *exposure])
+    opening = pd.DataFrame({"return": [np.nan], "nav": [1_000.0], "market_value": [1_000.0 * share[0]]})
+    table["market_value"] = 1_000.0 * share
+    return pd.concat([opening, table.iloc[1:]], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("sizing", "basket", "account", "degree", "reason"),
+    [
+        ({"method": "fixed"}, RETURNS, RETURNS, 0.95, "fixed"),
+        # 1 % a day is 15.87 % a year; 8 % of it is wanted.
+        ({"method": "volatility_target", "annual_volatility": 0.08}, RETURNS, NONE, 0.5039, "target 8.0% over volat"),
+        ({"method": "volatility_target", "annual_volatility": 0.30}, RETURNS, NONE, 0.95, "target 30.0%"),
+        # Kelly's bet is 0.001 / 0.0001 = 10.
+        ({"method": "fractional_kelly", "kelly_fraction": 0.05}, NONE, RETURNS, 0.5, "0.05 of Kelly's bet 10.00"),
+        ({"method": "fractional_kelly", "kelly_fraction": 0.5}, NONE, RETURNS, 0.95, "0.5 of Kelly's bet 10.00"),
+        ({"method": "fractional_kelly"}, NONE, RETURNS - 0.002, 0.0001, "0.25 of Kelly's bet -10.00"),
+        ({"method": "fractional_kelly"}, NONE, RETURNS[:59], 0.95, "fixed: 59 of 60 returns with something held"),
+        ({"method": "volatility_target"}, RETURNS[:59], NONE, 0.95, "fixed: 59 of 60 returns are known"),
+        ({"method": "volatility_target"}, RETURNS * 0, NONE, 0.95, "do not fluctuate"),
+    ],
+)
+def test_the_invested_part_is_that_of_the_formula(sizing, basket, account, degree, reason):
+    chosen = choose_exposure(PositionSizing(**sizing), 0.95, basket, amounts(account))
+    assert chosen.degree == pytest.approx(degree, abs=1e-12)
+    assert reason in chosen.reason
+
+
+def test_only_the_last_returns_count():
+    wild = pd.concat([RETURNS * 9, RETURNS], ignore_index=True)
+    sizing = PositionSizing(method="volatility_target", annual_volatility=0.08)
+    nothing = amounts(NONE)
+    assert choose_exposure(sizing, 0.95, wild, nothing) == choose_exposure(sizing, 0.95, RETURNS, nothing)
+    kelly = PositionSizing(method="fractional_kelly", kelly_fraction=0.05)
+    assert choose_exposure(kelly, 0.95, NONE, amounts(wild)).degree == 0.5
+
+
+# Mean 0.02 %, standard deviation 1.1 %: Kelly's bet is 1.6529, a quarter of it 0.4132.
+MARKET = pd.Series(0.0002 + 0.011 * np.sqrt(59 / 60) * np.tile([1.0, -1.0], 30))
+
+
+@pytest.mark.parametrize("exposure", [0.95, 0.5, 0.25, 0.01])
+def test_kelly_asks_for_the_same_part_of_a_market_however_much_was_invested(exposure):
+    sizing = PositionSizing(method="fractional_kelly")
+    chosen = choose_exposure(sizing, 0.95, NONE, amounts(exposure * MARKET, exposure))
+    assert chosen.degree == 0.4132
+    assert "Kelly's bet 1.65 on what was held" in chosen.reason
+
+
+def test_kelly_of_a_changing_exposure_by_hand():
+    exposure = [0.5] * 10 + [1.0] * 10
+    table = amounts([0.01, -0.005] * 10, exposure)
+    # The eleventh session goes from 0.5 to 1: Σd = 5 + 0.75 + 9 = 14.75, Σr = 0.05, Σd² = 12.0625; m = 0.05 / 14.75.
+    # Σ(r - dm)² = Σr² - 2m Σdr + m² Σd² = 0.00125 - 2m 0.035 + m² 12.0625 with
+    # Σdr = 0.5 × 0.025 + 0.75 × 0.01 + 1 × 0.015 = 0.035.
+    mean = 0.05 / 14.75
+    variance = (0.00125 - 2 * mean * 0.035 + mean**2 * 12.0625) / 19 / (12.0625 / 20)
+    sizing = PositionSizing(method="fractional_kelly", kelly_fraction=0.01, window=20)
+    chosen = choose_exposure(sizing, 0.95, NONE, table)
+    assert chosen.degree == np.floor(100 * mean / variance) / 10_000
+    assert chosen.degree == 0.3373
+
+
+@pytest.mark.parametrize("sessions_in_cash", [0, 1, 60, 200])
+@pytest.mark.parametrize(("drift", "degree"), [(-0.002, 0.0001), (0.0, 0.4185)])
+def test_sessions_in_cash_change_nothing(sessions_in_cash, drift, degree):
+    table = amounts(RETURNS + drift)
+    cash = pd.DataFrame({"return": 0.0, "nav": 1_000.0, "market_value": 0.0}, index=range(sessions_in_cash))
+    # The session of the sale is held by half and earns half of the mean; it takes the place of the oldest one, which
+    # gained 1.09 %: (59 × 0.001 - 0.00992 + 0.0005) / 59.5 over a variance of 9.96e-5, times 0.05.
+    sale = pd.DataFrame({"return": [0.0005 + drift / 2], "nav": [1_000.0], "market_value": [0.0]})
+    sizing = PositionSizing(method="fractional_kelly", kelly_fraction=0.05)
+    with_cash = choose_exposure(sizing, 0.95, NONE, pd.concat([table, sale, cash], ignore_index=True))
+    just_sold = choose_exposure(sizing, 0.95, NONE, pd.concat([table, sale], ignore_index=True))
+    assert with_cash == just_sold
+    assert with_cash.degree == degree
+
+
+def test_kelly_after_a_drawdown_buys_nothing_however_deep():
+    falling = pd.Series([-0.03, -0.02] * 30)
+    sizing = PositionSizing(method="fractional_kelly")
+    assert choose_exposure(sizing, 0.95, NONE, amounts(0.5 * falling, 0.5)).degree == 0.0001
+
+
+@pytest.mark.parametrize(("value", "degree"), [(0.001, 0.95), (0.0, 0.0001), (-0.001, 0.0001)])
+def test_kelly_of_holdings_that_do_not_fluctuate_follows_the_sign_of_their_mean(value, degree):
+    table = amounts(np.full(60, value))
+    assert choose_exposure(PositionSizing(method="fractional_kelly"), 0.95, NONE, table).degree == degree
+
+
+@given(
+    st.sampled_from(["fixed", "volatility_target", "fractional_kelly"]),
+    st.lists(st.floats(-0.5, 0.5), min_size=0, max_size=80),
+    st.integers(1, 10_000),
+)
+def test_never_more_than_the_fixed_part_and_always_whole_basis_points(method, returns, most):
+    series = pd.Series(returns, dtype="float64")
+    chosen = choose_exposure(PositionSizing(method=method, window=20), most / 10_000, series, amounts(series))
+    assert 0 < chosen.degree <= most / 10_000
+    assert chosen.degree * 10_000 == pytest.approx(round(chosen.degree * 10_000), abs=1e-6)
