@@ -67,6 +67,11 @@ def load_order_generation_parameters() -> dict[str, Any]:
     return _parameters()["order_generation"]
 
 
+def load_report_parameters() -> dict[str, Any]:
+    """Return the raw ``report`` block: its sections decide which tables must be there."""
+    return _parameters()["report"]
+
+
 def _parameters() -> dict[str, Any]:
     """Read all parameters once per loader: a loader reads every file anew whenever it is asked."""
     global _as_read

@@ -206,11 +206,12 @@ def empty_tables(tables):
 
 @pytest.fixture(scope="session")
 def compose(settings):
-    """Compose a page from tables as the pipeline would."""
+    """Compose a page from tables as the pipeline would; some settings may be other ones."""
 
-    def run(tables):
+    def run(tables, **changed):
         drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"])
-        return nodes.compose_report(*drawn, **tables, **settings)
+        figures = dict(zip(("nav_figure", "drawdown_figure", "ic_figure"), drawn, strict=True))
+        return nodes.compose_report(**{**figures, **tables, **settings, **changed})
 
     return run
 

@@ -4,7 +4,6 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from quant_pipeline.pipelines.reporting import nodes
 from quant_pipeline.pipelines.reporting.page import packed_library
 
 VOID = {"meta", "link", "img", "br"}
@@ -106,10 +105,11 @@ def test_the_headline_quotes_the_performance(page, tables):
     assert f"returned {performance['annualised_return']:.1%} a year after costs" in page
 
 
-def test_what_the_backtest_does_not_follow_is_said_in_the_headline_and_beside_its_figures(settings, tables, page):
+def test_what_the_backtest_does_not_follow_is_said_in_the_headline_and_beside_its_figures(
+    settings, compose, tables, page
+):
     stopping = {**settings["parameters"], "order_generation": {"stop_rules": {"stop_loss": 0.1}}}
-    drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"])
-    stopped = nodes.compose_report(*drawn, **tables, **{**settings, "parameters": stopping})
+    stopped = compose(tables, parameters=stopping)
     said = "Orders follow stop_rules (stop_loss 0.1), which the backtests do not"
     assert stopped[: stopped.index('<section id="backtest"')].count(said) == 1
     assert stopped[stopped.index('<section id="backtest"') :].count(said) == 1
@@ -189,23 +189,21 @@ def test_names_from_data_cannot_become_markup(compose, tables):
     assert not any(attribute.startswith("on") for _, attrs in structure.starts for attribute in attrs)
 
 
-def test_only_a_simulated_market_carries_the_notice(compose, tables, settings, page):
+def test_only_a_simulated_market_carries_the_notice(compose, tables, page):
     notice = "The market of this account is simulated"
     assert notice in page
-    assert notice not in compose_for(settings, tables, account="live", market="alpaca")
+    assert notice not in compose_for(compose, tables, account="live", market="alpaca")
 
 
-def test_a_live_account_is_marked(settings, tables, page):
-    live = compose_for(settings, tables, account="live", market="alpaca")
+def test_a_live_account_is_marked(compose, tables, page):
+    live = compose_for(compose, tables, account="live", market="alpaca")
     assert '<span class="badge real">account live</span>' in live
     assert "badge real" not in page
     assert "kedro run --pipelines daily --env live" in live
 
 
-def compose_for(settings, tables, account, market):
-    from quant_pipeline.pipelines.reporting import nodes
+def compose_for(compose, tables, account, market):
     from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 
     report = ReportParameters(account=account, market=market, path=f"data/accounts/{account}/08_reporting")
-    drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"])
-    return nodes.compose_report(*drawn, **tables, **{**settings, "report": report})
+    return compose(tables, report=report)

@@ -1,8 +1,11 @@
 """Parameters of reporting."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
 
 from quant_pipeline.parameters import Parameters
+from quant_pipeline.pipelines.reporting.sections import SHIPPED, find_section
 
 
 class ReportParameters(Parameters):
@@ -18,9 +21,27 @@ class ReportParameters(Parameters):
         Folder of the reports of the account.
     repeat
         What ``--params`` gave besides the session and the next run needs again; None was not given.
+    sections
+        Sections of the page in their order: names of shipped ones, or dotted paths of others.
     """
 
     account: str
     market: str
     path: str
     repeat: dict[str, str | None] = Field(default_factory=dict)
+    sections: tuple[str, ...] = tuple(SHIPPED)
+
+    @field_validator("sections")
+    @classmethod
+    def _find_sections(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            find_section(name)
+        return names
+
+    @model_validator(mode="after")
+    def _name_each_once(self) -> Self:
+        anchors = [find_section(name).name for name in self.sections]
+        twice = sorted({anchor for anchor in anchors if anchors.count(anchor) > 1})
+        if twice:
+            raise ValueError(f"two sections are called {', '.join(twice)}; a section needs a name of its own")
+        return self

@@ -2,20 +2,32 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from quant_pipeline.model_registry import load_report_parameters
 from quant_pipeline.pipelines.reporting import nodes
+from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 
-WHERE_IT_STANDS = [
-    "params:report",
-    "params:market_rules",
-    "params:ensemble",
-    "params:label",
-    "params:as_of",
-    "parameters",
-]
+WHERE_IT_STANDS = {
+    "report": "params:report",
+    "market_rules": "params:market_rules",
+    "ensemble": "params:ensemble",
+    "label": "params:label",
+    "as_of": "params:as_of",
+    "parameters": "parameters",
+}
+SUMMARISED = (
+    "ic_series",
+    "backtest_nav",
+    "backtest_performance",
+    "combination_comparison",
+    "orders",
+    "account_nav",
+    "report_page",
+)
 
 
 def create_pipeline() -> Pipeline:
-    """From finished tables to figures, the page and the summary."""
+    """From finished tables to figures, the page with the sections of the parameters, and the summary."""
+    shown = nodes.tables_of(ReportParameters.model_validate(load_report_parameters()))
     return Pipeline(
         [
             Node(
@@ -26,39 +38,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.compose_report,
-                [
-                    "nav_figure",
-                    "drawdown_figure",
-                    "ic_figure",
-                    "backtest_nav",
-                    "backtest_performance",
-                    "backtest_trades",
-                    "combination_comparison",
-                    "combination_nav",
-                    "ensemble_weights",
-                    "ensemble_weight_history",
-                    "ic_series",
-                    "orders",
-                    "holdings",
-                    "account_nav",
-                    "data_quality",
-                    *WHERE_IT_STANDS,
-                ],
+                {**WHERE_IT_STANDS, **{table: table for table in shown}},
                 "report_page",
                 name="compose_report",
             ),
             Node(
                 nodes.summarise,
-                [
-                    "ic_series",
-                    "backtest_nav",
-                    "backtest_performance",
-                    "combination_comparison",
-                    "orders",
-                    "account_nav",
-                    "report_page",
-                    *WHERE_IT_STANDS,
-                ],
+                {**WHERE_IT_STANDS, **{table: table for table in SUMMARISED}},
                 "run_summary",
                 name="summarise",
             ),

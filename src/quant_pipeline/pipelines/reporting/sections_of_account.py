@@ -7,6 +7,7 @@ import pandas as pd
 from quant_pipeline.pipelines.reporting import elements, figures, measures, wording
 from quant_pipeline.pipelines.reporting.context import ReportContext
 from quant_pipeline.pipelines.reporting.elements import Column, Html, paragraph, section, table
+from quant_pipeline.pipelines.reporting.sections import Section
 
 LISTED_FINDINGS = 40
 
@@ -101,11 +102,13 @@ def account_section(context: ReportContext, holdings: pd.DataFrame, account_nav:
     return section("account", heading, *parts)
 
 
-def data_section(data_quality: pd.DataFrame) -> Html:
+def data_section(context: ReportContext, data_quality: pd.DataFrame) -> Html:
     """Sum up what the checks of the data found.
 
     Parameters
     ----------
+    context
+        Where the report stands.
     data_quality
         ``instrument``, ``date``, ``check``, ``severity``, ``value``, ``detail``.
     """
@@ -165,3 +168,10 @@ def provenance_section(context: ReportContext) -> Html:
         elements.facts(facts),
         elements.details("All parameters", elements.preformatted(context.parameters)),
     )
+
+
+ORDERS = Section("orders", "Orders", orders_section)
+ACCOUNT = Section("account", "Account", account_section)
+DATA = Section("data", "Data", data_section)
+NEXT = Section("next", "Next", next_section)
+PROVENANCE = Section("provenance", "Provenance", provenance_section)

@@ -20,6 +20,7 @@ from quant_pipeline.pipelines.reporting.elements import (
     section,
     table,
 )
+from quant_pipeline.pipelines.reporting.sections import Section
 
 MEASURES: tuple[tuple[str, str, wording.Write], ...] = (
     ("total_return", "total return", wording.percent),
@@ -247,3 +248,9 @@ def _written_table(
         return join([])
     columns = [Column("measure", "measure", kind="text"), *(Column(side, side) for side in sides)]
     return table(pd.DataFrame(rows), columns, caption)
+
+
+BACKTEST = Section("backtest", "Backtest", backtest_section)
+SCORES = Section("scores", "Scores", scores_section)
+COMBINATIONS = Section("combinations", "Combinations", combinations_section)
+COSTS = Section("costs", "Costs", costs_section)
