@@ -158,15 +158,22 @@ class TestWhatIsWrongIsNamed:
             self.load(conf, "papre")
         assert str(refused.value).startswith("There is no environment 'papre' in conf/; there are paper, sim.")
 
-    @pytest.mark.parametrize(("kind", "needed"), [("AlpacaDesk", "`broker: alpaca`"), ("SimulatedDesk", "folder: …")])
-    def test_a_desk_by_its_earlier_type(self, conf, kind, needed):
-        (conf / "sim" / "catalog_desk.yml").write_text(
-            f"trading_desk: {{type: quant_pipeline.datasets.trading_desk.{kind}}}\n"
-        )
+    @pytest.mark.parametrize(
+        ("kind", "present", "needed"),
+        [
+            ("trading_desk.AlpacaDesk", "trading_desk.BrokerDesk", "`broker: alpaca`"),
+            ("trading_desk.SimulatedDesk", "trading_desk.BrokerDesk", "folder: …"),
+            ("market.SimulatedMarket", "market.Market", "`source: simulated`"),
+            ("market.FilesMarket", "market.Market", "`source: files`, and `folder` within `parameters`"),
+            ("market.AlpacaMarket", "market.Market", "`source: alpaca`, and `url` within `parameters`"),
+        ],
+    )
+    def test_a_dataset_by_its_earlier_type(self, conf, kind, present, needed):
+        (conf / "sim" / "catalog_entry.yml").write_text(f"entry: {{type: quant_pipeline.datasets.{kind}}}\n")
         with pytest.raises(ConfigurationError) as refused:
             _ = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")["catalog"]
-        assert f"{kind}` of trading_desk" in refused.value.message
-        assert "is now `type: quant_pipeline.datasets.trading_desk.BrokerDesk` with" in refused.value.message
+        assert f"{kind}` of entry" in refused.value.message
+        assert f"is now `type: quant_pipeline.datasets.{present}` with" in refused.value.message
         assert needed in refused.value.message
 
     def test_a_file_that_is_no_yaml_with_its_line(self, conf):

@@ -31,11 +31,16 @@ PINNED = {
     "catalog": ("trading_desk", "ledger"),
 }
 """Beginnings of names that an account with real money takes from its own files and never from conf/local."""
+_DESK = "quant_pipeline.datasets.trading_desk"
+_MARKET = "quant_pipeline.datasets.market"
 RENAMED_TYPES = {
-    "quant_pipeline.datasets.trading_desk.AlpacaDesk": "`broker: alpaca`",
-    "quant_pipeline.datasets.trading_desk.SimulatedDesk": "`broker: simulated` and `parameters: {folder: …}`",
+    f"{_DESK}.AlpacaDesk": f"`type: {_DESK}.BrokerDesk` with `broker: alpaca`",
+    f"{_DESK}.SimulatedDesk": f"`type: {_DESK}.BrokerDesk` with `broker: simulated` and `parameters: {{folder: …}}`",
+    f"{_MARKET}.SimulatedMarket": f"`type: {_MARKET}.Market` with `source: simulated`",
+    f"{_MARKET}.FilesMarket": f"`type: {_MARKET}.Market` with `source: files`, and `folder` within `parameters`",
+    f"{_MARKET}.AlpacaMarket": f"`type: {_MARKET}.Market` with `source: alpaca`, and `url` within `parameters`",
 }
-"""Types of earlier catalogs, and what `quant_pipeline.datasets.trading_desk.BrokerDesk` needs in their place."""
+"""Types of datasets in earlier catalogs, and what is written in their place."""
 MLFLOW_PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 """As kedro-mlflow sets them, which may be later than the first question."""
 
@@ -230,8 +235,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             kind = entry.get("type") if isinstance(entry, dict) else None
             if isinstance(kind, str) and kind in RENAMED_TYPES:
                 raise ConfigurationError(
-                    f"`type: {kind}` of {name} in the catalog of environment '{self.environment}' is now `type: "
-                    f"quant_pipeline.datasets.trading_desk.BrokerDesk` with {RENAMED_TYPES[kind]}."
+                    f"`type: {kind}` of {name} in the catalog of environment '{self.environment}' is now "
+                    f"{RENAMED_TYPES[kind]}."
                 )
 
     def place_of(self, key: str) -> str:

@@ -1,7 +1,7 @@
 """A market source as a dataset; it loads a `MarketData`, what was known at the close of ``as_of``."""
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from kedro.io import AbstractDataset
 from pydantic import ValidationError
@@ -10,9 +10,6 @@ from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.sources.source import MarketRequest, find_source
 from quant_pipeline.parameters import describe_faults
-
-FORMER = {"SimulatedMarket": "simulated", "FilesMarket": "files", "AlpacaMarket": "alpaca"}
-"""Former classes of this module, one for each source."""
 
 
 class Market(AbstractDataset[None, MarketData]):
@@ -48,12 +45,13 @@ class Market(AbstractDataset[None, MarketData]):
     ) -> None:
         self._name = source
         self._source = find_source(source)
+        kind = self._source.parameters
         try:
-            self._parameters = self._source.parameters.model_validate(parameters or {})
+            self._parameters = kind.model_validate(parameters or {})
         except ValidationError as error:
             raise ConfigurationError(
-                f"market source '{source}': {describe_faults(error)}. Correct `parameters` of `market_source` in the "
-                "catalog of the environment"
+                f"market source '{source}': {describe_faults(error, kind)}. Correct `parameters` of `market_source` "
+                "in the catalog of the environment"
             ) from error
         self._request = MarketRequest(as_of, Path(cache) if cache else None, credentials or {}, credentials_name)
         self.metadata = metadata
@@ -68,13 +66,3 @@ class Market(AbstractDataset[None, MarketData]):
 
     def _describe(self) -> dict[str, Any]:
         return {"source": self._name, "as_of": self._request.as_of}
-
-
-def __getattr__(name: str) -> NoReturn:
-    """Refuse the former classes with what takes their place."""
-    if name in FORMER:
-        raise ConfigurationError(
-            f"`type: {__name__}.{name}` of `market_source` is now `type: {__name__}.Market` with `source: "
-            f"{FORMER[name]}`; `folder` and `url` moved into its `parameters`"
-        )
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
