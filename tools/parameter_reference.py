@@ -19,6 +19,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.pipeline.node import Node
 from pydantic.fields import FieldInfo
 
+from quant_pipeline.models.algorithms import SHIPPED, HyperParameters, find_algorithm
 from quant_pipeline.parameters import Parameters
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -130,6 +131,8 @@ def rows(block: type[Parameters], configured: Any, prefix: str = "") -> Iterator
     described = meanings(block)
     values = configured if isinstance(configured, dict) else {}
     for name, field in block.model_fields.items():
+        if name in HyperParameters.model_fields and issubclass(block, HyperParameters):
+            continue  # The specification sets it.
         inner = _blocks_in(field.annotation)
         kind = "block" if inner else ", ".join(part for part in (written(field.annotation), limits(field)) if part)
         yield (
@@ -192,7 +195,16 @@ def page() -> str:
                 ]
             )
         )
+        if name == "models.<name>":
+            parts += map(_algorithm, SHIPPED)
     return "\n".join(parts)
+
+
+def _algorithm(name: str) -> str:
+    """Write the hyper-parameters of a shipped algorithm."""
+    block = find_algorithm(name).hyper
+    table = ["| key | type | default | meaning |", "|---|---|---|---|", *rows(block, None)]
+    return "\n".join([f"### hyper of {name}", "", (inspect.getdoc(block) or "").partition("\n")[0], "", *table, ""])
 
 
 def main() -> None:

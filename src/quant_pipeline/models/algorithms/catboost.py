@@ -20,7 +20,13 @@ WEIGHTS = "model.cbm"
 
 
 class CatBoostHyper(TreesHyper):
-    """Hyper-parameters of CatBoost."""
+    """Hyper-parameters of CatBoost.
+
+    Attributes
+    ----------
+    max_depth
+        Decisions one after the other.
+    """
 
     max_depth: int = Field(default=6, ge=1, le=16)
 

@@ -21,12 +21,18 @@ class DoubleEnsembleHyper(LeavesHyper):
     ----------
     models
         Ensembles of trees that are trained one after the other and averaged.
-    reweight, select
-        Whether later ones look at other weights of the rows, and at other factors.
-    loss_weight, curve_weight
-        Of the two reasons to weigh a row: its present error, and how its error fell while learning.
-    row_bins, decay
-        Groups of rows that share a weight, and how much less the weights differ from model to model.
+    reweight
+        Whether later ones give the rows other weights.
+    select
+        Whether later ones read other factors.
+    loss_weight
+        How much the present error of a row counts in its weight.
+    curve_weight
+        How much it counts how the error of a row fell while learning.
+    row_bins
+        Groups of rows that share a weight.
+    decay
+        How much less the weights differ from model to model.
     factor_shares
         Part of the factors that stay, from the most to the least useful group.
     selection_rows

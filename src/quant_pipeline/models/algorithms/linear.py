@@ -25,13 +25,29 @@ Vector = npt.NDArray[np.float64]
 
 
 class RidgeHyper(HyperParameters):
-    """Hyper-parameters of ridge regression; ``alpha`` multiplies the number of rows."""
+    """Hyper-parameters of ridge regression.
+
+    Attributes
+    ----------
+    alpha
+        Penalty on the squares of the coefficients, per row.
+    """
 
     alpha: NonNegativeFloat = 0.01
 
 
 class ElasticNetHyper(HyperParameters):
-    """Hyper-parameters of the elastic net; ``l1_ratio`` 1 is the lasso."""
+    """Hyper-parameters of the elastic net.
+
+    Attributes
+    ----------
+    alpha
+        Size of the penalty, per row.
+    l1_ratio
+        Part of the penalty on absolute coefficients: 1 is the lasso.
+    rounds
+        Most passes over the coefficients.
+    """
 
     alpha: NonNegativeFloat = 0.001
     l1_ratio: float = Field(default=0.5, ge=0, le=1)

@@ -24,15 +24,25 @@ class NetworkHyper(SequenceHyper):
     ----------
     window
         Sessions a score looks back over.
+    dropout
+        Part of the hidden values that training leaves out at random.
     loss
         ``mse``; ``ic`` and ``icir``, the mean correlation of the sessions and its ratio to their deviation;
         ``rank_ic``, the correlation of smoothed ranks.
-    epochs, patience
-        Most epochs, and epochs without a better validation rank IC after which training stops.
+    epochs
+        Most passes over the training segment.
+    patience
+        Epochs without a better validation rank IC after which training stops.
     batch_sessions
         Consecutive sessions whose whole cross-sections make one step of the optimiser.
-    learning_rate, schedule, weight_decay, gradient_norm
-        Of the AdamW optimiser; ``cosine`` lets the rate fall to zero over all epochs; gradients are clipped to a norm.
+    learning_rate
+        Step of the AdamW optimiser.
+    schedule
+        ``cosine`` lets the learning rate fall to zero over all epochs.
+    weight_decay
+        How far a step pulls weights towards zero.
+    gradient_norm
+        Norm to which gradients are clipped.
     device
         ``cpu``, ``cuda`` or ``auto``. Scores are computed on the CPU in any case.
     precision
@@ -84,7 +94,13 @@ def _load(weights: dict[str, bytes], factors: list[str], hyper: NetworkHyper) ->
 
 
 class RecurrentHyper(NetworkHyper):
-    """Size of a recurrent network; dropout acts on its last output."""
+    """Size of a recurrent network; dropout acts on its last output.
+
+    Attributes
+    ----------
+    hidden, layers
+        Width of the recurrent unit, and how many lie on top of each other.
+    """
 
     hidden: PositiveInt = 32
     layers: PositiveInt = 1
@@ -122,7 +138,13 @@ LSTM = network_algorithm(LSTMHyper)
 
 
 class ALSTMHyper(RecurrentHyper):
-    """Hyper-parameters of the recurrent network that attends to its own past; ``unit`` is the recurrent unit."""
+    """Hyper-parameters of the recurrent network that attends to its own past.
+
+    Attributes
+    ----------
+    unit
+        Recurrent unit.
+    """
 
     unit: Literal["gru", "lstm"] = "gru"
 
@@ -137,7 +159,13 @@ ALSTM = network_algorithm(ALSTMHyper)
 
 
 class MLPHyper(NetworkHyper):
-    """Hyper-parameters of the multi-layer perceptron; ``hidden`` is the width of each layer."""
+    """Hyper-parameters of the multi-layer perceptron.
+
+    Attributes
+    ----------
+    hidden
+        Width of each layer.
+    """
 
     window: PositiveInt = 1
     hidden: list[PositiveInt] = Field(default=[64, 32], min_length=1)
@@ -278,7 +306,13 @@ LOCALFORMER = network_algorithm(LocalformerHyper)
 
 
 class GATsHyper(RecurrentHyper):
-    """Hyper-parameters of the graph attention network; ``unit`` is the recurrent unit below the attention."""
+    """Hyper-parameters of the graph attention network.
+
+    Attributes
+    ----------
+    unit
+        Recurrent unit below the attention.
+    """
 
     unit: Literal["gru", "lstm"] = "gru"
 

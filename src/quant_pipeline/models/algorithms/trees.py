@@ -12,8 +12,14 @@ class TreesHyper(HyperParameters):
 
     Attributes
     ----------
-    rounds, patience
-        Most trees, and trees without a better validation error after which training stops.
+    learning_rate
+        Part of each new tree that is added.
+    lambda_l2
+        Penalty on the squares of the values in leaves.
+    rounds
+        Most trees.
+    patience
+        Trees without a better validation error after which training stops.
     threads
         CPU threads.
     """
@@ -26,7 +32,17 @@ class TreesHyper(HyperParameters):
 
 
 class LeavesHyper(TreesHyper):
-    """Shape of LightGBM's trees; names are LightGBM's."""
+    """Shape of LightGBM's trees; names are LightGBM's.
+
+    Attributes
+    ----------
+    num_leaves
+        Most leaves of a tree.
+    min_data_in_leaf
+        Fewest rows of a leaf.
+    feature_fraction, bagging_fraction
+        Part of the factors, and of the rows, that a tree sees.
+    """
 
     num_leaves: PositiveInt = 31
     min_data_in_leaf: PositiveInt = 200

@@ -18,7 +18,17 @@ WEIGHTS = "model.ubj"
 
 
 class XGBoostHyper(TreesHyper):
-    """Hyper-parameters of XGBoost."""
+    """Hyper-parameters of XGBoost.
+
+    Attributes
+    ----------
+    max_depth
+        Most decisions one after the other.
+    min_child_weight
+        Fewest rows of a leaf.
+    column_fraction, row_fraction
+        Part of the factors, and of the rows, that a tree sees.
+    """
 
     max_depth: PositiveInt = 5
     min_child_weight: NonNegativeFloat = 200.0
