@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from quant_pipeline.backtest.exchange import apply_corporate_actions, apply_fills, deal_orders
 from quant_pipeline.backtest.tables import positions_table
 from quant_pipeline.exceptions import MarketDataError, StrategyError
-from quant_pipeline.strategy.rules import CostRules, MarketRules, PriceLimit
+from quant_pipeline.strategy.dated_rules import PriceLimit
+from quant_pipeline.strategy.rules import CostRules, MarketRules
 
 FREE = CostRules()
 OPEN = MarketRules()

@@ -48,7 +48,7 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
         if market_rules.price_limits:
             session_bars["previous_close"] = reference_closes(previous, today).reindex(session_bars.index)
         if pending is not None and len(pending):
-            fills = deal_orders(pending, positions, cash, session_bars, market_rules, costs)
+            fills = deal_orders(pending, positions, cash, session_bars, market_rules.at(session), costs.at(session))
             positions, cash = apply_fills(positions, cash, fills)
             fills_of.append(fills.assign(date=session))
         positions["sessions_held"] += 1
@@ -64,7 +64,10 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
             if rules.method == "target_weights":
                 known_market = TradingMarket.from_bars(bars, actions, sessions[sessions <= session], market_rules)
                 preferred = pd.Series(preferences(known_market, rules)[-1], index=known_market.instruments)
-            pending = rebalance(todays_scores, positions, prices, tradable, cash, rules, market_rules, costs, preferred)
+            todays_costs = costs.at(session)
+            pending = rebalance(
+                todays_scores, positions, prices, tradable, cash, rules, market_rules, todays_costs, preferred
+            )
     return values, pd.concat(fills_of, ignore_index=True)
 
 

@@ -1,18 +1,35 @@
 """Rules, costs and cash with which the engines are held against each other."""
 
-from quant_pipeline.strategy.rules import CostRules, MarketRules, PriceLimit, StrategyRules
+from quant_pipeline.strategy.dated_rules import PriceLimit, TaxChange
+from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
 
 FULL_COSTS = CostRules(
     buy_rate=0.0005, sell_rate=0.0005, per_share=0.003, minimum=1.0, sell_tax_rate=0.001, half_spread=0.0003,
     volume_impact=0.1, root_impact=0.01,
 )  # fmt: skip
+DATED_LIMITS = MarketRules(
+    lot=100,
+    price_limits=(
+        PriceLimit(prefix="I", limit=0.03, until="2020-03-02"),
+        PriceLimit(prefix="I", limit=0.05, since="2020-03-02"),
+        PriceLimit(prefix="I07", limit=0.02, since="2020-02-03", until="2020-04-01"),
+    ),
+)
+DATED_TAXES = CostRules.preset("CN").model_copy(
+    update={
+        "tax_changes": (
+            TaxChange(since="2010-01-01", buy=0.00102, sell=0.00102),
+            TaxChange(since="2020-03-16", buy=0.00001, sell=0.00051),
+        )
+    }
+)
 CASES = {
     "us": (StrategyRules(topk=6, n_drop=2), MarketRules.preset("US"), CostRules.preset("US"), 100_000),
     "cn": (
         StrategyRules(topk=8, n_drop=3, hold_threshold=3),
-        MarketRules(lot=100, price_limits=(PriceLimit(prefix="I", limit=0.03),), deal_price="close"),
-        CostRules.preset("CN"),
+        DATED_LIMITS.model_copy(update={"deal_price": "close"}),
+        DATED_TAXES,
         1_000_000,
     ),
     "poor, all costs": (
@@ -50,8 +67,8 @@ CASES = {
             weight_sessions=20,
             schedule=Schedule(frequency="weekly", phase=1),
         ),
-        MarketRules(lot=100, price_limits=(PriceLimit(prefix="I", limit=0.03),)),
-        CostRules.preset("CN"),
+        DATED_LIMITS,
+        DATED_TAXES,
         2_000_000,
     ),
     "interest and tax": (

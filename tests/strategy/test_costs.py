@@ -1,5 +1,6 @@
 from decimal import ROUND_HALF_UP, Decimal
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,8 +39,9 @@ def test_us_sale_pays_sec_and_finra_fees():
 
 
 def test_stamp_duty_is_paid_on_top_of_the_minimum_commission():
-    # 1,000 CNY: commission 5.00 minimum, stamp duty 0.50.
-    assert sell_fee(100, 100_000, cost_terms(CostRules.preset("CN"))) == 55_000
+    # 1,000 CNY: commission 5.00 minimum, stamp duty 0.50, transfer fee 0.01.
+    today = CostRules.preset("CN").at(pd.Timestamp("2024-06-03"))
+    assert sell_fee(100, 100_000, cost_terms(today)) == 55_100
 
 
 @given(

@@ -1,22 +1,24 @@
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from quant_pipeline.strategy.rules import CostRules, MarketRules, PriceLimit, StrategyRules
+from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.strategy.dated_rules import PriceLimit
+from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
 
 
 def test_chinese_boards_have_their_own_limits():
     rules = MarketRules.preset("CN")
     assert rules.lot == 100
-    assert rules.price_limit_of("SH600000") == 0.1
-    assert rules.price_limit_of("SZ300750") == 0.2
-    assert rules.price_limit_of("SH688981") == 0.2
-    assert rules.price_limit_of("BJ430047") == 0.3
     assert not rules.sell_same_session
+    today = rules.at(pd.Timestamp("2024-06-03"))
+    boards = {"SH600000": 0.1, "SZ300750": 0.2, "SH688981": 0.2, "BJ430047": 0.3}
+    assert {name: today.price_limits_of(name)[-1].limit for name in boards} == boards
 
 
 def test_us_market_has_no_limits_and_deals_single_shares_at_the_open():
     rules = MarketRules.preset("US")
-    assert rules.price_limit_of("AAPL") is None
+    assert rules.price_limits_of("AAPL") == ()
     assert rules.lot == 1
     assert rules.deal_price == "open"
 
@@ -27,7 +29,29 @@ def test_longest_prefix_wins_whatever_the_order():
         PriceLimit(prefix="", limit=0.05),
         PriceLimit(prefix="SH", limit=0.1),
     )
-    assert MarketRules(price_limits=limits).price_limit_of("SH688001") == 0.2
+    assert [limit.limit for limit in MarketRules(price_limits=limits).price_limits_of("SH688001")] == [0.05, 0.1, 0.2]
+
+
+def test_an_instrument_that_no_price_limit_is_written_for_is_refused():
+    with pytest.raises(MarketDataError, match="no prefix of AAPL"):
+        MarketRules(price_limits=(PriceLimit(prefix="SH", limit=0.1),)).price_limits_of("AAPL")
+
+
+def test_a_limit_that_ends_before_it_begins_is_refused():
+    with pytest.raises(ValidationError, match="ends on 2020-01-01, before it begins on 2021-01-01"):
+        PriceLimit(prefix="SH", limit=0.1, since="2021-01-01", until="2020-01-01")
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        ({"sell_tax_rate": 0.001}, "either buy_tax_rate and sell_tax_rate or tax_changes"),
+        ({"tax_changes": [{"since": "2020-01-01", "buy": 0, "sell": 0}] * 2}, "2020-01-01 twice"),
+    ],
+)
+def test_taxes_that_contradict_each_other_are_refused(update, message):
+    with pytest.raises(ValidationError, match=message):
+        CostRules.model_validate(CostRules.preset("CN").model_dump() | update)
 
 
 def test_misspelt_key_is_refused():

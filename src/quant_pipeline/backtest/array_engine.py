@@ -36,7 +36,7 @@ from quant_pipeline.strategy.account_arrays import (
     sessions_held,
 )
 from quant_pipeline.strategy.compiled import kernel
-from quant_pipeline.strategy.costs import CostTerms, cost_terms
+from quant_pipeline.strategy.costs import CostSchedule, cost_schedule, costs_of_session
 from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import ScoreTable, score_table, single_scores
 from quant_pipeline.strategy.money import cash_to_ticks
@@ -129,7 +129,7 @@ def _run(
         preferences(market, rules),
         strategy_terms(rules, market.rules),
         exchange_terms(market.rules),
-        cost_terms(cost_rules),
+        cost_schedule(cost_rules, market.sessions),
         new_decision_buffers(n_instruments),
         series,
         rows,
@@ -147,7 +147,7 @@ def _run_account(
     preferred: npt.NDArray[np.float64],
     terms: StrategyTerms,
     exchange: ExchangeTerms,
-    costs: CostTerms,
+    schedule: CostSchedule,
     buffers: DecisionBuffers,
     series: npt.NDArray[np.int64],
     rows: Records,
@@ -158,6 +158,7 @@ def _run_account(
     n_positions = 0
     n_sessions = decides.shape[0]
     for t in range(n_sessions):
+        costs = costs_of_session(schedule, t)
         n_events = apply_session_actions(accounts, 0, t, market, terms.lot, rows.events, n_events)
         n_fills = deal_pending_orders(
             accounts, 0, t, quotes_of_session(market, t), exchange, costs, rows.fills, n_fills

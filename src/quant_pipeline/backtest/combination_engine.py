@@ -28,7 +28,7 @@ from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR, rate_per_session
 from quant_pipeline.progress import track
 from quant_pipeline.strategy.account_arrays import FEES, SLIPPAGE, new_accounts
-from quant_pipeline.strategy.costs import cost_terms
+from quant_pipeline.strategy.costs import cost_schedule
 from quant_pipeline.strategy.fused_scores import padded_width, score_table
 from quant_pipeline.strategy.money import TICKS_PER_UNIT, cash_to_ticks
 from quant_pipeline.strategy.ranking import new_decision_buffers
@@ -276,7 +276,7 @@ class _BlockRunner:
             self.preferred,
             strategy_terms(search.rules, search.market.rules),
             exchange_terms(search.market.rules),
-            cost_terms(search.cost_rules),
+            cost_schedule(search.cost_rules, search.market.sessions),
             new_decision_buffers(n_instruments, stop - start),
             BlockBuffers(
                 np.zeros((largest + 1, padded_width(n_instruments)), dtype=np.float32), np.empty((0, 0), dtype=np.int64)

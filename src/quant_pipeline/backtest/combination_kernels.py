@@ -17,7 +17,7 @@ from quant_pipeline.backtest.market import MarketArrays
 from quant_pipeline.backtest.session_kernels import apply_session_actions, quotes_of_session
 from quant_pipeline.strategy.account_arrays import BOUGHT, HELD, ORDERS, SOLD, AccountArrays, net_asset_value
 from quant_pipeline.strategy.compiled import inlined, kernel
-from quant_pipeline.strategy.costs import CostTerms
+from quant_pipeline.strategy.costs import CostSchedule, costs_of_session
 from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import FusedScores, ScoreTable, rough_gap
 from quant_pipeline.strategy.ranking import DecisionBuffers
@@ -118,7 +118,7 @@ def run_block(
     preferred: npt.NDArray[np.float64],
     terms: StrategyTerms,
     exchange: ExchangeTerms,
-    costs: CostTerms,
+    schedule: CostSchedule,
     buffers: DecisionBuffers,
     block: BlockBuffers,
     statistics: npt.NDArray[np.float64],
@@ -144,7 +144,7 @@ def run_block(
         Return of the benchmark per session.
     preferred
         Factors of the weights, sessions × instruments.
-    terms, exchange, costs
+    terms, exchange, schedule
         Rules.
     buffers, block
         Scratch space.
@@ -157,6 +157,7 @@ def run_block(
     n_sessions = decides.shape[0]
     for t in range(n_sessions):
         quotes = quotes_of_session(market, t)
+        costs = costs_of_session(schedule, t)
         mark = market.mark[t]
         has_bar = market.has_bar[t]
         has_actions = market.interest[t] > 0.0 or market.actions.offsets[t] < market.actions.offsets[t + 1]

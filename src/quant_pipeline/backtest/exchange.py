@@ -27,6 +27,9 @@ from quant_pipeline.strategy.costs import cost_terms, payment_after_tax
 from quant_pipeline.strategy.money import cash_to_ticks, ticks_to_decimal, ticks_to_float, to_ticks
 from quant_pipeline.strategy.rules import CostRules, MarketRules
 
+_ANY_SESSION = pd.DatetimeIndex([pd.Timestamp(0)])
+"""Stands for the session of rules without dates, which hold on every day."""
+
 
 class CorporateActionOutcome(NamedTuple):
     """What corporate actions leave: positions, cash, what happened, the pending orders, and the interest on cash."""
@@ -149,7 +152,7 @@ def deal_orders(
         The session's bars as traded, by instrument (as index or column); an instrument without row does not trade.
         With price limits it needs the column ``previous_close``, see :func:`reference_closes`.
     market_rules, cost_rules
-        Rules.
+        Rules of the session, without dates.
 
     Returns
     -------
@@ -161,7 +164,9 @@ def deal_orders(
     Raises
     ------
     MarketDataError
-        If the bars lack a column the rules need.
+        If the bars lack a column the rules need, or an instrument has no price limit where there are some.
+    StrategyError
+        If the rules change by date, so that it is unknown which are meant.
     """
     bars = session_bars.set_index("instrument") if "instrument" in session_bars.columns else session_bars
     dealing = orders[orders["side"].isin(["sell", "buy"])]
@@ -169,6 +174,10 @@ def deal_orders(
     instruments = pd.Index(sorted({*positions.index, *dealing["instrument"]}), dtype="str")
     accounts = _account_of(positions, cash, instruments, len(dealing))
     _place_orders(accounts, dealing, instruments)
+    if any(limit.is_dated for limit in market_rules.price_limits):
+        raise StrategyError(
+            "These `market_rules` change by date. Take those of one session, `market_rules.at(session)`."
+        )
     quotes = _session_quotes(bars.reindex(instruments), instruments, market_rules, cost_rules)
     fills = np.zeros((len(dealing), kernels.N_FILL_COLUMNS), dtype=np.int64)
     n_fills = kernels.deal_pending_orders(
@@ -274,7 +283,8 @@ def _session_quotes(
     price = np.where(bars["close"].notna(), deal_prices(bars, market_rules.deal_price), 0)
     volume = bars["volume"].fillna(0).to_numpy() if "volume" in bars.columns else np.zeros(len(bars))
     previous = to_ticks(bars["previous_close"]) if market_rules.price_limits else np.zeros(len(bars), dtype=np.int64)
-    lowest, highest = limit_prices(previous, price_limits_of(instruments, market_rules), market_rules)
+    limits = price_limits_of(instruments, _ANY_SESSION, (price > 0)[np.newaxis], market_rules)[0]
+    lowest, highest = limit_prices(previous, limits, market_rules)
     return kernels.SessionQuotes(
         deal_price=price,
         volume=volume.astype(np.int64),

@@ -116,8 +116,8 @@ class TradingMarket:
         Raises
         ------
         MarketDataError
-            If a bar or an action between the first and the last session falls on no session, two bars collide, or an
-            action is malformed.
+            If a bar or an action between the first and the last session falls on no session, two bars collide, an
+            action is malformed, or the price limit of an instrument is unknown.
         """
         instruments = pd.Index(np.sort(bars["instrument"].unique()), dtype="str")
         inside = _inside(bars, sessions, "bar")
@@ -133,7 +133,7 @@ class TradingMarket:
         acted = _inside(known, sessions, "corporate action")
         actions = _action_arrays(acted, sessions, instruments, rules.dividend_tax_rate)
         _fill_marks(close, np.zeros(len(instruments), dtype=np.int64), actions)
-        lowest, highest = _limits(close, actions, rules, instruments)
+        lowest, highest = _limits(close, has_bar, actions, sessions, rules, instruments)
         arrays = MarketArrays(
             deal_price=np.where(has_bar, deal_price, 0),
             mark=close,
@@ -150,6 +150,11 @@ class TradingMarket:
         if earlier is not None and len(earlier):
             history = cls.from_bars(bars, corporate_actions, earlier.append(sessions), rules)
         return cls(sessions, instruments, rules, arrays, history)
+
+    def limits_of(self, t: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the lowest and the highest price that the limits of session ``t`` allow, ticks by instrument."""
+        row = t if self.rules.price_limits else 0
+        return self.arrays.lowest[row], self.arrays.highest[row]
 
     def score_matrix(self, scores: pd.Series) -> npt.NDArray[np.float64]:
         """Arrange scores as sessions × instruments; a missing or infinite score is NaN.
@@ -310,9 +315,15 @@ def reference_closes(mark: npt.NDArray[np.int64], actions: ActionArrays) -> npt.
 
 def _limits(
     mark: npt.NDArray[np.int64],
+    has_bar: npt.NDArray[np.bool_],
     actions: ActionArrays,
+    sessions: pd.DatetimeIndex,
     rules: MarketRules,
     instruments: pd.Index,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    reference = reference_closes(mark, actions) if rules.price_limits else np.zeros_like(mark[:1])
-    return limit_prices(reference, price_limits_of(instruments, rules), rules)
+    """Lowest and highest prices, sessions × instruments, or one row for all sessions where there are no limits."""
+    if not rules.price_limits:
+        free = np.zeros((1, len(instruments)), dtype=np.int64)
+        return limit_prices(free, free, rules)
+    limits = price_limits_of(instruments, sessions, has_bar, rules)
+    return limit_prices(reference_closes(mark, actions), limits, rules)

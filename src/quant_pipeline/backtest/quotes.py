@@ -9,8 +9,9 @@ import pandas as pd
 from quant_pipeline.backtest import exchange_kernels as kernels
 from quant_pipeline.exceptions import MarketDataError
 from quant_pipeline.market.clock import DealPrice
+from quant_pipeline.strategy.dated_rules import DEGREE_UNITS
 from quant_pipeline.strategy.money import cash_to_ticks, payment_units, split_terms, to_ticks
-from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules
+from quant_pipeline.strategy.rules import MarketRules, no_price_limit
 
 ACTION_KINDS = {"split": kernels.SPLIT, "cash_dividend": kernels.CASH_DIVIDEND, "delisting": kernels.DELISTING}
 """Kinds of corporate actions, in the order in which those of one session apply."""
@@ -51,7 +52,7 @@ def limit_prices(
     previous_close
         Reference prices, ticks; 0 = none, which lifts the limits.
     limits
-        Largest move per instrument in basis points, 0 = no limit.
+        Largest move in basis points, 0 = no limit; per instrument, or sessions × instruments.
     market_rules
         Gives the price step.
     """
@@ -62,10 +63,37 @@ def limit_prices(
     return np.where(limited, lowest, 0), np.where(limited, highest, np.iinfo(np.int64).max)
 
 
-def price_limits_of(instruments: pd.Index, market_rules: MarketRules) -> npt.NDArray[np.int64]:
-    """Daily price limit of each instrument in basis points, 0 where there is none."""
-    limits = [market_rules.price_limit_of(str(name)) or 0.0 for name in instruments]
-    return np.rint(np.array(limits, dtype=np.float64) * DEGREE_UNITS).astype(np.int64)
+def price_limits_of(
+    instruments: pd.Index, sessions: pd.DatetimeIndex, has_bar: npt.NDArray[np.bool_], market_rules: MarketRules
+) -> npt.NDArray[np.int64]:
+    """Daily price limits in basis points, sessions × instruments, 0 where there is none.
+
+    Parameters
+    ----------
+    instruments, sessions
+        Axes.
+    has_bar
+        Where something trades, so that the limit has to be known.
+    market_rules
+        Gives the limits.
+
+    Raises
+    ------
+    MarketDataError
+        When there are price limits but none for an instrument, or none in force in a session in which it trades.
+    """
+    unknown = -1
+    limits = np.full((len(sessions), len(instruments)), unknown if market_rules.price_limits else 0, dtype=np.int64)
+    for place, name in enumerate(instruments):
+        for rule in market_rules.price_limits_of(str(name)):
+            first = 0 if rule.since is None else sessions.searchsorted(pd.Timestamp(rule.since))
+            last = len(sessions) if rule.until is None else sessions.searchsorted(pd.Timestamp(rule.until))
+            limits[first:last, place] = round((rule.limit or 0.0) * DEGREE_UNITS)
+    without = np.argwhere((limits == unknown) & has_bar)
+    if len(without):
+        row, place = without[0]
+        raise no_price_limit(str(instruments[place]), sessions[row])
+    return np.maximum(limits, 0)
 
 
 def action_terms(instrument: str, kind: str, value: float) -> tuple[int, int]:

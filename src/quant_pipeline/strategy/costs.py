@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
+from quant_pipeline.exceptions import StrategyError
 from quant_pipeline.strategy.compiled import inlined
+from quant_pipeline.strategy.dated_rules import RATE_UNITS
 from quant_pipeline.strategy.money import TICKS_PER_CENT, TICKS_PER_UNIT
-from quant_pipeline.strategy.rules import RATE_UNITS, CostRules
+from quant_pipeline.strategy.rules import CostRules
 
 # A fee is counted in ticks × rate units: exact, and below 2^63 for every order under nine billion.
 _UNITS_PER_CENT = TICKS_PER_CENT * RATE_UNITS
@@ -26,6 +30,7 @@ class CostTerms(NamedTuple):
     sell_rate: int
     per_share: int
     minimum: int
+    buy_tax_rate: int
     sell_tax_rate: int
     sell_tax_per_share: int
     half_spread: float
@@ -33,13 +38,30 @@ class CostTerms(NamedTuple):
     root_impact: float
 
 
+class CostSchedule(NamedTuple):
+    """Costs of a whole backtest: `terms`, but the tax rates of session ``t`` are those of row ``t``."""
+
+    terms: CostTerms
+    buy_tax_rate: npt.NDArray[np.int64]
+    sell_tax_rate: npt.NDArray[np.int64]
+
+
 def cost_terms(rules: CostRules) -> CostTerms:
-    """Convert cost rules to kernel terms."""
+    """Convert the cost rules of one session to kernel terms.
+
+    Raises
+    ------
+    StrategyError
+        When the rules change by date: which session is meant is unknown.
+    """
+    if rules.tax_changes:
+        raise StrategyError("These `cost_rules` change by date. Take those of one session, `cost_rules.at(session)`.")
     return CostTerms(
         buy_rate=round(rules.buy_rate * RATE_UNITS),
         sell_rate=round(rules.sell_rate * RATE_UNITS),
         per_share=round(rules.per_share * RATE_UNITS) * TICKS_PER_UNIT,
         minimum=round(rules.minimum * TICKS_PER_UNIT) * RATE_UNITS,
+        buy_tax_rate=round(rules.buy_tax_rate * RATE_UNITS),
         sell_tax_rate=round(rules.sell_tax_rate * RATE_UNITS),
         sell_tax_per_share=round(rules.sell_tax_per_share * RATE_UNITS) * TICKS_PER_UNIT,
         half_spread=float(rules.half_spread),
@@ -53,13 +75,48 @@ def payment_after_tax(payment: int, tax_rate: float) -> int:
     return payment - (payment * round(tax_rate * RATE_UNITS) + RATE_UNITS // 2) // RATE_UNITS
 
 
+def cost_schedule(rules: CostRules, sessions: pd.DatetimeIndex) -> CostSchedule:
+    """Convert cost rules to the kernel terms of some sessions.
+
+    Raises
+    ------
+    MarketDataError
+        When a session is before the first of the tax changes.
+    """
+    by_session = [rules.at(session) for session in sessions] if rules.tax_changes else [rules] * len(sessions)
+    return CostSchedule(
+        terms=cost_terms(rules.model_copy(update={"tax_changes": ()})),
+        buy_tax_rate=np.array([round(now.buy_tax_rate * RATE_UNITS) for now in by_session], dtype=np.int64),
+        sell_tax_rate=np.array([round(now.sell_tax_rate * RATE_UNITS) for now in by_session], dtype=np.int64),
+    )
+
+
+@inlined
+def costs_of_session(schedule: CostSchedule, t: int) -> CostTerms:
+    """Return the costs of session ``t``."""
+    terms = schedule.terms
+    return CostTerms(
+        terms.buy_rate,
+        terms.sell_rate,
+        terms.per_share,
+        terms.minimum,
+        schedule.buy_tax_rate[t],
+        schedule.sell_tax_rate[t],
+        terms.sell_tax_per_share,
+        terms.half_spread,
+        terms.volume_impact,
+        terms.root_impact,
+    )
+
+
 @inlined
 def buy_fee(shares: int, price: int, costs: CostTerms) -> int:
     """Fee in ticks (whole cents) of buying `shares` at `price` ticks."""
     if shares <= 0:
         return 0
-    commission = max(shares * price * costs.buy_rate + shares * costs.per_share, costs.minimum)
-    return (commission + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
+    value = shares * price
+    commission = max(value * costs.buy_rate + shares * costs.per_share, costs.minimum)
+    return (commission + value * costs.buy_tax_rate + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
 
 
 @inlined

@@ -55,7 +55,7 @@ def rebalance(
     cash
         Cash after the close of ``t``.
     rules, market_rules, cost_rules
-        Rules.
+        Rules; costs that change by date as those of the session, ``cost_rules.at(session)``.
     preferences
         Factor of the weight of each instrument, needed for target weights that depend on past returns.
 

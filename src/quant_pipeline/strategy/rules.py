@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self, assert_never
+from typing import ClassVar, Literal, Self, assert_never
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+import pandas as pd
+from pydantic import Field, field_validator, model_validator
 
+from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.market.chinese_codes import chinese_code
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.parameters import Parameters
+from quant_pipeline.strategy import china
+from quant_pipeline.strategy.dated_rules import BasisPoints, PerShare, PriceLimit, Rate, TaxChange
 from quant_pipeline.strategy.position_weights import PositionWeighting, find_weighting
 from quant_pipeline.strategy.schedule import Schedule
-
-RATE_UNITS = 10_000_000
-"""Rates and amounts per share are whole multiples of 10^-7, so that fees are exact integers."""
-
-DEGREE_UNITS = 10_000
-"""The risk degree and limits are whole multiples of a basis point."""
-
-
-def _whole_multiple(units: int, value: float) -> float:
-    if abs(value * units - round(value * units)) > 1e-6:
-        raise ValueError(f"{value} must be a whole multiple of {1 / units:.0e}")
-    return value
-
-
-def _in_rate_units(value: float) -> float:
-    return _whole_multiple(RATE_UNITS, value)
-
-
-def _in_basis_points(value: float) -> float:
-    return _whole_multiple(DEGREE_UNITS, value)
-
-
-Rate = Annotated[float, Field(ge=0, lt=1), AfterValidator(_in_rate_units)]
-PerShare = Annotated[float, Field(ge=0, lt=100), AfterValidator(_in_rate_units)]
-BasisPoints = Annotated[float, Field(ge=0, le=1), AfterValidator(_in_basis_points)]
 
 PresetName = Literal["US", "CN"]
 
@@ -44,9 +25,9 @@ class CostRules(Parameters):
     """What a trade costs: fees, and the price paid for dealing at all.
 
     The fee of one order is ``max(value × rate + shares × per share, minimum) + tax``, rounded half up to whole
-    cents; an order that deals nothing costs nothing. The dealt price is the market's deal price moved against the
+    cents; an order that executes nothing costs nothing. The executed price is the market's price moved against the
     trader by ``half_spread + volume_impact × share² + root_impact × √share``, where *share* is the order's part of the
-    session's volume; the result is rounded half up to a tick.
+    session's volume; the result is rounded half up to a tick and never beyond the price limit of the session.
 
     Attributes
     ----------
@@ -56,10 +37,12 @@ class CostRules(Parameters):
         Commission per share, in the currency.
     minimum
         Smallest commission per order, in the currency.
-    sell_tax_rate
-        Tax and regulatory fee on the value of sales (stamp duty, SEC fee).
+    buy_tax_rate, sell_tax_rate
+        Tax and regulatory fee on the value of buys and of sales (stamp duty, transfer fee, SEC fee).
     sell_tax_per_share
         Regulatory fee per share sold (FINRA trading activity fee).
+    tax_changes
+        Both tax rates by date, in place of the two above: a session pays those of the last change up to it.
     half_spread
         Fixed slippage, as a fraction of the price.
     volume_impact
@@ -73,47 +56,70 @@ class CostRules(Parameters):
     sell_rate: Rate = 0.0
     per_share: PerShare = 0.0
     minimum: float = Field(default=0.0, ge=0)
+    buy_tax_rate: Rate = 0.0
     sell_tax_rate: Rate = 0.0
     sell_tax_per_share: PerShare = 0.0
+    tax_changes: tuple[TaxChange, ...] = ()
     half_spread: float = Field(default=0.0, ge=0, lt=0.5)
     volume_impact: float = Field(default=0.0, ge=0)
     root_impact: float = Field(default=0.0, ge=0)
 
     @property
     def needs_volume(self) -> bool:
-        """Whether the dealt price depends on the volume of the session."""
+        """Whether the executed price depends on the volume of the session."""
         return self.volume_impact > 0 or self.root_impact > 0
+
+    def at(self, session: pd.Timestamp) -> CostRules:
+        """Return the costs of one session, without dates.
+
+        Raises
+        ------
+        MarketDataError
+            When the session is before the first of the tax changes.
+        """
+        if not self.tax_changes:
+            return self
+        known = [change for change in self.tax_changes if change.since <= session.date()]
+        if not known:
+            first = min(change.since for change in self.tax_changes)
+            raise MarketDataError(
+                f"`cost_rules.tax_changes` begins on {first}, the session is {session.date()}. "
+                "Begin later, or give the tax of that time."
+            )
+        now = max(known, key=lambda change: change.since)
+        return self.model_copy(update={"buy_tax_rate": now.buy, "sell_tax_rate": now.sell, "tax_changes": ()})
+
+    @model_validator(mode="after")
+    def _check_taxes(self) -> Self:
+        if self.tax_changes and (self.buy_tax_rate > 0 or self.sell_tax_rate > 0):
+            raise ValueError("give either buy_tax_rate and sell_tax_rate or tax_changes; set the other to 0 or []")
+        days = [change.since for change in self.tax_changes]
+        if len(set(days)) < len(days):
+            raise ValueError(f"tax_changes gives {max(days, key=days.count)} twice")
+        return self
 
     @classmethod
     def preset(cls, name: PresetName) -> CostRules:
         """Return the costs of a retail account.
 
         ``US``: no commission, SEC fee 27.80 USD per million and FINRA fee 0.000166 USD per share on sales, half a
-        spread of 2 basis points. ``CN``: commission 0.025 % with 5 CNY minimum, stamp duty 0.05 % on sales, half a
-        spread of 5 basis points.
+        spread of 2 basis points. ``CN``: commission 0.025 % with 5 CNY minimum, half a spread of 5 basis points, and
+        by date since 1997-05-12 stamp duty (0.05 % on sales since 2023-08-28) and transfer fee (0.001 % of both sides
+        since 2022-04-29), see :mod:`quant_pipeline.strategy.china`.
         """
         match name:
             case "US":
                 return cls(sell_tax_rate=0.0000278, sell_tax_per_share=0.000166, half_spread=0.0002)
             case "CN":
-                return cls(buy_rate=0.00025, sell_rate=0.00025, minimum=5.0, sell_tax_rate=0.0005, half_spread=0.0005)
+                return cls(
+                    buy_rate=0.00025,
+                    sell_rate=0.00025,
+                    minimum=5.0,
+                    half_spread=0.0005,
+                    tax_changes=china.tax_changes(),
+                )
             case unknown:
                 assert_never(unknown)
-
-
-class PriceLimit(Parameters):
-    """A daily price limit of the instruments whose code starts with a prefix.
-
-    Attributes
-    ----------
-    prefix
-        Start of the instrument code; the longest matching prefix counts, the empty one matches all.
-    limit
-        Largest allowed move from the previous close, as a fraction (0.1 = ten percent).
-    """
-
-    prefix: str
-    limit: Annotated[float, Field(gt=0, lt=1), AfterValidator(_in_basis_points)]
 
 
 class MarketRules(Parameters):
@@ -127,8 +133,12 @@ class MarketRules(Parameters):
         Field of the deal session's bar at which orders deal: ``open``, ``close`` or ``vwap``.
     lot
         Buys are whole multiples of this many shares; sales may be odd lots.
+    instrument_codes
+        ``china``: codes of Chinese shares in any vendor's spelling, read as Qlib's (``SH600000``) before a prefix is
+        compared; what is no such code is refused. ``as_given``: as they are.
     price_limits
-        Daily limits by board. At a limit-up deal price nothing can be bought, at a limit-down price nothing sold.
+        Daily limits by board and date; none: no limits at all. At a limit-up price nothing can be bought, at a
+        limit-down price nothing sold, and nothing executes beyond a limit. An instrument without any is refused.
     price_step
         Step to which limit prices are rounded, in the currency.
     participation_cap
@@ -148,6 +158,7 @@ class MarketRules(Parameters):
     calendar: str = "XNYS"
     deal_price: DealPrice = "open"
     lot: int = Field(default=1, ge=1)
+    instrument_codes: Literal["as_given", "china"] = "as_given"
     price_limits: tuple[PriceLimit, ...] = ()
     price_step: float = Field(default=0.01, gt=0)
     participation_cap: float | None = Field(default=None, gt=0, le=1)
@@ -156,27 +167,70 @@ class MarketRules(Parameters):
     cash_interest_rate: float = Field(default=0.0, ge=0, lt=1)
     dividend_tax_rate: Rate = 0.0
 
-    def price_limit_of(self, instrument: str) -> float | None:
-        """Return the daily price limit of an instrument, None where there is none."""
-        matching = [rule for rule in self.price_limits if instrument.startswith(rule.prefix)]
-        return max(matching, key=lambda rule: len(rule.prefix)).limit if matching else None
+    def code_of(self, instrument: str) -> str:
+        """Return the code of an instrument as the prefixes of the price limits spell it.
+
+        Raises
+        ------
+        MarketDataError
+            When codes are those of China and this is none.
+        """
+        return chinese_code(instrument) if self.instrument_codes == "china" else instrument
+
+    def at(self, session: pd.Timestamp) -> MarketRules:
+        """Return the rules of one session, without dates."""
+        holding = [limit for limit in self.price_limits if limit.holds_on(session.date())]
+        newest_last = sorted(holding, key=lambda limit: limit.since or dt.date.min)
+        undated = {limit.prefix: limit.model_copy(update={"since": None, "until": None}) for limit in newest_last}
+        if self.price_limits and not undated:
+            raise no_price_limit("any instrument", session)
+        return self.model_copy(update={"price_limits": tuple(undated.values())})
+
+    def price_limits_of(self, instrument: str) -> tuple[PriceLimit, ...]:
+        """Return the price limits whose prefix an instrument has, those that count more behind the others.
+
+        Raises
+        ------
+        MarketDataError
+            When there are price limits but none for it.
+        """
+        code = self.code_of(instrument)
+        matching = [limit for limit in self.price_limits if code.startswith(limit.prefix)]
+        if self.price_limits and not matching:
+            raise MarketDataError(
+                f"`market_rules.price_limits` has no prefix of {instrument}. Add one, `limit: null` if it has no limit."
+            )
+        return tuple(sorted(matching, key=lambda limit: (len(limit.prefix), limit.since or dt.date.min)))
 
     @classmethod
     def preset(cls, name: PresetName) -> MarketRules:
         """Return the rules of a market.
 
-        ``US``: lot 1, no limits. ``CN``: lot 100, limits of 10 % (main boards), 20 % (ChiNext, STAR) and 30 %
-        (Beijing), bought shares are locked until the next session.
+        ``US``: lot 1, no limits. ``CN``: codes in any vendor's spelling, lot 100, bought shares are locked until the
+        next session, limits by date: main boards 10 %, ChiNext 10 % and 20 % since 2020-08-24, STAR 20 %, Beijing
+        30 %. Add :func:`~quant_pipeline.strategy.china.special_treatment_limits` for ST shares.
         """
         match name:
             case "US":
                 return cls()
             case "CN":
-                boards = {"": 0.1, "SZ300": 0.2, "SZ301": 0.2, "SH688": 0.2, "SH689": 0.2, "BJ": 0.3}
-                limits = tuple(PriceLimit(prefix=prefix, limit=limit) for prefix, limit in boards.items())
-                return cls(calendar="XSHG", lot=100, price_limits=limits, sell_same_session=False)
+                return cls(
+                    calendar="XSHG",
+                    lot=100,
+                    instrument_codes="china",
+                    price_limits=china.price_limits(),
+                    sell_same_session=False,
+                )
             case unknown:
                 assert_never(unknown)
+
+
+def no_price_limit(instrument: str, session: pd.Timestamp) -> MarketDataError:
+    """Describe an instrument whose price limit in a session is unknown."""
+    return MarketDataError(
+        f"`market_rules.price_limits` has no limit of {instrument} in force on {session.date()}. "
+        "Leave out its earlier bars, or add a limit for that time (`limit: null` for none)."
+    )
 
 
 Method = Literal["topk_drop", "buffer_zone", "target_weights"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quant_pipeline.strategy.compiled import inlined
 from quant_pipeline.strategy.costs import CostTerms, buy_fee
-from quant_pipeline.strategy.rules import DEGREE_UNITS, RATE_UNITS
+from quant_pipeline.strategy.dated_rules import DEGREE_UNITS, RATE_UNITS
 
 
 @inlined
@@ -64,8 +64,9 @@ def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> in
         return 0
     # Fees grow with the quantity, or are the minimum; solved without rounding, both together miss by a lot or two.
     minimum = whole_quotient(costs.minimum, RATE_UNITS)
-    unit = price * (1.0 + costs.buy_rate / RATE_UNITS) + costs.per_share / RATE_UNITS
-    lots = int(min(budget / unit, max(budget - minimum, 0) / price))
+    taxed = price * (1.0 + costs.buy_tax_rate / RATE_UNITS)
+    unit = price * (1.0 + (costs.buy_rate + costs.buy_tax_rate) / RATE_UNITS) + costs.per_share / RATE_UNITS
+    lots = int(min(budget / unit, max(budget - minimum, 0) / taxed))
     if lot > 1:
         lots //= lot
     while lots > 0 and lots * lot * price + buy_fee(lots * lot, price, costs) > budget:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.rules import DEGREE_UNITS, MarketRules, Method, StrategyRules
+from quant_pipeline.strategy.dated_rules import DEGREE_UNITS
+from quant_pipeline.strategy.rules import MarketRules, Method, StrategyRules
 
 TOPK_DROP = 0
 BUFFER_ZONE = 1

@@ -24,7 +24,7 @@ def test_equal_copies_of_the_bars_give_the_market_that_is_there(given):
     assert market_of(bars.copy(), actions.copy(), sessions.copy(), MarketRules()) is market
     alone = TradingMarket.from_bars(bars, actions, sessions, RULES)
     assert market.instruments.equals(alone.instruments)
-    for name in ("deal_price", "mark", "volume", "has_bar", "buy_blocked", "sell_blocked"):
+    for name in ("deal_price", "mark", "volume", "has_bar", "buy_blocked", "sell_blocked", "lowest", "highest"):
         assert np.array_equal(getattr(market.arrays, name), getattr(alone.arrays, name)), name
 
 

@@ -10,8 +10,7 @@ import pandas as pd
 
 from quant_pipeline.backtest import exchange_kernels as kernels
 from quant_pipeline.backtest.event_engine.orders import PlacedOrder
-from quant_pipeline.backtest.market import TradingMarket, reference_closes
-from quant_pipeline.backtest.quotes import limit_prices, price_limits_of
+from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.result import N_SERIES
 from quant_pipeline.backtest.session_kernels import apply_session_actions
 from quant_pipeline.exceptions import StrategyError
@@ -68,10 +67,8 @@ class EventAccount:
         self._market = market
         self._accounts = new_accounts(1, n, cash, 4 * n + 64)
         self._terms = kernels.exchange_terms(market.rules)
-        self._costs = cost_terms(cost_rules)
-        reference = reference_closes(market.arrays.mark, market.arrays.actions)
-        limits = price_limits_of(market.instruments, market.rules)
-        self._lowest, self._highest = limit_prices(reference, limits, market.rules)
+        self._cost_rules = cost_rules
+        self._costs = cost_terms(cost_rules.at(market.sessions[0]))
         self._bought = np.zeros(n, dtype=np.int64)
         self._used = np.zeros(n, dtype=np.int64)
         self.fills: list[npt.NDArray[np.int64]] = []
@@ -107,6 +104,7 @@ class EventAccount:
         """Apply the corporate actions of a session to the holdings and to the orders on their way."""
         self._bought[:] = 0
         self._used[:] = 0
+        self._costs = cost_terms(self._cost_rules.at(self._market.sessions[t]))
         self._load(orders)
         actions = self._market.arrays.actions
         record = np.zeros((actions.offsets[t + 1] - actions.offsets[t], kernels.N_EVENT_COLUMNS), dtype=np.int64)
@@ -133,7 +131,7 @@ class EventAccount:
 
     def obstacle_to_sale(self, t: int, place: int, price: int) -> int | None:
         """Return the status with which a sale of a holding at a price would be rejected, None if it would not."""
-        if price <= self._lowest[t, place]:
+        if price <= self._market.limits_of(t)[0][place]:
             return kernels.REJECTED_PRICE_LIMIT
         is_locked = not self._market.rules.sell_same_session and self._bought[place] >= self.held(place)
         return kernels.REJECTED_LOCKED if is_locked else None
@@ -188,7 +186,7 @@ class EventAccount:
 
     def _quotes(self, t: int, order: PlacedOrder, supply: Supply) -> kernels.SessionQuotes:
         """Return what the kernel executes an order at: costs move no limit order beyond its limit."""
-        lowest, highest = self._lowest[t], self._highest[t]
+        lowest, highest = self._market.limits_of(t)
         blocked = supply.prices >= highest, supply.prices <= lowest
         if order.is_limit and order.shares > 0:
             highest = np.minimum(highest, order.price)

@@ -57,7 +57,7 @@ class RebalanceStrategy:
             view.cash,
             self._rules,
             self._market_rules,
-            self._cost_rules,
+            self._cost_rules.at(view.session),
             preferred,
         )
         dealing = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]

@@ -110,7 +110,7 @@ class Situation:
             self.state.cash,
             strategy,
             market_rules,
-            cost_rules,
+            cost_rules.at(self.market.sessions[-1]),
             preferred,
         )
         found = find_stops(stops, self.state.positions, self.prices, self.bars, self.corporate_actions)

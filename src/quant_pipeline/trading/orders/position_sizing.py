@@ -13,7 +13,7 @@ from pydantic import Field
 
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR
 from quant_pipeline.parameters import Parameters
-from quant_pipeline.strategy.rules import DEGREE_UNITS
+from quant_pipeline.strategy.dated_rules import DEGREE_UNITS
 
 
 class PositionSizing(Parameters):

@@ -162,7 +162,8 @@ def execute_session(
     outcome = apply_corporate_actions(positions, cash, actions, closes, orders, market.rules.lot, carry)
     traded = bars.assign(previous_close=bars["instrument"].map(reference_closes(closes, actions)))
     pending = orders if outcome.pending_orders is None else outcome.pending_orders
-    fills = deal_orders(pending, outcome.positions, outcome.cash, traded, market.rules, cost_rules)
+    rules, costs = market.rules.at(session), cost_rules.at(session)
+    fills = deal_orders(pending, outcome.positions, outcome.cash, traded, rules, costs)
     return outcome, fills
 
 
