@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.evaluation.factor_statistics import newey_west_t
-
 SMALLEST_CROSS_SECTION = 3
 """Instruments below which a session has no coefficient."""
 
@@ -80,6 +78,9 @@ def rank_ic_t(coefficients: pd.DataFrame, horizon: int) -> float:
     float
         NaN with fewer than 20 sessions, or when nothing varies.
     """
+    # Imported when it is computed: what describes models reads this module, and needs no scipy.
+    from quant_pipeline.evaluation.factor_statistics import newey_west_t
+
     return newey_west_t(coefficients["rank_ic"].to_numpy(dtype="float64"), horizon)
 
 
