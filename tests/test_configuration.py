@@ -162,7 +162,7 @@ class TestWhatIsWrongIsNamed:
         ("kind", "present", "needed"),
         [
             ("trading_desk.AlpacaDesk", "trading_desk.BrokerDesk", "`broker: alpaca`"),
-            ("trading_desk.SimulatedDesk", "trading_desk.BrokerDesk", "folder: …"),
+            ("trading_desk.SimulatedDesk", "trading_desk.BrokerDesk", "path: …"),
             ("market.SimulatedMarket", "market.Market", "`source: simulated`"),
             ("market.FilesMarket", "market.Market", "`source: files`, and `folder` within `parameters`"),
             ("market.AlpacaMarket", "market.Market", "`source: alpaca`, and `url` within `parameters`"),

@@ -31,7 +31,7 @@ def context(environment, folder="."):
 
 DESK_TYPE = "quant_pipeline.datasets.trading_desk.BrokerDesk"
 LIVE_DESK = {"type": DESK_TYPE, "broker": "alpaca", "parameters": {"kind": "live"}, "credentials": "alpaca_live"}
-SIMULATED_DESK = {"type": DESK_TYPE, "broker": "simulated", "parameters": {"folder": "orders"}}
+SIMULATED_DESK = {"type": DESK_TYPE, "broker": "simulated", "parameters": {"path": "orders"}}
 
 
 class TestAccountGuard:

@@ -35,7 +35,7 @@ _DESK = "quant_pipeline.datasets.trading_desk"
 _MARKET = "quant_pipeline.datasets.market"
 RENAMED_TYPES = {
     f"{_DESK}.AlpacaDesk": f"`type: {_DESK}.BrokerDesk` with `broker: alpaca`",
-    f"{_DESK}.SimulatedDesk": f"`type: {_DESK}.BrokerDesk` with `broker: simulated` and `parameters: {{folder: …}}`",
+    f"{_DESK}.SimulatedDesk": f"`type: {_DESK}.BrokerDesk` with `broker: simulated` and `parameters: {{path: …}}`",
     f"{_MARKET}.SimulatedMarket": f"`type: {_MARKET}.Market` with `source: simulated`",
     f"{_MARKET}.FilesMarket": f"`type: {_MARKET}.Market` with `source: files`, and `folder` within `parameters`",
     f"{_MARKET}.AlpacaMarket": f"`type: {_MARKET}.Market` with `source: alpaca`, and `url` within `parameters`",

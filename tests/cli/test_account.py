@@ -156,6 +156,16 @@ def test_halt_writes_file_and_ledger_and_resume_takes_both_back(run, ledger, pro
     assert OrderBook.of(ledger.events()).trading_state == "active"
 
 
+def test_a_command_typed_in_a_folder_of_the_project_acts_on_the_same_account(run, project, monkeypatch):
+    monkeypatch.chdir(project.project_path / "conf")
+    run("halt")
+    assert (project.project_path / "data/accounts/sim/STOP").exists()
+    assert "STOP exists, nothing is sent" in run("flatten", "--yes", fails=True)
+    run("resume")
+    assert "equal the broker's" in run("reconcile")
+    assert not (project.project_path / "conf/data").exists()
+
+
 def test_halt_reaches_the_broker_while_another_process_sends(run, ledger, project):
     (project.project_path / "conf/sim/parameters_own.yml").write_text("account: {filled_by: broker}\n")
     at_broker = ("--params", "as_of=2024-12-31")

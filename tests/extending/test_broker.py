@@ -27,7 +27,7 @@ from quant_pipeline.trading.orders.lease import Lease, LeaseHeldError
 from quant_pipeline.trading.orders.risk_view import DenialCode
 from quant_pipeline.trading.ports import BrokerUnavailableError
 from tests.helpers.documented_files import files_of
-from tests.helpers.execution_desk import LIMITS, Desk, settle
+from tests.helpers.execution_desk import LIMITS, Desk, places, settle
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "extending" / "broker.md"
 FILES = files_of(PAGE)
@@ -124,9 +124,8 @@ class TestPipeline:
     def desk(self, tmp_path, venue):
         dataset = BrokerDesk(
             "my_broker.AtItsOwnTime",
-            str(tmp_path / "ledger.sqlite"),
-            str(tmp_path / "STOP"),
-            {"file": str(tmp_path / "venue.sqlite")},
+            *places(tmp_path, str(tmp_path / "ledger.sqlite")),
+            {"path": str(tmp_path / "venue.sqlite")},
             {"token": TOKEN},
         )
         rules = {"waves": "together", "wait_for_fills_seconds": 0, "needs_arming": True, "account_number": NUMBER}
@@ -217,9 +216,8 @@ class TestGate:
             exchange = my_exchange(desk)
             gateway = BrokerDesk(
                 "my_broker.AtItsOwnTime",
-                str(tmp_path / "ledger.sqlite"),
-                str(tmp_path / "STOP"),
-                {"file": str(tmp_path / "venue.sqlite")},
+                *places(tmp_path, str(tmp_path / "ledger.sqlite")),
+                {"path": str(tmp_path / "venue.sqlite")},
                 {"token": TOKEN},
             ).load()
             return gateway.open(SESSIONS[1], DeskRules("mine", LIMITS, desk.execution), exchange, takes_lease)

@@ -45,7 +45,7 @@ class SimulatedHarness:
 
     def __init__(self, folder):
         self._file = folder / "broker.db"
-        self.adapter = SimulatedAdapter(folder=folder)
+        self.adapter = SimulatedAdapter(path=folder)
         self.broker = self.connect()
 
     def next_session(self):

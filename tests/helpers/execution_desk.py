@@ -121,3 +121,8 @@ def settle(desk):
         CostRules(),
         f"{desk.as_of:%Y-%m-%d}",
     )
+
+
+def places(folder, ledger):
+    """Return ledger and kill switch as the catalog names them."""
+    return {"filepath": ledger}, {"filepath": str(folder / "STOP")}

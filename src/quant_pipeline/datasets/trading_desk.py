@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 
 from quant_pipeline.datasets.ledger import LedgerEvents
+from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.trading.brokers.gateway import Gateway
 
 
@@ -25,9 +26,10 @@ class BrokerDesk(AbstractDataset[NoReturn, Gateway]):
         ``simulated``, ``alpaca``, or the dotted path of an adapter, see
         `quant_pipeline.trading.brokers.adapter.BrokerAdapter`.
     ledger
-        The ledger, as `quant_pipeline.datasets.ledger.LedgerEvents` takes it: a SQLite file or an SQLAlchemy URL.
+        ``{filepath: …}`` as `quant_pipeline.datasets.ledger.LedgerEvents` takes it: a SQLite file or an SQLAlchemy URL.
     kill_switch
-        File that stops every sender.
+        ``{filepath: …}`` of the file that stops every sender. Kedro lets only paths under such a key begin at the
+        folder of the project, wherever a command is typed.
     parameters
         Fields of the adapter.
     credentials
@@ -42,15 +44,15 @@ class BrokerDesk(AbstractDataset[NoReturn, Gateway]):
     def __init__(
         self,
         broker: str,
-        ledger: str,
-        kill_switch: str,
+        ledger: dict[str, str],
+        kill_switch: dict[str, str],
         parameters: dict[str, Any] | None = None,
         credentials: dict[str, str | None] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._broker = broker
-        self._ledger = ledger
-        self._kill_switch = Path(kill_switch)
+        self._ledger = _filepath("ledger", ledger)
+        self._kill_switch = Path(_filepath("kill_switch", kill_switch))
         self._parameters = parameters or {}
         self._credentials = credentials or {}
         self.metadata = metadata
@@ -68,3 +70,12 @@ class BrokerDesk(AbstractDataset[NoReturn, Gateway]):
 
     def _describe(self) -> dict[str, Any]:
         return {"broker": self._broker, "ledger": LedgerEvents(self._ledger)._describe()["filepath"]}
+
+
+def _filepath(key: str, place: dict[str, str]) -> str:
+    if not isinstance(place, dict) or set(place) != {"filepath"}:
+        raise ConfigurationError(
+            f"`{key}: {place}` of trading_desk in the catalog has to be `{key}: {{filepath: …}}`, so that it is the "
+            "same file wherever a command is typed"
+        )
+    return place["filepath"]

@@ -2,6 +2,7 @@
 
 import logging
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -17,14 +18,20 @@ from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.orders.book import OrderBook
 from quant_pipeline.trading.orders.rules import ExecutionRules
-from tests.helpers.execution_desk import LIMITS, ORDERS, PRICES, Desk, settle
+from tests.helpers.execution_desk import LIMITS, ORDERS, PRICES, Desk, places, settle
 from tests.helpers.trading_day import Day
 
 HOUR = pd.Timedelta(hours=1)
 
 
+def test_a_path_that_would_begin_at_the_folder_of_the_shell_is_refused():
+    message = r"`kill_switch: STOP` of trading_desk .* has to be `kill_switch: \{filepath: …\}`"
+    with pytest.raises(ConfigurationError, match=message):
+        BrokerDesk("simulated", {"filepath": "ledger.sqlite"}, "STOP")
+
+
 def simulated_desk(folder, ledger):
-    return BrokerDesk("simulated", ledger, str(folder / "STOP"), {"folder": str(folder / "simulated_broker")})
+    return BrokerDesk("simulated", *places(folder, ledger), {"path": str(folder / "simulated_broker")})
 
 
 @pytest.fixture
@@ -97,7 +104,7 @@ def test_books_of_the_simulated_broker_lie_where_the_configuration_says(simulate
 
 
 def test_a_desk_shows_no_password_of_its_ledger():
-    desk = BrokerDesk("simulated", "postgresql+psycopg://trader:hidden@host/accounts", "STOP", {"folder": "folder"})
+    desk = simulated_desk(Path("/"), "postgresql+psycopg://trader:hidden@host/accounts")
     told = f"{desk} {desk._describe()} {desk.load()!r}"
     assert "trader" in told
     assert "hidden" not in told
@@ -132,8 +139,7 @@ def paper(tmp_path, exchange):
     with FakeAlpaca(exchange) as server:
         dataset = BrokerDesk(
             "alpaca",
-            str(tmp_path / "ledger.sqlite"),
-            str(tmp_path / "STOP"),
+            *places(tmp_path, str(tmp_path / "ledger.sqlite")),
             {"kind": "paper", "url": server.url, "read_pause_seconds": 0.01, "requests_a_minute": 100_000},
             {"api_key": API_KEY, "secret_key": SECRET_KEY},
         )
@@ -195,7 +201,7 @@ def test_a_pinned_account_refuses_the_keys_of_another(paper, exchange):
 
 def test_a_live_account_cannot_be_told_to_need_no_arming(paper, exchange):
     keys = {"api_key": API_KEY, "secret_key": SECRET_KEY}
-    live = BrokerDesk("alpaca", "ledger.sqlite", "STOP", {"kind": "live"}, keys).load()
+    live = BrokerDesk("alpaca", *places(Path("/"), "ledger.sqlite"), {"kind": "live"}, keys).load()
     rules = DeskRules("live", LIMITS, ExecutionRules(account_number="A1"))
     with pytest.raises(ConfigurationError, match="needs_arming is false"):
         live.open(paper.deals_in, rules, None)

@@ -36,13 +36,13 @@ class SimulatedAdapter(BrokerAdapter):
 
     Attributes
     ----------
-    folder
-        One small database per session.
+    path
+        Folder of one small database per session.
     """
 
     capability = CAPABILITY
 
-    folder: Path
+    path: Path
 
     @property
     def money(self) -> Money:
@@ -66,8 +66,8 @@ class SimulatedAdapter(BrokerAdapter):
         closed = exchange.sessions[-1]
         if state.last_session != closed:
             raise StaleDataError(_out_of_step(state.last_session, closed))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        url = sa.URL.create("sqlite", database=str(self.folder / f"{opening.session:%Y-%m-%d}.sqlite"))
+        self.path.mkdir(parents=True, exist_ok=True)
+        url = sa.URL.create("sqlite", database=str(self.path / f"{opening.session:%Y-%m-%d}.sqlite"))
         _seed(url, state, closed)
         from quant_pipeline.trading.brokers.simulated.broker import SimulatedBroker
 
