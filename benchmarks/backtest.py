@@ -27,12 +27,13 @@ from quant_pipeline.backtest.combination_engine import (
     run_combinations,
     stream_combinations,
 )
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.qlib_quotes import QlibExchangeRules, QlibMarket, QlibTopkDropoutRules
 from quant_pipeline.backtest.qlib_topk_dropout import run_qlib_arrays, run_qlib_backtest
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.qlib_provider import write_provider
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
 
 os.environ["TQDM_DISABLE"] = "1"  # Qlib's progress bar would bury the table.

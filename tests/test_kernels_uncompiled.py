@@ -11,12 +11,12 @@ SUITES = [
     "tests/evaluation/test_factor_scores.py",
     "tests/factors/test_kernels.py",
     "tests/strategy",
-    "tests/backtest/test_exchange.py",
+    "tests/exchange/test_session.py",
     "tests/backtest/test_array_engine.py",
     "tests/backtest/test_combination_engine.py::test_periods_hold_the_sums_of_excess_returns",
 ]
 # Its subject is machine code, which it compiles whatever the environment says.
-COMPILE = ["--ignore", "tests/strategy/test_compiled.py"]
+COMPILE = ["--ignore", "tests/common/test_compiled.py"]
 
 
 def test_kernels_give_the_same_without_compilation(project_path):

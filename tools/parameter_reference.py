@@ -19,8 +19,8 @@ from kedro.framework.startup import bootstrap_project
 from kedro.pipeline.node import Node
 from pydantic.fields import FieldInfo
 
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.models.algorithms import SHIPPED, HyperParameters, find_algorithm
-from quant_pipeline.parameters import Parameters
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGE = PROJECT / "docs" / "reference" / "parameters.md"

@@ -9,18 +9,19 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest.array_engine import run_backtest
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.evaluation.factor_scores import FactorScores, ScoringParameters, score_factors
 from quant_pipeline.evaluation.factor_tables import tabulate_decay
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 from quant_pipeline.evaluation.performance import report_performance
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 
 REAL_FILES = FilesMarketParameters(
     bars="us_daily.parquet", benchmark="us_benchmark_daily.parquet", securities="us_securities.csv"

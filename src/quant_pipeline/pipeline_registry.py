@@ -4,7 +4,7 @@ from importlib import import_module
 
 from kedro.pipeline import Pipeline
 
-from quant_pipeline.lazy_pipeline import LazyPipeline
+from quant_pipeline.project.lazy_pipeline import LazyPipeline
 
 
 def register_pipelines() -> dict[str, Pipeline]:

@@ -8,9 +8,9 @@ if is_command():
     # Before the imports that take long.
     end_on_interrupt()
 
-from quant_pipeline.configuration import LOADER_OPTIONS, ProjectConfigLoader
-from quant_pipeline.context import ProjectContext
-from quant_pipeline.hooks import (
+from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
+from quant_pipeline.project.context import ProjectContext
+from quant_pipeline.project.hooks import (
     AccountGuardHooks,
     ErrorHooks,
     JsonLogHooks,

@@ -3,10 +3,11 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.backtest.array_engine import run_backtest
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import daily_returns
-from quant_pipeline.exceptions import MarketDataError, StrategyError
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.common.exceptions import MarketDataError, StrategyError
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
 from tests.helpers.random_market import random_market
 

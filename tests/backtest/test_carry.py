@@ -10,11 +10,12 @@ from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.combination_engine import CombinationSearch, run_combinations
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
-from quant_pipeline.backtest.exchange import Carry, apply_corporate_actions
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.backtest.tables import positions_table
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.session import Carry, apply_corporate_actions
+from quant_pipeline.exchange.tables import positions_table
 from quant_pipeline.market.clock import rate_per_session
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.random_market import random_market
 
 # Thursday, Friday, Monday, Tuesday.

@@ -9,11 +9,12 @@ from quant_pipeline.backtest.event_engine.events import EventKind, EventParamete
 from quant_pipeline.backtest.event_engine.orders import EventOrder
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectiveRules
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
-from quant_pipeline.backtest.exchange import deal_orders
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.backtest.tables import positions_table
-from quant_pipeline.exceptions import MarketDataError, StrategyError
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.common.exceptions import MarketDataError, StrategyError
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.session import deal_orders
+from quant_pipeline.exchange.tables import positions_table
+from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.engine_cases import DATED_LIMITS
 from tests.helpers.random_market import random_market
 

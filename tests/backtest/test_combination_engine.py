@@ -13,10 +13,11 @@ from quant_pipeline.backtest.combination_engine import (
     run_combinations,
     stream_combinations,
 )
-from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.evaluation import performance
-from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
 from tests.helpers.random_market import random_market
 

@@ -7,9 +7,10 @@ import pytest
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
-from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.engine_cases import CASES
 from tests.helpers.random_market import random_market, random_scores
 from tests.helpers.real_bars import real_bars

@@ -8,9 +8,9 @@ from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.events import EventKind, EventParameters
 from quant_pipeline.backtest.event_engine.orders import CancelOrders, EventOrder, OrderKind
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectiveRules
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 
 SESSIONS = pd.bdate_range("2024-01-02", periods=4)
 FREE = CostRules()

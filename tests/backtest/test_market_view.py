@@ -6,9 +6,9 @@ import pytest
 
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.market_view import BAR_COLUMNS
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from tests.helpers.random_market import random_market
 
 

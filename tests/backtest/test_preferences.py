@@ -9,15 +9,16 @@ from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.combination_engine import CombinationSearch, run_combinations
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import (
     daily_returns,
     over_windows,
     preferences,
     sessions_looked_back_over,
 )
-from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.random_market import random_market
 
 CALM = StrategyRules(method="target_weights", topk=5, position_weights="inverse_volatility", weight_sessions=20)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from quant_pipeline.backtest.qlib_quotes import QlibExchangeRules, QlibMarket, QlibTopkDropoutRules
 from quant_pipeline.backtest.qlib_terms import round_to_unit
 from quant_pipeline.backtest.qlib_topk_dropout import run_qlib_backtest
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.qlib_provider import write_provider
 from tests.helpers.qlib_backtest import init_qlib, qlib_report, random_scores, real_adjusted_bars, with_suspensions
 

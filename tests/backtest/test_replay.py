@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.backtest.array_engine import run_backtest
-from quant_pipeline.backtest.exchange import Carry, apply_corporate_actions, apply_fills, deal_orders, reference_closes
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import preferences
-from quant_pipeline.backtest.quotes import action_terms, reference_price
-from quant_pipeline.backtest.tables import positions_table
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.money import to_ticks
+from quant_pipeline.exchange.quotes import action_terms, reference_price
+from quant_pipeline.exchange.session import Carry, apply_corporate_actions, apply_fills, deal_orders, reference_closes
+from quant_pipeline.exchange.tables import positions_table
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
-from quant_pipeline.strategy.money import to_ticks
 from quant_pipeline.strategy.rebalance import rebalance
 from quant_pipeline.strategy.schedule import decision_flags
 from tests.helpers.engine_cases import CASES

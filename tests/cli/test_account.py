@@ -11,9 +11,9 @@ from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.cli.account import account as command
 from quant_pipeline.cli.account_environment import scaffold_environment
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
-from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.store import Ledger

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from quant_pipeline.cli.account_environment import scaffold_environment
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 
 
 def scaffold(conf, **files):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from quant_pipeline.cli.package import pack_configuration
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from tests.helpers.project import SMALL_MARKET, copy_project
 
 

@@ -6,7 +6,7 @@ from kedro.pipeline import node, pipeline
 
 from quant_pipeline.cli.options import read_parameters
 from quant_pipeline.cli.run_command import run, tell_unknown_names
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 
 
 def read(text):

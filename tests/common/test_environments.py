@@ -3,7 +3,7 @@
 import pytest
 
 from quant_pipeline.common.environments import in_environment, naming_environment
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 
 
 @pytest.mark.parametrize(

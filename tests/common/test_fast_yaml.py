@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf, _utils
 from yaml.cyaml import CParser
 
-import quant_pipeline.configuration  # noqa: F401 - it lets Kedro read with the fast parser
+import quant_pipeline.project.configuration  # noqa: F401 - it lets Kedro read with the fast parser
 from quant_pipeline.common.fast_yaml import fast_loader, own_loader
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -27,7 +27,7 @@ KEDRO, SCRIPT = "kedro.framework.cli", "quant_pipeline.__main__"
 MOMENTS = {
     "console script, first import": (SCRIPT, "quant-pipeline account show", "quant_pipeline.cli.account"),
     "console script, last import": (SCRIPT, "quant-pipeline account show", "quant_pipeline.cli.account_picture"),
-    "kedro, settings": (KEDRO, "kedro account show", "quant_pipeline.configuration"),
+    "kedro, settings": (KEDRO, "kedro account show", "quant_pipeline.project.configuration"),
     "kedro, the command": (KEDRO, "kedro account show", "quant_pipeline.cli.account_picture"),
     "kedro run, pipelines": (KEDRO, "kedro run", "quant_pipeline.pipelines.ingestion"),
 }

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from quant_pipeline.common.exceptions import BusyError
 from quant_pipeline.common.locks import locked
-from quant_pipeline.exceptions import BusyError
 
 HOLD = """
 import sys

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 from kedro.io import DatasetError
 
+from quant_pipeline.common.exceptions import AccountError, StorageError
 from quant_pipeline.common.storage_errors import StorageErrorsInOneLine, explain_storage_error
-from quant_pipeline.exceptions import AccountError, StorageError
 
 
 @pytest.mark.parametrize(

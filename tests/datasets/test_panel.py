@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import panel as panel_module
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
-from quant_pipeline.exceptions import MarketDataError
 
 
 def panel(sessions):

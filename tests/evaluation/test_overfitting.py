@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.evaluation import overfitting
-from quant_pipeline.exceptions import ConfigurationError
 
 RNG = np.random.default_rng(12)
 NOISE = RNG.normal(0, 0.01, (640, 60))

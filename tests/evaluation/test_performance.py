@@ -3,8 +3,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.evaluation import performance
-from quant_pipeline.exceptions import MarketDataError
 from quant_pipeline.market.clock import rate_per_session
 
 SESSIONS = pd.bdate_range("2022-11-01", periods=400)

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.evaluation.performance import sharpe_ratio
 from quant_pipeline.evaluation.walk_forward import group_periods, sharpe_of_periods, walk_forward_folds
-from quant_pipeline.exceptions import ConfigurationError
 
 
 def test_folds_by_hand():

@@ -14,8 +14,8 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.cli.account_environment import scaffold_environment
+from quant_pipeline.common.exceptions import AccountError, ConfigurationError
 from quant_pipeline.datasets.trading_desk import BrokerDesk
-from quant_pipeline.exceptions import AccountError, ConfigurationError
 from quant_pipeline.testing.contract_market import SESSIONS
 from quant_pipeline.testing.venue import NUMBER, TOKEN, Venue
 from quant_pipeline.trading.broker_records import OrderRequest
@@ -249,7 +249,7 @@ class TestGate:
 
 
 def my_exchange(desk):
-    from quant_pipeline.strategy.rules import CostRules, MarketRules
+    from quant_pipeline.exchange.rules import CostRules, MarketRules
     from quant_pipeline.trading.brokers.adapter import Exchange
 
     return Exchange(desk.bars, desk.actions, desk.sessions, MarketRules(), CostRules())

@@ -5,12 +5,12 @@ import pytest
 import yaml
 from kedro.framework.startup import bootstrap_project
 
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import create_pipeline, nodes
 from quant_pipeline.pipelines.reporting import pipeline as module
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
-from quant_pipeline.strategy.rules import MarketRules
 from tests.helpers.documented_files import files_of, write_files
 
 

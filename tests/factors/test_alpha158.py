@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors import alpha158, alpha360
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.labels import label_expression

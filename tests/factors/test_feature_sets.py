@@ -2,7 +2,7 @@
 
 import pytest
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.factors.engine import compile_factors
 from quant_pipeline.factors.feature_sets import LIBRARIES, FeatureSet
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors import alpha158
 from quant_pipeline.factors.engine import compile_factors
 from quant_pipeline.factors.grid import lay_out

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.alpha158 import EXPRESSIONS as ALPHA158
 from quant_pipeline.factors.alpha360 import EXPRESSIONS as ALPHA360
 from quant_pipeline.factors.engine import compile_factors, compute_factors

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.datasets.factor_file import FactorFile
-from quant_pipeline.exceptions import FactorError
 from quant_pipeline.factors.precomputed import check_precomputed
 
 SESSIONS = pd.bdate_range("2024-01-01", periods=5)

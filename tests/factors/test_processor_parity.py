@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from qlib.data.dataset import processor as qlib_processors
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.processors import (
     CrossSectionalFill,
     CrossSectionalRank,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import (
     CrossSectionalFill,

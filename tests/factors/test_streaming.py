@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors import alpha101, alpha158, alpha360, execution
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.plan_file import load_plan, save_plan

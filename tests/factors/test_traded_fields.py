@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.plan_file import load_plan, save_plan
 from quant_pipeline.factors.streaming import FactorStream

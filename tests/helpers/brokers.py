@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.testing.contract_market import (
     CASH,
     PRICES,

@@ -54,7 +54,7 @@ WARM = (
     "quant_pipeline.cli.account",
     "quant_pipeline.cli.models",
     "quant_pipeline.cli.replay",
-    "quant_pipeline.hooks",
+    "quant_pipeline.project.hooks",
     "quant_pipeline.pipeline_registry",
     "safetensors.torch",
     "sqlalchemy.dialects.sqlite",

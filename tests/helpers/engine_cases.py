@@ -1,7 +1,8 @@
 """Rules, costs and cash with which the engines are held against each other."""
 
-from quant_pipeline.strategy.dated_rules import PriceLimit, TaxChange
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.exchange.dated_rules import PriceLimit, TaxChange
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
 
 FULL_COSTS = CostRules(

@@ -5,11 +5,11 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from quant_pipeline.datasets.ledger import LedgerEvents
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution import create_pipeline
 from quant_pipeline.pipelines.post_trade.nodes import settle_with_broker
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.plans import record_plan

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.datasets.chunks import ChunkedTable
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.ensemble_search import nodes
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 
 N_SESSIONS, N_INSTRUMENTS = 420, 40
 SESSIONS = pd.bdate_range("2022-01-03", periods=N_SESSIONS, unit="ns", name="date")

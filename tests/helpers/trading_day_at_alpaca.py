@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.fake_alpaca import (
     API_KEY,

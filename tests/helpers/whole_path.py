@@ -2,6 +2,7 @@
 
 from kedro.io import MemoryDataset
 
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.market.delistings import EndedBars
 from quant_pipeline.market.quality import QualityParameters
@@ -14,7 +15,7 @@ from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.statements import StatementImportParameters

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.market.corporate_actions import adjust_bars, dividend_returns
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.calendar import TradingCalendar
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.chinese_codes import chinese_code
 
 

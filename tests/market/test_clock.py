@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.factors.labels import label_expression
 from quant_pipeline.market import clock
 from quant_pipeline.market.calendar import TradingCalendar

@@ -10,13 +10,14 @@ from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.combination_engine import CombinationSearch, run_combinations
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
-from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.labels import label_expression
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import EXECUTION_LAG, execution_session
 from quant_pipeline.strategy.rebalance import rebalance
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import EventKind

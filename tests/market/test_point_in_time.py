@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.market.point_in_time import known_at
 
 SESSIONS = pd.DataFrame({"date": pd.to_datetime(["2024-12-30", "2024-12-31", "2025-01-02"])})

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets.qlib_provider import QlibProvider
-from quant_pipeline.exceptions import MarketDataError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.qlib_provider import FIELDS, write_provider

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.sectors import add_sector_numbers
 
 INSTRUMENTS = pd.DataFrame({"instrument": ["AAA", "BBB", "CCC", "DDD"], "sector": ["Tech", "Energy", "Tech", ""]})

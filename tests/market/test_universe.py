@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.market.universe import UniverseParameters, select_universe
 
 SESSIONS = pd.bdate_range("2020-01-06", periods=4, unit="ns")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.bundle import MANIFEST, read_bundle, read_facts, write_bundle
 from quant_pipeline.models.training import train_bundle
 

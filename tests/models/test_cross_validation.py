@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.models.cross_validation import (
     CombinatorialParameters,

@@ -8,7 +8,7 @@ import optuna
 import pytest
 from pydantic import PositiveInt
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.algorithms import Algorithm, HyperParameters, SequenceHyper
 from quant_pipeline.models.bundle import read_bundle, write_bundle
 from quant_pipeline.models.training import train_bundle

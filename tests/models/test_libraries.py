@@ -2,7 +2,7 @@
 
 import pytest
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.libraries import import_optional
 
 

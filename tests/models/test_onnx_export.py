@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.onnx_export import export_onnx
 from quant_pipeline.models.training import train_bundle

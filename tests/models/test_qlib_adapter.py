@@ -11,7 +11,7 @@ import qlib.contrib.model
 from qlib.model.base import Model
 from qlib.workflow import R
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.algorithms.lightgbm import LightGBMHyper
 from quant_pipeline.models.algorithms.linear import RidgeHyper, fit_ridge
 from quant_pipeline.models.algorithms.qlib import QlibHyper

@@ -2,8 +2,8 @@
 
 import pytest
 
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.datasets.bundle import ModelBundles
-from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.models.training import train_bundle
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from quant_pipeline.exceptions import ConfigurationError, ModelError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, ModelError, StaleDataError
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.clock import label_lag
-from quant_pipeline.parameters import Parameters
 from quant_pipeline.pipelines.ensemble.fusion import fuse, normalise
 from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, weigh_combinations
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters

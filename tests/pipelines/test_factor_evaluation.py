@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ConfigurationError, FactorError
+from quant_pipeline.common.exceptions import ConfigurationError, FactorError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import label_expression
 from quant_pipeline.market.corporate_actions import adjust_bars
@@ -14,7 +15,6 @@ from quant_pipeline.pipelines.factor_evaluation import nodes
 from quant_pipeline.pipelines.factor_evaluation.page import compose_factor_page
 from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
 from quant_pipeline.pipelines.ingestion.nodes import list_sessions
-from quant_pipeline.strategy.rules import MarketRules
 from tests.helpers.browser import open_page
 from tests.helpers.whole_path import AS_OF, small_market
 

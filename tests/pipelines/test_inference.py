@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ConfigurationError, ModelError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, ModelError, StaleDataError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.models.inference import InferenceEngine
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.pipelines.prediction.nodes import score_latest
-from quant_pipeline.strategy.rules import MarketRules
 from tests.helpers.whole_path import AS_OF, MODELS
 
 

@@ -6,10 +6,10 @@ import pytest
 from quant_pipeline.evaluation.drift import DriftParameters
 from quant_pipeline.evaluation.factor_scores import ScoringParameters
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.model_report import nodes
 from quant_pipeline.pipelines.model_report.page import compose_model_page
-from quant_pipeline.strategy.rules import MarketRules
 from tests.helpers.whole_path import MODELS
 
 MONITORING = DriftParameters(recent_sessions=60, rolling_sessions=40, moved=0.15)

@@ -6,12 +6,12 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
 from kedro.runner import SequentialRunner
 
+from quant_pipeline.common.exceptions import AccountError, StaleDataError
 from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.datasets.statements import StatementFolder
-from quant_pipeline.exceptions import AccountError, StaleDataError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.post_trade.pipeline import TABLES, create_pipeline
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.statements import StatementImportParameters

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.datasets.bundle import BundlesByWindow
-from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.cross_validation import CombinatorialParameters
 from quant_pipeline.models.rolling import RollingParameters
 from quant_pipeline.pipelines.rolling import nodes

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import FactorError, ModelError
+from quant_pipeline.common.exceptions import FactorError, ModelError
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.expression.operators import OPERATORS, PAIR_ROLLING, ROLLING
 from quant_pipeline.factors.feature_sets import TRADED, FeatureSet

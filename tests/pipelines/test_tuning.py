@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.study import OptunaStudy
-from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.models.spec import ModelSpec

@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.pipelines.ensemble import nodes as ensemble_nodes
 from quant_pipeline.pipelines.features import nodes as features_nodes
 from quant_pipeline.pipelines.order_generation.nodes import generate_orders
 from quant_pipeline.pipelines.prediction import nodes as prediction_nodes
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.whole_path import AS_OF, FACTORS, MODELS, parameters
 
 RESEARCH = ("ingestion", "features", "training", "prediction", "ensemble", "backtest")
@@ -146,7 +147,7 @@ def test_a_cheater_planted_in_the_weights_is_caught_in_the_fused_scores(run_in_m
 def test_an_oracle_earns_on_the_label_of_the_clock_and_on_no_other_return(clean_run, horizon, earns):
     """Knowing t+1 → t+2 at the execution price earns; knowing t → t+1, over when orders execute, earns nothing."""
     from quant_pipeline.backtest.array_engine import run_backtest
-    from quant_pipeline.backtest.market import TradingMarket
+    from quant_pipeline.exchange.market import TradingMarket
 
     bars = clean_run("adjusted_bars")
     opens = bars.pivot(index="date", columns="instrument", values="open")
@@ -178,7 +179,7 @@ def test_orders_never_ask_for_more_cash_than_there_is(clean_run):
 
 
 def test_stale_scores_and_a_stale_account_are_refused(clean_run):
-    from quant_pipeline.exceptions import StaleDataError
+    from quant_pipeline.common.exceptions import StaleDataError
 
     def orders_of(as_of, ledger):
         values = parameters(as_of)

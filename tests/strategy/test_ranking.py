@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quant_pipeline.strategy.account_arrays import new_accounts, open_slot
+from quant_pipeline.exchange.account_arrays import new_accounts, open_slot
 from quant_pipeline.strategy.fused_scores import FusedScores, rough_gap, score_table
 from quant_pipeline.strategy.ranking import find_candidates, find_worst_slots, new_decision_buffers
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.strategy.rebalance import rebalance, score_ranks
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 
 FREE = CostRules()
 NO_LIMITS = MarketRules()

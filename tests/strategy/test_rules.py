@@ -2,9 +2,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from quant_pipeline.exceptions import MarketDataError
-from quant_pipeline.strategy.dated_rules import PriceLimit
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.exchange.dated_rules import PriceLimit
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.strategy.rules import StrategyRules
 
 
 def test_chinese_boards_have_their_own_limits():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.strategy.schedule import Schedule, decides_on, decision_flags
 
 # Good Friday 2024-03-29 and Easter week: Thursday 28 March is the last session of its week.

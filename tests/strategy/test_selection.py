@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.strategy.rebalance import rebalance
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 
 NAMES = list("ABCDEF")
 SCORES = pd.Series([6.0, 5.0, 4.0, 3.0, 2.0, 1.0], index=NAMES)

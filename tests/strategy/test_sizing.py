@@ -1,9 +1,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quant_pipeline.strategy.costs import buy_fee, cost_terms
-from quant_pipeline.strategy.rules import CostRules
-from quant_pipeline.strategy.sizing import affordable_shares, budget_per_buy
+from quant_pipeline.exchange.costs import buy_fee, cost_terms
+from quant_pipeline.exchange.purchases import affordable_shares
+from quant_pipeline.exchange.rules import CostRules
+from quant_pipeline.strategy.sizing import budget_per_buy
 
 FREE = cost_terms(CostRules())
 

@@ -4,10 +4,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from quant_pipeline.exceptions import QuantPipelineError
+from quant_pipeline.common.exceptions import QuantPipelineError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.strategy.position_weights import SHIPPED, find_weighting
 from quant_pipeline.strategy.rebalance import rebalance
-from quant_pipeline.strategy.rules import CostRules, MarketRules, Method, StrategyRules
+from quant_pipeline.strategy.rules import Method, StrategyRules
 from quant_pipeline.strategy.terms import BY_PREFERENCE, BY_SCORE, METHODS, strategy_terms
 
 TARGETS = StrategyRules(method="target_weights", topk=2)

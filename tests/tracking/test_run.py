@@ -18,8 +18,8 @@ from kedro.pipeline import node, pipeline
 from kedro.runner import SequentialRunner
 
 from quant_pipeline.cli.mlflow_commands import mlflow_commands
-from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.hooks import TrackingHooks
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.project.hooks import TrackingHooks
 from quant_pipeline.tracking.registry import show_champion
 
 

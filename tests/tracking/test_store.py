@@ -16,7 +16,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
-from quant_pipeline.exceptions import TrackingError
+from quant_pipeline.common.exceptions import TrackingError
 from quant_pipeline.tracking.store import prepare_store
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from tests.helpers.four_days import DAYS, actions_table, bars_table
 
 

@@ -14,20 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.backtest.exchange_kernels import (
-    N_EVENT_COLUMNS,
-    N_FILL_COLUMNS,
-    ExchangeTerms,
-    close_session,
-    deal_pending_orders,
-    exchange_terms,
-)
-from quant_pipeline.backtest.market import MarketArrays, TradingMarket
 from quant_pipeline.backtest.preferences import preferences
 from quant_pipeline.backtest.result import N_POSITION_COLUMNS, N_SERIES, BacktestResult, build_result
-from quant_pipeline.backtest.session_kernels import apply_session_actions, quotes_of_session
-from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.account_arrays import (
+from quant_pipeline.common.compiled import kernel
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.account_arrays import (
     HELD,
     N_TOTALS,
     AccountArrays,
@@ -35,13 +26,23 @@ from quant_pipeline.strategy.account_arrays import (
     new_accounts,
     sessions_held,
 )
-from quant_pipeline.strategy.compiled import kernel
-from quant_pipeline.strategy.costs import CostSchedule, cost_schedule, costs_of_session
+from quant_pipeline.exchange.costs import CostSchedule, cost_schedule, costs_of_session
+from quant_pipeline.exchange.kernels import (
+    N_EVENT_COLUMNS,
+    N_FILL_COLUMNS,
+    ExchangeTerms,
+    close_session,
+    deal_pending_orders,
+    exchange_terms,
+)
+from quant_pipeline.exchange.market import MarketArrays, TradingMarket
+from quant_pipeline.exchange.money import cash_to_ticks
+from quant_pipeline.exchange.rules import CostRules
+from quant_pipeline.exchange.session_kernels import apply_session_actions, quotes_of_session
 from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import ScoreTable, score_table, single_scores
-from quant_pipeline.strategy.money import cash_to_ticks
 from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
-from quant_pipeline.strategy.rules import CostRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import decision_flags
 from quant_pipeline.strategy.terms import StrategyTerms, strategy_terms
 

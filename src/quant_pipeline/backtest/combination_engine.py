@@ -21,18 +21,19 @@ import pandas as pd
 
 from quant_pipeline.backtest import combination_kernels as kernels
 from quant_pipeline.backtest.combination_kernels import BlockBuffers, CombinationArrays, run_block
-from quant_pipeline.backtest.exchange_kernels import exchange_terms
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import preferences
-from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.common.progress import track
+from quant_pipeline.exchange.account_arrays import FEES, SLIPPAGE, new_accounts
+from quant_pipeline.exchange.costs import cost_schedule
+from quant_pipeline.exchange.kernels import exchange_terms
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.money import TICKS_PER_UNIT, cash_to_ticks
+from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR, rate_per_session
-from quant_pipeline.progress import track
-from quant_pipeline.strategy.account_arrays import FEES, SLIPPAGE, new_accounts
-from quant_pipeline.strategy.costs import cost_schedule
 from quant_pipeline.strategy.fused_scores import padded_width, score_table
-from quant_pipeline.strategy.money import TICKS_PER_UNIT, cash_to_ticks
 from quant_pipeline.strategy.ranking import new_decision_buffers
-from quant_pipeline.strategy.rules import CostRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import decision_flags
 from quant_pipeline.strategy.terms import strategy_terms
 

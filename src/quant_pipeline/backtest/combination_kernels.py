@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.backtest.exchange_kernels import ExchangeTerms, close_session, deal_pending_orders
-from quant_pipeline.backtest.market import MarketArrays
-from quant_pipeline.backtest.session_kernels import apply_session_actions, quotes_of_session
-from quant_pipeline.strategy.account_arrays import BOUGHT, HELD, ORDERS, SOLD, AccountArrays, net_asset_value
-from quant_pipeline.strategy.compiled import inlined, kernel
-from quant_pipeline.strategy.costs import CostSchedule, costs_of_session
+from quant_pipeline.common.compiled import inlined, kernel
+from quant_pipeline.exchange.account_arrays import BOUGHT, HELD, ORDERS, SOLD, AccountArrays, net_asset_value
+from quant_pipeline.exchange.costs import CostSchedule, costs_of_session
+from quant_pipeline.exchange.kernels import ExchangeTerms, close_session, deal_pending_orders
+from quant_pipeline.exchange.market import MarketArrays
+from quant_pipeline.exchange.session_kernels import apply_session_actions, quotes_of_session
 from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import FusedScores, ScoreTable, rough_gap
 from quant_pipeline.strategy.ranking import DecisionBuffers

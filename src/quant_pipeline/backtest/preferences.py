@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.backtest.market import MarketArrays, TradingMarket, reference_closes
-from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.market import MarketArrays, TradingMarket, reference_closes
 from quant_pipeline.strategy.rules import StrategyRules
 
 FloatArray = npt.NDArray[np.float64]

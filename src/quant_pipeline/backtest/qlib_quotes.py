@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.clock import DealPrice
-from quant_pipeline.parameters import Parameters
 
 
 class QlibExchangeRules(Parameters):

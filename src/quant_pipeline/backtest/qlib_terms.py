@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quant_pipeline.strategy.compiled import inlined
+from quant_pipeline.common.compiled import inlined
 
 
 class QlibTerms(NamedTuple):

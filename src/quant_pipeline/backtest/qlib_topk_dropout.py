@@ -19,7 +19,7 @@ import pandas as pd
 
 from quant_pipeline.backtest.qlib_quotes import QlibMarket, QlibQuoteArrays, QlibTopkDropoutRules
 from quant_pipeline.backtest.qlib_terms import QlibTerms, dealt_amount, round_to_unit
-from quant_pipeline.strategy.compiled import inlined, kernel
+from quant_pipeline.common.compiled import inlined, kernel
 from quant_pipeline.strategy.fused_scores import ranks_below
 
 _SMALLEST_VALUE = 1e-5

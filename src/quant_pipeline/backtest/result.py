@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.backtest import exchange_kernels as kernels
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.backtest.quotes import ACTION_KINDS
-from quant_pipeline.backtest.tables import events_table, fills_table
+from quant_pipeline.exchange import kernels
+from quant_pipeline.exchange.account_arrays import BOUGHT, CASH, FEES, HELD, N_TOTALS, SLIPPAGE, SOLD
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.money import ticks_to_float
+from quant_pipeline.exchange.quotes import ACTION_KINDS
+from quant_pipeline.exchange.tables import events_table, fills_table
 from quant_pipeline.market.clock import EXECUTION_LAG
-from quant_pipeline.strategy.account_arrays import BOUGHT, CASH, FEES, HELD, N_TOTALS, SLIPPAGE, SOLD
-from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.strategy.reasons import NAMES
 
 # Columns of the series of a run: the account's running totals and, after them, its net asset value.

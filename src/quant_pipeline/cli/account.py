@@ -14,7 +14,7 @@ from quant_pipeline.cli import account_control
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
 from quant_pipeline.cli.sessions import Place, configuration_folder
 from quant_pipeline.common.environments import in_environment
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 
 
 @click.group(cls=ProjectGroup)

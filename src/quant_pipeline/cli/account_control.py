@@ -12,8 +12,8 @@ import click
 from quant_pipeline.cli.options import env_option, params_option
 from quant_pipeline.cli.sessions import Place, open_session
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.exceptions import AccountError, ConfigurationError, QuantPipelineError
 from quant_pipeline.common.storage_errors import explain_storage_error
-from quant_pipeline.exceptions import AccountError, ConfigurationError, QuantPipelineError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +114,7 @@ def resume(metadata: Place, reason: str, env: str | None, params: dict[str, Any]
 def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any]) -> None:
     """Sell everything: the plan of the next session becomes one sale per holding, and is sent."""
     from quant_pipeline.cli.opened_account import last_prices, open_account
-    from quant_pipeline.hooks.storage import without_locks
+    from quant_pipeline.project.hooks.storage import without_locks
     from quant_pipeline.trading.ledger.account import fold
     from quant_pipeline.trading.orders.book import OrderBook
     from quant_pipeline.trading.orders.plans import record_plan

@@ -11,7 +11,7 @@ from quant_pipeline.cli.options import ProjectCommand
 def compile_kernels() -> None:
     """Compile what runs need, once; machine code that is kept already stays."""
     from quant_pipeline.cli.small_market import SmallMarket
-    from quant_pipeline.progress import track
+    from quant_pipeline.common.progress import track
 
     market = SmallMarket()
     steps = (

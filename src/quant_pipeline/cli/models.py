@@ -11,7 +11,7 @@ import click
 
 from quant_pipeline.cli.options import ProjectGroup, env_option
 from quant_pipeline.cli.sessions import Place, open_session
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,7 +28,7 @@ def models() -> None:
 def list_models(metadata: Place, env: str | None) -> None:
     """Show every registered model, its newest version and the one in use."""
     from quant_pipeline.cli.opened_models import open_models, store_of
-    from quant_pipeline.model_registry import load_model_registry
+    from quant_pipeline.project.model_registry import load_model_registry
 
     table = _table("model", "what", "versions", "candidate", "champion", "champions before")
     with open_models(metadata, env) as opened:
@@ -46,7 +46,7 @@ def list_models(metadata: Place, env: str | None) -> None:
 def plan(metadata: Place, env: str | None) -> None:
     """Show which models `kedro run --pipelines training` would train, and why."""
     from quant_pipeline.cli.opened_models import open_models, plan_training
-    from quant_pipeline.model_registry import load_model_registry
+    from quant_pipeline.project.model_registry import load_model_registry
 
     table = _table("model", "training would", "because")
     with open_models(metadata, env) as opened:
@@ -63,8 +63,8 @@ def plan(metadata: Place, env: str | None) -> None:
 def train(metadata: Place, workers: int, scheduler: str | None, env: str | None) -> None:
     """Train all enabled models side by side, one session and one MLflow run each."""
     from quant_pipeline.cli.opened_models import open_models
-    from quant_pipeline.cluster import connect, run_namespaces
-    from quant_pipeline.model_registry import load_model_registry
+    from quant_pipeline.project.cluster import connect, run_namespaces
+    from quant_pipeline.project.model_registry import load_model_registry
 
     with open_models(metadata, env):
         names = list(load_model_registry())

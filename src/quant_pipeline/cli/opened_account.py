@@ -15,12 +15,12 @@ from kedro.io import DataCatalog
 
 from quant_pipeline.cli.opened_project import OpenedProject, open_project
 from quant_pipeline.cli.sessions import Place
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.datasets.ledger import LedgerEvents
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.bookkeeping import last_closes, priced_at_closes
 from quant_pipeline.trading.ledger.events import Event

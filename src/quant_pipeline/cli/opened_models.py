@@ -12,10 +12,10 @@ import pandas as pd
 from quant_pipeline.cli.opened_project import OpenedProject, open_project
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.bundle import ModelBundles
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
-from quant_pipeline.model_registry import load_model_registry, use_config_loader
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
 from quant_pipeline.models.fingerprint import PARTS, Hashed, changes, fingerprint
@@ -23,7 +23,7 @@ from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.training.nodes import describe_model, predict_out_of_sample
-from quant_pipeline.strategy.rules import MarketRules
+from quant_pipeline.project.model_registry import load_model_registry, use_config_loader
 
 
 class Inputs(NamedTuple):

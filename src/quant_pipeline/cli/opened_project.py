@@ -20,10 +20,10 @@ from pydantic import ValidationError
 from quant_pipeline.cli.options import quiet
 from quant_pipeline.cli.sessions import Place, configuration_folder
 from quant_pipeline.common.environments import naming_environment
-from quant_pipeline.configuration import LOADER_OPTIONS, ProjectConfigLoader
-from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.hooks.narration import log_to_file
-from quant_pipeline.parameters import Parameters, describe_faults
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import Parameters, describe_faults
+from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
+from quant_pipeline.project.hooks.narration import log_to_file
 
 PATHS = ("filename", "filepath", "path")
 """Keys of the catalog that hold a path, as Kedro knows them."""

@@ -93,7 +93,7 @@ class ProjectGroup(ProjectCommand, click.Group):
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence what every single session would say; the progress of the whole stays."""
-    chatty = [logging.getLogger(name) for name in ("kedro", "quant_pipeline.hooks")]
+    chatty = [logging.getLogger(name) for name in ("kedro", "quant_pipeline.project.hooks")]
     levels = [logger.level for logger in chatty]
     for logger in chatty:
         logger.setLevel(logging.WARNING)

@@ -15,8 +15,8 @@ from kedro.framework.startup import ProjectMetadata
 from quant_pipeline.cli.literal_secrets import find_literal_secrets
 from quant_pipeline.cli.options import ProjectCommand
 from quant_pipeline.cli.sessions import configuration_folder
-from quant_pipeline.configuration import LOCAL, SUFFIXES
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.project.configuration import LOCAL, SUFFIXES
 
 KEYS_OF_THE_SHELL = Path("base/credentials_environment.yml")
 """The only file with credentials in its name that is packed: it refers to variables of the shell."""

@@ -4,7 +4,7 @@ import click
 
 from quant_pipeline.cli.options import ProjectCommand, env_option, quiet
 from quant_pipeline.cli.sessions import Place, open_session
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 
 
 @click.command(cls=ProjectCommand)
@@ -16,8 +16,8 @@ def replay(metadata: Place, start: str, end: str, env: str | None) -> None:
     """Run the daily pipeline for every session of a range, as if each had just closed."""
     import pandas as pd
 
+    from quant_pipeline.common.progress import track
     from quant_pipeline.market.calendar import TradingCalendar
-    from quant_pipeline.progress import track
 
     with open_session(metadata, env) as session:
         calendar = session.load_context().config_loader["parameters"]["market_rules"]["calendar"]

@@ -11,8 +11,8 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 
 from quant_pipeline.cli.options import read_parameters
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
-from quant_pipeline.exceptions import ConfigurationError
 
 REFUSALS = {
     "Failed to find the pipeline": "`kedro registry list` names the pipelines.",

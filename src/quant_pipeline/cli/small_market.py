@@ -15,9 +15,10 @@ class SmallMarket:
     """
 
     def __init__(self) -> None:
-        from quant_pipeline.backtest.market import TradingMarket
+        from quant_pipeline.exchange.market import TradingMarket
+        from quant_pipeline.exchange.rules import CostRules, MarketRules
         from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
-        from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+        from quant_pipeline.strategy.rules import StrategyRules
 
         simulated = generate_market(SimulatedMarketParameters(start="2024-01-02", end="2024-03-28", n_instruments=12))
         self.bars, self.sessions = simulated.bars, simulated.sessions
@@ -35,7 +36,7 @@ class SmallMarket:
 
     def book_session(self) -> None:
         """Apply corporate actions to holdings and execute orders, as the simulated broker does."""
-        from quant_pipeline.backtest.exchange import apply_corporate_actions, deal_orders
+        from quant_pipeline.exchange.session import apply_corporate_actions, deal_orders
 
         names = list(self.market.instruments[:2])
         held = pd.DataFrame({"quantity": [10, 20], "sessions_held": [1, 1]}, index=pd.Index(names, dtype="str"))
@@ -48,7 +49,7 @@ class SmallMarket:
 
     def decide(self) -> None:
         """Decide on orders, as order generation does."""
-        from quant_pipeline.strategy.money import ticks_to_float
+        from quant_pipeline.exchange.money import ticks_to_float
         from quant_pipeline.strategy.rebalance import rebalance
 
         held = pd.DataFrame({"quantity": [10], "sessions_held": [1]}, index=self.market.instruments[:1])

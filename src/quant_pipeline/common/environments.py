@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from quant_pipeline.exceptions import QuantPipelineError
+from quant_pipeline.common.exceptions import QuantPipelineError
 
 DEFAULT_ENVIRONMENT: Final = "sim"
 """Environment of a command that names none."""

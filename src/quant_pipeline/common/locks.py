@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 
-from quant_pipeline.exceptions import BusyError
+from quant_pipeline.common.exceptions import BusyError
 
 logger = logging.getLogger(__name__)
 

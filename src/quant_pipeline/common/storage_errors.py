@@ -6,7 +6,7 @@ import errno
 import sqlite3
 from types import TracebackType
 
-from quant_pipeline.exceptions import QuantPipelineError, StorageError
+from quant_pipeline.common.exceptions import QuantPipelineError, StorageError
 
 _NO_SPACE = "no space is left on the disk. Free some and run again; nothing was left half written"
 _READ_ONLY = "it cannot be written. Give this user the right to write there, or run in a folder that can be written"

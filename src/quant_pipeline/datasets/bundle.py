@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from kedro.io import AbstractDataset
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, read_facts, write_bundle
 from quant_pipeline.models.store import BundleStore, Role
 

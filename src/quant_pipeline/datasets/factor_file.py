@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from kedro.io import AbstractDataset
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 
 
 class FactorFile(AbstractDataset[None, pd.DataFrame | None]):

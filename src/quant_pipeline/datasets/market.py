@@ -6,10 +6,10 @@ from typing import Any
 from kedro.io import AbstractDataset
 from pydantic import ValidationError
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.sources.source import MarketRequest, find_source
-from quant_pipeline.parameters import describe_faults
 
 
 class Market(AbstractDataset[None, MarketData]):

@@ -12,7 +12,7 @@ import pandas as pd
 from kedro.io import AbstractDataset
 
 from quant_pipeline.common.atomic import replacing_file, write_text
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 
 MANIFEST = "_manifest.json"
 """Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""

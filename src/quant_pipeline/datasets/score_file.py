@@ -7,7 +7,7 @@ import pandas as pd
 from kedro.io import AbstractDataset
 from kedro.io.core import DatasetError
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 
 
 class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):

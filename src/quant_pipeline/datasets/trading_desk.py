@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.ledger import LedgerEvents
-from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.trading.brokers.gateway import Gateway
 
 

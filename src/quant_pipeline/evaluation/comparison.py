@@ -7,9 +7,9 @@ import pandas as pd
 import scipy
 from pydantic import Field
 
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.evaluation.factor_statistics import newey_west_t
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.parameters import Parameters
 
 
 class PromotionGate(Parameters):

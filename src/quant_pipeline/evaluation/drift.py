@@ -10,8 +10,8 @@ import pandas as pd
 import scipy
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.evaluation.factor_statistics import newey_west_errors
-from quant_pipeline.parameters import Parameters
 
 SMALLEST_SHARE = 1e-4
 """Share given to an empty bin, so that its logarithm exists."""

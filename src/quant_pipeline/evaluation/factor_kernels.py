@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.strategy.compiled import inlined, kernel
+from quant_pipeline.common.compiled import inlined, kernel
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

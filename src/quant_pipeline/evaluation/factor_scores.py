@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, PositiveInt, model_validator
 
+from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation import factor_kernels as kernels
 from quant_pipeline.evaluation.factor_statistics import means_of_known
 from quant_pipeline.factors.neutralisation import neutralise
-from quant_pipeline.parameters import Parameters
-from quant_pipeline.progress import track
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 
 Verdict = Literal["probably skill", "inconclusive", "probably luck"]
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR, rate_per_session
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.expression.operators import CUSTOM_OPERATORS
 from quant_pipeline.factors.expression.program import ColumnOperation, read_instrument
 from quant_pipeline.factors.kernels.histories import CARRIED, FADING, STATE, WHOLE

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.execution import Executor
 from quant_pipeline.factors.expression.graph import build_graph
 from quant_pipeline.factors.expression.program import Program, compile_graph

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.factors import alpha101, alpha158, alpha360
-from quant_pipeline.parameters import Parameters
 
 LIBRARIES = {"alpha101": alpha101.EXPRESSIONS, "alpha158": alpha158.EXPRESSIONS, "alpha360": alpha360.EXPRESSIONS}
 

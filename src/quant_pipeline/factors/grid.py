@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import FactorError, MarketDataError
+from quant_pipeline.common.exceptions import FactorError, MarketDataError
 from quant_pipeline.factors.expression.traded_fields import columns_of, values_of
 
 

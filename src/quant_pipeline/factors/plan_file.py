@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.array_file import write_arrays
 from quant_pipeline.factors.engine import FactorPlan
 from quant_pipeline.factors.expression.program import ColumnOperation, Program, Stage

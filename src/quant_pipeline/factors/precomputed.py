@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.engine import PANEL_INDEX
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.array_file import write_arrays
 from quant_pipeline.factors.column_operations import Memory, is_carried
 from quant_pipeline.factors.engine import PANEL_INDEX, FactorPlan

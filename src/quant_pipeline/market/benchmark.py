@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 
 
 def net_total_return(benchmark: pd.DataFrame, dividend_tax_rate: float) -> pd.Series:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 
 _EXCHANGES = {
     spelling: exchange

@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 import pandas as pd
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 
 DealPrice = Literal["open", "close", "vwap"]
 """Field of the execution session's bar at which orders execute."""

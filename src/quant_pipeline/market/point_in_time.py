@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.common.exceptions import StaleDataError
 
 
 def known_at(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.atomic import replacing_folder
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 
 FIELDS = ("open", "high", "low", "close", "vwap", "volume", "factor")
 

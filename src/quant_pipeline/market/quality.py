@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from pydantic import PositiveFloat, PositiveInt
 
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.corporate_actions import adjustment_factors
 from quant_pipeline.market.delistings import silent_since
-from quant_pipeline.parameters import Parameters
 
 COLUMNS = ["instrument", "date", "check", "severity", "value", "detail"]
 

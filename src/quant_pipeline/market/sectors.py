@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
 
 
 def add_sector_numbers(adjusted_bars: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,8 @@ import difflib
 import pandas as pd
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import Parameters
 
 
 class UniverseParameters(Parameters):

@@ -25,13 +25,13 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from quant_pipeline.common.atomic import replacing_folder
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import Arrays, ProcessorChain, compares
 from quant_pipeline.models.fitted import FittedModel, Samples, importance_table, learning_curve
 from quant_pipeline.models.fitting import libraries_of, load_model, score_rows, table_of, weights_of
 from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.parameters import describe_faults
 
 MANIFEST = "manifest.json"
 PROCESSORS = "processors.safetensors"

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, NonNegativeInt, model_validator
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.clock import label_lag
-from quant_pipeline.parameters import Parameters
 
 SEGMENTS = ("train", "valid", "test")
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.common.progress import track
 from quant_pipeline.models.algorithms.double_ensemble import DoubleEnsembleHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.gbdt import gain_table, tree_parameters
-from quant_pipeline.progress import track
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.algorithms import FittedModel, Samples, find_algorithm
 from quant_pipeline.models.libraries import versions_of
 from quant_pipeline.models.spec import ModelSpec

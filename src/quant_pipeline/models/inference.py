@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import ModelError, StaleDataError
+from quant_pipeline.common.exceptions import ModelError, StaleDataError
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.feature_sets import with_traded
 from quant_pipeline.models.bundle import ModelBundle, read_bundle

@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from types import ModuleType
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 
 SHARED = ("numpy", "pandas")
 """Libraries that every model is made with."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.gbdt import FittedTrees

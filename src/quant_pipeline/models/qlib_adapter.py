@@ -21,7 +21,7 @@ from qlib.data.dataset.loader import StaticDataLoader
 from qlib.model.base import Model
 from qlib.workflow import R
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.algorithms.qlib import QlibHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.libraries import packages_used_by

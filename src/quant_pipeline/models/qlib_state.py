@@ -11,7 +11,7 @@ import pandas as pd
 from safetensors.torch import load, save
 from torch import Tensor, from_numpy, nn
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 
 STATE, TENSORS = "state.json", "tensors.safetensors"
 

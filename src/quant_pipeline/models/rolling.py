@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple, assert_never
 import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.clock import label_lag
-from quant_pipeline.parameters import Parameters
 
 PERIODS = {"weekly": "W", "monthly": "M", "quarterly": "Q", "yearly": "Y"}
 

@@ -14,9 +14,9 @@ from pydantic import (
 )
 
 from quant_pipeline.common.extensions import ExtensionError
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.factors.processors import ProcessorSpec
 from quant_pipeline.models.algorithms import HyperParameters, SequenceHyper, find_algorithm
-from quant_pipeline.parameters import Parameters
 
 SEQUENCE_FACTORS = [
     "RESI5", "WVMA5", "RSQR5", "KLEN", "RSQR10", "CORR5", "CORD5", "CORR10", "ROC60", "RESI10",

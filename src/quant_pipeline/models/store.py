@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from quant_pipeline.common.atomic import write_text
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.common.locks import locked
-from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.bundle import MANIFEST, ModelBundle, read_bundle, write_bundle
 
 Role = Literal["candidate", "champion"]

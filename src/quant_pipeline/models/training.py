@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.processors import CrossSectionalRank, ProcessorChain
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle, make_bundle
 from quant_pipeline.models.fingerprint import changes, fingerprint

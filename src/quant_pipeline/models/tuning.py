@@ -11,12 +11,12 @@ import pandas as pd
 from optuna.trial import TrialState
 from pydantic import Field, PositiveInt, model_validator
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.models.rolling import RollingWindow
 from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.parameters import Parameters
 
 
 class Dimension(Parameters):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.model_registry import load_model_registry
+from quant_pipeline.project.model_registry import load_model_registry
 
 SHARED_INPUTS = ("labels", "universe_members", "sessions")
 TRAINING_INPUTS = (

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 
 
 class AccountParameters(Parameters):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.strategy.compiled import inlined
+from quant_pipeline.common.compiled import inlined
 
 FLAGS_PER_WORD = 8
 WORDS_PER_MASK = 8

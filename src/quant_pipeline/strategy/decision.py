@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.strategy.account_arrays import AccountArrays
-from quant_pipeline.strategy.compiled import inlined
-from quant_pipeline.strategy.costs import CostTerms
+from quant_pipeline.common.compiled import inlined
+from quant_pipeline.exchange.account_arrays import AccountArrays
+from quant_pipeline.exchange.costs import CostTerms
 from quant_pipeline.strategy.fused_scores import FusedScores
 from quant_pipeline.strategy.ranking import DecisionBuffers
 from quant_pipeline.strategy.selection import decide_by_rank

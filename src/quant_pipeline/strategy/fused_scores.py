@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.strategy.compiled import inlined
+from quant_pipeline.common.compiled import inlined
 
 GROUP = 8
 """Instruments whose rough scores are compared together."""

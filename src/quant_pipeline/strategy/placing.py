@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.strategy.account_arrays import CASH, ORDERS, AccountArrays
-from quant_pipeline.strategy.compiled import inlined
-from quant_pipeline.strategy.costs import CostTerms, sell_fee
+from quant_pipeline.common.compiled import inlined
+from quant_pipeline.exchange.account_arrays import CASH, ORDERS, AccountArrays
+from quant_pipeline.exchange.costs import CostTerms, sell_fee
+from quant_pipeline.exchange.purchases import affordable_shares
 from quant_pipeline.strategy.ranking import DecisionBuffers
 from quant_pipeline.strategy.reasons import BUY_RANKED, KEEP, KEEP_UNTRADABLE, KEEP_YOUNG, SKIP_BELOW_LOT
-from quant_pipeline.strategy.sizing import affordable_shares, budget_per_buy
+from quant_pipeline.strategy.sizing import budget_per_buy
 from quant_pipeline.strategy.terms import StrategyTerms
 
 

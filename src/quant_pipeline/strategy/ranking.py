@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.strategy.account_arrays import HELD, AccountArrays
+from quant_pipeline.common.compiled import inlined
+from quant_pipeline.exchange.account_arrays import HELD, AccountArrays
 from quant_pipeline.strategy.bit_masks import FLAGS_PER_MASK, FLAGS_PER_WORD, WORDS_PER_MASK, bits_of, lowest_bit
-from quant_pipeline.strategy.compiled import inlined
 from quant_pipeline.strategy.fused_scores import GROUP, FusedScores, fused_below, padded_width
 
 _GUESS_MARGIN = np.float32(0.5)

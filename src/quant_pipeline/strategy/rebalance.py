@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.account_arrays import HELD, ORDERS, AccountArrays, net_asset_value, new_accounts, open_slot
+from quant_pipeline.exchange.costs import cost_terms
+from quant_pipeline.exchange.money import cash_to_ticks, ticks_to_float, to_ticks
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.strategy import reasons
-from quant_pipeline.strategy.account_arrays import HELD, ORDERS, AccountArrays, net_asset_value, new_accounts, open_slot
-from quant_pipeline.strategy.costs import cost_terms
 from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import FusedScores, rough_gap, score_table
-from quant_pipeline.strategy.money import cash_to_ticks, ticks_to_float, to_ticks
 from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.terms import strategy_terms
 
 ORDER_COLUMNS = ["instrument", "side", "quantity", "reference_price", "score", "rank", "reason"]

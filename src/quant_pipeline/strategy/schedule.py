@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
-from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import Parameters
 
 _ONE_WEEK = pd.Timedelta(days=7)
 

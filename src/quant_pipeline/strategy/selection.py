@@ -15,10 +15,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.strategy.account_arrays import CASH, HELD, NOT_HELD, ORDERS, AccountArrays, sessions_held
-from quant_pipeline.strategy.compiled import kernel
-from quant_pipeline.strategy.costs import CostTerms, buy_fee, sell_fee
-from quant_pipeline.strategy.dated_rules import DEGREE_UNITS
+from quant_pipeline.common.compiled import kernel
+from quant_pipeline.exchange.account_arrays import CASH, HELD, NOT_HELD, ORDERS, AccountArrays, sessions_held
+from quant_pipeline.exchange.costs import CostTerms, buy_fee, sell_fee
+from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
+from quant_pipeline.exchange.purchases import affordable_shares
 from quant_pipeline.strategy.fused_scores import FusedScores, exact_score
 from quant_pipeline.strategy.placing import buy_best, obstacle_to_sale, place_order, sell_slot
 from quant_pipeline.strategy.ranking import DecisionBuffers, find_candidates
@@ -32,7 +33,6 @@ from quant_pipeline.strategy.reasons import (
     SELL_TRIMMED,
     SKIP_BELOW_LOT,
 )
-from quant_pipeline.strategy.sizing import affordable_shares
 from quant_pipeline.strategy.terms import BY_SCORE, TARGET_WEIGHTS, StrategyTerms
 from quant_pipeline.strategy.weights import cap_weights
 

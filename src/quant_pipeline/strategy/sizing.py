@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from quant_pipeline.strategy.compiled import inlined
-from quant_pipeline.strategy.costs import CostTerms, buy_fee
-from quant_pipeline.strategy.dated_rules import DEGREE_UNITS, RATE_UNITS
-
-
-@inlined
-def whole_quotient(amount: int, divisor: int) -> int:
-    """Divide two positive integers below 2^53, rounding down: exact, and much faster than an integer division."""
-    quotient = int(amount / divisor)
-    return quotient - 1 if quotient * divisor > amount else quotient
+from quant_pipeline.common.compiled import inlined
+from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
+from quant_pipeline.exchange.purchases import whole_quotient
 
 
 @inlined
@@ -43,34 +36,3 @@ def budget_per_buy(available: int, net_asset_value: int, risk_degree: int, n_buy
         whole_quotient(available * risk_degree // DEGREE_UNITS, n_buys),
         whole_quotient(net_asset_value * risk_degree // DEGREE_UNITS, topk),
     )
-
-
-@inlined
-def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> int:
-    """Return the largest whole number of lots, in shares, whose value and fee fit into a budget.
-
-    Parameters
-    ----------
-    budget
-        Ticks that may be spent.
-    price
-        Ticks per share.
-    lot
-        Shares per lot.
-    costs
-        Cost terms; slippage is not included here, `price` already carries it where it is known.
-    """
-    if budget <= 0 or price <= 0:
-        return 0
-    # Fees grow with the quantity, or are the minimum; solved without rounding, both together miss by a lot or two.
-    minimum = whole_quotient(costs.minimum, RATE_UNITS)
-    taxed = price * (1.0 + costs.buy_tax_rate / RATE_UNITS)
-    unit = price * (1.0 + (costs.buy_rate + costs.buy_tax_rate) / RATE_UNITS) + costs.per_share / RATE_UNITS
-    lots = int(min(budget / unit, max(budget - minimum, 0) / taxed))
-    if lot > 1:
-        lots //= lot
-    while lots > 0 and lots * lot * price + buy_fee(lots * lot, price, costs) > budget:
-        lots -= 1
-    while (lots + 1) * lot * price + buy_fee((lots + 1) * lot, price, costs) <= budget:
-        lots += 1
-    return lots * lot

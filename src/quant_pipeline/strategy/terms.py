@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.dated_rules import DEGREE_UNITS
-from quant_pipeline.strategy.rules import MarketRules, Method, StrategyRules
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
+from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.strategy.rules import Method, StrategyRules
 
 TOPK_DROP = 0
 BUFFER_ZONE = 1

@@ -18,9 +18,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.strategy.account_arrays import HELD, ORDERS, AccountArrays, sessions_held
-from quant_pipeline.strategy.compiled import inlined
-from quant_pipeline.strategy.costs import CostTerms
+from quant_pipeline.common.compiled import inlined
+from quant_pipeline.exchange.account_arrays import HELD, ORDERS, AccountArrays, sessions_held
+from quant_pipeline.exchange.costs import CostTerms
 from quant_pipeline.strategy.fused_scores import FusedScores, fused_below
 from quant_pipeline.strategy.placing import buy_best, obstacle_to_sale, sell_slot
 from quant_pipeline.strategy.ranking import DecisionBuffers, find_candidates, find_worst_slots

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.strategy.compiled import kernel
+from quant_pipeline.common.compiled import kernel
 
 
 @kernel

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.algorithms import find_algorithm
 from quant_pipeline.models.bundle import MANIFEST, ModelBundle, read_bundle, write_bundle
 from quant_pipeline.models.libraries import versions_of

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.adapter import Exchange, Opening
 from quant_pipeline.trading.ledger.account import AccountState
 

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.market import Market
-from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.bars import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.corporate_actions import adjust_bars

@@ -18,11 +18,11 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.reporting.context import ReportContext, describe_run
-from quant_pipeline.pipelines.reporting.elements import Html
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.pipelines.reporting.sections import Section, find_section
-from quant_pipeline.strategy.rules import MarketRules
+from quant_pipeline.reports.elements import Html
 
 HARMFUL = "<img src=x onerror=alert(1)>"
 VOID = {"br", "col", "hr", "img", "input", "link", "meta", "wbr"}

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.testing.contract_market import CASH, SESSIONS, contract_actions, contract_bars
 from quant_pipeline.trading.broker_records import (
     Activity,

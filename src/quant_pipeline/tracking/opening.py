@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from quant_pipeline.exceptions import BusyError, ConfigurationError, TrackingError
-from quant_pipeline.parameters import describe_faults
+from quant_pipeline.common.exceptions import BusyError, ConfigurationError, TrackingError
+from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.tracking.batches import BatchedHook
 from quant_pipeline.tracking.dead_runs import tag_runs
 from quant_pipeline.tracking.relocation import ARTIFACTS, follow_project

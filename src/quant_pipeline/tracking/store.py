@@ -23,8 +23,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.common.exceptions import TrackingError
 from quant_pipeline.common.locks import locked
-from quant_pipeline.exceptions import TrackingError
 from quant_pipeline.tracking.relocation import ARTIFACTS
 
 logger = logging.getLogger(__name__)

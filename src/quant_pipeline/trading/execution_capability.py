@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.broker_records import TimeInForce
 

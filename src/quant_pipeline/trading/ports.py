@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.broker_records import (
     Activity,
     BrokerAccount,

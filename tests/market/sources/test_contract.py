@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.market import Market
-from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.sources.source import SHIPPED
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, MarketTape
 from quant_pipeline.testing.market_source_contract import MarketSourceContract

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.exceptions import MarketDataError
 from quant_pipeline.market.bars import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market

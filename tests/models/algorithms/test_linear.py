@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.algorithms.linear import ElasticNetHyper, RidgeHyper, fit_elastic_net, fit_ridge
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.algorithms.networks import (
     ALSTMHyper,
     GATsHyper,

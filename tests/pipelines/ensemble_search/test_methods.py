@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.pipelines.ensemble_search.methods import allowed_combinations
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from tests.helpers.toy_search import SESSIONS, toy

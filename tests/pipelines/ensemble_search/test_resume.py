@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.pipelines.ensemble_search import trials
 from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.toy_search import toy

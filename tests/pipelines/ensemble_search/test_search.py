@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.backtest.array_engine import run_backtest
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.evaluation.performance import max_drawdown, sharpe_ratio
-from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.pipelines.ensemble.fusion import fuse
 from quant_pipeline.pipelines.ensemble_search.arena import benchmark_returns, market_of, read_table
 from quant_pipeline.pipelines.ensemble_search.candidates import search_span

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.datasets.trading_desk import BrokerDesk
-from quant_pipeline.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution.nodes import describe_instruments, report_execution
 from quant_pipeline.pipelines.execution.tables import breaks_table, orders_table, verdict_table

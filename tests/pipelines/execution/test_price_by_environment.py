@@ -9,9 +9,9 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 
-from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.hooks import AccountGuardHooks
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.project.hooks import AccountGuardHooks
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.ledger.store import Ledger

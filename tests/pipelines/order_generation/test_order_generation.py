@@ -8,13 +8,14 @@ from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from kedro.io.core import DatasetError
 
-from quant_pipeline import model_registry
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError, StrategyError
 from quant_pipeline.datasets.score_file import ScoreFile
-from quant_pipeline.exceptions import ConfigurationError, StaleDataError, StrategyError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.order_generation import create_pipeline, nodes
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.project import model_registry
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from tests.helpers.browser import open_page
 

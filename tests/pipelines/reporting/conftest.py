@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.evaluation.performance import measure_performance
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.quality import COLUMNS as QUALITY_COLUMNS
 from quant_pipeline.market.quality import QualityParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
@@ -12,7 +13,6 @@ from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import nodes
 from quant_pipeline.pipelines.reporting.context import describe_run
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
-from quant_pipeline.strategy.rules import MarketRules
 from quant_pipeline.trading.ledger.tables import HOLDING_COLUMNS
 
 AS_OF = "2024-12-31"

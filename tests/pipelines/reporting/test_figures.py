@@ -4,7 +4,8 @@ import pandas as pd
 import plotly.io
 import pytest
 
-from quant_pipeline.pipelines.reporting import figures, theme
+from quant_pipeline.pipelines.reporting import figures
+from quant_pipeline.reports import theme
 
 
 def drawn(figure, name):

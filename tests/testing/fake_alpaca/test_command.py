@@ -12,7 +12,7 @@ import yaml
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca import (
     API_KEY,
     SECRET_KEY,

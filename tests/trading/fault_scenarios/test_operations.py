@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from quant_pipeline.exceptions import AccountError, ConfigurationError, StaleDataError
+from quant_pipeline.common.exceptions import AccountError, ConfigurationError, StaleDataError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.suite import rehearse

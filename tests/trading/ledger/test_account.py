@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quant_pipeline.exceptions import AccountError
-from quant_pipeline.strategy.rules import MarketRules
+from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.tables import holdings_table, net_asset_value_table, trades_table

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.trading.ledger.bookkeeping import book_days
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.history import account_history

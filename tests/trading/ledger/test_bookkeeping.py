@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.exceptions import AccountError
-from quant_pipeline.strategy.rules import MarketRules
+from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.bookkeeping import book_days, last_closes

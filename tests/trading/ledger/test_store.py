@@ -10,7 +10,7 @@ import textwrap
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import Event, EventKind, client_order_id, money
 from quant_pipeline.trading.ledger.store import Ledger
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.datasets.ledger import LedgerEvents
-from quant_pipeline.exceptions import AccountError
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.store import Ledger

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.strategy.rules import MarketRules
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.fake_alpaca import Director, Fault, FaultKind, OrderScript, Request, Script
 from quant_pipeline.trading.broker_records import OrderRequest, TimeInForce

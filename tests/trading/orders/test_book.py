@@ -6,7 +6,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order
 from quant_pipeline.trading.orders.book import OrderBook
 from quant_pipeline.trading.orders.risk_view import TradingState

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.trading.broker_records import CashActivity, CashKind
 from quant_pipeline.trading.ledger.account import fold

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import AccountError, ConfigurationError
+from quant_pipeline.common.exceptions import AccountError, ConfigurationError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.trading.orders.desk import arming_event
 from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.statements import StatementFormat, StatementImportParameters, import_statements
 from tests.helpers.broker_statements import (
     ALPACA,

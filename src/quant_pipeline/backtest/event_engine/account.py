@@ -8,13 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.backtest import exchange_kernels as kernels
 from quant_pipeline.backtest.event_engine.orders import PlacedOrder
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.result import N_SERIES
-from quant_pipeline.backtest.session_kernels import apply_session_actions
-from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.account_arrays import (
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange import kernels
+from quant_pipeline.exchange.account_arrays import (
     CASH,
     HELD,
     N_TOTALS,
@@ -24,8 +22,10 @@ from quant_pipeline.strategy.account_arrays import (
     new_accounts,
     sessions_held,
 )
-from quant_pipeline.strategy.costs import cost_terms
-from quant_pipeline.strategy.rules import CostRules
+from quant_pipeline.exchange.costs import cost_terms
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules
+from quant_pipeline.exchange.session_kernels import apply_session_actions
 
 _DEALT_COLUMNS = (kernels.FILL_SHARES, kernels.FILL_PRICE, kernels.FILL_STATUS)
 

@@ -20,12 +20,12 @@ from quant_pipeline.backtest.event_engine.exchange import Bars, EventExchange
 from quant_pipeline.backtest.event_engine.market_view import DeliveredData, MarketView
 from quant_pipeline.backtest.event_engine.minute_bars import minutes_of, order_minutes
 from quant_pipeline.backtest.event_engine.orders import CancelOrders, EventOrder, OrderKind, PlacedOrder
-from quant_pipeline.backtest.exchange_kernels import N_EVENT_COLUMNS, N_FILL_COLUMNS
-from quant_pipeline.backtest.market import TradingMarket, bar_matrices
 from quant_pipeline.backtest.result import N_POSITION_COLUMNS, BacktestResult, build_result
-from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.money import cash_to_ticks, to_ticks
-from quant_pipeline.strategy.rules import CostRules
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.kernels import N_EVENT_COLUMNS, N_FILL_COLUMNS
+from quant_pipeline.exchange.market import TradingMarket, bar_matrices
+from quant_pipeline.exchange.money import cash_to_ticks, to_ticks
+from quant_pipeline.exchange.rules import CostRules
 
 _MINUTE = pd.Timedelta(minutes=1)
 _AFTER_CLOSE = (EventKind.BAR, EventKind.CLOSE)

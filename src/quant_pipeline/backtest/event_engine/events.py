@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectiveRules
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 
 
 class EventKind(StrEnum):

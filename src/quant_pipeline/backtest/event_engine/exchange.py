@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.backtest import exchange_kernels as kernels
 from quant_pipeline.backtest.event_engine.account import Dealt, EventAccount, Supply
 from quant_pipeline.backtest.event_engine.orders import (
     Arrival,
@@ -20,8 +19,9 @@ from quant_pipeline.backtest.event_engine.orders import (
     price_within_bar,
 )
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectedHolding, ProtectiveRules
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.strategy.money import TICKS_PER_UNIT, price_after_split
+from quant_pipeline.exchange import kernels
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.money import TICKS_PER_UNIT, price_after_split
 
 _WAITS_FOR_VOLUME = (kernels.CUT_TO_VOLUME, kernels.EXPIRED_NO_VOLUME)
 

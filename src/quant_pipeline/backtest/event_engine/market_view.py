@@ -12,11 +12,11 @@ import pandas as pd
 from quant_pipeline.backtest.event_engine.account import EventAccount
 from quant_pipeline.backtest.event_engine.events import EventKind
 from quant_pipeline.backtest.event_engine.exchange import Bars
-from quant_pipeline.backtest.exchange_kernels import price_after_action
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.backtest.tables import positions_table
-from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.money import ticks_to_decimal, ticks_to_float
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.kernels import price_after_action
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.money import ticks_to_decimal, ticks_to_float
+from quant_pipeline.exchange.tables import positions_table
 
 BAR_COLUMNS = Bars._fields
 

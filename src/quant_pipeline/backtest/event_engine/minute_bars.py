@@ -10,9 +10,9 @@ import pandas as pd
 
 from quant_pipeline.backtest.event_engine.events import EventParameters
 from quant_pipeline.backtest.event_engine.exchange import Bars
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.exceptions import StrategyError
-from quant_pipeline.strategy.money import to_ticks
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.money import to_ticks
 
 COLUMNS = ["time", "instrument", *Bars._fields]
 

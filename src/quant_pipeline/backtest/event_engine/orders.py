@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.common.exceptions import StrategyError
 
 
 class OrderKind(StrEnum):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from quant_pipeline.backtest.event_engine.orders import BarPrices
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 
 
 class ProtectiveRules(Parameters):

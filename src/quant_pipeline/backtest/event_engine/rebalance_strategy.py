@@ -11,10 +11,11 @@ import pandas as pd
 from quant_pipeline.backtest.event_engine.events import EventKind
 from quant_pipeline.backtest.event_engine.market_view import MarketView
 from quant_pipeline.backtest.event_engine.orders import EventOrder
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import preferences
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.strategy.rebalance import rebalance
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import decision_flags
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.expression import operators
 from quant_pipeline.factors.expression.operators import OPERATORS, Operator, find_operator, nearest
 from quant_pipeline.factors.expression.parser import Call, Constant, Field, Tree, parse, syntax_error

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)

@@ -10,9 +10,9 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 
-from quant_pipeline.compilation import stamp
-from quant_pipeline.compilation_progress import announce_compilation
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.compilation import stamp
+from quant_pipeline.common.compilation_progress import announce_compilation
+from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.kernels.machine_code import digest_sources, host_machine
 from quant_pipeline.factors.kernels.signatures import Array, Kernel, Parameter, layout_of
 

@@ -24,7 +24,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from quant_pipeline.common.atomic import write_bytes
-from quant_pipeline.compilation import digest_files
+from quant_pipeline.common.compilation import digest_files
 from quant_pipeline.factors.kernels.numba_settings import numba_setting
 
 logger = logging.getLogger(__name__)

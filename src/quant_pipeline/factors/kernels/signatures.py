@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from quant_pipeline.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError
 
 
 @dataclass(frozen=True)

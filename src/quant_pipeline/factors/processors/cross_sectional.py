@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.neutralisation import neutralise
 from quant_pipeline.factors.processors.fitted import MAD_TO_DEVIATION, Arrays
 from quant_pipeline.factors.processors.specs import (

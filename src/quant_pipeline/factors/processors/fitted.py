@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.processors.specs import RobustZScore, Winsorise
 
 Floats = npt.NDArray[np.float32]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 
 
 class RobustZScore(Parameters):

@@ -16,7 +16,9 @@ from alpaca.data.requests import CorporateActionsRequest, StockBarsRequest
 from alpaca.data.timeframe import TimeFrame
 from pydantic import Field
 
-from quant_pipeline.exceptions import ConfigurationError, MarketDataError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError, StaleDataError
+from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.common.progress import track
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.corporate_actions import DELISTING, adjust_bars, dividend_returns
 from quant_pipeline.market.data import MarketData, SourceProblem
@@ -24,8 +26,6 @@ from quant_pipeline.market.sources.alpaca_actions import translate_actions
 from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_address
 from quant_pipeline.market.sources.alpaca_connection import BoundedAdapter, RateBudget, RequestBudgetError, restrain
 from quant_pipeline.market.sources.source import MarketRequest, MarketSource
-from quant_pipeline.parameters import Parameters
-from quant_pipeline.progress import track
 
 logger = logging.getLogger(__name__)
 

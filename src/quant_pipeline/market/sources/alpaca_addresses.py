@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 
 DATA_HOST = "data.alpaca.markets"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

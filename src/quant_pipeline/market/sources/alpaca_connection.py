@@ -17,7 +17,7 @@ from alpaca.common.rest import RESTClient
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from quant_pipeline.exceptions import QuantPipelineError
+from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.market.sources.alpaca_addresses import is_loopback
 
 logger = logging.getLogger(__name__)

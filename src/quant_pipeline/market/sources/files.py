@@ -10,14 +10,14 @@ import pandas as pd
 from pydantic import Field
 
 from quant_pipeline.common.atomic import replacing_file
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.common.progress import track
 from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns
 from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.sources.columns import REQUIRED, prices_are_split_adjusted, recognise
 from quant_pipeline.market.sources.derived import PRICES, list_instruments, mean_benchmark
 from quant_pipeline.market.sources.source import MarketRequest, MarketSource
-from quant_pipeline.parameters import Parameters
-from quant_pipeline.progress import track
 
 CACHE_VERSION = 1
 LISTED_PROBLEMS = 20

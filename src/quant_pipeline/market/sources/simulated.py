@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from quant_pipeline.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, DELISTING, SPLIT, adjusted_close_as_of
 from quant_pipeline.market.data import MarketData
@@ -28,7 +29,6 @@ from quant_pipeline.market.sources.simulated_bars import (
 from quant_pipeline.market.sources.simulated_names import SECTORS, name_instruments
 from quant_pipeline.market.sources.simulated_returns import Array, simulate_returns
 from quant_pipeline.market.sources.source import MarketRequest, MarketSource
-from quant_pipeline.parameters import Parameters
 
 WARM_UP = 252
 """Sessions simulated before the first bar, so that volatility and signal start in their usual state."""

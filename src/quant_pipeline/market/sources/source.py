@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from quant_pipeline.common.extensions import find_part
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.data import MarketData
-from quant_pipeline.parameters import Parameters
 
 _HERE: Final = "quant_pipeline.market.sources"
 

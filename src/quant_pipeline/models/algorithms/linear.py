@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from safetensors.numpy import load, save
 
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.algorithms.record import Algorithm, HyperParameters
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 

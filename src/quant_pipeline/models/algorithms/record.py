@@ -12,9 +12,9 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field, PositiveInt
 
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.factors.processors import FillMissing, ProcessorSpec, RobustZScore
 from quant_pipeline.models.fitted import FittedModel, Samples
-from quant_pipeline.parameters import Parameters
 
 Share = Annotated[float, Field(gt=0, le=1)]
 """A part of something, above zero."""

@@ -12,8 +12,9 @@ import pandas as pd
 import torch
 from torch import nn
 
+from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.exceptions import ModelError
 from quant_pipeline.models.algorithms.networks import NetworkHyper
 from quant_pipeline.models.fitted import Samples, learning_curve
 from quant_pipeline.models.networks.blocks import score_block
@@ -23,7 +24,6 @@ from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.routed import RoutedScorer
 from quant_pipeline.models.networks.scoring import FittedNetwork
 from quant_pipeline.models.randomness import seeded
-from quant_pipeline.progress import track
 
 logger = logging.getLogger(__name__)
 

@@ -8,16 +8,17 @@ import pandas as pd
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import sessions_looked_back_over
 from quant_pipeline.backtest.result import BacktestResult
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
 from quant_pipeline.evaluation.performance import measure_performance
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 
 
 def backtest_combinations(

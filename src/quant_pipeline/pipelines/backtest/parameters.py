@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from quant_pipeline.backtest.event_engine.events import EventParameters
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 
 
 class BacktestParameters(Parameters):

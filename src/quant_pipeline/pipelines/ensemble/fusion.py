@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 
 GRID = 2.0**40
 """Normalised scores are whole multiples of ``1 / GRID``: their sums are exact, so that neither the order of the members

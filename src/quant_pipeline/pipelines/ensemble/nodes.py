@@ -6,8 +6,8 @@ from typing import assert_never
 
 import pandas as pd
 
+from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.exceptions import StaleDataError
 from quant_pipeline.factors.labels import BETWEEN, stated_label
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.pipelines.ensemble.weightings import MemberWeighting, find_weighting
 
 

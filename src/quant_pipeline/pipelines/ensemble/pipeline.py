@@ -2,10 +2,10 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.model_registry import load_ensemble_parameters, load_model_registry
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.pipelines.ensemble import nodes
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.project.model_registry import load_ensemble_parameters, load_model_registry
 
 
 def create_pipeline() -> Pipeline:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.common.extensions import find_part
-from quant_pipeline.exceptions import ModelError
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 
 if TYPE_CHECKING:
     from quant_pipeline.pipelines.ensemble.parameters import Combination

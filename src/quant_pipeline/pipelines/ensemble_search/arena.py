@@ -10,17 +10,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.backtest.combination_engine import CombinationSearch
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import sessions_looked_back_over
 from quant_pipeline.evaluation.similarity import correlate_scores
 from quant_pipeline.evaluation.walk_forward import sharpe_of_periods
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan
 from quant_pipeline.pipelines.ensemble_search.methods import try_combinations
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.ensemble_search.trials import Chunk, LazyChunks, TrialRunner, Trials, rules_of_phases
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 
 UNINFORMED = "draw"
 

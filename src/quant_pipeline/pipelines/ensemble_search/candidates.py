@@ -7,7 +7,7 @@ from functools import reduce
 
 import pandas as pd
 
-from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import normalise
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters

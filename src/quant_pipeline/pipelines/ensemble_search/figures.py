@@ -7,8 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from quant_pipeline.evaluation.similarity import grow_tree
-from quant_pipeline.pipelines.reporting import wording
-from quant_pipeline.pipelines.reporting.theme import SERIES, blank_figure, light, plain, say_instead, series_style
+from quant_pipeline.reports import wording
+from quant_pipeline.reports.theme import SERIES, blank_figure, light, plain, say_instead, series_style
 
 MOST_POINTS = 2_000
 SHOWN_CURVES = 5

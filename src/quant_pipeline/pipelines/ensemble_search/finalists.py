@@ -7,11 +7,12 @@ import pandas as pd
 import scipy
 
 from quant_pipeline.backtest.array_engine import run_backtest
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.evaluation.performance import annualised_return, max_drawdown, sharpe_ratio
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan
 from quant_pipeline.pipelines.ensemble_search.trials import Members
-from quant_pipeline.strategy.rules import CostRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 
 
 def fuse_members(candidate_scores: pd.DataFrame, members: Members) -> pd.Series:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.evaluation.overfitting import (
     OverfittingReport,
     expected_maximum_sharpe,
@@ -20,7 +21,6 @@ from quant_pipeline.evaluation.overfitting import (
 )
 from quant_pipeline.evaluation.similarity import mean_pair_correlation
 from quant_pipeline.evaluation.walk_forward import group_periods, sharpe_of_periods, walk_forward_folds
-from quant_pipeline.exceptions import ConfigurationError
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.ensemble_search.trials import Trials

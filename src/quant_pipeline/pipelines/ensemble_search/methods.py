@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.ensemble_search.trials import Chunk, Members, TrialRunner, Trials
 

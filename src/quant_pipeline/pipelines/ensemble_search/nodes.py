@@ -8,6 +8,7 @@ import pandas as pd
 
 from quant_pipeline.evaluation.attribution import CombinationValues
 from quant_pipeline.evaluation.similarity import correlate_returns, correlate_scores
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.ensemble_search import judgement, page
 from quant_pipeline.pipelines.ensemble_search.arena import (
@@ -23,9 +24,9 @@ from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchPa
 from quant_pipeline.pipelines.ensemble_search.trials import Chunk, LazyChunks, rules_of_phases
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
-from quant_pipeline.pipelines.reporting.page import compose_page
+from quant_pipeline.reports.page import compose_page
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 
 Result = TypeVar("Result")
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from quant_pipeline.pipelines.ensemble_search import figures
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
-from quant_pipeline.pipelines.reporting import wording
-from quant_pipeline.pipelines.reporting.elements import (
+from quant_pipeline.reports import wording
+from quant_pipeline.reports.elements import (
     Card,
     Column,
     Html,

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 
 Method = Literal["auto", "every", "greedy", "low_correlation"]
 

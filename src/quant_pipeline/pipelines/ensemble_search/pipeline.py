@@ -2,8 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.model_registry import load_model_registry
 from quant_pipeline.pipelines.ensemble_search import nodes
+from quant_pipeline.project.model_registry import load_model_registry
 
 MARKET = ["candidate_scores", "bars", "corporate_actions", "sessions", "benchmark"]
 RULES = [

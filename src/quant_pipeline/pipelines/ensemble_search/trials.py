@@ -13,8 +13,8 @@ import pandas as pd
 
 from quant_pipeline.backtest.combination_engine import FIGURES, CombinationSearch, run_combinations
 from quant_pipeline.backtest.preferences import preferences
-from quant_pipeline.exceptions import StaleDataError
-from quant_pipeline.progress import track
+from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.common.progress import track
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
 
@@ -182,7 +182,7 @@ def foundation_of(search: CombinationSearch, phases: Sequence[StrategyRules]) ->
 
 def _code() -> bytes:
     """Return the source of what decides and executes: a corrected engine makes old results worthless."""
-    rooms = (files(f"quant_pipeline.{room}") for room in ("strategy", "backtest"))
+    rooms = (files(f"quant_pipeline.{room}") for room in ("exchange", "strategy", "backtest"))
     modules = [module for room in rooms for module in room.iterdir() if module.name.endswith(".py")]
     return b"".join(module.read_bytes() for module in sorted(modules, key=lambda module: module.name))
 

@@ -9,6 +9,7 @@ from functools import partial
 import pandas as pd
 
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.execution.page import compose_execution_page
 from quant_pipeline.pipelines.execution.tables import (
@@ -19,7 +20,6 @@ from quant_pipeline.pipelines.execution.tables import (
     verdicts_of,
 )
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.ledger.events import Event, EventKind

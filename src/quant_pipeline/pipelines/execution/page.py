@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from quant_pipeline.pipelines.reporting import wording
-from quant_pipeline.pipelines.reporting.elements import Column, masthead, paragraph, section, table
-from quant_pipeline.pipelines.reporting.page import compose_page
+from quant_pipeline.reports import wording
+from quant_pipeline.reports.elements import Column, masthead, paragraph, section, table
+from quant_pipeline.reports.page import compose_page
 
 _ORDERS = (
     Column("instrument", "Instrument", kind="text"),

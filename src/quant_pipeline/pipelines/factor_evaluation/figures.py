@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from quant_pipeline.pipelines.reporting import wording
-from quant_pipeline.pipelines.reporting.theme import blank_figure, light, plain, say_instead, series_style
+from quant_pipeline.reports import wording
+from quant_pipeline.reports.theme import blank_figure, light, plain, say_instead, series_style
 
 SHOWN_AS_LINES = 6
 SHOWN_AS_ROWS = 25

@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.exceptions import ConfigurationError, FactorError
 from quant_pipeline.evaluation import factor_tables
 from quant_pipeline.evaluation.factor_correlation import correlate_factors
 from quant_pipeline.evaluation.factor_scores import Exposures, score_factors
-from quant_pipeline.exceptions import ConfigurationError, FactorError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import PANEL_INDEX, compute_factors
 from quant_pipeline.factors.feature_sets import find_feature_set
 from quant_pipeline.factors.labels import compute_labels
 from quant_pipeline.factors.precomputed import check_precomputed
 from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
-from quant_pipeline.strategy.rules import MarketRules
 
 
 def collect_factors(

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.factor_evaluation import figures
 from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
-from quant_pipeline.pipelines.reporting import wording
-from quant_pipeline.pipelines.reporting.elements import (
+from quant_pipeline.reports import wording
+from quant_pipeline.reports.elements import (
     Card,
     Column,
     Html,
@@ -18,8 +19,7 @@ from quant_pipeline.pipelines.reporting.elements import (
     section,
     table,
 )
-from quant_pipeline.pipelines.reporting.page import compose_page
-from quant_pipeline.strategy.rules import MarketRules
+from quant_pipeline.reports.page import compose_page
 
 DISCOVERY_RATE = 0.05
 LINKS = (

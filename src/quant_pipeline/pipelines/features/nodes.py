@@ -3,11 +3,11 @@
 import pandas as pd
 from pydantic import PositiveInt
 
+from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors import labels
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
-from quant_pipeline.parameters import Parameters
-from quant_pipeline.strategy.rules import MarketRules
 
 
 class LabelParameters(Parameters):

@@ -2,8 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.model_registry import load_model_registry
 from quant_pipeline.pipelines.features import nodes
+from quant_pipeline.project.model_registry import load_model_registry
 
 
 def create_pipeline() -> Pipeline:

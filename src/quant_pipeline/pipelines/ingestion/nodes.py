@@ -5,7 +5,8 @@ import logging
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import MarketDataError, StaleDataError
+from quant_pipeline.common.exceptions import MarketDataError, StaleDataError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
@@ -13,7 +14,6 @@ from quant_pipeline.market.delistings import EndedBars, delist_ended
 from quant_pipeline.market.quality import QualityParameters, check_bars
 from quant_pipeline.market.sectors import add_sector_numbers
 from quant_pipeline.market.universe import UniverseParameters, select_universe
-from quant_pipeline.strategy.rules import MarketRules
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from quant_pipeline.pipelines.reporting import wording
-from quant_pipeline.pipelines.reporting.theme import blank_figure, light, plain, say_instead, series_style
+from quant_pipeline.reports import wording
+from quant_pipeline.reports.theme import blank_figure, light, plain, say_instead, series_style
 
 
 def draw_years(years: pd.DataFrame, models: list[str]) -> go.Figure:

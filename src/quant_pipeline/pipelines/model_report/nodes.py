@@ -11,11 +11,11 @@ from quant_pipeline.evaluation.drift import DriftParameters, advise, compare_dis
 from quant_pipeline.evaluation.factor_correlation import correlate_factors
 from quant_pipeline.evaluation.factor_scores import ScoringParameters, score_factors
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.labels import compute_labels
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.training import is_member
 from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.strategy.rules import MarketRules
 
 CORRELATION_SESSIONS = 250
 MOST_ROWS = 20_000

@@ -8,8 +8,8 @@ from quant_pipeline.evaluation.drift import DriftParameters
 from quant_pipeline.evaluation.factor_scores import ScoringParameters
 from quant_pipeline.pipelines.factor_evaluation.figures import draw_decay, draw_relations
 from quant_pipeline.pipelines.model_report.figures import draw_bands, draw_years
-from quant_pipeline.pipelines.reporting import wording
-from quant_pipeline.pipelines.reporting.elements import (
+from quant_pipeline.reports import wording
+from quant_pipeline.reports.elements import (
     Card,
     Column,
     Html,
@@ -22,7 +22,7 @@ from quant_pipeline.pipelines.reporting.elements import (
     section,
     table,
 )
-from quant_pipeline.pipelines.reporting.page import compose_page
+from quant_pipeline.reports.page import compose_page
 
 LINKS = (("comparison", "Comparison"), ("likeness", "Likeness"), ("health", "Health"), ("importance", "Importance"))
 FACTORS_SHOWN = 12

@@ -2,8 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.model_registry import load_model_registry
 from quant_pipeline.pipelines.model_report import nodes, page
+from quant_pipeline.project.model_registry import load_model_registry
 
 MONITORED = ("drift", "rank_ic_band", "health", "importance")
 

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from quant_pipeline.backtest.market import TradingMarket
 from quant_pipeline.backtest.preferences import daily_returns, preferences
-from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.money import ticks_to_float
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
-from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.strategy.rebalance import rebalance
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.history import account_history
-from quant_pipeline.trading.ledger.shared_market import market_of
 from quant_pipeline.trading.orders.position_sizing import choose_exposure
 from quant_pipeline.trading.orders.stop_rules import apply_stops, cooling_down, find_stops
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
@@ -19,7 +20,7 @@ from quant_pipeline.pipelines.order_generation.sources import (
     scores_by_source,
     sources_of_session,
 )
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import decides_on
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.orders.plans import record_plan

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from quant_pipeline.exceptions import StrategyError
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.order_generation.decision import Situation
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules, StrategyRules
+from quant_pipeline.strategy.rules import StrategyRules
 
 OPINIONS = ("BUY", "SELL", "HOLD")
 NO_OPINION = "-"

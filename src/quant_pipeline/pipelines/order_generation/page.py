@@ -4,10 +4,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from quant_pipeline.pipelines.order_generation.opinions import NO_OPINION
-from quant_pipeline.pipelines.reporting import wording
-from quant_pipeline.pipelines.reporting.elements import Column, masthead, picture, section, table
-from quant_pipeline.pipelines.reporting.page import compose_page
-from quant_pipeline.pipelines.reporting.theme import blank_figure, light, plain, say_instead
+from quant_pipeline.reports import wording
+from quant_pipeline.reports.elements import Column, masthead, picture, section, table
+from quant_pipeline.reports.page import compose_page
+from quant_pipeline.reports.theme import blank_figure, light, plain, say_instead
 
 INSTRUMENTS_SHOWN = 40
 ROW_HEIGHT = 18

@@ -2,7 +2,7 @@
 
 from pydantic import NonNegativeInt
 
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.trading.orders.position_sizing import PositionSizing
 from quant_pipeline.trading.orders.stop_rules import StopRules
 

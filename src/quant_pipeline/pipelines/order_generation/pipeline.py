@@ -2,9 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.model_registry import load_model_registry, load_order_generation_parameters
 from quant_pipeline.pipelines.order_generation import nodes
 from quant_pipeline.pipelines.order_generation.parameters import FILE
+from quant_pipeline.project.model_registry import load_model_registry, load_order_generation_parameters
 
 ACCOUNT_AND_MARKET = {
     "events": "ledger_booked",

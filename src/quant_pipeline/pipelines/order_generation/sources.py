@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.factors.labels import BETWEEN, is_label_of, stated_label
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters

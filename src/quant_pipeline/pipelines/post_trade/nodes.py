@@ -5,10 +5,11 @@ from typing import assert_never
 
 import pandas as pd
 
-from quant_pipeline.exceptions import AccountError, StaleDataError
+from quant_pipeline.common.exceptions import AccountError, StaleDataError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
@@ -17,7 +18,6 @@ from quant_pipeline.trading.ledger.bookkeeping import book_days, last_prices
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.history import account_history
 from quant_pipeline.trading.ledger.lot_tables import closed_lots_table, open_lots_table
-from quant_pipeline.trading.ledger.shared_market import market_of
 from quant_pipeline.trading.ledger.tables import holdings_table, net_asset_value_table, trades_table
 from quant_pipeline.trading.ledger.trade_costs import trade_costs_table
 from quant_pipeline.trading.orders.closing import close_session

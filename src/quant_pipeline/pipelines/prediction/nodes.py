@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
 from quant_pipeline.factors.labels import is_label_of
@@ -13,7 +14,6 @@ from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member
-from quant_pipeline.strategy.rules import MarketRules
 
 
 def compute_latest_features(

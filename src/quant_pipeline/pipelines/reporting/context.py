@@ -15,11 +15,11 @@ from pydantic import BaseModel
 
 from quant_pipeline import __version__
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
-from quant_pipeline.strategy.rules import MarketRules
 
 LIBRARIES = ("kedro", "pandas", "numpy", "pyqlib", "lightgbm", "torch", "plotly")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from quant_pipeline.pipelines.reporting import measures, wording
-from quant_pipeline.pipelines.reporting.theme import blank_figure, light, plain, say_instead, series_style
+from quant_pipeline.pipelines.reporting import measures
+from quant_pipeline.reports import wording
+from quant_pipeline.reports.theme import blank_figure, light, plain, say_instead, series_style
 
 NO_BACKTEST = "No backtest yet"
 NO_INFORMATION = "No label of a test session is realised yet"

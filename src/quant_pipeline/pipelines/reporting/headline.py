@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from quant_pipeline.pipelines.reporting import elements, figures, measures, wording
+from quant_pipeline.pipelines.reporting import figures, measures
 from quant_pipeline.pipelines.reporting.context import ReportContext
-from quant_pipeline.pipelines.reporting.elements import Card, Html, paragraph
+from quant_pipeline.reports import elements, wording
+from quant_pipeline.reports.elements import Card, Html, paragraph
 
 SIMULATED_MARKET = "simulated"
 REAL_MONEY = "live"

@@ -5,15 +5,15 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import figures, headline
 from quant_pipeline.pipelines.reporting.context import describe_run
-from quant_pipeline.pipelines.reporting.page import compose_page
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.pipelines.reporting.sections import find_section
 from quant_pipeline.pipelines.reporting.summary import summary_text
-from quant_pipeline.strategy.rules import MarketRules
+from quant_pipeline.reports.page import compose_page
 
 HEADLINE = ("backtest_nav", "backtest_performance", "ic_series", "orders", "account_nav", "data_quality")
 """Datasets that the verdict and the cards above all sections show."""

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.pipelines.reporting.sections import SHIPPED, find_section
 
 

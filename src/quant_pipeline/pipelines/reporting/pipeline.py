@@ -2,9 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.model_registry import load_report_parameters
 from quant_pipeline.pipelines.reporting import nodes
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
+from quant_pipeline.project.model_registry import load_report_parameters
 
 WHERE_IT_STANDS = {
     "report": "params:report",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from quant_pipeline.common.extensions import find_part
 
 if TYPE_CHECKING:
-    from quant_pipeline.pipelines.reporting.elements import Html
+    from quant_pipeline.reports.elements import Html
 
 _RESEARCH: Final = "quant_pipeline.pipelines.reporting.sections_of_research"
 _ACCOUNT: Final = "quant_pipeline.pipelines.reporting.sections_of_account"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from quant_pipeline.pipelines.reporting import elements, figures, measures, wording
+from quant_pipeline.pipelines.reporting import figures, measures
 from quant_pipeline.pipelines.reporting.context import ReportContext
-from quant_pipeline.pipelines.reporting.elements import Column, Html, paragraph, section, table
 from quant_pipeline.pipelines.reporting.sections import Section
+from quant_pipeline.reports import elements, wording
+from quant_pipeline.reports.elements import Column, Html, paragraph, section, table
 
 LISTED_FINDINGS = 40
 

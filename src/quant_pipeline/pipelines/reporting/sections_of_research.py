@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from quant_pipeline.pipelines.reporting import figures, measures, wording
+from quant_pipeline.pipelines.reporting import figures, measures
 from quant_pipeline.pipelines.reporting.context import ReportContext
-from quant_pipeline.pipelines.reporting.elements import (
+from quant_pipeline.pipelines.reporting.sections import Section
+from quant_pipeline.reports import wording
+from quant_pipeline.reports.elements import (
     Column,
     Html,
     heat_table,
@@ -20,7 +22,6 @@ from quant_pipeline.pipelines.reporting.elements import (
     section,
     table,
 )
-from quant_pipeline.pipelines.reporting.sections import Section
 
 MEASURES: tuple[tuple[str, str, wording.Write], ...] = (
     ("total_return", "total return", wording.percent),

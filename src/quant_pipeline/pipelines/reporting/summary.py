@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from quant_pipeline.pipelines.reporting import measures, wording
+from quant_pipeline.pipelines.reporting import measures
 from quant_pipeline.pipelines.reporting.context import ReportContext
+from quant_pipeline.reports import wording
 
 WIDTH = 100
 LISTED_ORDERS = 12

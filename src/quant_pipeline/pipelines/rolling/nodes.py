@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.progress import track
 from quant_pipeline.datasets.bundle import StoredBundles
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
-from quant_pipeline.exceptions import ModelError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.cross_validation import (
@@ -22,8 +24,6 @@ from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member, train_bundle, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.training.nodes import describe_model
-from quant_pipeline.progress import track
-from quant_pipeline.strategy.rules import MarketRules
 
 
 def train_windows(

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import label_expression
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
@@ -12,7 +13,6 @@ from quant_pipeline.models.cross_validation import SplitParameters, split_sessio
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.strategy.rules import MarketRules
 
 
 def train_model(

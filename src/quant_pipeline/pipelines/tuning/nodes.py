@@ -7,8 +7,10 @@ import optuna
 import pandas as pd
 from optuna.trial import TrialState
 
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.models.rolling import RollingWindow
@@ -25,8 +27,6 @@ from quant_pipeline.models.tuning import (
 )
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.training.nodes import describe_model
-from quant_pipeline.progress import track
-from quant_pipeline.strategy.rules import MarketRules
 
 logger = logging.getLogger(__name__)
 

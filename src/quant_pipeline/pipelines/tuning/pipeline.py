@@ -2,9 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.model_registry import load_tuning_parameters
 from quant_pipeline.pipelines.per_model import TRAINING_INPUTS, repeat_per_model
 from quant_pipeline.pipelines.tuning import nodes
+from quant_pipeline.project.model_registry import load_tuning_parameters
 
 
 def create_pipeline() -> Pipeline:

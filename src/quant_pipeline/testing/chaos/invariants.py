@@ -6,7 +6,7 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.rehearsal import ACCOUNT, LIMITS, ORDERS, PRICES, SESSION

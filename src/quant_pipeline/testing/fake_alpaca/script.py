@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
-from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import Parameters
 
 
 class Request(StrEnum):

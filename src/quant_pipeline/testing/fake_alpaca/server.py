@@ -12,7 +12,7 @@ from types import TracebackType
 import pandas as pd
 from aiohttp import web
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
 from quant_pipeline.testing.fake_alpaca.records import Refused
 from quant_pipeline.testing.fake_alpaca.routes import DataRoutes, Handler, TradingRoutes

@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Protocol
 
 import pandas as pd
 
+from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
 from quant_pipeline.market.point_in_time import known_at
-from quant_pipeline.parameters import Parameters
-from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.execution_capability import ExecutionCapability
 from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ports import Broker

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from quant_pipeline.exceptions import AccountError, ConfigurationError
+from quant_pipeline.common.exceptions import AccountError, ConfigurationError
 from quant_pipeline.trading.broker_records import BrokerOrder, OrderRequest
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.kill_switch import KillSwitch

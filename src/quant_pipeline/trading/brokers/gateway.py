@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import pandas as pd
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.strategy.rules import MarketRules
 from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Exchange, Money, Opening, Updates
 from quant_pipeline.trading.brokers.gate import GatedBroker
 from quant_pipeline.trading.brokers.registry import make_adapter

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.extensions import find_part
-from quant_pipeline.exceptions import ConfigurationError
-from quant_pipeline.parameters import describe_faults
+from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.trading.brokers.adapter import BrokerAdapter
 
 SHIPPED = {

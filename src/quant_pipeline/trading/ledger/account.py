@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pandas as pd
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.ledger import corporate_actions as corporate
 from quant_pipeline.trading.ledger.amendments import EffectiveFill

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from quant_pipeline.exceptions import AccountError
-from quant_pipeline.strategy.money import (
+from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.exchange.money import (
     payment_units,
     price_after_dividend,
     price_after_split,
@@ -24,7 +24,7 @@ from quant_pipeline.trading.ledger.events import Event, EventKind, money
 
 # Books are read by commands that should not wait for the kernels of a market.
 if TYPE_CHECKING:
-    from quant_pipeline.backtest.market import TradingMarket
+    from quant_pipeline.exchange.market import TradingMarket
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from quant_pipeline.backtest.market import TradingMarket
+from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ledger.bookkeeping import last_prices
 from quant_pipeline.trading.ledger.events import Event, EventKind

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import TICK
 
 ZERO = Decimal(0)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import pandas as pd
 import sqlalchemy as sa
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import Event, EventKind
 
 GENESIS = "0" * 64

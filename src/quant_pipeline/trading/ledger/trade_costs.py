@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.backtest.quotes import deal_prices
+from quant_pipeline.exchange.money import ticks_to_float
+from quant_pipeline.exchange.quotes import deal_prices
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.market.corporate_actions import actions_per_bar
-from quant_pipeline.strategy.money import ticks_to_float
 from quant_pipeline.trading.ledger.amendments import effective_fills
 from quant_pipeline.trading.ledger.events import Event, EventKind
 

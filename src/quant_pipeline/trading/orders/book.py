@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.account import owners_cash
 from quant_pipeline.trading.ledger.amendments import EffectiveFill
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order

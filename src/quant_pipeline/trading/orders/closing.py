@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import Event, EventKind, money
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.reconciliation import Break, open_books, reconcile

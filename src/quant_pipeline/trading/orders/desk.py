@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pandas as pd
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.broker_records import BrokerAccount

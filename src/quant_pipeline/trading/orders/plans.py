@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pandas as pd
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.ledger.account import Plan, fold
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order, client_order_id, money

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR
-from quant_pipeline.parameters import Parameters
-from quant_pipeline.strategy.dated_rules import DEGREE_UNITS
 
 
 class PositionSizing(Parameters):

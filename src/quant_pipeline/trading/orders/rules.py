@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.trading.broker_records import TimeInForce
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 
 
 class IllegalTransitionError(AccountError):

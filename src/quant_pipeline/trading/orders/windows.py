@@ -6,7 +6,7 @@ import logging
 
 import pandas as pd
 
-from quant_pipeline.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.trading.broker_records import TimeInForce
 from quant_pipeline.trading.execution_capability import AuctionOrders
 from quant_pipeline.trading.orders.desk import TradingDesk

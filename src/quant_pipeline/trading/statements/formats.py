@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
-from quant_pipeline.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters
 
 FieldName = Literal[
     "id", "date", "instrument", "side", "quantity", "price", "fee", "cash", "balance", "currency", "note",

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pandas as pd
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.trading.ledger.bookkeeping import StatementEntry
 from quant_pipeline.trading.ledger.events import Event, EventKind

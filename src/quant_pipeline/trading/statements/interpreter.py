@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.statements.formats import FieldName, RowRule, StatementFormat
 from quant_pipeline.trading.statements.reader import StatementRow

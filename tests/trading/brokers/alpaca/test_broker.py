@@ -5,7 +5,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca import (
     API_KEY,
     SECRET_KEY,

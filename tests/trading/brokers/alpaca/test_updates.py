@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from alpaca.common.enums import BaseURL
 
-from quant_pipeline.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
 from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from quant_pipeline.exceptions import AccountError
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.testing.contract_market import CASH, PRICES, SESSIONS, contract_actions, contract_bars
 from quant_pipeline.trading.broker_records import CashActivity, CashKind, FillActivity, OrderRequest, OrderStatus
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions

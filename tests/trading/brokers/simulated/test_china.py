@@ -5,9 +5,9 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.backtest.tables import positions_table
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.tables import positions_table
 from quant_pipeline.trading.brokers.simulated.bookkeeping import execute_session
 
 NO_ACTIONS = pd.DataFrame(columns=["date", "instrument", "kind", "value"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import sqlalchemy as sa
 
-from quant_pipeline.exceptions import StaleDataError
+from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.trading.broker_records import TimeInForce
 from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Money, Opening
 from quant_pipeline.trading.brokers.simulated.store import Books, Holding, SimulatedStore

@@ -9,20 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from quant_pipeline.backtest.exchange import (
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.money import ticks_to_float
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.session import (
     Carry,
     CorporateActionOutcome,
     apply_corporate_actions,
     deal_orders,
     reference_closes,
 )
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.strategy.money import ticks_to_float
-from quant_pipeline.strategy.rules import CostRules, MarketRules
+from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.bookkeeping import StatementEntry, book_days
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order, money
-from quant_pipeline.trading.ledger.shared_market import market_of
 from quant_pipeline.trading.orders.book import OrderBook
 
 
@@ -154,7 +154,7 @@ def execute_session(
     outcome
         After the corporate actions.
     fills
-        One row per order, see :func:`~quant_pipeline.backtest.exchange.deal_orders`.
+        One row per order, see :func:`~quant_pipeline.exchange.session.deal_orders`.
     """
     row = market.sessions.get_loc(session)
     closes = closes_of(market, row - 1)

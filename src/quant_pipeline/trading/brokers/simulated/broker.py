@@ -14,11 +14,11 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from quant_pipeline.backtest.market import TradingMarket
-from quant_pipeline.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.money import ticks_to_decimal
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.strategy.money import ticks_to_decimal
-from quant_pipeline.strategy.rules import CostRules, MarketRules
 from quant_pipeline.trading.broker_records import (
     Activity,
     BrokerAccount,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from quant_pipeline.backtest.tables import positions_table as exchange_positions
+from quant_pipeline.exchange.tables import positions_table as exchange_positions
 from quant_pipeline.trading.broker_records import CashKind, OrderStatus, PositionKind
 from quant_pipeline.trading.brokers.simulated.documents import Document, read_order
 from quant_pipeline.trading.brokers.simulated.store import Books, Holding
@@ -41,7 +41,7 @@ class SessionBooking:
             self._cash(CashKind.INTEREST, "", amount)
 
     def corporate_actions(self, events: pd.DataFrame) -> None:
-        """Book what corporate actions did, see `quant_pipeline.backtest.exchange.apply_corporate_actions`."""
+        """Book what corporate actions did, see `quant_pipeline.exchange.session.apply_corporate_actions`."""
         for row in events.to_dict("records"):
             instrument, amount = row["instrument"], Decimal(money(row["amount"]))
             if row["kind"] == "cash_dividend":

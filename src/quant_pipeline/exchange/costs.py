@@ -1,0 +1,158 @@
+"""Fees and dealt prices in exact integers, compiled once and used by every engine and account."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.exceptions import StrategyError
+from quant_pipeline.exchange.dated_rules import RATE_UNITS
+from quant_pipeline.exchange.money import TICKS_PER_CENT, TICKS_PER_UNIT
+from quant_pipeline.exchange.rules import CostRules
+
+# A fee is counted in ticks × rate units: exact, and below 2^63 for every order under nine billion.
+_UNITS_PER_CENT = TICKS_PER_CENT * RATE_UNITS
+_HALF_CENT = _UNITS_PER_CENT // 2
+
+
+class CostTerms(NamedTuple):
+    """:class:`CostRules` as the numbers the compiled kernels use.
+
+    Rates are in units of 10^-7; amounts per share in 10^-7 of the currency times ticks per unit; the minimum in ticks
+    times rate units; the slippage terms are plain fractions.
+    """
+
+    buy_rate: int
+    sell_rate: int
+    per_share: int
+    minimum: int
+    buy_tax_rate: int
+    sell_tax_rate: int
+    sell_tax_per_share: int
+    half_spread: float
+    volume_impact: float
+    root_impact: float
+
+
+class CostSchedule(NamedTuple):
+    """Costs of a whole backtest: `terms`, but the tax rates of session ``t`` are those of row ``t``."""
+
+    terms: CostTerms
+    buy_tax_rate: npt.NDArray[np.int64]
+    sell_tax_rate: npt.NDArray[np.int64]
+
+
+def cost_terms(rules: CostRules) -> CostTerms:
+    """Convert the cost rules of one session to kernel terms.
+
+    Raises
+    ------
+    StrategyError
+        When the rules change by date: which session is meant is unknown.
+    """
+    if rules.tax_changes:
+        raise StrategyError("These `cost_rules` change by date. Take those of one session, `cost_rules.at(session)`.")
+    return CostTerms(
+        buy_rate=round(rules.buy_rate * RATE_UNITS),
+        sell_rate=round(rules.sell_rate * RATE_UNITS),
+        per_share=round(rules.per_share * RATE_UNITS) * TICKS_PER_UNIT,
+        minimum=round(rules.minimum * TICKS_PER_UNIT) * RATE_UNITS,
+        buy_tax_rate=round(rules.buy_tax_rate * RATE_UNITS),
+        sell_tax_rate=round(rules.sell_tax_rate * RATE_UNITS),
+        sell_tax_per_share=round(rules.sell_tax_per_share * RATE_UNITS) * TICKS_PER_UNIT,
+        half_spread=float(rules.half_spread),
+        volume_impact=float(rules.volume_impact),
+        root_impact=float(rules.root_impact),
+    )
+
+
+def payment_after_tax(payment: int, tax_rate: float) -> int:
+    """Take the tax that is withheld off a payment per share in units of 10^-8, the tax rounded half up to a unit."""
+    return payment - (payment * round(tax_rate * RATE_UNITS) + RATE_UNITS // 2) // RATE_UNITS
+
+
+def cost_schedule(rules: CostRules, sessions: pd.DatetimeIndex) -> CostSchedule:
+    """Convert cost rules to the kernel terms of some sessions.
+
+    Raises
+    ------
+    MarketDataError
+        When a session is before the first of the tax changes.
+    """
+    by_session = [rules.at(session) for session in sessions] if rules.tax_changes else [rules] * len(sessions)
+    return CostSchedule(
+        terms=cost_terms(rules.model_copy(update={"tax_changes": ()})),
+        buy_tax_rate=np.array([round(now.buy_tax_rate * RATE_UNITS) for now in by_session], dtype=np.int64),
+        sell_tax_rate=np.array([round(now.sell_tax_rate * RATE_UNITS) for now in by_session], dtype=np.int64),
+    )
+
+
+@inlined
+def costs_of_session(schedule: CostSchedule, t: int) -> CostTerms:
+    """Return the costs of session ``t``."""
+    terms = schedule.terms
+    return CostTerms(
+        terms.buy_rate,
+        terms.sell_rate,
+        terms.per_share,
+        terms.minimum,
+        schedule.buy_tax_rate[t],
+        schedule.sell_tax_rate[t],
+        terms.sell_tax_per_share,
+        terms.half_spread,
+        terms.volume_impact,
+        terms.root_impact,
+    )
+
+
+@inlined
+def buy_fee(shares: int, price: int, costs: CostTerms) -> int:
+    """Fee in ticks (whole cents) of buying `shares` at `price` ticks."""
+    if shares <= 0:
+        return 0
+    value = shares * price
+    commission = max(value * costs.buy_rate + shares * costs.per_share, costs.minimum)
+    return (commission + value * costs.buy_tax_rate + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
+
+
+@inlined
+def sell_fee(shares: int, price: int, costs: CostTerms) -> int:
+    """Fee in ticks (whole cents) of selling `shares` at `price` ticks."""
+    if shares <= 0:
+        return 0
+    value = shares * price
+    commission = max(value * costs.sell_rate + shares * costs.per_share, costs.minimum)
+    tax = value * costs.sell_tax_rate + shares * costs.sell_tax_per_share
+    return (commission + tax + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
+
+
+@inlined
+def dealt_price(price: int, shares: int, volume: int, is_buy: bool, costs: CostTerms) -> int:
+    """Price in ticks at which an order really deals, slippage and impact included.
+
+    Parameters
+    ----------
+    price
+        Deal price of the market, ticks.
+    shares
+        Shares of the order.
+    volume
+        Shares traded in the session by everybody.
+    is_buy
+        Side of the order.
+    costs
+        Cost terms.
+    """
+    fraction = costs.half_spread
+    if costs.volume_impact > 0.0 or costs.root_impact > 0.0:
+        share_of_volume = min(shares / volume, 1.0) if volume > 0 else 1.0
+        fraction += costs.volume_impact * share_of_volume * share_of_volume
+        fraction += costs.root_impact * np.sqrt(share_of_volume)
+    if fraction == 0.0:
+        return price
+    move = int(np.floor(price * fraction + 0.5))
+    return price + move if is_buy else max(price - move, 1)

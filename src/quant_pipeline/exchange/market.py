@@ -1,0 +1,329 @@
+"""The market as arrays: what every engine trades on, built once from as-traded bars and corporate actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.common.compiled import kernel
+from quant_pipeline.common.exceptions import MarketDataError, StrategyError
+from quant_pipeline.exchange.costs import payment_after_tax
+from quant_pipeline.exchange.kernels import CASH_DIVIDEND, price_after_action
+from quant_pipeline.exchange.money import to_ticks
+from quant_pipeline.exchange.quotes import (
+    ACTION_KINDS,
+    action_terms,
+    deal_prices,
+    limit_prices,
+    price_limits_of,
+)
+from quant_pipeline.exchange.rules import MarketRules
+
+DAYS_PER_YEAR = 365
+"""Days by which interest per year is divided, whatever the year."""
+
+
+class ActionArrays(NamedTuple):
+    """Corporate actions in the order in which they apply; those of session ``t`` are rows ``offsets[t]:offsets[t+1]``.
+
+    See :func:`~quant_pipeline.exchange.kernels.apply_action` for the meaning of the other columns. ``paid`` is
+    the numerator as an account gets it: a dividend less the tax withheld; what a price does follows the numerator.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    instrument: npt.NDArray[np.uint32]
+    kind: npt.NDArray[np.int64]
+    numerator: npt.NDArray[np.int64]
+    denominator: npt.NDArray[np.int64]
+    paid: npt.NDArray[np.int64]
+
+
+class MarketArrays(NamedTuple):
+    """Sessions × instruments, prices in ticks, and the corporate actions.
+
+    ``mark`` is the last known close (while halted it goes ex: divided by splits, less cash dividends; 0 before the
+    first bar), ``deal_price`` is 0 where nothing trades, ``has_bar`` tells whether the instrument traded. Row ``t`` is
+    known after the close of ``t``; only ``deal_price``, ``volume``, the blocked flags and the limits of ``t`` are used
+    in ``t`` itself, to deal orders that were decided before. Limits ``lowest`` and ``highest`` have a single row where
+    the market knows none. ``interest`` is the part of the cash that a session credits before anything else.
+    """
+
+    deal_price: npt.NDArray[np.int64]
+    mark: npt.NDArray[np.int64]
+    volume: npt.NDArray[np.int64]
+    has_bar: npt.NDArray[np.bool_]
+    buy_blocked: npt.NDArray[np.bool_]
+    sell_blocked: npt.NDArray[np.bool_]
+    lowest: npt.NDArray[np.int64]
+    highest: npt.NDArray[np.int64]
+    actions: ActionArrays
+    interest: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TradingMarket:
+    """A market ready to be traded on.
+
+    Attributes
+    ----------
+    sessions
+        Sessions of the backtest.
+    instruments
+        Instrument codes, sorted: the order in which equal scores rank.
+    rules
+        The market rules the arrays were built for.
+    arrays
+        Prices and corporate actions.
+    history
+        The same market from earlier sessions on, for what looks back over more than is traded; None without any.
+    """
+
+    sessions: pd.DatetimeIndex
+    instruments: pd.Index
+    rules: MarketRules
+    arrays: MarketArrays
+    history: TradingMarket | None = None
+
+    @classmethod
+    def from_bars(
+        cls,
+        bars: pd.DataFrame,
+        corporate_actions: pd.DataFrame,
+        sessions: pd.DatetimeIndex,
+        rules: MarketRules,
+        earlier: pd.DatetimeIndex | None = None,
+    ) -> TradingMarket:
+        """Build the arrays.
+
+        Parameters
+        ----------
+        bars
+            As-traded bars: ``date``, ``instrument``, ``open``, ``high``, ``low``, ``close``, ``volume``. Bars outside
+            the sessions are not used, except that the instruments are those of all bars given.
+        corporate_actions
+            ``date`` (ex-date), ``instrument``, ``kind``, ``value``.
+        sessions
+            Consecutive sessions of the calendar.
+        rules
+            Market rules: deal price, price limits.
+        earlier
+            The sessions right before, for the history; bars and actions of these are used too.
+
+        Raises
+        ------
+        MarketDataError
+            If a bar or an action between the first and the last session falls on no session, two bars collide, an
+            action is malformed, or the price limit of an instrument is unknown.
+        """
+        instruments = pd.Index(np.sort(bars["instrument"].unique()), dtype="str")
+        inside = _inside(bars, sessions, "bar")
+        shape = (len(sessions), len(instruments))
+        cells = _cells(inside, sessions, instruments)
+        has_bar = np.zeros(shape, dtype=np.bool_)
+        has_bar.ravel()[cells] = inside["close"].notna().to_numpy()
+        deal_price = _spread(deal_prices(inside, rules.deal_price), cells, shape)
+        volume = _spread(inside["volume"].fillna(0).to_numpy().astype(np.int64), cells, shape)
+        close = _spread(to_ticks(inside["close"]), cells, shape)
+
+        known = corporate_actions[corporate_actions["instrument"].isin(instruments)]
+        acted = _inside(known, sessions, "corporate action")
+        actions = _action_arrays(acted, sessions, instruments, rules.dividend_tax_rate)
+        _fill_marks(close, np.zeros(len(instruments), dtype=np.int64), actions)
+        lowest, highest = _limits(close, has_bar, actions, sessions, rules, instruments)
+        arrays = MarketArrays(
+            deal_price=np.where(has_bar, deal_price, 0),
+            mark=close,
+            volume=volume,
+            has_bar=has_bar,
+            buy_blocked=deal_price >= highest,
+            sell_blocked=deal_price <= lowest if rules.price_limits else np.zeros(shape, dtype=np.bool_),
+            lowest=lowest,
+            highest=highest,
+            actions=actions,
+            interest=_interest(sessions, rules.cash_interest_rate),
+        )
+        history = None
+        if earlier is not None and len(earlier):
+            history = cls.from_bars(bars, corporate_actions, earlier.append(sessions), rules)
+        return cls(sessions, instruments, rules, arrays, history)
+
+    def limits_of(self, t: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the lowest and the highest price that the limits of session ``t`` allow, ticks by instrument."""
+        row = t if self.rules.price_limits else 0
+        return self.arrays.lowest[row], self.arrays.highest[row]
+
+    def score_matrix(self, scores: pd.Series) -> npt.NDArray[np.float64]:
+        """Arrange scores as sessions × instruments; a missing or infinite score is NaN.
+
+        Parameters
+        ----------
+        scores
+            Indexed ``(datetime, instrument)``; sessions outside the market's are not used.
+
+        Raises
+        ------
+        StrategyError
+            If a scored instrument or a date within the market's sessions is unknown, or a row is doubled.
+        """
+        dates, names = scores.index.get_level_values(0), scores.index.get_level_values(1)
+        inside = np.asarray((dates >= self.sessions[0]) & (dates <= self.sessions[-1]))
+        rows = self.sessions.get_indexer(pd.DatetimeIndex(dates[inside]))
+        columns = self.instruments.get_indexer(names[inside])
+        if (rows < 0).any():
+            stray = dates[inside][rows < 0][0]
+            raise StrategyError(
+                f"Scores are dated {stray.date()}, which is no session. Correct the prediction's dates."
+            )
+        if (columns < 0).any():
+            stray = names[inside][columns < 0][0]
+            raise StrategyError(
+                f"Instrument {stray} has scores but no bars. Remove it from the universe or add its bars."
+            )
+        cells = rows * len(self.instruments) + columns
+        if _any_twice(cells, len(self.sessions) * len(self.instruments)):
+            raise StrategyError("A session scores an instrument twice. Keep one score per (datetime, instrument).")
+        values = scores.to_numpy(dtype=np.float64)[inside]
+        matrix = np.full((len(self.sessions), len(self.instruments)), np.nan)
+        matrix.ravel()[cells] = np.where(np.isfinite(values), values, np.nan)
+        return matrix
+
+
+def _inside(table: pd.DataFrame, sessions: pd.DatetimeIndex, what: str) -> pd.DataFrame:
+    inside = table[(table["date"] >= sessions[0]) & (table["date"] <= sessions[-1])]
+    stray = ~inside["date"].isin(sessions)
+    if stray.any():
+        row = inside[stray].iloc[0]
+        raise MarketDataError(
+            f"A {what} of {row['instrument']} is dated {row['date'].date()}, which is no session. "
+            "Correct the date or choose the right calendar."
+        )
+    return inside
+
+
+def _cells(table: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index) -> npt.NDArray[np.int64]:
+    rows = sessions.get_indexer(pd.DatetimeIndex(table["date"]))
+    columns = instruments.get_indexer(pd.Index(table["instrument"]))
+    cells = rows * len(instruments) + columns
+    if _any_twice(cells, len(sessions) * len(instruments)):
+        twice = table[table.duplicated(["date", "instrument"])].iloc[0]
+        raise MarketDataError(f"{twice['instrument']} has two bars on {twice['date'].date()}. Keep one.")
+    return cells
+
+
+def _any_twice(cells: npt.NDArray[np.int64], n_cells: int) -> bool:
+    """Tell whether a cell occurs twice; a flag per cell takes a hundredth of the time of sorting or hashing cells."""
+    taken = np.zeros(n_cells, dtype=np.bool_)
+    taken[cells] = True
+    return bool(np.count_nonzero(taken) != len(cells))
+
+
+def _spread(
+    values: npt.NDArray[np.int64], cells: npt.NDArray[np.int64], shape: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    table = np.zeros(shape, dtype=np.int64)
+    table.ravel()[cells] = values
+    return table
+
+
+def _interest(sessions: pd.DatetimeIndex, rate: float) -> npt.NDArray[np.float64]:
+    """Return what cash earns from one session to the next, by calendar days over 365; 0 in the first session."""
+    days = np.diff(sessions.to_numpy().astype("datetime64[D]").astype(np.int64), prepend=0)
+    days[:1] = 0
+    return np.asarray(rate * days / DAYS_PER_YEAR, dtype=np.float64)
+
+
+def _action_arrays(
+    actions: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index, dividend_tax_rate: float
+) -> ActionArrays:
+    terms = np.array(
+        [
+            action_terms(instrument, kind, value)
+            for instrument, kind, value in zip(actions["instrument"], actions["kind"], actions["value"], strict=True)
+        ],
+        dtype=np.int64,
+    ).reshape(-1, 2)
+    rows = sessions.get_indexer(pd.DatetimeIndex(actions["date"]))
+    kinds = np.array([ACTION_KINDS[kind] for kind in actions["kind"]], dtype=np.int64)
+    columns = np.asarray(instruments.get_indexer(pd.Index(actions["instrument"])), dtype=np.uint32)
+    order = np.lexsort((columns, kinds, rows))
+    paid = [
+        payment_after_tax(int(units), dividend_tax_rate) if kind == CASH_DIVIDEND else int(units)
+        for kind, units in zip(kinds, terms[:, 0], strict=True)
+    ]
+    return ActionArrays(
+        offsets=np.asarray(np.searchsorted(rows[order], np.arange(len(sessions) + 1)), dtype=np.int64),
+        instrument=columns[order],
+        kind=kinds[order],
+        numerator=np.ascontiguousarray(terms[order, 0]),
+        denominator=np.ascontiguousarray(terms[order, 1]),
+        paid=np.array(paid, dtype=np.int64)[order],
+    )
+
+
+@kernel
+def _fill_marks(close: npt.NDArray[np.int64], carried: npt.NDArray[np.int64], actions: ActionArrays) -> None:
+    """Carry the last close through sessions without bar; it goes ex with the corporate actions meanwhile."""
+    n_sessions, n_instruments = close.shape
+    for t in range(n_sessions):
+        for k in range(actions.offsets[t], actions.offsets[t + 1]):
+            j = actions.instrument[k]
+            carried[j] = price_after_action(carried[j], actions.kind[k], actions.numerator[k], actions.denominator[k])
+        for j in range(n_instruments):
+            if close[t, j] == 0:
+                close[t, j] = carried[j]
+            else:
+                carried[j] = close[t, j]
+
+
+def bar_matrices(
+    bars: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Arrange daily bars as sessions × instruments: prices in ticks, 0 without bar, and the volume.
+
+    Parameters
+    ----------
+    bars
+        As-traded bars.
+    sessions, instruments
+        Axes; they must cover the bars between the first and the last session.
+    """
+    inside = _inside(bars, sessions, "bar")
+    shape = (len(sessions), len(instruments))
+    cells = _cells(inside, sessions, instruments)
+    matrices = {name: _spread(to_ticks(inside[name]), cells, shape) for name in ("open", "high", "low", "close")}
+    return matrices | {"volume": _spread(inside["volume"].fillna(0).to_numpy().astype(np.int64), cells, shape)}
+
+
+def reference_closes(mark: npt.NDArray[np.int64], actions: ActionArrays) -> npt.NDArray[np.int64]:
+    """Previous closes after the corporate actions of the session: what its limits and its return refer to.
+
+    Sessions × instruments in ticks, 0 where there is none.
+    """
+    reference = np.zeros_like(mark)
+    reference[1:] = mark[:-1]
+    for t in range(1, len(reference)):
+        for k in range(actions.offsets[t], actions.offsets[t + 1]):
+            j = actions.instrument[k]
+            terms = int(actions.kind[k]), int(actions.numerator[k]), int(actions.denominator[k])
+            reference[t, j] = price_after_action(int(reference[t, j]), *terms)
+    return reference
+
+
+def _limits(
+    mark: npt.NDArray[np.int64],
+    has_bar: npt.NDArray[np.bool_],
+    actions: ActionArrays,
+    sessions: pd.DatetimeIndex,
+    rules: MarketRules,
+    instruments: pd.Index,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Lowest and highest prices, sessions × instruments, or one row for all sessions where there are no limits."""
+    if not rules.price_limits:
+        free = np.zeros((1, len(instruments)), dtype=np.int64)
+        return limit_prices(free, free, rules)
+    limits = price_limits_of(instruments, sessions, has_bar, rules)
+    return limit_prices(reference_closes(mark, actions), limits, rules)

@@ -1,0 +1,128 @@
+"""Exact money: prices and cash are whole ticks of a hundredth of a cent.
+
+The strategy, the backtest and the simulated account all count in these integers, so that two of them can only agree
+or disagree, never almost agree.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quant_pipeline.common.exceptions import MarketDataError
+
+TICKS_PER_UNIT = 10_000
+"""Ticks in one unit of the currency: prices carry four decimals."""
+
+TICKS_PER_CENT = 100
+"""Fees and dividends are whole cents, that is multiples of this many ticks."""
+
+PAYMENT_SCALE = 100_000_000
+"""Payments per share (dividends, delisting values) carry eight decimals."""
+
+_PAYMENT_UNITS_PER_TICK = PAYMENT_SCALE // TICKS_PER_UNIT
+
+LARGEST_SPLIT_TERM = 10_000
+"""Split ratios are read as fractions whose denominator does not exceed this."""
+
+_ONE_TICK = Decimal("0.0001")
+
+
+def to_ticks(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Round prices to ticks, half up; a missing price becomes 0, which no tradable instrument has.
+
+    Parameters
+    ----------
+    values
+        Prices in the currency, any shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        Ticks, int64, same shape.
+
+    Raises
+    ------
+    MarketDataError
+        If a price is negative or infinite.
+    """
+    prices = np.asarray(values, dtype=np.float64)
+    if np.isinf(prices).any() or (prices < 0).any():
+        raise MarketDataError("A price is negative or infinite. Check the bars (see `check_bars`) and correct the row.")
+    return np.floor(np.nan_to_num(prices, nan=0.0) * TICKS_PER_UNIT + 0.5).astype(np.int64)
+
+
+def cash_to_ticks(cash: Decimal | float | int | str) -> int:
+    """Convert an amount of cash to ticks, half up.
+
+    Parameters
+    ----------
+    cash
+        Amount in the currency; a float is read by its shortest decimal form, so ``0.1`` means one tenth.
+    """
+    amount = cash if isinstance(cash, Decimal) else Decimal(str(cash))
+    return int((amount * TICKS_PER_UNIT).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def ticks_to_decimal(ticks: int) -> Decimal:
+    """Convert ticks to an exact amount with four decimals."""
+    return (Decimal(int(ticks)) * _ONE_TICK).quantize(_ONE_TICK)
+
+
+def ticks_to_float(ticks: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Convert ticks to the nearest float amounts (exact to the tick below 10^11)."""
+    amounts: npt.NDArray[np.float64] = np.asarray(ticks, dtype=np.int64) / TICKS_PER_UNIT
+    return amounts
+
+
+def split_terms(ratio: Any) -> tuple[int, int]:
+    """Read a split ratio as new shares and old shares, both whole.
+
+    A vendor's ``0.333333`` is one new share for three old ones, not 333,333 for a million.
+
+    Parameters
+    ----------
+    ratio
+        New shares per old share, positive.
+
+    Returns
+    -------
+    tuple of int
+        ``(numerator, denominator)`` in lowest terms.
+    """
+    if not float(ratio) > 0 or not np.isfinite(float(ratio)):
+        raise MarketDataError(f"Split ratio {ratio!r} is not positive. Correct the value in corporate_actions.")
+    fraction = Fraction(float(ratio)).limit_denominator(LARGEST_SPLIT_TERM)
+    if fraction == 0:
+        raise MarketDataError(f"Split ratio {ratio!r} is too small. Correct the value in corporate_actions.")
+    return fraction.numerator, fraction.denominator
+
+
+def price_after_split(price: int, new: int, old: int) -> int:
+    """Divide a price in ticks by a split of `new` shares for `old` ones, half up to a tick."""
+    return (2 * price * old + new) // (2 * new)
+
+
+def price_after_dividend(price: int, payment: int) -> int:
+    """Take a dividend of `payment` units of 10^-8 off a price in ticks, half up, down to one tick at least."""
+    return max(price - (payment + _PAYMENT_UNITS_PER_TICK // 2) // _PAYMENT_UNITS_PER_TICK, 1)
+
+
+def payment_units(per_share: Any) -> int:
+    """Convert a payment per share to whole units of 10^-8, half up.
+
+    Parameters
+    ----------
+    per_share
+        Currency per share, not negative.
+    """
+    value = float(per_share)
+    if not value >= 0 or not np.isfinite(value):
+        raise MarketDataError(
+            f"Payment per share {per_share!r} is negative or missing. Correct it in corporate_actions."
+        )
+    return int((Decimal(str(value)) * PAYMENT_SCALE).quantize(Decimal(1), rounding=ROUND_HALF_UP))

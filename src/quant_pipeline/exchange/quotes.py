@@ -1,0 +1,109 @@
+"""Prices of a session in ticks: where orders deal, what limits forbid, what corporate actions do to a close."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.exchange import kernels
+from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
+from quant_pipeline.exchange.money import cash_to_ticks, payment_units, split_terms, to_ticks
+from quant_pipeline.exchange.rules import MarketRules, no_price_limit
+from quant_pipeline.market.clock import DealPrice
+
+ACTION_KINDS = {"split": kernels.SPLIT, "cash_dividend": kernels.CASH_DIVIDEND, "delisting": kernels.DELISTING}
+"""Kinds of corporate actions, in the order in which those of one session apply."""
+
+
+def deal_prices(bars: pd.DataFrame, deal_price: DealPrice) -> npt.NDArray[np.int64]:
+    """Return the deal price of each bar in ticks, 0 where it is missing.
+
+    A ``vwap`` that the bars do not carry is replaced by the mean of high, low and close, a documented proxy.
+    """
+    if deal_price == "vwap" and "vwap" not in bars.columns:
+        return to_ticks((bars["high"] + bars["low"] + bars["close"]).to_numpy(dtype=np.float64) / 3)
+    return to_ticks(bars[deal_price].to_numpy(dtype=np.float64))
+
+
+def reference_price(previous_close: int, kind: str, numerator: int, denominator: int) -> int:
+    """Previous close in ticks after an action of the session: what price limits and halted values refer to.
+
+    See :func:`~quant_pipeline.exchange.kernels.price_after_action`.
+
+    Raises
+    ------
+    MarketDataError
+        When the kind is unknown.
+    """
+    if kind not in ACTION_KINDS:
+        raise MarketDataError(f"Unknown corporate action {kind!r}. Use one of {sorted(ACTION_KINDS)}.")
+    return int(kernels.price_after_action(previous_close, ACTION_KINDS[kind], numerator, denominator))
+
+
+def limit_prices(
+    previous_close: npt.NDArray[np.int64], limits: npt.NDArray[np.int64], market_rules: MarketRules
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Lowest and highest price of a session in ticks, rounded half up to the market's price step.
+
+    Parameters
+    ----------
+    previous_close
+        Reference prices, ticks; 0 = none, which lifts the limits.
+    limits
+        Largest move in basis points, 0 = no limit; per instrument, or sessions × instruments.
+    market_rules
+        Gives the price step.
+    """
+    step = int(cash_to_ticks(market_rules.price_step)) * DEGREE_UNITS
+    limited = (limits > 0) & (previous_close > 0)
+    lowest = (previous_close * (DEGREE_UNITS - limits) + step // 2) // step * (step // DEGREE_UNITS)
+    highest = (previous_close * (DEGREE_UNITS + limits) + step // 2) // step * (step // DEGREE_UNITS)
+    return np.where(limited, lowest, 0), np.where(limited, highest, np.iinfo(np.int64).max)
+
+
+def price_limits_of(
+    instruments: pd.Index, sessions: pd.DatetimeIndex, has_bar: npt.NDArray[np.bool_], market_rules: MarketRules
+) -> npt.NDArray[np.int64]:
+    """Daily price limits in basis points, sessions × instruments, 0 where there is none.
+
+    Parameters
+    ----------
+    instruments, sessions
+        Axes.
+    has_bar
+        Where something trades, so that the limit has to be known.
+    market_rules
+        Gives the limits.
+
+    Raises
+    ------
+    MarketDataError
+        When there are price limits but none for an instrument, or none in force in a session in which it trades.
+    """
+    unknown = -1
+    limits = np.full((len(sessions), len(instruments)), unknown if market_rules.price_limits else 0, dtype=np.int64)
+    for place, name in enumerate(instruments):
+        for rule in market_rules.price_limits_of(str(name)):
+            first = 0 if rule.since is None else sessions.searchsorted(pd.Timestamp(rule.since))
+            last = len(sessions) if rule.until is None else sessions.searchsorted(pd.Timestamp(rule.until))
+            limits[first:last, place] = round((rule.limit or 0.0) * DEGREE_UNITS)
+    without = np.argwhere((limits == unknown) & has_bar)
+    if len(without):
+        row, place = without[0]
+        raise no_price_limit(str(instruments[place]), sessions[row])
+    return np.maximum(limits, 0)
+
+
+def action_terms(instrument: str, kind: str, value: float) -> tuple[int, int]:
+    """Numerator and denominator of an action as the kernels want them.
+
+    Raises
+    ------
+    MarketDataError
+        If the kind is unknown or the value malformed.
+    """
+    if kind not in ACTION_KINDS:
+        raise MarketDataError(f"Unknown corporate action {kind!r} of {instrument}. Use one of {sorted(ACTION_KINDS)}.")
+    return split_terms(value) if kind == "split" else (payment_units(value), 1)

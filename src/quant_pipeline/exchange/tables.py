@@ -1,0 +1,70 @@
+"""Readable tables of positions, fills and corporate actions."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.exchange import kernels
+from quant_pipeline.exchange.money import ticks_to_float
+
+FILL_STATUS = {
+    kernels.FILLED: ("filled", ""),
+    kernels.CUT_TO_VOLUME: ("partially_filled", "cut to the allowed part of the session's volume, the rest expired"),
+    kernels.CUT_TO_CASH: ("partially_filled", "cut to what the cash and the fee allow"),
+    kernels.CUT_TO_POSITION: ("partially_filled", "cut to the shares held"),
+    kernels.EXPIRED_NO_BAR: ("expired", "the instrument did not trade in this session"),
+    kernels.EXPIRED_NO_VOLUME: ("expired", "the allowed part of the session's volume is below one lot"),
+    kernels.REJECTED_PRICE_LIMIT: ("rejected", "the deal price is at the daily price limit"),
+    kernels.REJECTED_CASH: ("rejected", "the cash does not cover the order and its fee"),
+    kernels.REJECTED_POSITION: ("rejected", "the instrument is not held"),
+    kernels.REJECTED_LOCKED: ("rejected", "the shares were bought in this session and are locked until the next"),
+    kernels.EXPIRED_UNREACHED: ("expired", "its price was not reached"),
+    kernels.EXPIRED_LATE: ("expired", "it arrived after the last price that could execute it"),
+}
+"""Status and message of each result of an order."""
+
+
+def positions_table(instruments: list[str], quantities: list[int], sessions_held: list[int]) -> pd.DataFrame:
+    """Build a table of positions as the strategy and the exchange take it."""
+    return pd.DataFrame(
+        {
+            "quantity": pd.Series(quantities, dtype="int64").to_numpy(),
+            "sessions_held": pd.Series(sessions_held, dtype="int64").to_numpy(),
+        },
+        index=pd.Index(instruments, dtype="str", name="instrument"),
+    )
+
+
+def fills_table(fills: npt.NDArray[np.int64], instruments: pd.Index) -> pd.DataFrame:
+    """Build the readable table of a record of fills."""
+    shares = fills[:, kernels.FILL_SHARES]
+    status = [FILL_STATUS[int(code)] for code in fills[:, kernels.FILL_STATUS]]
+    price = ticks_to_float(fills[:, kernels.FILL_PRICE])
+    return pd.DataFrame(
+        {
+            "instrument": pd.Series(instruments.to_numpy()[fills[:, kernels.FILL_INSTRUMENT]], dtype="str"),
+            "side": pd.Series(np.where(fills[:, kernels.FILL_REQUESTED] > 0, "buy", "sell"), dtype="str"),
+            "quantity": shares,
+            "requested": np.abs(fills[:, kernels.FILL_REQUESTED]),
+            "price": np.where(shares > 0, price, np.nan),
+            "market_price": ticks_to_float(fills[:, kernels.FILL_MARKET_PRICE]),
+            "fee": ticks_to_float(fills[:, kernels.FILL_FEE]),
+            "status": pd.Series([name for name, _ in status], dtype="str"),
+            "message": pd.Series([message for _, message in status], dtype="str"),
+        }
+    )
+
+
+def events_table(rows: list[tuple[str, str, int, int, int]]) -> pd.DataFrame:
+    """Build the table of corporate actions: instrument, kind, shares before, shares after, cash received in ticks."""
+    return pd.DataFrame(
+        {
+            "instrument": pd.Series([row[0] for row in rows], dtype="str"),
+            "kind": pd.Series([row[1] for row in rows], dtype="str"),
+            "quantity_before": pd.Series([row[2] for row in rows], dtype="int64"),
+            "quantity_after": pd.Series([row[3] for row in rows], dtype="int64"),
+            "amount": ticks_to_float([row[4] for row in rows]),
+        }
+    )

@@ -1,0 +1,1 @@
+"""How Kedro runs the project: configuration, hooks, the registry of models."""

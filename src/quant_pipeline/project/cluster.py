@@ -1,0 +1,103 @@
+"""Train models on the workers of a Dask cluster: every namespace is an ordinary session on one worker.
+
+A session on a worker has its hooks, typed parameters and its own MLflow run, exactly as ``kedro run --namespaces`` on
+this machine. Workers need the project and its data at the same path: a local cluster, or a shared file system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quant_pipeline.common.exceptions import ConfigurationError, ModelError
+from quant_pipeline.common.progress import track
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@contextmanager
+def connect(address: str | None, workers: int) -> Iterator[Client]:
+    """Connect to a cluster, or start one on this machine that ends with the block.
+
+    Parameters
+    ----------
+    address
+        Address of a scheduler, ``tcp://host:8786``; None starts a cluster of processes here.
+    workers
+        Processes of a cluster here.
+
+    Raises
+    ------
+    ConfigurationError
+        When dask.distributed is not installed, or the scheduler does not answer.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ConfigurationError("a cluster needs dask.distributed: pip install 'quant_pipeline[cluster]'") from error
+    if address is None:
+        with (
+            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(address, timeout="10s")
+    except OSError as error:
+        raise ConfigurationError(
+            f"no Dask scheduler answers at {address}; start it, or leave --scheduler out"
+        ) from error
+    with client:
+        yield client
+
+
+def run_namespaces(client: Client, project: Path, env: str | None, pipeline: str, namespaces: Sequence[str]) -> None:
+    """Run one pipeline namespace by namespace on the workers of a cluster.
+
+    Parameters
+    ----------
+    client
+        The cluster.
+    project
+        Folder of the project, the same on every worker.
+    env
+        Environment; None is the default one.
+    pipeline
+        Name of the pipeline.
+    namespaces
+        One session each.
+
+    Raises
+    ------
+    ModelError
+        When a session failed; all others have ended, so what they made is kept.
+    """
+    from distributed import as_completed
+
+    futures = {
+        client.submit(run_namespace, str(project), env, pipeline, namespace, pure=False): namespace
+        for namespace in namespaces
+    }
+    failures = {}
+    for future in track(as_completed(list(futures)), f"running {pipeline} on the cluster", total=len(futures)):
+        error = future.exception()
+        if error is not None:
+            failures[futures[future]] = error
+    if failures:
+        told = "; ".join(f"{namespace}: {error}" for namespace, error in sorted(failures.items()))
+        raise ModelError(f"{len(failures)} of {len(futures)} sessions failed, the others are done. {told}")
+
+
+def run_namespace(project: str, env: str | None, pipeline: str, namespace: str) -> None:
+    """Run one namespace in this process, as ``kedro run --pipelines … --namespaces …`` does."""
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+
+    bootstrap_project(Path(project))
+    session = KedroSession.create(project, env=env, save_on_close=False)
+    with session:
+        session.run(pipeline_names=[pipeline], namespaces=[namespace])

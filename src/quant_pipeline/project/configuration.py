@@ -1,0 +1,363 @@
+"""Configuration as Kedro reads it, but what is wrong with it is one message: which file, which key, what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from kedro.config import OmegaConfigLoader
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
+
+from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.fast_yaml import own_loader, read_yaml_fast
+
+SUFFIXES = (".yml", ".yaml", ".json")
+LOCAL = "local"
+"""Folder of personal overrides, applied last to every account."""
+SHARED = {"base", LOCAL}
+"""Folders of `conf/` that hold no account."""
+PINNED = {
+    "parameters": ("account", "execution", "risk"),
+    "globals": ("account", "paths"),
+    "catalog": ("trading_desk", "ledger"),
+}
+"""Beginnings of names that an account with real money takes from its own files and never from conf/local."""
+_DESK = "quant_pipeline.datasets.trading_desk"
+_MARKET = "quant_pipeline.datasets.market"
+RENAMED_TYPES = {
+    f"{_DESK}.AlpacaDesk": f"`type: {_DESK}.BrokerDesk` with `broker: alpaca`",
+    f"{_DESK}.SimulatedDesk": f"`type: {_DESK}.BrokerDesk` with `broker: simulated` and `parameters: {{path: …}}`",
+    f"{_MARKET}.SimulatedMarket": f"`type: {_MARKET}.Market` with `source: simulated`",
+    f"{_MARKET}.FilesMarket": f"`type: {_MARKET}.Market` with `source: files`, and `folder` within `parameters`",
+    f"{_MARKET}.AlpacaMarket": f"`type: {_MARKET}.Market` with `source: alpaca`, and `url` within `parameters`",
+}
+"""Types of datasets in earlier catalogs, and what is written in their place."""
+MLFLOW_PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
+"""As kedro-mlflow sets them, which may be later than the first question."""
+
+read_yaml_fast()
+
+
+class ProjectConfigLoader(OmegaConfigLoader):
+    """Kedro's loader of YAML: base, then the account, then conf/local; what cannot be read is named.
+
+    Parameters
+    ----------
+    conf_source, env, **options
+        As for `kedro.config.OmegaConfigLoader`.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is no such environment; or, as soon as something is asked for, when a file is no YAML, when two files
+        of one environment set the same key, when what a key refers to does not exist, or when an environment or a
+        command sets a parameter that `conf/base` does not have.
+    """
+
+    def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
+        self._root = Path(conf_source)
+        self._found: dict[str, dict[str, Any]] = {}
+        self._found_for: dict[str, Any] = {}
+        self._known: set[str] = set()
+        self._taken_by_parameters: set[str] = set()
+        if not self._root.exists() and "://" not in str(conf_source):
+            raise ConfigurationError(
+                f"There is no {self._root.name}/ in {self._root.absolute().parent}; start in the project or pass "
+                "--conf-source."
+            )
+        self.withheld: set[str] = set()
+        """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
+        super().__init__(conf_source, env, **options)
+        self.config_patterns.setdefault("mlflow", MLFLOW_PATTERNS)
+        if self.environment == LOCAL:
+            raise ConfigurationError(
+                f"conf/{LOCAL} is no account: it is applied last to every account. Leave `--env {LOCAL}` out, or name "
+                "the account."
+            )
+        # A configuration that is packed into an archive has no folders to look at.
+        if self._root.is_dir() and not (self._root / self.environment).is_dir():
+            accounts = {path.name for path in self._root.glob("[!.]*") if path.is_dir()} - SHARED
+            raise ConfigurationError(
+                f"There is no environment '{self.environment}' in {self._root.name}/; there are "
+                f"{', '.join(sorted(accounts))}. `kedro account new {self.environment} --from sim` makes one for "
+                "another account."
+            )
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return one kind of configuration: ``parameters``, ``catalog``, ``globals`` and so on.
+
+        Files are read once: Kedro asks half a dozen times for the same, and reading takes a quarter of a second. Who
+        asks may change what is returned.
+        """
+        if key in self:
+            return super().__getitem__(key)
+        if self._found_for != self.runtime_params:
+            self._forget()
+            self._found_for = deepcopy(self.runtime_params)
+        if key not in self._found:
+            self._found[key] = self._read(key)
+        return deepcopy(self._found[key])
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Set one kind of configuration in place of the files; other kinds may refer to it."""
+        self._forget()
+        super().__setitem__(key, value)
+
+    def _forget(self) -> None:
+        """Forget what was read, and what Kedro keeps itself for references."""
+        self._found.clear()
+        self._globals_oc = self._runtime_params_oc = None
+
+    def _read(self, key: str) -> dict[str, Any]:
+        try:
+            found = super().__getitem__(key)
+            if key == "parameters":
+                self._refuse_unknown(found)
+            if key == "catalog":
+                self._refuse_renamed(found)
+        except (YAMLError, OSError) as error:
+            raise ConfigurationError(self._describe_unreadable(error)) from error
+        except OmegaConfBaseException as error:
+            raise ConfigurationError(
+                f"`{error.full_key}` of the {key} of environment '{self.environment}' cannot be resolved: "
+                f"{str(error).splitlines()[0]} Correct it in {self._names_of_folders()}."
+            ) from error
+        except ValueError as error:
+            if not str(error).startswith("Duplicate keys"):
+                raise
+            raise ConfigurationError(
+                f"{str(error).replace(f'{self._root.parent}/', '')}. Keep each key in one file of an environment."
+            ) from error
+        return found
+
+    def _read_raw_config(self, key: str) -> Any:
+        read = super()._read_raw_config(key)
+        local = self._read_local(key)
+        read[-1].update(local)
+        if key == "parameters":
+            # Now, as Kedro merges what --params say into the first of these files.
+            base, own = read[0].values(), read[1].values()
+            self._known = {str(name) for file in base for name in file}
+            self._taken_by_parameters = _names_from_params([*base, *own, *local.values()])
+        return read
+
+    def _resolve_from_raw_config(self, key: str, *read: Any) -> dict[str, Any]:
+        """Merge base and environment as Kedro does, and then conf/local by the same strategy."""
+        merged: dict[str, Any] = super()._resolve_from_raw_config(key, *read)
+        files = self._read_local(key)
+        for file in files.values():
+            self._withhold(key, file)
+        if not any(files.values()):
+            return merged
+        own: dict[str, Any] = self._merge_and_resolve(key, files)
+        final: dict[str, Any] = self._merge_configs(merged, own, key, self._get_conf_env_path(LOCAL))
+        return final
+
+    def _read_local(self, key: str) -> dict[Path, DictConfig]:
+        folder = self._get_conf_env_path(LOCAL)
+        if not self._fs.isdir(Path(folder).as_posix()):
+            return {}
+        patterns = self.config_patterns[key]
+        files: dict[Path, DictConfig] = self._read_dir_configs(folder, patterns, key, set(), key == "credentials")
+        return files
+
+    def _withhold(self, key: str, file: DictConfig) -> None:
+        """Take what only the account's own files may say out of a file of conf/local, and remember that."""
+        pinned = {str(name) for name in file if str(name).startswith(PINNED.get(key, ()))}
+        if pinned and self._needs_arming():
+            self.withheld |= {f"{name} ({key})" for name in pinned}
+            for name in pinned:
+                del file[name]
+
+    def _needs_arming(self) -> bool:
+        """Whether the files of the account say that it trades real money."""
+        base, own, *_ = super()._read_raw_config("parameters")
+        files = [OmegaConf.select(file, "execution.needs_arming") for file in (*base.values(), *own.values())]
+        return any(files)
+
+    def _check_duplicates(self, key: str, config_per_file: dict[Path, Any]) -> None:
+        """Check, as Kedro does, that no two files set the same key; before that, that they hold keys at all.
+
+        Raises
+        ------
+        ConfigurationError
+            When a file holds a list.
+        """
+        for file, content in config_per_file.items():
+            if not isinstance(content, DictConfig):
+                name = next((name for name, path in self._files().items() if path == file), file.as_posix())
+                raise ConfigurationError(f"{name} holds a list; it has to hold `key: value` lines.")
+        super()._check_duplicates(key, config_per_file)
+
+    def read_beside(self, name: str) -> str | None:
+        """Return the text of a file that lies beside the environments, or None when there is none."""
+        file = Path(self._get_conf_env_path(name)).as_posix()
+        return str(self._fs.read_text(file, encoding="utf-8")) if self._fs.isfile(file) else None
+
+    def shell_variables(self, entry: str | None) -> dict[str, str]:
+        """Return the shell variables from which an entry of the credentials takes its keys, by key."""
+        variables: dict[str, str] = {}
+        for folder in self._names_of_layers():
+            for file in self._read_layer("credentials", folder):
+                block: Any = OmegaConf.to_container(file, resolve=False)
+                for key, value in (block.get(entry) or {}).items():
+                    variables |= {str(key): name for name in re.findall(r"\$\{oc\.env: *(\w+)", str(value))}
+        return variables
+
+    def local_files(self) -> list[str]:
+        """Return the names of the files of conf/local that set anything, in order."""
+        folder = Path(self._get_conf_env_path(LOCAL))
+        found = {file for key in self.config_patterns for file, content in self._read_local(key).items() if content}
+        return sorted(file.relative_to(folder).as_posix() for file in found)
+
+    def _refuse_unknown(self, parameters: dict[str, Any]) -> None:
+        """Refuse a name that nothing reads: a misspelt ``dry_run`` would be no dry run."""
+        unknown = {str(name) for name in parameters if not str(name).startswith("_")} - self._known
+        known = self._known | self._runtime_names() if unknown else self._known
+        for name in sorted(unknown - known):
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else "Its name and its default belong into conf/base."
+            place = "--params" if name in self.runtime_params else self._place_of(name)
+            raise ConfigurationError(f"Nothing reads the parameter '{name}' of {place}. {hint}")
+
+    def _refuse_renamed(self, catalog: dict[str, Any]) -> None:
+        """Refuse a dataset by its earlier type, and give the new one."""
+        for name, entry in catalog.items():
+            kind = entry.get("type") if isinstance(entry, dict) else None
+            if isinstance(kind, str) and kind in RENAMED_TYPES:
+                raise ConfigurationError(
+                    f"`type: {kind}` of {name} in the catalog of environment '{self.environment}' is now "
+                    f"{RENAMED_TYPES[kind]}."
+                )
+
+    def place_of(self, key: str) -> str:
+        """Return what sets a parameter, or the nearest part of its name that is set: ``--params`` or a file.
+
+        Parameters
+        ----------
+        key
+            Name of the parameter, for instance ``strategy.topk``.
+        """
+        path = key.split(".")
+        for length in range(len(path), 0, -1):
+            if _leads_somewhere(self.runtime_params, path[:length]):
+                return "--params"
+            for layer in reversed(self._names_of_layers()):
+                folder = Path(self._get_conf_env_path(layer))
+                for file, content in self._files_of_parameters(folder).items():
+                    if _leads_somewhere(OmegaConf.to_container(content, resolve=False), path[:length]):
+                        return f"{folder.parent.name}/{layer}/{file.relative_to(folder).as_posix()}"
+        return self._names_of_folders()
+
+    def _files_of_parameters(self, folder: Path) -> dict[Path, DictConfig]:
+        if not self._fs.isdir(folder.as_posix()):
+            return {}
+        found: dict[Path, DictConfig] = self._read_dir_configs(
+            str(folder), self.config_patterns["parameters"], "parameters", set()
+        )
+        return found
+
+    def _place_of(self, parameter: str) -> str:
+        local = any(parameter in file for file in self._read_local("parameters").values())
+        return f"conf/{LOCAL if local else self.environment}"
+
+    def _runtime_names(self) -> set[str]:
+        """Names that files take from ``--params``; `globals` may not, and what files refer to is not resolved."""
+        catalog = self._read_raw_config("catalog")
+        files = [*catalog[0].values(), *catalog[1].values(), *self._read_local("catalog").values()]
+        for kind in ("credentials", "mlflow"):
+            for folder in self._names_of_layers():
+                files += self._read_layer(kind, folder)
+        return self._taken_by_parameters | _names_from_params(files)
+
+    def _read_layer(self, kind: str, folder: str) -> list[DictConfig]:
+        """Read the files of one layer without resolving them; a layer that is not there has none."""
+        path = self._get_conf_env_path(folder)
+        if not self._fs.isdir(Path(path).as_posix()):
+            return []
+        return list(self._read_dir_configs(path, self.config_patterns[kind], kind, set()).values())
+
+    @property
+    def environment(self) -> str:
+        """Name of the environment, which is the account."""
+        return self.env or self.default_run_env
+
+    def _names_of_layers(self) -> list[str]:
+        return [*dict.fromkeys((self.base_env, self.environment)), LOCAL]
+
+    def _files(self) -> dict[str, Path]:
+        """Return the files that may be read by the names that a user knows them by, also those of an archive."""
+        files: dict[str, Path] = {}
+        for layer in self._names_of_layers():
+            folder = Path(self._get_conf_env_path(layer))
+            if self._fs.isdir(folder.as_posix()):
+                inside = folder.rglob("*") if self._root.is_dir() else map(Path, self._fs.find(folder.as_posix()))
+                found = sorted(file for file in inside if file.suffix in SUFFIXES)
+                files |= {f"{folder.parent.name}/{layer}/{file.relative_to(folder).as_posix()}": file for file in found}
+        return files
+
+    def _names_of_folders(self) -> str:
+        return " or ".join(dict.fromkeys("/".join(name.split("/")[:2]) for name in self._files()))
+
+    def _describe_unreadable(self, error: Exception) -> str:
+        """Name the first file that cannot be read; Kedro's own error counts lines from 0, or names no file at all.
+
+        OmegaConf's own loader says better what is wrong than the fast one.
+        """
+        for name, file in sorted(self._files().items()):
+            try:
+                text = self._fs.read_text(file.as_posix(), encoding="utf-8")
+                yaml.load(text, Loader=own_loader())  # noqa: S506 - it is a safe one
+                OmegaConf.load(StringIO(text))
+            except MarkedYAMLError as problem:
+                mark = problem.problem_mark
+                place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+                return f"{name}{place}: {problem.problem}. Correct the YAML there."
+            except (YAMLError, OSError) as problem:
+                return f"{name}: {problem}. The file has to hold `key: value` lines."
+        return str(error)
+
+
+def _leads_somewhere(values: Any, path: Sequence[str]) -> bool:
+    for part in path:
+        if isinstance(values, list) and part.isdecimal() and int(part) < len(values):
+            values = values[int(part)]
+        elif isinstance(values, dict) and part in values:
+            values = values[part]
+        else:
+            return False
+    return True
+
+
+def _names_from_params(files: Iterable[Any]) -> set[str]:
+    texts = (str(OmegaConf.to_container(file, resolve=False)) for file in files)
+    return {name for text in texts for name in re.findall(r"\$\{runtime_params: *([\w-]+)", text)}
+
+
+def latest_closed_session(calendar: str) -> str:
+    """Resolve ``as_of`` of a real account: the last session of the exchange that has closed by now."""
+    import pandas as pd
+
+    from quant_pipeline.market.calendar import TradingCalendar
+
+    now = pd.Timestamp.now("UTC")
+    return f"{TradingCalendar.of(calendar, now - pd.Timedelta(days=30), now).latest_closed(now):%Y-%m-%d}"
+
+
+LOADER_OPTIONS: Final[dict[str, Any]] = {
+    "base_env": "base",
+    "default_run_env": DEFAULT_ENVIRONMENT,
+    # An environment that sets one key keeps the siblings of that key.
+    "merge_strategy": {"parameters": "soft", "mlflow": "soft", "globals": "soft"},
+    "custom_resolvers": {"latest_closed_session": latest_closed_session},
+}
+"""How the project's configuration is read, by sessions of Kedro and by the commands that need none."""

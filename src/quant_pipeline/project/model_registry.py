@@ -1,0 +1,90 @@
+"""The registered models: the ``models`` block of the parameters, read when the pipelines are made."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from kedro.config import AbstractConfigLoader
+from kedro.framework.project import settings
+from kedro.utils import find_kedro_project
+from pydantic import ValidationError
+
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import describe_faults
+from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.project.configuration import ProjectConfigLoader
+
+_session_loader: AbstractConfigLoader | None = None
+_as_read: tuple[AbstractConfigLoader | None, dict[str, Any]] = (None, {})
+
+
+def use_config_loader(loader: AbstractConfigLoader) -> None:
+    """Read the registry through the configuration of a running session, so that ``--env`` and ``--params`` count."""
+    global _session_loader
+    _session_loader = loader
+
+
+def load_model_registry() -> dict[str, ModelSpec]:
+    """Return the enabled models by name, in the order of the YAML.
+
+    Raises
+    ------
+    ConfigurationError
+        When an entry has an unknown key or a value of the wrong type; the message lists all of them.
+    """
+    entries: dict[str, Any] = _parameters()["models"]
+    specs = {name: _specification(name, entry) for name, entry in entries.items()}
+    return {name: spec for name, spec in specs.items() if spec.enabled}
+
+
+def _specification(name: str, entry: Any) -> ModelSpec:
+    try:
+        return ModelSpec.model_validate(entry)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"{describe_faults(error, ModelSpec, f'models.{name}', _place_of)}. Correct it there."
+        ) from error
+
+
+def _place_of(key: str) -> str:
+    loader = _as_read[0]
+    return loader.place_of(key) if isinstance(loader, ProjectConfigLoader) else "parameters_models.yml"
+
+
+def load_ensemble_parameters() -> dict[str, Any]:
+    """Return the raw ``ensemble`` block: which combinations exist decides which models must be there."""
+    return _parameters()["ensemble"]
+
+
+def load_tuning_parameters() -> dict[str, Any]:
+    """Return the raw ``tuning`` block: which models have a space decides which are searched."""
+    return _parameters()["tuning"]
+
+
+def load_order_generation_parameters() -> dict[str, Any]:
+    """Return the raw ``order_generation`` block: whose score becomes orders decides which scores must be there."""
+    return _parameters()["order_generation"]
+
+
+def load_report_parameters() -> dict[str, Any]:
+    """Return the raw ``report`` block: its sections decide which tables must be there."""
+    return _parameters()["report"]
+
+
+def _parameters() -> dict[str, Any]:
+    """Read all parameters once per loader: a loader reads every file anew whenever it is asked."""
+    global _as_read
+    # A loader is a mapping and falsy while nothing has been read from it, so `or` would be wrong here.
+    loader = _project_loader(os.getenv("KEDRO_ENV")) if _session_loader is None else _session_loader
+    if _as_read[0] is not loader:
+        _as_read = loader, loader["parameters"]
+    return _as_read[1]
+
+
+@lru_cache(maxsize=1)
+def _project_loader(env: str | None) -> AbstractConfigLoader:
+    project = find_kedro_project(Path(__file__).absolute()) or Path.cwd()
+    return settings.CONFIG_LOADER_CLASS(
+        conf_source=str(Path(project) / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS
+    )

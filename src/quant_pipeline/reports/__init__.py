@@ -1,0 +1,1 @@
+"""Pages: HTML building blocks, the look of figures, the writing of values."""

@@ -1,0 +1,116 @@
+"""What a user reads who has written a parameter wrongly: the key, its place, the value, what it may be."""
+
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from pydantic import Field, ValidationError
+
+from quant_pipeline.__main__ import Place
+from quant_pipeline.cli.opened_project import open_project
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.parameters import Parameters, describe_faults
+from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.strategy.rules import StrategyRules
+from tests.helpers.project import copy_project
+
+
+class Inner(Parameters):
+    """What a block holds."""
+
+    horizon: int
+    label: str = ""
+
+
+class Block(Parameters):
+    """A block with blocks inside."""
+
+    inner: Inner | None = None
+    named: dict[str, Inner] = Field(default_factory=dict)
+    listed: list[Inner] = Field(default_factory=list)
+
+
+def faults(value, kind=Block, **options):
+    with pytest.raises(ValidationError) as refused:
+        kind.model_validate(value)
+    return describe_faults(refused.value, kind, **options)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"inner": {"horizon": 1, "lable": "x"}}, "nothing reads `inner.lable` (did you mean 'label'?)"),
+        ({"named": {"a": {"horizont": 1, "horizon": 1}}}, "nothing reads `named.a.horizont` (did you mean 'horizon'?)"),
+        ({"listed": [{"horizon": 1, "z": 1}]}, "nothing reads `listed.0.z`"),
+        ({"inner": {}}, "`inner.horizon` is missing"),
+        ({"inner": {"horizon": "long"}}, "`inner.horizon` is 'long'; it should be a valid integer"),
+        ({"inner": 3}, "`inner` is 3; it should hold `key: value` lines"),
+        ({"inner": {"horizon": "x" * 99}}, f"`inner.horizon` is '{'x' * 59}…; it should be a valid integer"),
+        (
+            {"inner": {"horizon": "long"}, "named": {"a": {}}},
+            "`inner.horizon` is 'long'; it should be a valid integer; `named.a.horizon` is missing",
+        ),
+    ],
+)
+def test_every_fault_is_named_in_one_line(value, expected):
+    assert faults(value) == expected
+
+
+def test_a_choice_is_told_with_the_nearest_one():
+    assert faults({"deal_price": "Close"}, MarketRules, block="market_rules") == (
+        "`market_rules.deal_price` is 'Close'; it should be 'open', 'close' or 'vwap' (did you mean 'close'?)"
+    )
+
+
+@pytest.fixture(scope="module")
+def project(project_path, tmp_path_factory):
+    path = tmp_path_factory.mktemp("project")
+    copy_project(project_path, path)
+    bootstrap_project(path)
+    (path / "conf/local/parameters_mine.yml").write_text("strategy: {topk: many}\n")
+    return path
+
+
+WRONG = {
+    "a choice in --params": (
+        {"market_rules": {"deal_price": "Close"}, "strategy": {"topk": 5}},
+        "`market_rules.deal_price` of --params is 'Close'; it should be 'open', 'close' or 'vwap' "
+        "(did you mean 'close'?). Correct it there.",
+    ),
+    "a misspelt key": (
+        {"strategy": {"topkk": 5, "topk": 5}},
+        "nothing reads `strategy.topkk` of --params (did you mean 'topk'?). Correct it there.",
+    ),
+    "a value of a file": (
+        {},
+        "`strategy.topk` of conf/local/parameters_mine.yml is 'many'; it should be a valid integer. Correct it there.",
+    ),
+    "a model": (
+        {"models": {"gru_alpha158": {"algoritm": "gru"}}, "strategy": {"topk": 5}},
+        "nothing reads `models.gru_alpha158.algoritm` of --params (did you mean 'algorithm'?). Correct it there.",
+    ),
+    "half a pair": (
+        {"split": {"train": ["2020-01-01"]}, "strategy": {"topk": 5}},
+        "`split.train.1` of --params is missing. Correct it there.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("params", "message"), WRONG.values(), ids=WRONG)
+def test_a_session_names_key_place_value_and_what_it_may_be(project, caplog, params, message):
+    with (
+        KedroSession.create(project, runtime_params=params, save_on_close=False) as session,
+        pytest.raises(ConfigurationError) as refused,
+    ):
+        _ = session.load_context().params
+    assert refused.value.message == message
+    assert "pydantic" not in caplog.text
+
+
+def test_commands_without_a_session_say_the_same(project):
+    with open_project(Place(project), "sim", {"market_rules": {"deal_price": "Close"}}) as opened:
+        with pytest.raises(ConfigurationError) as refused:
+            opened.rules("market_rules", MarketRules)
+        assert refused.value.message == WRONG["a choice in --params"][1]
+        with pytest.raises(ConfigurationError) as refused:
+            opened.rules("strategy", StrategyRules)
+        assert refused.value.message == WRONG["a value of a file"][1]

@@ -1,0 +1,117 @@
+"""Rules of mainland China by date, each against the day on which it came into force."""
+
+import re
+from collections import ChainMap
+
+import pandas as pd
+import pytest
+import yaml
+
+from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
+from quant_pipeline.exchange.china import special_treatment_limits
+from quant_pipeline.exchange.costs import buy_fee, cost_terms, sell_fee
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+
+RULES, COSTS = MarketRules.preset("CN"), CostRules.preset("CN")
+
+
+def limit_on(day, instrument, rules=RULES):
+    """Limit in force on a day; the last of those that match counts."""
+    return rules.at(pd.Timestamp(day)).price_limits_of(instrument)[-1].limit
+
+
+@pytest.mark.parametrize(
+    ("instrument", "day", "limit"),
+    [
+        ("600000.SH", "2024-01-02", 0.1),
+        ("sz.000001", "2024-01-02", 0.1),
+        ("002594.SZ", "2024-01-02", 0.1),
+        ("001979.XSHE", "2024-01-02", 0.1),
+        ("600000.SH", "1996-12-16", 0.1),
+        ("600000.SH", "1996-12-13", None),
+        ("300750.SZ", "2020-08-21", 0.1),
+        ("300750.SZ", "2020-08-24", 0.2),
+        ("SZ302132", "2025-02-17", 0.2),
+        ("688001.SH", "2019-07-22", 0.2),
+        ("sh688001", "2024-01-02", 0.2),
+        ("689009.XSHG", "2024-01-02", 0.2),
+        ("830799.BJ", "2021-11-15", 0.3),
+        ("bj920002", "2024-06-03", 0.3),
+    ],
+)
+def test_price_limits_are_those_of_board_and_day(instrument, day, limit):
+    assert limit_on(day, instrument) == limit
+
+
+def test_a_board_has_no_limit_before_it_began():
+    with pytest.raises(MarketDataError, match="no prefix of 688001"):
+        limit_on("2019-07-19", "688001.SH")
+
+
+@pytest.mark.parametrize("instrument", ["AAPL", "510300.SH", "SH000300"])
+def test_an_unrecognised_code_gets_no_default_limit(instrument):
+    with pytest.raises(MarketDataError, match=instrument):
+        RULES.price_limits_of(instrument)
+
+
+@pytest.mark.parametrize(
+    ("day", "buy", "sell"),
+    [
+        # Commission 25.00 of 100,000, with stamp duty and transfer fee of the day.
+        ("1997-05-12", 527.0, 527.0),
+        ("1998-06-12", 427.0, 427.0),
+        ("2001-11-16", 227.0, 227.0),
+        ("2005-01-24", 127.0, 127.0),
+        ("2007-05-29", 127.0, 127.0),
+        ("2007-05-30", 327.0, 327.0),
+        ("2008-04-24", 127.0, 127.0),
+        ("2008-09-18", 127.0, 127.0),
+        ("2008-09-19", 27.0, 127.0),
+        ("2022-04-28", 27.0, 127.0),
+        ("2022-04-29", 26.0, 126.0),
+        ("2023-08-25", 26.0, 126.0),
+        ("2023-08-28", 26.0, 76.0),
+    ],
+)
+def test_fees_of_a_hundred_thousand_are_those_of_the_day(day, buy, sell):
+    terms = cost_terms(COSTS.at(pd.Timestamp(day)))
+    assert buy_fee(10_000, 100_000, terms) / 10_000 == buy
+    assert sell_fee(10_000, 100_000, terms) / 10_000 == sell
+
+
+def test_taxes_before_the_first_known_ones_are_unknown():
+    with pytest.raises(MarketDataError, match="begins on 1997-05-12, the session is 1997-05-09"):
+        COSTS.at(pd.Timestamp("1997-05-09"))
+
+
+def test_special_treatment_narrows_the_limit_on_the_main_boards_only_while_it_lasts():
+    periods = pd.DataFrame(
+        {
+            "instrument": ["600518.SH", "300104.SZ", "sz000007"],
+            "since": ["2019-05-21", "2020-06-01", "2024-05-06"],
+            "until": ["2022-06-09", "2020-07-21", None],
+        }
+    )
+    rules = RULES.model_copy(update={"price_limits": RULES.price_limits + special_treatment_limits(periods)})
+    days = ["2019-05-20", "2019-05-21", "2022-06-08", "2022-06-09"]
+    assert [limit_on(day, "SH600518", rules) for day in days] == [0.1, 0.05, 0.05, 0.1]
+    assert limit_on("2020-06-02", "SZ300104", rules) == 0.1
+    assert limit_on("2026-01-05", "000007.XSHE", rules) == 0.05
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [({"instrument": ["600518.SH"], "since": ["2019-05-21"]}, "'until'"),
+     ({"instrument": ["600518.SH"], "since": [None], "until": [None]}, "a first day in `since`")],
+)  # fmt: skip
+def test_a_table_of_special_treatment_that_lacks_something_is_refused(columns, message):
+    with pytest.raises(ConfigurationError, match=message):
+        special_treatment_limits(pd.DataFrame(columns))
+
+
+@pytest.mark.parametrize(("block", "rules"), [("market_rules", MarketRules), ("cost_rules", CostRules)])
+def test_the_blocks_of_the_guide_are_the_presets(project_path, block, rules):
+    page = (project_path / "docs/guides/chinese-market.md").read_text()
+    (text,) = re.findall(r"```yaml\n(market_rules:.*?)```", page, flags=re.DOTALL)
+    base = yaml.safe_load((project_path / "conf/base/parameters_strategy.yml").read_text())
+    assert rules.model_validate(dict(ChainMap(yaml.safe_load(text)[block], base[block]))) == rules.preset("CN")

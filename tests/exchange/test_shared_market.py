@@ -1,0 +1,61 @@
+"""The nodes of a run share one market, and never one that was built from other bars or other rules."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.exchange.shared_market import market_of
+from tests.helpers.random_market import random_market
+
+RULES = MarketRules()
+
+
+@pytest.fixture
+def given():
+    bars, actions, sessions = random_market(seed=7, n_sessions=40, n_instruments=6)[:3]
+    return bars, actions, sessions
+
+
+def test_equal_copies_of_the_bars_give_the_market_that_is_there(given):
+    bars, actions, sessions = given
+    market = market_of(bars, actions, sessions, RULES)
+    assert market_of(bars.copy(), actions.copy(), sessions.copy(), MarketRules()) is market
+    alone = TradingMarket.from_bars(bars, actions, sessions, RULES)
+    assert market.instruments.equals(alone.instruments)
+    for name in ("deal_price", "mark", "volume", "has_bar", "buy_blocked", "sell_blocked", "lowest", "highest"):
+        assert np.array_equal(getattr(market.arrays, name), getattr(alone.arrays, name)), name
+
+
+def test_whatever_differs_gives_another_market(given):
+    bars, actions, sessions = given
+    market = market_of(bars, actions, sessions, RULES)
+    price = bars.copy()
+    price.loc[price.index[5], "open"] += 0.01
+    renamed = bars.assign(instrument=bars["instrument"].replace(bars["instrument"].iloc[0], "ZZZZ"))
+    known = actions[actions["instrument"].isin(renamed["instrument"])]
+    split = pd.DataFrame(
+        {"date": [sessions[3]], "instrument": [bars["instrument"].iloc[1]], "kind": ["split"], "value": [3.0]}
+    )
+    others = [
+        (price, actions, sessions, RULES),
+        (renamed, known, sessions, RULES),
+        (bars, pd.concat([actions, split], ignore_index=True), sessions, RULES),
+        (bars, actions, sessions[1:], RULES),
+        (bars, actions, sessions, MarketRules(deal_price="close")),
+    ]
+    for other in others:
+        assert market_of(*other) is not market
+        market = market_of(*given, RULES)
+
+
+def test_the_market_of_a_run_is_built_once(given, monkeypatch):
+    bars, actions, sessions = given
+    bars = bars.assign(volume=bars["volume"] + 1)
+    built = []
+    from_bars = TradingMarket.from_bars
+    monkeypatch.setattr(TradingMarket, "from_bars", lambda *question: built.append(question) or from_bars(*question))
+    for _ in range(5):
+        market_of(bars.copy(), actions, sessions, RULES)
+    assert len(built) == 1
