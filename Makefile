@@ -38,11 +38,12 @@ test-random: checked  ## Run the tests in another order, which is printed
 checked: $(INSTALLED)
 	+$(MAKE) --no-print-directory --jobs 2 --output-sync=target compile lint
 
-lint: $(INSTALLED)  ## Style, types and import contracts
+lint: $(INSTALLED)  ## Style, types, import contracts and words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/banned_words.py
 
 format: $(INSTALLED)  ## Rewrite the sources in the house style
 	$(BIN)/ruff check --fix .

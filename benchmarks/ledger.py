@@ -89,7 +89,7 @@ def measure_orders(folder: Path, orders: int) -> tuple[float, float]:
 
 
 def long_history(events: int) -> Iterator[Event]:
-    """Make the events of an account that has ordered for years: recorded, submitted, accepted, dealt."""
+    """Make the events of an account that has ordered for years: recorded, submitted, accepted, executed."""
     sessions = TradingCalendar.of("XNYS", "2006-01-03", "2025-12-31").sessions
     yield Event(sessions[0], EventKind.ACCOUNT_OPENED, "open:bench", {"account": "bench", "cash": "1000000000"})
     orders = events // EVENTS_AN_ORDER
@@ -134,7 +134,7 @@ def measure_history(folder: Path, events: int) -> dict[str, float]:
     for event in known:
         account.apply(event)
     folding = time.perf_counter() - start
-    assert not book.live, "every order of the history has dealt"
+    assert not book.live, "every order of the history has been filled"
     assert account.discrepancy == 0, "nothing may appear from nowhere"
     start = time.perf_counter()
     assert ledger.verify() == written, "the chain must hold"

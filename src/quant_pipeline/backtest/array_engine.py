@@ -1,6 +1,6 @@
 """Exact backtest of one set of scores: every session, every order, every cent, in milliseconds.
 
-A session runs in the order of the timing contract: corporate actions, deals of the orders decided at the previous
+A session runs in the order of the timing contract: corporate actions, fills of the orders decided at the previous
 close, the close (net asset value), the decision. It calls the decision kernel of the strategy and the exchange
 kernels; it has no rules of its own.
 """

@@ -25,13 +25,13 @@ class QlibExchangeRules(Parameters):
     Attributes
     ----------
     deal_price
-        Field orders deal at; a missing or non-positive one falls back to the close.
+        Field orders execute at; a missing or non-positive one falls back to the close.
     open_cost, close_cost
         Cost of buying and of selling, as a fraction of the value.
     min_cost
         Smallest cost per order.
     trade_unit
-        Shares per lot as traded; None deals fractions. It is switched off where the bars carry no factor.
+        Shares per lot as traded; None executes fractions. It is switched off where the bars carry no factor.
     limit_threshold
         Largest move from close to close at which a bar still trades; None for no limit.
     """
@@ -80,7 +80,7 @@ class QlibMarket:
     rules
         Exchange rules.
     trade_unit
-        Lot in force, 0 when fractions deal.
+        Lot in force, 0 when fractions execute.
     arrays
         Quotes.
     """
@@ -106,7 +106,7 @@ class QlibMarket:
         Parameters
         ----------
         adjusted_bars
-            ``date``, ``instrument``, ``close``, the deal price field and ``factor``.
+            ``date``, ``instrument``, ``close``, the execution price field and ``factor``.
         sessions
             The whole calendar; a session before `start` must be in it.
         start, end

@@ -1,4 +1,4 @@
-"""Qlib's strategy and exchange rules as numbers, and how many shares its exchange lets an order deal, compiled.
+"""Qlib's strategy and exchange rules as numbers, and how many shares its exchange lets an order execute, compiled.
 
 The arithmetic is that of ``Exchange.round_amount_by_trade_unit`` and ``_calc_trade_info_by_order`` in Qlib 0.9.7,
 ``qlib/backtest/exchange.py``, to the last bit.
@@ -14,7 +14,7 @@ from quant_pipeline.common.compiled import inlined
 
 
 class QlibTerms(NamedTuple):
-    """Strategy and exchange rules as numbers; ``unit`` 0 deals fractions."""
+    """Strategy and exchange rules as numbers; ``unit`` 0 executes fractions."""
 
     topk: int
     n_drop: int
@@ -54,7 +54,7 @@ def round_to_unit(amount: float, factor: float, unit: float) -> float:
         return amount
     shares = amount * factor + 0.1
     lots = np.floor(shares / unit)
-    # The quotient is rounded, so it may have reached the next lot; what is left over is exact, and tells.
+    # The quotient is rounded, so it may have reached the next lot; what is left over is exact, and decides.
     rest = shares - lots * unit
     if rest < 0.0:
         lots -= 1.0

@@ -23,7 +23,7 @@ from quant_pipeline.common.compiled import inlined, kernel
 from quant_pipeline.strategy.fused_scores import ranks_below
 
 _SMALLEST_VALUE = 1e-5
-"""Qlib deals nothing, and charges nothing, for an order of no more than this value."""
+"""Qlib executes nothing, and charges nothing, for an order of no more than this value."""
 
 # Columns of the totals.
 _CASH, _COST, _TURNOVER, _VALUE = range(4)
@@ -58,7 +58,7 @@ def run_qlib_backtest(
     Parameters
     ----------
     scores
-        Indexed ``(datetime, instrument)``; those of a session deal in the next one.
+        Indexed ``(datetime, instrument)``; those of a session execute in the next one.
     market
         Quotes and exchange rules.
     rules
@@ -166,7 +166,7 @@ def _run(
 
 @inlined
 def _is_scored(scores: npt.NDArray[np.float64]) -> bool:
-    """Tell whether any instrument has a score; Qlib decides nothing in a session without."""
+    """Return whether any instrument has a score; Qlib decides nothing in a session without."""
     for score in scores:  # noqa: SIM110 (numba compiles no generator)
         if not np.isnan(score):
             return True
@@ -183,7 +183,7 @@ def _trade(
     terms: QlibTerms,
     buffers: QlibBuffers,
 ) -> int:
-    """Decide and deal one session; return the number of holdings."""
+    """Decide and execute one session; return the number of holdings."""
     for j in range(scores.size):
         blocked = terms.only_tradable != 0 and (quotes.limit_buy[t, j] or quotes.limit_sell[t, j])
         buffers.free_scores[j] = np.nan if account.sessions_held[j] >= 0 or blocked else scores[j]

@@ -38,7 +38,7 @@ class BacktestResult:
     cash
         Cash after each close.
     fees, slippage
-        Paid in each session: fees, and the difference between dealt and market prices.
+        Paid in each session: fees, and the difference between executed and market prices.
     turnover
         Value bought plus value sold in each session, as a fraction of the previous net asset value.
     held
@@ -47,7 +47,7 @@ class BacktestResult:
         ``date``, ``instrument``, ``quantity``, ``sessions_held``, ``price`` (last known close), ``value``, after each
         close.
     trades
-        One row per order: ``date`` (deal session), ``decided`` (decision session), ``instrument``, ``side``,
+        One row per order: ``date`` (execution session), ``decided`` (decision session), ``instrument``, ``side``,
         ``quantity``, ``requested``, ``price``, ``market_price``, ``fee``, ``status``, ``message``, ``reason``.
     corporate_actions
         What happened to holdings: ``date``, ``instrument``, ``kind``, ``quantity_before``, ``quantity_after``,

@@ -140,8 +140,8 @@ def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any])
     events = opened.catalog.load("ledger_as_found")
     plan, book = fold(events).plans[opened.next_session], OrderBook.of(events)
     sent = sum(1 for order in plan.orders if book.orders[order.client_order_id].submitted_at)
-    told = in_environment("buys stay closed until `kedro account resume`", opened.environment)
-    click.echo(f"sent {sent} of {len(plan.orders)} sales; {told}")
+    note = in_environment("buys stay closed until `kedro account resume`", opened.environment)
+    click.echo(f"sent {sent} of {len(plan.orders)} sales; {note}")
 
 
 def _write_stop_file(file: Path, reason: str) -> None:
@@ -163,8 +163,8 @@ def _has_stopped(layer: str, stop: Callable[[], None]) -> bool:
     try:
         stop()
     except (QuantPipelineError, DatasetError, OSError, SQLAlchemyError) as error:
-        told = error if isinstance(error, QuantPipelineError) else explain_storage_error(error)
-        click.secho(f"{layer} was not stopped: {error if told is None else told.message}", fg="red", err=True)
+        explained = error if isinstance(error, QuantPipelineError) else explain_storage_error(error)
+        click.secho(f"{layer} was not stopped: {error if explained is None else explained.message}", fg="red", err=True)
         return False
     return True
 

@@ -15,7 +15,7 @@ from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.tables import holdings_table, trades_table
 from quant_pipeline.trading.orders.book import OrderBook
 
-DEALS_SHOWN = 8
+FILLS_SHOWN = 8
 ALERTS_SHOWN = 5
 
 
@@ -96,8 +96,8 @@ def _plan(plan: Plan) -> RenderableType:
 
 
 def _deals(events: Sequence[Event]) -> RenderableType:
-    deals = trades_table(events)
-    shown = deals[deals["quantity"] > 0].tail(DEALS_SHOWN)
+    fills = trades_table(events)
+    shown = fills[fills["quantity"] > 0].tail(FILLS_SHOWN)
     table = _table("Last fills", "date", "instrument", "side", "shares", "price", "fee")
     for row in shown.itertuples(index=False):
         facts = (f"{row.quantity:,g}", _money(row.price), _money(row.fee))

@@ -33,7 +33,7 @@ def tell_unknown_names(callback: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @wraps(callback)
-    def told(*arguments: Any, **options: Any) -> Any:
+    def reporting(*arguments: Any, **options: Any) -> Any:
         try:
             with StorageErrorsInOneLine():
                 return callback(*arguments, **options)
@@ -43,7 +43,7 @@ def tell_unknown_names(callback: Callable[..., Any]) -> Callable[..., Any]:
                     raise ConfigurationError(f"{str(error).strip().rstrip('.')}. {remedy}") from error
             raise
 
-    return told
+    return reporting
 
 
 def _adapted(command: click.Command) -> click.Command:

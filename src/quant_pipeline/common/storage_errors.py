@@ -73,9 +73,9 @@ class StorageErrorsInOneLine:
         StorageError
             When the error is of a known kind.
         """
-        told = None if error is None else explain_storage_error(error)
-        if told is not None:
-            raise told from error
+        explained = None if error is None else explain_storage_error(error)
+        if explained is not None:
+            raise explained from error
 
 
 def _sqlite_remedy(error: sqlite3.Error) -> str | None:

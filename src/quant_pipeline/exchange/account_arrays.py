@@ -27,7 +27,7 @@ BOUGHT = 4
 SOLD = 5
 """Value sold so far, ticks, fees not included."""
 SLIPPAGE = 6
-"""Paid so far for dealing away from the market's deal price, ticks."""
+"""Paid so far for executing away from the market's execution price, ticks."""
 CLOSES = 7
 """Number of closes the account has seen, from which the age of a holding is counted."""
 N_TOTALS = 8

@@ -1,4 +1,4 @@
-"""Fees and dealt prices in exact integers, compiled once and used by every engine and account."""
+"""Fees and executed prices in exact integers, compiled once and used by every engine and account."""
 
 from __future__ import annotations
 
@@ -132,12 +132,12 @@ def sell_fee(shares: int, price: int, costs: CostTerms) -> int:
 
 @inlined
 def dealt_price(price: int, shares: int, volume: int, is_buy: bool, costs: CostTerms) -> int:
-    """Price in ticks at which an order really deals, slippage and impact included.
+    """Price in ticks at which an order is really filled, slippage and impact included.
 
     Parameters
     ----------
     price
-        Deal price of the market, ticks.
+        Execution price of the market, ticks.
     shares
         Shares of the order.
     volume

@@ -1,4 +1,4 @@
-"""What an exchange and a custodian do to an account, compiled: deals and corporate actions in exact integers.
+"""What an exchange and a custodian do to an account, compiled: fills and corporate actions in exact integers.
 
 The array engine, the event engine and the simulated broker call these kernels; nothing else changes an account.
 """
@@ -29,7 +29,7 @@ from quant_pipeline.exchange.money import PAYMENT_SCALE, TICKS_PER_CENT, price_a
 from quant_pipeline.exchange.purchases import affordable_shares
 from quant_pipeline.exchange.rules import MarketRules
 
-# Status of a dealt order.
+# Status of an executed order.
 FILLED = 0
 CUT_TO_VOLUME = 1
 CUT_TO_CASH = 2
@@ -72,7 +72,7 @@ class ExchangeTerms(NamedTuple):
 
 
 class SessionQuotes(NamedTuple):
-    """One session of the market: deal price (0 = no bar) and volume per instrument, and what a price limit forbids.
+    """One session of the market: execution price (0 = no bar), volume, and what a price limit forbids, by instrument.
 
     Spread and impact move no execution below ``lowest`` or above ``highest``.
     """
@@ -138,7 +138,7 @@ def apply_action(
     previous_close: int,
     lot: int,
 ) -> int:
-    """Apply one corporate action to one account before its orders deal.
+    """Apply one corporate action to one account before its orders execute.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def _sell(
     terms: ExchangeTerms,
     costs: CostTerms,
 ) -> tuple[int, int, int, int]:
-    """Deal a sale; return shares, price, fee and status."""
+    """Execute a sale; return shares, price, fee and status."""
     slot = accounts.slot_of[a, instrument]
     if slot == NOT_HELD:
         return 0, 0, 0, REJECTED_POSITION
@@ -251,7 +251,7 @@ def _buy(
     terms: ExchangeTerms,
     costs: CostTerms,
 ) -> tuple[int, int, int, int]:
-    """Deal a buy, never beyond the cash; return shares, price, fee and status."""
+    """Execute a buy, never beyond the cash; return shares, price, fee and status."""
     market_price = quotes.deal_price[instrument]
     if market_price == 0:
         return 0, 0, 0, EXPIRED_NO_BAR
@@ -294,12 +294,12 @@ def deal_pending_orders(
     fills: npt.NDArray[np.int64],
     n_fills: int,
 ) -> int:
-    """Deal the pending orders of an account in plan order (sales come first) and forget them.
+    """Execute the pending orders of an account in plan order (sales come first) and forget them.
 
     Parameters
     ----------
     accounts, a
-        Accounts and the row of the one that deals.
+        Accounts and the row of the one that executes.
     session
         Number of the session, for the record.
     quotes, terms, costs

@@ -46,10 +46,10 @@ class MarketArrays(NamedTuple):
     """Sessions × instruments, prices in ticks, and the corporate actions.
 
     ``mark`` is the last known close (while halted it goes ex: divided by splits, less cash dividends; 0 before the
-    first bar), ``deal_price`` is 0 where nothing trades, ``has_bar`` tells whether the instrument traded. Row ``t`` is
+    first bar), ``deal_price`` is 0 where nothing trades, ``has_bar`` says whether the instrument traded. Row ``t`` is
     known after the close of ``t``; only ``deal_price``, ``volume``, the blocked flags and the limits of ``t`` are used
-    in ``t`` itself, to deal orders that were decided before. Limits ``lowest`` and ``highest`` have a single row where
-    the market knows none. ``interest`` is the part of the cash that a session credits before anything else.
+    in ``t`` itself, to execute orders that were decided before. Limits ``lowest`` and ``highest`` have a single row
+    where the market knows none. ``interest`` is the part of the cash that a session credits before anything else.
     """
 
     deal_price: npt.NDArray[np.int64]
@@ -109,7 +109,7 @@ class TradingMarket:
         sessions
             Consecutive sessions of the calendar.
         rules
-            Market rules: deal price, price limits.
+            Market rules: execution price, price limits.
         earlier
             The sessions right before, for the history; bars and actions of these are used too.
 
@@ -215,7 +215,7 @@ def _cells(table: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Inde
 
 
 def _any_twice(cells: npt.NDArray[np.int64], n_cells: int) -> bool:
-    """Tell whether a cell occurs twice; a flag per cell takes a hundredth of the time of sorting or hashing cells."""
+    """Return whether a cell occurs twice; a flag per cell takes a hundredth of the time of sorting or hashing cells."""
     taken = np.zeros(n_cells, dtype=np.bool_)
     taken[cells] = True
     return bool(np.count_nonzero(taken) != len(cells))

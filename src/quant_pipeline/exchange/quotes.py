@@ -1,4 +1,4 @@
-"""Prices of a session in ticks: where orders deal, what limits forbid, what corporate actions do to a close."""
+"""Prices of a session in ticks: where orders execute, what limits forbid, what corporate actions do to a close."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACTION_KINDS = {"split": kernels.SPLIT, "cash_dividend": kernels.CASH_DIVIDEND, 
 
 
 def deal_prices(bars: pd.DataFrame, deal_price: DealPrice) -> npt.NDArray[np.int64]:
-    """Return the deal price of each bar in ticks, 0 where it is missing.
+    """Return the execution price of each bar in ticks, 0 where it is missing.
 
     A ``vwap`` that the bars do not carry is replaced by the mean of high, low and close, a documented proxy.
     """

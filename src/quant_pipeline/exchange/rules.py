@@ -19,7 +19,7 @@ PresetName = Literal["US", "CN"]
 
 
 class CostRules(Parameters):
-    """What a trade costs: fees, and the price paid for dealing at all.
+    """What a trade costs: fees, and the price of executing.
 
     The fee of one order is ``max(value × rate + shares × per share, minimum) + tax``, rounded half up to whole
     cents; an order that executes nothing costs nothing. The executed price is the market's price moved against the
@@ -127,7 +127,7 @@ class MarketRules(Parameters):
     calendar
         Name of the exchange calendar.
     deal_price
-        Field of the deal session's bar at which orders deal: ``open``, ``close`` or ``vwap``.
+        Field of the execution session's bar at which orders execute: ``open``, ``close`` or ``vwap``.
     lot
         Buys are whole multiples of this many shares; sales may be odd lots.
     instrument_codes

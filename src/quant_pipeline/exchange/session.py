@@ -1,4 +1,4 @@
-"""Tables in, tables out: the exchange kernels for the simulated broker, the daily loop and people.
+"""Tables in, tables out: the exchange kernels for the simulated broker, the daily loop and notebooks.
 
 The order of a session is: corporate actions, then the orders decided at the previous close, then the close.
 """
@@ -60,7 +60,7 @@ def apply_corporate_actions(
     lot: int = 1,
     carry: Carry = Carry(),  # noqa: B008 - immutable
 ) -> CorporateActionOutcome:
-    """Apply the corporate actions of one session to the holdings, before any order deals.
+    """Apply the corporate actions of one session to the holdings, before any order executes.
 
     Interest on the cash is credited, then come splits (whole shares rounded down, the fraction paid at the previous
     close in cents, half up), then cash dividends on the new number of shares, less the tax withheld, then delistings,
@@ -139,7 +139,7 @@ def deal_orders(
     market_rules: MarketRules,
     cost_rules: CostRules,
 ) -> pd.DataFrame:
-    """Deal the orders of the previous decision in one session: sales first, then buys, each in the order given.
+    """Execute the orders of the previous decision in one session: sales first, then buys, each in the order given.
 
     Parameters
     ----------
@@ -157,9 +157,9 @@ def deal_orders(
     Returns
     -------
     pandas.DataFrame
-        One row per order in dealing order: ``instrument``, ``side``, ``quantity`` (dealt), ``requested``, ``price``
-        (NaN when nothing dealt), ``market_price`` (before slippage), ``fee``, ``status`` (``filled``,
-        ``partially_filled``, ``expired``, ``rejected``) and ``message``.
+        One row per order in the sequence of execution: ``instrument``, ``side``, ``quantity`` (executed),
+        ``requested``, ``price`` (NaN when nothing executed), ``market_price`` (before slippage), ``fee``,
+        ``status`` (``filled``, ``partially_filled``, ``expired``, ``rejected``) and ``message``.
 
     Raises
     ------
@@ -169,17 +169,17 @@ def deal_orders(
         If the rules change by date, so that it is unknown which are meant.
     """
     bars = session_bars.set_index("instrument") if "instrument" in session_bars.columns else session_bars
-    dealing = orders[orders["side"].isin(["sell", "buy"])]
-    dealing = dealing.sort_values("side", ascending=False, kind="stable")
-    instruments = pd.Index(sorted({*positions.index, *dealing["instrument"]}), dtype="str")
-    accounts = _account_of(positions, cash, instruments, len(dealing))
-    _place_orders(accounts, dealing, instruments)
+    traded = orders[orders["side"].isin(["sell", "buy"])]
+    traded = traded.sort_values("side", ascending=False, kind="stable")
+    instruments = pd.Index(sorted({*positions.index, *traded["instrument"]}), dtype="str")
+    accounts = _account_of(positions, cash, instruments, len(traded))
+    _place_orders(accounts, traded, instruments)
     if any(limit.is_dated for limit in market_rules.price_limits):
         raise StrategyError(
             "These `market_rules` change by date. Take those of one session, `market_rules.at(session)`."
         )
     quotes = _session_quotes(bars.reindex(instruments), instruments, market_rules, cost_rules)
-    fills = np.zeros((len(dealing), kernels.N_FILL_COLUMNS), dtype=np.int64)
+    fills = np.zeros((len(traded), kernels.N_FILL_COLUMNS), dtype=np.int64)
     n_fills = kernels.deal_pending_orders(
         accounts, 0, 0, quotes, kernels.exchange_terms(market_rules), cost_terms(cost_rules), fills, 0
     )

@@ -16,7 +16,7 @@ FILL_STATUS = {
     kernels.CUT_TO_POSITION: ("partially_filled", "cut to the shares held"),
     kernels.EXPIRED_NO_BAR: ("expired", "the instrument did not trade in this session"),
     kernels.EXPIRED_NO_VOLUME: ("expired", "the allowed part of the session's volume is below one lot"),
-    kernels.REJECTED_PRICE_LIMIT: ("rejected", "the deal price is at the daily price limit"),
+    kernels.REJECTED_PRICE_LIMIT: ("rejected", "the execution price is at the daily price limit"),
     kernels.REJECTED_CASH: ("rejected", "the cash does not cover the order and its fee"),
     kernels.REJECTED_POSITION: ("rejected", "the instrument is not held"),
     kernels.REJECTED_LOCKED: ("rejected", "the shares were bought in this session and are locked until the next"),

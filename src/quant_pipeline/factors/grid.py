@@ -143,7 +143,7 @@ def lay_out(
 def _cut(
     adjusted_bars: pd.DataFrame, columns: Sequence[str], since: pd.Timestamp | None
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Take the bars from a session on; tell of each whether the one before it is an earlier one of its instrument."""
+    """Take the bars from a session on; return for each whether the bar before it is of the same instrument."""
     if since is None:
         return adjusted_bars, np.zeros(len(adjusted_bars), bool)
     rows = np.flatnonzero(adjusted_bars["date"].to_numpy() >= since.to_datetime64())

@@ -41,7 +41,7 @@ def delist_ended(
 ) -> pd.DataFrame:
     """Note a delisting for every instrument whose bars have stopped for as long as the rule says.
 
-    It is dated on the session that completes the silence, because nobody can know it earlier: a run as of that session
+    It is dated on the session that completes the silence, because it cannot be known earlier: a run as of that session
     or later knows the delisting, a run before it does not.
 
     Parameters

@@ -40,7 +40,7 @@ CURVE, IMPORTANCE = "learning_curve.parquet", "importance.parquet"
 TABLES = (GOLDEN_INPUTS, GOLDEN_SCORES, CURVE, IMPORTANCE)
 RESERVED = frozenset((MANIFEST, PROCESSORS, *TABLES))
 REPORTED = frozenset((GOLDEN_SCORES, CURVE, IMPORTANCE))
-"""Files that tell of a model and do not decide it: sums of another order of threads may end on other last bits."""
+"""Files that describe a model and do not decide it: sums of another order of threads may end on other last bits."""
 GOLDEN_TOLERANCE = 1e-5
 
 

@@ -88,8 +88,8 @@ def run_namespaces(client: Client, project: Path, env: str | None, pipeline: str
         if error is not None:
             failures[futures[future]] = error
     if failures:
-        told = "; ".join(f"{namespace}: {error}" for namespace, error in sorted(failures.items()))
-        raise ModelError(f"{len(failures)} of {len(futures)} sessions failed, the others are done. {told}")
+        reasons = "; ".join(f"{namespace}: {error}" for namespace, error in sorted(failures.items()))
+        raise ModelError(f"{len(failures)} of {len(futures)} sessions failed, the others are done. {reasons}")
 
 
 def run_namespace(project: str, env: str | None, pipeline: str, namespace: str) -> None:

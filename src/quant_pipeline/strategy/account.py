@@ -19,10 +19,10 @@ class AccountParameters(Parameters):
     initial_cash
         Deposit when the simulated account is opened, in the currency; the backtest starts with it too.
     filled_by
-        Where deals come from: ``simulation`` (the exchange rules of the backtest), ``statements`` (files; the account
+        Where fills come from: ``simulation`` (the exchange rules of the backtest), ``statements`` (files; the account
         opens empty with their first row), or ``broker`` (its activities).
     lot_method
-        Which lots a sale takes that names none: ``fifo``, oldest first, or ``hifo``, dearest first.
+        Which lots a sale takes that names none: ``fifo``, oldest first, or ``hifo``, highest cost first.
     """
 
     name: str = Field(min_length=1, max_length=16)

@@ -40,7 +40,7 @@ def rebalance(
 ) -> pd.DataFrame:
     """Decide at the close of a session what to sell, buy and hold.
 
-    Everything given must be known after the close of the decision's session ``t``; the orders deal in ``t + 1``.
+    Everything given must be known after the close of the decision's session ``t``; the orders execute in ``t + 1``.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def rebalance(
     pandas.DataFrame
         Columns ``instrument``, ``side`` (``buy``, ``sell`` or ``hold``), ``quantity``, ``reference_price``,
         ``score``, ``rank`` (1 = best of the scored instruments) and ``reason``: first the sales, then the buys, both
-        in the order in which they are to deal, then what is held. A wanted buy below one lot is a ``hold`` of 0.
+        in the order in which they are to execute, then what is held. A wanted buy below one lot is a ``hold`` of 0.
 
     Raises
     ------

@@ -61,7 +61,7 @@ class Schedule(Parameters):
 
 
 def decision_flags(sessions: pd.DatetimeIndex, schedule: Schedule) -> npt.NDArray[np.bool_]:
-    """Tell on which sessions the schedule decides.
+    """Return on which sessions the schedule decides.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def _counted_flags(sessions: pd.DatetimeIndex, schedule: Schedule) -> npt.NDArra
 
 
 def decides_on(calendar: SessionRange, session: pd.Timestamp, schedule: Schedule) -> bool:
-    """Tell whether the schedule decides at the close of one session, as the daily loop asks.
+    """Return whether the schedule decides at the close of one session, as the daily loop asks.
 
     Parameters
     ----------

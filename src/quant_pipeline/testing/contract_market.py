@@ -16,7 +16,7 @@ PRICES = {"AAA": [40.0, 40.0, 40.0, 10.0, 10.0], "BBB": [20.0, 20.0, 25.0, 25.0,
 SPLIT_SESSION = 3
 """Place of the session with the corporate actions in `SESSIONS`."""
 CASH = 10_000
-"""Deposit of the account, which stands at the close of the first session."""
+"""Deposit of the account, whose newest session is the close of the first session."""
 
 
 def contract_bars() -> pd.DataFrame:

@@ -138,6 +138,6 @@ class MarketSourceContract:
 
     def test_no_key_is_described(self, tmp_path: Path) -> None:
         """Keep keys out of logs and descriptions."""
-        keys: dict[str, str | None] = {"api_key": "a-key-of-nobody", "secret_key": "a-secret-of-nobody"}
+        keys: dict[str, str | None] = {"api_key": "a-key-of-no-account", "secret_key": "a-secret-of-no-account"}
         described = repr(Market(self.source, self.as_of, self.make_parameters(tmp_path), credentials=keys))
-        assert "of-nobody" not in described
+        assert "of-no-account" not in described

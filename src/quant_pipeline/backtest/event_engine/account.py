@@ -1,4 +1,4 @@
-"""An account of the event engine: the arrays and kernels of every other engine, one deal at a time."""
+"""An account of the event engine: the arrays and kernels of every other engine, one fill at a time."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.exchange.session_kernels import apply_session_actions
 
-_DEALT_COLUMNS = (kernels.FILL_SHARES, kernels.FILL_PRICE, kernels.FILL_STATUS)
+_EXECUTION_COLUMNS = (kernels.FILL_SHARES, kernels.FILL_PRICE, kernels.FILL_STATUS)
 
 
-class Dealt(NamedTuple):
-    """Outcome of one order: shares dealt, price in ticks and status of the kernels."""
+class Execution(NamedTuple):
+    """Outcome of one order: shares executed, price in ticks and status of the kernels."""
 
     shares: int
     price: int
@@ -57,7 +57,7 @@ class EventAccount:
     market
         The market.
     cost_rules
-        What a deal costs.
+        What a fill costs.
     cash
         Initial cash, ticks.
     """
@@ -136,8 +136,8 @@ class EventAccount:
         is_locked = not self._market.rules.sell_same_session and self._bought[place] >= self.held(place)
         return kernels.REJECTED_LOCKED if is_locked else None
 
-    def deal(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Dealt:
-        """Deal one order by the kernel of every engine.
+    def execute(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Execution:
+        """Execute one order by the kernel of every engine.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class EventAccount:
         order
             The order.
         supply
-            Prices and volume; what is dealt is counted in it as used.
+            Prices and volume; what is traded is counted in it as used.
         """
         wanted = abs(order.shares)
         allowed, cut, refused = self._allowed(t, order, supply)
@@ -161,14 +161,14 @@ class EventAccount:
             if allowed < wanted and row[0, kernels.FILL_STATUS] == kernels.FILLED:
                 row[0, kernels.FILL_STATUS] = cut
         row[0, kernels.FILL_REQUESTED] = order.shares
-        dealt = Dealt(*(int(row[0, column]) for column in _DEALT_COLUMNS))
-        self._used[order.place] += dealt.shares
+        execution = Execution(*(int(row[0, column]) for column in _EXECUTION_COLUMNS))
+        self._used[order.place] += execution.shares
         if supply.used is not self._used:
-            supply.used[order.place] += dealt.shares
+            supply.used[order.place] += execution.shares
         if order.shares > 0:
-            self._bought[order.place] += dealt.shares
+            self._bought[order.place] += execution.shares
         self._record(row[0], time, order)
-        return dealt
+        return execution
 
     def end(self, t: int, time: pd.Timestamp, order: PlacedOrder, status: int) -> None:
         """Record that nothing, or nothing more, came of an order."""
@@ -195,7 +195,7 @@ class EventAccount:
         return kernels.SessionQuotes(supply.prices, supply.volume, *blocked, lowest, highest)
 
     def _allowed(self, t: int, order: PlacedOrder, supply: Supply) -> tuple[int, int, int]:
-        """Shares that may deal at most, the status when that cuts the order and when it leaves nothing.
+        """Shares that may execute at most, the status when that cuts the order and when it leaves nothing.
 
         The kernel knows neither the shares bought in this session, which some markets lock, nor what earlier orders
         used up of the same volume.

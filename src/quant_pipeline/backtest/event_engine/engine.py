@@ -1,6 +1,6 @@
 """Backtest of a strategy that reacts to events: opens, minutes, bars and closes.
 
-It is slow and general where the array engine is fast and does one thing. Deals, fees, limits and corporate actions are
+It is slow and general where the array engine is fast and does one thing. Fills, fees, limits and corporate actions are
 the very kernels of the array engine, so a daily strategy earns the same in both, to the last tick.
 """
 
@@ -60,7 +60,7 @@ def run_events(
     bars
         As-traded daily bars, for the open, high and low of the sessions.
     cost_rules
-        What a deal costs.
+        What a fill costs.
     initial_cash
         Cash before the first session.
     parameters
@@ -70,7 +70,7 @@ def run_events(
     minutes
         Minute bars as traded: ``time`` (its end), ``instrument``, ``open``, ``high``, ``low``, ``close``, ``volume``.
         Their dates must be sessions; a session without any is traded by its daily bar. In a session with some, an
-        instrument without any deals in the auctions only: nothing is known that reaches its limits and stops.
+        instrument without any executes in the auctions only: its limits and stops are not reached.
 
     Returns
     -------

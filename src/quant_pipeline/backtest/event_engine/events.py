@@ -13,7 +13,7 @@ from quant_pipeline.common.parameters import Parameters
 
 
 class EventKind(StrEnum):
-    """Kinds of events, each delivered when it is over: nobody sees a bar before its end."""
+    """Kinds of events, each delivered when it is over: no bar is visible before its end."""
 
     OPEN = "open"
     """The opening auction is over; opening prices are known."""
@@ -33,7 +33,7 @@ class EventParameters(Parameters):
     open_time, close_time
         When a session opens and closes.
     latency_seconds
-        Between placing an order and its arrival at the exchange; it cannot deal before.
+        Between placing an order and its arrival at the exchange; it cannot execute before.
     protective
         Stop-loss, trailing stop and take-profit for every holding.
     """

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.backtest.event_engine.account import Dealt, EventAccount, Supply
+from quant_pipeline.backtest.event_engine.account import EventAccount, Execution, Supply
 from quant_pipeline.backtest.event_engine.orders import (
     Arrival,
     BarPrices,
@@ -43,7 +43,7 @@ class Bars(NamedTuple):
 
 
 class EventExchange:
-    """Orders on their way or waiting, and the account they deal for.
+    """Orders on their way or waiting, and the account they execute for.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class EventExchange:
     ) -> None:
         """Execute everything that the opening price executes, before anyone has seen it.
 
-        On-open orders and, if the market's deal price is the open, the market orders of earlier sessions; then
+        On-open orders and, if the market's execution price is the open, the market orders of earlier sessions; then
         protective sales, limits and stops that the opening price reaches.
         """
         kinds = [OrderKind.ON_OPEN, OrderKind.MARKET] if with_market_orders else [OrderKind.ON_OPEN]
@@ -104,7 +104,7 @@ class EventExchange:
     def deal_at_session_price(
         self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64], in_time_for: pd.Timestamp
     ) -> None:
-        """Execute the market orders of earlier sessions at a deal price that is not the open.
+        """Execute the market orders of earlier sessions at an execution price that is not the open.
 
         They must have arrived by `in_time_for`: a volume-weighted price is made from the open on.
         """
@@ -131,7 +131,7 @@ class EventExchange:
     def trade_minute(self, t: int, started: pd.Timestamp, ended: pd.Timestamp, bars: Bars) -> None:
         """Execute the market orders that are there at the open of a minute bar, then what its prices reach.
 
-        Market orders of earlier sessions wait for the deal price of the market if that is not the open.
+        Market orders of earlier sessions wait for the execution price of the market if that is not the open.
         """
         supply = Supply(bars.open, bars.volume, np.zeros_like(bars.volume))
         waits = self._market.rules.deal_price != "open"
@@ -140,7 +140,7 @@ class EventExchange:
             is_there = self._arrival(t, started, order) in (Arrival.EARLIER, Arrival.AT_START)
             trades = bars.open[order.place] > 0
             if is_due and is_there and trades and self._has_volume(t, order, supply):
-                self._deal(t, ended, order, supply)
+                self._execute(t, ended, order, supply)
         self._trade_bar(t, started, ended, bars, supply.used, close_is_later=False)
 
     def end_session(self, t: int, time: pd.Timestamp) -> None:
@@ -155,7 +155,7 @@ class EventExchange:
     def _auction(self, t: int, time: pd.Timestamp, due: list[PlacedOrder], prices: npt.NDArray[np.int64]) -> None:
         supply = self._account.supply_of_session(t, prices)
         for order in _sales_first(due):
-            self._deal(t, time, order, supply)
+            self._execute(t, time, order, supply)
         self.orders = [order for order in self.orders if order not in due]
 
     def _trade_bar(
@@ -182,7 +182,7 @@ class EventExchange:
         self._has_opened |= bars.open > 0
 
     def _arrival(self, t: int, started: pd.Timestamp, order: PlacedOrder) -> Arrival:
-        """Tell what of a bar comes after the arrival of an order.
+        """Return what of a bar comes after the arrival of an order.
 
         The first open of a session is known from the opening event on, also where the first bar comes later.
         """
@@ -209,11 +209,11 @@ class EventExchange:
                 placed = PlacedOrder(order, place, shares, sale.price, t, time, time, t)
                 obstacle = self._account.obstacle_to_sale(t, place, sale.price)
                 if obstacle is None:
-                    self._account.deal(
+                    self._account.execute(
                         t, time, placed, _at_price(Supply(bars.open, bars.volume, used), place, sale.price)
                     )
                 elif place not in self._rejected:
-                    # It is tried again with every bar, and told once a session.
+                    # It is tried again with every bar, and logged once a session.
                     self._rejected.add(place)
                     self._account.end(t, time, placed, obstacle)
         self._forget_sold()
@@ -221,17 +221,17 @@ class EventExchange:
     def _deal_at(self, t: int, time: pd.Timestamp, order: PlacedOrder, price: int, supply: Supply) -> None:
         """Execute an order at a price of its own, unless it has to wait for volume."""
         if self._has_volume(t, order, supply):
-            self._deal(t, time, order, _at_price(supply, order.place, price))
+            self._execute(t, time, order, _at_price(supply, order.place, price))
 
-    def _deal(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Dealt:
-        """Deal an order; what the volume left over of it waits on, everything else is done with."""
+    def _execute(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Execution:
+        """Execute an order; what the volume left over of it waits on, everything else is done with."""
         held = self._account.held(order.place)
-        dealt = self._account.deal(t, time, order, supply)
-        if order.shares > 0 and dealt.shares > 0:
+        execution = self._account.execute(t, time, order, supply)
+        if order.shares > 0 and execution.shares > 0:
             known = self._protected.setdefault(order.place, ProtectedHolding(0.0, 0.0))
-            known.bought(held, dealt.shares, dealt.price)
-        left = abs(order.shares) - dealt.shares
-        if dealt.status in _WAITS_FOR_VOLUME and left > 0:
+            known.bought(held, execution.shares, execution.price)
+        left = abs(order.shares) - execution.shares
+        if execution.status in _WAITS_FOR_VOLUME and left > 0:
             order.shares = left if order.shares > 0 else -left
             order.lacks_volume = True
             order.is_triggered = order.order.kind is OrderKind.STOP
@@ -239,7 +239,7 @@ class EventExchange:
         else:
             self.orders.remove(order)
         self._forget_sold()
-        return dealt
+        return execution
 
     def _forget_sold(self) -> None:
         self._protected = {place: known for place, known in self._protected.items() if self._account.held(place) > 0}

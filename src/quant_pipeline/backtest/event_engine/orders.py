@@ -1,4 +1,4 @@
-"""Orders of the event engine, and the price at which a bar deals them."""
+"""Orders of the event engine, and the price at which a bar fills them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class OrderKind(StrEnum):
     """Kinds of orders."""
 
     MARKET = "market"
-    """Placed after the close it deals at the market's deal price of the next session, placed within a session as soon
+    """Placed after the close it executes at the execution price of the next session, within a session as soon
     as possible: at the open of the next minute bar, or at the close when there are no minutes."""
     ON_OPEN = "on_open"
-    """Deals at the next open."""
+    """Fills at the next open."""
     ON_CLOSE = "on_close"
-    """Deals at the next close."""
+    """Fills at the next close."""
     LIMIT = "limit"
     """Waits for its limit. Where the market is there already, it takes the market's price, spread and impact included,
     as far as its limit allows."""
@@ -43,7 +43,7 @@ class EventOrder:
     price
         Limit or stop price, in the currency.
     until_cancelled
-        Whether a limit or stop order lives on after the session; else what has not dealt by the close expires.
+        Whether a limit or stop order lives on after the session; else what has not executed by the close expires.
     reason
         Words for the record.
     """

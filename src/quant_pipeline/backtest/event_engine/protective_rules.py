@@ -52,10 +52,10 @@ class ProtectedHolding:
     highest: float
 
     def sale_in(self, bar: BarPrices, rules: ProtectiveRules) -> ProtectiveSale | None:
-        """Tell at which price a bar sells the holding, None if it does not, and remember its high.
+        """Return at which price a bar sells the holding, None if it does not, and remember its high.
 
-        Stops are looked at before profits, since nobody knows which came first within a bar; the trailing stop
-        follows the highs of earlier bars only, for the same reason. A bar that opens beyond a level deals at its open.
+        Stops are looked at before profits, since it is unknown which came first within a bar; the trailing stop
+        follows the highs of earlier bars only, for the same reason. A bar that opens beyond a level fills at its open.
         """
         levels = []
         if rules.stop_loss is not None:

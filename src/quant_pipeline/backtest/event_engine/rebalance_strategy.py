@@ -1,4 +1,4 @@
-"""The daily strategy as an event strategy: it decides at the close, its orders deal in the next session."""
+"""The daily strategy as an event strategy: it decides at the close, its orders execute in the next session."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class RebalanceStrategy:
             self._cost_rules.at(view.session),
             preferred,
         )
-        dealing = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]
-        signs = np.where(dealing["side"] == "sell", -1, 1)
+        traded = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]
+        signs = np.where(traded["side"] == "sell", -1, 1)
         return [
             EventOrder(instrument, int(sign * quantity), reason=reason)
             for instrument, quantity, reason, sign in zip(
-                dealing["instrument"], dealing["quantity"], dealing["reason"], signs, strict=True
+                traded["instrument"], traded["quantity"], traded["reason"], signs, strict=True
             )
         ]

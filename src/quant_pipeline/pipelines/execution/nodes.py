@@ -126,8 +126,8 @@ def judge_orders(
         verdicts = judge(desk, market, age)
         table = verdict_table(desk.journal.book, verdicts, session, _provenance(plan, exchange.sessions[-1]))
     for row in table.itertuples(index=False):
-        price, told = float(row.reference_price), row.message or row.verdict
-        logger.info("%-4s %7d %-6s at %.2f: %s", row.side, row.quantity, row.instrument, price, told)
+        price, remark = float(row.reference_price), row.message or row.verdict
+        logger.info("%-4s %7d %-6s at %.2f: %s", row.side, row.quantity, row.instrument, price, remark)
     if len(table) and not dry_run and (table["verdict"] == "denied").all():
         command = in_environment("kedro account replan", account.name)
         logger.warning("nothing may be sent; when the cause is removed, `%s` asks the limits again", command)
@@ -218,8 +218,9 @@ def report_execution(
     """
     sent = execution_orders[["client_order_id", "quantity", "filled", "average_price", "state", "message"]]
     sent = sent.rename(columns={"message": "outcome"})
-    told = risk_verdicts.drop(columns=["provenance", "is_new", "deal_session"]).rename(columns={"quantity": "planned"})
-    report = told.merge(sent, on="client_order_id", how="left", validate="one_to_one")
+    verdicts = risk_verdicts.drop(columns=["provenance", "is_new", "deal_session"])
+    verdicts = verdicts.rename(columns={"quantity": "planned"})
+    report = verdicts.merge(sent, on="client_order_id", how="left", validate="one_to_one")
     report["state"] = report["state"].fillna("not sent")
     told_since = report.pop("outcome").fillna("")
     report["message"] = report["message"].where(told_since == "", told_since)
@@ -228,8 +229,8 @@ def report_execution(
 
 def _newest_plan(events: Sequence[Event], session: pd.Timestamp) -> Event | None:
     """Return the plan that holds for the session: the last one recorded for it."""
-    dealing = f"{session:%Y-%m-%d}"
-    plans = [e for e in events if e.kind is EventKind.PLAN_RECORDED and e.payload["deal_session"] == dealing]
+    session_text = f"{session:%Y-%m-%d}"
+    plans = [e for e in events if e.kind is EventKind.PLAN_RECORDED and e.payload["deal_session"] == session_text]
     return plans[-1] if plans else None
 
 

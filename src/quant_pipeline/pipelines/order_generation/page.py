@@ -75,7 +75,7 @@ def compose_opinion_page(
         Column("rank", "Rank", wording.place),
         Column("reason", "Why", kind="long"),
     ]
-    told = [
+    columns = [
         Column("instrument", "Instrument", kind="text"),
         Column("buy", "Buy", wording.count),
         Column("sell", "Sell", wording.count),
@@ -86,7 +86,7 @@ def compose_opinion_page(
     parts = [
         section("orders", "Orders", table(orders, decided, "Orders of the next session, then the alternates")),
         section("ranks", "Ranks", picture(figure, "rank-chart")),
-        section("opinions", "Opinions", table(comparison, told, "What every source would do, with its rank")),
+        section("opinions", "Opinions", table(comparison, columns, "What every source would do, with its rank")),
     ]
     links = (("orders", "Orders"), ("ranks", "Ranks"), ("opinions", "Opinions"))
     return compose_page(f"Orders and opinions {as_of}", header, links, parts, f"Decided at the close of {as_of}")

@@ -77,9 +77,9 @@ def settle_with_broker(
     with trading_desk.open(session, DeskRules(account.name, risk, execution), exchange) as desk:
         breaks = close_session(desk)
     if breaks:
-        told = "; ".join(f"{found.what} {found.ledger} here, {found.broker} there" for found in breaks)
+        differences = "; ".join(f"{found.what} {found.ledger} here, {found.broker} there" for found in breaks)
         raise AccountError(
-            f"{as_of} stays open, because the books of '{account.name}' differ from the broker: {told}. "
+            f"{as_of} stays open, because the books of '{account.name}' differ from the broker: {differences}. "
             "Compare the broker's activities with the trade log; run post_trade again when they have come in."
         )
     return ()

@@ -35,8 +35,8 @@ def _raise_remedy(error: Exception) -> None:
         if isinstance(cause, FileNotFoundError):
             raise _not_made_yet(error) from None
         cause = cause.__cause__
-    if (told := explain_storage_error(error)) is not None:
-        raise told from None
+    if (explained := explain_storage_error(error)) is not None:
+        raise explained from None
 
 
 def _not_made_yet(error: Exception) -> QuantPipelineError:

@@ -33,8 +33,8 @@ def main(every: int, seed: int, workers: int) -> None:
     caught = 0
     for mutant, sign in catch_all(MUTANTS, seed, workers):
         caught += sign is not None
-        told = "NOT CAUGHT" if sign is None else f"caught: {sign.splitlines()[0][:90]}"
-        click.echo(f"mutant: {mutant.name:<40} {told}")
+        outcome = "NOT CAUGHT" if sign is None else f"caught: {sign.splitlines()[0][:90]}"
+        click.echo(f"mutant: {mutant.name:<40} {outcome}")
     figures = {
         "crash_points": crash_points,
         "violations": len(violations),

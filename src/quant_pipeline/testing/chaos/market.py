@@ -77,7 +77,7 @@ class FaultyMarket:
         self._last_equity = self._equity()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: orders execute, and what was told to happen happens."""
+        """Let time pass: orders execute, and scheduled events happen."""
         self.now += pd.Timedelta(seconds=seconds)
         self._tick += 1
         for order in list(self._orders.values()):

@@ -176,16 +176,16 @@ class AlpacaBroker:
 
     def _refusal(self, client_order_id: str, error: APIError) -> Exception:
         code, message = read_refusal(error)
-        told = f"Alpaca refuses order {client_order_id}: {message} (status {error.status_code}, code {code})"
+        refusal = f"Alpaca refuses order {client_order_id}: {message} (status {error.status_code}, code {code})"
         if error.status_code == 422:
             # Words change; whether an order of this name exists does not.
             try:
                 exists = self.order_by_client_id(client_order_id) is not None
             except BrokerError as lost:
-                return OutcomeUnknownError(f"{told}, and whether it has an order of this name is unknown: {lost}")
+                return OutcomeUnknownError(f"{refusal}, and whether it has an order of this name is unknown: {lost}")
             if exists or "client_order_id must be unique" in message:
                 return DuplicateOrderError(f"Alpaca has an order {client_order_id} already: {message}")
-        return OrderRejectedError(told, code)
+        return OrderRejectedError(refusal, code)
 
     def _list_orders(self, query: Mapping[str, str], since: pd.Timestamp | None = None) -> tuple[BrokerOrder, ...]:
         found: dict[str, BrokerOrder] = {}

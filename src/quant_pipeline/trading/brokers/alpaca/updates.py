@@ -36,7 +36,7 @@ class TradeUpdates:
     """Pauses that end as soon as an account's orders are filled or change; use it in a ``with`` block.
 
     The connection is made in the background during the first pause: who never waits never connects. A connection that
-    stands again wakes too, because what happened meanwhile is not told any more.
+    stands again wakes too, because what happened meanwhile is not sent any more.
 
     Parameters
     ----------

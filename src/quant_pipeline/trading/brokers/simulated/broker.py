@@ -253,7 +253,7 @@ class SimulatedBroker:
             booking = SessionBooking(books, session)
             booking.interest(outcome.interest)
             booking.corporate_actions(outcome.events)
-            for document in booking.deals(waiting, fills, self._closed_at(session)):
+            for document in booking.fills(waiting, fills, self._closed_at(session)):
                 entry.put(ORDER, document["client_order_id"], document)
             self._write(entry, booking)
             return session

@@ -53,7 +53,7 @@ class SessionBooking:
             kind = PositionKind.SPLIT if row["kind"] == "split" else PositionKind.REMOVAL
             self._shares(kind, instrument, row["quantity_before"], row["quantity_after"], amount)
 
-    def deals(self, orders: Sequence[Document], fills: pd.DataFrame, at: pd.Timestamp) -> Iterator[Document]:
+    def fills(self, orders: Sequence[Document], fills: pd.DataFrame, at: pd.Timestamp) -> Iterator[Document]:
         """Book the fills of a session.
 
         Parameters
@@ -70,8 +70,8 @@ class SessionBooking:
         dict
             Each order as it ended.
         """
-        dealing = [order for side in ("sell", "buy") for order in orders if order["side"] == side]
-        for order, fill in zip(dealing, fills.to_dict("records"), strict=True):
+        in_sequence = [order for side in ("sell", "buy") for order in orders if order["side"] == side]
+        for order, fill in zip(in_sequence, fills.to_dict("records"), strict=True):
             quantity = int(fill["quantity"])
             ended = order | {
                 # A split between decision and execution has scaled what was asked for.
