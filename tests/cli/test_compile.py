@@ -30,10 +30,11 @@ from kedro.framework.cli import main
 main()
 """
 COMMANDS = {
-    "run": "kedro run --pipelines features,training,prediction,ensemble,backtest,post_trade,order_generation,reporting",
-    "research": "kedro run --pipelines ensemble_search,factor_evaluation,model_report",
+    "run": "kedro run --pipelines prediction,backtest,post_trade,order_generation",
+    "research": "kedro run --pipelines features,ensemble_search,factor_evaluation,model_report",
     "replay": "kedro replay --from 2024-12-27 --to 2024-12-31",
 }
+SLOW = ("research", "replay")
 
 
 def called_by(project: Project, words: str) -> set[str]:
@@ -51,7 +52,9 @@ def compiled(module_project) -> set[str]:
     return called_by(module_project, "kedro compile")
 
 
-@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    "words", [pytest.param(COMMANDS[name], id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name in COMMANDS]
+)
 def test_a_command_after_kedro_compile_compiles_nothing(module_project, compiled, words):
     called = called_by(module_project, words)
     assert called
