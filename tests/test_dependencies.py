@@ -35,6 +35,15 @@ def locked(project_path):
     return versions
 
 
+def declared_beside(file):
+    """Return what a folder with an environment of its own declares, and the modules beside a script."""
+    beside = file.parent / "requirements.txt"
+    lines = beside.read_text().splitlines() if beside.exists() else []
+    return {normal(line).removesuffix("-reloaded") for line in lines} | {
+        normal(script.stem) for script in file.parent.glob("*.py")
+    }
+
+
 def imported_by(folder):
     for file in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -56,7 +65,7 @@ def test_everything_imported_is_declared(project_path, configured, folder, extra
         f"{module} in {file.relative_to(project_path)}"
         for module, file in imported_by(project_path / folder)
         if module not in sys.stdlib_module_names | OWN
-        and not {normal(name) for name in [module, *providers.get(module, [])]} & declared
+        and not {normal(name) for name in [module, *providers.get(module, [])]} & (declared | declared_beside(file))
     }
     assert missing == set()
 
