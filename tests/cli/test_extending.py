@@ -8,15 +8,12 @@ import pandas as pd
 import pytest
 
 from tests.helpers.documented_files import commands_of, files_of, write_files
-from tests.helpers.project import small_project
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, project_path, commands):
-    """A project on a small market that has its features, and no model yet."""
-    project = small_project(project_path, tmp_path_factory.mktemp("extended"), commands)
-    project.run("kedro run --pipelines ingestion,features")
-    return project
+def project(module_project):
+    """A project that has its features, and no model of the pages yet."""
+    return module_project
 
 
 @pytest.fixture

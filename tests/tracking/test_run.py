@@ -189,7 +189,8 @@ def test_a_champion_is_promoted_although_the_registry_does_not_answer(sessions, 
 
 def test_a_wrong_key_of_the_configuration_is_named(sessions):
     sessions.configure(tracking={"experiment": {"nmae": "x"}})
-    with pytest.raises(ConfigurationError, match=r"mlflow\.yml cannot be used: tracking\.experiment\.nmae: Extra inp"):
+    said = r"mlflow\.yml cannot be used: nothing reads `tracking\.experiment\.nmae` \(did you mean 'name'\?\)"
+    with pytest.raises(ConfigurationError, match=said):
         sessions.run()
 
 
