@@ -26,6 +26,12 @@ def test_without_a_tax_the_level_is_the_stored_one_whatever_is_known_of_dividend
         net_total_return(stored, 0.15)
 
 
+def test_a_session_without_a_level_loses_no_return_under_a_tax():
+    gap = LEVELS.assign(total_return_close=[100.0, np.nan, 110.0], dividend_return=[0.0, np.nan, 0.02])
+    # 10 % of which 2 % are dividends, at 15 %.
+    assert net_total_return(gap, 0.15).tolist() == pytest.approx([100.0, 100.0, 109.7])
+
+
 def test_the_real_index_after_tax_is_the_one_whose_dividends_are_that_much_smaller(real_market):
     files = FilesMarketParameters(bars="us_daily_csv", benchmark="us_benchmark_daily.parquet")
     benchmark = read_market_files(real_market, files, as_of="2019-12-31").benchmark

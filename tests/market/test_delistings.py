@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from pandera.errors import SchemaError
 
 from quant_pipeline.market.bars import CORPORATE_ACTIONS_SCHEMA
 from quant_pipeline.market.corporate_actions import adjust_bars
@@ -68,6 +69,42 @@ def test_bars_that_stop_are_a_delisting_when_the_silence_is_complete():
 def test_bars_that_stop_after_a_split_pay_for_the_new_shares():
     split = actions((DAYS[2], "AAA", "split", 4.0))
     assert [row["value"] for row in ended(bars([10.0, 8.0]), split, after_sessions=3)] == [2.0]
+
+
+def test_a_dividend_in_the_silence_is_paid_once():
+    dividend = actions((DAYS[2], "AAA", "cash_dividend", 5.0))
+    table = bars([50.0, 50.0])
+    (end,) = ended(table, dividend, after_sessions=3)
+    assert end["value"] == 45.0
+    noted = pd.concat([dividend, actions(tuple(end.values()))], ignore_index=True)
+    assert received(table, noted)["received"].tolist() == [50.0]
+    larger = actions((DAYS[2], "AAA", "cash_dividend", 60.0))
+    assert [row["value"] for row in ended(table, larger, after_sessions=3)] == [0.0]
+
+
+def test_what_happens_after_the_silence_is_complete_does_not_change_its_value():
+    later = actions((DAYS[4], "AAA", "split", 2.0), (DAYS[4], "AAA", "cash_dividend", 3.0))
+    assert [row["value"] for row in ended(bars([10.0, 8.0]), later, after_sessions=2)] == [8.0]
+    assert [row["value"] for row in ended(bars([10.0, 8.0]), later, after_sessions=3)] == [1.0]
+
+
+def test_a_delisting_that_is_noted_twice_pays_once():
+    twice = actions((DAYS[3], "AAA", "delisting", 20.0), (DAYS[3], "AAA", "delisting", 20.0))
+    assert received(bars([50.0, 50.0]), twice)["received"].tolist() == [20.0]
+    second = actions((DAYS[2], "AAA", "delisting", 20.0), (DAYS[4], "AAA", "delisting", 10.0))
+    assert received(bars([50.0, 50.0]), second).to_dict("records") == [
+        {"date": DAYS[2], "instrument": "AAA", "received": 20.0}
+    ]
+    with pytest.raises(SchemaError, match="'date', 'instrument', 'kind'"):
+        CORPORATE_ACTIONS_SCHEMA.validate(twice)
+
+
+@pytest.mark.parametrize("unit", ["s", "us"])
+def test_actions_may_carry_dates_of_another_unit_than_the_bars(unit):
+    acted = actions((DAYS[2], "AAA", "split", 2.0), (DAYS[3], "AAA", "delisting", 3.0))
+    acted["date"] = acted["date"].astype(f"datetime64[{unit}]")
+    assert received(bars([10.0, 8.0]), acted)["received"].tolist() == [6.0]
+    assert len(ended(bars([10.0, 8.0]), acted[:1], after_sessions=2)) == 1
 
 
 def test_what_is_delisted_already_or_trades_on_does_not_end_again():

@@ -21,7 +21,8 @@ def net_total_return(benchmark: pd.DataFrame, dividend_tax_rate: float) -> pd.Se
     -------
     pandas.Series
         By date, from the first ``total_return_close`` on: a session's return is the total one less the tax on its
-        dividends. The benchmark holds no cash, so that interest does not concern it.
+        dividends. The benchmark holds no cash, so that interest does not concern it. Under a tax, a session without a
+        level keeps the one before it, and the next level counts in full.
 
     Raises
     ------
@@ -36,6 +37,8 @@ def net_total_return(benchmark: pd.DataFrame, dividend_tax_rate: float) -> pd.Se
             "market_rules.dividend_tax_rate is set, but the stored benchmark does not know its dividends. "
             "Read the market anew: kedro run --pipelines ingestion"
         )
-    total = (level / level.shift(1) - 1).fillna(0.0)
-    taxed = dividend_tax_rate * benchmark.set_index("date")["dividend_return"]
+    known = level.ffill()
+    total = (known / known.shift(1) - 1).fillna(0.0)
+    dividends = benchmark.set_index("date")["dividend_return"]
+    taxed = dividend_tax_rate * dividends.mask(level.isna() & dividends.isna(), 0.0)
     return (level.iloc[0] * (1 + total - taxed).cumprod()).rename("total_return_close")

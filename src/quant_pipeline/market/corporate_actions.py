@@ -155,11 +155,16 @@ def adjusted_close_as_of(bars: pd.DataFrame, corporate_actions: pd.DataFrame, as
     return known[["date", "instrument"]].assign(adjusted_close=known["close"] * factor / newest)
 
 
+def dated_like(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFrame:
+    """Return the actions with dates in the unit of the bars, because pandas joins no others."""
+    return corporate_actions.astype({"date": bars["date"].dtype})
+
+
 def _per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame, kind: str) -> pd.DataFrame:
     """Place the actions of one kind on the first bar at or after their ex-date: ``date``, ``row`` and ``value``."""
     wanted = corporate_actions[corporate_actions["kind"] == kind]
     placed = pd.merge_asof(
-        wanted[["date", "instrument", "value"]].astype({"date": bars["date"].dtype}).sort_values("date", kind="stable"),
+        dated_like(bars, wanted[["date", "instrument", "value"]]).sort_values("date", kind="stable"),
         bars[["date", "instrument"]].assign(row=np.arange(len(bars))).sort_values("date", kind="stable"),
         on="date",
         by="instrument",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from pydantic import NonNegativeFloat, PositiveInt
 
 from quant_pipeline.common.parameters import Parameters
-from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, DELISTING, SPLIT
+from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, DELISTING, SPLIT, dated_like
 
 _ORDER = {SPLIT: 0, CASH_DIVIDEND: 1, DELISTING: 2}
 """Order in which the actions of one session apply, as in every engine and account."""
@@ -58,25 +59,25 @@ def delist_ended(
     Returns
     -------
     pandas.DataFrame
-        The delistings, columns of `corporate_actions`: the value is the recovered part of the last close, divided by
-        splits that came after it.
+        The delistings, columns of `corporate_actions`: the value is the recovered part of the last close, which splits
+        and dividends after it, up to the date of the delisting, have taken ex.
     """
     silent = silent_since(bars, corporate_actions)
     after = len(sessions) if rule.after_sessions is None else rule.after_sessions
     ends = sessions.searchsorted(silent) + after
     silent, ends = silent[ends < len(sessions)], ends[ends < len(sessions)]
     closes = bars.groupby("instrument", sort=True)["close"].last()
-    splits = corporate_actions[corporate_actions["kind"] == SPLIT]
-    ratios = [
-        splits.loc[(splits["instrument"] == name) & (splits["date"] > date), "value"].prod()
-        for name, date in silent.items()
+    acted = _in_order(dated_like(bars, corporate_actions))
+    carried = [
+        _ex(closes[name], _between(acted[acted["instrument"] == name], last, end))
+        for (name, last), end in zip(silent.items(), sessions[ends], strict=True)
     ]
     return pd.DataFrame(
         {
             "date": sessions[ends].as_unit("ns"),
             "instrument": pd.array(silent.index, dtype="str"),
             "kind": pd.array([DELISTING] * len(silent), dtype="str"),
-            "value": (closes[silent.index].to_numpy(dtype="float64") * rule.recovery / ratios).round(8),
+            "value": (np.array(carried, dtype="float64") * rule.recovery).round(8),
         }
     )
 
@@ -100,8 +101,10 @@ def received_values(adjusted_bars: pd.DataFrame, corporate_actions: pd.DataFrame
     pandas.DataFrame
         ``date`` and ``instrument`` of each delisting, sorted by date, and ``received``: the payments for one share of
         the last bar before it, multiplied by the factor of that bar, so that it compares with adjusted prices. A
-        delisting before the first bar is not in it.
+        delisting before the first bar is not in it, nor a second one without a bar since the first, because the shares
+        are gone.
     """
+    corporate_actions = dated_like(adjusted_bars, corporate_actions)
     delistings = corporate_actions.loc[corporate_actions["kind"] == DELISTING, ["date", "instrument"]]
     last_bars = pd.merge_asof(
         delistings.sort_values("date", kind="stable"),
@@ -112,15 +115,19 @@ def received_values(adjusted_bars: pd.DataFrame, corporate_actions: pd.DataFrame
         right_on="last",
         by="instrument",
         allow_exact_matches=False,
-    ).dropna(subset="last")
-    acted = corporate_actions[corporate_actions["instrument"].isin(last_bars["instrument"])]
-    acted = acted.assign(order=acted["kind"].map(_ORDER)).sort_values(["date", "order"], kind="stable")
+    )
+    last_bars = last_bars.dropna(subset="last").drop_duplicates(["instrument", "last"])
+    acted = _in_order(corporate_actions[corporate_actions["instrument"].isin(last_bars["instrument"])])
     of_instrument = dict(list(acted.groupby("instrument", sort=False)))
     received = [
         row.factor * _payments(_between(of_instrument[row.instrument], row.last, row.date))
         for row in last_bars.itertuples()
     ]
     return last_bars[["date", "instrument"]].assign(received=pd.array(received, dtype="float64"))
+
+
+def _in_order(actions: pd.DataFrame) -> pd.DataFrame:
+    return actions.assign(order=actions["kind"].map(_ORDER)).sort_values(["date", "order"], kind="stable")
 
 
 def _between(actions: pd.DataFrame, last_bar: pd.Timestamp, delisted: pd.Timestamp) -> pd.DataFrame:
@@ -132,6 +139,18 @@ def _payments(actions: pd.DataFrame) -> float:
     for kind, value in zip(actions["kind"], actions["value"], strict=True):
         if kind == SPLIT:
             shares *= value
-        else:
-            cash += shares * value
+            continue
+        cash += shares * value
+        if kind == DELISTING:
+            break
     return cash
+
+
+def _ex(close: float, actions: pd.DataFrame) -> float:
+    """Take a close ex as the accounts do: a split divides it, a dividend is taken off, down to nothing."""
+    for kind, value in zip(actions["kind"], actions["value"], strict=True):
+        if kind == SPLIT:
+            close /= value
+        elif kind == CASH_DIVIDEND:
+            close = max(close - value, 0.0)
+    return float(close)
