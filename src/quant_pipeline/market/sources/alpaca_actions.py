@@ -22,6 +22,17 @@ _ENDINGS = {
     "redemptions": ("process_date", "symbol"),
     "worthless_removals": ("process_date", "symbol"),
 }
+MOST_BARS_AFTER_END = 3
+"""Sessions that a name may still have traded after the date of the record that ends it."""
+
+
+class _Ending(NamedTuple):
+    """A record that ends a listing, and what it pays for a share."""
+
+    date: pd.Timestamp
+    instrument: str
+    sort: str
+    cash: float
 
 
 class Translation(NamedTuple):
@@ -37,7 +48,9 @@ def translate_actions(answer: Answer, bars: pd.DataFrame, sessions: pd.DatetimeI
     Splits of every sort and stock dividends become ``split``, cash dividends become ``cash_dividend``, a cash merger,
     a redemption and a worthless removal become ``delisting`` at their cash. A merger for shares is a delisting at the
     last close, because its value is what the shares were last worth. An ex-date without trading counts on the next
-    session. Spin-offs and rights change the value of a share but are none of the three: they are reported as problems.
+    session. Spin-offs and rights change the value of a share but are none of the three: they are reported as problems,
+    as are an ending more than `MOST_BARS_AFTER_END` sessions before the last bar, which ends nothing, and several that
+    end a listing with different payments, of which the first counts.
 
     Parameters
     ----------
@@ -86,20 +99,56 @@ def _dividends(answer: Answer) -> Iterator[tuple[str, str, str, float]]:
 def _endings(
     answer: Answer, last: pd.DataFrame, sessions: pd.DatetimeIndex, problems: list[SourceProblem]
 ) -> Iterator[tuple[pd.Timestamp, str, str, float]]:
-    """End listings on the first session without a bar; a symbol that trades on has been taken over by another name."""
+    """End listings on the first session without a bar, each once.
+
+    A symbol that trades on has been taken over by another name, or the record was about a part of its shares.
+    """
+    of_name: dict[str, list[_Ending]] = {}
+    for ending in _announced(answer, last, sessions[-1]):
+        last_bar = last.loc[ending.instrument, "date"]
+        after = sessions.searchsorted(last_bar, side="right")
+        traded_on = after - sessions.searchsorted(ending.date, side="right")
+        record = f"{ending.sort} of {ending.date:%Y-%m-%d}"
+        if after == len(sessions):
+            message = f"{record} should end it, but it trades on; look whether it was renamed"
+            problems.append(SourceProblem(SOURCE, None, ending.instrument, message))
+        elif traded_on > MOST_BARS_AFTER_END:
+            message = (
+                f"{record} does not end it, because it traded for {traded_on} more sessions, "
+                f"until {last_bar:%Y-%m-%d}; look whether it was renamed, and why its bars stop"
+            )
+            problems.append(SourceProblem(SOURCE, None, ending.instrument, message))
+        else:
+            of_name.setdefault(ending.instrument, []).append(ending)
+    for name, endings in of_name.items():
+        problems += _contradictions(name, endings)
+        after = sessions.searchsorted(last.loc[name, "date"], side="right")
+        yield sessions[after], name, DELISTING, _first(endings).cash
+
+
+def _announced(answer: Answer, last: pd.DataFrame, newest: pd.Timestamp) -> Iterator[_Ending]:
     for sort, (date_field, name_field) in _ENDINGS.items():
         for row in answer.get(sort, []):
-            name = row[name_field]
-            if name not in last.index:
-                continue
-            after = sessions.searchsorted(last.loc[name, "date"], side="right")
-            if pd.Timestamp(row[date_field]) > sessions[-1]:
-                continue
-            if after == len(sessions):
-                message = f"{sort} of {row[date_field]} should end it, but it trades on; look whether it was renamed"
-                problems.append(SourceProblem(SOURCE, None, name, message))
-                continue
-            yield sessions[after], name, DELISTING, _cash_per_share(sort, row, last.loc[name, "close"])
+            name, date = row[name_field], pd.Timestamp(row[date_field])
+            if name in last.index and date <= newest:
+                yield _Ending(date, name, sort, _cash_per_share(sort, row, last.loc[name, "close"]))
+
+
+def _first(endings: list[_Ending]) -> _Ending:
+    return min(endings, key=lambda ending: (ending.date, ending.cash))
+
+
+def _contradictions(name: str, endings: list[_Ending]) -> Iterator[SourceProblem]:
+    """Report a listing with several endings that do not pay the same."""
+    if len({ending.cash for ending in endings}) > 1:
+        listed = ", ".join(
+            f"{ending.sort} of {ending.date:%Y-%m-%d} at {ending.cash:g}" for ending in sorted(set(endings))
+        )
+        message = (
+            f"several records end it with different payments: {listed}; the earliest counts, of one date the lowest, "
+            f"{_first(endings).cash:g}. Compare it with what the company announced"
+        )
+        yield SourceProblem(SOURCE, None, name, message)
 
 
 def _cash_per_share(sort: str, row: Row, last_close: float) -> float:
@@ -119,8 +168,10 @@ def _untranslated(answer: Answer) -> Iterator[SourceProblem]:
 
 
 def _merged(table: pd.DataFrame) -> pd.DataFrame:
-    """Make one row of several of one date: dividends add up, splits multiply."""
+    """Make one row of several of one date: dividends add up, splits multiply, delistings are single already."""
     keys = ["date", "instrument", "kind"]
     paid = table[table["kind"] == CASH_DIVIDEND].groupby(keys, as_index=False)["value"].sum()
-    other = table[table["kind"] != CASH_DIVIDEND].groupby(keys, as_index=False)["value"].prod()
-    return pd.concat([paid, other]).sort_values(keys, kind="stable", ignore_index=True)
+    split = table[table["kind"] == SPLIT].groupby(keys, as_index=False)["value"].prod()
+    return pd.concat([paid, split, table[table["kind"] == DELISTING]]).sort_values(
+        keys, kind="stable", ignore_index=True
+    )
