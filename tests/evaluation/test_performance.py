@@ -47,6 +47,13 @@ def test_calmar_is_annual_return_over_deepest_loss():
     assert performance.calmar_ratio(returns) == pytest.approx((1.01**251 * 0.5 - 1) / 0.5)
 
 
+def test_no_returns_have_no_annual_figures():
+    nothing = series()
+    for measure in (performance.annualised_return, performance.annualised_volatility, performance.sharpe_ratio):
+        assert np.isnan(measure(nothing))
+    assert np.isnan(performance.cost_drag(nothing, nothing))
+
+
 def test_total_loss_is_minus_one_a_year():
     assert performance.annualised_return(series(0.1, -1.0, 0.3)) == -1.0
 

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.datasets.study import OptunaStudy
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.models.tuning import Dimension, TuningParameters, suggest_spec, tuning_folds
+from quant_pipeline.models.tuning import Dimension, TuningParameters, suggest_spec, trials_table, tuning_folds
 from quant_pipeline.pipelines.tuning.nodes import search_hyper_parameters
 from tests.helpers.whole_path import AS_OF, parameters
 
@@ -85,6 +85,27 @@ def test_the_test_segment_is_never_seen(inputs, tmp_path):
     clean, _ = search(inputs, tmp_path / "clean.sqlite", trials=2)
     other, _ = search(poisoned, tmp_path / "poisoned.sqlite", trials=2)
     pd.testing.assert_frame_equal(clean, other)
+
+
+def test_a_search_in_which_no_trial_has_a_rank_ic_says_so_and_has_an_empty_table(inputs, tmp_path):
+    unlabelled = inputs | {"labels": inputs["labels"].copy()}
+    days = unlabelled["labels"].index.get_level_values("datetime")
+    scored = (days >= "2022-10-04") & (days <= "2022-12-28")
+    unlabelled["labels"].loc[scored] = np.nan
+    with pytest.raises(ModelError, match=r"^ridge: none of its trials has a rank IC.*`tuning.fold_sessions`"):
+        search(unlabelled, tmp_path / "study.sqlite", trials=2)
+    table = trials_table(OptunaStudy(filepath=str(tmp_path / "study.sqlite"), name="ridge", warmup_trials=2).load())
+    assert list(table.columns) == ["trial", "state", "value", "stretches"]
+    assert table.empty
+
+
+def test_registered_values_without_a_rank_ic_are_not_replaced_by_those_of_another_trial(inputs, tmp_path):
+    study = OptunaStudy(filepath=str(tmp_path / "study.sqlite"), name="ridge", warmup_trials=2).load()
+    study.enqueue_trial({"alpha": inputs["spec"].hyper.alpha})
+    study.optimize(lambda trial: trial.suggest_float("alpha", 0.0001, 100.0, log=True) * np.nan, n_trials=1)
+    study.optimize(lambda trial: trial.suggest_float("alpha", 0.0001, 100.0, log=True) * 0.0 + 0.02, n_trials=1)
+    _, best = search(inputs, tmp_path / "study.sqlite", trials=1)
+    assert (best["rank_ic"], best["rank_ic_as_registered"], best["trial"]) == (0.02, None, 0)
 
 
 def test_a_dimension_that_the_algorithm_does_not_have_is_named(inputs, tmp_path):

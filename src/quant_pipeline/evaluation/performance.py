@@ -159,7 +159,9 @@ def total_return(returns: pd.Series) -> float:
 
 
 def annualised_return(returns: pd.Series) -> float:
-    """Geometric return per year: ``(1 + total) ^ (252 / sessions) - 1``; -1 once everything is lost."""
+    """Geometric return per year: ``(1 + total) ^ (252 / sessions) - 1``; -1 once everything is lost, NaN of nothing."""
+    if len(returns) == 0:
+        return float("nan")
     growth = 1 + total_return(returns)
     return -1.0 if growth <= 0 else float(growth ** (SESSIONS_PER_YEAR / len(returns)) - 1)
 

@@ -154,7 +154,10 @@ def close_killed_trials(study: optuna.Study) -> list[int]:
 
 
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """List the trials that came to an end of their own, in order; killed and failed ones count in nothing."""
+    """List the trials that came to an end of their own, in order; killed and failed ones count in nothing.
+
+    Optuna fails a trial whose value is NaN.
+    """
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
@@ -185,7 +188,8 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
         }
         for number, trial in enumerate(ended_trials(study))
     ]
-    table = pd.DataFrame(rows).astype({"state": "str"})
+    columns = None if rows else ["trial", "state", "value", "stretches"]
+    table = pd.DataFrame(rows, columns=columns).astype({"state": "str"})
     order = table.assign(rank=table["state"].map({"complete": 0, "pruned": 1})).sort_values(
         ["rank", "value", "trial"], ascending=[True, False, True]
     )

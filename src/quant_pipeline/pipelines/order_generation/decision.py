@@ -127,7 +127,8 @@ class Situation:
         best = scores.sort_index().sort_values(ascending=False, kind="stable").index[: strategy.topk]
         table = pd.DataFrame(daily_returns(self.market.arrays), columns=self.market.instruments)
         amounts = account_history(self.events, self.market, self.market.sessions[-1]).amounts
-        chosen = choose_exposure(sizing, strategy.risk_degree, table.reindex(columns=best).mean(axis=1), amounts)
+        basket = table.reindex(columns=best).mean(axis=1)
+        chosen = choose_exposure(sizing, strategy.risk_degree, basket, amounts, self.market.rules.deal_price)
         logger.info("%.2f%% of the account may be invested (%s)", 100 * chosen.degree, chosen.reason)
         return strategy.model_copy(update={"risk_degree": chosen.degree})
 

@@ -7,7 +7,7 @@ import optuna
 import pandas as pd
 from optuna.trial import TrialState
 
-from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exchange.rules import MarketRules
@@ -52,7 +52,12 @@ def search_hyper_parameters(
     -------
     tuple
         The table of trials, and what to write into the registry: ``hyper`` of the best trial, its ``rank_ic``, and
-        the ``rank_ic_as_registered`` of the first trial, which uses the registered values.
+        the ``rank_ic_as_registered`` of the trial that uses the registered values, None where it has none.
+
+    Raises
+    ------
+    ModelError
+        When no trial has a rank IC.
     """
     name = study.study_name
     folds = tuning_folds(pd.DatetimeIndex(sessions["date"]), split, tuning, label.horizon)
@@ -107,11 +112,20 @@ def _enqueue_registered(study: optuna.Study, spec: ModelSpec, tuning: TuningPara
 
 def _verdict(study: optuna.Study) -> dict[str, object]:
     ended = ended_trials(study)
-    best, first = study.best_trial, ended[0]
-    logger.info("%s: rank IC %.4f with %s, %.4f as registered", study.study_name, best.value, best.params, first.value)
+    if not any(trial.state == TrialState.COMPLETE for trial in ended):
+        raise ModelError(
+            f"{study.study_name}: none of its trials has a rank IC, because some stretch has no session in which "
+            "scores and labels vary; check the labels and `universe`, or use fewer or longer stretches "
+            "(`tuning.folds`, `tuning.fold_sessions`)"
+        )
+    best = study.best_trial
+    # The enqueued trial has the registered values; the first that ended is another one where it has no rank IC.
+    registered = next((trial.value for trial in ended if "fixed_params" in trial.system_attrs), None)
+    known = "without one" if registered is None else f"{registered:.4f}"
+    logger.info("%s: rank IC %.4f with %s, %s as registered", study.study_name, best.value, best.params, known)
     return {
         "hyper": best.params,
         "rank_ic": best.value,
-        "rank_ic_as_registered": first.value,
+        "rank_ic_as_registered": registered,
         "trial": [trial.number for trial in ended].index(best.number),
     }

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
-from quant_pipeline.market.clock import SESSIONS_PER_YEAR
+from quant_pipeline.market.clock import SESSIONS_PER_YEAR, DealPrice
 
 
 class PositionSizing(Parameters):
@@ -50,7 +50,9 @@ class Exposure(NamedTuple):
     reason: str
 
 
-def choose_exposure(sizing: PositionSizing, most: float, basket_returns: pd.Series, amounts: pd.DataFrame) -> Exposure:
+def choose_exposure(
+    sizing: PositionSizing, most: float, basket_returns: pd.Series, amounts: pd.DataFrame, deal_price: DealPrice
+) -> Exposure:
     """Choose the part of the account to invest.
 
     Parameters
@@ -64,6 +66,8 @@ def choose_exposure(sizing: PositionSizing, most: float, basket_returns: pd.Seri
     amounts
         One row per session of the account, up to the same close, with ``return``, ``market_value`` and ``nav`` as
         `account_history` makes them.
+    deal_price
+        Price at which orders execute, which says what earned the return of a session.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def choose_exposure(sizing: PositionSizing, most: float, basket_returns: pd.Seri
         case "volatility_target":
             return _target_volatility(sizing, most, basket_returns)
         case "fractional_kelly":
-            return _bet_fraction_of_kelly(sizing, most, amounts)
+            return _bet_fraction_of_kelly(sizing, most, amounts, deal_price)
         case unknown:
             assert_never(unknown)
 
@@ -92,23 +96,31 @@ def _target_volatility(sizing: PositionSizing, most: float, basket_returns: pd.S
     return Exposure(_whole_basis_points(sizing.annual_volatility / yearly, most), reason)
 
 
-def _bet_fraction_of_kelly(sizing: PositionSizing, most: float, amounts: pd.DataFrame) -> Exposure:
+def _bet_fraction_of_kelly(
+    sizing: PositionSizing, most: float, amounts: pd.DataFrame, deal_price: DealPrice
+) -> Exposure:
     """Estimate Kelly's bet from the account's returns and the exposure that earned them.
 
     An account invested to the part ``d`` earns ``r = d u`` when its holdings earn ``u``. With ``m = Σr / Σd`` the mean
-    of ``u`` and ``v = Σ(r - d m)² / (n - 1) / mean(d²)`` its variance, Kelly's bet is ``m / v``; for a constant ``d``
-    these are the sample mean and variance of ``r / d``. The exposure of a session is the mean of those at the close
-    before it and at its own.
+    of ``u`` and ``v = Σ(r - d m)² / (n - 1) / mean(s)`` its variance, where ``s = d²``, Kelly's bet is ``m / v``; for a
+    constant ``d`` these are the sample mean and variance of ``r / d``.
+
+    Orders that execute at the close leave the exposure of the close before to earn the whole session. Those that
+    execute within it leave that exposure ``a`` to earn the first part of the session and the exposure ``b`` of its own
+    close the second: taking both parts as equal in mean and variance, ``d = (a + b) / 2`` and ``s = (a² + b²) / 2``.
     """
-    invested = amounts["market_value"] / amounts["nav"]
-    exposure = (invested + invested.shift(1, fill_value=0.0)) / 2
-    held = pd.DataFrame({"return": amounts["return"], "exposure": exposure}).dropna()
+    after = amounts["market_value"] / amounts["nav"]
+    before = after.shift(1, fill_value=0.0)
+    second = before if deal_price == "close" else after
+    held = pd.DataFrame(
+        {"return": amounts["return"], "exposure": (before + second) / 2, "square": (before**2 + second**2) / 2}
+    ).dropna()
     held = held[held["exposure"] > 0].tail(sizing.window)
     if len(held) < sizing.window:
         return Exposure(most, f"fixed: {len(held)} of {sizing.window} returns with something held are known")
     mean = float(held["return"].sum() / held["exposure"].sum())
     rest = held["return"] - held["exposure"] * mean
-    variance = float(rest.pow(2).sum() / (len(held) - 1) / held["exposure"].pow(2).mean())
+    variance = float(rest.pow(2).sum() / (len(held) - 1) / held["square"].mean())
     bet = mean / variance if variance > 0 else float(np.inf * mean) if mean else 0.0
     degree = _whole_basis_points(sizing.kelly_fraction * bet, most)
     return Exposure(degree, f"{sizing.kelly_fraction:g} of Kelly's bet {bet:.2f} on what was held")
