@@ -49,6 +49,9 @@ class MarketData:
         Session at whose close all of this was known.
     problems
         What could not be used.
+    benchmark_is_mean
+        Whether the benchmark is :func:`~quant_pipeline.market.sources.derived.mean_benchmark` of these bars; ingestion
+        then computes it anew when it notes delistings by the rule ``ended_bars``.
     """
 
     bars: pd.DataFrame
@@ -57,3 +60,4 @@ class MarketData:
     benchmark: pd.DataFrame
     as_of: pd.Timestamp
     problems: tuple[SourceProblem, ...] = ()
+    benchmark_is_mean: bool = False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
-from quant_pipeline.market.corporate_actions import adjust_bars, dividend_returns
+from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, adjust_bars, dividend_returns
+from quant_pipeline.market.delistings import received_values
 
 PRICES = ("open", "high", "low", "close")
 
@@ -35,14 +37,54 @@ def list_instruments(bars: pd.DataFrame, securities: pd.DataFrame | None = None)
 
 
 def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
-    """Return the equally weighted mean of all instruments as a benchmark, 100 before the first return."""
+    """Return the equally weighted mean of all instruments as a benchmark, 100 before the first return.
+
+    A name whose listing ends counts in the session of its delisting with what a share then receives
+    (`received_values`), as in an account; listed again, it begins anew.
+
+    Parameters
+    ----------
+    bars
+        As traded, sorted by instrument and date.
+    actions
+        ``date``, ``instrument``, ``kind``, ``value``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `MarketData` has it. A source that delivers it says so by ``benchmark_is_mean``, so that it is computed anew
+        with the delistings of the rule ``ended_bars``.
+    """
     adjusted = adjust_bars(bars, actions)
     returns = adjusted["close"].groupby(adjusted["instrument"], sort=False).pct_change()
-    mean = returns.groupby(adjusted["date"], sort=True).mean().fillna(0.0)
-    level = 100.0 * (1.0 + mean).cumprod()
-    known = returns.notna()
-    paid = dividend_returns(bars, actions)[known].groupby(bars["date"][known]).mean().reindex(level.index).fillna(0.0)
+    earned = adjusted[["date", "instrument"]].assign(total=returns, dividend=dividend_returns(bars, actions).to_numpy())
+    earned = _with_endings(earned, adjusted, actions).dropna(subset="total").groupby("date", sort=True)
+    sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()), name="date")
+    mean = earned[["total", "dividend"]].mean().reindex(sessions).fillna(0.0)
+    level = 100.0 * (1.0 + mean["total"]).cumprod()
     prices = dict.fromkeys((*PRICES, "total_return_close"), level.to_numpy())
-    return pd.DataFrame({"date": level.index, **prices, "volume": 0.0, "dividend_return": paid.to_numpy()})[
-        ["date", *PRICES, "volume", "total_return_close", "dividend_return"]
-    ]
+    table = pd.DataFrame({"date": sessions, **prices, "volume": 0.0, "dividend_return": mean["dividend"].to_numpy()})
+    return table[["date", *PRICES, "volume", "total_return_close", "dividend_return"]]
+
+
+def _with_endings(earned: pd.DataFrame, adjusted: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
+    """Add the last return of every listing that ends, and leave out the first bar after it, which begins a new one."""
+    received = received_values(adjusted, actions)
+    if received.empty:
+        return earned
+    gross = received_values(adjusted, actions[actions["kind"] != CASH_DIVIDEND])["received"]
+    keys = ["date", "instrument"]
+    by = {"left_on": "date", "right_on": "date_bar", "by": "instrument"}
+    rows = adjusted.reset_index(names="row").rename(columns={"date": "date_bar"}).sort_values("date_bar", kind="stable")
+    closes, nexts = rows[["date_bar", "instrument", "close"]], rows[["date_bar", "instrument", "row"]]
+    last_close = pd.merge_asof(received[keys], closes, **by, allow_exact_matches=False)["close"].to_numpy()
+    first_again = pd.merge_asof(received[keys], nexts, **by, direction="forward")["row"].dropna().astype("int64")
+    sessions = np.sort(adjusted["date"].unique())
+    places = sessions.searchsorted(received["date"].to_numpy())
+    seen = places < len(sessions)
+    ends = received.loc[seen, ["instrument"]].assign(
+        date=sessions[places[seen]],
+        total=(received["received"].to_numpy() / last_close - 1.0)[seen],
+        dividend=((received["received"] - gross).to_numpy() / last_close)[seen],
+    )
+    return pd.concat([earned.drop(index=first_again), ends], ignore_index=True)

@@ -100,7 +100,8 @@ def read_market_files(
     bars = known.drop(columns=["dividend", "split"])
     actions = _corporate_actions(known)
     index = mean_benchmark(bars, actions) if benchmark is None else _total_return(benchmark[benchmark["date"] <= cut])
-    return MarketData(bars, actions, list_instruments(bars, securities), index, cut)
+    instruments = list_instruments(bars, securities)
+    return MarketData(bars, actions, instruments, index, cut, benchmark_is_mean=benchmark is None)
 
 
 def _bar_files(folder: Path, pattern: str) -> list[Path]:

@@ -13,6 +13,7 @@ from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.delistings import EndedBars, delist_ended
 from quant_pipeline.market.quality import QualityParameters, check_bars
 from quant_pipeline.market.sectors import add_sector_numbers
+from quant_pipeline.market.sources.derived import mean_benchmark
 from quant_pipeline.market.universe import UniverseParameters, select_universe
 
 logger = logging.getLogger(__name__)
@@ -52,10 +53,10 @@ def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataF
     last = market.bars.groupby("instrument")["date"].max()
     delisted = market.instruments["instrument"].where(market.instruments["instrument"].isin(ended["instrument"]))
     order = ["date", "instrument", "kind"]
+    actions = pd.concat([market.corporate_actions, ended]).sort_values(order, kind="stable", ignore_index=True)
     return tables | {
-        "corporate_actions": pd.concat([market.corporate_actions, ended]).sort_values(
-            order, kind="stable", ignore_index=True
-        ),
+        "corporate_actions": actions,
+        "benchmark": mean_benchmark(market.bars, actions) if market.benchmark_is_mean else market.benchmark,
         "instruments": market.instruments.assign(
             delisted=market.instruments["delisted"].fillna(delisted.map(last).astype("datetime64[ns]"))
         ),
