@@ -62,7 +62,7 @@ def test_the_t_is_that_of_statsmodels(labels):
     candidate, champion = score(labels, 0.3, 2), score(labels, 0.25, 3)
     rank_ics = [information_coefficients(scores, labels)["rank_ic"] for scores in (candidate, champion)]
     difference = (rank_ics[0] - rank_ics[1]).to_numpy()
-    fitted = OLS(difference, np.ones(120)).fit(cov_type="HAC", cov_kwds={"maxlags": 9})
+    fitted = OLS(difference, np.ones(120)).fit(cov_type="HAC", cov_kwds={"maxlags": 19})
     test = paired_rank_ic_test(candidate, champion, labels, horizon=10)
     assert test["t"] == pytest.approx(fitted.tvalues[0], rel=1e-12)
 
@@ -71,3 +71,13 @@ def test_a_few_sessions_prove_nothing(labels):
     few = labels[labels.index.get_level_values("datetime") < "2024-01-15"]
     test = paired_rank_ic_test(score(few, 5.0, 1), score(few, 0.0, 2), few, horizon=1)
     assert (test["sessions"], test["t"], test["p_value"]) == (10, 0.0, 1.0)
+
+
+def test_fewer_than_ten_horizons_prove_nothing_however_large_the_difference(labels):
+    """120 sessions are enough for labels of 12 sessions, and not for those of 13."""
+    candidate, champion = score(labels, 5.0, 1), score(labels, 0.0, 2)
+    enough, few = (paired_rank_ic_test(candidate, champion, labels, horizon) for horizon in (12, 13))
+    assert (enough["sessions_needed"], few["sessions_needed"]) == (120, 130)
+    assert passes(enough, PromotionGate())
+    assert (few["t"], few["p_value"]) == (0.0, 1.0)
+    assert not passes(few, PromotionGate(significance=0.99))

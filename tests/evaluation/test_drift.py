@@ -50,11 +50,12 @@ def test_equal_distributions_are_stable_and_a_shift_by_a_deviation_has_drifted()
 def test_the_rolling_rank_ic_against_its_band_by_hand():
     days = pd.bdate_range("2024-01-01", periods=6)
     live = pd.Series([0.1, 0.1, 0.1, 0.1, -0.3, -0.5], index=days)
-    table = rolling_rank_ic(live, pd.Series([0.1] * 10 + [0.0] * 10), 3, PARAMETERS)
-    # Deviations of ±0.05 give the sum 0.05; their products one session apart 0.0425 with the weight 2 × 2/3, those two
-    # sessions apart 0.035 with 2 × 1/3: 0.13 in all. The error of 20 sessions is √0.13 / 20, of 4 sessions √5 times it.
+    table = rolling_rank_ic(live, pd.Series([0.1] * 10 + [0.0] * 10), 2, PARAMETERS)
+    # Deviations of ±0.05 give the sum 0.05; their products one session apart 0.0425 with the weight 2 × 3/4, those two
+    # sessions apart 0.035 with 2 × 2/4, those three apart 0.0275 with 2 × 1/4: 0.1625 in all. The error of 20 sessions
+    # is √0.1625 / 20, of 4 sessions √5 times it.
     assert table["expected"].iloc[0] == pytest.approx(0.05)
-    assert table["lower"].iloc[0] == pytest.approx(0.05 - 2 * np.sqrt(0.13) / 20 * np.sqrt(5))
+    assert table["lower"].iloc[0] == pytest.approx(0.05 - 2 * np.sqrt(0.1625) / 20 * np.sqrt(5))
     assert table["rolling"].iloc[3:].tolist() == pytest.approx([0.1, 0.0, -0.15])
     assert table["below"].tolist() == [False, False, False, False, False, True]
 
@@ -72,9 +73,10 @@ def test_a_band_of_overlapping_labels_is_left_as_seldom_as_it_says():
     assert called <= 32
 
 
-def test_a_short_validation_promises_no_band():
+@pytest.mark.parametrize(("sessions", "horizon"), [(19, 1), (199, 20)])
+def test_a_short_validation_promises_no_band(sessions, horizon):
     live = pd.Series(np.full(10, -0.5), index=pd.bdate_range("2024-01-01", periods=10))
-    table = rolling_rank_ic(live, pd.Series(np.linspace(0.1, 0.2, 19)), 1, PARAMETERS)
+    table = rolling_rank_ic(live, pd.Series(np.linspace(0.1, 0.2, sessions)), horizon, PARAMETERS)
     assert table["lower"].isna().all()
     assert not table["below"].any()
 

@@ -188,8 +188,8 @@ def test_a_planted_factor_leads_the_summary():
         },
         index=INDEX,
     )
-    labels = pd.DataFrame({"return_1": label, "return_5": random.normal(size=len(INDEX))}, index=INDEX)
-    parameters = ScoringParameters(horizons=(1, 5), resamples=200)
+    labels = pd.DataFrame({"return_1": label, "return_2": random.normal(size=len(INDEX))}, index=INDEX)
+    parameters = ScoringParameters(horizons=(1, 2), resamples=200)
     scored = score_factors(panel, labels, parameters)
     decay = tabulate_decay(scored, parameters)
     correlations = tabulate_correlations(correlate_factors(panel, 100), ["noise", "knows", "opposite"], ["knows"])
@@ -207,10 +207,27 @@ def test_a_planted_factor_leads_the_summary():
     assert knows["false_discovery_rate"] < 1e-6 < summary.loc["noise", "false_discovery_rate"]
     assert summary.loc["opposite", "nearest_known"] == "knows"
     assert summary.loc["opposite", "correlation_with_known"] < 0
-    later = decay[(decay["factor"] == "knows") & (decay["horizon"] == 5)].iloc[0]
+    later = decay[(decay["factor"] == "knows") & (decay["horizon"] == 2)].iloc[0]
     assert later["rank_ic_lower"] < 0 < later["rank_ic_upper"]
     assert len(tabulate_quantiles(scored)) == 3 * 2 * 5
     sessions = tabulate_sessions(scored)
     assert len(sessions) == 3 * len(DAYS)
     by_factor = sessions.groupby("factor")["rank_ic"].mean()
     assert by_factor["knows"] == pytest.approx(knows["rank_ic"], rel=1e-5)
+
+
+def test_too_few_sessions_for_the_horizon_have_no_t_no_p_and_no_best_horizon():
+    random = np.random.default_rng(6)
+    panel = pd.DataFrame({"noise": random.normal(size=len(INDEX))}, index=INDEX)
+    labels = pd.DataFrame({"return_20": random.normal(size=len(INDEX))}, index=INDEX)
+    parameters = ScoringParameters(horizons=(20,), resamples=50)
+    scored = score_factors(panel, labels, parameters)
+    summary = summarise_factors(
+        tabulate_decay(scored, parameters),
+        scored,
+        tabulate_correlations(correlate_factors(panel, 100), ["noise"], []),
+        {"noise": "random"},
+    ).iloc[0]
+    assert np.isfinite(summary["rank_ic"])
+    unknown = ["rank_ic_t", "spread_t", "p_value", "false_discovery_rate", "best_horizon", "rank_ic_lower"]
+    assert summary[[*unknown, "rank_ic_resampled_upper", "rank_icir_lower"]].isna().all()

@@ -28,9 +28,54 @@ def test_newey_west_errors_are_those_of_statsmodels(horizon):
 
 def test_lags_grow_with_the_horizon_and_the_sample():
     assert statistics.newey_west_lags(100, 1) == 4
-    assert statistics.newey_west_lags(100, 20) == 19
+    assert statistics.newey_west_lags(100, 2) == 4
+    assert statistics.newey_west_lags(100, 20) == 39
     assert statistics.newey_west_lags(2500, 1) == 8
     assert statistics.newey_west_lags(3, 20) == 2
+
+
+def overlapping_chance(sessions, horizon, series=2000):
+    """Return sums of `horizon` independent steps that begin at each session, as labels of that horizon overlap."""
+    steps = np.random.default_rng(1).standard_normal((sessions + horizon - 1, series))
+    sums = np.vstack([np.zeros(series), steps.cumsum(axis=0)])
+    return sums[horizon:] - sums[:-horizon]
+
+
+@pytest.mark.parametrize(
+    ("horizon", "sessions", "most"),
+    # The normal law with max(h - 1, rule) lags found 10, 6, 16, 15, 12 and 11 %.
+    [(1, 20, 0.08), (1, 250, 0.07), (5, 50, 0.13), (20, 200, 0.13), (5, 252, 0.095), (20, 1000, 0.095)],
+)
+def test_chance_is_called_significant_no_more_often_than_the_docstring_says(horizon, sessions, most):
+    series = overlapping_chance(sessions, horizon)
+    t = series.mean(axis=0) / statistics.newey_west_errors(series, horizon)
+    freedom = statistics.degrees_of_freedom(np.full(2000, sessions), sessions, horizon)
+    assert 0.04 < np.mean(statistics.two_sided_p_values(t, freedom) < 0.05) < most
+
+
+@pytest.mark.parametrize(
+    ("horizon", "sessions"), [(5, 49), (20, 199), (20, 63), (20, 25), (60, 252), (60, 126), (60, 40), (60, 21)]
+)
+def test_fewer_than_ten_horizons_have_neither_error_nor_t_nor_bands(horizon, sessions):
+    series = overlapping_chance(sessions, horizon, 2) + 2.0
+    assert np.isnan(statistics.newey_west_errors(series, horizon)).all()
+    assert np.isnan(statistics.newey_west_t(series[:, 0], horizon))
+    bands = statistics.bootstrap_bands(series, horizon, 0.95, 50, 7)
+    assert np.isnan([bands.mean, bands.ratio]).all()
+
+
+@pytest.mark.parametrize(("horizon", "sessions"), [(1, 20), (5, 50), (20, 200), (60, 600)])
+def test_bands_of_the_smallest_sample_have_a_width_and_blocks_of_a_fifth_of_it(horizon, sessions):
+    assert statistics.smallest_sample(horizon) == sessions
+    assert statistics.block_length(sessions, horizon) <= sessions / 5
+    bands = statistics.bootstrap_bands(overlapping_chance(sessions, horizon, 20), horizon, 0.95, 200, 7).mean
+    errors = statistics.newey_west_errors(overlapping_chance(sessions, horizon, 20), horizon)
+    assert ((bands.upper - bands.lower) > 2 * errors).all()
+
+
+def test_degrees_of_freedom_by_hand():
+    # 39 lags of 200 sessions: 1.5 × 200 / 40; of a series with 100 values half as many.
+    assert statistics.degrees_of_freedom([200, 100, 0], 200, 20).tolist() == [7.5, 3.75, 1.0]
 
 
 def test_missing_sessions_count_as_no_deviation():
@@ -86,10 +131,10 @@ def test_gaps_only_thin_the_resamples():
 
 
 def test_resamples_without_any_session_of_a_late_series_do_not_count_as_zero():
-    # 40 of 800 sessions have a value: about a sixth of the resamples draw no block with one of them.
+    # 20 of 800 sessions have a value: one in thirty resamples draws none of the 28 blocks of 9 with one of them.
     series = np.full((800, 2), np.nan)
-    series[-40:] = 0.5 + autocorrelated(40, 2)
-    bands = statistics.bootstrap_bands(series, 20, 0.95, 400, 7)
+    series[-20:] = 0.5 + autocorrelated(20, 2)
+    bands = statistics.bootstrap_bands(series, 2, 0.95, 400, 7)
     assert (bands.mean.lower > 0.4).all()
     assert (bands.mean.upper < 0.6).all()
     assert (bands.ratio.lower > 1.0).all()
@@ -106,4 +151,10 @@ def test_false_discovery_rates_are_those_of_statsmodels():
 
 
 def test_two_sided_p_values_of_known_quantiles():
-    assert statistics.two_sided_p_values(np.array([0.0, 1.959964, -1.959964])) == pytest.approx([1.0, 0.05, 0.05])
+    """Tables of Student's law: 2.228 at 10 degrees of freedom, 1.960 at very many."""
+    p_values = statistics.two_sided_p_values(
+        np.array([0.0, 2.228139, -2.228139, 1.959964]), np.array([10, 10, 10, 1e9])
+    )
+    assert p_values == pytest.approx([1.0, 0.05, 0.05, 0.05])
+    bands = statistics.student_bands(np.array([1.0]), np.array([0.5]), 0.95, np.array([10.0]))
+    assert [*bands.lower, *bands.upper] == pytest.approx([1 - 0.5 * 2.228139, 1 + 0.5 * 2.228139])

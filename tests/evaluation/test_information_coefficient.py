@@ -52,14 +52,15 @@ def test_summary_by_hand():
 
 
 def test_t_of_the_mean_rank_ic_by_hand():
-    # Deviations of ±0.5: 5 + 2 × 2/3 × 4.25 + 2 × 1/3 × 3.5 = 13, so the error of the mean 0.5 is √13 / 20.
+    # Three lags of deviations of ±0.5: 5 + 2 × (3/4 × 4.25 + 2/4 × 3.5 + 1/4 × 2.75) = 16.25.
     table = pd.DataFrame({"rank_ic": [1.0] * 10 + [0.0] * 10})
-    assert rank_ic_t(table, horizon=3) == pytest.approx(10 / np.sqrt(13))
-    assert np.isnan(rank_ic_t(table.iloc[1:], horizon=3))
+    assert rank_ic_t(table, horizon=2) == pytest.approx(10 / np.sqrt(16.25))
+    assert np.isnan(rank_ic_t(table.iloc[1:], horizon=2))
+    assert np.isnan(rank_ic_t(table, horizon=3))
     assert np.isnan(rank_ic_t(pd.DataFrame({"rank_ic": [0.1] * 30}), horizon=3))
 
 
-@pytest.mark.parametrize(("horizon", "lags"), [(1, 4), (5, 4), (20, 19)])
+@pytest.mark.parametrize(("horizon", "lags"), [(1, 4), (5, 9), (12, 23)])
 def test_t_of_the_mean_rank_ic_is_that_of_statsmodels(horizon, lags):
     noise = np.random.default_rng(horizon).normal(0.02, 0.1, size=120 + horizon)
     overlapping = np.convolve(noise, np.ones(horizon) / horizon, mode="valid")[:120]

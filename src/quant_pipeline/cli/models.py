@@ -102,6 +102,12 @@ def promote(metadata: Place, name: str, force: bool, env: str | None) -> None:
             f"{name}: rank IC {test['candidate']:.4f} against {test['champion']:.4f} of the champion over "
             f"{test['sessions']} sessions, t = {test['t']:.2f}, p = {test['p_value']:.3f}"
         )
+        if not force and test["sessions"] < test["sessions_needed"]:
+            raise ModelError(
+                f"{name}: {test['sessions']} sessions with scores of both models say nothing, labels of "
+                f"{inputs.label.horizon} sessions need {test['sessions_needed']}; begin the test segment earlier "
+                f"(`split.test`). Champion {champion.identity} stays; --force promotes all the same."
+            )
         if not (force or passes(test, gate)):
             raise ModelError(
                 f"{name}: candidate {candidate.identity} is not shown to be better than champion {champion.identity} "

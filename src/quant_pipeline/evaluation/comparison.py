@@ -8,7 +8,7 @@ import scipy
 from pydantic import Field
 
 from quant_pipeline.common.parameters import Parameters
-from quant_pipeline.evaluation.factor_statistics import newey_west_t
+from quant_pipeline.evaluation.factor_statistics import degrees_of_freedom, newey_west_t, smallest_sample
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 
 
@@ -48,9 +48,10 @@ def paired_rank_ic_test(
     Returns
     -------
     dict
-        ``sessions``, ``candidate`` and ``champion`` (mean rank IC), ``difference``, ``t`` and ``p_value`` (one-sided:
-        how likely so large a difference is when the candidate is not better). With fewer than 20 sessions, or two
-        equal scores, ``t`` is 0 and ``p_value`` 1.
+        ``sessions``, ``sessions_needed`` (below it nothing is concluded), ``candidate`` and ``champion`` (mean rank
+        IC), ``difference``, ``t`` and ``p_value`` (one-sided: how likely so large a difference is when the candidate
+        is not better, by Student's law). With fewer sessions than needed, or two equal scores, ``t`` is 0 and
+        ``p_value`` 1.
     """
     both = candidate.index.intersection(champion.index)
     series = {
@@ -60,13 +61,15 @@ def paired_rank_ic_test(
     paired = pd.DataFrame(series).dropna()
     difference = (paired["candidate"] - paired["champion"]).to_numpy()
     t = float(np.nan_to_num(newey_west_t(difference, horizon)))
+    freedom = degrees_of_freedom(len(paired), len(paired), horizon)
     return {
         "sessions": len(paired),
+        "sessions_needed": smallest_sample(horizon),
         "candidate": float(paired["candidate"].mean()),
         "champion": float(paired["champion"].mean()),
         "difference": float(difference.mean()) if len(difference) else 0.0,
         "t": t,
-        "p_value": float(scipy.stats.norm.sf(t)) if t else 1.0,
+        "p_value": float(scipy.stats.t.sf(t, freedom)) if t else 1.0,
     }
 
 

@@ -138,7 +138,7 @@ def rolling_rank_ic(rank_ic: pd.Series, promised: pd.Series, horizon: int, param
         ``date``, ``rolling`` (mean of the last ``rolling_sessions``; NaN before there are as many), ``expected``
         (mean of `promised`), ``lower`` (the band's end: ``expected - band * error``), ``below``. The error is the
         Newey-West error of `promised`, scaled by ``sqrt(sessions of promised / rolling_sessions)`` to a mean over the
-        rolling sessions; with fewer than 20 promised sessions there is no band.
+        rolling sessions; with fewer than 20 promised sessions, or ten horizons, there is no band.
     """
     length = parameters.rolling_sessions
     known = promised.dropna().to_numpy(dtype=np.float64)

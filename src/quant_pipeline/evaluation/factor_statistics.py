@@ -13,6 +13,9 @@ Floats = npt.NDArray[np.float64]
 SMALLEST_SAMPLE = 20
 """Sessions below which nothing is concluded."""
 
+SMALLEST_HORIZONS = 10
+"""Horizons, laid end to end, below which nothing is concluded of labels that overlap."""
+
 
 class Bands(NamedTuple):
     """Lower and upper ends of confidence bands, one per series."""
@@ -36,13 +39,39 @@ def means_of_known(values: Floats, axis: int = 0) -> Floats:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
+def smallest_sample(horizon: int) -> int:
+    """Return the number of sessions below which nothing is concluded of labels of a horizon."""
+    return max(SMALLEST_SAMPLE, SMALLEST_HORIZONS * horizon)
+
+
 def newey_west_lags(sessions: int, horizon: int) -> int:
     """Choose how many lags of autocovariance count.
 
-    Labels of a horizon ``h`` overlap over ``h - 1`` sessions; the rule ``4 (n / 100)^(2/9)`` of Newey and West (Review
-    of Economic Studies 61, 1994) covers what scores add.
+    Labels of a horizon ``h`` overlap over ``h - 1`` sessions; of twice the horizon, Bartlett weights see three quarters
+    of what the overlap adds, of ``h - 1`` lags two thirds. The rule ``4 (n / 100)^(2/9)`` of Newey and West (Review of
+    Economic Studies 61, 1994) covers what scores add.
     """
-    return min(max(horizon - 1, int(4 * (sessions / 100) ** (2 / 9))), max(sessions - 1, 0))
+    overlap = 2 * horizon - 1 if horizon > 1 else 0
+    return min(max(overlap, int(4 * (sessions / 100) ** (2 / 9))), max(sessions - 1, 0))
+
+
+def degrees_of_freedom(known: npt.ArrayLike, sessions: int, horizon: int) -> Floats:
+    """Return the degrees of freedom of Student's law that a t with the errors of `newey_west_errors` follows.
+
+    An error of few observations is itself unsure. With ``L`` lags of ``n`` values, Bartlett weights are worth
+    ``1.5 n / (L + 1)`` independent squares (the equivalent degrees of freedom of Lazarus, Lewis, Stock and Watson,
+    "HAR Inference", Journal of Business & Economic Statistics 36, 2018).
+
+    Parameters
+    ----------
+    known
+        Sessions with a value, per series.
+    sessions
+        Length of the series.
+    horizon
+        Horizon of the labels, in sessions.
+    """
+    return np.maximum(1.5 * np.asarray(known, dtype=np.float64) / (newey_west_lags(sessions, horizon) + 1), 1.0)
 
 
 def newey_west_errors(series: Floats, horizon: int) -> Floats:
@@ -50,9 +79,11 @@ def newey_west_errors(series: Floats, horizon: int) -> Floats:
 
     Bartlett weights (Newey and West, Econometrica 55, 1987). Sessions without a value count as no deviation, and the
     sum is divided by those with one: the amplitude-modulated estimate (Parzen, Sankhyā A 25, 1963); with complete
-    series it is the textbook one. Of the correlation that overlapping labels bring, which falls in a straight line to
-    zero at ``h`` sessions, Bartlett weights see two thirds or more: for long horizons errors are up to a fifth too
-    small.
+    series it is the textbook one.
+
+    Errors of labels that overlap stay too small: by a fifth at ten horizons, a tenth at fifty. Where there is nothing,
+    `two_sided_p_values` is below 5 % in 12 % of samples of 10 horizons, 10 % of 25, 8 % of 50, and in 6 % where
+    nothing overlaps (2 000 series of each kind, horizons of 5 to 60 sessions).
 
     Parameters
     ----------
@@ -64,7 +95,7 @@ def newey_west_errors(series: Floats, horizon: int) -> Floats:
     Returns
     -------
     numpy.ndarray
-        One standard error per series; NaN with fewer than 20 values.
+        One standard error per series; NaN with fewer values than `smallest_sample`.
     """
     known = np.isfinite(series)
     count = known.sum(axis=0)
@@ -74,7 +105,7 @@ def newey_west_errors(series: Floats, horizon: int) -> Floats:
         lags = newey_west_lags(len(series), horizon)
         for lag in range(1, lags + 1):
             variance += 2.0 * (1.0 - lag / (lags + 1)) * (gaps[lag:] * gaps[:-lag]).sum(axis=0)
-        return np.where(count >= SMALLEST_SAMPLE, np.sqrt(np.maximum(variance, 0.0)) / count, np.nan)
+        return np.where(count >= smallest_sample(horizon), np.sqrt(np.maximum(variance, 0.0)) / count, np.nan)
 
 
 def newey_west_t(values: Floats, horizon: int) -> float:
@@ -90,7 +121,7 @@ def newey_west_t(values: Floats, horizon: int) -> float:
     Returns
     -------
     float
-        NaN with fewer than 20 values, or when nothing varies.
+        NaN with fewer values than `smallest_sample`, or when nothing varies.
     """
     error = float(newey_west_errors(values[:, None], horizon)[0])
     return float(means_of_known(values)) / error if error > 0 and np.ptp(values[np.isfinite(values)]) > 0 else np.nan
@@ -108,6 +139,9 @@ def bootstrap_bands(series: Floats, horizon: int, confidence: float, resamples: 
     procedure for stationary data", 1992), the same ones for every series, so that series stay comparable. A resample
     is kept as the number of times that each session was drawn; all means then are one product of matrices.
 
+    Bands are too narrow in small samples: of chance, one of 95 % has the true mean in 82 to 87 % of the smallest
+    samples, and in 87 to 92 % at fifty horizons or 250 sessions that do not overlap (400 series of each kind).
+
     Parameters
     ----------
     series
@@ -122,14 +156,15 @@ def bootstrap_bands(series: Floats, horizon: int, confidence: float, resamples: 
     Returns
     -------
     ResampledBands
-        NaN with fewer than 20 values.
+        NaN with fewer values than `smallest_sample`, so that a block is at most a fifth of the sample: one as long as
+        the circle is always the whole sample, and its band has no width.
     """
     sessions = len(series)
     length = block_length(sessions, horizon)
     draws = _count_draws(sessions, length, resamples, np.random.default_rng(seed))
     known = np.isfinite(series)
     filled = np.where(known, series, 0.0)
-    enough = known.sum(axis=0) >= SMALLEST_SAMPLE
+    enough = known.sum(axis=0) >= smallest_sample(horizon)
     # Centred before squaring: the deviation of a tiny spread around a large mean would be lost.
     centre = filled.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     gaps = np.where(known, filled - centre, 0.0)
@@ -142,15 +177,15 @@ def bootstrap_bands(series: Floats, horizon: int, confidence: float, resamples: 
     return ResampledBands(_percentiles(means, confidence, enough), _percentiles(ratios, confidence, enough))
 
 
-def normal_bands(mean: Floats, error: Floats, confidence: float) -> Bands:
-    """Return the bands of a mean whose errors are normal."""
-    reach = scipy.stats.norm.ppf(0.5 + confidence / 2) * error
+def student_bands(mean: Floats, error: Floats, confidence: float, freedom: Floats) -> Bands:
+    """Return the bands of means with errors of some degrees of freedom (`degrees_of_freedom`)."""
+    reach = scipy.stats.t.ppf(0.5 + confidence / 2, freedom) * error
     return Bands(mean - reach, mean + reach)
 
 
-def two_sided_p_values(t: Floats) -> Floats:
-    """Return how likely so large a t statistic is when there is nothing, by the normal law."""
-    return 2.0 * scipy.stats.norm.sf(np.abs(t))
+def two_sided_p_values(t: Floats, freedom: Floats) -> Floats:
+    """Return how likely so large a t is when there is nothing, by Student's law (`degrees_of_freedom`)."""
+    return 2.0 * scipy.stats.t.sf(np.abs(t), freedom)
 
 
 def false_discovery_rates(p_values: Floats) -> Floats:

@@ -69,17 +69,18 @@ def summarise_factors(
     pandas.DataFrame
         The columns of `decay`; ``p_value`` of the mean rank IC and ``false_discovery_rate``, which counts that many
         factors were tried at once; ``monotonicity``: Spearman's coefficient between number and mean return of the
-        quantiles; ``best_horizon``: the one with the largest absolute rank IC by t; ``autocorrelation``,
-        ``replaced``, ``coverage``: means over sessions; ``nearest_known`` with ``correlation_with_known``;
-        ``source``. Strongest first: by absolute t of the rank IC.
+        quantiles; ``best_horizon``: the one with the largest absolute rank IC by t, missing where no t is known;
+        ``autocorrelation``, ``replaced``, ``coverage``: means over sessions; ``nearest_known`` with
+        ``correlation_with_known``; ``source``. Strongest first: by absolute t of the rank IC.
     """
     summary = decay[decay["horizon"] == scores.horizons[0]].set_index("factor").loc[list(scores.factors)]
-    summary["p_value"] = statistics.two_sided_p_values(summary["rank_ic_t"].to_numpy())
+    freedom = statistics.degrees_of_freedom(summary["sessions"], len(scores.sessions), scores.horizons[0])
+    summary["p_value"] = statistics.two_sided_p_values(summary["rank_ic_t"].to_numpy(), freedom)
     summary["false_discovery_rate"] = statistics.false_discovery_rates(summary["p_value"].to_numpy())
     summary["monotonicity"] = [_monotonicity(returns[0]) for returns in scores.quantile_returns]
     by_strength = decay.assign(strength=decay["rank_ic_t"].abs().fillna(-1.0))
     strongest = by_strength.loc[by_strength.groupby("factor", sort=False)["strength"].idxmax()]
-    summary["best_horizon"] = strongest.set_index("factor")["horizon"]
+    summary["best_horizon"] = strongest[strongest["strength"] >= 0].set_index("factor")["horizon"]
     for name in ("autocorrelation", "replaced", "coverage"):
         summary[name] = statistics.means_of_known(getattr(scores, name).T)
     known = correlations[correlations["is_known"] & correlations["correlation"].notna()]
@@ -145,7 +146,8 @@ def _judge(
 ) -> dict[str, Floats]:
     mean, deviation = statistics.means_of_known(series), _deviations(series)
     error = statistics.newey_west_errors(series, horizon)
-    bands = statistics.normal_bands(mean, error, parameters.confidence)
+    freedom = statistics.degrees_of_freedom(np.isfinite(series).sum(axis=0), len(series), horizon)
+    bands = statistics.student_bands(mean, error, parameters.confidence, freedom)
     resampled = statistics.bootstrap_bands(
         series, horizon, parameters.confidence, parameters.resamples, parameters.seed
     )

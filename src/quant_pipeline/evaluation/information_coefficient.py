@@ -76,7 +76,7 @@ def rank_ic_t(coefficients: pd.DataFrame, horizon: int) -> float:
     Returns
     -------
     float
-        NaN with fewer than 20 sessions, or when nothing varies.
+        NaN with fewer than 20 sessions or ten horizons, or when nothing varies.
     """
     # Imported when it is computed: what describes models reads this module, and needs no scipy.
     from quant_pipeline.evaluation.factor_statistics import newey_west_t
