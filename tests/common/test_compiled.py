@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+from quant_pipeline.common.compiled import _KERNEL_PACKAGES
+
 UNITS = "PER_UNIT = {}\n"
 RATE = """from quant_pipeline.common.compiled import inlined
 from units import PER_UNIT
@@ -85,15 +87,16 @@ def test_half_an_index_of_kept_code_is_compiled_anew(tmp_path):
 
 
 def test_kernels_take_nothing_from_files_that_their_machine_code_does_not_belong_to(project_path):
-    """Constants and other kernels are frozen into machine code; its digest covers its own folder and the strategy."""
+    """Constants and other kernels are frozen into machine code; its digest covers its own folder and those below."""
     sources = project_path / "src"
     modules = {file: file.read_text() for file in sources.rglob("*.py")}
-    modules = {file: ast.parse(text) for file, text in modules.items() if "strategy.compiled import" in text}
+    modules = {file: ast.parse(text) for file, text in modules.items() if "common.compiled import" in text}
     assert len(modules) > 10
+    below = tuple(f"quant_pipeline.{package}" for package in ("common", *_KERNEL_PACKAGES))
     for file, module in modules.items():
         own = ".".join(file.relative_to(sources).parent.parts)
         imports = [node for node in ast.walk(module) if isinstance(node, ast.ImportFrom)]
-        foreign = [node for node in imports if not str(node.module).startswith((own, "quant_pipeline.strategy"))]
+        foreign = [node for node in imports if not str(node.module).startswith((own, *below))]
         named = {name.asname or name.name for node in foreign if "quant_pipeline" in node.module for name in node.names}
         kernels = [node for node in module.body if isinstance(node, ast.FunctionDef) and is_kernel(node)]
         used = {node.id for kernel in kernels for node in ast.walk(kernel) if isinstance(node, ast.Name)}

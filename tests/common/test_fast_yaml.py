@@ -1,5 +1,6 @@
 """The fast parser reads what OmegaConf's own loader reads: the same values of the same types, the same refusals."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,14 @@ values = st.recursive(
 def test_whatever_is_written_as_yaml_is_read_as_before(value, flow):
     text = yaml.safe_dump(value, allow_unicode=True, default_flow_style=flow)
     assert exactly(read(text, fast_loader())) == exactly(read(text, own_loader()))
+
+
+def test_a_second_import_in_a_process_reads_the_same(monkeypatch):
+    """Kedro's notebooks import the package again; the parser is then put below OmegaConf's own rules again."""
+    monkeypatch.setattr(_utils, "get_yaml_loader", _utils.get_yaml_loader)
+    again = importlib.util.module_from_spec(importlib.util.find_spec("quant_pipeline.common.fast_yaml"))
+    again.__spec__.loader.exec_module(again)
+    again.read_yaml_fast()
+    assert again.own_loader is own_loader
+    assert OmegaConf.create("a: 1e-3") == {"a": 0.001}
+    assert issubclass(_utils.get_yaml_loader(), CParser)

@@ -1,5 +1,6 @@
 """The backtest pipeline with either engine."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
@@ -33,7 +34,12 @@ def test_protective_rules_sell_in_the_middle_of_a_session(clean_run):
     stopped = trades[trades["reason"] == "stop loss"]
     assert len(stopped) > 3
     assert (stopped["kind"] == "stop").all()
-    assert (stopped["time"].dt.hour == 16).all()
+    at_open = stopped["time"].dt.strftime("%H:%M") == "09:30"
+    assert (stopped["time"][~at_open].dt.strftime("%H:%M") == "16:00").all()
+    assert 0 < at_open.sum() < len(stopped)
+    bars = clean_run("bars").set_index(["date", "instrument"])
+    gaps = stopped[at_open].set_index(["date", "instrument"])
+    np.testing.assert_allclose(gaps["market_price"], bars["open"].reindex(gaps.index), atol=1e-4)
 
 
 @pytest.mark.parametrize("engine", ["array", "event"])

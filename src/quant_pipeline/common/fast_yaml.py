@@ -7,11 +7,13 @@ from typing import Any
 
 import yaml
 from omegaconf import _utils
-from omegaconf._utils import get_yaml_loader as own_loader
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
 __all__ = ["fast_loader", "own_loader", "read_yaml_fast"]
+
+own_loader: Any = getattr(_utils.get_yaml_loader, "in_place_of", _utils.get_yaml_loader)
+"""OmegaConf's own, also when this module is imported again in a process: Kedro's notebooks do so."""
 
 
 @cache
@@ -40,4 +42,5 @@ def fast_loader() -> Any:
 
 def read_yaml_fast() -> None:
     """Let OmegaConf, and so Kedro, parse with `fast_loader`; it has no setting for it."""
+    fast_loader.in_place_of = own_loader  # type: ignore[attr-defined]
     _utils.get_yaml_loader = fast_loader

@@ -90,7 +90,7 @@ def test_the_chosen_one_equals_its_single_backtest_with_the_score_the_ensemble_f
     span = search_span(pd.DatetimeIndex(SESSIONS), pd.DatetimeIndex(SESSIONS), search, label.horizon)
     calendar = pd.DataFrame({"date": SESSIONS})
     selected = market_of(span, market.bars, market.actions, calendar, strategy, rules, with_holdout=False)
-    reference = benchmark_returns(market.benchmark, selected.sessions)
+    reference = benchmark_returns(market.benchmark, selected)
     trials, _ = read_table(planted["trials"])
     for members in (("good", "noise_a", "noise_b"), ("noise_c", "noise_d"), ("good",)):
         raw = {model: market.predictions[model]["score"] for model in members}
