@@ -127,3 +127,23 @@ def test_a_shuffled_label_has_no_information(known):
     shuffled = pd.Series(np.random.default_rng(1).permutation(label.to_numpy()), index=label.index)
     coefficients = information_coefficients(score, shuffled)["rank_ic"].dropna()
     assert abs(coefficients.mean() / coefficients.std() * np.sqrt(len(coefficients))) < 3
+
+
+def test_the_index_falls_with_a_bankruptcy_by_its_weight():
+    parameters = SimulatedMarketParameters(
+        seed=29, n_instruments=2, start="2022-01-03", end="2023-12-29", ended_per_year=0.6, listed_late=0, halt_rate=0
+    )
+    market = generate_market(parameters)
+    (end,) = market.corporate_actions.query("kind == 'delisting'").to_dict("records")
+    closes = market.bars.pivot(index="date", columns="instrument", values="close").reindex(market.sessions)
+    broken, other = closes[end["instrument"]], closes.drop(columns=end["instrument"]).squeeze()
+    index = market.benchmark.set_index("date")["total_return_close"]
+    day = market.sessions.get_loc(end["date"])
+    before, after = slice(day - 2, day), slice(day - 1, day + 1)
+    lost, moved, whole = (series.iloc[before].pct_change().iloc[-1] for series in (broken, other, index))
+    weight = (whole - moved) / (lost - moved) * (1 + lost) / (1 + whole)
+    residual = end["value"] / broken.iloc[day - 1]
+    assert residual == pytest.approx(0.3, abs=1e-3)
+    expected = weight * (residual - 1) + (1 - weight) * other.iloc[after].pct_change().iloc[-1]
+    assert expected < -0.2
+    assert index.iloc[after].pct_change().iloc[-1] == pytest.approx(expected, abs=1e-3)

@@ -7,6 +7,7 @@ right and wrong about a real market is measured in ``docs/concepts/simulated-mar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -147,14 +148,15 @@ def generate_market(parameters: SimulatedMarketParameters | None = None) -> Simu
     prices = trade_prices(rng, total, life)
     traded = shape_bars(rng, returns, prices, life, parameters.halt_rate)
     instruments = name_instruments(rng, sector)
-    benchmark = _index_of(rng, total, prices, life, sessions)
+    drawn = _draw_index(rng, n, len(sessions))
+    payouts = _payouts(rng, prices, life)
     order = np.argsort(instruments["instrument"].to_numpy())
     return SimulatedMarket(
         sessions=sessions,
         bars=_bars_table(prices, traded, sessions, instruments, order),
-        corporate_actions=_actions_table(rng, prices, life, sessions, instruments),
+        corporate_actions=_actions_table(prices, life, payouts, sessions, instruments),
         instruments=_with_dates(instruments, life, sessions).iloc[order].reset_index(drop=True),
-        benchmark=benchmark,
+        benchmark=_index_of(drawn, _held_to_the_end(total, prices, life, payouts), prices, life, sessions),
     )
 
 
@@ -179,8 +181,16 @@ def _bars_table(
     )
 
 
+def _payouts(rng: np.random.Generator, prices: TradedPrices, life: Life) -> Array:
+    """Draw what a share of every ended listing brings, in the order of the instruments."""
+    ended = np.flatnonzero(life.ending != "")
+    last_close = prices.close[life.last[ended], ended]
+    residual = np.round(last_close * rng.choice([0.0, 0.1, 0.3], len(ended)), 2)
+    return np.where(life.ending[ended] == "takeover", last_close, residual)
+
+
 def _actions_table(
-    rng: np.random.Generator, prices: TradedPrices, life: Life, sessions: pd.DatetimeIndex, instruments: pd.DataFrame
+    prices: TradedPrices, life: Life, payouts: Array, sessions: pd.DatetimeIndex, instruments: pd.DataFrame
 ) -> pd.DataFrame:
     names = instruments["instrument"].to_numpy()
     row = np.arange(len(prices.close))[:, None]
@@ -195,11 +205,8 @@ def _actions_table(
             pd.DataFrame({"date": sessions[t - WARM_UP], "instrument": names[i], "kind": kind, "value": values[t, i]})
         )
     ended = np.flatnonzero(life.ending != "")
-    last_close = prices.close[life.last[ended], ended]
-    residual = np.round(last_close * rng.choice([0.0, 0.1, 0.3], len(ended)), 2)
-    payout = np.where(life.ending[ended] == "takeover", last_close, residual)
     paid_on = sessions[life.last[ended] - WARM_UP + 1]
-    tables.append(pd.DataFrame({"date": paid_on, "instrument": names[ended], "kind": DELISTING, "value": payout}))
+    tables.append(pd.DataFrame({"date": paid_on, "instrument": names[ended], "kind": DELISTING, "value": payouts}))
     table = pd.concat(tables, ignore_index=True).astype({"instrument": "str", "kind": "str"})
     return table.sort_values(["date", "instrument", "kind"], kind="stable", ignore_index=True)
 
@@ -209,31 +216,54 @@ def _with_dates(instruments: pd.DataFrame, life: Life, sessions: pd.DatetimeInde
     return instruments.assign(listed=sessions[np.maximum(life.first - WARM_UP, 0)], delisted=delisted.to_numpy())
 
 
-def _index_of(
-    rng: np.random.Generator, total: Array, prices: TradedPrices, life: Life, sessions: pd.DatetimeIndex
-) -> pd.DataFrame:
-    """Capitalisation-weighted total return index of all listed instruments."""
-    row = np.arange(len(total))[:, None]
-    alive = (row > life.first) & (row <= life.last)
-    shares = rng.lognormal(np.log(2e8), 1.0, total.shape[1]) * np.cumprod(prices.split, axis=0)
-    weight = np.where(
-        alive, np.vstack([prices.close[:1], prices.close[:-1]]) * np.vstack([shares[:1], shares[:-1]]), 0.0
+class _IndexDraws(NamedTuple):
+    """What is random about the index: shares of every instrument, spread of high and low, and volume."""
+
+    shares: Array
+    spread: Array
+    volume: Array
+
+
+def _draw_index(rng: np.random.Generator, n_instruments: int, n_sessions: int) -> _IndexDraws:
+    return _IndexDraws(
+        shares=rng.lognormal(np.log(2e8), 1.0, n_instruments),
+        spread=np.abs(rng.standard_normal((2, n_sessions))) * 0.003,
+        volume=np.round(rng.lognormal(np.log(8e7), 0.3, n_sessions)),
     )
-    weighted = (weight * total).sum(axis=1)[WARM_UP + 1 :] / weight.sum(axis=1)[WARM_UP + 1 :]
-    before_split = np.vstack([prices.close[:1], prices.close[:-1]]) / prices.split
-    paid = (weight * prices.dividend / before_split).sum(axis=1)[WARM_UP + 1 :] / weight.sum(axis=1)[WARM_UP + 1 :]
+
+
+def _held_to_the_end(total: Array, prices: TradedPrices, life: Life, payouts: Array) -> Array:
+    """Return total returns with that of the session after the last bar, in which an ended listing pays."""
+    ended = np.flatnonzero(life.ending != "")
+    held = total.copy()
+    held[life.last[ended] + 1, ended] = payouts / prices.close[life.last[ended], ended] - 1.0
+    return held
+
+
+def _index_of(
+    drawn: _IndexDraws, total: Array, prices: TradedPrices, life: Life, sessions: pd.DatetimeIndex
+) -> pd.DataFrame:
+    """Capitalisation-weighted total return index of all listed instruments, each held until its end has paid."""
+    row = np.arange(len(total))[:, None]
+    held = (row > life.first) & (row <= life.last + (life.ending != ""))
+    shares = drawn.shares * np.cumprod(prices.split, axis=0)
+    before = np.vstack([prices.close[:1], prices.close[:-1]])
+    weight = np.where(held, before * np.vstack([shares[:1], shares[:-1]]), 0.0)
+    whole = weight.sum(axis=1)[WARM_UP + 1 :]
+    weighted = (weight * total).sum(axis=1)[WARM_UP + 1 :] / whole
+    dividend = np.where(row <= life.last, prices.dividend, 0.0)
+    paid = (weight * dividend / (before / prices.split)).sum(axis=1)[WARM_UP + 1 :] / whole
     level = FIRST_INDEX_LEVEL * np.cumprod(np.append(1.0, 1.0 + weighted))
-    before = np.append(level[0], level[:-1])
-    open_ = before * (level / before) ** 0.45
-    spread = np.abs(rng.standard_normal((2, len(level)))) * 0.003
+    closed = np.append(level[0], level[:-1])
+    open_ = closed * (level / closed) ** 0.45
     return pd.DataFrame(
         {
             "date": sessions,
             "open": np.round(open_, 2),
-            "high": np.round(np.maximum(open_, level) * (1 + spread[0]), 2),
-            "low": np.round(np.minimum(open_, level) * (1 - spread[1]), 2),
+            "high": np.round(np.maximum(open_, level) * (1 + drawn.spread[0]), 2),
+            "low": np.round(np.minimum(open_, level) * (1 - drawn.spread[1]), 2),
             "close": np.round(level, 2),
-            "volume": np.round(rng.lognormal(np.log(8e7), 0.3, len(level))),
+            "volume": drawn.volume,
             "total_return_close": level,
             "dividend_return": np.append(0.0, paid),
         }
