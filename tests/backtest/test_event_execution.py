@@ -174,6 +174,135 @@ def test_what_arrives_within_a_minute_waits_for_the_next():
     assert prices_of(run({(1, "minute", 1): [stop(10, 97)]}, **rising)) == [102.102]
 
 
+AROUND_98 = minutes_of(*[(98, 99, 97, 98)] * 7, volume=100)
+BOUGHT = {(0, "close"): [EventOrder("A", 100)]}
+
+
+@pytest.mark.parametrize(
+    ("event", "latency_seconds", "bought", "sold"),
+    [
+        ((1, "open"), 0, 99.099, 96.903),
+        ((1, "open"), 30, 99.099, 96.903),
+        ((1, "minute", 2), 0, 98.098, 97.902),
+        ((1, "minute", 2), 30, 99.099, 96.903),
+    ],
+)
+def test_a_limit_far_beyond_the_market_pays_a_price_of_the_market(event, latency_seconds, bought, sold):
+    """The worst price of the minute in which it arrives or the open of the next, and the spread."""
+    late = {"minutes": AROUND_98, "latency_seconds": latency_seconds}
+    buy = run({event: [limit(10, 200)]}, **late).trades.iloc[0]
+    assert buy["price"] == bought
+    assert buy["market_price"] == round(bought / 1.001, 4)
+    assert prices_of(run({**BOUGHT, event: [limit(-10, 1)]}, **late))[1] == sold
+
+
+def test_a_limit_beyond_the_market_takes_the_first_price_after_minutes_without_a_trade():
+    quiet = AROUND_98.drop(index=[2, 3])
+    assert prices_of(run({(1, "minute", 2): [limit(10, 200)]}, minutes=quiet)) == [98.098]
+
+
+def test_a_limit_beyond_the_market_that_lacked_volume_takes_the_next_price():
+    still = AROUND_98.assign(volume=[100, 100, 0, 100, 100, 100, 100])
+    rules = MarketRules(participation_cap=0.1)
+    assert prices_of(run({(1, "minute", 2): [limit(10, 200)]}, minutes=still, rules=rules)) == [98.098]
+    assert prices_of(run({(1, "minute", 2): [limit(30, 200)]}, minutes=AROUND_98, rules=rules)) == [98.098] * 3
+
+
+def test_the_rest_of_a_limit_that_the_market_came_to_keeps_its_price():
+    falling = minutes_of((98, 99, 97, 97), (95, 95, 95, 95), (94, 94, 94, 94), (93, 93, 93, 93), volume=100)
+    rules = MarketRules(participation_cap=0.1)
+    assert prices_of(run({(0, "close"): [limit(30, 97)]}, minutes=falling, rules=rules)) == [97.0] * 3
+
+
+def test_a_limit_far_beyond_the_market_is_not_rejected_at_the_price_limit():
+    rules = MarketRules(price_limits=(PriceLimit(prefix="", limit=0.1),))
+    order = {(1, "open"): [limit(10, 200)]}
+    assert prices_of(run(order, minutes=AROUND_98, rules=rules, latency_seconds=30)) == [99.099]
+
+
+def test_the_close_of_a_session_reaches_a_limit_and_a_stop_that_no_minute_did():
+    """The minutes end at 98, the close is 102."""
+    order = {(1, "minute", 2): [stop(10, 101)]}
+    assert prices_of(run(order, minutes=AROUND_98)) == [102.102]
+    assert prices_of(run({**BOUGHT, (1, "minute", 2): [limit(-10, 101)]}, minutes=AROUND_98)) == [98.098, 101.0]
+
+
+TEN_PERCENT = MarketRules(price_limits=(PriceLimit(prefix="", limit=0.1),))
+
+
+def outcomes_of(result):
+    return result.trades[["date", "status", "price"]].fillna(0.0).to_numpy().tolist()
+
+
+def test_a_stop_at_the_lower_price_limit_stays_and_sells_when_the_price_leaves_it():
+    """From 100 at least 90.00. Locked there for a session, the stop sells at the first open above the limit."""
+    order = {
+        (0, "open"): [EventOrder("A", 10, OrderKind.ON_CLOSE)],
+        (0, "close"): [stop(-10, 95, until_cancelled=True)],
+    }
+    locked = [(100, 100, 100, 100), (90, 90, 90, 90), (89, 92, 88, 91)]
+    assert outcomes_of(run(order, locked, rules=TEN_PERCENT)) == [
+        [SESSIONS[0], "filled", 100.1],
+        [SESSIONS[1], "rejected", 0.0],
+        [SESSIONS[2], "filled", 88.911],
+    ]
+    opened = [(100, 100, 100, 100), (90, 99, 90, 98), (98, 98, 98, 98)]
+    assert outcomes_of(run(order, opened, rules=TEN_PERCENT)) == [
+        [SESSIONS[0], "filled", 100.1],
+        [SESSIONS[1], "rejected", 0.0],
+        [SESSIONS[1], "filled", 90.0],
+    ]
+
+
+def test_a_protective_stop_at_the_lower_price_limit_sells_when_the_price_leaves_it():
+    order = {(0, "open"): [EventOrder("A", 10, OrderKind.ON_CLOSE)]}
+    rows = [(100, 100, 100, 100), (90, 99, 90, 98), (98, 98, 98, 98)]
+    result = run(order, rows, rules=TEN_PERCENT, protective=ProtectiveRules(stop_loss=0.05))
+    assert outcomes_of(result)[1:] == [[SESSIONS[1], "rejected", 0.0], [SESSIONS[1], "filled", 90.0]]
+
+
+def test_a_stop_at_the_lower_price_limit_sells_in_the_first_minute_that_opens_above_it():
+    order = {
+        (0, "open"): [EventOrder("A", 10, OrderKind.ON_CLOSE)],
+        (0, "close"): [stop(-10, 95, until_cancelled=True)],
+    }
+    rows = [(100, 100, 100, 100), (90, 93, 90, 93), (93, 93, 93, 93)]
+    rising = minutes_of((90, 90, 90, 90), (90, 90, 90, 90), (92, 93, 92, 93))
+    result = run(order, rows, rising, rules=TEN_PERCENT)
+    assert outcomes_of(result)[1:] == [[SESSIONS[1], "rejected", 0.0], [SESSIONS[1], "filled", 91.908]]
+
+
+def test_a_limit_to_buy_at_the_upper_price_limit_executes_when_the_price_falls_from_it():
+    falls = [(100, 100, 100, 100), (110, 110, 104, 105), (105, 105, 105, 105)]
+    stays = [falls[0], (110, 110, 110, 110), (110, 111, 105, 105)]
+    order = {(0, "close"): [limit(10, 110)]}
+    assert outcomes_of(run(order, falls, rules=TEN_PERCENT)) == [
+        [SESSIONS[1], "rejected", 0.0],
+        [SESSIONS[1], "filled", 110.0],
+    ]
+    assert outcomes_of(run(order, stays, rules=TEN_PERCENT)) == [[SESSIONS[1], "rejected", 0.0]]
+    kept = {(0, "close"): [limit(10, 110, until_cancelled=True)]}
+    assert outcomes_of(run(kept, stays, rules=TEN_PERCENT)) == [
+        [SESSIONS[1], "rejected", 0.0],
+        [SESSIONS[2], "filled", 110.0],
+    ]
+
+
+def test_a_stop_of_locked_shares_sells_what_is_free_and_the_rest_in_the_next_session():
+    rules = MarketRules(sell_same_session=False)
+    order = {
+        (0, "open"): [EventOrder("A", 60, OrderKind.ON_CLOSE)],
+        (0, "close"): [EventOrder("A", 40), stop(-100, 96, until_cancelled=True)],
+    }
+    rows = [(100, 100, 100, 100), (98, 98, 95, 95), (94, 94, 94, 94)]
+    result = run(order, rows, costs=CostRules(), rules=rules)
+    assert result.trades[["date", "status", "quantity", "price"]].fillna(0.0).to_numpy().tolist()[2:] == [
+        [SESSIONS[1], "partially_filled", 60, 96.0],
+        [SESSIONS[1], "rejected", 0, 0.0],
+        [SESSIONS[2], "filled", 40, 94.0],
+    ]
+
+
 def test_the_rest_of_a_stop_that_met_little_volume_takes_the_next_prices():
     """A stop at 97, reached in the first minute, is a market order from then on, also above 97."""
     table = minutes_of((98, 99, 95, 96), (99, 100, 99, 100), (101, 103, 101, 102), volume=50)
@@ -286,10 +415,10 @@ def opening_of(session):
 
 
 @st.composite
-def walks(draw):
-    """Prices of a session that opens anywhere and then moves by at most one: the open, the minutes, the close."""
+def walks(draw, step=1):
+    """Prices of a session that opens anywhere and then moves by at most `step`: the open, the minutes, the close."""
     n = N_MINUTES * PRINTS_OF_A_MINUTE
-    steps = draw(st.lists(st.integers(-1, 1), min_size=n, max_size=n))
+    steps = draw(st.lists(st.integers(-step, step), min_size=n, max_size=n))
     prices = np.cumsum([draw(st.integers(95, 105)), *steps])
     seconds = [0] + [
         60 * minute + 10 * (place + 1) for minute in range(N_MINUTES) for place in range(PRINTS_OF_A_MINUTE)
@@ -364,6 +493,12 @@ def fair_execution(walk, sent, latency_seconds):
     return sign * min(sign * with_spread, sign * order.price) if is_limit else with_spread
 
 
+def is_beyond(order, price):
+    """Whether a price has reached a stop."""
+    sign = 1 if order.shares > 0 else -1
+    return order.kind is OrderKind.STOP and (price - order.price) * sign >= 0
+
+
 LATENCIES = st.sampled_from([0, 0, 0, 0, 1, 15, 45, 60, 100, 200])
 
 
@@ -383,6 +518,30 @@ def test_no_limit_or_stop_gets_more_than_the_prices_after_its_arrival_allow(data
     else:
         # It always executes where it really would have; in doubt it does, at a price that is no better.
         assert np.isnan(fair) or sign * got >= sign * fair - 1e-9
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    data=st.data(),
+    with_minutes=st.booleans(),
+    latency_seconds=LATENCIES,
+    step=st.sampled_from([1, 4]),
+    level=st.sampled_from([1, 95, 97, 99, 100, 101, 103, 105, 200]),
+    shares=st.sampled_from([-10, 10]),
+)
+def test_a_limit_pays_between_the_fair_price_and_the_worst_price_around_its_arrival(
+    data, with_minutes, latency_seconds, step, level, shares
+):
+    """Also where its limit is far beyond the market, and where prices jump past it: the spread included."""
+    days = [data.draw(walks(step)) for _ in SESSIONS]
+    sent = data.draw(sent_orders(with_minutes))._replace(order=limit(shares, float(level)))
+    got = execute(days, sent, latency_seconds, with_minutes)["price"]
+    assume(not np.isnan(got))
+    sign = 1 if shares > 0 else -1
+    assert sign * got >= sign * fair_execution(days[2], sent, latency_seconds) - 1e-9
+    arrived_in = (max(sent.second, 0) + latency_seconds) // 60 * 60 if with_minutes else 0
+    around = [made.price * (1 + sign * 0.001) for made in days[2] if made.second >= arrived_in]
+    assert sign * got <= max(sign * price for price in around) + 1e-4
 
 
 @settings(max_examples=100, deadline=None)
@@ -417,8 +576,9 @@ def test_no_execution_depends_on_prices_that_the_sender_had(data, with_minutes, 
             for made in walk
         ]
         if day == 2:
-            inside = int(rng.integers(low + 1, high))
-            changed[0] = changed[0]._replace(price=inside)
+            # What the open says of a stop, that it is beyond the market or not, its sender knew and may count.
+            alike = [p for p in range(low + 1, high) if is_beyond(sent.order, p) == is_beyond(sent.order, opened)]
+            changed[0] = changed[0]._replace(price=int(rng.choice(alike)))
         return changed
 
     other = [poisoned(day, walk) for day, walk in enumerate(days)]

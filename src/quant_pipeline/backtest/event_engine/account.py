@@ -41,12 +41,14 @@ class Execution(NamedTuple):
 class Supply(NamedTuple):
     """What orders meet: price in ticks (0 where nothing executes), volume, and how much of it this account has used.
 
-    Whatever executes counts in the volume of the session as well.
+    Whatever executes counts in the volume of the session as well. ``leaves_limit`` tells that prices came off the
+    price limit of the session after the price, so that what waited there executes.
     """
 
     prices: npt.NDArray[np.int64]
     volume: npt.NDArray[np.int64]
     used: npt.NDArray[np.int64]
+    leaves_limit: bool = False
 
 
 class EventAccount:
@@ -129,12 +131,17 @@ class EventAccount:
         )
         return shares if shares <= left else max(left, 0) // rules.lot * rules.lot
 
-    def obstacle_to_sale(self, t: int, place: int, price: int) -> int | None:
-        """Return the status with which a sale of a holding at a price would be rejected, None if it would not."""
-        if price <= self._market.limits_of(t)[0][place]:
+    def obstacle(self, t: int, order: PlacedOrder, supply: Supply) -> int | None:
+        """Return the status with which a supply would reject an order that waits for a price, None if it would not."""
+        (lowest, highest), price = self._market.limits_of(t), supply.prices[order.place]
+        is_at_limit = price >= highest[order.place] if order.shares > 0 else price <= lowest[order.place]
+        if is_at_limit and not supply.leaves_limit:
             return kernels.REJECTED_PRICE_LIMIT
-        is_locked = not self._market.rules.sell_same_session and self._bought[place] >= self.held(place)
-        return kernels.REJECTED_LOCKED if is_locked else None
+        return kernels.REJECTED_LOCKED if order.shares < 0 and self.is_locked(order.place) else None
+
+    def is_locked(self, place: int) -> bool:
+        """Whether all that is held of an instrument was bought in this session and may not be sold in it."""
+        return not self._market.rules.sell_same_session and 0 < self.held(place) <= int(self._bought[place])
 
     def execute(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Execution:
         """Execute one order by the kernel of every engine.
@@ -188,6 +195,8 @@ class EventAccount:
         """Return what the kernel executes an order at: costs move no limit order beyond its limit."""
         lowest, highest = self._market.limits_of(t)
         blocked = supply.prices >= highest, supply.prices <= lowest
+        if supply.leaves_limit:
+            blocked = np.zeros_like(blocked[0]), np.zeros_like(blocked[1])
         if order.is_limit and order.shares > 0:
             highest = np.minimum(highest, order.price)
         elif order.is_limit:

@@ -70,7 +70,7 @@ def run_events(
     minutes
         Minute bars as traded: ``time`` (its end), ``instrument``, ``open``, ``high``, ``low``, ``close``, ``volume``.
         Their dates must be sessions; a session without any is traded by its daily bar. In a session with some, an
-        instrument without any executes in the auctions only: its limits and stops are not reached.
+        instrument without any executes in the auctions only.
 
     Returns
     -------

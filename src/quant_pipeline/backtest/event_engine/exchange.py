@@ -95,11 +95,7 @@ class EventExchange:
         self._auction(t, time, [order for order in in_time if order.order.kind in kinds], prices)
         supply = self._account.supply_of_session(t, prices)
         self._protect(t, time, Bars(prices, prices, prices, prices, supply.volume), supply.used)
-        reached = [
-            o for o in in_time if o.order.waits_for_price and prices[o.place] > 0 and o.is_reached_by(prices[o.place])
-        ]
-        for order in _sales_first(reached):
-            self._deal_at(t, time, order, order.next_price(int(prices[order.place])), supply)
+        self._auction_of_waiting(t, time, [order for order in in_time if order.order.waits_for_price], prices)
 
     def deal_at_session_price(
         self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64], in_time_for: pd.Timestamp
@@ -114,14 +110,14 @@ class EventExchange:
     def closing_auction(
         self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64], in_time_for: pd.Timestamp
     ) -> None:
-        """Execute on-close orders and the market orders left, if they were there by the last price before it."""
+        """Execute on-close orders, the market orders left, and limits and stops that the close reaches.
+
+        They must have been there by the last price before it.
+        """
         kinds = (OrderKind.ON_CLOSE, OrderKind.MARKET)
         in_time = [order for order in self.orders if order.is_in_time_for(in_time_for)]
         self._auction(t, time, [order for order in in_time if order.order.kind in kinds], prices)
-        supply = self._account.supply_of_session(t, prices)
-        for order in in_time:
-            if order.is_triggered and prices[order.place] > 0:
-                self._deal_at(t, time, order, order.next_price(int(prices[order.place])), supply)
+        self._auction_of_waiting(t, time, [order for order in in_time if order.order.waits_for_price], prices)
 
     def trade_day(self, t: int, started: pd.Timestamp, ended: pd.Timestamp, bars: Bars) -> None:
         """Execute what the prices of a daily bar reach."""
@@ -137,7 +133,7 @@ class EventExchange:
         waits = self._market.rules.deal_price != "open"
         for order in _sales_first(self.orders):
             is_due = order.order.kind is OrderKind.MARKET and (order.placed_session == t or not waits)
-            is_there = self._arrival(t, started, order) in (Arrival.EARLIER, Arrival.AT_START)
+            is_there = self._arrival(t, started, order) is Arrival.BEFORE
             trades = bars.open[order.place] > 0
             if is_due and is_there and trades and self._has_volume(t, order, supply):
                 self._execute(t, ended, order, supply)
@@ -147,16 +143,29 @@ class EventExchange:
         """Expire what was for this session only."""
         for order in [order for order in self.orders if order.expires_with <= t]:
             status = kernels.EXPIRED_UNREACHED if order.order.waits_for_price else kernels.EXPIRED_LATE
-            self._account.end(t, time, order, kernels.EXPIRED_NO_VOLUME if order.lacks_volume else status)
+            if order.rejected_in != t:
+                self._account.end(t, time, order, kernels.EXPIRED_NO_VOLUME if order.lacks_volume else status)
             self.orders.remove(order)
         for order in self.orders:
-            order.no_better_than = 0
+            order.start_anew()
 
     def _auction(self, t: int, time: pd.Timestamp, due: list[PlacedOrder], prices: npt.NDArray[np.int64]) -> None:
         supply = self._account.supply_of_session(t, prices)
         for order in _sales_first(due):
             self._execute(t, time, order, supply)
         self.orders = [order for order in self.orders if order not in due]
+
+    def _auction_of_waiting(
+        self, t: int, time: pd.Timestamp, waiting: list[PlacedOrder], prices: npt.NDArray[np.int64]
+    ) -> None:
+        """Execute the limits and stops that the price of an auction reaches."""
+        supply = self._account.supply_of_session(t, prices)
+        for order in _sales_first(waiting):
+            price = int(prices[order.place])
+            if price > 0:
+                if order.is_reached_by(price):
+                    self._deal_at(t, time, order, order.next_price(price), supply)
+                order.remember(BarPrices(price, price, price, price), Arrival.BEFORE, is_in_doubt=False)
 
     def _trade_bar(
         self,
@@ -176,9 +185,9 @@ class EventExchange:
             arrival = self._arrival(t, started, order)
             price = price_within_bar(order, bar, arrival, close_is_later)
             if price > 0:
-                self._deal_at(t, ended, order, price, Supply(bars.open, bars.volume, used))
-            elif arrival is Arrival.WITHIN_BAR:
-                order.trigger_in_doubt(bar.low if order.waits_for_fall else bar.high)
+                leaves_limit = arrival is Arrival.BEFORE and _leaves_limit(order, bar, price)
+                self._deal_at(t, ended, order, price, Supply(bars.open, bars.volume, used, leaves_limit))
+            order.remember(bar, arrival, is_in_doubt=price == 0)
         self._has_opened |= bars.open > 0
 
     def _arrival(self, t: int, started: pd.Timestamp, order: PlacedOrder) -> Arrival:
@@ -190,7 +199,7 @@ class EventExchange:
             return Arrival.WITHIN_BAR
         if order.placed_session == t and not self._has_opened[order.place]:
             return Arrival.AFTER_OPEN
-        return Arrival.AT_START if order.arrives == started else Arrival.EARLIER
+        return Arrival.BEFORE
 
     def _has_volume(self, t: int, order: PlacedOrder, supply: Supply) -> bool:
         has_volume = self._account.shares_within_volume(t, order.place, abs(order.shares), supply) > 0
@@ -202,16 +211,18 @@ class EventExchange:
             return
         for place in self._account.held_places():
             bar = bars.of(place)
-            sale = None if bar is None else self._protected[place].sale_in(bar, self._rules)
+            if bar is None:
+                continue
+            sale = self._protected[place].sale_in(bar, self._rules)
             if sale is not None:
                 name, shares = str(self._market.instruments[place]), -self._account.held(place)
                 order = EventOrder(name, shares, OrderKind.STOP, sale.price / TICKS_PER_UNIT, reason=sale.reason)
                 placed = PlacedOrder(order, place, shares, sale.price, t, time, time, t)
-                obstacle = self._account.obstacle_to_sale(t, place, sale.price)
+                supply = Supply(bars.open, bars.volume, used, _leaves_limit(placed, bar, sale.price))
+                supply = _at_price(supply, place, sale.price)
+                obstacle = self._account.obstacle(t, placed, supply)
                 if obstacle is None:
-                    self._account.execute(
-                        t, time, placed, _at_price(Supply(bars.open, bars.volume, used), place, sale.price)
-                    )
+                    self._account.execute(t, time, placed, supply)
                 elif place not in self._rejected:
                     # It is tried again with every bar, and logged once a session.
                     self._rejected.add(place)
@@ -219,21 +230,34 @@ class EventExchange:
         self._forget_sold()
 
     def _deal_at(self, t: int, time: pd.Timestamp, order: PlacedOrder, price: int, supply: Supply) -> None:
-        """Execute an order at a price of its own, unless it has to wait for volume."""
-        if self._has_volume(t, order, supply):
-            self._execute(t, time, order, _at_price(supply, order.place, price))
+        """Execute an order at a price of its own, unless it has to wait for volume or for another price.
+
+        What a price limit forbids, or the lock of shares bought today, is tried again and logged once a session.
+        """
+        supply = _at_price(supply, order.place, price)
+        obstacle = self._account.obstacle(t, order, supply)
+        if obstacle is not None:
+            order.is_triggered = order.order.kind is OrderKind.STOP
+            order.no_better_than = 0
+            if order.rejected_in != t:
+                order.rejected_in = t
+                self._account.end(t, time, order, obstacle)
+        elif self._has_volume(t, order, supply):
+            self._execute(t, time, order, supply)
 
     def _execute(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Execution:
-        """Execute an order; what the volume left over of it waits on, everything else is done with."""
+        """Execute an order; what the volume or a lock left over of it waits on, everything else is done with."""
         held = self._account.held(order.place)
         execution = self._account.execute(t, time, order, supply)
         if order.shares > 0 and execution.shares > 0:
             known = self._protected.setdefault(order.place, ProtectedHolding(0.0, 0.0))
             known.bought(held, execution.shares, execution.price)
         left = abs(order.shares) - execution.shares
-        if execution.status in _WAITS_FOR_VOLUME and left > 0:
+        lacks_volume = execution.status in _WAITS_FOR_VOLUME
+        awaits_unlock = order.order.waits_for_price and order.shares < 0 and self._account.is_locked(order.place)
+        if left > 0 and (lacks_volume or awaits_unlock):
             order.shares = left if order.shares > 0 else -left
-            order.lacks_volume = True
+            order.lacks_volume |= lacks_volume
             order.is_triggered = order.order.kind is OrderKind.STOP
             order.no_better_than = 0
         else:
@@ -243,6 +267,11 @@ class EventExchange:
 
     def _forget_sold(self) -> None:
         self._protected = {place: known for place, known in self._protected.items() if self._account.held(place) > 0}
+
+
+def _leaves_limit(order: PlacedOrder, bar: BarPrices, price: int) -> bool:
+    """Whether a bar that opens at a price, perhaps a price limit, trades at better ones for the order after it."""
+    return price == bar.open and (bar.low < price if order.shares > 0 else bar.high > price)
 
 
 def _at_price(supply: Supply, place: int, price: int) -> Supply:

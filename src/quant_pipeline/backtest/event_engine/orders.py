@@ -85,7 +85,9 @@ class PlacedOrder:
     ``place`` is the number of the instrument, ``shares`` what is left of it, ``price`` in ticks; ``placed`` when its
     sender saw the market, ``arrives`` when it reaches the exchange, ``expires_with`` the number of the session after
     whose close it is forgotten. ``lacks_volume`` tells that a part of it met too little volume, ``is_triggered`` that a
-    stop has been reached and takes the next price, which counts as no better than ``no_better_than`` (0 = any).
+    stop has been reached, ``rests`` that a price beyond a limit was made since it arrived in this session: the market
+    comes to it, and it executes at its price. Without that the next price counts as no better than ``no_better_than``
+    (0 = any). ``rejected_in`` is the number of the session in which a rejection was last logged.
     """
 
     order: EventOrder
@@ -98,7 +100,9 @@ class PlacedOrder:
     expires_with: int
     lacks_volume: bool = False
     is_triggered: bool = False
+    rests: bool = False
     no_better_than: int = 0
+    rejected_in: int = -1
 
     @property
     def is_limit(self) -> bool:
@@ -115,14 +119,30 @@ class PlacedOrder:
         return self.is_triggered or (price <= self.price if self.waits_for_fall else price >= self.price)
 
     def next_price(self, price: int) -> int:
-        """Price at which a triggered stop takes the next one."""
+        """Price at which the order executes when it meets this one, which reaches it."""
+        if self.rests:
+            return self.price
         worse = max if self.shares > 0 else min
         return worse(price, self.no_better_than) if self.no_better_than else price
 
-    def trigger_in_doubt(self, worst: int) -> None:
-        """Trigger a stop that the worst price of a bar reached, perhaps before it arrived."""
-        if not self.is_limit and self.is_reached_by(worst):
-            self.is_triggered, self.no_better_than = True, worst
+    def remember(self, bar: BarPrices, arrival: Arrival, is_in_doubt: bool) -> None:
+        """Remember what a bar that did not execute all of the order means for the bars after it.
+
+        A stop that the bar reached, perhaps before the order arrived, is triggered. A limit rests from a price beyond
+        it on; where it may have executed within the bar, it gets no better price than the worst of the bar.
+        """
+        worst = bar.high if self.shares > 0 else bar.low
+        if not self.is_limit:
+            if is_in_doubt and arrival is Arrival.WITHIN_BAR and self.is_reached_by(worst):
+                self.is_triggered, self.no_better_than = True, worst
+        elif not self.is_reached_by(worst):
+            self.rests = True
+        elif is_in_doubt and arrival in (Arrival.AFTER_OPEN, Arrival.WITHIN_BAR):
+            self.no_better_than = self.next_price(worst)
+
+    def start_anew(self) -> None:
+        """Forget what the prices of the session mean for the order: it takes part in the next opening auction."""
+        self.rests, self.no_better_than = False, 0
 
     def is_in_time_for(self, print_time: pd.Timestamp) -> bool:
         """Whether it was placed before a price was made and had arrived by then."""
@@ -141,10 +161,8 @@ class BarPrices(NamedTuple):
 class Arrival(Enum):
     """What of a bar comes after the arrival of an order."""
 
-    EARLIER = "earlier"
-    """All of it, and the order was there before: a limit rests at its price, which the market comes to."""
-    AT_START = "at start"
-    """All of it, and its open is the first price after the arrival."""
+    BEFORE = "before"
+    """All of it."""
     AFTER_OPEN = "after open"
     """All but the open, which the sender may have seen."""
     WITHIN_BAR = "within bar"
@@ -169,10 +187,10 @@ def price_within_bar(order: PlacedOrder, bar: BarPrices, arrival: Arrival, close
         Whether the close is a price of its own after everything else, as in a daily bar.
     """
     nearest, farthest = (bar.low, bar.high) if order.waits_for_fall else (bar.high, bar.low)
-    sees_whole_bar = arrival in (Arrival.EARLIER, Arrival.AT_START)
+    sees_whole_bar = arrival is Arrival.BEFORE
     is_after_open = arrival is Arrival.AFTER_OPEN
     if sees_whole_bar and order.is_reached_by(bar.open):
-        return order.price if order.is_limit and arrival is Arrival.EARLIER else order.next_price(bar.open)
+        return order.next_price(bar.open)
     if order.is_limit:
         # A price that equals the open may be the open.
         if sees_whole_bar or (is_after_open and nearest != bar.open):
