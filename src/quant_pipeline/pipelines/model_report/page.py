@@ -201,7 +201,10 @@ def _importance(found: dict[str, Watched]) -> Html:
     shown = [
         table(one.importance.head(FACTORS_SHOWN), columns, model)
         if len(one.importance)
-        else paragraph(f"{model}: not available, its algorithm reports none.", style="empty")
+        else paragraph(
+            f"{model}: not available, its algorithm reports none or the parts do not add up to its scores.",
+            style="empty",
+        )
         for model, one in found.items()
     ]
     return section("importance", "Importance", paragraph("What each model leans on, in its own unit."), *shown)
