@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from statsmodels.regression.linear_model import OLS
 
-from quant_pipeline.evaluation.comparison import PromotionGate, paired_rank_ic_test, passes
+from quant_pipeline.evaluation.comparison import PromotionGate, paired_rank_ic_test, refusal
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 
 
@@ -17,6 +17,10 @@ def labels():
 
 def score(labels, strength, seed):
     return strength * labels + np.random.default_rng(seed).normal(size=len(labels))
+
+
+def passes(test, gate):
+    return refusal(test, gate) is None
 
 
 def test_a_better_candidate_passes(labels):
@@ -80,4 +84,13 @@ def test_fewer_than_ten_horizons_prove_nothing_however_large_the_difference(labe
     assert (enough["sessions_needed"], few["sessions_needed"]) == (120, 130)
     assert passes(enough, PromotionGate())
     assert (few["t"], few["p_value"]) == (0.0, 1.0)
-    assert not passes(few, PromotionGate(significance=0.99))
+    assert refusal(few, PromotionGate(significance=0.99)) == (
+        "120 sessions with scores of both prove nothing, 130 are needed (20, or ten horizons of the label); "
+        "let the test segment begin earlier (`split.test`)"
+    )
+
+
+def test_a_refusal_names_what_the_gate_asks_for(labels):
+    bad, good = score(labels, 0.05, 3), score(labels, 0.3, 2)
+    refused = refusal(paired_rank_ic_test(bad, good, labels, horizon=1), PromotionGate(significance=0.01))
+    assert refused == "`promotion_gate` asks for a difference above 0.0 with p at most 0.01"

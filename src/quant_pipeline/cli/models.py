@@ -81,7 +81,7 @@ def train(metadata: Place, workers: int, scheduler: str | None, env: str | None)
 def promote(metadata: Place, name: str, force: bool, env: str | None) -> None:
     """Let the candidate of model NAME score new sessions, if it beats the champion out of sample."""
     from quant_pipeline.cli.opened_models import inputs_of, open_models, registered, scores_of_test, store_of
-    from quant_pipeline.evaluation.comparison import PromotionGate, paired_rank_ic_test, passes
+    from quant_pipeline.evaluation.comparison import PromotionGate, paired_rank_ic_test, refusal
 
     with open_models(metadata, env) as opened:
         spec = registered(name)
@@ -102,17 +102,11 @@ def promote(metadata: Place, name: str, force: bool, env: str | None) -> None:
             f"{name}: rank IC {test['candidate']:.4f} against {test['champion']:.4f} of the champion over "
             f"{test['sessions']} sessions, t = {test['t']:.2f}, p = {test['p_value']:.3f}"
         )
-        if not force and test["sessions"] < test["sessions_needed"]:
+        reason = None if force else refusal(test, gate)
+        if reason:
             raise ModelError(
-                f"{name}: {test['sessions']} sessions with scores of both models say nothing, labels of "
-                f"{inputs.label.horizon} sessions need {test['sessions_needed']}; begin the test segment earlier "
-                f"(`split.test`). Champion {champion.identity} stays; --force promotes all the same."
-            )
-        if not (force or passes(test, gate)):
-            raise ModelError(
-                f"{name}: candidate {candidate.identity} is not shown to be better than champion {champion.identity} "
-                f"(`promotion_gate` asks for a difference above {gate.minimum_difference} with p at most "
-                f"{gate.significance}). The champion stays; --force promotes all the same."
+                f"{name}: candidate {candidate.identity} is not shown to be better than champion {champion.identity}: "
+                f"{reason}. The champion stays; --force promotes all the same."
             )
         _show_champion(metadata, env, name, store.promote())
         click.echo(f"{name}: {candidate.identity} scores new sessions from now on; back: kedro models rollback {name}")

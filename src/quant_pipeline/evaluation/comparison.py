@@ -73,6 +73,13 @@ def paired_rank_ic_test(
     }
 
 
-def passes(test: dict[str, float | int], gate: PromotionGate) -> bool:
-    """Return whether a tested candidate may become champion."""
-    return test["difference"] > gate.minimum_difference and test["p_value"] <= gate.significance
+def refusal(test: dict[str, float | int], gate: PromotionGate) -> str | None:
+    """Say why a tested candidate may not become champion; None when it may."""
+    if test["sessions"] < test["sessions_needed"]:
+        return (
+            f"{test['sessions']} sessions with scores of both prove nothing, {test['sessions_needed']} are needed "
+            "(20, or ten horizons of the label); let the test segment begin earlier (`split.test`)"
+        )
+    if test["difference"] > gate.minimum_difference and test["p_value"] <= gate.significance:
+        return None
+    return f"`promotion_gate` asks for a difference above {gate.minimum_difference} with p at most {gate.significance}"
