@@ -204,7 +204,8 @@ def _by_statsmodels(series: dict, horizons: list[int]) -> dict:
         if measure not in ("ic", "rank_ic"):
             continue
         horizon = int(subject.rpartition(", ")[2]) if ", " in subject else 1
-        lags = max(horizon - 1, int(4 * (len(values) / 100) ** (2 / 9)))
+        overlap = 2 * horizon - 1 if horizon > 1 else 0
+        lags = max(overlap, int(4 * (len(values) / 100) ** (2 / 9)))
         fitted = OLS(np.asarray(values), np.ones(len(values))).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
         if ", " in subject:
             measures[f"{subject}: mean {measure}_t"] = float(fitted.tvalues[0])
