@@ -1,4 +1,4 @@
-"""A file of factors that somebody hands over is checked before it counts."""
+"""A file of factors computed elsewhere is checked before it counts."""
 
 import numpy as np
 import pandas as pd

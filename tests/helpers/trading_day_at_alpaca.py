@@ -1,4 +1,4 @@
-"""A trading day at a fake Alpaca, through the gateway that people use; orders wait until somebody lets them deal."""
+"""A trading day at a fake Alpaca, through the gateway that users use; orders wait until the test executes them."""
 
 import threading
 import time

@@ -61,7 +61,7 @@ def test_bars_that_stop_are_a_delisting_when_the_silence_is_complete():
     table = bars([10.0, 8.0])
     noted = {"date": DAYS[4], "instrument": "AAA", "kind": "delisting", "value": 2.4}
     assert ended(table, after_sessions=3, recovery=0.3) == [noted]
-    # The close before, nobody can know it.
+    # At the close before it cannot be known.
     assert ended(table, n_sessions=4, after_sessions=3, recovery=0.3) == []
     assert ended(table) == []
 

@@ -87,7 +87,7 @@ def with_bankruptcies():
 
 @pytest.fixture(scope="module")
 def oracle(tables):
-    """A file by somebody who knows the return of the clock, and by somebody who knows yesterday's."""
+    """A file that knows the return of the clock, and one that knows yesterday's."""
     bars = tables["adjusted_bars"]
     opens = bars.pivot(index="date", columns="instrument", values="open")
     known = {"next": opens.shift(-2) / opens.shift(-1) - 1, "last": opens / opens.shift(1) - 1}

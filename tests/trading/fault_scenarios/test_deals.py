@@ -1,4 +1,4 @@
-"""Fault scenarios 09 to 22, and 26: fills that come in parts, late, twice, too large, or from somebody else."""
+"""Fault scenarios 09 to 22, and 26: fills that come in parts, late, twice, too large, or of another owner's orders."""
 
 from dataclasses import replace
 from decimal import Decimal
