@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from quant_pipeline.__main__ import Place
 from quant_pipeline.cli.opened_project import open_project
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.common.parameters import Parameters, describe_faults
+from quant_pipeline.common.parameters import Parameters, describe_faults, read_part
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.project import copy_project
@@ -55,6 +55,22 @@ def test_every_fault_is_named_in_one_line(value, expected):
     assert faults(value) == expected
 
 
+class Chosen(Parameters):
+    """A block whose model is chosen elsewhere."""
+
+    inner: Inner
+    rate: float = 0.1
+
+
+def test_a_part_that_another_key_chooses_is_hinted_at_by_its_own_keys_at_any_depth():
+    with pytest.raises(ValidationError) as refused:
+        read_part(Chosen, {"inner": {"horizont": 1}, "rat": 1, "rate": "x"})
+    assert describe_faults(refused.value, Block, "options") == (
+        "`options.inner.horizon` is missing; nothing reads `options.inner.horizont` (did you mean 'horizon'?); "
+        "`options.rate` is 'x'; it should be a valid number; nothing reads `options.rat` (did you mean 'rate'?)"
+    )
+
+
 def test_a_choice_is_told_with_the_nearest_one():
     assert faults({"deal_price": "Close"}, MarketRules, block="market_rules") == (
         "`market_rules.deal_price` is 'Close'; it should be 'open', 'close' or 'vwap' (did you mean 'close'?)"
@@ -87,6 +103,10 @@ WRONG = {
     "a model": (
         {"models": {"gru_alpha158": {"algoritm": "gru"}}, "strategy": {"topk": 5}},
         "nothing reads `models.gru_alpha158.algoritm` of --params (did you mean 'algorithm'?). Correct it there.",
+    ),
+    "a hyper-parameter of the algorithm": (
+        {"models": {"gru_alpha158": {"hyper": {"epoch": 2}}}, "strategy": {"topk": 5}},
+        "nothing reads `models.gru_alpha158.hyper.epoch` of --params (did you mean 'epochs'?). Correct it there.",
     ),
     "half a pair": (
         {"split": {"train": ["2020-01-01"]}, "strategy": {"topk": 5}},

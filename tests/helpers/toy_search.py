@@ -24,6 +24,7 @@ SESSIONS = pd.bdate_range("2022-01-03", periods=N_SESSIONS, unit="ns", name="dat
 INSTRUMENTS = [f"I{number:02d}" for number in range(N_INSTRUMENTS)]
 ENSEMBLE = EnsembleParameters.model_validate({"default": "one", "combinations": {"one": {"models": ["good"]}}})
 STRATEGY = StrategyRules(topk=8, n_drop=4)
+LABEL = "Ref($open, -2)/Ref($open, -1)-1"
 PARAMETERS = EnsembleSearchParameters(
     largest=4,
     first_training_periods=20,
@@ -45,6 +46,7 @@ class Toy:
     predictions: dict[str, pd.DataFrame]
     parameters: EnsembleSearchParameters = PARAMETERS
     strategy: StrategyRules = STRATEGY
+    market_rules: MarketRules = field(default_factory=MarketRules)
     actions: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(
             {"date": pd.DatetimeIndex([], dtype="datetime64[ns]"), "instrument": [], "kind": [], "value": []}
@@ -53,7 +55,7 @@ class Toy:
 
     def candidates(self) -> pd.DataFrame:
         named = {f"{name}_predictions": table for name, table in self.predictions.items()}
-        return nodes.align_candidates(ENSEMBLE, self.parameters, **named)
+        return nodes.align_candidates(ENSEMBLE, self.parameters, self.market_rules, **named)
 
     def market(self, candidates: pd.DataFrame) -> tuple[Any, ...]:
         return candidates, self.bars, self.actions, pd.DataFrame({"date": SESSIONS}), self.benchmark
@@ -61,7 +63,7 @@ class Toy:
     def rules(self) -> tuple[Any, ...]:
         account = AccountParameters(name="toy", initial_cash=1_000_000)
         costs = CostRules(half_spread=0.0001)
-        return LabelParameters(), self.strategy, MarketRules(), costs, account, self.parameters
+        return LabelParameters(), self.strategy, self.market_rules, costs, account, self.parameters
 
     def backtest(self, folder: Path, most_chunks: int | None = None) -> int:
         """Run the backtesting node and save as Kedro does; return how many chunks were new."""
@@ -151,5 +153,5 @@ def toy(models: dict[str, float], seed: int = 3) -> Toy:
     for model, skill in models.items():
         noise = rng.normal(size=(N_SESSIONS, N_INSTRUMENTS))
         score = skill * earned[:N_SESSIONS] / 0.012 + noise
-        predictions[model] = pd.DataFrame({"score": score.ravel(), "segment": "test"}, index=index)
+        predictions[model] = pd.DataFrame({"score": score.ravel(), "segment": "test", "label": LABEL}, index=index)
     return Toy(bars, pd.DataFrame({"date": SESSIONS, "total_return_close": level}), predictions)

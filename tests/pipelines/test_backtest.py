@@ -5,19 +5,23 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.pipelines.backtest.nodes import backtest_combinations
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
-from tests.helpers.whole_path import AS_OF, parameters
+from quant_pipeline.pipelines.ensemble.nodes import fuse_history
+from tests.helpers.whole_path import AS_OF, MODELS, parameters
 
 TABLES = ["fused_scores", "bars", "corporate_actions", "sessions", "benchmark", "labels"]
 RULES = ["ensemble", "strategy", "market_rules", "cost_rules", "account"]
 
 
-def backtest(load, strategy=None, **settings):
+def backtest(load, strategy=None, tables=None, **settings):
     rules = parameters(AS_OF)
     rules["strategy"] = rules["strategy"].model_copy(update=strategy or {})
+    rules["market_rules"] = rules["market_rules"].model_copy(update={"deal_price": settings.pop("deal_price", "open")})
     chosen = BacktestParameters.model_validate(settings)
-    nav, trades, *_ = backtest_combinations(*map(load, TABLES), *(rules[name] for name in RULES), chosen)
+    given = {name: load(name) for name in TABLES} | (tables or {})
+    nav, trades, *_ = backtest_combinations(*given.values(), *(rules[name] for name in RULES), chosen)
     return nav, trades
 
 
@@ -49,6 +53,33 @@ def test_volatilities_are_known_at_the_first_test_session(clean_run, engine):
     )
     assert trades["date"].min() == nav["date"].iloc[1]
     assert (trades["status"] == "filled").sum() > 10
+
+
+def test_scores_of_another_execution_price_are_not_backtested(clean_run):
+    with pytest.raises(ConfigurationError) as refused:
+        backtest(clean_run, deal_price="close")
+    assert str(refused.value) == (
+        "the scores of combination 'all_icir' predict Ref($open, -2)/Ref($open, -1)-1, but market_rules.deal_price is "
+        "close. Set it back, or train for it: `kedro run --pipelines features,training,ensemble`."
+    )
+
+
+def test_a_combination_of_members_for_two_prices_is_not_backtested(clean_run):
+    predictions = {f"{model}_predictions": clean_run(f"{model}_predictions") for model in MODELS}
+    name = "ridge_alpha158_predictions"
+    predictions[name] = predictions[name].assign(label="Ref($close, -2)/Ref($close, -1)-1")
+    fused = fuse_history(clean_run("ensemble_weight_history"), parameters(AS_OF)["ensemble"], **predictions)
+    for price in ("open", "close"):
+        with pytest.raises(ConfigurationError, match=rf"predict Ref\(\$close.*; Ref\(\$open.*, but .* is {price}"):
+            backtest(clean_run, tables={"fused_scores": fused}, deal_price=price)
+
+
+def test_scores_that_do_not_state_what_they_predict_are_not_backtested(clean_run):
+    earlier = clean_run("fused_scores").drop(columns="label")
+    with pytest.raises(
+        StaleDataError, match=r"do not state what they predict; predict anew: `kedro run --pipelines tr"
+    ):
+        backtest(clean_run, tables={"fused_scores": earlier})
 
 
 def test_rules_without_their_engine_are_refused():

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, ClassVar, Final, get_args
+from typing import Any, ClassVar, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+Part = TypeVar("Part", bound=BaseModel)
 
 LONGEST: Final = 60
 """Characters of a value that a message shows."""
@@ -31,6 +34,30 @@ class Parameters(BaseModel):
         if former:
             raise ValueError("; ".join(f"'{name}' is called '{cls.renamed[name]}' now, rename it" for name in former))
         return data
+
+
+def read_part(kind: type[Part], block: Mapping[str, Any]) -> Part:
+    """Read a block by the model that another key of the parameters chooses.
+
+    Raises
+    ------
+    ValidationError
+        When the block does not fit. A key that the model does not have brings the keys that it has: `describe_faults`
+        looks for them where the annotation of the block leads, and that is not the chosen model.
+    """
+    try:
+        return kind.model_validate(block)
+    except ValidationError as error:
+        faults = [_with_known_keys(fault, kind) for fault in error.errors(include_url=False)]
+        raise ValidationError.from_exception_data(error.title, faults) from None
+
+
+def _with_known_keys(fault: Any, kind: type[BaseModel]) -> InitErrorDetails:
+    details = InitErrorDetails(type=fault["type"], loc=fault["loc"], input=fault["input"], ctx=fault.get("ctx", {}))
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(kind, [str(part) for part in fault["loc"][:-1]])
+        details["type"] = PydanticCustomError(fault["type"], fault["msg"], {"known": known})
+    return details
 
 
 def describe_faults(
@@ -60,7 +87,8 @@ def _describe(fault: Any, kind: Any, block: str, place_of: Callable[[str], str] 
     named = f"`{key}` of {place_of(setting)}" if key and place_of else f"`{key}`" if key else "the whole"
     match fault["type"]:
         case "extra_forbidden":
-            return f"nothing reads {named}{_hint(path[-1], _keys_at(kind, path[:-1]))}"
+            known = fault.get("ctx", {}).get("known") or _keys_at(kind, path[:-1])
+            return f"nothing reads {named}{_hint(path[-1], known)}"
         case "missing":
             return f"{named} is missing"
         case "value_error":

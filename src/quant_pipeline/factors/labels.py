@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.market.clock import EXECUTION_LAG, DealPrice, label_lag
 from quant_pipeline.market.delistings import received_values
@@ -151,7 +152,7 @@ def stated_label(scores: pd.DataFrame) -> str:
     Parameters
     ----------
     scores
-        A table of one session with the column ``label``; tables that are older than that column lack it.
+        A table with the column ``label``; tables that are older than that column lack it.
 
     Returns
     -------
@@ -161,3 +162,33 @@ def stated_label(scores: pd.DataFrame) -> str:
     if "label" not in scores.columns or scores["label"].isna().any() or scores["label"].eq("").any():
         return ""
     return BETWEEN.join(sorted(scores["label"].unique()))
+
+
+def require_price(named: str, stated: str, deal_price: DealPrice, *, anew: str, trained: str) -> None:
+    """Refuse scores of models that predict what a trade at this price does not earn.
+
+    Parameters
+    ----------
+    named
+        Whose scores they are, for the message.
+    stated
+        What the models were trained to predict, as `stated_label` returns it.
+    deal_price
+        Field at which orders execute now.
+    anew, trained
+        What makes scores that state their label, and what makes scores of this price: ends of the messages.
+
+    Raises
+    ------
+    ConfigurationError
+        When the scores predict returns between other prices.
+    StaleDataError
+        When they do not state what they predict.
+    """
+    if not stated:
+        raise StaleDataError(f"the scores of {named} do not state what they predict; {anew}.")
+    if not all(is_label_of(label, deal_price) for label in stated.split(BETWEEN)):
+        raise ConfigurationError(
+            f"the scores of {named} predict {stated}, but market_rules.deal_price is {deal_price}. Set it back, or "
+            f"{trained}."
+        )

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from quant_pipeline.common.extensions import ExtensionError
-from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters, read_part
 from quant_pipeline.factors.processors import ProcessorSpec
 from quant_pipeline.models.algorithms import HyperParameters, SequenceHyper, find_algorithm
 
@@ -81,7 +81,7 @@ class ModelSpec(Parameters):
         if not isinstance(block, dict):
             return read(given)
         name = info.data["algorithm"]
-        return find_algorithm(name).hyper.model_validate({**block, "algorithm": name})
+        return read_part(find_algorithm(name).hyper, {**block, "algorithm": name})
 
     @model_validator(mode="after")
     def _choose_factors(self) -> ModelSpec:

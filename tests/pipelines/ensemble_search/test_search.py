@@ -9,6 +9,7 @@ import pytest
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.evaluation.performance import max_drawdown, sharpe_ratio
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.ensemble.fusion import fuse
 from quant_pipeline.pipelines.ensemble_search.arena import benchmark_returns, market_of, read_table
 from quant_pipeline.pipelines.ensemble_search.candidates import search_span
@@ -29,6 +30,14 @@ def planted(tmp_path_factory):
 @pytest.fixture(scope="module")
 def noises(tmp_path_factory):
     return [toy(NOISE, seed).run(tmp_path_factory.mktemp("noise")) for seed in range(6)]
+
+
+def test_candidates_that_predict_another_price_than_orders_execute_at_are_not_searched():
+    at_close = replace(toy(PLANTED), market_rules=MarketRules(deal_price="close"))
+    with pytest.raises(
+        ConfigurationError, match=r"scores of good predict Ref\(\$open.* is close\. Set it back, or train"
+    ):
+        at_close.candidates()
 
 
 def test_a_planted_good_model_is_found(planted):

@@ -14,6 +14,7 @@ from quant_pipeline.evaluation.information_coefficient import information_coeffi
 from quant_pipeline.evaluation.performance import measure_performance
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
@@ -40,7 +41,8 @@ def backtest_combinations(
     Parameters
     ----------
     fused_scores
-        ``datetime``, ``instrument``, ``combination``, ``score``; a score is known after the close of its session.
+        ``datetime``, ``instrument``, ``combination``, ``score``, ``label``; a score is known after the close of its
+        session.
     bars, corporate_actions, sessions
         The market.
     benchmark
@@ -58,11 +60,26 @@ def backtest_combinations(
         Of the default combination: ``backtest_nav`` (``date``, ``nav``, ``cash``, ``benchmark``, ``turnover``,
         ``cost``), ``backtest_trades`` and ``backtest_performance``; and of all: ``combination_comparison``, and
         ``combination_nav`` (``date``, ``combination``, ``nav``).
+
+    Raises
+    ------
+    ConfigurationError
+        When a combination predicts returns between other prices than those that orders execute at.
+    StaleDataError
+        When its scores do not state what they predict.
     """
     market = _test_market(fused_scores, bars, corporate_actions, sessions, strategy, market_rules)
     comparison, curves = [], []
     for name, combination in ensemble.enabled.items():
-        scores = fused_scores[fused_scores["combination"] == name].set_index(["datetime", "instrument"])["score"]
+        table = fused_scores[fused_scores["combination"] == name]
+        require_price(
+            f"combination '{name}'",
+            stated_label(table),
+            market_rules.deal_price,
+            anew="predict anew: `kedro run --pipelines training,ensemble`",
+            trained="train for it: `kedro run --pipelines features,training,ensemble`",
+        )
+        scores = table.set_index(["datetime", "instrument"])["score"]
         match backtest.engine:
             case "event":
                 rebalancing = RebalanceStrategy(market, strategy, cost_rules)

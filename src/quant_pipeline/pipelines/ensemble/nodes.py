@@ -38,7 +38,7 @@ def weigh_combinations(
         Combinations, and the horizon. The validation segment ends a gap before the first test session, so every label
         it uses is realised by then; dynamic weights leave the same gap.
     **predictions
-        ``<model>_predictions``: panel with columns ``score`` and ``segment``.
+        ``<model>_predictions``: panel with columns ``score``, ``segment`` and ``label``.
 
     Returns
     -------
@@ -109,10 +109,11 @@ def fuse_history(weights: pd.DataFrame, ensemble: EnsembleParameters, **predicti
     Returns
     -------
     pandas.DataFrame
-        ``datetime``, ``instrument``, ``combination``, ``score``.
+        ``datetime``, ``instrument``, ``combination``, ``score``, and ``label``: what the members were trained to
+        predict, empty when one of them does not state it.
     """
-    scores = _scores({name.removesuffix("_predictions"): table for name, table in predictions.items()}, "test")
-    return _fuse_all(scores, weights, ensemble)
+    tables = {name.removesuffix("_predictions"): table for name, table in predictions.items()}
+    return _fuse_all(_scores(tables, "test"), weights, ensemble, _stated_labels(tables))
 
 
 def fuse_latest(
@@ -153,17 +154,22 @@ def fuse_latest(
                 f"the weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "
                 f"{newest:%Y-%m-%d}; they hold for {combination.refresh}. {_RENEW}"
             )
-    labels = {name: _common_label(combination, latest) for name, combination in ensemble.enabled.items()}
-    fused = _fuse_all(scores, weights, ensemble)
-    return fused.assign(label=fused["combination"].map(labels).astype("str"))
+    stated = _stated_labels({name.removesuffix("_latest_scores"): table for name, table in latest.items()})
+    return _fuse_all(scores, weights, ensemble, stated)
 
 
-def _common_label(combination: Combination, latest: dict[str, pd.DataFrame]) -> str:
-    stated = {stated_label(latest[f"{model}_latest_scores"]) for model in combination.models}
-    return BETWEEN.join(sorted(stated)) if all(stated) else ""
+def _stated_labels(tables: dict[str, pd.DataFrame]) -> dict[str, str]:
+    return {model: stated_label(table) for model, table in tables.items()}
 
 
-def _fuse_all(scores: dict[str, pd.Series], weights: pd.DataFrame, ensemble: EnsembleParameters) -> pd.DataFrame:
+def _common_label(combination: Combination, stated: dict[str, str]) -> str:
+    labels = {stated[model] for model in combination.models}
+    return BETWEEN.join(sorted(labels)) if all(labels) else ""
+
+
+def _fuse_all(
+    scores: dict[str, pd.Series], weights: pd.DataFrame, ensemble: EnsembleParameters, stated: dict[str, str]
+) -> pd.DataFrame:
     fused = []
     for name, combination in ensemble.enabled.items():
         in_force = weights[weights["combination"] == name].pivot(index="session", columns="model", values="weight")
@@ -178,7 +184,9 @@ def _fuse_all(scores: dict[str, pd.Series], weights: pd.DataFrame, ensemble: Ens
             part = {model: _between(scores[model], start, end) for model in combination.models}
             score = fuse(part, members[combination.models], ensemble.normalisation, combination.may_miss)
             fused.append(score.reset_index().assign(combination=name))
-    return pd.concat(fused, ignore_index=True)[["datetime", "instrument", "combination", "score"]]
+    table = pd.concat(fused, ignore_index=True)[["datetime", "instrument", "combination", "score"]]
+    labels = {name: _common_label(combination, stated) for name, combination in ensemble.enabled.items()}
+    return table.assign(label=table["combination"].map(labels).astype("str"))
 
 
 def _between(scores: pd.Series, start: pd.Timestamp, end: pd.Timestamp) -> pd.Series:

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.common.parameters import Parameters, read_part
 from quant_pipeline.pipelines.ensemble.weightings import MemberWeighting, find_weighting
 
 
@@ -71,7 +71,7 @@ class Combination(Parameters):
         block = given.model_dump() if isinstance(given, Parameters) else given or {}
         if not isinstance(block, dict):
             return read(given)
-        return find_weighting(info.data["member_weights"]).options.model_validate(block)
+        return read_part(find_weighting(info.data["member_weights"]).options, block)
 
     @model_validator(mode="after")
     def _manual_weights_name_the_members(self) -> "Combination":

@@ -9,6 +9,7 @@ import pandas as pd
 from quant_pipeline.evaluation.attribution import CombinationValues
 from quant_pipeline.evaluation.similarity import correlate_returns, correlate_scores
 from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.ensemble_search import judgement, page
 from quant_pipeline.pipelines.ensemble_search.arena import (
@@ -32,7 +33,10 @@ Result = TypeVar("Result")
 
 
 def align_candidates(
-    ensemble: EnsembleParameters, ensemble_search: EnsembleSearchParameters, **predictions: pd.DataFrame
+    ensemble: EnsembleParameters,
+    ensemble_search: EnsembleSearchParameters,
+    market_rules: MarketRules,
+    **predictions: pd.DataFrame,
 ) -> pd.DataFrame:
     """Put the normalised out-of-sample scores of the candidates side by side.
 
@@ -40,9 +44,25 @@ def align_candidates(
     -------
     pandas.DataFrame
         ``(datetime, instrument) × model``; missing where a model has no score.
+
+    Raises
+    ------
+    ConfigurationError
+        When a candidate predicts returns between other prices than those that orders execute at.
+    StaleDataError
+        When its scores do not state what they predict.
     """
     by_model = {name.removesuffix("_predictions"): table for name, table in predictions.items()}
-    return pd.DataFrame(align_scores(by_model, ensemble_search.models, ensemble.normalisation)).sort_index()
+    scores = align_scores(by_model, ensemble_search.models, ensemble.normalisation)
+    for model in scores:
+        require_price(
+            model,
+            stated_label(by_model[model]),
+            market_rules.deal_price,
+            anew="predict anew: `kedro run --pipelines training`",
+            trained="train for it: `kedro run --pipelines features,training`",
+        )
+    return pd.DataFrame(scores).sort_index()
 
 
 def backtest_candidates(

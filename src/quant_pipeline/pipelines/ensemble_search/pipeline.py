@@ -23,7 +23,12 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.align_candidates,
-                {"ensemble": "params:ensemble", "ensemble_search": "params:ensemble_search", **predictions},
+                {
+                    "ensemble": "params:ensemble",
+                    "ensemble_search": "params:ensemble_search",
+                    "market_rules": "params:market_rules",
+                    **predictions,
+                },
                 "candidate_scores",
                 name="align_candidates",
             ),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
-from quant_pipeline.factors.labels import BETWEEN, is_label_of, stated_label
+from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.order_generation.parameters import FILE, FUSED
@@ -105,15 +105,10 @@ def _require_price(name: str, today: pd.DataFrame, deal_price: DealPrice) -> Non
     if today["kind"].iloc[0] == "file":
         return
     anew = f"`kedro run --pipelines prediction --params as_of={today['datetime'].iloc[0]:%Y-%m-%d}`"
-    stated = stated_label(today)
-    if not stated:
-        raise StaleDataError(f"the scores of {name} do not state what they predict; score the session anew: {anew}.")
-    if not all(is_label_of(label, deal_price) for label in stated.split(BETWEEN)):
-        raise ConfigurationError(
-            f"the scores of {name} predict {stated}, but market_rules.deal_price is {deal_price}. Set it back, or "
-            "train for it (`kedro run --pipelines features,training`), promote where promotion is gated, and run "
-            f"{anew}."
-        )
+    trained = (
+        f"train for it (`kedro run --pipelines features,training`), promote where promotion is gated, and run {anew}"
+    )
+    require_price(name, stated_label(today), deal_price, anew=f"score the session anew: {anew}", trained=trained)
 
 
 def bundles_of(source: str, latest_scores: Mapping[str, pd.DataFrame], ensemble: EnsembleParameters) -> dict[str, str]:

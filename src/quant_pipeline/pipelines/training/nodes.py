@@ -86,7 +86,8 @@ def predict_out_of_sample(
     Returns
     -------
     pandas.DataFrame
-        Panel ``(datetime, instrument)`` of universe members with ``score`` and ``segment``.
+        Panel ``(datetime, instrument)`` of universe members with ``score``, ``segment`` and ``label``, what the bundle
+        was trained to predict.
     """
     segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
     datetimes = features.index.get_level_values("datetime")
@@ -94,7 +95,8 @@ def predict_out_of_sample(
     rows = np.flatnonzero(is_member(features.index, universe_members) & datetimes.isin(wanted))
     scores = bundle.predict(features, rows).to_frame()
     in_test = scores.index.get_level_values("datetime").isin(segments["test"])
-    return scores.assign(segment=pd.array(np.where(in_test, "test", "valid"), dtype="str"))
+    label_of_all = pd.array([bundle.facts.label] * len(scores), dtype="str")
+    return scores.assign(segment=pd.array(np.where(in_test, "test", "valid"), dtype="str"), label=label_of_all)
 
 
 def evaluate_model(
