@@ -42,7 +42,7 @@ def open_desk(folder: Path, orders: int) -> TradingDesk:
     names = [f"N{number:05d}" for number in range(orders)]
     broker = FaultyBroker(Decimal(10**9), {}, dict.fromkeys(names, Decimal(50)), NOON)
     ledger = Ledger.at(folder / "ledger.sqlite")
-    limits = RiskLimits(maximum_orders_per_session=10**6, maximum_orders_per_minute=10**6, maximum_sector_weight=1.0)
+    limits = RiskLimits(max_orders_per_session=10**6, max_orders_per_minute=10**6, max_sector_weight=1.0)
     return TradingDesk(
         account="bench",
         session=SESSION,

@@ -76,8 +76,8 @@ def test_a_session_reads_local_into_its_parameters_and_paths(conf, open_session)
 
 
 def test_every_account_sees_local(conf, load):
-    write(conf, "local/parameters_mine.yml", "universe: {minimum_price: 17.5}\n")
-    assert {load("parameters", env)["universe"]["minimum_price"] for env in ("sim", "files", "paper", "live")} == {17.5}
+    write(conf, "local/parameters_mine.yml", "universe: {min_price: 17.5}\n")
+    assert {load("parameters", env)["universe"]["min_price"] for env in ("sim", "files", "paper", "live")} == {17.5}
 
 
 def test_globals_of_local_count_in_every_other_file(conf, load):
@@ -184,7 +184,7 @@ def test_an_empty_local_is_not_mentioned(run_without_keys, caplog):
 
 
 REAL_MONEY = {
-    "limits": ("parameters.yml", "risk: {maximum_order_weight: 1.0}\n", "risk (parameters)"),
+    "limits": ("parameters.yml", "risk: {max_order_weight: 1.0}\n", "risk (parameters)"),
     "pinned number": ("parameters_execution.yml", "execution: {account_number: OTHER}\n", "execution (parameters)"),
     "arming": ("parameters_execution.yml", "execution: {needs_arming: false}\n", "execution (parameters)"),
     "account block": ("parameters.yml", "account: {filled_by: statements}\n", "account (parameters)"),
@@ -208,6 +208,25 @@ def test_local_does_not_touch_real_money(conf, load, run_without_keys, file, tex
 
 
 def test_local_may_change_the_limits_of_an_account_without_real_money(conf, load, run_without_keys):
-    write(conf, "local/parameters.yml", "risk: {maximum_order_weight: 0.123}\n")
-    assert load("parameters", "paper")["risk"]["maximum_order_weight"] == 0.123
+    write(conf, "local/parameters.yml", "risk: {max_order_weight: 0.123}\n")
+    assert load("parameters", "paper")["risk"]["max_order_weight"] == 0.123
     assert "is not set" in run_without_keys("paper")
+
+
+def test_a_former_name_of_a_limit_is_refused_with_the_file_that_sets_it(conf, open_session):
+    write(conf, "paper/parameters_risk.yml", "risk: {maximum_order_weight: 0.05, external_position_weight: 0.01}\n")
+    with open_session("paper") as session, pytest.raises(ConfigurationError) as refused:
+        _ = session.load_context().params
+    file = "conf/paper/parameters_risk.yml"
+    assert refused.value.message == (
+        f"`risk.maximum_order_weight` of {file} is called `max_order_weight` now, rename it; "
+        f"`risk.external_position_weight` of {file} is called `max_external_position_weight` now, rename it. "
+        "Correct it there."
+    )
+
+
+def test_an_account_replaces_the_symbols_and_adds_to_the_sectors(conf, load):
+    write(conf, "paper/globals.yml", "symbols: [AAPL, TSM]\nsectors: {TSM: Information Technology}\n")
+    own = load("globals", "paper")
+    assert own["symbols"] == ["AAPL", "TSM"]
+    assert (own["sectors"]["TSM"], own["sectors"]["XOM"]) == ("Information Technology", "Energy")

@@ -1,8 +1,14 @@
 """The reference of parameters says what the code says."""
 
 import importlib.util
+import re
+import typing
 
 import pytest
+
+from quant_pipeline.common.parameters import Parameters
+
+OTHER_WORDS_OF_LIMITS = r"^(maximum|minimum|longest|shortest|most|least|highest|lowest)_"
 
 
 @pytest.fixture(scope="module")
@@ -29,3 +35,30 @@ def test_the_types_of_blocks_are_read_from_the_nodes(reference):
 def test_a_description_of_two_keys_belongs_to_both(reference):
     described = reference.meanings(reference.blocks()["cost_rules"])
     assert described["buy_rate"] == described["sell_rate"] == "Commission as a fraction of the traded value."
+
+
+def test_limits_are_called_max_and_min_in_every_block(reference):
+    named = {f"{kind.__name__}.{key}" for kind in all_kinds(reference.blocks().values()) for key in kind.model_fields}
+    assert [name for name in named if re.search(OTHER_WORDS_OF_LIMITS, name.partition(".")[2])] == []
+    assert {"RiskLimits.max_order_weight", "UniverseParameters.min_price", "Combination.max_missing"} <= named
+
+
+def test_every_former_name_leads_to_a_present_key(reference):
+    for kind in all_kinds(reference.blocks().values()):
+        assert set(kind.renamed.values()) <= set(kind.model_fields)
+        assert not set(kind.renamed) & set(kind.model_fields)
+
+
+def all_kinds(kinds):
+    """Return the types of parameters, and those of the blocks inside of them."""
+    found = set()
+    waiting = list(kinds)
+    while waiting:
+        kind = waiting.pop()
+        if isinstance(kind, type) and not typing.get_args(kind):
+            if issubclass(kind, Parameters) and kind not in found:
+                found.add(kind)
+                waiting += typing.get_type_hints(kind).values()
+        else:
+            waiting += typing.get_args(kind)
+    return found

@@ -37,7 +37,7 @@ def paper(module_project, address):
     """Run a command for the paper account, with the operator's keys in the shell."""
     conf = module_project.path / "conf" / "paper"
     small = {"split": WINDOWS, "models": SMALL_PARAMETERS["models"], "strategy": {"topk": 4, "n_drop": 1}}
-    small["risk"] = {"maximum_order_weight": 0.3, "maximum_position_weight": 0.3}
+    small["risk"] = {"max_order_weight": 0.3, "max_position_weight": 0.3}
     for name, changes in {"globals": {"symbols": SYMBOLS}, "parameters": small}.items():
         file = conf / f"{name}.yml"
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | changes))

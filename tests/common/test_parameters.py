@@ -1,5 +1,7 @@
 """What a user reads who has written a parameter wrongly: the key, its place, the value, what it may be."""
 
+from typing import ClassVar
+
 import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
@@ -71,6 +73,19 @@ def test_a_part_that_another_key_chooses_is_hinted_at_by_its_own_keys_at_any_dep
     )
 
 
+def test_a_former_name_is_refused_in_a_block_that_another_key_chooses_too():
+    class Chosen(Parameters):
+        renamed: ClassVar = {"smallest": "min_size"}
+        min_size: int = 1
+        max_size: int = 9
+
+    with pytest.raises(ValidationError) as refused:
+        read_part(Chosen, {"smallest": 2, "maximum_size": 3})
+    assert describe_faults(refused.value, Chosen) == (
+        "`maximum_size` is called `max_size` now, rename it; `smallest` is called `min_size` now, rename it"
+    )
+
+
 def test_a_choice_is_told_with_the_nearest_one():
     assert faults({"deal_price": "Close"}, MarketRules, block="market_rules") == (
         "`market_rules.deal_price` is 'Close'; it should be 'open', 'close' or 'vwap' (did you mean 'close'?)"
@@ -107,6 +122,11 @@ WRONG = {
     "a hyper-parameter of the algorithm": (
         {"models": {"gru_alpha158": {"hyper": {"epoch": 2}}}, "strategy": {"topk": 5}},
         "nothing reads `models.gru_alpha158.hyper.epoch` of --params (did you mean 'epochs'?). Correct it there.",
+    ),
+    "former names of limits": (
+        {"strategy": {"topk": 5}, "universe": {"minimum_price": 3.0}, "quality": {"largest_move": 0.4}},
+        "`universe.minimum_price` of --params is called `min_price` now, rename it; "
+        "`quality.largest_move` of --params is called `max_move` now, rename it. Correct it there.",
     ),
     "half a pair": (
         {"split": {"train": ["2020-01-01"]}, "strategy": {"topk": 5}},

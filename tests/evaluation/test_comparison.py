@@ -30,7 +30,7 @@ def test_a_better_candidate_passes(labels):
     assert test["difference"] == pytest.approx(test["candidate"] - test["champion"])
     assert test["t"] > 4
     assert passes(test, PromotionGate())
-    assert not passes(test, PromotionGate(minimum_difference=0.5))
+    assert not passes(test, PromotionGate(min_difference=0.5))
 
 
 def test_a_worse_candidate_and_an_equal_one_do_not_pass(labels):

@@ -12,7 +12,7 @@ from quant_pipeline.evaluation.drift import (
     rolling_rank_ic,
 )
 
-PARAMETERS = DriftParameters(rolling_sessions=4, band=2.0)
+PARAMETERS = DriftParameters(rolling_sessions=4, max_standard_errors=2.0)
 
 
 def test_the_index_of_two_literal_bins():
@@ -62,7 +62,7 @@ def test_the_rolling_rank_ic_against_its_band_by_hand():
 
 def test_a_band_of_overlapping_labels_is_left_as_seldom_as_it_says():
     """Without any change, a model of five-session labels is called worse about as often as two errors allow."""
-    parameters = DriftParameters(rolling_sessions=60, band=2.0)
+    parameters = DriftParameters(rolling_sessions=60, max_standard_errors=2.0)
     called = 0
     for seed in range(400):
         noise = np.random.default_rng(seed).normal(scale=0.1, size=800)

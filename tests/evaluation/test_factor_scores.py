@@ -72,7 +72,7 @@ def test_too_few_pairs_have_no_coefficient():
     few = score_factors(panel, panel.rename(columns={"f": "label"}), ScoringParameters(horizons=(1,)))
     assert np.isnan(few.rank_ic).all()
     enough = score_factors(
-        panel, panel.rename(columns={"f": "label"}), ScoringParameters(horizons=(1,), smallest_cross_section=4)
+        panel, panel.rename(columns={"f": "label"}), ScoringParameters(horizons=(1,), min_cross_section=4)
     )
     assert enough.rank_ic.ravel().tolist() == pytest.approx([1.0, 1.0])
 

@@ -18,11 +18,11 @@ from quant_pipeline.trading.orders.rules import ExecutionRules
 
 PRICES = {"AAA": 50.0, "BBB": 20.0, "CCC": 5.0}
 LIMITS = RiskLimits(
-    maximum_order_weight=0.3,
-    maximum_position_weight=0.3,
-    maximum_sector_weight=1.0,
-    minimum_traded_value=0,
-    maximum_denied_share=0.5,
+    max_order_weight=0.3,
+    max_position_weight=0.3,
+    max_sector_weight=1.0,
+    min_traded_value=0,
+    max_denied_share=0.5,
 )
 ORDERS = [("AAA", "buy", 100, 50.0, "best"), ("BBB", "buy", 200, 20.0, "second"), ("CCC", "buy", 7000, 5.0, "too much")]
 

@@ -60,7 +60,7 @@ def parameters(as_of):
         "as_of": as_of,
         "quality": QualityParameters(),
         "ended_bars": EndedBars(),
-        "universe": UniverseParameters(minimum_listing_sessions=60),
+        "universe": UniverseParameters(min_listing_sessions=60),
         "feature_sets.alpha158": FeatureSet(library="alpha158"),
         "label": LabelParameters(),
         "market_rules": MarketRules(),

@@ -80,8 +80,8 @@ def test_a_jump_is_explained_by_a_split_and_by_nothing_else(bars):
 def test_a_price_that_stands_still_is_stale(bars):
     bars.loc[2:9, "close"] = 10.2
     bars[["open", "high", "low"]] = np.column_stack([bars["close"], bars["close"] + 0.05, bars["close"] - 0.05])
-    assert checks(bars, longest_constant=7)[0] == [["constant_price", SESSIONS[2]]]
-    assert checks(bars, longest_constant=8)[0] == []
+    assert checks(bars, max_constant_sessions=7)[0] == [["constant_price", SESSIONS[2]]]
+    assert checks(bars, max_constant_sessions=8)[0] == []
 
 
 def test_a_vendor_that_forgot_a_dividend_is_named_with_the_day(bars):
@@ -96,10 +96,10 @@ def test_bars_that_stop_are_found_unless_a_delisting_says_why(bars):
     other = bars.assign(instrument="BBB")
     both = pd.concat([bars[bars["date"] <= SESSIONS[4]], other], ignore_index=True)
     silent = len(SESSIONS) - 5
-    found, table = checks(both, longest_silence=silent - 1)
+    found, table = checks(both, max_silent_sessions=silent - 1)
     assert found == [["ended", SESSIONS[4]]]
     assert table["instrument"].tolist() == ["AAA"]
     assert table["severity"].tolist() == ["warning"]
-    assert checks(both, longest_silence=silent)[0] == []
+    assert checks(both, max_silent_sessions=silent)[0] == []
     delisted = pd.DataFrame({"date": [SESSIONS[5]], "instrument": ["AAA"], "kind": ["delisting"], "value": [4.0]})
-    assert checks(both, delisted, longest_silence=1)[0] == []
+    assert checks(both, delisted, max_silent_sessions=1)[0] == []

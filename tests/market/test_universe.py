@@ -32,16 +32,16 @@ def test_without_conditions_everything_with_a_bar_is_a_member(bars):
 
 
 def test_listing_age_counts_bars_of_the_instrument(bars):
-    assert members(bars, minimum_listing_sessions=3) == [(2, "AAA"), (3, "AAA"), (3, "BBB")]
+    assert members(bars, min_listing_sessions=3) == [(2, "AAA"), (3, "AAA"), (3, "BBB")]
 
 
 def test_a_price_below_the_minimum_counts_on_that_session_only(bars):
-    assert members(bars, minimum_price=3.0, instruments=["AAA"]) == [(0, "AAA"), (1, "AAA"), (3, "AAA")]
+    assert members(bars, min_price=3.0, instruments=["AAA"]) == [(0, "AAA"), (1, "AAA"), (3, "AAA")]
 
 
 def test_traded_value_is_the_median_of_the_window_so_far(bars):
     # BBB trades 50, 5000, 5000: medians over two bars are 50, 2525, 5000.
-    wanted = members(bars, minimum_median_traded_value=2000.0, traded_value_window=2, sectors=["Utilities"])
+    wanted = members(bars, min_median_traded_value=2000.0, traded_value_window=2, sectors=["Utilities"])
     assert wanted == [(2, "BBB"), (3, "BBB")]
 
 
@@ -55,7 +55,7 @@ def test_sector_filter_and_exclusion(bars):
     [
         ({"instruments": ["AAB"]}, "unknown instrument 'AAB'.*did you mean 'AAA'"),
         ({"sectors": ["Enery"]}, "unknown sector 'Enery'.*did you mean 'Energy'"),
-        ({"minimum_price": 1e6}, "no instrument meets the conditions"),
+        ({"min_price": 1e6}, "no instrument meets the conditions"),
     ],
 )
 def test_names_that_do_not_exist_and_empty_universes_are_errors(bars, parameters, message):
@@ -64,7 +64,7 @@ def test_names_that_do_not_exist_and_empty_universes_are_errors(bars, parameters
 
 
 def test_later_bars_never_change_earlier_members(bars):
-    parameters = UniverseParameters(minimum_median_traded_value=500.0, traded_value_window=2, minimum_price=3.0)
+    parameters = UniverseParameters(min_median_traded_value=500.0, traded_value_window=2, min_price=3.0)
     before = select_universe(bars[bars["date"] <= SESSIONS[2]], INSTRUMENTS, parameters)
     poisoned = bars.assign(close=bars["close"].where(bars["date"] <= SESSIONS[2], 1e-3))
     after = select_universe(poisoned, INSTRUMENTS, parameters)

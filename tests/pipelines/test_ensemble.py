@@ -56,7 +56,7 @@ def test_an_instrument_that_a_member_lacks_is_left_out_unless_it_may_miss():
         "B",
         "C",
     ]
-    lenient = fuse({"x": whole, "y": partial}, weights, "rank", may_miss=1)
+    lenient = fuse({"x": whole, "y": partial}, weights, "rank", max_missing=1)
     assert lenient.loc[(DAYS[0], "D")] == pytest.approx(0.5)
 
 
@@ -69,10 +69,10 @@ def test_a_member_without_any_score_of_a_session_is_an_error_that_names_it():
 
 def test_no_more_members_than_may_miss_a_session():
     one, two = scores([[1, 2, 3, 4]]), scores([[1, 2, 3, 4], [4, 3, 2, 1]])
-    lenient = fuse({"x": one, "y": two}, pd.Series({"x": 0.5, "y": 0.5}), "rank", may_miss=1)
+    lenient = fuse({"x": one, "y": two}, pd.Series({"x": 0.5, "y": 0.5}), "rank", max_missing=1)
     assert lenient.loc[DAYS[1]].tolist() == [0.5, pytest.approx(1 / 6), pytest.approx(-1 / 6), -0.5]
     with pytest.raises(StaleDataError, match="x, z has no scores for 2024-01-03"):
-        fuse({"x": one, "y": two, "z": one}, pd.Series({"x": 1, "y": 1, "z": 1}), "rank", may_miss=1)
+        fuse({"x": one, "y": two, "z": one}, pd.Series({"x": 1, "y": 1, "z": 1}), "rank", max_missing=1)
 
 
 @pytest.mark.parametrize("method", ["rank", "zscore"])

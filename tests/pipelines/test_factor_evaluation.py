@@ -38,7 +38,7 @@ def tables():
         "corporate_actions": market.corporate_actions,
         "sessions": list_sessions(market.bars, MarketRules(), AS_OF),
         "universe_members": select_universe(
-            market.bars, market.instruments, UniverseParameters(minimum_listing_sessions=60)
+            market.bars, market.instruments, UniverseParameters(min_listing_sessions=60)
         ),
         "instruments": market.instruments,
     }
@@ -72,9 +72,7 @@ def evaluate(tables, chosen, handed_over=None, feature_sets=None):
 def with_bankruptcies():
     """The simulated market of the demo: 150 names over ten years, of which twenty-seven are delisted."""
     market = generate_market().as_of(pd.Timestamp("2024-12-31"))
-    universe = UniverseParameters(
-        minimum_listing_sessions=60, minimum_price=3.0, minimum_median_traded_value=1_000_000.0
-    )
+    universe = UniverseParameters(min_listing_sessions=60, min_price=3.0, min_median_traded_value=1_000_000.0)
     adjusted = adjust_bars(market.bars, market.corporate_actions)
     return {
         "adjusted_bars": adjusted,

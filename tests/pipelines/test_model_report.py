@@ -12,7 +12,7 @@ from quant_pipeline.pipelines.model_report import nodes
 from quant_pipeline.pipelines.model_report.page import compose_model_page
 from tests.helpers.whole_path import MODELS
 
-MONITORING = DriftParameters(recent_sessions=60, rolling_sessions=40, moved=0.15)
+MONITORING = DriftParameters(recent_sessions=60, rolling_sessions=40, min_moved_psi=0.15)
 SCORING = ScoringParameters(horizons=(1, 5), resamples=20, confidence=0.9)
 
 

@@ -1,6 +1,8 @@
 """Configuration against pipelines: every environment resolves, nothing is unused, everything has its layer."""
 
+import re
 import tarfile
+from collections import Counter
 
 import pytest
 from kedro.framework.project import pipelines
@@ -54,6 +56,12 @@ def test_every_persisted_dataset_is_in_a_layer_and_is_used(project_path, environ
         assert entry["metadata"]["kedro-viz"]["layer"], name
 
 
+def test_a_catalog_file_writes_no_type_and_no_metadata_twice(project_path):
+    for file in (project_path / "conf/base").glob("catalog*.yml"):
+        written = re.findall(r"\b(type: [\w.]+|metadata: \{.*?\}\})", file.read_text(encoding="utf-8"))
+        assert [text for text, times in Counter(written).items() if times > 1] == [], file.name
+
+
 def test_no_dataset_lives_in_memory_only(project_path):
     catalog = load_context(project_path, "sim").catalog
     for name in datasets_of_all_pipelines():
@@ -76,7 +84,7 @@ def test_an_environment_that_sets_one_key_keeps_the_siblings(project_path):
     assert parameters["strategy"].keys() == base["strategy"].keys()
 
 
-@pytest.mark.parametrize(("key", "value"), [("strategy.topkk", 3), ("universe.minimum_pric", 1.0)])
+@pytest.mark.parametrize(("key", "value"), [("strategy.topkk", 3), ("universe.min_pric", 1.0)])
 def test_a_misspelt_parameter_is_refused(project_path, key, value):
     block, name = key.split(".")
     with (

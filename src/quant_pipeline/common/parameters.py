@@ -17,6 +17,8 @@ LONGEST: Final = 60
 class Parameters(BaseModel):
     """An immutable block of parameters in which a misspelt key is an error, not a silent default.
 
+    Limits are called ``max_…`` and ``min_…`` in every block; the long forms of earlier versions are former names.
+
     Attributes
     ----------
     renamed
@@ -30,10 +32,18 @@ class Parameters(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_former_names(cls, data: Any) -> Any:
-        former = [name for name in cls.renamed if isinstance(data, dict) and name in data]
+        former = cls._former_names(data) if isinstance(data, dict) else {}
         if former:
-            raise ValueError("; ".join(f"'{name}' is called '{cls.renamed[name]}' now, rename it" for name in former))
+            written = "; ".join(f"'{name}' is called '{now}' now, rename it" for name, now in former.items())
+            raise PydanticCustomError("renamed", "{written}", {"written": written, "former": former})
         return data
+
+    @classmethod
+    def _former_names(cls, data: Mapping[Any, Any]) -> dict[str, str]:
+        """Return the former names among the keys, with their present ones."""
+        limits = {name: re.sub(r"^(max|min)imum_", r"\1_", name) for name in map(str, data)}
+        former = {name: now for name, now in limits.items() if now != name and now in cls.model_fields}
+        return former | {name: now for name, now in cls.renamed.items() if name in data}
 
 
 def read_part(kind: type[Part], block: Mapping[str, Any]) -> Part:
@@ -57,6 +67,8 @@ def _with_known_keys(fault: Any, kind: type[BaseModel]) -> InitErrorDetails:
     if fault["type"] == "extra_forbidden":
         known = _keys_at(kind, [str(part) for part in fault["loc"][:-1]])
         details["type"] = PydanticCustomError(fault["type"], fault["msg"], {"known": known})
+    if fault["type"] == "renamed":
+        details["type"] = PydanticCustomError(fault["type"], fault["msg"], fault["ctx"])
     return details
 
 
@@ -84,7 +96,7 @@ def _describe(fault: Any, kind: Any, block: str, place_of: Callable[[str], str] 
     key = ".".join([block, *path] if block else path)
     # What is missing has to be added where what it belongs to is.
     setting = key.rpartition(".")[0] if fault["type"] == "missing" and "." in key else key
-    named = f"`{key}` of {place_of(setting)}" if key and place_of else f"`{key}`" if key else "the whole"
+    named = _named(key, place_of, setting)
     match fault["type"]:
         case "extra_forbidden":
             known = fault.get("ctx", {}).get("known") or _keys_at(kind, path[:-1])
@@ -93,12 +105,24 @@ def _describe(fault: Any, kind: Any, block: str, place_of: Callable[[str], str] 
             return f"{named} is missing"
         case "value_error":
             return f"{named}: {fault['msg'].removeprefix('Value error, ')}"
+        case "renamed":
+            return "; ".join(
+                f"{_named('.'.join(filter(None, (key, former))), place_of)} is called `{now}` now, rename it"
+                for former, now in fault["ctx"]["former"].items()
+            )
         case "model_type" | "dict_type":
             return f"{named} is {_shown(fault['input'])}; it should hold `key: value` lines"
     allowed = re.findall(r"'([^']*)'", fault.get("ctx", {}).get("expected", ""))
     message = fault["msg"].partition(", ")[0] if fault["type"].endswith("_parsing") else fault["msg"]
     wanted = message.replace("Input should", "it should", 1)
     return f"{named} is {_shown(fault['input'])}; {wanted}{_hint(str(fault['input']).lower(), allowed)}"
+
+
+def _named(key: str, place_of: Callable[[str], str] | None, setting: str | None = None) -> str:
+    """Name a key and the place that sets it, or another key in whose place it belongs."""
+    if not key:
+        return "the whole"
+    return f"`{key}` of {place_of(setting or key)}" if place_of else f"`{key}`"
 
 
 def _hint(word: str, known: Iterable[str]) -> str:

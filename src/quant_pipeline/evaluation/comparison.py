@@ -17,13 +17,13 @@ class PromotionGate(Parameters):
 
     Attributes
     ----------
-    minimum_difference
+    min_difference
         Mean rank IC by which the candidate has to be better.
     significance
         Largest one-sided p-value of the paired test.
     """
 
-    minimum_difference: float = 0.0
+    min_difference: float = 0.0
     significance: float = Field(default=0.05, gt=0, lt=1)
 
 
@@ -80,6 +80,6 @@ def refusal(test: dict[str, float | int], gate: PromotionGate) -> str | None:
             f"{test['sessions']} sessions with scores of both prove nothing, {test['sessions_needed']} are needed "
             "(20, or ten horizons of the label); let the test segment begin earlier (`split.test`)"
         )
-    if test["difference"] > gate.minimum_difference and test["p_value"] <= gate.significance:
+    if test["difference"] > gate.min_difference and test["p_value"] <= gate.significance:
         return None
-    return f"`promotion_gate` asks for a difference above {gate.minimum_difference} with p at most {gate.significance}"
+    return f"`promotion_gate` asks for a difference above {gate.min_difference} with p at most {gate.significance}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,23 +29,30 @@ class DriftParameters(Parameters):
         Newest sessions that are compared with the training window.
     bins
         Quantile bins of the population stability index.
-    moved, drifted
+    min_moved_psi, min_drifted_psi
         Values of the index from which a factor has moved, or drifted; 0.1 and 0.25 are the usual ones.
     rolling_sessions
         Sessions of the rolling mean of the rank IC.
-    band
+    max_standard_errors
         Standard errors (Newey-West) below the expected rank IC at which the band ends.
-    drifted_share
+    max_drifted_share
         Share of drifted factors, weighted by importance, from which retraining is advised.
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "moved": "min_moved_psi",
+        "drifted": "min_drifted_psi",
+        "band": "max_standard_errors",
+        "drifted_share": "max_drifted_share",
+    }
+
     recent_sessions: PositiveInt = 63
     bins: int = Field(default=10, ge=2)
-    moved: PositiveFloat = 0.1
-    drifted: PositiveFloat = 0.25
+    min_moved_psi: PositiveFloat = 0.1
+    min_drifted_psi: PositiveFloat = 0.25
     rolling_sessions: PositiveInt = 63
-    band: PositiveFloat = 2.0
-    drifted_share: float = Field(default=0.3, gt=0, le=1)
+    max_standard_errors: PositiveFloat = 2.0
+    max_drifted_share: float = Field(default=0.3, gt=0, le=1)
 
 
 def population_stability_index(
@@ -113,9 +121,9 @@ def judge_index(index: float, parameters: DriftParameters) -> Verdict:
     """Put a population stability index into words."""
     if not np.isfinite(index):
         return "unknown"
-    if index >= parameters.drifted:
+    if index >= parameters.min_drifted_psi:
         return "drifted"
-    return "moved" if index >= parameters.moved else "stable"
+    return "moved" if index >= parameters.min_moved_psi else "stable"
 
 
 def rolling_rank_ic(rank_ic: pd.Series, promised: pd.Series, horizon: int, parameters: DriftParameters) -> pd.DataFrame:
@@ -145,7 +153,7 @@ def rolling_rank_ic(rank_ic: pd.Series, promised: pd.Series, horizon: int, param
     rolling = rank_ic.dropna().rolling(length, min_periods=length).mean()
     expected = float(known.mean()) if len(known) else np.nan
     error = float(newey_west_errors(known[:, None], horizon)[0]) * np.sqrt(len(known) / length)
-    lower = expected - parameters.band * error
+    lower = expected - parameters.max_standard_errors * error
     table = pd.DataFrame({"rolling": rolling, "expected": expected, "lower": lower, "below": rolling < lower})
     return table.rename_axis("date").reset_index()
 
@@ -175,7 +183,7 @@ def advise(
     weights = weights if weights.sum() > 0 else np.ones(len(drift))
     share = float(weights[(drift["verdict"] == "drifted").to_numpy()].sum() / weights.sum())
     reasons = []
-    if share >= parameters.drifted_share:
+    if share >= parameters.max_drifted_share:
         reasons.append(f"factors with {share:.0%} of the importance have drifted")
     if judge_index(score_psi, parameters) == "drifted":
         reasons.append(f"the distribution of its scores has drifted (index {score_psi:.2f})")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ class ScoringParameters(Parameters):
         Horizons of the labels in sessions, ascending; the first one is the headline.
     quantiles
         Groups that a session is cut into.
-    smallest_cross_section
+    min_cross_section
         Pairs below which a session has no coefficient.
     net_of
         What factor and label are made neutral to first.
@@ -38,9 +39,11 @@ class ScoringParameters(Parameters):
         Of the confidence bands.
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {"smallest_cross_section": "min_cross_section"}
+
     horizons: tuple[PositiveInt, ...] = (1, 2, 5, 10, 20)
     quantiles: int = Field(default=5, ge=2)
-    smallest_cross_section: int = Field(default=5, ge=3)
+    min_cross_section: int = Field(default=5, ge=3)
     net_of: Literal["nothing", "sector", "size", "sector_and_size"] = "nothing"
     confidence: float = Field(default=0.95, gt=0, lt=1)
     resamples: PositiveInt = 500
@@ -184,7 +187,7 @@ def _score_one(
     values: Floats, labels: Floats, label_orders: Codes, members: Codes, parameters: ScoringParameters
 ) -> _Row:
     sessions, instruments = values.shape
-    horizons, count, smallest = len(labels), parameters.quantiles, parameters.smallest_cross_section
+    horizons, count, smallest = len(labels), parameters.quantiles, parameters.min_cross_section
     orders = np.argsort(values, axis=1)
     scratch, keep = np.empty((2, instruments)), np.empty(instruments, dtype=bool)
     ic, rank_ic = np.empty((sessions, horizons)), np.empty((sessions, horizons))

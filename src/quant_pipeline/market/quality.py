@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 from pydantic import PositiveFloat, PositiveInt
@@ -18,20 +21,27 @@ class QualityParameters(Parameters):
 
     Attributes
     ----------
-    largest_move
+    max_move
         Adjusted close-to-close move, as a fraction, above which a jump is listed.
-    longest_constant
+    max_constant_sessions
         Sessions with the same close after which a price counts as stale.
-    vendor_tolerance
+    max_vendor_difference
         Largest relative difference between the vendor's adjusted close and ours.
-    longest_silence
+    max_silent_sessions
         Sessions without a bar up to the newest one after which an instrument that is not delisted is listed.
     """
 
-    largest_move: PositiveFloat = 0.4
-    longest_constant: PositiveInt = 10
-    vendor_tolerance: PositiveFloat = 0.001
-    longest_silence: PositiveInt = 10
+    renamed: ClassVar[Mapping[str, str]] = {
+        "largest_move": "max_move",
+        "longest_constant": "max_constant_sessions",
+        "longest_silence": "max_silent_sessions",
+        "vendor_tolerance": "max_vendor_difference",
+    }
+
+    max_move: PositiveFloat = 0.4
+    max_constant_sessions: PositiveInt = 10
+    max_vendor_difference: PositiveFloat = 0.001
+    max_silent_sessions: PositiveInt = 10
 
 
 def check_bars(
@@ -62,12 +72,12 @@ def check_bars(
         _outside_sessions(bars, sessions),
         _gaps(bars, sessions),
         _without_volume(bars),
-        _unexplained_moves(bars, corporate_actions, parameters.largest_move),
-        _constant(bars, parameters.longest_constant),
-        _ended(bars, corporate_actions, sessions, parameters.longest_silence),
+        _unexplained_moves(bars, corporate_actions, parameters.max_move),
+        _constant(bars, parameters.max_constant_sessions),
+        _ended(bars, corporate_actions, sessions, parameters.max_silent_sessions),
     ]
     if "vendor_adjusted_close" in bars:
-        found.append(_vendor_differences(bars, corporate_actions, parameters.vendor_tolerance))
+        found.append(_vendor_differences(bars, corporate_actions, parameters.max_vendor_difference))
     table = pd.concat([part.astype({"value": float, "detail": str}) for part in found], ignore_index=True)
     return table.sort_values(["instrument", "date", "check"], kind="stable", ignore_index=True)
 

@@ -22,11 +22,11 @@ class UniverseParameters(Parameters):
         Instruments that are never members.
     sectors
         Sectors to take; None takes all.
-    minimum_listing_sessions
+    min_listing_sessions
         Bars an instrument must have had, the session's own included.
-    minimum_price
+    min_price
         Smallest close as traded, in the currency.
-    minimum_median_traded_value
+    min_median_traded_value
         Smallest median of ``close × volume`` over the window, in the currency.
     traded_value_window
         Bars of that median.
@@ -35,9 +35,9 @@ class UniverseParameters(Parameters):
     instruments: list[str] | None = None
     exclude: list[str] = Field(default_factory=list)
     sectors: list[str] | None = None
-    minimum_listing_sessions: NonNegativeInt = 0
-    minimum_price: NonNegativeFloat = 0.0
-    minimum_median_traded_value: NonNegativeFloat = 0.0
+    min_listing_sessions: NonNegativeInt = 0
+    min_price: NonNegativeFloat = 0.0
+    min_median_traded_value: NonNegativeFloat = 0.0
     traded_value_window: PositiveInt = 20
 
 
@@ -71,9 +71,9 @@ def select_universe(bars: pd.DataFrame, instruments: pd.DataFrame, parameters: U
     window = parameters.traded_value_window
     typical = value.groupby(candidates["instrument"], sort=False).rolling(window, min_periods=1).median()
     member = (
-        (age >= parameters.minimum_listing_sessions)
-        & (candidates["close"] >= parameters.minimum_price)
-        & (typical.droplevel(0).reindex(candidates.index) >= parameters.minimum_median_traded_value)
+        (age >= parameters.min_listing_sessions)
+        & (candidates["close"] >= parameters.min_price)
+        & (typical.droplevel(0).reindex(candidates.index) >= parameters.min_median_traded_value)
     )
     members = candidates.loc[member, ["date", "instrument"]].sort_values(["date", "instrument"], ignore_index=True)
     if members.empty:

@@ -210,7 +210,7 @@ def test_validation_scores_do_not_compete():
         ({"holdout_periods": 90}, "cannot spare 455"),
         ({"embargo_periods": 0}, "embargo of 0 sessions is shorter than the 2 sessions"),
         ({"first_training_periods": 80}, "leave no fold"),
-        ({"largest": 1, "models": ["good"]}, "at least two combinations"),
+        ({"max_models": 1, "models": ["good"]}, "at least two combinations"),
     ],
 )
 def test_impossible_searches_are_refused_with_the_remedy(changes, words, tmp_path):

@@ -66,10 +66,10 @@ def test_the_hash_does_not_depend_on_which_blocks_kedro_has_validated(settings):
 
 
 def test_parameters_are_shown_as_they_are_configured(settings):
-    nested = {"split": {"test": ("2022-01-03", None)}, "quality": QualityParameters(largest_move=0.5)}
+    nested = {"split": {"test": ("2022-01-03", None)}, "quality": QualityParameters(max_move=0.5)}
     shown = json.loads(describe(settings, **nested).parameters)
     assert shown["split"] == {"test": ["2022-01-03", None]}
-    assert shown["quality"] == {"largest_move": 0.5}
+    assert shown["quality"] == {"max_move": 0.5}
 
 
 @pytest.mark.parametrize("library", ["quant-pipeline", "Python", "kedro", "pandas", "plotly"])

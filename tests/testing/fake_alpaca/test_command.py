@@ -135,7 +135,6 @@ def test_an_invented_history_trades_every_symbol_in_every_session():
 
 
 def test_the_symbols_of_the_paper_account_are_served_without_being_asked_for(project_path):
-    for environment in ("paper", "live"):
-        globals_ = yaml.safe_load((project_path / "conf" / environment / "globals.yml").read_text())
-        assert set(SYMBOLS.split(",")) == {*globals_["symbols"], "SPY"}
-        assert set(globals_["sectors"]) == set(globals_["symbols"])
+    globals_ = yaml.safe_load((project_path / "conf/base/globals.yml").read_text())
+    assert set(SYMBOLS.split(",")) == {*globals_["symbols"], "SPY"}
+    assert set(globals_["sectors"]) == set(globals_["symbols"])

@@ -61,7 +61,7 @@ def test_26_a_runaway_is_stopped(day):
     broker = Refusing(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED)
     lived = day(broker=broker)
     lived.plan()
-    lived.open(limits=rehearsal.LIMITS.model_copy(update={"maximum_consecutive_rejects": 2}))
+    lived.open(limits=rehearsal.LIMITS.model_copy(update={"max_consecutive_rejects": 2}))
     lived.execute()
     assert lived.desk.journal.book.trading_state is TradingState.HALTED
     assert len(broker.received) == 2
@@ -160,7 +160,7 @@ def test_28_and_33_the_window_ends_or_a_switch_is_pulled_while_the_price_is_aske
 def test_26_orders_per_minute_are_kept(day):
     lived = day()
     pauses = []
-    lived.open(sleep=pauses.append, limits=rehearsal.LIMITS.model_copy(update={"maximum_orders_per_minute": 2}))
+    lived.open(sleep=pauses.append, limits=rehearsal.LIMITS.model_copy(update={"max_orders_per_minute": 2}))
     for _ in range(3):
         wait_for_rate(lived.desk)
         lived.desk.sent.append(lived.desk.now())
@@ -224,9 +224,7 @@ def test_27_a_person_who_has_seen_the_loss_sells_everything(day):
 def test_27_a_withdrawal_is_no_loss_and_a_deposit_hides_none(day):
     lived = day()
     lived.plan()
-    limits = rehearsal.LIMITS.model_copy(
-        update={"soft_daily_loss": 0.05, "hard_daily_loss": 0.1, "maximum_drawdown": 0.1}
-    )
+    limits = rehearsal.LIMITS.model_copy(update={"soft_daily_loss": 0.05, "hard_daily_loss": 0.1, "max_drawdown": 0.1})
     lived.open(limits=limits)
     lived.broker.cash -= 1_500
     lived.broker.tell(cash_of_the_owner("20250103143500000::w", "-1500"))
@@ -333,9 +331,7 @@ def test_28_a_person_stops_the_account_while_an_order_waits_for_its_turn(day, tm
     lived = day()
     lived.plan()
     stop = tmp_path / "STOP"
-    lived.open(
-        sleep=lambda _: stop.touch(), limits=rehearsal.LIMITS.model_copy(update={"maximum_orders_per_minute": 1})
-    )
+    lived.open(sleep=lambda _: stop.touch(), limits=rehearsal.LIMITS.model_copy(update={"max_orders_per_minute": 1}))
     send_orders(lived.desk, "buy")
     # The second order had to wait for the minute; the stop that came meanwhile holds it.
     assert [request.instrument for request in lived.broker.received] == ["AAA"]
@@ -349,6 +345,6 @@ def test_33_the_window_ends_while_an_order_waits_for_its_turn(day):
     def until_the_close(_):
         lived.broker.now = pd.Timestamp("2025-01-03 21:00", tz="UTC")
 
-    lived.open(sleep=until_the_close, limits=rehearsal.LIMITS.model_copy(update={"maximum_orders_per_minute": 1}))
+    lived.open(sleep=until_the_close, limits=rehearsal.LIMITS.model_copy(update={"max_orders_per_minute": 1}))
     send_orders(lived.desk, "buy")
     assert [request.instrument for request in lived.broker.received] == ["AAA"]

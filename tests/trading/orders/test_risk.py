@@ -16,7 +16,7 @@ from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import DenialCode, InstrumentView, RiskView, TradingState
 
 SESSION = pd.Timestamp("2025-01-03")
-LIMITS = RiskLimits(maximum_sector_weight=0.3)
+LIMITS = RiskLimits(max_sector_weight=0.3)
 
 
 def facts(price="50", **changes):
@@ -75,19 +75,19 @@ DENIALS = [
     ("penny share", order(price="0.99"), with_facts(price=Decimal("0.99")), {}, "MINIMUM_PRICE", "1.0"),
     ("nothing to execute", order(quantity=0), view(), {}, "INVALID_QUANTITY", "buy or sell of at least one share"),
     ("unknown side", order(side="short"), view(), {}, "INVALID_QUANTITY", "buy or sell of at least one share"),
-    ("short", order("HELD", "sell", 801), view(), {"maximum_exit_weight": 1}, "SHORT_SALE", "800 shares held"),
+    ("short", order("HELD", "sell", 801), view(), {"max_exit_weight": 1}, "SHORT_SALE", "800 shares held"),
     ("fat finger", order(quantity=201), view(), {}, "ORDER_VALUE", "10000.00"),
-    ("absolute bound", order(quantity=100), view(), {"maximum_order_value": 4_999.99}, "ORDER_VALUE", "4999.99"),
+    ("absolute bound", order(quantity=100), view(), {"max_order_value": 4_999.99}, "ORDER_VALUE", "4999.99"),
     ("exit too large", order("HELD", "sell", 501), view(), {}, "ORDER_VALUE", "25000.00"),
     ("part of the volume", order(), with_facts(average_volume=Decimal(1_999)), {}, "PARTICIPATION", "100 shares"),
     ("unknown volume", order(), with_facts(average_volume=Decimal("NaN")), {}, "PARTICIPATION", "unknown volume"),
     ("illiquid", order(), with_facts(average_volume=Decimal(19_999)), {}, "ILLIQUID", "1000000.00"),
     ("position", order("HELD", quantity=1), view(), {}, "POSITION_WEIGHT", "10000.00"),
     ("cash", order(), view(cash=Decimal(4_999)), {}, "INSUFFICIENT_CASH", "4999.00"),
-    ("cash reserve", order(), view(), {"minimum_cash": 0.56}, "INSUFFICIENT_CASH", "4000.00"),
+    ("cash reserve", order(), view(), {"min_cash": 0.56}, "INSUFFICIENT_CASH", "4000.00"),
     ("turnover", order(), view(value_sent=Decimal(95_001)), {}, "TURNOVER", "100000.00"),
     ("count", SELL, view(orders_sent=1000), {}, "ORDER_COUNT", "1000"),
-    ("gross", order(), view(), {"maximum_gross_exposure": 0.44}, "GROSS_EXPOSURE", "44000.00"),
+    ("gross", order(), view(), {"max_gross_exposure": 0.44}, "GROSS_EXPOSURE", "44000.00"),
 ]  # fmt: skip
 
 
@@ -121,14 +121,14 @@ def test_an_instrument_of_unknown_sector_is_a_sector_by_itself():
     nameless = view(positions={}, instruments=dict.fromkeys(names, facts(sector="")))
     verdicts = check_orders([order(name, quantity=160) for name in names], nameless, LIMITS)
     assert [v.code for v in verdicts] == [None] * 4
-    one = LIMITS.model_copy(update={"maximum_sector_weight": 0.07})
+    one = LIMITS.model_copy(update={"max_sector_weight": 0.07})
     assert check_orders([order("A1", quantity=160)], nameless, one)[0].code == DenialCode.SECTOR_WEIGHT
 
 
 def test_turnover_spreads_a_build_up_over_sessions_and_refuses_no_plan():
     names = ["A1", "A2", "A3", "A4"]
     empty = view(positions={}, instruments=dict.fromkeys(names, facts(sector="")))
-    slow = LIMITS.model_copy(update={"maximum_turnover": 0.15})
+    slow = LIMITS.model_copy(update={"max_turnover": 0.15})
     verdicts = check_orders([order(name, quantity=140) for name in names], empty, slow)
     assert [v.code for v in verdicts] == [None, None, DenialCode.TURNOVER, DenialCode.TURNOVER]
 
@@ -158,7 +158,7 @@ def test_the_same_name_is_dealt_once_and_never_on_both_sides():
 def test_old_prices_let_exits_out_only_when_asked():
     stale = view(signal_age=3)
     assert check_orders([SELL], stale, LIMITS)[0].code == DenialCode.STALE_SIGNAL
-    exits = LIMITS.model_copy(update={"allow_stale_exit": True, "maximum_trade_age_seconds": 60})
+    exits = LIMITS.model_copy(update={"allow_stale_exit": True, "max_trade_age_seconds": 60})
     assert [v.code for v in check_orders([SELL, order()], stale, exits)] == [None, DenialCode.STALE_SIGNAL]
     assert check_price(SELL, facts(trade_age=61.0), exits).approved
     assert check_price(order(), facts(trade_age=61.0), exits).code == DenialCode.STALE_DATA
@@ -175,7 +175,7 @@ def test_old_prices_let_exits_out_only_when_asked():
     ],
 )
 def test_an_order_is_compared_with_the_last_trade_before_it_leaves(asked, known, code, message):
-    verdict = check_price(asked, known, LIMITS.model_copy(update={"maximum_trade_age_seconds": 60}))
+    verdict = check_price(asked, known, LIMITS.model_copy(update={"max_trade_age_seconds": 60}))
     assert verdict.code == code
     assert message is None or verdict.message == message
 
@@ -273,7 +273,7 @@ def plans(draw):
 @given(plans())
 def test_no_approved_plan_stands_above_a_limit(case):
     orders, account = case
-    limits = LIMITS.model_copy(update={"maximum_denied_share": 1.0})
+    limits = LIMITS.model_copy(update={"max_denied_share": 1.0})
     approved = [v.order for v in check_orders(orders, account, limits) if v.approved]
     held, cash, turnover = dict(account.positions), account.cash, Decimal(0)
     bought = set()

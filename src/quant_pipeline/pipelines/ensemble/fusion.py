@@ -30,7 +30,7 @@ def normalise(scores: pd.Series, method: str) -> pd.Series:
     raise ConfigurationError(f"unknown normalisation '{method}' in parameters_ensemble.yml; use rank or zscore")
 
 
-def fuse(scores: dict[str, pd.Series], weights: pd.Series, normalisation: str, may_miss: int = 0) -> pd.Series:
+def fuse(scores: dict[str, pd.Series], weights: pd.Series, normalisation: str, max_missing: int = 0) -> pd.Series:
     """Fuse the scores of several models into one.
 
     Parameters
@@ -41,7 +41,7 @@ def fuse(scores: dict[str, pd.Series], weights: pd.Series, normalisation: str, m
         Weight of every member; used as they are, so pass weights known before the first session of ``scores``.
     normalisation
         See `normalise`.
-    may_miss
+    max_missing
         How many members may lack an instrument, or a whole session; the fused score is then the weighted mean of the
         others.
 
@@ -57,19 +57,20 @@ def fuse(scores: dict[str, pd.Series], weights: pd.Series, normalisation: str, m
     """
     panel = pd.DataFrame({model: normalise(scores[model].dropna(), normalisation) for model in weights.index})
     present = panel.notna().groupby(level="datetime").any()
-    absent = present.loc[(~present).sum(axis=1) > may_miss]
+    absent = present.loc[(~present).sum(axis=1) > max_missing]
     if len(absent):
         session = absent.index[0]
         missing = sorted(absent.columns[~absent.iloc[0]])
         raise StaleDataError(
             f"{', '.join(missing)} has no scores for {session:%Y-%m-%d} while other members of the combination have; "
-            f"{may_miss} may miss. Run the prediction of that model, or raise `may_miss` in parameters_ensemble.yml."
+            f"{max_missing} may be missing. Run the prediction of that model, or raise `max_missing` in "
+            "parameters_ensemble.yml."
         )
     # Equal weights become ones, so that they add scores exactly.
     relative = weights / weights.max()
     weighted = panel.mul(relative, axis=1)
     available = panel.notna().mul(relative, axis=1).sum(axis=1)
-    enough = panel.isna().sum(axis=1) <= may_miss
+    enough = panel.isna().sum(axis=1) <= max_missing
     fused = weighted.sum(axis=1, min_count=1) / available.where(available > 0)
     return fused[enough & (available > 0)].sort_index().rename("score")
 

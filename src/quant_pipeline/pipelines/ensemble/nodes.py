@@ -182,7 +182,7 @@ def _fuse_all(
         bounds = [pd.Timestamp.min, *in_force.index[1:], pd.Timestamp.max]
         for (_, members), (start, end) in zip(in_force.iterrows(), pairwise(bounds), strict=True):
             part = {model: _between(scores[model], start, end) for model in combination.models}
-            score = fuse(part, members[combination.models], ensemble.normalisation, combination.may_miss)
+            score = fuse(part, members[combination.models], ensemble.normalisation, combination.max_missing)
             fused.append(score.reset_index().assign(combination=name))
     table = pd.concat(fused, ignore_index=True)[["datetime", "instrument", "combination", "score"]]
     labels = {name: _common_label(combination, stated) for name, combination in ensemble.enabled.items()}

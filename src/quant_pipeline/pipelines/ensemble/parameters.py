@@ -38,14 +38,14 @@ class Combination(Parameters):
         Realised sessions that weights like ``dynamic`` are estimated from.
     refresh
         Sessions for which weights like ``dynamic`` hold.
-    may_miss
+    max_missing
         How many members may lack a score.
     enabled
         A disabled combination is kept in the file and ignored.
     """
 
     models: list[str] = Field(min_length=1)
-    renamed: ClassVar[Mapping[str, str]] = {"weights": "member_weights"}
+    renamed: ClassVar[Mapping[str, str]] = {"weights": "member_weights", "may_miss": "max_missing"}
 
     member_weights: str = "equal"
     manual: dict[str, float] = Field(default_factory=dict)
@@ -53,7 +53,7 @@ class Combination(Parameters):
     shrinkage: float = Field(default=0.0, ge=0, le=1)
     window: int = Field(default=120, ge=20)
     refresh: PositiveInt = 21
-    may_miss: NonNegativeInt = 0
+    max_missing: NonNegativeInt = 0
     enabled: bool = True
 
     @field_validator("member_weights")

@@ -129,7 +129,7 @@ def judge_luck(
     """
     if len(trials.combinations) < 2:
         raise ConfigurationError(
-            "A search needs at least two combinations. Enable more models or raise `largest` in "
+            "A search needs at least two combinations. Enable more models or raise `max_models` in "
             "parameters_ensemble_search.yml."
         )
     logits = overfitting_logits(*group_periods(trials.period_sums, sessions, parameters.overfitting_blocks))

@@ -50,14 +50,14 @@ def try_combinations(
         case "greedy":
             return (yield from _grow_best(runner, models, search, guide))
         case "auto" | "every" as method:
-            first = list(itertools.islice(allowed_combinations(models, search), search.most_combinations + 1))
-            if len(first) <= search.most_combinations:
+            first = list(itertools.islice(allowed_combinations(models, search), search.max_combinations + 1))
+            if len(first) <= search.max_combinations:
                 return (yield from runner.run(first))
             if method == "auto":
                 return (yield from _grow_best(runner, models, search, guide))
             raise ConfigurationError(
-                f"There are more than {search.most_combinations} combinations of up to {search.largest} of "
-                f"{len(models)} models. Lower `largest`, form `families`, raise `most_combinations`, or set `method: "
+                f"There are more than {search.max_combinations} combinations of up to {search.max_models} of "
+                f"{len(models)} models. Lower `max_models`, form `families`, raise `max_combinations`, or set `method: "
                 "greedy` in parameters_ensemble_search.yml."
             )
         case unknown:
@@ -66,7 +66,7 @@ def try_combinations(
 
 def allowed_combinations(models: list[str], search: EnsembleSearchParameters) -> Iterator[Members]:
     """List combinations up to the largest size with at most one member of each family, small ones first."""
-    for size in range(1, search.largest + 1):
+    for size in range(1, search.max_models + 1):
         yield from (c for c in itertools.combinations(models, size) if is_allowed(c, search))
 
 
@@ -80,10 +80,10 @@ def _grow_best(runner: TrialRunner, models: list[str], search: EnsembleSearchPar
     """Forward selection: the best of each size grow by every model."""
     tried = yield from runner.run([(model,) for model in models])
     level = tried
-    for _ in range(1, search.largest):
+    for _ in range(1, search.max_models):
         best = np.argsort(-guide(level), kind="stable")[: search.beam]
         grown = _extensions([level.combinations[place] for place in best], models, search)
-        if not grown or len(tried.combinations) + len(grown) > search.most_combinations:
+        if not grown or len(tried.combinations) + len(grown) > search.max_combinations:
             break
         level = yield from runner.run(grown)
         tried = tried.joined_with(level)
@@ -101,7 +101,7 @@ def _join_unlike(
     found: dict[Members, None] = {}
     for penalty, start in itertools.product(search.penalties, models):
         members: Members = (start,)
-        while len(members) < search.largest:
+        while len(members) < search.max_models:
             grown = _extensions([members], models, search)
             if not grown:
                 break
@@ -112,7 +112,7 @@ def _join_unlike(
 
             members = max(grown, key=gain)
             found[members] = None
-    room = max(search.most_combinations - len(singles.combinations), 0)
+    room = max(search.max_combinations - len(singles.combinations), 0)
     rest = yield from runner.run(list(found)[:room])
     return singles.joined_with(rest)
 

@@ -1,6 +1,7 @@
 """What is searched, how, and how it is judged."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
@@ -19,12 +20,12 @@ class EnsembleSearchParameters(Parameters):
     families
         Name to models of which a combination may hold at most one; models of no family are free.
     method
-        ``every`` combination up to `largest`; ``greedy``: the best combinations of each size grow by one model;
+        ``every`` combination up to `max_models`; ``greedy``: the best combinations of each size grow by one model;
         ``low_correlation``: good models are joined by those least like them; ``auto``: every, or greedy when there
-        are more than `most_combinations`.
-    largest
+        are more than `max_combinations`.
+    max_models
         Most models of a combination.
-    most_combinations
+    max_combinations
         Largest number of combinations that may be backtested.
     beam
         ``greedy``: how many combinations of each size grow on.
@@ -58,11 +59,13 @@ class EnsembleSearchParameters(Parameters):
         Whether to judge what was backtested before and backtest nothing.
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {"largest": "max_models", "most_combinations": "max_combinations"}
+
     models: list[str] | None = None
     families: dict[str, list[str]] = Field(default_factory=dict)
     method: Method = "auto"
-    largest: PositiveInt = 6
-    most_combinations: PositiveInt = 25_000
+    max_models: PositiveInt = 6
+    max_combinations: PositiveInt = 25_000
     beam: PositiveInt = 8
     penalties: tuple[NonNegativeFloat, ...] = (0.0, 0.5, 1.0, 2.0)
     average_phases: bool = True

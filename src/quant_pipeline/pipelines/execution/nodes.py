@@ -59,7 +59,7 @@ def describe_instruments(
     nameless = table.loc[table["member"] & (table["sector"] == ""), "instrument"]
     if len(nameless):
         logger.warning(
-            "%d instruments, %s among them, have no sector: risk.maximum_sector_weight does not hold them. Name their "
+            "%d instruments, %s among them, have no sector: risk.max_sector_weight does not hold them. Name their "
             "sectors in the market source.",
             len(nameless),
             nameless.iloc[0],

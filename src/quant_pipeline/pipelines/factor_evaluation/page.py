@@ -204,8 +204,7 @@ def _method(parameters: FactorEvaluationParameters, rules: MarketRules, sessions
                 ("net of", parameters.net_of.replace("_", " ")),
                 (
                     "sessions",
-                    f"{sessions['date'].nunique():,}; fewer than {parameters.smallest_cross_section} pairs do not "
-                    "count",
+                    f"{sessions['date'].nunique():,}; fewer than {parameters.min_cross_section} pairs do not count",
                 ),
                 ("errors of means", "Newey and West (1987), lags by the horizon and the 1994 rule"),
                 (

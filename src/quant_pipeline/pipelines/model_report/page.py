@@ -170,9 +170,9 @@ def _health(found: dict[str, Watched], monitoring: DriftParameters) -> Html:
         "health",
         "Health",
         paragraph(
-            f"The newest sessions against the training window (population stability index: {monitoring.moved:g} has "
-            f"moved, {monitoring.drifted:g} has drifted), and the rank IC against the band that validation promised. "
-            "To train again: ",
+            "The newest sessions against the training window (population stability index: "
+            f"{monitoring.min_moved_psi:g} has moved, {monitoring.min_drifted_psi:g} has drifted), and the rank IC "
+            "against the band that validation promised. To train again: ",
             code("kedro run --pipelines training"),
         ),
         table(rows, columns, "Models"),

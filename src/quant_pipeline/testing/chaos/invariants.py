@@ -95,7 +95,7 @@ def _nothing_above_a_limit(broker: FaultyBroker) -> list[str]:
     violations = []
     equity = Decimal(12_000)
     for request in broker.received:
-        weight = LIMITS.maximum_order_weight if request.side == "buy" else LIMITS.maximum_exit_weight
+        weight = LIMITS.max_order_weight if request.side == "buy" else LIMITS.max_exit_weight
         if request.quantity * PRICES[request.instrument] > Decimal(str(weight)) * equity:
             violations.append(f"I5 {request.side} {request.quantity} {request.instrument} stands above its limit")
     return violations

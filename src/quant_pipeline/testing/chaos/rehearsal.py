@@ -45,16 +45,16 @@ ORDERS = (
 )
 """``BIG`` stands above the limit of an order: a right desk never sends it."""
 LIMITS = RiskLimits(
-    maximum_order_weight=0.30,
-    maximum_exit_weight=0.60,
-    maximum_position_weight=0.30,
-    maximum_sector_weight=1.0,
-    maximum_denied_share=0.5,
+    max_order_weight=0.30,
+    max_exit_weight=0.60,
+    max_position_weight=0.30,
+    max_sector_weight=1.0,
+    max_denied_share=0.5,
     soft_daily_loss=0.5,
     hard_daily_loss=0.6,
-    maximum_drawdown=0.6,
-    maximum_clock_skew_seconds=60,
-    maximum_trade_age_seconds=60,
+    max_drawdown=0.6,
+    max_clock_skew_seconds=60,
+    max_trade_age_seconds=60,
 )
 RULES = ExecutionRules(
     account_number=ACCOUNT_NUMBER,
@@ -62,7 +62,7 @@ RULES = ExecutionRules(
     wait_for_sales_seconds=16,
     wait_for_fills_seconds=24,
     poll_seconds=2,
-    attempts=12,
+    max_attempts=12,
     missing_fill_polls=6,
 )
 

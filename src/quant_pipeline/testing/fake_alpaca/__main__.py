@@ -13,7 +13,7 @@ from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, ExchangeHour
 from quant_pipeline.testing.fake_alpaca.script import Director
 from quant_pipeline.testing.fake_alpaca.tape import MarketTape
 
-# Those of conf/paper/globals.yml and their benchmark.
+# Those of conf/base/globals.yml and their benchmark.
 SYMBOLS = (
     "AAPL,ABBV,AMZN,BAC,CAT,COST,CSCO,CVX,DIS,GOOGL,HD,HON,IBM,INTC,JNJ,JPM,KO,MCD,MRK,MSFT,NEE,NKE,NVDA,ORCL,PEP,PFE,"
     "PG,UNP,WMT,XOM,SPY"

@@ -95,15 +95,15 @@ class TradingDesk:
         BrokerUnavailableError, RateLimitedError
             When it stays so; running again later continues where this run stopped.
         """
-        for attempt in range(1, self.rules.attempts + 1):
+        for attempt in range(1, self.rules.max_attempts + 1):
             try:
                 return question()
             except RateLimitedError as error:
-                if attempt == self.rules.attempts:
+                if attempt == self.rules.max_attempts:
                     raise
                 self.sleep(min(error.retry_after, _LONGEST_PAUSE))
             except BrokerUnavailableError:
-                if attempt == self.rules.attempts:
+                if attempt == self.rules.max_attempts:
                     raise
                 self.sleep(min(self.rules.poll_seconds * 2 ** (attempt - 1), _LONGEST_PAUSE))
         raise AssertionError("unreachable: attempts is positive")

@@ -185,7 +185,7 @@ def fit_buys(desk: TradingDesk, market: Market, signal_age: int) -> None:
         return
     view = view_of_account(desk, market, signal_age)
     heed_losses(desk, view)
-    cash = view.cash - Decimal(str(desk.limits.minimum_cash)) * view.equity
+    cash = view.cash - Decimal(str(desk.limits.min_cash)) * view.equity
     orders = []
     for tracked in waiting:
         affordable = _affordable(desk, tracked, cash)

@@ -42,7 +42,7 @@ def at_last_trades(
     """
     wanted = sorted(set(instruments) & set(market))
     opens_at, closes_at = desk.calendar.hours(desk.session)
-    is_asked = desk.limits.maximum_trade_age_seconds is not None and not desk.journal.book.is_flattening
+    is_asked = desk.limits.max_trade_age_seconds is not None and not desk.journal.book.is_flattening
     if not (wanted and is_asked and opens_at <= desk.now() < closes_at):
         return market
     trades = desk.ask(partial(desk.broker.last_trades, wanted))

@@ -103,7 +103,7 @@ def _watch_external_deals(desk: TradingDesk) -> None:
         ),
         Decimal(0),
     )
-    most = Decimal(str(desk.limits.external_position_weight)) * desk.check_account().equity
+    most = Decimal(str(desk.limits.max_external_position_weight)) * desk.check_account().equity
     if outside > most:
         message = f"trades outside of the plans are worth {outside:.2f}, more than {most:.2f}"
         desk.tighten(TradingState.REDUCING, "EXTERNAL_DEALS", message)

@@ -59,7 +59,7 @@ def check_orders(orders: Sequence[Order], view: RiskView, limits: RiskLimits) ->
     Returns
     -------
     tuple of Verdict
-        One per order, in their order. When several orders, and more than `maximum_denied_share` of the plan, are
+        One per order, in their order. When several orders, and more than `max_denied_share` of the plan, are
         denied for what they are, everything is refused: such a plan is a mistake, and its good half is not trusted
         either. A plan to sell everything by the operator's command is no mistake.
     """
@@ -71,9 +71,9 @@ def check_orders(orders: Sequence[Order], view: RiskView, limits: RiskLimits) ->
             tally.take(order, view)
         verdicts.append(verdict)
     wrong = sum(1 for verdict in verdicts if verdict.code is not None and verdict.code not in _OF_THE_ACCOUNT)
-    if wrong > max(1, limits.maximum_denied_share * len(verdicts)) and not view.is_flattening:
+    if wrong > max(1, limits.max_denied_share * len(verdicts)) and not view.is_flattening:
         share = f"{wrong} of {len(verdicts)} orders denied"
-        limit = f"{limits.maximum_denied_share:.0%}"
+        limit = f"{limits.max_denied_share:.0%}"
         return tuple(
             Verdict(known.order, DenialCode.PLAN_REFUSED, share, limit) if known.approved else known
             for known in verdicts
@@ -109,7 +109,7 @@ def state_after_losses(standing: Standing, limits: RiskLimits) -> tuple[TradingS
         return None
     if standing.daily_loss >= _decimal(limits.hard_daily_loss):
         return TradingState.HALTED, DenialCode.DAILY_LOSS
-    if standing.drawdown >= _decimal(limits.maximum_drawdown):
+    if standing.drawdown >= _decimal(limits.max_drawdown):
         return TradingState.HALTED, DenialCode.DRAWDOWN
     if standing.state is TradingState.ACTIVE and standing.daily_loss >= _decimal(limits.soft_daily_loss):
         return TradingState.REDUCING, DenialCode.DAILY_LOSS
@@ -197,8 +197,8 @@ def _ask_state(q: _Question) -> _Answer:
         return None
     if view.daily_loss >= _decimal(limits.hard_daily_loss):
         return DenialCode.DAILY_LOSS, _text(view.daily_loss), _text(limits.hard_daily_loss)
-    if view.drawdown >= _decimal(limits.maximum_drawdown):
-        return DenialCode.DRAWDOWN, _text(view.drawdown), _text(limits.maximum_drawdown)
+    if view.drawdown >= _decimal(limits.max_drawdown):
+        return DenialCode.DRAWDOWN, _text(view.drawdown), _text(limits.max_drawdown)
     if q.is_buy and view.state is TradingState.REDUCING:
         return DenialCode.REDUCE_ONLY, "the account lets only exits through", ""
     if q.is_buy and view.daily_loss >= _decimal(limits.soft_daily_loss):
@@ -214,19 +214,19 @@ def _ask_arming(q: _Question) -> _Answer:
 
 def _ask_staleness(q: _Question) -> _Answer:
     limits, view = q.limits, q.view
-    if view.clock_skew_seconds > limits.maximum_clock_skew_seconds:
-        return DenialCode.CLOCK_SKEW, f"{view.clock_skew_seconds:.1f} s", f"{limits.maximum_clock_skew_seconds:.1f} s"
+    if view.clock_skew_seconds > limits.max_clock_skew_seconds:
+        return DenialCode.CLOCK_SKEW, f"{view.clock_skew_seconds:.1f} s", f"{limits.max_clock_skew_seconds:.1f} s"
     if limits.allow_stale_exit and not q.is_buy:
         return None
-    if not 0 <= view.signal_age <= limits.maximum_signal_age:
-        return DenialCode.STALE_SIGNAL, f"{view.signal_age} sessions", f"{limits.maximum_signal_age} sessions"
-    if not 0 <= q.facts.price_age <= limits.maximum_price_age:
-        return DenialCode.STALE_DATA, f"{q.facts.price_age} sessions", f"{limits.maximum_price_age} sessions"
+    if not 0 <= view.signal_age <= limits.max_signal_age:
+        return DenialCode.STALE_SIGNAL, f"{view.signal_age} sessions", f"{limits.max_signal_age} sessions"
+    if not 0 <= q.facts.price_age <= limits.max_price_age:
+        return DenialCode.STALE_DATA, f"{q.facts.price_age} sessions", f"{limits.max_price_age} sessions"
     return None
 
 
 def _old_trade(order: Order, facts: InstrumentView, limits: RiskLimits) -> _Answer:
-    oldest, age = limits.maximum_trade_age_seconds, facts.trade_age
+    oldest, age = limits.max_trade_age_seconds, facts.trade_age
     if oldest is None or age is None or age <= oldest or (limits.allow_stale_exit and order.side == "sell"):
         return None
     found = f"last trade {age:.0f} s ago" if isfinite(age) else "no trade of this session is known"
@@ -278,8 +278,8 @@ def _wrong_price(order: Order, facts: InstrumentView, limits: RiskLimits) -> _An
     distance = abs(reference / last - 1)
     if distance > _decimal(limits.price_collar):
         return DenialCode.PRICE_COLLAR, _text(distance), _text(limits.price_collar)
-    if order.side == "buy" and min(reference, last) < _decimal(limits.minimum_price):
-        return DenialCode.MINIMUM_PRICE, str(min(reference, last)), str(limits.minimum_price)
+    if order.side == "buy" and min(reference, last) < _decimal(limits.min_price):
+        return DenialCode.MINIMUM_PRICE, str(min(reference, last)), str(limits.min_price)
     return None
 
 
@@ -295,19 +295,19 @@ def _ask_quantity(q: _Question) -> _Answer:
 
 def _ask_size(q: _Question) -> _Answer:
     order, limits, equity = q.order, q.limits, q.view.equity
-    weight = limits.maximum_order_weight if q.is_buy else limits.maximum_exit_weight
+    weight = limits.max_order_weight if q.is_buy else limits.max_exit_weight
     if q.value > _decimal(weight) * equity:
         return DenialCode.ORDER_VALUE, _cents(q.value), _cents(_decimal(weight) * equity)
-    if q.is_buy and limits.maximum_order_value is not None and q.value > _decimal(limits.maximum_order_value):
-        return DenialCode.ORDER_VALUE, _cents(q.value), _cents(_decimal(limits.maximum_order_value))
+    if q.is_buy and limits.max_order_value is not None and q.value > _decimal(limits.max_order_value):
+        return DenialCode.ORDER_VALUE, _cents(q.value), _cents(_decimal(limits.max_order_value))
     if not q.facts.average_volume.is_finite():
         return DenialCode.PARTICIPATION, f"{order.quantity} shares", "unknown volume"
-    if order.quantity > _decimal(limits.maximum_participation) * q.facts.average_volume:
-        most = _decimal(limits.maximum_participation) * q.facts.average_volume
+    if order.quantity > _decimal(limits.max_participation) * q.facts.average_volume:
+        most = _decimal(limits.max_participation) * q.facts.average_volume
         return DenialCode.PARTICIPATION, f"{order.quantity} shares", f"{most:.0f} shares"
     traded = q.facts.average_volume * q.facts.price
-    if q.is_buy and traded < _decimal(limits.minimum_traded_value):
-        return DenialCode.ILLIQUID, _cents(traded), _cents(_decimal(limits.minimum_traded_value))
+    if q.is_buy and traded < _decimal(limits.min_traded_value):
+        return DenialCode.ILLIQUID, _cents(traded), _cents(_decimal(limits.min_traded_value))
     return None
 
 
@@ -317,13 +317,13 @@ def _ask_exposure(q: _Question) -> _Answer:
     limits, equity, tally = q.limits, q.view.equity, q.tally
     held = tally.held.get(q.order.instrument, Decimal(0)) * q.facts.price
     after = (
-        (DenialCode.POSITION_WEIGHT, held + q.value, limits.maximum_position_weight),
+        (DenialCode.POSITION_WEIGHT, held + q.value, limits.max_position_weight),
         (
             DenialCode.SECTOR_WEIGHT,
             tally.sector_value.get(_sector(q.order.instrument, q.facts), Decimal(0)) + q.value,
-            limits.maximum_sector_weight,
+            limits.max_sector_weight,
         ),
-        (DenialCode.GROSS_EXPOSURE, tally.gross + q.value, limits.maximum_gross_exposure),
+        (DenialCode.GROSS_EXPOSURE, tally.gross + q.value, limits.max_gross_exposure),
     )
     for code, value, limit in after:
         if value > _decimal(limit) * equity:
@@ -333,22 +333,22 @@ def _ask_exposure(q: _Question) -> _Answer:
 
 def _ask_turnover(q: _Question) -> _Answer:
     # Exits are counted but pass: a limit must not block an exit.
-    most = _decimal(q.limits.maximum_turnover) * q.view.equity
+    most = _decimal(q.limits.max_turnover) * q.view.equity
     if q.is_buy and q.tally.turnover + q.value > most:
         return DenialCode.TURNOVER, _cents(q.tally.turnover + q.value), _cents(most)
     return None
 
 
 def _ask_cash(q: _Question) -> _Answer:
-    available = q.tally.cash - _decimal(q.limits.minimum_cash) * q.view.equity
+    available = q.tally.cash - _decimal(q.limits.min_cash) * q.view.equity
     if q.is_buy and q.value > available:
         return DenialCode.INSUFFICIENT_CASH, _cents(q.value), _cents(available)
     return None
 
 
 def _ask_rate(q: _Question) -> _Answer:
-    if q.tally.count >= q.limits.maximum_orders_per_session:
-        return DenialCode.ORDER_COUNT, str(q.tally.count + 1), str(q.limits.maximum_orders_per_session)
+    if q.tally.count >= q.limits.max_orders_per_session:
+        return DenialCode.ORDER_COUNT, str(q.tally.count + 1), str(q.limits.max_orders_per_session)
     return None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -16,77 +17,79 @@ class RiskLimits(Parameters):
 
     Attributes
     ----------
-    maximum_order_weight, maximum_order_value
+    max_order_weight, max_order_value
         Largest buy, as a part of the equity and in the currency; both hold. None sets no absolute bound.
-    maximum_exit_weight
+    max_exit_weight
         Largest sale as a part of the equity; wider than a buy, so that a position that has grown can be left.
-    maximum_position_weight, maximum_sector_weight, maximum_gross_exposure
+    max_position_weight, max_sector_weight, max_gross_exposure
         Largest position, sector and sum of all positions after a buy. An instrument whose sector is unknown is a
         sector by itself.
-    maximum_participation
+    max_participation
         Largest order as a part of the average volume of the last `volume_window` sessions.
     volume_window
         Sessions of that average.
     price_collar
         Largest distance of an order's reference price from the last known price.
-    maximum_trade_age_seconds
+    max_trade_age_seconds
         While the exchange is open, that price is the last trade, asked for just before the order leaves; while it is
         older than this, the order waits. None compares with the last close.
-    minimum_price, minimum_traded_value
+    min_price, min_traded_value
         Cheapest share and smallest average traded value per session that may be bought.
-    maximum_orders_per_session, maximum_orders_per_minute
+    max_orders_per_session, max_orders_per_minute
         Orders that may leave.
-    maximum_turnover
+    max_turnover
         Largest value of all orders of a session; buys beyond it are denied and do not count as a mistake of the plan.
-    minimum_cash
+    min_cash
         Part of the equity that buys must leave in cash.
     soft_daily_loss, hard_daily_loss
         Loss since the previous close, as a part of it, at which only exits are let through, and at which nothing is
         but the sale of everything that the operator orders; no limit but that of an order's kind holds that one.
-    maximum_drawdown
+    max_drawdown
         Loss since the highest close, as a part of it, at which nothing else is let through either.
-    maximum_signal_age, maximum_price_age
+    max_signal_age, max_price_age
         Sessions that scores and prices may be behind the session of the decision; 0 = of that very session.
     allow_stale_exit
         Whether sales pass although scores or prices are old.
-    maximum_clock_skew_seconds
+    max_clock_skew_seconds
         Largest distance between this clock and the broker's.
-    maximum_consecutive_rejects
+    max_consecutive_rejects
         Rejects in a row after which the account is halted.
-    maximum_denied_share
+    max_denied_share
         Denied part of a plan above which the whole plan is refused.
-    external_position_weight
+    max_external_position_weight
         Value of positions that this account did not open, as a part of the equity, above which only exits pass.
     restricted
         Instruments that are never traded.
     """
 
-    maximum_order_weight: Part = 0.10
-    maximum_order_value: Annotated[float, Field(gt=0)] | None = None
-    maximum_exit_weight: Part = 0.25
-    maximum_position_weight: Part = 0.10
-    maximum_sector_weight: Part = 0.60
-    maximum_gross_exposure: Annotated[float, Field(gt=0, le=2)] = 1.0
-    maximum_participation: Part = 0.05
+    renamed: ClassVar[Mapping[str, str]] = {"external_position_weight": "max_external_position_weight"}
+
+    max_order_weight: Part = 0.10
+    max_order_value: Annotated[float, Field(gt=0)] | None = None
+    max_exit_weight: Part = 0.25
+    max_position_weight: Part = 0.10
+    max_sector_weight: Part = 0.60
+    max_gross_exposure: Annotated[float, Field(gt=0, le=2)] = 1.0
+    max_participation: Part = 0.05
     volume_window: PositiveInt = 20
     price_collar: Part = 0.10
-    maximum_trade_age_seconds: PositiveFloat | None = None
-    minimum_price: NonNegativeFloat = 1.0
-    minimum_traded_value: NonNegativeFloat = 1_000_000.0
-    maximum_orders_per_session: PositiveInt = 1000
-    maximum_orders_per_minute: PositiveInt = 150
-    maximum_turnover: Annotated[float, Field(gt=0, le=4)] = 1.0
-    minimum_cash: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_trade_age_seconds: PositiveFloat | None = None
+    min_price: NonNegativeFloat = 1.0
+    min_traded_value: NonNegativeFloat = 1_000_000.0
+    max_orders_per_session: PositiveInt = 1000
+    max_orders_per_minute: PositiveInt = 150
+    max_turnover: Annotated[float, Field(gt=0, le=4)] = 1.0
+    min_cash: Annotated[float, Field(ge=0, lt=1)] = 0.0
     soft_daily_loss: Part = 0.03
     hard_daily_loss: Part = 0.05
-    maximum_drawdown: Part = 0.20
-    maximum_signal_age: Annotated[int, Field(ge=0)] = 0
-    maximum_price_age: Annotated[int, Field(ge=0)] = 0
+    max_drawdown: Part = 0.20
+    max_signal_age: Annotated[int, Field(ge=0)] = 0
+    max_price_age: Annotated[int, Field(ge=0)] = 0
     allow_stale_exit: bool = False
-    maximum_clock_skew_seconds: Annotated[float, Field(gt=0)] = 5.0
-    maximum_consecutive_rejects: PositiveInt = 5
-    maximum_denied_share: Part = 0.20
-    external_position_weight: Part = 0.02
+    max_clock_skew_seconds: Annotated[float, Field(gt=0)] = 5.0
+    max_consecutive_rejects: PositiveInt = 5
+    max_denied_share: Part = 0.20
+    max_external_position_weight: Part = 0.02
     restricted: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")

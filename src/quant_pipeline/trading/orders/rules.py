@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -36,13 +37,15 @@ class ExecutionRules(Parameters):
         How long to wait for the sales before the buys, and for everything at the end.
     poll_seconds
         Pause between questions to the broker.
-    attempts
+    max_attempts
         How often a question is asked before the run gives up; orders are never repeated under another name.
     missing_fill_polls
         Polls that a fill may be missing in the activities before it is inferred from the order.
     lease_seconds
         How long a sender that died on another machine keeps others out.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {"attempts": "max_attempts"}
 
     account_number: str | None = None
     needs_arming: bool = False
@@ -54,7 +57,7 @@ class ExecutionRules(Parameters):
     wait_for_sales_seconds: NonNegativeFloat = 600
     wait_for_fills_seconds: NonNegativeFloat = 600
     poll_seconds: PositiveFloat = 2.0
-    attempts: PositiveInt = 5
+    max_attempts: PositiveInt = 5
     missing_fill_polls: PositiveInt = 5
     lease_seconds: PositiveFloat = 120
 

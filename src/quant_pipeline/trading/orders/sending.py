@@ -81,7 +81,7 @@ def look(desk: TradingDesk, order: Order) -> Verdict | None:
         if not lets_through or window_is_over(desk):
             return None
         # A broker that is slow to answer may have made the price an old one.
-        allowed = desk.limits.maximum_trade_age_seconds
+        allowed = desk.limits.max_trade_age_seconds
         if allowed is None or (desk.now() - began).total_seconds() <= allowed:
             return verdict
 
@@ -127,7 +127,7 @@ def reject(desk: TradingDesk, tracked: TrackedOrder, message: str) -> None:
     facts = {"client_order_id": order_id, "message": message}
     desk.journal.append([Event(tracked.session, EventKind.ORDER_REJECTED, f"rejected:{order_id}", facts)])
     rejects = desk.journal.book.consecutive_rejects
-    if rejects >= desk.limits.maximum_consecutive_rejects:
+    if rejects >= desk.limits.max_consecutive_rejects:
         desk.tighten(TradingState.HALTED, "CONSECUTIVE_REJECTS", f"{rejects} orders in a row were rejected: {message}")
 
 
@@ -208,7 +208,7 @@ def wait_for_rate(desk: TradingDesk) -> None:
     now = desk.now()
     while desk.sent and desk.sent[0] <= now - _MINUTE:
         desk.sent.popleft()
-    excess = len(desk.sent) - desk.limits.maximum_orders_per_minute
+    excess = len(desk.sent) - desk.limits.max_orders_per_minute
     if excess >= 0:
         desk.sleep((desk.sent[excess] + _MINUTE - now).total_seconds())
 
