@@ -269,3 +269,37 @@ def test_a_new_account_that_cannot_be_is_an_error(tmp_path, name, source, messag
         (tmp_path / folder).mkdir()
     with pytest.raises(ConfigurationError, match=message):
         scaffold_environment(tmp_path, name, source)
+
+
+def test_backup_restores_a_lost_ledger_and_keeps_what_was_there(run, project, ledger):
+    number = ledger.verify()
+    file = project.project_path / "data/accounts/sim/ledger.sqlite"
+    assert f"{number} events" in run("backup", "copy.sqlite")
+    assert "data/accounts/sim/backups/ledger-" in run("backup")
+    assert "exists already" in run("backup", "copy.sqlite", fails=True)
+    ledger.engine.dispose()
+    file.unlink()
+    assert f"shows that it had {number}" in run("verify", fails=True)
+    assert f"restored {number} events" in run("restore", "copy.sqlite", "--yes")
+    assert f"{number} events, the chain is whole" in run("verify")
+
+
+def test_restore_discards_newer_events_only_when_it_is_said(run, project, ledger):
+    run("backup", "copy.sqlite")
+    number = ledger.verify()
+    ledger.append([Event(AS_OF, EventKind.ALERT_RAISED, "alert:newer", {"code": "X", "message": "newer"})])
+    assert "has 1 events more than copy.sqlite; nothing was restored" in run("restore", "copy.sqlite", fails=True)
+    assert ledger.verify() == number + 1
+    assert "Aborted" in run("restore", "copy.sqlite", "--discard-newer", input="n\n", fails=True)
+    assert "what was there is in data/accounts/sim/replaced/" in run(
+        "restore", "copy.sqlite", "--discard-newer", "--yes"
+    )
+    assert f"{number} events, the chain is whole" in run("verify")
+
+
+def test_backup_of_another_account_is_refused(run, project, tmp_path):
+    Ledger.at(tmp_path / "other.sqlite").append(
+        [Event(AS_OF, EventKind.ACCOUNT_OPENED, "open", {"account": "other", "cash": "1.0000", "lot_method": "fifo"})]
+    )
+    message = run("restore", str(tmp_path / "other.sqlite"), "--yes", fails=True)
+    assert "is a backup of the account 'other', not of 'sim'" in message

@@ -125,10 +125,13 @@ def _watch(child: int, report: int, kill: Moment | None) -> list[str]:
 
 
 def contents(project: Path) -> dict[str, str]:
-    """Digest of every file of data; of a ledger, of its events; what a database or a lock has beside it counts not."""
+    """Digest of every file of data; of a ledger, of its events; what a database or a lock has beside it counts not.
+
+    Anchors of a ledger count not either: a kill between a commit and its anchor leaves one less.
+    """
     digests = {}
     for path in sorted((project / "data").rglob("*")):
-        if path.is_dir() or path.name.endswith(("-wal", "-shm")):
+        if path.is_dir() or path.name.endswith(("-wal", "-shm", ".anchors")):
             continue
         name = str(path.relative_to(project))
         content = _events(path) if path.name == "ledger.sqlite" else path.read_bytes()

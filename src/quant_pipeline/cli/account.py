@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from quant_pipeline.cli import account_control
+from quant_pipeline.cli import account_backup, account_control
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
 from quant_pipeline.cli.sessions import Place, configuration_folder
 from quant_pipeline.common.environments import in_environment
@@ -61,6 +61,9 @@ def verify(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
 
     with open_account(metadata, env, params) as opened:
         number = opened.ledger.verify()
+        if not number:
+            click.echo(f"{opened.name}: an empty account, nothing has been booked yet")
+            return
         if opened.state.discrepancy:
             raise AccountError(
                 f"{opened.state.discrepancy} of the cash and cost of '{opened.name}' has no source in its events; "
@@ -91,5 +94,7 @@ def reconcile_account(metadata: Place, env: str | None, params: dict[str, Any]) 
     click.echo(f"{opened.name}: cash and {held} positions equal the broker's")
 
 
+for command in ("backup", "restore"):
+    account.add_command(getattr(account_backup, command))
 for command in ("arm", "replan", "halt", "resume", "flatten"):
     account.add_command(getattr(account_control, command))

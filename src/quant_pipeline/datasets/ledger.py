@@ -8,7 +8,7 @@ from kedro.io import AbstractDataset
 from sqlalchemy import make_url
 
 from quant_pipeline.trading.ledger.events import Event
-from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.ledger.store import Ledger, require_ledger
 
 
 class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
@@ -19,6 +19,8 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
     filepath
         The file, which is made by the first save; or an SQLAlchemy URL, for instance
         ``postgresql+psycopg://user@host/accounts``.
+    anchors
+        ``{filepath: …}`` of the file that knows how far a ledger at a URL went; of a SQLite file it lies beside it.
     metadata
         Ignored here; read by kedro-viz.
     """
@@ -26,21 +28,35 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
     # Two processes must not append to one account at the same time.
     _SINGLE_PROCESS = True
 
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, filepath: str, anchors: dict[str, str] | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._address = filepath
+        self._anchors = None if anchors is None else Path(anchors["filepath"])
         self.metadata = metadata
 
     def load(self) -> tuple[Event, ...]:
         """Read all events; an account that was never used has none."""
-        return self._reader().events() if self._is_there() else ()
+        return self.open().events() if self._is_there() else ()
 
     def save(self, data: Sequence[Event]) -> None:
         """Append what is new, in one transaction."""
-        Ledger.open(self._address).append(data)
+        Ledger.open(self._address, self._anchors).append(data)
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None when a server keeps the ledger."""
+        return None if "://" in self._address else Path(self._address)
+
+    def open(self) -> Ledger:
+        """Open the ledger for reading."""
+        if self.file is not None:
+            return Ledger.read(self.file)
+        return Ledger.open(self._address, self._anchors)
 
     def verify(self) -> int:
         """Hash the whole chain again and return how many events it has; see `Ledger.verify`."""
-        return self._reader().verify() if self._is_there() else 0
+        return self.open().verify() if self._is_there() else 0
 
     def preview(self, nrows: int = 10) -> dict[str, Any]:
         """Newest events, for kedro-viz."""
@@ -49,15 +65,12 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
         rows = [[f"{event.session:%Y-%m-%d}", str(event.kind), event.key] for event in newest]
         return {"index": list(range(len(rows))), "columns": columns, "data": rows}
 
-    def _reader(self) -> Ledger:
-        return Ledger.open(self._address) if "://" in self._address else Ledger.read(Path(self._address))
-
     def _exists(self) -> bool:
         # Only the node that appends knows whether its events are there, and appending them again is nothing.
         return False
 
     def _is_there(self) -> bool:
-        return "://" in self._address or Path(self._address).exists()
+        return self.file is None or require_ledger(self.file)
 
     def _describe(self) -> dict[str, Any]:
         # A URL may carry a password.

@@ -26,7 +26,8 @@ class BrokerDesk(AbstractDataset[NoReturn, Gateway]):
         ``simulated``, ``alpaca``, or the dotted path of an adapter, see
         `quant_pipeline.trading.brokers.adapter.BrokerAdapter`.
     ledger
-        ``{filepath: …}`` as `quant_pipeline.datasets.ledger.LedgerEvents` takes it: a SQLite file or an SQLAlchemy URL.
+        ``{filepath: …, anchors: …}`` as `quant_pipeline.datasets.ledger.LedgerEvents` takes it: a SQLite file or an
+        SQLAlchemy URL.
     kill_switch
         ``{filepath: …}`` of the file that stops every sender. Kedro lets only paths under such a key begin at the
         folder of the project, wherever a command is typed.
@@ -44,14 +45,17 @@ class BrokerDesk(AbstractDataset[NoReturn, Gateway]):
     def __init__(
         self,
         broker: str,
-        ledger: dict[str, str],
+        ledger: dict[str, Any],
         kill_switch: dict[str, str],
         parameters: dict[str, Any] | None = None,
         credentials: dict[str, str | None] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._broker = broker
-        self._ledger = _filepath("ledger", ledger)
+        place = dict(ledger)
+        anchors = place.pop("anchors", None)
+        self._anchors = None if anchors is None else Path(_filepath("anchors", anchors))
+        self._ledger = _filepath("ledger", place)
         self._kill_switch = Path(_filepath("kill_switch", kill_switch))
         self._parameters = parameters or {}
         self._credentials = credentials or {}
@@ -59,7 +63,9 @@ class BrokerDesk(AbstractDataset[NoReturn, Gateway]):
 
     def load(self) -> Gateway:
         """Return the way to the broker."""
-        return Gateway(self._broker, self._parameters, self._ledger, self._kill_switch, self._credentials)
+        return Gateway(
+            self._broker, self._parameters, self._ledger, self._kill_switch, self._credentials, self._anchors
+        )
 
     def save(self, data: NoReturn) -> None:
         """Refuse: a broker is asked, not overwritten."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.backup import back_up
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.store import Ledger
 from tests.helpers.servers import running_postgres
@@ -102,3 +103,39 @@ def test_the_catalog_reaches_it_by_url_and_shows_no_password(url):
     assert [known.key for known in LedgerEvents(url).load()] == ["a"]
     secret = LedgerEvents("postgresql+psycopg://trader:hunter2@127.0.0.1/postgres")
     assert "hunter2" not in str(secret)
+
+
+def test_connection_that_the_server_dropped_is_made_again(url):
+    ledger = Ledger(url)
+    ledger.append([event("a")])
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        ended = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
+        assert True in connection.execute(sa.text(ended)).scalars().all()
+    assert ledger.append([event("b")]) == 1
+    assert [known.key for known in ledger.events()] == ["a", "b"]
+
+
+def test_key_of_any_length_fits_also_into_a_ledger_made_with_short_keys(url):
+    Ledger(url).append([event("a")])
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        connection.execute(sa.text("alter table event alter column key type varchar(160)"))
+    ledger = Ledger(url)
+    assert ledger.append([event("statement:" + "x" * 400)]) == 1
+    assert ledger.verify() == 2
+
+
+def test_anchors_lie_beside_the_server_and_find_a_removed_tail(url, tmp_path):
+    dataset = LedgerEvents(url, anchors={"filepath": str(tmp_path / "ledger.anchors")})
+    dataset.save([event("a")])
+    dataset.save([event("halt")])
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        connection.execute(sa.text("delete from event where sequence = 2"))
+    with pytest.raises(AccountError, match="has only 1 events"):
+        dataset.verify()
+
+
+def test_backup_in_a_file_has_the_chain_of_the_server(url, tmp_path):
+    ledger = Ledger(url)
+    ledger.append([event("a"), event("b")])
+    assert back_up(ledger, tmp_path / "backup.sqlite").end == ledger.newest()
+    assert [path.name for path in tmp_path.iterdir()] == ["backup.sqlite"]

@@ -56,6 +56,8 @@ class Gateway:
         Trading stops while it exists.
     credentials
         The keys of the account; never shown.
+    ledger_anchors
+        File that knows how far a ledger at a URL went; of a SQLite file it lies beside it.
     """
 
     broker: str
@@ -63,6 +65,7 @@ class Gateway:
     ledger_address: str = field(repr=False)  # A URL may carry a password.
     kill_switch_file: Path
     credentials: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    ledger_anchors: Path | None = None
 
     @cached_property
     def adapter(self) -> BrokerAdapter:
@@ -103,7 +106,7 @@ class Gateway:
         return self._desk(session, rules, broker, exchange.market_rules, takes_lease, updates)
 
     def _books(self) -> AccountState:
-        return fold(Ledger.open(self.ledger_address).events())
+        return fold(Ledger.open(self.ledger_address, self.ledger_anchors).events())
 
     @contextmanager
     def _desk(
@@ -115,7 +118,7 @@ class Gateway:
         takes_lease: bool,
         updates: Updates | None,
     ) -> Iterator[TradingDesk]:
-        ledger = Ledger.open(self.ledger_address)
+        ledger = Ledger.open(self.ledger_address, self.ledger_anchors)
         lease = Lease.acquire(ledger.engine, rules.execution.lease_seconds, time.time) if takes_lease else None
         try:
             journal, kill_switch = Journal(ledger, lease), KillSwitch(self.kill_switch_file)

@@ -12,12 +12,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pandas as pd
 import sqlalchemy as sa
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.trading.ledger.anchors import Anchor, Anchors
 from quant_pipeline.trading.ledger.events import Event, EventKind
 
 GENESIS = "0" * 64
@@ -30,7 +31,7 @@ _events = sa.Table(
     sa.Column("sequence", sa.Integer, primary_key=True),
     sa.Column("session", sa.String(10), nullable=False),
     sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("key", sa.String(160), nullable=False, unique=True),
+    sa.Column("key", sa.Text, nullable=False, unique=True),
     sa.Column("payload", sa.Text, nullable=False),
     sa.Column("previous_hash", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False, unique=True),
@@ -50,12 +51,26 @@ class Ledger:
     Parameters
     ----------
     url
-        SQLAlchemy URL of the database.
+        SQLAlchemy URL of the database, which is made when it does not exist.
+    anchors
+        File that knows how far the ledger went, outside of the database; see `quant_pipeline.trading.ledger.anchors`.
+
+    Raises
+    ------
+    AccountError
+        When the ledger ends before its anchors do: it was lost, emptied or cut, and is no new account.
     """
 
-    def __init__(self, url: str | sa.URL) -> None:
-        self._engine = durable_engine(url)
+    def __init__(self, url: str | sa.URL, anchors: Path | None = None) -> None:
+        self._bind(durable_engine(url), None if anchors is None else Anchors(anchors))
         _metadata.create_all(self._engine)
+        _widen_keys(self._engine)
+        if self._anchors is not None:
+            self._anchors.begin(self.newest(), self._where)
+
+    def _bind(self, engine: sa.Engine, anchors: Anchors | None) -> None:
+        self._engine = engine
+        self._anchors = anchors
 
     @classmethod
     def read(cls, file: Path) -> Ledger:
@@ -63,23 +78,25 @@ class Ledger:
 
         A file without a table is of a process that was killed when it made the ledger; the table is made then.
         """
+        require_ledger(file)
         engine = _reading_engine(file)
         if not sa.inspect(engine).has_table(_events.name):
             return cls.at(file)
         ledger = cls.__new__(cls)
-        ledger._engine = engine
+        ledger._bind(engine, anchors_beside(file))
         return ledger
 
     @classmethod
     def at(cls, file: Path) -> Ledger:
-        """Open the ledger in a SQLite file, which is made when it does not exist."""
+        """Open the ledger in a SQLite file, which is made when it does not exist; its anchors lie beside it."""
+        require_ledger(file)
         file.parent.mkdir(parents=True, exist_ok=True)
-        return cls(sa.URL.create("sqlite", database=str(file)))
+        return cls(sa.URL.create("sqlite", database=str(file)), anchors_beside(file).file)
 
     @classmethod
-    def open(cls, address: str) -> Ledger:
-        """Open the ledger at a SQLAlchemy URL, or in a SQLite file."""
-        return cls(address) if "://" in address else cls.at(Path(address))
+    def open(cls, address: str, anchors: Path | None = None) -> Ledger:
+        """Open the ledger at a SQLAlchemy URL, or in a SQLite file, whose anchors lie beside it."""
+        return cls(address, anchors) if "://" in address else cls.at(Path(address))
 
     def append(self, events: Sequence[Event]) -> int:
         """Append events in one transaction.
@@ -142,18 +159,38 @@ class Ledger:
                 connection.execute(_INSERT, rows)
             if accept is not None:
                 accept(new)
+        if rows and self._anchors is not None:
+            self._anchors.add(Anchor(sequence + len(rows), previous))
         return new
+
+    @property
+    def _where(self) -> str:
+        """The database, for messages; without a password."""
+        return str(self.file or self._engine.url.render_as_string())
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file of the ledger; None when a server keeps it."""
+        url = self._engine.url
+        if url.get_backend_name() != "sqlite" or not url.database:
+            return None
+        return Path(unquote(url.database.removeprefix("file:")))
 
     @property
     def engine(self) -> sa.Engine:
         """Database of the ledger, for tables that stand beside the events."""
         return self._engine
 
-    def length(self) -> int:
-        """Return how many events have been appended so far, by whichever process."""
+    def newest(self) -> Anchor | None:
+        """Return number and hash of the newest event, appended by whichever process."""
         with self._engine.connect() as connection:
             newest = connection.execute(_NEWEST).one_or_none()
-        return 0 if newest is None else int(newest.sequence)
+        return None if newest is None else Anchor(int(newest.sequence), str(newest.hash))
+
+    def length(self) -> int:
+        """Return how many events have been appended so far, by whichever process."""
+        newest = self.newest()
+        return 0 if newest is None else newest.sequence
 
     def find(self, keys: Sequence[str]) -> dict[str, Event]:
         """Return the events of those keys that are known, by key."""
@@ -171,7 +208,7 @@ class Ledger:
         return tuple(_read(rows))
 
     def verify(self) -> int:
-        """Hash the whole chain again.
+        """Hash the whole chain again, and compare it with the anchors.
 
         Returns
         -------
@@ -181,9 +218,22 @@ class Ledger:
         Raises
         ------
         AccountError
+            When an event was changed, put in between or removed, also at the end, or the chain was written anew.
+        """
+        chain = self.chain()
+        if self._anchors is not None:
+            self._anchors.compare(chain, self._where)
+        return len(chain)
+
+    def chain(self) -> list[str]:
+        """Hash all events again and return their hashes in order.
+
+        Raises
+        ------
+        AccountError
             When an event was changed, removed or put in between.
         """
-        previous = GENESIS
+        hashes, previous = [], GENESIS
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(_events).order_by(_events.c.sequence)).all()
         for place, row in enumerate(rows, start=1):
@@ -192,8 +242,27 @@ class Ledger:
                 raise AccountError(
                     f"the ledger was changed from outside at event {place} ({row.key}); restore it from a backup"
                 )
-            previous = row.hash
-        return len(rows)
+            hashes.append(previous := row.hash)
+        return hashes
+
+
+def anchors_beside(file: Path) -> Anchors:
+    """Return the anchors of the ledger in a SQLite file."""
+    return Anchors(file.with_suffix(".anchors"))
+
+
+def require_ledger(file: Path) -> bool:
+    """Return whether there is a ledger in a SQLite file.
+
+    Raises
+    ------
+    AccountError
+        When there is none although its anchors know of events.
+    """
+    is_there = file.exists() and file.stat().st_size > 0
+    if not is_there:
+        anchors_beside(file).require(0, str(file))
+    return is_there
 
 
 def _reading_engine(file: Path) -> sa.Engine:
@@ -232,13 +301,28 @@ def _has_room(engine: sa.Engine) -> bool:
 def durable_engine(url: str | sa.URL) -> sa.Engine:
     """Open a database in which a committed transaction survives anything, and writers wait for each other."""
     # One connection stays open: closing the last one makes SQLite copy its write-ahead log, dearer than a commit.
-    engine = sa.create_engine(url, poolclass=sa.QueuePool, pool_size=1)
+    engine = sa.create_engine(url, poolclass=sa.QueuePool, pool_size=1, pool_pre_ping=_is_served(url))
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _make_durable)
         sa.event.listen(engine, "begin", _lock_for_writing)
     elif engine.dialect.name == "postgresql":
         sa.event.listen(engine, "begin", _lock_schema)
     return engine
+
+
+def _widen_keys(engine: sa.Engine) -> None:
+    """Let a ledger of PostgreSQL that was made with keys of at most 160 characters take longer ones."""
+    if engine.dialect.name != "postgresql":
+        return
+    columns = {column["name"]: column["type"] for column in sa.inspect(engine).get_columns(_events.name)}
+    if isinstance(columns["key"], sa.VARCHAR):
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"alter table {_events.name} alter column key type text")
+
+
+def _is_served(url: str | sa.URL) -> bool:
+    """Whether a server keeps the database, which may have dropped a connection since it was used last."""
+    return sa.make_url(url).get_backend_name() != "sqlite"
 
 
 def _make_durable(connection: object, _record: object) -> None:
