@@ -109,17 +109,17 @@ class Kept(MemoryDataset):
 
 def settle(desk):
     return settle_with_broker(
-        desk.desk.load(),
-        desk.events(),
-        desk.bars,
-        desk.actions,
-        pd.DataFrame({"date": desk.sessions}),
-        AccountParameters(name=desk.name, filled_by="broker"),
-        desk.execution,
-        LIMITS,
-        MarketRules(),
-        CostRules(),
-        f"{desk.as_of:%Y-%m-%d}",
+        trading_desk=desk.desk.load(),
+        events=desk.events(),
+        bars=desk.bars,
+        corporate_actions=desk.actions,
+        sessions=pd.DataFrame({"date": desk.sessions}),
+        account=AccountParameters(name=desk.name, filled_by="broker"),
+        execution=desk.execution,
+        risk=LIMITS,
+        market_rules=MarketRules(),
+        cost_rules=CostRules(),
+        as_of=f"{desk.as_of:%Y-%m-%d}",
     )
 
 

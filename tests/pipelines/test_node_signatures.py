@@ -74,3 +74,8 @@ def test_two_inputs_in_the_wrong_order_or_one_too_many_are_found():
     for wrong in ({"feature": "labels"}, {"features": "a", "labels": "b", "spec": "c", "more": "d"}):
         with pytest.raises(TypeError):
             Node(train, wrong, "bundle", name="wrong")
+
+
+def test_more_than_three_inputs_are_wired_by_name(nodes):
+    by_position = [name for name, node in nodes.items() if not isinstance(node._inputs, dict) and len(node.inputs) > 3]
+    assert by_position == []

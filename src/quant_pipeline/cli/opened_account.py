@@ -149,8 +149,8 @@ def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]
         opened.project.rules("market_rules", MarketRules),
         opened.project.rules("cost_rules", CostRules),
     )
-    rules = DeskRules(
-        opened.name, opened.project.rules("risk", RiskLimits), opened.project.rules("execution", ExecutionRules)
+    rules = DeskRules.of(
+        opened.account, opened.project.rules("execution", ExecutionRules), opened.project.rules("risk", RiskLimits)
     )
     with catalog.load("trading_desk").open(opened.next_session, rules, exchange, takes_lease) as desk:
         yield desk

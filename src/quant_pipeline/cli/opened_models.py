@@ -22,7 +22,8 @@ from quant_pipeline.models.fingerprint import PARTS, Hashed, changes, fingerprin
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.pipelines.training.nodes import describe_model, predict_out_of_sample
+from quant_pipeline.pipelines.training.nodes import predict_out_of_sample
+from quant_pipeline.pipelines.training.records import ModelSetting
 from quant_pipeline.project.model_registry import load_model_registry, use_config_loader
 
 
@@ -80,7 +81,7 @@ def inputs_of(opened: OpenedProject, spec: ModelSpec, load: Callable[[str], Any]
     segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
     feature_set = FeatureSet.model_validate(opened.parameters["feature_sets"][spec.features])
     rules = opened.rules("market_rules", MarketRules)
-    facts = describe_model(spec, feature_set, label, rules, segments)
+    facts = ModelSetting(spec, feature_set, label, rules).describe(segments)
     features, labels, members = (load(table) for table in (f"{spec.features}_features", "labels", "universe_members"))
     return Inputs(features, labels, members, sessions, label, split, segments, facts)
 

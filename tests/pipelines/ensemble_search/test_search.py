@@ -11,9 +11,11 @@ from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.evaluation.performance import max_drawdown, sharpe_ratio
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.ensemble.fusion import fuse
-from quant_pipeline.pipelines.ensemble_search.arena import benchmark_returns, market_of, read_table
+from quant_pipeline.pipelines.ensemble_search.arena import read_table
 from quant_pipeline.pipelines.ensemble_search.candidates import search_span
+from quant_pipeline.pipelines.ensemble_search.nodes import search_inputs
 from quant_pipeline.pipelines.ensemble_search.trials import rules_of_phases
+from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
 from tests.helpers.toy_search import SESSIONS, toy
@@ -95,16 +97,15 @@ def test_folds_have_the_dates_of_the_calendar(planted):
 def test_the_chosen_one_equals_its_single_backtest_with_the_score_the_ensemble_fuses(planted):
     market = toy(PLANTED)
     candidates = market.candidates()
-    label, strategy, rules, costs, account, search = market.rules()
-    span = search_span(pd.DatetimeIndex(SESSIONS), pd.DatetimeIndex(SESSIONS), search, label.horizon)
-    calendar = pd.DataFrame({"date": SESSIONS})
-    selected = market_of(span, market.bars, market.actions, calendar, strategy, rules, with_holdout=False)
-    reference = benchmark_returns(market.benchmark, selected)
+    inputs = search_inputs(*market.market(candidates), *market.rules())
+    rules = inputs.rules
+    selected = inputs.market(with_holdout=False)
+    reference = inputs.benchmark_returns(selected)
     trials, _ = read_table(planted["trials"])
     for members in (("good", "noise_a", "noise_b"), ("noise_c", "noise_d"), ("good",)):
         raw = {model: market.predictions[model]["score"] for model in members}
         fused = fuse(raw, pd.Series(1 / len(members), index=members), "rank")
-        result = run_backtest(fused, selected, strategy, costs, account.initial_cash)
+        result = run_backtest(fused, selected, rules.strategy, rules.cost_rules, rules.account.initial_cash)
         place = trials.combinations.index(members)
         figures = trials.figures.iloc[place]
         assert figures["final_value"] == result.nav.iloc[-1]
@@ -118,14 +119,14 @@ def test_the_chosen_one_equals_its_single_backtest_with_the_score_the_ensemble_f
 
 def test_only_a_search_that_weighs_by_volatility_looks_at_the_sessions_before_it():
     market = toy(PLANTED)
-    label, strategy, rules, _, _, search = market.rules()
+    label, strategy, rules, costs, account, search = market.rules()
     span = search_span(pd.DatetimeIndex(SESSIONS[30:]), pd.DatetimeIndex(SESSIONS), search, label.horizon)
     calm = strategy.model_copy(update={"method": "target_weights", "position_weights": "inverse_volatility"})
-    given = span, market.bars, market.actions, pd.DataFrame({"date": SESSIONS})
-    known = market_of(*given, calm, rules, with_holdout=False)
+    tables = MarketTables(market.bars, market.actions, pd.DataFrame({"date": SESSIONS}), market.benchmark)
+    known = tables.market_of(span.selection, TradingRules(calm, rules, costs, account))
     assert known.sessions[0] == SESSIONS[30]
     assert known.history.sessions[[0, -1]].tolist() == [SESSIONS[0], span.selection[-1]]
-    assert market_of(*given, strategy, rules, with_holdout=False).history is None
+    assert tables.market_of(span.selection, TradingRules(strategy, rules, costs, account)).history is None
 
 
 def test_the_holdout_moves_no_ranking_and_no_measure(planted, tmp_path):

@@ -8,32 +8,23 @@ import pandas as pd
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
-from quant_pipeline.backtest.preferences import sessions_looked_back_over
 from quant_pipeline.backtest.result import BacktestResult
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
 from quant_pipeline.evaluation.performance import measure_performance
-from quant_pipeline.exchange.market import TradingMarket
-from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.factors.labels import require_price, stated_label
-from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
-from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
+from quant_pipeline.pipelines.wiring import takes_records
 
 
+@takes_records(tables=MarketTables, rules=TradingRules)
 def backtest_combinations(
     fused_scores: pd.DataFrame,
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
-    benchmark: pd.DataFrame,
+    tables: MarketTables,
     labels: pd.DataFrame,
     ensemble: EnsembleParameters,
-    strategy: StrategyRules,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    account: AccountParameters,
+    rules: TradingRules,
     backtest: BacktestParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float], pd.DataFrame, pd.DataFrame]:
     """Trade the fused score of every combination through the test sessions.
@@ -43,13 +34,11 @@ def backtest_combinations(
     fused_scores
         ``datetime``, ``instrument``, ``combination``, ``score``, ``label``; a score is known after the close of its
         session.
-    bars, corporate_actions, sessions
+    tables
         The market.
-    benchmark
-        ``date``, ``total_return_close`` and, for a dividend tax, ``dividend_return``.
     labels
         Panel with column ``label``, for the information coefficient of each combination.
-    ensemble, strategy, market_rules, cost_rules, account
+    ensemble, rules
         Rules, the same that order generation and the account use.
     backtest
         The engine.
@@ -68,35 +57,37 @@ def backtest_combinations(
     StaleDataError
         When its scores do not state what they predict.
     """
-    market = _test_market(fused_scores, bars, corporate_actions, sessions, strategy, market_rules)
+    calendar = pd.DatetimeIndex(tables.sessions["date"])
+    market = tables.market_of(calendar[calendar >= fused_scores["datetime"].min()], rules)
+    benchmark, cash = tables.benchmark_level(rules.market_rules), rules.account.initial_cash
     comparison, curves = [], []
     for name, combination in ensemble.enabled.items():
         table = fused_scores[fused_scores["combination"] == name]
         require_price(
             f"combination '{name}'",
             stated_label(table),
-            market_rules.deal_price,
+            rules.market_rules.deal_price,
             anew="predict anew: `kedro run --pipelines training,ensemble`",
             trained="train for it: `kedro run --pipelines features,training,ensemble`",
         )
         scores = table.set_index(["datetime", "instrument"])["score"]
         match backtest.engine:
             case "event":
-                rebalancing = RebalanceStrategy(market, strategy, cost_rules)
+                rebalancing = RebalanceStrategy(market, rules.strategy, rules.cost_rules)
                 result = run_events(
-                    rebalancing, market, bars, cost_rules, account.initial_cash, backtest.events, scores=scores
+                    rebalancing, market, tables.bars, rules.cost_rules, cash, backtest.events, scores=scores
                 )
             case "array":
-                result = run_backtest(scores, market, strategy, cost_rules, account.initial_cash)
+                result = run_backtest(scores, market, rules.strategy, rules.cost_rules, cash)
             case unknown:
                 assert_never(unknown)
-        nav = _net_asset_value(result, net_total_return(benchmark, market_rules.dividend_tax_rate))
+        nav = _net_asset_value(result, benchmark)
         curves.append(nav[["date", "nav"]].assign(combination=name))
         performance = measure_performance(
             nav.set_index("date")["nav"],
             nav.set_index("date")["benchmark"],
             result.turnover,
-            market_rules.risk_free_rate,
+            rules.market_rules.risk_free_rate,
         )
         information = summarise(information_coefficients(scores, labels["label"]))
         comparison.append(
@@ -113,22 +104,6 @@ def backtest_combinations(
             chosen = nav, result.trades, performance
     combination_nav = pd.concat(curves, ignore_index=True)[["date", "combination", "nav"]]
     return (*chosen, pd.DataFrame(comparison), combination_nav)
-
-
-def _test_market(
-    fused_scores: pd.DataFrame,
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
-    strategy: StrategyRules,
-    market_rules: MarketRules,
-) -> TradingMarket:
-    first = fused_scores["datetime"].min()
-    calendar = pd.DatetimeIndex(sessions["date"])
-    earlier = sessions_looked_back_over(strategy, calendar, first)
-    known_from = earlier[0] if len(earlier) else first
-    known_bars, known_actions = (table[table["date"] >= known_from] for table in (bars, corporate_actions))
-    return TradingMarket.from_bars(known_bars, known_actions, calendar[calendar >= first], market_rules, earlier)
 
 
 def _net_asset_value(result: BacktestResult, benchmark: pd.Series) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.backtest import nodes
+from quant_pipeline.pipelines.wiring import by_name
 
 
 def create_pipeline() -> Pipeline:
@@ -11,7 +12,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.backtest_combinations,
-                [
+                by_name(
                     "fused_scores",
                     "bars",
                     "corporate_actions",
@@ -24,7 +25,7 @@ def create_pipeline() -> Pipeline:
                     "params:cost_rules",
                     "params:account",
                     "params:backtest",
-                ],
+                ),
                 [
                     "backtest_nav",
                     "backtest_trades",

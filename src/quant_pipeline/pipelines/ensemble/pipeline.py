@@ -5,35 +5,30 @@ from kedro.pipeline import Node, Pipeline
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.pipelines.ensemble import nodes
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import load_ensemble_parameters, load_model_registry
 
 
 def create_pipeline() -> Pipeline:
     """Weights from the validation sessions, fused history, and its information coefficients."""
-    predictions = {f"{model}_predictions": f"{model}_predictions" for model in fused_models()}
+    predictions = [f"{model}_predictions" for model in fused_models()]
     return Pipeline(
         [
             Node(
                 nodes.weigh_combinations,
-                {
-                    "labels": "labels",
-                    "sessions": "sessions",
-                    "ensemble": "params:ensemble",
-                    "label": "params:label",
-                    **predictions,
-                },
+                by_name("labels", "sessions", "params:ensemble", "params:label", *predictions),
                 ["ensemble_weights", "ensemble_weight_history"],
                 name="weigh_combinations",
             ),
             Node(
                 nodes.fuse_history,
-                {"weights": "ensemble_weight_history", "ensemble": "params:ensemble", **predictions},
+                by_name("params:ensemble", *predictions, weights="ensemble_weight_history"),
                 "fused_scores",
                 name="fuse_history",
             ),
             Node(
                 nodes.measure_information,
-                {"fused_scores": "fused_scores", "labels": "labels", "ensemble": "params:ensemble", **predictions},
+                by_name("fused_scores", "labels", "params:ensemble", *predictions),
                 "ic_series",
                 name="measure_information",
             ),
@@ -44,12 +39,12 @@ def create_pipeline() -> Pipeline:
 
 def create_latest_pipeline() -> Pipeline:
     """Fuse the newest session with the stored weights: the part of the ensemble that runs every day."""
-    latest = {f"{model}_latest_scores": f"{model}_latest_scores" for model in fused_models()}
+    latest = [f"{model}_latest_scores" for model in fused_models()]
     return Pipeline(
         [
             Node(
                 nodes.fuse_latest,
-                {"weights": "ensemble_weights", "ensemble": "params:ensemble", "sessions": "sessions", **latest},
+                by_name("params:ensemble", "sessions", *latest, weights="ensemble_weights"),
                 "latest_fused_scores",
                 name="fuse_latest",
             )

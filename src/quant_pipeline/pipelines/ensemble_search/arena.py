@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.backtest.combination_engine import CombinationSearch
-from quant_pipeline.backtest.preferences import sessions_looked_back_over
 from quant_pipeline.evaluation.similarity import correlate_scores
 from quant_pipeline.evaluation.walk_forward import sharpe_of_periods
 from quant_pipeline.exchange.market import TradingMarket
-from quant_pipeline.exchange.rules import CostRules, MarketRules
-from quant_pipeline.market.benchmark import net_total_return
-from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan
+from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan, search_span
 from quant_pipeline.pipelines.ensemble_search.methods import try_combinations
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.ensemble_search.trials import Chunk, LazyChunks, TrialRunner, Trials, rules_of_phases
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.strategy.rules import StrategyRules
 
 UNINFORMED = "draw"
@@ -73,97 +72,84 @@ class Arena:
         return np.bincount(periods_of(self.search.market.sessions, self.parameters)).astype(np.int64)
 
 
-def build_arena(
-    candidate_scores: pd.DataFrame,
-    market: TradingMarket,
-    benchmark: pd.DataFrame,
-    strategy: StrategyRules,
-    cost_rules: CostRules,
-    account: AccountParameters,
-    parameters: EnsembleSearchParameters,
-) -> Arena:
-    """Arrange scores, draws and benchmark on a market of the selection sessions.
+@dataclass(frozen=True)
+class SearchInputs:
+    """What every stage of a search begins with.
 
-    Parameters
+    Attributes
     ----------
     candidate_scores
-        ``(datetime, instrument) × model``; later sessions than the market's are not looked at.
-    market
-        Market of the selection sessions.
-    benchmark
-        ``date``, ``total_return_close`` and, for a dividend tax, ``dividend_return``.
-    strategy, cost_rules, account
-        Rules, and the cash the account starts with.
-    parameters
-        Of the search.
+        Normalised, ``(datetime, instrument) × model``.
+    tables, rules
+        The market, all of it, and the rules of the account.
+    label
+        Its horizon decides how long the embargo has to be.
+    ensemble_search
+        Parameters of the search.
     """
-    models = list(candidate_scores.columns)
-    last = market.sessions[-1]
-    seen = candidate_scores[candidate_scores.index.get_level_values("datetime") <= last]
-    matrices = [market.score_matrix(seen[model].dropna()) for model in models]
+
+    candidate_scores: pd.DataFrame
+    tables: MarketTables
+    label: LabelParameters
+    rules: TradingRules
+    ensemble_search: EnsembleSearchParameters
+
+    @cached_property
+    def span(self) -> SearchSpan:
+        """Sessions of the search: those it selects on, and the holdout."""
+        scored = pd.DatetimeIndex(self.candidate_scores.index.get_level_values("datetime").unique())
+        days = pd.DatetimeIndex(self.tables.sessions["date"])
+        return search_span(scored, days, self.ensemble_search, self.label.horizon)
+
+    def market(self, *, with_holdout: bool) -> TradingMarket:
+        """Build the market of the selection sessions, or of all; nothing later than its last session goes in."""
+        return self.tables.market_of(self.span.whole if with_holdout else self.span.selection, self.rules)
+
+    def benchmark_returns(self, market: TradingMarket) -> npt.NDArray[np.float64]:
+        """Total return of the benchmark per session, after the tax that the accounts pay on dividends.
+
+        It is 0 in the first session, when no account holds anything yet.
+        """
+        level = self.tables.benchmark_level(market.rules).reindex(market.sessions).ffill()
+        returns: npt.NDArray[np.float64] = level.pct_change().fillna(0.0).to_numpy(dtype=np.float64)
+        return returns
+
+    def arena(self) -> Arena:
+        """Arrange scores, draws and benchmark on the market of the selection sessions."""
+        parameters, rules, market = self.ensemble_search, self.rules, self.market(with_holdout=False)
+        models = list(self.candidate_scores.columns)
+        days = self.candidate_scores.index.get_level_values("datetime")
+        seen = self.candidate_scores[days <= market.sessions[-1]]
+        matrices = [market.score_matrix(seen[model].dropna()) for model in models]
+        guided_until = (parameters.first_training_periods - parameters.embargo_periods) * parameters.period_sessions
+        guided = market.sessions[: max(guided_until, 1)]
+        return Arena(
+            search=CombinationSearch(
+                scores=np.stack([*matrices, *_draws(matrices, parameters)]),
+                market=market,
+                rules=rules.strategy,
+                cost_rules=rules.cost_rules,
+                initial_cash=rules.account.initial_cash,
+                benchmark_returns=self.benchmark_returns(market),
+                period_of_session=periods_of(market.sessions, parameters),
+            ),
+            models=models,
+            draws=[f"{UNINFORMED} {number}" for number in range(parameters.uninformed_draws)],
+            phases=rules_of_phases(rules.strategy, parameters.average_phases),
+            parameters=parameters,
+            likeness=correlate_scores(seen[seen.index.get_level_values("datetime") <= guided[-1]]),
+        )
+
+
+def _draws(
+    matrices: Sequence[npt.NDArray[np.float64]], parameters: EnsembleSearchParameters
+) -> list[npt.NDArray[np.float64]]:
+    """Draw scores that know nothing, for the instruments that every candidate scores."""
     scored_by_all = np.isfinite(matrices).all(axis=0)
-    draws = [
+    return [
         np.where(scored_by_all, np.random.default_rng((parameters.seed, number)).random(scored_by_all.shape), np.nan)
         for number in range(parameters.uninformed_draws)
     ]
-    guided_until = (parameters.first_training_periods - parameters.embargo_periods) * parameters.period_sessions
-    guided = market.sessions[: max(guided_until, 1)]
-    return Arena(
-        search=CombinationSearch(
-            scores=np.stack([*matrices, *draws]),
-            market=market,
-            rules=strategy,
-            cost_rules=cost_rules,
-            initial_cash=account.initial_cash,
-            benchmark_returns=benchmark_returns(benchmark, market),
-            period_of_session=periods_of(market.sessions, parameters),
-        ),
-        models=models,
-        draws=[f"{UNINFORMED} {number}" for number in range(parameters.uninformed_draws)],
-        phases=rules_of_phases(strategy, parameters.average_phases),
-        parameters=parameters,
-        likeness=correlate_scores(seen[seen.index.get_level_values("datetime") <= guided[-1]]),
-    )
-
-
-def market_of(
-    span: SearchSpan,
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
-    strategy: StrategyRules,
-    rules: MarketRules,
-    *,
-    with_holdout: bool,
-) -> TradingMarket:
-    """Build the market of the selection sessions, or of all; nothing later than its last session goes in.
-
-    Parameters
-    ----------
-    span
-        Sessions of the search.
-    bars, corporate_actions, sessions, rules
-        The market, all of it.
-    strategy
-        Whether sessions before the search are looked back over.
-    with_holdout
-        Whether the sessions after the selection are wanted too.
-    """
-    searched = span.whole if with_holdout else span.selection
-    earlier = sessions_looked_back_over(strategy, pd.DatetimeIndex(sessions["date"]), searched[0])
-    first, last = earlier.append(searched)[[0, -1]]
-    traded, acted = (table[(table["date"] >= first) & (table["date"] <= last)] for table in (bars, corporate_actions))
-    return TradingMarket.from_bars(traded, acted, searched, rules, earlier)
-
-
-def benchmark_returns(benchmark: pd.DataFrame, market: TradingMarket) -> npt.NDArray[np.float64]:
-    """Total return of the benchmark per session, after the tax that the accounts pay on dividends.
-
-    It is 0 in the first session, when no account holds anything yet.
-    """
-    level = net_total_return(benchmark, market.rules.dividend_tax_rate).reindex(market.sessions).ffill()
-    returns: npt.NDArray[np.float64] = level.pct_change().fillna(0.0).to_numpy(dtype=np.float64)
-    return returns
 
 
 def periods_of(sessions: pd.DatetimeIndex, parameters: EnsembleSearchParameters) -> npt.NDArray[np.int64]:

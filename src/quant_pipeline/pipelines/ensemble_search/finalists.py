@@ -9,10 +9,9 @@ import scipy
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.evaluation.performance import annualised_return, max_drawdown, sharpe_ratio
 from quant_pipeline.exchange.market import TradingMarket
-from quant_pipeline.exchange.rules import CostRules
+from quant_pipeline.pipelines.ensemble_search.arena import SearchInputs
 from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan
-from quant_pipeline.pipelines.ensemble_search.trials import Members
-from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.pipelines.ensemble_search.trials import Members, rules_of_phases
 
 
 def fuse_members(candidate_scores: pd.DataFrame, members: Members) -> pd.Series:
@@ -24,13 +23,7 @@ def fuse_members(candidate_scores: pd.DataFrame, members: Members) -> pd.Series:
 
 
 def backtest_in_full(
-    members: Members,
-    candidate_scores: pd.DataFrame,
-    market: TradingMarket,
-    phases: list[StrategyRules],
-    cost_rules: CostRules,
-    initial_cash: float,
-    benchmark: pd.Series,
+    members: Members, inputs: SearchInputs, market: TradingMarket, benchmark: pd.Series
 ) -> pd.DataFrame:
     """Backtest one combination in every phase.
 
@@ -38,12 +31,10 @@ def backtest_in_full(
     ----------
     members
         Names of the models.
-    candidate_scores
-        Normalised, ``(datetime, instrument) × model``.
+    inputs
+        Normalised scores, and the rules of the account.
     market
         Market of all sessions, holdout included.
-    phases, cost_rules, initial_cash
-        Of the account.
     benchmark
         Return of the benchmark per session.
 
@@ -52,10 +43,10 @@ def backtest_in_full(
     pandas.DataFrame
         ``date``, ``phase``, ``return``, ``excess``: one row per session and phase.
     """
-    scores = fuse_members(candidate_scores, members)
+    scores, rules = fuse_members(inputs.candidate_scores, members), inputs.rules
     parts = []
-    for phase, rules in enumerate(phases):
-        returns = run_backtest(scores, market, rules, cost_rules, initial_cash).returns
+    for phase, strategy in enumerate(rules_of_phases(rules.strategy, inputs.ensemble_search.average_phases)):
+        returns = run_backtest(scores, market, strategy, rules.cost_rules, rules.account.initial_cash).returns
         parts.append(
             pd.DataFrame(
                 {

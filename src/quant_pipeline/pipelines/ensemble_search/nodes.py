@@ -1,6 +1,7 @@
 """Nodes of the search."""
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -8,26 +9,20 @@ import pandas as pd
 
 from quant_pipeline.evaluation.attribution import CombinationValues
 from quant_pipeline.evaluation.similarity import correlate_returns, correlate_scores
-from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.ensemble_search import judgement, page
-from quant_pipeline.pipelines.ensemble_search.arena import (
-    benchmark_returns,
-    build_arena,
-    market_of,
-    read_table,
-    table_of,
-)
-from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan, align_scores, search_span
+from quant_pipeline.pipelines.ensemble_search.arena import SearchInputs, read_table, table_of
+from quant_pipeline.pipelines.ensemble_search.candidates import align_scores
 from quant_pipeline.pipelines.ensemble_search.finalists import backtest_in_full, measure_finalist
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
-from quant_pipeline.pipelines.ensemble_search.trials import Chunk, LazyChunks, rules_of_phases
-from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.ensemble_search.trials import Chunk, LazyChunks
+from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
+from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.reports.page import compose_page
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.strategy.rules import StrategyRules
 
 Result = TypeVar("Result")
 
@@ -65,30 +60,18 @@ def align_candidates(
     return pd.DataFrame(scores).sort_index()
 
 
-def backtest_candidates(
-    candidate_scores: pd.DataFrame,
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
-    benchmark: pd.DataFrame,
-    label: LabelParameters,
-    strategy: StrategyRules,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    account: AccountParameters,
-    ensemble_search: EnsembleSearchParameters,
-    chunks: LazyChunks,
-) -> Iterator[Chunk]:
+search_inputs = takes_records(tables=MarketTables, rules=TradingRules)(SearchInputs)
+"""Puts the record together from datasets."""
+
+
+@takes_records(inputs=search_inputs)
+def backtest_candidates(inputs: SearchInputs, chunks: LazyChunks) -> Iterator[Chunk]:
     """Backtest every combination of the search that no earlier run has backtested.
 
     Parameters
     ----------
-    candidate_scores
-        Normalised scores.
-    bars, corporate_actions, sessions, benchmark
-        The market; nothing after the last selection session is looked at.
-    label, strategy, market_rules, cost_rules, account, ensemble_search
-        Rules and parameters.
+    inputs
+        Candidates, market and rules; nothing after the last selection session is looked at.
     chunks
         Results of earlier runs.
 
@@ -98,36 +81,20 @@ def backtest_candidates(
         New results as they come, so that an interrupted search goes on where it stopped; nothing in
         ``analysis_only``.
     """
-    if ensemble_search.analysis_only:
+    if inputs.ensemble_search.analysis_only:
         return
-    span = _span(candidate_scores, sessions, ensemble_search, label)
-    market = market_of(span, bars, corporate_actions, sessions, strategy, market_rules, with_holdout=False)
-    arena = build_arena(candidate_scores, market, benchmark, strategy, cost_rules, account, ensemble_search)
+    arena = inputs.arena()
     yield from arena.walk(arena.runner(chunks, may_run=True))
 
 
-def collect_trials(
-    candidate_scores: pd.DataFrame,
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
-    benchmark: pd.DataFrame,
-    label: LabelParameters,
-    strategy: StrategyRules,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    account: AccountParameters,
-    ensemble_search: EnsembleSearchParameters,
-    chunks: LazyChunks,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+@takes_records(inputs=search_inputs)
+def collect_trials(inputs: SearchInputs, chunks: LazyChunks) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Collect the results of this search out of all that were ever written.
 
     Parameters
     ----------
-    candidate_scores, bars, corporate_actions, sessions, benchmark, label, strategy, market_rules, cost_rules, account
+    inputs
         As in :func:`backtest_candidates`: results are found by the content of these.
-    ensemble_search
-        Parameters.
     chunks
         All results.
 
@@ -136,30 +103,17 @@ def collect_trials(
     tuple of pandas.DataFrame
         ``search_trials``, one row per combination and draw; ``search_periods`` (``first``, ``last``, ``sessions``).
     """
-    span = _span(candidate_scores, sessions, ensemble_search, label)
-    market = market_of(span, bars, corporate_actions, sessions, strategy, market_rules, with_holdout=False)
-    arena = build_arena(candidate_scores, market, benchmark, strategy, cost_rules, account, ensemble_search)
+    arena = inputs.arena()
     trials, draws = _exhaust(arena.walk(arena.runner(chunks, may_run=False)))
-    dates = pd.Series(span.selection)
+    dates = pd.Series(inputs.span.selection)
     by_period = dates.groupby(arena.search.period_of_session)
     periods = pd.DataFrame({"first": by_period.min(), "last": by_period.max(), "sessions": by_period.size()})
     return table_of(trials, draws), periods.reset_index(drop=True)
 
 
+@takes_records(inputs=search_inputs)
 def backtest_finalists(
-    search_trials: pd.DataFrame,
-    search_periods: pd.DataFrame,
-    candidate_scores: pd.DataFrame,
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
-    benchmark: pd.DataFrame,
-    label: LabelParameters,
-    strategy: StrategyRules,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    account: AccountParameters,
-    ensemble_search: EnsembleSearchParameters,
+    search_trials: pd.DataFrame, search_periods: pd.DataFrame, inputs: SearchInputs
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Backtest the leaders again in full, on through the holdout that the search did not see.
 
@@ -169,16 +123,14 @@ def backtest_finalists(
         ``finalist_curves``: ``date``, ``combination``, ``nav`` (mean over phases, from 1), ``benchmark``,
         ``is_holdout``; and ``finalist_measures``, one row per finalist.
     """
-    span = _span(candidate_scores, sessions, ensemble_search, label)
-    market = market_of(span, bars, corporate_actions, sessions, strategy, market_rules, with_holdout=True)
-    reference = pd.Series(benchmark_returns(benchmark, market), index=market.sessions)
+    market = inputs.market(with_holdout=True)
+    reference = pd.Series(inputs.benchmark_returns(market), index=market.sessions)
     trials, _ = read_table(search_trials)
     order = judgement.ranking(trials, search_periods["sessions"].to_numpy())
     curves, measures = [], []
-    for place in order[: ensemble_search.finalists]:
-        members = trials.combinations[place]
-        phases = rules_of_phases(strategy, ensemble_search.average_phases)
-        daily = backtest_in_full(members, candidate_scores, market, phases, cost_rules, account.initial_cash, reference)
+    for position in order[: inputs.ensemble_search.finalists]:
+        members = trials.combinations[position]
+        daily = backtest_in_full(members, inputs, market, reference)
         name = " + ".join(members)
         growth = (1 + daily.pivot(index="date", columns="phase", values="return")).cumprod().mean(axis=1)
         curves.append(
@@ -188,11 +140,11 @@ def backtest_finalists(
                     "combination": pd.array([name] * len(growth), dtype="str"),
                     "nav": growth.to_numpy(),
                     "benchmark": (1 + reference).cumprod().to_numpy(),
-                    "is_holdout": growth.index > span.selection[-1],
+                    "is_holdout": growth.index > inputs.span.selection[-1],
                 }
             )
         )
-        measures.append({"combination": name, **measure_finalist(daily, span)})
+        measures.append({"combination": name, **measure_finalist(daily, inputs.span)})
     return pd.concat(curves, ignore_index=True), pd.DataFrame(measures)
 
 
@@ -277,15 +229,23 @@ def attribute_returns(
     return pd.concat(parts, ignore_index=True)[["method", "model", "value", "standard_error", "t", "pairs"]]
 
 
+@dataclass(frozen=True)
+class SearchResults:
+    """What a search has found, as tables; each is described where it is made."""
+
+    search_verdict: dict[str, Any]
+    search_periods: pd.DataFrame
+    search_logits: pd.DataFrame
+    search_leaderboard: pd.DataFrame
+    finalist_curves: pd.DataFrame
+    search_folds: pd.DataFrame
+    search_attribution: pd.DataFrame
+    search_correlations: pd.DataFrame
+
+
+@takes_records(found=SearchResults)
 def compose_search_page(
-    search_verdict: dict[str, Any],
-    search_periods: pd.DataFrame,
-    search_logits: pd.DataFrame,
-    search_leaderboard: pd.DataFrame,
-    finalist_curves: pd.DataFrame,
-    search_folds: pd.DataFrame,
-    search_attribution: pd.DataFrame,
-    search_correlations: pd.DataFrame,
+    found: SearchResults,
     account: AccountParameters,
     ensemble_search: EnsembleSearchParameters,
     order_generation: OrderGenerationParameters,
@@ -297,28 +257,22 @@ def compose_search_page(
     str
         A self-contained HTML page; the same input gives the same bytes.
     """
+    verdict = found.search_verdict
     return compose_page(
         title=f"{account.name}: ensemble search",
-        header=page.write_header(search_verdict, search_periods, account.name, order_generation.not_backtested),
+        header=page.write_header(verdict, found.search_periods, account.name, order_generation.not_backtested),
         links=page.LINKS,
         parts=[
-            page.headline(search_verdict),
-            page.verdict_section(search_verdict, search_logits),
-            page.leaders_section(search_leaderboard, finalist_curves),
-            page.walk_section(search_folds),
-            page.attribution_section(search_attribution),
-            page.similarity_section(search_correlations),
+            page.headline(verdict),
+            page.verdict_section(verdict, found.search_logits),
+            page.leaders_section(found.search_leaderboard, found.finalist_curves),
+            page.walk_section(found.search_folds),
+            page.attribution_section(found.search_attribution),
+            page.similarity_section(found.search_correlations),
             page.provenance_section(ensemble_search),
         ],
         footer="This page contains all it needs: no part of it is loaded from a network.",
     )
-
-
-def _span(
-    candidate_scores: pd.DataFrame, sessions: pd.DataFrame, search: EnsembleSearchParameters, label: LabelParameters
-) -> SearchSpan:
-    scored = pd.DatetimeIndex(candidate_scores.index.get_level_values("datetime").unique())
-    return search_span(scored, pd.DatetimeIndex(sessions["date"]), search, label.horizon)
 
 
 def _exhaust(walk: Generator[Any, None, Result]) -> Result:

@@ -3,50 +3,60 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.ensemble_search import nodes
+from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import load_model_registry
 
-MARKET = ["candidate_scores", "bars", "corporate_actions", "sessions", "benchmark"]
-RULES = [
+INPUTS = (
+    "candidate_scores",
+    "bars",
+    "corporate_actions",
+    "sessions",
+    "benchmark",
     "params:label",
     "params:strategy",
     "params:market_rules",
     "params:cost_rules",
     "params:account",
     "params:ensemble_search",
-]
+)
+RESULTS = (
+    "search_verdict",
+    "search_periods",
+    "search_logits",
+    "search_leaderboard",
+    "finalist_curves",
+    "search_folds",
+    "search_attribution",
+    "search_correlations",
+)
 
 
 def create_pipeline() -> Pipeline:
     """From the out-of-sample scores of every enabled model to trials, judgement, attribution and the page."""
-    predictions = {f"{model}_predictions": f"{model}_predictions" for model in load_model_registry()}
+    predictions = [f"{model}_predictions" for model in load_model_registry()]
     return Pipeline(
         [
             Node(
                 nodes.align_candidates,
-                {
-                    "ensemble": "params:ensemble",
-                    "ensemble_search": "params:ensemble_search",
-                    "market_rules": "params:market_rules",
-                    **predictions,
-                },
+                by_name("params:ensemble", "params:ensemble_search", "params:market_rules", *predictions),
                 "candidate_scores",
                 name="align_candidates",
             ),
             Node(
                 nodes.backtest_candidates,
-                [*MARKET, *RULES, "search_chunks_found"],
+                by_name(*INPUTS, chunks="search_chunks_found"),
                 "search_chunks",
                 name="backtest_candidates",
             ),
             Node(
                 nodes.collect_trials,
-                [*MARKET, *RULES, "search_chunks"],
+                by_name(*INPUTS, chunks="search_chunks"),
                 ["search_trials", "search_periods"],
                 name="collect_trials",
             ),
             Node(
                 nodes.backtest_finalists,
-                ["search_trials", "search_periods", *MARKET, *RULES],
+                by_name("search_trials", "search_periods", *INPUTS),
                 ["finalist_curves", "finalist_measures"],
                 name="backtest_finalists",
             ),
@@ -58,13 +68,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.judge_search,
-                [
+                by_name(
                     "search_trials",
                     "search_periods",
                     "finalist_measures",
                     "search_correlations",
                     "params:ensemble_search",
-                ],
+                ),
                 ["search_leaderboard", "search_folds", "search_verdict", "search_logits"],
                 name="judge_search",
             ),
@@ -76,19 +86,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.compose_search_page,
-                [
-                    "search_verdict",
-                    "search_periods",
-                    "search_logits",
-                    "search_leaderboard",
-                    "finalist_curves",
-                    "search_folds",
-                    "search_attribution",
-                    "search_correlations",
-                    "params:account",
-                    "params:ensemble_search",
-                    "params:order_generation",
-                ],
+                by_name(*RESULTS, "params:account", "params:ensemble_search", "params:order_generation"),
                 "search_page",
                 name="compose_search_page",
             ),

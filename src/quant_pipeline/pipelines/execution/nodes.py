@@ -9,7 +9,6 @@ from functools import partial
 import pandas as pd
 
 from quant_pipeline.common.environments import in_environment
-from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.execution.page import compose_execution_page
 from quant_pipeline.pipelines.execution.tables import (
@@ -19,7 +18,7 @@ from quant_pipeline.pipelines.execution.tables import (
     verdict_table,
     verdicts_of,
 )
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.ledger.events import Event, EventKind
@@ -28,7 +27,6 @@ from quant_pipeline.trading.orders.execution import execute, judge, recover, ver
 from quant_pipeline.trading.orders.risk_inputs import instrument_views
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import InstrumentView
-from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.orders.windows import refuse_too_early
 
 logger = logging.getLogger(__name__)
@@ -67,19 +65,13 @@ def describe_instruments(
     return table
 
 
+@takes_records(exchange=Exchange.known_at, rules=DeskRules.of)
 def judge_orders(
     trading_desk: Gateway,
     events: Sequence[Event],
     execution_market: pd.DataFrame,
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
-    account: AccountParameters,
-    execution: ExecutionRules,
-    risk: RiskLimits,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    as_of: str,
+    exchange: Exchange,
+    rules: DeskRules,
     dry_run: bool,
 ) -> pd.DataFrame:
     """Settle what an earlier run left, then ask the limits about the plan of the next session.
@@ -92,12 +84,10 @@ def judge_orders(
         The ledger with the plan recorded.
     execution_market
         What is known of the instruments.
-    bars, corporate_actions, sessions, market_rules, cost_rules
-        The market and its rules.
-    account, execution, risk
+    exchange
+        The market and its rules, up to the session of the decision.
+    rules
         The account, how it sends, and its limits.
-    as_of
-        Session of the decision.
     dry_run
         Only look: neither the ledger nor the broker is changed.
 
@@ -113,15 +103,14 @@ def judge_orders(
     StaleDataError
         When it is too early to send orders of the session; a dry run may look at any time.
     """
-    exchange = Exchange.known_at(as_of, sessions, bars, corporate_actions, market_rules, cost_rules)
-    session, rules = exchange.execution_session(), DeskRules(account.name, risk, execution)
+    session = exchange.execution_session()
     plan = _newest_plan(events, session)
     with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
         if not dry_run:
             recover(desk)
             refuse_too_early(desk)
         market = _as_the_broker_sees(desk, instrument_views(execution_market), plan)
-        decided = pd.Timestamp(as_of) if plan is None else plan.session
+        decided = exchange.sessions[-1] if plan is None else plan.session
         age = len(exchange.sessions) - 1 - int(exchange.sessions.get_indexer([decided])[0])
         verdicts = judge(desk, market, age)
         table = verdict_table(desk.journal.book, verdicts, session, _provenance(plan, exchange.sessions[-1]))
@@ -129,7 +118,7 @@ def judge_orders(
         price, remark = float(row.reference_price), row.message or row.verdict
         logger.info("%-4s %7d %-6s at %.2f: %s", row.side, row.quantity, row.instrument, price, remark)
     if len(table) and not dry_run and (table["verdict"] == "denied").all():
-        command = in_environment("kedro account replan", account.name)
+        command = in_environment("kedro account replan", rules.account)
         logger.warning("nothing may be sent; when the cause is removed, `%s` asks the limits again", command)
     return table
 
@@ -148,19 +137,13 @@ def record_verdicts(risk_verdicts: pd.DataFrame, dry_run: bool) -> tuple[Event, 
     return verdict_events(verdicts_of(risk_verdicts), session, provenance)
 
 
+@takes_records(exchange=Exchange.known_at, rules=DeskRules.of)
 def send_orders(
     trading_desk: Gateway,
     ledger_recorded: Sequence[Event],
     execution_market: pd.DataFrame,
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
-    account: AccountParameters,
-    execution: ExecutionRules,
-    risk: RiskLimits,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    as_of: str,
+    exchange: Exchange,
+    rules: DeskRules,
     dry_run: bool,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Send the recorded orders: sales, then buys; follow them to their end and compare with the broker.
@@ -173,12 +156,10 @@ def send_orders(
         The ledger with the orders recorded; that it is an input lets this node come after.
     execution_market
         What is known of the instruments.
-    bars, corporate_actions, sessions, market_rules, cost_rules
-        The market and its rules.
-    account, execution, risk
+    exchange
+        The market and its rules, up to the session of the decision.
+    rules
         The account, how it sends, and its limits.
-    as_of
-        Session of the decision.
     dry_run
         Send nothing.
 
@@ -187,8 +168,7 @@ def send_orders(
     tuple of pandas.DataFrame
         Orders with what became of them, and the breaks between books and broker.
     """
-    exchange = Exchange.known_at(as_of, sessions, bars, corporate_actions, market_rules, cost_rules)
-    session, rules = exchange.execution_session(), DeskRules(account.name, risk, execution)
+    session = exchange.execution_session()
     with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
         if dry_run:
             logger.info("this was a dry run: nothing was recorded and nothing was sent")

@@ -3,9 +3,14 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.execution import nodes
+from quant_pipeline.pipelines.wiring import by_name
 
-_MARKET = ["bars", "corporate_actions", "sessions"]
-_RULES = [
+_EXCHANGE_AND_DESK = (
+    "trading_desk",
+    "execution_market",
+    "bars",
+    "corporate_actions",
+    "sessions",
     "params:account",
     "params:execution",
     "params:risk",
@@ -13,7 +18,7 @@ _RULES = [
     "params:cost_rules",
     "params:as_of",
     "params:dry_run",
-]
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -22,13 +27,13 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.describe_instruments,
-                ["bars", "instruments", "universe_members", "sessions", "params:risk", "params:as_of"],
+                by_name("bars", "instruments", "universe_members", "sessions", "params:risk", "params:as_of"),
                 "execution_market",
                 name="describe_instruments",
             ),
             Node(
                 nodes.judge_orders,
-                ["trading_desk", "ledger_planned", "execution_market", *_MARKET, *_RULES],
+                by_name(*_EXCHANGE_AND_DESK, events="ledger_planned"),
                 "risk_verdicts",
                 name="judge_orders",
             ),
@@ -40,13 +45,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.send_orders,
-                ["trading_desk", "ledger_recorded", "execution_market", *_MARKET, *_RULES],
+                by_name(*_EXCHANGE_AND_DESK, "ledger_recorded"),
                 ["execution_orders", "execution_breaks"],
                 name="send_orders",
             ),
             Node(
                 nodes.report_execution,
-                ["risk_verdicts", "execution_orders", "execution_breaks", "params:as_of", "params:dry_run"],
+                by_name("risk_verdicts", "execution_orders", "execution_breaks", "params:as_of", "params:dry_run"),
                 ["execution_report_csv", "execution_report"],
                 name="report_execution",
             ),

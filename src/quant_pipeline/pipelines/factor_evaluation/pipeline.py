@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.factor_evaluation import nodes, page
+from quant_pipeline.pipelines.wiring import by_name
 
 TABLES = ["factor_summary", "factor_decay", "factor_quantiles", "factor_sessions", "factor_correlations"]
 
@@ -13,46 +14,46 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.collect_factors,
-                [
+                by_name(
                     "adjusted_bars",
                     "sessions",
                     "universe_members",
                     "precomputed_factors",
                     "params:feature_sets",
                     "params:factor_evaluation",
-                ],
+                ),
                 ["evaluated_factors", "known_factors", "factor_sources"],
                 name="collect_factors",
             ),
             Node(
                 nodes.compute_returns_by_horizon,
-                [
+                by_name(
                     "adjusted_bars",
                     "corporate_actions",
                     "sessions",
                     "universe_members",
                     "params:factor_evaluation",
                     "params:market_rules",
-                ],
+                ),
                 "returns_by_horizon",
                 name="compute_returns_by_horizon",
             ),
             Node(
                 nodes.evaluate_factors,
-                [
+                by_name(
                     "evaluated_factors",
                     "known_factors",
                     "factor_sources",
                     "returns_by_horizon",
                     "instruments",
                     "params:factor_evaluation",
-                ],
+                ),
                 TABLES,
                 name="evaluate_factors",
             ),
             Node(
                 page.compose_factor_page,
-                [*TABLES, "params:factor_evaluation", "params:market_rules", "params:as_of"],
+                by_name(*TABLES, "params:factor_evaluation", "params:market_rules", "params:as_of"),
                 "factor_page",
                 name="compose_factor_page",
             ),

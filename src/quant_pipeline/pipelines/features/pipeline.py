@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.features import nodes
+from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import load_model_registry
 
 
@@ -22,7 +23,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.compute_labels,
-                ["adjusted_bars", "corporate_actions", "sessions", "params:label", "params:market_rules"],
+                by_name("adjusted_bars", "corporate_actions", "sessions", "params:label", "params:market_rules"),
                 "labels",
                 name="compute_labels",
             ),

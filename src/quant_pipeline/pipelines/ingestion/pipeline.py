@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.ingestion import nodes
+from quant_pipeline.pipelines.wiring import by_name
 
 
 def create_pipeline() -> Pipeline:
@@ -20,7 +21,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.check_quality,
-                ["bars", "corporate_actions", "sessions", "params:quality"],
+                by_name("bars", "corporate_actions", "sessions", parameters="params:quality"),
                 "data_quality",
                 name="check_quality",
             ),

@@ -3,21 +3,29 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.model_report import nodes, page
+from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import load_model_registry
 
 MONITORED = ("drift", "rank_ic_band", "health", "importance")
+COMPARED = ("model_summary", "model_decay", "model_years", "model_correlations")
 
 
 def create_pipeline() -> Pipeline:
     """Compare all enabled models out of sample, watch each of them, and put it on one page."""
     registry = load_model_registry()
-    predictions = {f"{name}_predictions": f"{name}_predictions" for name in registry}
     monitoring = [
         Pipeline(
             [
                 Node(
                     nodes.monitor_model,
-                    ["bundle@champion", "features", "labels", "universe_members", "params:label", "params:monitoring"],
+                    by_name(
+                        "features",
+                        "labels",
+                        "universe_members",
+                        "params:label",
+                        "params:monitoring",
+                        bundle="bundle@champion",
+                    ),
                     list(MONITORED),
                     name="monitor_model",
                 )
@@ -35,25 +43,25 @@ def create_pipeline() -> Pipeline:
     ]
     comparison = Node(
         nodes.compare_models,
-        {
-            "adjusted_bars": "adjusted_bars",
-            "corporate_actions": "corporate_actions",
-            "sessions": "sessions",
-            "model_comparison": "params:model_comparison",
-            "market_rules": "params:market_rules",
-            **predictions,
-        },
-        ["model_summary", "model_decay", "model_years", "model_correlations"],
+        by_name(
+            "adjusted_bars",
+            "corporate_actions",
+            "sessions",
+            "params:model_comparison",
+            "params:market_rules",
+            *(f"{name}_predictions" for name in registry),
+        ),
+        list(COMPARED),
         name="compare_models",
     )
     composed = Node(
         page.compose_model_page,
-        {
-            **{table: table for table in ("model_summary", "model_decay", "model_years", "model_correlations")},
-            "model_comparison": "params:model_comparison",
-            "monitoring": "params:monitoring",
-            **{f"{name}_{part}": f"{name}_{part}" for name in registry for part in MONITORED},
-        },
+        by_name(
+            *COMPARED,
+            "params:model_comparison",
+            "params:monitoring",
+            *(f"{name}_{part}" for name in registry for part in MONITORED),
+        ),
         "model_page",
         name="compose_model_page",
     )

@@ -26,6 +26,16 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class DecisionRules:
+    """By what an account decides: the rules of the backtest, and what only a live account follows."""
+
+    strategy: StrategyRules
+    market_rules: MarketRules
+    cost_rules: CostRules
+    order_generation: OrderGenerationParameters
+
+
+@dataclass(frozen=True)
 class Situation:
     """Account and market at the close of a session.
 
@@ -89,19 +99,17 @@ class Situation:
             corporate_actions,
         )
 
-    def decide(
-        self,
-        scores: pd.Series,
-        strategy: StrategyRules,
-        market_rules: MarketRules,
-        cost_rules: CostRules,
-        order_generation: OrderGenerationParameters,
-    ) -> pd.DataFrame:
+    @property
+    def session(self) -> pd.Timestamp:
+        """Session at whose close it is."""
+        return self.market.sessions[-1]
+
+    def decide(self, scores: pd.Series, rules: DecisionRules) -> pd.DataFrame:
         """Decide by the function that the backtest runs, then sell what a stop sells; see `rebalance`."""
-        stops = order_generation.stop_rules
+        stops = rules.order_generation.stop_rules
         banned = cooling_down(stops, self.events, self.market.sessions) - set(self.positions.index)
         scores = scores.drop(list(banned), errors="ignore")
-        strategy = self._sized(scores, strategy, order_generation)
+        strategy = self._sized(scores, rules.strategy, rules.order_generation)
         preferred = pd.Series(preferences(self.market, strategy)[-1], index=self.market.instruments)
         orders = rebalance(
             scores,
@@ -110,8 +118,8 @@ class Situation:
             self.tradable,
             self.state.cash,
             strategy,
-            market_rules,
-            cost_rules.at(self.market.sessions[-1]),
+            rules.market_rules,
+            rules.cost_rules.at(self.session),
             preferred,
         )
         found = find_stops(stops, self.state.positions, self.prices, self.bars, self.corporate_actions)
@@ -126,7 +134,7 @@ class Situation:
             return strategy
         best = scores.sort_index().sort_values(ascending=False, kind="stable").index[: strategy.topk]
         table = pd.DataFrame(daily_returns(self.market.arrays), columns=self.market.instruments)
-        amounts = account_history(self.events, self.market, self.market.sessions[-1]).amounts
+        amounts = account_history(self.events, self.market, self.session).amounts
         basket = table.reindex(columns=best).mean(axis=1)
         chosen = choose_exposure(sizing, strategy.risk_degree, basket, amounts, self.market.rules.deal_price)
         logger.info("%.2f%% of the account may be invested (%s)", 100 * chosen.degree, chosen.reason)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
-from quant_pipeline.pipelines.order_generation.decision import Situation, add_alternates
+from quant_pipeline.pipelines.order_generation.decision import DecisionRules, Situation, add_alternates
 from quant_pipeline.pipelines.order_generation.opinions import compare_opinions, opinions_of_sources
 from quant_pipeline.pipelines.order_generation.page import compose_opinion_page, draw_ranks
 from quant_pipeline.pipelines.order_generation.parameters import FUSED, OrderGenerationParameters
@@ -20,25 +20,19 @@ from quant_pipeline.pipelines.order_generation.sources import (
     scores_by_source,
     sources_of_session,
 )
-from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.strategy.schedule import decides_on
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.stop_rules import STOPPED
 
 
+@takes_records(situation=Situation.at, rules=DecisionRules)
 def generate_orders(
     score_file: pd.DataFrame | None,
-    events: Sequence[Event],
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
+    situation: Situation,
+    rules: DecisionRules,
     ensemble: EnsembleParameters,
-    order_generation: OrderGenerationParameters,
-    strategy: StrategyRules,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    as_of: str,
     latest_fused_scores: pd.DataFrame | None = None,
     **latest_scores: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -48,17 +42,13 @@ def generate_orders(
     ----------
     score_file
         ``datetime``, ``instrument``, ``score`` made elsewhere; None when there is no file.
-    events
-        The ledger, booked up to ``as_of``.
-    bars, corporate_actions, sessions
-        The market; what came after ``as_of`` is not looked at.
-    ensemble, order_generation, strategy, market_rules, cost_rules
-        The default combination, the chosen source, and the rules that the backtest uses.
-    as_of
-        Session of the decision; the orders execute in the next one.
+    situation
+        Account and market at the close of the session of the decision; the orders execute in the next one.
+    rules, ensemble
+        The rules that the backtest uses, the chosen source, and the default combination.
     latest_fused_scores
-        ``datetime``, ``instrument``, ``combination``, ``score`` of the session ``as_of``; None when the scores of a
-        file become the orders.
+        ``datetime``, ``instrument``, ``combination``, ``score`` of the session; None when the scores of a file become
+        the orders.
     **latest_scores
         ``<model>_latest_scores``: panel with column ``score``; none then either.
 
@@ -73,33 +63,26 @@ def generate_orders(
     ConfigurationError
         When the scores predict returns between other prices than those that orders execute at.
     StaleDataError
-        When the scores or the ledger are not of ``as_of``, or the market does not reach it.
+        When the scores are not of that session.
     """
-    session = pd.Timestamp(as_of)
+    session, own = situation.session, rules.order_generation
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
-    scores = choose_source(sources, order_generation.source, ensemble, session, market_rules.deal_price)
-    situation = Situation.at(as_of, events, bars, corporate_actions, sessions, market_rules)
-    orders = situation.decide(scores, strategy, market_rules, cost_rules, order_generation)
-    if not decides_on(_calendar(market_rules, session), session, strategy.schedule):
+    scores = choose_source(sources, own.source, ensemble, session, rules.market_rules.deal_price)
+    orders = situation.decide(scores, rules)
+    if not decides_on(_calendar(rules.market_rules, session), session, rules.strategy.schedule):
         orders = _keep_stops(orders)
     value = orders["quantity"] * orders["reference_price"]
     orders.insert(orders.columns.get_loc("reference_price") + 1, "estimated_value", value)
-    return orders, add_alternates(orders, scores, situation, order_generation.alternates, market_rules.lot)
+    return orders, add_alternates(orders, scores, situation, own.alternates, rules.market_rules.lot)
 
 
+@takes_records(situation=Situation.at, rules=DecisionRules)
 def tell_opinions(
     score_file: pd.DataFrame | None,
-    events: Sequence[Event],
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
+    situation: Situation,
     orders_with_alternates: pd.DataFrame,
+    rules: DecisionRules,
     ensemble: EnsembleParameters,
-    order_generation: OrderGenerationParameters,
-    strategy: StrategyRules,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    as_of: str,
     latest_fused_scores: pd.DataFrame | None = None,
     **latest_scores: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure, str]:
@@ -111,12 +94,13 @@ def tell_opinions(
         Opinions by source and instrument, the same side by side, the rank chart, and the page.
     """
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
-    sources = sources_of_session(sources, pd.Timestamp(as_of), market_rules.deal_price)
-    chosen = ensemble.default if order_generation.source == FUSED else order_generation.source
-    situation = Situation.at(as_of, events, bars, corporate_actions, sessions, market_rules)
-    opinions = opinions_of_sources(sources, chosen, situation, strategy, market_rules, cost_rules, order_generation)
+    sources = sources_of_session(sources, situation.session, rules.market_rules.deal_price)
+    source = rules.order_generation.source
+    chosen = ensemble.default if source == FUSED else source
+    opinions = opinions_of_sources(sources, chosen, situation, rules)
     comparison, figure = compare_opinions(opinions), draw_ranks(opinions)
-    return opinions, comparison, figure, compose_opinion_page(comparison, orders_with_alternates, figure, chosen, as_of)
+    page = compose_opinion_page(comparison, orders_with_alternates, figure, chosen, f"{situation.session:%Y-%m-%d}")
+    return opinions, comparison, figure, page
 
 
 def record_orders(

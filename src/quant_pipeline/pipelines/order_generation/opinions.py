@@ -3,10 +3,7 @@
 import pandas as pd
 
 from quant_pipeline.common.exceptions import StrategyError
-from quant_pipeline.exchange.rules import CostRules, MarketRules
-from quant_pipeline.pipelines.order_generation.decision import Situation
-from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
-from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.pipelines.order_generation.decision import DecisionRules, Situation
 
 OPINIONS = ("BUY", "SELL", "HOLD")
 NO_OPINION = "-"
@@ -14,13 +11,7 @@ OPINION_COLUMNS = ["source", "kind", "is_chosen", "instrument", "opinion", "rank
 
 
 def opinions_of_sources(
-    sources: dict[str, pd.DataFrame],
-    chosen: str,
-    situation: Situation,
-    strategy: StrategyRules,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    order_generation: OrderGenerationParameters,
+    sources: dict[str, pd.DataFrame], chosen: str, situation: Situation, rules: DecisionRules
 ) -> pd.DataFrame:
     """Let every source decide alone, on the same account, market and rules.
 
@@ -35,7 +26,7 @@ def opinions_of_sources(
     for name, table in sources.items():
         scores = table.set_index("instrument")["score"]
         try:
-            orders = situation.decide(scores, strategy, market_rules, cost_rules, order_generation)
+            orders = situation.decide(scores, rules)
         except StrategyError as error:
             raise StrategyError(f"opinion of {name}: {error.message}") from error
         orders = orders.set_index("instrument")

@@ -4,41 +4,33 @@ from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.order_generation import nodes
 from quant_pipeline.pipelines.order_generation.parameters import FILE
+from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import load_model_registry, load_order_generation_parameters
 
-ACCOUNT_AND_MARKET = {
-    "events": "ledger_booked",
-    "bars": "bars",
-    "corporate_actions": "corporate_actions",
-    "sessions": "sessions",
-}
-RULES = {
-    name: f"params:{name}"
-    for name in ("ensemble", "order_generation", "strategy", "market_rules", "cost_rules", "as_of")
-}
+RECORDED = ("params:ensemble", "params:order_generation", "params:market_rules", "params:as_of")
+DECIDED = ("bars", "corporate_actions", "sessions", *RECORDED, "params:strategy", "params:cost_rules")
 
 
 def create_pipeline() -> Pipeline:
     """From the scores of the chosen source and the account to recorded orders, with the opinion of every source."""
     scores = _scores()
-    recorded = {name: RULES[name] for name in ("ensemble", "order_generation", "market_rules", "as_of")}
     return Pipeline(
         [
             Node(
                 nodes.generate_orders,
-                {**scores, **ACCOUNT_AND_MARKET, **RULES},
+                by_name(*scores, *DECIDED, events="ledger_booked"),
                 ["orders", "orders_csv"],
                 name="generate_orders",
             ),
             Node(
                 nodes.record_orders,
-                {**scores, "events": "ledger_booked", "orders": "orders", **recorded},
+                by_name(*scores, *RECORDED, "orders", events="ledger_booked"),
                 "ledger_planned",
                 name="record_orders",
             ),
             Node(
                 nodes.tell_opinions,
-                {**scores, **ACCOUNT_AND_MARKET, **RULES, "orders_with_alternates": "orders_csv"},
+                by_name(*scores, *DECIDED, events="ledger_booked", orders_with_alternates="orders_csv"),
                 ["opinions", "opinions_csv", "rank_figure", "opinion_page"],
                 name="tell_opinions",
             ),
@@ -47,9 +39,9 @@ def create_pipeline() -> Pipeline:
     )
 
 
-def _scores() -> dict[str, str]:
+def _scores() -> list[str]:
     """Name the scores that are needed: a file of scores needs neither models nor predictions."""
     names = ["score_file"]
     if load_order_generation_parameters()["source"] != FILE:
         names += ["latest_fused_scores", *(f"{model}_latest_scores" for model in load_model_registry())]
-    return {name: name for name in names}
+    return names

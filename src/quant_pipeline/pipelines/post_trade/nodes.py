@@ -6,9 +6,10 @@ from typing import assert_never
 import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError, StaleDataError
-from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.market.point_in_time import known_at
+from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
@@ -21,8 +22,6 @@ from quant_pipeline.trading.ledger.lot_tables import closed_lots_table, open_lot
 from quant_pipeline.trading.ledger.tables import holdings_table, net_asset_value_table, trades_table
 from quant_pipeline.trading.ledger.trade_costs import trade_costs_table
 from quant_pipeline.trading.orders.closing import close_session
-from quant_pipeline.trading.orders.risk_limits import RiskLimits
-from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.statements import (
     StatementFile,
     StatementImportParameters,
@@ -30,20 +29,15 @@ from quant_pipeline.trading.statements import (
 )
 
 
+@takes_records(exchange=Exchange.known_at, rules=DeskRules.of)
 def settle_with_broker(
     trading_desk: Gateway,
     events: Sequence[Event],
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
+    exchange: Exchange,
     account: AccountParameters,
-    execution: ExecutionRules,
-    risk: RiskLimits,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    as_of: str,
+    rules: DeskRules,
 ) -> tuple[Event, ...]:
-    """Book what the broker reports up to the close of ``as_of``, and close the session when the books equal it.
+    """Book what the broker reports up to the newest close, and close the session when the books equal it.
 
     Parameters
     ----------
@@ -51,12 +45,10 @@ def settle_with_broker(
         The way to the broker; it appends to the ledger itself, so that fills and cursor are one transaction.
     events
         The ledger as found.
-    bars, corporate_actions, sessions, market_rules, cost_rules
-        The market and its rules.
-    account, execution, risk
+    exchange
+        The market and its rules, up to the session to close.
+    account, rules
         The account; nothing is done unless it is filled by its broker.
-    as_of
-        Session to close.
 
     Returns
     -------
@@ -68,36 +60,32 @@ def settle_with_broker(
     AccountError
         When books and broker differ.
     """
-    session = pd.Timestamp(as_of)
+    session = exchange.sessions[-1]
     if account.filled_by != "broker" or any(
         event.kind is EventKind.SESSION_CLOSED and event.session >= session for event in events
     ):
         return ()
-    exchange = Exchange.known_at(as_of, sessions, bars, corporate_actions, market_rules, cost_rules)
-    with trading_desk.open(session, DeskRules(account.name, risk, execution), exchange) as desk:
+    with trading_desk.open(session, rules, exchange) as desk:
         breaks = close_session(desk)
     if breaks:
         differences = "; ".join(f"{found.what} {found.ledger} here, {found.broker} there" for found in breaks)
         raise AccountError(
-            f"{as_of} stays open, because the books of '{account.name}' differ from the broker: {differences}. "
+            f"{session:%Y-%m-%d} stays open, because the books of '{account.name}' differ from the broker: "
+            f"{differences}. "
             "Compare the broker's activities with the trade log; run post_trade again when they have come in."
         )
     return ()
 
 
+@takes_records(exchange=Exchange.known_at)
 def book_fills(
     events: Sequence[Event],
     statement_files: Sequence[StatementFile],
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DataFrame,
+    exchange: Exchange,
     account: AccountParameters,
     statement_import: StatementImportParameters,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
-    as_of: str,
 ) -> tuple[Event, ...]:
-    """Book what happened to the account since the last booked session, up to the close of ``as_of``.
+    """Book what happened to the account since the last booked session, up to the newest close.
 
     Parameters
     ----------
@@ -105,12 +93,10 @@ def book_fills(
         The ledger as found.
     statement_files
         Statements, also those that were booked before.
-    bars, corporate_actions, sessions
-        The market; what came after ``as_of`` is not looked at.
-    account, statement_import, market_rules, cost_rules
-        The account, how its statements are read, and the rules it executes by.
-    as_of
-        As-of session.
+    exchange
+        The market and the rules it executes by, up to the as-of session.
+    account, statement_import
+        The account, and how its statements are read.
 
     Returns
     -------
@@ -121,17 +107,13 @@ def book_fills(
     ------
     AccountError
         When a row of a statement is not understood; the message names file, row and column.
-    StaleDataError
-        When the market does not reach ``as_of``.
     """
-    entries = import_statements(statement_files, statement_import, market_rules.calendar)
-    days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
+    entries = import_statements(statement_files, statement_import, exchange.market_rules.calendar)
     match account.filled_by:
         case "simulation":
             return book_sessions(
-                events, account.name, account.initial_cash, bars, corporate_actions, days, market_rules, cost_rules,
-                entries, account.lot_method,
-            )  # fmt: skip
+                events, account.name, account.initial_cash, *exchange.parts, entries, account.lot_method
+            )
         case "broker":
             if entries:
                 raise AccountError(
@@ -140,7 +122,7 @@ def book_fills(
                 )
             return ()
         case "statements":
-            market = market_of(bars, corporate_actions, days, market_rules)
+            market = market_of(*exchange.parts[:-1])
             return book_days(events, account.name, 0, market, entries, lot_method=account.lot_method)
         case unknown:
             assert_never(unknown)

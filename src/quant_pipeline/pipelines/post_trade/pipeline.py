@@ -3,7 +3,10 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.post_trade import nodes
+from quant_pipeline.pipelines.wiring import by_name
 
+MARKET = ("bars", "corporate_actions", "sessions", "params:market_rules", "params:as_of")
+EXCHANGE = (*MARKET, "params:cost_rules")
 TABLES = ("trade_log", "holding_log", "daily_amounts", "open_lots", "closed_lots", "trade_costs")
 
 
@@ -13,48 +16,34 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.settle_with_broker,
-                [
+                by_name(
                     "trading_desk",
-                    "ledger_as_found",
-                    "bars",
-                    "corporate_actions",
-                    "sessions",
+                    *EXCHANGE,
                     "params:account",
                     "params:execution",
                     "params:risk",
-                    "params:market_rules",
-                    "params:cost_rules",
-                    "params:as_of",
-                ],
+                    events="ledger_as_found",
+                ),
                 "ledger_settled",
                 name="settle_with_broker",
             ),
             Node(
                 nodes.book_fills,
-                [
-                    "ledger_settled",
-                    "statement_files",
-                    "bars",
-                    "corporate_actions",
-                    "sessions",
-                    "params:account",
-                    "params:statement_import",
-                    "params:market_rules",
-                    "params:cost_rules",
-                    "params:as_of",
-                ],
+                by_name(
+                    "statement_files", *EXCHANGE, "params:account", "params:statement_import", events="ledger_settled"
+                ),
                 "ledger_booked",
                 name="book_fills",
             ),
             Node(
                 nodes.state_account,
-                ["ledger_booked", "bars", "corporate_actions", "sessions", "params:market_rules", "params:as_of"],
+                by_name(*MARKET, events="ledger_booked"),
                 ["holdings", "account_nav"],
                 name="state_account",
             ),
             Node(
                 nodes.tabulate_account,
-                ["ledger_booked", "bars", "corporate_actions", "sessions", "params:market_rules", "params:as_of"],
+                by_name(*MARKET, events="ledger_booked"),
                 {name: name for name in TABLES},
                 name="tabulate_account",
             ),

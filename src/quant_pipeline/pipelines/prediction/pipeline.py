@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.prediction import nodes
+from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import load_model_registry
 
 
@@ -15,13 +16,13 @@ def create_pipeline() -> Pipeline:
     latest = [
         Node(
             nodes.compute_latest_features,
-            {
-                "adjusted_bars": "adjusted_bars",
-                "sessions": "sessions",
-                "feature_set": f"params:feature_sets.{feature_set}",
-                "as_of": "params:as_of",
+            by_name(
+                "adjusted_bars",
+                "sessions",
+                "params:as_of",
+                feature_set=f"params:feature_sets.{feature_set}",
                 **specs,
-            },
+            ),
             f"{feature_set}_latest_features",
             name=f"compute_latest_{feature_set}",
         )
@@ -32,13 +33,13 @@ def create_pipeline() -> Pipeline:
             [
                 Node(
                     nodes.score_latest,
-                    {
-                        "bundle": "bundle@champion",
-                        "latest_features": "latest_features",
-                        "universe_members": "universe_members",
-                        "market_rules": "params:market_rules",
-                        "as_of": "params:as_of",
-                    },
+                    by_name(
+                        "latest_features",
+                        "universe_members",
+                        "params:market_rules",
+                        "params:as_of",
+                        bundle="bundle@champion",
+                    ),
                     "latest_scores",
                     name="score_latest",
                 )

@@ -9,10 +9,11 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import figures, headline
-from quant_pipeline.pipelines.reporting.context import describe_run
+from quant_pipeline.pipelines.reporting.context import ReportContext, describe_run
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.pipelines.reporting.sections import find_section
 from quant_pipeline.pipelines.reporting.summary import summary_text
+from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.reports.page import compose_page
 
 HEADLINE = ("backtest_nav", "backtest_performance", "ic_series", "orders", "account_nav", "data_quality")
@@ -23,6 +24,18 @@ def tables_of(report: ReportParameters) -> list[str]:
     """Return the datasets that a report shows, each once."""
     shown = [name for section in report.sections for name in find_section(section).inputs]
     return list(dict.fromkeys([*HEADLINE, *shown]))
+
+
+def context_of(
+    report: ReportParameters,
+    market_rules: MarketRules,
+    ensemble: EnsembleParameters,
+    label: LabelParameters,
+    as_of: str,
+    parameters: dict[str, Any],
+) -> ReportContext:
+    """Describe where a report stands by the blocks of the parameters."""
+    return describe_run(report, as_of, market_rules, ensemble.default, label.horizon, parameters)
 
 
 def draw_figures(backtest_nav: pd.DataFrame, ic_series: pd.DataFrame) -> tuple[go.Figure, go.Figure, go.Figure]:
@@ -47,23 +60,16 @@ def draw_figures(backtest_nav: pd.DataFrame, ic_series: pd.DataFrame) -> tuple[g
     )
 
 
-def compose_report(
-    report: ReportParameters,
-    market_rules: MarketRules,
-    ensemble: EnsembleParameters,
-    label: LabelParameters,
-    as_of: str,
-    parameters: dict[str, Any],
-    **tables: Any,
-) -> str:
+@takes_records(context=context_of)
+def compose_report(context: ReportContext, report: ReportParameters, **tables: Any) -> str:
     """Compose the page of a run, from the headline down to where the numbers come from.
 
     Parameters
     ----------
-    report, market_rules, ensemble, label, as_of
-        Where the report stands, and its sections.
-    parameters
-        All parameters of the run, for its provenance.
+    context
+        Where the report stands.
+    report
+        Its sections.
     **tables
         Datasets by name, those of `tables_of`. Any may be empty; its section then says so.
 
@@ -72,7 +78,6 @@ def compose_report(
     str
         A self-contained HTML page; the same input gives the same bytes.
     """
-    context = describe_run(report, as_of, market_rules, ensemble.default, label.horizon, parameters)
     sections = [find_section(name) for name in report.sections]
     shown = {name: tables[name] for name in HEADLINE}
     verdict = headline.write_verdict(
@@ -80,7 +85,7 @@ def compose_report(
     )
     parts = [section.write(context, **{name: tables[name] for name in section.inputs}) for section in sections]
     return compose_page(
-        title=f"{context.account} {as_of}: strategy report",
+        title=f"{context.account} {context.as_of:%Y-%m-%d}: strategy report",
         header=headline.write_header(context, verdict),
         links=[(section.name, section.link) for section in sections],
         parts=[headline.headline_cards(context, **shown), *parts],
@@ -88,7 +93,9 @@ def compose_report(
     )
 
 
+@takes_records(context=context_of)
 def summarise(
+    context: ReportContext,
     ic_series: pd.DataFrame,
     backtest_nav: pd.DataFrame,
     backtest_performance: dict[str, float | None],
@@ -96,30 +103,23 @@ def summarise(
     orders: pd.DataFrame,
     account_nav: pd.DataFrame,
     report_page: str,
-    report: ReportParameters,
-    market_rules: MarketRules,
-    ensemble: EnsembleParameters,
-    label: LabelParameters,
-    as_of: str,
-    parameters: dict[str, Any],
 ) -> str:
     """Write the summary that a run ends with.
 
     Parameters
     ----------
+    context
+        Where the report stands.
     ic_series, backtest_nav, backtest_performance, combination_comparison, orders, account_nav
         Its content.
     report_page
         The page; only its being there matters.
-    report, market_rules, ensemble, label, as_of, parameters
-        Where the report stands.
 
     Returns
     -------
     str
         Plain text.
     """
-    context = describe_run(report, as_of, market_rules, ensemble.default, label.horizon, parameters)
     return summary_text(
         context, ic_series, backtest_nav, backtest_performance, combination_comparison, orders, account_nav
     )

@@ -4,16 +4,12 @@ from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.reporting import nodes
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
+from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import load_report_parameters
 
-WHERE_IT_STANDS = {
-    "report": "params:report",
-    "market_rules": "params:market_rules",
-    "ensemble": "params:ensemble",
-    "label": "params:label",
-    "as_of": "params:as_of",
-    "parameters": "parameters",
-}
+WHERE_IT_STANDS = (
+    "params:report", "params:market_rules", "params:ensemble", "params:label", "params:as_of", "parameters",
+)  # fmt: skip
 SUMMARISED = (
     "ic_series",
     "backtest_nav",
@@ -38,13 +34,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.compose_report,
-                {**WHERE_IT_STANDS, **{table: table for table in shown}},
+                by_name(*WHERE_IT_STANDS, *shown),
                 "report_page",
                 name="compose_report",
             ),
             Node(
                 nodes.summarise,
-                {**WHERE_IT_STANDS, **{table: table for table in SUMMARISED}},
+                by_name(*WHERE_IT_STANDS, *SUMMARISED),
                 "run_summary",
                 name="summarise",
             ),

@@ -10,8 +10,6 @@ from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.common.progress import track
 from quant_pipeline.datasets.bundle import StoredBundles
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
-from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.cross_validation import (
     CombinatorialParameters,
@@ -20,23 +18,15 @@ from quant_pipeline.models.cross_validation import (
     split_sessions,
 )
 from quant_pipeline.models.rolling import RollingParameters, rolling_windows
-from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.models.training import is_member, train_bundle, train_or_keep
+from quant_pipeline.models.training import is_member, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.pipelines.training.nodes import describe_model
+from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData, judge_on_test
+from quant_pipeline.pipelines.wiring import takes_records
 
 
+@takes_records(data=TrainingData, setting=ModelSetting)
 def train_windows(
-    features: pd.DataFrame,
-    labels: pd.DataFrame,
-    universe_members: pd.DataFrame,
-    sessions: pd.DataFrame,
-    spec: ModelSpec,
-    feature_set: FeatureSet,
-    label: LabelParameters,
-    market_rules: MarketRules,
-    rolling: RollingParameters,
-    bundles_as_found: StoredBundles,
+    data: TrainingData, setting: ModelSetting, rolling: RollingParameters, bundles_as_found: StoredBundles
 ) -> Generator[dict[str, ModelBundle]]:
     """Train one bundle per window; a window whose inputs did not change keeps the bundle it has.
 
@@ -45,12 +35,11 @@ def train_windows(
     dict
         Name of the window to its bundle, as soon as it is trained: an interrupted walk goes on where it stopped.
     """
-    windows = rolling_windows(pd.DatetimeIndex(sessions["date"]), rolling, label.horizon)
-    for window in track(windows, f"walking forward with {spec.title}"):
-        facts = describe_model(spec, feature_set, label, market_rules, window.segments)
-        found = bundles_as_found.find(window.name)
-        bundle = train_or_keep(facts, features, labels["label"], universe_members, window.segments, found)
-        yield {window.name: bundle}
+    windows = rolling_windows(data.days, rolling, setting.label.horizon)
+    labels = data.labels["label"]
+    for window in track(windows, f"walking forward with {setting.spec.title}"):
+        facts, found = setting.describe(window.segments), bundles_as_found.find(window.name)
+        yield {window.name: train_or_keep(facts, data.features, labels, data.universe_members, window.segments, found)}
 
 
 def predict_windows(
@@ -108,17 +97,9 @@ def evaluate_windows(
     return summarise(coefficients) | {"rank_ic_t": rank_ic_t(coefficients, label.horizon)}, table
 
 
+@takes_records(data=TrainingData, setting=ModelSetting)
 def cross_validate(
-    features: pd.DataFrame,
-    labels: pd.DataFrame,
-    universe_members: pd.DataFrame,
-    sessions: pd.DataFrame,
-    spec: ModelSpec,
-    feature_set: FeatureSet,
-    label: LabelParameters,
-    market_rules: MarketRules,
-    split: SplitParameters,
-    cross_validation: CombinatorialParameters,
+    data: TrainingData, setting: ModelSetting, split: SplitParameters, cross_validation: CombinatorialParameters
 ) -> pd.DataFrame:
     """Train and score every split of combinatorial purged cross-validation; the test segment stays unseen.
 
@@ -130,18 +111,13 @@ def cross_validate(
         ``split``, ``ic``, ``rank_ic``, ``icir``, ``rank_icir``, ``sessions``: how much the verdict on a model depends
         on the stretch of history that judges it.
     """
-    days = pd.DatetimeIndex(sessions["date"])
-    segments = split_sessions(days, split, label.horizon)
+    days, horizon = data.days, setting.label.horizon
+    segments = split_sessions(days, split, horizon)
     history = days[(days >= segments["train"][0]) & (days <= segments["valid"][-1])]
-    member = is_member(features.index, universe_members)
-    datetimes = features.index.get_level_values("datetime")
     rows: list[dict[str, Any]] = []
-    splits = combinatorial_splits(history, cross_validation, label.horizon)
-    for part in track(splits, f"cross-validating {spec.title}"):
-        facts = describe_model(spec, feature_set, label, market_rules, part.segments)
-        bundle = train_bundle(facts, features, labels["label"], universe_members, part.segments)
-        scored = bundle.predict(features, np.flatnonzero(member & datetimes.isin(part.segments["test"])))
-        summary = summarise(information_coefficients(scored, labels["label"]))
+    splits = combinatorial_splits(history, cross_validation, horizon)
+    for part in track(splits, f"cross-validating {setting.spec.title}"):
+        summary = summarise(judge_on_test(setting, data, part.segments))
         rows.append({"split": part.name, **{key: summary[key] for key in ("ic", "rank_ic", "icir", "rank_icir")}})
         rows[-1]["sessions"] = summary["sessions"]
     return pd.DataFrame(rows).astype({"split": "str"})

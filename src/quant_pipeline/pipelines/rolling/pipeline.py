@@ -4,6 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.per_model import TRAINING_INPUTS, repeat_per_model
 from quant_pipeline.pipelines.rolling import nodes
+from quant_pipeline.pipelines.wiring import by_name
 
 
 def create_pipeline() -> Pipeline:
@@ -12,13 +13,20 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.train_windows,
-                [*TRAINING_INPUTS, "params:rolling", "bundles_as_found"],
+                by_name(*TRAINING_INPUTS, "params:rolling", "bundles_as_found"),
                 "bundles_by_window",
                 name="train_windows",
             ),
             Node(
                 nodes.predict_windows,
-                ["bundles_by_window", "features", "universe_members", "sessions", "params:label", "params:rolling"],
+                by_name(
+                    "features",
+                    "universe_members",
+                    "sessions",
+                    "params:label",
+                    "params:rolling",
+                    bundles="bundles_by_window",
+                ),
                 "rolling_predictions",
                 name="predict_windows",
             ),
@@ -40,7 +48,7 @@ def create_cross_validation_pipeline() -> Pipeline:
         [
             Node(
                 nodes.cross_validate,
-                [*TRAINING_INPUTS, "params:split", "params:cross_validation"],
+                by_name(*TRAINING_INPUTS, "params:split", "params:cross_validation"),
                 "cross_validation",
                 name="cross_validate",
             )

@@ -3,29 +3,19 @@
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
-from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.factors.feature_sets import FeatureSet
-from quant_pipeline.factors.labels import label_expression
-from quant_pipeline.models.bundle import BundleFacts, ModelBundle
+from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData
+from quant_pipeline.pipelines.wiring import takes_records
 
 
+@takes_records(data=TrainingData, setting=ModelSetting)
 def train_model(
-    features: pd.DataFrame,
-    labels: pd.DataFrame,
-    universe_members: pd.DataFrame,
-    sessions: pd.DataFrame,
-    spec: ModelSpec,
-    feature_set: FeatureSet,
-    label: LabelParameters,
-    market_rules: MarketRules,
-    split: SplitParameters,
-    bundle_as_found: ModelBundle | None,
+    data: TrainingData, setting: ModelSetting, split: SplitParameters, bundle_as_found: ModelBundle | None
 ) -> tuple[ModelBundle, pd.DataFrame, pd.DataFrame]:
     """Train a model on its training segment, stop early by its validation segment, and seal it.
 
@@ -37,40 +27,16 @@ def train_model(
         The bundle, its learning curve (``step``, ``metric``, ``value``) and its feature importance (``factor``,
         ``importance``).
     """
-    segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
-    facts = describe_model(spec, feature_set, label, market_rules, segments)
-    bundle = train_or_keep(facts, features, labels["label"], universe_members, segments, bundle_as_found)
-    return bundle, bundle.learning_curve, bundle.importance
-
-
-def describe_model(
-    spec: ModelSpec,
-    feature_set: FeatureSet,
-    label: LabelParameters,
-    market_rules: MarketRules,
-    segments: dict[str, pd.DatetimeIndex],
-) -> BundleFacts:
-    """Put together what a bundle of this model is to say about itself, but for the fingerprint of its inputs.
-
-    Raises
-    ------
-    ConfigurationError
-        When the model names a factor that its feature set does not have.
-    """
-    available = feature_set.all_expressions()
-    factors = list(available) if spec.factors is None else spec.factors
-    unknown = sorted(set(factors) - set(available))
-    if unknown:
-        raise ConfigurationError(
-            f"{spec.title}: feature set '{spec.features}' has no factors {unknown[:5]} (parameters_models.yml)"
-        )
-    return BundleFacts(
-        spec=spec,
-        expressions={factor: available[factor] for factor in factors},
-        label=label_expression(market_rules.deal_price, label.horizon),
-        window={part: [f"{segments[part][place]:%Y-%m-%d}" for place in (0, -1)] for part in ("train", "valid")},
-        calendar=market_rules.calendar,
+    segments = split_sessions(data.days, split, setting.label.horizon)
+    bundle = train_or_keep(
+        setting.describe(segments),
+        data.features,
+        data.labels["label"],
+        data.universe_members,
+        segments,
+        bundle_as_found,
     )
+    return bundle, bundle.learning_curve, bundle.importance
 
 
 def predict_out_of_sample(

@@ -4,6 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.per_model import TRAINING_INPUTS, repeat_per_model
 from quant_pipeline.pipelines.training import nodes
+from quant_pipeline.pipelines.wiring import by_name
 
 
 def create_pipeline() -> Pipeline:
@@ -12,19 +13,26 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.train_model,
-                [*TRAINING_INPUTS, "params:split", "bundle_as_found"],
+                by_name(*TRAINING_INPUTS, "params:split", "bundle_as_found"),
                 ["bundle@candidate", "learning_curve", "importance"],
                 name="train_model",
             ),
             Node(
                 nodes.predict_out_of_sample,
-                ["bundle@candidate", "features", "universe_members", "sessions", "params:label", "params:split"],
+                by_name(
+                    "features",
+                    "universe_members",
+                    "sessions",
+                    "params:label",
+                    "params:split",
+                    bundle="bundle@candidate",
+                ),
                 "predictions",
                 name="predict_out_of_sample",
             ),
             Node(
                 nodes.evaluate_model,
-                ["predictions", "labels", "params:label", "params:spec", "learning_curve", "importance"],
+                by_name("predictions", "labels", "params:label", "params:spec", "learning_curve", "importance"),
                 "metrics",
                 name="evaluate_model",
             ),

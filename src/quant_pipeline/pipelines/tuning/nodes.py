@@ -1,6 +1,7 @@
 """Nodes of the hyper-parameter search; each runs once per registered model that has a space."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -9,13 +10,8 @@ from optuna.trial import TrialState
 
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.common.progress import track
-from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.models.cross_validation import SplitParameters
-from quant_pipeline.models.rolling import RollingWindow
 from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.models.training import is_member, train_bundle
 from quant_pipeline.models.tuning import (
     TuningParameters,
     close_killed_trials,
@@ -25,24 +21,15 @@ from quant_pipeline.models.tuning import (
     trials_table,
     tuning_folds,
 )
-from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.pipelines.training.nodes import describe_model
+from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData, judge_on_test
+from quant_pipeline.pipelines.wiring import takes_records
 
 logger = logging.getLogger(__name__)
 
 
+@takes_records(data=TrainingData, setting=ModelSetting)
 def search_hyper_parameters(
-    features: pd.DataFrame,
-    labels: pd.DataFrame,
-    universe_members: pd.DataFrame,
-    sessions: pd.DataFrame,
-    spec: ModelSpec,
-    feature_set: FeatureSet,
-    label: LabelParameters,
-    market_rules: MarketRules,
-    split: SplitParameters,
-    tuning: TuningParameters,
-    study: optuna.Study,
+    data: TrainingData, setting: ModelSetting, split: SplitParameters, tuning: TuningParameters, study: optuna.Study
 ) -> tuple[pd.DataFrame, dict[str, object]]:
     """Run the trials that a study still lacks; a trial is worth the mean rank IC of the stretches it scores.
 
@@ -60,23 +47,15 @@ def search_hyper_parameters(
         When no trial has a rank IC.
     """
     name = study.study_name
-    folds = tuning_folds(pd.DatetimeIndex(sessions["date"]), split, tuning, label.horizon)
+    folds = tuning_folds(data.days, split, tuning, setting.label.horizon)
     last = folds[-1].segments["test"][-1]
-    features = features[features.index.get_level_values("datetime") <= last]
-    member = is_member(features.index, universe_members)
-
-    def rank_ic(candidate: ModelSpec, fold: RollingWindow) -> float:
-        facts = describe_model(candidate, feature_set, label, market_rules, fold.segments)
-        bundle = train_bundle(facts, features, labels["label"], universe_members, fold.segments)
-        scored = member & features.index.get_level_values("datetime").isin(fold.segments["test"])
-        scores = bundle.predict(features, np.flatnonzero(scored))
-        return float(information_coefficients(scores, labels["label"])["rank_ic"].mean())
+    known = replace(data, features=data.features[data.features.index.get_level_values("datetime") <= last])
 
     def objective(trial: optuna.Trial) -> float:
-        candidate = suggest_spec(spec, tuning.spaces[name], trial)
+        candidate = replace(setting, spec=suggest_spec(setting.spec, tuning.spaces[name], trial))
         values = []
         for step, fold in enumerate(folds):
-            values.append(rank_ic(candidate, fold))
+            values.append(float(judge_on_test(candidate, known, fold.segments)["rank_ic"].mean()))
             trial.report(float(np.mean(values)), step)
             if trial.should_prune():
                 raise optuna.TrialPruned
@@ -85,7 +64,7 @@ def search_hyper_parameters(
     killed = close_killed_trials(study)
     if killed:
         logger.warning("%s: %d trials of a killed run are closed and repeated", name, len(killed))
-    _enqueue_registered(study, spec, tuning)
+    _enqueue_registered(study, setting.spec, tuning)
     for _ in track(range(_missing(study, tuning)), f"tuning {name}"):
         study.sampler = sampler_of(study, tuning.seed)
         study.optimize(objective, n_trials=1)

@@ -4,6 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.per_model import TRAINING_INPUTS, repeat_per_model
 from quant_pipeline.pipelines.tuning import nodes
+from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import load_tuning_parameters
 
 
@@ -13,7 +14,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.search_hyper_parameters,
-                [*TRAINING_INPUTS, "params:split", "params:tuning", "study"],
+                by_name(*TRAINING_INPUTS, "params:split", "params:tuning", "study"),
                 ["trials", "best_hyper"],
                 name="search_hyper_parameters",
             )

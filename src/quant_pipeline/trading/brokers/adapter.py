@@ -67,6 +67,11 @@ class Exchange:
         days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
         return cls(bars, corporate_actions, days, market_rules, cost_rules)
 
+    @property
+    def parts(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DatetimeIndex, MarketRules, CostRules]:
+        """Bars, corporate actions, sessions, market rules, cost rules: the order in which functions take them."""
+        return self.bars, self.corporate_actions, self.sessions, self.market_rules, self.cost_rules
+
     def execution_session(self) -> pd.Timestamp:
         """Return the session in which orders that are decided at the newest close execute."""
         decided = self.sessions[-1]

@@ -15,6 +15,7 @@ import pandas as pd
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Exchange, Money, Opening, Updates
 from quant_pipeline.trading.brokers.gate import GatedBroker
 from quant_pipeline.trading.brokers.registry import make_adapter
@@ -38,6 +39,11 @@ class DeskRules:
     account: str
     limits: RiskLimits
     execution: ExecutionRules
+
+    @classmethod
+    def of(cls, account: AccountParameters, execution: ExecutionRules, risk: RiskLimits) -> DeskRules:
+        """Take them from the blocks of the parameters."""
+        return cls(account.name, risk, execution)
 
 
 @dataclass(frozen=True)

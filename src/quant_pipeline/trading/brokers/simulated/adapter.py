@@ -73,11 +73,7 @@ class SimulatedAdapter(BrokerAdapter):
 
         return SimulatedBroker(
             url,
-            exchange.bars,
-            exchange.corporate_actions,
-            exchange.sessions,
-            exchange.market_rules,
-            exchange.cost_rules,
+            *exchange.parts,
             closed,
             state.cash,
             account_number=opening.account,

@@ -1,0 +1,60 @@
+"""What every backtest is given: the market as ingested, and the rules of an account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from quant_pipeline.backtest.preferences import sessions_looked_back_over
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.market.benchmark import net_total_return
+from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.rules import StrategyRules
+
+
+@dataclass(frozen=True)
+class TradingRules:
+    """How an account decides and trades: the same in search, backtest and execution."""
+
+    strategy: StrategyRules
+    market_rules: MarketRules
+    cost_rules: CostRules
+    account: AccountParameters
+
+
+@dataclass(frozen=True)
+class MarketTables:
+    """The market as ingested.
+
+    Attributes
+    ----------
+    bars, corporate_actions
+        As traded.
+    sessions
+        ``date`` of every session.
+    benchmark
+        ``date``, ``total_return_close`` and, for a dividend tax, ``dividend_return``.
+    """
+
+    bars: pd.DataFrame
+    corporate_actions: pd.DataFrame
+    sessions: pd.DataFrame
+    benchmark: pd.DataFrame
+
+    def market_of(self, traded: pd.DatetimeIndex, rules: TradingRules) -> TradingMarket:
+        """Build the market of some consecutive sessions; nothing later than the last of them goes in.
+
+        Sessions before them that the weights of the strategy look back over are its history.
+        """
+        earlier = sessions_looked_back_over(rules.strategy, pd.DatetimeIndex(self.sessions["date"]), traded[0])
+        first, last = earlier.append(traded)[[0, -1]]
+        bars, actions = (
+            table[(table["date"] >= first) & (table["date"] <= last)] for table in (self.bars, self.corporate_actions)
+        )
+        return TradingMarket.from_bars(bars, actions, traded, rules.market_rules, earlier)
+
+    def benchmark_level(self, market_rules: MarketRules) -> pd.Series:
+        """Level of the benchmark by session, after the tax that an account pays on dividends."""
+        return net_total_return(self.benchmark, market_rules.dividend_tax_rate)

@@ -1,0 +1,101 @@
+"""What every node that trains is given, and how a model is trained on some sessions and judged on others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.factors.labels import label_expression
+from quant_pipeline.models.bundle import BundleFacts
+from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.models.training import is_member, train_bundle
+from quant_pipeline.pipelines.features.nodes import LabelParameters
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model learns from.
+
+    Attributes
+    ----------
+    features
+        Panel ``(datetime, instrument) × factor`` of the model's feature set.
+    labels
+        Panel with column ``label``; NaN where it is not realised.
+    universe_members
+        ``date``, ``instrument``: the universe of every session.
+    sessions
+        ``date`` of every session.
+    """
+
+    features: pd.DataFrame
+    labels: pd.DataFrame
+    universe_members: pd.DataFrame
+    sessions: pd.DataFrame
+
+    @property
+    def days(self) -> pd.DatetimeIndex:
+        """All sessions."""
+        return pd.DatetimeIndex(self.sessions["date"])
+
+    def members_in(self, sessions: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
+        """Return the rows of the features that belong to the universe of one of the sessions."""
+        return np.flatnonzero(self._is_member & self.features.index.get_level_values("datetime").isin(sessions))
+
+    @cached_property
+    def _is_member(self) -> npt.NDArray[np.bool_]:
+        return is_member(self.features.index, self.universe_members)
+
+
+@dataclass(frozen=True)
+class ModelSetting:
+    """What is trained: the model, the factors it may use, and what it is to predict."""
+
+    spec: ModelSpec
+    feature_set: FeatureSet
+    label: LabelParameters
+    market_rules: MarketRules
+
+    def describe(self, segments: dict[str, pd.DatetimeIndex]) -> BundleFacts:
+        """Put together what a bundle of this model is to say about itself, but for the fingerprint of its inputs.
+
+        Raises
+        ------
+        ConfigurationError
+            When the model names a factor that its feature set does not have.
+        """
+        spec, available = self.spec, self.feature_set.all_expressions()
+        factors = list(available) if spec.factors is None else spec.factors
+        unknown = sorted(set(factors) - set(available))
+        if unknown:
+            raise ConfigurationError(
+                f"{spec.title}: feature set '{spec.features}' has no factors {unknown[:5]} (parameters_models.yml)"
+            )
+        return BundleFacts(
+            spec=spec,
+            expressions={factor: available[factor] for factor in factors},
+            label=label_expression(self.market_rules.deal_price, self.label.horizon),
+            window={part: [f"{segments[part][end]:%Y-%m-%d}" for end in (0, -1)] for part in ("train", "valid")},
+            calendar=self.market_rules.calendar,
+        )
+
+
+def judge_on_test(setting: ModelSetting, data: TrainingData, segments: dict[str, pd.DatetimeIndex]) -> pd.DataFrame:
+    """Train a model on its training and validation sessions and judge it on the test sessions; nothing is kept.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``ic`` and ``rank_ic`` of the sessions of segment ``test``, see `information_coefficients`.
+    """
+    labels = data.labels["label"]
+    bundle = train_bundle(setting.describe(segments), data.features, labels, data.universe_members, segments)
+    return information_coefficients(bundle.predict(data.features, data.members_in(segments["test"])), labels)
