@@ -26,7 +26,7 @@ ENSEMBLE = EnsembleParameters.model_validate({"default": "one", "combinations": 
 STRATEGY = StrategyRules(topk=8, n_drop=4)
 LABEL = "Ref($open, -2)/Ref($open, -1)-1"
 PARAMETERS = EnsembleSearchParameters(
-    largest=4,
+    max_models=4,
     first_training_periods=20,
     fold_periods=10,
     holdout_periods=10,

@@ -331,7 +331,6 @@ class TestWhatIsWrongIsNamed:
     def test_a_model_that_cannot_be_understood(self, monkeypatch):
         entry = {"algorithm": "ridge", "features": "alpha158", "colour": "red", "hyper": {"alfa": 1}}
         monkeypatch.setattr(model_registry, "_session_loader", {"parameters": {"models": {"mine": entry}}})
-        with pytest.raises(
-            ConfigurationError, match=r"`models\.mine\.hyper\.alfa` of parameters_models\.yml; .*mine\.colour"
-        ):
+        named = r"`models\.mine\.hyper\.alfa` of parameters_models\.yml \(did you mean 'alpha'\?\); .*mine\.colour"
+        with pytest.raises(ConfigurationError, match=named):
             model_registry.load_model_registry()
