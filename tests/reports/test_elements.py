@@ -2,11 +2,14 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import plotly.graph_objects as go
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
 from quant_pipeline.reports import elements, wording
 from quant_pipeline.reports.elements import Card, Column, Html
+from quant_pipeline.reports.rendering import render
 from quant_pipeline.reports.theme import blank_figure
 
 
@@ -100,3 +103,12 @@ def test_only_a_picture_that_offers_scales_has_buttons():
     figure = blank_figure("Value", "It rose.")
     assert elements.picture(figure, "value", scale_choice=True).count("<button") == 2
     assert "<button" not in elements.picture(go.Figure(figure), "value")
+
+
+def test_parts_beside_each_other_are_one_block_of_escaped_parts():
+    assert elements.side_by_side(elements.code("a"), "1 < 2") == '<div class="pair"><code>a</code>1 &lt; 2</div>'
+
+
+def test_a_value_that_a_template_needs_and_does_not_get_is_an_error():
+    with pytest.raises(UndefinedError, match="colours"):
+        render("page.html", title="t", links=[], parts=[])

@@ -56,7 +56,7 @@ def test_a_search_becomes_one_nested_run_with_its_page(tmp_path):
     composed = node(compose_search_page, names, "search_page", name="compose_search_page")
     verdict = {"chosen": "a + b", "verdict": "probably luck", "trials": 7, "deflated_sharpe": 0.25, "holdout": None}
     board = pd.DataFrame({"rank": [1], "combination": ["a + b"]})
-    inputs = dict(zip(names, (verdict, board, EnsembleSearchParameters(largest=3)), strict=True))
+    inputs = dict(zip(names, (verdict, board, EnsembleSearchParameters(max_models=3)), strict=True))
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
     try:
         mlflow.create_experiment("test", artifact_location=(tmp_path / "artifacts").as_uri())
@@ -68,7 +68,7 @@ def test_a_search_becomes_one_nested_run_with_its_page(tmp_path):
         (child,) = [run for run in runs if run.info.run_id != parent.info.run_id]
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert child.data.tags["verdict"] == "probably luck"
-        assert child.data.params["largest"] == "3"
+        assert child.data.params["max_models"] == "3"
         assert child.data.metrics == {"trials": 7.0, "deflated_sharpe": 0.25}
         assert "search.html" in {file.path for file in mlflow.MlflowClient().list_artifacts(child.info.run_id)}
     finally:

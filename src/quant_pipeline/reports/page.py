@@ -6,13 +6,13 @@ import base64
 import gzip
 from collections.abc import Sequence
 from functools import lru_cache
-from html import escape
 from importlib.resources import files
 
 from plotly.offline import get_plotlyjs
 
 from quant_pipeline.reports import theme
-from quant_pipeline.reports.elements import Html, as_json, join
+from quant_pipeline.reports.elements import Html, as_json
+from quant_pipeline.reports.rendering import render
 
 _ASSETS = files(__package__)
 STYLE = _ASSETS.joinpath("style.css").read_text(encoding="utf-8")
@@ -40,19 +40,18 @@ def compose_page(title: str, header: Html, links: Sequence[tuple[str, str]], par
     str
         HTML; the same input gives the same bytes.
     """
-    items = "".join(f'<li><a href="#{escape(name)}">{escape(label)}</a></li>' for name, label in links)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f'<title>{escape(title)}</title>\n<link rel="icon" href="data:,">\n'
-        f"<style>\n{_colours()}\n{STYLE}</style>\n</head>\n"
-        f'<body>\n<a class="skip" href="#content">Skip to the content</a>\n<header class="page">{header}</header>\n'
-        f'<nav aria-label="Sections"><ul class="page">{items}</ul></nav>\n'
-        f'<main id="content" class="page">\n{join(parts)}\n</main>\n<footer class="page">{escape(footer)}</footer>\n'
-        f'<script id="dark-twins" type="application/json">{as_json(theme.dark_twins())}</script>\n'
-        f'<script id="plotly" type="application/octet-stream">{packed_library()}</script>\n'
-        f"<script>\n{BEHAVIOUR}</script>\n</body>\n</html>\n"
+    return render(
+        "page.html",
+        title=title,
+        header=header,
+        links=links,
+        parts=parts,
+        footer=footer,
+        colours=Html(_colours()),
+        style=Html(STYLE),
+        behaviour=Html(BEHAVIOUR),
+        dark_twins=as_json(theme.dark_twins()),
+        library=packed_library(),
     )
 
 

@@ -20,7 +20,7 @@ def test_the_page_tells_verdict_leader_and_every_measure(found):
     for text in (
         verdict["verdict"],
         verdict["chosen"],
-        "White&#x27;s reality check",
+        "White&#39;s reality check",
         "Hansen",
         "deflated Sharpe ratio",
     ):

@@ -16,12 +16,12 @@ from quant_pipeline.reports.elements import (
     Html,
     cards,
     details,
-    join,
     masthead,
     paragraph,
     picture,
     preformatted,
     section,
+    side_by_side,
     table,
 )
 
@@ -227,7 +227,7 @@ def similarity_section(correlations: pd.DataFrame) -> Html:
         paragraph(
             "Models that agree add little to each other; clusters suggest families of which one member is enough."
         ),
-        Html(f'<div class="pair">{join(pictures)}</div>'),
+        side_by_side(*pictures),
     )
 
 

@@ -15,11 +15,11 @@ from quant_pipeline.reports.elements import (
     Column,
     Html,
     heat_table,
-    join,
     paragraph,
     picture,
     run_first,
     section,
+    side_by_side,
     table,
 )
 
@@ -86,7 +86,7 @@ def backtest_section(
         picture(nav_figure, "net-asset-value", scale_choice=True),
         picture(drawdown_figure, "drawdown"),
         months_table,
-        Html(f'<div class="pair">{_measures_table(compared)}{_relative_table(compared)}</div>'),
+        side_by_side(_measures_table(compared), _relative_table(compared)),
     )
 
 
@@ -246,7 +246,7 @@ def _written_table(
         if key in compared.index
     ]
     if not rows:
-        return join([])
+        return Html("")
     columns = [Column("measure", "measure", kind="text"), *(Column(side, side) for side in sides)]
     return table(pd.DataFrame(rows), columns, caption)
 

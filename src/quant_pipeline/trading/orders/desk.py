@@ -11,6 +11,7 @@ from typing import TypeVar
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.retrying import Patience
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.broker_records import BrokerAccount
@@ -39,7 +40,6 @@ _CLOSED_SIDES: dict[TradingState, tuple[str, ...]] = {
     TradingState.REDUCING: ("buy",),
     TradingState.HALTED: ("buy", "sell"),
 }
-_LONGEST_PAUSE = 60.0
 
 
 @dataclass
@@ -95,18 +95,8 @@ class TradingDesk:
         BrokerUnavailableError, RateLimitedError
             When it stays so; running again later continues where this run stopped.
         """
-        for attempt in range(1, self.rules.max_attempts + 1):
-            try:
-                return question()
-            except RateLimitedError as error:
-                if attempt == self.rules.max_attempts:
-                    raise
-                self.sleep(min(error.retry_after, _LONGEST_PAUSE))
-            except BrokerUnavailableError:
-                if attempt == self.rules.max_attempts:
-                    raise
-                self.sleep(min(self.rules.poll_seconds * 2 ** (attempt - 1), _LONGEST_PAUSE))
-        raise AssertionError("unreachable: attempts is positive")
+        errors = (RateLimitedError, BrokerUnavailableError)
+        return Patience(self.rules.max_attempts, errors, self.rules.poll_seconds, self.sleep).ask(question)
 
     def check_account(self) -> BrokerAccount:
         """Ask for the account and make sure that it is the right one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
@@ -13,6 +13,7 @@ from alpaca.common.rest import RESTClient
 from alpaca.trading.client import TradingClient
 from urllib3.exceptions import NewConnectionError
 
+from quant_pipeline.common.retrying import Patience
 from quant_pipeline.market.sources.alpaca_connection import (
     BoundedAdapter,
     RateBudget,
@@ -76,10 +77,15 @@ class AlpacaTransport:
         The unmodified client; its traps are closed here.
     address
         Where it goes, checked.
+    sleep
+        Waits some seconds before a lost question is asked again.
     """
 
-    def __init__(self, parameters: AlpacaAdapter, client: RESTClient, address: str) -> None:
+    def __init__(
+        self, parameters: AlpacaAdapter, client: RESTClient, address: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._parameters = parameters
+        self._sleep = sleep
         self._client = client
         budget = RateBudget(parameters.requests_a_minute, parameters.longest_wait_seconds)
         limits = (parameters.connect_seconds, parameters.read_seconds)
@@ -100,21 +106,17 @@ class AlpacaTransport:
         QuestionRefusedError
             When the answer is that the question is wrong.
         """
-        pause = self._parameters.read_pause_seconds
-        for left in reversed(range(self._parameters.read_attempts)):
-            try:
-                return self._once("GET", path, dict(query or {}))
-            except APIError as error:
-                if error.status_code == NOT_FOUND:
-                    return None
-                refusal = QuestionRefusedError if error.status_code in _WRONG_QUESTION else BrokerError
-                raise refusal(f"Alpaca refuses to answer {path}: {read_refusal(error)[1]}") from error
-            except (OutcomeUnknownError, BrokerUnavailableError) as error:
-                if left == 0:
-                    raise BrokerUnavailableError(f"Alpaca did not answer {path}: {error}; try again later") from error
-                time.sleep(pause)
-                pause *= 2
-        return None
+        parameters, lost = self._parameters, (OutcomeUnknownError, BrokerUnavailableError)
+        patience = Patience(parameters.read_attempts, lost, parameters.read_pause_seconds, self._sleep)
+        try:
+            return patience.ask(lambda: self._once("GET", path, dict(query or {})))
+        except APIError as error:
+            if error.status_code == NOT_FOUND:
+                return None
+            refusal = QuestionRefusedError if error.status_code in _WRONG_QUESTION else BrokerError
+            raise refusal(f"Alpaca refuses to answer {path}: {read_refusal(error)[1]}") from error
+        except lost as error:
+            raise BrokerUnavailableError(f"Alpaca did not answer {path}: {error}; try again later") from error
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Send what changes something, once.
