@@ -50,7 +50,7 @@ def _blocks_of(node: Node) -> dict[str, type[Parameters]]:
         if isinstance(inputs, dict)
         else signature.bind(*([inputs] if isinstance(inputs, str) else inputs))
     )
-    hints = typing.get_type_hints(inspect.unwrap(getattr(node.func, "func", node.func)))
+    hints = typing.get_type_hints(getattr(node.func, "func", node.func))
     return {
         re.sub(r"^params:(models|feature_sets)\..+", r"params:\1.<name>", name).removeprefix("params:"): block
         for argument, name in bound.arguments.items()
