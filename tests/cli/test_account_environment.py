@@ -148,7 +148,8 @@ def test_a_file_that_cannot_be_changed_is_named_and_nothing_is_left(tmp_path, te
 
 
 def test_what_a_killed_command_has_left_does_not_stand_in_the_way(tmp_path):
-    (tmp_path / ".second.123").mkdir()
-    (tmp_path / ".second.123" / "globals.yml").write_text("half")
+    left = tmp_path / ".second.99999999.tmp"
+    left.mkdir()
+    (left / "globals.yml").write_text("half")
     scaffold(tmp_path, globals="account: mine\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "second"]

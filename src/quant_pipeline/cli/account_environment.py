@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
+from quant_pipeline.common.atomic import replacing_folder, sweep
 from quant_pipeline.common.exceptions import ConfigurationError
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,15}")
@@ -156,15 +155,10 @@ def _round_trip(text: str, edit: Edit) -> str:
 
 
 def _write_folder(target: Path, texts: dict[Path, str]) -> None:
-    """Write a folder beside its place and rename it; what a killed process has left there goes."""
-    for left in target.parent.glob(f".{target.name}.*"):
-        shutil.rmtree(left)
-    made = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    """Write a folder, whole or not at all; what a killed command has left beside it goes."""
+    sweep(target.parent)
+    with replacing_folder(target) as beside:
         for relative, text in texts.items():
-            file = made / relative
+            file = beside / relative
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        made.rename(target)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)

@@ -62,6 +62,30 @@ def read_part(kind: type[Part], block: Mapping[str, Any]) -> Part:
         raise ValidationError.from_exception_data(error.title, faults) from None
 
 
+def read_chosen_part(
+    given: Any, read: Callable[[Any], Any], base: type[Part], chosen: type[Part] | None, **own: Any
+) -> Any:
+    """Read a block within another one, whose model another key there chooses; for validators that wrap a field.
+
+    Parameters
+    ----------
+    given
+        What the field is given: a mapping, a model that has been read, or nothing.
+    read
+        Reads the field by its annotation, and reports what is no block at all.
+    base
+        Class of all such models.
+    chosen
+        The model that is chosen; None where the key that chooses it is wrong, so that there is nothing to read by.
+    **own
+        Keys that the model has and the block does not state.
+    """
+    if chosen is None:
+        return base()
+    block = given.model_dump() if isinstance(given, base) else given or {}
+    return read_part(chosen, {**block, **own}) if isinstance(block, dict) else read(given)
+
+
 def _with_known_keys(fault: Any, kind: type[BaseModel]) -> InitErrorDetails:
     details = InitErrorDetails(type=fault["type"], loc=fault["loc"], input=fault["input"], ctx=fault.get("ctx", {}))
     if fault["type"] == "extra_forbidden":

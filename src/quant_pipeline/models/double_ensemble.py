@@ -50,14 +50,7 @@ class FittedDoubleEnsemble:
 def fit_double_ensemble(train: Samples, valid: Samples, hyper: DoubleEnsembleHyper, seed: int) -> FittedDoubleEnsemble:
     """Fit models one after the other, each on rows and factors that the ones before it make worth a look.
 
-    Parameters
-    ----------
-    train, valid
-        Samples of the two segments.
-    hyper
-        Hyper-parameters.
-    seed
-        Same seed, same models.
+    The arguments are those of `Algorithm.fit`.
     """
     random = np.random.default_rng(seed)
     factors = list(train.features.columns)

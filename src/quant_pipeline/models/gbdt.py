@@ -45,16 +45,8 @@ def fit_trees(
 ) -> FittedTrees:
     """Fit trees to ranked labels, and stop when they get no better on the validation segment.
 
-    Parameters
-    ----------
-    train, valid
-        Samples of the two segments.
-    hyper
-        Hyper-parameters.
-    seed
-        Same seed, same trees.
-    previous
-        Trees to continue from: they stay as they are, and new ones correct their errors.
+    The arguments are those of `Algorithm.fit`; ``previous`` are trees to continue from: they stay as they are, and new
+    ones correct their errors.
     """
     by_rank_ic = {"rank_ic": True, "loss": False}[hyper.stop_on]
     parameters = tree_parameters(hyper, seed) | {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from quant_pipeline.common.atomic import write_bytes
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.fitted import Samples
@@ -61,7 +62,7 @@ def export_onnx(bundle: ModelBundle, samples: Samples, file: Path) -> float:
         raise ModelError(
             f"the ONNX graph of {bundle.facts.spec.title} scores otherwise, by {difference:.2g}; not written"
         )
-    file.write_bytes(content)
+    write_bytes(file, content)
     return difference
 
 

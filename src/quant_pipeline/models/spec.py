@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from quant_pipeline.common.extensions import ExtensionError
-from quant_pipeline.common.parameters import Parameters, read_part
+from quant_pipeline.common.parameters import Parameters, read_chosen_part
 from quant_pipeline.factors.processors import ProcessorSpec
 from quant_pipeline.models.algorithms import HyperParameters, SequenceHyper, find_algorithm
 
@@ -75,13 +75,9 @@ class ModelSpec(Parameters):
     @classmethod
     def _read_hyper(cls, given: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
         """Read the block as the algorithm declares it; without an algorithm there is nothing to read it by."""
-        if "algorithm" not in info.data:
-            return HyperParameters()
-        block = given.model_dump() if isinstance(given, HyperParameters) else given or {}
-        if not isinstance(block, dict):
-            return read(given)
-        name = info.data["algorithm"]
-        return read_part(find_algorithm(name).hyper, {**block, "algorithm": name})
+        name = info.data.get("algorithm")
+        chosen = None if name is None else find_algorithm(name).hyper
+        return read_chosen_part(given, read, HyperParameters, chosen, algorithm=name)
 
     @model_validator(mode="after")
     def _choose_factors(self) -> ModelSpec:

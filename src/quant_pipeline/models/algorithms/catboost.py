@@ -54,14 +54,7 @@ class FittedCatBoost:
 def fit_catboost(train: Samples, valid: Samples, hyper: CatBoostHyper, seed: int) -> FittedCatBoost:
     """Fit trees by least squares, and stop when the validation error no longer falls.
 
-    Parameters
-    ----------
-    train, valid
-        Samples of the two segments.
-    hyper
-        Hyper-parameters.
-    seed
-        Same seed, same trees.
+    The arguments are those of `Algorithm.fit`.
 
     Raises
     ------

@@ -80,14 +80,7 @@ class FittedLinear:
 def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper, seed: int = 0) -> FittedLinear:
     """Minimise ``mean((y - Xb - a)²) + alpha |b|²``; the intercept is not penalised.
 
-    Parameters
-    ----------
-    train, valid
-        Samples of the two segments; the second one is only measured.
-    hyper
-        Hyper-parameters.
-    seed
-        Not used: nothing here is random.
+    The arguments are those of `Algorithm.fit`. The validation segment is only measured; nothing here is random.
 
     Raises
     ------
@@ -102,14 +95,8 @@ def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper, seed: int = 0) 
 def fit_elastic_net(train: Samples, valid: Samples, hyper: ElasticNetHyper, seed: int = 0) -> FittedLinear:
     """Minimise ``mean((y - Xb - a)²) / 2 + alpha (l1_ratio |b|₁ + (1 - l1_ratio) |b|² / 2)`` by coordinate descent.
 
-    Parameters
-    ----------
-    train, valid
-        Samples of the two segments; the second one is only measured.
-    hyper
-        Hyper-parameters.
-    seed
-        Not used: coordinates are taken in their order.
+    The arguments are those of `Algorithm.fit`. The validation segment is only measured; coordinates are taken in their
+    order, so nothing here is random.
 
     Raises
     ------

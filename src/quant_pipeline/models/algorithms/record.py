@@ -56,8 +56,8 @@ class Algorithm(Generic[Hyper]):
     hyper
         Class of its hyper-parameters; one derived from `SequenceHyper` makes it a sequence model.
     fit
-        ``fit(train, valid, hyper, seed)`` returns a fitted model. It learns from ``train`` only; ``valid`` may stop it
-        early. The same arguments give the same model, bit for bit.
+        ``fit(train, valid, hyper, seed)`` returns a fitted model. It learns from the samples of the training segment
+        only; those of the validation segment may stop it early. The same arguments give the same model, bit for bit.
     load
         ``load(weights, factors, hyper)`` makes a model again from what its `FittedModel.weights` returned; ``factors``
         are the names of the columns.

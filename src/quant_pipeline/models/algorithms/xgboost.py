@@ -58,14 +58,7 @@ class FittedXGBoost:
 def fit_xgboost(train: Samples, valid: Samples, hyper: XGBoostHyper, seed: int) -> FittedXGBoost:
     """Fit trees by least squares, and stop when the validation error no longer falls.
 
-    Parameters
-    ----------
-    train, valid
-        Samples of the two segments.
-    hyper
-        Hyper-parameters.
-    seed
-        Same seed, same trees.
+    The arguments are those of `Algorithm.fit`.
 
     Raises
     ------

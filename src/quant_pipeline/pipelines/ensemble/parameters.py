@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from quant_pipeline.common.parameters import Parameters, read_part
+from quant_pipeline.common.parameters import Parameters, read_chosen_part
 from quant_pipeline.pipelines.ensemble.weightings import MemberWeighting, find_weighting
 
 
@@ -66,12 +66,8 @@ class Combination(Parameters):
     @classmethod
     def _read_options(cls, given: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
         """Read the block as the weighting declares it; without a weighting there is nothing to read it by."""
-        if "member_weights" not in info.data:
-            return Parameters()
-        block = given.model_dump() if isinstance(given, Parameters) else given or {}
-        if not isinstance(block, dict):
-            return read(given)
-        return read_part(find_weighting(info.data["member_weights"]).options, block)
+        name = info.data.get("member_weights")
+        return read_chosen_part(given, read, Parameters, None if name is None else find_weighting(name).options)
 
     @model_validator(mode="after")
     def _manual_weights_name_the_members(self) -> "Combination":

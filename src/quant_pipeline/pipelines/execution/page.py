@@ -6,22 +6,13 @@ import pandas as pd
 
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, masthead, paragraph, section, table
+from quant_pipeline.reports.order_columns import EXECUTION_COLUMNS
 from quant_pipeline.reports.page import compose_page
 
-_ORDERS = (
-    Column("instrument", "Instrument", kind="text"),
-    Column("side", "Side", kind="tag"),
-    Column("planned", "Planned", wording.count),
-    Column("filled", "Filled", wording.count),
-    Column("average_price", "Price, USD", wording.price),
-    Column("state", "State", kind="text"),
-    Column("message", "Verdict and outcome", kind="long"),
-    Column("reason", "Why", kind="long"),
-)
 _BREAKS = (
-    Column("what", "What", kind="text"),
-    Column("ledger", "In the books", kind="text"),
-    Column("broker", "At the broker", kind="text"),
+    Column("what", "what", kind="text"),
+    Column("ledger", "in the books", kind="text"),
+    Column("broker", "at the broker", kind="text"),
 )
 
 
@@ -54,7 +45,7 @@ def compose_execution_page(report: pd.DataFrame, breaks: pd.DataFrame, as_of: st
     elif len(breaks):
         state = table(breaks, _BREAKS, "Differences; only exits pass until the operator has looked at them")
     parts = [
-        section("orders", "Orders", table(report, _ORDERS, "Orders, verdicts and fills")),
+        section("orders", "Orders", table(report, EXECUTION_COLUMNS, "Orders, verdicts and fills")),
         section("books", "Books and broker", state),
     ]
     links = (("orders", "Orders"), ("books", "Books and broker"))

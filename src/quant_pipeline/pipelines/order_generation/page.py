@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from quant_pipeline.pipelines.order_generation.opinions import NO_OPINION
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, masthead, picture, section, table
+from quant_pipeline.reports.order_columns import INSTRUMENT, ORDER_COLUMNS
 from quant_pipeline.reports.page import compose_page
 from quant_pipeline.reports.theme import blank_figure, light, plain, say_instead
 
@@ -66,25 +67,16 @@ def compose_opinion_page(
         One self-contained HTML page.
     """
     header = masthead("Orders and opinions", wording.long_day(as_of), f"By the scores of {source}.")
-    decided = [
-        Column("instrument", "Instrument", kind="text"),
-        Column("side", "Side", kind="tag"),
-        Column("quantity", "Shares", wording.count),
-        Column("reference_price", "Close, USD", wording.price),
-        Column("estimated_value", "Value, USD", wording.dollars),
-        Column("rank", "Rank", wording.place),
-        Column("reason", "Why", kind="long"),
-    ]
     columns = [
-        Column("instrument", "Instrument", kind="text"),
-        Column("buy", "Buy", wording.count),
-        Column("sell", "Sell", wording.count),
-        Column("hold", "Hold", wording.count),
-        Column("mean_rank", "Mean rank"),
+        INSTRUMENT,
+        Column("buy", "buy", wording.count),
+        Column("sell", "sell", wording.count),
+        Column("hold", "hold", wording.count),
+        Column("mean_rank", "mean rank"),
         *(Column(name, plain(name), kind="text") for name in comparison.columns[5:]),
     ]
     parts = [
-        section("orders", "Orders", table(orders, decided, "Orders of the next session, then the alternates")),
+        section("orders", "Orders", table(orders, ORDER_COLUMNS, "Orders of the next session, then the alternates")),
         section("ranks", "Ranks", picture(figure, "rank-chart")),
         section("opinions", "Opinions", table(comparison, columns, "What every source would do, with its rank")),
     ]

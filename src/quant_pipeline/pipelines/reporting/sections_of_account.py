@@ -9,19 +9,9 @@ from quant_pipeline.pipelines.reporting.context import ReportContext
 from quant_pipeline.pipelines.reporting.sections import Section
 from quant_pipeline.reports import elements, wording
 from quant_pipeline.reports.elements import Column, Html, paragraph, section, table
+from quant_pipeline.reports.order_columns import INSTRUMENT, ORDER_COLUMNS
 
 LISTED_FINDINGS = 40
-
-ORDER_COLUMNS = [
-    Column("instrument", "instrument", kind="text"),
-    Column("side", "side", kind="tag"),
-    Column("quantity", "shares", wording.count),
-    Column("reference_price", "close, USD", wording.price),
-    Column("estimated_value", "value, USD", wording.dollars),
-    Column("score", "score", wording.score),
-    Column("rank", "rank", wording.place),
-    Column("reason", "reason", kind="long"),
-]
 
 
 def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
@@ -91,7 +81,7 @@ def account_section(context: ReportContext, holdings: pd.DataFrame, account_nav:
         parts.append(paragraph("The account holds cash only.", style="empty"))
     else:
         columns = [
-            Column("instrument", "instrument", kind="text"),
+            INSTRUMENT,
             Column("quantity", "shares", wording.count),
             Column("average_cost", "average cost, USD", wording.price),
             Column("price", "close, USD", wording.price),
