@@ -140,8 +140,8 @@ def _measure_account(inputs: Inputs) -> tuple[Measures, pd.DataFrame]:
     for period, table in (("year", report.by_year), ("month", report.by_month)):
         for side in ("return", "benchmark_return"):
             measures[f"account: {side} by {period}"] = table[side].tolist()
-    daily = pd.DataFrame({"account": result.returns, "benchmark": inputs.benchmark, "cost_share": result.cost_share})
-    return measures, daily
+    daily = pd.DataFrame({"account": result.returns, "cost_share": result.cost_share})
+    return measures, daily.assign(benchmark=inputs.benchmark)
 
 
 def _measure_factors(inputs: Inputs) -> Measures:

@@ -74,7 +74,7 @@ def test_buy_and_hold_follows_the_price():
     result = run_backtest(scores_of(A=[1.0] * 5), market, HOLD_ONE, FREE, 1_000)
     assert result.nav.tolist() == [1_000.0, 1_050.0, 1_150.0, 1_250.0, 900.0]
     assert len(result.trades) == 1
-    np.testing.assert_allclose(result.returns, [0, 0.05, 1_150 / 1_050 - 1, 1_250 / 1_150 - 1, 0.72 - 1])
+    np.testing.assert_allclose(result.returns, [0.05, 1_150 / 1_050 - 1, 1_250 / 1_150 - 1, 0.72 - 1])
 
 
 def test_split_and_dividend_leave_the_value_unharmed():

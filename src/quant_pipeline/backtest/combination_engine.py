@@ -55,7 +55,10 @@ FIGURES = (
     "mean_held",
     "final_value",
 )
-"""Figures of a combination; ``excess_sharpe`` is the information ratio when a benchmark is given."""
+"""Figures of a combination, over the sessions that have a return: all but the first, see `BacktestResult.returns`.
+
+``excess_sharpe`` is the information ratio when a benchmark is given.
+"""
 
 
 class CombinationBlock(NamedTuple):
@@ -68,7 +71,8 @@ class CombinationBlock(NamedTuple):
     figures
         Combinations × :data:`FIGURES`.
     period_sums
-        Combinations × periods × (sum, sum of squares) of excess returns, for tests on parts of the time.
+        Combinations × periods × (sum, sum of squares) of excess returns, for tests on parts of the time; the first
+        session is in no sum.
     """
 
     first: int
@@ -111,7 +115,7 @@ class CombinationSearch:
     initial_cash
         Cash of every account.
     benchmark_returns
-        Return of the benchmark per session; None compares with zero.
+        Return of the benchmark per session, of which the first is not used; None compares with zero.
     period_of_session
         Number of the period each session belongs to, from 0; None is one period.
     """
@@ -125,7 +129,9 @@ class CombinationSearch:
     period_of_session: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse scores that are not on the market's axes."""
+        """Refuse scores that are not on the market's axes, and a market of one session, which has no return."""
+        if len(self.market.sessions) < 2:
+            raise StrategyError("A search needs at least two sessions: orders execute in the one after the decision.")
         expected = (len(self.market.sessions), len(self.market.instruments))
         if self.scores.ndim != 3 or self.scores.shape[1:] != expected:
             raise StrategyError(
@@ -286,7 +292,7 @@ class _BlockRunner:
             period_sums,
         )
         free = rate_per_session(search.market.rules.risk_free_rate)
-        figures = _figures(statistics, accounts.totals, self.cash, len(self.periods), free)
+        figures = _figures(statistics, accounts.totals, self.cash, len(self.periods) - 1, free)
         return CombinationBlock(start, figures, period_sums)
 
 
@@ -303,24 +309,24 @@ def _combination_arrays(rows: list[Combination]) -> CombinationArrays:
 
 
 def _figures(
-    statistics: npt.NDArray[np.float64], totals: npt.NDArray[np.int64], cash: int, n_sessions: int, free: float
+    statistics: npt.NDArray[np.float64], totals: npt.NDArray[np.int64], cash: int, n_returns: int, free: float
 ) -> npt.NDArray[np.float64]:
     growth = statistics[:, kernels.VALUE] / cash
-    volatility = _deviation(statistics[:, kernels.SUM_RETURN], statistics[:, kernels.SUM_SQUARE], n_sessions)
-    excess = _deviation(statistics[:, kernels.SUM_EXCESS], statistics[:, kernels.SUM_EXCESS_SQUARE], n_sessions)
+    volatility = _deviation(statistics[:, kernels.SUM_RETURN], statistics[:, kernels.SUM_SQUARE], n_returns)
+    excess = _deviation(statistics[:, kernels.SUM_EXCESS], statistics[:, kernels.SUM_EXCESS_SQUARE], n_returns)
     yearly = np.sqrt(SESSIONS_PER_YEAR)
     with np.errstate(divide="ignore", invalid="ignore"):
         columns = (
             growth - 1,
-            growth ** (SESSIONS_PER_YEAR / n_sessions) - 1,
+            growth ** (SESSIONS_PER_YEAR / n_returns) - 1,
             volatility * yearly,
-            (statistics[:, kernels.SUM_RETURN] / n_sessions - free) / volatility * yearly,
-            statistics[:, kernels.SUM_EXCESS] / n_sessions / excess * yearly,
+            (statistics[:, kernels.SUM_RETURN] / n_returns - free) / volatility * yearly,
+            statistics[:, kernels.SUM_EXCESS] / n_returns / excess * yearly,
             statistics[:, kernels.MAX_DRAWDOWN],
-            statistics[:, kernels.TURNOVER] / n_sessions * SESSIONS_PER_YEAR,
+            statistics[:, kernels.TURNOVER] / n_returns * SESSIONS_PER_YEAR,
             totals[:, FEES] / TICKS_PER_UNIT,
             totals[:, SLIPPAGE] / TICKS_PER_UNIT,
-            statistics[:, kernels.HELD_SUM] / n_sessions,
+            statistics[:, kernels.HELD_SUM] / n_returns,
             statistics[:, kernels.VALUE] / TICKS_PER_UNIT,
         )
     return np.column_stack(columns)

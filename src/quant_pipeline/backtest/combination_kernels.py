@@ -124,7 +124,7 @@ def run_block(
     statistics: npt.NDArray[np.float64],
     periods: npt.NDArray[np.float64],
 ) -> None:
-    """Run the accounts of one block through every session.
+    """Run the accounts of one block through every session; the first has no return, because nothing is held yet.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def run_block(
     period_of_session
         Period whose sums a session counts into.
     benchmark_returns
-        Return of the benchmark per session.
+        Return of the benchmark per session; that of the first is not used.
     preferred
         Factors of the weights, sessions × instruments.
     terms, exchange, schedule
@@ -169,14 +169,15 @@ def run_block(
                 deal_pending_orders(accounts, a, t, quotes, exchange, costs, block.no_record, 0)
             close_session(accounts, a)
             value = net_asset_value(accounts, a, mark)
-            _count_session(
-                statistics[a],
-                periods[a, period_of_session[t]],
-                float(value),
-                float(accounts.totals[a, BOUGHT] + accounts.totals[a, SOLD]),
-                accounts.totals[a, HELD],
-                benchmark_returns[t],
-            )
+            if t > 0:
+                _count_session(
+                    statistics[a],
+                    periods[a, period_of_session[t]],
+                    float(value),
+                    float(accounts.totals[a, BOUGHT] + accounts.totals[a, SOLD]),
+                    accounts.totals[a, HELD],
+                    benchmark_returns[t],
+                )
             if deciding:
                 fused = fuse_next(table, t, combinations, first + a, a == 0, block)
                 decide(accounts, a, value, fused, has_bar, mark, preferred[t], terms, costs, buffers)

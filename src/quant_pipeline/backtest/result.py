@@ -67,17 +67,24 @@ class BacktestResult:
 
     @property
     def returns(self) -> pd.Series:
-        """Return of the net asset value in each session; the first is measured from the initial cash."""
-        return (self.nav / self._previous_nav - 1).rename("return")
+        """Return of the net asset value in each session that has one; annual figures count these.
+
+        The first session has none, because who decides at its close holds nothing before the second. Where the event
+        engine traded within it already, it has one, from the initial cash on.
+        """
+        return self._with_return(self.nav / self._previous_nav - 1).rename("return")
 
     @property
     def cost_share(self) -> pd.Series:
-        """Fees plus slippage of each session over the net asset value before it; the first over the initial cash."""
-        return ((self.fees + self.slippage) / self._previous_nav).rename("cost_share")
+        """Fees plus slippage of each session that has a return, over the net asset value before it."""
+        return self._with_return((self.fees + self.slippage) / self._previous_nav).rename("cost_share")
 
     @property
     def _previous_nav(self) -> pd.Series:
         return self.nav.shift(1, fill_value=self.initial_cash)
+
+    def _with_return(self, values: pd.Series) -> pd.Series:
+        return values if self.turnover.iloc[0] > 0 else values.iloc[1:]
 
 
 def build_result(

@@ -19,11 +19,27 @@ _UNITS_PER_CENT = TICKS_PER_CENT * RATE_UNITS
 _HALF_CENT = _UNITS_PER_CENT // 2
 
 
+class EarlierPieces(NamedTuple):
+    """What has been executed before a piece of an order, so that the pieces cost what the whole would.
+
+    ``shares`` are those of the same side that the account has executed in the volume it meets; ``commission`` is that
+    of the earlier pieces of the same order by rate and per share, ``paid`` what was charged for them, the minimum
+    included, both in ticks times rate units.
+    """
+
+    shares: int
+    commission: int
+    paid: int
+
+
+NO_EARLIER_PIECES = EarlierPieces(0, 0, 0)
+
+
 class CostTerms(NamedTuple):
     """:class:`CostRules` as the numbers the compiled kernels use.
 
     Rates are in units of 10^-7; amounts per share in 10^-7 of the currency times ticks per unit; the minimum in ticks
-    times rate units; the slippage terms are plain fractions.
+    times rate units; the slippage terms are plain fractions. ``earlier`` is what fees and impact go on from.
     """
 
     buy_rate: int
@@ -36,6 +52,7 @@ class CostTerms(NamedTuple):
     half_spread: float
     volume_impact: float
     root_impact: float
+    earlier: EarlierPieces = NO_EARLIER_PIECES
 
 
 class CostSchedule(NamedTuple):
@@ -106,7 +123,14 @@ def costs_of_session(schedule: CostSchedule, t: int) -> CostTerms:
         terms.half_spread,
         terms.volume_impact,
         terms.root_impact,
+        terms.earlier,
     )
+
+
+@inlined
+def _commission(units: int, costs: CostTerms) -> int:
+    """Charge the commission of an order up to this piece, which is at least the minimum, less what was charged."""
+    return max(costs.earlier.commission + units, costs.minimum) - costs.earlier.paid
 
 
 @inlined
@@ -115,7 +139,7 @@ def buy_fee(shares: int, price: int, costs: CostTerms) -> int:
     if shares <= 0:
         return 0
     value = shares * price
-    commission = max(value * costs.buy_rate + shares * costs.per_share, costs.minimum)
+    commission = _commission(value * costs.buy_rate + shares * costs.per_share, costs)
     return (commission + value * costs.buy_tax_rate + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
 
 
@@ -125,21 +149,31 @@ def sell_fee(shares: int, price: int, costs: CostTerms) -> int:
     if shares <= 0:
         return 0
     value = shares * price
-    commission = max(value * costs.sell_rate + shares * costs.per_share, costs.minimum)
+    commission = _commission(value * costs.sell_rate + shares * costs.per_share, costs)
     tax = value * costs.sell_tax_rate + shares * costs.sell_tax_per_share
     return (commission + tax + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
+
+
+@inlined
+def _impact(shares: int, volume: int, costs: CostTerms) -> float:
+    """Impact of an order on its price, as a fraction."""
+    share_of_volume = min(shares / volume, 1.0) if volume > 0 else 1.0
+    return costs.volume_impact * share_of_volume * share_of_volume + costs.root_impact * np.sqrt(share_of_volume)
 
 
 @inlined
 def dealt_price(price: int, shares: int, volume: int, is_buy: bool, costs: CostTerms) -> int:
     """Price in ticks at which an order is really filled, slippage and impact included.
 
+    A piece costs the impact of everything up to it less that of what came before it, so that the pieces of an order
+    cost together what the order in one piece would.
+
     Parameters
     ----------
     price
         Execution price of the market, ticks.
     shares
-        Shares of the order.
+        Shares of the order, positive.
     volume
         Shares traded in the session by everybody.
     is_buy
@@ -149,10 +183,18 @@ def dealt_price(price: int, shares: int, volume: int, is_buy: bool, costs: CostT
     """
     fraction = costs.half_spread
     if costs.volume_impact > 0.0 or costs.root_impact > 0.0:
-        share_of_volume = min(shares / volume, 1.0) if volume > 0 else 1.0
-        fraction += costs.volume_impact * share_of_volume * share_of_volume
-        fraction += costs.root_impact * np.sqrt(share_of_volume)
+        earlier = costs.earlier.shares
+        if earlier == 0:
+            fraction += _impact(shares, volume, costs)
+        else:
+            total = (earlier + shares) * _impact(earlier + shares, volume, costs)
+            fraction += (total - earlier * _impact(earlier, volume, costs)) / shares
     if fraction == 0.0:
         return price
     move = int(np.floor(price * fraction + 0.5))
     return price + move if is_buy else max(price - move, 1)
+
+
+def commission_before_minimum(shares: int, price: int, is_buy: bool, costs: CostTerms) -> int:
+    """Commission by rate and per share of an execution, in ticks times rate units."""
+    return shares * price * (costs.buy_rate if is_buy else costs.sell_rate) + shares * costs.per_share

@@ -7,6 +7,39 @@ import pandas as pd
 from quant_pipeline.common.exceptions import MarketDataError
 
 
+def levels_in(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex, dividend_tax_rate: float) -> pd.Series:
+    """Return the level of the benchmark in every one of some sessions, after the tax that the account pays.
+
+    Parameters
+    ----------
+    benchmark
+        As `MarketData` has it.
+    sessions
+        Sessions in which an account is compared with it.
+    dividend_tax_rate
+        Part of a dividend that is withheld.
+
+    Returns
+    -------
+    pandas.Series
+        By session; one without a level keeps the one before it, and the next level counts in full.
+
+    Raises
+    ------
+    MarketDataError
+        When the benchmark begins after the first of the sessions or ends before the last one: its return is unknown
+        there, not zero. See also `net_total_return`.
+    """
+    known = benchmark.loc[benchmark["total_return_close"].notna(), "date"]
+    if known.empty or known.iloc[0] > sessions[0] or known.iloc[-1] < sessions[-1]:
+        span = "nowhere" if known.empty else f"from {known.iloc[0]:%Y-%m-%d} to {known.iloc[-1]:%Y-%m-%d}"
+        raise MarketDataError(
+            f"The benchmark is known {span}, the account trades from {sessions[0]:%Y-%m-%d} to "
+            f"{sessions[-1]:%Y-%m-%d}. Complete it in the market source, or shorten the test segment."
+        )
+    return net_total_return(benchmark, dividend_tax_rate).ffill().reindex(sessions, method="ffill")
+
+
 def net_total_return(benchmark: pd.DataFrame, dividend_tax_rate: float) -> pd.Series:
     """Return the level of the benchmark with dividends reinvested after the tax that the account pays, too.
 
@@ -27,7 +60,8 @@ def net_total_return(benchmark: pd.DataFrame, dividend_tax_rate: float) -> pd.Se
     Raises
     ------
     MarketDataError
-        When a tax is asked for and the stored benchmark does not know its dividends.
+        When a tax is asked for and the stored benchmark does not know its dividends, or not those of a session with a
+        level.
     """
     level = benchmark.set_index("date")["total_return_close"]
     if dividend_tax_rate == 0:
@@ -38,7 +72,15 @@ def net_total_return(benchmark: pd.DataFrame, dividend_tax_rate: float) -> pd.Se
             "Read the market anew: kedro run --pipelines ingestion"
         )
     known = level.ffill()
-    total = (known / known.shift(1) - 1).fillna(0.0)
     dividends = benchmark.set_index("date")["dividend_return"]
-    taxed = dividend_tax_rate * dividends.mask(level.isna() & dividends.isna(), 0.0)
-    return (level.iloc[0] * (1 + total - taxed).cumprod()).rename("total_return_close")
+    dividends = dividends.mask(level.isna() & dividends.isna(), 0.0)
+    unknown = dividends.isna() & known.shift(1).notna()
+    if unknown.any():
+        raise MarketDataError(
+            f"The benchmark has a level but no `dividend_return` on {unknown.idxmax():%Y-%m-%d}, and "
+            "market_rules.dividend_tax_rate is set. Complete it in the market source; 0 if it pays nothing."
+        )
+    total = (known / known.shift(1) - 1).fillna(0.0)
+    start = known.dropna().iloc[:1].sum()
+    net = start * (1 + total - dividend_tax_rate * dividends.where(known.shift(1).notna(), 0.0)).cumprod()
+    return net.where(known.notna()).rename("total_return_close")

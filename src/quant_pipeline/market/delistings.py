@@ -67,9 +67,9 @@ def delist_ended(
     ends = sessions.searchsorted(silent) + after
     silent, ends = silent[ends < len(sessions)], ends[ends < len(sessions)]
     closes = bars.groupby("instrument", sort=True)["close"].last()
-    acted = _in_order(dated_like(bars, corporate_actions))
+    acted = dated_like(bars, corporate_actions)
     carried = [
-        _ex(closes[name], _between(acted[acted["instrument"] == name], last, end))
+        close_taken_ex(closes[name], acted[acted["instrument"] == name], last, end)
         for (name, last), end in zip(silent.items(), sessions[ends], strict=True)
     ]
     return pd.DataFrame(
@@ -80,6 +80,27 @@ def delist_ended(
             "value": (np.array(carried, dtype="float64") * rule.recovery).round(8),
         }
     )
+
+
+def close_taken_ex(close: float, actions: pd.DataFrame, last_bar: pd.Timestamp, end: pd.Timestamp) -> float:
+    """Take the close of a last bar ex, as the accounts do, by what its holder gets besides up to the end.
+
+    Parameters
+    ----------
+    close
+        Close of the last bar.
+    actions
+        Corporate actions of the instrument: a split divides the close, a dividend is taken off, down to nothing.
+    last_bar, end
+        Actions after the one, up to the other, count.
+    """
+    between = _in_order(_between(actions, last_bar, end))
+    for kind, value in zip(between["kind"], between["value"], strict=True):
+        if kind == SPLIT:
+            close /= value
+        elif kind == CASH_DIVIDEND:
+            close = max(close - value, 0.0)
+    return float(close)
 
 
 def received_values(adjusted_bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFrame:
@@ -144,13 +165,3 @@ def _payments(actions: pd.DataFrame) -> float:
         if kind == DELISTING:
             break
     return cash
-
-
-def _ex(close: float, actions: pd.DataFrame) -> float:
-    """Take a close ex as the accounts do: a split divides it, a dividend is taken off, down to nothing."""
-    for kind, value in zip(actions["kind"], actions["value"], strict=True):
-        if kind == SPLIT:
-            close /= value
-        elif kind == CASH_DIVIDEND:
-            close = max(close - value, 0.0)
-    return float(close)

@@ -9,7 +9,7 @@ import pandas as pd
 from quant_pipeline.backtest.preferences import sessions_looked_back_over
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
-from quant_pipeline.market.benchmark import net_total_return
+from quant_pipeline.market.benchmark import levels_in
 from quant_pipeline.strategy.account import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
 
@@ -55,6 +55,6 @@ class MarketTables:
         )
         return TradingMarket.from_bars(bars, actions, traded, rules.market_rules, earlier)
 
-    def benchmark_level(self, market_rules: MarketRules) -> pd.Series:
-        """Level of the benchmark by session, after the tax that an account pays on dividends."""
-        return net_total_return(self.benchmark, market_rules.dividend_tax_rate)
+    def benchmark_levels(self, market: TradingMarket) -> pd.Series:
+        """Level of the benchmark in the sessions of a market, after the tax on dividends; see `levels_in`."""
+        return levels_in(self.benchmark, market.sessions, market.rules.dividend_tax_rate)

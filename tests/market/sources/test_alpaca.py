@@ -173,19 +173,20 @@ def test_the_bars_of_an_open_session_are_not_taken(serve):
 
 
 @pytest.mark.parametrize(
-    ("announcements", "cash"),
+    ("announcements", "session", "cash"),
     [
-        (merger(), 12.5),
-        (merger("stock_mergers", acquirer_symbol="AAPL", acquirer_rate=1, acquiree_rate=2), 11.0),
-        ({"worthless_removals": [{"symbol": "GONE", "cusip": "", "process_date": "2024-12-03"}]}, 0.0),
-        ({"redemptions": [{"symbol": "GONE", "cusip": "", "process_date": "2024-12-03", "rate": 10}]}, 10.0),
+        (merger(), "2024-12-02", 12.5),
+        (merger(effective_date="2024-11-29"), "2024-12-02", 12.5),
+        (merger("stock_mergers", acquirer_symbol="AAPL", acquirer_rate=1, acquiree_rate=2), "2024-12-02", 11.0),
+        ({"worthless_removals": [{"symbol": "GONE", "cusip": "", "process_date": "2024-12-03"}]}, "2024-12-03", 0.0),
+        ({"redemptions": [{"symbol": "GONE", "process_date": "2024-12-03", "rate": 10}]}, "2024-12-03", 10.0),
     ],
-    ids=["cash", "shares", "worthless", "redeemed"],
+    ids=["cash", "cash, dated on the last bar", "shares", "worthless", "redeemed"],
 )
-def test_the_end_of_a_listing_pays_on_the_first_session_without_a_bar(serve, announcements, cash):
+def test_the_end_of_a_listing_pays_on_the_date_of_its_record_after_the_last_bar(serve, announcements, session, cash):
     market = read(serve(announcements=announcements), symbols=["AAPL", "GONE"])
     ending = market.corporate_actions[market.corporate_actions["kind"] == "delisting"]
-    assert ending[["date", "instrument", "value"]].to_numpy().tolist() == [[pd.Timestamp("2024-12-02"), "GONE", cash]]
+    assert ending[["date", "instrument", "value"]].to_numpy().tolist() == [[pd.Timestamp(session), "GONE", cash]]
     listed = market.instruments.set_index("instrument")
     assert listed.loc["GONE", "delisted"] == pd.Timestamp("2024-11-29")
     assert pd.isna(listed.loc["AAPL", "delisted"])
@@ -197,6 +198,16 @@ def test_an_ending_that_is_not_known_yet_has_not_happened(serve):
         serve(announcements=merger(effective_date="2024-12-04")), as_of="2024-12-03", symbols=["AAPL", "GONE"]
     )
     assert "delisting" not in set(market.corporate_actions["kind"])
+
+
+def test_a_record_that_answers_two_questions_happened_once(serve):
+    unit = {"old_symbol": "AAPL", "new_symbol": "GONE", "effective_date": "2024-12-02", "old_rate": 1, "new_rate": 4}
+    market = read(
+        serve(actions=ACTIONS.iloc[:0], announcements={"unit_splits": [unit]}),
+        symbols=["AAPL", "GONE"],
+        symbols_a_request=1,
+    )
+    assert market.corporate_actions["value"].tolist() == [4.0]
 
 
 def test_bars_that_stop_without_a_reason_are_told(serve):

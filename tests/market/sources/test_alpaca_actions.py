@@ -88,3 +88,31 @@ def test_splits_of_one_date_multiply_and_dividends_add_up():
         "cash_dividend": 0.75,
         "split": pytest.approx(2.2),
     }
+
+
+def test_an_ending_recorded_after_the_bars_stop_is_dated_on_its_record_which_nobody_knew_before():
+    removal = {"worthless_removals": [{"symbol": "A", "process_date": "2024-01-13"}]}
+    # 2024-01-13 is a Saturday.
+    assert endings(removal) == ([["01-15", "A", 0.0]], [])
+    assert translate_actions(removal, bars(A="2024-01-05", B="2024-01-12"), SESSIONS[:10]).actions.empty
+
+
+def test_shares_of_a_merger_are_worth_the_last_close_less_what_is_paid_besides():
+    """A close of 20, split 2:1, a dividend of 1.50 on each new share, then the merger: 8.50 for each of two shares."""
+    besides = {
+        "forward_splits": [{"symbol": "A", "ex_date": "2024-01-08", "new_rate": 2, "old_rate": 1}],
+        "cash_dividends": [{"symbol": "A", "ex_date": "2024-01-09", "rate": 1.5}],
+    }
+    answer = merger(None, "2024-01-10", "stock_mergers") | besides
+    found = translate_actions(answer, bars(A="2024-01-05", B="2024-01-18"), SESSIONS).actions
+    assert found[["kind", "value"]].to_numpy().tolist() == [
+        ["split", 2.0],
+        ["cash_dividend", 1.5],
+        ["delisting", 8.5],
+    ]
+    # A dividend before the last bar is in its close already.
+    earlier = {"cash_dividends": [{"symbol": "A", "ex_date": "2024-01-04", "rate": 1.5}]}
+    found = translate_actions(
+        merger(None, sort="stock_mergers") | earlier, bars(A="2024-01-05", B="2024-01-18"), SESSIONS
+    ).actions
+    assert found["value"].tolist() == [1.5, 20.0]

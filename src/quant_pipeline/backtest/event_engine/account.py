@@ -22,10 +22,13 @@ from quant_pipeline.exchange.account_arrays import (
     new_accounts,
     sessions_held,
 )
-from quant_pipeline.exchange.costs import cost_terms
+from quant_pipeline.exchange.costs import CostTerms, EarlierPieces, commission_before_minimum, cost_terms
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.exchange.session_kernels import apply_session_actions
+
+SOLD, BOUGHT = 0, 1
+"""Rows of what is used of a volume."""
 
 _EXECUTION_COLUMNS = (kernels.FILL_SHARES, kernels.FILL_PRICE, kernels.FILL_STATUS)
 
@@ -41,8 +44,9 @@ class Execution(NamedTuple):
 class Supply(NamedTuple):
     """What orders meet: price in ticks (0 where nothing executes), volume, and how much of it this account has used.
 
-    Whatever executes counts in the volume of the session as well. ``leaves_limit`` tells that prices came off the
-    price limit of the session after the price, so that what waited there executes.
+    ``used`` is shares `SOLD` and `BOUGHT` × instruments; whatever executes counts in the volume of the session as
+    well. ``leaves_limit`` tells that prices came off the price limit of the session after the price, so that what
+    waited there executes.
     """
 
     prices: npt.NDArray[np.int64]
@@ -71,8 +75,7 @@ class EventAccount:
         self._terms = kernels.exchange_terms(market.rules)
         self._cost_rules = cost_rules
         self._costs = cost_terms(cost_rules.at(market.sessions[0]))
-        self._bought = np.zeros(n, dtype=np.int64)
-        self._used = np.zeros(n, dtype=np.int64)
+        self._used = np.zeros((2, n), dtype=np.int64)
         self.fills: list[npt.NDArray[np.int64]] = []
         self.labels: list[tuple[int, pd.Timestamp, str, str]] = []
         self.events: list[npt.NDArray[np.int64]] = []
@@ -104,7 +107,6 @@ class EventAccount:
 
     def start_session(self, t: int, orders: list[PlacedOrder]) -> None:
         """Apply the corporate actions of a session to the holdings and to the orders on their way."""
-        self._bought[:] = 0
         self._used[:] = 0
         self._costs = cost_terms(self._cost_rules.at(self._market.sessions[t]))
         self._load(orders)
@@ -126,8 +128,8 @@ class EventAccount:
         if rules.participation_cap is None:
             return shares
         left = min(
-            int(supply.volume[place] * rules.participation_cap) - int(supply.used[place]),
-            int(self._market.arrays.volume[t, place] * rules.participation_cap) - int(self._used[place]),
+            int(supply.volume[place] * rules.participation_cap) - int(supply.used[:, place].sum()),
+            int(self._market.arrays.volume[t, place] * rules.participation_cap) - int(self._used[:, place].sum()),
         )
         return shares if shares <= left else max(left, 0) // rules.lot * rules.lot
 
@@ -141,7 +143,7 @@ class EventAccount:
 
     def is_locked(self, place: int) -> bool:
         """Whether all that is held of an instrument was bought in this session and may not be sold in it."""
-        return not self._market.rules.sell_same_session and 0 < self.held(place) <= int(self._bought[place])
+        return not self._market.rules.sell_same_session and 0 < self.held(place) <= int(self._used[BOUGHT, place])
 
     def execute(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Execution:
         """Execute one order by the kernel of every engine.
@@ -162,18 +164,15 @@ class EventAccount:
             row[0] = (t, order.place, 0, 0, 0, supply.prices[order.place], 0, refused, 0)
         else:
             self._load([order], allowed)
+            costs = self._costs_after(order, supply)
             kernels.deal_pending_orders(
-                self._accounts, 0, t, self._quotes(t, order, supply), self._terms, self._costs, row, 0
+                self._accounts, 0, t, self._quotes(t, order, supply), self._terms, costs, row, 0
             )
             if allowed < wanted and row[0, kernels.FILL_STATUS] == kernels.FILLED:
                 row[0, kernels.FILL_STATUS] = cut
         row[0, kernels.FILL_REQUESTED] = order.shares
         execution = Execution(*(int(row[0, column]) for column in _EXECUTION_COLUMNS))
-        self._used[order.place] += execution.shares
-        if supply.used is not self._used:
-            supply.used[order.place] += execution.shares
-        if order.shares > 0:
-            self._bought[order.place] += execution.shares
+        self._count(order, supply, execution)
         self._record(row[0], time, order)
         return execution
 
@@ -190,6 +189,21 @@ class EventAccount:
         self.series[t, :N_TOTALS] = self._accounts.totals[0]
         self.series[t, N_TOTALS] = net_asset_value(self._accounts, 0, self._market.arrays.mark[t])
         self.positions.extend((t, *holding) for holding in self.holdings())
+
+    def _costs_after(self, order: PlacedOrder, supply: Supply) -> CostTerms:
+        """Return what the next piece of an order costs, after its earlier ones and the other orders of its side."""
+        shares = int(supply.used[_side(order), order.place])
+        paid = max(order.commission, self._costs.minimum) if order.is_begun else 0
+        return self._costs._replace(earlier=EarlierPieces(shares, order.commission, paid))
+
+    def _count(self, order: PlacedOrder, supply: Supply, execution: Execution) -> None:
+        if execution.shares == 0:
+            return
+        order.is_begun = True
+        order.commission += commission_before_minimum(execution.shares, execution.price, order.shares > 0, self._costs)
+        self._used[_side(order), order.place] += execution.shares
+        if supply.used is not self._used:
+            supply.used[_side(order), order.place] += execution.shares
 
     def _quotes(self, t: int, order: PlacedOrder, supply: Supply) -> kernels.SessionQuotes:
         """Return what the kernel executes an order at: costs move no limit order beyond its limit."""
@@ -211,11 +225,12 @@ class EventAccount:
         """
         allowed, cut, refused = abs(order.shares), kernels.FILLED, kernels.FILLED
         rules = self._market.rules
-        if order.shares < 0 and not rules.sell_same_session and self._bought[order.place] > 0:
-            free = self.held(order.place) - int(self._bought[order.place])
+        bought = int(self._used[BOUGHT, order.place])
+        if order.shares < 0 and not rules.sell_same_session and bought > 0:
+            free = self.held(order.place) - bought
             if free < allowed:
                 allowed, cut, refused = free, kernels.CUT_TO_POSITION, kernels.REJECTED_LOCKED
-        if self._used[order.place] > 0:
+        if self._used[:, order.place].any():
             left = self.shares_within_volume(t, order.place, allowed, supply)
             if left < allowed:
                 allowed, cut, refused = left, kernels.CUT_TO_VOLUME, kernels.EXPIRED_NO_VOLUME
@@ -236,3 +251,7 @@ class EventAccount:
             )
             self._accounts.order_reason[0, row] = 0
         self._accounts.totals[0, ORDERS] = len(orders)
+
+
+def _side(order: PlacedOrder) -> int:
+    return BOUGHT if order.shares > 0 else SOLD

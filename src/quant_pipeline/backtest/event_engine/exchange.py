@@ -129,7 +129,7 @@ class EventExchange:
 
         Market orders of earlier sessions wait for the execution price of the market if that is not the open.
         """
-        supply = Supply(bars.open, bars.volume, np.zeros_like(bars.volume))
+        supply = Supply(bars.open, bars.volume, np.zeros((2, len(bars.volume)), dtype=np.int64))
         waits = self._market.rules.deal_price != "open"
         for order in _sales_first(self.orders):
             is_due = order.order.kind is OrderKind.MARKET and (order.placed_session == t or not waits)
@@ -221,6 +221,8 @@ class EventExchange:
                 supply = Supply(bars.open, bars.volume, used, _leaves_limit(placed, bar, sale.price))
                 supply = _at_price(supply, place, sale.price)
                 obstacle = self._account.obstacle(t, placed, supply)
+                if obstacle is None and not self._has_volume(t, placed, supply):
+                    obstacle = kernels.EXPIRED_NO_VOLUME
                 if obstacle is None:
                     self._account.execute(t, time, placed, supply)
                 elif place not in self._rejected:

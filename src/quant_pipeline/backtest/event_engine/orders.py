@@ -87,7 +87,8 @@ class PlacedOrder:
     whose close it is forgotten. ``lacks_volume`` tells that a part of it met too little volume, ``is_triggered`` that a
     stop has been reached, ``rests`` that a price beyond a limit was made since it arrived in this session: the market
     comes to it, and it executes at its price. Without that the next price counts as no better than ``no_better_than``
-    (0 = any). ``rejected_in`` is the number of the session in which a rejection was last logged.
+    (0 = any). ``rejected_in`` is the number of the session in which a rejection was last logged. ``commission`` is that
+    of the pieces executed, before the minimum, and ``is_begun`` whether there is one.
     """
 
     order: EventOrder
@@ -103,6 +104,8 @@ class PlacedOrder:
     rests: bool = False
     no_better_than: int = 0
     rejected_in: int = -1
+    commission: int = 0
+    is_begun: bool = False
 
     @property
     def is_limit(self) -> bool:
@@ -141,8 +144,9 @@ class PlacedOrder:
             self.no_better_than = self.next_price(worst)
 
     def start_anew(self) -> None:
-        """Forget what the prices of the session mean for the order: it takes part in the next opening auction."""
+        """Forget what the session means for the order: it takes part in the next opening auction, for a new fee."""
         self.rests, self.no_better_than = False, 0
+        self.commission, self.is_begun = 0, False
 
     def is_in_time_for(self, print_time: pd.Timestamp) -> bool:
         """Whether it was placed before a price was made and had arrived by then."""

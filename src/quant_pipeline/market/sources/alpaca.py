@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -190,8 +191,11 @@ class _Source:
         return _bars_table(pd.concat(tables, ignore_index=True))
 
     def actions(self, symbols: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-        """Ask for the corporate actions; the client follows the pages."""
-        found: dict[str, list[dict[str, Any]]] = {}
+        """Ask for the corporate actions; the client follows the pages.
+
+        A record of two symbols answers the questions for both, and is one record.
+        """
+        found: dict[str, dict[str, dict[str, Any]]] = {}
         size = self._parameters.symbols_a_request
         for place in range(0, len(symbols), size):
             request = CorporateActionsRequest(
@@ -200,8 +204,9 @@ class _Source:
                 end=pd.Timestamp(self._as_of).date(),
             )
             for sort, rows in self._ask(self._announcements.get_corporate_actions, request).items():
-                found.setdefault(sort, []).extend(rows)
-        return found
+                known = found.setdefault(sort, {})
+                known |= {json.dumps(row, sort_keys=True, default=str): row for row in rows}
+        return {sort: list(rows.values()) for sort, rows in found.items()}
 
     def _ask(self, question: Callable[[Any], Any], request: Any) -> dict[str, list[dict[str, Any]]]:
         try:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, DELISTING, SPLIT
 from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.delistings import close_taken_ex
 
 Row = Mapping[str, Any]
 Answer = Mapping[str, list[dict[str, Any]]]
@@ -27,11 +28,12 @@ MOST_BARS_AFTER_END = 3
 
 
 class _Ending(NamedTuple):
-    """A record that ends a listing, and what it pays for a share."""
+    """A record that ends a listing, the session in which it does, and what it pays for a share."""
 
     date: pd.Timestamp
     instrument: str
     sort: str
+    session: pd.Timestamp
     cash: float
 
 
@@ -47,8 +49,9 @@ def translate_actions(answer: Answer, bars: pd.DataFrame, sessions: pd.DatetimeI
 
     Splits of every sort and stock dividends become ``split``, cash dividends become ``cash_dividend``, a cash merger,
     a redemption and a worthless removal become ``delisting`` at their cash. A merger for shares is a delisting at the
-    last close, because its value is what the shares were last worth. An ex-date without trading counts on the next
-    session. Spin-offs and rights change the value of a share but are none of the three: they are reported as problems,
+    last close, because its value is what the shares were last worth, taken ex of what is paid besides. A listing ends
+    on the date of its record, where bars have stopped before: until then the name is suspended, because nobody can
+    know earlier, and an account has booked these sessions. An ex-date without trading counts on the next session. Spin-offs and rights change the value of a share but are none of the three: they are reported as problems,
     as are an ending more than `MOST_BARS_AFTER_END` sessions before the last bar, which ends nothing, and several that
     end a listing with different payments, of which the first counts.
 
@@ -68,17 +71,21 @@ def translate_actions(answer: Answer, bars: pd.DataFrame, sessions: pd.DatetimeI
     """
     problems: list[SourceProblem] = []
     last = bars.groupby("instrument").agg(date=("date", "last"), close=("close", "last"))
-    rows = [*_splits(answer), *_dividends(answer), *_endings(answer, last, sessions, problems)]
+    paid = _table([*_splits(answer), *_dividends(answer)])
+    table = pd.concat([paid, _table([*_endings(answer, last, paid, sessions, problems)])], ignore_index=True)
     problems += _untranslated(answer)
-    table = pd.DataFrame(rows, columns=["date", "instrument", "kind", "value"]).astype(
-        {"date": "datetime64[ns]", "instrument": "str", "kind": "str", "value": "float64"}
-    )
     places = sessions.searchsorted(table["date"])
     # What came before the first session is history that no bar shows.
     shown = (table["date"] >= sessions[0]) & (places < len(sessions))
     table = table[shown & table["instrument"].isin(last.index)]
     table = table.assign(date=sessions[sessions.searchsorted(table["date"])])
     return Translation(_merged(table), tuple(problems))
+
+
+def _table(rows: list[tuple[object, str, str, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["date", "instrument", "kind", "value"]).astype(
+        {"date": "datetime64[ns]", "instrument": "str", "kind": "str", "value": "float64"}
+    )
 
 
 def _splits(answer: Answer) -> Iterator[tuple[str, str, str, float]]:
@@ -97,14 +104,18 @@ def _dividends(answer: Answer) -> Iterator[tuple[str, str, str, float]]:
 
 
 def _endings(
-    answer: Answer, last: pd.DataFrame, sessions: pd.DatetimeIndex, problems: list[SourceProblem]
+    answer: Answer,
+    last: pd.DataFrame,
+    paid: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+    problems: list[SourceProblem],
 ) -> Iterator[tuple[pd.Timestamp, str, str, float]]:
-    """End listings on the first session without a bar, each once.
+    """End listings on the date of their record, or the first session without a bar after it, each once.
 
     A symbol that trades on has been taken over by another name, or the record was about a part of its shares.
     """
     of_name: dict[str, list[_Ending]] = {}
-    for ending in _announced(answer, last, sessions[-1]):
+    for ending in _announced(answer, last, paid, sessions):
         last_bar = last.loc[ending.instrument, "date"]
         after = sessions.searchsorted(last_bar, side="right")
         traded_on = after - sessions.searchsorted(ending.date, side="right")
@@ -122,16 +133,22 @@ def _endings(
             of_name.setdefault(ending.instrument, []).append(ending)
     for name, endings in of_name.items():
         problems += _contradictions(name, endings)
-        after = sessions.searchsorted(last.loc[name, "date"], side="right")
-        yield sessions[after], name, DELISTING, _first(endings).cash
+        yield _first(endings).session, name, DELISTING, _first(endings).cash
 
 
-def _announced(answer: Answer, last: pd.DataFrame, newest: pd.Timestamp) -> Iterator[_Ending]:
+def _announced(
+    answer: Answer, last: pd.DataFrame, paid: pd.DataFrame, sessions: pd.DatetimeIndex
+) -> Iterator[_Ending]:
     for sort, (date_field, name_field) in _ENDINGS.items():
         for row in answer.get(sort, []):
             name, date = row[name_field], pd.Timestamp(row[date_field])
-            if name in last.index and date <= newest:
-                yield _Ending(date, name, sort, _cash_per_share(sort, row, last.loc[name, "close"]))
+            if name not in last.index or date > sessions[-1]:
+                continue
+            last_bar, close = last.loc[name, ["date", "close"]]
+            place = max(sessions.searchsorted(last_bar, side="right"), sessions.searchsorted(date))
+            session = sessions[min(place, len(sessions) - 1)]
+            worth = close_taken_ex(close, paid[paid["instrument"] == name], last_bar, session)
+            yield _Ending(date, name, sort, session, _cash_per_share(sort, row, worth))
 
 
 def _first(endings: list[_Ending]) -> _Ending:
@@ -151,10 +168,10 @@ def _contradictions(name: str, endings: list[_Ending]) -> Iterator[SourceProblem
         yield SourceProblem(SOURCE, None, name, message)
 
 
-def _cash_per_share(sort: str, row: Row, last_close: float) -> float:
+def _cash_per_share(sort: str, row: Row, worth: float) -> float:
     if sort == "worthless_removals":
         return 0.0
-    return float(row["rate"]) if sort in ("cash_mergers", "redemptions") else float(last_close)
+    return float(row["rate"]) if sort in ("cash_mergers", "redemptions") else worth
 
 
 def _untranslated(answer: Answer) -> Iterator[SourceProblem]:

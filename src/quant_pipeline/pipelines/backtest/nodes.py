@@ -59,7 +59,7 @@ def backtest_combinations(
     """
     calendar = pd.DatetimeIndex(tables.sessions["date"])
     market = tables.market_of(calendar[calendar >= fused_scores["datetime"].min()], rules)
-    benchmark, cash = tables.benchmark_level(rules.market_rules), rules.account.initial_cash
+    benchmark, cash = tables.benchmark_levels(market), rules.account.initial_cash
     comparison, curves = [], []
     for name, combination in ensemble.enabled.items():
         table = fused_scores[fused_scores["combination"] == name]
@@ -107,13 +107,12 @@ def backtest_combinations(
 
 
 def _net_asset_value(result: BacktestResult, benchmark: pd.Series) -> pd.DataFrame:
-    index = benchmark.reindex(result.nav.index).ffill()
     return pd.DataFrame(
         {
             "date": result.nav.index,
             "nav": result.nav.to_numpy(),
             "cash": result.cash.to_numpy(),
-            "benchmark": np.asarray(index / index.iloc[0] * result.initial_cash),
+            "benchmark": np.asarray(benchmark / benchmark.iloc[0] * result.initial_cash),
             "turnover": result.turnover.to_numpy(),
             "cost": (result.fees + result.slippage).to_numpy(),
         }

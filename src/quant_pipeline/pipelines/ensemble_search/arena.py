@@ -68,8 +68,8 @@ class Arena:
 
     @property
     def sessions_of_periods(self) -> npt.NDArray[np.int64]:
-        """Number of sessions of each period; the last one may be short."""
-        return np.bincount(periods_of(self.search.market.sessions, self.parameters)).astype(np.int64)
+        """Number of sessions with a return of each period: the first lacks one, and the last period may be short."""
+        return np.bincount(periods_of(self.search.market.sessions, self.parameters)[1:]).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class SearchInputs:
 
         It is 0 in the first session, when no account holds anything yet.
         """
-        level = self.tables.benchmark_level(market.rules).reindex(market.sessions).ffill()
-        returns: npt.NDArray[np.float64] = level.pct_change().fillna(0.0).to_numpy(dtype=np.float64)
+        levels = self.tables.benchmark_levels(market)
+        returns: npt.NDArray[np.float64] = levels.pct_change().fillna(0.0).to_numpy(dtype=np.float64)
         return returns
 
     def arena(self) -> Arena:

@@ -41,7 +41,7 @@ def backtest_in_full(
     Returns
     -------
     pandas.DataFrame
-        ``date``, ``phase``, ``return``, ``excess``: one row per session and phase.
+        ``date``, ``phase``, ``return``, ``excess``: one row per phase and session that has a return.
     """
     scores, rules = fuse_members(inputs.candidate_scores, members), inputs.rules
     parts = []
@@ -53,7 +53,7 @@ def backtest_in_full(
                     "date": returns.index,
                     "phase": phase,
                     "return": returns.to_numpy(),
-                    "excess": returns.to_numpy() - benchmark.to_numpy(),
+                    "excess": returns.to_numpy() - benchmark.reindex(returns.index).to_numpy(),
                 }
             )
         )
