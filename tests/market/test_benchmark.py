@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.market.benchmark import net_total_return
+from quant_pipeline.market.benchmark import levels_in, net_total_return
 from quant_pipeline.market.corporate_actions import adjust_bars, dividend_returns
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
@@ -30,6 +30,36 @@ def test_a_session_without_a_level_loses_no_return_under_a_tax():
     gap = LEVELS.assign(total_return_close=[100.0, np.nan, 110.0], dividend_return=[0.0, np.nan, 0.02])
     # 10 % of which 2 % are dividends, at 15 %.
     assert net_total_return(gap, 0.15).tolist() == pytest.approx([100.0, 100.0, 109.7])
+
+
+def test_a_benchmark_that_begins_later_pays_the_tax_from_its_first_level_on():
+    late = pd.concat([LEVELS.assign(date=LEVELS["date"] - pd.Timedelta(days=7)), LEVELS], ignore_index=True)
+    late.loc[:2, ["total_return_close", "dividend_return"]] = np.nan
+    net = net_total_return(late, 0.15)
+    assert net[:3].isna().all()
+    assert net[3:].tolist() == pytest.approx([100.0, 100.7, 110.77])
+
+
+def test_a_level_whose_dividends_are_unknown_is_refused_under_a_tax_only():
+    unknown = LEVELS.assign(dividend_return=[np.nan, np.nan, 0.0])
+    with pytest.raises(MarketDataError, match="no `dividend_return` on 2024-03-15"):
+        net_total_return(unknown, 0.15)
+    assert net_total_return(unknown, 0.0).tolist() == [100.0, 101.0, 111.1]
+    # Of the first level nothing is paid that counts.
+    assert net_total_return(unknown.assign(dividend_return=[np.nan, 0.02, 0.0]), 0.15).iloc[-1] == pytest.approx(110.77)
+
+
+@pytest.mark.parametrize("tax", [0.0, 0.15])
+def test_a_benchmark_that_does_not_span_the_account_is_refused_instead_of_returning_nothing(tax):
+    gap = LEVELS.assign(total_return_close=[100.0, np.nan, 110.0], dividend_return=[0.0, 0.0, 0.0])
+    assert levels_in(gap, DAYS, tax).tolist() == pytest.approx([100.0, 100.0, 110.0])
+    # The level before the first session is known.
+    assert levels_in(gap, DAYS[1:], tax).tolist() == pytest.approx([100.0, 110.0])
+    for cut, span in ((gap[1:], "2024-03-18 to 2024-03-18"), (gap[:2], "2024-03-14 to 2024-03-14")):
+        with pytest.raises(MarketDataError, match=f"known from {span}, the account trades from 2024-03-14"):
+            levels_in(cut, DAYS, tax)
+    with pytest.raises(MarketDataError, match="known nowhere"):
+        levels_in(gap.assign(total_return_close=np.nan), DAYS, tax)
 
 
 def test_the_real_index_after_tax_is_the_one_whose_dividends_are_that_much_smaller(real_market):

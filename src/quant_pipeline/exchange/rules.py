@@ -24,7 +24,8 @@ class CostRules(Parameters):
     The fee of one order is ``max(value × rate + shares × per share, minimum) + tax``, rounded half up to whole
     cents; an order that executes nothing costs nothing. The executed price is the market's price moved against the
     trader by ``half_spread + volume_impact × share² + root_impact × √share``, where *share* is the order's part of the
-    session's volume; the result is rounded half up to a tick and never beyond the price limit of the session.
+    session's volume; orders in pieces pay what they would in one. The result is rounded half up to a tick and never
+    beyond the price limit of the session.
 
     Attributes
     ----------

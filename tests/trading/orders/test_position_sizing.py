@@ -20,7 +20,7 @@ def amounts(returns, exposure=1.0):
     share = pd.Series(exposure, index=table.index) if np.isscalar(exposure) else pd.Series([exposure[0], *exposure])
     opening = pd.DataFrame({"return": [np.nan], "nav": [1_000.0], "market_value": [1_000.0 * share[0]]})
     table["market_value"] = 1_000.0 * share
-    return pd.concat([opening, table.iloc[1:]], ignore_index=True)
+    return pd.concat([opening, table.iloc[1:]], ignore_index=True).assign(flow=0.0, interest=0.0)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def round_trips(sessions, deal_price):
         before, in_session, count = after, in_session + 1, count + held
         if sessions is None and count > HELD:
             break
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(flow=0.0, interest=0.0)
 
 
 @pytest.mark.parametrize("deal_price", ["open", "close"])
@@ -135,10 +135,11 @@ def test_kelly_asks_for_the_same_part_however_often_the_account_goes_in_and_out(
 @pytest.mark.parametrize(("drift", "degree"), [(-0.002, 0.0001), (0.0, 0.4203)])
 def test_sessions_in_cash_change_nothing(sessions_in_cash, drift, degree):
     table = amounts(RETURNS + drift)
-    cash = pd.DataFrame({"return": 0.0, "nav": 1_000.0, "market_value": 0.0}, index=range(sessions_in_cash))
+    rest = {"flow": 0.0, "interest": 0.0}
+    cash = pd.DataFrame({"return": 0.0, "nav": 1_000.0, "market_value": 0.0} | rest, index=range(sessions_in_cash))
     # The session of the sale is held by half and earns half of the mean; it takes the place of the oldest one, which
     # gained 1.09 %: (59 × 0.001 - 0.00992 + 0.0005) / 59.5 over a variance of 9.91e-5, times 0.05.
-    sale = pd.DataFrame({"return": [0.0005 + drift / 2], "nav": [1_000.0], "market_value": [0.0]})
+    sale = pd.DataFrame({"return": [0.0005 + drift / 2], "nav": [1_000.0], "market_value": [0.0]} | rest)
     sizing = PositionSizing(method="fractional_kelly", kelly_fraction=0.05)
     with_cash = choose_exposure(sizing, 0.95, NONE, pd.concat([table, sale, cash], ignore_index=True), "open")
     just_sold = choose_exposure(sizing, 0.95, NONE, pd.concat([table, sale], ignore_index=True), "open")
@@ -156,6 +157,44 @@ def test_kelly_after_a_drawdown_buys_nothing_however_deep():
 def test_kelly_of_holdings_that_do_not_fluctuate_follows_the_sign_of_their_mean(value, degree):
     table = amounts(np.full(60, value))
     assert choose_exposure(PositionSizing(method="fractional_kelly"), 0.95, NONE, table, "open").degree == degree
+
+
+def ledger_of(market, exposure, deposit=0.0, daily_interest=0.0):
+    """Walk an account through a market: after a deposit, part of the value before, `exposure` of which is held."""
+    nav, invested, interest, rows = 1_000.0, 1_000.0 * exposure, 0.0, []
+    for earned in market:
+        flow = deposit * nav
+        cash = nav - invested + flow
+        paid, gain = cash * daily_interest, invested * earned
+        value, interest = nav + flow + paid + gain, interest + paid
+        rows.append(
+            {"nav": value, "market_value": exposure * value, "flow": flow, "interest": interest}
+            | {"return": (paid + gain) / (nav + flow)}
+        )
+        nav, invested = value, exposure * value
+    opening = {"nav": 1_000.0, "market_value": 1_000.0 * exposure, "flow": 1_000.0, "interest": 0.0, "return": np.nan}
+    return pd.DataFrame([opening, *rows])
+
+
+@pytest.mark.parametrize("exposure", [0.9, 0.5, 0.1])
+def test_kelly_bets_on_what_was_held_above_the_interest_of_the_cash(exposure):
+    """Holdings earn 0.1 % with a variance of 0.0001, cash 0.02 %: (0.001 - 0.0002) / 0.0001 = 8."""
+    table = ledger_of(RETURNS, exposure, daily_interest=0.0002)
+    sizing = PositionSizing(method="fractional_kelly", kelly_fraction=0.05)
+    chosen = choose_exposure(sizing, 0.95, NONE, table, "close")
+    assert chosen.reason == "0.05 of Kelly's bet 8.00 on what was held"
+    assert (
+        choose_exposure(sizing, 0.95, NONE, ledger_of(RETURNS - 0.0009, exposure, 0.0, 0.0002), "close").degree
+        == 0.0001
+    )
+
+
+def test_a_deposit_is_no_loss_of_what_was_held():
+    """Every session doubles the account with cash: of 80 % of the day before, 40 % is left to earn its return."""
+    table = ledger_of(RETURNS, 0.8, deposit=1.0)
+    assert table["return"].iloc[1] == pytest.approx(0.4 * RETURNS[0], rel=1e-12)
+    sizing = PositionSizing(method="fractional_kelly", kelly_fraction=0.05)
+    assert choose_exposure(sizing, 0.95, NONE, table, "close").reason == "0.05 of Kelly's bet 10.00 on what was held"
 
 
 @given(

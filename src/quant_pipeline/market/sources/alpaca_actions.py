@@ -50,10 +50,11 @@ def translate_actions(answer: Answer, bars: pd.DataFrame, sessions: pd.DatetimeI
     Splits of every sort and stock dividends become ``split``, cash dividends become ``cash_dividend``, a cash merger,
     a redemption and a worthless removal become ``delisting`` at their cash. A merger for shares is a delisting at the
     last close, because its value is what the shares were last worth, taken ex of what is paid besides. A listing ends
-    on the date of its record, where bars have stopped before: until then the name is suspended, because nobody can
-    know earlier, and an account has booked these sessions. An ex-date without trading counts on the next session. Spin-offs and rights change the value of a share but are none of the three: they are reported as problems,
-    as are an ending more than `MOST_BARS_AFTER_END` sessions before the last bar, which ends nothing, and several that
-    end a listing with different payments, of which the first counts.
+    on the date of its record, where bars have stopped before: until then the name is suspended, because it was
+    not known, and an account has booked these sessions. An ex-date without trading counts on the next session.
+    Spin-offs and rights change the value of a share but are none of the three: they are reported as problems, as are
+    an ending more than `MOST_BARS_AFTER_END` sessions before the last bar, which ends nothing, and several that end a
+    listing with different payments, of which the first counts.
 
     Parameters
     ----------
@@ -136,9 +137,7 @@ def _endings(
         yield _first(endings).session, name, DELISTING, _first(endings).cash
 
 
-def _announced(
-    answer: Answer, last: pd.DataFrame, paid: pd.DataFrame, sessions: pd.DatetimeIndex
-) -> Iterator[_Ending]:
+def _announced(answer: Answer, last: pd.DataFrame, paid: pd.DataFrame, sessions: pd.DatetimeIndex) -> Iterator[_Ending]:
     for sort, (date_field, name_field) in _ENDINGS.items():
         for row in answer.get(sort, []):
             name, date = row[name_field], pd.Timestamp(row[date_field])

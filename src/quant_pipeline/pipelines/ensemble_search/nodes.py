@@ -101,13 +101,14 @@ def collect_trials(inputs: SearchInputs, chunks: LazyChunks) -> tuple[pd.DataFra
     Returns
     -------
     tuple of pandas.DataFrame
-        ``search_trials``, one row per combination and draw; ``search_periods`` (``first``, ``last``, ``sessions``).
+        ``search_trials``, one row per combination and draw; ``search_periods`` (``first``, ``last`` and, of those with
+        a return, ``sessions``).
     """
     arena = inputs.arena()
     trials, draws = _exhaust(arena.walk(arena.runner(chunks, may_run=False)))
     dates = pd.Series(inputs.span.selection)
     by_period = dates.groupby(arena.search.period_of_session)
-    periods = pd.DataFrame({"first": by_period.min(), "last": by_period.max(), "sessions": by_period.size()})
+    periods = pd.DataFrame({"first": by_period.min(), "last": by_period.max(), "sessions": arena.sessions_of_periods})
     return table_of(trials, draws), periods.reset_index(drop=True)
 
 
@@ -132,7 +133,8 @@ def backtest_finalists(
         members = trials.combinations[position]
         daily = backtest_in_full(members, inputs, market, reference)
         name = " + ".join(members)
-        growth = (1 + daily.pivot(index="date", columns="phase", values="return")).cumprod().mean(axis=1)
+        returns = daily.pivot(index="date", columns="phase", values="return").reindex(market.sessions, fill_value=0.0)
+        growth = (1 + returns).cumprod().mean(axis=1)
         curves.append(
             pd.DataFrame(
                 {

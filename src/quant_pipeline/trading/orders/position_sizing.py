@@ -27,7 +27,8 @@ class PositionSizing(Parameters):
         Portfolio Management 45(1), 2018). ``fractional_kelly``: `kelly_fraction` of the mean over the variance of the
         daily returns of what the account held (Thorp, "The Kelly Criterion in Blackjack, Sports Betting, and the Stock
         Market", 2006), that is of its own returns divided by the part of it that was invested; nothing is bought
-        while the mean is not positive. Sessions in cash say nothing about what was held and do not count.
+        while the mean is not above the interest that cash earned. Sessions in cash say nothing about what was held and
+        do not count.
     annual_volatility
         Standard deviation of yearly returns to aim at.
     kelly_fraction
@@ -64,8 +65,8 @@ def choose_exposure(
     basket_returns
         Daily returns, up to the close of the decision, of the instruments that the decision likes best, in equal parts.
     amounts
-        One row per session of the account, up to the same close, with ``return``, ``market_value`` and ``nav`` as
-        `account_history` makes them.
+        One row per session of the account, up to the same close, with ``return``, ``market_value``, ``nav``, ``flow``
+        and ``interest`` as `account_history` makes them.
     deal_price
         Price at which orders execute, which says what earned the return of a session.
 
@@ -101,19 +102,30 @@ def _bet_fraction_of_kelly(
 ) -> Exposure:
     """Estimate Kelly's bet from the account's returns and the exposure that earned them.
 
-    An account invested to the part ``d`` earns ``r = d u`` when its holdings earn ``u``. With ``m = Σr / Σd`` the mean
-    of ``u`` and ``v = Σ(r - d m)² / (n - 1) / mean(s)`` its variance, where ``s = d²``, Kelly's bet is ``m / v``; for a
-    constant ``d`` these are the sample mean and variance of ``r / d``.
+    An account invested to the part ``d`` earns ``r = d u``, interest aside, when its holdings earn ``u``. With ``m =
+    Σr / Σd`` the mean of ``u`` and ``v = Σ(r - d m)² / (n - 1) / mean(s)`` its variance, where ``s = d²``, Kelly's bet
+    is ``(m - i) / v``; for a constant ``d`` these are the sample mean and variance of ``r / d``. ``i`` is what cash
+    earned in a session: all interest over all cash.
 
     Orders that execute at the close leave the exposure of the close before to earn the whole session. Those that
     execute within it leave that exposure ``a`` to earn the first part of the session and the exposure ``b`` of its own
     close the second: taking both parts as equal in mean and variance, ``d = (a + b) / 2`` and ``s = (a² + b²) / 2``.
+    A deposit is there from the open, uninvested, and makes ``a`` smaller.
     """
+    carried = amounts["market_value"].shift(1, fill_value=0.0)
+    base = amounts["nav"].shift(1, fill_value=0.0) + amounts["flow"]
+    earned = amounts["interest"].diff().fillna(amounts["interest"])
     after = amounts["market_value"] / amounts["nav"]
-    before = after.shift(1, fill_value=0.0)
+    before = (carried / base).where(base > 0, 0.0)
     second = before if deal_price == "close" else after
     held = pd.DataFrame(
-        {"return": amounts["return"], "exposure": (before + second) / 2, "square": (before**2 + second**2) / 2}
+        {
+            "return": amounts["return"] - (earned / base).where(base > 0, 0.0),
+            "exposure": (before + second) / 2,
+            "square": (before**2 + second**2) / 2,
+            "cash": base - carried,
+            "interest": earned,
+        }
     ).dropna()
     held = held[held["exposure"] > 0].tail(sizing.window)
     if len(held) < sizing.window:
@@ -121,7 +133,9 @@ def _bet_fraction_of_kelly(
     mean = float(held["return"].sum() / held["exposure"].sum())
     rest = held["return"] - held["exposure"] * mean
     variance = float(rest.pow(2).sum() / (len(held) - 1) / held["square"].mean())
-    bet = mean / variance if variance > 0 else float(np.inf * mean) if mean else 0.0
+    cash = float(held["cash"].sum())
+    above = mean - (float(held["interest"].sum()) / cash if cash > 0 else 0.0)
+    bet = above / variance if variance > 0 else float(np.inf * above) if above else 0.0
     degree = _whole_basis_points(sizing.kelly_fraction * bet, most)
     return Exposure(degree, f"{sizing.kelly_fraction:g} of Kelly's bet {bet:.2f} on what was held")
 
