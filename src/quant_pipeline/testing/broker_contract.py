@@ -271,12 +271,15 @@ class BrokerContract:
         before = self.broker.account().equity
         seen = max(activity.activity_id for activity in self.broker.activities())
         self.harness.next_session()
-        found = {type(activity): activity for activity in self.broker.activities(after=seen)}
-        split, dividend = found.pop(PositionActivity), found.pop(CashActivity)
-        assert found == {}
-        assert isinstance(split, PositionActivity)
-        assert isinstance(dividend, CashActivity)
-        assert (split.instrument, split.kind, split.quantity, split.amount) == ("AAA", PositionKind.SPLIT, 30, 0)
+        found = list(self.broker.activities(after=seen))
+        (dividend,) = (activity for activity in found if isinstance(activity, CashActivity))
+        # One record of the difference, or one of all old and one of all new shares.
+        splits = [activity for activity in found if isinstance(activity, PositionActivity)]
+        assert len(splits) + 1 == len(found)
+        assert len({split.is_half for split in splits}) == 1
+        assert len(splits) == 1 + splits[0].is_half
+        assert {(split.instrument, split.kind, split.amount) for split in splits} == {("AAA", PositionKind.SPLIT, 0)}
+        assert sum(split.quantity for split in splits) == 30
         assert (dividend.instrument, dividend.kind, dividend.amount) == ("BBB", CashKind.DIVIDEND, 15)
         held = {position.instrument: position for position in self.broker.positions()}
         assert (held["AAA"].quantity, held["AAA"].average_entry_price) == (40, 10)

@@ -156,7 +156,7 @@ class Venue:
 
 
 def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in facts.items()}
+    return {name: value if isinstance(value, bool) else str(value) for name, value in facts.items()}
 
 
 def _order_row(order: BrokerOrder) -> dict[str, Any]:

@@ -90,6 +90,8 @@ class BrokerOrder:
         Our word and the broker's.
     message
         Why it was rejected or ended, in the broker's words; empty when it says nothing.
+    replaces
+        The broker's name of the order that this one has taken the place of; empty when of none.
     """
 
     broker_order_id: str
@@ -107,6 +109,7 @@ class BrokerOrder:
     submitted_at: pd.Timestamp
     updated_at: pd.Timestamp
     message: str = ""
+    replaces: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,11 @@ class BrokerAccount:
         Whether the broker refuses every order.
     suspended
         Whether the user has suspended trading at the broker (third layer of the kill switch).
+    settled_cash
+        Cash that may be spent without borrowing or waiting for a settlement; None when the broker does not say.
+    day_trades, is_day_trader
+        Positions opened and closed within a session in the last five sessions, and whether the broker has marked the
+        account as that of a pattern day trader; None when it does not say.
     """
 
     account_number: str
@@ -133,18 +141,26 @@ class BrokerAccount:
     buying_power: Decimal
     trading_blocked: bool = False
     suspended: bool = False
+    settled_cash: Decimal | None = None
+    day_trades: int | None = None
+    is_day_trader: bool = False
 
 
 @dataclass(frozen=True)
 class BrokerPosition:
-    """Shares held; negative when short. ``available`` shares are not promised to open orders."""
+    """Shares held; negative when short. ``available`` shares are not promised to open orders.
+
+    ``market_value`` is None when the broker has no price. What ``is_foreign`` (a short position, an option) is carried
+    and counted, but never traded.
+    """
 
     instrument: str
     quantity: Decimal
     available: Decimal
     average_entry_price: Decimal
-    market_value: Decimal
+    market_value: Decimal | None
     asset_id: str = ""
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -193,6 +209,7 @@ class CashKind(StrEnum):
     INTEREST = "interest"
     TRANSFER = "transfer"
     TAX = "tax"
+    RETURN_OF_CAPITAL = "return_of_capital"
     OTHER = "other"
 
 
@@ -206,6 +223,16 @@ class PositionKind(StrEnum):
     STOCK_DIVIDEND = "stock_dividend"
     TRANSFER = "transfer"
     REMOVAL = "removal"
+    UNIT_SPLIT = "unit_split"
+
+
+class Consideration(StrEnum):
+    """What is paid for the old shares of a merger, where the broker says so."""
+
+    UNKNOWN = "unknown"
+    CASH = "cash"
+    SHARES = "shares"
+    BOTH = "both"
 
 
 @dataclass(frozen=True)
@@ -220,7 +247,10 @@ class _Activity:
         Session label or, for what happens on other days too, the date at the exchange.
     amendment, supersedes
         ``CORRECTION``: these values replace those of the activity ``supersedes``; ``CANCELLATION``: that activity
-        never happened (a bust). ``NEW`` supersedes nothing.
+        never happened (a bust). ``NEW`` supersedes nothing. An amendment whose ``supersedes`` is None is of the one
+        earlier activity that equals it.
+    group
+        The broker's name of the whole that several records belong to, such as one merger; empty when it gives none.
     raw
         The broker's own record.
     """
@@ -229,12 +259,16 @@ class _Activity:
     date: pd.Timestamp
     amendment: Amendment = field(default=Amendment.NEW, kw_only=True)
     supersedes: str | None = field(default=None, kw_only=True)
+    group: str = field(default="", kw_only=True)
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)
 class FillActivity(_Activity):
-    """Shares executed by an order; ``cumulative_quantity`` is what was filled of the order after it."""
+    """Shares executed by an order; ``cumulative_quantity`` is what was filled of the order after it.
+
+    ``cash`` is what it moved, where the broker states that; None is quantity times price.
+    """
 
     occurred_at: pd.Timestamp
     broker_order_id: str
@@ -243,34 +277,76 @@ class FillActivity(_Activity):
     quantity: Decimal
     price: Decimal
     cumulative_quantity: Decimal | None = None
+    cash: Decimal | None = None
 
 
 @dataclass(frozen=True)
 class CashActivity(_Activity):
-    """Cash in (positive) or out (negative), for an instrument or for the account (``instrument`` empty)."""
+    """Cash in (positive) or out (negative), for an instrument or for the account (``instrument`` empty).
+
+    ``quantity`` is what left the account for it: the fraction of a share that cash in lieu pays for.
+    """
 
     kind: CashKind
     amount: Decimal
     instrument: str = ""
     description: str = ""
+    quantity: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
 class PositionActivity(_Activity):
-    """Shares in (positive) or out (negative) without a trade, with the cash that came with it."""
+    """Shares in (positive) or out (negative) without a trade, with the cash that came with it.
+
+    A broker may write one corporate action as several records: old shares out, new shares in, cash. ``price`` is the
+    value of one share that the broker states, such as the cost of shares that are transferred in. ``is_half`` marks a
+    record of a split that has all old or all new shares instead of their difference: the other one belongs to it.
+    """
 
     kind: PositionKind
     instrument: str
     quantity: Decimal
     amount: Decimal = Decimal(0)
     description: str = ""
+    price: Decimal | None = None
+    consideration: Consideration = Consideration.UNKNOWN
+    is_half: bool = False
+
+
+@dataclass(frozen=True)
+class ForeignActivity(_Activity):
+    """What an instrument did that these books do not keep, such as an option: only its cash counts here.
+
+    ``quantity`` is signed: what came (positive) or left of it.
+    """
+
+    instrument: str
+    quantity: Decimal
+    amount: Decimal
+    description: str = ""
 
 
 @dataclass(frozen=True)
 class UnknownActivity(_Activity):
-    """A fact this version has no word for: never dropped, the operator must look."""
+    """A fact this version has no word for: never dropped, the operator must look.
+
+    Attributes
+    ----------
+    raw_type
+        The broker's word.
+    amount
+        Cash that it moved; None when that cannot be read.
+    instrument, quantity
+        Shares that it may have moved; None when that cannot be read.
+    problem
+        Why it is not understood; empty when only the word is unknown.
+    """
 
     raw_type: str
+    amount: Decimal | None = None
+    instrument: str = ""
+    quantity: Decimal | None = None
+    problem: str = ""
 
 
-Activity = FillActivity | CashActivity | PositionActivity | UnknownActivity
+Activity = FillActivity | CashActivity | PositionActivity | ForeignActivity | UnknownActivity

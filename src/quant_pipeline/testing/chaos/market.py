@@ -170,12 +170,16 @@ class FaultyMarket:
             added = self.held[holding] * 3
             self._hold(holding, added)
             self.prices[holding] /= 4
-            self._tell(PositionActivity(self._activity_id(), self._today(), PositionKind.SPLIT, holding, added))
+            # In two records, as Alpaca writes it.
+            before = self.held[holding] - added
+            for quantity in (-before, before + added):
+                name, day = self._activity_id(), self._today()
+                self._tell(PositionActivity(name, day, PositionKind.SPLIT, holding, quantity, is_half=True))
         if self._happens(Fault.DEPOSIT, self._tick > 1):
             self.cash += 500
             self._tell(CashActivity(self._activity_id(), self._today(), CashKind.TRANSFER, Decimal(500)))
         if self._happens(Fault.UNKNOWN_ACTIVITY, self._tick > 1):
-            self._tell(UnknownActivity(self._activity_id(), self._today(), "WORMHOLE"))
+            self._tell(UnknownActivity(self._activity_id(), self._today(), "WORMHOLE", amount=Decimal(0)))
         if self._happens(Fault.OUTSIDE_DEAL, self._tick > 1):
             self.deal_by_hand("OUT", "buy", Decimal(2))
         self._amend()

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.faults import Fault
+from quant_pipeline.trading.activities import translation
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders import activities, collection, execution, risk, sending
+from quant_pipeline.trading.orders import collection, execution, risk, sending
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.risk_view import Verdict
 from quant_pipeline.trading.orders.states import OrderState
@@ -69,13 +70,13 @@ def _never_ask_again() -> None:
 
 
 def _forget_what_was_booked() -> None:
-    class _Forgetful(activities.Translator):
-        def events(self, found: Sequence[Any]) -> list[Event]:
-            return [
-                replace(event, key=f"{event.key}:{uuid.uuid4().hex[:6]}")
-                for activity in found
-                for event in self._translate(activity, f"fill:{activity.activity_id}", {})
-            ]
+    class _Forgetful(translation.Translator):
+        def _fresh(self, activities: Sequence[Any]) -> list[Any]:
+            return list(activities)
+
+        def events(self, activities: Sequence[Any], before: Sequence[Event] = ()) -> list[Event]:
+            found = super().events(activities, before)
+            return [replace(event, key=f"{event.key}:{uuid.uuid4().hex[:6]}") for event in found]
 
     _replace(collection, "Translator", _Forgetful)
 

@@ -11,7 +11,14 @@ import pandas as pd
 
 from quant_pipeline.testing.fake_alpaca.feed import ActivityFeed
 from quant_pipeline.testing.fake_alpaca.hours import AUCTIONS, ExchangeHours
-from quant_pipeline.testing.fake_alpaca.records import FakeOrder, FakePosition, Refused, instant, number
+from quant_pipeline.testing.fake_alpaca.records import (
+    FakeOrder,
+    FakePosition,
+    Refused,
+    multiplier_of,
+    nanoseconds,
+    number,
+)
 from quant_pipeline.testing.fake_alpaca.script import Director, Ending, OrderScript, Refusal
 
 LONGEST_CLIENT_ORDER_ID = 128
@@ -85,6 +92,9 @@ class FakeExchange:
         self.suspended = False
         self.blocked = False
         self.since_trade = pd.Timedelta(0)
+        self.is_day_trader = False
+        self.day_trades = 0
+        self.unsettled = Decimal(0)
         self.posts = 0
         self.last_equity = self.cash
         self._scripts: dict[str, OrderScript] = {}
@@ -105,7 +115,11 @@ class FakeExchange:
         """Cash and shares at their prices."""
         with self.lock:
             return self.cash + sum(
-                (held.quantity * self.prices[symbol] for symbol, held in self.positions.items()), Decimal(0)
+                (
+                    held.quantity * self.prices[symbol] * self.multiplier(symbol)
+                    for symbol, held in self.positions.items()
+                ),
+                Decimal(0),
             )
 
     def buying_power(self) -> Decimal:
@@ -229,7 +243,7 @@ class FakeExchange:
             elif order.is_open:
                 order.status = "partially_filled"
             self.move(order.symbol, order.sign * quantity, price)
-            self.cash -= order.sign * quantity * price
+            self.cash -= order.sign * quantity * price * self.multiplier(order.symbol)
             event = "fill" if order.rest == 0 else "partial_fill"
             execution_id = self.feed.new_uuid()
             facts = {
@@ -240,7 +254,7 @@ class FakeExchange:
                 "qty": number(quantity),
                 "side": order.side,
                 "symbol": order.symbol,
-                "transaction_time": instant(now),
+                "transaction_time": nanoseconds(now),
                 "order_id": order.order_id,
                 "type": event,
                 "order_status": order.status,
@@ -250,6 +264,17 @@ class FakeExchange:
             details = {"execution_id": execution_id, "price": number(price), "qty": number(quantity)}
             self._tell(event, order, details | {"position_qty": number(held)})
             return record
+
+    def order_by_hand(self, side: str, symbol: str, quantity: Decimal) -> FakeOrder:
+        """Take an order that came from somewhere else, without asking what the account may do."""
+        body = {"symbol": symbol, "side": side, "qty": str(quantity), "type": "market", "time_in_force": "day"}
+        order = self._read(body)
+        self.orders[order.order_id] = self.by_client_id[order.client_order_id] = order
+        return order
+
+    def multiplier(self, symbol: str) -> Decimal:
+        """Shares that one unit of an instrument stands for."""
+        return multiplier_of(symbol)
 
     def move(self, symbol: str, quantity: Decimal, price: Decimal) -> None:
         """Move shares at a price; a position of nothing is no position."""
@@ -341,7 +366,8 @@ class FakeExchange:
         total = order.rest
         for place, part in enumerate(script.parts):
             fill_price = script.prices[place] if place < len(script.prices) else price
-            self.fill(order, min(order.rest, (part * total).quantize(Decimal(1))), fill_price)
+            if quantity := min(order.rest, (part * total).quantize(Decimal(1))):
+                self.fill(order, quantity, fill_price)
         if script.ending is Ending.FILLED and order.rest:
             self.fill(order, order.rest, price)
         elif script.ending is Ending.OPEN:

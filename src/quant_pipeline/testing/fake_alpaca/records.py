@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+OPTION = re.compile(r"[A-Z]{1,6}\d{6}[CP]\d{8}")
 OPEN_STATUSES = ("new", "accepted", "partially_filled", "pending_new", "pending_cancel")
 ENDINGS = {"filled": "filled_at", "expired": "expired_at", "canceled": "canceled_at", "rejected": "failed_at"}
 
@@ -37,6 +39,23 @@ def number(value: Decimal) -> str:
 def instant(at: pd.Timestamp | None) -> str | None:
     """Write an instant as Alpaca does."""
     return None if at is None else at.isoformat().replace("+00:00", "Z")
+
+
+def nanoseconds(at: pd.Timestamp) -> str:
+    """Write an instant with nine decimals, as Alpaca does for executions."""
+    return f"{at.tz_convert('UTC'):%Y-%m-%dT%H:%M:%S.%f}{at.nanosecond:03d}Z"
+
+
+def asset_class(symbol: str) -> str:
+    """Return the class of an asset by its symbol."""
+    if OPTION.fullmatch(symbol):
+        return "us_option"
+    return "crypto" if "/" in symbol else "us_equity"
+
+
+def multiplier_of(symbol: str) -> Decimal:
+    """Return how many shares one unit of an instrument stands for."""
+    return Decimal(100) if OPTION.fullmatch(symbol) else Decimal(1)
 
 
 def asset_id(symbol: str) -> str:
@@ -97,7 +116,7 @@ class FakeOrder:
             "replaces": None,
             "asset_id": asset_id(self.symbol),
             "symbol": self.symbol,
-            "asset_class": "us_equity",
+            "asset_class": asset_class(self.symbol),
             "notional": None,
             "qty": number(self.quantity),
             "filled_qty": number(self.filled),
@@ -126,8 +145,8 @@ class FakePosition:
     cost: Decimal = Decimal(0)
 
     def add(self, quantity: Decimal, price: Decimal) -> None:
-        """Book a fill: shares at a price come in, or go out at their mean cost."""
-        if quantity > 0:
+        """Book a fill: shares at a price come in, or go out at their mean cost; short ones the other way round."""
+        if quantity * self.quantity >= 0:
             self.cost += quantity * price
         elif self.quantity:
             self.cost += quantity * self.cost / self.quantity
@@ -135,12 +154,12 @@ class FakePosition:
 
     def as_json(self, symbol: str, price: Decimal, held: Decimal) -> dict[str, Any]:
         """Write the position as the API does; ``held`` shares are promised to open sells."""
-        value = self.quantity * price
+        value = self.quantity * price * multiplier_of(symbol)
         return {
             "asset_id": asset_id(symbol),
             "symbol": symbol,
             "exchange": "NASDAQ",
-            "asset_class": "us_equity",
+            "asset_class": asset_class(symbol),
             "asset_marginable": True,
             "qty": number(self.quantity),
             "qty_available": number(self.quantity - held),

@@ -39,8 +39,8 @@ class Plan:
 class Books:
     """What an account owns and where it came from.
 
-    At every moment ``cash + cost of all lots = contributed + realised + dividends + interest - charges - taxes``:
-    money changes its place but does not appear or vanish.
+    At every moment ``cash + cost of all lots = contributed + realised + dividends + interest + other - charges -
+    taxes``: money changes its place but does not appear or vanish.
 
     Attributes
     ----------
@@ -54,6 +54,11 @@ class Books:
         Profit of everything sold so far, fees included.
     dividends, interest
         Received so far; paid interest counts negative.
+    other
+        Cash that moved for a reason that no other amount names, and that of foreign positions.
+    foreign
+        By instrument, what the account holds at its broker and these books do not keep lots of: short positions
+        (negative), options and the like. They are never traded; their broker values them.
     charges, taxes
         Fees and taxes that were booked by themselves, not as part of a fill.
     fees
@@ -70,6 +75,8 @@ class Books:
     realised: Decimal = ZERO
     dividends: Decimal = ZERO
     interest: Decimal = ZERO
+    other: Decimal = ZERO
+    foreign: dict[str, Decimal] = field(default_factory=dict)
     charges: Decimal = ZERO
     taxes: Decimal = ZERO
     fees: Decimal = ZERO
@@ -84,7 +91,7 @@ class Books:
     @property
     def discrepancy(self) -> Decimal:
         """What appeared from nowhere (or vanished, when negative); zero, or the fold is wrong."""
-        income = self.realised + self.dividends + self.interest - self.charges - self.taxes
+        income = self.realised + self.dividends + self.interest + self.other - self.charges - self.taxes
         return self.cash + self.cost - self.contributed - income
 
     def receive(self, instrument: str, lots: Iterable[Lot]) -> None:
@@ -140,6 +147,10 @@ class AccountState(Books):
         Everything that moved cash or shares, so that a corrected fill can be booked as if it had been right at once.
     amended
         Busted and corrected fills by key, as they count.
+    cancelled
+        Keys of events that their broker has taken back; they count no more.
+    quarantine
+        By key, the activities of the broker that could not be booked and that the operator has not answered.
     """
 
     name: str = ""
@@ -147,6 +158,26 @@ class AccountState(Books):
     closes: list[tuple[pd.Timestamp, Decimal, Decimal]] = field(default_factory=list)
     history: list[Event] = field(default_factory=list)
     amended: dict[str, EffectiveFill] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
+    quarantine: dict[str, Event] = field(default_factory=dict)
+
+    def fork(self) -> AccountState:
+        """Return a copy on which events can be tried: what is applied to it leaves this account as it is."""
+        positions = {
+            name: Position(list(held.lots), sessions_held=held.sessions_held) for name, held in self.positions.items()
+        }
+        return replace(
+            self,
+            positions=positions,
+            foreign=dict(self.foreign),
+            closed_lots=list(self.closed_lots),
+            plans=dict(self.plans),
+            closes=list(self.closes),
+            history=list(self.history),
+            amended=dict(self.amended),
+            cancelled=set(self.cancelled),
+            quarantine=dict(self.quarantine),
+        )
 
     @property
     def last_session(self) -> pd.Timestamp | None:
@@ -263,6 +294,26 @@ def _interest(state: Books, event: Event) -> None:
     state.interest += amount
 
 
+def _other_cash(state: Books, event: Event) -> None:
+    amount = Decimal(event.payload["amount"])
+    state.cash += amount
+    state.other += amount
+
+
+def _move_foreign(state: Books, event: Event) -> None:
+    instrument = event.payload["instrument"]
+    held = state.foreign.pop(instrument, ZERO) + Decimal(event.payload["quantity"])
+    if held:
+        state.foreign[instrument] = held
+    _other_cash(state, event)
+
+
+def _adjust(state: Books, event: Event) -> None:
+    if Decimal(event.payload.get("quantity", "0")):
+        _transfer(state, event)
+    _other_cash(state, event)
+
+
 def _transfer(state: Books, event: Event) -> None:
     instrument, quantity = event.payload["instrument"], Decimal(event.payload["quantity"])
     if quantity > 0:
@@ -288,8 +339,32 @@ def _revise(state: AccountState, event: Event) -> None:
     if fill is None:
         raise AccountError(f"{event.key} corrects the fill {key}, which the ledger does not have")
     state.amended[key] = fill.amended(event)
+    _book_again(state)
+
+
+def _cancel(state: AccountState, event: Event) -> None:
+    keys = set(event.payload["events"])
+    if missing := sorted(keys - {known.key for known in state.history}):
+        raise AccountError(f"{event.key} takes back {missing[0]}, which the ledger does not have")
+    state.cancelled |= keys
+    _book_again(state)
+
+
+def _quarantine(state: AccountState, event: Event) -> None:
+    state.quarantine[event.key] = event
+
+
+def _resolve(state: AccountState, event: Event) -> None:
+    if state.quarantine.pop(event.payload["row"], None) is None:
+        raise AccountError(f"{event.key} answers {event.payload['row']}, which is not in quarantine")
+
+
+def _book_again(state: AccountState) -> None:
+    """Compute what the account owns from its whole history, as if amended fills had been right at once."""
     books = Books()
     for known in state.history:
+        if known.key in state.cancelled:
+            continue
         revised = state.amended.get(known.key)
         if revised is None:
             MOVES[known.kind](books, known)
@@ -336,6 +411,10 @@ MOVES: dict[EventKind, Callable[[Books, Event], None]] = {
     EventKind.MERGER: corporate.merge,
     EventKind.SYMBOL_CHANGE: corporate.change_symbol,
     EventKind.CASH_IN_LIEU: corporate.pay_in_lieu,
+    EventKind.RETURN_OF_CAPITAL: corporate.return_capital,
+    EventKind.OTHER_CASH: _other_cash,
+    EventKind.FOREIGN_MOVED: _move_foreign,
+    EventKind.ADJUSTMENT: _adjust,
     EventKind.SESSION_CLOSED: _count_session,
 }
 """What moves the books. Kinds that are not here, such as a plan or an order that ended without a trade, do not."""
@@ -346,4 +425,7 @@ _RECORDS: dict[EventKind, Callable[[AccountState, Event], None]] = {
     EventKind.PLAN_RECORDED: _plan,
     EventKind.TRADE_BUST: _revise,
     EventKind.TRADE_CORRECTION: _revise,
+    EventKind.EVENT_CANCELLED: _cancel,
+    EventKind.ACTIVITY_QUARANTINED: _quarantine,
+    EventKind.QUARANTINE_RESOLVED: _resolve,
 }

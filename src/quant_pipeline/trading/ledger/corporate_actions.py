@@ -49,10 +49,20 @@ def pay_dividend(books: Books, event: Event) -> None:
 
 
 def delist(books: Books, event: Event) -> None:
-    """Turn all shares into the cash they are paid out with."""
+    """Turn all shares, or ``quantity`` of them, into the cash they are paid out with."""
     instrument, position = _held(books, event)
-    lots = books.take(event, instrument, position.quantity)
+    lots = books.take(event, instrument, Decimal(event.payload.get("quantity", position.quantity)))
     books.close(event, instrument, lots, Decimal(event.payload["amount"]), "delisting")
+
+
+def return_capital(books: Books, event: Event) -> None:
+    """Receive back a part of what shares have cost; what exceeds the cost, or comes after the sale, is profit."""
+    amount, position = Decimal(event.payload["amount"]), books.positions.get(event.payload["instrument"])
+    returned = TICK * 0 if position is None else min(amount, position.cost)
+    if position is not None and returned:
+        position.give_cost(returned)
+    books.cash += amount
+    books.realised += amount - returned
 
 
 def spin_off(books: Books, event: Event) -> None:
@@ -77,12 +87,11 @@ def spin_off(books: Books, event: Event) -> None:
 
 
 def merge(books: Books, event: Event) -> None:
-    """Exchange all shares for ``quantity_after`` shares of ``new_instrument`` and ``amount`` of cash."""
-    instrument, position = _held(books, event)
+    """Exchange all shares, or ``quantity``, for ``quantity_after`` of ``new_instrument`` and ``amount`` of cash."""
+    instrument, position = _leaving(books, event)
     after, received = Decimal(event.payload.get("quantity_after", "0")), Decimal(event.payload.get("amount", "0"))
     if after == 0:
-        lots = books.take(event, instrument, position.quantity)
-        books.close(event, instrument, lots, received, "merger")
+        books.close(event, instrument, position.lots, received, "merger")
         return
     returned = min(received, position.cost)
     if returned > 0:
@@ -90,14 +99,12 @@ def merge(books: Books, event: Event) -> None:
     position.scale(after)
     books.cash += received
     books.realised += received - returned
-    del books.positions[instrument]
     _move(books, event.payload["new_instrument"], position)
 
 
 def change_symbol(books: Books, event: Event) -> None:
-    """Carry the lots over to the new name."""
-    instrument, position = _held(books, event)
-    del books.positions[instrument]
+    """Carry the lots, or ``quantity`` shares of them, over to the new name."""
+    _, position = _leaving(books, event)
     _move(books, event.payload["new_instrument"], position)
 
 
@@ -117,6 +124,14 @@ def _held(books: Books, event: Event) -> tuple[str, Position]:
     if instrument not in books.positions:
         raise AccountError(f"{event.key} is about {instrument}, which is not held; an event before it is missing")
     return instrument, books.positions[instrument]
+
+
+def _leaving(books: Books, event: Event) -> tuple[str, Position]:
+    """Take the shares that leave under their name out of the books."""
+    instrument, position = _held(books, event)
+    sessions = position.sessions_held
+    lots = books.take(event, instrument, Decimal(event.payload.get("quantity", position.quantity)))
+    return instrument, Position(lots, sessions_held=sessions)
 
 
 def _move(books: Books, instrument: str, position: Position) -> None:

@@ -17,6 +17,7 @@ TICK = Decimal("0.0001")
 """Amounts of money carry four decimals."""
 
 LONGEST_CLIENT_ORDER_ID = 48
+_MOST_REVISIONS = 100
 
 
 class EventKind(StrEnum):
@@ -43,6 +44,14 @@ class EventKind(StrEnum):
     MERGER = "merger"
     SYMBOL_CHANGE = "symbol_change"
     CASH_IN_LIEU = "cash_in_lieu"
+    RETURN_OF_CAPITAL = "return_of_capital"
+    OTHER_CASH = "other_cash"
+    FOREIGN_MOVED = "foreign_moved"
+    ADJUSTMENT = "adjustment"
+    EVENT_CANCELLED = "event_cancelled"
+    ACTIVITY_NOTED = "activity_noted"
+    ACTIVITY_QUARANTINED = "activity_quarantined"
+    QUARANTINE_RESOLVED = "quarantine_resolved"
     TRADE_BUST = "trade_bust"
     TRADE_CORRECTION = "trade_correction"
     LOT_METHOD_CHOSEN = "lot_method_chosen"
@@ -137,6 +146,19 @@ def client_order_id(account: str, session: pd.Timestamp, instrument: str, side: 
         return name
     digest = hashlib.sha256(plain.encode()).hexdigest()[:12]
     return f"{name[: LONGEST_CLIENT_ORDER_ID - 13]}-{digest}"
+
+
+def is_named_by(account: str, order_id: str, instrument: str, side: str) -> bool:
+    """Return whether an account has given an order its name; another account whose name begins alike has not."""
+    sessions = (
+        pd.to_datetime(day, format="%Y%m%d", errors="coerce") for day in re.findall(r"(?<=-)\d{8}(?=-)", order_id)
+    )
+    return any(
+        client_order_id(account, session, instrument, side, revision) == order_id
+        for session in sessions
+        if session is not pd.NaT
+        for revision in range(_MOST_REVISIONS)
+    )
 
 
 def money(amount: Decimal | float | int | str) -> str:

@@ -22,7 +22,7 @@ HOLDING_LOG_COLUMNS = {
     "cost": "float64",
     "unrealised_profit": "float64",
 }
-CUMULATIVE = ("contributed", "realised", "dividends", "interest", "fees", "charges", "taxes")
+CUMULATIVE = ("contributed", "realised", "dividends", "interest", "other", "fees", "charges", "taxes")
 DAILY_AMOUNT_COLUMNS = [
     "date",
     "nav",
@@ -46,7 +46,7 @@ class AccountHistory(NamedTuple):
     the close before, shares transferred at their cost), ``profit`` (change of ``nav`` without the flow), ``return``
     (profit over the value that was there to earn it: the ``nav`` before plus the flow, which counts as there from the
     open), ``unrealised_profit``, and since the beginning ``contributed``, ``realised``, ``dividends``, ``interest``,
-    ``fees``, ``charges`` (fees outside trades), ``taxes``.
+    ``other`` (cash of another kind), ``fees``, ``charges`` (fees outside trades), ``taxes``.
     """
 
     holdings: pd.DataFrame

@@ -10,13 +10,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
+from functools import partial
 
 import pandas as pd
 
+from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.trading.activities.corporate import INCOMPLETE
+from quant_pipeline.trading.activities.quarantine import open_rows
+from quant_pipeline.trading.activities.translation import EXTERNAL, OwnOrder, Translator
 from quant_pipeline.trading.broker_records import Activity, BrokerOrder, FillActivity, OrderStatus
-from quant_pipeline.trading.ledger.events import Event, EventKind, Order
-from quant_pipeline.trading.orders.activities import EXTERNAL, Translator
-from quant_pipeline.trading.orders.book import TrackedOrder
+from quant_pipeline.trading.ledger.events import Event, EventKind, Order, is_named_by
+from quant_pipeline.trading.orders.book import OrderBook, TrackedOrder
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.risk_view import TradingState
 from quant_pipeline.trading.orders.sending import adopt, end, expire_unsent, reject, resolve
@@ -74,19 +78,29 @@ def _certain(desk: TradingDesk, activities: Sequence[Activity]) -> list[Activity
 
 def _book(desk: TradingDesk, activities: Sequence[Activity], cursor: str | None) -> None:
     """Append the events of activities, and the cursor, in one transaction."""
-    book = desk.journal.book
-    translator = Translator(book, desk.journal.ledger.find, desk.session_of)
-    events = [*_supersede_inferred(desk, activities), *translator.events(activities)]
+    book, ledger = desk.journal.book, desk.journal.ledger
+    events = _supersede_inferred(desk, activities)
+    if activities:
+        translator = Translator(partial(_own_order, book), ledger.find, desk.session_of, desk.journal.account)
+        events = [*events, *translator.events(activities, events)]
     if cursor is not None and cursor != book.cursor:
         events.append(Event(desk.session, EventKind.CURSOR_MOVED, f"cursor:{cursor}", {"activity_id": cursor}))
     if events:
         _announce(desk, desk.journal.append(events))
 
 
+def _own_order(book: OrderBook, broker_order_id: str) -> OwnOrder | None:
+    order_id = book.by_broker_id.get(broker_order_id)
+    return None if order_id is None else OwnOrder(order_id, book.orders[order_id].quantity)
+
+
 def _announce(desk: TradingDesk, events: Sequence[Event]) -> None:
     book = desk.journal.book
     for event in events:
-        if event.kind is EventKind.ALERT_RAISED:
+        if event.kind is EventKind.ACTIVITY_QUARANTINED and event.payload["code"] != INCOMPLETE:
+            words = f"{event.payload['sort']} {event.payload['activity_id']}: {event.payload['problem']}"
+            desk.tighten(TradingState.REDUCING, "QUARANTINE", words)
+        elif event.kind is EventKind.ALERT_RAISED:
             logger.warning("%s: %s", desk.account, event.payload["message"])
         elif event.kind is EventKind.FILL:
             order = book.orders.get(event.payload["client_order_id"])
@@ -115,7 +129,7 @@ def _adopt_unknown(desk: TradingDesk, orders: Sequence[BrokerOrder]) -> None:
     book = desk.journal.book
     for known in orders:
         tracked = book.orders.get(known.client_order_id)
-        if tracked is None and known.client_order_id.startswith(f"{desk.account}-"):
+        if tracked is None and _is_ours(desk, known):
             _record_found(desk, known)
             tracked = book.orders[known.client_order_id]
         if tracked is not None and not tracked.broker_order_id and tracked.state is not OrderState.DENIED:
@@ -124,6 +138,10 @@ def _adopt_unknown(desk: TradingDesk, orders: Sequence[BrokerOrder]) -> None:
                 key = f"submitting:{known.client_order_id}"
                 desk.journal.append([Event(tracked.session, EventKind.ORDER_SUBMITTING, key, facts)])
             adopt(desk, tracked, known)
+
+
+def _is_ours(desk: TradingDesk, known: BrokerOrder) -> bool:
+    return is_named_by(desk.account, known.client_order_id, known.instrument, known.side)
 
 
 def _record_found(desk: TradingDesk, known: BrokerOrder) -> None:
@@ -170,16 +188,25 @@ def _follow(desk: TradingDesk, known: BrokerOrder, is_poll: bool) -> None:
     if known.status is OrderStatus.UNKNOWN:
         message = f"{known.client_order_id} is '{known.raw_status}' at the broker, which this version does not know"
         desk.raise_alert(f"status:{known.client_order_id}:{known.raw_status}", "UNKNOWN_STATUS", message)
-    if known.filled_quantity > tracked.filled:
+    aside = _in_quarantine(desk, known)
+    if known.filled_quantity > tracked.filled + aside:
         _wait_or_infer(desk, tracked, known, is_poll)
         return
     desk.missing.pop(known.client_order_id, None)
-    if tracked.state.is_final or known.filled_quantity != tracked.filled:
+    if tracked.state.is_final or known.filled_quantity != tracked.filled + aside:
         return
+    if aside and known.status is OrderStatus.FILLED:
+        end(desk, tracked, OrderState.FILLED, "its fill is in quarantine")
     if known.status is OrderStatus.REJECTED:
         reject(desk, tracked, known.message or known.raw_status)
     elif known.status in _ENDED:
         end(desk, tracked, _ENDED[known.status], known.message or known.raw_status)
+
+
+def _in_quarantine(desk: TradingDesk, known: BrokerOrder) -> Decimal:
+    """Count the shares of an order whose fills the books could not take."""
+    rows = (row for row in open_rows(desk.journal.account) if row.order_id == known.broker_order_id)
+    return sum((abs(row.shares or Decimal(0)) for row in rows), Decimal(0))
 
 
 def _wait_or_infer(desk: TradingDesk, tracked: TrackedOrder, known: BrokerOrder, is_poll: bool) -> None:
@@ -210,6 +237,10 @@ def _wait_or_infer(desk: TradingDesk, tracked: TrackedOrder, known: BrokerOrder,
         "inferred": True,
     }
     message = f"{quantity} {known.instrument} of {order_id} were executed but not reported; inferred"
-    desk.journal.append([Event(tracked.session, EventKind.FILL, key, facts)])
+    try:
+        desk.journal.append([Event(tracked.session, EventKind.FILL, key, facts)])
+    except AccountError as error:
+        # The books cannot take it, and only the operator can say why; what it moved shows as a break.
+        message = f"{message}, but the books cannot take it: {error.message}"
     desk.raise_alert(key, "FILL_MISSING", message)
     desk.tighten(TradingState.REDUCING, "FILL_MISSING", message)

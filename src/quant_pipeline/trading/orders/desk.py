@@ -14,9 +14,9 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.retrying import Patience
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import DealPrice
+from quant_pipeline.trading.activities.translation import alert
 from quant_pipeline.trading.broker_records import BrokerAccount
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders.activities import alert
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
 from quant_pipeline.trading.orders.risk_limits import RiskLimits

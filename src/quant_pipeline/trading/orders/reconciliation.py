@@ -5,9 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from quant_pipeline.trading.broker_records import Activity
+import pandas as pd
+
+from quant_pipeline.trading.activities.quarantine import effects_of, open_rows
+from quant_pipeline.trading.activities.translation import EXTERNAL, alert
+from quant_pipeline.trading.broker_records import Activity, BrokerPosition
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders.activities import EXTERNAL
 from quant_pipeline.trading.orders.collection import collect
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.risk_view import TradingState
@@ -37,9 +40,7 @@ def open_books(desk: TradingDesk) -> None:
     opened = {"account": desk.account, "cash": str(account.cash)}
     events = [Event(session, EventKind.ACCOUNT_OPENED, f"open:{desk.account}", opened)]
     for position in positions:
-        cost = position.quantity * position.average_entry_price
-        brought = {"instrument": position.instrument, "quantity": str(position.quantity), "cost": str(cost)}
-        events.append(Event(session, EventKind.TRANSFER, f"opening:{position.instrument}", brought))
+        events += _brought(position, session)
     if past:
         last = past[-1].activity_id
         facts = {"activity_id": last, "opening": True}
@@ -47,15 +48,34 @@ def open_books(desk: TradingDesk) -> None:
     desk.journal.append(events)
 
 
+def _brought(position: BrokerPosition, session: pd.Timestamp) -> list[Event]:
+    """Take over what the account holds; what these books keep no lots of is carried as foreign."""
+    name, key = position.instrument, f"opening:{position.instrument}"
+    facts = {"instrument": name, "quantity": str(position.quantity)}
+    if not position.is_foreign:
+        cost = position.quantity * position.average_entry_price
+        return [Event(session, EventKind.TRANSFER, key, {**facts, "cost": str(cost)})]
+    words = f"{position.quantity} {name} is held at the broker; it is carried, counted in exposure and never traded"
+    moved = Event(session, EventKind.FOREIGN_MOVED, key, {**facts, "amount": "0"})
+    return [moved, alert(session, key, "FOREIGN_POSITION", words)]
+
+
 def find_breaks(desk: TradingDesk) -> tuple[Break, ...]:
-    """Compare cash and every position with the broker, as both stand now."""
+    """Compare cash and every position with the broker, as both stand now.
+
+    What rows in quarantine explain is no difference: the operator answers those by themselves.
+    """
     account = desk.check_account()
     held = {position.instrument: position.quantity for position in desk.ask(desk.broker.positions)}
     books = desk.journal.account
+    cash, shares = effects_of(books)
     booked = {instrument: position.quantity for instrument, position in books.positions.items()}
+    for moved in (books.foreign, shares):
+        for instrument, quantity in moved.items():
+            booked[instrument] = booked.get(instrument, Decimal(0)) + quantity
     breaks = []
-    if abs(books.cash - account.cash) >= CENT:
-        breaks.append(Break("cash", books.cash, account.cash))
+    if abs(books.cash + cash - account.cash) >= CENT:
+        breaks.append(Break("cash", books.cash + cash, account.cash))
     for instrument in sorted({*held, *booked}):
         ours, theirs = booked.get(instrument, Decimal(0)), held.get(instrument, Decimal(0))
         if ours != theirs:
@@ -87,6 +107,9 @@ def reconcile(desk: TradingDesk) -> tuple[Break, ...]:
         found = breaks[0]
         message = f"{found.what} is {found.ledger} in the books and {found.broker} at the broker"
         desk.tighten(TradingState.REDUCING, "BREAK", message)
+    if rows := open_rows(desk.journal.account):
+        words = f"{rows[0].sort} {rows[0].activity_id} is in quarantine: {rows[0].problem}"
+        desk.tighten(TradingState.REDUCING, "QUARANTINE", words)
     _watch_external_deals(desk)
     return breaks
 

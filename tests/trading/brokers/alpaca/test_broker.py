@@ -271,7 +271,7 @@ def test_every_sort_of_activity_is_translated_and_an_unknown_one_stays_visible(s
     bookings.book_cash(exchange, "CSD", "500", date="2025-03-01")
     bookings.book_cash(exchange, "NEW_TYPE", "7")
     bookings.split(exchange, "AAA", "1.25")
-    fill, fee, dividend, tax, deposit, unknown, split, in_lieu = broker.activities()
+    fill, fee, dividend, tax, deposit, unknown, gone, come, in_lieu = broker.activities()
     assert (fill.quantity, fill.price, fill.cumulative_quantity) == (10, 10, 10)
     assert fill.date == pd.Timestamp("2025-03-03")
     kinds = [activity.kind for activity in (fee, dividend, tax, deposit, in_lieu)]
@@ -280,8 +280,10 @@ def test_every_sort_of_activity_is_translated_and_an_unknown_one_stays_visible(s
     assert (deposit.amount, deposit.date) == (500, pd.Timestamp("2025-03-01"))
     assert isinstance(unknown, UnknownActivity)
     assert (unknown.raw_type, unknown.raw["net_amount"]) == ("NEW_TYPE", "7")
-    assert isinstance(split, PositionActivity)
-    assert (split.kind, split.quantity, in_lieu.amount) == (PositionKind.SPLIT, 2, 4)
+    assert isinstance(gone, PositionActivity)
+    assert isinstance(come, PositionActivity)
+    assert (gone.kind, gone.quantity, come.quantity, in_lieu.amount) == (PositionKind.SPLIT, -10, 12, 4)
+    assert gone.group == come.group != ""
 
 
 def test_bust_and_correction_name_the_fill_they_replace(server, broker):

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from alpaca.common.exceptions import APIError
 
+from quant_pipeline.trading.activities.alpaca import read_activity
 from quant_pipeline.trading.broker_records import (
     Activity,
     Amendment,
@@ -19,7 +20,6 @@ from quant_pipeline.trading.broker_records import (
     BrokerClock,
     BrokerOrder,
     BrokerPosition,
-    FillActivity,
     LastTrade,
     OrderRequest,
 )
@@ -44,6 +44,9 @@ from quant_pipeline.trading.ports import (
 )
 
 logger = logging.getLogger(__name__)
+
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, ArithmeticError)
+"""What reading an answer of another shape raises: null, a list, text instead of a record."""
 
 ORDERS_A_PAGE = 500
 ACTIVITIES_A_PAGE = 100
@@ -99,7 +102,7 @@ class AlpacaBroker:
             raise self._refusal(order.client_order_id, error) from error
         try:
             return records.read_order(answer)
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except _UNREADABLE as error:
             raise OutcomeUnknownError(
                 f"Alpaca's answer to order {order.client_order_id} is no order: {error}"
             ) from error
@@ -130,7 +133,7 @@ class AlpacaBroker:
             page = _rows(self._wire.ask("/account/activities", query | ({"page_token": token} if token else {})))
             fresh = {row["id"]: row for row in page if row["id"] > token}
             for name in sorted(fresh):
-                yield self._complete(_read(records.read_activity, fresh[name]))
+                yield self._complete(_read(read_activity, fresh[name]))
             if len(page) < ACTIVITIES_A_PAGE or not fresh:
                 return
             token = max(fresh)
@@ -204,10 +207,11 @@ class AlpacaBroker:
 
     def _complete(self, activity: Activity) -> Activity:
         """Name the superseded fill by its whole activity id; Alpaca gives only the half after the colons."""
-        if not isinstance(activity, FillActivity) or activity.amendment is Amendment.NEW:
+        is_fill = activity.raw.get("activity_type") == "FILL"
+        if not is_fill or activity.amendment is Amendment.NEW or activity.supersedes is None:
             return activity
         query = {"activity_types": "FILL", "direction": "asc", "page_size": ACTIVITIES_A_PAGE}
-        rows = _rows(self._wire.ask("/account/activities", query | {"order_id": activity.broker_order_id}))
+        rows = _rows(self._wire.ask("/account/activities", query | {"order_id": activity.raw.get("order_id")}))
         matches = [row["id"] for row in rows if row["id"].partition("::")[2] == activity.supersedes]
         return replace(activity, supersedes=matches[0]) if matches else activity
 
@@ -221,5 +225,5 @@ def _rows(answer: Any) -> list[dict[str, Any]]:
 def _read(reader: Callable[[Mapping[str, Any]], Record], row: Any) -> Record:
     try:
         return reader(row)
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+    except _UNREADABLE as error:
         raise BrokerUnavailableError(f"Alpaca's answer cannot be read ({error!r}); nothing was changed") from error

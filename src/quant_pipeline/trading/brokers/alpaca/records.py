@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from quant_pipeline.trading.activities.alpaca import NEW_YORK, is_foreign
+from quant_pipeline.trading.activities.numbers import read_decimal, read_instant, read_optional
 from quant_pipeline.trading.broker_records import (
-    Activity,
-    Amendment,
     BrokerAccount,
     BrokerAsset,
     BrokerClock,
     BrokerOrder,
     BrokerPosition,
-    CashActivity,
-    CashKind,
-    FillActivity,
     LastTrade,
     OrderRequest,
     OrderStatus,
-    PositionActivity,
-    PositionKind,
-    UnknownActivity,
 )
-
-NEW_YORK = "America/New_York"
 
 Json = Mapping[str, Any]
 
@@ -44,46 +35,7 @@ STATUSES = dict.fromkeys(_AT_WORK.split(), OrderStatus.ACCEPTED) | {
     "expired": OrderStatus.EXPIRED,
     "rejected": OrderStatus.REJECTED,
 }
-
-_CASH_TYPES = {
-    CashKind.DIVIDEND: "DIV DIVCGL DIVCGS DIVROC DIVTXEX",
-    CashKind.CASH_IN_LIEU: "CIL",
-    CashKind.FEE: "FEE CFEE PTC PTR",
-    CashKind.INTEREST: "INT INTPNL",
-    CashKind.TRANSFER: "CSD CSW JNLC JNL ACATC TRANS",
-    CashKind.TAX: "DIVNRA DIVFT DIVTW DIVWH WH",
-    CashKind.OTHER: "MISC SWP",
-}
-CASH_KINDS = {name: kind for kind, names in _CASH_TYPES.items() for name in names.split()}
-
-_POSITION_TYPES = {
-    PositionKind.SPLIT: "SPLIT SSP",
-    PositionKind.SPIN_OFF: "SPIN SSO",
-    PositionKind.MERGER: "MA REORG VOF",
-    PositionKind.SYMBOL_CHANGE: "NC SC",
-    PositionKind.STOCK_DIVIDEND: "DIVS",
-    PositionKind.TRANSFER: "ACATS JNLS",
-    PositionKind.REMOVAL: "WRM",
-}
-POSITION_KINDS = {name: kind for kind, names in _POSITION_TYPES.items() for name in names.split()}
-
-AMENDMENTS = {
-    "trade_bust": Amendment.CANCELLATION,
-    "trade_correct": Amendment.CORRECTION,
-    "canceled": Amendment.CANCELLATION,
-    "correct": Amendment.CORRECTION,
-}
-
-
-def decimal(value: Any) -> Decimal:
-    """Read a number, which Alpaca writes as text or as a JSON number; nothing is zero."""
-    return Decimal(0) if value in (None, "") else Decimal(str(value))
-
-
-def utc(value: str) -> pd.Timestamp:
-    """Read an instant; one without zone is UTC."""
-    at = pd.Timestamp(value)
-    return at.tz_localize("UTC") if at.tzinfo is None else at.tz_convert("UTC")
+SIDES_OF_POSITIONS = {"long": 1, "short": -1}
 
 
 def order_body(order: OrderRequest) -> dict[str, str]:
@@ -107,54 +59,60 @@ def read_order(row: Json) -> BrokerOrder:
     KeyError, ValueError
         When it is not one.
     """
-    filled = decimal(row.get("filled_qty"))
+    filled = read_decimal(row["filled_qty"], "filled_qty")
     status = STATUSES.get(row["status"], OrderStatus.UNKNOWN)
     if status is OrderStatus.ACCEPTED and filled:
         status = OrderStatus.PARTIALLY_FILLED
     return BrokerOrder(
         broker_order_id=row["id"],
         client_order_id=row["client_order_id"],
-        instrument=row["symbol"],
-        side=row["side"],
-        quantity=None if row.get("qty") is None else decimal(row["qty"]),
+        instrument=row.get("symbol") or "",
+        side=row.get("side") or "",
+        quantity=read_optional(row.get("qty"), "qty"),
         filled_quantity=filled,
-        average_fill_price=None if row.get("filled_avg_price") is None else decimal(row["filled_avg_price"]),
+        average_fill_price=read_optional(row.get("filled_avg_price"), "filled_avg_price"),
         status=status,
         raw_status=row["status"],
         order_type=row.get("type") or row.get("order_type") or "",
         time_in_force=row.get("time_in_force") or "",
-        limit_price=None if row.get("limit_price") is None else decimal(row["limit_price"]),
-        submitted_at=utc(row.get("submitted_at") or row["created_at"]),
-        updated_at=utc(row.get("updated_at") or row["created_at"]),
+        limit_price=read_optional(row.get("limit_price"), "limit_price"),
+        submitted_at=read_instant(row.get("submitted_at") or row["created_at"], "submitted_at"),
+        updated_at=read_instant(row.get("updated_at") or row["created_at"], "updated_at"),
         message=str(row.get("reject_reason") or row.get("reason") or ""),
+        replaces=row.get("replaces") or "",
     )
 
 
 def read_account(row: Json) -> BrokerAccount:
-    """Read the account."""
+    """Read the account; an amount that is missing or not finite is an error, never zero."""
+    amounts = {name: read_decimal(row.get(name), name) for name in ("cash", "equity", "last_equity", "buying_power")}
+    settled = read_optional(row.get("non_marginable_buying_power"), "non_marginable_buying_power")
     return BrokerAccount(
-        account_number=row["account_number"],
+        account_number=_name(row, "account_number"),
         currency=row.get("currency") or "USD",
-        cash=decimal(row["cash"]),
-        equity=decimal(row["equity"]),
-        last_equity=decimal(row.get("last_equity")),
-        buying_power=decimal(row["buying_power"]),
-        trading_blocked=bool(row.get("trading_blocked") or row.get("account_blocked")),
-        suspended=bool(row.get("trade_suspended_by_user")),
+        **amounts,
+        trading_blocked=_flag(row, "trading_blocked") or _flag(row, "account_blocked"),
+        suspended=_flag(row, "trade_suspended_by_user"),
+        settled_cash=settled,
+        day_trades=None if row.get("daytrade_count") is None else int(row["daytrade_count"]),
+        is_day_trader=bool(row.get("pattern_day_trader")),
     )
 
 
 def read_position(row: Json) -> BrokerPosition:
-    """Read a position."""
-    quantity = decimal(row["qty"])
-    available = row.get("qty_available")
+    """Read a position; one without a market value has none that is known."""
+    quantity, symbol = read_decimal(row.get("qty"), "qty"), _name(row, "symbol")
+    sign = SIDES_OF_POSITIONS[row["side"]]
+    quantity = abs(quantity) * sign
+    available = read_decimal(row.get("qty_available"), "qty_available")
     return BrokerPosition(
-        instrument=row["symbol"],
+        instrument=symbol,
         quantity=quantity,
-        available=quantity if available is None else decimal(available),
-        average_entry_price=decimal(row.get("avg_entry_price")),
-        market_value=decimal(row.get("market_value")),
+        available=abs(available) * sign,
+        average_entry_price=read_decimal(row.get("avg_entry_price"), "avg_entry_price"),
+        market_value=read_optional(row.get("market_value"), "market_value"),
         asset_id=row.get("asset_id") or "",
+        is_foreign=quantity < 0 or is_foreign(symbol, row.get("asset_class") or ""),
     )
 
 
@@ -163,7 +121,7 @@ def read_asset(row: Json) -> BrokerAsset:
     return BrokerAsset(
         instrument=row["symbol"],
         asset_id=row["id"],
-        tradable=bool(row["tradable"]) and row.get("status", "active") == "active",
+        tradable=_flag(row, "tradable") and row.get("status", "active") == "active",
         shortable=bool(row.get("shortable")),
         fractionable=bool(row.get("fractionable")),
     )
@@ -171,57 +129,44 @@ def read_asset(row: Json) -> BrokerAsset:
 
 def read_clock(row: Json) -> BrokerClock:
     """Read the clock."""
-    return BrokerClock(utc(row["timestamp"]), bool(row["is_open"]), utc(row["next_open"]), utc(row["next_close"]))
+    now, opens, closes = (read_instant(row.get(name), name) for name in ("timestamp", "next_open", "next_close"))
+    return BrokerClock(now, _flag(row, "is_open"), opens, closes)
+
+
+def read_sessions(rows: Sequence[Json]) -> dict[pd.Timestamp, tuple[pd.Timestamp, pd.Timestamp]]:
+    """Read the calendar: open and close (UTC) of each session; Alpaca writes hours of New York."""
+    sessions = {}
+    for row in rows:
+        hours = [
+            pd.Timestamp(f"{row['date']} {row[name]}").tz_localize(NEW_YORK).tz_convert("UTC")
+            for name in ("open", "close")
+        ]
+        sessions[pd.Timestamp(row["date"])] = (hours[0], hours[1])
+    return sessions
 
 
 def read_last_trades(row: Json) -> dict[str, LastTrade]:
-    """Read the newest trade of each instrument."""
-    trades = row["trades"] or {}
-    return {name: LastTrade(decimal(trade["p"]), utc(trade["t"])) for name, trade in trades.items() if trade}
+    """Read the newest trade of each instrument; one whose price or time cannot be read is as good as none."""
+    found = {}
+    for name, trade in (row["trades"] or {}).items():
+        try:
+            price, at = read_decimal(trade["p"], "price"), read_instant(trade["t"], "time")
+        except (KeyError, TypeError, ValueError):
+            continue
+        if price > 0:
+            found[name] = LastTrade(price, at)
+    return found
 
 
-def read_activity(row: Json) -> Activity:
-    """Read a record of the activity feed; an unknown type becomes an `UnknownActivity`."""
-    kind = row["activity_type"]
-    if kind == "FILL":
-        return _read_fill(row)
-    common = {
-        "activity_id": row["id"],
-        "date": pd.Timestamp(str(row["date"])[:10]),
-        "amendment": AMENDMENTS.get(row.get("status") or "", Amendment.NEW),
-        "supersedes": row.get("previous_id"),
-        "raw": dict(row),
-    }
-    words = str(row.get("description") or "")
-    symbol = row.get("symbol") or ""
-    amount = decimal(row.get("net_amount"))
-    if kind in CASH_KINDS:
-        return CashActivity(**common, kind=CASH_KINDS[kind], amount=amount, instrument=symbol, description=words)
-    if kind in POSITION_KINDS:
-        return PositionActivity(
-            **common,
-            kind=POSITION_KINDS[kind],
-            instrument=symbol,
-            quantity=decimal(row.get("qty")),
-            amount=amount,
-            description=words,
-        )
-    return UnknownActivity(**common, raw_type=kind)
+def _flag(row: Json, name: str) -> bool:
+    value = row.get(name)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, neither true nor false")
+    return value
 
 
-def _read_fill(row: Json) -> FillActivity:
-    at = utc(row["transaction_time"])
-    return FillActivity(
-        activity_id=row["id"],
-        date=at.tz_convert(NEW_YORK).tz_localize(None).normalize(),
-        occurred_at=at,
-        broker_order_id=row["order_id"],
-        instrument=row["symbol"],
-        side="buy" if row["side"] == "buy" else "sell",
-        quantity=decimal(row["qty"]),
-        price=decimal(row["price"]),
-        cumulative_quantity=None if row.get("cum_qty") is None else decimal(row["cum_qty"]),
-        amendment=AMENDMENTS.get(row.get("type") or "", Amendment.NEW),
-        supersedes=row.get("previous_execution_id"),
-        raw=dict(row),
-    )
+def _name(row: Json, name: str) -> str:
+    value = row.get(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} is {value!r}")
+    return value

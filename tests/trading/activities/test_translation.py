@@ -5,6 +5,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
+from quant_pipeline.trading.activities.translation import Translator
 from quant_pipeline.trading.broker_records import (
     Amendment,
     CashActivity,
@@ -16,8 +17,6 @@ from quant_pipeline.trading.broker_records import (
 )
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders.activities import Translator
-from quant_pipeline.trading.orders.book import OrderBook
 
 FRIDAY, MONDAY = pd.Timestamp("2025-01-03"), pd.Timestamp("2025-01-06")
 OPENED = [
@@ -30,7 +29,8 @@ def translate(*activities, known=()):
     stored = {event.key: event for event in known}
     monday_on_weekends = lambda date: date if date.weekday() < 5 else MONDAY  # noqa: E731
     find = lambda keys: {key: stored[key] for key in keys if key in stored}  # noqa: E731
-    return Translator(OrderBook(), find, monday_on_weekends).events(activities)
+    account = fold([*OPENED, *(event for event in known if event not in OPENED)])
+    return Translator(lambda _: None, find, monday_on_weekends, account).events(activities)
 
 
 def after(*activities):
@@ -46,7 +46,7 @@ def after(*activities):
         (CashKind.TAX, -3, EventKind.TAX),
         (CashKind.TRANSFER, 500, EventKind.DEPOSIT),
         (CashKind.TRANSFER, -500, EventKind.WITHDRAWAL),
-        (CashKind.OTHER, -7, EventKind.WITHDRAWAL),
+        (CashKind.OTHER, -7, EventKind.OTHER_CASH),
     ],
 )
 def test_cash_moves_as_the_broker_says(kind, amount, booked):
@@ -109,9 +109,10 @@ def test_a_deal_is_corrected_twice_and_then_taken_back(in_one_batch):
     assert (account.cash, set(account.positions)) == (1000, {"OLD"})
 
 
-def test_an_amendment_of_a_deal_before_the_books_calls_a_person_and_stops_nothing():
-    (event,) = translate(amended("2", Amendment.CANCELLATION, "1"))
-    assert event.payload["code"] == "AMENDMENT_OF_UNKNOWN_DEAL"
+def test_an_amendment_of_a_fill_before_the_books_is_put_into_quarantine_and_stops_nothing():
+    events = translate(amended("2", Amendment.CANCELLATION, "1"))
+    assert [event.kind for event in events] == [EventKind.ACTIVITY_QUARANTINED, EventKind.ALERT_RAISED]
+    assert events[1].payload["code"] == "AMENDMENT_OF_UNKNOWN_DEAL"
     assert after(amended("2", Amendment.CANCELLATION, "1")).cash == 1000
 
 
@@ -127,10 +128,7 @@ def test_a_merger_turns_old_shares_and_their_cost_into_new_ones():
     ("kind", "quantity", "amount"),
     [
         (PositionKind.SPIN_OFF, 4, 0),
-        (PositionKind.REMOVAL, -10, 0),
         (PositionKind.TRANSFER, 3, 0),
-        (PositionKind.SYMBOL_CHANGE, -10, 0),
-        (PositionKind.REMOVAL, -10, 12),
         (PositionKind.TRANSFER, 3, -12),
     ],
 )
@@ -148,7 +146,20 @@ def test_stock_dividends_and_splits_add_shares_of_no_cost():
     assert (account.positions["OLD"].quantity, account.positions["OLD"].cost) == (11, 100)
 
 
-def test_an_unknown_fact_is_never_lost():
-    (event,) = translate(UnknownActivity("1", FRIDAY, "WORMHOLE"))
-    assert (event.kind, event.key) == (EventKind.ALERT_RAISED, "alert:unknown:1")
-    assert "WORMHOLE" in event.payload["message"]
+def test_an_unknown_fact_of_unknown_effect_is_kept_with_its_record_until_it_is_answered():
+    fact = UnknownActivity("1", FRIDAY, "WORMHOLE", raw={"activity_type": "WORMHOLE", "swallowed": 3})
+    row, raised = translate(fact)
+    assert (row.kind, row.key) == (EventKind.ACTIVITY_QUARANTINED, "quarantine:1")
+    assert row.payload["record"] == {"activity_type": "WORMHOLE", "swallowed": 3}
+    assert (raised.payload["code"], raised.payload["record"]["swallowed"]) == ("UNKNOWN_ACTIVITY", "3")
+    assert "WORMHOLE" in raised.payload["message"]
+
+
+def test_an_unknown_fact_that_says_what_cash_it_moved_moves_it_as_other():
+    account = after(UnknownActivity("1", FRIDAY, "WORMHOLE", amount=Decimal("-4.20")))
+    assert (account.cash, account.other, account.contributed, account.quarantine) == (
+        Decimal("995.80"),
+        Decimal("-4.20"),
+        1100,
+        {},
+    )

@@ -1,0 +1,190 @@
+"""Quarantine: what a broker reported and the books cannot take, kept with its raw record until the operator answers.
+
+The effect that a row would have had on cash and shares is kept with it, so that the books and the broker can be
+compared all the same: a difference that rows in quarantine explain is no other one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from quant_pipeline.trading.broker_records import (
+    Activity,
+    Amendment,
+    CashActivity,
+    Consideration,
+    FillActivity,
+    ForeignActivity,
+    PositionActivity,
+    PositionKind,
+    UnknownActivity,
+)
+from quant_pipeline.trading.ledger.account import AccountState
+from quant_pipeline.trading.ledger.amendments import EffectiveFill
+from quant_pipeline.trading.ledger.events import Event, EventKind
+
+PREFIX = "quarantine:"
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True)
+class QuarantinedRow:
+    """A row of the quarantine as the operator sees it.
+
+    Attributes
+    ----------
+    activity_id, session
+        The broker's name of the activity, and the session in which it is booked.
+    sort
+        What it is, in the broker's words.
+    code, problem
+        Why it could not be booked.
+    cash, instrument, shares
+        What it moves; None where that is not known.
+    order_id
+        The broker's name of the order whose fill it is; empty otherwise.
+    raw
+        The broker's own record.
+    """
+
+    activity_id: str
+    session: pd.Timestamp
+    sort: str
+    code: str
+    problem: str
+    cash: Decimal | None
+    instrument: str
+    shares: Decimal | None
+    order_id: str
+    raw: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, event: Event) -> QuarantinedRow:
+        """Read a row from its event."""
+        facts = event.payload
+        return cls(
+            activity_id=facts["activity_id"],
+            session=event.session,
+            sort=facts["sort"],
+            code=facts["code"],
+            problem=facts["problem"],
+            cash=None if facts["cash"] is None else Decimal(facts["cash"]),
+            instrument=facts["instrument"],
+            shares=None if facts["shares"] is None else Decimal(facts["shares"]),
+            order_id=facts["order_id"],
+            raw=facts["record"],
+        )
+
+
+def open_rows(account: AccountState) -> tuple[QuarantinedRow, ...]:
+    """List what is in quarantine, oldest first."""
+    return tuple(QuarantinedRow.of(event) for event in account.quarantine.values())
+
+
+def effects_of(account: AccountState) -> tuple[Decimal, dict[str, Decimal]]:
+    """Return the cash and the shares that rows in quarantine explain, as far as they are known."""
+    cash, shares = ZERO, dict[str, Decimal]()
+    for row in open_rows(account):
+        cash += row.cash or ZERO
+        if row.shares:
+            shares[row.instrument] = shares.get(row.instrument, ZERO) + row.shares
+    return cash, shares
+
+
+def quarantine_event(
+    activity: Activity, session: pd.Timestamp, code: str, problem: str, corrected: EffectiveFill | None = None
+) -> Event:
+    """Store an activity that cannot be booked; ``corrected`` is the fill that it corrects, as far as that is known."""
+    cash, instrument, shares = _effect(activity)
+    if corrected is not None and isinstance(activity, FillActivity):
+        sign = -1 if activity.side == "buy" else 1
+        cash = sign * (activity.quantity * activity.price - corrected.value)
+        shares = -sign * (activity.quantity - corrected.quantity)
+    facts = {
+        "activity_id": activity.activity_id,
+        "date": f"{activity.date:%Y-%m-%d}",
+        "sort": _sort(activity),
+        "code": code,
+        "problem": problem,
+        "cash": None if cash is None else str(cash),
+        "instrument": instrument,
+        "shares": None if shares is None else str(shares),
+        "order_id": activity.broker_order_id if isinstance(activity, FillActivity) else "",
+        # What brokers of one's own put into a record may not be JSON.
+        "record": json.loads(json.dumps(dict(activity.raw), default=str)),
+        "waiting": _facts_of(activity) if isinstance(activity, PositionActivity) else None,
+    }
+    return Event(session, EventKind.ACTIVITY_QUARANTINED, f"{PREFIX}{activity.activity_id}", facts)
+
+
+def resolution_event(row: str, session: pd.Timestamp, how: str, name: str, reason: str) -> Event:
+    """Take a row out of quarantine; ``name`` is who answers it."""
+    facts = {"row": row, "how": how, "name": name, "reason": reason}
+    return Event(session, EventKind.QUARANTINE_RESOLVED, f"resolved:{row.removeprefix(PREFIX)}", facts)
+
+
+def waiting_parts(account: AccountState, code: str) -> list[PositionActivity]:
+    """Return the parts of corporate actions that wait in quarantine for their other parts."""
+    return [
+        _position_of(event)
+        for event in account.quarantine.values()
+        if event.payload["code"] == code and event.payload["waiting"] is not None
+    ]
+
+
+def _effect(activity: Activity) -> tuple[Decimal | None, str, Decimal | None]:
+    """Return what an activity moves: cash, instrument and shares; None where that is not known."""
+    if activity.amendment is Amendment.CORRECTION:
+        return None, getattr(activity, "instrument", ""), None
+    sign = -1 if activity.amendment is Amendment.CANCELLATION else 1
+    if isinstance(activity, FillActivity):
+        signed = activity.quantity if activity.side == "buy" else -activity.quantity
+        cash = -signed * activity.price if activity.cash is None else activity.cash
+        return sign * cash, activity.instrument, sign * signed
+    if isinstance(activity, CashActivity):
+        return sign * activity.amount, activity.instrument, -sign * activity.quantity
+    if isinstance(activity, PositionActivity | ForeignActivity):
+        return sign * activity.amount, activity.instrument, sign * activity.quantity
+    amount, quantity = activity.amount, activity.quantity
+    return None if amount is None else sign * amount, activity.instrument, None if quantity is None else sign * quantity
+
+
+def _sort(activity: Activity) -> str:
+    if isinstance(activity, UnknownActivity):
+        return activity.raw_type
+    words = [str(activity.raw[name]) for name in ("activity_type", "activity_sub_type") if activity.raw.get(name)]
+    return "/".join(words) or str(getattr(activity, "kind", "fill"))
+
+
+def _facts_of(activity: PositionActivity) -> dict[str, Any]:
+    values = {field.name: getattr(activity, field.name) for field in fields(activity) if field.name not in _NOT_TEXT}
+    return {name: None if value is None else str(value) for name, value in values.items()}
+
+
+_NOT_TEXT = ("raw", "date")
+
+
+def _position_of(event: Event) -> PositionActivity:
+    facts = event.payload["waiting"]
+    return PositionActivity(
+        facts["activity_id"],
+        pd.Timestamp(event.payload["date"]),
+        kind=PositionKind(facts["kind"]),
+        instrument=facts["instrument"],
+        quantity=Decimal(facts["quantity"]),
+        amount=Decimal(facts["amount"]),
+        description=facts["description"],
+        price=None if facts["price"] is None else Decimal(facts["price"]),
+        consideration=Consideration(facts["consideration"]),
+        amendment=Amendment(facts["amendment"]),
+        supersedes=facts["supersedes"],
+        group=facts["group"],
+        is_half=facts["is_half"] == "True",
+        raw=event.payload["record"],
+    )
