@@ -116,7 +116,7 @@ class Venue:
         amounts = {name: getattr(account, name) for name in ("cash", "equity", "last_equity", "buying_power")}
         return {"account_number": NUMBER, "currency": "USD", "suspended": account.suspended, **_texts(amounts)}
 
-    def _positions(self) -> list[dict[str, str]]:
+    def _positions(self) -> list[dict[str, str | bool]]:
         return [_texts(asdict(held)) for held in self._exchange.positions()]
 
     def _orders(self, since: str) -> list[dict[str, Any]]:
@@ -155,7 +155,7 @@ class Venue:
         self._exchange.suspend_trading(on)
 
 
-def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
+def _texts(facts: Mapping[str, Any]) -> dict[str, str | bool]:
     return {name: value if isinstance(value, bool) else str(value) for name, value in facts.items()}
 
 

@@ -1,4 +1,4 @@
-"""Random sequences of documented activities: whatever the broker reports, the books follow or the quarantine explains it.
+"""Random sequences of documented activities: the books follow them, or the quarantine explains the difference.
 
 The oracle is the fake exchange, which keeps cash and shares of its own and never looks at books.
 """
