@@ -38,7 +38,7 @@ from quant_pipeline.strategy.schedule import Schedule
 
 os.environ["TQDM_DISABLE"] = "1"  # Qlib's progress bar would bury the table.
 
-COSTS = CostRules(buy_rate=0.0005, sell_rate=0.0005, minimum=1.0, half_spread=0.0002)
+COSTS = CostRules(buy_rate=0.0005, sell_rate=0.0005, min_commission=1.0, half_spread=0.0002)
 WEEKLY = Schedule(frequency="weekly", phase=4)
 EXACT = 1e-12
 

@@ -8,7 +8,7 @@ import pytest
 
 from quant_pipeline.common.parameters import Parameters
 
-OTHER_WORDS_OF_LIMITS = r"^(maximum|minimum|longest|shortest|most|least|highest|lowest)_"
+OTHER_WORDS_OF_LIMITS = r"^(maximum|minimum|largest|smallest|longest|shortest|most|least|highest|lowest)_|_cap$"
 
 
 @pytest.fixture(scope="module")

@@ -248,7 +248,7 @@ def test_poisoned_future_changes_nothing_before_it():
 
 def test_cash_and_positions_add_up_to_the_net_asset_value_every_day():
     bars, actions, sessions, scores = random_market(4)
-    market = TradingMarket.from_bars(bars, actions, sessions, MarketRules(participation_cap=0.2))
+    market = TradingMarket.from_bars(bars, actions, sessions, MarketRules(max_participation=0.2))
     result = run_backtest(scores, market, StrategyRules(topk=8, n_drop=3), CostRules.preset("US"), 1_000_000)
     invested = result.positions.groupby("date")["value"].sum().reindex(sessions, fill_value=0.0)
     np.testing.assert_allclose(result.cash + invested, result.nav, rtol=0, atol=1e-6)

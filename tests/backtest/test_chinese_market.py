@@ -5,14 +5,14 @@ import pytest
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.event_engine.engine import run_events
-from quant_pipeline.backtest.event_engine.events import EventKind, EventParameters
+from quant_pipeline.backtest.event_engine.events import EventParameters, SessionPhase
 from quant_pipeline.backtest.event_engine.orders import EventOrder
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectiveRules
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
 from quant_pipeline.common.exceptions import MarketDataError, StrategyError
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
-from quant_pipeline.exchange.session import deal_orders
+from quant_pipeline.exchange.session import execute_orders
 from quant_pipeline.exchange.tables import positions_table
 from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.engine_cases import DATED_LIMITS
@@ -62,7 +62,9 @@ def test_spread_never_carries_a_sale_below_limit_down():
     )
     sale = pd.DataFrame({"instrument": ["SH600000"], "side": ["sell"], "quantity": [100]})
     rules = CN.at(pd.Timestamp("2024-01-03"))
-    sold = deal_orders(sale, positions_table(["SH600000"], [100], [1]), 0, session, rules, CostRules(half_spread=0.002))
+    sold = execute_orders(
+        sale, positions_table(["SH600000"], [100], [1]), 0, session, rules, CostRules(half_spread=0.002)
+    )
     assert sold["price"].tolist() == [9.0]
 
 
@@ -94,12 +96,12 @@ def test_chinext_is_blocked_at_ten_percent_until_its_limit_became_twenty(first_d
 
 def test_a_sale_pays_the_stamp_duty_of_its_session():
     halved = market_of("000001.SZ", "2023-08-23", [(10, 10, 10, 10)] * 5)[1]
-    costs = CostRules.preset("CN").model_copy(update={"buy_rate": 0.0, "sell_rate": 0.0, "minimum": 0.0})
+    costs = CostRules.preset("CN").model_copy(update={"buy_rate": 0.0, "sell_rate": 0.0, "min_commission": 0.0})
     orders = {halved.sessions[0]: 200, halved.sessions[1]: -100, halved.sessions[3]: -100}
 
     class Script:
         def react(self, view):
-            if view.kind is EventKind.CLOSE and view.session in orders:
+            if view.kind is SessionPhase.CLOSE and view.session in orders:
                 return [EventOrder("000001.SZ", orders[view.session])]
             return []
 
@@ -136,10 +138,10 @@ def test_rules_with_dates_are_refused_where_the_session_is_unknown():
     session = pd.DataFrame({"open": [9.01], "close": [9.1], "previous_close": [10.0]}, index=["SH600000"])
     orders = pd.DataFrame({"instrument": ["SH600000"], "side": ["buy"], "quantity": [100]})
     with pytest.raises(StrategyError, match=r"market_rules\.at\(session\)"):
-        deal_orders(orders, positions_table([], [], []), 2_000, session, CN, CostRules())
+        execute_orders(orders, positions_table([], [], []), 2_000, session, CN, CostRules())
     undated = CN.at(pd.Timestamp("2024-01-02"))
     with pytest.raises(StrategyError, match=r"cost_rules\.at\(session\)"):
-        deal_orders(orders, positions_table([], [], []), 2_000, session, undated, CostRules.preset("CN"))
+        execute_orders(orders, positions_table([], [], []), 2_000, session, undated, CostRules.preset("CN"))
 
 
 class BuyAtTheFirstMinute:
@@ -148,7 +150,7 @@ class BuyAtTheFirstMinute:
     placed = False
 
     def react(self, view):
-        if view.kind is EventKind.MINUTE and not self.placed:
+        if view.kind is SessionPhase.MINUTE and not self.placed:
             self.placed = True
             return [EventOrder("SH600000", 100)]
         return []

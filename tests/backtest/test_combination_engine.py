@@ -22,7 +22,7 @@ from quant_pipeline.strategy.schedule import Schedule
 from tests.helpers.random_market import random_market
 
 N_MODELS = 5
-COSTS = CostRules(buy_rate=0.0005, sell_rate=0.001, minimum=1.0, half_spread=0.0003)
+COSTS = CostRules(buy_rate=0.0005, sell_rate=0.001, min_commission=1.0, half_spread=0.0003)
 DAILY = StrategyRules(topk=6, n_drop=2)
 BUFFERED = StrategyRules(method="buffer_zone", topk=6, buffer=4)
 WEIGHTED = StrategyRules(
@@ -34,7 +34,7 @@ WEEKLY = StrategyRules(topk=6, n_drop=3, hold_threshold=2, schedule=Schedule(fre
 @pytest.fixture(scope="module")
 def market() -> TradingMarket:
     bars, actions, sessions, _ = random_market(11, n_sessions=160)
-    return TradingMarket.from_bars(bars, actions, sessions, MarketRules(participation_cap=0.5))
+    return TradingMarket.from_bars(bars, actions, sessions, MarketRules(max_participation=0.5))
 
 
 @pytest.fixture(scope="module")

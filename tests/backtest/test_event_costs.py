@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_pipeline.backtest.event_engine.engine import run_events
-from quant_pipeline.backtest.event_engine.events import EventKind, EventParameters
+from quant_pipeline.backtest.event_engine.events import EventParameters, SessionPhase
 from quant_pipeline.backtest.event_engine.orders import EventOrder, OrderKind
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectiveRules
 from quant_pipeline.exchange.market import TradingMarket
@@ -14,8 +14,8 @@ from quant_pipeline.exchange.rules import CostRules, MarketRules
 
 SESSIONS = pd.bdate_range("2024-01-02", periods=4)
 COSTS = CostRules(half_spread=0.001, root_impact=0.05, volume_impact=0.3)
-MINIMUM = CostRules(buy_rate=0.00025, sell_rate=0.00025, minimum=5.0)
-CAPPED = MarketRules(participation_cap=0.1)
+MINIMUM = CostRules(buy_rate=0.00025, sell_rate=0.00025, min_commission=5.0)
+CAPPED = MarketRules(max_participation=0.1)
 
 
 class Sends:
@@ -42,7 +42,7 @@ def run(orders, costs, rules=None, volume=10_000.0, minutes=0):
     return run_events(Sends(orders), market, bars, costs, 10_000_000, minutes=table if minutes else None)
 
 
-def buys(*shares, kind=EventKind.CLOSE, session=0):
+def buys(*shares, kind=SessionPhase.CLOSE, session=0):
     return {(session, kind): [EventOrder("A", number) for number in shares]}
 
 
@@ -72,14 +72,14 @@ def test_however_an_order_is_cut_its_impact_is_that_of_the_whole(pieces, is_sale
 
 
 def test_a_purchase_does_not_make_a_sale_of_the_same_session_dearer():
-    both = run({**buys(500), (1, EventKind.CLOSE): [EventOrder("A", -500), EventOrder("A", 500)]}, COSTS)
+    both = run({**buys(500), (1, SessionPhase.CLOSE): [EventOrder("A", -500), EventOrder("A", 500)]}, COSTS)
     one, sale, again = both.trades["price"]
     assert one == again == 101.293
     assert 100 - sale == pytest.approx(1.293)
 
 
 def test_a_minute_of_its_own_volume_costs_what_it_would_alone():
-    orders = buys(500, kind=EventKind.OPEN, session=1)
+    orders = buys(500, kind=SessionPhase.OPEN, session=1)
     result = run(orders, COSTS, CAPPED, minutes=10)
     assert result.trades["quantity"].tolist() == [100] * 5
     assert result.trades["price"].tolist() == [101.9811] * 5
@@ -87,7 +87,7 @@ def test_a_minute_of_its_own_volume_costs_what_it_would_alone():
 
 def test_an_order_in_pieces_pays_the_least_commission_once():
     """A rate of 0.025 % of 10,000 is 2.50, of 50,000 12.50; at least 5.00 for an order."""
-    result = run(buys(500, kind=EventKind.OPEN, session=1), MINIMUM, CAPPED, minutes=10)
+    result = run(buys(500, kind=SessionPhase.OPEN, session=1), MINIMUM, CAPPED, minutes=10)
     assert result.trades["quantity"].tolist() == [100] * 5
     assert result.trades["fee"].tolist() == [5.0, 0.0, 2.5, 2.5, 2.5]
     assert run(buys(500), MINIMUM).trades["fee"].tolist() == [12.5]
@@ -96,7 +96,7 @@ def test_an_order_in_pieces_pays_the_least_commission_once():
 
 def test_every_session_of_an_order_until_cancelled_pays_the_least_commission():
     order = EventOrder("A", 2_000, OrderKind.LIMIT, 100.0, until_cancelled=True)
-    result = run({(0, EventKind.CLOSE): [order]}, MINIMUM, CAPPED, volume=1_000.0)
+    result = run({(0, SessionPhase.CLOSE): [order]}, MINIMUM, CAPPED, volume=1_000.0)
     assert result.trades["quantity"].tolist() == [100, 100, 100]
     assert result.trades["fee"].tolist() == [5.0, 5.0, 5.0]
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.backtest.event_engine.engine import run_events
-from quant_pipeline.backtest.event_engine.events import EventKind, EventParameters
+from quant_pipeline.backtest.event_engine.events import EventParameters, SessionPhase
 from quant_pipeline.backtest.event_engine.orders import CancelOrders, EventOrder, OrderKind
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectiveRules
 from quant_pipeline.common.exceptions import StrategyError
@@ -118,7 +118,7 @@ def test_cancelled_orders_are_forgotten():
 
 def test_two_orders_of_a_session_share_the_volume_they_may_take():
     orders = {(0, "close"): [EventOrder("A", 30), EventOrder("A", 30, OrderKind.ON_CLOSE)]}
-    result, _ = run(orders, rules=MarketRules(participation_cap=0.1), volume=400)
+    result, _ = run(orders, rules=MarketRules(max_participation=0.1), volume=400)
     assert [row[2:] for row in trades_of(result)] == [[30, 10.0, "filled"], [10, 11.0, "partially_filled"]]
 
 
@@ -202,9 +202,9 @@ def test_latency_makes_an_order_miss_the_open():
     assert trades_of(result) == [[SESSIONS[1], "buy", 100, 11.0, "filled"]]
 
 
-def test_participation_cap_fills_a_waiting_order_over_the_sessions():
+def test_max_participation_fills_a_waiting_order_over_the_sessions():
     order = EventOrder("A", 100, OrderKind.LIMIT, 12.5, until_cancelled=True)
-    result, _ = run({(0, "close"): [order]}, rules=MarketRules(participation_cap=0.1), volume=400)
+    result, _ = run({(0, "close"): [order]}, rules=MarketRules(max_participation=0.1), volume=400)
     assert [row[2] for row in trades_of(result)] == [40, 40, 20]
     assert result.positions["quantity"].tolist() == [40, 80, 100]
 
@@ -243,7 +243,7 @@ class BuysInTheFirstMinute:
         self.views = []
 
     def react(self, view):
-        if view.kind is not EventKind.MINUTE:
+        if view.kind is not SessionPhase.MINUTE:
             return []
         self.views.append((view.time.strftime("%H:%M"), view.prices["A"], len(view.minutes(99))))
         return [EventOrder("A", 10)] if len(self.views) == 1 else []
@@ -267,7 +267,7 @@ def test_stop_loss_works_within_the_minutes():
 
 def test_minutes_share_the_volume():
     orders = {(1, "open"): [EventOrder("A", 250)]}
-    result, _ = run(orders, minutes=MINUTES, rules=MarketRules(participation_cap=0.1))
+    result, _ = run(orders, minutes=MINUTES, rules=MarketRules(max_participation=0.1))
     assert [row[2:4] for row in trades_of(result)] == [[100, 10.3], [100, 9.7], [50, 11.0]]
 
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from quant_pipeline.backtest.event_engine.engine import run_events
-from quant_pipeline.backtest.event_engine.events import EventKind, EventParameters
+from quant_pipeline.backtest.event_engine.events import EventParameters, SessionPhase
 from quant_pipeline.backtest.event_engine.orders import CancelOrders, EventOrder, OrderKind
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectiveRules
 from quant_pipeline.common.exceptions import StrategyError
@@ -32,7 +32,7 @@ class Sends:
         self.minutes = 0
 
     def react(self, view):
-        self.minutes = self.minutes + 1 if view.kind is EventKind.MINUTE else 0
+        self.minutes = self.minutes + 1 if view.kind is SessionPhase.MINUTE else 0
         event = SESSIONS.get_loc(view.session), view.kind.value
         return self.orders.get((*event, self.minutes) if self.minutes else event, [])
 
@@ -203,14 +203,14 @@ def test_a_limit_beyond_the_market_takes_the_first_price_after_minutes_without_a
 
 def test_a_limit_beyond_the_market_that_lacked_volume_takes_the_next_price():
     still = AROUND_98.assign(volume=[100, 100, 0, 100, 100, 100, 100])
-    rules = MarketRules(participation_cap=0.1)
+    rules = MarketRules(max_participation=0.1)
     assert prices_of(run({(1, "minute", 2): [limit(10, 200)]}, minutes=still, rules=rules)) == [98.098]
     assert prices_of(run({(1, "minute", 2): [limit(30, 200)]}, minutes=AROUND_98, rules=rules)) == [98.098] * 3
 
 
 def test_the_rest_of_a_limit_that_the_market_came_to_keeps_its_price():
     falling = minutes_of((98, 99, 97, 97), (95, 95, 95, 95), (94, 94, 94, 94), (93, 93, 93, 93), volume=100)
-    rules = MarketRules(participation_cap=0.1)
+    rules = MarketRules(max_participation=0.1)
     assert prices_of(run({(0, "close"): [limit(30, 97)]}, minutes=falling, rules=rules)) == [97.0] * 3
 
 
@@ -307,7 +307,7 @@ def test_the_rest_of_a_stop_that_met_little_volume_takes_the_next_prices():
     """A stop at 97, reached in the first minute, is a market order from then on, also above 97."""
     table = minutes_of((98, 99, 95, 96), (99, 100, 99, 100), (101, 103, 101, 102), volume=50)
     orders = {(0, "close"): [EventOrder("A", 12)], (1, "open"): [stop(-12, 97)]}
-    result = run(orders, minutes=table, rules=MarketRules(participation_cap=0.1))
+    result = run(orders, minutes=table, rules=MarketRules(max_participation=0.1))
     assert result.trades[["quantity", "price"]].to_numpy().tolist() == [
         [12, 98.098],
         [5, 96.903],
@@ -344,7 +344,7 @@ def test_auction_and_minutes_share_the_volume_of_the_session():
         (0, "close"): [EventOrder("A", 80), limit(300, 98)],
         (1, "open"): [EventOrder("A", 50, OrderKind.ON_CLOSE)],
     }
-    result = run(orders, minutes=MINUTES, rules=MarketRules(participation_cap=0.1), volume=1000)
+    result = run(orders, minutes=MINUTES, rules=MarketRules(max_participation=0.1), volume=1000)
     assert result.trades["quantity"].tolist() == [80, 20, 0, 0]
     assert set(result.trades["message"].iloc[2:]) == {"the allowed part of the session's volume is below one lot"}
 
@@ -598,7 +598,7 @@ def test_all_orders_of_a_session_together_take_no_more_than_their_part_of_its_vo
         bought = EventOrder("A", 30 * abs(sent.order.shares), sent.order.kind, sent.order.price)
         orders.setdefault(sent.event, []).append(bought)
     minutes = minutes_of_walk(days[2], session=2).assign(volume=200) if with_minutes else None
-    rules = MarketRules(participation_cap=0.1)
+    rules = MarketRules(max_participation=0.1)
     close_time = datetime.time(9, 30 + N_MINUTES)
     result = run(orders, [bar_of(walk) for walk in days], minutes, rules=rules, volume=2000, close_time=close_time)
     assert result.trades.groupby("date")["quantity"].sum().max() <= 200

@@ -11,7 +11,13 @@ from quant_pipeline.backtest.preferences import preferences
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import to_ticks
 from quant_pipeline.exchange.quotes import action_terms, reference_price
-from quant_pipeline.exchange.session import Carry, apply_corporate_actions, apply_fills, deal_orders, reference_closes
+from quant_pipeline.exchange.session import (
+    Carry,
+    apply_corporate_actions,
+    apply_fills,
+    execute_orders,
+    reference_closes,
+)
 from quant_pipeline.exchange.tables import positions_table
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.strategy.rebalance import rebalance
@@ -48,7 +54,7 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
         if market_rules.price_limits:
             session_bars["previous_close"] = reference_closes(previous, today).reindex(session_bars.index)
         if pending is not None and len(pending):
-            fills = deal_orders(pending, positions, cash, session_bars, market_rules.at(session), costs.at(session))
+            fills = execute_orders(pending, positions, cash, session_bars, market_rules.at(session), costs.at(session))
             positions, cash = apply_fills(positions, cash, fills)
             fills_of.append(fills.assign(date=session))
         positions["sessions_held"] += 1

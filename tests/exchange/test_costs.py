@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quant_pipeline.exchange.costs import buy_fee, cost_terms, dealt_price, sell_fee
+from quant_pipeline.exchange.costs import buy_fee, cost_terms, filled_price, sell_fee
 from quant_pipeline.exchange.rules import CostRules
 
-CN = cost_terms(CostRules(buy_rate=0.0015, sell_rate=0.0025, minimum=5.0))
+CN = cost_terms(CostRules(buy_rate=0.0015, sell_rate=0.0025, min_commission=5.0))
 US = cost_terms(CostRules.preset("US"))
 
 
@@ -54,7 +54,7 @@ def test_stamp_duty_is_paid_on_top_of_the_minimum_commission():
 def test_fee_equals_the_decimal_formula(shares, price, rate, per_share, cents):
     if shares * price > 10**13:
         shares = max(10**13 // price, 1)
-    rules = CostRules(buy_rate=rate / 1e7, per_share=per_share / 1e7, minimum=cents / 100)
+    rules = CostRules(buy_rate=rate / 1e7, per_share=per_share / 1e7, min_commission=cents / 100)
     value = Decimal(shares) * Decimal(price) / 10_000
     exact = max(value * rate / 10**7 + Decimal(shares) * per_share / 10**7, Decimal(cents) / 100)
     expected = int(exact.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP) * 10_000)
@@ -63,26 +63,26 @@ def test_fee_equals_the_decimal_formula(shares, price, rate, per_share, cents):
 
 def test_half_spread_moves_the_price_against_the_trader():
     terms = cost_terms(CostRules(half_spread=0.001))
-    assert dealt_price(1_000_000, 10, 0, True, terms) == 1_001_000
-    assert dealt_price(1_000_000, 10, 0, False, terms) == 999_000
+    assert filled_price(1_000_000, 10, 0, True, terms) == 1_001_000
+    assert filled_price(1_000_000, 10, 0, False, terms) == 999_000
 
 
 def test_root_impact_of_a_quarter_of_the_volume_is_half_the_coefficient():
     terms = cost_terms(CostRules(root_impact=0.02))
-    assert dealt_price(1_000_000, 250, 1_000, True, terms) == 1_010_000
+    assert filled_price(1_000_000, 250, 1_000, True, terms) == 1_010_000
 
 
 def test_volume_impact_is_quadratic():
     terms = cost_terms(CostRules(volume_impact=0.1))
-    assert dealt_price(1_000_000, 100, 1_000, False, terms) == 999_000
+    assert filled_price(1_000_000, 100, 1_000, False, terms) == 999_000
 
 
 def test_impact_without_volume_counts_as_the_whole_session():
-    assert dealt_price(1_000_000, 1, 0, True, cost_terms(CostRules(root_impact=0.02))) == 1_020_000
+    assert filled_price(1_000_000, 1, 0, True, cost_terms(CostRules(root_impact=0.02))) == 1_020_000
 
 
 def test_sale_never_deals_below_one_tick():
-    assert dealt_price(1, 1, 1, False, cost_terms(CostRules(volume_impact=5.0))) == 1
+    assert filled_price(1, 1, 1, False, cost_terms(CostRules(volume_impact=5.0))) == 1
 
 
 @pytest.mark.parametrize("rate", [0.00000005, 1.0, -0.1])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from quant_pipeline.common.exceptions import MarketDataError, StrategyError
 from quant_pipeline.exchange.dated_rules import PriceLimit
 from quant_pipeline.exchange.rules import CostRules, MarketRules
-from quant_pipeline.exchange.session import apply_corporate_actions, apply_fills, deal_orders
+from quant_pipeline.exchange.session import apply_corporate_actions, apply_fills, execute_orders
 from quant_pipeline.exchange.tables import positions_table
 
 FREE = CostRules()
@@ -36,7 +36,7 @@ def deal(orders, positions=None, cash=0, price=10.0, volume=1e6, market=OPEN, co
     names = ["A", "B", "C"]
     bars = pd.DataFrame({"open": price, "close": price, "volume": volume, **columns}, index=names)
     held = holding() if positions is None else positions
-    return deal_orders(pd.DataFrame(orders), held, cash, bars, market, costs)
+    return execute_orders(pd.DataFrame(orders), held, cash, bars, market, costs)
 
 
 def test_four_for_one_split_quadruples_the_shares_and_pays_nothing():
@@ -150,14 +150,14 @@ def test_sale_is_cut_to_the_holding_and_rejected_without_one():
     assert list(fills["status"]) == ["partially_filled", "rejected"]
 
 
-def test_participation_cap_fills_a_part_in_whole_lots():
-    market = MarketRules(participation_cap=0.1, lot=100)
+def test_max_participation_fills_a_part_in_whole_lots():
+    market = MarketRules(max_participation=0.1, lot=100)
     fills = deal([order("buy", "A", 500)], cash=1e6, volume=2_590, market=market)
     assert fills.loc[0, ["quantity", "status"]].tolist() == [200, "partially_filled"]
 
 
-def test_participation_cap_below_one_lot_expires():
-    fills = deal([order("buy", "A", 5)], cash=1e6, volume=9, market=MarketRules(participation_cap=0.1))
+def test_max_participation_below_one_lot_expires():
+    fills = deal([order("buy", "A", 5)], cash=1e6, volume=9, market=MarketRules(max_participation=0.1))
     assert fills.loc[0, "status"] == "expired"
 
 
@@ -195,7 +195,9 @@ def test_vwap_without_a_column_is_the_mean_of_high_low_and_close():
 def test_missing_column_is_named():
     bars = pd.DataFrame({"open": [1.0], "close": [1.0]}, index=["A"])
     with pytest.raises(MarketDataError, match="'volume'"):
-        deal_orders(pd.DataFrame([order("buy", "A", 1)]), holding(), 10, bars, MarketRules(participation_cap=0.1), FREE)
+        execute_orders(
+            pd.DataFrame([order("buy", "A", 1)]), holding(), 10, bars, MarketRules(max_participation=0.1), FREE
+        )
 
 
 def test_negative_quantity_is_refused():
@@ -221,10 +223,10 @@ def test_fills_change_positions_and_cash():
     cash=st.integers(0, 5_000),
     price=st.integers(1, 9_999),
     rate=st.integers(0, 500),
-    minimum=st.sampled_from([0.0, 1.0, 5.0]),
+    min_commission=st.sampled_from([0.0, 1.0, 5.0]),
 )
-def test_cash_is_never_overdrawn_and_no_money_appears(quantities, cash, price, rate, minimum):
-    costs = CostRules(buy_rate=rate / 1e4, sell_rate=rate / 1e4, minimum=minimum)
+def test_cash_is_never_overdrawn_and_no_money_appears(quantities, cash, price, rate, min_commission):
+    costs = CostRules(buy_rate=rate / 1e4, sell_rate=rate / 1e4, min_commission=min_commission)
     orders = [order("sell", "C", quantities[2])] + [order("buy", "AB"[i], quantities[i]) for i in range(2)]
     before = holding(C=20)
     fills = deal(orders, before, cash, price / 100, costs=costs)

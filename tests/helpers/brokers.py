@@ -21,7 +21,7 @@ from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
 from quant_pipeline.trading.brokers.simulated.adapter import SimulatedAdapter
 from quant_pipeline.trading.brokers.simulated.broker import SimulatedBroker
 
-FREE = CostRules(buy_rate=0, sell_rate=0, minimum=0)
+FREE = CostRules(buy_rate=0, sell_rate=0, min_commission=0)
 
 
 def simulated(file, costs=FREE, rules=None):

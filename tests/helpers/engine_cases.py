@@ -6,7 +6,7 @@ from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
 
 FULL_COSTS = CostRules(
-    buy_rate=0.0005, sell_rate=0.0005, per_share=0.003, minimum=1.0, sell_tax_rate=0.001, half_spread=0.0003,
+    buy_rate=0.0005, sell_rate=0.0005, per_share=0.003, min_commission=1.0, sell_tax_rate=0.001, half_spread=0.0003,
     volume_impact=0.1, root_impact=0.01,
 )  # fmt: skip
 DATED_LIMITS = MarketRules(
@@ -35,7 +35,7 @@ CASES = {
     ),
     "poor, all costs": (
         StrategyRules(topk=10, n_drop=10, risk_degree=1.0),
-        MarketRules(participation_cap=0.05, deal_price="vwap"),
+        MarketRules(max_participation=0.05, deal_price="vwap"),
         FULL_COSTS,
         5_000,
     ),
@@ -47,14 +47,12 @@ CASES = {
     ),
     "buffer zone": (
         StrategyRules(method="buffer_zone", topk=6, buffer=3, hold_threshold=2),
-        MarketRules(participation_cap=0.1),
+        MarketRules(max_participation=0.1),
         FULL_COSTS,
         40_000,
     ),
     "weights by score": (
-        StrategyRules(
-            method="target_weights", topk=5, position_weights="score", largest_weight=0.3, smallest_trade=0.02
-        ),
+        StrategyRules(method="target_weights", topk=5, position_weights="score", max_weight=0.3, min_trade=0.02),
         MarketRules(),
         CostRules.preset("US"),
         80_000,

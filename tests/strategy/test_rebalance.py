@@ -257,7 +257,7 @@ def test_kernel_equals_the_rule_in_plain_python(scores, held, halted, topk, n_dr
     rate=st.integers(0, 300),
 )
 def test_buys_and_their_fees_never_exceed_the_cash(scores, cash, rate):
-    costs = CostRules(buy_rate=rate / 10_000, minimum=1.0)
+    costs = CostRules(buy_rate=rate / 10_000, min_commission=1.0)
     orders = decide(scores, cash=cash, costs=costs, topk=4)
     bought = orders.loc[orders["side"] == "buy"]
     value = bought["quantity"] * 10.0

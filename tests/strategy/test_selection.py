@@ -86,7 +86,7 @@ def test_equal_weights_sell_the_surplus_and_buy_what_is_missing():
 
 
 def test_a_small_deviation_is_left_alone():
-    rules = EQUAL.model_copy(update={"smallest_trade": 0.05})
+    rules = EQUAL.model_copy(update={"min_trade": 0.05})
     assert decide(rules, holding({"A": 255, "B": 245}), 0)[0] == [("A", "hold", 255), ("B", "hold", 245)]
     assert decide(rules, holding({"A": 300, "B": 200}), 0)[0] == [("A", "sell", 50), ("B", "buy", 50)]
 
@@ -107,7 +107,7 @@ def test_a_score_below_zero_gets_nothing():
 
 
 def test_the_cap_leaves_the_rest_in_cash():
-    rules = EQUAL.model_copy(update={"largest_weight": 0.3})
+    rules = EQUAL.model_copy(update={"max_weight": 0.3})
     assert decide(rules, holding({}), 10_000)[0] == [("A", "buy", 300), ("B", "buy", 300)]
 
 

@@ -31,9 +31,9 @@ from quant_pipeline.exchange.kernels import (
     N_EVENT_COLUMNS,
     N_FILL_COLUMNS,
     ExchangeTerms,
-    close_session,
-    deal_pending_orders,
+    count_close,
     exchange_terms,
+    execute_pending_orders,
 )
 from quant_pipeline.exchange.market import MarketArrays, TradingMarket
 from quant_pipeline.exchange.money import cash_to_ticks
@@ -161,10 +161,10 @@ def _run_account(
     for t in range(n_sessions):
         costs = costs_of_session(schedule, t)
         n_events = apply_session_actions(accounts, 0, t, market, terms.lot, rows.events, n_events)
-        n_fills = deal_pending_orders(
+        n_fills = execute_pending_orders(
             accounts, 0, t, quotes_of_session(market, t), exchange, costs, rows.fills, n_fills
         )
-        close_session(accounts, 0)
+        count_close(accounts, 0)
         value = net_asset_value(accounts, 0, market.mark[t])
         for column in range(N_TOTALS):
             series[t, column] = accounts.totals[0, column]

@@ -299,12 +299,12 @@ class _BlockRunner:
 def _combination_arrays(rows: list[Combination]) -> CombinationArrays:
     sizes = np.array([len(row) for row in rows], dtype=np.int64)
     members = np.zeros((len(rows), int(sizes.max())), dtype=np.uint32)
-    for place, row in enumerate(rows):
-        members[place, : len(row)] = row
+    for index, row in enumerate(rows):
+        members[index, : len(row)] = row
     shared = np.zeros(len(rows), dtype=np.int64)
-    for place in range(1, len(rows)):
-        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(rows[place - 1], rows[place], strict=False))
-        shared[place] = sum(1 for _ in same)
+    for index in range(1, len(rows)):
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(rows[index - 1], rows[index], strict=False))
+        shared[index] = sum(1 for _ in same)
     return CombinationArrays(members, sizes, shared)
 
 

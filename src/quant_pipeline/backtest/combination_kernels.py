@@ -15,7 +15,7 @@ import numpy.typing as npt
 from quant_pipeline.common.compiled import inlined, kernel
 from quant_pipeline.exchange.account_arrays import BOUGHT, HELD, ORDERS, SOLD, AccountArrays, net_asset_value
 from quant_pipeline.exchange.costs import CostSchedule, costs_of_session
-from quant_pipeline.exchange.kernels import ExchangeTerms, close_session, deal_pending_orders
+from quant_pipeline.exchange.kernels import ExchangeTerms, count_close, execute_pending_orders
 from quant_pipeline.exchange.market import MarketArrays
 from quant_pipeline.exchange.session_kernels import apply_session_actions, quotes_of_session
 from quant_pipeline.strategy.decision import decide
@@ -166,8 +166,8 @@ def run_block(
             if has_actions:
                 apply_session_actions(accounts, a, t, market, terms.lot, block.no_record, 0)
             if accounts.totals[a, ORDERS] > 0:
-                deal_pending_orders(accounts, a, t, quotes, exchange, costs, block.no_record, 0)
-            close_session(accounts, a)
+                execute_pending_orders(accounts, a, t, quotes, exchange, costs, block.no_record, 0)
+            count_close(accounts, a)
             value = net_asset_value(accounts, a, mark)
             if t > 0:
                 _count_session(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import StrategyError
-from quant_pipeline.exchange.market import MarketArrays, TradingMarket, reference_closes
+from quant_pipeline.exchange.market import MarketArrays, TradingMarket, reference_ticks
 from quant_pipeline.strategy.rules import StrategyRules
 
 FloatArray = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ def preferences(market: TradingMarket, rules: StrategyRules) -> FloatArray:
 
 def daily_returns(arrays: MarketArrays) -> FloatArray:
     """Return the total return of every session and instrument, NaN before the second close."""
-    reference = reference_closes(arrays.mark, arrays.actions)
+    reference = reference_ticks(arrays.mark, arrays.actions)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(reference > 0, arrays.mark / reference - 1, np.nan)
 

@@ -29,7 +29,7 @@ class QlibTerms(NamedTuple):
 
 
 @inlined
-def dealt_amount(amount: float, price: float, factor: float, cash: float, terms: QlibTerms) -> float:
+def filled_amount(amount: float, price: float, factor: float, cash: float, terms: QlibTerms) -> float:
     """Cut a buy to the cash, rounding it a second time as Qlib's exchange does."""
     value = amount * price
     cost = max(value * terms.open_cost, terms.min_cost)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.backtest.qlib_quotes import QlibMarket, QlibQuoteArrays, QlibTopkDropoutRules
-from quant_pipeline.backtest.qlib_terms import QlibTerms, dealt_amount, round_to_unit
+from quant_pipeline.backtest.qlib_terms import QlibTerms, filled_amount, round_to_unit
 from quant_pipeline.common.compiled import inlined, kernel
 from quant_pipeline.strategy.fused_scores import ranks_below
 
@@ -210,13 +210,13 @@ def _trade(
 @inlined
 def _insert_best(score: float, instrument: int, found: int, wanted: int, buffers: QlibBuffers) -> int:
     """Insert an instrument, the latest by code, into the `found` best so far; return how many there are."""
-    place = min(found, wanted - 1)
-    while place > 0 and buffers.best_score[place - 1] < score:
-        buffers.best_score[place] = buffers.best_score[place - 1]
-        buffers.best[place] = buffers.best[place - 1]
-        place -= 1
-    buffers.best_score[place] = score
-    buffers.best[place] = instrument
+    index = min(found, wanted - 1)
+    while index > 0 and buffers.best_score[index - 1] < score:
+        buffers.best_score[index] = buffers.best_score[index - 1]
+        buffers.best[index] = buffers.best[index - 1]
+        index -= 1
+    buffers.best_score[index] = score
+    buffers.best[index] = instrument
     return min(found + 1, wanted)
 
 
@@ -242,15 +242,15 @@ def _find_lowest(
         if terms.only_tradable != 0 and (quotes.limit_buy[t, j] or quotes.limit_sell[t, j]):
             continue
         score = -np.inf if np.isnan(scores[j]) else scores[j]
-        place = found
-        while place > 0 and ranks_below(score, j, buffers.lowest_score[place - 1], buffers.lowest[place - 1]):
-            if place < wanted:
-                buffers.lowest_score[place] = buffers.lowest_score[place - 1]
-                buffers.lowest[place] = buffers.lowest[place - 1]
-            place -= 1
-        if place < wanted:
-            buffers.lowest_score[place] = score
-            buffers.lowest[place] = j
+        index = found
+        while index > 0 and ranks_below(score, j, buffers.lowest_score[index - 1], buffers.lowest[index - 1]):
+            if index < wanted:
+                buffers.lowest_score[index] = buffers.lowest_score[index - 1]
+                buffers.lowest[index] = buffers.lowest[index - 1]
+            index -= 1
+        if index < wanted:
+            buffers.lowest_score[index] = score
+            buffers.lowest[index] = j
             found = min(found + 1, wanted)
     return found
 
@@ -309,7 +309,7 @@ def _buy(
             continue
         price = quotes.deal_price[t, j]
         factor = quotes.factor[t, j]
-        amount = dealt_amount(
+        amount = filled_amount(
             round_to_unit(budget / price, factor, terms.unit), price, factor, account.totals[_CASH], terms
         )
         value = amount * price

@@ -44,11 +44,11 @@ def show(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     from rich.console import Console
 
     from quant_pipeline.cli.account_picture import draw_account
-    from quant_pipeline.cli.opened_account import last_prices, open_account
+    from quant_pipeline.cli.opened_account import known_prices, open_account
 
     with open_account(metadata, env, params) as opened:
         width = int(os.environ.get("COLUMNS", "0")) or None
-        Console(width=width).print(draw_account(opened.state, opened.book, opened.events, last_prices(opened)))
+        Console(width=width).print(draw_account(opened.state, opened.book, opened.events, known_prices(opened)))
 
 
 @account.command()

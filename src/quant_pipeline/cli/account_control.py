@@ -113,7 +113,7 @@ def resume(metadata: Place, reason: str, env: str | None, params: dict[str, Any]
 @click.pass_obj
 def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any]) -> None:
     """Sell everything: the plan of the next session becomes one sale per holding, and is sent."""
-    from quant_pipeline.cli.opened_account import last_prices, open_account
+    from quant_pipeline.cli.opened_account import known_prices, open_account
     from quant_pipeline.project.hooks.storage import without_locks
     from quant_pipeline.trading.ledger.account import fold
     from quant_pipeline.trading.orders.book import OrderBook
@@ -123,7 +123,7 @@ def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any])
     with open_account(metadata, env, params) as opened:
         if opened.stop_file.exists():
             raise AccountError(f"{opened.stop_file} exists, nothing is sent; run `kedro account resume` first")
-        as_of, orders = f"{opened.stands_at:%Y-%m-%d}", _sell_all(opened.state, last_prices(opened))
+        as_of, orders = f"{opened.stands_at:%Y-%m-%d}", _sell_all(opened.state, known_prices(opened))
         if orders.empty:
             click.echo(f"{opened.name} holds no whole share")
             return

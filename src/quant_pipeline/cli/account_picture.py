@@ -46,7 +46,7 @@ def draw_account(
     closed = state.last_session
     upcoming = [plan for plan in state.plans.values() if closed is None or plan.execution_session > closed]
     parts += [_plan(plan) for plan in upcoming[-1:]]
-    parts += [_deals(events)]
+    parts += [_draw_fills(events)]
     alerts = [event for event in events if event.kind in (EventKind.ALERT_RAISED, EventKind.BREAK_FOUND)]
     if alerts:
         parts.append(_alerts(alerts[-ALERTS_SHOWN:]))
@@ -95,7 +95,7 @@ def _plan(plan: Plan) -> RenderableType:
     return table if plan.orders else Text(f"\n{title}: none", style="dim")
 
 
-def _deals(events: Sequence[Event]) -> RenderableType:
+def _draw_fills(events: Sequence[Event]) -> RenderableType:
     fills = trades_table(events)
     shown = fills[fills["quantity"] > 0].tail(FILLS_SHOWN)
     table = _table("Last fills", "date", "instrument", "side", "shares", "price", "fee")

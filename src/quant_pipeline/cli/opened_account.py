@@ -141,7 +141,7 @@ def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]
     if opened.account.filled_by == "statements":
         raise ConfigurationError(f"'{opened.name}' is kept by statements; there is no broker to ask")
     catalog = opened.catalog
-    exchange = Exchange.known_at(
+    exchange = Exchange.at_close(
         opened.stands_at,
         catalog.load("sessions"),
         catalog.load("bars"),
@@ -156,7 +156,7 @@ def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]
         yield desk
 
 
-def last_prices(opened: Opened) -> dict[str, Decimal]:
+def known_prices(opened: Opened) -> dict[str, Decimal]:
     """Return the last known close of every holding; none while no market has been ingested."""
     catalog, session = opened.catalog, opened.state.last_session
     if session is None or not opened.state.positions or not catalog.exists("bars"):

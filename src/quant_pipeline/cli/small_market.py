@@ -36,7 +36,7 @@ class SmallMarket:
 
     def book_session(self) -> None:
         """Apply corporate actions to holdings and execute orders, as the simulated broker does."""
-        from quant_pipeline.exchange.session import apply_corporate_actions, deal_orders
+        from quant_pipeline.exchange.session import apply_corporate_actions, execute_orders
 
         names = list(self.market.instruments[:2])
         held = pd.DataFrame({"quantity": [10, 20], "sessions_held": [1, 1]}, index=pd.Index(names, dtype="str"))
@@ -45,7 +45,7 @@ class SmallMarket:
         closes = pd.Series(100.0, index=self.market.instruments)
         apply_corporate_actions(held, Decimal(1000), split, closes, orders)
         first = self.bars[self.bars["date"] == self.sessions[0]]
-        deal_orders(orders, held, Decimal(1000), first.assign(previous_close=100.0), self.rules, self.costs)
+        execute_orders(orders, held, Decimal(1000), first.assign(previous_close=100.0), self.rules, self.costs)
 
     def decide(self) -> None:
         """Decide on orders, as order generation does."""

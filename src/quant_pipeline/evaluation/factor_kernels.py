@@ -45,9 +45,9 @@ def rank_kept(values: Floats, order: Places, keep: Flags, ranks: Floats) -> int:
             if keep[order[last]]:
                 count += 1
             last += 1
-        for place in range(first, last):
-            if keep[order[place]]:
-                ranks[order[place]] = (below + 1 + count) / 2.0
+        for index in range(first, last):
+            if keep[order[index]]:
+                ranks[order[index]] = (below + 1 + count) / 2.0
         first = last
     return count
 
@@ -60,20 +60,20 @@ def correlate_kept(left: Floats, right: Floats, keep: Flags, count: int, smalles
     left_mean = right_mean = 0.0
     left_low = right_low = np.inf
     left_high = right_high = -np.inf
-    for place in range(len(keep)):
-        if keep[place]:
-            left_mean += left[place]
-            right_mean += right[place]
-            left_low, left_high = min(left_low, left[place]), max(left_high, left[place])
-            right_low, right_high = min(right_low, right[place]), max(right_high, right[place])
+    for index in range(len(keep)):
+        if keep[index]:
+            left_mean += left[index]
+            right_mean += right[index]
+            left_low, left_high = min(left_low, left[index]), max(left_high, left[index])
+            right_low, right_high = min(right_low, right[index]), max(right_high, right[index])
     if left_low == left_high or right_low == right_high:
         return np.nan
     left_mean /= count
     right_mean /= count
     cross = left_square = right_square = 0.0
-    for place in range(len(keep)):
-        if keep[place]:
-            left_gap, right_gap = left[place] - left_mean, right[place] - right_mean
+    for index in range(len(keep)):
+        if keep[index]:
+            left_gap, right_gap = left[index] - left_mean, right[index] - right_mean
             cross += left_gap * right_gap
             left_square += left_gap * left_gap
             right_square += right_gap * right_gap
@@ -112,8 +112,8 @@ def correlate_with_labels(
     for horizon in range(labels.shape[0]):
         for session in range(sessions):
             value, label = values[session], labels[horizon, session]
-            for place in range(instruments):
-                keep[place] = not (np.isnan(value[place]) or np.isnan(label[place]))
+            for index in range(instruments):
+                keep[index] = not (np.isnan(value[index]) or np.isnan(label[index]))
             count = rank_kept(value, orders[session], keep, scratch[0])
             rank_kept(label, label_orders[horizon, session], keep, scratch[1])
             ic[session, horizon] = correlate_kept(value, label, keep, count, smallest)
@@ -122,7 +122,7 @@ def correlate_with_labels(
 
 @kernel
 def sort_into_quantiles(
-    values: Floats, orders: Places, smallest: int, scratch: Floats, keep: Flags, quantiles: int, places: Places
+    values: Floats, orders: Places, smallest: int, scratch: Floats, keep: Flags, quantiles: int, groups: Places
 ) -> None:
     """Give every instrument of a session its quantile by the factor, 0 the lowest; -1 where there is none.
 
@@ -130,15 +130,15 @@ def sort_into_quantiles(
     """
     sessions, instruments = values.shape
     for session in range(sessions):
-        for place in range(instruments):
-            keep[place] = not np.isnan(values[session, place])
-            places[session, place] = -1
+        for index in range(instruments):
+            keep[index] = not np.isnan(values[session, index])
+            groups[session, index] = -1
         count = rank_kept(values[session], orders[session], keep, scratch[0])
         if count < max(smallest, quantiles):
             continue
-        for place in range(instruments):
-            if keep[place]:
-                places[session, place] = int((scratch[0, place] - 0.5) * quantiles / count)
+        for index in range(instruments):
+            if keep[index]:
+                groups[session, index] = int((scratch[0, index] - 0.5) * quantiles / count)
 
 
 @kernel
@@ -148,11 +148,11 @@ def average_quantiles(quantiles: Places, labels: Floats, counts: Places, returns
         for session in range(labels.shape[1]):
             counts[:] = 0
             returns[horizon, session] = 0.0
-            for place in range(labels.shape[2]):
-                quantile = quantiles[session, place]
-                if quantile >= 0 and not np.isnan(labels[horizon, session, place]):
+            for index in range(labels.shape[2]):
+                quantile = quantiles[session, index]
+                if quantile >= 0 and not np.isnan(labels[horizon, session, index]):
                     counts[quantile] += 1
-                    returns[horizon, session, quantile] += labels[horizon, session, place]
+                    returns[horizon, session, quantile] += labels[horizon, session, index]
             for quantile in range(len(counts)):
                 returns[horizon, session, quantile] = (
                     returns[horizon, session, quantile] / counts[quantile] if counts[quantile] else np.nan
@@ -191,12 +191,12 @@ def compare_with_session_before(
     autocorrelation[0] = replaced[0] = np.nan
     for session in range(1, values.shape[0]):
         held = fresh = 0
-        for place in range(values.shape[1]):
-            keep[place] = not (np.isnan(values[session, place]) or np.isnan(values[session - 1, place]))
-            quantile = quantiles[session, place]
-            if keep[place] and (quantile == 0 or quantile == highest):
+        for index in range(values.shape[1]):
+            keep[index] = not (np.isnan(values[session, index]) or np.isnan(values[session - 1, index]))
+            quantile = quantiles[session, index]
+            if keep[index] and (quantile == 0 or quantile == highest):
                 held += 1
-                fresh += quantiles[session - 1, place] != quantile
+                fresh += quantiles[session - 1, index] != quantile
         count = rank_kept(values[session], orders[session], keep, scratch[0])
         rank_kept(values[session - 1], orders[session - 1], keep, scratch[1])
         autocorrelation[session] = correlate_kept(scratch[0], scratch[1], keep, count, smallest)
@@ -207,7 +207,7 @@ def compare_with_session_before(
 def rank_rows(values: Floats, orders: Places, keep: Flags, ranks: Floats) -> None:
     """Fill the ranks of every row, ties averaged; NaN where a value is missing."""
     for row in range(values.shape[0]):
-        for place in range(values.shape[1]):
-            keep[place] = not np.isnan(values[row, place])
-            ranks[row, place] = np.nan
+        for index in range(values.shape[1]):
+            keep[index] = not np.isnan(values[row, index])
+            ranks[row, index] = np.nan
         rank_kept(values[row], orders[row], keep, ranks[row])

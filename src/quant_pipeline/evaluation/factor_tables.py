@@ -35,17 +35,17 @@ def tabulate_decay(scores: FactorScores, parameters: ScoringParameters) -> pd.Da
         ``spread``: mean return of the highest quantile less that of the lowest over the horizon, with ``spread_t``.
     """
     parts = []
-    for place, horizon in enumerate(scores.horizons):
+    for index, horizon in enumerate(scores.horizons):
         part: dict[str, object] = {"factor": list(scores.factors), "horizon": horizon}
-        part["sessions"] = np.isfinite(scores.rank_ic[:, :, place]).sum(axis=1)
+        part["sessions"] = np.isfinite(scores.rank_ic[:, :, index]).sum(axis=1)
         for name, ratio_name, series in (
-            ("ic", "icir", scores.ic[:, :, place].T),
-            ("rank_ic", "rank_icir", scores.rank_ic[:, :, place].T),
+            ("ic", "icir", scores.ic[:, :, index].T),
+            ("rank_ic", "rank_icir", scores.rank_ic[:, :, index].T),
         ):
             part |= _judge(name, ratio_name, series, horizon, parameters)
-        rank_ic = scores.rank_ic[:, :, place]
+        rank_ic = scores.rank_ic[:, :, index]
         part["positive_share"] = _ratio((rank_ic > 0).sum(axis=1), np.isfinite(rank_ic).sum(axis=1))
-        spread = scores.spread[:, :, place].T
+        spread = scores.spread[:, :, index].T
         part["spread"] = statistics.means_of_known(spread)
         part["spread_t"] = _ratio(statistics.means_of_known(spread), statistics.newey_west_errors(spread, horizon))
         parts.append(pd.DataFrame(part))

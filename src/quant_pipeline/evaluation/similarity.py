@@ -82,10 +82,10 @@ def mean_pair_correlation(correlation: pd.DataFrame, members: list[str]) -> floa
     KeyError
         If a member is not in the table.
     """
-    places = correlation.columns.get_indexer(members)
-    if (places < 0).any():
-        raise KeyError(members[int(np.argmin(places))])
-    part = correlation.to_numpy()[np.ix_(places, places)]
+    indices = correlation.columns.get_indexer(members)
+    if (indices < 0).any():
+        raise KeyError(members[int(np.argmin(indices))])
+    part = correlation.to_numpy()[np.ix_(indices, indices)]
     pairs = part[np.triu_indices(len(members), k=1)]
     return float(pairs.mean()) if len(pairs) else float("nan")
 

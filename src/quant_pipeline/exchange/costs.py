@@ -45,7 +45,7 @@ class CostTerms(NamedTuple):
     buy_rate: int
     sell_rate: int
     per_share: int
-    minimum: int
+    min_commission: int
     buy_tax_rate: int
     sell_tax_rate: int
     sell_tax_per_share: int
@@ -77,7 +77,7 @@ def cost_terms(rules: CostRules) -> CostTerms:
         buy_rate=round(rules.buy_rate * RATE_UNITS),
         sell_rate=round(rules.sell_rate * RATE_UNITS),
         per_share=round(rules.per_share * RATE_UNITS) * TICKS_PER_UNIT,
-        minimum=round(rules.minimum * TICKS_PER_UNIT) * RATE_UNITS,
+        min_commission=round(rules.min_commission * TICKS_PER_UNIT) * RATE_UNITS,
         buy_tax_rate=round(rules.buy_tax_rate * RATE_UNITS),
         sell_tax_rate=round(rules.sell_tax_rate * RATE_UNITS),
         sell_tax_per_share=round(rules.sell_tax_per_share * RATE_UNITS) * TICKS_PER_UNIT,
@@ -116,7 +116,7 @@ def costs_of_session(schedule: CostSchedule, t: int) -> CostTerms:
         terms.buy_rate,
         terms.sell_rate,
         terms.per_share,
-        terms.minimum,
+        terms.min_commission,
         schedule.buy_tax_rate[t],
         schedule.sell_tax_rate[t],
         terms.sell_tax_per_share,
@@ -130,7 +130,7 @@ def costs_of_session(schedule: CostSchedule, t: int) -> CostTerms:
 @inlined
 def _commission(units: int, costs: CostTerms) -> int:
     """Charge the commission of an order up to this piece, which is at least the minimum, less what was charged."""
-    return max(costs.earlier.commission + units, costs.minimum) - costs.earlier.paid
+    return max(costs.earlier.commission + units, costs.min_commission) - costs.earlier.paid
 
 
 @inlined
@@ -162,7 +162,7 @@ def _impact(shares: int, volume: int, costs: CostTerms) -> float:
 
 
 @inlined
-def dealt_price(price: int, shares: int, volume: int, is_buy: bool, costs: CostTerms) -> int:
+def filled_price(price: int, shares: int, volume: int, is_buy: bool, costs: CostTerms) -> int:
     """Price in ticks at which an order is really filled, slippage and impact included.
 
     A piece costs the impact of everything up to it less that of what came before it, so that the pieces of an order

@@ -24,7 +24,7 @@ from quant_pipeline.exchange.account_arrays import (
     close_slot,
     open_slot,
 )
-from quant_pipeline.exchange.costs import CostTerms, buy_fee, dealt_price, sell_fee
+from quant_pipeline.exchange.costs import CostTerms, buy_fee, filled_price, sell_fee
 from quant_pipeline.exchange.money import PAYMENT_SCALE, TICKS_PER_CENT, price_after_dividend, price_after_split
 from quant_pipeline.exchange.purchases import affordable_shares
 from quant_pipeline.exchange.rules import MarketRules
@@ -65,10 +65,10 @@ _after_dividend = inlined(price_after_dividend)
 
 
 class ExchangeTerms(NamedTuple):
-    """:class:`MarketRules` as the numbers the kernels use; a ``participation_cap`` of 0 is no cap."""
+    """:class:`MarketRules` as the numbers the kernels use; a ``max_participation`` of 0 is no cap."""
 
     lot: int
-    participation_cap: float
+    max_participation: float
 
 
 class SessionQuotes(NamedTuple):
@@ -87,7 +87,7 @@ class SessionQuotes(NamedTuple):
 
 def exchange_terms(rules: MarketRules) -> ExchangeTerms:
     """Convert market rules to kernel terms."""
-    return ExchangeTerms(lot=rules.lot, participation_cap=float(rules.participation_cap or 0.0))
+    return ExchangeTerms(lot=rules.lot, max_participation=float(rules.max_participation or 0.0))
 
 
 @inlined
@@ -194,9 +194,9 @@ def _scale_pending_orders(
 @inlined
 def shares_within_volume(shares: int, volume: int, terms: ExchangeTerms) -> int:
     """Cut an order to its largest allowed part of the session's volume."""
-    if terms.participation_cap <= 0.0:
+    if terms.max_participation <= 0.0:
         return shares
-    most = int(volume * terms.participation_cap)
+    most = int(volume * terms.max_participation)
     return shares if shares <= most else most // terms.lot * terms.lot
 
 
@@ -228,7 +228,7 @@ def _sell(
         shares = allowed
     if shares == 0:
         return 0, 0, 0, EXPIRED_NO_VOLUME
-    moved = dealt_price(market_price, shares, quotes.volume[instrument], False, costs)
+    moved = filled_price(market_price, shares, quotes.volume[instrument], False, costs)
     price = max(moved, quotes.lowest[instrument])
     fee = sell_fee(shares, price, costs)
     if accounts.totals[a, CASH] + shares * price < fee:
@@ -263,7 +263,7 @@ def _buy(
         status = CUT_TO_VOLUME
     if shares == 0:
         return 0, 0, 0, EXPIRED_NO_VOLUME
-    moved = dealt_price(market_price, shares, quotes.volume[instrument], True, costs)
+    moved = filled_price(market_price, shares, quotes.volume[instrument], True, costs)
     price = min(moved, quotes.highest[instrument])
     fee = buy_fee(shares, price, costs)
     cash = accounts.totals[a, CASH]
@@ -284,7 +284,7 @@ def _buy(
 
 
 @inlined
-def deal_pending_orders(
+def execute_pending_orders(
     accounts: AccountArrays,
     a: int,
     session: int,
@@ -340,6 +340,6 @@ def deal_pending_orders(
 
 
 @inlined
-def close_session(accounts: AccountArrays, a: int) -> None:
+def count_close(accounts: AccountArrays, a: int) -> None:
     """Count the close for every holding; a position bought in this session has then seen one."""
     accounts.totals[a, CLOSES] += 1

@@ -298,7 +298,7 @@ def bar_matrices(
     return matrices | {"volume": _spread(inside["volume"].fillna(0).to_numpy().astype(np.int64), cells, shape)}
 
 
-def reference_closes(mark: npt.NDArray[np.int64], actions: ActionArrays) -> npt.NDArray[np.int64]:
+def reference_ticks(mark: npt.NDArray[np.int64], actions: ActionArrays) -> npt.NDArray[np.int64]:
     """Previous closes after the corporate actions of the session: what its limits and its return refer to.
 
     Sessions × instruments in ticks, 0 where there is none.
@@ -326,4 +326,4 @@ def _limits(
         free = np.zeros((1, len(instruments)), dtype=np.int64)
         return limit_prices(free, free, rules)
     limits = price_limits_of(instruments, sessions, has_bar, rules)
-    return limit_prices(reference_closes(mark, actions), limits, rules)
+    return limit_prices(reference_ticks(mark, actions), limits, rules)

@@ -32,7 +32,7 @@ def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> in
     if budget <= 0 or price <= 0:
         return 0
     # Fees grow with the quantity, or are the minimum; solved without rounding, both together miss by a lot or two.
-    minimum = whole_quotient(costs.minimum, RATE_UNITS)
+    minimum = whole_quotient(costs.min_commission, RATE_UNITS)
     taxed = price * (1.0 + costs.buy_tax_rate / RATE_UNITS)
     unit = price * (1.0 + (costs.buy_rate + costs.buy_tax_rate) / RATE_UNITS) + costs.per_share / RATE_UNITS
     lots = int(min(budget / unit, max(budget - minimum, 0) / taxed))

@@ -84,15 +84,15 @@ def price_limits_of(
     """
     unknown = -1
     limits = np.full((len(sessions), len(instruments)), unknown if market_rules.price_limits else 0, dtype=np.int64)
-    for place, name in enumerate(instruments):
+    for index, name in enumerate(instruments):
         for rule in market_rules.price_limits_of(str(name)):
             first = 0 if rule.since is None else sessions.searchsorted(pd.Timestamp(rule.since))
             last = len(sessions) if rule.until is None else sessions.searchsorted(pd.Timestamp(rule.until))
-            limits[first:last, place] = round((rule.limit or 0.0) * DEGREE_UNITS)
+            limits[first:last, index] = round((rule.limit or 0.0) * DEGREE_UNITS)
     without = np.argwhere((limits == unknown) & has_bar)
     if len(without):
-        row, place = without[0]
-        raise no_price_limit(str(instruments[place]), sessions[row])
+        row, index = without[0]
+        raise no_price_limit(str(instruments[index]), sessions[row])
     return np.maximum(limits, 0)
 
 

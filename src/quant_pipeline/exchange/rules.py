@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal, Self, assert_never
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self, assert_never
 
 import pandas as pd
 from pydantic import Field, model_validator
@@ -21,7 +22,7 @@ PresetName = Literal["US", "CN"]
 class CostRules(Parameters):
     """What a trade costs: fees, and the price of executing.
 
-    The fee of one order is ``max(value × rate + shares × per share, minimum) + tax``, rounded half up to whole
+    The fee of one order is ``max(value × rate + shares × per share, min_commission) + tax``, rounded half up to whole
     cents; an order that executes nothing costs nothing. The executed price is the market's price moved against the
     trader by ``half_spread + volume_impact × share² + root_impact × √share``, where *share* is the order's part of the
     session's volume; orders in pieces pay what they would in one. The result is rounded half up to a tick and never
@@ -33,7 +34,7 @@ class CostRules(Parameters):
         Commission as a fraction of the traded value.
     per_share
         Commission per share, in the currency.
-    minimum
+    min_commission
         Smallest commission per order, in the currency.
     buy_tax_rate, sell_tax_rate
         Tax and regulatory fee on the value of buys and of sales (stamp duty, transfer fee, SEC fee).
@@ -50,10 +51,12 @@ class CostRules(Parameters):
         multiply by the instrument's daily volatility yourself, for example 0.8 × 0.02).
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {"minimum": "min_commission"}
+
     buy_rate: Rate = 0.0
     sell_rate: Rate = 0.0
     per_share: PerShare = 0.0
-    minimum: float = Field(default=0.0, ge=0)
+    min_commission: float = Field(default=0.0, ge=0)
     buy_tax_rate: Rate = 0.0
     sell_tax_rate: Rate = 0.0
     sell_tax_per_share: PerShare = 0.0
@@ -112,7 +115,7 @@ class CostRules(Parameters):
                 return cls(
                     buy_rate=0.00025,
                     sell_rate=0.00025,
-                    minimum=5.0,
+                    min_commission=5.0,
                     half_spread=0.0005,
                     tax_changes=china.tax_changes(),
                 )
@@ -139,7 +142,7 @@ class MarketRules(Parameters):
         limit-down price nothing sold, and nothing executes beyond a limit. An instrument without any is refused.
     price_step
         Step to which limit prices are rounded, in the currency.
-    participation_cap
+    max_participation
         Largest part of the session's volume one order may take; the rest of the order expires. ``None``: no cap.
     sell_same_session
         Whether shares bought in a session may be sold in it (false in a T+1 market); daily decisions never do.
@@ -153,13 +156,15 @@ class MarketRules(Parameters):
         Part of a cash dividend that is withheld, of account and benchmark alike; prices and labels stay gross.
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {"participation_cap": "max_participation"}
+
     calendar: str = "XNYS"
     deal_price: DealPrice = "open"
     lot: int = Field(default=1, ge=1)
     instrument_codes: Literal["as_given", "china"] = "as_given"
     price_limits: tuple[PriceLimit, ...] = ()
     price_step: float = Field(default=0.01, gt=0)
-    participation_cap: float | None = Field(default=None, gt=0, le=1)
+    max_participation: float | None = Field(default=None, gt=0, le=1)
     sell_same_session: bool = True
     risk_free_rate: float = Field(default=0.0, gt=-0.5, lt=1)
     cash_interest_rate: float = Field(default=0.0, ge=0, lt=1)

@@ -106,18 +106,18 @@ def apply_corporate_actions(
     accounts.totals[0, CASH] += interest
     rows, taxes = [], []
     for instrument, kind, value in zip(ordered["instrument"], ordered["kind"], ordered["value"], strict=True):
-        place = int(instruments.get_indexer([instrument])[0])
-        slot = int(accounts.slot_of[0, place])
+        index = int(instruments.get_indexer([instrument])[0])
+        slot = int(accounts.slot_of[0, index])
         before = int(accounts.slot_shares[0, slot]) if slot >= 0 else 0
         numerator, denominator = action_terms(instrument, kind, value)
         previous_close = _previous_close(instrument, kind, previous_closes) if before else 0
         code = ACTION_KINDS[kind]
         is_dividend = code == kernels.CASH_DIVIDEND
         paid = payment_after_tax(numerator, carry.dividend_tax_rate) if is_dividend else numerator
-        received = kernels.apply_action(accounts, 0, place, code, paid, denominator, previous_close, lot)
+        received = kernels.apply_action(accounts, 0, index, code, paid, denominator, previous_close, lot)
         if before:
             taxes.append(int(kernels.payment_in_ticks(before, numerator)) - int(received) if is_dividend else 0)
-            slot = int(accounts.slot_of[0, place])
+            slot = int(accounts.slot_of[0, index])
             after = int(accounts.slot_shares[0, slot]) if slot >= 0 else 0
             rows.append((instrument, kind, before, after, int(received)))
     if orders is not None:
@@ -131,7 +131,7 @@ def apply_corporate_actions(
     )
 
 
-def deal_orders(
+def execute_orders(
     orders: pd.DataFrame,
     positions: pd.DataFrame,
     cash: Decimal | float | int,
@@ -180,7 +180,7 @@ def deal_orders(
         )
     quotes = _session_quotes(bars.reindex(instruments), instruments, market_rules, cost_rules)
     fills = np.zeros((len(traded), kernels.N_FILL_COLUMNS), dtype=np.int64)
-    n_fills = kernels.deal_pending_orders(
+    n_fills = kernels.execute_pending_orders(
         accounts, 0, 0, quotes, kernels.exchange_terms(market_rules), cost_terms(cost_rules), fills, 0
     )
     return fills_table(fills[:n_fills], instruments)
@@ -196,7 +196,7 @@ def apply_fills(
     positions, cash
         Holdings and cash before the fills.
     fills
-        As returned by :func:`deal_orders`.
+        As returned by :func:`execute_orders`.
     """
     shares = {str(name): int(quantity) for name, quantity in positions["quantity"].items()}
     sessions = {str(name): int(count) for name, count in positions["sessions_held"].items()}
@@ -251,11 +251,11 @@ def _account_of(
     positions: pd.DataFrame, cash: Decimal | float | int, instruments: pd.Index, n_orders: int
 ) -> AccountArrays:
     accounts = new_accounts(1, max(len(instruments), 1), cash_to_ticks(cash), max(n_orders, 1))
-    places = instruments.get_indexer(positions.index)
-    for place, quantity, sessions in zip(
-        places.tolist(), positions["quantity"], positions["sessions_held"], strict=True
+    indices = instruments.get_indexer(positions.index)
+    for index, quantity, sessions in zip(
+        indices.tolist(), positions["quantity"], positions["sessions_held"], strict=True
     ):
-        open_slot(accounts, 0, place, int(quantity), int(sessions))
+        open_slot(accounts, 0, index, int(quantity), int(sessions))
     return accounts
 
 
@@ -263,9 +263,9 @@ def _place_orders(accounts: AccountArrays, orders: pd.DataFrame, instruments: pd
     quantity = orders["quantity"].to_numpy(dtype=np.int64)
     if (quantity < 0).any():
         raise StrategyError("An order has a negative quantity. Give side `buy` or `sell` and a positive quantity.")
-    places = instruments.get_indexer(pd.Index(orders["instrument"]))
+    indices = instruments.get_indexer(pd.Index(orders["instrument"]))
     n_orders = len(orders)
-    accounts.order_instrument[0, :n_orders] = places
+    accounts.order_instrument[0, :n_orders] = indices
     accounts.order_shares[0, :n_orders] = np.where(orders["side"] == "sell", -quantity, quantity)
     accounts.totals[0, ORDERS] = n_orders
 
@@ -276,7 +276,7 @@ def _session_quotes(
     needed: set[str] = {"close"} if market_rules.deal_price == "vwap" else {"close", market_rules.deal_price}
     if market_rules.price_limits:
         needed.add("previous_close")
-    if market_rules.participation_cap is not None or cost_rules.needs_volume:
+    if market_rules.max_participation is not None or cost_rules.needs_volume:
         needed.add("volume")
     if not needed <= set(bars.columns):
         raise MarketDataError(f"The session's bars lack the column {min(needed - set(bars.columns))!r}. Add it.")

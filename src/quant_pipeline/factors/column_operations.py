@@ -81,10 +81,10 @@ class Block:
         lengths = self.spans[:, 1] - self.spans[:, 0]
         inside = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         rows = inside + np.repeat(self.spans[:, 0], lengths)
-        place = inside + np.repeat(self.places, lengths)
-        rows, place = rows[self.traded[rows]], place[self.traded[rows]]
-        order = np.argsort(place, kind="stable")
-        bounds = np.append(np.flatnonzero(np.diff(place[order], prepend=-1)), len(rows))
+        index = inside + np.repeat(self.places, lengths)
+        rows, index = rows[self.traded[rows]], index[self.traded[rows]]
+        order = np.argsort(index, kind="stable")
+        bounds = np.append(np.flatnonzero(np.diff(index[order], prepend=-1)), len(rows))
         return rows[order], bounds
 
 
@@ -208,8 +208,8 @@ def _take_other(operation: ColumnOperation, inputs: list[Any], target: np.ndarra
         first = block.places[number]
         values = np.where(block.traded[begin:end], inputs[0][begin:end], np.nan)
         calendar[first : first + end - begin] = values
-    for (left, right), place in zip(block.spans, block.places, strict=True):
-        target[left:right] = calendar[place : place + right - left]
+    for (left, right), index in zip(block.spans, block.places, strict=True):
+        target[left:right] = calendar[index : index + right - left]
 
 
 def _resample(operation: ColumnOperation, inputs: list[Any], target: np.ndarray, block: Block) -> None:
@@ -221,9 +221,9 @@ def _resample(operation: ColumnOperation, inputs: list[Any], target: np.ndarray,
         periods = pd.Series(0, index=block.sessions).groupby(pd.Grouper(freq=frequency)).ngroup().to_numpy()
     except ValueError as error:
         raise FactorError(f"TResample knows no frequency '{frequency}': {error}") from error
-    for (begin, end), place in zip(block.spans, block.places, strict=True):
+    for (begin, end), index in zip(block.spans, block.places, strict=True):
         values = pd.Series(inputs[0][begin:end].astype(np.float64))
-        target[begin:end] = _SO_FAR[function](values, periods[place : place + end - begin])
+        target[begin:end] = _SO_FAR[function](values, periods[index : index + end - begin])
 
 
 def _carried(values: pd.Series, periods: np.ndarray) -> pd.Series:

@@ -125,18 +125,18 @@ def lay_out(
     if since is not None:
         listed = np.where(has_earlier[new], sessions.searchsorted(since), listed)
     first = np.append(0, np.cumsum(last - listed + 1))
-    place = days - listed[codes] + first[codes]
-    if (np.diff(place) <= 0).any() or has_earlier.sum() != has_earlier[new].sum():
+    index = days - listed[codes] + first[codes]
+    if (np.diff(index) <= 0).any() or has_earlier.sum() != has_earlier[new].sum():
         raise _unsorted()
     values, traded = np.empty((len(fields), first[-1]), np.float32), np.zeros(first[-1], bool)
-    traded[place] = True
+    traded[index] = True
     for number, name in enumerate(fields):
         column = values_of(bars, name)
         if len(column) == first[-1]:
             values[number] = column
         else:
             values[number] = np.nan
-            values[number, place] = column
+            values[number, index] = column
     return Grid(np.asarray(instruments, dtype=object), sessions, first, listed, values, traded)
 
 

@@ -95,10 +95,10 @@ class FactorStream:
         self._forget(set(names))
         self._list_new([name for name in names if name not in self._places])
         self._append(session)
-        places = [self._places[name] for name in names]
+        indices = [self._places[name] for name in names]
         for number, field in enumerate(fields):
-            self._bars[number, places, -1] = values_of(bars, field)
-        self._traded[places, -1] = True
+            self._bars[number, indices, -1] = values_of(bars, field)
+        self._traded[indices, -1] = True
         self._ages += 1
         self._gone[self._gone >= 0] += 1
         return self._evaluate(session)
@@ -134,13 +134,13 @@ class FactorStream:
             memory.values = np.concatenate([memory.values, np.full((count, width), np.nan)])
         self._keep(sorted(range(len(self._instruments)), key=self._instruments.__getitem__))
 
-    def _keep(self, places: list[int]) -> None:
-        self._instruments = [self._instruments[place] for place in places]
-        self._places = {name: place for place, name in enumerate(self._instruments)}
-        self._bars, self._traded = self._bars[:, places], self._traded[places]
-        self._ages, self._gone = self._ages[places], self._gone[places]
+    def _keep(self, indices: list[int]) -> None:
+        self._instruments = [self._instruments[index] for index in indices]
+        self._places = {name: index for index, name in enumerate(self._instruments)}
+        self._bars, self._traded = self._bars[:, indices], self._traded[indices]
+        self._ages, self._gone = self._ages[indices], self._gone[indices]
         for memory in self._memory.values():
-            memory.states, memory.values = memory.states[places], memory.values[places]
+            memory.states, memory.values = memory.states[indices], memory.values[indices]
 
     def _append(self, session: pd.Timestamp) -> None:
         """Make room for the newest bar."""
@@ -212,7 +212,7 @@ class FactorStream:
                     "stream anew"
                 )
             stream._instruments = [str(name) for name in arrays["instruments"]]
-            stream._places = {name: place for place, name in enumerate(stream._instruments)}
+            stream._places = {name: index for index, name in enumerate(stream._instruments)}
             stream._sessions = list(pd.DatetimeIndex(arrays["sessions"]))
             stream._bars, stream._traded = arrays["bars"], arrays["traded"]
             stream._ages, stream._gone = arrays["ages"], arrays["gone"]

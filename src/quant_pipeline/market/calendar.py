@@ -72,13 +72,13 @@ class TradingCalendar:
         """
         if not self.is_session(session):
             raise MarketDataError(f"{session.date()} is not a session of {self.name}")
-        place = self._known.get_loc(session) + n
-        if not 0 <= place < len(self._known):
+        index = self._known.get_loc(session) + n
+        if not 0 <= index < len(self._known):
             raise MarketDataError(
                 f"{n} sessions from {session.date()} lie outside the calendar {self.name} made for {self.start.date()} "
                 f"to {self.end.date()}; make it with wider bounds"
             )
-        return self._known[place]
+        return self._known[index]
 
     def next(self, session: pd.Timestamp, n: int = 1) -> pd.Timestamp:
         """Return the n-th session after a session."""
@@ -90,10 +90,10 @@ class TradingCalendar:
 
     def latest_on_or_before(self, date: pd.Timestamp) -> pd.Timestamp:
         """Return the last session that is not after a date."""
-        place = self._known.searchsorted(date, side="right") - 1
-        if place < 0:
+        index = self._known.searchsorted(date, side="right") - 1
+        if index < 0:
             raise MarketDataError(f"{self.name} has no session on or before {date.date()} within its bounds")
-        return self._known[place]
+        return self._known[index]
 
     def latest_closed(self, instant: pd.Timestamp) -> pd.Timestamp:
         """Return the last session whose close is not after an instant.

@@ -183,9 +183,9 @@ def _later_splits(dividends: pd.DataFrame, splits: pd.DataFrame) -> np.ndarray:
 def _refuse_impossible(bars: pd.DataFrame, split: np.ndarray, dividend: np.ndarray) -> None:
     wrong = (split <= 0) | (dividend < 0)
     if wrong.any():
-        place = int(np.flatnonzero(wrong)[0])
-        row = bars.iloc[place]
-        what = "split ratio is not positive" if split[place] <= 0 else "dividend is negative"
+        index = int(np.flatnonzero(wrong)[0])
+        row = bars.iloc[index]
+        what = "split ratio is not positive" if split[index] <= 0 else "dividend is negative"
         raise MarketDataError(
             f"{row['instrument']} on {row['date']:%Y-%m-%d}: the {what}; correct the corporate action."
         )

@@ -36,28 +36,28 @@ def write_provider(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, fold
     MarketDataError
         When a bar lies on a date that is no session.
     """
-    place = sessions.get_indexer(pd.DatetimeIndex(adjusted_bars["date"]))
-    if (place < 0).any():
-        row = adjusted_bars[place < 0].iloc[0]
+    index = sessions.get_indexer(pd.DatetimeIndex(adjusted_bars["date"]))
+    if (index < 0).any():
+        row = adjusted_bars[index < 0].iloc[0]
         raise MarketDataError(
             f"{row['instrument']} has a bar on {row['date']:%Y-%m-%d}, which is no session of the calendar."
         )
     with replacing_folder(folder) as beside:
-        _write(adjusted_bars, place, sessions, beside)
+        _write(adjusted_bars, index, sessions, beside)
 
 
-def _write(adjusted_bars: pd.DataFrame, place: np.ndarray, sessions: pd.DatetimeIndex, folder: Path) -> None:
+def _write(adjusted_bars: pd.DataFrame, index: np.ndarray, sessions: pd.DatetimeIndex, folder: Path) -> None:
     (folder / "calendars").mkdir(parents=True)
     (folder / "instruments").mkdir()
     lines = [f"{day:%Y-%m-%d}\n" for day in sessions]
     (folder / "calendars" / "day.txt").write_text("".join(lines))
     listings = []
     for instrument, rows in adjusted_bars.groupby("instrument", sort=True).indices.items():
-        first, last = place[rows[0]], place[rows[-1]]
+        first, last = index[rows[0]], index[rows[-1]]
         listings.append(f"{instrument}\t{sessions[first]:%Y-%m-%d}\t{sessions[last]:%Y-%m-%d}\n")
         features = folder / "features" / str(instrument).lower()
         features.mkdir(parents=True)
-        values = {name: _on_calendar(adjusted_bars[name].to_numpy()[rows], place[rows]) for name in FIELDS}
+        values = {name: _on_calendar(adjusted_bars[name].to_numpy()[rows], index[rows]) for name in FIELDS}
         close = values["close"]
         values["change"] = np.append(np.nan, close[1:] / close[:-1] - 1.0)
         for name, series in values.items():
@@ -66,7 +66,7 @@ def _write(adjusted_bars: pd.DataFrame, place: np.ndarray, sessions: pd.Datetime
     (folder / "instruments" / "all.txt").write_text("".join(listings))
 
 
-def _on_calendar(values: np.ndarray, place: np.ndarray) -> np.ndarray:
-    series = np.full(place[-1] - place[0] + 1, np.nan)
-    series[place - place[0]] = values
+def _on_calendar(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    series = np.full(index[-1] - index[0] + 1, np.nan)
+    series[index - index[0]] = values
     return series

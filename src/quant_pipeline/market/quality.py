@@ -140,8 +140,8 @@ def _outside_sessions(bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.Data
 
 
 def _gaps(bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
-    place = pd.Series(sessions.get_indexer(pd.DatetimeIndex(bars["date"])), index=bars.index)
-    missing = place.groupby(bars["instrument"], sort=False).diff() - 1
+    index = pd.Series(sessions.get_indexer(pd.DatetimeIndex(bars["date"])), index=bars.index)
+    missing = index.groupby(bars["instrument"], sort=False).diff() - 1
     gap = missing > 0
     detail = missing[gap].map(lambda count: f"{count:.0f} sessions without a bar before this one")
     return _findings(bars[gap], "gap", "warning", missing[gap], detail)

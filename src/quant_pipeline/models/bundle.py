@@ -291,9 +291,9 @@ def _predict(
     if missing:
         raise ModelError(f"{facts.spec.title} needs factors that the features do not have: {', '.join(missing[:5])}")
     processed = ProcessorChain(facts.spec.processors, states).transform(features[facts.columns])
-    places = np.arange(len(features)) if rows is None else rows
-    samples = Samples(processed, places, np.empty(0, dtype=np.float32))
-    return pd.Series(score_rows(facts.spec, model, samples), index=features.index[places], name="score")
+    indices = np.arange(len(features)) if rows is None else rows
+    samples = Samples(processed, indices, np.empty(0, dtype=np.float32))
+    return pd.Series(score_rows(facts.spec, model, samples), index=features.index[indices], name="score")
 
 
 def _files(bundle: ModelBundle) -> dict[str, bytes]:

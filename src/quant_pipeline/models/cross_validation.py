@@ -160,11 +160,11 @@ def combinatorial_splits(
     ConfigurationError
         When a split has nothing left to train on.
     """
-    places = np.array_split(np.arange(len(sessions)), parameters.groups)
+    indices = np.array_split(np.arange(len(sessions)), parameters.groups)
     splits = []
     for chosen in combinations(range(parameters.groups), parameters.test_groups):
         name = "+".join(map(str, chosen))
-        segments = _purged(sessions, [places[group] for group in chosen], parameters, label_lag(horizon))
+        segments = _purged(sessions, [indices[group] for group in chosen], parameters, label_lag(horizon))
         if any(days.empty for days in segments.values()):
             raise ConfigurationError(
                 f"`cross_validation` leaves split {name} nothing to train on; use fewer groups or a smaller embargo"

@@ -41,7 +41,7 @@ class FittedDoubleEnsemble:
 
     def weights(self) -> dict[str, bytes]:
         """Return the text of each model and the factors it reads."""
-        texts = {f"model_{place}.txt": each.model_to_string().encode() for place, each in enumerate(self._boosters)}
+        texts = {f"model_{index}.txt": each.model_to_string().encode() for index, each in enumerate(self._boosters)}
         return texts | {
             FACTORS: json.dumps([[self._factors[c] for c in columns] for columns in self._columns]).encode()
         }
@@ -59,21 +59,21 @@ def fit_double_ensemble(train: Samples, valid: Samples, hyper: DoubleEnsembleHyp
     boosters: list[lightgbm.Booster] = []
     columns: list[list[int]] = []
     rows: list[tuple[int, str, float]] = []
-    for place in track(range(hyper.models), "training the models of the double ensemble"):
+    for index in track(range(hyper.models), "training the models of the double ensemble"):
         names = [factors[column] for column in chosen]
         data = lightgbm.Dataset(values[:, chosen], train.labels, weight=weights, feature_name=names)
-        booster = _fit_one(data, valid, chosen, hyper, seed + place)
+        booster = _fit_one(data, valid, chosen, hyper, seed + index)
         boosters.append(booster)
         columns.append(chosen.tolist())
         for name, samples in (("train", train), ("valid", valid)):
             error = np.mean((_mean_score(boosters, columns, samples.values) - samples.labels) ** 2)
-            rows.append((place + 1, f"{name}_l2", float(error)))
-        if place + 1 == hyper.models:
+            rows.append((index + 1, f"{name}_l2", float(error)))
+        if index + 1 == hyper.models:
             break
         errors = (_mean_score(boosters, columns, values) - labels) ** 2
         if hyper.reweight:
             curve = _relative_fall(booster, values[:, chosen], labels)
-            weights = weigh_rows(curve, errors, hyper, place + 1)
+            weights = weigh_rows(curve, errors, hyper, index + 1)
         if hyper.select:
             sample = random.permutation(len(labels))[: hyper.selection_rows]
             use = _use_of_factors(boosters, columns, values[sample], labels[sample], random)
@@ -84,13 +84,13 @@ def fit_double_ensemble(train: Samples, valid: Samples, hyper: DoubleEnsembleHyp
 def load_double_ensemble(weights: dict[str, bytes], factors: list[str]) -> FittedDoubleEnsemble:
     """Make the models again from their texts."""
     names: list[list[str]] = json.loads(weights[FACTORS])
-    boosters = [lightgbm.Booster(model_str=weights[f"model_{place}.txt"].decode()) for place in range(len(names))]
+    boosters = [lightgbm.Booster(model_str=weights[f"model_{index}.txt"].decode()) for index in range(len(names))]
     place_of = {factor: column for column, factor in enumerate(factors)}
     columns = [[place_of[name] for name in each] for each in names]
     return FittedDoubleEnsemble(boosters, columns, learning_curve([]), factors)
 
 
-def weigh_rows(relative_fall: Vector, errors: Vector, hyper: DoubleEnsembleHyper, place: int) -> Vector:
+def weigh_rows(relative_fall: Vector, errors: Vector, hyper: DoubleEnsembleHyper, index: int) -> Vector:
     """Weigh the rows for the next model.
 
     Parameters
@@ -101,7 +101,7 @@ def weigh_rows(relative_fall: Vector, errors: Vector, hyper: DoubleEnsembleHyper
         Error of each row by all models so far.
     hyper
         Hyper-parameters.
-    place
+    index
         How many models there are.
 
     Returns
@@ -114,7 +114,7 @@ def weigh_rows(relative_fall: Vector, errors: Vector, hyper: DoubleEnsembleHyper
     group = _equal_width_groups(value, hyper.row_bins)
     sums, counts = (np.bincount(group, weights=w, minlength=hyper.row_bins) for w in (value, np.ones_like(value)))
     mean = sums / np.maximum(counts, 1)
-    return 1.0 / (hyper.decay**place * mean[group] + 0.1)
+    return 1.0 / (hyper.decay**index * mean[group] + 0.1)
 
 
 def select_factors(use: Vector, shares: list[float], random: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -122,8 +122,8 @@ def select_factors(use: Vector, shares: list[float], random: np.random.Generator
     group = _equal_width_groups(-use, len(shares))
     drawn = [
         random.choice(members, size=int(np.ceil(share * len(members))), replace=False)
-        for place, share in enumerate(shares)
-        if len(members := np.flatnonzero(group == place))
+        for index, share in enumerate(shares)
+        if len(members := np.flatnonzero(group == index))
     ]
     return np.sort(np.concatenate(drawn))
 

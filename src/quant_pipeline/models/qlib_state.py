@@ -79,7 +79,7 @@ class _Packer:
                 self.files[f"{name}.txt"] = value.model_to_string(num_iteration=value.best_iteration).encode()
                 return {"kind": "trees", "name": f"{name}.txt"}
             case list() | tuple():
-                items = [self.pack(f"{name}.{place}", item) for place, item in enumerate(value)]
+                items = [self.pack(f"{name}.{index}", item) for index, item in enumerate(value)]
                 return None if None in items else {"kind": "list", "value": items}
         return None
 

@@ -63,15 +63,15 @@ def train_bundle(
     rows = {
         name: _rows(features.index, member & label.notna().to_numpy(), segments[name]) for name in ("train", "valid")
     }
-    for name, places in rows.items():
-        if len(places) < SMALLEST_TRAINING_SET:
+    for name, indices in rows.items():
+        if len(indices) < SMALLEST_TRAINING_SET:
             raise ModelError(
-                f"{facts.spec.title}: only {len(places)} rows of segment '{name}' have a label and are members. "
+                f"{facts.spec.title}: only {len(indices)} rows of segment '{name}' have a label and are members. "
                 "Check the dates of `split` (parameters_models.yml) and the conditions of `universe`."
             )
     chain = _processors(facts, previous)
     processed = chain.transform(features) if previous else chain.fit_transform(features, rows["train"])
-    samples = {name: Samples(processed, places, _ranked(label.iloc[places])) for name, places in rows.items()}
+    samples = {name: Samples(processed, indices, _ranked(label.iloc[indices])) for name, indices in rows.items()}
     model = fit_model(facts.spec, samples["train"], samples["valid"], previous.model if previous else None)
     return make_bundle(facts, model, chain.states, _golden_inputs(features, rows["train"], facts.spec.window))
 

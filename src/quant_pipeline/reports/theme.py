@@ -56,10 +56,10 @@ def light(role: str) -> str:
     return COLOURS[role].light
 
 
-def series_style(place: int) -> dict[str, object]:
+def series_style(index: int) -> dict[str, object]:
     """Return the line of the n-th model: six colours, then the same colours dashed."""
-    colour = SERIES[place % len(SERIES)].light
-    return {"color": colour, "dash": DASHES[place // len(SERIES) % len(DASHES)], "width": 1.6}
+    colour = SERIES[index % len(SERIES)].light
+    return {"color": colour, "dash": DASHES[index // len(SERIES) % len(DASHES)], "width": 1.6}
 
 
 def dark_twins() -> dict[str, str]:

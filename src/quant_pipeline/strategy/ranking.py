@@ -90,15 +90,15 @@ def _insert_best(
     fused: FusedScores, rough: float, instrument: int, found: int, wanted: int, buffers: DecisionBuffers
 ) -> int:
     """Insert an instrument into the `found` best so far, best first, if it is one of `wanted`; return their number."""
-    place = found
-    while place > 0 and fused_below(fused, buffers.best_rough[place - 1], buffers.best[place - 1], rough, instrument):
-        if place < wanted:
-            buffers.best_rough[place] = buffers.best_rough[place - 1]
-            buffers.best[place] = buffers.best[place - 1]
-        place -= 1
-    if place < wanted:
-        buffers.best_rough[place] = rough
-        buffers.best[place] = instrument
+    index = found
+    while index > 0 and fused_below(fused, buffers.best_rough[index - 1], buffers.best[index - 1], rough, instrument):
+        if index < wanted:
+            buffers.best_rough[index] = buffers.best_rough[index - 1]
+            buffers.best[index] = buffers.best[index - 1]
+        index -= 1
+    if index < wanted:
+        buffers.best_rough[index] = rough
+        buffers.best[index] = instrument
         found = min(found + 1, wanted)
     return found
 
@@ -119,13 +119,13 @@ def _take_group(
     """
     n = buffers.group_best.size
     n_above = 0
-    place = 0
+    index = 0
     for i in range(GROUP):
         is_above = 1 if fused.rough[np.uint32(group + i * n)] >= limit else 0
         n_above += is_above
-        place += is_above * i
+        index += is_above * i
     if n_above == 1:
-        j = np.uint32(group + place * n)
+        j = np.uint32(group + index * n)
         return _insert_best(fused, fused.rough[j], j, found, wanted, buffers) if tradable[j] else found
     for i in range(GROUP):
         j = np.uint32(group + i * n)
@@ -209,21 +209,21 @@ def _sort_worst_slots(
         slot = buffers.hits[i]
         rough = buffers.slot_rough[slot]
         instrument = accounts.slot_instrument[a, slot]
-        place = found
-        while place > 0 and fused_below(
+        index = found
+        while index > 0 and fused_below(
             fused,
             rough,
             instrument,
-            buffers.worst_rough[place - 1],
-            accounts.slot_instrument[a, buffers.worst[place - 1]],
+            buffers.worst_rough[index - 1],
+            accounts.slot_instrument[a, buffers.worst[index - 1]],
         ):
-            if place < wanted:
-                buffers.worst_rough[place] = buffers.worst_rough[place - 1]
-                buffers.worst[place] = buffers.worst[place - 1]
-            place -= 1
-        if place < wanted:
-            buffers.worst_rough[place] = rough
-            buffers.worst[place] = slot
+            if index < wanted:
+                buffers.worst_rough[index] = buffers.worst_rough[index - 1]
+                buffers.worst[index] = buffers.worst[index - 1]
+            index -= 1
+        if index < wanted:
+            buffers.worst_rough[index] = rough
+            buffers.worst[index] = slot
             found = min(found + 1, wanted)
     return found
 

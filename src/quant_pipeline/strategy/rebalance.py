@@ -148,17 +148,17 @@ def _account_of(
     positions: pd.DataFrame, instruments: pd.Index, prices: npt.NDArray[np.int64], cash: Decimal | float | int
 ) -> AccountArrays:
     accounts = new_accounts(1, len(instruments), cash_to_ticks(cash))
-    places = instruments.get_indexer(positions.index)
-    for place, instrument, quantity, sessions in zip(
-        places.tolist(), positions.index, positions["quantity"], positions["sessions_held"], strict=True
+    indices = instruments.get_indexer(positions.index)
+    for index, instrument, quantity, sessions in zip(
+        indices.tolist(), positions.index, positions["quantity"], positions["sessions_held"], strict=True
     ):
         if quantity != int(quantity) or quantity <= 0:
             raise StrategyError(f"The position of {instrument} is {quantity}. Give a positive whole number of shares.")
-        if prices[place] == 0:
+        if prices[index] == 0:
             raise StrategyError(
                 f"The holding {instrument} has no price. Give its last known close, or remove it if it was delisted."
             )
-        open_slot(accounts, 0, place, int(quantity), int(sessions))
+        open_slot(accounts, 0, index, int(quantity), int(sessions))
     return accounts
 
 
@@ -175,29 +175,29 @@ def _explained(
     n_scored = int((ranks > 0).sum())
     rows = []
     for order in range(accounts.totals[0, ORDERS]):
-        place = int(accounts.order_instrument[0, order])
+        index = int(accounts.order_instrument[0, order])
         shares = int(accounts.order_shares[0, order])
-        rows.append((place, "sell" if shares < 0 else "buy" if shares > 0 else "hold", abs(shares),
+        rows.append((index, "sell" if shares < 0 else "buy" if shares > 0 else "hold", abs(shares),
                      int(accounts.order_reason[0, order])))  # fmt: skip
     ordered = {row[0] for row in rows}
     kept = [slot for slot in range(accounts.totals[0, HELD]) if accounts.slot_instrument[0, slot] not in ordered]
     for slot in sorted(kept, key=lambda slot: accounts.slot_instrument[0, slot]):
-        place = int(accounts.slot_instrument[0, slot])
-        rows.append((place, "hold", int(accounts.slot_shares[0, slot]), int(buffers.slot_decision[slot])))
+        index = int(accounts.slot_instrument[0, slot])
+        rows.append((index, "hold", int(accounts.slot_shares[0, slot]), int(buffers.slot_decision[slot])))
 
     texts = [
-        _reason_text(code, scores[place], int(ranks[place]), n_scored, rules, market_rules.lot)
-        for place, _, _, code in rows
+        _reason_text(code, scores[index], int(ranks[index]), n_scored, rules, market_rules.lot)
+        for index, _, _, code in rows
     ]
-    places = np.array([row[0] for row in rows], dtype=np.int64)
+    indices = np.array([row[0] for row in rows], dtype=np.int64)
     return pd.DataFrame(
         {
-            "instrument": pd.Series(instruments.to_numpy()[places], dtype="str"),
+            "instrument": pd.Series(instruments.to_numpy()[indices], dtype="str"),
             "side": pd.Series([row[1] for row in rows], dtype="str"),
             "quantity": pd.Series([row[2] for row in rows], dtype="int64"),
-            "reference_price": ticks_to_float(prices[places]),
-            "score": scores[places],
-            "rank": ranks[places],
+            "reference_price": ticks_to_float(prices[indices]),
+            "score": scores[indices],
+            "rank": ranks[indices],
             "reason": pd.Series(texts, dtype="str"),
         },
         columns=ORDER_COLUMNS,

@@ -34,9 +34,9 @@ class StrategyRules(Parameters):
         ``target_weights`` only: ``equal``; ``score``, in proportion to positive scores; ``inverse_volatility``, in
         proportion to the reciprocal of the standard deviation of daily returns; or the dotted path of a
         `PositionWeighting`.
-    largest_weight
+    max_weight
         ``target_weights`` only: cap of a weight; what is cut goes to the others in proportion, else it stays cash.
-    smallest_trade
+    min_trade
         ``target_weights`` only: a position is left alone while it is off by less than this part of the account.
     weight_sessions
         Daily returns that weights like ``inverse_volatility`` are computed from; an instrument with fewer is not
@@ -54,6 +54,8 @@ class StrategyRules(Parameters):
     renamed: ClassVar[Mapping[str, str]] = {
         "weighting": "position_weights",
         "volatility_sessions": "weight_sessions",
+        "largest_weight": "max_weight",
+        "smallest_trade": "min_trade",
     }
 
     method: Method = "topk_drop"
@@ -61,8 +63,8 @@ class StrategyRules(Parameters):
     n_drop: int = Field(default=5, ge=0)
     buffer: int = Field(default=0, ge=0)
     position_weights: str = "equal"
-    largest_weight: float = Field(default=1.0, gt=0, le=1)
-    smallest_trade: float = Field(default=0.0, ge=0, lt=1)
+    max_weight: float = Field(default=1.0, gt=0, le=1)
+    min_trade: float = Field(default=0.0, ge=0, lt=1)
     weight_sessions: int = Field(default=60, ge=2)
     hold_threshold: int = Field(default=1, ge=1)
     risk_degree: BasisPoints = 0.95

@@ -109,12 +109,12 @@ def _sell_leavers(
     for slot in range(accounts.totals[a, HELD]):
         if buffers.slot_decision[slot] != SELL_ORPHAN and buffers.slot_decision[slot] != SELL_DROPPED:
             continue
-        place = n_leavers
+        index = n_leavers
         instrument = accounts.slot_instrument[a, slot]
-        while place > 0 and accounts.slot_instrument[a, buffers.worst[place - 1]] > instrument:
-            buffers.worst[place] = buffers.worst[place - 1]
-            place -= 1
-        buffers.worst[place] = slot
+        while index > 0 and accounts.slot_instrument[a, buffers.worst[index - 1]] > instrument:
+            buffers.worst[index] = buffers.worst[index - 1]
+            index -= 1
+        buffers.worst[index] = slot
         n_leavers += 1
     proceeds = 0
     for i in range(n_leavers):
@@ -166,9 +166,9 @@ def _bring_to_weights(
         if terms.weighting == BY_SCORE:
             weight *= max(exact_score(fused, instrument), 0.0)
         weights[i] = weight if weight > 0.0 and weight < np.inf else 0.0
-    cap_weights(weights, n_chosen, terms.largest_weight)
+    cap_weights(weights, n_chosen, terms.max_weight)
     invested = value * terms.risk_degree // DEGREE_UNITS - _stuck_value(accounts, a, prices, buffers)
-    least = terms.smallest_trade * value
+    least = terms.min_trade * value
     for i in range(n_chosen):
         instrument = buffers.best[i]
         whole = int(max(invested, 0) * weights[i] / prices[instrument] + _ROUNDING)

@@ -21,7 +21,7 @@ BY_SCORE = 1
 class StrategyTerms(NamedTuple):
     """:class:`StrategyRules` in numbers.
 
-    ``risk_degree`` is in basis points, ``lot`` in shares, ``largest_weight`` and ``smallest_trade`` are fractions;
+    ``risk_degree`` is in basis points, ``lot`` in shares, ``max_weight`` and ``min_trade`` are fractions;
     ``weighting`` is :data:`BY_SCORE`, or :data:`BY_PREFERENCE` (all others, which differ in the preferences).
     """
 
@@ -34,8 +34,8 @@ class StrategyTerms(NamedTuple):
     sell_orphans: int
     lot: int
     weighting: int
-    largest_weight: float
-    smallest_trade: float
+    max_weight: float
+    min_trade: float
 
 
 def strategy_terms(rules: StrategyRules, market_rules: MarketRules) -> StrategyTerms:
@@ -60,6 +60,6 @@ def strategy_terms(rules: StrategyRules, market_rules: MarketRules) -> StrategyT
         sell_orphans=int(rules.sell_orphans),
         lot=market_rules.lot,
         weighting=BY_SCORE if rules.weighting.by_score else BY_PREFERENCE,
-        largest_weight=float(rules.largest_weight),
-        smallest_trade=float(rules.smallest_trade),
+        max_weight=float(rules.max_weight),
+        min_trade=float(rules.min_trade),
     )

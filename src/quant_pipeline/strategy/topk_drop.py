@@ -8,7 +8,7 @@ Semantics, in the order of the code:
 3. Holdings among the weakest `n_drop` of ranked holdings and candidates together are dropped, worst first, unless
    they are too young or cannot trade. Nothing is sold for a candidate that ranks below it, nor without a candidate
    to take its place (unless more than `topk` are held).
-4. Free places are filled with the best candidates, each with the same budget (:mod:`~quant_pipeline.strategy.sizing`).
+4. Free places are filled with the best candidates, each with the same budget (`placing.budget_per_buy`).
 
 Qlib's ``TopkDropoutStrategy`` differs where its behaviour hurts a trader; see ``docs/concepts/strategy.md``.
 """
@@ -56,11 +56,11 @@ def _sell_orphans(
         buffers.slot_decision[slot] = obstacle
         if obstacle != KEEP:
             continue
-        place = n_orphans
-        while place > 0 and accounts.slot_instrument[a, buffers.worst[place - 1]] > instrument:
-            buffers.worst[place] = buffers.worst[place - 1]
-            place -= 1
-        buffers.worst[place] = slot
+        index = n_orphans
+        while index > 0 and accounts.slot_instrument[a, buffers.worst[index - 1]] > instrument:
+            buffers.worst[index] = buffers.worst[index - 1]
+            index -= 1
+        buffers.worst[index] = slot
         n_orphans += 1
     proceeds = 0
     for i in range(n_orphans):

@@ -41,6 +41,6 @@ def contract_actions() -> pd.DataFrame:
 def contract_opening(keys: Mapping[str, str]) -> Opening:
     """Return what an adapter is given to connect the account, as of the close of the first session."""
     bars = contract_bars()
-    costs = CostRules(buy_rate=0, sell_rate=0, minimum=0)
+    costs = CostRules(buy_rate=0, sell_rate=0, min_commission=0)
     known = Exchange(bars[bars["date"] == SESSIONS[0]], contract_actions().head(0), SESSIONS[:1], MarketRules(), costs)
     return Opening("contract", SESSIONS[1], known, keys, AccountState)

@@ -73,7 +73,7 @@ class Venue:
 
     def __init__(self, file: str | Path) -> None:
         url = sa.URL.create("sqlite", database=str(file))
-        costs = CostRules(buy_rate=0, sell_rate=0, minimum=0)
+        costs = CostRules(buy_rate=0, sell_rate=0, min_commission=0)
         self._exchange = SimulatedBroker(
             url, contract_bars(), contract_actions(), SESSIONS, MarketRules(), costs, SESSIONS[0], CASH, NUMBER
         )

@@ -11,7 +11,7 @@ from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.datasets.trading_desk import BrokerDesk
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution.nodes import describe_instruments, report_execution
-from quant_pipeline.pipelines.execution.tables import breaks_table, orders_table, verdict_table
+from quant_pipeline.pipelines.execution.tables import breaks_table, order_states_table, verdict_table
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
 from quant_pipeline.trading.brokers.gateway import DeskRules
 from quant_pipeline.trading.ledger.account import fold
@@ -166,7 +166,7 @@ def test_the_page_says_what_an_order_waits_for(tmp_path):
     day.broker.since_trade = pd.Timedelta(seconds=75)
     day.execute()
     book, session = day.desk.journal.book, day.desk.session
-    verdicts, orders = verdict_table(book, (), session, {}), orders_table(book, session, day.desk.held_back)
+    verdicts, orders = verdict_table(book, (), session, {}), order_states_table(book, session, day.desk.held_back)
     report, page = report_execution(verdicts, orders, breaks_table(()), "2025-01-02", False)
     told = report.set_index("instrument")[["state", "message"]].T.to_dict("list")
     waits = "waits for a trade: STALE_DATA: last trade 75 s ago against 60 s"

@@ -14,7 +14,7 @@ from quant_pipeline.trading.orders.collection import collect
 from quant_pipeline.trading.orders.execution import recover
 from quant_pipeline.trading.orders.reconciliation import find_breaks
 from quant_pipeline.trading.orders.risk_view import TradingState
-from quant_pipeline.trading.orders.sending import send_orders
+from quant_pipeline.trading.orders.sending import send_side
 from quant_pipeline.trading.orders.states import OrderState
 from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 
@@ -47,7 +47,7 @@ def test_11_activities_are_told_twice(day):
 def test_12_nobody_listened_while_orders_dealt(day):
     lived = day()
     lived.plan()
-    send_orders(lived.desk, "sell")
+    send_side(lived.desk, "sell")
     lived.broker.advance(600)
     assert find_breaks(lived.desk) != ()
     collect(lived.desk)
@@ -95,7 +95,7 @@ def test_17_an_order_deals_after_it_was_cancelled(day):
 def test_17_an_order_deals_after_its_end_was_booked(day):
     lived = day()
     lived.plan()
-    send_orders(lived.desk, "buy")
+    send_side(lived.desk, "buy")
     name = lived.order("AAA").order.client_order_id
     lived.broker.cancel(name)
     collect(lived.desk)
@@ -110,7 +110,7 @@ def test_17_an_order_deals_after_its_end_was_booked(day):
 def test_26_more_is_dealt_than_was_ordered(day):
     lived = day()
     lived.plan()
-    send_orders(lived.desk, "buy")
+    send_side(lived.desk, "buy")
     lived.broker._fill(lived.order("AAA").order.client_order_id, Decimal(31))
     collect(lived.desk)
     assert lived.order("AAA").filled == 31
@@ -125,7 +125,7 @@ def test_26_the_broker_has_another_order_than_was_recorded(day):
 
     lived = day(broker=Deaf(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
     lived.plan()
-    send_orders(lived.desk, "buy")
+    send_side(lived.desk, "buy")
     assert lived.desk.journal.book.trading_state is TradingState.HALTED
     assert lived.at_broker() == ["AAA"]
 

@@ -10,13 +10,13 @@ from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.trading.broker_records import CashActivity, CashKind, OrderStatus
 from quant_pipeline.trading.ledger.store import Ledger
-from quant_pipeline.trading.orders.closing import close_session
+from quant_pipeline.trading.orders.closing import close_books
 from quant_pipeline.trading.orders.collection import collect
 from quant_pipeline.trading.orders.desk import arming_event, trading_state_event
 from quant_pipeline.trading.orders.execution import judge, recover
 from quant_pipeline.trading.orders.kill_switch import KILL_SWITCH_VARIABLE, KillSwitch
 from quant_pipeline.trading.orders.risk_view import FLATTEN, TradingState
-from quant_pipeline.trading.orders.sending import send_orders, wait_for_rate
+from quant_pipeline.trading.orders.sending import send_side, wait_for_rate
 from quant_pipeline.trading.ports import BrokerUnavailableError, RateLimitedError
 from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 
@@ -91,7 +91,7 @@ def test_25_an_order_of_unknown_outcome_is_not_repeated_at_a_price_that_has_run_
     lived.execute()
     assert [request.instrument for request in lived.broker.received].count("SELL") == 1
     lived.close()
-    assert close_session(lived.desk) == ()
+    assert close_books(lived.desk) == ()
     assert lived.states()["SELL"] == "expired"
 
 
@@ -205,7 +205,7 @@ def test_27_the_day_loses_too_much_while_orders_deal(day, falls_after, hard, sta
     ended = {order.instrument for order in lived.broker.all_orders() if order.status is OrderStatus.CANCELED}
     assert ended == cancelled
     lived.close()
-    assert close_session(lived.desk) == ()
+    assert close_books(lived.desk) == ()
 
 
 def test_27_a_person_who_has_seen_the_loss_sells_everything(day):
@@ -297,7 +297,7 @@ def test_27_buys_that_could_not_be_cancelled_at_once_are_cancelled_later(day, tr
 
     lived = day(broker=Busy(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
     lived.plan()
-    send_orders(lived.desk, "buy")
+    send_side(lived.desk, "buy")
     collect(lived.desk)
     if trouble == "the process dies before it asks":
         reducing = trading_state_event(rehearsal.SESSION, 0, TradingState.REDUCING, "DAILY_LOSS", "half is lost")
@@ -321,7 +321,7 @@ def test_28_an_order_whose_cancellation_was_asked_for_is_rejected(day):
 
     lived = day(broker=Rejecting(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
     lived.plan()
-    send_orders(lived.desk, "sell")
+    send_side(lived.desk, "sell")
     lived.desk.cancel_own_orders()
     lived.execute()
     assert lived.states()["SELL"] == "rejected"
@@ -332,7 +332,7 @@ def test_28_a_person_stops_the_account_while_an_order_waits_for_its_turn(day, tm
     lived.plan()
     stop = tmp_path / "STOP"
     lived.open(sleep=lambda _: stop.touch(), limits=rehearsal.LIMITS.model_copy(update={"max_orders_per_minute": 1}))
-    send_orders(lived.desk, "buy")
+    send_side(lived.desk, "buy")
     # The second order had to wait for the minute; the stop that came meanwhile holds it.
     assert [request.instrument for request in lived.broker.received] == ["AAA"]
     assert lived.desk.journal.book.trading_state is TradingState.HALTED
@@ -346,5 +346,5 @@ def test_33_the_window_ends_while_an_order_waits_for_its_turn(day):
         lived.broker.now = pd.Timestamp("2025-01-03 21:00", tz="UTC")
 
     lived.open(sleep=until_the_close, limits=rehearsal.LIMITS.model_copy(update={"max_orders_per_minute": 1}))
-    send_orders(lived.desk, "buy")
+    send_side(lived.desk, "buy")
     assert [request.instrument for request in lived.broker.received] == ["AAA"]

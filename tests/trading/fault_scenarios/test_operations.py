@@ -22,7 +22,7 @@ from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.lease import LeaseHeldError, LeaseLostError
 from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.rules import ExecutionRules
-from quant_pipeline.trading.orders.sending import resolve, send_orders
+from quant_pipeline.trading.orders.sending import resolve, send_side
 from quant_pipeline.trading.orders.windows import window_of
 from quant_pipeline.trading.ports import BrokerUnavailableError
 from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
@@ -85,7 +85,7 @@ def test_30_a_sender_that_lost_its_lease_repeats_no_order(day):
     lived = day(broker=Mute(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
     lived.plan()
     asleep = rehearsal.open_desk(lived.file, lived.broker, lived.clock)
-    send_orders(asleep, "buy")
+    send_side(asleep, "buy")
     lived.broker.now += pd.Timedelta(seconds=rehearsal.RULES.lease_seconds + 1)
     rehearsal.open_desk(lived.file, lived.broker, lived.clock)
     lived.broker.mute = False
@@ -102,7 +102,7 @@ def test_30_nobody_takes_over_from_a_sender_that_waits_longer_than_its_lease(day
     lived = day(broker=Quiet(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED))
     lived.plan()
     waiting = rehearsal.open_desk(lived.file, lived.broker, lived.clock)
-    send_orders(waiting, "sell")
+    send_side(waiting, "sell")
     wait_for(waiting, "sell", 2 * rehearsal.RULES.lease_seconds)
     assert waiting.journal.book.unfinished
     with pytest.raises(LeaseHeldError):
@@ -205,7 +205,7 @@ def test_33_it_is_too_early_to_send(day):
 def test_34_a_model_is_swapped_while_the_session_runs(day):
     lived = day()
     lived.plan()
-    send_orders(lived.desk, "sell")
+    send_side(lived.desk, "sell")
     rows = [("SELL", "sell", 40, 100.0, "new model"), ("AAA", "buy", 10, 50.0, "new model")]
     orders = pd.DataFrame(rows, columns=["instrument", "side", "quantity", "reference_price", "reason"])
     lived.desk.journal.append(

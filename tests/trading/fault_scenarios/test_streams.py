@@ -9,7 +9,7 @@ from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY
 from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
 from quant_pipeline.trading.orders.execution import wait_for
-from quant_pipeline.trading.orders.sending import send_orders
+from quant_pipeline.trading.orders.sending import send_side
 from tests.helpers.trading_day import GOOD_DAY
 from tests.helpers.trading_day_at_alpaca import DayAtAlpaca, states
 
@@ -92,7 +92,7 @@ def test_15_updates_before_their_deals_make_no_deal_missing_sooner(day):
         return seconds / 4
 
     lived.open(pause=woken)
-    send_orders(lived.desk, "sell")
+    send_side(lived.desk, "sell")
     grace = lived.desk.rules.poll_seconds * lived.desk.rules.missing_fill_polls
     wait_for(lived.desk, "sell", grace - 2 * lived.desk.rules.poll_seconds)
     assert lived.order("SELL").inferred == 0
@@ -110,7 +110,7 @@ def test_16_a_waiting_ends_after_the_time_that_it_really_took(day):
         return 0.5
 
     lived.open(pause=woken)
-    send_orders(lived.desk, "sell")
+    send_side(lived.desk, "sell")
     wait_for(lived.desk, "sell", 4)
     assert len(pauses) == 8
 

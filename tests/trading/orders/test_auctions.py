@@ -11,7 +11,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.fake_alpaca import Director, Fault, FaultKind, OrderScript, Request, Script
 from quant_pipeline.trading.broker_records import OrderRequest, TimeInForce
-from quant_pipeline.trading.orders.closing import close_session
+from quant_pipeline.trading.orders.closing import close_books
 from quant_pipeline.trading.orders.collection import collect
 from quant_pipeline.trading.orders.desk import trading_state_event
 from quant_pipeline.trading.orders.execution import execute, recover
@@ -66,7 +66,7 @@ def test_orders_of_an_auction_wait_for_it_and_execute_at_the_official_price(
         assert {order.time_in_force for order in day.exchange.orders.values()} == {time_in_force}
         assert all(order.filled == 0 for order in day.exchange.orders.values())
         day.exchange.move_time(AFTER_CLOSE, official_prices)
-        assert close_session(desk) == ()
+        assert close_books(desk) == ()
         assert find_breaks(desk) == ()
         assert states(desk) == all_are("filled")
         paid = {o.order.instrument: o.average_price for o in desk.journal.book.orders.values() if o.filled}
@@ -105,7 +105,7 @@ def test_what_the_closing_auction_leaves_of_an_order_ends_with_it(tmp_path):
     with day.desk() as desk:
         run(day, desk)
         day.exchange.move_time(AFTER_CLOSE, official_prices)
-        assert close_session(desk) == ()
+        assert close_books(desk) == ()
         assert find_breaks(desk) == ()
         found = {o.order.instrument: (str(o.state), o.filled) for o in desk.journal.book.orders.values()}
     assert found["AAA"] == ("canceled", 15)
@@ -159,7 +159,7 @@ def test_a_cancellation_after_the_cutoff_changes_nothing_and_the_fills_are_booke
         collect(desk)
         assert states(desk) == all_are("pending_cancel")
         day.exchange.move_time(AFTER_CLOSE, official_prices)
-        assert close_session(desk) == ()
+        assert close_books(desk) == ()
         assert states(desk) == all_are("filled")
 
 

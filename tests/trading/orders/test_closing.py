@@ -9,7 +9,7 @@ from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.trading.broker_records import CashActivity, CashKind
 from quant_pipeline.trading.ledger.account import fold
-from quant_pipeline.trading.orders.closing import close_session
+from quant_pipeline.trading.orders.closing import close_books
 
 MONDAY = pd.Timestamp("2025-01-06")
 
@@ -33,30 +33,30 @@ def stand_at(desk, instant):
 @pytest.mark.parametrize("instant", ["2025-01-03 21:05", "2025-01-06 15:00", "2025-01-06 20:59"])
 def test_a_session_is_closed_with_the_equity_of_its_close(desk, instant):
     stand_at(desk, instant)
-    assert close_session(desk) == ()
+    assert close_books(desk) == ()
     assert fold(desk.journal.ledger.events()).closes == [(rehearsal.SESSION, 12_000, 4_000)]
 
 
 def test_a_session_that_goes_on_is_not_closed(desk):
     stand_at(desk, "2025-01-03 20:59")
     with pytest.raises(AccountError, match="2025-01-03 ends at 2025-01-03 21:00 UTC"):
-        close_session(desk)
+        close_books(desk)
 
 
 def test_a_session_whose_equity_nobody_states_any_more_is_not_closed(desk):
     stand_at(desk, "2025-01-06 21:00")
     with pytest.raises(AccountError, match="2025-01-03 is past"):
-        close_session(desk)
+        close_books(desk)
     assert fold(desk.journal.ledger.events()).last_session is None
 
 
 def test_cash_of_the_next_session_does_not_get_into_a_close(desk):
     stand_at(desk, "2025-01-03 21:05")
-    close_session(desk)
+    close_books(desk)
     desk.session = MONDAY
     desk.broker.cash += 7
     desk.broker.tell(CashActivity("20250107120000000::d", MONDAY + pd.Timedelta(days=1), CashKind.INTEREST, Decimal(7)))
     desk.broker.now = pd.Timestamp("2025-01-07 12:00", tz="UTC")
     with pytest.raises(AccountError, match="2025-01-06 is past"):
-        close_session(desk)
+        close_books(desk)
     assert fold(desk.journal.ledger.events(), up_to=MONDAY).cash == 4_000

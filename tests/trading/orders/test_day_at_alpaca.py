@@ -23,7 +23,7 @@ from quant_pipeline.testing.fake_alpaca import (
 )
 from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
-from quant_pipeline.trading.orders.closing import close_session
+from quant_pipeline.trading.orders.closing import close_books
 from quant_pipeline.trading.orders.desk import arming_event
 from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events
 from quant_pipeline.trading.orders.reconciliation import find_breaks
@@ -81,7 +81,7 @@ def test_a_day_at_alpaca_ends_with_equal_books(tmp_path, script, states):
         for _ in range(2):
             live_until_the_close(desk, exchange)
         hours.set(CLOSED)
-        assert close_session(desk) == ()
+        assert close_books(desk) == ()
         assert find_breaks(desk) == ()
     assert {o.order.instrument: str(o.state) for o in desk.journal.book.orders.values()} == states
     assert desk.journal.account.cash == exchange.cash

@@ -87,23 +87,23 @@ class EventAccount:
         """Cash in ticks."""
         return int(self._accounts.totals[0, CASH])
 
-    def held(self, place: int) -> int:
+    def held(self, index: int) -> int:
         """Shares held of an instrument."""
-        slot = self._accounts.slot_of[0, place]
+        slot = self._accounts.slot_of[0, index]
         return 0 if slot == NOT_HELD else int(self._accounts.slot_shares[0, slot])
 
     def held_places(self) -> list[int]:
         """Numbers of the instruments held, ascending."""
         return sorted(self._accounts.slot_instrument[0, : self._accounts.totals[0, HELD]].tolist())
 
-    def sessions_held(self, place: int) -> int:
+    def sessions_held(self, index: int) -> int:
         """Count the closes since an instrument that is held was bought."""
-        slot = self._accounts.slot_of[0, place]
+        slot = self._accounts.slot_of[0, index]
         return int(sessions_held(self._accounts, 0, slot))
 
     def holdings(self) -> list[tuple[int, int, int]]:
         """List instrument number, shares and closes seen of everything held."""
-        return [(place, self.held(place), self.sessions_held(place)) for place in self.held_places()]
+        return [(index, self.held(index), self.sessions_held(index)) for index in self.held_places()]
 
     def start_session(self, t: int, orders: list[PlacedOrder]) -> None:
         """Apply the corporate actions of a session to the holdings and to the orders on their way."""
@@ -122,28 +122,28 @@ class EventAccount:
         """Return what an auction or a daily bar offers: the volume of the session, less what is used of it."""
         return Supply(prices, self._market.arrays.volume[t], self._used)
 
-    def shares_within_volume(self, t: int, place: int, shares: int, supply: Supply) -> int:
+    def shares_within_volume(self, t: int, index: int, shares: int, supply: Supply) -> int:
         """Cut shares to what the participation cap leaves of a supply and of its session."""
         rules = self._market.rules
-        if rules.participation_cap is None:
+        if rules.max_participation is None:
             return shares
         left = min(
-            int(supply.volume[place] * rules.participation_cap) - int(supply.used[:, place].sum()),
-            int(self._market.arrays.volume[t, place] * rules.participation_cap) - int(self._used[:, place].sum()),
+            int(supply.volume[index] * rules.max_participation) - int(supply.used[:, index].sum()),
+            int(self._market.arrays.volume[t, index] * rules.max_participation) - int(self._used[:, index].sum()),
         )
         return shares if shares <= left else max(left, 0) // rules.lot * rules.lot
 
     def obstacle(self, t: int, order: PlacedOrder, supply: Supply) -> int | None:
         """Return the status with which a supply would reject an order that waits for a price, None if it would not."""
-        (lowest, highest), price = self._market.limits_of(t), supply.prices[order.place]
-        is_at_limit = price >= highest[order.place] if order.shares > 0 else price <= lowest[order.place]
+        (lowest, highest), price = self._market.limits_of(t), supply.prices[order.index]
+        is_at_limit = price >= highest[order.index] if order.shares > 0 else price <= lowest[order.index]
         if is_at_limit and not supply.leaves_limit:
             return kernels.REJECTED_PRICE_LIMIT
-        return kernels.REJECTED_LOCKED if order.shares < 0 and self.is_locked(order.place) else None
+        return kernels.REJECTED_LOCKED if order.shares < 0 and self.is_locked(order.index) else None
 
-    def is_locked(self, place: int) -> bool:
+    def is_locked(self, index: int) -> bool:
         """Whether all that is held of an instrument was bought in this session and may not be sold in it."""
-        return not self._market.rules.sell_same_session and 0 < self.held(place) <= int(self._used[BOUGHT, place])
+        return not self._market.rules.sell_same_session and 0 < self.held(index) <= int(self._used[BOUGHT, index])
 
     def execute(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Execution:
         """Execute one order by the kernel of every engine.
@@ -161,11 +161,11 @@ class EventAccount:
         allowed, cut, refused = self._allowed(t, order, supply)
         row = np.zeros((1, kernels.N_FILL_COLUMNS), dtype=np.int64)
         if allowed == 0:
-            row[0] = (t, order.place, 0, 0, 0, supply.prices[order.place], 0, refused, 0)
+            row[0] = (t, order.index, 0, 0, 0, supply.prices[order.index], 0, refused, 0)
         else:
             self._load([order], allowed)
             costs = self._costs_after(order, supply)
-            kernels.deal_pending_orders(
+            kernels.execute_pending_orders(
                 self._accounts, 0, t, self._quotes(t, order, supply), self._terms, costs, row, 0
             )
             if allowed < wanted and row[0, kernels.FILL_STATUS] == kernels.FILLED:
@@ -179,21 +179,21 @@ class EventAccount:
     def end(self, t: int, time: pd.Timestamp, order: PlacedOrder, status: int) -> None:
         """Record that nothing, or nothing more, came of an order."""
         row = np.zeros(kernels.N_FILL_COLUMNS, dtype=np.int64)
-        row[[kernels.FILL_SESSION, kernels.FILL_INSTRUMENT]] = t, order.place
+        row[[kernels.FILL_SESSION, kernels.FILL_INSTRUMENT]] = t, order.index
         row[[kernels.FILL_REQUESTED, kernels.FILL_STATUS]] = order.shares, status
         self._record(row, time, order)
 
     def close_session(self, t: int) -> None:
         """Count the close and record the account at the closes of the session."""
-        kernels.close_session(self._accounts, 0)
+        kernels.count_close(self._accounts, 0)
         self.series[t, :N_TOTALS] = self._accounts.totals[0]
         self.series[t, N_TOTALS] = net_asset_value(self._accounts, 0, self._market.arrays.mark[t])
         self.positions.extend((t, *holding) for holding in self.holdings())
 
     def _costs_after(self, order: PlacedOrder, supply: Supply) -> CostTerms:
         """Return what the next piece of an order costs, after its earlier ones and the other orders of its side."""
-        shares = int(supply.used[_side(order), order.place])
-        paid = max(order.commission, self._costs.minimum) if order.is_begun else 0
+        shares = int(supply.used[_side(order), order.index])
+        paid = max(order.commission, self._costs.min_commission) if order.is_begun else 0
         return self._costs._replace(earlier=EarlierPieces(shares, order.commission, paid))
 
     def _count(self, order: PlacedOrder, supply: Supply, execution: Execution) -> None:
@@ -201,9 +201,9 @@ class EventAccount:
             return
         order.is_begun = True
         order.commission += commission_before_minimum(execution.shares, execution.price, order.shares > 0, self._costs)
-        self._used[_side(order), order.place] += execution.shares
+        self._used[_side(order), order.index] += execution.shares
         if supply.used is not self._used:
-            supply.used[_side(order), order.place] += execution.shares
+            supply.used[_side(order), order.index] += execution.shares
 
     def _quotes(self, t: int, order: PlacedOrder, supply: Supply) -> kernels.SessionQuotes:
         """Return what the kernel executes an order at: costs move no limit order beyond its limit."""
@@ -225,13 +225,13 @@ class EventAccount:
         """
         allowed, cut, refused = abs(order.shares), kernels.FILLED, kernels.FILLED
         rules = self._market.rules
-        bought = int(self._used[BOUGHT, order.place])
+        bought = int(self._used[BOUGHT, order.index])
         if order.shares < 0 and not rules.sell_same_session and bought > 0:
-            free = self.held(order.place) - bought
+            free = self.held(order.index) - bought
             if free < allowed:
                 allowed, cut, refused = free, kernels.CUT_TO_POSITION, kernels.REJECTED_LOCKED
-        if self._used[:, order.place].any():
-            left = self.shares_within_volume(t, order.place, allowed, supply)
+        if self._used[:, order.index].any():
+            left = self.shares_within_volume(t, order.index, allowed, supply)
             if left < allowed:
                 allowed, cut, refused = left, kernels.CUT_TO_VOLUME, kernels.EXPIRED_NO_VOLUME
         return allowed, cut, refused
@@ -245,7 +245,7 @@ class EventAccount:
         if len(orders) > room:
             raise StrategyError(f"There are {len(orders)} pending orders, more than {room}. Cancel some of them.")
         for row, order in enumerate(orders):
-            self._accounts.order_instrument[0, row] = order.place
+            self._accounts.order_instrument[0, row] = order.index
             self._accounts.order_shares[0, row] = (
                 order.shares if shares is None else shares if order.shares > 0 else -shares
             )

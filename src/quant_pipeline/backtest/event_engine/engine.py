@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest.event_engine.account import EventAccount
-from quant_pipeline.backtest.event_engine.events import EventKind, EventParameters
+from quant_pipeline.backtest.event_engine.events import EventParameters, SessionPhase
 from quant_pipeline.backtest.event_engine.exchange import Bars, EventExchange
 from quant_pipeline.backtest.event_engine.market_view import DeliveredData, MarketView
 from quant_pipeline.backtest.event_engine.minute_bars import minutes_of, order_minutes
@@ -28,7 +28,7 @@ from quant_pipeline.exchange.money import cash_to_ticks, to_ticks
 from quant_pipeline.exchange.rules import CostRules
 
 _MINUTE = pd.Timedelta(minutes=1)
-_AFTER_CLOSE = (EventKind.BAR, EventKind.CLOSE)
+_AFTER_CLOSE = (SessionPhase.BAR, SessionPhase.CLOSE)
 
 
 class EventStrategy(Protocol):
@@ -105,7 +105,7 @@ class _EventRun:
     ) -> None:
         self.strategy = strategy
         self.market = market
-        self.places = {str(name): place for place, name in enumerate(market.instruments)}
+        self.places = {str(name): index for index, name in enumerate(market.instruments)}
         self.parameters = parameters or EventParameters()
         self.cash = cash
         self.account = EventAccount(market, cost_rules, cash)
@@ -122,26 +122,26 @@ class _EventRun:
         self.data.start_session(t)
         self.exchange.start_session(t)
 
-        deals_at_open = self.market.rules.deal_price == "open"
+        executes_at_open = self.market.rules.deal_price == "open"
         day = Bars(*(self.data.bars[name][t] for name in Bars._fields))
-        self.exchange.opening_auction(t, opened, day.open, deals_at_open)
+        self.exchange.opening_auction(t, opened, day.open, executes_at_open)
         self.data.deliver_prices(day.open)
-        self._react(EventKind.OPEN, t, opened)
+        self._react(SessionPhase.OPEN, t, opened)
         if session in self.minutes:
             closed_by = min(closed, self._run_minutes(t, self.minutes[session]))
         else:
             closed_by = closed
             self.exchange.trade_day(t, opened, closed, day)
-        if not deals_at_open:
+        if not executes_at_open:
             in_time_for = opened if self.market.rules.deal_price == "vwap" else closed_by
-            self.exchange.deal_at_session_price(t, closed, arrays.deal_price[t], in_time_for)
+            self.exchange.execute_at_session_price(t, closed, arrays.deal_price[t], in_time_for)
         self.exchange.closing_auction(t, closed, day.close, closed_by)
         self.exchange.end_session(t, closed)
         self.data.deliver_bar(t)
-        self._react(EventKind.BAR, t, closed)
+        self._react(SessionPhase.BAR, t, closed)
         self.account.close_session(t)
         self.data.scored_sessions = t + 1
-        self._react(EventKind.CLOSE, t, closed)
+        self._react(SessionPhase.CLOSE, t, closed)
 
     def result(self) -> BacktestResult:
         """Build the tables of the run."""
@@ -165,21 +165,21 @@ class _EventRun:
             self.exchange.trade_minute(t, minute.ended - _MINUTE, minute.ended, minute.bars)
             self.data.complete_minutes += minute.n_rows
             self.data.deliver_prices(minute.bars.close)
-            self._react(EventKind.MINUTE, t, minute.ended)
+            self._react(SessionPhase.MINUTE, t, minute.ended)
         return pd.Timestamp(rows["time"].iloc[-1])
 
-    def _react(self, kind: EventKind, t: int, time: pd.Timestamp) -> None:
+    def _react(self, kind: SessionPhase, t: int, time: pd.Timestamp) -> None:
         view = MarketView(kind, time, self.market.sessions[t], self.account, self.data)
         for request in self.strategy.react(view):
-            place = self.places.get(request.instrument)
-            if place is None:
+            index = self.places.get(request.instrument)
+            if index is None:
                 raise StrategyError(f"An order names {request.instrument}, which has no bars. Add its bars.")
             if isinstance(request, CancelOrders):
-                self.exchange.cancel(place)
+                self.exchange.cancel(index)
             else:
-                self._place(request, place, t, time, is_for_next=kind in _AFTER_CLOSE)
+                self._place(request, index, t, time, is_for_next=kind in _AFTER_CLOSE)
 
-    def _place(self, order: EventOrder, place: int, t: int, time: pd.Timestamp, is_for_next: bool) -> None:
+    def _place(self, order: EventOrder, index: int, t: int, time: pd.Timestamp, is_for_next: bool) -> None:
         n_sessions = len(self.market.sessions)
         if is_for_next and t + 1 == n_sessions:
             return
@@ -188,4 +188,4 @@ class _EventRun:
         # The open of this session is over when its first event comes.
         waits_for_next = is_for_next or order.kind is OrderKind.ON_OPEN
         expires_with = n_sessions if order.until_cancelled else t + waits_for_next
-        self.exchange.orders.append(PlacedOrder(order, place, int(order.shares), price, t, time, arrives, expires_with))
+        self.exchange.orders.append(PlacedOrder(order, index, int(order.shares), price, t, time, arrives, expires_with))

@@ -12,7 +12,7 @@ from quant_pipeline.backtest.event_engine.protective_rules import ProtectiveRule
 from quant_pipeline.common.parameters import Parameters
 
 
-class EventKind(StrEnum):
+class SessionPhase(StrEnum):
     """Kinds of events, each delivered when it is over: no bar is visible before its end."""
 
     OPEN = "open"

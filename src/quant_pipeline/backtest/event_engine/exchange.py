@@ -35,11 +35,11 @@ class Bars(NamedTuple):
     close: npt.NDArray[np.int64]
     volume: npt.NDArray[np.int64]
 
-    def of(self, place: int) -> BarPrices | None:
+    def of(self, index: int) -> BarPrices | None:
         """Bar of one instrument, None if it did not trade."""
-        if self.open[place] == 0:
+        if self.open[index] == 0:
             return None
-        return BarPrices(int(self.open[place]), int(self.high[place]), int(self.low[place]), int(self.close[place]))
+        return BarPrices(int(self.open[index]), int(self.high[index]), int(self.low[index]), int(self.close[index]))
 
 
 class EventExchange:
@@ -69,18 +69,18 @@ class EventExchange:
         self._has_opened[:] = False
         self._rejected.clear()
         self._account.start_session(t, self.orders)
-        for place, new, old in splits_of(self._market, t):
-            if place in self._protected:
-                self._protected[place].split(new, old)
+        for index, new, old in splits_of(self._market, t):
+            if index in self._protected:
+                self._protected[index].split(new, old)
             for order in self.orders:
-                if order.place == place:
+                if order.index == index:
                     order.price = price_after_split(order.price, new, old)
         self.orders = [order for order in self.orders if order.shares != 0]
         self._forget_sold()
 
-    def cancel(self, place: int) -> None:
+    def cancel(self, index: int) -> None:
         """Forget the orders of an instrument."""
-        self.orders = [order for order in self.orders if order.place != place]
+        self.orders = [order for order in self.orders if order.index != index]
 
     def opening_auction(
         self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64], with_market_orders: bool
@@ -97,7 +97,7 @@ class EventExchange:
         self._protect(t, time, Bars(prices, prices, prices, prices, supply.volume), supply.used)
         self._auction_of_waiting(t, time, [order for order in in_time if order.order.waits_for_price], prices)
 
-    def deal_at_session_price(
+    def execute_at_session_price(
         self, t: int, time: pd.Timestamp, prices: npt.NDArray[np.int64], in_time_for: pd.Timestamp
     ) -> None:
         """Execute the market orders of earlier sessions at an execution price that is not the open.
@@ -134,7 +134,7 @@ class EventExchange:
         for order in _sales_first(self.orders):
             is_due = order.order.kind is OrderKind.MARKET and (order.placed_session == t or not waits)
             is_there = self._arrival(t, started, order) is Arrival.BEFORE
-            trades = bars.open[order.place] > 0
+            trades = bars.open[order.index] > 0
             if is_due and is_there and trades and self._has_volume(t, order, supply):
                 self._execute(t, ended, order, supply)
         self._trade_bar(t, started, ended, bars, supply.used, close_is_later=False)
@@ -161,10 +161,10 @@ class EventExchange:
         """Execute the limits and stops that the price of an auction reaches."""
         supply = self._account.supply_of_session(t, prices)
         for order in _sales_first(waiting):
-            price = int(prices[order.place])
+            price = int(prices[order.index])
             if price > 0:
                 if order.is_reached_by(price):
-                    self._deal_at(t, time, order, order.next_price(price), supply)
+                    self._execute_at(t, time, order, order.next_price(price), supply)
                 order.remember(BarPrices(price, price, price, price), Arrival.BEFORE, is_in_doubt=False)
 
     def _trade_bar(
@@ -179,14 +179,14 @@ class EventExchange:
         """Execute protective sales first, then limit and stop orders in the order in which they were placed."""
         self._protect(t, ended, bars, used)
         for order in list(self.orders):
-            bar = bars.of(order.place)
+            bar = bars.of(order.index)
             if not order.order.waits_for_price or bar is None or order.arrives >= ended:
                 continue
             arrival = self._arrival(t, started, order)
             price = price_within_bar(order, bar, arrival, close_is_later)
             if price > 0:
                 leaves_limit = arrival is Arrival.BEFORE and _leaves_limit(order, bar, price)
-                self._deal_at(t, ended, order, price, Supply(bars.open, bars.volume, used, leaves_limit))
+                self._execute_at(t, ended, order, price, Supply(bars.open, bars.volume, used, leaves_limit))
             order.remember(bar, arrival, is_in_doubt=price == 0)
         self._has_opened |= bars.open > 0
 
@@ -197,46 +197,46 @@ class EventExchange:
         """
         if order.arrives > started:
             return Arrival.WITHIN_BAR
-        if order.placed_session == t and not self._has_opened[order.place]:
+        if order.placed_session == t and not self._has_opened[order.index]:
             return Arrival.AFTER_OPEN
         return Arrival.BEFORE
 
     def _has_volume(self, t: int, order: PlacedOrder, supply: Supply) -> bool:
-        has_volume = self._account.shares_within_volume(t, order.place, abs(order.shares), supply) > 0
+        has_volume = self._account.shares_within_volume(t, order.index, abs(order.shares), supply) > 0
         order.lacks_volume |= not has_volume
         return has_volume
 
     def _protect(self, t: int, time: pd.Timestamp, bars: Bars, used: npt.NDArray[np.int64]) -> None:
         if not self._rules.is_active:
             return
-        for place in self._account.held_places():
-            bar = bars.of(place)
+        for index in self._account.held_places():
+            bar = bars.of(index)
             if bar is None:
                 continue
-            sale = self._protected[place].sale_in(bar, self._rules)
+            sale = self._protected[index].sale_in(bar, self._rules)
             if sale is not None:
-                name, shares = str(self._market.instruments[place]), -self._account.held(place)
+                name, shares = str(self._market.instruments[index]), -self._account.held(index)
                 order = EventOrder(name, shares, OrderKind.STOP, sale.price / TICKS_PER_UNIT, reason=sale.reason)
-                placed = PlacedOrder(order, place, shares, sale.price, t, time, time, t)
+                placed = PlacedOrder(order, index, shares, sale.price, t, time, time, t)
                 supply = Supply(bars.open, bars.volume, used, _leaves_limit(placed, bar, sale.price))
-                supply = _at_price(supply, place, sale.price)
+                supply = _at_price(supply, index, sale.price)
                 obstacle = self._account.obstacle(t, placed, supply)
                 if obstacle is None and not self._has_volume(t, placed, supply):
                     obstacle = kernels.EXPIRED_NO_VOLUME
                 if obstacle is None:
                     self._account.execute(t, time, placed, supply)
-                elif place not in self._rejected:
+                elif index not in self._rejected:
                     # It is tried again with every bar, and logged once a session.
-                    self._rejected.add(place)
+                    self._rejected.add(index)
                     self._account.end(t, time, placed, obstacle)
         self._forget_sold()
 
-    def _deal_at(self, t: int, time: pd.Timestamp, order: PlacedOrder, price: int, supply: Supply) -> None:
+    def _execute_at(self, t: int, time: pd.Timestamp, order: PlacedOrder, price: int, supply: Supply) -> None:
         """Execute an order at a price of its own, unless it has to wait for volume or for another price.
 
         What a price limit forbids, or the lock of shares bought today, is tried again and logged once a session.
         """
-        supply = _at_price(supply, order.place, price)
+        supply = _at_price(supply, order.index, price)
         obstacle = self._account.obstacle(t, order, supply)
         if obstacle is not None:
             order.is_triggered = order.order.kind is OrderKind.STOP
@@ -249,14 +249,14 @@ class EventExchange:
 
     def _execute(self, t: int, time: pd.Timestamp, order: PlacedOrder, supply: Supply) -> Execution:
         """Execute an order; what the volume or a lock left over of it waits on, everything else is done with."""
-        held = self._account.held(order.place)
+        held = self._account.held(order.index)
         execution = self._account.execute(t, time, order, supply)
         if order.shares > 0 and execution.shares > 0:
-            known = self._protected.setdefault(order.place, ProtectedHolding(0.0, 0.0))
+            known = self._protected.setdefault(order.index, ProtectedHolding(0.0, 0.0))
             known.bought(held, execution.shares, execution.price)
         left = abs(order.shares) - execution.shares
         lacks_volume = execution.status in _WAITS_FOR_VOLUME
-        awaits_unlock = order.order.waits_for_price and order.shares < 0 and self._account.is_locked(order.place)
+        awaits_unlock = order.order.waits_for_price and order.shares < 0 and self._account.is_locked(order.index)
         if left > 0 and (lacks_volume or awaits_unlock):
             order.shares = left if order.shares > 0 else -left
             order.lacks_volume |= lacks_volume
@@ -268,7 +268,7 @@ class EventExchange:
         return execution
 
     def _forget_sold(self) -> None:
-        self._protected = {place: known for place, known in self._protected.items() if self._account.held(place) > 0}
+        self._protected = {index: known for index, known in self._protected.items() if self._account.held(index) > 0}
 
 
 def _leaves_limit(order: PlacedOrder, bar: BarPrices, price: int) -> bool:
@@ -276,9 +276,9 @@ def _leaves_limit(order: PlacedOrder, bar: BarPrices, price: int) -> bool:
     return price == bar.open and (bar.low < price if order.shares > 0 else bar.high > price)
 
 
-def _at_price(supply: Supply, place: int, price: int) -> Supply:
+def _at_price(supply: Supply, index: int, price: int) -> Supply:
     prices = np.zeros_like(supply.prices)
-    prices[place] = price
+    prices[index] = price
     return supply._replace(prices=prices)
 
 

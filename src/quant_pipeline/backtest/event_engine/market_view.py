@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.backtest.event_engine.account import EventAccount
-from quant_pipeline.backtest.event_engine.events import EventKind
+from quant_pipeline.backtest.event_engine.events import SessionPhase
 from quant_pipeline.backtest.event_engine.exchange import Bars
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.exchange.kernels import price_after_action
@@ -58,8 +58,8 @@ class DeliveredData:
         self.traded[:] = False
         actions = self.market.arrays.actions
         for k in range(actions.offsets[t], actions.offsets[t + 1]):
-            place, terms = actions.instrument[k], (actions.kind[k], actions.numerator[k], actions.denominator[k])
-            self.last_price[place] = price_after_action(int(self.last_price[place]), *(int(term) for term in terms))
+            index, terms = actions.instrument[k], (actions.kind[k], actions.numerator[k], actions.denominator[k])
+            self.last_price[index] = price_after_action(int(self.last_price[index]), *(int(term) for term in terms))
 
     def deliver_prices(self, prices: npt.NDArray[np.int64]) -> None:
         """Deliver prices in ticks, 0 where nothing traded."""
@@ -86,7 +86,7 @@ class MarketView:
     """
 
     def __init__(
-        self, kind: EventKind, time: pd.Timestamp, session: pd.Timestamp, account: EventAccount, data: DeliveredData
+        self, kind: SessionPhase, time: pd.Timestamp, session: pd.Timestamp, account: EventAccount, data: DeliveredData
     ) -> None:
         self.kind = kind
         self.time = time
@@ -103,7 +103,7 @@ class MarketView:
     @cached_property
     def positions(self) -> pd.DataFrame:
         """Holdings by instrument: ``quantity`` and ``sessions_held``."""
-        names = [str(self.__data.market.instruments[place]) for place, _, _ in self._holdings]
+        names = [str(self.__data.market.instruments[index]) for index, _, _ in self._holdings]
         return positions_table(names, [row[1] for row in self._holdings], [row[2] for row in self._holdings])
 
     @cached_property

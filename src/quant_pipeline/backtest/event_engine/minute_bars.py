@@ -77,8 +77,8 @@ def _check_hours(times: pd.Series, days: pd.Series, parameters: EventParameters)
 def minutes_of(rows: pd.DataFrame, instruments: pd.Index) -> Iterator[Minute]:
     """Yield the minutes of one session."""
     for time, bars in rows.groupby("time", sort=True):
-        places = instruments.get_indexer(pd.Index(bars["instrument"]))
+        indices = instruments.get_indexer(pd.Index(bars["instrument"]))
         matrix = np.zeros((len(Bars._fields), len(instruments)), dtype=np.int64)
         for row, name in zip(matrix, Bars._fields, strict=True):
-            row[places] = bars[name].to_numpy().astype(np.int64) if name == "volume" else to_ticks(bars[name])
+            row[indices] = bars[name].to_numpy().astype(np.int64) if name == "volume" else to_ticks(bars[name])
         yield Minute(pd.Timestamp(time), Bars(*matrix), len(bars))

@@ -82,7 +82,7 @@ class CancelOrders:
 class PlacedOrder:
     """An order on its way or at the exchange.
 
-    ``place`` is the number of the instrument, ``shares`` what is left of it, ``price`` in ticks; ``placed`` when its
+    ``index`` is the number of the instrument, ``shares`` what is left of it, ``price`` in ticks; ``placed`` when its
     sender saw the market, ``arrives`` when it reaches the exchange, ``expires_with`` the number of the session after
     whose close it is forgotten. ``lacks_volume`` tells that a part of it met too little volume, ``is_triggered`` that a
     stop has been reached, ``rests`` that a price beyond a limit was made since it arrived in this session: the market
@@ -92,7 +92,7 @@ class PlacedOrder:
     """
 
     order: EventOrder
-    place: int
+    index: int
     shares: int
     price: int
     placed_session: int

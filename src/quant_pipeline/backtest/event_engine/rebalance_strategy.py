@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.backtest.event_engine.events import EventKind
+from quant_pipeline.backtest.event_engine.events import SessionPhase
 from quant_pipeline.backtest.event_engine.market_view import MarketView
 from quant_pipeline.backtest.event_engine.orders import EventOrder
 from quant_pipeline.backtest.preferences import preferences
@@ -41,7 +41,7 @@ class RebalanceStrategy:
 
     def react(self, view: MarketView) -> Iterable[EventOrder]:
         """Decide at the close of a session that has scores."""
-        if view.kind is not EventKind.CLOSE or view.session not in self._decides:
+        if view.kind is not SessionPhase.CLOSE or view.session not in self._decides:
             return []
         scores = view.scores
         if scores.isna().all():

@@ -70,10 +70,10 @@ class Graph:
         """All nodes that a node depends on, itself included."""
         seen, waiting = set(), [start]
         while waiting:
-            place = waiting.pop()
-            if place not in seen:
-                seen.add(place)
-                waiting.extend(self.nodes[place].inputs)
+            index = waiting.pop()
+            if index not in seen:
+                seen.add(index)
+                waiting.extend(self.nodes[index].inputs)
         return seen
 
 
@@ -109,8 +109,8 @@ def build_graph(
 
 
 def _refuse_future(graph: Graph, name: str, expression: str) -> None:
-    for place in graph.uses(graph.roots[name]):
-        node = graph.nodes[place]
+    for index in graph.uses(graph.roots[name]):
+        node = graph.nodes[index]
         if looks_ahead(node):
             raise FactorError(
                 f"feature '{name}' looks ahead: {expression}. A negative Ref is allowed in labels only; remove "
@@ -182,11 +182,11 @@ class _Builder:
             raise self._error(call, f"argument '{missing[0]}' is missing: {usage}")
         return [given[name] for name in names]
 
-    def _series(self, call: Call, operator: Operator, argument: Tree, place: int) -> int:
+    def _series(self, call: Call, operator: Operator, argument: Tree, index: int) -> int:
         if isinstance(argument, Constant) and operator.kind not in (operators.PAIR, operators.CHOICE):
-            problem = f"{operator.name} needs an expression as '{operator.parameters[place]}', not {argument.value}"
+            problem = f"{operator.name} needs an expression as '{operator.parameters[index]}', not {argument.value}"
             raise self._error(argument, problem)
-        if operator.kind == operators.CHOICE and place == 0 and isinstance(argument, Constant):
+        if operator.kind == operators.CHOICE and index == 0 and isinstance(argument, Constant):
             raise self._error(argument, f"{operator.name} needs an expression as 'condition', not {argument.value}")
         return self._visit(argument)
 
@@ -201,7 +201,7 @@ class _Builder:
             self._check_window(call, operator, constants)
             if operator.kind == operators.ROLLING and 0 < constants[0] < 1:
                 name, constants = "EMA", constants[:1]
-        if operator.kind == operators.PAIR and all(self.graph.nodes[place].operator == "constant" for place in series):
+        if operator.kind == operators.PAIR and all(self.graph.nodes[index].operator == "constant" for index in series):
             raise self._error(call, f"{name} needs at least one expression")
         if name == "Delta":
             earlier = self._node(call, OPERATORS["Ref"], series, constants)
@@ -215,7 +215,7 @@ class _Builder:
             return as_traded
         try:
             custom = operator.kind == operators.CUSTOM
-            numeric = DOUBLE if custom else type_of_call(name, [self.graph.nodes[place] for place in series])
+            numeric = DOUBLE if custom else type_of_call(name, [self.graph.nodes[index] for index in series])
         except TypeError as error:
             raise self._error(call, str(error)) from error
         return self.graph.add(Node(name, self._in_types_of(name, series, numeric), constants, numeric))
@@ -233,13 +233,13 @@ class _Builder:
         nothing = self._node(call, OPERATORS["Sub"], [series, series], ())
         is_known = self._node(call, OPERATORS["Eq"], [nothing, zero], ())
         filled = self._node(call, OPERATORS["If"], [is_known, series, filler], ())
-        place = self._node(call, OPERATORS[extreme], [filled], window)
+        index = self._node(call, OPERATORS[extreme], [filled], window)
         count = self._node(call, OPERATORS["Sum"], [is_known], window)
-        return self._node(call, OPERATORS["Mul"], [place, self._node(call, OPERATORS["Div"], [count, count], ())], ())
+        return self._node(call, OPERATORS["Mul"], [index, self._node(call, OPERATORS["Div"], [count, count], ())], ())
 
     def _as_traded(self, name: str, series: list[int]) -> int | None:
         """Return the field that a price over the factor, or a volume times it, stands for; None for anything else."""
-        nodes = [self.graph.nodes[place] for place in series]
+        nodes = [self.graph.nodes[index] for index in series]
         names = {node.constants[0] for node in nodes if node.operator == "field"}
         if name == "Div" and len(names) == 2 and nodes[1].constants == (FACTOR,):
             field = divided_by_factor(str(nodes[0].constants[0]))
@@ -251,30 +251,30 @@ class _Builder:
 
     def _in_types_of(self, name: str, series: list[int], numeric: NumericType) -> tuple[int, ...]:
         """Give constants the type of their partner, and arguments of a choice the type of its value."""
-        nodes = [self.graph.nodes[place] for place in series]
+        nodes = [self.graph.nodes[index] for index in series]
         doubles = numeric.is_double
         if numeric is CONDITION:
             doubles = any(node.numeric.is_double for node in nodes if node.operator != "constant")
         wide = DOUBLE if doubles else SINGLE
         typed = [
-            self.graph.add(replace(node, numeric=wide)) if node.operator == "constant" else place
-            for node, place in zip(nodes, series, strict=True)
+            self.graph.add(replace(node, numeric=wide)) if node.operator == "constant" else index
+            for node, index in zip(nodes, series, strict=True)
         ]
         if name == "Sign" and nodes[0].numeric.is_double:
             typed = [self.graph.add(Node("Narrow", (typed[0],), (), SINGLE))]
         if doubles and name in MIXED:
-            typed = [self._widen(place) for place in typed]
+            typed = [self._widen(index) for index in typed]
         if name == "If":
             if nodes[0].numeric.is_double:
                 zero = self.graph.add(Node("constant", (), (0,), DOUBLE))
                 typed[0] = self.graph.add(Node("Ne", (typed[0], zero), (), CONDITION))
-            typed[1:] = [self._widen(place) if doubles else place for place in typed[1:]]
+            typed[1:] = [self._widen(index) if doubles else index for index in typed[1:]]
         return tuple(typed)
 
-    def _widen(self, place: int) -> int:
-        if self.graph.nodes[place].numeric.is_double:
-            return place
-        return self.graph.add(Node("Widen", (place,), (), DOUBLE))
+    def _widen(self, index: int) -> int:
+        if self.graph.nodes[index].numeric.is_double:
+            return index
+        return self.graph.add(Node("Widen", (index,), (), DOUBLE))
 
     def _check_window(self, call: Call, operator: Operator, constants: tuple[Any, ...]) -> None:
         window = constants[0]
@@ -300,9 +300,9 @@ def join_outputs(graph: Graph) -> None:
     quotient by less than one unit of float64, and is rounded to float32 at once.
     """
     used = {child for node in graph.nodes for child in node.inputs}
-    for name, place in graph.roots.items():
-        node = graph.nodes[place]
-        if node.operator != "Div" or place in used:
+    for name, index in graph.roots.items():
+        node = graph.nodes[index]
+        if node.operator != "Div" or index in used:
             continue
         above, below = node.inputs
         if node.numeric is DOUBLE:
@@ -355,10 +355,10 @@ def needed_reach(graph: Graph, *, carried: bool = False) -> list[Reach]:
     ahead = [-math.inf] * len(graph.nodes)
     for root in graph.roots.values():
         back[root], ahead[root] = max(back[root], 0), max(ahead[root], 0)
-    for place in range(len(graph.nodes) - 1, -1, -1):
-        node = graph.nodes[place]
+    for index in range(len(graph.nodes) - 1, -1, -1):
+        node = graph.nodes[index]
         reach = reach_of(node, carried=carried)
         for child in node.inputs:
-            back[child] = max(back[child], back[place] + reach.back)
-            ahead[child] = max(ahead[child], ahead[place] + reach.ahead)
+            back[child] = max(back[child], back[index] + reach.back)
+            ahead[child] = max(ahead[child], ahead[index] + reach.ahead)
     return [Reach(b, a) for b, a in zip(back, ahead, strict=True)]

@@ -154,13 +154,13 @@ def compile_graph(graph: Graph) -> Program:
         outputs[root].append(("output", number))
     stages = []
     for number in range(plan.last + 1):
-        targets = {place: [plan.column(place)] for place in plan.kept[number]}
+        targets = {index: [plan.column(index)] for index in plan.kept[number]}
         if number == plan.last:
             targets = dict(outputs)
-        leaves = {place: plan.source(place, fields) for place in plan.leaves(number)}
+        leaves = {index: plan.source(index, fields) for index in plan.leaves(number)}
         code, back, ahead = schedule_stage(graph, targets, leaves, tables)
         stages.append(Stage(code, back, ahead, plan.operations(number, fields)))
-    places = [place for place in plan.alive if graph.nodes[place].operator == "field"]
+    indices = [index for index in plan.alive if graph.nodes[index].operator == "field"]
     reach, carried = needed_reach(graph), needed_reach(graph, carried=True)
     return Program(
         factors=tuple(graph.roots),
@@ -170,9 +170,9 @@ def compile_graph(graph: Graph) -> Program:
         singles=plan.used["single"],
         doubles=plan.used["double"],
         sizes=dict(tables.sizes),
-        back=max(reach[place].back for place in places),
-        carried_back=max(carried[place].back for place in places),
-        ahead=max(reach[place].ahead for place in places),
+        back=max(reach[index].back for index in indices),
+        carried_back=max(carried[index].back for index in indices),
+        ahead=max(reach[index].ahead for index in indices),
     )
 
 
@@ -189,34 +189,34 @@ class _Stages:
         self.graph = graph
         self.alive = sorted(set().union(*(graph.uses(root) for root in graph.roots.values())))
         self.level: dict[int, int] = {}
-        for place in self.alive:
-            node = graph.nodes[place]
+        for index in self.alive:
+            node = graph.nodes[index]
             deepest = max((self.level[child] for child in node.inputs), default=0)
-            self.level[place] = deepest + is_column_operation(node)
+            self.level[index] = deepest + is_column_operation(node)
         self.last = max(self.level[root] for root in graph.roots.values())
         self.columns: dict[int, Source] = {}
         self.used = {"single": 0, "double": 0}
         self.kept: list[set[int]] = [set() for _ in range(self.last + 1)]
-        for place in self.alive:
-            if is_column_operation(graph.nodes[place]):
-                self.kept[self.level[place] - 1] |= {
-                    child for child in graph.nodes[place].inputs if self._computes(child)
+        for index in self.alive:
+            if is_column_operation(graph.nodes[index]):
+                self.kept[self.level[index] - 1] |= {
+                    child for child in graph.nodes[index].inputs if self._computes(child)
                 }
         self._keep_what_is_dear()
 
-    def _computes(self, place: int) -> bool:
-        node = self.graph.nodes[place]
+    def _computes(self, index: int) -> bool:
+        node = self.graph.nodes[index]
         return node.operator not in ("field", "constant") and not is_column_operation(node)
 
     def leaves(self, number: int) -> set[int]:
         """Nodes that a stage loads."""
         before = set().union(*self.kept[:number]) if number else set()
-        return {place for place in self.alive if self._is_loaded(place, number, before)}
+        return {index for index in self.alive if self._is_loaded(index, number, before)}
 
-    def _is_loaded(self, place: int, number: int, before: set[int]) -> bool:
-        node = self.graph.nodes[place]
+    def _is_loaded(self, index: int, number: int, before: set[int]) -> bool:
+        node = self.graph.nodes[index]
         return (
-            node.operator == "field" or (is_column_operation(node) and self.level[place] <= number) or place in before
+            node.operator == "field" or (is_column_operation(node) and self.level[index] <= number) or index in before
         )
 
     def _keep_what_is_dear(self) -> None:
@@ -224,42 +224,42 @@ class _Stages:
         seen: dict[int, int] = {}
         for number in range(self.last + 1):
             targets = self.kept[number] if number < self.last else set(self.graph.roots.values())
-            for place in members_of(self.graph, targets, self.leaves(number)):
-                if family_of(self.graph.nodes[place], self.graph) is None or not self._computes(place):
+            for index in members_of(self.graph, targets, self.leaves(number)):
+                if family_of(self.graph.nodes[index], self.graph) is None or not self._computes(index):
                     continue
-                if place in seen:
-                    self.kept[seen[place]].add(place)
+                if index in seen:
+                    self.kept[seen[index]].add(index)
                 else:
-                    seen[place] = number
+                    seen[index] = number
 
-    def column(self, place: int) -> Source:
+    def column(self, index: int) -> Source:
         """Column of a node."""
-        if place not in self.columns:
-            kind = "double" if self.graph.nodes[place].numeric.is_double else "single"
-            self.columns[place] = (kind, self.used[kind])
+        if index not in self.columns:
+            kind = "double" if self.graph.nodes[index].numeric.is_double else "single"
+            self.columns[index] = (kind, self.used[kind])
             self.used[kind] += 1
-        return self.columns[place]
+        return self.columns[index]
 
-    def source(self, place: int, fields: Sequence[str]) -> Source:
+    def source(self, index: int, fields: Sequence[str]) -> Source:
         """Place from which a leaf is loaded."""
-        node = self.graph.nodes[place]
-        return ("field", fields.index(str(node.constants[0]))) if node.operator == "field" else self.column(place)
+        node = self.graph.nodes[index]
+        return ("field", fields.index(str(node.constants[0]))) if node.operator == "field" else self.column(index)
 
     def operations(self, number: int, fields: Sequence[str]) -> list[ColumnOperation]:
         """Return what follows a stage."""
-        places = [place for place in self.alive if is_column_operation(self.graph.nodes[place])]
+        indices = [index for index in self.alive if is_column_operation(self.graph.nodes[index])]
         found = []
-        for place in places:
-            node = self.graph.nodes[place]
-            if self.level[place] == number + 1:
+        for index in indices:
+            node = self.graph.nodes[index]
+            if self.level[index] == number + 1:
                 found.append(
-                    ColumnOperation(node.operator, self._arguments(node, fields), node.constants, self.column(place))
+                    ColumnOperation(node.operator, self._arguments(node, fields), node.constants, self.column(index))
                 )
         return found
 
     def _arguments(self, node: Node, fields: Sequence[str]) -> tuple[Source | float, ...]:
         children = [self.graph.nodes[child] for child in node.inputs]
         return tuple(
-            _number(child) if child.operator == "constant" else self.source(place, fields)
-            for place, child in zip(node.inputs, children, strict=True)
+            _number(child) if child.operator == "constant" else self.source(index, fields)
+            for index, child in zip(node.inputs, children, strict=True)
         )

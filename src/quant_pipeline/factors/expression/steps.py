@@ -30,7 +30,7 @@ class Step:
     @property
     def written(self) -> tuple[int, ...]:
         """Nodes whose registers it writes."""
-        return tuple(place for _, _, place in self.ranks) or (() if self.target is None else (self.target,))
+        return tuple(index for _, _, index in self.ranks) or (() if self.target is None else (self.target,))
 
 
 class _Registers:
@@ -41,35 +41,35 @@ class _Registers:
         self.free: dict[str, list[int]] = {"single": [], "double": []}
         self.count = {"single": 0, "double": 0}
 
-    def take(self, place: int, kind: str) -> None:
+    def take(self, index: int, kind: str) -> None:
         """Give a node a register."""
-        if place not in self.given:
+        if index not in self.given:
             if not self.free[kind]:
                 self.free[kind].append(self.count[kind])
                 self.count[kind] += 1
-            self.given[place] = self.free[kind].pop()
+            self.given[index] = self.free[kind].pop()
 
-    def release(self, place: int, kind: str) -> None:
+    def release(self, index: int, kind: str) -> None:
         """Take a register back."""
-        self.free[kind].append(self.given[place])
+        self.free[kind].append(self.given[index])
 
 
 def give_registers(graph: Graph, steps: Sequence[Step], tables: Tables) -> np.ndarray:
     """Give every node a register from its first writing to its last reading, and write the instructions down."""
 
-    def kind_of(place: int) -> str:
-        return "double" if graph.nodes[place].numeric.is_double else "single"
+    def kind_of(index: int) -> str:
+        return "double" if graph.nodes[index].numeric.is_double else "single"
 
-    last = {place: i for i, step in enumerate(steps) for place in (*step.written, *step.inputs)}
+    last = {index: i for i, step in enumerate(steps) for index in (*step.written, *step.inputs)}
     registers = _Registers()
     code = np.zeros((len(steps), op.INSTRUCTION), np.int64)
     for i, step in enumerate(steps):
-        for place in step.written:
-            registers.take(place, kind_of(place))
+        for index in step.written:
+            registers.take(index, kind_of(index))
         code[i] = _encode(step, registers.given, tables)
-        for place in dict.fromkeys((*step.inputs, *step.written)):
-            if last[place] == i and graph.nodes[place].operator != "constant":
-                registers.release(place, kind_of(place))
+        for index in dict.fromkeys((*step.inputs, *step.written)):
+            if last[index] == i and graph.nodes[index].operator != "constant":
+                registers.release(index, kind_of(index))
     tables.need(single=registers.count["single"], double=registers.count["double"])
     return code
 
@@ -78,8 +78,8 @@ def _encode(step: Step, given: dict[int, int], tables: Tables) -> list[int]:
     number = step.number
     if step.ranks:
         number = len(tables.ranks)
-        tables.ranks += [(window, begin, given[place]) for window, begin, place in step.ranks]
-    inputs = [given[place] for place in step.inputs]
+        tables.ranks += [(window, begin, given[index]) for window, begin, index in step.ranks]
+    inputs = [given[index] for index in step.inputs]
     first, second, third = [*inputs, 0, 0, 0][:3]
     target = 0 if step.target is None else given[step.target]
     third = step.literal or third

@@ -174,7 +174,7 @@ def start_extremes(row, tables, values, extremes, gaps, begin, stop):
     """Fill the blocks for extremes, and for their places where these are wanted."""
     chain = tables[0][row[6] : row[6] + row[8]]
     sign = values.dtype.type(-1 if row[9] & MINIMUM else 1)
-    largest, places = extremes[0], extremes[1]
+    largest, indices = extremes[0], extremes[1]
     with_places = row[9] & PLACES != 0
     part = slice(begin, stop)
     gaps[0] = 0
@@ -182,26 +182,26 @@ def start_extremes(row, tables, values, extremes, gaps, begin, stop):
         note_gaps(largest[0], begin, stop, gaps)
         hide_missing(largest[0, part], largest[0, part])
     if with_places:
-        number_rows(begin, stop, places[0])
-    chain_extremes(largest, places, begin, stop, chain, with_places)
+        number_rows(begin, stop, indices[0])
+    chain_extremes(largest, indices, begin, stop, chain, with_places)
 
 
 @inner
 def finish_extreme(row, extremes, starts, gaps, begin, stop, out):
     """Finish an extreme or its place."""
     window, slot = row[6], row[8]
-    largest, places = extremes[0, slot], extremes[1, slot]
+    largest, indices = extremes[0, slot], extremes[1, slot]
     if not row[9] & PLACES:
         sign = -1.0 if row[9] & MINIMUM else 1.0
         finish_values(largest[begin:stop], sign, out[begin:stop])
         return
-    finish_complete_places(places[begin:stop], window - begin, out[begin:stop])
+    finish_complete_places(indices[begin:stop], window - begin, out[begin:stop])
     k = 1
     while k <= gaps[0]:
         gap = k
         left, right, k = next_stretch(gaps, k, window, begin, stop)
         if left < right:
-            finish_places_with_gaps(places, largest, starts, gaps, gap, window, left, right, out)
+            finish_places_with_gaps(indices, largest, starts, gaps, gap, window, left, right, out)
 
 
 @inner

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.factors.kernels.arithmetic import (
+from quant_pipeline.factors.kernels.compiling import inner
+from quant_pipeline.factors.kernels.opcodes import (
     ABS,
     ADD,
     AND,
@@ -22,7 +23,6 @@ from quant_pipeline.factors.kernels.arithmetic import (
     SIGN,
     SUB,
 )
-from quant_pipeline.factors.kernels.compiling import inner
 
 
 @inner

@@ -45,9 +45,9 @@ class KernelLibrary:
         if is_compilation_off():
             kernel.function()(*arguments)
             return
-        places = (f"argument {number} of {kernel.name}" for number in range(1, len(arguments) + 1))
-        given = zip(arguments, kernel.parameters, places, strict=True)
-        numbers = [number for argument, parameter, place in given for number in flatten(argument, parameter, place)]
+        labels = (f"argument {number} of {kernel.name}" for number in range(1, len(arguments) + 1))
+        given = zip(arguments, kernel.parameters, labels, strict=True)
+        numbers = [number for argument, parameter, label in given for number in flatten(argument, parameter, label)]
         result, exception = ctypes.c_void_p(), ctypes.c_void_p()
         status = self._function(kernel)(ctypes.addressof(result), ctypes.addressof(exception), *numbers)
         if status != 0:
@@ -86,7 +86,7 @@ RUN_STAGE = Kernel(
     (_TABLE, _TABLES, _TABLE, _TABLE, _SINGLES, (_SINGLES, _DOUBLES), _SINGLES, _SPACE),
 )
 CUT_TILES = Kernel(f"{_HERE}.tiles", "cut_tiles", (_TABLE, int, int, int, int, _TABLE, _TABLE, Array("int64", 1)))
-REORDER = Kernel(f"{_HERE}.gather", "reorder", (_SINGLES, Array("int64", 1), Array("float32", 1)))
+REORDER = Kernel(f"{_HERE}.rows", "reorder", (_SINGLES, Array("int64", 1), Array("float32", 1)))
 LIBRARY = KernelLibrary("factor_kernels", RUN_STAGE, CUT_TILES, REORDER)
 
 run_stage = partial(LIBRARY.call, RUN_STAGE)
@@ -94,4 +94,4 @@ run_stage = partial(LIBRARY.call, RUN_STAGE)
 cut_tiles = partial(LIBRARY.call, CUT_TILES)
 """See `tiles.cut_tiles`."""
 reorder = partial(LIBRARY.call, REORDER)
-"""See `gather.reorder`."""
+"""See `rows.reorder`."""

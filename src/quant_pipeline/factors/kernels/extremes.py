@@ -55,7 +55,7 @@ def merge_places(newest, older, newest_place, older_place, out):
 
 
 @inner
-def chain_extremes(values, places, begin, stop, chain, with_places):
+def chain_extremes(values, indices, begin, stop, chain, with_places):
     """Fill the blocks of a chain; slot 0 holds the values and their places."""
     for k in range(chain.shape[0]):
         slot, block, shift, length = chain[k, 0], chain[k, 1], chain[k, 2], chain[k, 3]
@@ -65,7 +65,7 @@ def chain_extremes(values, places, begin, stop, chain, with_places):
         new, old = slice(first, stop), slice(first - shift, stop - shift)
         if with_places:
             merge_places(
-                values[block, new], values[block, old], places[block, new], places[block, old], places[slot, new]
+                values[block, new], values[block, old], indices[block, new], indices[block, old], indices[slot, new]
             )
         merge_values(values[block, new], values[block, old], values[slot, new])
 
@@ -79,14 +79,14 @@ def finish_values(values, sign, out):
 
 
 @inner
-def finish_complete_places(places, window, out):
+def finish_complete_places(indices, window, out):
     """Write the places for complete windows; ``window`` is its length less the number of the first row."""
     for i in range(out.shape[0]):
-        out[i] = places[i] - np.float64(i - window)
+        out[i] = indices[i] - np.float64(i - window)
 
 
 @inner
-def finish_places_with_gaps(places, values, starts, gaps, k, window, begin, stop, out):
+def finish_places_with_gaps(indices, values, starts, gaps, k, window, begin, stop, out):
     """Write the places again where windows hold a gap: the first gap of the history wins, as in numpy's ``argmax``."""
     for i in range(begin, stop):
         if starts[i] > i or not values[i] > -np.inf:
@@ -95,5 +95,5 @@ def finish_places_with_gaps(places, values, starts, gaps, k, window, begin, stop
         first = max(i - window + 1, starts[i])
         while k <= gaps[0] and gaps[k] < first:
             k += 1
-        here = gaps[k] if k <= gaps[0] and gaps[k] <= i else places[i]
+        here = gaps[k] if k <= gaps[0] and gaps[k] <= i else indices[i]
         out[i] = here - first + 1

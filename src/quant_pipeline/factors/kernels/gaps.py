@@ -69,20 +69,20 @@ def count_present(begin, stop, gaps, counts):
 
 
 @inner
-def sum_places(begin, stop, gaps, places, squares):
+def sum_places(begin, stop, gaps, sums, squares):
     """Write running sums of the places that are not a gap and of their squares; all are whole numbers, so exact."""
-    places[begin] = squares[begin] = 0.0
+    sums[begin] = squares[begin] = 0.0
     row = begin
     lost = np.float64(begin) * (begin - 1.0) / 2.0
     lost_square = np.float64(begin) * (begin - 1.0) * (2.0 * begin - 1.0) / 6.0
     for k in range(gaps[0] + 1):
         end = gaps[k + 1] if k < gaps[0] else stop
         for i in range(row, end):
-            place = np.float64(i)
-            places[i + 1] = place * (place + 1.0) / 2.0 - lost
-            squares[i + 1] = place * (place + 1.0) * (2.0 * place + 1.0) / 6.0 - lost_square
+            index = np.float64(i)
+            sums[i + 1] = index * (index + 1.0) / 2.0 - lost
+            squares[i + 1] = index * (index + 1.0) * (2.0 * index + 1.0) / 6.0 - lost_square
         if end < stop:
-            places[end + 1], squares[end + 1] = places[end], squares[end]
+            sums[end + 1], squares[end + 1] = sums[end], squares[end]
             lost += end
             lost_square += np.float64(end) * end
         row = end + 1

@@ -53,10 +53,10 @@ def load(source, segments, out):
 
 
 @inner
-def store(values, segments, place, out):
+def store(values, segments, index, out):
     """Copy the wanted bars of every stretch to their place; ``place`` says which."""
     for k in range(segments.shape[0]):
-        at, count, row = segments[k, 5], segments[k, 6], segments[k, place]
+        at, count, row = segments[k, 5], segments[k, 6], segments[k, index]
         part, source = out[row : row + count], values[at : at + count]
         for i in range(count):
             part[i] = source[i]

@@ -139,10 +139,10 @@ def merge_counted_means(newest, older, n, m, difference, weights, out):
 
 
 @inner
-def distance_of_places(places, middle, oldest, n, m, out):
+def distance_of_places(sums, middle, oldest, n, m, out):
     """Write the distances between the mean places of the newest and the older block."""
     for i in range(out.shape[0]):
-        out[i] = (places[i] - middle[i]) / max(n[i], 1.0)
+        out[i] = (sums[i] - middle[i]) / max(n[i], 1.0)
     for i in range(out.shape[0]):
         out[i] -= (middle[i] - oldest[i]) / max(m[i], 1.0)
 
@@ -224,14 +224,14 @@ def finish_counted(measure, window, begin, stop, values, mean, square, trend, ru
         elif measure == VAR:
             out[i] = square[i] * (1.0 / (n - 1.0))
         else:
-            place = running[1, i + 1] - running[1, old] - i * n
-            spread = running[2, i + 1] - running[2, old] - 2.0 * i * place - np.float64(i) * i * n
-            spread = (n * spread - place * place) / n
-            out[i] = trend_of(measure, n, place, spread, values[i], mean[i], square[i], trend[i])
+            index = running[1, i + 1] - running[1, old] - i * n
+            spread = running[2, i + 1] - running[2, old] - 2.0 * i * index - np.float64(i) * i * n
+            spread = (n * spread - index * index) / n
+            out[i] = trend_of(measure, n, index, spread, values[i], mean[i], square[i], trend[i])
 
 
 @inner
-def trend_of(measure, n, place, spread, value, mean, square, trend):
+def trend_of(measure, n, index, spread, value, mean, square, trend):
     """Slope, fit or residual of one window; ``place`` is the sum of the places against the newest."""
     per_spread = 1.0 / spread
     if measure == SLOPE:
@@ -239,7 +239,7 @@ def trend_of(measure, n, place, spread, value, mean, square, trend):
     if measure == RSQUARE:
         fit = trend * trend * per_spread / square
         return fit if square * (1.0 / (n - 1.0)) > FLAT_VARIANCE else np.nan
-    return value - mean - trend * per_spread * (-place / n) if value - value == 0.0 else np.nan
+    return value - mean - trend * per_spread * (-index / n) if value - value == 0.0 else np.nan
 
 
 @inner

@@ -1,4 +1,4 @@
-"""Numbers of the instructions.
+"""Numbers of the instructions, and of their kinds of arithmetic; free of numba, as the plan needs them.
 
 An instruction is ``(opcode, target, first, second, third, begin, number, types, more, most)``: registers, the first
 row of the tile for which the value is needed, and what the comments here say.
@@ -32,3 +32,8 @@ FINISH_MEANS, FINISH_SUMS, FINISH_EXTREMES, FINISH_PAIRS, FINISH_QUANTILE = rang
 FIRST_WINDOW = 40
 RANK, COUNT, DIRECT = range(40, 43)
 """Number: the window, or the first row of the windows of a rank, more: their count; most: the measure."""
+
+ADD, SUB, MUL, DIV, GREATER, LESS, AND, OR = range(8)
+GT, GE, LT, LE, EQ, NE = range(6)
+ABS, SIGN, NOT, COMPLEMENT, RECIPROCAL = range(5)
+"""Kinds of COMBINE, of COMPARE and of TRANSFORM."""

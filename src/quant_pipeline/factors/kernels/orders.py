@@ -130,19 +130,19 @@ def quantile_windows(values, window, share, begin, stop, ordered, out):
         if leaving > begin - window:
             value = np.float64(values[leaving])
             if value == value:
-                place = 0
-                while ordered[place] < value:
-                    place += 1
-                for j in range(place, n - 1):
+                index = 0
+                while ordered[index] < value:
+                    index += 1
+                for j in range(index, n - 1):
                     ordered[j] = ordered[j + 1]
                 n -= 1
         value = np.float64(values[i])
         if value == value:
-            place = n
-            while place > 0 and ordered[place - 1] > value:
-                ordered[place] = ordered[place - 1]
-                place -= 1
-            ordered[place] = value
+            index = n
+            while index > 0 and ordered[index - 1] > value:
+                ordered[index] = ordered[index - 1]
+                index -= 1
+            ordered[index] = value
             n += 1
         if i >= begin:
             out[i] = quantile_of(ordered, n, share)
@@ -156,8 +156,8 @@ def quantile_of(ordered, n, share):
     if share < 0.0:
         middle = n // 2
         return ordered[middle] if n % 2 else (ordered[middle] + ordered[middle - 1]) / 2.0
-    place = share * (n - 1)
-    below = np.int64(place)
-    if below == place or below + 1 >= n:
+    index = share * (n - 1)
+    below = np.int64(index)
+    if below == index or below + 1 >= n:
         return ordered[below]
-    return ordered[below] + (ordered[below + 1] - ordered[below]) * (place - below)
+    return ordered[below] + (ordered[below + 1] - ordered[below]) * (index - below)

@@ -82,7 +82,7 @@ def carry_fading_mean(values, alpha, state, out):
 def carry_moments(kind, values, state, out):
     """Compute sums, means, variances, counts and extremes up to each bar."""
     bars, n, present, mean, square, total = state[0], state[1], state[2], state[3], state[4], state[5]
-    low, high, place, missing = state[6], state[7], state[8], state[9]
+    low, high, index, missing = state[6], state[7], state[8], state[9]
     for i in range(out.shape[0]):
         bars += 1.0
         value = np.float64(values[i])
@@ -94,9 +94,9 @@ def carry_moments(kind, values, state, out):
             mean += step / n
             square += step * (value - mean)
             if (n == 1.0 or value > high) and (kind in (MAX, IDXMAX)):
-                high, place = value, bars
+                high, index = value, bars
             if (n == 1.0 or value < low) and (kind in (MIN, IDXMIN)):
-                low, place = value, bars
+                low, index = value, bars
         elif missing == 0.0:
             missing = bars
         if kind == COUNT:
@@ -116,15 +116,15 @@ def carry_moments(kind, values, state, out):
         elif kind == MIN:
             out[i] = low
         else:
-            out[i] = missing if missing > 0.0 else place
+            out[i] = missing if missing > 0.0 else index
     state[0], state[1], state[2], state[3], state[4], state[5] = bars, n, present, mean, square, total
-    state[6], state[7], state[8], state[9] = low, high, place, missing
+    state[6], state[7], state[8], state[9] = low, high, index, missing
 
 
 @inner
 def carry_trends(kind, values, state, out):
     """Trend lines and weighted means up to each bar; places count from 1."""
-    bars, n, place, mean = state[0], state[1], state[2], state[3]
+    bars, n, index, mean = state[0], state[1], state[2], state[3]
     spread, square, trend, weighted = state[4], state[5], state[6], state[7]
     for i in range(out.shape[0]):
         bars += 1.0
@@ -133,11 +133,11 @@ def carry_trends(kind, values, state, out):
         if here:
             n += 1.0
             weighted += bars * value
-            step, stride = value - mean, bars - place
+            step, stride = value - mean, bars - index
             mean += step / n
-            place += stride / n
+            index += stride / n
             square += step * (value - mean)
-            spread += stride * (bars - place)
+            spread += stride * (bars - index)
             trend += stride * (value - mean)
         if kind == WMA:
             out[i] = weighted / (bars * (bars + 1.0) / 2.0) / n if n > 0.0 else np.nan
@@ -148,8 +148,8 @@ def carry_trends(kind, values, state, out):
         elif kind == RSQUARE:
             out[i] = trend * trend / (spread * square)
         else:
-            out[i] = value - mean - trend / spread * (bars - place) if here else np.nan
-    state[0], state[1], state[2], state[3] = bars, n, place, mean
+            out[i] = value - mean - trend / spread * (bars - index) if here else np.nan
+    state[0], state[1], state[2], state[3] = bars, n, index, mean
     state[4], state[5], state[6], state[7] = spread, square, trend, weighted
 
 
@@ -203,11 +203,11 @@ def expand_orders(kind, values, share, out):
         value = np.float64(values[i])
         here = value - value == 0.0
         if here:
-            place = n
-            while place > 0 and ordered[place - 1] > value:
-                ordered[place] = ordered[place - 1]
-                place -= 1
-            ordered[place] = value
+            index = n
+            while index > 0 and ordered[index - 1] > value:
+                ordered[index] = ordered[index - 1]
+                index -= 1
+            ordered[index] = value
             n += 1
         if kind != RANK:
             out[i] = quantile_of(ordered, n, -1.0 if kind == MED else share)

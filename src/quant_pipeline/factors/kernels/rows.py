@@ -1,8 +1,8 @@
-"""Filling and copying of rows; assignments to slices would need numba's memory manager, see `inner`."""
+"""Filling, copying and reordering of rows; assignments to slices would need numba's memory manager, see `inner`."""
 
 from __future__ import annotations
 
-from quant_pipeline.factors.kernels.compiling import inner
+from quant_pipeline.factors.kernels.compiling import entry, inner
 
 
 @inner
@@ -18,3 +18,12 @@ def copy(values, out):
     """Copy."""
     for i in range(out.shape[0]):
         out[i] = values[i]
+
+
+@entry
+def reorder(values, order, column):
+    """Reorder the rows of every column ``(column, row)`` in place; ``column`` is room for one."""
+    for k in range(values.shape[0]):
+        copy(values[k], column)
+        for i in range(order.shape[0]):
+            values[k, i] = column[order[i]]

@@ -74,29 +74,29 @@ def _members_of(parameter: Parameter) -> list[Any]:
     return [c_int64]
 
 
-def flatten(argument: Any, parameter: Parameter, place: str) -> list[int | None]:
+def flatten(argument: Any, parameter: Parameter, index: str) -> list[int | None]:
     """Turn an argument into what the machine code takes.
 
     Raises
     ------
     FactorError
-        When the argument is none that the code was compiled for; ``place`` names it.
+        When the argument is none that the code was compiled for; ``index`` names it.
     """
     if isinstance(parameter, Array):
-        return _flatten_array(argument, parameter, place)
+        return _flatten_array(argument, parameter, index)
     if not isinstance(parameter, tuple):
         return [operator.index(argument)]
     if not isinstance(argument, tuple) or len(argument) != len(parameter):
-        raise FactorError(f"{place} must be a tuple of {len(parameter)}")
+        raise FactorError(f"{index} must be a tuple of {len(parameter)}")
     parts = enumerate(zip(argument, parameter, strict=True))
-    return [number for k, (value, part) in parts for number in flatten(value, part, f"{place}[{k}]")]
+    return [number for k, (value, part) in parts for number in flatten(value, part, f"{index}[{k}]")]
 
 
-def _flatten_array(array: Any, parameter: Array, place: str) -> list[int | None]:
+def _flatten_array(array: Any, parameter: Array, index: str) -> list[int | None]:
     fits = isinstance(array, np.ndarray) and array.dtype == parameter.dtype and array.ndim == parameter.ndim
     if not fits or not array.flags.carray:
         raise FactorError(
-            f"{place} must be a writable array of {parameter.dtype} with {parameter.ndim} dimensions and its rows one "
+            f"{index} must be a writable array of {parameter.dtype} with {parameter.ndim} dimensions and its rows one "
             "after another in memory; make one by numpy.array(…, order='C')"
         )
     address = array.__array_interface__["data"][0]

@@ -4,9 +4,8 @@ A processor that learns something learns it from the training window only; its s
 prediction transforms exactly as training did and never fits again.
 """
 
-from quant_pipeline.factors.processors.chain import ProcessorChain, compares
+from quant_pipeline.factors.processors.chain import ProcessorChain, compares, drop_missing_labels
 from quant_pipeline.factors.processors.fitted import MAD_TO_DEVIATION, Arrays
-from quant_pipeline.factors.processors.labels import drop_missing_labels
 from quant_pipeline.factors.processors.specs import (
     CrossSectionalFill,
     CrossSectionalRank,

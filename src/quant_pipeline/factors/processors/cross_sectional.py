@@ -106,11 +106,11 @@ class CrossSectionalZScoreProcessor(ComparingProcessor):
         values = features.to_numpy(dtype=np.float64)
         values = np.where(np.isfinite(values), values, np.nan)
         scaled = np.empty(values.shape, dtype=np.float32)
-        for place, column in enumerate(values.T):
+        for index, column in enumerate(values.T):
             centre, deviation = self._measure(column, session)
             gap = column - centre[session]
             spread = deviation[session]
-            scaled[:, place] = np.divide(gap, spread, out=np.where(np.isnan(gap), np.nan, 0.0), where=spread > 0)
+            scaled[:, index] = np.divide(gap, spread, out=np.where(np.isnan(gap), np.nan, 0.0), where=spread > 0)
         if self._spec.clip is not None:
             scaled = np.clip(scaled, -np.float32(self._spec.clip), np.float32(self._spec.clip))
         return pd.DataFrame(scaled, index=features.index, columns=features.columns)
@@ -169,10 +169,10 @@ class NeutraliseProcessor(ComparingProcessor):
             unknown = code < 0
             groups = np.where(unknown, 0, code).astype(np.int64)
         left = features.to_numpy(dtype=np.float32, copy=True)
-        for place, name in enumerate(features.columns):
+        for index, name in enumerate(features.columns):
             if name not in exposures:
-                values = np.where(unknown, np.nan, left[:, place].astype(np.float64))
-                left[:, place] = neutralise(values, session, groups, size)
+                values = np.where(unknown, np.nan, left[:, index].astype(np.float64))
+                left[:, index] = neutralise(values, session, groups, size)
         return pd.DataFrame(left, index=features.index, columns=features.columns)
 
 

@@ -52,10 +52,10 @@ def name_instruments(rng: np.random.Generator, sector: npt.NDArray[np.int64]) ->
         if stem not in stems:
             stems.append(stem)
     names = [
-        f"{stem.capitalize()} {rng.choice(_BUSINESS[SECTORS[place]])}"
-        for stem, place in zip(stems, sector, strict=True)
+        f"{stem.capitalize()} {rng.choice(_BUSINESS[SECTORS[index]])}"
+        for stem, index in zip(stems, sector, strict=True)
     ]
     return pd.DataFrame(
-        {"instrument": [stem.upper() for stem in stems], "name": names, "sector": [SECTORS[place] for place in sector]},
+        {"instrument": [stem.upper() for stem in stems], "name": names, "sector": [SECTORS[index] for index in sector]},
         dtype="str",
     )

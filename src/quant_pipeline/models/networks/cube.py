@@ -82,15 +82,15 @@ class SessionCube:
         inside = (session >= first) & (session <= last) & (column[instrument] >= 0)
         self._session, self._column = session - first, column[instrument]
         shape = (max(last - first + 1, 0), len(wanted))
-        place = (self._session[inside], self._column[inside])
+        index = (self._session[inside], self._column[inside])
         self.values = np.zeros((*shape, features.shape[1]), dtype=np.float32)
-        self.values[place] = features.to_numpy(dtype=np.float32)[inside]
+        self.values[index] = features.to_numpy(dtype=np.float32)[inside]
         if not np.isfinite(self.values).all():
             raise ModelError(
                 "a network cannot read missing or infinite features; add the processor `fill` to the model"
             )
         present = np.zeros(shape, dtype=bool)
-        present[place] = True
+        present[index] = True
         self.complete = _run_lengths(present) >= window
 
     def locate(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -152,6 +152,6 @@ class SessionCube:
 
 def _run_lengths(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Count, for every session, the sessions without a gap up to it."""
-    place = np.arange(1, len(present) + 1)[:, None]
-    last_gap = np.maximum.accumulate(np.where(present, 0, place), axis=0)
-    return place - last_gap
+    index = np.arange(1, len(present) + 1)[:, None]
+    last_gap = np.maximum.accumulate(np.where(present, 0, index), axis=0)
+    return index - last_gap

@@ -89,7 +89,7 @@ def attribute_rows(
             _changes(network, windows),
             windows.shape[2],
         )
-    return torch.cat([_attribute_in_session(network, cube, *place) for place in zip(sessions, columns, strict=True)])
+    return torch.cat([_attribute_in_session(network, cube, *index) for index in zip(sessions, columns, strict=True)])
 
 
 def _attribute_in_session(network: nn.Module, cube: SessionCube, session: np.int64, column: np.int64) -> torch.Tensor:

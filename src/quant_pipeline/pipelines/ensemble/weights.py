@@ -50,10 +50,10 @@ def dynamic_weights(
     """
     rows = {}
     first, last = sessions.get_indexer([scored[0], scored[-1]])
-    for place in range(first, last + 1, combination.refresh):
-        realised = coefficients[coefficients.index <= sessions[place - lag]] if place >= lag else coefficients[:0]
+    for index in range(first, last + 1, combination.refresh):
+        realised = coefficients[coefficients.index <= sessions[index - lag]] if index >= lag else coefficients[:0]
         seen = realised.tail(combination.window)
-        rows[sessions[place]] = weigh_members(seen, combination)
+        rows[sessions[index]] = weigh_members(seen, combination)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("session")
 
 

@@ -124,7 +124,7 @@ def draw_similarity(correlations: pd.DataFrame, kind: str) -> go.Figure:
         return say_instead(blank_figure(title, "There is one model."), "There is one model")
     tree = grow_tree(matrix)
     matrix = matrix.loc[tree.order, tree.order]
-    places = np.arange(len(matrix))
+    indices = np.arange(len(matrix))
     away = matrix.where(~np.eye(len(matrix), dtype=bool)).stack()
     figure = blank_figure(
         title,
@@ -136,8 +136,8 @@ def draw_similarity(correlations: pd.DataFrame, kind: str) -> go.Figure:
         figure.add_scatter(x=x, y=y, mode="lines", yaxis="y2", line={"color": light("muted"), "width": 1.3})
     figure.add_heatmap(
         z=matrix.to_numpy(),
-        x=places,
-        y=places,
+        x=indices,
+        y=indices,
         zmin=-1,
         zmax=1,
         colorscale=[[0, light("loss")], [0.5, light("surface")], [1, light("accent")]],
@@ -146,7 +146,7 @@ def draw_similarity(correlations: pd.DataFrame, kind: str) -> go.Figure:
         hovertemplate="%{customdata}: %{z:.2f}<extra></extra>",
         texttemplate="%{z:.2f}" if len(matrix) <= 12 else None,
     )
-    names = {"tickvals": places, "ticktext": [plain(name) for name in matrix.index], "showgrid": False}
+    names = {"tickvals": indices, "ticktext": [plain(name) for name in matrix.index], "showgrid": False}
     brackets = {"domain": [0.84, 1], "visible": False, "rangemode": "tozero"}
     figure.update_layout(
         yaxis={"domain": [0, 0.82], "autorange": "reversed", "zeroline": False, **names}, yaxis2=brackets
@@ -199,9 +199,9 @@ def draw_finalists(curves: pd.DataFrame) -> go.Figure:
     first = curves[curves["combination"] == names[0]]
     reference = {"color": light("reference"), "width": 1.6}
     figure.add_scatter(x=first["date"], y=first["benchmark"], name="benchmark", line=reference)
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         curve = curves[curves["combination"] == name]
-        figure.add_scatter(x=curve["date"], y=curve["nav"], name=plain(name), line=series_style(place))
+        figure.add_scatter(x=curve["date"], y=curve["nav"], name=plain(name), line=series_style(index))
     if len(held_out):
         figure.add_vline(x=held_out.min(), line={"color": light("ink"), "width": 1, "dash": "dot"})
     return figure.update_yaxes(type="log", hoverformat=".3f", tickformat=".2~f", nticks=6).update_layout(height=400)

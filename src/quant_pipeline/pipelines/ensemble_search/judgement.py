@@ -178,7 +178,7 @@ def lead(
         ``rank``, ``combination``, ``size``, figures of the selection, ``mean_correlation`` of the members' scores, and
         the holdout columns of the finalists.
     """
-    names = [" + ".join(trials.combinations[place]) for place in order]
+    names = [" + ".join(trials.combinations[index]) for index in order]
     figures = trials.figures.iloc[order].reset_index(drop=True)
     # The ratio that ranks: pooled over the phases, whereas the engine's figure is a mean of ratios.
     figures["excess_sharpe"] = sharpe_of_periods(trials.period_sums, sessions)[order]
@@ -186,12 +186,12 @@ def lead(
         {
             "rank": np.arange(1, len(order) + 1),
             "combination": pd.array(names, dtype="str"),
-            "size": [len(trials.combinations[place]) for place in order],
+            "size": [len(trials.combinations[index]) for index in order],
         }
     )
     table = pd.concat([table, figures.drop(columns=["total_return", "final_value"])], axis=1)
     table["mean_correlation"] = [
-        mean_pair_correlation(score_correlation, list(trials.combinations[place])) for place in order
+        mean_pair_correlation(score_correlation, list(trials.combinations[index])) for index in order
     ]
     held_out = finalists.filter(like="holdout_").reindex(table["combination"]).reset_index(drop=True)
     return pd.concat([table, held_out], axis=1)

@@ -82,7 +82,7 @@ def _grow_best(runner: TrialRunner, models: list[str], search: EnsembleSearchPar
     level = tried
     for _ in range(1, search.max_models):
         best = np.argsort(-guide(level), kind="stable")[: search.beam]
-        grown = _extensions([level.combinations[place] for place in best], models, search)
+        grown = _extensions([level.combinations[index] for index in best], models, search)
         if not grown or len(tried.combinations) + len(grown) > search.max_combinations:
             break
         level = yield from runner.run(grown)

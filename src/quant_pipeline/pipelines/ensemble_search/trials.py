@@ -149,7 +149,7 @@ class TrialRunner:
             total = total + np.column_stack([results.figures.to_numpy(), sums])
         keys = [self._key_of_numbers(numbers) for numbers in results.combinations]
         table = pd.DataFrame(np.asarray(total) / len(self._phases), index=pd.Index(keys, name="key", dtype="str"))
-        return table.set_axis([*FIGURES, *(f"period_{place}" for place in range(sums.shape[1]))], axis=1)
+        return table.set_axis([*FIGURES, *(f"period_{index}" for index in range(sums.shape[1]))], axis=1)
 
     def _remember(self, chunk: pd.DataFrame) -> None:
         self._known.update(zip(chunk.index, chunk.to_numpy(), strict=True))

@@ -14,7 +14,7 @@ from quant_pipeline.pipelines.execution.page import compose_execution_page
 from quant_pipeline.pipelines.execution.tables import (
     breaks_table,
     market_table,
-    orders_table,
+    order_states_table,
     verdict_table,
     verdicts_of,
 )
@@ -65,7 +65,7 @@ def describe_instruments(
     return table
 
 
-@takes_records(exchange=Exchange.known_at, rules=DeskRules.of)
+@takes_records(exchange=Exchange.at_close, rules=DeskRules.of)
 def judge_orders(
     trading_desk: Gateway,
     events: Sequence[Event],
@@ -137,7 +137,7 @@ def record_verdicts(risk_verdicts: pd.DataFrame, dry_run: bool) -> tuple[Event, 
     return verdict_events(verdicts_of(risk_verdicts), session, provenance)
 
 
-@takes_records(exchange=Exchange.known_at, rules=DeskRules.of)
+@takes_records(exchange=Exchange.at_close, rules=DeskRules.of)
 def send_orders(
     trading_desk: Gateway,
     ledger_recorded: Sequence[Event],
@@ -172,9 +172,9 @@ def send_orders(
     with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
         if dry_run:
             logger.info("this was a dry run: nothing was recorded and nothing was sent")
-            return orders_table(desk.journal.book, session, {}), breaks_table(())
+            return order_states_table(desk.journal.book, session, {}), breaks_table(())
         breaks = execute(desk, instrument_views(execution_market), 0)
-        orders = orders_table(desk.journal.book, session, desk.held_back)
+        orders = order_states_table(desk.journal.book, session, desk.held_back)
     for row in orders.itertuples(index=False):
         logger.info("%-4s %7d %-6s %s, executed %g", row.side, row.quantity, row.instrument, row.state, row.filled)
     for found in breaks:

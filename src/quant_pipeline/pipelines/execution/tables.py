@@ -118,7 +118,7 @@ def verdicts_of(table: pd.DataFrame) -> tuple[Verdict, ...]:
     )
 
 
-def orders_table(book: OrderBook, session: pd.Timestamp, waiting: Mapping[str, str]) -> pd.DataFrame:
+def order_states_table(book: OrderBook, session: pd.Timestamp, waiting: Mapping[str, str]) -> pd.DataFrame:
     """List the orders of a session and what became of them.
 
     Parameters

@@ -28,7 +28,7 @@ def draw_decay(factor_decay: pd.DataFrame, factors: list[str]) -> go.Figure:
         "Bars are confidence bands with Newey-West errors; a band across zero is no finding. "
         + _ends(factor_decay.groupby("factor")["rank_ic"].last(), factors, wording.coefficient),
     )
-    for place, factor in enumerate(factors):
+    for index, factor in enumerate(factors):
         part = factor_decay[factor_decay["factor"] == factor]
         error = {
             "array": part["rank_ic_upper"] - part["rank_ic"],
@@ -36,7 +36,7 @@ def draw_decay(factor_decay: pd.DataFrame, factors: list[str]) -> go.Figure:
             "thickness": 1,
             "width": 3,
         }
-        line = series_style(place)
+        line = series_style(index)
         figure.add_scatter(
             x=part["horizon"].astype(str), y=part["rank_ic"], name=plain(factor), line=line, error_y=error
         )
@@ -60,9 +60,9 @@ def draw_quantiles(factor_quantiles: pd.DataFrame, factors: list[str], horizon: 
         f"Mean excess return by quantile over {wording.plural(horizon, 'session')}",
         "Quantile 1 holds the lowest values. A staircase, up or down, is a factor that works over its whole range.",
     )
-    for place, factor in enumerate(factors):
+    for index, factor in enumerate(factors):
         part = chosen[chosen["factor"] == factor]
-        colour = series_style(place)["color"]
+        colour = series_style(index)["color"]
         figure.add_bar(x=part["quantile"].astype(str), y=part["excess_return"], name=plain(factor), marker_color=colour)
     figure.update_xaxes(title="quantile", hoverformat=None, type="category")
     return figure.update_yaxes(hoverformat="+.3%", tickformat="+.2%")
@@ -86,8 +86,8 @@ def draw_cumulative(factor_sessions: pd.DataFrame, factors: list[str], column: s
     running = wide.astype("float64").fillna(0.0).cumsum()
     write = wording.percent_signed if is_spread else wording.ratio
     figure = blank_figure(title, "A steady slope is a steady edge. " + _ends(running.iloc[-1], factors, write))
-    for place, factor in enumerate(factors):
-        figure.add_scatter(x=running.index, y=running[factor], name=plain(factor), line=series_style(place))
+    for index, factor in enumerate(factors):
+        figure.add_scatter(x=running.index, y=running[factor], name=plain(factor), line=series_style(index))
     return figure.update_yaxes(hoverformat="+.1%" if is_spread else "+.2f", tickformat="+.0%" if is_spread else None)
 
 

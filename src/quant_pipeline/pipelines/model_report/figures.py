@@ -26,9 +26,9 @@ def draw_years(years: pd.DataFrame, models: list[str]) -> go.Figure:
         else ""
     )
     figure = blank_figure("Mean rank IC by year", "An edge that comes from one year is no edge." + highest)
-    for place, model in enumerate(models):
+    for index, model in enumerate(models):
         part = years[years["model"] == model]
-        colour = series_style(place)["color"]
+        colour = series_style(index)["color"]
         figure.add_bar(x=part["year"].astype(str), y=part["rank_ic"], name=plain(model), marker_color=colour)
     figure.update_xaxes(hoverformat=None, type="category")
     return figure.update_yaxes(hoverformat="+.4f", tickformat="+.2f")
@@ -49,8 +49,8 @@ def draw_bands(bands: dict[str, pd.DataFrame]) -> go.Figure:
     drawn = {model: band.dropna(subset="rolling") for model, band in bands.items()}
     if all(band.empty for band in drawn.values()):
         return say_instead(figure, "There are not enough sessions since validation yet")
-    for place, (model, band) in enumerate(drawn.items()):
-        style = series_style(place)
+    for index, (model, band) in enumerate(drawn.items()):
+        style = series_style(index)
         figure.add_scatter(x=band["date"], y=band["rolling"], name=plain(model), line=style)
         dotted = {**style, "dash": "dot", "width": 1}
         figure.add_scatter(

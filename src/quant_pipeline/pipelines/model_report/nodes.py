@@ -132,10 +132,10 @@ def sample_rows(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     numpy.ndarray
         Places of the rows, ascending; all that are chosen where they are few enough.
     """
-    places = np.flatnonzero(chosen)
-    if len(places) <= MOST_ROWS:
-        return places
-    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(places, MOST_ROWS, replace=False))
+    indices = np.flatnonzero(chosen)
+    if len(indices) <= MOST_ROWS:
+        return indices
+    return np.sort(np.random.default_rng(SAMPLE_SEED).choice(indices, MOST_ROWS, replace=False))
 
 
 def _test_scores(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:

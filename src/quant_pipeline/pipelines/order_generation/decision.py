@@ -174,7 +174,7 @@ def add_alternates(
     prices = situation.prices.reindex(chosen.index)
     budget = (buys["quantity"] * buys["reference_price"]).mean() if len(buys) else 0.0
     ranks = scores.rank(ascending=False, method="first").reindex(chosen.index)
-    places = range(1, len(chosen) + 1)
+    indices = range(1, len(chosen) + 1)
     quantity = (budget / prices // lot * lot).astype("int64")
     alternates = pd.DataFrame(
         {
@@ -185,8 +185,8 @@ def add_alternates(
             "estimated_value": (quantity * prices).to_numpy(),
             "score": chosen.to_numpy(),
             "rank": ranks.astype("int64").to_numpy(),
-            "reason": [f"alternate {place}: replaces a buy that cannot be executed" for place in places],
-            "alternate": list(places),
+            "reason": [f"alternate {index}: replaces a buy that cannot be executed" for index in indices],
+            "alternate": list(indices),
         }
     )
     return pd.concat([flagged, alternates], ignore_index=True)[[*flagged.columns]] if len(alternates) else flagged

@@ -21,7 +21,7 @@ from quant_pipeline.trading.ledger.history import account_history
 from quant_pipeline.trading.ledger.lot_tables import closed_lots_table, open_lots_table
 from quant_pipeline.trading.ledger.tables import holdings_table, net_asset_value_table, trades_table
 from quant_pipeline.trading.ledger.trade_costs import trade_costs_table
-from quant_pipeline.trading.orders.closing import close_session
+from quant_pipeline.trading.orders.closing import close_books
 from quant_pipeline.trading.statements import (
     StatementFile,
     StatementImportParameters,
@@ -29,7 +29,7 @@ from quant_pipeline.trading.statements import (
 )
 
 
-@takes_records(exchange=Exchange.known_at, rules=DeskRules.of)
+@takes_records(exchange=Exchange.at_close, rules=DeskRules.of)
 def settle_with_broker(
     trading_desk: Gateway,
     events: Sequence[Event],
@@ -66,7 +66,7 @@ def settle_with_broker(
     ):
         return ()
     with trading_desk.open(session, rules, exchange) as desk:
-        breaks = close_session(desk)
+        breaks = close_books(desk)
     if breaks:
         differences = "; ".join(f"{found.what} {found.ledger} here, {found.broker} there" for found in breaks)
         raise AccountError(
@@ -77,7 +77,7 @@ def settle_with_broker(
     return ()
 
 
-@takes_records(exchange=Exchange.known_at)
+@takes_records(exchange=Exchange.at_close)
 def book_fills(
     events: Sequence[Event],
     statement_files: Sequence[StatementFile],

@@ -84,8 +84,8 @@ def draw_combinations(combination_nav: pd.DataFrame, default: str) -> go.Figure:
         "Net asset value of every combination, USD",
         f"At the end {last.idxmax()} stands highest, {wording.dollars(last.max())} USD; orders come from {default}.",
     )
-    for place, name in enumerate(wide.columns):
-        line = {"color": light("ink"), "width": 2.6} if name == default else series_style(place)
+    for index, name in enumerate(wide.columns):
+        line = {"color": light("ink"), "width": 2.6} if name == default else series_style(index)
         figure.add_scatter(x=wide.index, y=wide[name], name=plain(name), line=line)
     return figure.update_yaxes(type="log", tickformat=",.3~s", hoverformat=",.0f")
 
@@ -106,8 +106,8 @@ def draw_weights(ensemble_weight_history: pd.DataFrame, combination: str) -> go.
         f"Weights of {combination}",
         f"Renewed {wording.count(len(wide) - 1)} times, each from labels realised by then.",
     )
-    for place, model in enumerate(wide.columns):
-        line = {**series_style(place), "shape": "hv"}
+    for index, model in enumerate(wide.columns):
+        line = {**series_style(index), "shape": "hv"}
         figure.add_scatter(x=wide.index, y=wide[model], name=plain(model), line=line)
     return figure.update_yaxes(tickformat=".0%", hoverformat=".1%", rangemode="tozero").update_layout(height=260)
 
@@ -225,6 +225,6 @@ def _stack_panels(figure: go.Figure, upper: dict[str, str], lower: dict[str, str
 
 def _add_models(figure: go.Figure, table: pd.DataFrame) -> None:
     fused = {"color": light("ink"), "width": 2.6}
-    for place, model in enumerate(table.columns):
-        line = fused if model == FUSED else series_style(place)
+    for index, model in enumerate(table.columns):
+        line = fused if model == FUSED else series_style(index)
         figure.add_scatter(x=table.index, y=table[model], name=plain(model), line=line)

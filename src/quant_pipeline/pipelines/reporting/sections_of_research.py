@@ -222,8 +222,8 @@ def combinations_section(
         parts.append(table(wide, columns, "Weights in force", context.combination))
     renewed = ensemble_weight_history.groupby("combination")["session"].nunique()
     parts += [
-        picture(figures.draw_weights(ensemble_weight_history, str(name)), f"weights-{place}")
-        for place, name in enumerate(renewed.index[renewed > 1])
+        picture(figures.draw_weights(ensemble_weight_history, str(name)), f"weights-{index}")
+        for index, name in enumerate(renewed.index[renewed > 1])
     ]
     return section("combinations", "Combinations", *parts)
 

@@ -1,11 +1,9 @@
 """What happens around a run: the guard of real accounts, the model registry, locks, tracking, logs and the summary."""
 
+from quant_pipeline.project.hooks.configuration import LocalOverrideHooks, LogConfigurationHooks, ModelRegistryHooks
 from quant_pipeline.project.hooks.errors import ErrorHooks
 from quant_pipeline.project.hooks.guard import AccountGuardHooks
-from quant_pipeline.project.hooks.local_overrides import LocalOverrideHooks
-from quant_pipeline.project.hooks.log_configuration import LogConfigurationHooks
 from quant_pipeline.project.hooks.narration import JsonLogHooks, ProgressHooks, SummaryHooks
-from quant_pipeline.project.hooks.registry import ModelRegistryHooks
 from quant_pipeline.project.hooks.storage import StorageHooks
 from quant_pipeline.project.hooks.tracking import TrackingHooks
 

@@ -17,7 +17,7 @@ from quant_pipeline.testing.chaos.broker import ACCOUNT_NUMBER, FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.store import Ledger
-from quant_pipeline.trading.orders.closing import close_session
+from quant_pipeline.trading.orders.closing import close_books
 from quant_pipeline.trading.orders.desk import TradingDesk, arming_event
 from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events
 from quant_pipeline.trading.orders.journal import Journal
@@ -124,7 +124,7 @@ def live_through_the_day(desk: TradingDesk, close: Callable[[], None]) -> None:
     desk.journal.append(verdict_events(verdicts, f"{SESSION:%Y-%m-%d}", {"scores": "rehearsal", "data": "2025-01-02"}))
     execute(desk, market, 0)
     close()
-    close_session(desk)
+    close_books(desk)
     if desk.journal.lease is not None:
         desk.journal.lease.release()
 

@@ -48,7 +48,7 @@ class Exchange:
     cost_rules: CostRules
 
     @classmethod
-    def known_at(
+    def at_close(
         cls,
         as_of: str | pd.Timestamp,
         sessions: pd.DataFrame,

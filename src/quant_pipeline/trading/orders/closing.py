@@ -8,7 +8,7 @@ from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.reconciliation import Break, open_books, reconcile
 
 
-def close_session(desk: TradingDesk) -> tuple[Break, ...]:
+def close_books(desk: TradingDesk) -> tuple[Break, ...]:
     """Collect what a session brought and close it with the equity that the broker states.
 
     Parameters

@@ -22,7 +22,7 @@ from quant_pipeline.trading.orders.reconciliation import Break, open_books, reco
 from quant_pipeline.trading.orders.risk import check_orders
 from quant_pipeline.trading.orders.risk_inputs import view_of_account
 from quant_pipeline.trading.orders.risk_view import InstrumentView, Verdict
-from quant_pipeline.trading.orders.sending import deny, end, send_orders
+from quant_pipeline.trading.orders.sending import deny, end, send_side
 from quant_pipeline.trading.orders.states import OrderState
 from quant_pipeline.trading.orders.windows import (
     auction_at,
@@ -119,11 +119,11 @@ def execute(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Break, 
     if desk.journal.book.of_session(desk.session, OrderState.INTENDED):
         warn_of_late_orders(desk)
     heed_losses(desk, standing_of(desk, desk.check_account()))
-    send_orders(desk, "sell")
+    send_side(desk, "sell")
     if desk.rules.waves == "sells_first":
         wait_for(desk, "sell", desk.rules.wait_for_sales_seconds)
         fit_buys(desk, market, signal_age)
-    send_orders(desk, "buy")
+    send_side(desk, "buy")
     wait_for(desk, None, desk.rules.wait_for_fills_seconds)
     return reconcile(desk)
 
@@ -163,7 +163,7 @@ def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
         if desk.held_back:
             began = desk.now()
             for one in ("sell", "buy") if side is None else (side,):
-                send_orders(desk, one)
+                send_side(desk, one)
             waited += (desk.now() - began).total_seconds()
 
 

@@ -33,7 +33,7 @@ _MINUTE = pd.Timedelta(minutes=1)
 _CENT = Decimal("0.01")
 
 
-def send_orders(desk: TradingDesk, side: str) -> None:
+def send_side(desk: TradingDesk, side: str) -> None:
     """Send every recorded order of one side that has not been sent; one without a price of now is held back.
 
     Parameters

@@ -14,7 +14,7 @@ from quant_pipeline.trading.orders.plans import record_plan
 from tests.helpers.brokers import simulated
 from tests.helpers.four_days import orders_table
 
-COSTS = CostRules(buy_rate=0.001, sell_rate=0.002, minimum=1)
+COSTS = CostRules(buy_rate=0.001, sell_rate=0.002, min_commission=1)
 EXPENSIVE = CASH // 40 + 50
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.trading.broker_records import TimeInForce
 from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Money, Opening
-from quant_pipeline.trading.brokers.simulated.store import Books, Holding, SimulatedStore
+from quant_pipeline.trading.brokers.simulated.store import BrokerBooks, Holding, SimulatedStore
 from quant_pipeline.trading.execution_capability import ExecutionCapability
 from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ports import Broker
@@ -90,7 +90,7 @@ def _seed(url: sa.URL, state: AccountState, session: pd.Timestamp) -> None:
             equity, before = values[-1], values[0]
             if len(values) > 1:
                 before += state.paid_in(state.closes[-1][0])
-            books.put_books(Books(session, Decimal(state.cash), equity, before, holdings=holdings))
+            books.put_books(BrokerBooks(session, Decimal(state.cash), equity, before, holdings=holdings))
 
 
 def _out_of_step(booked: pd.Timestamp | None, closed: pd.Timestamp) -> str:

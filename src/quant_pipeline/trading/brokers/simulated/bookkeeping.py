@@ -16,7 +16,7 @@ from quant_pipeline.exchange.session import (
     Carry,
     CorporateActionOutcome,
     apply_corporate_actions,
-    deal_orders,
+    execute_orders,
     reference_closes,
 )
 from quant_pipeline.exchange.shared_market import market_of
@@ -123,7 +123,9 @@ def _book_session(
     if outcome.interest:
         events.insert(0, _moved(session, EventKind.INTEREST, "", outcome.interest))
     identity = {(order.instrument, order.side): order.client_order_id for order in orders}
-    return events + [_dealt(session, identity[row["instrument"], row["side"]], row) for row in fills.to_dict("records")]
+    return events + [
+        _fill_event(session, identity[row["instrument"], row["side"]], row) for row in fills.to_dict("records")
+    ]
 
 
 def execute_session(
@@ -154,7 +156,7 @@ def execute_session(
     outcome
         After the corporate actions.
     fills
-        One row per order, see :func:`~quant_pipeline.exchange.session.deal_orders`.
+        One row per order, see :func:`~quant_pipeline.exchange.session.execute_orders`.
     """
     row = market.sessions.get_loc(session)
     closes = closes_of(market, row - 1)
@@ -163,11 +165,11 @@ def execute_session(
     traded = bars.assign(previous_close=bars["instrument"].map(reference_closes(closes, actions)))
     pending = orders if outcome.pending_orders is None else outcome.pending_orders
     rules, costs = market.rules.at(session), cost_rules.at(session)
-    fills = deal_orders(pending, outcome.positions, outcome.cash, traded, rules, costs)
+    fills = execute_orders(pending, outcome.positions, outcome.cash, traded, rules, costs)
     return outcome, fills
 
 
-def _dealt(session: pd.Timestamp, order_id: str, row: dict[str, Any]) -> Event:
+def _fill_event(session: pd.Timestamp, order_id: str, row: dict[str, Any]) -> Event:
     facts = {"client_order_id": order_id, "requested": str(row["requested"])}
     facts |= {name: row[name] for name in ("instrument", "side", "status", "message")}
     if row["quantity"] == 0:

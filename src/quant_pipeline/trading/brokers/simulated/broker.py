@@ -36,7 +36,7 @@ from quant_pipeline.trading.brokers.simulated.adapter import CAPABILITY
 from quant_pipeline.trading.brokers.simulated.bookkeeping import execute_session
 from quant_pipeline.trading.brokers.simulated.documents import read_activity, read_order, write_order
 from quant_pipeline.trading.brokers.simulated.session import SessionBooking, held_shares, orders_table, positions_table
-from quant_pipeline.trading.brokers.simulated.store import ACTIVITY, ORDER, Books, SimulatedStore, Transaction
+from quant_pipeline.trading.brokers.simulated.store import ACTIVITY, ORDER, BrokerBooks, SimulatedStore, Transaction
 from quant_pipeline.trading.ledger.events import money
 from quant_pipeline.trading.ports import (
     DuplicateOrderError,
@@ -92,7 +92,7 @@ class SimulatedBroker:
         with self._store.transaction() as books:
             if books.books() is None:
                 deposit = Decimal(money(cash))
-                books.put_books(Books(pd.Timestamp(opened), deposit, deposit, deposit))
+                books.put_books(BrokerBooks(pd.Timestamp(opened), deposit, deposit, deposit))
 
     @property
     def session(self) -> pd.Timestamp:
@@ -258,12 +258,12 @@ class SimulatedBroker:
             self._write(entry, booking)
             return session
 
-    def _books(self) -> Books:
+    def _books(self) -> BrokerBooks:
         with self._store.transaction() as entry:
             return self._known(entry)
 
     @staticmethod
-    def _known(entry: Transaction) -> Books:
+    def _known(entry: Transaction) -> BrokerBooks:
         books = entry.books()
         if books is None:
             raise AccountError("the books of the simulated broker are empty; open the account again")
@@ -290,7 +290,7 @@ class SimulatedBroker:
             entry.put(ACTIVITY, name, document)
         entry.put_books(books)
 
-    def _check(self, order: OrderRequest, books: Books, entry: Transaction) -> None:
+    def _check(self, order: OrderRequest, books: BrokerBooks, entry: Transaction) -> None:
         refusal = ""
         if books.suspended:
             refusal = "trading is suspended"

@@ -11,7 +11,7 @@ import pandas as pd
 from quant_pipeline.exchange.tables import positions_table as exchange_positions
 from quant_pipeline.trading.broker_records import CashKind, OrderStatus, PositionKind
 from quant_pipeline.trading.brokers.simulated.documents import Document, read_order
-from quant_pipeline.trading.brokers.simulated.store import Books, Holding
+from quant_pipeline.trading.brokers.simulated.store import BrokerBooks, Holding
 from quant_pipeline.trading.ledger.events import money
 
 
@@ -26,7 +26,7 @@ class SessionBooking:
         The day.
     """
 
-    def __init__(self, books: Books, session: pd.Timestamp) -> None:
+    def __init__(self, books: BrokerBooks, session: pd.Timestamp) -> None:
         self.books = books
         self.session = session
         self.activities: dict[str, Document] = {}
@@ -83,10 +83,10 @@ class SessionBooking:
                 "updated_at": at.isoformat(),
             }
             if quantity:
-                self._deal(ended, Decimal(money(fill["fee"])), at)
+                self._fill(ended, Decimal(money(fill["fee"])), at)
             yield ended
 
-    def _deal(self, order: Document, fee: Decimal, at: pd.Timestamp) -> None:
+    def _fill(self, order: Document, fee: Decimal, at: pd.Timestamp) -> None:
         quantity, price = order["filled"], Decimal(order["price"])
         sign = 1 if order["side"] == "buy" else -1
         held = self.books.holdings.setdefault(order["instrument"], Holding(0, Decimal(0)))
@@ -120,7 +120,7 @@ class SessionBooking:
         self.activities[name] = {"date": f"{self.session:%Y-%m-%d}"} | facts
 
 
-def positions_table(books: Books) -> pd.DataFrame:
+def positions_table(books: BrokerBooks) -> pd.DataFrame:
     """Write the holdings as the exchange takes them."""
     names = sorted(books.holdings)
     return exchange_positions(names, [books.holdings[name].quantity for name in names], [0] * len(names))

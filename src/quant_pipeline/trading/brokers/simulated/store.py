@@ -40,7 +40,7 @@ class Holding:
 
 
 @dataclass
-class Books:
+class BrokerBooks:
     """The account as of the close of a session."""
 
     session: pd.Timestamp
@@ -63,7 +63,7 @@ class Books:
         return json.dumps(facts)
 
     @classmethod
-    def from_document(cls, document: str) -> Books:
+    def from_document(cls, document: str) -> BrokerBooks:
         """Read from JSON."""
         facts = json.loads(document)
         amounts = {name: Decimal(facts[name]) for name in ("cash", "equity", "last_equity")}
@@ -96,12 +96,12 @@ class Transaction:
         """Write a document, over an older one of the key."""
         self._put_text(section, key, json.dumps(document))
 
-    def books(self) -> Books | None:
+    def books(self) -> BrokerBooks | None:
         """Return the account, None before it is opened."""
         text = self._text(ACCOUNT, "books")
-        return None if text is None else Books.from_document(text)
+        return None if text is None else BrokerBooks.from_document(text)
 
-    def put_books(self, books: Books) -> None:
+    def put_books(self, books: BrokerBooks) -> None:
         """Write the account."""
         self._put_text(ACCOUNT, "books", books.as_document())
 

@@ -1,10 +1,13 @@
-"""Which personal overrides of conf/local a run uses."""
+"""What the configuration of a session reaches: the model registry, logging, and the line that names conf/local."""
 
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
 from kedro.framework.hooks import hook_impl
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
@@ -14,7 +17,36 @@ from quant_pipeline.project.configuration import LOCAL, ProjectConfigLoader
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
 
+LOGGING_FILE = "logging.yml"
+
 logger = logging.getLogger(__name__)
+
+
+class ModelRegistryHooks:
+    """Let ``--env`` and ``--params`` reach the model registry, from which the pipelines are made."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Hand the configuration of this session to the registry."""
+        from quant_pipeline.project.model_registry import use_config_loader
+
+        use_config_loader(context.config_loader)
+
+
+class LogConfigurationHooks:
+    """Take ``logging.yml`` from an archive or a folder named by ``--conf-source``; Kedro reads ``./conf`` only."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Configure logging, unless Kedro has found a file itself."""
+        loader = context.config_loader
+        found = "KEDRO_LOGGING_CONFIG" in os.environ or (Path("conf") / LOGGING_FILE).is_file()
+        if found or not isinstance(loader, ProjectConfigLoader):
+            return
+        from kedro.framework.project import LOGGING
+
+        if text := loader.read_beside(LOGGING_FILE):
+            LOGGING.configure(yaml.safe_load(text))
 
 
 class LocalOverrideHooks:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from quant_pipeline.exchange.costs import buy_fee, cost_terms
 from quant_pipeline.exchange.purchases import affordable_shares
 from quant_pipeline.exchange.rules import CostRules
-from quant_pipeline.strategy.sizing import budget_per_buy
+from quant_pipeline.strategy.placing import budget_per_buy
 
 FREE = cost_terms(CostRules())
 
@@ -31,7 +31,7 @@ def test_fee_is_reserved():
 
 
 def test_minimum_fee_can_make_a_buy_impossible():
-    assert affordable_shares(100_000, 20_000, 1, cost_terms(CostRules(minimum=9.0))) == 0
+    assert affordable_shares(100_000, 20_000, 1, cost_terms(CostRules(min_commission=9.0))) == 0
 
 
 @given(
@@ -40,10 +40,10 @@ def test_minimum_fee_can_make_a_buy_impossible():
     lot=st.sampled_from([1, 100]),
     rate=st.integers(0, 200_000),
     per_share=st.sampled_from([0, 50_000]),
-    minimum=st.sampled_from([0.0, 1.0, 5.0]),
+    min_commission=st.sampled_from([0.0, 1.0, 5.0]),
 )
-def test_affordable_is_the_largest_quantity_that_fits(budget, price, lot, rate, per_share, minimum):
-    terms = cost_terms(CostRules(buy_rate=rate / 1e7, per_share=per_share / 1e7, minimum=minimum))
+def test_affordable_is_the_largest_quantity_that_fits(budget, price, lot, rate, per_share, min_commission):
+    terms = cost_terms(CostRules(buy_rate=rate / 1e7, per_share=per_share / 1e7, min_commission=min_commission))
     shares = affordable_shares(budget, price, lot, terms)
     assert shares % lot == 0
     assert shares == 0 or shares * price + buy_fee(shares, price, terms) <= budget
