@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,32 @@ class TradingCalendar:
         Raises
         ------
         MarketDataError
-            When the exchange is unknown or the bounds are reversed.
+            When the exchange is unknown, the bounds are reversed, or the calendar does not know them.
         """
         first, last = (pd.Timestamp(date).tz_localize(None).normalize() for date in (start, end))
         if first > last:
             raise MarketDataError(f"calendar {name}: start {first.date()} lies after end {last.date()}; swap them")
+        least, most = _kind(name).bound_min(), _kind(name).bound_max()
+        if (least is not None and first < least) or (most is not None and last > most):
+            raise MarketDataError(
+                f"the calendar {name} {_span(least, most)}, and sessions from {first.date()} to {last.date()} are "
+                "needed; leave out what lies beyond, or update exchange_calendars"
+            )
         _all_sessions(name, first.year, last.year)
         return cls(name, first, last)
+
+    @classmethod
+    def within_bounds(cls, name: str, start: pd.Timestamp, end: pd.Timestamp) -> TradingCalendar:
+        """Return the calendar between two dates as far as it knows them."""
+        least, most = _kind(name).bound_min(), _kind(name).bound_max()
+        first = start if least is None else max(start, least)
+        last = end if most is None else min(end, most)
+        return cls.of(name, first, max(first, last))
+
+    @property
+    def time_zone(self) -> str:
+        """Name of the exchange's time zone."""
+        return str(_exchange(self.name, *_bounds(self.start.year, self.end.year)).tz)
 
     @property
     def sessions(self) -> pd.DatetimeIndex:
@@ -134,13 +154,58 @@ def _all_sessions(name: str, first_year: int, last_year: int) -> pd.DatetimeInde
     return _exchange(name, *_bounds(first_year, last_year)).sessions
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _exchange(name: str, start: str, end: str) -> exchange_calendars.ExchangeCalendar:
     # Takes longer to import than many commands take that never ask for a session.
     import exchange_calendars
 
+    kind = _kind(name)
+    first, last = (pd.Timestamp(date) for date in (start, end))
+    # A calendar that knows fewer years is made for those; `TradingCalendar.of` refuses sessions beyond them.
+    least, most = kind.bound_min(), kind.bound_max()
+    first = first if least is None else max(first, least)
+    last = last if most is None else min(last, most)
+    if first >= last:
+        raise MarketDataError(f"the calendar {name} {_span(least, most)}; bars and as_of have to lie within")
     try:
-        return exchange_calendars.get_calendar(name, start=start, end=end)
-    except exchange_calendars.errors.InvalidCalendarName as error:
-        known = ", ".join(sorted(exchange_calendars.get_calendar_names(include_aliases=False))[:8])
-        raise MarketDataError(f"unknown exchange calendar '{name}'; known are for instance {known}") from error
+        return exchange_calendars.get_calendar(name, start=first, end=last)
+    except (ValueError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise MarketDataError(f"exchange_calendars cannot make the calendar {name}: {reason}") from error
+
+
+def _span(least: pd.Timestamp | None, most: pd.Timestamp | None) -> str:
+    begins = None if least is None else f"begins on {least:%Y-%m-%d}"
+    ends = None if most is None else f"ends on {most:%Y-%m-%d}"
+    return " and ".join(filter(None, (begins, ends)))
+
+
+@lru_cache(maxsize=64)
+def _kind(name: str) -> type[exchange_calendars.ExchangeCalendar]:
+    """Return the class of a calendar.
+
+    Raises
+    ------
+    MarketDataError
+        When there is none of this name; the nearest names are listed.
+    """
+    from exchange_calendars import calendar_utils
+    from exchange_calendars.pandas_extensions.offsets import OrthodoxEaster
+
+    # pandas 3.1 calls the rule of an offset by another name than this package writes it under.
+    if "_add_datetime" not in vars(OrthodoxEaster):
+        OrthodoxEaster._add_datetime = OrthodoxEaster._apply
+    known = calendar_utils._default_calendar_factories
+    aliases = calendar_utils._default_calendar_aliases
+    canonical = str(name)
+    while canonical in aliases:
+        canonical = aliases[canonical]
+    if canonical in known:
+        return known[canonical]
+    folded: dict[str, str] = {}
+    for each in (*known, *aliases):
+        folded.setdefault(each.casefold(), each)
+    near = [folded[each] for each in get_close_matches(str(name).casefold(), folded, n=3, cutoff=0.5)]
+    usual = ("XNYS", "XLON", "XSHG", "XHKG", "XTKS", "24/7")
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known are for instance {', '.join(usual)}"
+    raise MarketDataError(f"unknown exchange calendar '{name}'; {hint}")

@@ -21,12 +21,20 @@ class SourceProblem(NamedTuple):
         The instrument, or None when it is not known.
     message
         What is wrong and what to do.
+    count
+        How many rows it concerns.
     """
 
     file: str
     row: int | None
     instrument: str | None
     message: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        """Return where it is and what it is, in one line."""
+        row = "" if self.row is None else f", row {self.row}"
+        return f"{self.file}{row}{'' if self.instrument is None else f', {self.instrument}'}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,8 @@ class MarketData:
         Session at whose close all of this was known.
     problems
         What could not be used.
+    findings
+        What the source left out or noted while reading, in the columns of `quality.COLUMNS`; None when it notes nothing.
     benchmark_is_mean
         Whether the benchmark is :func:`~quant_pipeline.market.sources.derived.mean_benchmark` of these bars; ingestion
         then computes it anew when it notes delistings by the rule ``ended_bars``.
@@ -60,4 +70,5 @@ class MarketData:
     benchmark: pd.DataFrame
     as_of: pd.Timestamp
     problems: tuple[SourceProblem, ...] = ()
+    findings: pd.DataFrame | None = None
     benchmark_is_mean: bool = False

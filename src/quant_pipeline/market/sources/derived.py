@@ -17,8 +17,10 @@ def no_corporate_actions() -> pd.DataFrame:
     return pd.DataFrame(columns=list(columns)).astype(columns)
 
 
-def list_instruments(bars: pd.DataFrame, securities: pd.DataFrame | None = None) -> pd.DataFrame:
-    """List the instruments that have bars; none is known to have ended.
+def list_instruments(
+    bars: pd.DataFrame, securities: pd.DataFrame | None = None, delistings: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """List the instruments that have bars.
 
     Parameters
     ----------
@@ -26,13 +28,20 @@ def list_instruments(bars: pd.DataFrame, securities: pd.DataFrame | None = None)
         As-traded bars.
     securities
         ``instrument``, ``name``, ``sector``; without it instruments are called by their symbols, in sector ``Unknown``.
+    delistings
+        ``instrument`` and ``date``: those that are known to have ended; their last bar is the end of the listing.
     """
     listed = bars.groupby("instrument", sort=True)["date"].min().rename("listed").reset_index()
     if securities is None:
         table = listed.assign(name=listed["instrument"], sector=pd.array(["Unknown"] * len(listed), dtype="str"))
     else:
-        table = listed.merge(securities, on="instrument", how="left")
+        table = listed.merge(securities[["instrument", "name", "sector"]], on="instrument", how="left")
+        table = table.fillna({"name": table["instrument"], "sector": "Unknown"})
     delisted = pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns]")
+    if delistings is not None and len(delistings):
+        last = bars.groupby("instrument")["date"].max()
+        delisted = table["instrument"].where(table["instrument"].isin(delistings["instrument"])).map(last)
+        delisted = delisted.astype("datetime64[ns]")
     return table.assign(delisted=delisted)[["instrument", "name", "sector", "listed", "delisted"]]
 
 

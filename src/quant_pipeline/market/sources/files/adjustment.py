@@ -1,0 +1,155 @@
+"""Prices as traded out of prices that a vendor has adjusted, and the actions that the adjustment implies."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.market.sources.files.draft import PRICES, Draft
+from quant_pipeline.market.sources.files.layouts import ALL, NONE
+
+_ODD = 0.005
+_SMALLEST_SPLIT = 0.2
+"""Logarithm of the smallest split ratio whose traces in prices can be told from a session's move."""
+
+
+def check_splits(draft: Draft) -> None:
+    """Refuse splits that the prices contradict: noted but not applied, or applied where prices should be as traded.
+
+    The rows are sorted by instrument and date; prices are as in the files.
+    """
+    rows = draft.rows
+    splits = np.flatnonzero(rows["split"].to_numpy() != 1.0)
+    splits = splits[splits > 0]
+    same = rows["instrument"].to_numpy()[splits] == rows["instrument"].to_numpy()[splits - 1]
+    splits = splits[same]
+    if not len(splits):
+        return
+    close = rows["close"].to_numpy()
+    ratio = rows["split"].to_numpy()[splits]
+    size = np.log(ratio)
+    move = np.log(close[splits] / close[splits - 1])
+    large = np.abs(size) > _SMALLEST_SPLIT
+    applied = np.abs(move) < 0.5 * np.abs(size)
+    unapplied = np.abs(move + size) < 0.5 * np.abs(size)
+    as_traded = (rows["adjusted"] == NONE).to_numpy()[splits]
+    wrong = large & np.where(as_traded, applied & (np.abs(size) > 0.6), unapplied & ~applied)
+    texts = [
+        f"the split {value:g} of {rows['date'].iloc[place]:%Y-%m-%d} is noted, but the prices before it are "
+        + (
+            "restated for it already, where closes as traded are expected; set `adjusted: splits`"
+            if traded
+            else "not restated for it, as this layout does; set `adjusted: none`, or exclude the instrument"
+        )
+        for place, value, traded in zip(splits[wrong], ratio[wrong], as_traded[wrong], strict=True)
+    ]
+    mask = np.zeros(len(rows), dtype=bool)
+    mask[splits[wrong]] = True
+    draft.refuse_rows(mask, texts, whole_instrument=True)
+    odd = np.array([_is_odd(value) for value in ratio]) & large
+    draft.note(
+        rows.iloc[splits[odd]], "odd_split", "a split that is no ratio of small numbers: a spin-off, or an error",
+        "error", ratio[odd],
+    )  # fmt: skip
+
+
+def _is_odd(ratio: float) -> bool:
+    near = Fraction(ratio if ratio >= 1 else 1 / ratio).limit_denominator(20)
+    return abs(float(near) / (ratio if ratio >= 1 else 1 / ratio) - 1) > _ODD
+
+
+def restore_traded(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return prices, volumes and dividends as traded.
+
+    Parameters
+    ----------
+    rows
+        Sorted by instrument and date, with ``adjusted``, ``split`` and ``dividend``.
+    """
+    adjusted = rows["adjusted"] != NONE
+    if not adjusted.any():
+        return rows
+    restored = rows.copy()
+    _undo_dividends(restored)
+    table = restored[adjusted.to_numpy()]
+    later = table[::-1].groupby("instrument", sort=False)["split"].cumprod()[::-1] / table["split"]
+    for name in (*PRICES, "dividend"):
+        restored.loc[table.index, name] = table[name] * later
+    restored.loc[table.index, "volume"] = table["volume"] / later
+    return restored
+
+
+def _undo_dividends(rows: pd.DataFrame) -> None:
+    """Undo the adjustment of closes for the dividends beside them.
+
+    A vendor multiplies everything before an ex-date by ``1 − dividend / close before``; walking back from the last bar,
+    where the factor is 1, the close before is ``adjusted close / factor + dividend``.
+    """
+    paying = np.flatnonzero(((rows["adjusted"] == ALL) & (rows["dividend"] > 0)).to_numpy())
+    if not len(paying):
+        return
+    instrument = rows["instrument"].to_numpy()
+    close, dividend = rows["close"].to_numpy(), rows["dividend"].to_numpy()
+    factor = np.ones(len(rows))
+    starts = pd.Series(np.arange(len(rows))).groupby(instrument, sort=False).transform("min").to_numpy()
+    for place in paying[::-1]:
+        start = starts[place]
+        if place == start:
+            continue
+        after = factor[place]
+        before = close[place - 1] / after + dividend[place]
+        factor[start:place] = close[place - 1] / before
+    for name in PRICES:
+        rows[name] = rows[name].to_numpy() / factor
+
+
+def derive_actions(rows: pd.DataFrame, draft: Draft) -> None:
+    """Derive splits and dividends from the vendor's adjusted close, or its previous close, where none are stated.
+
+    A step of ``adjusted close / close`` from one bar to the next is an action: a split where its size is one, else a
+    dividend of ``close before × (1 − 1 / step)``. Steps within the rounding of the two columns are none.
+    """
+    if not rows["derived"].any():
+        return
+    again = (rows["instrument"] == rows["instrument"].shift()).to_numpy()
+    close = rows["close"].to_numpy()
+    before = np.append(np.nan, close[:-1])
+    by_previous = rows["derived"].to_numpy() & rows["previous_close"].notna().to_numpy()
+    ratio = (rows["vendor_adjusted_close"] / rows["close"]).to_numpy()
+    step = ratio / np.append(np.nan, ratio[:-1])
+    step[by_previous] = (before / rows["previous_close"].to_numpy())[by_previous]
+    noise = _noise(rows, by_previous)
+    acting = again & rows["derived"].to_numpy() & (np.abs(step - 1) > noise)
+    places = np.flatnonzero(acting)
+    splits = [place for place in places if _is_split(step[place])]
+    paid = [place for place in places if not _is_split(step[place]) and step[place] > 1]
+    wrong = [place for place in places if not _is_split(step[place]) and step[place] <= 1]
+    rows.loc[splits, "split"] = [float(Fraction(step[place]).limit_denominator(20)) for place in splits]
+    rows.loc[paid, "dividend"] = before[paid] * (1 - 1 / step[paid])
+    draft.note(rows.iloc[splits], "derived_split", "derived from the vendor's adjusted close", value=step[splits])
+    draft.note(rows.iloc[paid], "derived_dividend", "derived from the vendor's adjusted close", value=step[paid])
+    detail = "the adjusted close falls against the close, which neither a split nor a dividend does"
+    draft.note(rows.iloc[wrong], "vendor_step", detail, "error", step[wrong])
+
+
+def _is_split(step: float) -> bool:
+    if 0.77 < step < 1.3:
+        return False
+    near = Fraction(step).limit_denominator(20)
+    return near > 0 and abs(float(near) / step - 1) < _ODD
+
+
+def _noise(rows: pd.DataFrame, by_previous: np.ndarray) -> np.ndarray:
+    """Return the largest step that rounding explains: both columns, in this row and the one before."""
+    close = rows["close"].to_numpy()
+    other = np.where(by_previous, rows["previous_close"].to_numpy(), rows["vendor_adjusted_close"].to_numpy())
+    unit_close, unit_other = 10.0 ** -_decimals(close), 10.0 ** -_decimals(other[~np.isnan(other)])
+    noise = unit_close / close + unit_other / other
+    return 1.2 * np.maximum(noise, np.append(0.0, noise[:-1])) + 1e-6
+
+
+def _decimals(values: np.ndarray) -> int:
+    sample = values[:: max(1, len(values) // 2000)]
+    return next((n for n in range(10) if np.allclose(np.round(sample, n), sample, rtol=0, atol=1e-11)), 10)

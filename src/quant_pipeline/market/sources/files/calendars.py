@@ -1,0 +1,140 @@
+"""Which exchange calendar the dates of a market fit, and how long its bars are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.calendar import TradingCalendar
+
+CANDIDATES = (
+    "XNYS", "24/7", "XSHG", "XHKG", "XTKS", "XLON", "XETR", "XPAR", "XTSE", "XBOM", "XASX", "XTAI", "BVMF",
+    "XSWX", "XSTO", "XMIL", "XMAD", "XAMS", "XSES", "XIDX", "XBKK", "XKLS", "XJSE", "XMEX", "ASEX", "XSAU",
+    "24/5",
+)  # fmt: skip
+_ENDINGS = {
+    "SH": "XSHG", "SZ": "XSHG", "SS": "XSHG", "BJ": "XSHG", "XSHG": "XSHG", "XSHE": "XSHG", "HK": "XHKG", "T": "XTKS",
+    "L": "XLON", "DE": "XETR", "PA": "XPAR", "TO": "XTSE", "BO": "XBOM", "NS": "XBOM", "AX": "XASX", "KS": "XKRX",
+    "TW": "XTAI", "SA": "BVMF", "AT": "ASEX", "US": "XNYS",
+}  # fmt: skip
+_CHINESE = {"tushare", "akshare", "baostock"}
+
+
+class Fit(NamedTuple):
+    """How well dates fit a calendar: dates that are no sessions, and sessions without a bar within short gaps."""
+
+    name: str
+    off: int
+    missing: int
+
+    @property
+    def mismatches(self) -> int:
+        """Both together."""
+        return self.off + self.missing
+
+
+def zone_of(calendar: str, dates: pd.Series) -> str:
+    """Return the time zone of an exchange; the dates say for which years its calendar is made."""
+    return TradingCalendar.within_bounds(calendar, dates.min().normalize(), dates.max().normalize()).time_zone
+
+
+def session_dates(values: pd.Series, kind: str, zone: str) -> pd.Series:
+    """Return the dates of an exchange of midnights, local times or instants."""
+    if kind == "instant":
+        values = values.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
+    return values.dt.normalize().astype("datetime64[ns]")
+
+
+def fit_of(calendar: str, values: pd.DataFrame) -> Fit:
+    """Measure how the dates of a market fit a calendar.
+
+    Parameters
+    ----------
+    calendar
+        Its name.
+    values
+        Different ``date`` and ``kind``.
+    """
+    try:
+        zone = zone_of(calendar, values["date"])
+    except MarketDataError:
+        return Fit(calendar, len(values), 0)
+    parts = [session_dates(part["date"], str(kind), zone) for kind, part in values.groupby("kind")]
+    dates = pd.DatetimeIndex(np.sort(pd.concat(parts).unique()))
+    sessions = TradingCalendar.within_bounds(calendar, dates[0], dates[-1]).sessions
+    off = int((~dates.isin(sessions)).sum())
+    # A session counts as missing only between bars that are near: other gaps are those of the data.
+    place = np.searchsorted(dates, sessions)
+    inside = (place > 0) & (place < len(dates))
+    before = dates[np.clip(place - 1, 0, len(dates) - 1)]
+    after = dates[np.clip(place, 0, len(dates) - 1)]
+    near = (after - before) <= pd.Timedelta(days=10)
+    missing = int((inside & near & ~sessions.isin(dates)).sum())
+    return Fit(calendar, off, missing)
+
+
+def choose_calendar(values: pd.DataFrame, instruments: pd.Index, layouts: set[str]) -> Fit:
+    """Return the calendar that fits best: New York's unless another one fits clearly better.
+
+    Parameters
+    ----------
+    values
+        Different ``date`` and ``kind``.
+    instruments
+        Names, whose endings say where they trade.
+    layouts
+        Layouts of the files.
+    """
+    hint = _hint(instruments, layouts)
+    tolerance = max(2, int(0.01 * len(values)))
+    first = fit_of(hint, values)
+    if first.mismatches <= tolerance:
+        return first
+    default = fit_of("XNYS", values)
+    if default.mismatches <= tolerance:
+        return default
+    best = default
+    for name in _candidates(values):
+        fit = fit_of(name, values)
+        if fit.mismatches < best.mismatches:
+            best = fit
+        if not best.mismatches:
+            break
+    return best if best.mismatches <= default.mismatches / 3 else default
+
+
+def _candidates(values: pd.DataFrame) -> list[str]:
+    """Return the calendars to try; a market that trades on weekends has one that never closes."""
+    weekend = (values["date"].dt.dayofweek >= 5).mean() > 0.2
+    return ["24/7"] if weekend else [name for name in CANDIDATES if name != "XNYS"]
+
+
+def _hint(instruments: pd.Index, layouts: set[str]) -> str:
+    if layouts & _CHINESE:
+        return "XSHG"
+    if "binance" in layouts:
+        return "24/7"
+    found = Counter(
+        _ENDINGS[ending] for ending in (name.rpartition(".")[2].upper() for name in instruments) if ending in _ENDINGS
+    )
+    codes = sum(bool(re.fullmatch(r"(SH|SZ|BJ)?\d{6}", name, re.IGNORECASE)) for name in instruments)
+    if codes:
+        found["XSHG"] += codes
+    name, count = found.most_common(1)[0] if found else ("XNYS", 0)
+    return name if count >= len(instruments) / 2 else "XNYS"
+
+
+def length_of_bars(rows: pd.DataFrame) -> str:
+    """Return ``daily``, ``weekly`` or ``monthly`` by the days between the bars of each instrument."""
+    ordered = rows[["instrument", "date"]].drop_duplicates().sort_values(["instrument", "date"], kind="stable")
+    days = ordered["date"].diff().dt.days[ordered["instrument"].eq(ordered["instrument"].shift())]
+    if len(days) < 4:
+        return "daily"
+    if days.between(6, 8).mean() > 0.6:
+        return "weekly"
+    return "monthly" if days.between(27, 34).mean() > 0.6 else "daily"

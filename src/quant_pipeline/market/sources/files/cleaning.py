@@ -1,0 +1,197 @@
+"""Rows that are no bars, names that are no instruments, sessions that have two bars."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.sources.files.draft import PRICES, Draft
+from quant_pipeline.market.sources.files.names import case_twins, fault_of, tidy_name
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+
+KEY = ["instrument", "date"]
+_VALUES = (*PRICES, "volume", "dividend", "split")
+
+
+def tidy_instruments(draft: Draft, rename: dict[str, str]) -> None:
+    """Check the names of instruments once, before they become keys and folders."""
+    codes, names = pd.factorize(draft.rows["instrument"])
+    present = [rename.get(tidied, tidied) for tidied in map(tidy_name, names)]
+    draft.rows["instrument"] = pd.Series(np.array(present, dtype=object)[codes], dtype="str")
+    for old, new in zip(names, present, strict=True):
+        if old.strip() != new:
+            first = draft.rows[draft.rows["instrument"] == new].head(1)
+            draft.note(first, "renamed", f"called {old} in the files")
+    faults = {name: fault for name in dict.fromkeys(present) if (fault := fault_of(name)) is not None}
+    wrong = draft.rows["instrument"].isin(list(faults))
+    texts = draft.rows.loc[wrong, "instrument"].map(lambda name: f"the name {name!r} {faults[name]}; rename it")
+    draft.refuse_rows(wrong, texts, whole_instrument=True)
+    for twins in case_twins(pd.Index(draft.rows["instrument"].unique())):
+        rows = draft.rows[draft.rows["instrument"].isin(twins)].drop_duplicates("instrument")
+        places = " and ".join(f"{row.instrument} in {draft.files[row.file]}" for row in rows.itertuples())
+        draft.problems.append(
+            SourceProblem(
+                draft.files[int(rows["file"].iloc[0])], None, None,
+                f"{places} differ by capital letters only; rename one, or leave it out with `exclude`",
+            )
+        )  # fmt: skip
+        if draft.leave_out:
+            draft.note(rows, "instrument_left_out", "left out by `on_problem: leave_out`", "error")
+            draft.drop(draft.rows["instrument"].isin(twins))
+
+
+def exclude_rows(draft: Draft, options: FilesMarketParameters) -> None:
+    """Leave out the rows that the rules of ``exclude`` name."""
+    for rule in options.exclude:
+        draft.leave_out_rows(rule.covers(draft.rows), "excluded", "left out by `exclude`")
+
+
+def leave_out_no_bars(draft: Draft) -> None:
+    """Leave out rows without prices: suspended, before listing, actions alone, footers, live quotes."""
+    rows = draft.rows
+    draft.leave_out_rows(rows["footer"], "footer", "a line that is no bar")
+    rows = draft.rows
+    draft.leave_out_rows(rows["timed"], "intraday_row", "a row with a time of day beside daily bars")
+    rows = draft.rows
+    empty = rows[list(PRICES)].isna().all(axis=1) & ~rows["bad_price"]
+    nothing = rows[["open", "high", "low"]].fillna(0.0).eq(0.0).all(axis=1) & rows["volume"].fillna(0.0).eq(0.0)
+    suspended = rows["suspended"] | (nothing & ~empty & ~rows["bad_price"])
+    _move_actions(draft, empty | suspended)
+    draft.leave_out_rows(empty, "no_price", "a row without prices")
+    if suspended.any():
+        suspended = draft.rows["suspended"] | (
+            draft.rows[["open", "high", "low"]].fillna(0.0).eq(0.0).all(axis=1)
+            & draft.rows["volume"].fillna(0.0).eq(0.0)
+            & ~draft.rows["bad_price"]
+        )
+        draft.leave_out_rows(suspended, "suspended", "a suspended session: no trade, the close carried on")
+
+
+def _move_actions(draft: Draft, no_bar: pd.Series) -> None:
+    """Let splits and dividends of rows that are no bars count on the next bar of the instrument."""
+    rows = draft.rows
+    acting = no_bar & ~rows["bad"] & ((rows["dividend"] > 0) | (rows["split"] != 1.0))
+    if not acting.any():
+        return
+    bars = rows[~no_bar].reset_index(names="row").sort_values("date", kind="stable")
+    moved = pd.merge_asof(
+        rows.loc[acting, [*KEY, "dividend", "split"]].sort_values("date", kind="stable"),
+        bars[["date", "instrument", "row"]],
+        on="date", by="instrument", direction="forward", allow_exact_matches=True,
+    )  # fmt: skip
+    draft.note(moved, "moved_action", "a split or dividend without a bar counts on the next one")
+    for row in moved.dropna(subset="row").itertuples():
+        place = int(row.row)
+        rows.loc[place, "dividend"] += row.dividend
+        rows.loc[place, "split"] *= row.split
+
+
+def refuse_bad_cells(draft: Draft) -> None:
+    """Report prices and volumes that are missing or not positive; texts that are no number were reported before."""
+    for name in PRICES:
+        column = draft.rows[name]
+        wrong = ~(column > 0) & ~draft.rows["bad"]
+        texts = [
+            f"{name} is missing" if np.isnan(value) else f"{name} {value:g} is no positive price"
+            for value in column[wrong]
+        ]
+        draft.rows.loc[wrong, "bad"] = True
+        _report_only(draft, wrong, texts)
+    missing = draft.rows["volume"].isna() & ~draft.rows["bad"]
+    draft.rows.loc[missing, "bad"] = True
+    _report_only(draft, missing, "volume is missing")
+    if draft.leave_out and draft.rows["bad"].any():
+        acting = draft.rows["instrument"].isin(draft.rows.loc[draft.rows["bad_action"], "instrument"])
+        left = draft.rows[acting].drop_duplicates("instrument")
+        draft.note(left, "instrument_left_out", "a split or dividend cannot be read", "error")
+        draft.drop(acting)
+        draft.leave_out_rows(draft.rows["bad"], "row_left_out", "left out by `on_problem: leave_out`")
+    else:
+        draft.drop(draft.rows["bad"])
+
+
+def _report_only(draft: Draft, wrong: pd.Series, what: object) -> None:
+    leave_out, draft.leave_out = draft.leave_out, False
+    draft.refuse_rows(wrong, what)
+    draft.leave_out = leave_out
+
+
+def merge_duplicates(draft: Draft) -> None:
+    """Take equal rows of one session once, and refuse different ones."""
+    order = ["instrument", "date", "file", "line"]
+    draft.rows = draft.rows.sort_values(order, kind="stable", ignore_index=True)
+    twice = draft.rows.duplicated(KEY, keep=False)
+    if not twice.any():
+        return
+    rows = draft.rows[twice]
+    first = rows.groupby(KEY, sort=False)[list(_VALUES)].transform("first")
+    same = ((rows[list(_VALUES)] == first) | (rows[list(_VALUES)].isna() & first.isna())).all(axis=1)
+    again = rows.duplicated(KEY, keep="first")
+    equal = pd.Series(False, index=draft.rows.index)
+    equal[rows.index] = same & again
+    differing = pd.Series(False, index=draft.rows.index)
+    differing[rows.index] = ~same
+    origin = rows.groupby(KEY, sort=False)[["file", "line"]].transform("first")
+    texts = [
+        f"date '{date:%Y-%m-%d}' stands twice for the instrument with different values, first in "
+        f"{draft.files[file]}, row {line}"
+        for date, file, line in zip(
+            rows.loc[~same, "date"], origin.loc[~same, "file"], origin.loc[~same, "line"], strict=True
+        )
+    ]
+    details = [f"the same row as in {draft.files[file]}" for file in origin.loc[equal[rows.index], "file"]]
+    draft.note(draft.rows[equal], "duplicate_row", details)
+    wrong = differing[~equal].reset_index(drop=True)
+    draft.drop(equal)
+    draft.refuse_rows(wrong, texts)
+    draft.drop(draft.rows.duplicated(KEY))
+
+
+def keep_sessions(draft: Draft, calendar: str, better: str | None) -> None:
+    """Leave out bars off the calendar; so many that it cannot be the right one are a problem.
+
+    Parameters
+    ----------
+    draft
+        The market.
+    calendar
+        Name of the exchange calendar.
+    better
+        One that fits the dates better, if there is one.
+    """
+    dates = pd.DatetimeIndex(np.sort(draft.rows["date"].unique()))
+    if not len(dates):
+        return
+    trading = TradingCalendar.within_bounds(calendar, dates[0], dates[-1])
+    early, late = draft.rows["date"] < trading.start, draft.rows["date"] > trading.end
+    draft.leave_out_rows(early, "before_calendar", f"the calendar {calendar} begins on {trading.start:%Y-%m-%d}")
+    late = draft.rows["date"] > trading.end
+    draft.refuse_rows(late, f"lies beyond the end of the calendar {calendar}, {trading.end:%Y-%m-%d}")
+    off = dates[~dates.isin(trading.sessions) & (dates >= trading.start) & (dates <= trading.end)]
+    if len(off) > max(5, 0.05 * len(dates)):
+        hint = f"; `calendar: {better}` fits them" if better is not None and better != calendar else ""
+        advice = (
+            "pass --params market_rules.calendar=… or leave the option out" if hint else "is it the right calendar?"
+        )
+        draft.problems.append(
+            SourceProblem(
+                draft.files[int(draft.rows["file"].iloc[0])], None, None,
+                f"{len(off)} of {len(dates)} dates, such as {off[0]:%Y-%m-%d} ({off[0]:%A}), are no sessions of "
+                f"{calendar}{hint}; {advice}", len(off),
+            )
+        )  # fmt: skip
+    wrong = draft.rows["date"].isin(off)
+    _move_actions(draft, wrong)
+    draft.leave_out_rows(wrong, "no_session", f"no session of {calendar}")
+
+
+def resample_sessions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Make one bar of each session out of shorter ones: first open, highest high, lowest low, last close, volume."""
+    ordered = rows.sort_values(["instrument", "date", "moment"], kind="stable")
+    grouped = ordered.groupby(KEY, sort=False)
+    rules = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum", "split": "prod"}
+    made = grouped.agg(rules | {"dividend": "sum"})
+    others = [name for name in rows.columns if name not in (*made.columns, *KEY)]
+    return grouped[others].first().join(made).reset_index()[list(rows.columns)]

@@ -1,0 +1,108 @@
+"""Which files of a folder hold bars, and which hold something else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.sources.files.names import DATA_ENDINGS, PACKED_ENDINGS
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+
+_NO_DATA = ("readme", "license", "licence", "changelog", "notes", "_success", "_metadata", "_common_metadata")
+_LITTER = ("._", "~$", ".~", "thumbs.db", "desktop.ini")
+
+
+@dataclass
+class FoundFiles:
+    """The files of a folder by what they are for.
+
+    Attributes
+    ----------
+    bars
+        Files that should hold bars.
+    benchmark, securities, delistings
+        Files with a purpose of their own.
+    litter
+        Files with the ending of a table that no vendor wrote: copies of macOS, locks of Excel.
+    """
+
+    bars: list[Path]
+    benchmark: Path | None = None
+    securities: Path | None = None
+    delistings: Path | None = None
+    litter: list[Path] = field(default_factory=list)
+
+
+def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
+    """Find the files of a market.
+
+    Raises
+    ------
+    MarketDataError
+        When the folder does not exist, holds no table, or a named file is not there.
+    """
+    if not folder.is_dir():
+        raise MarketDataError(
+            f"the folder of market files {folder} does not exist. Name yours: --params market_folder=path/to/folder"
+        )
+    named = {name: _named(folder, name, getattr(options, name)) for name in ("securities", "delistings")}
+    benchmark = None
+    if options.benchmark is not None and (folder / options.benchmark).is_file():
+        benchmark = folder / options.benchmark
+    elif options.benchmark is not None and Path(options.benchmark).suffix.lower() in DATA_ENDINGS:
+        _named(folder, "benchmark", options.benchmark)
+    files = _tables(folder, options.bars)
+    special = {path.resolve() for path in (*named.values(), benchmark) if path is not None}
+    litter = [file for file in files if file.name.lower().startswith(_LITTER)]
+    bars = [file for file in files if file not in litter and file.resolve() not in special]
+    if options.benchmark is None:
+        benchmark = next((file for file in bars if "benchmark" in file.stem.lower()), None)
+    if named["delistings"] is None:
+        named["delistings"] = next((file for file in bars if file.stem.lower() == "delistings"), None)
+    bars = [file for file in bars if file not in (benchmark, named["delistings"])]
+    if not bars:
+        raise MarketDataError(_nothing(folder, options.bars))
+    return FoundFiles(bars, benchmark, named["securities"], named["delistings"], litter)
+
+
+def _named(folder: Path, option: str, name: str | None) -> Path | None:
+    if name is None:
+        return None
+    if not (folder / name).is_file():
+        raise MarketDataError(
+            f"the {option} file {folder / name} does not exist; correct `{option}` of the market source"
+        )
+    return folder / name
+
+
+def _tables(folder: Path, pattern: str | None) -> list[Path]:
+    if pattern is not None:
+        place = folder / pattern
+        found = place.rglob("*") if place.is_dir() else folder.glob(pattern.replace("{symbol}", "*"))
+        files = sorted(path for path in found if path.is_file())
+        return [path for path in files if _is_table(path)] if place.is_dir() else files
+    top = sorted(path for path in folder.iterdir() if path.is_file() and _is_table(path))
+    inner = sorted(path for path in folder.rglob("*") if path.is_file() and _is_table(path) and path.parent != folder)
+    partitioned = [path for path in inner if any("=" in part for part in path.relative_to(folder).parent.parts)]
+    return [*top, *partitioned] if top else inner
+
+
+def _is_table(path: Path) -> bool:
+    name = path.name.lower()
+    if any(part.startswith((".", "_")) for part in path.parts[-2:-1]) or name.startswith(_NO_DATA):
+        return False
+    if name.startswith("._") or name.startswith("~$"):
+        return True
+    for packed in PACKED_ENDINGS:
+        name = name.removesuffix(packed)
+    return not name.startswith(".") and name.endswith(DATA_ENDINGS)
+
+
+def _nothing(folder: Path, pattern: str | None) -> str:
+    endings = Counter(path.suffix or path.name for path in folder.rglob("*") if path.is_file())
+    has = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(6)) or "no file"
+    if pattern is not None:
+        return f"no file in {folder} matches `bars: {pattern}` of the market source; the folder has {has}"
+    return f"no table in {folder} ({', '.join(DATA_ENDINGS)}, also packed); the folder has {has}"

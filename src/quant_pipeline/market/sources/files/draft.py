@@ -1,0 +1,107 @@
+"""A market that is being read: its rows, and what was noted on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.quality import COLUMNS
+
+PRICES = ("open", "high", "low", "close")
+
+
+@dataclass
+class Draft:
+    """Rows of all files, and what is left out or wrong.
+
+    Attributes
+    ----------
+    rows
+        ``file`` (its place in `files`), ``line``, ``date``, ``instrument``, prices, ``dividend``, ``split`` …
+    files
+        Names of the files.
+    leave_out
+        Whether rows with problems are left out instead of refusing the market.
+    problems
+        What is wrong.
+    findings
+        Tables in the columns of `quality.COLUMNS`.
+    """
+
+    rows: pd.DataFrame
+    files: list[str]
+    leave_out: bool = False
+    problems: list[SourceProblem] = field(default_factory=list)
+    findings: list[pd.DataFrame] = field(default_factory=list)
+
+    def note(
+        self, rows: pd.DataFrame, check: str, detail: object, severity: str = "warning", value: object = np.nan
+    ) -> None:
+        """Note a finding for each of some rows."""
+        if len(rows):
+            columns = {"check": check, "severity": severity, "value": value, "detail": detail}
+            self.findings.append(rows[["instrument", "date"]].assign(**columns)[COLUMNS])
+
+    def note_file(self, file: str, check: str, detail: str) -> None:
+        """Note a finding about a whole file."""
+        row = {"instrument": "", "date": pd.NaT, "check": check, "severity": "warning", "value": np.nan}
+        self.findings.append(pd.DataFrame([row | {"detail": f"{file}: {detail}"}])[COLUMNS])
+
+    def drop(self, which: pd.Series | np.ndarray) -> None:
+        """Leave rows out."""
+        self.rows = self.rows[~np.asarray(which, dtype=bool)].reset_index(drop=True)
+
+    def leave_out_rows(self, which: pd.Series | np.ndarray, check: str, detail: object) -> None:
+        """Leave rows out and note each of them."""
+        which = np.asarray(which, dtype=bool)
+        if which.any():
+            self.note(self.rows[which], check, detail)
+            self.drop(which)
+
+    def refuse_rows(self, which: pd.Series | np.ndarray, what: object, whole_instrument: bool = False) -> None:
+        """Report rows that are wrong, one problem for each file and instrument; leave them out where that is wanted.
+
+        Parameters
+        ----------
+        which
+            Rows that are wrong.
+        what
+            What is wrong, one text or one per wrong row.
+        whole_instrument
+            Whether a row alone cannot be left out without changing returns.
+        """
+        which = np.asarray(which, dtype=bool)
+        if not which.any():
+            return
+        wrong = self.rows[which].assign(what=what)
+        for _, group in wrong.groupby(["file", "instrument"], sort=False):
+            first, count = group.iloc[0], len(group)
+            more = "" if count == 1 else f" (and {count - 1} more rows)"
+            self.problems.append(
+                SourceProblem(
+                    self.files[first["file"]], int(first["line"]), first["instrument"], f"{first['what']}{more}", count
+                )
+            )
+        if self.leave_out and whole_instrument:
+            which = self.rows["instrument"].isin(wrong["instrument"]).to_numpy()
+            left = self.rows[which].groupby("instrument", sort=False)[["instrument", "date"]].head(1)
+            self.note(left, "instrument_left_out", "left out by `on_problem: leave_out`", "error")
+            self.drop(which)
+        elif self.leave_out:
+            self.note(self.rows[which], "row_left_out", "left out by `on_problem: leave_out`", "error")
+            self.drop(which)
+
+    def all_findings(self) -> pd.DataFrame:
+        """Return every finding in one table."""
+        if not self.findings:
+            return pd.DataFrame({name: pd.Series(dtype="str") for name in COLUMNS}).astype(
+                {"date": "datetime64[ns]", "value": "float64"}
+            )
+        parts = [part.astype({"value": "float64", "detail": "str", "instrument": "str"}) for part in self.findings]
+        table = pd.concat(
+            [part.assign(date=part["date"].astype("datetime64[ns]")) for part in parts], ignore_index=True
+        )
+        return table.astype({"check": "str", "severity": "str"})

@@ -1,0 +1,164 @@
+"""The header of a text file: where it begins, one line or two, or none at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from quant_pipeline.market.sources.files.layouts import CANONICAL, LAYOUTS
+
+FIELD_NAMES = frozenset(
+    {"open", "high", "low", "close", "volume", "adj close", "dividends", "stock splits", "capital gains"}
+)
+_BARE = frozenset({"o", "h", "l", "c", "v", "t", "name", "price", "close/last"})
+_NUMERIC = re.compile(r"[-+]?[\d.,:/ \-TZ]*\d[\d.,:/ \-TZ]*")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What was found in the first lines.
+
+    Attributes
+    ----------
+    names
+        Names of the columns; empty when there is no header.
+    lines
+        Lines before the first row of data.
+    levels
+        For a header of two lines: field and instrument of each column.
+    layout
+        Layout that the form names.
+    order
+        Columns of a file without header whose content says which it is.
+    fault
+        Why the file cannot be read, when it has no names.
+    is_known
+        Whether names of bars were recognised.
+    """
+
+    names: tuple[str, ...] = ()
+    lines: int = 0
+    levels: tuple[tuple[str, str], ...] = ()
+    layout: str | None = None
+    order: tuple[str, ...] | None = None
+    fault: str = "has no header line; write one, such as date,open,high,low,close,volume"
+    is_known: bool = False
+
+    def columns(self) -> pd.Index:
+        """Return the columns of the table."""
+        return pd.MultiIndex.from_tuples(self.levels) if self.levels else pd.Index(list(self.names))
+
+
+def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header:
+    """Find the header among the first rows of a file.
+
+    Parameters
+    ----------
+    rows
+        Cells of the first lines.
+    own
+        Column names that the user maps, ours to the file's.
+    """
+    two = _two_lines(rows)
+    if two is not None:
+        return two
+    theirs = {name.strip().lower() for name in own.values()}
+    scores = [sum(_is_name(cell, theirs) for cell in row) for row in rows]
+    best = max(scores, default=0)
+    if best >= 3:
+        place = scores.index(best)
+        names = tuple(rows[place])
+        wide = wide_names(list(names))
+        levels = tuple(wide) if wide is not None else ()
+        return Header(_unique(names), place + 1, levels, "yahoo_download" if levels else None, is_known=True)
+    first = next((place for place, row in enumerate(rows) if any(row)), None)
+    if first is None:
+        return Header(fault="is empty")
+    if _is_data(rows[first]):
+        binance = LAYOUTS["binance"].order
+        if len(rows[first]) == len(binance) and _is_epoch(rows[first][0]) and _is_epoch(rows[first][6]):
+            return Header(binance, first, (), "binance", binance, is_known=True)
+        return Header()
+    # Names that nothing knows: the reader of columns says which ones are missing.
+    return Header(_unique(rows[first]), first + 1)
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name}.{seen[name] - 1}")
+    return tuple(result)
+
+
+def _is_name(cell: str, own: set[str]) -> bool:
+    name = cell.strip().lower()
+    return name in CANONICAL or name in own or name in _BARE
+
+
+def _is_data(row: Sequence[str]) -> bool:
+    filled = [cell for cell in row if cell]
+    return len(filled) >= 5 and sum(bool(_NUMERIC.fullmatch(cell)) for cell in filled) >= len(filled) - 1
+
+
+def _is_epoch(cell: str) -> bool:
+    return cell.isdigit() and len(cell) in (10, 13, 16)
+
+
+def _is_field(cell: str) -> bool:
+    return cell.strip().lower() in FIELD_NAMES
+
+
+def _two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
+    """Recognise a line of fields and a line of instruments, in either order, and the line of the index's name."""
+    if len(rows) < 3 or len(rows[0]) < 5 or len(rows[0]) != len(rows[1]):
+        return None
+    above, below = rows[0][1:], rows[1][1:]
+    for fields, instruments in ((above, below), (below, above)):
+        if not all(map(_is_field, fields)) or any(map(_is_field, instruments)) or not all(instruments):
+            continue
+        if _is_data(rows[1]) or any(_NUMERIC.fullmatch(cell) and "." in cell for cell in instruments[:5]):
+            continue
+        has_name = len(rows[2]) > 0 and CANONICAL.get(rows[2][0].strip().lower()) == "date" and not any(rows[2][1:])
+        levels = (("date", ""), *((field.strip(), name) for field, name in zip(fields, instruments, strict=True)))
+        names = tuple("|".join(level) for level in levels)
+        return Header(names, 3 if has_name else 2, levels, "yahoo_download", is_known=True)
+    return None
+
+
+def wide_names(names: Sequence[str]) -> list[tuple[str, str]] | None:
+    """Split columns such as ``('Close', 'AAA')``, ``AAA_Close`` or ``Close AAA``; None when they are no such table."""
+    found: list[tuple[str, str]] = []
+    for place, name in enumerate(names):
+        pair = _split_name(name)
+        if pair is not None:
+            found.append(pair)
+        elif place == 0 or CANONICAL.get(name.strip().lower()) == "date":
+            found.append(("date", ""))
+        else:
+            return None
+    fields: dict[str, set[str]] = {}
+    for field, instrument in found:
+        if instrument:
+            fields.setdefault(instrument, set()).add(field.lower())
+    complete = bool(fields) and all({"open", "high", "low", "close", "volume"} <= own for own in fields.values())
+    return found if complete and len(found) == len(set(found)) else None
+
+
+def _split_name(name: str) -> tuple[str, str] | None:
+    quoted = re.fullmatch(r"\(\s*'([^']*)'\s*,\s*'([^']*)'\s*\)", name.strip())
+    pairs = (
+        [quoted.groups()]
+        if quoted
+        else [(name[: at.start()], name[at.end() :]) for at in re.finditer(r"[_ .|:-]", name)]
+    )
+    for first, second in pairs:
+        if _is_field(first) and second and not _is_field(second):
+            return first.strip(), second.strip()
+        if _is_field(second) and first and not _is_field(first):
+            return second.strip(), first.strip()
+    return None

@@ -1,0 +1,193 @@
+"""The layouts of vendors: names of columns, what prices are adjusted for, units. Data, no code.
+
+A layout fits when all its ``marks`` are in the header. Sources are the vendors' own descriptions of their exports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+FIELDS = (
+    "date", "time", "instrument", "open", "high", "low", "close", "volume", "amount", "vendor_adjusted_close",
+    "dividend", "split", "capital_gain", "previous_close", "suspended",
+)  # fmt: skip
+REQUIRED = ("date", "open", "high", "low", "close", "volume")
+NONE, SPLITS, ALL = "none", "splits", "splits_and_dividends"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one vendor writes bars.
+
+    Attributes
+    ----------
+    title
+        What people call it.
+    marks
+        Names of columns, in small letters, that identify the layout.
+    without
+        Names that must not be there.
+    columns
+        Names of this vendor to ours, in addition to `SYNONYMS`, which they overrule.
+    adjusted
+        What the prices are adjusted for: ``none`` (as traded), ``splits``, ``splits_and_dividends``.
+    derived
+        Whether splits and dividends are derived from the adjusted close, because no column states them.
+    volume_unit, amount_unit
+        Shares per unit of volume, currency per unit of traded amount.
+    two_header_lines
+        Whether the file has a line of fields and a line of instruments.
+    order
+        Columns of a file without header, in order.
+    """
+
+    title: str
+    marks: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    adjusted: str = NONE
+    derived: bool = False
+    volume_unit: float = 1.0
+    amount_unit: float = 1.0
+    two_header_lines: bool = False
+    order: tuple[str, ...] = ()
+
+
+def _layout(title: str, marks: str = "", without: str = "", **more: object) -> Layout:
+    return Layout(title, frozenset(_names(marks)), frozenset(_names(without)), **more)  # type: ignore[arg-type]
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split("|") if name.strip()]
+
+
+_BINANCE = (
+    "open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "count",
+    "taker_buy_volume", "taker_buy_quote_volume", "ignore",
+)  # fmt: skip
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {
+        "alpha_vantage_adjusted": _layout(
+            "Alpha Vantage TIME_SERIES_DAILY_ADJUSTED", "dividend_amount | split_coefficient"
+        ),
+        "alpha_vantage_adjusted_numbered": _layout(
+            "Alpha Vantage TIME_SERIES_DAILY_ADJUSTED, numbered", "7. dividend amount | 8. split coefficient"
+        ),
+        "alpha_vantage_numbered": _layout("Alpha Vantage TIME_SERIES_DAILY, numbered", "1. open | 4. close"),
+        "yahoo_history": _layout(
+            "Yahoo, with adjusted close and actions (auto_adjust=False)",
+            "adj close | dividends | stock splits",
+            adjusted=SPLITS,
+        ),
+        "yahoo_history_adjusted": _layout(
+            "Yahoo Ticker.history(), adjusted closes with actions", "dividends | stock splits", "adj close",
+            adjusted=ALL,
+        ),
+        "yahoo": _layout(
+            "Yahoo, with adjusted close", "adj close",
+            "dividends | stock splits | ex-dividend | split_ratio | divcash | splitfactor | split_coefficient", adjusted=SPLITS, derived=True
+        ),
+        "yahoo_download": _layout("Yahoo download(), adjusted closes", adjusted=ALL, two_header_lines=True),
+        "stooq": _layout("Stooq ASCII", "<date> | <close> | <vol>", "<tickvol>", adjusted=ALL),
+        "metatrader": _layout(
+            "MetaTrader", "<date> | <close> | <tickvol>", columns={"<tickvol>": "volume", "<vol>": ""}
+        ),
+        "tiingo": _layout("Tiingo", "divcash | splitfactor"),
+        "quandl_wiki": _layout("Quandl WIKI Prices", "ex-dividend | split_ratio"),
+        "polygon_flat_file": _layout(
+            "Polygon flat file", "window_start | transactions", columns={"window_start": "date"}
+        ),
+        "polygon_aggregates": _layout(
+            "Polygon aggregates", "t | o | h | l | c | v",
+            columns={"t": "date", "o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"},
+            adjusted=SPLITS,
+        ),
+        "nasdaq": _layout("nasdaq.com", "close/last", columns={"close/last": "close"}, adjusted=SPLITS),
+        "investing": _layout(
+            "investing.com", "price | vol. | change %", columns={"price": "close"}, adjusted=SPLITS
+        ),
+        "binance": _layout(
+            "Binance klines", "open_time | close_time", columns={"open_time": "date", "ignore": ""}, order=_BINANCE
+        ),
+        "kaggle_all_stocks_5yr": _layout(
+            "Kaggle S&P 500, five years", "date | open | high | low | close | volume | name", "symbol | ticker",
+            columns={"name": "instrument"}, adjusted=SPLITS,
+        ),
+        "kaggle_huge_stock_market": _layout(
+            "Kaggle Huge Stock Market", "openint", "<date>", adjusted=ALL
+        ),
+        "eodhd": _layout(
+            "EODHD, adjusted close beside closes as traded", "adjusted_close",
+            "dividend_amount | split_coefficient", derived=True,
+        ),
+        "tushare": _layout(
+            "tushare daily", "ts_code | trade_date", columns={"vol": "volume", "pre_close": "previous_close"},
+            volume_unit=100.0, amount_unit=1000.0,
+        ),
+        "akshare": _layout(
+            "akshare stock_zh_a_hist", "日期 | 开盘 | 收盘 | 成交量", volume_unit=100.0,
+        ),
+        "baostock": _layout(
+            "baostock", "preclose | adjustflag | tradestatus",
+            columns={"preclose": "previous_close", "tradestatus": "suspended"},
+        ),
+    }
+)  # fmt: skip
+
+PLAIN = "plain"
+PLAIN_LAYOUT = Layout("bars as traded")
+
+SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "date": (
+            "date", "timestamp", "datetime", "day", "trade_date", "tradedate", "trading_date", "trade date",
+            "session", "<date>", "日期", "交易日期", "open_time", "dt", "trading day", "date/time",
+        ),
+        "time": ("<time>", "time"),
+        "instrument": (
+            "instrument", "symbol", "ticker", "<ticker>", "ts_code", "code", "stock_code", "stock", "asset", "sid",
+            "股票代码", "证券代码", "代码", "symbols", "tickers", "act_symbol", "secucode",
+        ),
+        "open": ("open", "<open>", "1. open", "open_price", "openprice", "open price", "开盘", "开盘价"),
+        "high": ("high", "<high>", "2. high", "high_price", "highprice", "high price", "最高", "最高价"),
+        "low": ("low", "<low>", "3. low", "low_price", "lowprice", "low price", "最低", "最低价"),
+        "close": ("close", "<close>", "4. close", "close_price", "closeprice", "close price", "last", "收盘", "收盘价"),
+        "volume": (
+            "volume", "<vol>", "5. volume", "6. volume", "vol", "vol.", "shares traded", "total volume", "成交量",
+        ),
+        "amount": ("amount", "成交额", "quote_volume", "quote_asset_volume", "traded_value", "money", "成交金额"),
+        "vendor_adjusted_close": (
+            "vendor_adjusted_close", "adjusted_close", "adj close", "adj_close", "adjclose", "5. adjusted close",
+            "adjusted close", "adj. close", "close_adj", "closeadj", "adj close**",
+        ),
+        "dividend": (
+            "dividend", "dividends", "dividend_amount", "7. dividend amount", "divcash", "ex-dividend",
+            "cash_dividend", "div", "divs", "ex_dividend", "dividend amount",
+        ),
+        "split": (
+            "split", "splits", "stock splits", "split_coefficient", "8. split coefficient", "splitfactor",
+            "split_ratio", "split_factor", "split ratio", "split factor", "split coefficient",
+        ),
+        "capital_gain": ("capital gains", "capital_gains"),
+    }
+)  # fmt: skip
+CANONICAL = {name: ours for ours, names in SYNONYMS.items() for name in names}
+
+VARIANTS = MappingProxyType(
+    {"stock_splits": "stock splits", "stocksplits": "stock splits", "adj_close": "adj close", "adjclose": "adj close"}
+)
+"""Spellings of Yahoo's columns in packages that rename them."""
+
+KNOWN_UNUSED = frozenset(
+    _names(
+        "adj_open | adj_high | adj_low | adj_volume | adjopen | adjhigh | adjlow | adjvolume | adj_factor | adjustflag"
+        " | adj open | adj high | adj low | adj volume"
+    )
+)
+"""Columns that repeat what splits and dividends of the same row say."""
+
+SUSPICIOUS = ("split", "div", "adj", "bonus", "rights", "capital gain", "复权", "分红", "拆")
+"""Words of columns that change returns when they are not used."""

@@ -1,0 +1,76 @@
+"""Names of instruments: taken from columns, partitions or file names, and checked once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+import pandas as pd
+
+DATA_ENDINGS = (".csv", ".txt", ".tsv", ".dat", ".parquet", ".pq", ".xlsx", ".feather")
+PACKED_ENDINGS = (".gz", ".bz2", ".xz", ".zip", ".zst")
+
+_PAIR = re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9](/[A-Za-z0-9]+)(:[A-Za-z0-9]+)?")
+_ADDED_BY_VENDORS = (
+    re.compile(r" (Historical Data|Stock Price History|Historical Prices)$", re.IGNORECASE),
+    re.compile(r" ?\(\d+\)$"),
+    re.compile(r"-(\d+(s|m|h|d|w|mo))-\d{4}(-\d{2}){0,2}$"),
+    re.compile(r"[_ -]\d{4}(-?\d{2}-?\d{2})?[-_]+(to[-_])?\d{4}(-?\d{2}-?\d{2})?$", re.IGNORECASE),
+    re.compile(r"_(daily|data|1d|ohlcv|prices|history|historical|stock|stock_data|1day|day|adjusted)$", re.IGNORECASE),
+    re.compile(r"^(time_series_)?daily_(adjusted_)?", re.IGNORECASE),
+)
+
+
+def stem_of(path: PurePath) -> str:
+    """Return the name of a file without the endings of tables: ``aaa.us`` of ``aaa.us.txt.gz``."""
+    name = path.name
+    for endings in (PACKED_ENDINGS, DATA_ENDINGS):
+        ending = next((ending for ending in endings if name.lower().endswith(ending)), "")
+        name = name[: len(name) - len(ending)]
+    return name
+
+
+def instrument_of(path: PurePath, pattern: str | None) -> str:
+    """Return the instrument that a file is named after, in capitals.
+
+    Parameters
+    ----------
+    path
+        The file.
+    pattern
+        Pattern with ``{symbol}``, for instance ``{symbol}_daily.csv``; without it what vendors add to names of files
+        (``Historical Data``, ranges of years, ``(1)`` of a second download) is taken off.
+    """
+    if pattern is not None and "{symbol}" in pattern:
+        before, after = (part.replace("\\*", ".*") for part in map(re.escape, pattern.split("{symbol}", 1)))
+        found = re.fullmatch(f"(?:.*/)?{before}(.+?){after}", path.as_posix())
+        if found is not None:
+            return found[1].rpartition("/")[2].upper()
+    name = stem_of(path).strip()
+    for addition in _ADDED_BY_VENDORS:
+        shorter = addition.sub("", name).strip()
+        name = shorter or name
+    return re.sub(r"_us_d$", ".US", name, flags=re.IGNORECASE).upper()
+
+
+def tidy_name(name: str) -> str:
+    """Return the name by which an instrument is kept: without blanks around, a pair such as BTC/USDT as BTC-USDT."""
+    name = name.strip()
+    return re.sub(r"[/:]", "-", name) if _PAIR.fullmatch(name) else name
+
+
+def fault_of(name: str) -> str | None:
+    """Return why a name cannot be one of an instrument; None when it can."""
+    if not name:
+        return "is empty"
+    if re.search(r'[/\\\x00-\x1f<>"|?*]', name):
+        return "holds a sign that names of files cannot have"
+    if set(name) <= {"."}:
+        return "is a path"
+    return "is longer than 100 signs" if len(name) > 100 else None
+
+
+def case_twins(names: pd.Index) -> list[list[str]]:
+    """Return groups of names that differ by capital letters only, which one folder of files cannot hold."""
+    groups = pd.Series(names).groupby(pd.Series(names).str.casefold().to_numpy()).agg(list)
+    return [sorted(group) for group in groups if len(group) > 1]

@@ -1,0 +1,288 @@
+"""Open a file as a table: encoding, separator, header lines, Parquet's index, partitions of its folder."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+from pyarrow import ArrowException
+
+from quant_pipeline.market.sources.files.header import Header, find_header
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.wide import stack_instruments
+
+SEPARATORS = (",", ";", "\t", "|")
+_FIRST_LINES = 30
+
+
+class UnreadableFileError(Exception):
+    """A file that holds no table; the text says why."""
+
+
+@dataclass
+class RawTable:
+    """A file as it is, one row per bar.
+
+    Attributes
+    ----------
+    table
+        Cells as text, or typed where the format has types.
+    lines
+        Line of each row in the file, counted from 1; for formats without lines that of the row plus header.
+    layout
+        Layout that the form of the file names, if it does.
+    damaged
+        Lines that have more cells than the header, and how they begin.
+    is_text
+        Whether numbers are texts, whose decimal mark has to be found.
+    """
+
+    table: pd.DataFrame
+    lines: np.ndarray
+    layout: str | None = None
+    damaged: list[tuple[int, str]] = field(default_factory=list)
+    is_text: bool = False
+
+
+def open_table(file: Path, folder: Path, options: FilesMarketParameters) -> RawTable:
+    """Open one file.
+
+    Raises
+    ------
+    UnreadableFileError
+        When it holds no table.
+    """
+    try:
+        raw = _open(file, options)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise UnreadableFileError(f"cannot be read: {_first_line(error)}") from error
+    except (ArrowException, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
+        raise UnreadableFileError(f"is damaged: {_first_line(error)}") from error
+    for key, value in _partitions(file.relative_to(folder).parent if file.is_relative_to(folder) else PurePath()):
+        if key not in raw.table.columns:
+            raw.table[key] = pd.array([value] * len(raw.table), dtype="str")
+    return raw
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _open(file: Path, options: FilesMarketParameters) -> RawTable:
+    if file.stat().st_size == 0:
+        raise UnreadableFileError("is empty")
+    name = file.name.lower()
+    if name.endswith((".parquet", ".pq")):
+        return _typed(pd.read_parquet(file, partitioning=None))
+    if name.endswith(".feather"):
+        return _typed(pd.read_feather(file))
+    content = _unpacked(file)
+    if content.startswith(b"PAR1"):
+        return _typed(pd.read_parquet(io.BytesIO(content)))
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return _workbook(content)
+    return _text(_decoded(content, options.encoding), options)
+
+
+def _unpacked(file: Path) -> bytes:
+    content = file.read_bytes()
+    if content.startswith(b"\x1f\x8b"):
+        return gzip.decompress(content)
+    if content.startswith(b"BZh"):
+        return bz2.decompress(content)
+    if content.startswith(b"\xfd7zXZ"):
+        return lzma.decompress(content)
+    if content.startswith(b"PK\x03\x04") and not file.name.lower().endswith(".xlsx"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = [name for name in archive.namelist() if not name.startswith("__MACOSX") and name[-1] != "/"]
+            if "[Content_Types].xml" in members:
+                return content
+            if len(members) != 1:
+                raise UnreadableFileError(f"is an archive of {len(members)} files; unpack it")
+            return archive.read(members[0])
+    return content
+
+
+def _decoded(content: bytes, encoding: str | None) -> str:
+    if encoding is not None:
+        try:
+            return content.decode(encoding).removeprefix("\ufeff")
+        except (UnicodeError, LookupError) as error:
+            raise UnreadableFileError(f"is no text of `encoding: {encoding}`: {_first_line(error)}") from error
+    for mark, name in ((b"\xff\xfe\x00\x00", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if content.startswith(mark):
+            return content.decode(name)
+    if b"\x00" in content[:4096]:
+        half = "utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"
+        text = content.decode(half, errors="replace")
+        if "\ufffd" in text or "\x00" in text:
+            raise UnreadableFileError("is no text and no table of a known kind")
+        return text
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return _legacy(content)
+
+
+def _legacy(content: bytes) -> str:
+    """Decode text that is no UTF-8: Chinese by its header, else by the statistics of its signs."""
+    for name in ("gb18030", "big5", "shift_jis"):
+        try:
+            text = content.decode(name)
+        except UnicodeDecodeError:
+            continue
+        if find_header(_first_rows(text, _separator(text)), {}).is_known:
+            return text
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(content[:200_000]).best()
+    if best is None:
+        raise UnreadableFileError("is no text in a known encoding; set `encoding`")
+    try:
+        return content.decode(best.encoding)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise UnreadableFileError("is no text in a known encoding; set `encoding`") from error
+
+
+def _separator(text: str) -> str:
+    """Return the sign that cuts the first lines into the same, largest number of cells."""
+    lines = [line for line in text[:20_000].splitlines()[:_FIRST_LINES] if line.strip()][:-1] or text.splitlines()[:1]
+    scores = {}
+    for sign in SEPARATORS:
+        widths = Counter(len(row) for row in csv.reader(lines, delimiter=sign, skipinitialspace=True))
+        width, rows = max(widths.items(), key=lambda item: (item[1] if item[0] > 1 else 0, item[0]), default=(1, 0))
+        scores[sign] = (width > 1) * rows * 1000 + width
+    return max(scores, key=lambda sign: scores[sign])
+
+
+def _first_rows(text: str, separator: str) -> list[list[str]]:
+    lines = text[:200_000].splitlines()[:_FIRST_LINES]
+    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
+
+
+def _text(text: str, options: FilesMarketParameters) -> RawTable:
+    if not text.strip():
+        raise UnreadableFileError("is empty")
+    if text.lstrip()[:1] in "<{" and "<date>" not in text[:500].lower() and "<ticker>" not in text[:500].lower():
+        kind = "a web page" if text.lstrip().startswith("<") else "JSON"
+        raise UnreadableFileError(f"is {kind}, no table; save the data as CSV")
+    separator = options.separator or _separator(text)
+    header = find_header(_first_rows(text, separator), options.columns)
+    if header.order is None and not header.names:
+        raise UnreadableFileError(header.fault)
+    table, lines, damaged = _cells(text, separator, header)
+    if header.levels:
+        table, lines = stack_instruments(table, lines)
+        return RawTable(table, lines, header.layout, damaged, is_text=True)
+    return RawTable(table, lines, header.layout, damaged, is_text=True)
+
+
+def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.ndarray, list[tuple[int, str]]]:
+    width = len(header.names)
+    damaged: list[tuple[int, str]] = []
+    try:
+        cells = _parsed(text, separator, header.lines, "c", None)
+        too_wide = cells.shape[1] > width and _has_content(cells.iloc[:, width:])
+    except pd.errors.EmptyDataError:
+        cells, too_wide = pd.DataFrame(columns=range(width), dtype="str"), False
+    except pd.errors.ParserError:
+        too_wide = True
+    if too_wide:
+        return _cells_line_by_line(text, separator, header)
+    cells = cells.iloc[:, :width].reindex(columns=range(width))
+    cells.columns = header.columns()
+    blank = np.ones(len(cells), dtype=bool)
+    for place in range(width):
+        blank &= (cells.iloc[:, place].isna() | (cells.iloc[:, place] == "")).to_numpy(dtype=bool)
+    lines = np.arange(len(cells)) + header.lines + 1
+    return cells[~blank].reset_index(drop=True), lines[~blank], damaged
+
+
+def _has_content(cells: pd.DataFrame) -> bool:
+    return any(bool((cells[place].fillna("").str.strip() != "").any()) for place in cells)
+
+
+def _parsed(text: str, separator: str, skip: int, engine: str, names: list[int] | None) -> pd.DataFrame:
+    return pd.read_csv(
+        io.StringIO(text), sep=separator, header=None, names=names, dtype=str, keep_default_na=False, na_filter=False,
+        skipinitialspace=True, skiprows=skip, skip_blank_lines=False, engine=engine, index_col=False,
+    )  # fmt: skip
+
+
+def _cells_line_by_line(
+    text: str, separator: str, header: Header
+) -> tuple[pd.DataFrame, np.ndarray, list[tuple[int, str]]]:
+    """Read a file of which some lines have too many cells: those are damaged, the others good."""
+    width, rows, lines, damaged = len(header.names), [], [], []
+    reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+    try:
+        for row in reader:
+            if reader.line_num <= header.lines or not any(cell.strip() for cell in row):
+                continue
+            if any(cell.strip() for cell in row[width:]):
+                damaged.append((reader.line_num, separator.join(row)[:60]))
+                continue
+            rows.append([*row[:width], *[""] * (width - len(row))])
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise UnreadableFileError(f"is damaged in line {reader.line_num}: {error}") from error
+    table = pd.DataFrame(rows, columns=range(width), dtype="str")
+    table.columns = header.columns()
+    return table, np.array(lines, dtype="int64"), damaged
+
+
+def _workbook(content: bytes) -> RawTable:
+    cells = pd.read_excel(io.BytesIO(content), header=None, dtype=object)
+    if cells.empty:
+        raise UnreadableFileError("is empty")
+    first = [
+        ["" if pd.isna(cell) else str(cell).strip() for cell in row] for row in cells.head(_FIRST_LINES).to_numpy()
+    ]
+    header = find_header(first, {})
+    if not header.names:
+        raise UnreadableFileError(header.fault)
+    table = cells.iloc[header.lines :, : len(header.names)].reset_index(drop=True)
+    table.columns = header.columns()
+    lines = np.arange(len(table)) + header.lines + 1
+    filled = table.notna().any(axis=1).to_numpy()
+    table, lines = table[filled].infer_objects().reset_index(drop=True), lines[filled]
+    if header.levels:
+        table, lines = stack_instruments(table, lines)
+    return RawTable(table, lines, header.layout, is_text=True)
+
+
+def _typed(table: pd.DataFrame) -> RawTable:
+    index = table.index
+    if isinstance(index, pd.MultiIndex) or index.name is not None or isinstance(index, pd.DatetimeIndex):
+        table = table.reset_index()
+    lines = np.arange(len(table)) + 2
+    if isinstance(table.columns, pd.MultiIndex):
+        table, lines = stack_instruments(table, lines)
+        return RawTable(table, lines, "yahoo_download")
+    from quant_pipeline.market.sources.files.header import wide_names
+
+    names = wide_names([str(column) for column in table.columns])
+    if names is not None:
+        table = table.copy()
+        table.columns = pd.MultiIndex.from_tuples(names)
+        table, lines = stack_instruments(table, lines)
+        return RawTable(table, lines, "yahoo_download")
+    return RawTable(table.set_axis([str(column) for column in table.columns], axis=1), lines)
+
+
+def _partitions(inner: PurePath) -> list[tuple[str, str]]:
+    """Return keys and values of folders such as ``ticker=AAA/year=2024``."""
+    pairs = [part.partition("=") for part in inner.parts if "=" in part]
+    return [(key, unquote(value)) for key, _, value in pairs]

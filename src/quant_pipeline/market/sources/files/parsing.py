@@ -1,0 +1,256 @@
+"""One file, read: its layout, its rows by our names, and everything that is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.sources.files.dates import Dates, read_dates
+from quant_pipeline.market.sources.files.names import instrument_of
+from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
+from quant_pipeline.market.sources.files.opening import RawTable, UnreadableFileError, open_table
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.recognition import Recognised, layout_of, recognise
+
+CACHE_VERSION = 2
+PRICES = ("open", "high", "low", "close")
+NUMBERS = (*PRICES, "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain", "previous_close")
+AMBIGUOUS = "every date can be read with the day or the month first"
+
+
+@dataclass
+class Reading:
+    """A file that was read.
+
+    Attributes
+    ----------
+    file
+        Its name, relative to the folder.
+    layout
+        Name of its layout; empty when none was recognised.
+    rows
+        ``line``, ``date``, ``instrument``, prices and so on, ``bad`` where a cell could not be read; None when the file
+        holds no bars.
+    kind
+        Kind of its dates, see `dates.Dates`.
+    problems
+        What could not be read: with a row where a row is meant.
+    broken
+        Why the whole file cannot be read.
+    ambiguous
+        Whether day and month cannot be told apart.
+    day_first
+        Whether its dates say that the day comes first; None when they say nothing.
+    fields
+        Our names of its columns.
+    header
+        Its own.
+    """
+
+    file: str
+    layout: str = ""
+    rows: pd.DataFrame | None = None
+    kind: str = "date"
+    problems: list[SourceProblem] = field(default_factory=list)
+    broken: str | None = None
+    ambiguous: bool = False
+    day_first: bool | None = None
+    fields: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+
+    @property
+    def adjusted(self) -> str:
+        """What the prices of the layout are adjusted for."""
+        return layout_of(self.layout).adjusted
+
+
+def read_file(file: Path, folder: Path, options: FilesMarketParameters, cache: Path | None = None) -> Reading:
+    """Read one file, from the cache when it has not changed."""
+    kept = None if cache is None else cache / f"{_fingerprint(file, options)}.parquet"
+    if kept is not None and kept.is_file():
+        return _from_cache(kept, file, folder)
+    reading = _read(file, folder, options)
+    if kept is not None and reading.rows is not None and not reading.problems and not reading.ambiguous:
+        facts = {
+            "layout": reading.layout,
+            "kind": reading.kind,
+            "fields": list(reading.fields),
+            "day_first": reading.day_first,
+        }
+        stored = reading.rows.copy()
+        stored.attrs = {"facts": json.dumps(facts)}
+        with replacing_file(kept) as beside:
+            stored.to_parquet(beside)
+    return reading
+
+
+def _name(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
+
+
+def _from_cache(kept: Path, file: Path, folder: Path) -> Reading:
+    rows = pd.read_parquet(kept)
+    facts: dict[str, Any] = json.loads(rows.attrs["facts"])
+    rows.attrs = {}
+    return Reading(
+        _name(file, folder), facts["layout"], rows, facts["kind"],
+        day_first=facts["day_first"], fields=tuple(facts["fields"]),
+    )  # fmt: skip
+
+
+def _fingerprint(file: Path, options: FilesMarketParameters) -> str:
+    status = file.stat()
+    text = (
+        f"{CACHE_VERSION}|{file.resolve()}|{status.st_size}|{status.st_mtime_ns}|{options.bars}|{options.of_parsing()}"
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _read(file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
+    reading = Reading(_name(file, folder))
+    try:
+        raw = open_table(file, folder, options)
+    except UnreadableFileError as error:
+        reading.broken = str(error)
+        return reading
+    found = recognise(raw.table, raw.layout, options)
+    reading.layout = found.name
+    reading.fields = tuple(found.columns.values())
+    reading.header = tuple(str(column) for column in raw.table.columns)
+    if found.missing is not None:
+        reading.broken = found.missing
+        return reading
+    if found.faults:
+        reading.problems += [SourceProblem(reading.file, None, None, fault) for fault in found.faults]
+        return reading
+    if raw.table.empty:
+        reading.broken = "has a header and no rows"
+        return reading
+    _type(reading, raw, found, Path(reading.file), options)
+    return reading
+
+
+def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, options: FilesMarketParameters) -> None:
+    table = raw.table[list(found.columns)].rename(columns=found.columns).reset_index(drop=True)
+    decimal = options.decimal
+    if decimal is None:
+        numeric = [table[name] for name in (*NUMBERS, "split") if name in table]
+        decimal = decimal_mark(numeric) if raw.is_text else "."
+    if decimal is None:
+        reading.problems.append(
+            SourceProblem(
+                reading.file, None, None,
+                "has commas in numbers, and nothing says whether they separate thousands or decimals; set "
+                '`decimal: "."` or `decimal: ","`',
+            )
+        )  # fmt: skip
+        return
+    dates = read_dates(_with_time(table), options.date_format, options.day_first)
+    reading.kind, reading.ambiguous, reading.day_first = dates.kind, dates.ambiguous, dates.day_first
+    rows = pd.DataFrame({"line": raw.lines.astype("int64"), "date": dates.values})
+    rows["instrument"] = _instruments(table, path, options)
+    for mark in ("bad", "bad_price", "bad_action"):
+        rows[mark] = False
+    numbers = {name: read_numbers(table[name], decimal) for name in NUMBERS if name in table}
+    if "split" in table:
+        numbers["split"] = read_splits(table["split"], decimal)
+    for name, column in numbers.items():
+        rows[name] = column.values
+    if "suspended" in table:
+        rows["suspended"] = read_numbers(table["suspended"]).values == 0
+    rows["timed"] = dates.timed
+    empty = rows[list(PRICES)].isna().all(axis=1).to_numpy()
+    for name in PRICES:
+        empty = empty & ~numbers[name].unreadable
+    rows["footer"] = empty & dates.unreadable
+    _report_dates(reading, table, rows, dates)
+    for name, column in numbers.items():
+        _report(reading, table, rows, name, column)
+    for line, text in raw.damaged:
+        reading.problems.append(
+            SourceProblem(reading.file, line, None, f"more cells than the header has columns: {text!r}")
+        )
+    _scale(rows, found)
+    reading.rows = rows
+
+
+def _with_time(table: pd.DataFrame) -> pd.Series:
+    """Return the dates, with the column of times where that says more than midnight."""
+    if "time" not in table or pd.api.types.is_datetime64_any_dtype(table["date"]):
+        return table["date"]
+    times = table["time"].fillna("").astype("str").str.replace(":", "", regex=False).str.strip()
+    if times.nunique() <= 1:
+        return table["date"]
+    clock = times.str.zfill(6).str[:4]
+    return table["date"].astype("str").str.strip() + " " + clock.str[:2] + ":" + clock.str[2:]
+
+
+def _instruments(table: pd.DataFrame, path: Path, options: FilesMarketParameters) -> pd.Series:
+    if "instrument" not in table:
+        return pd.Series([instrument_of(path, options.bars)] * len(table), dtype="str")
+    column = table["instrument"]
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype("str").fillna("").str.strip().astype("str")
+
+
+def _scale(rows: pd.DataFrame, found: Recognised) -> None:
+    rows["volume"] = rows["volume"] * found.layout.volume_unit
+    if "amount" in rows:
+        rows["amount"] = rows["amount"] * found.layout.amount_unit
+    if "capital_gain" in rows:
+        gains = rows.pop("capital_gain").fillna(0.0)
+        rows["dividend"] = rows["dividend"].fillna(0.0) + gains if "dividend" in rows else gains
+
+
+def _report_dates(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, dates: Dates) -> None:
+    wrong = dates.unreadable & ~rows["footer"].to_numpy()
+    if dates.ambiguous:
+        reading.problems.append(
+            SourceProblem(
+                reading.file, None, None,
+                f"{AMBIGUOUS}, such as {table['date'].iloc[0]!r}; set `day_first: true` or `day_first: false`",
+            )
+        )  # fmt: skip
+        return
+    _append(reading, table, rows, "date", wrong, "is no date")
+
+
+def _report(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str, column: Numbers) -> None:
+    if name in ("amount", "previous_close", "capital_gain"):
+        return
+    what = {"volume": "is no volume", "split": "is no split ratio", "dividend": "is no dividend"}
+    wrong = column.unreadable
+    with np.errstate(invalid="ignore"):
+        if name == "split":
+            wrong = wrong | (column.values < 0)
+        elif name in ("volume", "dividend"):
+            wrong = wrong | (column.values < 0)
+    _append(reading, table, rows, name, wrong, what.get(name, "is no positive price"))
+
+
+def _append(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str, wrong: np.ndarray, what: str) -> None:
+    """Note one problem per column, with its first row and how many there are, and mark the rows."""
+    places = np.flatnonzero(wrong)
+    if not len(places):
+        return
+    if name in ("split", "dividend"):
+        rows.loc[wrong, "bad_action"] = True
+    if name in PRICES:
+        rows.loc[wrong, "bad_price"] = True
+    rows.loc[wrong, "bad"] = True
+    first = int(places[0])
+    cell = table[name].iloc[first]
+    cell = str(cell) if isinstance(cell, float) else cell
+    count = len(places)
+    more = "" if count == 1 else f" (and {count - 1} more rows of the file)"
+    line, instrument = int(rows["line"].iloc[first]), str(rows["instrument"].iloc[first])
+    reading.problems.append(SourceProblem(reading.file, line, instrument, f"{name} {cell!r} {what}{more}", count))

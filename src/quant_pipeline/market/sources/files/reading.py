@@ -1,0 +1,136 @@
+"""The source ``files``: a folder of the user's files as a market."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns
+from quant_pipeline.market.data import MarketData, SourceProblem
+from quant_pipeline.market.sources.derived import PRICES, list_instruments, mean_benchmark
+from quant_pipeline.market.sources.files.observation import Observation, observe
+from quant_pipeline.market.sources.files.options import FilesMarketParameters, FilesSourceParameters
+from quant_pipeline.market.sources.source import MarketRequest, MarketSource
+
+logger = logging.getLogger(__name__)
+
+LISTED_PROBLEMS = 20
+LATEST = "latest"
+
+
+def read_market_files(
+    folder: Path, parameters: FilesMarketParameters, as_of: str, cache_folder: Path | None = None
+) -> MarketData:
+    """Read a market from files.
+
+    Parameters
+    ----------
+    folder
+        Where the files lie.
+    parameters
+        Which files, and what they cannot say themselves.
+    as_of
+        The as-of session, ``YYYY-MM-DD``, or ``latest``; later rows are not seen.
+    cache_folder
+        Where parsed files are kept, so that only changed files are read again; None reads all.
+
+    Returns
+    -------
+    MarketData
+        As known at the close of ``as_of``.
+
+    Raises
+    ------
+    MarketDataError
+        With every problem of every file: the file, the row and what is wrong.
+    """
+    seen = observe(folder, parameters, cache_folder)
+    if seen.is_refused:
+        raise all_problems(seen.problems, folder)
+    for problem in seen.problems:
+        logger.warning("left out: %s", problem)
+    return known_at(seen, as_of)
+
+
+def known_at(seen: Observation, as_of: str) -> MarketData:
+    """Return what of an observed market was known at the close of a session.
+
+    Raises
+    ------
+    MarketDataError
+        When there are no bars up to then, or the benchmark ends before.
+    """
+    cut = seen.rows["date"].max() if as_of == LATEST else pd.Timestamp(as_of)
+    known = seen.rows[seen.rows["date"] <= cut].reset_index(drop=True)
+    if known.empty:
+        raise MarketDataError(
+            f"the bars begin on {seen.rows['date'].min():%Y-%m-%d}, after as_of={as_of}; pass a later one, or none"
+        )
+    names = [name for name in ("vendor_adjusted_close",) if name in known and known[name].notna().any()]
+    bars = known[["date", "instrument", *PRICES, "volume", *names]]
+    delistings = seen.delistings[seen.delistings["date"] <= cut]
+    order = ["date", "instrument", "kind"]
+    actions = corporate_actions(known)
+    if len(delistings):
+        actions = pd.concat([actions, delistings]).sort_values(order, kind="stable", ignore_index=True)
+    if seen.benchmark is None:
+        index = mean_benchmark(bars, actions)
+    else:
+        index = _total_return(seen.benchmark[seen.benchmark["date"] <= cut])
+        last = bars["date"].max()
+        if index.empty or index["date"].max() < last:
+            raise MarketDataError(
+                f"the benchmark ends on {seen.benchmark['date'].max():%Y-%m-%d}, before the bars, which end on "
+                f"{last:%Y-%m-%d}; bring its newer bars, or leave `benchmark` out"
+            )
+    instruments = list_instruments(bars, seen.securities, delistings)
+    findings = seen.findings[~(seen.findings["date"] > cut)].reset_index(drop=True)
+    return MarketData(
+        bars, actions, instruments, index, cut, tuple(seen.problems), findings,
+        benchmark_is_mean=seen.benchmark is None,
+    )  # fmt: skip
+
+
+def all_problems(problems: list[SourceProblem], folder: Path) -> MarketDataError:
+    """Return one error with every problem, the largest first."""
+    ordered = sorted(problems, key=lambda problem: -problem.count)
+    listed = "".join(f"\n  {problem}" for problem in ordered[:LISTED_PROBLEMS])
+    more = f"\n  … and {len(problems) - LISTED_PROBLEMS} more" if len(problems) > LISTED_PROBLEMS else ""
+    remedy = (
+        f"\nCorrect the files, or leave out what is wrong: `on_problem: leave_out`, or `exclude` with instrument and "
+        f"dates. `kedro market check {folder}` shows all of it"
+    )
+    return MarketDataError(f"{len(problems)} problems in the files of {folder}:{listed}{more}{remedy}")
+
+
+def corporate_actions(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return the splits and dividends that stand beside the bars of their ex-dates."""
+    tables = []
+    for kind, column, acts in (
+        (SPLIT, "split", bars["split"] != 1.0),
+        (CASH_DIVIDEND, "dividend", bars["dividend"] > 0),
+    ):
+        rows = bars.loc[acts, ["date", "instrument", column]].rename(columns={column: "value"})
+        tables.append(
+            rows.assign(kind=pd.array([kind] * len(rows), dtype="str"))[["date", "instrument", "kind", "value"]]
+        )
+    return pd.concat(tables).sort_values(["date", "instrument", "kind"], kind="stable", ignore_index=True)
+
+
+def _total_return(benchmark: pd.DataFrame) -> pd.DataFrame:
+    table = benchmark.reset_index(drop=True)
+    actions = corporate_actions(table)
+    return table[["date", *PRICES, "volume"]].assign(
+        total_return_close=adjust_bars(table, actions)["close"].to_numpy(),
+        dividend_return=dividend_returns(table, actions).to_numpy(),
+    )
+
+
+def _read(parameters: FilesSourceParameters, request: MarketRequest) -> MarketData:
+    return read_market_files(Path(parameters.folder).expanduser(), parameters, request.as_of, request.cache)
+
+
+FILES = MarketSource(FilesSourceParameters, _read)

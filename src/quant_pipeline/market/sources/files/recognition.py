@@ -1,0 +1,183 @@
+"""Which layout a file has, and which of its columns is which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.market.sources.files.layouts import (
+    CANONICAL,
+    FIELDS,
+    KNOWN_UNUSED,
+    LAYOUTS,
+    PLAIN,
+    PLAIN_LAYOUT,
+    REQUIRED,
+    SUSPICIOUS,
+    VARIANTS,
+    Layout,
+)
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+
+_IN_ROW = {"vendor_adjusted_close", "dividend", "split"}
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A layout, and the columns of a file by our names.
+
+    Attributes
+    ----------
+    name, layout
+        The layout.
+    columns
+        The file's name to ours.
+    missing
+        Why the file holds no bars: which columns it lacks.
+    faults
+        Why its bars cannot be read without being told more.
+    """
+
+    name: str
+    layout: Layout
+    columns: dict[str, str]
+    missing: str | None = None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> set[str]:
+        """Our names of the columns that are used."""
+        return set(self.columns.values())
+
+
+def layout_of(name: str) -> Layout:
+    """Return a layout by its name."""
+    return LAYOUTS.get(name, PLAIN_LAYOUT)
+
+
+def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParameters) -> Recognised:
+    """Recognise a table by its header and, where the header is open, by its content.
+
+    Parameters
+    ----------
+    table
+        A file as it is.
+    form
+        Layout that the form of the file names (lines of the header, no header).
+    options
+        Own columns and layout, which come first.
+    """
+    header = {str(column): _spelt(str(column)) for column in table.columns}
+    own = {theirs: ours for ours, theirs in options.columns.items()}
+    name, faults = _choose(set(header.values()), form, options, own)
+    layout = layout_of(name)
+    columns = _columns(table, header, layout, own)
+    lacking = [field for field in REQUIRED if field not in columns.values()]
+    missing = None
+    if lacking:
+        missing = (
+            f"has no column for {', '.join(lacking)}; it has {', '.join(header) or 'none'}. "
+            "Map your names with `columns` of the market source"
+        )
+    faults += _unused(header, columns, options)
+    return Recognised(name, layout, columns, missing, tuple(faults))
+
+
+def _spelt(column: str) -> str:
+    name = " ".join(column.strip().strip("\"'").lower().split())
+    return VARIANTS.get(name, name)
+
+
+def _choose(
+    names: set[str], form: str | None, options: FilesMarketParameters, own: dict[str, str]
+) -> tuple[str, list[str]]:
+    if options.layout is not None:
+        return options.layout, []
+    if form is not None and not (form == "yahoo_download" and names & {"adj close", "dividends"}):
+        return form, []
+    fitting = {
+        name: layout
+        for name, layout in LAYOUTS.items()
+        if layout.marks and layout.marks <= names and not layout.without & names
+    }
+    best = [
+        name for name, layout in fitting.items() if not any(layout.marks < other.marks for other in fitting.values())
+    ]
+    if len(best) > 1:
+        fault = (
+            f"fits {' and '.join(best)}, which read it differently; name one with `layout` of the market source, such "
+            f"as `layout: {best[0]}`"
+        )
+        return best[0], [fault]
+    return (best[0] if best else PLAIN), []
+
+
+def _columns(table: pd.DataFrame, header: dict[str, str], layout: Layout, own: dict[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    mapped = set(own.values())
+    for names in (layout.columns, CANONICAL):
+        for column, name in header.items():
+            ours = own.get(column)
+            if ours is None:
+                ours = None if layout.columns.get(name) == "" else names.get(name)
+                ours = None if ours in mapped else ours
+            if ours and column not in found and ours not in found.values():
+                found[column] = ours
+    _find_date(table, header, found)
+    if "instrument" not in found.values():
+        _find_instrument(table, header, found)
+    return {column: found[column] for column in header if column in found}
+
+
+def _find_date(table: pd.DataFrame, header: dict[str, str], found: dict[str, str]) -> None:
+    """Take a column without a name, or one of times, for the date where its content is dates."""
+    if "date" in found.values():
+        return
+    for column, name in header.items():
+        unnamed = name in ("", "index", "level_0", "unnamed: 0", "0") or name.startswith("unnamed:")
+        if (unnamed and column not in found and _holds_dates(table[column])) or found.get(column) == "time":
+            found[column] = "date"
+            return
+
+
+def _find_instrument(table: pd.DataFrame, header: dict[str, str], found: dict[str, str]) -> None:
+    """Take a column called name or id for the instrument where its content is short codes."""
+    for column, name in header.items():
+        if column in found or name not in ("name", "id", "security", "company", "ric"):
+            continue
+        texts = table[column].dropna().astype("str").str.strip()
+        if len(texts) and bool(texts.str.fullmatch(r"[A-Z0-9.^=_-]{1,12}").all()):
+            found[column] = "instrument"
+            return
+
+
+def _holds_dates(column: pd.Series) -> bool:
+    from quant_pipeline.market.sources.files.dates import read_dates
+
+    dates = read_dates(column.iloc[:200])
+    readable = ~dates.unreadable
+    years = dates.values[readable].astype("datetime64[Y]").astype("int64") + 1970
+    return bool(readable.mean() > 0.5 and np.all((years > 1850) & (years < 2200))) or dates.ambiguous
+
+
+def _unused(header: dict[str, str], columns: dict[str, str], options: FilesMarketParameters) -> list[str]:
+    """Name columns that look like splits, dividends or adjusted closes and are not used."""
+    explained = _IN_ROW & set(columns.values())
+    unused = [
+        column
+        for column, name in header.items()
+        if column not in columns
+        and column not in options.ignored_columns
+        and any(word in name for word in SUSPICIOUS)
+        and not (name in KNOWN_UNUSED and explained)
+    ]
+    if not unused:
+        return []
+    names = ", ".join(f"'{name}'" for name in unused)
+    return [
+        f"has {names}, which may hold splits, dividends or adjusted closes, and would not use it. Map it with `columns` "
+        f"({', '.join(field for field in FIELDS if field in _IN_ROW)}) or name it in `ignored_columns`"
+    ]

@@ -1,0 +1,118 @@
+"""Tables beside the bars: securities, delistings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.corporate_actions import DELISTING
+from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.sources.files.dates import read_dates
+from quant_pipeline.market.sources.files.names import tidy_name
+from quant_pipeline.market.sources.files.numbers import read_numbers
+
+_SYMBOLS = ("instrument", "symbol", "ticker", "code")
+SECURITIES = frozenset({"name", "sector"})
+
+
+def is_securities(header: Iterable[str]) -> bool:
+    """Whether a header is that of a table of securities."""
+    names = {column.strip().lower() for column in header}
+    return bool(names >= SECURITIES and names & set(_SYMBOLS))
+
+
+def read_securities(file: Path) -> pd.DataFrame:
+    """Read ``instrument``, ``name``, ``sector`` and, where stated, ``delisted`` and ``value``.
+
+    Raises
+    ------
+    MarketDataError
+        When a column is missing, or an instrument is listed twice.
+    """
+    table = _read(file)
+    missing = sorted({"instrument", "name", "sector"} - set(table.columns))
+    if missing:
+        raise MarketDataError(f"{file} has no column {', '.join(missing)}; it needs symbol, name and sector")
+    table["sector"] = table["sector"].replace("", "Unknown")
+    twice = table["instrument"].duplicated()
+    if twice.any():
+        raise MarketDataError(f"{file} lists {table.loc[twice, 'instrument'].iloc[0]} twice; delete one line")
+    return table[[name for name in ("instrument", "name", "sector", "delisted", "value") if name in table]]
+
+
+def _read(file: Path) -> pd.DataFrame:
+    if file.suffix == ".parquet":
+        table = pd.read_parquet(file).astype("str")
+    else:
+        table = pd.read_csv(file, dtype="str", keep_default_na=False, skipinitialspace=True, sep=None, engine="python")
+    table.columns = pd.Index([str(column).strip().lower().removeprefix("\ufeff") for column in table.columns])
+    symbol = next((name for name in _SYMBOLS if name in table), None)
+    if symbol is not None:
+        table = table.rename(columns={symbol: "instrument"})
+        table["instrument"] = table["instrument"].map(tidy_name).astype("str")
+    return table
+
+
+def read_delistings(file: Path | None, securities: pd.DataFrame | None) -> pd.DataFrame:
+    """Read what files state about ended listings: ``instrument``, ``delisted`` (its date) and ``value``.
+
+    Raises
+    ------
+    MarketDataError
+        When a date or value is missing or cannot be read: unknown is not zero.
+    """
+    tables = []
+    if securities is not None and "delisted" in securities:
+        stated = securities[~securities["delisted"].str.strip().str.lower().isin({"", "nat", "nan", "none"})]
+        tables.append(stated.assign(value=stated.get("value", pd.Series("", index=stated.index))))
+    if file is not None:
+        table = _read(file)
+        table = table.rename(columns={"date": "delisted", "last_value": "value", "price": "value"})
+        missing = sorted({"instrument", "delisted", "value"} - set(table.columns))
+        if missing:
+            raise MarketDataError(f"{file} has no column {', '.join(missing)}; it needs symbol, date and value")
+        tables.append(table)
+    if not tables:
+        return pd.DataFrame({"instrument": [], "delisted": [], "value": []}).astype(
+            {"instrument": "str", "delisted": "datetime64[ns]", "value": "float64"}
+        )
+    stated = pd.concat([table[["instrument", "delisted", "value"]] for table in tables], ignore_index=True)
+    dates, values = read_dates(stated["delisted"]), read_numbers(stated["value"])
+    wrong = dates.unreadable | values.unreadable | ~(values.values >= 0)
+    if wrong.any():
+        row = stated[wrong].iloc[0]
+        raise MarketDataError(
+            f"the delisting of {row['instrument']} has date {row['delisted']!r} and value {row['value']!r}; state the "
+            "day and what a share then brought, 0 when nothing"
+        )
+    return stated.assign(delisted=dates.values, value=values.values)
+
+
+def delisting_actions(
+    stated: pd.DataFrame, bars: pd.DataFrame, calendar: str, problems: list[SourceProblem]
+) -> pd.DataFrame:
+    """Return delistings as corporate actions: on the stated day, or on the session after a last bar of that day."""
+    last = bars.groupby("instrument")["date"].max()
+    known = stated[stated["instrument"].isin(last.index)]
+    dates = []
+    for row in known.itertuples():
+        end = last[row.instrument]
+        if row.delisted < end:
+            text = f"is delisted on {row.delisted:%Y-%m-%d}, but has bars up to {end:%Y-%m-%d}; correct one of the two"
+            problems.append(SourceProblem("delistings", None, row.instrument, text))
+        trading = TradingCalendar.of(calendar, end, max(row.delisted, end))
+        sessions = trading.between(max(row.delisted, end), max(row.delisted, end) + pd.Timedelta(days=15))
+        dates.append(next((day for day in sessions if day > end), row.delisted))
+    return pd.DataFrame(
+        {
+            "date": np.array(dates, dtype="datetime64[ns]"),
+            "instrument": known["instrument"].astype("str").to_numpy(),
+            "kind": pd.array([DELISTING] * len(known), dtype="str"),
+            "value": known["value"].to_numpy(dtype=np.float64),
+        }
+    ).astype({"instrument": "str"})
