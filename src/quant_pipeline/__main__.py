@@ -1,12 +1,13 @@
 """Run the project as a program: ``quant-pipeline`` is ``kedro run``, ``quant-pipeline account`` is ``kedro account``.
 
-The commands of the account need neither Kedro's plugins nor a session, so they begin at once.
+The commands of the account and the market need neither Kedro's plugins nor a session, so they begin at once.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,24 +15,24 @@ from quant_pipeline.common.interruption import end_on_interrupt
 
 
 class Place(NamedTuple):
-    """What Kedro hands to a command, as far as the commands of the account look at it."""
+    """What Kedro hands to a command, as far as these commands look at it."""
 
     project_path: Path
 
 
 def main() -> None:
-    """Run the command of the account that the command line names, else Kedro's ``run``."""
+    """Run the command of the account or the market that the command line names, else Kedro's ``run``."""
     end_on_interrupt()
     standalone = not hasattr(sys, "ps1")
-    if sys.argv[1:2] == ["account"]:
+    if sys.argv[1:2] in (["account"], ["market"]):
         # Imports make hundreds of thousands of objects that stay; to look through them again and again finds nothing.
         gc.set_threshold(100_000)
         from kedro.utils import find_kedro_project
 
-        from quant_pipeline.cli.account import account
-
         place = Place(find_kedro_project(Path.cwd()) or Path.cwd())
-        account(sys.argv[2:], "quant-pipeline account", obj=place, standalone_mode=standalone)
+        name = sys.argv[1]
+        command = import_module(f"quant_pipeline.cli.{name}")
+        getattr(command, name)(sys.argv[2:], f"quant-pipeline {name}", obj=place, standalone_mode=standalone)
         return
     from kedro.framework.cli.utils import find_run_command
     from kedro.framework.project import configure_project

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ def market() -> None:
 
 @market.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--env", "-e", default=FILES_ENVIRONMENT, show_default=True, help="Environment with the options of files.")
+@click.option(
+    "--env", "-e", default=FILES_ENVIRONMENT, show_default=True, help="Environment with the options of files."
+)
 @click.option(
     "--conf",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -32,13 +35,16 @@ def market() -> None:
 @click.pass_context
 def check(context: click.Context, folder: Path, env: str, conf: Path | None, as_json: bool) -> None:
     """Say what the files of FOLDER are read as, and what is wrong with them; nothing is written."""
-    from quant_pipeline.common.progress import without_progress
     from quant_pipeline.market.quality import QualityParameters
     from quant_pipeline.market.sources.files.checking import check_folder, describe_check
 
     options = _options(context.obj, env, conf)
-    with without_progress():
+    # Progress is reported on the same stream as the result.
+    logging.disable(logging.CRITICAL if as_json else logging.NOTSET)
+    try:
         checked = check_folder(folder.expanduser(), options, QualityParameters())
+    finally:
+        logging.disable(logging.NOTSET)
     if as_json:
         click.echo(json.dumps(checked.summary, ensure_ascii=False))
     else:
@@ -61,7 +67,9 @@ def _options(place: Place, env: str, conf: Path | None) -> Any:
         return FilesMarketParameters.model_validate(block)
     except ValidationError as error:
         where = conf if conf is not None else f"conf/{env}/catalog.yml"
-        raise ConfigurationError(f"{where}: {describe_faults(error, FilesMarketParameters)}. Correct it there.") from error
+        raise ConfigurationError(
+            f"{where}: {describe_faults(error, FilesMarketParameters)}. Correct it there."
+        ) from error
 
 
 def _block(folder: Path, env: str) -> dict[str, Any]:

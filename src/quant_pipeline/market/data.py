@@ -21,7 +21,7 @@ class SourceProblem(NamedTuple):
         The instrument, or None when it is not known.
     message
         What is wrong and what to do.
-    count
+    size
         How many rows it concerns.
     """
 
@@ -29,7 +29,7 @@ class SourceProblem(NamedTuple):
     row: int | None
     instrument: str | None
     message: str
-    count: int = 1
+    size: int = 1
 
     def __str__(self) -> str:
         """Return where it is and what it is, in one line."""
@@ -58,7 +58,7 @@ class MarketData:
     problems
         What could not be used.
     findings
-        What the source left out or noted while reading, in the columns of `quality.COLUMNS`; None when it notes nothing.
+        What the source left out or noted, in the columns of `quality.COLUMNS`; None when it notes nothing.
     benchmark_is_mean
         Whether the benchmark is :func:`~quant_pipeline.market.sources.derived.mean_benchmark` of these bars; ingestion
         then computes it anew when it notes delistings by the rule ``ended_bars``.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,8 @@ from yaml import MarkedYAMLError, YAMLError
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.fast_yaml import own_loader, read_yaml_fast
+from quant_pipeline.project.market_files import RESOLVER as MARKET_FILES
+from quant_pipeline.project.market_files import fact_of
 
 SUFFIXES = (".yml", ".yaml", ".json")
 LOCAL = "local"
@@ -76,6 +79,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
             )
         self.withheld: set[str] = set()
         """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
+        self.market_facts: dict[str, Any] = {}
+        """What `market_files` found in the folders of this configuration."""
         super().__init__(conf_source, env, **options)
         self.config_patterns.setdefault("mlflow", MLFLOW_PATTERNS)
         if self.environment == LOCAL:
@@ -118,6 +123,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
         self._globals_oc = self._runtime_params_oc = None
 
     def _read(self, key: str) -> dict[str, Any]:
+        # Resolvers belong to the process; this one has to ask the configuration that is being read.
+        OmegaConf.register_new_resolver(MARKET_FILES, partial(fact_of, self), replace=True)
         try:
             found = super().__getitem__(key)
             if key == "parameters":
@@ -218,6 +225,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
         folder = Path(self._get_conf_env_path(LOCAL))
         found = {file for key in self.config_patterns for file, content in self._read_local(key).items() if content}
         return sorted(file.relative_to(folder).as_posix() for file in found)
+
+    def raw_files(self, key: str) -> list[DictConfig]:
+        """Return the files of one kind, of base, the environment and conf/local, without resolving them."""
+        base, own, *_ = super()._read_raw_config(key)
+        return [*base.values(), *own.values(), *self._read_local(key).values()]
 
     def _refuse_unknown(self, parameters: dict[str, Any]) -> None:
         """Refuse a name that nothing reads: a misspelt ``dry_run`` would be no dry run."""

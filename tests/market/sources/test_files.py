@@ -77,8 +77,8 @@ def test_every_problem_of_every_file_is_told_with_its_row(tmp_path):
     message = str(failure.value)
     assert "PRICE.csv, row 3, PRICE: open 'abc' is no positive price" in message
     assert "DATE.csv, row 4, DATE: date 'yesterday' is no date" in message
-    assert "EMPTY.csv: cannot be read" in message
-    assert "HEADER.csv, row 1: has no column for date" in message
+    assert "EMPTY.csv: is empty" in message
+    assert "HEADER.csv: has no column for date" in message
     assert "GOOD" not in message
 
 

@@ -12,7 +12,7 @@ from quant_pipeline.market.sources.files.layouts import ALL, NONE
 
 _ODD = 0.005
 _SMALLEST_SPLIT = 0.2
-"""Logarithm of the smallest split ratio whose traces in prices can be told from a session's move."""
+"""Logarithm of the smallest split ratio whose traces in prices can be seen beside a session's move."""
 
 
 def check_splits(draft: Draft) -> None:

@@ -109,7 +109,7 @@ def _counts(table: pd.DataFrame, column: str) -> dict[str, int]:
 
 
 def describe_check(checked: CheckedFolder, options: FilesMarketParameters) -> list[str]:
-    """Return the result of a check as lines for a person at a terminal."""
+    """Return the result of a check as lines for a terminal."""
     seen, summary = checked.seen, checked.summary
     lines = [
         f"{summary['instruments']} instruments, {summary['rows']} bars from {summary['first']} to {summary['last']}",

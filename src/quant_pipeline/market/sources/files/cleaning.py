@@ -15,8 +15,12 @@ KEY = ["instrument", "date"]
 _VALUES = (*PRICES, "volume", "dividend", "split")
 
 
-def tidy_instruments(draft: Draft, rename: dict[str, str]) -> None:
-    """Check the names of instruments once, before they become keys and folders."""
+def tidy_instruments(draft: Draft, options: FilesMarketParameters) -> None:
+    """Check the names of instruments once, before they become keys and folders; excluded ones may be anything."""
+    for rule in options.exclude:
+        if rule.instrument is not None and rule.start is None and rule.end is None:
+            draft.leave_out_rows(draft.rows["instrument"] == rule.instrument, "excluded", "left out by `exclude`")
+    rename = options.rename
     codes, names = pd.factorize(draft.rows["instrument"])
     present = [rename.get(tidied, tidied) for tidied in map(tidy_name, names)]
     draft.rows["instrument"] = pd.Series(np.array(present, dtype=object)[codes], dtype="str")

@@ -37,13 +37,16 @@ _DAY_NAME_YEAR = re.compile(
 _NAME_DAY_YEAR = re.compile(rf"(?P<name>[A-Za-z]{{3,9}})\.?[- ]+(?P<a>\d{{1,2}}),?[- ]+(?P<year>\d{{4}}){_TIME}{_ZONE}")
 _WEEKDAY = re.compile(r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+", re.IGNORECASE)
 _MONTHS = {
-    name: place + 1
-    for place, names in enumerate(
-        "jan january,feb february,mar march,apr april,may,jun june,jul july,aug august,sep sept september,oct october,"
-        "nov november,dec december".split(",")
+    name: month
+    for month, names in enumerate(
+        (
+            "jan january", "feb february", "mar march", "apr april", "may", "jun june", "jul july", "aug august",
+            "sep sept september", "oct october", "nov november", "dec december",
+        ),
+        start=1,
     )
     for name in names.split()
-}
+}  # fmt: skip
 
 
 class Dates(NamedTuple):

@@ -93,7 +93,7 @@ def _is_table(path: Path) -> bool:
     name = path.name.lower()
     if any(part.startswith((".", "_")) for part in path.parts[-2:-1]) or name.startswith(_NO_DATA):
         return False
-    if name.startswith("._") or name.startswith("~$"):
+    if name.startswith(("._", "~$")):
         return True
     for packed in PACKED_ENDINGS:
         name = name.removesuffix(packed)

@@ -88,7 +88,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         ),
         "yahoo": _layout(
             "Yahoo, with adjusted close", "adj close",
-            "dividends | stock splits | ex-dividend | split_ratio | divcash | splitfactor | split_coefficient", adjusted=SPLITS, derived=True
+            "dividends | stock splits | ex-dividend | split_ratio | divcash | splitfactor | split_coefficient",
+            adjusted=SPLITS, derived=True,
         ),
         "yahoo_download": _layout("Yahoo download(), adjusted closes", adjusted=ALL, two_header_lines=True),
         "stooq": _layout("Stooq ASCII", "<date> | <close> | <vol>", "<tickvol>", adjusted=ALL),

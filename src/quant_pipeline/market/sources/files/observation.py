@@ -13,7 +13,6 @@ from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.adjustment import check_splits, derive_actions, restore_traded
 from quant_pipeline.market.sources.files.calendars import (
     choose_calendar,
-    fit_of,
     length_of_bars,
     session_dates,
     zone_of,
@@ -124,19 +123,19 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     for reading in readings:
         if reading.rows is None and reading.broken is None:
             draft.note_file(reading.file, "file_left_out", "see the problems")
-    tidy_instruments(draft, options.rename)
-    exclude_rows(draft, options)
+    tidy_instruments(draft, options)
     _read_dates(draft, seen, options)
+    exclude_rows(draft, options)
     for reading in readings:
         if reading.layout and reading.broken is None:
             seen.adjusted[reading.file] = options.adjusted or reading.adjusted
     _finish(draft, seen, options)
     _set_benchmark(seen, draft, found, folder, options)
     _add_tables(seen, found, options, draft)
-    seen.problems = sorted([*seen.problems, *draft.problems], key=lambda problem: -problem.count)
+    seen.problems = sorted([*seen.problems, *draft.problems], key=lambda problem: -problem.size)
     seen.findings = draft.all_findings()
     unread = any(reading.rows is None and reading.broken is None for reading in readings)
-    refusing = bool(draft.problems) and (options.on_problem == "refuse" or unread and not good)
+    refusing = bool(draft.problems) and (options.on_problem == "refuse" or (unread and not good))
     seen.is_refused = refusing or (bool(broken) and too_many) or seen.rows.empty
     return seen
 
@@ -314,16 +313,15 @@ def _set_benchmark(
     part = _joined([reading], options)
     part.problems += reading.problems
     inner = Observation(layouts={reading.file: reading.layout})
-    tidy_instruments(part, options.rename)
+    tidy_instruments(part, options)
     _read_dates(part, inner, own_options)
     _finish(part, inner, own_options)
     draft.problems += part.problems
     draft.findings += part.findings
     instruments = inner.rows["instrument"].unique()
     if len(instruments) != 1:
-        draft.problems.append(
-            SourceProblem(reading.file, None, None, f"is the benchmark and holds {len(instruments)} instruments; it has to be one")
-        )  # fmt: skip
+        what = f"is the benchmark and holds {len(instruments)} instruments; it has to be one"
+        draft.problems.append(SourceProblem(reading.file, None, None, what))
         return
     seen.benchmark = inner.rows
     among = seen.rows["instrument"] == instruments[0]

@@ -46,7 +46,7 @@ class Reading:
     broken
         Why the whole file cannot be read.
     ambiguous
-        Whether day and month cannot be told apart.
+        Whether day and month cannot be kept apart.
     day_first
         Whether its dates say that the day comes first; None when they say nothing.
     fields
@@ -140,7 +140,7 @@ def _read(file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
 
 def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, options: FilesMarketParameters) -> None:
     table = raw.table[list(found.columns)].rename(columns=found.columns).reset_index(drop=True)
-    decimal = options.decimal
+    decimal: str | None = options.decimal
     if decimal is None:
         numeric = [table[name] for name in (*NUMBERS, "split") if name in table]
         decimal = decimal_mark(numeric) if raw.is_text else "."
@@ -230,9 +230,7 @@ def _report(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str
     what = {"volume": "is no volume", "split": "is no split ratio", "dividend": "is no dividend"}
     wrong = column.unreadable
     with np.errstate(invalid="ignore"):
-        if name == "split":
-            wrong = wrong | (column.values < 0)
-        elif name in ("volume", "dividend"):
+        if name == "split" or name in ("volume", "dividend"):
             wrong = wrong | (column.values < 0)
     _append(reading, table, rows, name, wrong, what.get(name, "is no positive price"))
 

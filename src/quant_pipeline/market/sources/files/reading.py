@@ -96,7 +96,7 @@ def known_at(seen: Observation, as_of: str) -> MarketData:
 
 def all_problems(problems: list[SourceProblem], folder: Path) -> MarketDataError:
     """Return one error with every problem, the largest first."""
-    ordered = sorted(problems, key=lambda problem: -problem.count)
+    ordered = sorted(problems, key=lambda problem: -problem.size)
     listed = "".join(f"\n  {problem}" for problem in ordered[:LISTED_PROBLEMS])
     more = f"\n  … and {len(problems) - LISTED_PROBLEMS} more" if len(problems) > LISTED_PROBLEMS else ""
     remedy = (

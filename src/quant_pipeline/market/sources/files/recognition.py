@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +37,7 @@ class Recognised:
     missing
         Why the file holds no bars: which columns it lacks.
     faults
-        Why its bars cannot be read without being told more.
+        Why its bars cannot be read without another option.
     """
 
     name: str
@@ -178,6 +177,6 @@ def _unused(header: dict[str, str], columns: dict[str, str], options: FilesMarke
         return []
     names = ", ".join(f"'{name}'" for name in unused)
     return [
-        f"has {names}, which may hold splits, dividends or adjusted closes, and would not use it. Map it with `columns` "
-        f"({', '.join(field for field in FIELDS if field in _IN_ROW)}) or name it in `ignored_columns`"
+        f"has {names}, which may hold splits, dividends or adjusted closes, and would not use it. Map it with "
+        f"`columns` ({', '.join(field for field in FIELDS if field in _IN_ROW)}) or name it in `ignored_columns`"
     ]

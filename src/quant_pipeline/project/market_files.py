@@ -1,0 +1,203 @@
+"""What the configuration takes from the user's market files: last session, calendar, segments that fit their span.
+
+`ProjectConfigLoader` registers `fact_of` as the resolver ``market_files``; ``conf/files`` refers to it. Facts of
+a folder are kept beside the parsed files, so that a command that reads no market knows them too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from omegaconf import OmegaConf
+from pydantic import ValidationError
+
+from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.common.exceptions import QuantPipelineError
+
+if TYPE_CHECKING:
+    from quant_pipeline.project.configuration import ProjectConfigLoader
+
+logger = logging.getLogger(__name__)
+
+RESOLVER = "market_files"
+FACTS = "facts.json"
+SMALLEST_SEGMENT = 20
+SEGMENTS = ("train_start", "train_end", "valid_start", "valid_end", "test_start")
+_REFERENCE = re.compile(r"\$\{(runtime_params|globals): *([\w.]+) *(?:, *(.+?) *)?\}")
+
+
+def options_of(loader: ProjectConfigLoader) -> dict[str, Any]:
+    """Return the options of the source ``files`` of an environment, without folder and calendar; empty for others."""
+    entry = _raw(loader, "catalog").get("market_source", {})
+    if not isinstance(entry, Mapping) or entry.get("source") != "files":
+        return {}
+    plain = {name: _plain(loader, value) for name, value in (entry.get("parameters") or {}).items()}
+    return {name: value for name, value in plain.items() if name != "folder" and f"${{{RESOLVER}:" not in str(value)}
+
+
+def fact_of(loader: ProjectConfigLoader, name: str, default: Any = None) -> Any:
+    """Return a fact about the files of the environment's folder.
+
+    Parameters
+    ----------
+    loader
+        The configuration that asks.
+    name
+        ``as_of``, ``calendar``, or a bound of `SEGMENTS`.
+    default
+        Returned while there are no files, and for segments that fit the span of the files as they are.
+    """
+    chosen = _chosen(loader, name)
+    if chosen is not None:
+        return chosen
+    facts = _facts(loader)
+    if not facts:
+        return _today() if name == "as_of" and default is None else default
+    if name not in SEGMENTS:
+        return facts[name]
+    return _segments(loader, facts, default).get(name, default)
+
+
+def _today() -> str:
+    import pandas as pd
+
+    return f"{pd.Timestamp.now('UTC'):%Y-%m-%d}"
+
+
+def _chosen(loader: ProjectConfigLoader, name: str) -> Any:
+    """Return what ``--params`` or a file says itself."""
+    if name == "as_of":
+        return loader.runtime_params.get("as_of")
+    if name != "calendar":
+        return None
+    given = OmegaConf.select(OmegaConf.create(loader.runtime_params), "market_rules.calendar")
+    return given or options_of(loader).get("calendar")
+
+
+def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
+    entry = _raw(loader, "catalog").get("market_source", {})
+    parameters = entry.get("parameters") or {} if isinstance(entry, Mapping) else {}
+    folder = Path(str(_plain(loader, parameters.get("folder", "")))).expanduser()
+    cache = Path(str(_plain(loader, "${globals:paths.market}"))) / "01_raw" / ".cache"
+    if not folder.is_dir():
+        return _kept(cache)
+    calendar = _chosen(loader, "calendar")
+    options = options_of(loader) | ({"calendar": calendar} if calendar else {})
+    key = _fingerprint(folder, options)
+    known = loader.market_facts.get(key) or _kept(cache, key)
+    if not known:
+        try:
+            known = _look(folder, options, cache)
+        except (QuantPipelineError, ValidationError) as error:
+            # Whatever reads the market says it again, and stops.
+            logger.debug("no facts of %s: %s", folder, error)
+            return {}
+        _keep(cache, known | {"key": key})
+    loader.market_facts[key] = known
+    return known
+
+
+def _look(folder: Path, options: dict[str, Any], cache: Path) -> dict[str, Any]:
+    from quant_pipeline.market.sources.files import FilesMarketParameters
+    from quant_pipeline.market.sources.files.observation import observe
+
+    seen = observe(folder, FilesMarketParameters.model_validate(options), cache)
+    if seen.rows.empty:
+        return {}
+    sessions = [f"{day:%Y-%m-%d}" for day in sorted(seen.rows["date"].unique())]
+    return {"as_of": sessions[-1], "calendar": seen.calendar, "sessions": sessions}
+
+
+def _segments(loader: ProjectConfigLoader, facts: dict[str, Any], default: Any) -> dict[str, str]:
+    """Return bounds derived from the span of the bars; none where the configured ones fit."""
+    written = _plain_split(loader)
+    as_of = str(loader.runtime_params.get("as_of") or facts["as_of"])
+    sessions = [day for day in facts["sessions"] if day <= as_of]
+    bounds = (("train_start", "train_end"), ("valid_start", "valid_end"), ("test_start", None))
+    counts = [
+        sum(written[first] <= day <= (written[last] if last else "9999") for day in sessions) for first, last in bounds
+    ]
+    if min(counts) >= SMALLEST_SEGMENT or len(sessions) < 10:
+        return {}
+    warm = min(60, len(sessions) // 5)
+    rest = sessions[warm:]
+    valid, test = int(len(rest) * 0.6), int(len(rest) * 0.8)
+    derived = dict(zip(SEGMENTS, (rest[0], rest[valid - 1], rest[valid], rest[test - 1], rest[test]), strict=True))
+    if not loader.market_facts.get("said"):
+        loader.market_facts["said"] = derived
+        logger.warning(
+            "`split` of conf/%s does not fit the bars (%s to %s), so it is derived from them: train %s to %s, valid %s "
+            "to %s, test from %s; write `split` with dates of your own to change it",
+            loader.environment, sessions[0], sessions[-1], *derived.values(),
+        )  # fmt: skip
+    return derived
+
+
+def _plain_split(loader: ProjectConfigLoader) -> dict[str, str]:
+    """Return the configured bounds: the defaults beside the references to this resolver."""
+    texts = [str(OmegaConf.to_container(file, resolve=False)) for file in loader.raw_files("parameters")]
+    pattern = rf"\$\{{{RESOLVER}: *(\w+) *, *['\"\\]*([\d-]+)"
+    return {name: day for text in texts for name, day in re.findall(pattern, text)}
+
+
+def _raw(loader: ProjectConfigLoader, kind: str) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for file in loader.raw_files(kind):
+        content: Any = OmegaConf.to_container(file, resolve=False)
+        for key, value in content.items():
+            both = isinstance(value, dict) and isinstance(merged.get(key), dict) and kind == "globals"
+            merged[key] = merged[key] | value if both else value
+    return merged
+
+
+def _plain(loader: ProjectConfigLoader, value: Any) -> Any:
+    """Resolve the references of a value, without the resolvers of Kedro: this may happen while those are at work."""
+    if isinstance(value, dict):
+        return {key: _plain(loader, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(loader, inner) for inner in value]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    found = _REFERENCE.fullmatch(value)
+    if found is None:
+        return _REFERENCE.sub(lambda match: str(_plain(loader, match[0])), value) if _REFERENCE.search(value) else value
+    place, name, default = found.groups()
+    source = loader.runtime_params if place == "runtime_params" else _raw(loader, "globals")
+    known = OmegaConf.select(OmegaConf.create(source), name) if source else None
+    if known is not None:
+        return OmegaConf.to_container(known) if OmegaConf.is_config(known) else known
+    return None if default is None else _plain(loader, default if "${" in default else yaml.safe_load(default))
+
+
+def _fingerprint(folder: Path, options: dict[str, Any]) -> str:
+    """Return a key that changes with every file of the folder and with the options."""
+    lines = [str(folder.resolve()), json.dumps(options, default=str, sort_keys=True)]
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            status = path.stat()
+            lines.append(f"{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _kept(cache: Path, key: str | None = None) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads((cache / FACTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if key in (None, facts.get("key")) else {}
+
+
+def _keep(cache: Path, facts: dict[str, Any]) -> None:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with replacing_file(cache / FACTS) as beside:
+            beside.write_text(json.dumps(facts), encoding="utf-8")
+    except OSError as error:
+        logger.warning("the facts of the market files cannot be kept in %s: %s", cache, error)
