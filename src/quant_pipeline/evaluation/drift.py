@@ -34,7 +34,8 @@ class DriftParameters(Parameters):
     rolling_sessions
         Sessions of the rolling mean of the rank IC.
     max_standard_errors
-        Standard errors (Newey-West) below the expected rank IC at which the band ends.
+        Standard errors (Newey-West) of the difference between the two means, below the expected rank IC, at which the
+        band ends.
     max_drifted_share
         Share of drifted factors, weighted by importance, from which retraining is advised.
     """
@@ -145,14 +146,15 @@ def rolling_rank_ic(rank_ic: pd.Series, promised: pd.Series, horizon: int, param
     pandas.DataFrame
         ``date``, ``rolling`` (mean of the last ``rolling_sessions``; NaN before there are as many), ``expected``
         (mean of `promised`), ``lower`` (the band's end: ``expected - band * error``), ``below``. The error is the
-        Newey-West error of `promised`, scaled by ``sqrt(sessions of promised / rolling_sessions)`` to a mean over the
-        rolling sessions; with fewer than 20 promised sessions, or ten horizons, there is no band.
+        Newey-West error of `promised`, times ``sqrt(sessions of promised / rolling_sessions + 1)``: that of a mean over
+        the rolling sessions and, because the promise is itself a mean, its own. With fewer than 20 promised sessions,
+        or ten horizons, there is no band.
     """
     length = parameters.rolling_sessions
     known = promised.dropna().to_numpy(dtype=np.float64)
     rolling = rank_ic.dropna().rolling(length, min_periods=length).mean()
     expected = float(known.mean()) if len(known) else np.nan
-    error = float(newey_west_errors(known[:, None], horizon)[0]) * np.sqrt(len(known) / length)
+    error = float(newey_west_errors(known[:, None], horizon)[0]) * np.sqrt(len(known) / length + 1)
     lower = expected - parameters.max_standard_errors * error
     table = pd.DataFrame({"rolling": rolling, "expected": expected, "lower": lower, "below": rolling < lower})
     return table.rename_axis("date").reset_index()

@@ -147,3 +147,18 @@ def test_the_index_falls_with_a_bankruptcy_by_its_weight():
     expected = weight * (residual - 1) + (1 - weight) * other.iloc[after].pct_change().iloc[-1]
     assert expected < -0.2
     assert index.iloc[after].pct_change().iloc[-1] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(("seed", "last_level"), [(1, 0.0), (2, 908.2540605769075)])
+def test_an_index_of_which_nothing_is_left_stands_still(seed, last_level):
+    """Both members end: the only one left by a bankruptcy that pays nothing, or by one that leaves cash."""
+    parameters = SimulatedMarketParameters(
+        seed=seed, n_instruments=2, start="2015-01-02", end="2022-12-31", ended_per_year=1.0, listed_late=0.5
+    )
+    market = generate_market(parameters)
+    assert market.instruments["delisted"].notna().all()
+    benchmark = market.benchmark.set_index("date")
+    after = benchmark[benchmark.index > market.corporate_actions["date"].max()]
+    assert len(after) > 250
+    assert after["total_return_close"].unique() == pytest.approx([last_level])
+    assert benchmark.notna().all(axis=None)

@@ -243,19 +243,23 @@ def _held_to_the_end(total: Array, prices: TradedPrices, life: Life, payouts: Ar
 def _index_of(
     drawn: _IndexDraws, total: Array, prices: TradedPrices, life: Life, sessions: pd.DatetimeIndex
 ) -> pd.DataFrame:
-    """Capitalisation-weighted total return index of all listed instruments, each held until its end has paid."""
+    """Capitalisation-weighted total return index of all listed instruments, each held until its end has paid.
+
+    While none is listed it is cash.
+    """
     row = np.arange(len(total))[:, None]
     held = (row > life.first) & (row <= life.last + (life.ending != ""))
     shares = drawn.shares * np.cumprod(prices.split, axis=0)
     before = np.vstack([prices.close[:1], prices.close[:-1]])
     weight = np.where(held, before * np.vstack([shares[:1], shares[:-1]]), 0.0)
     whole = weight.sum(axis=1)[WARM_UP + 1 :]
+    whole[whole == 0.0] = np.inf
     weighted = (weight * total).sum(axis=1)[WARM_UP + 1 :] / whole
     dividend = np.where(row <= life.last, prices.dividend, 0.0)
     paid = (weight * dividend / (before / prices.split)).sum(axis=1)[WARM_UP + 1 :] / whole
     level = FIRST_INDEX_LEVEL * np.cumprod(np.append(1.0, 1.0 + weighted))
     closed = np.append(level[0], level[:-1])
-    open_ = closed * (level / closed) ** 0.45
+    open_ = closed * np.divide(level, closed, out=np.ones_like(level), where=closed > 0) ** 0.45
     return pd.DataFrame(
         {
             "date": sessions,

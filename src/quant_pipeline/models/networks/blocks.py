@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import nn
+
+from quant_pipeline.models.networks.losses import Loss
+
+
+@runtime_checkable
+class LearnsItsOwnWay(Protocol):
+    """A network that adds something of its own to the loss of its scores, such as the router of a `RoutedScorer`."""
+
+    def loss(self, block: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
+        """Return the loss of a block, given the loss of scores."""
+        ...
 
 
 def score_block(network: nn.Module, block: torch.Tensor, present: torch.Tensor) -> torch.Tensor:

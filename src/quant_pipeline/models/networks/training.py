@@ -17,11 +17,10 @@ from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.models.algorithms.networks import NetworkHyper
 from quant_pipeline.models.fitted import Samples, learning_curve
-from quant_pipeline.models.networks.blocks import score_block
+from quant_pipeline.models.networks.blocks import LearnsItsOwnWay, score_block
 from quant_pipeline.models.networks.cube import Block, SessionCube
 from quant_pipeline.models.networks.importance import network_importance
 from quant_pipeline.models.networks.losses import LOSSES
-from quant_pipeline.models.networks.routed import RoutedScorer
 from quant_pipeline.models.networks.scoring import FittedNetwork
 from quant_pipeline.models.randomness import seeded
 
@@ -143,7 +142,7 @@ class NetworkTraining:
     def _loss(self, block: Block) -> torch.Tensor:
         labels = self._tensor(block.labels)
         with self._mixed_precision():
-            if isinstance(self._network, RoutedScorer):
+            if isinstance(self._network, LearnsItsOwnWay):
                 return self._network.loss(self._tensor(block.inputs), labels, LOSSES[self._hyper.loss])
             scores = self._score(block)
         return LOSSES[self._hyper.loss](scores.float(), labels)
