@@ -10,6 +10,7 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.tuning import Dimension, TuningParameters, suggest_spec, trials_table, tuning_folds
+from quant_pipeline.pipelines.tuning import nodes as tuning_nodes
 from quant_pipeline.pipelines.tuning.nodes import search_hyper_parameters
 from tests.helpers.whole_path import AS_OF, parameters
 
@@ -92,11 +93,35 @@ def test_a_search_in_which_no_trial_has_a_rank_ic_says_so_and_has_an_empty_table
     days = unlabelled["labels"].index.get_level_values("datetime")
     scored = (days >= "2022-10-04") & (days <= "2022-12-28")
     unlabelled["labels"].loc[scored] = np.nan
-    with pytest.raises(ModelError, match=r"^ridge: none of its trials has a rank IC.*`tuning.fold_sessions`"):
+    reason = "in no session of the stretch from 2022-10-04 do scores and labels vary"
+    with pytest.raises(
+        ModelError, match=rf"^ridge: none of its trials has a rank IC.*{reason}.*`tuning.fold_sessions`"
+    ):
         search(unlabelled, tmp_path / "study.sqlite", trials=2)
     table = trials_table(OptunaStudy(filepath=str(tmp_path / "study.sqlite"), name="ridge", warmup_trials=2).load())
     assert list(table.columns) == ["trial", "state", "value", "stretches"]
     assert table.empty
+
+
+def test_a_trial_without_a_rank_ic_is_not_tried_again_and_again(inputs, tmp_path, monkeypatch):
+    """The second suggestion cannot be trained: the third and fourth are others, and a later run fills its place."""
+    judge, tried = tuning_nodes.judge_on_test, []
+
+    def judge_or_fail(candidate, data, segments):
+        if candidate.spec.hyper.alpha not in tried:
+            tried.append(candidate.spec.hyper.alpha)
+        if len(tried) == 2:
+            raise ModelError("the loss of the network became nan")
+        return judge(candidate, data, segments)
+
+    monkeypatch.setattr(tuning_nodes, "judge_on_test", judge_or_fail)
+    trials, _ = search(inputs, tmp_path / "study.sqlite")
+    assert len(tried) == 4
+    assert len(trials) == 3
+    assert tried[1] not in set(trials["hyper.alpha"])
+    trials, _ = search(inputs, tmp_path / "study.sqlite")
+    assert len(tried) == 5
+    assert len(trials) == 4
 
 
 def test_registered_values_without_a_rank_ic_are_not_replaced_by_those_of_another_trial(inputs, tmp_path):

@@ -18,6 +18,8 @@ from quant_pipeline.models.cross_validation import SplitParameters
 from quant_pipeline.models.rolling import RollingWindow
 from quant_pipeline.models.spec import ModelSpec
 
+_REASON = "reason_without_value"
+
 
 class Dimension(Parameters):
     """One hyper-parameter to search.
@@ -154,19 +156,31 @@ def close_killed_trials(study: optuna.Study) -> list[int]:
 
 
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """List the trials that came to an end of their own, in order; killed and failed ones count in nothing.
+    """List the trials that came to a value of their own, in order; killed ones and those without a value do not count.
 
     Optuna fails a trial whose value is NaN.
     """
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
-def sampler_of(study: optuna.Study, seed: int) -> optuna.samplers.BaseSampler:
-    """Return a sampler whose choices depend on the seed and on the trials that have ended.
+def give_up(trial: optuna.Trial, reason: str) -> float:
+    """Note why a trial has no value, and return the value that Optuna takes for none."""
+    trial.set_user_attr(_REASON, reason)
+    return float("nan")
 
-    So a trial that was killed is suggested again with the same values.
+
+def reasons_without_value(study: optuna.Study) -> list[str]:
+    """List why trials have no value, in order; those of killed runs have no reason."""
+    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    return [trial.user_attrs[_REASON] for trial in failed if _REASON in trial.user_attrs]
+
+
+def sampler_of(study: optuna.Study, seed: int) -> optuna.samplers.BaseSampler:
+    """Return a sampler whose choices depend on the seed and on the trials that have ended, with a value or without.
+
+    So a trial that was killed is suggested again with the same values, and one that came to no value is not.
     """
-    return optuna.samplers.TPESampler(seed=seed + len(ended_trials(study)))
+    return optuna.samplers.TPESampler(seed=seed + len(ended_trials(study)) + len(reasons_without_value(study)))
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:

@@ -16,6 +16,8 @@ from quant_pipeline.models.tuning import (
     TuningParameters,
     close_killed_trials,
     ended_trials,
+    give_up,
+    reasons_without_value,
     sampler_of,
     suggest_spec,
     trials_table,
@@ -33,7 +35,8 @@ def search_hyper_parameters(
 ) -> tuple[pd.DataFrame, dict[str, object]]:
     """Run the trials that a study still lacks; a trial is worth the mean rank IC of the stretches it scores.
 
-    The study carries the name of the model.
+    One without a rank IC, because its model cannot be trained or scores all alike, is reported and takes the place of a
+    trial in this run; the next run tries others. The study carries the name of the model.
 
     Returns
     -------
@@ -53,9 +56,14 @@ def search_hyper_parameters(
 
     def objective(trial: optuna.Trial) -> float:
         candidate = replace(setting, spec=suggest_spec(setting.spec, tuning.spaces[name], trial))
-        values = []
+        values: list[float] = []
         for step, fold in enumerate(folds):
-            values.append(float(judge_on_test(candidate, known, fold.segments)["rank_ic"].mean()))
+            try:
+                values.append(float(judge_on_test(candidate, known, fold.segments)["rank_ic"].mean()))
+            except ModelError as error:
+                return give_up(trial, str(error))
+            if not np.isfinite(values[-1]):
+                return give_up(trial, f"in no session of the stretch from {fold.name} do scores and labels vary")
             trial.report(float(np.mean(values)), step)
             if trial.should_prune():
                 raise optuna.TrialPruned
@@ -67,7 +75,10 @@ def search_hyper_parameters(
     _enqueue_registered(study, setting.spec, tuning)
     for _ in track(range(_missing(study, tuning)), f"tuning {name}"):
         study.sampler = sampler_of(study, tuning.seed)
+        before = len(reasons_without_value(study))
         study.optimize(objective, n_trials=1)
+        for reason in reasons_without_value(study)[before:]:
+            logger.warning("%s: a trial has no rank IC and is not repeated: %s", name, reason)
     return trials_table(study), _verdict(study)
 
 
@@ -93,9 +104,9 @@ def _verdict(study: optuna.Study) -> dict[str, object]:
     ended = ended_trials(study)
     if not any(trial.state == TrialState.COMPLETE for trial in ended):
         raise ModelError(
-            f"{study.study_name}: none of its trials has a rank IC, because some stretch has no session in which "
-            "scores and labels vary; check the labels and `universe`, or use fewer or longer stretches "
-            "(`tuning.folds`, `tuning.fold_sessions`)"
+            f"{study.study_name}: none of its trials has a rank IC, the last one because "
+            f"{(reasons_without_value(study) or ['it was interrupted'])[-1]}; check the labels and `universe`, or use "
+            "fewer or longer stretches (`tuning.folds`, `tuning.fold_sessions`)"
         )
     best = study.best_trial
     # The enqueued trial has the registered values; the first that ended is another one where it has no rank IC.
