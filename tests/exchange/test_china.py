@@ -3,6 +3,7 @@
 import re
 from collections import ChainMap
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -10,6 +11,8 @@ import yaml
 from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
 from quant_pipeline.exchange.china import special_treatment_limits
 from quant_pipeline.exchange.costs import buy_fee, cost_terms, sell_fee
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.quotes import limit_prices
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 
 RULES, COSTS = MarketRules.preset("CN"), CostRules.preset("CN")
@@ -115,3 +118,22 @@ def test_the_blocks_of_the_guide_are_the_presets(project_path, block, rules):
     (text,) = re.findall(r"```yaml\n(market_rules:.*?)```", page, flags=re.DOTALL)
     base = yaml.safe_load((project_path / "conf/base/parameters_strategy.yml").read_text())
     assert rules.model_validate(dict(ChainMap(yaml.safe_load(text)[block], base[block]))) == rules.preset("CN")
+
+
+def test_limits_refer_to_the_ex_price_in_whole_cents():
+    """A close of 10.00 less a dividend of 0.123 is published as 9.88: 10.868 and 8.892, not 10.8647 and 8.8893."""
+    lowest, highest = limit_prices(np.array([98_770, 0]), np.array([1_000, 1_000]), RULES)
+    assert (lowest[0], highest[0]) == (88_900, 108_700)
+    assert (lowest[1], highest[1]) == (0, np.iinfo(np.int64).max)
+
+
+def test_a_purchase_on_an_ex_date_goes_up_to_the_limit_that_the_exchange_publishes():
+    days = pd.bdate_range("2024-06-03", periods=3)
+    rows = [(days[0], 10.0, 10.0, 10.0), (days[1], 10.86, 10.86, 10.5), (days[2], 10.87, 10.87, 10.5)]
+    bars = pd.DataFrame(rows, columns=["date", "open", "high", "close"])
+    bars = bars.assign(instrument="600000.SH", low=bars[["open", "close"]].min(axis=1), volume=1e6)
+    dividend = pd.DataFrame({"date": [days[1]], "instrument": "600000.SH", "kind": "cash_dividend", "value": [0.123]})
+    market = TradingMarket.from_bars(bars, dividend, days, RULES)
+    assert market.arrays.buy_blocked[:, 0].tolist() == [False, False, False]
+    at_limit = TradingMarket.from_bars(bars.assign(open=[10.0, 10.87, 10.87], high=10.87), dividend, days, RULES)
+    assert at_limit.arrays.buy_blocked[:, 0].tolist() == [False, True, False]

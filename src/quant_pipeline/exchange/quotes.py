@@ -47,6 +47,8 @@ def limit_prices(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Lowest and highest price of a session in ticks, rounded half up to the market's price step.
 
+    So is the price that they refer to, as an exchange publishes it on an ex-date.
+
     Parameters
     ----------
     previous_close
@@ -56,10 +58,12 @@ def limit_prices(
     market_rules
         Gives the price step.
     """
-    step = int(cash_to_ticks(market_rules.price_step)) * DEGREE_UNITS
-    limited = (limits > 0) & (previous_close > 0)
-    lowest = (previous_close * (DEGREE_UNITS - limits) + step // 2) // step * (step // DEGREE_UNITS)
-    highest = (previous_close * (DEGREE_UNITS + limits) + step // 2) // step * (step // DEGREE_UNITS)
+    ticks = int(cash_to_ticks(market_rules.price_step))
+    step = ticks * DEGREE_UNITS
+    reference = (previous_close + ticks // 2) // ticks * ticks
+    limited = (limits > 0) & (reference > 0)
+    lowest = (reference * (DEGREE_UNITS - limits) + step // 2) // step * ticks
+    highest = (reference * (DEGREE_UNITS + limits) + step // 2) // step * ticks
     return np.where(limited, lowest, 0), np.where(limited, highest, np.iinfo(np.int64).max)
 
 
