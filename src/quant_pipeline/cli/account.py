@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from quant_pipeline.cli import account_backup, account_control
+from quant_pipeline.cli import account_backup, account_control, account_preview
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
 from quant_pipeline.cli.sessions import Place, configuration_folder
 from quant_pipeline.common.environments import in_environment
@@ -98,3 +98,4 @@ for command in ("backup", "restore"):
     account.add_command(getattr(account_backup, command))
 for command in ("arm", "replan", "halt", "resume", "flatten"):
     account.add_command(getattr(account_control, command))
+account.add_command(account_preview.preview)

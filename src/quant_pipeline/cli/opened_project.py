@@ -60,12 +60,15 @@ class OpenedProject:
 
 
 @contextmanager
-def open_project(place: Place, env: str | None, params: dict[str, Any] | None = None) -> Iterator[OpenedProject]:
-    """Open the configuration of an environment; ``params`` are those of ``--params``."""
+def open_project(
+    place: Place, env: str | None, params: dict[str, Any] | None = None, logs: bool = True
+) -> Iterator[OpenedProject]:
+    """Open the configuration of an environment; ``params`` are those of ``--params``, ``logs`` are written or not."""
     env = env or os.getenv("KEDRO_ENV")
     folder = configuration_folder(place)
     with quiet(), naming_environment(env):
-        log_to_file(place.project_path, env)
+        if logs:
+            log_to_file(place.project_path, env)
         configuration = ProjectConfigLoader(str(folder), env, runtime_params=params or {}, **LOADER_OPTIONS)
         try:
             credentials = configuration["credentials"]

@@ -7,6 +7,7 @@ from kedro.io import AbstractDataset
 from kedro.io.core import DatasetError
 
 from quant_pipeline.trading.statements import StatementFile
+from quant_pipeline.trading.statements.contents import is_system_file
 
 
 class StatementFolder(AbstractDataset[NoReturn, tuple[StatementFile, ...]]):
@@ -15,7 +16,7 @@ class StatementFolder(AbstractDataset[NoReturn, tuple[StatementFile, ...]]):
     Parameters
     ----------
     filepath
-        The folder. Files whose names begin with ``.`` or ``~`` (open in a spreadsheet) are not statements.
+        The folder. What an operating system, an editor or an unfinished download left there is no statement.
     metadata
         Ignored here; read by kedro-viz.
     """
@@ -26,8 +27,10 @@ class StatementFolder(AbstractDataset[NoReturn, tuple[StatementFile, ...]]):
 
     def load(self) -> tuple[StatementFile, ...]:
         """Read all files, by name."""
-        files = sorted(path for path in self._folder.rglob("*") if path.is_file() and path.name[0] not in ".~")
-        return tuple(StatementFile(path.relative_to(self._folder).as_posix(), path.read_bytes()) for path in files)
+        files = {path.relative_to(self._folder).as_posix(): path for path in self._folder.rglob("*") if path.is_file()}
+        return tuple(
+            StatementFile(name, files[name].read_bytes()) for name in sorted(files) if not is_system_file(name)
+        )
 
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse: statements come from brokers."""

@@ -92,7 +92,7 @@ def test_a_row_of_a_closed_session_is_booked_in_the_next_open_one_and_the_past_s
 
 
 def test_a_row_that_contradicts_the_books_is_named(book):
-    with pytest.raises(AccountError, match=r"january\.csv, row 3: the ledger sells 5 BBB but holds 0"):
+    with pytest.raises(AccountError, match=r"january\.csv, row 3: sells 5 BBB, but 0 are held\. This is a short sale"):
         book((), [statement(DEPOSIT, "2024-12-31,fill,BBB,sell,5,20,0,100")])
 
 

@@ -44,11 +44,14 @@ class StatementEntry:
         File and row, for messages.
     cash
         Cash by which the statement says that the account changes; None when it does not say.
+    replaces
+        Keys of fills of which this one is the whole: one that is booked already is corrected by it.
     """
 
     event: Event
     place: str
     cash: Decimal | None
+    replaces: tuple[str, ...] = ()
 
 
 def book_days(
@@ -99,9 +102,13 @@ def book_days(
     first = new[0].session if is_new else state.last_session
     sessions = market.sessions[market.sessions >= first if is_new else market.sessions > first]
     waiting = _schedule(unknown, sessions)
+    problems: list[str] = []
     for session in sessions:
         for entry in waiting.get(session, ()):
-            _book(state, entry)
+            try:
+                book_entry(state, entry)
+            except AccountError as error:
+                problems.append(error.message)
             new.append(entry.event)
         if execute is not None and state.last_session is not None:
             for event in execute(state, session):
@@ -110,6 +117,8 @@ def book_days(
         close = closing_event(state, market, session)
         state.apply(close)
         new.append(close)
+    if problems:
+        raise AccountError("\n".join(dict.fromkeys(problems)))
     return tuple(new)
 
 
@@ -138,7 +147,15 @@ def _settings(
     return [Event(later[0], EventKind.LOT_METHOD_CHOSEN, key, {"method": lot_method})]
 
 
-def _book(state: AccountState, entry: StatementEntry) -> None:
+def book_entry(state: AccountState, entry: StatementEntry) -> None:
+    """Book what one row of a statement says.
+
+    Raises
+    ------
+    AccountError
+        When it contradicts the books, or moves another amount of cash than the statement says.
+    """
+    _refuse_short_sale(state, entry)
     before = state.cash
     try:
         state.apply(entry.event)
@@ -151,10 +168,33 @@ def _book(state: AccountState, entry: StatementEntry) -> None:
         )
 
 
+def _refuse_short_sale(state: AccountState, entry: StatementEntry) -> None:
+    facts = entry.event.payload
+    if entry.event.kind is not EventKind.FILL or facts["side"] != "sell":
+        return
+    position = state.positions.get(facts["instrument"])
+    held = Decimal(0) if position is None else position.quantity
+    if Decimal(facts["quantity"]) > held:
+        raise AccountError(
+            f"{entry.place}: sells {facts['quantity']} {facts['instrument']}, but {held} are held. This is a short "
+            "sale, and this account keeps no shorts; or a statement that buys or brings in the shares is missing"
+        )
+
+
+def _standing_for(entry: StatementEntry, known: Mapping[str, Event]) -> StatementEntry:
+    """Let the whole of an order correct the part of it that an earlier statement had booked."""
+    booked = [key for key in entry.replaces if key in known]
+    if not booked:
+        return entry
+    facts = {"fill": booked[0], **entry.event.payload}
+    return replace(entry, event=replace(entry.event, kind=EventKind.TRADE_CORRECTION, payload=facts), cash=None)
+
+
 def _unknown(events: Sequence[Event], entries: Sequence[StatementEntry]) -> list[StatementEntry]:
     known = {event.key: event for event in events}
+    booked = dict(known)
     unknown = []
-    for entry in entries:
+    for entry in (_standing_for(entry, booked) for entry in entries):
         first = known.setdefault(entry.event.key, entry.event)
         if first is entry.event:
             unknown.append(entry)

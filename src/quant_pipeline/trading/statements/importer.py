@@ -1,30 +1,94 @@
-"""From statement files to events: every row is understood, or an error names it."""
+"""From statement files to events: every row is understood, or a problem names it; all problems come in one list."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError
-from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.trading.ledger.bookkeeping import StatementEntry
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.statements.formats import RowRule, StatementFormat, StatementImportParameters
-from quant_pipeline.trading.statements.interpreter import Cells, interpret
-from quant_pipeline.trading.statements.reader import StatementFile, StatementRow, read_rows
+from quant_pipeline.trading.statements.amendments import (
+    apply_amendments,
+    complete_by_hand,
+    name_fills,
+    supersede_partial,
+)
+from quant_pipeline.trading.statements.choice import choose_format
+from quant_pipeline.trading.statements.drafts import Draft
+from quant_pipeline.trading.statements.file_drafts import read_drafts
+from quant_pipeline.trading.statements.formats import StatementImportParameters
+from quant_pipeline.trading.statements.placing import place_drafts
+from quant_pipeline.trading.statements.reader import read_rows
+from quant_pipeline.trading.statements.records import StatementFile
+from quant_pipeline.trading.statements.stated import StatedHolding, stated_holdings
 
-CALENDAR_MARGIN = pd.Timedelta(days=14)
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class ImportedStatements:
+    """What a folder of statements books.
+
+    Attributes
+    ----------
+    entries
+        In the order in which they are booked: for every file its receipt (name, content hash, number of rows), and one
+        entry per fact.
+    formats
+        Name of the format by file; empty for a file that none reads.
+    stated
+        What the statements themselves say is held at the end of their periods.
+    problems, warnings
+        What is not understood, all of it; what was left out or should be looked at.
+    """
+
+    entries: tuple[StatementEntry, ...] = ()
+    formats: dict[str, str] = field(default_factory=dict)
+    stated: list[StatedHolding] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def import_statements(
     files: Iterable[StatementFile], parameters: StatementImportParameters, calendar: str
 ) -> tuple[StatementEntry, ...]:
+    """Turn statements into what they book; see `read_statements`.
+
+    Raises
+    ------
+    AccountError
+        When a file or row is not understood; the message lists all problems.
+    """
+    found = read_statements(files, parameters, calendar)
+    raise_problems(found.problems)
+    for warning in found.warnings:
+        logger.warning("%s", warning)
+    return found.entries
+
+
+def raise_problems(problems: Sequence[str]) -> None:
+    """Raise all problems as one error.
+
+    Raises
+    ------
+    AccountError
+        When there is one.
+    """
+    if len(problems) == 1:
+        raise AccountError(problems[0])
+    if problems:
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        raise AccountError(f"{len(problems)} problems in the statements, nothing was booked:{listed}")
+
+
+def read_statements(
+    files: Iterable[StatementFile], parameters: StatementImportParameters, calendar: str
+) -> ImportedStatements:
     """Turn statements into what they book, in the order of their sessions.
 
     Parameters
@@ -38,111 +102,56 @@ def import_statements(
 
     Returns
     -------
-    tuple of StatementEntry
-        For every file its receipt (name, content hash, number of rows) and one entry per row that books something.
-        A row without ``id`` is known by its content and by how many equal rows stand above it in its file, so that
-        two genuine equal trades stay two, and the same row in an overlapping file is the same fact.
-
-    Raises
-    ------
-    AccountError
-        When a file or row is not understood; the message names file, row and column.
+    ImportedStatements
+        Within a session corporate actions come first, then transfers and deposits, then trades by their time, then
+        other cash; busts and corrections last.
     """
-    entries: list[StatementEntry] = []
+    found = ImportedStatements()
+    drafts: list[Draft] = []
+    receipts: list[tuple[StatementFile, int]] = []
     for file in sorted(files, key=lambda file: file.name):
-        name, form = _format_of(file, parameters)
-        rows = read_rows(file, form)
-        ordered = rows[::-1] if form.newest_first else rows
-        found = _entries_of(ordered, name, form, parameters.currency)
-        if not found:
-            raise AccountError(f"{file.name} has no row that books anything; remove it from the folder of statements")
-        first = min(entry.event.session for entry in found)
-        receipt = {"file": file.name, "sha256": file.digest, "rows": str(len(rows))}
-        received = Event(first, EventKind.STATEMENT_IMPORTED, f"statement:{file.name}", receipt)
-        entries += [StatementEntry(received, file.name, Decimal(0)), *found]
-    return tuple(sorted(_on_sessions(entries, calendar), key=lambda entry: entry.event.session))
-
-
-def _format_of(file: StatementFile, parameters: StatementImportParameters) -> tuple[str, StatementFormat]:
-    fitting = [name for name, form in parameters.formats.items() if form.reads(file.name)]
-    if len(fitting) == 1:
-        return fitting[0], parameters.formats[fitting[0]]
-    known = "; ".join(f"{name} reads {form.files}" for name, form in parameters.formats.items())
-    problem = f"{' and '.join(fitting)} read it" if fitting else "no format reads it"
-    raise AccountError(f"{file.name}: {problem}. Rename it, or change statement_import.formats ({known}).")
-
-
-def _entries_of(rows: Sequence[StatementRow], name: str, form: StatementFormat, currency: str) -> list[StatementEntry]:
-    entries: list[StatementEntry] = []
-    seen: Counter[str] = Counter()
-    balance: Decimal | None = None
-    for row in rows:
-        rule = _rule_of(row, form)
-        cells = Cells(row, form, rule)
-        if rule.book == "ignore":
+        try:
+            choice = choose_format(file, parameters)
+            if choice is None:
+                found.warnings.append(f"{file.name} is not read: no format reads documents of this kind")
+                continue
+            found.formats[file.name] = choice.name
+            reading = read_rows(file, choice.form)
+            booked = read_drafts(file.name, choice, reading, parameters.currency)
+            found.stated += stated_holdings(choice.form, reading)
+        except AccountError as error:
+            found.problems.append(error.message)
             continue
-        _refuse_other_currency(cells, currency)
-        kind, facts = interpret(cells)
-        cash = cells.number("cash") if cells.has("cash") else None
-        balance = _follow_balance(cells, balance, cash)
-        if "fill" in facts:
-            facts["fill"] = f"{name}:{EventKind.FILL}:{facts['fill']}"
-        key = _key(name, cells, kind, facts, seen)
-        entries.append(StatementEntry(Event(cells.date(), kind, key, facts), row.place, cash))
-    return entries
+        found.problems += reading.problems
+        found.warnings += reading.warnings
+        drafts += booked
+        if booked:
+            receipts.append((file, len(reading.rows)))
+        elif not reading.problems:
+            found.warnings.append(f"{file.name} has no row that books anything")
+    drafts = supersede_partial(drafts)
+    drafts, problems = apply_amendments(drafts)
+    found.problems += problems
+    name_fills(drafts)
+    drafts, problems = complete_by_hand(drafts)
+    found.problems += problems
+    entries, problems = place_drafts(drafts, calendar)
+    found.problems = list(dict.fromkeys([*found.problems, *problems]))
+    found.entries = (*_receipts(receipts, drafts, entries), *entries)
+    found.entries = tuple(sorted(found.entries, key=lambda entry: entry.event.session))
+    return found
 
 
-def _rule_of(row: StatementRow, form: StatementFormat) -> RowRule:
-    for rule in form.rows:
-        if rule.covers(row.section, row.values):
-            return rule
-    deciding = dict.fromkeys(column for rule in form.rows for column in rule.when if column in row.values)
-    found = ", ".join(f"{column} '{row.values[column]}'" for column in deciding)
-    raise AccountError(f"{row.place}: no rule of the format says what a row with {found} means; add one under `rows`")
-
-
-def _refuse_other_currency(cells: Cells, currency: str) -> None:
-    found = cells.text("currency", required=False) or cells.form.currency
-    if found != currency:
-        raise cells.fail("currency", f"the amounts are in {found}, the account is kept in {currency}")
-
-
-def _follow_balance(cells: Cells, before: Decimal | None, cash: Decimal | None) -> Decimal | None:
-    """Check that the running balance of the statement moves by the cash of every row."""
-    if not cells.has("balance"):
-        return before
-    balance = cells.number("balance")
-    if before is not None and balance != before + (cash or Decimal(0)):
-        raise cells.fail(
-            "balance", f"{before} and {cash or 0} give {before + (cash or 0)}, not {balance}; a row is missing"
-        )
-    return balance
-
-
-def _key(name: str, cells: Cells, kind: EventKind, facts: Mapping[str, object], seen: Counter[str]) -> str:
-    if cells.has("id"):
-        key = f"{name}:{kind}:{cells.text('id')}"
-        seen[key] += 1
-        if seen[key] > 1:
-            raise cells.fail("id", f"'{cells.text('id')}' stands in this file twice for a {kind}")
-        return key
-    content = json.dumps([cells.text("date"), cells.text("balance", required=False), facts], sort_keys=True)
-    digest = hashlib.sha256(content.encode()).hexdigest()[:20]
-    seen[digest] += 1
-    return f"{name}:{kind}:{digest}:{seen[digest]}"
-
-
-def _on_sessions(entries: Sequence[StatementEntry], calendar: str) -> list[StatementEntry]:
-    if not entries:
-        return []
-    dates = [entry.event.session for entry in entries]
-    sessions = TradingCalendar.of(calendar, min(dates), max(dates) + CALENDAR_MARGIN).sessions
-    placed = []
-    for entry in entries:
-        session = sessions[sessions.searchsorted(entry.event.session)]
-        if session != entry.event.session and entry.event.kind == EventKind.FILL:
-            raise AccountError(f"{entry.place}: {calendar} did not trade on {entry.event.session:%Y-%m-%d}")
-        event = entry.event
-        dated = {**event.payload, "date": f"{event.session:%Y-%m-%d}"} if session != event.session else event.payload
-        placed.append(replace(entry, event=replace(event, session=session, payload=dated)))
-    return placed
+def _receipts(
+    receipts: Sequence[tuple[StatementFile, int]], drafts: Sequence[Draft], entries: Sequence[StatementEntry]
+) -> list[StatementEntry]:
+    made = []
+    for file, rows in receipts:
+        sessions = [entry.event.session for entry in entries if entry.place.startswith(f"{file.name}, ")]
+        first = min(sessions or [draft.day for draft in drafts if draft.file == file.name] or [pd.Timestamp.max])
+        if first == pd.Timestamp.max:
+            continue
+        receipt = {"file": file.name, "sha256": file.digest, "rows": str(rows)}
+        event = Event(first, EventKind.STATEMENT_IMPORTED, f"statement:{file.name}", receipt)
+        made.append(StatementEntry(event, file.name, Decimal(0)))
+    return made

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from zoneinfo import ZoneInfo
-
-import pandas as pd
+from decimal import Decimal
+from typing import Any
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import EventKind
-from quant_pipeline.trading.statements.formats import FieldName, RowRule, StatementFormat
-from quant_pipeline.trading.statements.reader import StatementRow
+from quant_pipeline.trading.statements.dates import DateReader, Moment
+from quant_pipeline.trading.statements.formats import FieldName, RowRule, StatementFormat, bare
+from quant_pipeline.trading.statements.numbers import DecimalMark, read_number
+from quant_pipeline.trading.statements.records import StatementRow
+from quant_pipeline.trading.statements.tables import date_of_serial
 
 ZERO = Decimal(0)
 SIDES = {"buy": "buy", "b": "buy", "bought": "buy", "sell": "sell", "s": "sell", "sld": "sell", "sold": "sell"}
+COST, COST_FRACTION = "cost", "cost_fraction"
+
+
+@dataclass(frozen=True)
+class Readers:
+    """How the numbers and dates of one file are read.
+
+    Attributes
+    ----------
+    mark
+        Decimal mark.
+    dates
+        By section and column.
+    """
+
+    mark: DecimalMark = "."
+    dates: Mapping[tuple[str | None, str], DateReader] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -27,10 +45,11 @@ class Cells:
     row: StatementRow
     form: StatementFormat
     rule: RowRule
+    readers: Readers = field(default_factory=Readers)
 
     def fail(self, field: FieldName, problem: str) -> AccountError:
         """Make the error that names the place of the problem."""
-        column = self._columns(field)
+        column = self.columns(field)
         return AccountError(f"{self.row.place}, column {' + '.join(column) or f'({field})'}: {problem}")
 
     def has(self, field: FieldName) -> bool:
@@ -41,8 +60,7 @@ class Cells:
         """Return a field as text."""
         if field in self.rule.set:
             return self.rule.set[field]
-        columns = self._columns(field)
-        found = " ".join(filter(None, (self._value(field, column) for column in columns)))
+        found = " ".join(filter(None, (self._value(field, column) for column in self.columns(field))))
         if required and not found:
             raise self.fail(field, f"a row that is booked as {self.rule.book} needs a {field}")
         return found
@@ -54,49 +72,76 @@ class Cells:
                 raise self.fail(field, f"a row that is booked as {self.rule.book} needs a {field}")
             return ZERO
         if field in self.rule.set:
-            return self._decimal(field, self.rule.set[field])
+            return self._decimal(field, self.rule.set[field], ".")
         total = ZERO
-        for column in self._columns(field):
-            value = self._decimal(field, self._value(field, column.removeprefix("-")) or "0")
+        for column in self.columns(field):
+            value = self._number_of(field, column)
             total += -value if column.startswith("-") else value
         return total
 
-    def date(self, field: FieldName = "date") -> pd.Timestamp:
-        """Return a field as the day it is on the exchange."""
+    def moment(self, field: FieldName = "date") -> Moment:
+        """Return a field as the day and time by the clock of the exchange."""
+        column = self.columns(field)[:1]
+        key = self.row.key_of(bare(column[0])) if column else None
+        exact = self.row.exact.get(key or "")
+        if isinstance(exact, Decimal):
+            exact = date_of_serial(exact) or exact
+        if isinstance(exact, datetime):
+            return Moment(exact, exact.time() != datetime.min.time())
         text = self.text(field)
-        for pattern in self.form.date_formats:
-            try:
-                moment = datetime.strptime(text, pattern)
-            except ValueError:
-                continue
-            if moment.tzinfo is not None:
-                moment = moment.astimezone(ZoneInfo(self.form.timezone)).replace(tzinfo=None)
-            return pd.Timestamp(moment).normalize()
-        raise self.fail(field, f"'{text}' is no date of the form {' or '.join(self.form.date_formats)}")
+        reader = self.readers.dates.get((self.row.section, key or ""))
+        if reader is None:
+            reader = DateReader(tuple(self.form.patterns), self.form.timezone, self.form.written_in)
+        try:
+            return reader.read(text)
+        except ValueError as error:
+            raise self.fail(field, str(error)) from None
 
-    def instrument(self) -> str:
-        """Return the name of the instrument."""
-        if self.form.instrument is None:
-            return self.text("instrument").upper()
+    def instrument(self, field: FieldName = "instrument") -> str:
+        """Return the name of the instrument as it is called here."""
+        if self.form.instrument is None or field != "instrument":
+            return self._named_here(self.text(field))
         names = re.findall(r"{(.+?)}", self.form.instrument)
         parts = {name: self._value("instrument", name) for name in names}
         empty = [name for name, value in parts.items() if not value]
         if empty:
             raise AccountError(f"{self.row.place}, column {empty[0]}: the name of the instrument needs it")
-        return re.sub(r"{(.+?)}", lambda found: parts[found.group(1)], self.form.instrument).upper()
+        return self._named_here(re.sub(r"{(.+?)}", lambda found: parts[found.group(1)], self.form.instrument))
 
-    def _columns(self, field: FieldName) -> list[str]:
-        columns = self.rule.columns.get(field, self.form.columns.get(field, []))
-        return [columns] if isinstance(columns, str) else columns
+    def names_instrument(self) -> bool:
+        """Whether the row says which instrument it is about."""
+        if self.form.instrument is None:
+            return self.has("instrument")
+        return all(self.row.get(name) for name in re.findall(r"{(.+?)}", self.form.instrument))
+
+    def currency(self) -> str:
+        """Return the currency of the amounts."""
+        return self.text("currency", required=False) or self.form.currency
+
+    def columns(self, field: FieldName) -> list[str]:
+        """Return the columns that state a field, with their signs."""
+        return self.form.columns_of(self.rule, field)
+
+    def _named_here(self, name: str) -> str:
+        name = name.upper()
+        for pattern, replacement in self.form.symbols.items():
+            if re.fullmatch(pattern, name):
+                name = re.sub(f"^(?:{pattern})$", replacement, name)
+        if any(ord(character) < 32 or character in "/\\" for character in name) or name in (".", ".."):
+            raise self.fail("instrument", f"'{name}' is no name of an instrument; map it under `symbols`")
+        return name
 
     def _value(self, field: FieldName, column: str) -> str:
-        column = column.removeprefix("-")
-        if column not in self.row.values:
+        is_optional, column = column.endswith("~"), bare(column)
+        key = self.row.key_of(column)
+        if key is None and is_optional:
+            return ""
+        if key is None:
             raise AccountError(
-                f"{self.row.place}: there is no column '{column}', which the format reads as {field}; "
-                f"the file has {', '.join(self.row.values)}"
+                f"{self.row.file}: there is no column '{column}', which the format reads as {field}; the file has "
+                f"{', '.join(self.row.header.keys)}"
             )
-        value = self.row.values[column]
+        value = self.row.values[key]
         meanings = self.form.values.get(column)
         if meanings is None or not value:
             return value
@@ -107,19 +152,35 @@ class Cells:
             )
         return meanings[value]
 
-    def _decimal(self, field: FieldName, text: str) -> Decimal:
-        plain = text.replace(",", "").replace("$", "").replace("¥", "").strip()
-        negative = plain.startswith("(") and plain.endswith(")")
+    def _number_of(self, field: FieldName, column: str) -> Decimal:
+        exact = self.row.exact.get(self.row.key_of(bare(column)) or "")
+        if isinstance(exact, Decimal):
+            return exact
+        return self._decimal(field, self._value(field, column) or "0", self.readers.mark)
+
+    def _decimal(self, field: FieldName, text: str, mark: DecimalMark) -> Decimal:
         try:
-            value = Decimal(plain.strip("()"))
-        except InvalidOperation:
-            raise self.fail(field, f"'{text}' is no number") from None
-        if not value.is_finite():
-            raise self.fail(field, f"'{text}' is no number")
-        return -value if negative else value
+            return read_number(text, mark, self.currency())
+        except ValueError as error:
+            raise self.fail(field, str(error)) from None
 
 
-Facts = tuple[EventKind, dict[str, str | list[list[str]]]]
+@dataclass
+class Facts:
+    """What a row stands for.
+
+    Attributes
+    ----------
+    kind, values
+        Kind and payload of the event.
+    missing
+        What the row does not tell and a row written by hand has to: ``cost`` or ``cost_fraction``; empty when it is
+        complete.
+    """
+
+    kind: EventKind
+    values: dict[str, Any]
+    missing: str = ""
 
 
 def interpret(cells: Cells) -> Facts:
@@ -141,32 +202,38 @@ def _fill(cells: Cells) -> Facts:
     sign = -1 if side == "buy" else 1
     if cells.has("price"):
         price = cells.number("price")
-        cash = _cash_of_deal(cells, sign * quantity * price - fee)
+        cash = _cash_of_fill(cells, sign * quantity * price - fee, quantity)
     else:
         cash = cells.number("cash")
         price = (sign * (cash + fee) / quantity).quantize(Decimal("1e-8"))
     if price < 0:
         raise cells.fail("price", f"a price of {price} is negative")
-    facts = {"instrument": cells.instrument(), "side": side, "quantity": _plain(quantity), "price": _plain(price)}
-    facts |= {"fee": _plain(fee), "cash": _plain(cash)}
-    return EventKind.FILL, {**facts, "lots": _lots(cells)} if cells.has("lots") else {**facts}
+    facts = {"instrument": cells.instrument(), "side": side, "quantity": plain(quantity), "price": plain(price)}
+    facts |= {"fee": plain(fee), "cash": plain(cash)}
+    return Facts(EventKind.FILL, {**facts, "lots": _lots(cells)} if cells.has("lots") else facts)
 
 
 def _side(cells: Cells) -> str:
     if not cells.has("side"):
         return "buy" if cells.number("quantity") > 0 else "sell"
-    side = SIDES.get(cells.text("side").lower())
+    # Flex queries mark a cancelled execution in the side.
+    side = SIDES.get(cells.text("side").lower().removesuffix("(ca.)").strip())
     if side is None:
         raise cells.fail("side", f"'{cells.text('side')}' is neither buy nor sell")
     return side
 
 
-def _cash_of_deal(cells: Cells, computed: Decimal) -> Decimal:
+def _cash_of_fill(cells: Cells, computed: Decimal, quantity: Decimal) -> Decimal:
     if not cells.has("cash"):
         return computed
     cash = cells.number("cash")
-    if abs(cash - computed) > Decimal(str(cells.form.tolerance)):
-        raise cells.fail("cash", f"{cash} is not what quantity, price and fees give, {_plain(computed)}")
+    tolerance = Decimal(str(cells.form.tolerance))
+    if cells.form.rounded_prices:
+        # A price of two decimals may be half a cent off, for every share.
+        exponent = cells.number("price").as_tuple().exponent
+        tolerance += quantity * Decimal(5).scaleb(int(exponent) - 1)
+    if abs(cash - computed) > tolerance:
+        raise cells.fail("cash", f"{cash} is not what quantity, price and fees give, {plain(computed)}")
     return cash
 
 
@@ -174,7 +241,10 @@ def _lots(cells: Cells) -> list[list[str]]:
     parts = [part.rsplit("=", 1) for part in cells.text("lots").split(";")]
     if any(len(part) != 2 for part in parts):
         raise cells.fail("lots", "write the chosen lots as <lot>=<quantity>, several with ; between them")
-    return [[name.strip(), _plain(Decimal(quantity))] for name, quantity in parts]
+    try:
+        return [[name.strip(), plain(read_number(number, ".", cells.currency()))] for name, number in parts]
+    except ValueError as error:
+        raise cells.fail("lots", str(error)) from None
 
 
 def _cash_row(kind: EventKind, sign: int = 0) -> Callable[[Cells], Facts]:
@@ -183,66 +253,97 @@ def _cash_row(kind: EventKind, sign: int = 0) -> Callable[[Cells], Facts]:
         if cash == 0 or cash * sign < 0:
             wanted = {0: "not be zero", 1: "be positive", -1: "be negative"}[sign]
             raise cells.fail("cash", f"the cash of a {cells.rule.book} must {wanted}, it is {cash}")
-        facts = {"amount": _plain(cash), "note": cells.text("note", required=False)}
-        if _names_instrument(cells):
+        facts = {"amount": plain(cash), "note": cells.text("note", required=False)}
+        if cells.names_instrument():
             facts["instrument"] = cells.instrument()
-        return kind, {**facts}
+        return Facts(kind, facts)
 
     return read
-
-
-def _names_instrument(cells: Cells) -> bool:
-    if cells.form.instrument is None:
-        return cells.has("instrument")
-    return all(cells.row.values.get(name) for name in re.findall(r"{(.+?)}", cells.form.instrument))
 
 
 def _transfer(cells: Cells) -> Facts:
     quantity = cells.number("quantity")
-    facts = {"instrument": cells.instrument(), "quantity": _plain(quantity)}
-    if quantity > 0:
-        cost = cells.number("cost") if not cells.has("price") else quantity * cells.number("price")
-        facts["cost"] = _plain(cost)
-        if cells.has("opened"):
-            facts["opened"] = f"{cells.date('opened'):%Y-%m-%d}"
-    return EventKind.TRANSFER, {**facts}
+    facts = {"instrument": cells.instrument(), "quantity": plain(quantity)}
+    if quantity == 0:
+        raise cells.fail("quantity", "a transfer needs shares")
+    if quantity < 0:
+        return Facts(EventKind.TRANSFER, facts)
+    if cells.has("opened"):
+        facts["opened"] = f"{cells.moment('opened').at:%Y-%m-%d}"
+    if cells.has("cost"):
+        return Facts(EventKind.TRANSFER, facts | {"cost": plain(cells.number("cost"))})
+    if cells.has("price") and cells.number("price") > 0:
+        return Facts(EventKind.TRANSFER, facts | {"cost": plain(quantity * cells.number("price"))})
+    return Facts(EventKind.TRANSFER, facts | {"cost": "0"}, missing=COST)
 
 
 def _split(cells: Cells) -> Facts:
-    facts = {"instrument": cells.instrument(), "quantity_change": _plain(cells.number("quantity"))}
-    return EventKind.SPLIT, {**facts, "amount": _plain(cells.number("cash", required=False))}
+    facts = {"instrument": cells.instrument(), "quantity_change": plain(cells.number("quantity"))}
+    return Facts(EventKind.SPLIT, facts | {"amount": plain(cells.number("cash", required=False))})
 
 
-def _exchange(kind: EventKind) -> Callable[[Cells], Facts]:
-    def read(cells: Cells) -> Facts:
-        facts = {"instrument": cells.instrument(), "amount": _plain(cells.number("cash", required=False))}
-        if cells.has("new_instrument"):
-            facts["new_instrument"] = cells.text("new_instrument").upper()
-        if kind == EventKind.SPIN_OFF:
-            cells.text("new_instrument")
-            facts |= {"quantity": _plain(cells.number("quantity"))}
-            facts |= {"cost_fraction": _plain(cells.number("cost_fraction", required=False))}
-        elif kind == EventKind.MERGER:
-            facts |= {"quantity_after": _plain(cells.number("quantity", required=False))}
-        elif kind == EventKind.CASH_IN_LIEU:
-            facts |= {"quantity": _plain(abs(cells.number("quantity", required=False)))}
-        else:
-            cells.text("new_instrument")
-        return kind, {**facts}
+def _spin_off(cells: Cells) -> Facts:
+    facts = {"instrument": cells.instrument(), "new_instrument": cells.instrument("new_instrument")}
+    facts |= {"quantity": plain(cells.number("quantity")), "amount": plain(cells.number("cash", required=False))}
+    if cells.has("cost_fraction"):
+        return Facts(EventKind.SPIN_OFF, facts | {"cost_fraction": plain(cells.number("cost_fraction"))})
+    return Facts(EventKind.SPIN_OFF, facts | {"cost_fraction": "0"}, missing=COST_FRACTION)
 
-    return read
+
+def _merger(cells: Cells) -> Facts:
+    facts = {"instrument": cells.instrument(), "amount": plain(cells.number("cash", required=False))}
+    if cells.has("new_instrument"):
+        facts["new_instrument"] = cells.instrument("new_instrument")
+    facts["quantity_after"] = plain(cells.number("quantity", required=False))
+    if "new_instrument" not in facts and facts["quantity_after"] != "0":
+        raise cells.fail("new_instrument", "a merger that gives shares needs the name of the new ones")
+    return Facts(EventKind.MERGER, facts)
+
+
+def _symbol_change(cells: Cells) -> Facts:
+    facts = {"instrument": cells.instrument(), "amount": plain(cells.number("cash", required=False))}
+    return Facts(EventKind.SYMBOL_CHANGE, facts | {"new_instrument": cells.instrument("new_instrument")})
+
+
+def _cash_in_lieu(cells: Cells) -> Facts:
+    facts = {"instrument": cells.instrument(), "amount": plain(cells.number("cash"))}
+    return Facts(EventKind.CASH_IN_LIEU, facts | {"quantity": plain(abs(cells.number("quantity", required=False)))})
+
+
+def _delisting(cells: Cells) -> Facts:
+    facts = {"instrument": cells.instrument(), "amount": plain(cells.number("cash", required=False))}
+    if cells.has("quantity") and cells.number("quantity"):
+        facts["quantity"] = plain(abs(cells.number("quantity")))
+    return Facts(EventKind.DELISTING, facts)
+
+
+def _return_of_capital(cells: Cells) -> Facts:
+    facts = _cash_row(EventKind.RETURN_OF_CAPITAL)(cells)
+    facts.values["instrument"] = cells.instrument()
+    return facts
+
+
+def _foreign(cells: Cells) -> Facts:
+    quantity = cells.number("quantity", required=False)
+    if cells.has("side"):
+        quantity = abs(quantity) if _side(cells) == "buy" else -abs(quantity)
+    amount = cells.number("cash", required=False)
+    if not cells.has("cash") and cells.has("price"):
+        # An option is for as many shares as its multiplier says.
+        amount = -quantity * cells.number("price") * (cells.number("multiplier", required=False) or 1)
+    facts = {"instrument": cells.text("instrument").upper(), "quantity": plain(quantity), "amount": plain(amount)}
+    return Facts(EventKind.FOREIGN_MOVED, facts)
 
 
 def _bust(cells: Cells) -> Facts:
-    return EventKind.TRADE_BUST, {"fill": cells.text("fill")}
+    return Facts(EventKind.TRADE_BUST, {"fill": cells.text("fill")})
 
 
 def _correction(cells: Cells) -> Facts:
-    _, facts = _fill(cells)
-    return EventKind.TRADE_CORRECTION, {"fill": cells.text("fill"), **facts}
+    return Facts(EventKind.TRADE_CORRECTION, {"fill": cells.text("fill"), **_fill(cells).values})
 
 
-def _plain(value: Decimal) -> str:
+def plain(value: Decimal) -> str:
     """Write a number without exponent and without needless zeros, so that 1.50 and 1.5 are the same fact."""
     text = f"{value:f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
@@ -256,12 +357,16 @@ _MEANINGS: dict[str, Callable[[Cells], Facts]] = {
     "fee": _cash_row(EventKind.FEE),
     "tax": _cash_row(EventKind.TAX),
     "interest": _cash_row(EventKind.INTEREST),
+    "other_cash": _cash_row(EventKind.OTHER_CASH),
+    "return_of_capital": _return_of_capital,
+    "foreign": _foreign,
     "transfer": _transfer,
     "split": _split,
-    "spin_off": _exchange(EventKind.SPIN_OFF),
-    "merger": _exchange(EventKind.MERGER),
-    "symbol_change": _exchange(EventKind.SYMBOL_CHANGE),
-    "cash_in_lieu": _exchange(EventKind.CASH_IN_LIEU),
+    "spin_off": _spin_off,
+    "merger": _merger,
+    "symbol_change": _symbol_change,
+    "delisting": _delisting,
+    "cash_in_lieu": _cash_in_lieu,
     "bust": _bust,
     "correction": _correction,
 }

@@ -1,159 +1,118 @@
-"""Reading of statement files: every row as text, with its place in the file."""
+"""Reading of statement files: every row with its place, its section and its cells by column."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime
-from functools import cached_property
-from pathlib import PurePosixPath
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from quant_pipeline.common.exceptions import AccountError
-from quant_pipeline.trading.statements.formats import StatementFormat
+from quant_pipeline.trading.activities.types import meaning_of
+from quant_pipeline.trading.statements.contents import Content, content_of
+from quant_pipeline.trading.statements.formats import StatementFormat, bare
+from quant_pipeline.trading.statements.records import (
+    Header,
+    Reading,
+    StatementFile,
+    StatementRow,
+    make_row,
+    without_end,
+)
+from quant_pipeline.trading.statements.sections import flex_rows, section_rows
+from quant_pipeline.trading.statements.tables import Cell, Line, flex_elements, header_score, lines_of, plain_text
+
+RECORDS = ("BOF", "BOA", "BOS", "HEADER", "DATA", "EOS", "EOA", "EOF")
+"""First cells of the lines of a Flex query as CSV, when header and trailer records are exported."""
 
 
-@dataclass(frozen=True)
-class StatementFile:
-    """A statement as it came.
+def fitness(file: StatementFile, form: StatementFormat) -> int:
+    """Return how much of a file a format knows: sections that it books, or columns of the header.
 
-    Attributes
-    ----------
-    name
-        Path relative to the folder of the statements.
-    content
-        Its bytes.
+    Raises
+    ------
+    AccountError
+        When the file cannot be read at all.
     """
-
-    name: str
-    content: bytes
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the content."""
-        return hashlib.sha256(self.content).hexdigest()
-
-
-@dataclass(frozen=True)
-class StatementRow:
-    """One row of a statement.
-
-    Attributes
-    ----------
-    file, number
-        Where it is; the first line of a file, or of a sheet, is number 1.
-    section
-        Section, when the layout has sections.
-    values
-        Text by column.
-    """
-
-    file: str
-    number: int
-    section: str | None
-    values: dict[str, str]
-
-    @property
-    def place(self) -> str:
-        """Where to find the row."""
-        return f"{self.file}, row {self.number}" + (f" ({self.section})" if self.section else "")
+    content = content_of(file.name, file.content)
+    booked = {rule.section for rule in form.rules} - {None}
+    match form.layout:
+        case "flex_xml":
+            if content is not Content.XML:
+                return 0
+            return len(booked & {element.section for element in flex_elements(file.name, file.content)})
+        case "sections" | "table" if content is Content.XML:
+            return 0
+        case "sections":
+            lines = lines_of(file.name, file.content, content, form)
+            return len(booked & {plain_text(line.cells[0]) for line in lines if line.cells})
+        case "table":
+            return header_score(lines_of(file.name, file.content, content, form), form.known_columns)
+        case unknown:
+            assert_never(unknown)
 
 
-def read_rows(file: StatementFile, form: StatementFormat) -> list[StatementRow]:
+def read_rows(file: StatementFile, form: StatementFormat) -> Reading:
     """Read every row of a statement that is not empty.
 
     Raises
     ------
     AccountError
-        When the file cannot be read, or a row has more cells than the header.
+        When the file cannot be read.
     """
-    lines = list(_lines(file, form))[form.skip_rows :]
-    filled = [(number, cells) for number, cells in lines if any(cells)]
-    if not filled:
+    content = content_of(file.name, file.content)
+    reading = Reading()
+    if form.layout == "flex_xml":
+        if content is not Content.XML:
+            raise AccountError(f"{file.name} is no XML of a Flex query; give a CSV export the name of its own format")
+        reading.rows = list(flex_rows(file, form, reading))
+    elif content is Content.XML:
+        raise AccountError(f"{file.name} is XML; a Flex query as XML has a name such as flex_2025.xml")
+    else:
+        _read_lines(file, content, form, reading)
+    for row in reading.rows:
+        if form.activity_type:
+            row.values["Meaning"] = str(meaning_of(*(row.get(bare(column)) for column in form.activity_type)) or "")
+        row.values.update({name: column.of(row) for name, column in form.derived.items()})
+    return reading
+
+
+def _read_lines(file: StatementFile, content: Content, form: StatementFormat, reading: Reading) -> None:
+    lines = [line for line in lines_of(file.name, file.content, content, form)[form.skip_rows :] if not line.is_empty]
+    if form.skip_last_rows:
+        lines = lines[: -form.skip_last_rows]
+    if not lines:
         raise AccountError(f"{file.name} is empty; export it again, or remove it from the folder of the statements")
-    match form.layout:
-        case "sections":
-            rows = list(_sections(file.name, filled, form))
-        case "table":
-            header = filled[0][1]
-            rows = [StatementRow(file.name, n, None, _named(file.name, n, header, cells)) for n, cells in filled[1:]]
-        case unknown:
-            assert_never(unknown)
-    for row in rows:
-        row.values.update({name: column.of(row.values) for name, column in form.derived.items()})
-    return rows
+    lines = [Line(number, _filled(cells, form)) for number, cells in lines]
+    if form.layout == "sections":
+        reading.rows = section_rows(file.name, lines, form, reading)
+    elif lines[0].cells[0] in RECORDS:
+        reading.rows = list(_records(file.name, lines))
+    else:
+        place = _header_place(lines, form.known_columns)
+        header = Header(tuple(plain_text(cell) for cell in without_end(lines[place].cells)))
+        reading.rows = [make_row(file.name, line, None, header, line.cells) for line in lines[place + 1 :]]
 
 
-def _lines(file: StatementFile, form: StatementFormat) -> Iterator[tuple[int, list[str]]]:
-    kind = PurePosixPath(file.name).suffix.lower()
-    if kind == ".xlsx":
-        import openpyxl  # Only who brings a workbook waits for it.
-
-        book = openpyxl.load_workbook(io.BytesIO(file.content), data_only=True, read_only=True)
-        if form.sheet is not None and form.sheet not in book.sheetnames:
-            raise AccountError(f"{file.name} has no sheet '{form.sheet}', only {', '.join(book.sheetnames)}")
-        sheet = book[form.sheet] if form.sheet is not None else book.worksheets[0]
-        for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
-            yield number, [_text(cell, form.date_formats[0]) for cell in row]
-        return
-    if kind not in (".csv", ".txt", ".tsv"):
-        raise AccountError(f"{file.name} is neither xlsx nor csv; convert it, or remove it from the folder")
-    try:
-        text = file.content.decode(form.encoding)
-    except UnicodeDecodeError as error:
-        raise AccountError(
-            f"{file.name} is not {form.encoding} (byte {error.start}); set the `encoding` of its format, for instance "
-            "gb18030"
-        ) from error
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter)
-    for cells in reader:
-        yield reader.line_num, [_clean(cell) for cell in cells]
+def _filled(cells: list[Cell], form: StatementFormat) -> list[Cell]:
+    return ["" if cell in form.empty else cell for cell in cells]
 
 
-def _text(cell: object, date_format: str) -> str:
-    if cell is None:
-        return ""
-    if isinstance(cell, datetime | date):
-        return cell.strftime(date_format)
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return _clean(str(cell))
+def _header_place(lines: Sequence[Line], known: set[str]) -> int:
+    """Find the header: the first of the lines that name most columns of the format."""
+    scores = [len(known & {cell for cell in line.cells if isinstance(cell, str)}) for line in lines[:60]]
+    return scores.index(max(scores))
 
 
-def _clean(cell: str) -> str:
-    # Spreadsheets are kept from eating leading zeros by ="000001".
-    quoted = re.fullmatch(r'="?(.*?)"?', cell.strip())
-    return (quoted.group(1) if quoted else cell).strip()
-
-
-def _sections(name: str, lines: list[tuple[int, list[str]]], form: StatementFormat) -> Iterator[StatementRow]:
-    headers: dict[str, list[str]] = {}
-    known = {rule.section for rule in form.rows}
-    for number, line in lines:
-        if len(line) < 2:
-            raise AccountError(f"{name}, row {number}: a line of a section needs its name and its kind")
-        section, kind, *cells = line
-        if section in form.ignored_sections:
-            continue
-        if section not in known:
-            raise AccountError(
-                f"{name}, row {number}: the format knows no section '{section}'; add a rule for it, or its name to "
-                "ignored_sections"
-            )
-        if kind == "Header":
-            headers[section] = cells
-        elif section not in headers:
-            raise AccountError(f"{name}, row {number}: section '{section}' has no header above it")
-        else:
-            values = _named(name, number, headers[section], cells)
-            yield StatementRow(name, number, section, {**values, "line": kind})
-
-
-def _named(name: str, number: int, header: list[str], cells: list[str]) -> dict[str, str]:
-    if any(cells[len(header) :]):
-        raise AccountError(f"{name}, row {number}: {len(cells)} cells under a header of {len(header)}")
-    return dict(zip(header, [*cells, *[""] * (len(header) - len(cells))], strict=False))
+def _records(name: str, lines: Sequence[Line]) -> Iterator[StatementRow]:
+    """Read the lines of a Flex query with header and trailer records."""
+    headers: dict[str, Header] = {}
+    for line in lines:
+        kind, *cells = line.cells
+        if kind == "HEADER":
+            headers[plain_text(cells[0])] = Header(tuple(map(plain_text, cells[1:])), 3)
+        elif kind == "DATA":
+            code = plain_text(cells[0])
+            if code not in headers:
+                raise AccountError(f"{name}, row {line.number}: no HEADER record of '{code}' stands above it")
+            yield make_row(name, line, None, headers[code], cells[1:])
+        elif kind not in RECORDS:
+            raise AccountError(f"{name}, row {line.number}: '{kind}' is no record of a Flex query")

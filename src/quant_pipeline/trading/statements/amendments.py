@@ -1,0 +1,183 @@
+"""Rows that take back, correct or complete others: cancel codes, previous ids, busts by hand, costs by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.statements.drafts import Draft
+from quant_pipeline.trading.statements.formats import agrees
+from quant_pipeline.trading.statements.interpreter import plain
+
+_SIGNED = ("amount", "quantity", "cash", "fee", "quantity_change")
+
+
+def apply_amendments(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
+    """Turn rows that take back or correct others into busts, corrections and cancellations.
+
+    Parameters
+    ----------
+    drafts
+        Of all files, with their keys.
+
+    Returns
+    -------
+    tuple
+        The drafts, and what takes back a row that no statement has.
+    """
+    kept: list[Draft] = [draft for draft in drafts if draft.amendment is None]
+    made: dict[str, Draft] = {}
+    problems: list[str] = []
+    taken: dict[str, str] = {}
+    for draft in drafts:
+        if draft.amendment is None:
+            continue
+        key = _target(draft, kept, taken)
+        if key is None:
+            problems.append(
+                f"{draft.place}: takes back a {draft.kind} that no statement has; add the statement with it, or write "
+                "what is right into plain.csv and let a rule ignore this row"
+            )
+            continue
+        taken[key] = draft.key
+        for event in _amending(draft, key):
+            made.setdefault(event.key, event)
+    return [*kept, *made.values()], list(dict.fromkeys(problems))
+
+
+def _target(draft: Draft, known: Sequence[Draft], taken: dict[str, str]) -> str | None:
+    """Find the key of the row that is amended: by the id that it names, else by what it says."""
+    previous = draft.cells.text("previous", required=False)
+    if previous:
+        for other in known:
+            if other.format == draft.format and previous in other.identities:
+                return other.key
+        return f"{draft.format}:{draft.kind}:{previous}"
+    same = [
+        other
+        for other in known
+        if (other.format, other.kind) == (draft.format, draft.kind)
+        and other.moment.at <= draft.moment.at
+        and taken.get(other.key, draft.key) == draft.key
+        and (_unsigned(other.facts) == _unsigned(draft.facts))
+    ]
+    return max(same, key=lambda other: other.moment.at).key if same else None
+
+
+def _unsigned(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of a row without its sign: a row that takes back may repeat or turn it."""
+    amounts = {name: str(value).removeprefix("-") for name, value in facts.items() if name in _SIGNED}
+    others = {name: facts[name] for name in ("instrument", "price", "new_instrument") if name in facts}
+    return amounts | others
+
+
+def _amending(draft: Draft, key: str) -> list[Draft]:
+    own = draft.key.partition(":")[2].partition(":")[2]
+    is_correction = draft.amendment is not None and draft.amendment.kind == "correct"
+    plain_draft = replace(draft, amendment=None)
+    if draft.kind is EventKind.FILL:
+        kind = EventKind.TRADE_CORRECTION if is_correction else EventKind.TRADE_BUST
+        facts = {"fill": key, **draft.facts} if is_correction else {"fill": key}
+        return [replace(plain_draft, kind=kind, facts=facts, key=f"{draft.format}:{kind}:{own}", cash=None)]
+    cancelled = {"events": [key], "message": draft.cells.text("note", required=False)}
+    cancellation = replace(
+        plain_draft, kind=EventKind.EVENT_CANCELLED, facts=cancelled, key=f"{key}:cancelled", cash=None, identities=()
+    )
+    return [cancellation, plain_draft] if is_correction else [cancellation]
+
+
+def name_fills(drafts: Iterable[Draft]) -> None:
+    """Let busts and corrections written by hand name a fill of any format: by its id there, or by its whole key."""
+    drafts = list(drafts)
+    fills = {draft.key for draft in drafts if draft.kind is EventKind.FILL}
+    for draft in drafts:
+        if draft.kind not in (EventKind.TRADE_BUST, EventKind.TRADE_CORRECTION) or draft.facts["fill"] in fills:
+            continue
+        named = str(draft.facts["fill"])
+        own = f"{draft.format}:{EventKind.FILL}:{named}"
+        of_others = [key for key in sorted(fills) if key.split(":", 2)[2] == named]
+        if own in fills or len(of_others) != 1:
+            # A key with its format may be of a fill that only the ledger has.
+            draft.facts["fill"] = own if own in fills or f":{EventKind.FILL}:" not in named else named
+        else:
+            draft.facts["fill"] = of_others[0]
+
+
+def supersede_partial(drafts: Sequence[Draft]) -> list[Draft]:
+    """Leave out orders that were half filled in a statement where another one shows more of the same order."""
+    kept = list(drafts)
+    keys = {(draft.file, draft.key) for draft in drafts}
+    for draft in drafts:
+        if not draft.cells.form.partial or not agrees(draft.cells.row, draft.cells.form.partial):
+            continue
+        whole = next((o for o in kept if _shows_more(o, draft) and (o.file, draft.key) not in keys), None)
+        if whole is not None:
+            kept[kept.index(whole)] = replace(whole, replaces=(*whole.replaces, draft.key))
+            kept = [other for other in kept if other is not draft]
+    return kept
+
+
+def _shows_more(other: Draft, draft: Draft) -> bool:
+    same = all(other.facts.get(name) == draft.facts.get(name) for name in ("instrument", "side"))
+    return (
+        same
+        and draft.kind is other.kind is EventKind.FILL
+        and (other.format, other.moment.at) == (draft.format, draft.moment.at)
+        and other.file != draft.file
+        and Decimal(other.facts["quantity"]) > Decimal(draft.facts["quantity"])
+    )
+
+
+def complete_by_hand(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
+    """Take the cost that an export does not tell from the row that the user wrote about the same shares.
+
+    Returns
+    -------
+    tuple
+        The drafts without the rows that completed others, and what is still missing, with the row to write.
+    """
+    problems: list[str] = []
+    used: set[int] = set()
+    for draft in drafts:
+        if not draft.missing:
+            continue
+        by_hand = next((other for other in drafts if id(other) not in used and _is_about(other, draft)), None)
+        if by_hand is None:
+            problems.append(_missing(draft))
+            continue
+        used.add(id(by_hand))
+        draft.facts |= {name: by_hand.facts[name] for name in (draft.missing, "opened") if name in by_hand.facts}
+        draft.missing = ""
+    return [draft for draft in drafts if id(draft) not in used], problems
+
+
+def _is_about(other: Draft, draft: Draft) -> bool:
+    same = ("instrument", "new_instrument", "quantity")
+    return (
+        other.cells.form.completes
+        and not other.missing
+        and other.kind is draft.kind
+        and other.day == draft.day
+        and all(other.facts.get(name) == draft.facts.get(name) for name in same)
+    )
+
+
+def _missing(draft: Draft) -> str:
+    quantity = plain(Decimal(draft.facts["quantity"]))
+    if draft.kind is EventKind.TRANSFER:
+        what = (
+            f"it needs a cost: the export does not tell what {quantity} {draft.instrument}, transferred in, have cost"
+        )
+        columns = "date,kind,instrument,quantity,cost,opened"
+        row = f"{draft.day:%Y-%m-%d},transfer,{draft.instrument},{quantity},<cost>,<day of purchase>"
+    else:
+        new = draft.facts["new_instrument"]
+        what = (
+            f"which part of the cost of {draft.instrument} the {quantity} {new} take over (cost_fraction) is not told"
+        )
+        columns = "date,kind,instrument,quantity,new_instrument,cost_fraction"
+        row = f"{draft.day:%Y-%m-%d},spin_off,{draft.instrument},{quantity},{new},<0 to 1>"
+    return f"{draft.place}: {what}; state it in a file such as plain_1.csv with the columns {columns} by the row {row}"

@@ -1,0 +1,211 @@
+"""From the rows of one file to what they book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from itertools import groupby
+
+from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.statements.choice import StatementChoice
+from quant_pipeline.trading.statements.dates import AmbiguousDates, reader_of
+from quant_pipeline.trading.statements.drafts import Draft, name_drafts
+from quant_pipeline.trading.statements.formats import DATES, NUMBERS, RowRule, StatementFormat, agrees, bare
+from quant_pipeline.trading.statements.interpreter import Cells, Readers, interpret
+from quant_pipeline.trading.statements.numbers import decimal_mark
+from quant_pipeline.trading.statements.pairs import join_legs, leg_of
+from quant_pipeline.trading.statements.records import Reading, StatementRow
+
+
+def read_drafts(name: str, choice: StatementChoice, reading: Reading, currency: str) -> list[Draft]:
+    """Return what the rows of one file book, oldest first, with their keys.
+
+    Parameters
+    ----------
+    name
+        Name of the file.
+    choice
+        Its format.
+    reading
+        Its rows; what is not understood is added to the problems there.
+    currency
+        Currency of the account.
+
+    Raises
+    ------
+    AccountError
+        When the file as a whole cannot be read: its currency, its decimal mark, its dates.
+    """
+    form = choice.form
+    _refuse_base_currency(name, form, reading, currency)
+    chosen = _rules_of(reading, form)
+    readers = _readers_of(name, form, chosen)
+    drafts: list[Draft] = []
+    for row, rule in chosen:
+        try:
+            drafts.append(_draft(choice.name, Cells(row, form, rule, readers), currency))
+        except AccountError as error:
+            reading.problems.append(error.message)
+    drafts, problems = _oldest_first(drafts, form)
+    reading.problems += problems
+    reading.warnings += [
+        _told(draft) for draft in drafts if draft.kind in (EventKind.FOREIGN_MOVED, EventKind.OTHER_CASH)
+    ]
+    drafts, problems, warnings = join_legs(drafts)
+    reading.problems += problems + name_drafts(drafts)
+    reading.warnings += warnings
+    return drafts
+
+
+def _refuse_base_currency(name: str, form: StatementFormat, reading: Reading, currency: str) -> None:
+    base = reading.fields.get(form.base_currency or "", currency)
+    if base != currency:
+        raise AccountError(
+            f"{name}: the account is kept in {base}, statement_import.currency is {currency}; set it to the currency "
+            "of the account"
+        )
+
+
+def _rules_of(reading: Reading, form: StatementFormat) -> list[tuple[StatementRow, RowRule]]:
+    """Return the rows that book something with their rules."""
+    rows = reading.rows
+    chosen: list[tuple[StatementRow, RowRule]] = []
+    known: dict[tuple[int, str | None], bool] = {}
+    for row in rows:
+        rule = next((rule for rule in form.rules if rule.covers(row) and _holds(rule, rows, row.section, known)), None)
+        if row.excess and form.ignore_rows_wider:
+            reading.warnings.append(
+                f"{row.place} is left out: {row.excess} cells under a header of {len(row.header.keys)}"
+            )
+        elif row.excess and (rule is None or rule.book != "ignore"):
+            reading.problems.append(
+                f"{row.place}: {row.excess} cells under a header of {len(row.header.keys)}; a rule that ignores it, "
+                "`skip_last_rows` or `ignore_rows_wider` leaves it out"
+            )
+        elif rule is None:
+            reading.problems.append(_without_rule(row, form))
+        elif rule.book != "ignore":
+            chosen.append((row, rule))
+    return chosen
+
+
+def _holds(
+    rule: RowRule, rows: Sequence[StatementRow], section: str | None, known: dict[tuple[int, str | None], bool]
+) -> bool:
+    """Whether the section has the rows that those of a rule repeat."""
+    if not rule.repeats:
+        return True
+    key = (id(rule), section)
+    if key not in known:
+        known[key] = any(row.section == section and agrees(row, rule.repeats) for row in rows)
+    return known[key]
+
+
+def _without_rule(row: StatementRow, form: StatementFormat) -> str:
+    rules = [rule for rule in form.rules if rule.section in (None, row.section)]
+    deciding = dict.fromkeys(column for rule in rules for column in rule.when if row.key_of(column) is not None)
+    texts = ", ".join(f"{column} '{row.get(column)}'" for column in deciding)
+    if not texts:
+        return (
+            f"{row.file}: none of the columns that tell the rows of its format apart is in its header "
+            f"({', '.join(row.header.keys)}); is it another export, or in another language? {form.advice}".strip()
+        )
+    return f"{row.place}: no rule of the format says what a row with {texts} means; add one under `more_rows`"
+
+
+def _readers_of(name: str, form: StatementFormat, chosen: Sequence[tuple[StatementRow, RowRule]]) -> Readers:
+    """Decide once for the file how its numbers and dates are read."""
+    mark = form.decimal
+    if mark is None:
+        mark, doubtful = decimal_mark(_numbers(form, chosen))
+        if mark is None:
+            raise AccountError(
+                f"{name}: '{doubtful}' can be read in two ways; say in its format which mark is the decimal one, by "
+                """`decimal: ","` or `decimal: "."`"""
+            )
+    columns: dict[tuple[str | None, str], list[str]] = {}
+    for field in DATES:
+        for row, rule in chosen:
+            cells = Cells(row, form, rule)
+            key = row.key_of(bare(cells.columns(field)[0])) if cells.columns(field) else None
+            if key is not None and row.values[key] and key not in row.exact:
+                columns.setdefault((row.section, key), []).append(cells.text(field))
+    dates = {}
+    for (section, column), texts in columns.items():
+        try:
+            dates[section, column] = reader_of(texts, form.patterns, form.timezone, form.written_in)
+        except AmbiguousDates as error:
+            raise AccountError(f"{name}, column {column}: {error}") from None
+    return Readers(mark, dates)
+
+
+def _numbers(form: StatementFormat, chosen: Sequence[tuple[StatementRow, RowRule]]) -> Iterable[str]:
+    """Return the texts of all numbers that no workbook knows exactly."""
+    for row, rule in chosen:
+        for field in NUMBERS:
+            for column in form.columns_of(rule, field):
+                key = row.key_of(bare(column))
+                if key is not None and row.values[key] and key not in row.exact:
+                    yield row.values[key]
+
+
+def _draft(name: str, cells: Cells, currency: str) -> Draft:
+    found = cells.currency()
+    if found != currency:
+        raise cells.fail("currency", f"the amounts are in {found}, the account is kept in {currency}")
+    moment = cells.moment()
+    cash = cells.number("cash") if cells.has("cash") else None
+    identities = (cells.text("id"),) if cells.has("id") else ()
+    amendment = next((change for change in cells.form.amendments if agrees(cells.row, change.when)), None)
+    if cells.rule.pair is not None:
+        kind, leg = leg_of(cells)
+        facts = {"instrument": leg.instrument}
+        return Draft(name, cells, kind, facts, moment, cash, identities, amendment=amendment, legs=[leg])
+    meaning = interpret(cells)
+    return Draft(
+        name, cells, meaning.kind, meaning.values, moment, cash, identities, meaning.missing, amendment=amendment
+    )
+
+
+def _told(draft: Draft) -> str:
+    amount, instrument = draft.facts.get("amount"), draft.instrument
+    if draft.kind is EventKind.FOREIGN_MOVED:
+        return f"{draft.place}: {instrument} is held outside of these books; its cash, {amount}, is booked"
+    return f"{draft.place}: {amount} is booked as other cash ({draft.facts.get('note') or instrument or 'no words'})"
+
+
+def _oldest_first(drafts: list[Draft], form: StatementFormat) -> tuple[list[Draft], list[str]]:
+    """Turn a file, or section, that begins with the newest row; its dates tell, or its balance where they are equal."""
+    ordered: list[Draft] = []
+    problems: list[str] = []
+    for _, rows in groupby(
+        sorted(drafts, key=lambda draft: draft.cells.row.section or ""), lambda d: d.cells.row.section
+    ):
+        section = list(rows)
+        turned = form.newest_first
+        if turned is None:
+            turned = section[0].moment.at > section[-1].moment.at
+        faults = _balance_faults(section[::-1] if turned else section)
+        is_open = form.newest_first is None and section[0].day == section[-1].day
+        if faults and is_open and not _balance_faults(section if turned else section[::-1]):
+            turned, faults = not turned, []
+        problems += faults
+        ordered += section[::-1] if turned else section
+    return ordered, problems
+
+
+def _balance_faults(drafts: Sequence[Draft]) -> list[str]:
+    """Check that the running balance of the statement moves by the cash of every row."""
+    before: Decimal | None = None
+    for draft in drafts:
+        if not draft.cells.has("balance"):
+            continue
+        balance, cash = draft.cells.number("balance"), draft.cash or Decimal(0)
+        if before is not None and balance != before + cash:
+            fault = draft.cells.fail(
+                "balance", f"{before} and {cash} give {before + cash}, not {balance}; a row is missing"
+            )
+            return [fault.message]
+        before = balance
+    return []

@@ -1,0 +1,77 @@
+"""What the market knows and statements should: splits of what is held, the currency of the prices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pandas as pd
+
+from quant_pipeline.market.currencies import currency_of
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.statements.interpreter import plain
+
+BROKERS_DELAY = pd.Timedelta(days=5)
+"""Around the session of the market in which a broker may book a split."""
+
+
+def refuse_other_currency(currency: str, calendar: str) -> list[str]:
+    """Return the problem that an account is kept in another currency than the market's prices, if it is."""
+    traded = currency_of(calendar)
+    if traded is None or traded == currency:
+        return []
+    return [
+        f"the account is kept in {currency} (statement_import.currency), the prices of {calendar} are in {traded}; an "
+        "account in another currency than its market cannot be valued. Set the currency, or market_rules.calendar, to "
+        "that of the account"
+    ]
+
+
+def unbooked_splits(
+    events: Sequence[Event], corporate_actions: pd.DataFrame, sessions: pd.DatetimeIndex | None = None
+) -> list[str]:
+    """Find splits of held instruments that the market knows and no statement books.
+
+    Parameters
+    ----------
+    events
+        The ledger with what the statements book.
+    corporate_actions
+        ``date``, ``instrument``, ``kind``, ``value`` of the market; the value of a split is new shares per old one.
+    sessions
+        Sessions to look at; all by default.
+
+    Returns
+    -------
+    list of str
+        The missing rows, as they are to be written into a file by hand.
+    """
+    splits = corporate_actions[corporate_actions["kind"] == "split"]
+    if sessions is not None:
+        splits = splits[splits["date"].isin(sessions)]
+    traded = {str(event.payload.get(name)) for event in events for name in ("instrument", "new_instrument")}
+    missing = []
+    for split in splits[splits["instrument"].isin(traded)].itertuples(index=False):
+        before = fold([event for event in events if event.session < split.date])
+        held = before.positions.get(split.instrument)
+        if held is None or _is_booked(events, split.instrument, split.date):
+            continue
+        change = held.quantity * (Decimal(str(split.value)) - 1)
+        missing.append(
+            f"the market knows that {split.instrument} split {split.value:g} for 1 on {split.date:%Y-%m-%d}, when "
+            f"{plain(held.quantity)} were held; no statement books it. If the broker's export does not contain splits, "
+            "write the row into a file such as plain_1.csv, with the columns date,kind,instrument,quantity: "
+            f"{split.date:%Y-%m-%d},split,{split.instrument},{plain(change)}"
+        )
+    return missing
+
+
+def _is_booked(events: Sequence[Event], instrument: str, session: pd.Timestamp) -> bool:
+    kinds = (EventKind.SPLIT, EventKind.MERGER, EventKind.SYMBOL_CHANGE)
+    return any(
+        event.kind in kinds
+        and instrument in (event.payload.get("instrument"), event.payload.get("new_instrument"))
+        and abs(event.session - session) <= BROKERS_DELAY
+        for event in events
+    )

@@ -1,0 +1,154 @@
+"""Corporate actions that brokers write as several rows: old shares out, new shares in, cash."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.statements.drafts import Draft, Leg
+from quant_pipeline.trading.statements.interpreter import ZERO, Cells, plain
+
+_KINDS = {
+    "split": EventKind.SPLIT,
+    "merger": EventKind.MERGER,
+    "symbol_change": EventKind.SYMBOL_CHANGE,
+    "delisting": EventKind.DELISTING,
+}
+
+
+def leg_of(cells: Cells) -> tuple[EventKind, Leg]:
+    """Read a row as one part of a corporate action.
+
+    Raises
+    ------
+    AccountError
+        When the action cannot take several rows, or moves neither shares nor cash.
+    """
+    if cells.rule.book not in _KINDS:
+        raise AccountError(f"{cells.row.place}: rows that are booked as {cells.rule.book} cannot be joined by `pair`")
+    leg = Leg(cells.instrument(), cells.number("quantity", required=False), cells.number("cash", required=False))
+    if leg.quantity == 0 and leg.cash == 0:
+        raise cells.fail("quantity", f"a {cells.rule.book} moves shares or cash, this row moves neither")
+    return _KINDS[cells.rule.book], leg
+
+
+def join_legs(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str], list[str]]:
+    """Join the rows of every corporate action of one file.
+
+    Parameters
+    ----------
+    drafts
+        What the rows of a file book, in their order; those with legs are joined.
+
+    Returns
+    -------
+    tuple
+        The drafts, an action in the place of its first row; problems; warnings.
+    """
+    groups: dict[tuple[object, ...], list[Draft]] = defaultdict(list)
+    for draft in drafts:
+        if draft.legs:
+            groups[_group(draft)].append(draft)
+    joined: dict[int, Draft | None] = {}
+    problems: list[str] = []
+    warnings: list[str] = []
+    for members in groups.values():
+        for part in _parts(members):
+            whole = None
+            try:
+                whole = _join(part)
+            except AccountError as error:
+                problems.append(error.message)
+            else:
+                if whole is None:
+                    name = part[0].legs[0].instrument
+                    warnings.append(f"{part[0].place}: {name} gets another number, nothing that is booked changes")
+            joined |= {id(draft): None for draft in part} | {id(part[0]): whole}
+    kept = [joined.get(id(draft), draft) for draft in drafts]
+    return [draft for draft in kept if draft is not None], problems, warnings
+
+
+def _group(draft: Draft) -> tuple[object, ...]:
+    rule, row = draft.cells.rule, draft.cells.row
+    named = [value for column in rule.pair or () if (value := row.get(column))]
+    kind = draft.amendment.kind if draft.amendment else ""
+    return (draft.kind, kind, draft.day, *named)
+
+
+def _parts(members: list[Draft]) -> Iterable[list[Draft]]:
+    """Split renamings of one day that nothing but their number of shares tells apart."""
+    out = [draft for draft in members if draft.legs[0].quantity < 0]
+    if len(out) < 2 or members[0].kind is not EventKind.SYMBOL_CHANGE:
+        return [members]
+    parts = []
+    for leaving in out:
+        coming = [draft for draft in members if draft.legs[0].quantity == -leaving.legs[0].quantity]
+        if len(coming) != 1:
+            return [members]
+        parts.append([leaving, coming[0]])
+    return parts
+
+
+def _join(members: list[Draft]) -> Draft | None:
+    first = members[0]
+    legs = [leg for draft in members for leg in draft.legs]
+    out, into = _sums(leg for leg in legs if leg.quantity < 0), _sums(leg for leg in legs if leg.quantity > 0)
+    if len(out) > 1 or len(into) > 1:
+        raise AccountError(
+            f"{first.place}: {len(members)} rows of one day move {', '.join([*out, *into])}; which of them belong "
+            "together is not stated. Write the actions into plain.csv and let a rule ignore these rows."
+        )
+    amount = sum((leg.cash for leg in legs), ZERO)
+    facts = _facts(first, out, into, amount)
+    if facts is None:
+        return None
+    kind, values = facts
+    values["amount"] = plain(amount)
+    identities = tuple(identity for draft in members for identity in draft.identities)
+    cash = amount if any(draft.cash is not None for draft in members) else None
+    return Draft(first.format, first.cells, kind, values, first.moment, cash, identities, amendment=first.amendment)
+
+
+def _facts(
+    first: Draft, out: dict[str, Decimal], into: dict[str, Decimal], amount: Decimal
+) -> tuple[EventKind, dict[str, Any]] | None:
+    """Say what an action does; None when it only gives a security another number."""
+    old, left = next(iter(out.items()), ("", ZERO))
+    new, came = next(iter(into.items()), ("", ZERO))
+    if not old and not new:
+        raise AccountError(
+            f"{first.place}: cash of a {first.cells.rule.book}, but no row says which shares left for it"
+        )
+    if old and new and old != new:
+        if first.kind is EventKind.SYMBOL_CHANGE and came == -left and not amount:
+            return EventKind.SYMBOL_CHANGE, {"instrument": old, "new_instrument": new, "quantity": plain(-left)}
+        after = {"quantity": plain(-left), "quantity_after": plain(came)}
+        return EventKind.MERGER, {"instrument": old, "new_instrument": new} | after
+    if old and new:
+        if came == -left and not amount:
+            return None
+        return EventKind.SPLIT, {"instrument": old, "quantity_before": plain(-left), "quantity_after": plain(came)}
+    if first.kind is EventKind.SPLIT:
+        if first.cells.rule.needs_both:
+            raise AccountError(
+                f"{first.place}: one half of a split, {plain(left + came)} {old or new}; the row with the "
+                f"{'old' if new else 'new'} shares is missing"
+            )
+        return EventKind.SPLIT, {"instrument": old or new, "quantity_change": plain(left + came)}
+    if not old:
+        raise AccountError(f"{first.place}: {plain(came)} {new} come, but no row says which shares they stand for")
+    if first.kind is EventKind.SYMBOL_CHANGE:
+        raise AccountError(f"{first.place}: {plain(-left)} {old} leave under their name, but no row has the new one")
+    kind = EventKind.MERGER if first.kind is EventKind.MERGER else EventKind.DELISTING
+    return kind, {"instrument": old, "quantity": plain(-left)}
+
+
+def _sums(legs: Iterable[Leg]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for leg in legs:
+        sums[leg.instrument] += leg.quantity
+    return dict(sums)

@@ -1,0 +1,112 @@
+"""What statements themselves say was held at the end of their periods, compared with what was booked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+import pandas as pd
+
+from quant_pipeline.trading.ledger.account import AccountState, fold
+from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.statements.formats import StatementFormat, agrees
+from quant_pipeline.trading.statements.interpreter import plain
+from quant_pipeline.trading.statements.numbers import read_number
+from quant_pipeline.trading.statements.records import Reading
+
+PERIOD_ENDS = ("%B %d, %Y", "%b %d, %Y", "%Y-%m-%d", "%m/%d/%Y", "%Y%m%d")
+
+
+@dataclass(frozen=True)
+class StatedHolding:
+    """What a statement says is held at the end of a day.
+
+    Attributes
+    ----------
+    place
+        File and row.
+    day
+        Last day of the period.
+    instrument
+        What is held; empty for cash.
+    amount
+        Shares, or cash.
+    """
+
+    place: str
+    day: pd.Timestamp
+    instrument: str
+    amount: Decimal
+
+
+def stated_holdings(form: StatementFormat, reading: Reading) -> list[StatedHolding]:
+    """Return what a statement says is held at the end of its period."""
+    day = _period_end(reading.fields.get(form.period or "", ""))
+    if day is None:
+        return []
+    found = []
+    for stated in form.stated:
+        for row in reading.rows:
+            if row.section != stated.section or not agrees(row, stated.when) or not row.get(stated.value):
+                continue
+            try:
+                amount = read_number(row.get(stated.value), form.decimal or ".", form.currency)
+            except ValueError as error:
+                reading.problems.append(f"{row.place}, column {stated.value}: {error}")
+                continue
+            instrument = _named_here(row.get(stated.instrument), form) if stated.instrument else ""
+            found.append(StatedHolding(row.place, day, instrument, amount))
+    return found
+
+
+def _named_here(name: str, form: StatementFormat) -> str:
+    for pattern, replacement in form.symbols.items():
+        if re.fullmatch(pattern, name.upper()):
+            return re.sub(f"^(?:{pattern})$", replacement, name.upper())
+    return name.upper()
+
+
+def _period_end(period: str) -> pd.Timestamp | None:
+    text = re.split(r"\s+(?:-|to)\s+", period)[-1].strip()
+    for pattern in PERIOD_ENDS:
+        try:
+            return pd.Timestamp(datetime.strptime(text, pattern))
+        except ValueError:
+            continue
+    return None
+
+
+def compare_with_books(events: Sequence[Event], stated: Iterable[StatedHolding]) -> list[str]:
+    """Compare what statements say is held with the books of that day.
+
+    Parameters
+    ----------
+    events
+        The ledger with what the statements book.
+    stated
+        What the statements say.
+
+    Returns
+    -------
+    list of str
+        What differs.
+    """
+    states: dict[pd.Timestamp, AccountState] = {}
+    differences = []
+    for holding in stated:
+        if holding.day not in states:
+            states[holding.day] = fold(events, up_to=holding.day)
+        state = states[holding.day]
+        booked, what = state.cash, "cash"
+        if holding.instrument:
+            position = state.positions.get(holding.instrument)
+            booked, what = (Decimal(0) if position is None else position.quantity), holding.instrument
+        if abs(booked - holding.amount) > (Decimal("0.0001") if holding.instrument else Decimal("0.01")):
+            differences.append(
+                f"{holding.place}: the statement ends with {plain(holding.amount)} {what}, the books with "
+                f"{plain(booked)}; a statement or a row is missing, or one was booked twice"
+            )
+    return differences
