@@ -156,6 +156,7 @@ def book_entry(state: AccountState, entry: StatementEntry) -> None:
         When it contradicts the books, or moves another amount of cash than the statement says.
     """
     _refuse_short_sale(state, entry)
+    _refuse_split_of_others(state, entry)
     before = state.cash
     try:
         state.apply(entry.event)
@@ -178,6 +179,20 @@ def _refuse_short_sale(state: AccountState, entry: StatementEntry) -> None:
         raise AccountError(
             f"{entry.place}: sells {facts['quantity']} {facts['instrument']}, but {held} are held. This is a short "
             "sale, and this account keeps no shorts; or a statement that buys or brings in the shares is missing"
+        )
+
+
+def _refuse_split_of_others(state: AccountState, entry: StatementEntry) -> None:
+    """Compare the old shares that a split names with those that are held: one fact is missing when they differ."""
+    facts = entry.event.payload
+    if entry.event.kind is not EventKind.SPLIT or "quantity_before" not in facts:
+        return
+    position = state.positions.get(facts["instrument"])
+    held = Decimal(0) if position is None else position.quantity
+    if held != Decimal(facts["quantity_before"]):
+        raise AccountError(
+            f"{entry.place}: the split is of {facts['quantity_before']} {facts['instrument']}, but {held} are held; a "
+            "statement before it is missing"
         )
 
 

@@ -176,7 +176,7 @@ def _missing(draft: Draft) -> str:
     else:
         new = draft.facts["new_instrument"]
         what = (
-            f"which part of the cost of {draft.instrument} the {quantity} {new} take over (cost_fraction) is not told"
+            f"which part of the cost of {draft.instrument} the {quantity} {new} take over (cost_fraction) is not stated"
         )
         columns = "date,kind,instrument,quantity,new_instrument,cost_fraction"
         row = f"{draft.day:%Y-%m-%d},spin_off,{draft.instrument},{quantity},{new},<0 to 1>"

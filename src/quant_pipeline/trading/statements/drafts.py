@@ -1,4 +1,4 @@
-"""What rows book, before they become entries: rows are joined, taken back and told apart here."""
+"""What rows book, before they become entries: rows are joined, taken back and distinguished here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from quant_pipeline.trading.statements.formats import Amendment
 from quant_pipeline.trading.statements.interpreter import Cells, plain
 
 _NOT_COMPARED = ("note", "lots", "cost", "opened", "cost_fraction")
-"""Facts that do not tell rows apart: words may be reworded, and what is missing is stated by hand later."""
+"""Facts that do not distinguish rows: words may be reworded, and what is missing is stated by hand later."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Draft:
 
     @property
     def compared(self) -> dict[str, Any]:
-        """Facts by which rows are told apart."""
+        """Facts by which rows are distinguished."""
         return {name: value for name, value in self.facts.items() if name not in _NOT_COMPARED}
 
 
