@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # `test_extending.py` runs the commands of docs/extending with the files that these pages show.
 GUIDES = sorted(page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "extending")
 PAGES = [ROOT / "README.md", *GUIDES]
+STATEMENTS = ROOT / "tests/trading/statements/cases/ib_split_and_sale_same_day/statements"
 COMMAND = re.compile(r"(?:^ {4}|`|^)((?:kedro|mlflow|make|python) [^`\n|]+)", re.MULTILINE)
 
 # Run by tests that look closer at what they do. Which account it is stands apart for those before a fake Alpaca.
@@ -92,7 +93,9 @@ def test_a_documented_target_can_be_made(command):
 
 @pytest.mark.parametrize("command", short_lived())
 def test_a_documented_command_runs(project, command, request):
-    if "path/to" in command:
+    if "path/to/statements" in command:
+        command = command.replace("path/to/statements", str(STATEMENTS))
+    elif "path/to" in command:
         folder = request.getfixturevalue("real_market")
         if command.startswith("python benchmarks"):
             command = command.replace("path/to/real/bars", str(folder))

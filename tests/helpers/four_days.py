@@ -55,4 +55,4 @@ def statement(*lines, name="january.csv"):
 
 
 def entries(*files):
-    return read_statements(files, StatementImportParameters(formats={"hand": FORMAT}), "XNYS")
+    return read_statements(files, StatementImportParameters(formats={"hand": FORMAT}), "XNYS").entries

@@ -203,7 +203,7 @@ def test_the_cash_of_statements_is_the_cash_that_is_booked_and_no_file_counts_tw
     files = [statement(*lines, name="b.csv")]
     if lines[:cut]:
         files.append(statement(*lines[:cut], name="a.csv"))
-    entries = import_statements(files, StatementImportParameters(formats={"hand": FORMAT}), "XNYS")
+    entries = import_statements(files, StatementImportParameters(formats={"hand": FORMAT}), "XNYS").entries
     events = book_days((), "mine", 0, market_of_four_days, entries)
     assert fold(events).cash == total
     assert book_days(events, "mine", 0, market_of_four_days, entries) == ()

@@ -17,6 +17,6 @@ def read(shipped):
     """Import files by the shipped maps."""
 
     def read(*files, currency="USD", calendar="XNYS"):
-        return import_statements(files, shipped.model_copy(update={"currency": currency}), calendar)
+        return import_statements(files, shipped.model_copy(update={"currency": currency}), calendar).entries
 
     return read

@@ -46,7 +46,7 @@ def test_another_broker_without_code(guide):
         [4, "06.01.2025", "Transfer out", "", "", "", "", "", "", 17.5, 500],
         ["", "", "Total", "", "", "", "", "", "", "", ""],
     ]
-    entries = import_statements([xlsx_file(rows, "my_broker.xlsx", header)], parameters, "XNYS")
+    entries = import_statements([xlsx_file(rows, "my_broker.xlsx", header)], parameters, "XNYS").entries
     state = fold([entry.event for entry in entries])
     assert state.cash == 500
     assert state.positions["DESAP"].quantity == 2

@@ -26,7 +26,9 @@ from quant_pipeline.trading.statements import (
     StatementFile,
     StatementImportParameters,
     import_statements,
+    raise_problems,
 )
+from quant_pipeline.trading.statements.market_check import compare_what_is_new, refuse_other_currency
 
 
 @takes_records(exchange=Exchange.at_close, rules=DeskRules.of)
@@ -106,9 +108,11 @@ def book_fills(
     Raises
     ------
     AccountError
-        When a row of a statement is not understood; the message names file, row and column.
+        When a row of a statement is not understood, or the books differ from what the statement or the market says;
+        the message lists all problems with file, row and column.
     """
-    entries = import_statements(statement_files, statement_import, exchange.market_rules.calendar)
+    imported = import_statements(statement_files, statement_import, exchange.market_rules.calendar)
+    entries = imported.entries
     match account.filled_by:
         case "simulation":
             return book_sessions(
@@ -122,8 +126,11 @@ def book_fills(
                 )
             return ()
         case "statements":
+            raise_problems(refuse_other_currency(statement_import.currency, exchange.market_rules.calendar))
             market = market_of(*exchange.parts[:-1])
-            return book_days(events, account.name, 0, market, entries, lot_method=account.lot_method)
+            new = book_days(events, account.name, 0, market, entries, lot_method=account.lot_method)
+            raise_problems(compare_what_is_new(events, new, imported.stated, exchange.corporate_actions))
+            return new
         case unknown:
             assert_never(unknown)
 

@@ -56,8 +56,8 @@ class ImportedStatements:
 
 def import_statements(
     files: Iterable[StatementFile], parameters: StatementImportParameters, calendar: str
-) -> tuple[StatementEntry, ...]:
-    """Turn statements into what they book; see `read_statements`.
+) -> ImportedStatements:
+    """Turn statements into what they book, without problems; see `read_statements`.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def import_statements(
     raise_problems(found.problems)
     for warning in found.warnings:
         logger.warning("%s", warning)
-    return found.entries
+    return found
 
 
 def raise_problems(problems: Sequence[str]) -> None:

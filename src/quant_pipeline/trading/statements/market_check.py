@@ -11,6 +11,7 @@ from quant_pipeline.market.currencies import currency_of
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.statements.interpreter import plain
+from quant_pipeline.trading.statements.stated import StatedHolding, compare_with_books
 
 BROKERS_DELAY = pd.Timedelta(days=5)
 """Around the session of the market in which a broker may book a split."""
@@ -26,6 +27,37 @@ def refuse_other_currency(currency: str, calendar: str) -> list[str]:
         "account in another currency than its market cannot be valued. Set the currency, or market_rules.calendar, to "
         "that of the account"
     ]
+
+
+def compare_what_is_new(
+    events: Sequence[Event],
+    new: Sequence[Event],
+    stated: Sequence[StatedHolding],
+    corporate_actions: pd.DataFrame,
+) -> list[str]:
+    """Compare what is booked now with what new statements and the market say.
+
+    Parameters
+    ----------
+    events, new
+        The ledger as found, and what is to be appended.
+    stated
+        What statements say is held at the end of their periods; only those of files that are new count.
+    corporate_actions
+        Those of the market; only splits of the sessions that are booked now count.
+
+    Returns
+    -------
+    list of str
+        What differs.
+    """
+    files = {event.payload["file"] for event in new if event.kind is EventKind.STATEMENT_IMPORTED}
+    sessions = pd.DatetimeIndex([event.session for event in new if event.kind is EventKind.SESSION_CLOSED])
+    if sessions.empty:
+        return []
+    booked = [*events, *new]
+    due = [holding for holding in stated if holding.file in files and holding.day <= sessions[-1]]
+    return compare_with_books(booked, due) + unbooked_splits(booked, corporate_actions, sessions)
 
 
 def unbooked_splits(

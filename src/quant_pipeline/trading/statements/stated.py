@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from quant_pipeline.trading.statements.interpreter import plain
 from quant_pipeline.trading.statements.numbers import read_number
 from quant_pipeline.trading.statements.records import Reading
 
+_REASONS = "a statement or a row is missing, or one was booked twice"
 PERIOD_ENDS = ("%B %d, %Y", "%b %d, %Y", "%Y-%m-%d", "%m/%d/%Y", "%Y%m%d")
 
 
@@ -40,6 +42,11 @@ class StatedHolding:
     day: pd.Timestamp
     instrument: str
     amount: Decimal
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return self.place.rpartition(", row ")[0]
 
 
 def stated_holdings(form: StatementFormat, reading: Reading) -> list[StatedHolding]:
@@ -94,19 +101,31 @@ def compare_with_books(events: Sequence[Event], stated: Iterable[StatedHolding])
     list of str
         What differs.
     """
-    states: dict[pd.Timestamp, AccountState] = {}
-    differences = []
+    by_file: dict[tuple[str, pd.Timestamp], list[StatedHolding]] = defaultdict(list)
     for holding in stated:
-        if holding.day not in states:
-            states[holding.day] = fold(events, up_to=holding.day)
-        state = states[holding.day]
-        booked, what = state.cash, "cash"
-        if holding.instrument:
-            position = state.positions.get(holding.instrument)
-            booked, what = (Decimal(0) if position is None else position.quantity), holding.instrument
-        if abs(booked - holding.amount) > (Decimal("0.0001") if holding.instrument else Decimal("0.01")):
-            differences.append(
-                f"{holding.place}: the statement ends with {plain(holding.amount)} {what}, the books with "
-                f"{plain(booked)}; a statement or a row is missing, or one was booked twice"
-            )
+        by_file[holding.file, holding.day].append(holding)
+    differences = []
+    for (file, day), holdings in by_file.items():
+        state = fold(events, up_to=day)
+        differences += [found for holding in holdings if (found := _difference(holding, state))]
+        listed = {holding.instrument for holding in holdings} - {""}
+        # A statement that lists what is held lists all of it.
+        for name in sorted(set(state.positions) - listed) if listed else ():
+            held = plain(state.positions[name].quantity)
+            differences.append(f"{file}: the books end with {held} {name}, the statement lists none; {_REASONS}")
     return differences
+
+
+def _difference(holding: StatedHolding, state: AccountState) -> str:
+    if holding.instrument:
+        position = state.positions.get(holding.instrument)
+        booked, what = (Decimal(0) if position is None else position.quantity), holding.instrument
+        tolerance = Decimal("0.0001")
+    else:
+        booked, what, tolerance = state.cash, "cash", Decimal("0.01")
+    if abs(booked - holding.amount) <= tolerance:
+        return ""
+    return (
+        f"{holding.place}: the statement ends with {plain(holding.amount)} {what}, the books with {plain(booked)}; "
+        f"{_REASONS}"
+    )
