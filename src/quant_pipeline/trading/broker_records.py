@@ -128,6 +128,8 @@ class BrokerAccount:
         Whether the user has suspended trading at the broker (third layer of the kill switch).
     settled_cash
         Cash that may be spent without borrowing or waiting for a settlement; None when the broker does not say.
+    multiplier
+        How many times its equity the account may spend; above one it is a margin account. None when it does not say.
     day_trades, is_day_trader
         Positions opened and closed within a session in the last five sessions, and whether the broker has marked the
         account as that of a pattern day trader; None when it does not say.
@@ -142,8 +144,14 @@ class BrokerAccount:
     trading_blocked: bool = False
     suspended: bool = False
     settled_cash: Decimal | None = None
+    multiplier: Decimal | None = None
     day_trades: int | None = None
     is_day_trader: bool = False
+
+    @property
+    def is_on_margin(self) -> bool:
+        """Whether the broker lends to the account."""
+        return self.multiplier is not None and self.multiplier > 1
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,9 @@ def test_07_the_plan_changes_after_it_was_recorded(day):
         [("AAA", "buy", 29, 50.0, "changed")], columns=["instrument", "side", "quantity", "reference_price", "reason"]
     )
     lived.desk.journal.append(
-        record_plan(lived.desk.journal.ledger.events(), orders, rehearsal.DECIDED, rehearsal.SESSION)
+        record_plan(
+            lived.desk.journal.ledger.events(), orders, rehearsal.DECIDED, rehearsal.SESSION, replaces_sent=True
+        )
     )
     (verdict,) = judge(lived.desk, rehearsal.market_views(), 0)
     assert (verdict.code, verdict.order.client_order_id) == ("DUPLICATE_ORDER", "chaos-20250103-AAA-buy-1")

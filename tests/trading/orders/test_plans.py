@@ -53,14 +53,21 @@ def test_a_plan_that_was_denied_is_judged_again_under_new_names(desk):
     assert desk.journal.account.positions["AAA"].quantity == Decimal(30)
 
 
-def test_a_plan_that_passed_in_part_is_not_repeated(desk):
+def test_the_denied_part_of_a_plan_is_repeated_when_the_rest_has_ended(desk):
     with pytest.raises(AccountError, match="planned no order for 2025-01-03"):
         repeat_plan(desk.journal.ledger.events(), rehearsal.SESSION)
     plan(desk)
     with pytest.raises(AccountError, match="no verdicts yet"):
         repeat_plan(desk.journal.ledger.events(), rehearsal.SESSION)
     judged(desk, rehearsal.LIMITS.model_copy(update={"restricted": ["AAA"]}))
-    with pytest.raises(AccountError, match="chaos-20250103-BBB-buy-0 and 0 more orders of 2025-01-03 were let through"):
+    with pytest.raises(AccountError, match="chaos-20250103-BBB-buy-0 is about to be sent"):
+        repeat_plan(desk.journal.ledger.events(), rehearsal.SESSION)
+    execute(desk, rehearsal.market_views(), 0)
+    desk.journal.append([repeat_plan(desk.journal.ledger.events(), rehearsal.SESSION)])
+    assert judged(desk, rehearsal.LIMITS) == [None]
+    execute(desk, rehearsal.market_views(), 0)
+    assert {o.instrument: o.filled_quantity for o in desk.broker.all_orders()} == {"BBB": 20, "AAA": 30}
+    with pytest.raises(AccountError, match="nothing to repeat"):
         repeat_plan(desk.journal.ledger.events(), rehearsal.SESSION)
 
 

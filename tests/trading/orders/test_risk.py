@@ -63,6 +63,34 @@ DENIALS = [
     ("old scores", order(), view(signal_age=1), {}, "STALE_SIGNAL", "0 sessions"),
     ("scores of the future", order(), view(signal_age=-1), {}, "STALE_SIGNAL", "0 sessions"),
     ("old price", order(), with_facts(price_age=1), {}, "STALE_DATA", "0 sessions"),
+    ("price of the future", order(), with_facts(price_age=-1), {}, "STALE_DATA", "0 sessions"),
+    ("dearer now than decided", order(quantity=200), with_facts(price=Decimal("50.01")), {}, "ORDER_VALUE", "10000.00"),
+    ("held short", order(), view(foreign=frozenset({"AAA"})), {}, "FOREIGN_POSITION", ""),
+    ("money of a day", order(), view(value_sent=Decimal(1_000)), {"max_daily_value": 5_999}, "DAILY_VALUE", "5999.00"),
+    (
+        "day trades",
+        order("HELD", "sell", 100),
+        view(bought_today=frozenset({"HELD"}), day_trades=3),
+        {},
+        "DAY_TRADES",
+        "3",
+    ),
+    (
+        "a holding that has no price anywhere",
+        order(),
+        view(positions={"DARK": Decimal(1)}),
+        {},
+        "GROSS_EXPOSURE",
+        "100000.00",
+    ),
+    (
+        "a holding that only the broker values",
+        order(),
+        view(positions={"DARK": Decimal(1)}, market_values={"DARK": Decimal(-95_001)}),
+        {},
+        "GROSS_EXPOSURE",
+        "100000.00",
+    ),
     ("restricted", order(), view(), {"restricted": ["AAA"]}, "RESTRICTED", ""),
     ("not tradable", order(), with_facts(tradable=False), {}, "NOT_TRADABLE", ""),
     ("never heard of", order("ZZZ"), view(), {}, "NOT_TRADABLE", ""),
@@ -231,6 +259,39 @@ def test_losses_do_not_close_the_way_out_that_a_person_has_ordered():
     assert state_after_losses(ordered, LIMITS) is None
     halted = replace(ordered, state=TradingState.HALTED)
     assert [v.code for v in check_orders([SELL], halted, LIMITS)] == ["TRADING_HALTED"]
+
+
+def test_every_buy_of_a_plan_counts_towards_the_gross_exposure():
+    names = [f"N{place}" for place in range(12)]
+    seen = view(cash=Decimal(200_000), positions={}, instruments={name: facts(sector=name) for name in names})
+    plan = [order(name, quantity=200) for name in names]
+    limits = RiskLimits(max_sector_weight=1, max_turnover=2, max_denied_share=1)
+    codes = [verdict.code for verdict in check_orders(plan, seen, limits)]
+    assert codes == [None] * 10 + [DenialCode.GROSS_EXPOSURE] * 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_order_value": float("inf")},
+        {"max_trade_age_seconds": float("inf")},
+        {"max_clock_skew_seconds": float("inf")},
+        {"max_order_weight": True},
+        {"max_orders_per_session": True},
+        {"price_collar": 1.0},
+        {"soft_daily_loss": 0.5, "hard_daily_loss": 1.0},
+        {"max_drawdown": 1},
+        {"max_daily_value": float("nan")},
+    ],
+)
+def test_a_limit_that_would_switch_itself_off_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        RiskLimits(**wrong)
+
+
+def test_the_fingerprint_names_the_limits_in_force():
+    assert RiskLimits().fingerprint == RiskLimits(max_order_weight=0.1).fingerprint
+    assert RiskLimits().fingerprint != RiskLimits(max_order_weight=0.11).fingerprint
 
 
 def test_limits_that_contradict_each_other_are_refused():

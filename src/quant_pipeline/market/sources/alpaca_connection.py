@@ -67,8 +67,8 @@ class RateBudget:
         self._times: deque[float] = deque()
         self._closed_until = 0.0
 
-    def take(self) -> None:
-        """Wait for the right to make one request.
+    def take(self, may_wait: bool = True) -> None:
+        """Wait for the right to make one request, or refuse at once where it may not wait.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class RateBudget:
             When it would take too long.
         """
         wait = self._wait()
-        if wait > self._longest_wait:
+        if wait > (self._longest_wait if may_wait else 0):
             raise RequestBudgetError(wait)
         if wait > 0:
             logger.info("Waiting %.1f s for the request budget of Alpaca.", wait)
@@ -125,7 +125,8 @@ class BoundedAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send, within the limits."""
-        self._budget.take()
+        # What was checked before an order leaves must still be true when it does: an order waits for nothing.
+        self._budget.take(may_wait=request.method != "POST")
         response = super().send(request, **(options | {"timeout": self._timeout}))
         if response.headers.get("X-RateLimit-Remaining") == "0" or response.status_code == 429:
             self._budget.close_for(seconds_to_reset(response.headers))

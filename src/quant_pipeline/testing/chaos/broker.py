@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.market import FaultyMarket
 from quant_pipeline.trading.broker_records import (
@@ -39,6 +40,16 @@ REFUSED_INSTRUMENT = "BAD"
 _LAG = 3
 
 
+def _hours_around(now: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the hours of the session that runs at an instant, or of the next one."""
+    calendar = TradingCalendar.of("XNYS", now.tz_localize(None) - _MARGIN, now.tz_localize(None) + _MARGIN)
+    day = now.tz_localize(None).normalize()
+    if calendar.is_session(day) and now < calendar.hours(day)[1]:
+        return calendar.hours(day)
+    return calendar.hours(calendar.next(calendar.latest_on_or_before(day)))
+
+
+_MARGIN = pd.Timedelta(days=10)
 _EVENING = pd.Timedelta(hours=14, minutes=30)
 CAPABILITY = ExecutionCapability(
     broker="the faulty broker",
@@ -137,7 +148,8 @@ class FaultyBroker(FaultyMarket):
     def clock(self) -> BrokerClock:
         """Return the time."""
         self._may_fail()
-        return BrokerClock(self.now, True, self.now, self.now)
+        opens, closes = _hours_around(self.now)
+        return BrokerClock(self.now, self.is_open and opens <= self.now < closes, opens, self.closes_at or closes)
 
     def asset(self, instrument: str) -> BrokerAsset | None:
         """Return whether an instrument is traded."""

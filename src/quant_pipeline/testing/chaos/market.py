@@ -47,6 +47,8 @@ class FaultyMarket:
         Every order that was sent, also those that were refused or lost.
     since_trade
         How long ago every instrument was traded for the last time.
+    is_open, closes_at
+        False while trading is closed within its hours; the close of the session when it is not the usual one.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class FaultyMarket:
         self.faults = faults
         self.received: list[OrderRequest] = []
         self.suspended = False
+        self.is_open = True
+        self.closes_at: pd.Timestamp | None = None
         self.since_trade = pd.Timedelta(seconds=1)
         self._random = random.Random(seed)  # noqa: S311 - faults need repetition, not secrecy
         self._orders: dict[str, BrokerOrder] = {}

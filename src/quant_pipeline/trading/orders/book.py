@@ -244,7 +244,7 @@ def _request_cancel(book: OrderBook, event: Event) -> None:
 
 
 def _end(book: OrderBook, event: Event) -> None:
-    if event.payload["client_order_id"] not in book.orders:
+    if event.payload.get("client_order_id") not in book.orders:
         return  # A plan that was executed without having been sent through order management.
     status = str(event.payload["status"])
     state = OrderState(status) if status in set(OrderState) else OrderState.EXPIRED
@@ -253,7 +253,8 @@ def _end(book: OrderBook, event: Event) -> None:
 
 def _fill(book: OrderBook, event: Event) -> None:
     facts = event.payload
-    known = book.orders.get(facts["client_order_id"])
+    # Fills of statements belong to no order of ours.
+    known = book.orders.get(facts.get("client_order_id", ""))
     if known is None:
         return
     fill = TrackedFill(known.order.client_order_id, EffectiveFill.of(event), bool(facts.get("inferred", False)))

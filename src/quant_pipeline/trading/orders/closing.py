@@ -5,6 +5,7 @@ from __future__ import annotations
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import Event, EventKind, money
 from quant_pipeline.trading.orders.desk import TradingDesk
+from quant_pipeline.trading.orders.execution import cancel_what_is_left
 from quant_pipeline.trading.orders.reconciliation import Break, open_books, reconcile
 
 
@@ -40,6 +41,7 @@ def close_books(desk: TradingDesk) -> tuple[Break, ...]:
     breaks = reconcile(desk)
     if breaks:
         return breaks
+    cancel_what_is_left(desk)
     if any(event.session > desk.session for event in desk.journal.account.history):
         raise _is_past(desk)
     working = [o.order.client_order_id for o in desk.journal.book.unfinished if o.session <= desk.session]

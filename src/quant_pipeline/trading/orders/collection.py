@@ -103,7 +103,7 @@ def _announce(desk: TradingDesk, events: Sequence[Event]) -> None:
         elif event.kind is EventKind.ALERT_RAISED:
             logger.warning("%s: %s", desk.account, event.payload["message"])
         elif event.kind is EventKind.FILL:
-            order = book.orders.get(event.payload["client_order_id"])
+            order = book.orders.get(event.payload.get("client_order_id", ""))
             facts = f"{event.payload['side']} {event.payload['quantity']} {event.payload['instrument']}"
             if order is None:
                 desk.raise_alert(event.key, "EXTERNAL_DEAL", f"the user traded {facts} outside of this account's plans")

@@ -17,6 +17,7 @@ from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.activities.translation import alert
 from quant_pipeline.trading.broker_records import BrokerAccount
 from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.orders.book import TrackedOrder
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
@@ -137,28 +138,58 @@ class TradingDesk:
         """Ask the broker to cancel what the trading state lets through no more: buys, or everything."""
         self.cancel_own_orders(_CLOSED_SIDES[self.journal.book.trading_state])
 
-    def cancel_own_orders(self, sides: Sequence[str] = ("buy", "sell")) -> None:
-        """Ask the broker to cancel every order of ours that may be open; this always passes."""
-        for order in self.journal.book.unfinished:
-            if order.order.side not in sides:
-                continue
+    def cancel_own_orders(self, sides: Sequence[str] = ("buy", "sell")) -> tuple[str, ...]:
+        """Ask the broker to cancel every order of ours that may be open, and what has replaced it; this always passes.
+
+        Returns
+        -------
+        tuple of str
+            Names of the orders that may still be open, because their cancellation failed.
+        """
+        failed = self.cancel([order for order in self.journal.book.unfinished if order.order.side in sides])
+        return failed + self._cancel_replacements(sides) if set(sides) == {"buy", "sell"} else failed
+
+    def cancel(self, orders: Sequence[TrackedOrder]) -> tuple[str, ...]:
+        """Ask the broker to cancel orders, and return the names of those that may still be open."""
+        failed = []
+        for order in orders:
             order_id = order.order.client_order_id
-            self.journal.append(
-                [
-                    Event(
-                        order.session,
-                        EventKind.ORDER_CANCEL_REQUESTED,
-                        f"cancel:{order_id}",
-                        {"client_order_id": order_id},
-                    )
-                ]
-            )
-            try:
-                self.broker.cancel(order_id)
-            except (UnknownOrderError, OrderNotCancelableError) as error:
-                logger.info("%s needs no cancellation: %s", order_id, error.message)
-            except BrokerError as error:
-                logger.warning("%s may still be open: %s", order_id, error.message)
+            facts = {"client_order_id": order_id}
+            key = f"cancel:{order_id}"
+            self.journal.append([Event(order.session, EventKind.ORDER_CANCEL_REQUESTED, key, facts)])
+            if not self._has_cancelled(order_id):
+                failed.append(order_id)
+        return tuple(failed)
+
+    def _has_cancelled(self, order_id: str) -> bool:
+        try:
+            self.broker.cancel(order_id)
+        except (UnknownOrderError, OrderNotCancelableError) as error:
+            logger.info("%s needs no cancellation: %s", order_id, error.message)
+        except BrokerError as error:
+            logger.warning("%s may still be open: %s", order_id, error.message)
+            return False
+        return True
+
+    def _cancel_replacements(self, sides: Sequence[str]) -> tuple[str, ...]:
+        """Cancel what was put in the place of orders of ours at the broker's own page."""
+        ours = set(self.journal.book.by_broker_id)
+        if not ours:
+            return ()
+        try:
+            since = self.calendar.hours(self.calendar.previous(self.session))[0]
+            known = self.broker.orders(since)
+        except BrokerError as error:
+            logger.warning("orders that have replaced others may still be open: %s", error.message)
+            return ("what has replaced them",)
+        failed = []
+        for order in sorted(known, key=lambda order: order.submitted_at):
+            if order.replaces not in ours:
+                continue
+            ours.add(order.broker_order_id)
+            if not order.status.is_final and order.side in sides and not self._has_cancelled(order.client_order_id):
+                failed.append(order.client_order_id)
+        return tuple(failed)
 
     def raise_alert(self, key: str, code: str, message: str) -> None:
         """Record once that the operator must look at something."""

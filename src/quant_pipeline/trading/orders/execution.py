@@ -22,7 +22,7 @@ from quant_pipeline.trading.orders.reconciliation import Break, open_books, reco
 from quant_pipeline.trading.orders.risk import check_orders
 from quant_pipeline.trading.orders.risk_inputs import view_of_account
 from quant_pipeline.trading.orders.risk_view import InstrumentView, Verdict
-from quant_pipeline.trading.orders.sending import deny, end, send_side
+from quant_pipeline.trading.orders.sending import SUPERSEDED, deny, end, is_superseded, send_side
 from quant_pipeline.trading.orders.states import OrderState
 from quant_pipeline.trading.orders.windows import (
     auction_at,
@@ -125,7 +125,17 @@ def execute(desk: TradingDesk, market: Market, signal_age: int) -> tuple[Break, 
         fit_buys(desk, market, signal_age)
     send_side(desk, "buy")
     wait_for(desk, None, desk.rules.wait_for_fills_seconds)
+    cancel_what_is_left(desk)
     return reconcile(desk)
+
+
+def cancel_what_is_left(desk: TradingDesk) -> None:
+    """Cancel orders of ours that still work although their session is over: they would execute in the next one."""
+    left = [o for o in desk.journal.book.unfinished if o.session < desk.session or execution_is_over(desk)]
+    if left:
+        logger.warning("%d orders outlived their session and are cancelled", len(left))
+        desk.cancel(left)
+        collect(desk)
 
 
 def wait_for(desk: TradingDesk, side: str | None, seconds: float) -> None:
@@ -204,11 +214,9 @@ def fit_buys(desk: TradingDesk, market: Market, signal_age: int) -> None:
 
 def _retire_replaced(desk: TradingDesk) -> None:
     """End what an earlier plan of the session recorded but never sent; the later plan stands in its place."""
-    plan = desk.journal.account.plans.get(desk.session)
-    valid = set() if plan is None else {order.client_order_id for order in plan.orders}
     for tracked in desk.journal.book.of_session(desk.session, OrderState.INTENDED):
-        if tracked.order.client_order_id not in valid:
-            end(desk, tracked, OrderState.EXPIRED, "a later plan has taken its place")
+        if is_superseded(desk, tracked) or desk.session not in desk.journal.account.plans:
+            end(desk, tracked, OrderState.EXPIRED, SUPERSEDED)
 
 
 def _affordable(desk: TradingDesk, tracked: TrackedOrder, cash: Decimal) -> Decimal:

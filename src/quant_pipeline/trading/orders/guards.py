@@ -6,6 +6,7 @@ from quant_pipeline.trading.broker_records import BrokerAccount
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.risk import state_after_losses
 from quant_pipeline.trading.orders.risk_view import Standing, TradingState
+from quant_pipeline.trading.ports import BrokerUnavailableError
 
 
 def watch(desk: TradingDesk) -> TradingState:
@@ -40,6 +41,11 @@ def standing_of(desk: TradingDesk, account: BrokerAccount) -> Standing:
     book = desk.journal.book
     # What the owner moved since the close was neither lost nor won.
     previous = account.last_equity + desk.journal.account.paid_in(desk.session)
+    if previous <= 0 and not book.is_flattening:
+        raise BrokerUnavailableError(
+            f"the broker states an equity of {account.last_equity} at the previous close; what the day has lost cannot "
+            "be known, so nothing is sent"
+        )
     return Standing(
         state=book.trading_state,
         equity=account.equity,

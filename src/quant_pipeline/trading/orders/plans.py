@@ -22,6 +22,7 @@ def record_plan(
     execution_session: pd.Timestamp,
     provenance: Mapping[str, str] | None = None,
     deal_price: DealPrice | None = None,
+    replaces_sent: bool = False,
 ) -> tuple[Event, ...]:
     """Record the orders of a decision.
 
@@ -38,6 +39,9 @@ def record_plan(
     deal_price
         Price of the session at which the orders are to execute, whatever is configured by then; None for any.
 
+    replaces_sent
+        Whether the plan may replace one of which orders have left: only the sale of everything may.
+
     Returns
     -------
     tuple of Event
@@ -46,7 +50,7 @@ def record_plan(
     Raises
     ------
     AccountError
-        When the session has been executed by another plan.
+        When the session has been executed by another plan, or an order of it has left.
     """
     state = fold(events)
     wanted = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]
@@ -61,6 +65,8 @@ def record_plan(
             f"decided now for {decided:%Y-%m-%d}. The past is not planned again: run with --params "
             f"as_of={state.last_session:%Y-%m-%d}, or start a new account."
         )
+    if known is not None and not replaces_sent:
+        _refuse_sent(events, execution_session)
     revision = 0 if known is None else known.revision + 1
     planned = [
         Order("", row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
@@ -70,8 +76,20 @@ def record_plan(
     return (_plan_event(state.name, decided, plan, provenance or {}),)
 
 
+def _refuse_sent(events: Sequence[Event], execution_session: pd.Timestamp) -> None:
+    """Refuse to plan a session of which an order has left: it would be executed twice."""
+    orders = OrderBook.of(events).of_session(execution_session)
+    sent = [order.order.client_order_id for order in orders if order.submitted_at or order.broker_order_id]
+    if sent:
+        raise AccountError(
+            f"{sent[0]} of {execution_session:%Y-%m-%d} has left already ({len(sent)} orders in all); the session "
+            "cannot be planned again with other orders. `kedro account replan` repeats what was denied, `kedro account "
+            "flatten` sells everything."
+        )
+
+
 def repeat_plan(events: Sequence[Event], execution_session: pd.Timestamp) -> Event:
-    """Plan a session again, word for word but under new names: its denied orders get new verdicts.
+    """Plan the denied orders of a session again, word for word but under new names: they get new verdicts.
 
     Parameters
     ----------
@@ -88,7 +106,7 @@ def repeat_plan(events: Sequence[Event], execution_session: pd.Timestamp) -> Eve
     Raises
     ------
     AccountError
-        When the session has no plan, no verdicts yet, or an order of it that was not denied.
+        When the session has no plan or no verdicts yet, when nothing of it was denied, or when an order is under way.
     """
     state, book = fold(events), OrderBook.of(events)
     known = state.plans.get(execution_session)
@@ -97,12 +115,16 @@ def repeat_plan(events: Sequence[Event], execution_session: pd.Timestamp) -> Eve
     judged = [book.orders[o.client_order_id] for o in known.orders if o.client_order_id in book.orders]
     if not judged:
         raise AccountError(f"the plan of {execution_session:%Y-%m-%d} has no verdicts yet; execution will ask for them")
-    passed = [tracked.order.client_order_id for tracked in judged if tracked.state is not OrderState.DENIED]
-    if passed:
+    waiting = [o.order.client_order_id for o in judged if o.state in (OrderState.INTENDED, OrderState.SUBMITTING)]
+    if waiting:
         raise AccountError(
-            f"{passed[0]} and {len(passed) - 1} more orders of {execution_session:%Y-%m-%d} were let through; a plan "
-            "is repeated only when every order of it was denied. What is left waits for the next session."
+            f"{waiting[0]} is about to be sent ({len(waiting)} orders in all); run execution to its end before the "
+            "denied orders are repeated"
         )
+    denied = tuple(o.order for o in judged if o.state is OrderState.DENIED)
+    if not denied:
+        raise AccountError(f"no order of {execution_session:%Y-%m-%d} was denied; there is nothing to repeat")
+    known = replace(known, orders=denied)
     (recorded,) = (event for event in events if event.key == _plan_key(execution_session, known.revision))
     provenance = recorded.payload.get("provenance", {})
     return _plan_event(state.name, recorded.session, replace(known, revision=known.revision + 1), provenance)

@@ -122,7 +122,7 @@ def _watch_external_deals(desk: TradingDesk) -> None:
             for event in desk.journal.account.history
             if event.kind is EventKind.FILL
             and event.session == desk.session
-            and event.payload["client_order_id"].startswith(f"{EXTERNAL}:")
+            and event.payload.get("client_order_id", "").startswith(f"{EXTERNAL}:")
         ),
         Decimal(0),
     )

@@ -39,6 +39,10 @@ _OF_THE_ACCOUNT = frozenset(
         DenialCode.CLOCK_SKEW,
         DenialCode.STALE_SIGNAL,
         DenialCode.TURNOVER,
+        DenialCode.DAILY_VALUE,
+        DenialCode.DAY_TRADES,
+        DenialCode.FOREIGN_POSITION,
+        DenialCode.CORPORATE_ACTION,
         DenialCode.PLAN_REFUSED,
     }
 )
@@ -133,7 +137,7 @@ class _Tally:
         tally = cls(dict(view.positions), {}, Decimal(0), view.cash, view.value_sent, view.orders_sent, {})
         for instrument, quantity in view.positions.items():
             facts = view.instruments.get(instrument, _UNKNOWN)
-            value = abs(quantity) * facts.price if facts.price.is_finite() else Decimal(0)
+            value = _held_value(instrument, quantity, facts, view)
             tally.gross += value
             sector = _sector(instrument, facts)
             tally.sector_value[sector] = tally.sector_value.get(sector, Decimal(0)) + value
@@ -236,6 +240,8 @@ def _old_trade(order: Order, facts: InstrumentView, limits: RiskLimits) -> _Answ
 def _ask_symbol(q: _Question) -> _Answer:
     if q.order.instrument in q.limits.restricted:
         return DenialCode.RESTRICTED, q.order.instrument, ""
+    if q.order.instrument in q.view.foreign:
+        return DenialCode.FOREIGN_POSITION, f"{q.order.instrument} is held short or is no share", ""
     if not q.facts.tradable:
         return DenialCode.NOT_TRADABLE, q.order.instrument, ""
     if q.is_buy and not q.facts.member:
@@ -336,6 +342,17 @@ def _ask_turnover(q: _Question) -> _Answer:
     most = _decimal(q.limits.max_turnover) * q.view.equity
     if q.is_buy and q.tally.turnover + q.value > most:
         return DenialCode.TURNOVER, _cents(q.tally.turnover + q.value), _cents(most)
+    money = q.limits.max_daily_value
+    if q.is_buy and money is not None and q.tally.turnover + q.value > _decimal(money):
+        return DenialCode.DAILY_VALUE, _cents(q.tally.turnover + q.value), _cents(_decimal(money))
+    return None
+
+
+def _ask_day_trades(q: _Question) -> _Answer:
+    done, most = q.view.day_trades, q.limits.max_day_trades
+    is_another = not q.is_buy and q.order.instrument in q.view.bought_today
+    if is_another and done is not None and most is not None and done >= most:
+        return DenialCode.DAY_TRADES, f"{done} in five sessions, and {q.order.instrument} was bought today", str(most)
     return None
 
 
@@ -364,6 +381,7 @@ _QUESTIONS: tuple[Callable[[_Question], _Answer], ...] = (
     _ask_size,
     _ask_exposure,
     _ask_turnover,
+    _ask_day_trades,
     _ask_cash,
     _ask_rate,
 )
@@ -381,6 +399,14 @@ _QUESTIONS_ABOUT_A_WAY_OUT = (
 def _sector(instrument: str, facts: InstrumentView) -> str:
     """Name the sector; an instrument without one is a sector by itself, and only the limit of a name holds it."""
     return facts.sector or f"only {instrument}"
+
+
+def _held_value(instrument: str, quantity: Decimal, facts: InstrumentView, view: RiskView) -> Decimal:
+    """Value a holding at its last known price, else as the broker does; what has no value at all is without bound."""
+    if facts.price.is_finite() and instrument not in view.foreign:
+        return abs(quantity) * facts.price
+    stated = view.market_values.get(instrument)
+    return Decimal("Infinity") if stated is None else abs(stated)
 
 
 def _value(order: Order, facts: InstrumentView) -> Decimal:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pandas as pd
 
-from quant_pipeline.trading.broker_records import BrokerOrder
+from quant_pipeline.trading.broker_records import BrokerAccount, BrokerOrder
 from quant_pipeline.trading.orders.book import OrderBook, TrackedOrder
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.guards import standing_of
@@ -18,6 +18,9 @@ from quant_pipeline.trading.orders.states import OrderState
 from quant_pipeline.trading.ports import BrokerError
 
 logger = logging.getLogger(__name__)
+
+_EQUITY_OF_DAY_TRADERS = Decimal(25_000)
+"""In USD; FINRA rule 4210 (f) (8) (B)."""
 
 
 def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], signal_age: int) -> RiskView:
@@ -38,7 +41,8 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
     own = book.of_session(desk.session)
     sent = [order for order in own if _has_left(order)]
     # Buys at the broker count as if they had been filled: their cash is taken and their shares are held.
-    positions = {p.instrument: p.quantity for p in desk.ask(desk.broker.positions)}
+    stated = desk.ask(desk.broker.positions)
+    positions = {held.instrument: held.quantity for held in stated}
     cash = account.cash
     for tracked in book.unfinished:
         if tracked.order.side == "buy":
@@ -52,14 +56,34 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
         armed=desk.is_armed(account.account_number),
         clock_skew_seconds=abs((desk.now() - clock.now).total_seconds()),
         signal_age=signal_age,
-        cash=cash,
+        cash=_spendable(desk, account, cash),
         positions=positions,
+        market_values={held.instrument: held.market_value for held in stated},
+        foreign=frozenset(held.instrument for held in stated if held.is_foreign),
+        bought_today=frozenset(o.order.instrument for o in own if o.order.side == "buy" and o.filled),
+        day_trades=_binding_day_trades(account),
         instruments=_as_of_now(desk, market, {*positions, *planned}),
         live_orders=_live_orders(book, desk, desk.ask(desk.broker.open_orders)),
         ended_orders=frozenset(order.order.client_order_id for order in sent if order.state.is_final),
         orders_sent=len(sent),
         value_sent=sum((o.quantity * Decimal(o.order.reference_price) for o in sent), Decimal(0)),
     )
+
+
+def _spendable(desk: TradingDesk, account: BrokerAccount, cash: Decimal) -> Decimal:
+    """Return the cash that buys may spend: no more than the broker lets, nor than what is settled where that counts."""
+    allowed = [cash, account.buying_power]
+    may_spend_unsettled = desk.limits.spend_unsettled
+    if may_spend_unsettled is None:
+        may_spend_unsettled = account.is_on_margin
+    if not may_spend_unsettled and account.settled_cash is not None:
+        allowed.append(account.settled_cash)
+    return min(allowed)
+
+
+def _binding_day_trades(account: BrokerAccount) -> int | None:
+    is_bound = account.is_on_margin and account.equity < _EQUITY_OF_DAY_TRADERS
+    return account.day_trades if is_bound else None
 
 
 def instrument_views(table: pd.DataFrame) -> dict[str, InstrumentView]:

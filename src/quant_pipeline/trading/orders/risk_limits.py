@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from quant_pipeline.common.parameters import Parameters
 
 Part = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+"""A part below the whole: one of 1 would switch its limit off."""
 
 
 class RiskLimits(Parameters):
@@ -39,6 +51,15 @@ class RiskLimits(Parameters):
         Orders that may leave.
     max_turnover
         Largest value of all orders of a session; buys beyond it are denied and do not count as a mistake of the plan.
+    max_daily_value
+        Largest value of all orders of a session in the currency of the account; buys beyond it are denied. None sets no
+        absolute bound: `max_turnover` holds alone.
+    spend_unsettled
+        Whether buys may spend money of sales that is not settled yet. None: as the broker keeps the account, on margin
+        yes, in cash no.
+    max_day_trades
+        Day trades within five sessions after which an account on margin below 25,000 sells nothing that it has bought
+        in the same session (FINRA rule 4210). None leaves it to the broker.
     min_cash
         Part of the equity that buys must leave in cash.
     soft_daily_loss, hard_daily_loss
@@ -62,6 +83,8 @@ class RiskLimits(Parameters):
         Instruments that are never traded.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
     renamed: ClassVar[Mapping[str, str]] = {"external_position_weight": "max_external_position_weight"}
 
     max_order_weight: Part = 0.10
@@ -72,17 +95,20 @@ class RiskLimits(Parameters):
     max_gross_exposure: Annotated[float, Field(gt=0, le=2)] = 1.0
     max_participation: Part = 0.05
     volume_window: PositiveInt = 20
-    price_collar: Part = 0.10
+    price_collar: Fraction = 0.10
     max_trade_age_seconds: PositiveFloat | None = None
     min_price: NonNegativeFloat = 1.0
     min_traded_value: NonNegativeFloat = 1_000_000.0
     max_orders_per_session: PositiveInt = 1000
     max_orders_per_minute: PositiveInt = 150
     max_turnover: Annotated[float, Field(gt=0, le=4)] = 1.0
+    max_daily_value: Annotated[float, Field(gt=0)] | None = None
+    spend_unsettled: bool | None = None
+    max_day_trades: Annotated[int, Field(ge=0)] | None = 3
     min_cash: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    soft_daily_loss: Part = 0.03
-    hard_daily_loss: Part = 0.05
-    max_drawdown: Part = 0.20
+    soft_daily_loss: Fraction = 0.03
+    hard_daily_loss: Fraction = 0.05
+    max_drawdown: Fraction = 0.20
     max_signal_age: Annotated[int, Field(ge=0)] = 0
     max_price_age: Annotated[int, Field(ge=0)] = 0
     allow_stale_exit: bool = False
@@ -91,6 +117,18 @@ class RiskLimits(Parameters):
     max_denied_share: Part = 0.20
     max_external_position_weight: Part = 0.02
     restricted: list[str] = Field(default_factory=list)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all limits, whatever file or default they come from: the first twelve digits."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_is_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and info.field_name not in ("allow_stale_exit", "spend_unsettled"):
+            raise ValueError("a limit is a number, not true or false")
+        return value
 
     @model_validator(mode="after")
     def _soft_before_hard(self) -> Self:

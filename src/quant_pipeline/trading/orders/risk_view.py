@@ -41,6 +41,8 @@ class DenialCode(StrEnum):
     STALE_SIGNAL = "STALE_SIGNAL"
     STALE_DATA = "STALE_DATA"
     RESTRICTED = "RESTRICTED"
+    FOREIGN_POSITION = "FOREIGN_POSITION"
+    CORPORATE_ACTION = "CORPORATE_ACTION"
     NOT_TRADABLE = "NOT_TRADABLE"
     NOT_IN_UNIVERSE = "NOT_IN_UNIVERSE"
     DUPLICATE_ORDER = "DUPLICATE_ORDER"
@@ -57,6 +59,8 @@ class DenialCode(StrEnum):
     SECTOR_WEIGHT = "SECTOR_WEIGHT"
     GROSS_EXPOSURE = "GROSS_EXPOSURE"
     TURNOVER = "TURNOVER"
+    DAILY_VALUE = "DAILY_VALUE"
+    DAY_TRADES = "DAY_TRADES"
     INSUFFICIENT_CASH = "INSUFFICIENT_CASH"
     ORDER_COUNT = "ORDER_COUNT"
     PLAN_REFUSED = "PLAN_REFUSED"
@@ -147,6 +151,14 @@ class RiskView(Standing):
         What is known of each instrument.
     live_orders
         Orders of this session that have left or are open at the broker, by instrument: ``(side, id)``.
+    market_values
+        Value of each position as the broker states it; None where it has no price.
+    foreign
+        Instruments that are held short, or are no shares: they are never traded.
+    bought_today
+        Instruments of which this account has bought shares in this session.
+    day_trades
+        Day trades of the last five sessions of an account that the rule about them binds; None of any other.
     ended_orders
         Ids of those among them that have ended: what they bought may be sold again.
     orders_sent, value_sent
@@ -161,6 +173,10 @@ class RiskView(Standing):
     positions: Mapping[str, Decimal]
     instruments: Mapping[str, InstrumentView]
     live_orders: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    market_values: Mapping[str, Decimal | None] = field(default_factory=dict)
+    foreign: frozenset[str] = frozenset()
+    bought_today: frozenset[str] = frozenset()
+    day_trades: int | None = None
     ended_orders: frozenset[str] = frozenset()
     orders_sent: int = 0
     value_sent: Decimal = Decimal(0)

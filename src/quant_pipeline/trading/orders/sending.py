@@ -16,7 +16,7 @@ from quant_pipeline.trading.orders.guards import watch
 from quant_pipeline.trading.orders.last_trades import check_last_trade
 from quant_pipeline.trading.orders.risk_view import DenialCode, TradingState, Verdict
 from quant_pipeline.trading.orders.states import OrderState
-from quant_pipeline.trading.orders.windows import execution_is_over, time_in_force_of, window_is_over
+from quant_pipeline.trading.orders.windows import execution_is_over, hours_agree, time_in_force_of, window_is_over
 from quant_pipeline.trading.ports import (
     BrokerError,
     BrokerUnavailableError,
@@ -29,6 +29,7 @@ from quant_pipeline.trading.ports import (
 
 logger = logging.getLogger(__name__)
 
+SUPERSEDED = "a later plan has taken its place"
 _MINUTE = pd.Timedelta(minutes=1)
 _CENT = Decimal("0.01")
 
@@ -49,7 +50,9 @@ def send_side(desk: TradingDesk, side: str) -> None:
         verdict = look(desk, tracked.order)
         if verdict is None:
             return
-        if verdict.approved:
+        if is_superseded(desk, tracked):
+            end(desk, tracked, OrderState.EXPIRED, SUPERSEDED)
+        elif verdict.approved:
             desk.journal.append([_submitting(desk, tracked)])
             post(desk, tracked)
         elif verdict.code is DenialCode.STALE_DATA:
@@ -78,12 +81,20 @@ def look(desk: TradingDesk, order: Order) -> Verdict | None:
         if verdict.code is DenialCode.STALE_DATA:
             return verdict  # It stays here, and is looked at many times: that must not cost the broker's answers.
         lets_through = watch(desk).lets_through(order.side)
-        if not lets_through or window_is_over(desk):
+        if not lets_through or window_is_over(desk) or not hours_agree(desk):
             return None
         # A broker that is slow to answer may have made the price an old one.
         allowed = desk.limits.max_trade_age_seconds
         if allowed is None or (desk.now() - began).total_seconds() <= allowed:
             return verdict
+
+
+def is_superseded(desk: TradingDesk, tracked: TrackedOrder) -> bool:
+    """Return whether a later plan of the session has taken the place of the one that an order belongs to."""
+    plan = desk.journal.account.plans.get(desk.session)
+    if plan is None or tracked.session != desk.session:
+        return False
+    return tracked.order.client_order_id not in {order.client_order_id for order in plan.orders}
 
 
 def post(desk: TradingDesk, tracked: TrackedOrder) -> None:
@@ -127,7 +138,8 @@ def reject(desk: TradingDesk, tracked: TrackedOrder, message: str) -> None:
     facts = {"client_order_id": order_id, "message": message}
     desk.journal.append([Event(tracked.session, EventKind.ORDER_REJECTED, f"rejected:{order_id}", facts)])
     rejects = desk.journal.book.consecutive_rejects
-    if rejects >= desk.limits.max_consecutive_rejects:
+    # Who sells everything sells the rest too, whatever the broker says to some of it.
+    if rejects >= desk.limits.max_consecutive_rejects and not desk.journal.book.is_flattening:
         desk.tighten(TradingState.HALTED, "CONSECUTIVE_REJECTS", f"{rejects} orders in a row were rejected: {message}")
 
 
@@ -139,6 +151,8 @@ def resolve(desk: TradingDesk) -> None:
             adopt(desk, tracked, known)
         elif tracked.session < desk.session or execution_is_over(desk):
             end(desk, tracked, OrderState.EXPIRED, "it never reached the broker and its session is over")
+        elif is_superseded(desk, tracked):
+            end(desk, tracked, OrderState.EXPIRED, SUPERSEDED)
         elif not window_is_over(desk):
             verdict = look(desk, tracked.order)
             if verdict is not None and verdict.approved:

@@ -7,14 +7,16 @@ import logging
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
-from quant_pipeline.trading.broker_records import TimeInForce
+from quant_pipeline.trading.broker_records import BrokerClock, TimeInForce
 from quant_pipeline.trading.execution_capability import AuctionOrders
 from quant_pipeline.trading.orders.desk import TradingDesk
 
 logger = logging.getLogger(__name__)
 
 UNDER_WAY = pd.Timedelta(seconds=30)
-"""How long before the cut-off of an auction the last order is sent: one that arrives later is rejected."""
+"""How long before the cut-off of an auction, or before the close, the last order is sent."""
+
+_CLOCKS_DIFFER = pd.Timedelta(minutes=1)
 
 CLOSING_AUCTION = pd.Timedelta(minutes=15)
 """How long after the close the executions of the closing auction may arrive."""
@@ -34,6 +36,8 @@ def window_of(desk: TradingDesk) -> tuple[pd.Timestamp, pd.Timestamp]:
     auction, held_at = _auction_of(desk), auction_at(desk)
     if auction is not None and held_at is not None:
         return opens_at - auction.taken_before_open, held_at - auction.cutoff - UNDER_WAY
+    # Also day orders need time: one that arrives after the bell executes in the next session.
+    closes_at -= UNDER_WAY
     if desk.rules.waves == "sells_first":
         return opens_at, closes_at  # Before the open no sale executes that a buy could wait for.
     return desk.calendar.hours(desk.calendar.previous(desk.session))[1], closes_at
@@ -51,6 +55,29 @@ def auction_at(desk: TradingDesk) -> pd.Timestamp | None:
 def window_is_over(desk: TradingDesk) -> bool:
     """Return whether it is too late to send orders of the session."""
     return desk.now() >= window_of(desk)[1]
+
+
+def hours_agree(desk: TradingDesk) -> bool:
+    """Compare the hours of the session with those of the broker: an unscheduled or early close stops sending."""
+    problem = _hours_problem(desk, desk.ask(desk.broker.clock))
+    if problem is not None:
+        session = f"{desk.session:%Y-%m-%d}"
+        desk.raise_alert(f"hours:{session}:{problem}", "EXCHANGE_HOURS", f"nothing is sent on {session}: {problem}")
+    return problem is None
+
+
+def _hours_problem(desk: TradingDesk, clock: BrokerClock) -> str | None:
+    opens_at, closes_at = desk.calendar.hours(desk.session)
+    now = desk.now()
+    if opens_at + _CLOCKS_DIFFER <= now < closes_at - _CLOCKS_DIFFER and not clock.is_open:
+        return "the broker says that its market is closed"
+    if not clock.is_open and abs(clock.next_open - opens_at) > _CLOCKS_DIFFER and now < opens_at - _CLOCKS_DIFFER:
+        return f"the broker opens at {clock.next_open:%Y-%m-%d %H:%M}, the calendar says {opens_at:%Y-%m-%d %H:%M} UTC"
+    if clock.is_open and now >= opens_at and abs(clock.next_close - closes_at) > _CLOCKS_DIFFER:
+        return (
+            f"the broker closes at {clock.next_close:%Y-%m-%d %H:%M}, the calendar says {closes_at:%Y-%m-%d %H:%M} UTC"
+        )
+    return None
 
 
 def execution_is_over(desk: TradingDesk) -> bool:

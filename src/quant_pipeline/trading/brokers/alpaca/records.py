@@ -94,6 +94,7 @@ def read_account(row: Json) -> BrokerAccount:
         trading_blocked=_flag(row, "trading_blocked") or _flag(row, "account_blocked"),
         suspended=_flag(row, "trade_suspended_by_user"),
         settled_cash=settled,
+        multiplier=read_optional(row.get("multiplier"), "multiplier"),
         day_trades=None if row.get("daytrade_count") is None else int(row["daytrade_count"]),
         is_day_trader=bool(row.get("pattern_day_trader")),
     )

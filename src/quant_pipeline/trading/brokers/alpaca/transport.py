@@ -158,7 +158,8 @@ class AlpacaTransport:
             headers = error.response.headers if error.response is not None else {}
             wait = seconds_to_reset(headers)
             return RateLimitedError(f"Alpaca takes no request for {wait:.0f} s ({path})", retry_after=wait)
-        if status >= 500 or status in _UNCERTAIN:
+        if status >= 500 or status in _UNCERTAIN or not code:
+            # Without a code of Alpaca the answer is that of something in between, such as a proxy.
             return OutcomeUnknownError(f"Alpaca answered {path} with status {status}: {message}")
         return error
 
