@@ -11,7 +11,7 @@ from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.trading.broker_records import BrokerPosition, OrderRequest, OrderStatus
 from quant_pipeline.trading.ledger.events import client_order_id
 from quant_pipeline.trading.ledger.store import Ledger
-from quant_pipeline.trading.orders.closing import close_session
+from quant_pipeline.trading.orders.closing import close_books
 from quant_pipeline.trading.orders.desk import trading_state_event
 from quant_pipeline.trading.orders.execution import cancel_what_is_left, judge, recover
 from quant_pipeline.trading.orders.guards import standing_of, watch
@@ -116,7 +116,7 @@ def test_the_close_cancels_what_still_works_before_it_is_booked(day):
     lived.plan()
     send_side(lived.desk, "sell")
     lived.broker.now = pd.Timestamp("2025-01-03 21:05", tz="UTC")
-    assert close_session(lived.desk) == ()
+    assert close_books(lived.desk) == ()
     assert lived.states()["SELL"] == "canceled"
 
 
