@@ -14,6 +14,7 @@ from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse, normalise
 from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, weigh_combinations
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
+from quant_pipeline.pipelines.ensemble.provenance import fingerprint_of_weights
 from quant_pipeline.pipelines.ensemble.weightings import MemberWeighting, shrink, weigh_members
 from quant_pipeline.pipelines.ensemble.weights import (
     dynamic_weights,
@@ -25,6 +26,7 @@ from quant_pipeline.pipelines.features.nodes import LabelParameters
 
 DAYS = pd.bdate_range("2024-01-02", periods=40, unit="ns")
 NAMES = ["A", "B", "C", "D"]
+CHAMPIONS = {"early": "EARLY", "late": "LATE"}
 LABELS = {"early": "Ref($open, -2)/Ref($open, -1)-1", "late": "Ref($open, -6)/Ref($open, -1)-1"}
 
 
@@ -262,14 +264,16 @@ def test_stored_dynamic_weights_that_are_due_for_renewal_are_refused():
         index = pd.MultiIndex.from_product([[session], names], names=["datetime", "instrument"])
         day = {
             f"{n}_latest_scores": pd.DataFrame(
-                {"score": members[n].loc[[LONG[199]]].to_numpy(), "label": LABELS[n]}, index=index
+                {"score": members[n].loc[[LONG[199]]].to_numpy(), "label": LABELS[n], "bundle": n.upper()}, index=index
             )
             for n in members
         }
-        return fuse_latest(newest, parameters, pd.DataFrame({"date": calendar}), **day)
+        return fuse_latest(newest, parameters, pd.DataFrame({"date": calendar}), CHAMPIONS, **day)
 
     today = latest(LONG[199], LONG)
     assert set(today["label"]) == {f"{LABELS['early']}; {LABELS['late']}"}
+    assert set(today["bundles"]) == {'{"early": "EARLY", "late": "LATE"}'}
+    assert set(today["weights_sha256"]) == {fingerprint_of_weights(newest, "c")}
     assert today["score"].tolist() == fused.loc[fused["datetime"] == LONG[199], "score"].tolist()
     later = LONG.union(pd.bdate_range(LONG[-1], periods=4, unit="ns"))
     with pytest.raises(StaleDataError, match="10 sessions before 2023-10-09; they hold for 10"):
@@ -281,12 +285,27 @@ def test_stored_weights_of_other_members_are_refused(stored):
     labels, members = informed(LONG, 0.5, seed=6)
     combination = {"models": ["early", "late"], "member_weights": "icir"}
     parameters, newest, _, _ = fused_by(combination, labels, members)
-    day = {f"{n}_latest_scores": score.loc[[LONG[199]]].to_frame("score") for n, score in members.items()}
+    day = {
+        f"{n}_latest_scores": score.loc[[LONG[199]]].to_frame("score").assign(bundle=n.upper())
+        for n, score in members.items()
+    }
     calendar = pd.DataFrame({"date": LONG})
-    unstated = fuse_latest(newest, parameters, calendar, **day)
+    unstated = fuse_latest(newest, parameters, calendar, CHAMPIONS, **day)
     assert unstated["label"].tolist() == [""] * 20
     with pytest.raises(StaleDataError, match=r"'c' fuses \['early', 'late'\], but its stored weights are of"):
-        fuse_latest(newest[newest["model"].isin(stored)], parameters, calendar, **day)
+        fuse_latest(newest[newest["model"].isin(stored)], parameters, calendar, CHAMPIONS, **day)
+
+
+def test_member_that_a_retired_bundle_scored_is_not_fused():
+    labels, members = informed(LONG, 0.5, seed=6)
+    parameters, newest, _, _ = fused_by({"models": ["early", "late"]}, labels, members)
+    day = {
+        f"{n}_latest_scores": score.loc[[LONG[199]]].to_frame("score").assign(bundle=n.upper())
+        for n, score in members.items()
+    }
+    message = "of late come from bundle LATE of late, but the champion is RETRAINED by now.*--pipelines prediction"
+    with pytest.raises(StaleDataError, match=message):
+        fuse_latest(newest, parameters, pd.DataFrame({"date": LONG}), CHAMPIONS | {"late": "RETRAINED"}, **day)
 
 
 def test_disabled_combinations_are_kept_and_ignored():

@@ -91,7 +91,7 @@ def test_orphan_is_sold_beyond_n_drop_and_replaced():
         ("buy", "D", 10),
         ("hold", "B", 10),
     ]
-    assert orders["reason"].iloc[0] == "sold: it has no score, it left the universe"
+    assert orders["reason"].iloc[0] == "sold: it has no score"
 
 
 def test_orphans_are_kept_when_the_rules_say_so():

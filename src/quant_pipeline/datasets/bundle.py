@@ -1,15 +1,17 @@
 """Bundles as datasets: the versions of one model, and one bundle per window of a walk forward."""
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import JSONPreview
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, read_facts, write_bundle
-from quant_pipeline.models.store import BundleStore, Role
+from quant_pipeline.models.store import ALIASES, BundleStore, Role
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,44 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self.store.folder), "role": self._role, "promotion": self._promotion}
+
+
+class Champions(AbstractDataset[NoReturn, dict[str, str]]):
+    """The champion of every model: the identity of its bundle, without reading the bundle itself.
+
+    Parameters
+    ----------
+    filepath
+        Folder that holds ``<model>/bundle``, the stores of all models.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, str]:
+        """Read the champions; a model without one is left out."""
+        found = {file.parent.parent.name: BundleStore(file.parent).aliases.champion for file in self._aliases()}
+        return {model: champion for model, champion in found.items() if champion is not None}
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: training and `kedro models promote` make champions."""
+        raise DatasetError("champions cannot be saved; training and `kedro models promote` make them")
+
+    def preview(self) -> JSONPreview:
+        """Champions by model, for kedro-viz."""
+        return JSONPreview(json.dumps(self.load()))
+
+    def _aliases(self) -> list[Path]:
+        return sorted(self._folder.glob(f"*/bundle/{ALIASES}"))
+
+    def _exists(self) -> bool:
+        return bool(self._aliases())
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder)}
 
 
 class StoredBundles(Mapping[str, ModelBundle]):

@@ -48,12 +48,23 @@ class BundleStore:
 
     @property
     def aliases(self) -> Aliases:
-        """Which version plays which role."""
+        """Which version plays which role.
+
+        Raises
+        ------
+        ModelError
+            When the file is damaged.
+        """
         file = self.folder / ALIASES
         if not file.is_file():
             return Aliases(None, None, ())
-        stored = json.loads(file.read_text())
-        return Aliases(stored["candidate"], stored["champion"], tuple(stored["champions"]))
+        try:
+            stored = json.loads(file.read_text())
+            return Aliases(stored["candidate"], stored["champion"], tuple(stored["champions"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{file} is damaged ({error!r}); restore it from a backup, or remove it and train the model again"
+            ) from error
 
     @property
     def n_versions(self) -> int:

@@ -24,6 +24,7 @@ from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffer
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.terms import strategy_terms
 
+SOLD_UNSCORED = "sold: it has no score"
 ORDER_COLUMNS = ["instrument", "side", "quantity", "reference_price", "score", "rank", "reason"]
 
 
@@ -223,7 +224,7 @@ def _reason_text(code: int, score: float, rank: int, n_scored: int, rules: Strat
     if code == reasons.BUY_RAISED:
         return f"bought more: {where}, below its target weight"
     if code == reasons.SELL_ORPHAN:
-        return "sold: it has no score, it left the universe"
+        return SOLD_UNSCORED
     if code == reasons.KEEP_YOUNG:
         due = "it has no score" if unscored else f"{where}, {weakest}"
         return f"held: {due}, but not held for {rules.hold_threshold} sessions yet"

@@ -12,6 +12,7 @@ from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError,
 from quant_pipeline.datasets.score_file import ScoreFile
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.pipelines.ensemble.provenance import fingerprint_of_weights, state_bundles
 from quant_pipeline.pipelines.order_generation import create_pipeline, nodes
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.project import model_registry
@@ -59,12 +60,28 @@ def panel(names, day=DAYS[1], label=OPEN):
     return ranked(names, day, label).set_index(["datetime", "instrument"]).assign(bundle=f"bundle of {names}")
 
 
+CHAMPIONS = {"up": "bundle of ABCDEF", "down": "bundle of FEDCBA"}
+WEIGHTS = pd.DataFrame(
+    [("both", "up", 0.5), ("both", "down", 0.5), ("other", "down", 1.0)], columns=["combination", "model", "weight"]
+).assign(session=DAYS[0])
+MEMBERS = pd.DataFrame({"date": DAYS[1], "instrument": NAMES})
+
+
+def fused(name, names, label=OPEN):
+    """Score instruments by a combination of the champions, with the weights in force."""
+    members = {model: CHAMPIONS[model] for model in WEIGHTS.loc[WEIGHTS["combination"] == name, "model"]}
+    made = {"bundles": state_bundles(members), "weights_sha256": fingerprint_of_weights(WEIGHTS, name)}
+    return ranked(names, label=label).assign(combination=name, **made)
+
+
 def arguments(source="fused", held=("A", "B"), halted=(), alternates=2, **changed):
     bars, actions = market(halted)
     combinations = {"both": {"models": ["up", "down"]}, "other": {"models": ["down"]}}
-    fused = [ranked("CDEFAB").assign(combination="both"), ranked("FEDCBA").assign(combination="other")]
     given = {
-        "latest_fused_scores": pd.concat(fused, ignore_index=True),
+        "latest_fused_scores": pd.concat([fused("both", "CDEFAB"), fused("other", "FEDCBA")], ignore_index=True),
+        "champions": CHAMPIONS,
+        "ensemble_weights": WEIGHTS,
+        "universe_members": MEMBERS,
         "score_file": None,
         "events": ledger(*held),
         "bars": bars,
@@ -80,6 +97,20 @@ def arguments(source="fused", held=("A", "B"), halted=(), alternates=2, **change
         "down_latest_scores": panel("FEDCBA"),
     }
     return given | changed
+
+
+def opinions_on(given, orders_with_alternates):
+    """Call the node with what the pipeline gives to it."""
+    not_given = ("champions", "ensemble_weights", "universe_members")
+    own = {name: value for name, value in given.items() if name not in not_given}
+    return nodes.tell_opinions(**own, orders_with_alternates=orders_with_alternates)
+
+
+def record(given, orders):
+    """Call the node that records orders with what the pipeline gives to it."""
+    wanted = ("score_file", "events", "ensemble", "order_generation", "market_rules", "as_of")
+    own = {name: value for name, value in given.items() if name in wanted or name.endswith("_scores")}
+    return nodes.record_orders(**own, orders=orders)
 
 
 def sides(orders):
@@ -110,8 +141,10 @@ def test_orders_follow_a_file(tmp_path):
 
 def test_a_file_needs_no_model_and_no_prediction():
     given = arguments("file", score_file=ranked("EABCDF"))
-    alone = {name: value for name, value in given.items() if not name.endswith("_scores")}
+    models = ("champions", "ensemble_weights")
+    alone = {name: value for name, value in given.items() if not name.endswith("_scores") and name not in models}
     orders, for_people = nodes.generate_orders(**alone)
+    alone.pop("universe_members")
     assert sides(orders) == {"B": "sell", "E": "buy", "A": "hold"}
     opinions, *_, page = nodes.tell_opinions(**alone, orders_with_alternates=for_people)
     assert opinions[["source", "kind", "is_chosen"]].drop_duplicates().to_numpy().tolist() == [["file", "file", True]]
@@ -140,9 +173,71 @@ def test_the_pipeline_asks_for_predictions_unless_a_file_brings_the_scores(
     )
     monkeypatch.setattr(model_registry, "_session_loader", loader)
     asked = {name for name in create_pipeline().inputs() if name.endswith("_scores")}
+    assert ({"champions", "ensemble_weights"} <= create_pipeline().inputs()) == asks_models
     predictions = {f"{model}_latest_scores" for model in ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158")}
     assert asked == ({"latest_fused_scores"} | predictions if asks_models else set())
     assert {"score_file", "ledger_booked"} <= create_pipeline().inputs()
+
+
+@pytest.mark.parametrize("source", ["fused", "other", "down"])
+def test_scores_of_a_retired_bundle_become_no_orders(source):
+    retrained = CHAMPIONS | {"down": "newer bundle"}
+    message = (
+        rf"of {'both' if source == 'fused' else source} come from bundle bundle of FEDCBA of down, but the champion is "
+        r"newer bundle by now\. .*--pipelines prediction --params as_of=2024-12-31"
+    )
+    with pytest.raises(StaleDataError, match=message):
+        nodes.generate_orders(**arguments(source, champions=retrained))
+    orders, _ = nodes.generate_orders(**arguments("up", champions=retrained))
+    assert sides(orders) == {"A": "hold", "B": "hold"}
+
+
+def test_scores_of_a_model_without_champion_or_statement_become_no_orders():
+    with pytest.raises(StaleDataError, match="but it has no champion any more"):
+        nodes.generate_orders(**arguments("up", champions={"down": CHAMPIONS["down"]}))
+    unstated = arguments()["latest_fused_scores"].drop(columns="bundles")
+    with pytest.raises(StaleDataError, match="of both do not say which bundles made them"):
+        nodes.generate_orders(**arguments(latest_fused_scores=unstated))
+
+
+def test_scores_fused_with_former_weights_become_no_orders():
+    renewed = WEIGHTS.assign(weight=[0.6, 0.4, 1.0])
+    with pytest.raises(StaleDataError, match="weights of combination 'both' were renewed after its scores"):
+        nodes.generate_orders(**arguments(ensemble_weights=renewed))
+    orders, _ = nodes.generate_orders(**arguments("other", ensemble_weights=renewed))
+    assert sides(orders) == {"A": "sell", "F": "buy", "B": "hold"}
+
+
+def test_plan_names_the_bundles_that_made_the_fused_scores_and_not_those_on_disk():
+    given = arguments(down_latest_scores=panel("FEDCBA").assign(bundle="scored later"))
+    orders, _ = nodes.generate_orders(**given)
+    (plan,) = record(given, orders)
+    facts = plan.payload["provenance"]
+    assert facts["bundle.down"] == "bundle of FEDCBA"
+    assert facts["bundle.up"] == "bundle of ABCDEF"
+    assert facts["weights_sha256"] == fingerprint_of_weights(WEIGHTS, "both")
+    (plan,) = record(arguments("up"), orders)
+    assert {key for key in plan.payload["provenance"] if "." in key} == {"bundle.up"}
+
+
+@pytest.mark.parametrize("source", ["file", "up"])
+def test_scores_of_a_few_names_sell_nothing(source):
+    few = {"score_file": ranked("FED"), "up_latest_scores": panel("FED").assign(bundle=CHAMPIONS["up"])}
+    with pytest.raises(StaleDataError, match=r"only 3 of the 6 members .*\(A, B, C and more have none\).*min_coverage"):
+        nodes.generate_orders(**arguments(source, **few))
+    lower = OrderGenerationParameters(source=source, min_coverage=0.5)
+    orders, _ = nodes.generate_orders(**arguments(source, **few, order_generation=lower))
+    assert sides(orders) == {"A": "sell", "B": "sell", "F": "buy", "E": "buy"}
+
+
+def test_reason_of_a_sale_without_score_says_whether_the_name_left_the_universe():
+    lower = OrderGenerationParameters(source="file", min_coverage=0.5)
+    given = arguments("file", score_file=ranked("CDEF"), order_generation=lower)
+    members = MEMBERS[MEMBERS["instrument"] != "A"]
+    orders, _ = nodes.generate_orders(**given | {"universe_members": members})
+    reasons = orders.set_index("instrument")["reason"]
+    assert reasons["A"] == "sold: it has no score, it left the universe"
+    assert reasons["B"] == "sold: it has no score, although it is in the universe"
 
 
 @pytest.mark.parametrize(
@@ -167,19 +262,17 @@ def test_scores_of_another_execution_price_become_no_orders_and_no_plan(source, 
     message = rf"predict Ref\(\$open, -2\)/.*market_rules.deal_price is {price}\. .*features,training.*as_of=2024-12-31"
     with pytest.raises(ConfigurationError, match=message):
         nodes.generate_orders(**given)
-    wanted = ("score_file", "events", "ensemble", "order_generation", "market_rules", "as_of", "latest_fused_scores")
-    scores = {name: given[name] for name in (*wanted, "up_latest_scores", "down_latest_scores")}
     with pytest.raises(ConfigurationError, match=message):
-        nodes.record_orders(**scores, orders=pd.DataFrame())
+        record(given, pd.DataFrame())
 
 
 def test_scores_for_the_close_become_orders_at_the_close_whatever_their_horizon():
     weekly = CLOSE.replace("-2", "-6")
-    fused = ranked("CDEFAB", label=f"{CLOSE}; {weekly}").assign(combination="both")
-    given = arguments(latest_fused_scores=fused, market_rules=MarketRules(deal_price="close"))
+    scores = fused("both", "CDEFAB", label=f"{CLOSE}; {weekly}")
+    given = arguments(latest_fused_scores=scores, market_rules=MarketRules(deal_price="close"))
     orders, _ = nodes.generate_orders(**given)
     assert sides(orders) == {"B": "sell", "C": "buy", "A": "hold"}
-    mixed = fused.assign(label=f"{CLOSE}; {OPEN}")
+    mixed = scores.assign(label=f"{CLOSE}; {OPEN}")
     with pytest.raises(ConfigurationError, match="the scores of both predict"):
         nodes.generate_orders(**given | {"latest_fused_scores": mixed})
 
@@ -195,7 +288,7 @@ def test_scores_that_do_not_state_what_they_predict_are_to_be_made_anew():
 def test_a_model_of_another_execution_price_has_no_opinion(caplog):
     given = arguments(down_latest_scores=panel("FEDCBA", label=CLOSE))
     _, for_people = nodes.generate_orders(**given)
-    opinions, *_ = nodes.tell_opinions(**given, orders_with_alternates=for_people)
+    opinions, *_ = opinions_on(given, for_people)
     assert set(opinions["source"]) == {"both", "other", "up"}
     assert "left out of the opinions: the scores of down predict Ref($close" in caplog.text
 
@@ -205,7 +298,7 @@ def test_a_file_of_many_sessions_gives_those_of_the_decision():
     given = arguments("file", score_file=pd.concat(days, ignore_index=True))
     orders, for_people = nodes.generate_orders(**given)
     assert sides(orders) == {"B": "sell", "E": "buy", "A": "hold"}
-    opinions, *_ = nodes.tell_opinions(**given, orders_with_alternates=for_people)
+    opinions, *_ = opinions_on(given, for_people)
     told = opinions[opinions["source"] == "file"].set_index("instrument")["opinion"]
     assert told.loc[["E", "A", "B"]].tolist() == ["BUY", "HOLD", "SELL"]
     assert len(told) == len(NAMES)
@@ -214,7 +307,7 @@ def test_a_file_of_many_sessions_gives_those_of_the_decision():
 def test_a_file_of_yesterday_has_no_opinion_today(caplog):
     given = arguments(score_file=ranked("ABCDEF", DAYS[0]))
     _, for_people = nodes.generate_orders(**given)
-    opinions, *_ = nodes.tell_opinions(**given, orders_with_alternates=for_people)
+    opinions, *_ = opinions_on(given, for_people)
     assert set(opinions["source"]) == {"both", "other", "up", "down"}
     assert "file has no scores of 2024-12-31" in caplog.text
 
@@ -246,7 +339,7 @@ def test_no_alternates_without_buys():
 def told():
     given = arguments()
     _, for_people = nodes.generate_orders(**given)
-    return nodes.tell_opinions(**given, orders_with_alternates=for_people)
+    return opinions_on(given, for_people)
 
 
 def test_every_model_and_combination_says_what_it_would_do(told):
@@ -305,13 +398,13 @@ def test_a_model_without_scores_is_named():
     given = arguments(down_latest_scores=panel("FEDCBA").assign(score=float("nan")))
     _, for_people = nodes.generate_orders(**given)
     with pytest.raises(StrategyError, match="opinion of down: No instrument has a finite score"):
-        nodes.tell_opinions(**given, orders_with_alternates=for_people)
+        opinions_on(given, for_people)
 
 
 def test_nobody_wants_anything():
     given = arguments(held=(), strategy=StrategyRules(topk=2, n_drop=1, risk_degree=0.0001))
     _, for_people = nodes.generate_orders(**given)
-    _, comparison, figure, page = nodes.tell_opinions(**given, orders_with_alternates=for_people)
+    _, comparison, figure, page = opinions_on(given, for_people)
     assert comparison.empty
     assert "No source would buy, sell or hold anything" in figure.to_json()
     assert "Orders and opinions" in page
@@ -345,15 +438,13 @@ def test_a_file_of_scores_need_not_exist(tmp_path):
 def provenance():
     """What a plan tells of the scores that it was decided from."""
 
-    def record(source):
+    def told(source):
         given = arguments(source)
         orders, _ = nodes.generate_orders(**given)
-        unused = ("bars", "corporate_actions", "sessions", "strategy", "cost_rules")
-        taken = {name: value for name, value in given.items() if name not in unused}
-        (plan,) = nodes.record_orders(orders=orders, **taken)
+        (plan,) = record(given, orders)
         return plan.payload["provenance"]
 
-    return record
+    return told
 
 
 def test_a_plan_names_its_scores_their_fingerprint_and_the_bundle(provenance):

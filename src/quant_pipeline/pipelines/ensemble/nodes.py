@@ -12,6 +12,14 @@ from quant_pipeline.factors.labels import BETWEEN, stated_label
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
+from quant_pipeline.pipelines.ensemble.provenance import (
+    BUNDLES,
+    WEIGHTS,
+    bundle_of,
+    fingerprint_of_weights,
+    require_champions,
+    state_bundles,
+)
 from quant_pipeline.pipelines.ensemble.weightings import weigh_members
 from quant_pipeline.pipelines.ensemble.weights import dynamic_weights, rank_coefficients
 from quant_pipeline.pipelines.features.nodes import LabelParameters
@@ -117,7 +125,11 @@ def fuse_history(weights: pd.DataFrame, ensemble: EnsembleParameters, **predicti
 
 
 def fuse_latest(
-    weights: pd.DataFrame, ensemble: EnsembleParameters, sessions: pd.DataFrame, **latest: pd.DataFrame
+    weights: pd.DataFrame,
+    ensemble: EnsembleParameters,
+    sessions: pd.DataFrame,
+    champions: dict[str, str],
+    **latest: pd.DataFrame,
 ) -> pd.DataFrame:
     """Fuse the scores of the newest session with the stored weights.
 
@@ -129,22 +141,26 @@ def fuse_latest(
         Combinations.
     sessions
         Calendar: ``date``.
+    champions
+        Champion by model.
     **latest
         ``<model>_latest_scores``.
 
     Returns
     -------
     pandas.DataFrame
-        ``datetime``, ``instrument``, ``combination``, ``score``, and ``label``: what the members were trained to
-        predict, empty when one of them does not state it.
+        ``datetime``, ``instrument``, ``combination``, ``score``; ``label``: what the members were trained to predict,
+        empty when one of them does not state it; ``bundles``: what scored, as JSON by model; ``weights_sha256``: with
+        which weights.
 
     Raises
     ------
     StaleDataError
         When weights of the latest sessions should have been renewed by now, or weights are of other models: a backtest
-        would trade other ones.
+        would trade other ones. When a member was scored by a bundle that is not the champion.
     """
-    scores = {name.removesuffix("_latest_scores"): table["score"] for name, table in latest.items()}
+    tables = {name.removesuffix("_latest_scores"): table for name, table in latest.items()}
+    scores = {model: table["score"] for model, table in tables.items()}
     newest = max(score.index.get_level_values("datetime").max() for score in scores.values())
     for name, combination in ensemble.enabled.items():
         since = weights.loc[weights["combination"] == name, "session"].max()
@@ -154,8 +170,19 @@ def fuse_latest(
                 f"the weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "
                 f"{newest:%Y-%m-%d}; they hold for {combination.refresh}. {_RENEW}"
             )
-    stated = _stated_labels({name.removesuffix("_latest_scores"): table for name, table in latest.items()})
-    return _fuse_all(scores, weights, ensemble, stated)
+    bundles = {model: bundle_of(table) for model, table in tables.items()}
+    for model, made_by in bundles.items():
+        require_champions(model, {model: made_by}, champions, newest)
+    fused = _fuse_all(scores, weights, ensemble, _stated_labels(tables))
+    made = pd.DataFrame(
+        [
+            (name, state_bundles({model: bundles[model] for model in c.models}), fingerprint_of_weights(weights, name))
+            for name, c in ensemble.enabled.items()
+        ],
+        columns=["combination", BUNDLES, WEIGHTS],
+        dtype="str",
+    )
+    return fused.merge(made, on="combination", how="left")
 
 
 def _stated_labels(tables: dict[str, pd.DataFrame]) -> dict[str, str]:

@@ -44,7 +44,7 @@ def create_latest_pipeline() -> Pipeline:
         [
             Node(
                 nodes.fuse_latest,
-                by_name("params:ensemble", "sessions", *latest, weights="ensemble_weights"),
+                by_name("params:ensemble", "sessions", "champions", *latest, weights="ensemble_weights"),
                 "latest_fused_scores",
                 name="fuse_latest",
             )

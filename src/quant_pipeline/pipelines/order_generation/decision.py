@@ -14,7 +14,7 @@ from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
-from quant_pipeline.strategy.rebalance import rebalance
+from quant_pipeline.strategy.rebalance import SOLD_UNSCORED, rebalance
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.events import Event
@@ -139,6 +139,33 @@ class Situation:
         chosen = choose_exposure(sizing, strategy.risk_degree, basket, amounts, self.market.rules.deal_price)
         logger.info("%.2f%% of the account may be invested (%s)", 100 * chosen.degree, chosen.reason)
         return strategy.model_copy(update={"risk_degree": chosen.degree})
+
+
+def require_coverage(scores: pd.Series, members: pd.Index, min_coverage: float, session: pd.Timestamp) -> None:
+    """Refuse scores of a small part of the universe: what is held and has no score is sold.
+
+    Raises
+    ------
+    StaleDataError
+        When a smaller share of the members has a score.
+    """
+    scored = members.isin(scores.dropna().index)
+    if len(members) and scored.mean() < min_coverage:
+        missing = ", ".join(members[~scored][:5])
+        raise StaleDataError(
+            f"only {scored.sum()} of the {len(members)} members of the universe have a score for {session:%Y-%m-%d} "
+            f"({missing} and more have none); what is held and has no score would be sold. Score them too, or set "
+            f"order_generation.min_coverage, which is {min_coverage:g}"
+        )
+
+
+def explain_unscored(orders: pd.DataFrame, members: pd.Index) -> pd.DataFrame:
+    """Say of holdings that are sold without a score whether they are in the universe."""
+    is_sold = orders["reason"] == SOLD_UNSCORED
+    where = (
+        orders["instrument"].isin(members).map({True: "although it is in the universe", False: "it left the universe"})
+    )
+    return orders.assign(reason=orders["reason"].where(~is_sold, orders["reason"] + ", " + where))
 
 
 def add_alternates(

@@ -10,13 +10,20 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
-from quant_pipeline.pipelines.order_generation.decision import DecisionRules, Situation, add_alternates
+from quant_pipeline.pipelines.order_generation.decision import (
+    DecisionRules,
+    Situation,
+    add_alternates,
+    explain_unscored,
+    require_coverage,
+)
 from quant_pipeline.pipelines.order_generation.opinions import compare_opinions, opinions_of_sources
 from quant_pipeline.pipelines.order_generation.page import compose_opinion_page, draw_ranks
 from quant_pipeline.pipelines.order_generation.parameters import FUSED, OrderGenerationParameters
 from quant_pipeline.pipelines.order_generation.sources import (
-    bundles_of,
+    InForce,
     choose_source,
+    provenance_of,
     scores_by_source,
     sources_of_session,
 )
@@ -27,12 +34,14 @@ from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.stop_rules import STOPPED
 
 
-@takes_records(situation=Situation.at, rules=DecisionRules)
+@takes_records(situation=Situation.at, rules=DecisionRules, in_force=InForce)
 def generate_orders(
     score_file: pd.DataFrame | None,
     situation: Situation,
     rules: DecisionRules,
     ensemble: EnsembleParameters,
+    universe_members: pd.DataFrame,
+    in_force: InForce,
     latest_fused_scores: pd.DataFrame | None = None,
     **latest_scores: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -46,6 +55,10 @@ def generate_orders(
         Account and market at the close of the session of the decision; the orders execute in the next one.
     rules, ensemble
         The rules that the backtest uses, the chosen source, and the default combination.
+    universe_members
+        ``date``, ``instrument``: who may be traded.
+    in_force
+        What scores must have been made by.
     latest_fused_scores
         ``datetime``, ``instrument``, ``combination``, ``score`` of the session; None when the scores of a file become
         the orders.
@@ -63,12 +76,17 @@ def generate_orders(
     ConfigurationError
         When the scores predict returns between other prices than those that orders execute at.
     StaleDataError
-        When the scores are not of that session.
+        When the scores are not of that session, were made by bundles or weights that are not in force any more, or
+        cover too small a part of the universe.
     """
     session, own = situation.session, rules.order_generation
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
-    scores = choose_source(sources, own.source, ensemble, session, rules.market_rules.deal_price)
-    orders = situation.decide(scores, rules)
+    today = choose_source(sources, own.source, ensemble, session, rules.market_rules.deal_price)
+    in_force.require(_name(own, ensemble), today)
+    members = pd.Index(universe_members.loc[universe_members["date"] == session, "instrument"])
+    scores = today.set_index("instrument")["score"]
+    require_coverage(scores, members, own.min_coverage, session)
+    orders = explain_unscored(situation.decide(scores, rules), members)
     if not decides_on(_calendar(rules.market_rules, session), session, rules.strategy.schedule):
         orders = _keep_stops(orders)
     value = orders["quantity"] * orders["reference_price"]
@@ -95,8 +113,7 @@ def tell_opinions(
     """
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
     sources = sources_of_session(sources, situation.session, rules.market_rules.deal_price)
-    source = rules.order_generation.source
-    chosen = ensemble.default if source == FUSED else source
+    chosen = _name(rules.order_generation, ensemble)
     opinions = opinions_of_sources(sources, chosen, situation, rules)
     comparison, figure = compare_opinions(opinions), draw_ranks(opinions)
     page = compose_opinion_page(comparison, orders_with_alternates, figure, chosen, f"{situation.session:%Y-%m-%d}")
@@ -123,13 +140,18 @@ def record_orders(
     """
     decided = pd.Timestamp(as_of)
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
-    scores = choose_source(sources, order_generation.source, ensemble, decided, market_rules.deal_price)
-    name = ensemble.default if order_generation.source == FUSED else order_generation.source
+    today = choose_source(sources, order_generation.source, ensemble, decided, market_rules.deal_price)
+    scores = today.set_index("instrument")["score"]
     # Not a hash of bytes of memory, so that anybody can compute it from the table of scores.
     digest = hashlib.sha256(scores.sort_index().to_csv(header=False).encode()).hexdigest()
-    provenance = {"scores": name, "scores_sha256": digest} | bundles_of(name, latest_scores, ensemble)
+    name = _name(order_generation, ensemble)
+    provenance = {"scores": name, "scores_sha256": digest} | provenance_of(today)
     session = execution_session(_calendar(market_rules, decided), decided)
     return record_plan(events, orders, decided, session, provenance, market_rules.deal_price)
+
+
+def _name(order_generation: OrderGenerationParameters, ensemble: EnsembleParameters) -> str:
+    return ensemble.default if order_generation.source == FUSED else order_generation.source
 
 
 def _keep_stops(orders: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Whose score becomes orders."""
 
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.trading.orders.position_sizing import PositionSizing
@@ -18,6 +18,9 @@ class OrderGenerationParameters(Parameters):
     source
         ``fused`` is the default combination; else the name of a combination or model, or ``file`` for scores made
         elsewhere.
+    min_coverage
+        Share of the members of the universe that need a score: a holding without one is sold, so scores of a few names
+        would sell nearly everything.
     alternates
         Number of alternates for buys that cannot be executed.
     position_sizing
@@ -27,6 +30,7 @@ class OrderGenerationParameters(Parameters):
     """
 
     source: str = FUSED
+    min_coverage: float = Field(0.8, ge=0.0, le=1.0)
     alternates: NonNegativeInt = 5
     position_sizing: PositionSizing = PositionSizing()
     stop_rules: StopRules = StopRules()

@@ -18,7 +18,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.generate_orders,
-                by_name(*scores, *DECIDED, events="ledger_booked"),
+                by_name(*scores, *_in_force(), *DECIDED, "universe_members", events="ledger_booked"),
                 ["orders", "orders_csv"],
                 name="generate_orders",
             ),
@@ -42,6 +42,15 @@ def create_pipeline() -> Pipeline:
 def _scores() -> list[str]:
     """Name the scores that are needed: a file of scores needs neither models nor predictions."""
     names = ["score_file"]
-    if load_order_generation_parameters()["source"] != FILE:
+    if _asks_models():
         names += ["latest_fused_scores", *(f"{model}_latest_scores" for model in load_model_registry())]
     return names
+
+
+def _in_force() -> list[str]:
+    """Name what scores of models are compared with."""
+    return ["champions", "ensemble_weights"] if _asks_models() else []
+
+
+def _asks_models() -> bool:
+    return bool(load_order_generation_parameters()["source"] != FILE)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -9,6 +10,15 @@ from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.pipelines.ensemble.provenance import (
+    BUNDLES,
+    WEIGHTS,
+    bundle_of,
+    fingerprint_of_weights,
+    require_champions,
+    state_bundles,
+    stated_bundles,
+)
 from quant_pipeline.pipelines.order_generation.parameters import FILE, FUSED
 
 logger = logging.getLogger(__name__)
@@ -24,17 +34,19 @@ def scores_by_source(
     Returns
     -------
     dict of pandas.DataFrame
-        ``datetime``, ``instrument``, ``score``, ``kind`` (``combination``, ``model`` or ``file``), and ``label``, what
-        was predicted; a file does not say it.
+        ``datetime``, ``instrument``, ``score``, ``kind`` (``combination``, ``model`` or ``file``); ``label``, what was
+        predicted, and ``bundles``, what scored: a file does not say it; ``weights_sha256`` of a combination.
     """
     columns = ["datetime", "instrument", "score"]
     sources = {}
     if latest_fused_scores is not None:
         for name, table in latest_fused_scores.groupby("combination", sort=False):
-            sources[str(name)] = table[columns].assign(kind="combination", label=stated_label(table))
+            made = table[[column for column in (*columns, BUNDLES, WEIGHTS) if column in table.columns]]
+            sources[str(name)] = made.assign(kind="combination", label=stated_label(table))
     for name, table in latest_scores.items():
         model = name.removesuffix("_latest_scores")
-        sources.setdefault(model, table.reset_index()[columns].assign(kind="model", label=stated_label(table)))
+        facts = {"kind": "model", "label": stated_label(table), BUNDLES: state_bundles({model: bundle_of(table)})}
+        sources.setdefault(model, table.reset_index()[columns].assign(**facts))
     if score_file is not None:
         sources[FILE] = score_file[columns].assign(kind="file")
     return sources
@@ -46,8 +58,13 @@ def choose_source(
     ensemble: EnsembleParameters,
     session: pd.Timestamp,
     deal_price: DealPrice,
-) -> pd.Series:
-    """Return the scores that become orders, by instrument.
+) -> pd.DataFrame:
+    """Return the scores that become orders.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of the session, see `scores_by_source`.
 
     Raises
     ------
@@ -78,7 +95,7 @@ def choose_source(
             f"{'Bring the file up to date.' if name == FILE else command}"
         )
     _require_price(name, today, deal_price)
-    return today.set_index("instrument")["score"]
+    return today
 
 
 def sources_of_session(
@@ -111,15 +128,55 @@ def _require_price(name: str, today: pd.DataFrame, deal_price: DealPrice) -> Non
     require_price(name, stated_label(today), deal_price, anew=f"score the session anew: {anew}", trained=trained)
 
 
-def bundles_of(source: str, latest_scores: Mapping[str, pd.DataFrame], ensemble: EnsembleParameters) -> dict[str, str]:
-    """Name the bundles whose scores a source is made of.
+@dataclass(frozen=True)
+class InForce:
+    """What scores of models have to be made by.
+
+    Attributes
+    ----------
+    champions
+        Champion by model.
+    ensemble_weights
+        ``combination``, ``model``, ``weight``, ``session``: newest weights. None of the two where the scores of a file
+        become the orders.
+    """
+
+    champions: dict[str, str] | None = None
+    ensemble_weights: pd.DataFrame | None = None
+
+    def require(self, name: str, today: pd.DataFrame) -> None:
+        """Refuse scores that were made by other bundles or weights; a file does not say what it was made from.
+
+        Parameters
+        ----------
+        name
+            Combination, model or file.
+        today
+            Its scores of the session, see `choose_source`.
+
+        Raises
+        ------
+        StaleDataError
+            When they are not in force.
+        """
+        kind, session = today["kind"].iloc[0], today["datetime"].iloc[0]
+        if kind == FILE:
+            return
+        require_champions(name, stated_bundles(today), self.champions or {}, session)
+        if kind == "combination" and today[WEIGHTS].iloc[0] != fingerprint_of_weights(self.ensemble_weights, name):
+            raise StaleDataError(
+                f"the weights of combination '{name}' were renewed after its scores of {session:%Y-%m-%d} were fused. "
+                f"Fuse them anew: `kedro run --pipelines prediction --params as_of={session:%Y-%m-%d}`"
+            )
+
+
+def provenance_of(today: pd.DataFrame) -> dict[str, str]:
+    """Name what made the scores of a session.
 
     Returns
     -------
     dict of str
-        ``bundle.<model>`` to the identity of its bundle; empty for a file.
+        ``bundle.<model>`` to the identity of its bundle, and ``weights_sha256`` of a combination; empty for a file.
     """
-    combination = ensemble.combinations.get(source)
-    models = combination.models if combination else [source]
-    tables = {model: latest_scores.get(f"{model}_latest_scores") for model in models}
-    return {f"bundle.{model}": str(table["bundle"].iloc[0]) for model, table in tables.items() if table is not None}
+    facts = {f"bundle.{model}": identity for model, identity in (stated_bundles(today) or {}).items()}
+    return facts | ({WEIGHTS: str(today[WEIGHTS].iloc[0])} if WEIGHTS in today.columns else {})
