@@ -60,7 +60,7 @@ def test_only_sources_the_broker_and_what_an_earlier_run_left_come_from_outside(
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("param")}
     models = {f"{node.namespace}.bundle_as_found" for node in pipelines["training"].nodes}
     files = {"statement_files", "score_file"}
-    assert free == {"market_source", "ledger_as_found", "trading_desk", *files, *models}
+    assert free == {"market_source", "ledger_as_found", "trading_desk", "champions", *files, *models}
 
 
 def test_new_sessions_are_scored_after_training():

@@ -1,7 +1,7 @@
 """What scores were made from, stated in their tables, and whether it is still in force.
 
 A table of scores outlives its bundles: after a promotion, the scores of the session are still those of the bundle
-before. So every table names its bundles, and whoever trades on it compares them with the champions.
+before. So every table names its bundles, and order generation compares them with the champions.
 """
 
 from __future__ import annotations
