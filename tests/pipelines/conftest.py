@@ -4,10 +4,26 @@ import pandas as pd
 import pytest
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
-from kedro.io import DataCatalog
+from kedro.io import AbstractDataset, DataCatalog
 from kedro.runner import SequentialRunner
 
 from tests.helpers.whole_path import AS_OF, MODELS, Kept, parameters, small_market
+
+
+class KeptChampions(AbstractDataset):
+    """The champions in a catalog in memory."""
+
+    def __init__(self, catalog):
+        self.catalog = catalog
+
+    def load(self):
+        return {model: self.catalog.load(f"{model}.bundle@champion").identity for model in MODELS}
+
+    def save(self, data):
+        raise NotImplementedError
+
+    def _describe(self):
+        return {}
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +58,8 @@ def run_in_memory(project_path):
         path = sum((pipelines[stage] for stage in stages[1:]), pipelines[stages[0]])
         for name in path.all_outputs():
             catalog[name] = Kept()
+        if "training" in stages:
+            catalog["champions"] = KeptChampions(catalog)
         for name in path.inputs() - set(catalog) if continues else ():
             catalog[name] = Kept(continues(name))
         for model in MODELS:

@@ -178,27 +178,29 @@ def test_orders_never_ask_for_more_cash_than_there_is(clean_run):
     assert clean_run("ledger_planned")[0].key == "plan:2024-01-02:0"
 
 
-def test_stale_scores_and_a_stale_account_are_refused(clean_run):
+def test_stale_account_is_refused(clean_run):
     from quant_pipeline.common.exceptions import StaleDataError
 
     def orders_of(as_of, ledger):
         values = parameters(as_of)
+        rules = ("ensemble", "order_generation", "strategy", "market_rules", "cost_rules", "as_of")
+        tables = (
+            "bars",
+            "corporate_actions",
+            "sessions",
+            "universe_members",
+            "champions",
+            "ensemble_weights",
+            "latest_fused_scores",
+        )
         return generate_orders(
-            None,
-            ledger,
-            clean_run("bars"),
-            clean_run("corporate_actions"),
-            clean_run("sessions"),
-            values["ensemble"],
-            values["order_generation"],
-            values["strategy"],
-            values["market_rules"],
-            values["cost_rules"],
-            as_of,
-            latest_fused_scores=clean_run("latest_fused_scores"),
+            score_file=None,
+            events=ledger,
+            **{name: values[name] for name in rules},
+            **{name: clean_run(name) for name in tables},
         )
 
-    with pytest.raises(StaleDataError, match="they are of 2023-12-29"):
+    with pytest.raises(StaleDataError, match="ledger is booked up to 2023-12-29"):
         orders_of("2024-01-02", clean_run("ledger_booked"))
     with pytest.raises(StaleDataError, match="ledger is booked up to None"):
         orders_of(AS_OF, ())
