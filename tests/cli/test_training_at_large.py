@@ -13,6 +13,9 @@ from pathlib import Path
 import mlflow
 import yaml
 
+from quant_pipeline.models.store import BundleStore
+from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.ledger.store import Ledger
 from tests.helpers.project import PATIENCE
 from tests.helpers.servers import answers, free_port, running_postgres
 
@@ -28,6 +31,12 @@ def versions(project):
         model: sorted(path.name for path in (folder / model).glob("bundle/versions/*") if not path.name.startswith("."))
         for model in MODELS
     }
+
+
+def champions(project):
+    """Identity of the champion of each model."""
+    folder = project.path / "data/markets/simulated/06_models"
+    return {model: BundleStore(folder / model / "bundle").aliases.champion for model in MODELS}
 
 
 def test_a_killed_training_goes_on_where_it_was_and_gives_the_same_models(project):
@@ -46,6 +55,24 @@ def test_a_killed_training_goes_on_where_it_was_and_gives_the_same_models(projec
     assert (resumed.stdout + resumed.stderr).count("nothing it was trained from has changed") == len(finished)
     for model in MODELS:
         assert set(versions(project)[model]) <= set(whole[model]), model
+
+
+def test_orders_after_retraining_one_model_name_the_new_bundle_or_are_refused(project):
+    before = champions(project)
+    project.run(
+        "kedro run --pipelines training --namespaces ridge_alpha158 --params models.ridge_alpha158.hyper.alpha=0.02"
+    )
+    retrained = champions(project)
+    assert {model for model in MODELS if retrained[model] != before[model]} == {"ridge_alpha158"}
+    ledger = Ledger.read(project.path / "data/accounts/sim/ledger.sqlite")
+    known = ledger.length()
+    refused = project.run("kedro run --pipelines ensemble,order_generation", ok=False)
+    assert f"come from bundle {before['ridge_alpha158']} of ridge_alpha158" in refused.stdout + refused.stderr
+    assert ledger.length() == known
+    project.run("kedro run --pipelines prediction,ensemble,order_generation")
+    plans = [event for event in ledger.events() if event.kind is EventKind.PLAN_RECORDED]
+    made_by = plans[-1].payload["provenance"]
+    assert {model: made_by[f"bundle.{model}"] for model in MODELS} == retrained
 
 
 def test_models_train_side_by_side_on_two_workers_with_their_own_runs(project):
