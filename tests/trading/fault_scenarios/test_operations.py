@@ -1,6 +1,5 @@
 """Fault scenarios 29 to 35: absent brokers, second senders, other accounts, damaged ledgers, wrong hours."""
 
-import shutil
 from dataclasses import replace
 from decimal import Decimal
 
@@ -14,6 +13,7 @@ from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.invariants import find_violations
+from quant_pipeline.trading.ledger.backup import back_up, restore
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.desk import arming_event
 from quant_pipeline.trading.orders.execution import recover, wait_for
@@ -119,16 +119,10 @@ def test_31_the_keys_open_another_account(day):
 def test_32_the_ledger_is_restored_from_an_older_backup(day, tmp_path):
     lived = day()
     lived.plan()
-    lived.desk.journal.ledger.engine.dispose()
-    shutil.copy(lived.file, tmp_path / "backup.sqlite")
-    shutil.copy(lived.file.with_suffix(".anchors"), tmp_path / "backup.anchors")
+    backup = back_up(lived.desk.journal.ledger, tmp_path / "backup.sqlite")
     lived.execute()
     lived.desk.journal.ledger.engine.dispose()
-    for name in ("ledger.sqlite-wal", "ledger.sqlite-shm"):
-        (tmp_path / name).unlink(missing_ok=True)
-    # The folder as it was, with what stands beside the ledger.
-    shutil.copy(tmp_path / "backup.sqlite", lived.file)
-    shutil.copy(tmp_path / "backup.anchors", lived.file.with_suffix(".anchors"))
+    restore(backup, lived.file, tmp_path / "replaced")
     sent = len(lived.broker.received)
     lived.open()
     assert lived.states()["AAA"] == "intended"

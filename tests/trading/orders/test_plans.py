@@ -7,6 +7,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import AccountError, ConfigurationError
 from quant_pipeline.testing.chaos import rehearsal
+from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.orders.desk import arming_event
 from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events
 from quant_pipeline.trading.orders.plans import record_plan, repeat_plan
@@ -24,9 +25,9 @@ def desk(tmp_path):
     return desk
 
 
-def plan(desk, rows=BUYS):
+def plan(desk, rows=BUYS, scores_sha256="ab"):
     table = pd.DataFrame(rows, columns=["instrument", "side", "quantity", "reference_price", "reason"])
-    source = {"scores": "all_icir", "scores_sha256": "ab"}
+    source = {"scores": "all_icir", "scores_sha256": scores_sha256}
     desk.journal.append(record_plan(desk.journal.ledger.events(), table, rehearsal.DECIDED, rehearsal.SESSION, source))
 
 
@@ -51,6 +52,23 @@ def test_a_plan_that_was_denied_is_judged_again_under_new_names(desk):
         "chaos-20250103-BBB-buy-1": "filled",
     }
     assert desk.journal.account.positions["AAA"].quantity == Decimal(30)
+
+
+def plans_of(desk):
+    events = desk.journal.ledger.events()
+    return [event.payload["provenance"]["scores_sha256"] for event in events if event.kind is EventKind.PLAN_RECORDED]
+
+
+def test_same_orders_from_other_scores_are_a_plan_that_names_these_until_they_are_judged(desk):
+    plan(desk)
+    plan(desk)
+    assert plans_of(desk) == ["ab"]
+    plan(desk, scores_sha256="cd")
+    plan(desk, scores_sha256="cd")
+    assert plans_of(desk) == ["ab", "cd"]
+    judged(desk)
+    plan(desk, scores_sha256="ef")
+    assert plans_of(desk) == ["ab", "cd"]
 
 
 def test_the_denied_part_of_a_plan_is_repeated_when_the_rest_has_ended(desk):

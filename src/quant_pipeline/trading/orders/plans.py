@@ -9,7 +9,7 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.market.clock import DealPrice
-from quant_pipeline.trading.ledger.account import Plan, fold
+from quant_pipeline.trading.ledger.account import AccountState, Plan, fold
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order, client_order_id, money
 from quant_pipeline.trading.orders.book import OrderBook
 from quant_pipeline.trading.orders.states import OrderState
@@ -45,7 +45,8 @@ def record_plan(
     Returns
     -------
     tuple of Event
-        One event, or none when the very same plan has been recorded before.
+        One event, or none when the very same plan has been recorded before. The same orders made from something else
+        are recorded as the next revision, as long as none of them was judged.
 
     Raises
     ------
@@ -55,7 +56,8 @@ def record_plan(
     state = fold(events)
     wanted = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]
     known = state.plans.get(execution_session)
-    if known is not None and known.deal_price in (deal_price, None) and _same(wanted, known.orders):
+    is_same = known is not None and known.deal_price in (deal_price, None) and _same(wanted, known.orders)
+    if is_same and not _has_new_origin(events, state, execution_session, provenance):
         return ()
     if state.last_session is not None and state.last_session >= execution_session:
         if known is None and wanted.empty:
@@ -86,6 +88,26 @@ def _refuse_sent(events: Sequence[Event], execution_session: pd.Timestamp) -> No
             "cannot be planned again with other orders. `kedro account replan` repeats what was denied, `kedro account "
             "flatten` sells everything."
         )
+
+
+def _has_new_origin(
+    events: Sequence[Event], state: AccountState, execution_session: pd.Timestamp, provenance: Mapping[str, str] | None
+) -> bool:
+    """Whether a known plan was made from something else than stated now, and nothing has been decided on it yet."""
+    known = state.plans[execution_session]
+    if provenance is None or not known.orders:
+        return False
+    if state.last_session is not None and state.last_session >= execution_session:
+        return False
+    book = OrderBook.of(events)
+    is_judged = any(order.client_order_id in book.orders for order in known.orders)
+    return not is_judged and provenance != _provenance(events, execution_session, known.revision)
+
+
+def _provenance(events: Sequence[Event], execution_session: pd.Timestamp, revision: int) -> Mapping[str, str]:
+    (recorded,) = (event for event in events if event.key == _plan_key(execution_session, revision))
+    found: Mapping[str, str] = recorded.payload.get("provenance", {})
+    return found
 
 
 def repeat_plan(events: Sequence[Event], execution_session: pd.Timestamp) -> Event:
@@ -126,7 +148,7 @@ def repeat_plan(events: Sequence[Event], execution_session: pd.Timestamp) -> Eve
         raise AccountError(f"no order of {execution_session:%Y-%m-%d} was denied; there is nothing to repeat")
     known = replace(known, orders=denied)
     (recorded,) = (event for event in events if event.key == _plan_key(execution_session, known.revision))
-    provenance = recorded.payload.get("provenance", {})
+    provenance = _provenance(events, execution_session, known.revision)
     return _plan_event(state.name, recorded.session, replace(known, revision=known.revision + 1), provenance)
 
 
