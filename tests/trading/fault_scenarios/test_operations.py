@@ -14,6 +14,7 @@ from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.invariants import find_violations
 from quant_pipeline.trading.ledger.backup import back_up, restore
+from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.desk import arming_event
 from quant_pipeline.trading.orders.execution import recover, wait_for
