@@ -5,7 +5,9 @@ Commas in brackets do not separate parameters.
 
 from __future__ import annotations
 
+import datetime
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,7 +51,24 @@ def read_parameters(context: click.Context, option: click.Parameter, value: Any)
             )
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_container(OmegaConf.from_dotlist([_tidy(item) for item in items]))
+    found = OmegaConf.to_container(OmegaConf.from_dotlist([_tidy(item) for item in items]))
+    return _with_date(context, found)
+
+
+def _with_date(context: click.Context, parameters: Any) -> Any:
+    """Read ``as_of`` as a date: 20240524 is no number; ``latest`` is what the environment takes without it."""
+    if "as_of" not in parameters:
+        return parameters
+    text = str(parameters["as_of"]).strip()
+    if text.lower() == "latest":
+        return {key: value for key, value in parameters.items() if key != "as_of"}
+    compact = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", text)
+    text = "-".join(compact.groups()) if compact else text
+    try:
+        day = datetime.date.fromisoformat(text)
+    except ValueError:
+        context.fail(f"--params: as_of={parameters['as_of']} is no date such as 2025-01-02, nor `latest`.")
+    return parameters | {"as_of": day.isoformat()}
 
 
 def _tidy(item: str) -> str:

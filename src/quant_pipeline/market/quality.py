@@ -14,6 +14,35 @@ from quant_pipeline.market.corporate_actions import adjustment_factors
 from quant_pipeline.market.delistings import silent_since
 
 COLUMNS = ["instrument", "date", "check", "severity", "value", "detail"]
+LARGE_MOVE = 0.5
+"""Unexplained move of a close, as a fraction, from which on it is an error and no warning."""
+BY_EFFECT = (
+    "unexplained_move", "odd_split", "vendor_step", "duplicate", "no_session", "row_left_out", "instrument_left_out",
+    "file_left_out", "vendor_adjustment", "derived_split", "derived_dividend", "moved_action", "bar_consistency",
+    "ended", "gap", "no_price", "suspended", "duplicate_row", "intraday_row", "before_calendar", "excluded",
+    "resampled", "benchmark_left_out", "constant_price", "zero_volume", "renamed", "unlisted", "footer", "litter",
+)  # fmt: skip
+"""Checks by what they can do to returns, the most harmful first."""
+
+
+def no_findings() -> pd.DataFrame:
+    """Return a table of findings without rows."""
+    empty = pd.DataFrame({name: pd.Series(dtype="str") for name in COLUMNS})
+    return empty.astype({"date": "datetime64[ns]", "value": "float64"})
+
+
+def order_by_effect(findings: pd.DataFrame) -> pd.DataFrame:
+    """Sort findings by what they can do to returns: errors first, then by check, then the largest value."""
+    keys = findings.assign(
+        calm=findings["severity"] != "error", rank=findings["check"].map(effect_rank), size=-findings["value"].abs()
+    )
+    order = keys.sort_values(["calm", "rank", "size", "instrument", "date"], kind="stable").index
+    return findings.loc[order].reset_index(drop=True)
+
+
+def effect_rank(check: str) -> int:
+    """Return the place of a check in `BY_EFFECT`; an unknown one comes first."""
+    return BY_EFFECT.index(check) if check in BY_EFFECT else -1
 
 
 class QualityParameters(Parameters):
@@ -108,7 +137,7 @@ def compare_with_vendor(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> 
     )
 
 
-def _findings(rows: pd.DataFrame, check: str, severity: str, value: object, detail: object) -> pd.DataFrame:
+def _findings(rows: pd.DataFrame, check: str, severity: object, value: object, detail: object) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "instrument": rows["instrument"].to_numpy(),
@@ -157,7 +186,8 @@ def _unexplained_moves(bars: pd.DataFrame, corporate_actions: pd.DataFrame, larg
     move = adjusted.groupby(bars["instrument"], sort=False).pct_change()
     jump = move.abs() > largest
     detail = move[jump].map(lambda value: f"close moved {value:+.1%} and no corporate action explains it")
-    return _findings(bars[jump], "unexplained_move", "warning", move[jump], detail)
+    severity = np.where(move[jump].abs() >= LARGE_MOVE, "error", "warning")
+    return _findings(bars[jump], "unexplained_move", severity, move[jump], detail)
 
 
 def _constant(bars: pd.DataFrame, longest: int) -> pd.DataFrame:

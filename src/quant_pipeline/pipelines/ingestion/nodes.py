@@ -11,7 +11,7 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.delistings import EndedBars, delist_ended
-from quant_pipeline.market.quality import QualityParameters, check_bars
+from quant_pipeline.market.quality import QualityParameters, check_bars, no_findings, order_by_effect
 from quant_pipeline.market.sectors import add_sector_numbers
 from quant_pipeline.market.sources.derived import mean_benchmark
 from quant_pipeline.market.universe import UniverseParameters, select_universe
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataFrame]:
-    """Take the four tables out of a market source.
+    """Take the tables out of a market source.
 
     Parameters
     ----------
@@ -32,7 +32,8 @@ def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataF
     Returns
     -------
     dict
-        ``bars``, ``corporate_actions``, ``instruments`` and ``benchmark``.
+        ``bars``, ``corporate_actions``, ``instruments``, ``benchmark`` and ``source_findings``: what the source left
+        out or noted.
     """
     traded = pd.DatetimeIndex(np.sort(market.bars["date"].unique()))
     ended = delist_ended(market.bars, market.corporate_actions, traded, ended_bars)
@@ -41,6 +42,7 @@ def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataF
         "corporate_actions": market.corporate_actions,
         "instruments": market.instruments,
         "benchmark": market.benchmark,
+        "source_findings": no_findings() if market.findings is None else market.findings,
     }
     if ended.empty:
         return tables
@@ -104,16 +106,21 @@ def list_sessions(bars: pd.DataFrame, market_rules: MarketRules, as_of: str) -> 
 
 
 def check_quality(
-    bars: pd.DataFrame, corporate_actions: pd.DataFrame, sessions: pd.DataFrame, parameters: QualityParameters
+    bars: pd.DataFrame,
+    corporate_actions: pd.DataFrame,
+    sessions: pd.DataFrame,
+    source_findings: pd.DataFrame,
+    parameters: QualityParameters,
 ) -> pd.DataFrame:
-    """Check the bars; findings are reported, not repaired.
+    """Check the bars; findings are reported together with those of the source, not repaired.
 
     Returns
     -------
     pandas.DataFrame
-        ``instrument``, ``date``, ``check``, ``severity``, ``value``, ``detail``.
+        ``instrument``, ``date``, ``check``, ``severity``, ``value``, ``detail``; first what changes returns most.
     """
-    return check_bars(bars, corporate_actions, pd.DatetimeIndex(sessions["date"]), parameters)
+    found = check_bars(bars, corporate_actions, pd.DatetimeIndex(sessions["date"]), parameters)
+    return order_by_effect(pd.concat([found, source_findings], ignore_index=True) if len(source_findings) else found)
 
 
 def adjust_for_corporate_actions(

@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.read_market,
                 ["market_source", "params:ended_bars"],
-                {name: name for name in ("bars", "corporate_actions", "instruments", "benchmark")},
+                {name: name for name in ("bars", "corporate_actions", "instruments", "benchmark", "source_findings")},
                 name="read_market",
             ),
             Node(
@@ -21,7 +21,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.check_quality,
-                by_name("bars", "corporate_actions", "sessions", parameters="params:quality"),
+                by_name("bars", "corporate_actions", "sessions", "source_findings", parameters="params:quality"),
                 "data_quality",
                 name="check_quality",
             ),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from quant_pipeline.evaluation import performance
 from quant_pipeline.evaluation.information_coefficient import rank_ic_t, summarise
+from quant_pipeline.market.quality import effect_rank
 
 ROLLING_SESSIONS = 60
 """Sessions of the rolling mean of rank ICs, about a quarter."""
@@ -152,7 +153,7 @@ def order_totals(orders: pd.DataFrame) -> dict[str, tuple[int, float]]:
 
 
 def findings_by_check(data_quality: pd.DataFrame) -> pd.DataFrame:
-    """Count findings by severity and check, errors first.
+    """Count findings by severity and check, errors first, then by what they can do to returns.
 
     Returns
     -------
@@ -163,8 +164,10 @@ def findings_by_check(data_quality: pd.DataFrame) -> pd.DataFrame:
         findings=("check", "size"), instruments=("instrument", "nunique"), first=("date", "min"), last=("date", "max")
     )
     counts["is_error"] = counts["severity"] == "error"
-    counts = counts.sort_values(["is_error", "severity", "check"], ascending=[False, True, True], ignore_index=True)
-    return counts.drop(columns="is_error")
+    counts["rank"] = counts["check"].map(effect_rank)
+    order = ["is_error", "severity", "rank", "check"]
+    counts = counts.sort_values(order, ascending=[False, True, True, True], ignore_index=True)
+    return counts.drop(columns=["is_error", "rank"])
 
 
 def values_of_combinations(combination_nav: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.market.data import SourceProblem
-from quant_pipeline.market.quality import COLUMNS
+from quant_pipeline.market.quality import COLUMNS, no_findings
 
 PRICES = ("open", "high", "low", "close")
 
@@ -97,9 +97,7 @@ class Draft:
     def all_findings(self) -> pd.DataFrame:
         """Return every finding in one table."""
         if not self.findings:
-            return pd.DataFrame({name: pd.Series(dtype="str") for name in COLUMNS}).astype(
-                {"date": "datetime64[ns]", "value": "float64"}
-            )
+            return no_findings()
         parts = [part.astype({"value": "float64", "detail": "str", "instrument": "str"}) for part in self.findings]
         table = pd.concat(
             [part.assign(date=part["date"].astype("datetime64[ns]")) for part in parts], ignore_index=True

@@ -68,8 +68,9 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
     theirs = {name.strip().lower() for name in own.values()}
     scores = [sum(_is_name(cell, theirs) for cell in row) for row in rows]
     best = max(scores, default=0)
-    if best >= 3:
-        place = scores.index(best)
+    wide_lines = [place for place, row in enumerate(rows[:3]) if best < 3 and wide_names(row) is not None]
+    if best >= 3 or wide_lines:
+        place = wide_lines[0] if wide_lines else scores.index(best)
         names = tuple(rows[place])
         wide = wide_names(list(names))
         levels = tuple(wide) if wide is not None else ()

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 FIELDS = (
     "date", "time", "instrument", "open", "high", "low", "close", "volume", "amount", "vendor_adjusted_close",
-    "dividend", "split", "capital_gain", "previous_close", "suspended",
+    "dividend", "split", "capital_gain", "previous_close", "suspended", "adjust_flag",
 )  # fmt: skip
 REQUIRED = ("date", "open", "high", "low", "close", "volume")
 NONE, SPLITS, ALL = "none", "splits", "splits_and_dividends"
@@ -76,7 +76,9 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "alpha_vantage_adjusted_numbered": _layout(
             "Alpha Vantage TIME_SERIES_DAILY_ADJUSTED, numbered", "7. dividend amount | 8. split coefficient"
         ),
-        "alpha_vantage_numbered": _layout("Alpha Vantage TIME_SERIES_DAILY, numbered", "1. open | 4. close"),
+        "alpha_vantage_numbered": _layout(
+            "Alpha Vantage TIME_SERIES_DAILY, numbered", "1. open | 4. close", "8. split coefficient"
+        ),
         "yahoo_history": _layout(
             "Yahoo, with adjusted close and actions (auto_adjust=False)",
             "adj close | dividends | stock splits",
@@ -133,7 +135,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         ),
         "baostock": _layout(
             "baostock", "preclose | adjustflag | tradestatus",
-            columns={"preclose": "previous_close", "tradestatus": "suspended"},
+            columns={"preclose": "previous_close", "tradestatus": "suspended", "adjustflag": "adjust_flag"},
         ),
     }
 )  # fmt: skip
@@ -184,7 +186,7 @@ VARIANTS = MappingProxyType(
 
 KNOWN_UNUSED = frozenset(
     _names(
-        "adj_open | adj_high | adj_low | adj_volume | adjopen | adjhigh | adjlow | adjvolume | adj_factor | adjustflag"
+        "adj_open | adj_high | adj_low | adj_volume | adjopen | adjhigh | adjlow | adjvolume | adj_factor"
         " | adj open | adj high | adj low | adj volume"
     )
 )

@@ -28,6 +28,7 @@ from quant_pipeline.market.sources.files.cleaning import (
 )
 from quant_pipeline.market.sources.files.discovery import FoundFiles, find_files
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
+from quant_pipeline.market.sources.files.layouts import ALL
 from quant_pipeline.market.sources.files.moves import refuse_wrong_units
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_file
@@ -177,7 +178,11 @@ def _joined(readings: list[Reading], options: FilesMarketParameters) -> Draft:
             (layout.derived and "vendor_adjusted_close" in reading.rows) or "previous_close" in reading.rows
         )
         adjusted = options.adjusted or layout.adjusted
-        tables.append(reading.rows.assign(file=place, kind=reading.kind, adjusted=adjusted, derived=derived))
+        rows = reading.rows.assign(file=place, kind=reading.kind, adjusted=adjusted, derived=derived)
+        if options.adjusted is None and rows["adjusted_row"].any():
+            rows.loc[rows["adjusted_row"], "adjusted"] = ALL
+            rows["derived"] &= ~rows["adjusted_row"]
+        tables.append(rows)
     if not tables:
         names = ("line", "date", "instrument", *PRICES, "volume", *_OPTIONAL, "bad", "bad_price", "bad_action")
         empty = pd.DataFrame(

@@ -166,6 +166,8 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
         rows[name] = column.values
     if "suspended" in table:
         rows["suspended"] = read_numbers(table["suspended"]).values == 0
+    # Of baostock: 3 is as traded, 2 and 1 are adjusted back from the end and forward from the start.
+    rows["adjusted_row"] = read_numbers(table["adjust_flag"]).values != 3 if "adjust_flag" in table else False
     rows["timed"] = dates.timed
     empty = rows[list(PRICES)].isna().all(axis=1).to_numpy()
     for name in PRICES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from quant_pipeline.market.sources.files.layouts import (
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
 _IN_ROW = {"vendor_adjusted_close", "dividend", "split"}
+_CAREFUL = _IN_ROW | {"instrument"}
 
 
 @dataclass(frozen=True)
@@ -162,21 +164,29 @@ def _holds_dates(column: pd.Series) -> bool:
     return bool(readable.mean() > 0.5 and np.all((years > 1850) & (years < 2200))) or dates.ambiguous
 
 
+def _looks_like(name: str, columns: dict[str, str]) -> bool:
+    """Whether a name is a slip of one that means splits, dividends, adjusted closes or the instrument."""
+    if any(word in name for word in SUSPICIOUS):
+        return True
+    wanted = [known for known, ours in CANONICAL.items() if ours in _CAREFUL and ours not in columns.values()]
+    return len(name) > 3 and bool(get_close_matches(name, wanted, n=1, cutoff=0.8))
+
+
 def _unused(header: dict[str, str], columns: dict[str, str], options: FilesMarketParameters) -> list[str]:
-    """Name columns that look like splits, dividends or adjusted closes and are not used."""
+    """Name columns that look like splits, dividends, adjusted closes or instruments and are not used."""
     explained = _IN_ROW & set(columns.values())
     unused = [
         column
         for column, name in header.items()
         if column not in columns
         and column not in options.ignored_columns
-        and any(word in name for word in SUSPICIOUS)
+        and _looks_like(name, columns)
         and not (name in KNOWN_UNUSED and explained)
     ]
     if not unused:
         return []
     names = ", ".join(f"'{name}'" for name in unused)
     return [
-        f"has {names}, which may hold splits, dividends or adjusted closes, and would not use it. Map it with "
-        f"`columns` ({', '.join(field for field in FIELDS if field in _IN_ROW)}) or name it in `ignored_columns`"
+        f"has {names}, which may hold splits, dividends, adjusted closes or instruments, and would not use it. Map it "
+        f"with `columns` ({', '.join(field for field in FIELDS if field in _CAREFUL)}) or name it in `ignored_columns`"
     ]

@@ -1,0 +1,472 @@
+"""A random market, written as every layout of the table of vendors writes it, with what has to be read back.
+
+The conventions are those of the vendors' own descriptions: Yahoo restates prices for later splits, and its adjusted
+close for dividends by ``1 − dividend / close before the ex-date``; Alpha Vantage, Tiingo and WIKI list what was traded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.market.calendar import TradingCalendar
+
+PRICES = ["open", "high", "low", "close"]
+NUMBERS = [*PRICES, "volume"]
+START = "2024-01-02"
+
+
+@dataclass(frozen=True)
+class Written:
+    """Files of one layout, and their right reading.
+
+    Attributes
+    ----------
+    layout
+        Name in the table of layouts.
+    bars
+        ``date``, ``instrument``, prices, ``volume``, ``dividend`` and ``split`` that have to be read.
+    """
+
+    layout: str
+    bars: pd.DataFrame
+
+
+def random_market(seed: int, calendar: str = "XNYS", sessions: int = 40, instruments: int = 3) -> pd.DataFrame:
+    """Return bars as traded with splits and dividends on some of them, sorted by instrument and date.
+
+    Parameters
+    ----------
+    seed
+        Of everything that is random.
+    calendar
+        Of the dates.
+    sessions, instruments
+        How many.
+    """
+    random = np.random.default_rng(seed)
+    dates = TradingCalendar.of(calendar, START, "2024-12-30").sessions[:sessions].as_unit("ns")
+    parts = []
+    for number in range(instruments):
+        level = 20.0 + 60.0 * random.random()
+        split, dividend = np.ones(sessions), np.zeros(sessions)
+        acting = random.choice(np.arange(2, sessions - 2), size=4, replace=False)
+        split[acting[0]] = random.choice([2.0, 3.0, 4.0, 0.5, 0.1, 1.5])
+        dividend[acting[1:3]] = np.round(level * random.uniform(0.004, 0.02, 2), 2)
+        close = np.empty(sessions)
+        for place, move in enumerate(random.normal(0, 0.012, sessions)):
+            level = level * np.exp(move) / split[place] - dividend[place]
+            close[place] = level = round(max(level, 0.5), 4)
+        open_ = np.round(close * np.exp(random.normal(0, 0.006, sessions)), 4)
+        high = np.round(np.maximum(open_, close) * (1 + random.uniform(0, 0.01, sessions)), 4)
+        low = np.round(np.minimum(open_, close) * (1 - random.uniform(0, 0.01, sessions)), 4)
+        volume = 10_000.0 * random.integers(20, 400, sessions)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "date": dates, "instrument": f"{chr(65 + number) * 3}", "open": open_,
+                    "high": np.maximum.reduce([high, open_, close]), "low": np.minimum.reduce([low, open_, close]),
+                    "close": close, "volume": volume, "dividend": dividend, "split": split,
+                }
+            )
+        )  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def without_actions(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return a market of the same dates and instruments in which nothing splits or pays."""
+    flat = bars.copy()
+    later = bars.groupby("instrument")["split"].transform(lambda ratio: ratio[::-1].cumprod()[::-1] / ratio)
+    for name in PRICES:
+        flat[name] = (flat[name] / later).round(2)
+    flat["high"] = flat[PRICES].max(axis=1)
+    flat["low"] = flat[PRICES].min(axis=1)
+    return flat.assign(dividend=0.0, split=1.0)
+
+
+def split_adjusted(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return prices, volumes and dividends in the shares of the last bar."""
+    later = bars.groupby("instrument")["split"].transform(lambda ratio: ratio[::-1].cumprod()[::-1] / ratio)
+    table = bars.copy()
+    for name in (*PRICES, "dividend"):
+        table[name] = bars[name] / later
+    table["volume"] = bars["volume"] * later
+    return table
+
+
+def dividend_factor(bars: pd.DataFrame) -> pd.Series:
+    """Return the factor of Yahoo's adjusted close: the product of ``1 − dividend / close before`` of later ex-dates."""
+    adjusted = split_adjusted(bars)
+    before = adjusted.groupby("instrument")["close"].shift()
+    step = (1 - adjusted["dividend"] / before).fillna(1.0)
+    return step.groupby(bars["instrument"]).transform(lambda ratio: ratio[::-1].cumprod()[::-1] / ratio)
+
+
+def total_return(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return prices adjusted for splits and dividends, which list neither."""
+    table, factor = split_adjusted(bars), dividend_factor(bars)
+    for name in PRICES:
+        table[name] = table[name] * factor
+    return table.assign(dividend=0.0, split=1.0)
+
+
+def _per_instrument(
+    folder: Path, bars: pd.DataFrame, write: Callable[[pd.DataFrame], pd.DataFrame], name: str = "{}.csv"
+) -> None:
+    for instrument, rows in bars.groupby("instrument"):
+        write(rows.reset_index(drop=True)).to_csv(folder / name.format(instrument), index=False)
+
+
+def _yahoo_columns(bars: pd.DataFrame) -> pd.DataFrame:
+    table = split_adjusted(bars)
+    return pd.DataFrame(
+        {
+            "Date": table["date"].dt.strftime("%Y-%m-%d"), "Open": table["open"], "High": table["high"],
+            "Low": table["low"], "Close": table["close"], "Adj Close": table["close"] * dividend_factor(bars),
+            "Volume": table["volume"], "Dividends": table["dividend"], "Stock Splits": bars["split"].replace(1.0, 0.0),
+        }
+    )  # fmt: skip
+
+
+def _plain(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[["date", *NUMBERS]].rename(columns=str.title)
+
+
+def write_plain(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write one CSV per instrument without actions."""
+    flat = without_actions(bars)
+    _per_instrument(folder, flat, _plain)
+    return Written("plain", flat)
+
+
+def write_alpha_vantage_adjusted(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write Alpha Vantage's daily adjusted CSV, newest row first."""
+    factor = dividend_factor(bars)
+    later = bars.groupby("instrument")["split"].transform(lambda ratio: ratio[::-1].cumprod()[::-1] / ratio)
+    table = bars.assign(adjusted_close=bars["close"] / later * factor)
+    names = {"date": "timestamp", "dividend": "dividend_amount", "split": "split_coefficient"}
+    order = ["date", *PRICES, "adjusted_close", "volume", "dividend", "split"]
+    _per_instrument(folder, table, lambda rows: rows[order][::-1].rename(columns=names))
+    return Written("alpha_vantage_adjusted", bars)
+
+
+def write_alpha_vantage_adjusted_numbered(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write the same with the numbered names of the JSON."""
+    names = [
+        "date",
+        "1. open",
+        "2. high",
+        "3. low",
+        "4. close",
+        "6. volume",
+        "7. dividend amount",
+        "8. split coefficient",
+    ]
+    order = ["date", *NUMBERS, "dividend", "split"]
+    _per_instrument(folder, bars, lambda rows: rows[order].set_axis(names, axis=1))
+    return Written("alpha_vantage_adjusted_numbered", bars)
+
+
+def write_alpha_vantage_numbered(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write the numbered daily CSV."""
+    flat = without_actions(bars)
+    names = ["date", "1. open", "2. high", "3. low", "4. close", "5. volume"]
+    _per_instrument(folder, flat, lambda rows: rows[["date", *NUMBERS]].set_axis(names, axis=1))
+    return Written("alpha_vantage_numbered", flat)
+
+
+def write_yahoo_history(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write ``Ticker.history(auto_adjust=False)``."""
+    _per_instrument(folder, bars, _yahoo_columns)
+    return Written("yahoo_history", bars)
+
+
+def write_yahoo_history_adjusted(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write ``Ticker.history()``: adjusted prices, dates with the offset of New York."""
+
+    def table(rows: pd.DataFrame) -> pd.DataFrame:
+        columns, factor = _yahoo_columns(rows), dividend_factor(rows)
+        for name in ("Open", "High", "Low", "Close"):
+            columns[name] *= factor
+        columns["Date"] = rows["date"].dt.tz_localize("America/New_York").map(str)
+        return columns.drop(columns="Adj Close")
+
+    _per_instrument(folder, bars, table)
+    return Written("yahoo_history_adjusted", bars)
+
+
+def write_yahoo(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write the classic download: no actions; dividends are in the adjusted close."""
+    _per_instrument(folder, bars, lambda rows: _yahoo_columns(rows).iloc[:, :7])
+    return Written("yahoo", split_adjusted(bars).assign(split=1.0))
+
+
+def write_yahoo_download(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write ``download()`` of many tickers: two lines of header and one with the name of the index."""
+    table = total_return(bars)
+    wide = table.pivot(index="date", columns="instrument", values=NUMBERS)
+    wide.columns = pd.MultiIndex.from_tuples(
+        [(field.title(), instrument) for field, instrument in wide.columns], names=["Price", "Ticker"]
+    )
+    wide.index.name = "Date"
+    wide.to_csv(folder / "prices.csv")
+    return Written("yahoo_download", table)
+
+
+def write_stooq(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write Stooq's ASCII files."""
+    table = total_return(bars)
+
+    def columns(rows: pd.DataFrame) -> pd.DataFrame:
+        fixed = {
+            "<TICKER>": rows["instrument"],
+            "<PER>": "D",
+            "<DATE>": rows["date"].dt.strftime("%Y%m%d"),
+            "<TIME>": "000000",
+        }
+        numbers = {f"<{name.upper()}>": rows[name] for name in PRICES}
+        return pd.DataFrame(fixed | numbers | {"<VOL>": rows["volume"], "<OPENINT>": 0})
+
+    _per_instrument(folder, table, columns, "{}.txt")
+    return Written("stooq", table)
+
+
+def write_metatrader(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write the history of MetaTrader, separated by tabs."""
+    flat = without_actions(bars)
+    for instrument, rows in flat.groupby("instrument"):
+        table = pd.DataFrame({"<DATE>": rows["date"].dt.strftime("%Y.%m.%d")})
+        for name in PRICES:
+            table[f"<{name.upper()}>"] = rows[name]
+        table = table.assign(**{"<TICKVOL>": rows["volume"], "<VOL>": 0, "<SPREAD>": 1})
+        table.to_csv(folder / f"{instrument}.csv", index=False, sep="\t")
+    return Written("metatrader", flat)
+
+
+def write_tiingo(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write Tiingo's end-of-day CSV."""
+    adjusted, factor = split_adjusted(bars), dividend_factor(bars)
+    table = bars.assign(
+        adjClose=adjusted["close"] * factor, adjHigh=adjusted["high"] * factor, adjLow=adjusted["low"] * factor,
+        adjOpen=adjusted["open"] * factor, adjVolume=adjusted["volume"],
+    ).rename(columns={"dividend": "divCash", "split": "splitFactor"})  # fmt: skip
+    order = ["date", "close", "high", "low", "open", "volume", "adjClose", "adjHigh", "adjLow", "adjOpen", "adjVolume",
+             "divCash", "splitFactor"]  # fmt: skip
+    _per_instrument(
+        folder, table, lambda rows: rows[order].assign(date=rows["date"].dt.strftime("%Y-%m-%dT00:00:00.000Z"))
+    )
+    return Written("tiingo", bars)
+
+
+def write_quandl_wiki(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write the table of WIKI Prices."""
+    adjusted, factor = split_adjusted(bars), dividend_factor(bars)
+    table = bars.rename(columns={"instrument": "ticker", "dividend": "ex-dividend", "split": "split_ratio"})
+    order = ["ticker", "date", *NUMBERS, "ex-dividend", "split_ratio"]
+    table = table[order].assign(**{f"adj_{name}": adjusted[name] * factor for name in PRICES})
+    table.assign(adj_volume=adjusted["volume"]).to_csv(folder / "WIKI_PRICES.csv", index=False)
+    return Written("quandl_wiki", bars)
+
+
+def write_polygon_flat_file(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write one file a day, with nanoseconds since 1970 of New York's midnight."""
+    flat = without_actions(bars)
+    for date, rows in flat.groupby("date"):
+        start = rows["date"].dt.tz_localize("America/New_York").astype("int64")
+        table = rows.rename(columns={"instrument": "ticker"}).assign(window_start=start, transactions=1000)
+        order = ["ticker", "volume", "open", "close", "high", "low", "window_start", "transactions"]
+        table[order].to_csv(folder / f"{date:%Y-%m-%d}.csv.gz", index=False)
+    return Written("polygon_flat_file", flat)
+
+
+def write_polygon_aggregates(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write the aggregates of the interface, with milliseconds."""
+    table = split_adjusted(bars).assign(dividend=0.0, split=1.0)
+
+    def columns(rows: pd.DataFrame) -> pd.DataFrame:
+        start = rows["date"].dt.tz_localize("America/New_York").astype("int64") // 10**6
+        letters = {"v": rows["volume"], "o": rows["open"], "c": rows["close"], "h": rows["high"], "l": rows["low"]}
+        return pd.DataFrame(letters | {"t": start, "n": 7})
+
+    _per_instrument(folder, table, columns)
+    return Written("polygon_aggregates", table)
+
+
+def write_nasdaq(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write nasdaq.com's CSV: dollars, month first, newest first."""
+    flat = without_actions(bars)
+
+    def columns(rows: pd.DataFrame) -> pd.DataFrame:
+        money = {name: rows[name].map("${:,.2f}".format) for name in PRICES}
+        return pd.DataFrame(
+            {
+                "Date": rows["date"].dt.strftime("%m/%d/%Y"), "Close/Last": money["close"],
+                "Volume": rows["volume"].map("{:.0f}".format), "Open": money["open"], "High": money["high"],
+                "Low": money["low"],
+            }
+        )[::-1]  # fmt: skip
+
+    _per_instrument(folder, flat, columns)
+    return Written("nasdaq", flat)
+
+
+def write_investing(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write investing.com's CSV: a byte order mark, quotes, thousands, volume in millions."""
+    flat = without_actions(bars)
+    for instrument, rows in flat.groupby("instrument"):
+        table = pd.DataFrame({"Date": rows["date"].dt.strftime("%m/%d/%Y")})
+        for theirs, ours in (("Price", "close"), ("Open", "open"), ("High", "high"), ("Low", "low")):
+            table[theirs] = rows[ours].map("{:,.2f}".format)
+        table["Vol."] = (rows["volume"] / 1e6).map("{:.2f}M".format)
+        table["Change %"] = "0.10%"
+        file = folder / f"{instrument} Historical Data.csv"
+        table[::-1].to_csv(file, index=False, quoting=1, encoding="utf-8-sig")
+    return Written("investing", flat)
+
+
+def write_binance(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write klines without a header, on days that include weekends."""
+    flat = without_actions(bars)
+    days = pd.date_range("2024-01-01", periods=bars["date"].nunique()).as_unit("ns")
+    flat["date"] = np.tile(days, bars["instrument"].nunique())
+    for instrument, rows in flat.groupby("instrument"):
+        start = rows["date"].astype("int64") // 10**6
+        table = pd.DataFrame({"start": start, **{name: rows[name] for name in NUMBERS}, "end": start + 86_399_999})
+        table = table.assign(quote=rows["volume"] * rows["close"], count=1000, base=1, taker=1, ignore=0)
+        table.to_csv(folder / f"{instrument}-1d-2024.csv", index=False, header=False)
+    return Written("binance", flat)
+
+
+def write_kaggle_all_stocks_5yr(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write the table of Kaggle's S&P 500 set."""
+    table = split_adjusted(bars).assign(dividend=0.0, split=1.0)
+    order = ["date", *NUMBERS, "instrument"]
+    table[order].rename(columns={"instrument": "Name"}).to_csv(folder / "all_stocks_5yr.csv", index=False)
+    return Written("kaggle_all_stocks_5yr", table)
+
+
+def write_kaggle_huge_stock_market(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write one text file per stock."""
+    table = total_return(bars)
+    _per_instrument(folder, table, lambda rows: _plain(rows).assign(OpenInt=0), "{}.txt")
+    return Written("kaggle_huge_stock_market", table)
+
+
+def write_eodhd(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write closes as traded beside an adjusted close, from which splits and dividends follow."""
+    adjusted = split_adjusted(bars)["close"] * dividend_factor(bars)
+    table = bars.assign(Adjusted_close=adjusted)
+    _per_instrument(folder, table, lambda rows: _plain(rows).assign(Adjusted_close=rows["Adjusted_close"]))
+    return Written("eodhd", bars)
+
+
+def write_tushare(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write tushare's daily bars of A-shares: lots, thousands of CNY, newest first."""
+    flat = without_actions(bars)
+    codes = {name: f"60000{place}.SH" for place, name in enumerate(flat["instrument"].unique())}
+    flat["instrument"] = flat["instrument"].map(codes)
+    before = flat.groupby("instrument")["close"].shift().fillna(flat["close"])
+    table = flat.assign(
+        ts_code=flat["instrument"], trade_date=flat["date"].dt.strftime("%Y%m%d"), pre_close=before,
+        change=flat["close"] - before, pct_chg=0.0, vol=flat["volume"] / 100,
+        amount=flat["volume"] * flat["close"] / 1000,
+    )  # fmt: skip
+    order = ["ts_code", "trade_date", *PRICES, "pre_close", "change", "pct_chg", "vol", "amount"]
+    _per_instrument(folder, table, lambda rows: rows[order][::-1])
+    return Written("tushare", flat)
+
+
+def write_akshare(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write akshare's bars with Chinese names, in GBK."""
+    flat = without_actions(bars)
+    codes = {name: f"60000{place}" for place, name in enumerate(flat["instrument"].unique())}
+    flat["instrument"] = flat["instrument"].map(codes)
+    for code, rows in flat.groupby("instrument"):
+        table = pd.DataFrame(
+            {
+                "日期": rows["date"].dt.strftime("%Y-%m-%d"), "股票代码": code, "开盘": rows["open"],
+                "收盘": rows["close"], "最高": rows["high"], "最低": rows["low"], "成交量": rows["volume"] / 100,
+                "成交额": rows["volume"] * rows["close"], "振幅": 1.0, "涨跌幅": 0.1, "涨跌额": 0.1, "换手率": 0.3,
+            }
+        )  # fmt: skip
+        table.to_csv(folder / f"sh{code}.csv", index=False, encoding="gbk")
+    return Written("akshare", flat)
+
+
+def write_baostock(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write baostock's bars: volume in shares, a flag of suspension."""
+    flat = without_actions(bars)
+    codes = {name: f"sh.60000{place}" for place, name in enumerate(flat["instrument"].unique())}
+    flat["instrument"] = flat["instrument"].map(codes)
+    before = flat.groupby("instrument")["close"].shift().fillna(flat["close"])
+    table = flat.rename(columns={"instrument": "code"}).assign(
+        preclose=before,
+        amount=flat["volume"] * flat["close"],
+        adjustflag=3,
+        turn=0.5,
+        tradestatus=1,
+        pctChg=0.1,
+        isST=0,
+    )
+    order = [
+        "date",
+        "code",
+        *PRICES,
+        "preclose",
+        "volume",
+        "amount",
+        "adjustflag",
+        "turn",
+        "tradestatus",
+        "pctChg",
+        "isST",
+    ]
+    _per_instrument(folder, table.assign(instrument=flat["instrument"]), lambda rows: rows[order])
+    return Written("baostock", flat)
+
+
+def write_partitions(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write Parquet as Spark and pandas do: a folder per instrument, with the marks of a finished job."""
+    flat = without_actions(bars)
+    for instrument, rows in flat.groupby("instrument"):
+        place = folder / "bars" / f"ticker={instrument}"
+        place.mkdir(parents=True)
+        rows[["date", *NUMBERS]].to_parquet(place / "part-00000-c000.snappy.parquet", index=False)
+    (folder / "bars" / "_SUCCESS").touch()
+    return Written("plain", flat)
+
+
+def write_table_with_index(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write one Parquet whose dates and instruments are the index."""
+    flat = without_actions(bars)
+    flat.set_index(["date", "instrument"])[NUMBERS].to_parquet(folder / "bars.parquet")
+    return Written("plain", flat)
+
+
+def write_workbooks(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write one workbook per instrument."""
+    flat = without_actions(bars)
+    for instrument, rows in flat.groupby("instrument"):
+        _plain(rows).to_excel(folder / f"{instrument}.xlsx", index=False)
+    return Written("plain", flat)
+
+
+def write_wide_names(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write columns such as ``AAA_Close``."""
+    table = total_return(bars)
+    wide = table.pivot(index="date", columns="instrument", values=NUMBERS)
+    wide.columns = pd.Index([f"{instrument}_{field.title()}" for field, instrument in wide.columns])
+    wide.reset_index().to_csv(folder / "prices.csv", index=False)
+    return Written("yahoo_download", table)
+
+
+WRITERS: Mapping[str, tuple[Callable[[Path, pd.DataFrame], Written], str]] = {
+    name.removeprefix("write_"): (function, "XSHG" if name.endswith(("tushare", "akshare", "baostock")) else "XNYS")
+    for name, function in list(globals().items())
+    if name.startswith("write_")
+}
+"""Name of a writer to it and to the calendar of its market."""
