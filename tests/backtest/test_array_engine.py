@@ -176,7 +176,7 @@ def test_weekly_schedule_decides_on_its_weekday_only():
     assert list(result.trades["decided"]) == [pd.Timestamp("2024-01-05")]
 
 
-def test_deal_price_close_deals_at_the_close_of_the_next_session():
+def test_deal_price_close_executes_at_the_close_of_the_next_session():
     market = market_of({"A": [1.0, 2.0, 3.0]}, {"A": [4.0, 5.0, 6.0]}, rules=MarketRules(deal_price="close"))
     result = run_backtest(scores_of(A=[1.0] * 3), market, HOLD_ONE, FREE, 100)
     assert result.trades["price"].tolist() == [5.0]
@@ -198,7 +198,7 @@ def test_limits_refer_to_the_price_after_a_split():
 
 
 @pytest.mark.parametrize("deal_price", ["open", "close"])
-def test_oracle_of_the_next_deal_earns_and_the_oracle_of_the_return_before_it_does_not(deal_price):
+def test_oracle_of_the_next_execution_earns_and_the_oracle_of_the_return_before_it_does_not(deal_price):
     rng = np.random.default_rng(5)
     n_sessions, names = 250, [f"I{n:02d}" for n in range(30)]
     sessions = pd.bdate_range("2021-01-01", periods=n_sessions)

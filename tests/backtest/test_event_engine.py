@@ -60,7 +60,7 @@ def test_events_come_in_order_with_the_prices_delivered_so_far():
     assert prices == {"open": 10.0, "bar": 11.0, "close": 11.0}
 
 
-def test_market_order_placed_at_the_close_deals_at_the_next_open():
+def test_market_order_placed_at_the_close_executes_at_the_next_open():
     result, _ = run({(0, "close"): [EventOrder("A", 100)]})
     assert trades_of(result) == [[SESSIONS[1], "buy", 100, 10.0, "filled"]]
     assert result.nav.tolist() == [10_000, 10_100, 10_200, 10_300]
@@ -68,7 +68,7 @@ def test_market_order_placed_at_the_close_deals_at_the_next_open():
     assert result.trades["time"].tolist() == [SESSIONS[1] + pd.Timedelta(hours=9, minutes=30)]
 
 
-def test_market_order_placed_at_the_open_deals_at_the_close_when_there_are_no_minutes():
+def test_market_order_placed_at_the_open_executes_at_the_close_when_there_are_no_minutes():
     result, _ = run({(1, "open"): [EventOrder("A", 100)]})
     assert trades_of(result) == [[SESSIONS[1], "buy", 100, 11.0, "filled"]]
 
@@ -79,7 +79,7 @@ def test_on_open_and_on_close_orders_wait_for_their_auction():
     assert trades_of(result) == [[SESSIONS[1], "buy", 10, 10.0, "filled"], [SESSIONS[1], "buy", 100, 11.0, "filled"]]
 
 
-def test_limit_buy_deals_at_its_limit_and_at_the_open_when_that_is_better():
+def test_limit_buy_executes_at_its_limit_and_at_the_open_when_that_is_better():
     result, _ = run({(0, "close"): [EventOrder("A", 100, OrderKind.LIMIT, 9.0)]})
     assert trades_of(result) == [[SESSIONS[1], "buy", 100, 9.0, "filled"]]
     result, _ = run({(0, "close"): [EventOrder("A", 100, OrderKind.LIMIT, 10.5)]})
@@ -130,7 +130,7 @@ def test_limit_order_is_not_moved_by_the_spread_but_a_stop_is():
     assert result.trades["price"].tolist() == [11.11]
 
 
-def test_stop_sale_deals_at_the_stop_and_at_the_open_below_it():
+def test_stop_sale_executes_at_the_stop_and_at_the_open_below_it():
     buy, stop = EventOrder("A", 100), EventOrder("A", -100, OrderKind.STOP, 9.5, until_cancelled=True)
     result, _ = run({(0, "close"): [buy, stop]})
     assert trades_of(result)[1] == [SESSIONS[1], "sell", 100, 9.5, "filled"]
@@ -139,7 +139,7 @@ def test_stop_sale_deals_at_the_stop_and_at_the_open_below_it():
     assert trades_of(result)[1] == [SESSIONS[2], "sell", 100, 8.0, "filled"]
 
 
-def test_stop_buy_deals_when_the_price_rises_to_it():
+def test_stop_buy_executes_when_the_price_rises_to_it():
     result, _ = run({(0, "close"): [EventOrder("A", 100, OrderKind.STOP, 11.5)]})
     assert trades_of(result) == [[SESSIONS[1], "buy", 100, 11.5, "filled"]]
 
@@ -249,7 +249,7 @@ class BuysInTheFirstMinute:
         return [EventOrder("A", 10)] if len(self.views) == 1 else []
 
 
-def test_an_order_of_one_minute_deals_at_the_open_of_the_next():
+def test_an_order_of_one_minute_executes_at_the_open_of_the_next():
     result, script = run(BuysInTheFirstMinute(), minutes=MINUTES)
     assert script.views == [("09:31", 10.2, 1), ("09:32", 10.1, 2), ("09:33", 8.5, 3)]
     assert result.trades[["price", "time"]].to_numpy().tolist() == [[10.3, SESSIONS[1] + pd.Timedelta("09:32:00")]]

@@ -141,7 +141,7 @@ FLAT = [10.0] * 8
 NAN = np.nan
 
 
-def test_trap_01_scores_deal_in_the_next_session_and_a_session_without_scores_does_not_trade(tiny):
+def test_trap_01_scores_trade_in_the_next_session_and_a_session_without_scores_does_not_trade(tiny):
     scores = {"A": [1.0, 0.0, NAN, 0.0, 0.0, 0.0], "B": [0.0, 1.0, NAN, 1.0, 1.0, 1.0]}
     report = tiny.run({"A": [10.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0], "B": FLAT}, scores, ONE)
     assert report["account"].tolist() == [1_000.0, 1_100.0, 1_100.0, 1_100.0, 1_100.0]

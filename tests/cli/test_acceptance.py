@@ -24,7 +24,7 @@ def events(project):
         return connection.execute("select * from event order by 1").fetchall()
 
 
-def test_the_first_run_ends_with_a_summary_a_person_can_read(first_run):
+def test_the_first_run_ends_with_a_readable_summary(first_run):
     for expected in (
         "rank IC",
         "lightgbm_alpha158",

@@ -100,7 +100,7 @@ def ledger(project):
     return Ledger.at(project.project_path / "data/accounts/sim/ledger.sqlite")
 
 
-def test_show_draws_cash_holdings_and_deals(run, prepared):
+def test_show_draws_cash_holdings_and_fills(run, prepared):
     picture = run("show")
     assert "sim, close of 2024-12-31" in picture
     assert "net asset value" in picture
@@ -133,7 +133,7 @@ def test_an_advised_command_names_the_account_that_it_is_about(project):
     assert "nothing is sent; run `kedro account resume --env third` first" in refused.output
 
 
-def test_a_difference_to_the_broker_is_told(run, ledger, project):
+def test_a_difference_to_the_broker_is_reported(run, ledger, project):
     run("reconcile")
     gift = {"amount": "5", "note": "nobody told the broker"}
     ledger.append([Event(AS_OF, EventKind.DEPOSIT, "gift", gift)])
@@ -183,7 +183,7 @@ def test_a_command_takes_the_parameters_of_a_run(run):
     assert "is no `key=value`" in run("show", "--params", "nonsense", fails=True)
 
 
-def test_a_person_who_says_no_sells_nothing(run, ledger):
+def test_an_operator_who_answers_no_sells_nothing(run, ledger):
     before = ledger.events()
     assert "Sell 1 holdings of sim on 2025-01-02?" in run("flatten", input="n\n", fails=True)
     assert ledger.events() == before

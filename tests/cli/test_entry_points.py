@@ -36,5 +36,5 @@ for slow in ("quant_pipeline.cli.replay", "quant_pipeline.cli.models", "torch", 
 
 
 @pytest.mark.parametrize("first", ORDERS.values(), ids=ORDERS)
-def test_run_is_the_command_whoever_imports_first_and_the_others_stay_lazy(project_path, first):
+def test_run_is_the_command_in_any_order_of_imports_and_the_others_stay_lazy(project_path, first):
     subprocess.run([sys.executable, "-c", first + LAZY], cwd=project_path, check=True)

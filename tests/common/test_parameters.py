@@ -86,7 +86,7 @@ def test_a_former_name_is_refused_in_a_block_that_another_key_chooses_too():
     )
 
 
-def test_a_choice_is_told_with_the_nearest_one():
+def test_a_wrong_choice_is_reported_with_the_nearest_one():
     assert faults({"deal_price": "Close"}, MarketRules, block="market_rules") == (
         "`market_rules.deal_price` is 'Close'; it should be 'open', 'close' or 'vwap' (did you mean 'close'?)"
     )

@@ -21,7 +21,7 @@ def test_minimum_applies_per_order():
     assert sell_fee(100, 100_000, CN) == 50_000
 
 
-def test_nothing_dealt_costs_nothing():
+def test_nothing_executed_costs_nothing():
     assert buy_fee(0, 100_000, CN) == 0
     assert sell_fee(0, 100_000, CN) == 0
 
@@ -81,7 +81,7 @@ def test_impact_without_volume_counts_as_the_whole_session():
     assert filled_price(1_000_000, 1, 0, True, cost_terms(CostRules(root_impact=0.02))) == 1_020_000
 
 
-def test_sale_never_deals_below_one_tick():
+def test_sale_never_executes_below_one_tick():
     assert filled_price(1, 1, 1, False, cost_terms(CostRules(volume_impact=5.0))) == 1
 
 

@@ -121,7 +121,7 @@ def test_malformed_value_is_refused(kind):
         apply(holding(A=1), [action("A", kind, -1.0)], closes={"A": 1.0})
 
 
-def test_sales_deal_before_buys_and_pay_for_them():
+def test_sales_execute_before_buys_and_pay_for_them():
     fills = deal([order("buy", "B", 10), order("sell", "A", 10)], holding(A=10))
     assert list(fills["side"]) == ["sell", "buy"]
     assert list(fills["quantity"]) == [10, 10]
@@ -205,7 +205,7 @@ def test_negative_quantity_is_refused():
         deal([order("buy", "A", -1)], cash=10)
 
 
-def test_hold_rows_of_the_order_table_are_not_dealt():
+def test_hold_rows_of_the_order_table_are_not_executed():
     assert deal([order("hold", "A", 5)], holding(A=5)).empty
 
 

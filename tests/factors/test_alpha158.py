@@ -80,7 +80,7 @@ def test_sixteen_factors_of_ten_real_instruments_equal_their_closed_form(bars, s
             np.testing.assert_allclose(given, expected, rtol=5e-4, atol=5e-4, err_msg=f"{name} of {instrument}")
 
 
-def test_the_label_is_the_return_between_the_deal_prices_of_the_clock(bars, sessions):
+def test_the_label_is_the_return_between_the_execution_prices_of_the_clock(bars, sessions):
     panel = compute_factors(bars, {"label": label_expression("open", 2)}, sessions, allow_future=True)
     rows = bars[bars["instrument"] == "KO"].set_index("date")["open"]
     expected = rows.shift(-3) / rows.shift(-1) - 1

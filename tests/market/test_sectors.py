@@ -16,6 +16,6 @@ def test_instruments_of_a_sector_share_a_number():
     assert "sector" not in bars
 
 
-def test_an_instrument_that_nobody_knows_is_named():
+def test_an_unknown_instrument_is_named():
     with pytest.raises(MarketDataError, match="'ZZZ' has bars but no row"):
         add_sector_numbers(pd.DataFrame({"instrument": ["AAA", "ZZZ"]}), INSTRUMENTS)

@@ -147,7 +147,7 @@ LONG = pd.bdate_range("2023-01-02", periods=200, unit="ns")
 DYNAMIC = Combination(models=["early", "late"], member_weights="dynamic", window=40, refresh=10)
 
 
-def test_dynamic_weights_follow_whoever_was_right_lately():
+def test_dynamic_weights_follow_the_members_that_were_right_lately():
     labels, members = informed(LONG, 0.5, seed=1)
     weights = dynamic_weights(rank_coefficients(members, labels), LONG, LONG[60:], 2, DYNAMIC)
     assert weights.index.tolist() == LONG[60:200:10].tolist()

@@ -82,7 +82,7 @@ def test_a_session_without_bars_is_stale(newest, store):
         InferenceEngine(store).score(bars[bars["date"] < AS_OF], sessions)
 
 
-def test_a_daily_run_in_which_nobody_can_be_scored_is_an_error(clean_run):
+def test_a_daily_run_without_any_score_is_an_error(clean_run):
     bundle, features = clean_run("gru_alpha158.bundle@candidate"), clean_run("alpha158_features")
     alone = features[features.index.get_level_values("datetime") == AS_OF]
     with pytest.raises(StaleDataError, match=r"can score none of the 10 members of 2023-12-29: .* the 5 sessions"):

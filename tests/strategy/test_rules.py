@@ -17,7 +17,7 @@ def test_chinese_boards_have_their_own_limits():
     assert {name: today.price_limits_of(name)[-1].limit for name in boards} == boards
 
 
-def test_us_market_has_no_limits_and_deals_single_shares_at_the_open():
+def test_us_market_has_no_limits_and_trades_single_shares_at_the_open():
     rules = MarketRules.preset("US")
     assert rules.price_limits_of("AAPL") == ()
     assert rules.lot == 1

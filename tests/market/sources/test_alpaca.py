@@ -127,7 +127,7 @@ def test_a_missing_benchmark_is_named(serve):
         read(serve(), benchmark="QQQ")
 
 
-def test_refused_keys_name_their_credentials_entry_and_are_not_told(serve):
+def test_refused_keys_name_their_credentials_entry_and_are_not_shown(serve):
     with pytest.raises(ConfigurationError, match="credentials entry 'alpaca_live'") as refused:
         read(serve(), keys={"api_key": "PKWRONG", "secret_key": "very-secret"})
     assert "very-secret" not in str(refused.value)
@@ -210,7 +210,7 @@ def test_a_record_that_answers_two_questions_happened_once(serve):
     assert market.corporate_actions["value"].tolist() == [4.0]
 
 
-def test_bars_that_stop_without_a_reason_are_told(serve):
+def test_bars_that_stop_without_a_reason_are_reported(serve):
     market = read(serve(), symbols=["AAPL", "GONE"], stale_after=2)
     (problem,) = market.problems
     assert problem.instrument == "GONE"
@@ -218,7 +218,7 @@ def test_bars_that_stop_without_a_reason_are_told(serve):
     assert read(serve(), symbols=["AAPL", "GONE"], stale_after=3).problems == ()
 
 
-def test_what_cannot_be_translated_is_told_and_not_dropped_in_silence(serve):
+def test_what_cannot_be_translated_is_reported_and_not_dropped(serve):
     spin_off = {"source_symbol": "AAPL", "new_symbol": "BABY", "source_rate": 1, "new_rate": 1, "ex_date": "2024-12-03"}
     announcements = {"spin_offs": [spin_off], "future_sort": [{"symbol": "AAPL", "process_date": "2024-12-03"}]}
     market = read(serve(announcements=announcements | merger(acquiree_symbol="AAPL")))

@@ -90,7 +90,7 @@ def test_splits_of_one_date_multiply_and_dividends_add_up():
     }
 
 
-def test_an_ending_recorded_after_the_bars_stop_is_dated_on_its_record_which_nobody_knew_before():
+def test_an_ending_recorded_after_the_bars_stop_is_dated_on_its_record():
     removal = {"worthless_removals": [{"symbol": "A", "process_date": "2024-01-13"}]}
     # 2024-01-13 is a Saturday.
     assert endings(removal) == ([["01-15", "A", 0.0]], [])

@@ -68,7 +68,7 @@ def test_any_other_header_is_mapped(tmp_path):
     assert len(market.bars) == 3
 
 
-def test_every_problem_of_every_file_is_told_with_its_row(tmp_path):
+def test_every_problem_of_every_file_is_reported_with_its_row(tmp_path):
     bad_price = ALPHA_VANTAGE.replace("100.0,101.0", "abc,101.0")
     bad_date = ALPHA_VANTAGE.replace("2020-01-06", "yesterday")
     write(tmp_path, GOOD=ALPHA_VANTAGE, PRICE=bad_price, DATE=bad_date, EMPTY="", HEADER="a,b\n1,2\n")

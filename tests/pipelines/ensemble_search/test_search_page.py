@@ -15,7 +15,7 @@ def found(tmp_path_factory):
     return toy({"good": 0.2, "noise_a": 0.0, "noise_b": 0.0}).run(tmp_path_factory.mktemp("page"))
 
 
-def test_the_page_tells_verdict_leader_and_every_measure(found):
+def test_the_page_states_verdict_leader_and_every_measure(found):
     page, verdict = found["page"], found["verdict"]
     for text in (
         verdict["verdict"],

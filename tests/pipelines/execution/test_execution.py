@@ -66,7 +66,7 @@ def test_a_dry_run_shows_orders_and_verdicts_and_changes_nothing(simulated, capl
     assert "dry run: nothing sent" in left["execution_report"]
 
 
-def test_the_simulated_broker_takes_what_the_limits_let_through_and_post_trade_deals_it(simulated):
+def test_the_simulated_broker_takes_what_the_limits_let_through_and_post_trade_executes_it(simulated):
     left = simulated.run()
     assert states(simulated) == {"AAA": "accepted", "BBB": "accepted", "CCC": "denied"}
     assert left["execution_breaks"].empty
@@ -146,7 +146,7 @@ def paper(tmp_path, exchange):
         yield Desk(tmp_path, as_of, dataset, "paper", waves="together", wait_for_fills_seconds=20, poll_seconds=0.05)
 
 
-def test_a_paper_account_is_opened_closed_dealt_and_equal_to_the_broker(paper, exchange):
+def test_a_paper_account_is_opened_closed_traded_and_equal_to_the_broker(paper, exchange):
     settle(paper)
     assert fold(paper.events()).last_session == paper.as_of
     paper.plan()
@@ -199,7 +199,7 @@ def test_a_pinned_account_refuses_the_keys_of_another(paper, exchange):
     assert exchange.posts == 0
 
 
-def test_a_live_account_cannot_be_told_to_need_no_arming(paper, exchange):
+def test_a_live_account_cannot_be_configured_without_arming(paper, exchange):
     keys = {"api_key": API_KEY, "secret_key": SECRET_KEY}
     live = BrokerDesk("alpaca", *places(Path("/"), "ledger.sqlite"), {"kind": "live"}, keys).load()
     rules = DeskRules("live", LIMITS, ExecutionRules(account_number="A1"))
@@ -220,7 +220,7 @@ def test_before_the_open_nothing_is_judged_and_nothing_recorded(paper, exchange)
     assert paper.run(dry_run=True)["risk_verdicts"]["verdict"].tolist() == ["approved", "approved", "denied"]
 
 
-def test_what_has_no_sector_is_told(simulated, caplog):
+def test_what_has_no_sector_is_reported(simulated, caplog):
     caplog.set_level(logging.WARNING, logger="quant_pipeline")
     table = describe_instruments(
         simulated.bars,

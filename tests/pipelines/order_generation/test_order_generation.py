@@ -401,7 +401,7 @@ def test_a_model_without_scores_is_named():
         opinions_on(given, for_people)
 
 
-def test_nobody_wants_anything():
+def test_sources_that_want_nothing_give_an_empty_comparison():
     given = arguments(held=(), strategy=StrategyRules(topk=2, n_drop=1, risk_degree=0.0001))
     _, for_people = nodes.generate_orders(**given)
     _, comparison, figure, page = opinions_on(given, for_people)

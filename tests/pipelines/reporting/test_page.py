@@ -46,7 +46,7 @@ def structure(page):
     return read(page)
 
 
-def test_the_story_is_told_from_the_top(structure):
+def test_the_page_begins_with_the_verdict(structure):
     assert structure.headings == [
         "Tuesday 31 December 2024",
         "Backtest",
@@ -85,7 +85,7 @@ def test_links_lead_somewhere_and_names_are_unique(structure):
     assert set(values(structure, "aria-labelledby")) <= set(names)
 
 
-def test_those_who_cannot_see_are_told(structure):
+def test_the_page_is_described_for_screen_readers(structure):
     tags = [tag for tag, _ in structure.starts]
     assert dict(structure.starts)["html"] == {"lang": "en"}
     assert tags.count("h1") == tags.count("title") == tags.count("main") == 1

@@ -17,7 +17,7 @@ def describe(settings, account="sim", as_of="2024-12-31", repeat=None, **changed
     return describe_run(report, as_of, settings["market_rules"], "all_icir", 1, parameters)
 
 
-def test_orders_deal_in_the_next_session_of_the_exchange(settings):
+def test_orders_execute_in_the_next_session_of_the_exchange(settings):
     assert describe(settings).executes_in == pd.Timestamp("2025-01-02")
 
 

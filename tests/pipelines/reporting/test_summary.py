@@ -17,7 +17,7 @@ def line_with(text, start):
     return line.split()
 
 
-def test_it_tells_what_a_person_wants_to_know(context, tables):
+def test_the_summary_states_result_orders_and_next_commands(context, tables):
     text = summarise(context, tables)
     fused = tables["ic_series"][tables["ic_series"]["model"] == "fused"]
     assert line_with(text, "fused")[1:4:2] == [f"{fused['ic'].mean():+.4f}", f"{fused['rank_ic'].mean():+.4f}"]
@@ -61,14 +61,14 @@ def test_many_orders_are_cut_and_counted(context, tables):
     assert "and 8 more in the report" in text
 
 
-def test_the_first_day_is_told(context, empty_tables):
+def test_the_first_day_is_summarised(context, empty_tables):
     text = summarise(context, empty_tables)
     for expected in ("no label", "none has been run yet", "0 sell, 0 buy, 0 hold", "nothing is booked yet", "Next:"):
         assert expected in text
 
 
 @pytest.mark.parametrize("sessions", [1, 2])
-def test_a_backtest_of_one_or_two_sessions_is_told(context, tables, sessions):
+def test_a_backtest_of_one_or_two_sessions_is_summarised(context, tables, sessions):
     nav = tables["backtest_nav"].head(sessions)
     assert "Backtest 2022-01-03 to" in summarise(context, tables, backtest_nav=nav)
 

@@ -71,7 +71,7 @@ def test_the_command_serves_the_script_and_takes_new_prices(process):
     assert str(client.get_clock().timestamp) == "2025-03-03 15:00:00+00:00"
 
 
-def test_time_goes_on_when_told_and_prices_and_orders_go_with_it():
+def test_time_advances_on_request_and_prices_and_orders_with_it():
     days = pd.to_datetime(["2025-03-03", "2025-03-04"])
     bars = pd.DataFrame({"date": days, "instrument": "AAA", "open": [10.0, 12.0], "high": 20.0, "low": 1.0,
                          "close": [11.0, 13.0], "volume": 1e6})  # fmt: skip
@@ -97,12 +97,12 @@ def test_time_goes_on_when_told_and_prices_and_orders_go_with_it():
         assert client.get_order_by_client_id("two")["status"] == "expired"
 
 
-def test_a_taken_port_is_told():
+def test_a_taken_port_is_reported():
     with FakeAlpaca() as first, pytest.raises(ConfigurationError, match="choose another with --port"):
         FakeAlpaca(port=first.port).start()
 
 
-def test_a_misspelt_script_is_told(tmp_path):
+def test_a_misspelt_script_is_reported(tmp_path):
     file = tmp_path / "script.yml"
     file.write_text("faults: [{request: submit, kind: rset_after}]")
     with pytest.raises(ConfigurationError, match=r"script.yml cannot be used"):
@@ -111,7 +111,7 @@ def test_a_misspelt_script_is_told(tmp_path):
         Script.from_file(tmp_path / "none.yml")
 
 
-def test_a_request_limit_is_told_in_headers_and_answered_with_429():
+def test_a_request_limit_is_stated_in_headers_and_answered_with_429():
     with FakeAlpaca(requests_a_minute=2) as server:
         client = TradingClient(API_KEY, SECRET_KEY, url_override=server.url)
         client._retry = 0

@@ -63,7 +63,7 @@ def events(seen):
     return [update.event for update in seen]
 
 
-def test_an_order_is_told_from_new_to_filled(server, client):
+def test_an_order_is_reported_from_new_to_filled(server, client):
     server.play(Script.model_validate({"orders": [{"parts": ["0.5"]}]}))
     with listening(server) as seen:
         buy(client, "one")
@@ -74,7 +74,7 @@ def test_an_order_is_told_from_new_to_filled(server, client):
     assert {str(update.execution_id) for update in seen[1:]} == fed
 
 
-def test_what_happens_while_nobody_listens_is_never_told_again_but_stands_in_the_feed(server, client):
+def test_what_happens_without_a_listener_is_not_sent_again_but_is_in_the_feed(server, client):
     server.play(Script.model_validate({"stream": {"drop_before_fill": 1}}))
     with listening(server) as seen:
         buy(client, "one")

@@ -166,7 +166,7 @@ def test_worthless_shares_leave_as_a_loss(account):
     assert (account.state.positions, account.state.realised, account.state.contributed) == ({}, -70, 10_070)
 
 
-def test_two_renamings_of_one_day_are_told_apart_by_their_quantities(account):
+def test_two_renamings_of_one_day_differ_by_their_quantities(account):
     account.hold("KEEP", 40, 2000).hold("SELL", 60, 3000)
     account.read(
         record("NC", 1, symbol="KEEP", qty="-40"),

@@ -73,14 +73,14 @@ def test_cash_that_is_taken_back_or_corrected_books_the_difference():
     assert translate(right, known=booked)[0].payload["amount"] == "3"
 
 
-def test_what_is_told_twice_or_known_is_left_out():
+def test_what_is_reported_twice_or_known_is_left_out():
     fact = CashActivity("1", FRIDAY, CashKind.FEE, Decimal(-1))
     booked = translate(fact, fact)
     assert len(booked) == 1
     assert translate(fact, known=booked) == []
 
 
-def test_a_deal_of_a_stranger_is_booked_and_marked():
+def test_an_external_fill_is_booked_and_marked():
     at = pd.Timestamp("2025-01-03 15:00", tz="UTC")
     fact = FillActivity("1", FRIDAY, at, "B9", "NEW", "buy", Decimal(2), Decimal(10))
     (event,) = translate(fact)
@@ -95,7 +95,7 @@ def amended(name, amendment, supersedes, quantity=2, price=10):
 
 
 @pytest.mark.parametrize("in_one_batch", [True, False])
-def test_a_deal_is_corrected_twice_and_then_taken_back(in_one_batch):
+def test_a_fill_is_corrected_twice_and_then_busted(in_one_batch):
     first = amended("1", Amendment.NEW, None)
     facts = (amended("2", Amendment.CORRECTION, "1", price=11), amended("3", Amendment.CORRECTION, "2", price=12))
     last = amended("4", Amendment.CANCELLATION, "3")
@@ -132,7 +132,7 @@ def test_a_merger_turns_old_shares_and_their_cost_into_new_ones():
         (PositionKind.TRANSFER, 3, -12),
     ],
 )
-def test_shares_whose_cost_nobody_knows_move_and_a_person_is_called(kind, quantity, amount):
+def test_shares_of_unknown_cost_move_and_the_operator_is_alerted(kind, quantity, amount):
     fact = PositionActivity("1", FRIDAY, kind, "OLD", Decimal(quantity), Decimal(amount))
     events = translate(fact)
     assert events[-1].payload["code"] == "COST_UNKNOWN"

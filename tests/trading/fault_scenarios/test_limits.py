@@ -123,7 +123,7 @@ def test_24_an_order_that_waited_for_a_trade_leaves_when_there_is_one(day):
     assert lived.states() == GOOD_DAY
 
 
-def test_24_orders_wait_while_no_trade_can_be_asked_for_and_deals_are_booked_all_the_same(day):
+def test_24_orders_wait_while_no_trade_can_be_asked_for_and_fills_are_booked_all_the_same(day):
     class Mute(FaultyBroker):
         is_mute = True
 
@@ -187,7 +187,7 @@ def test_27_the_day_loses_too_much(day, soft, hard, state):
         (EVERY_ORDER, 0.1, "halted", {"AAA", "BAD", "BBB"}),
     ],
 )
-def test_27_the_day_loses_too_much_while_orders_deal(day, falls_after, hard, state, cancelled):
+def test_27_the_day_loses_too_much_while_orders_fill(day, falls_after, hard, state, cancelled):
     lived = day(Fault.PARTIAL_FILLS)
     lived.plan()
 
@@ -208,7 +208,7 @@ def test_27_the_day_loses_too_much_while_orders_deal(day, falls_after, hard, sta
     assert close_books(lived.desk) == ()
 
 
-def test_27_a_person_who_has_seen_the_loss_sells_everything(day):
+def test_27_the_operator_sells_everything_after_the_loss(day):
     lived = day()
     lived.plan()
     lived.broker.prices["SELL"] = Decimal(75)
@@ -327,7 +327,7 @@ def test_28_an_order_whose_cancellation_was_asked_for_is_rejected(day):
     assert lived.states()["SELL"] == "rejected"
 
 
-def test_28_a_person_stops_the_account_while_an_order_waits_for_its_turn(day, tmp_path):
+def test_28_the_operator_stops_the_account_while_an_order_waits_for_its_turn(day, tmp_path):
     lived = day()
     lived.plan()
     stop = tmp_path / "STOP"

@@ -14,7 +14,6 @@ from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.invariants import find_violations
 from quant_pipeline.trading.ledger.backup import back_up, restore
-from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.desk import arming_event
 from quant_pipeline.trading.orders.execution import recover, wait_for
@@ -94,7 +93,7 @@ def test_30_a_sender_that_lost_its_lease_repeats_no_order(day):
     assert lived.broker.received == []
 
 
-def test_30_nobody_takes_over_from_a_sender_that_waits_longer_than_its_lease(day):
+def test_30_no_other_sender_takes_over_from_one_that_waits_longer_than_its_lease(day):
     class Quiet(FaultyBroker):
         def _work(self, order):
             """Leave every order open."""

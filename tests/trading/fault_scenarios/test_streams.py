@@ -17,7 +17,7 @@ from tests.helpers.trading_day_at_alpaca import DayAtAlpaca, states
 LONG_POLL, SHORT_POLL = 300.0, 0.2
 
 
-def test_deals_are_collected_within_a_moment(tmp_path):
+def test_fills_are_collected_within_a_moment(tmp_path):
     day = DayAtAlpaca(tmp_path, LONG_POLL)
     with day.desk() as desk:
         day.plan(desk)
@@ -26,7 +26,7 @@ def test_deals_are_collected_within_a_moment(tmp_path):
         assert states(desk) == GOOD_DAY
 
 
-def test_12_the_websocket_drops_while_orders_deal(tmp_path):
+def test_12_the_websocket_drops_while_orders_fill(tmp_path):
     day = DayAtAlpaca(tmp_path, LONG_POLL, stream={"drop_before_fill": 2})
     with day.desk() as desk:
         day.plan(desk)
@@ -51,7 +51,7 @@ def test_updates_of_any_words_wake_and_change_nothing(tmp_path, stream):
 
 
 @pytest.mark.parametrize("stream", [{"mute": True}, {"most_connections": 0}], ids=["mute", "refused"])
-def test_12_the_polls_go_on_where_nothing_is_told(tmp_path, stream):
+def test_12_the_polls_go_on_where_no_update_arrives(tmp_path, stream):
     day = DayAtAlpaca(tmp_path, SHORT_POLL, stream=stream)
     with day.desk() as desk:
         day.plan(desk)
@@ -83,7 +83,7 @@ def test_12_the_stream_refuses_the_keys(tmp_path, caplog):
     assert "SECRET" not in caplog.text
 
 
-def test_15_updates_before_their_deals_make_no_deal_missing_sooner(day):
+def test_15_updates_before_their_fills_make_no_fill_missing_sooner(day):
     lived = day(Fault.MISSING_ACTIVITY)
     lived.plan()
 
@@ -120,7 +120,7 @@ def test_16_a_waiting_ends_after_the_time_that_it_really_took(day):
     [(True, {}, True), (False, {}, False), (True, {"trade_updates": False}, False)],
     ids=["who may send", "a dry run", "switched off"],
 )
-def test_only_who_may_send_listens_and_only_to_wait_for_deals(tmp_path, takes_lease, parameters, listens):
+def test_only_a_sender_listens_and_only_to_wait_for_fills(tmp_path, takes_lease, parameters, listens):
     with DayAtAlpaca(tmp_path, LONG_POLL, **parameters).desk(takes_lease) as desk:
         assert (desk.pause is not None) == listens
         assert desk.sleep is time.sleep

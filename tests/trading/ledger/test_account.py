@@ -26,7 +26,7 @@ def test_an_account_opens_with_its_deposit_on_the_first_session(opened):
     assert state.closes == [(DAYS[0], Decimal("1000.0000"), Decimal("1000.0000"))]
 
 
-def test_a_planned_buy_deals_at_the_next_open_with_its_fee(opened, bars, no_actions, rules):
+def test_a_planned_buy_executes_at_the_next_open_with_its_fee(opened, bars, no_actions, rules):
     planned = plan(opened, DAYS[0], DAYS[1], ("AAA", "buy", 30, 10.0, "best"))
     state = fold(book(planned, bars, no_actions, rules, DAYS[1]))
     # 30 shares at 10.00 and a fee of 0.1 % = 0.30.
@@ -89,7 +89,7 @@ def test_interest_and_the_tax_on_dividends_are_booked_apart(opened, bars, rules)
     assert state.cash == Decimal("1000") + Decimal("1.00") - Decimal("400.40") + Decimal("1.20") + Decimal("4.00")
 
 
-def test_an_order_without_a_bar_ends_and_is_told(opened, bars, no_actions, rules):
+def test_an_order_without_a_bar_ends_and_is_reported(opened, bars, no_actions, rules):
     halted = bars.drop(index=bars.index[(bars["instrument"] == "AAA") & (bars["date"] == DAYS[1])])
     planned = plan(opened, DAYS[0], DAYS[1], ("AAA", "buy", 30, 10.0, "best"))
     events = book(planned, halted, no_actions, rules, DAYS[1])
@@ -109,7 +109,7 @@ def test_the_same_plan_is_recorded_once_and_another_replaces_it_openly(opened):
     assert fold(second).plans[DAYS[1]].orders[0].client_order_id == "sim-20241231-AAA-buy-1"
 
 
-def test_a_dealt_session_is_not_planned_again(opened, bars, no_actions, rules):
+def test_an_executed_session_is_not_planned_again(opened, bars, no_actions, rules):
     planned = plan(opened, DAYS[0], DAYS[1], ("AAA", "buy", 30, 10.0, "best"))
     booked = book(planned, bars, no_actions, rules, DAYS[1])
     assert plan(booked, DAYS[0], DAYS[1], ("AAA", "buy", 30, 10.0, "best")) == booked

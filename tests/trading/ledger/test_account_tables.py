@@ -112,7 +112,7 @@ def test_the_close_before_a_halt_goes_ex_with_all_that_happened_in_it(bars):
     assert row["decision_price"] == 4.0
 
 
-def test_a_deal_that_nobody_planned_is_measured_from_the_close_before(bars, no_actions):
+def test_an_unplanned_fill_is_measured_from_the_close_before(bars, no_actions):
     facts = {"instrument": "AAA", "side": "buy", "quantity": "10", "price": "11.50", "fee": "1"}
     row = trade_costs_table([Event(DAYS[2], EventKind.FILL, "x", facts)], bars, no_actions, DAYS[3], "open").iloc[0]
     assert (row["decision_price"], row["open"]) == (10, 11)
@@ -123,7 +123,7 @@ def test_a_deal_that_nobody_planned_is_measured_from_the_close_before(bars, no_a
     assert nothing.dtypes["date"] == "datetime64[ns]"
 
 
-def test_busted_and_corrected_deals_are_shown_as_they_count(events, bars, no_actions):
+def test_busted_and_corrected_fills_are_shown_as_they_count(events, bars, no_actions):
     fill = next(event.key for event in events if event.kind == EventKind.FILL)
     corrected = Event(
         DAYS[3], EventKind.TRADE_CORRECTION, "c", {"fill": fill, "quantity": "20", "price": "10", "fee": "0"}

@@ -92,7 +92,7 @@ def test_a_corrected_guess_stays_a_guess_of_its_new_size():
     assert (order.filled, order.inferred) == (0, 0)
 
 
-def test_a_bust_keeps_what_the_fill_was_for_whoever_reads_on():
+def test_a_bust_keeps_what_the_fill_was_for_later_readers():
     fill = EffectiveFill.of(at(EventKind.FILL, "f1", **FILL)).amended(at(EventKind.TRADE_BUST, "b", fill="f1"))
     assert (fill.quantity, fill.value) == (0, 0)
     assert fill.booked["quantity"] == fill.booked["fee"] == fill.booked["cash"] == "0"

@@ -68,7 +68,7 @@ def test_a_file_with_a_row_more_is_an_error_but_a_second_file_is_not(book):
     assert fold(both).cash == Decimal("699.65")
 
 
-def test_two_equal_deals_are_two_and_an_overlapping_file_adds_neither(book):
+def test_two_equal_fills_are_two_and_an_overlapping_file_adds_neither(book):
     twice = book((), [statement(DEPOSIT, BUY, BUY)])
     assert fold(twice).positions["AAA"].quantity == 60
     overlapping = book((), [statement(DEPOSIT, BUY, BUY), statement(BUY, BUY, name="overlapping.csv")])
@@ -115,7 +115,7 @@ def test_a_holding_that_the_market_does_not_price_counts_at_its_cost(book, caplo
     assert "OTC has no price up to 2025-01-03 and is valued at cost" in caplog.text
 
 
-def test_a_deposit_reaches_the_simulated_account_before_its_deals(bars, no_actions, rules):
+def test_a_deposit_reaches_the_simulated_account_before_its_fills(bars, no_actions, rules):
     market_rules, cost_rules = rules
 
     def simulate(events, up_to, *files):
@@ -135,7 +135,7 @@ def test_a_deposit_reaches_the_simulated_account_before_its_deals(bars, no_actio
         simulate(funded, DAYS[1], statement("2024-12-31,deposit,,,,,,501"))
 
 
-def test_a_simulated_account_takes_no_deals_from_files(bars, no_actions, rules):
+def test_a_simulated_account_takes_no_fills_from_files(bars, no_actions, rules):
     market_rules, cost_rules = rules
     with pytest.raises(AccountError, match="contradicts the simulated exchange"):
         book_sessions((), "sim", 100.0, bars, no_actions, DAYS, market_rules, cost_rules, entries(statement(BUY)))

@@ -105,7 +105,7 @@ def test_a_bust_of_shares_that_were_sold_on_is_an_error():
         fold([opened(), *BOUGHT, sale, Event(DAYS[3], EventKind.TRADE_BUST, "bust", {"fill": "one"})])
 
 
-def test_a_correction_of_an_unknown_deal_is_an_error():
+def test_a_correction_of_an_unknown_fill_is_an_error():
     with pytest.raises(AccountError, match="corrects the fill ghost, which the ledger does not have"):
         fold([opened(), Event(DAYS[3], EventKind.TRADE_BUST, "bust", {"fill": "ghost"})])
 

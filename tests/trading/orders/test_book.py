@@ -71,7 +71,7 @@ def test_an_order_is_recorded_once():
         OrderBook.of([recorded(), recorded()])
 
 
-def test_an_event_about_an_order_nobody_recorded_is_an_error():
+def test_an_event_about_an_unrecorded_order_is_an_error():
     with pytest.raises(AccountError, match="never recorded"):
         OrderBook.of([SUBMITTED])
 
@@ -93,7 +93,7 @@ def test_a_denied_order_cannot_leave():
         OrderBook.of([denied, SUBMITTED])
 
 
-def test_a_bust_and_a_correction_change_what_was_dealt():
+def test_a_bust_and_a_correction_change_what_was_filled():
     lived = [recorded(), SUBMITTED, ACCEPTED, fill(4, inferred=True), fill(6, "51", "f2")]
     busted = OrderBook.of([*lived, event(EventKind.TRADE_BUST, "b", fill="f1")]).orders["acc-1"]
     assert (busted.filled, busted.value, busted.inferred) == (6, 306, 0)

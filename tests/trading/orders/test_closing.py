@@ -43,7 +43,7 @@ def test_a_session_that_goes_on_is_not_closed(desk):
         close_books(desk)
 
 
-def test_a_session_whose_equity_nobody_states_any_more_is_not_closed(desk):
+def test_a_session_whose_equity_is_no_longer_stated_is_not_closed(desk):
     stand_at(desk, "2025-01-06 21:00")
     with pytest.raises(AccountError, match="2025-01-03 is past"):
         close_books(desk)

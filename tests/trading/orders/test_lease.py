@@ -27,7 +27,7 @@ def engine(tmp_path):
     return Ledger.at(tmp_path / "ledger.sqlite").engine
 
 
-def test_a_second_sender_is_told_who_holds_the_lease(engine, clock):
+def test_a_second_sender_learns_who_holds_the_lease(engine, clock):
     Lease.acquire(engine, 60, clock)
     with pytest.raises(LeaseHeldError, match=rf"another process \(.*/{os.getpid()}/"):
         Lease.acquire(engine, 60, clock)

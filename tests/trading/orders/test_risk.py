@@ -169,7 +169,7 @@ def test_an_exit_pays_for_the_buy_after_it():
     assert [v.code for v in verdicts] == [None, None, DenialCode.INSUFFICIENT_CASH]
 
 
-def test_the_same_name_is_dealt_once_and_never_on_both_sides():
+def test_the_same_name_is_traded_once_and_never_on_both_sides():
     first = frozenset({("buy", "acc-20250103-AAA-buy-0")})
     assert check_orders([order()], view(live_orders={"AAA": first}), LIMITS)[0].code == DenialCode.DUPLICATE_ORDER
     crossing = frozenset({("sell", "somebody")})
@@ -208,7 +208,7 @@ def test_an_order_is_compared_with_the_last_trade_before_it_leaves(asked, known,
     assert message is None or verdict.message == message
 
 
-def test_the_way_out_that_a_person_orders_is_locked_by_no_limit():
+def test_flatten_is_stopped_by_no_limit():
     everything = {"HELD": Decimal(800), "BBB": Decimal(3_000), "DEAD": Decimal(5)}
     known = {**view().instruments, "HELD": facts(price="30", price_age=3, average_volume=Decimal(10))}
     known["DEAD"] = facts(tradable=False)
@@ -251,7 +251,7 @@ def test_losses_make_the_state_stricter_and_never_laxer(seen, expected):
     assert state_after_losses(seen, LIMITS) == expected
 
 
-def test_losses_do_not_close_the_way_out_that_a_person_has_ordered():
+def test_losses_do_not_stop_flatten():
     lost = view(equity=Decimal(94_000), state=TradingState.REDUCING)
     assert [v.code for v in check_orders([SELL, order()], lost, LIMITS)] == ["DAILY_LOSS", "DAILY_LOSS"]
     ordered = replace(lost, is_flattening=True)

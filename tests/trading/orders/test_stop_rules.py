@@ -52,7 +52,7 @@ def test_a_high_before_the_purchase_does_not_count():
     assert find_stops(StopRules(trailing_stop=0.14), late, PRICES, BARS, ACTIONS) != {}
 
 
-def test_a_stop_sells_everything_before_anything_else_deals():
+def test_a_stop_sells_everything_before_anything_else_trades():
     rows = [("NEW", "buy", 5, "ranked"), ("DOWN", "hold", 10, "kept"), ("UP", "sell", 3, "above target")]
     orders = pd.DataFrame(rows, columns=["instrument", "side", "quantity", "reason"])
     held = pd.DataFrame({"quantity": [10, 10]}, index=["DOWN", "UP"])

@@ -151,7 +151,7 @@ def test_overnight_trade_of_sunday_belongs_to_monday(case):
     assert lots(case("alpaca_overnight_sunday"), "AAPL") == [("2025-01-06", "10", "2000")]
 
 
-def test_options_and_exchanges_are_told_and_their_cash_counts(case):
+def test_options_and_exchanges_are_reported_and_their_cash_counts(case):
     found = case("ib_mixed_assets")
     assert len(found.warnings) == 2
     # 100,000 - 20,001 of the stock + 498.95 of the option + 103 of the exchange.
@@ -159,7 +159,7 @@ def test_options_and_exchanges_are_told_and_their_cash_counts(case):
     assert found.state.foreign == {"AAPL 17JAN25 210 C": -1}
 
 
-def test_system_files_are_passed_over_and_a_document_is_told_of_once(preview, tmp_path):
+def test_system_files_are_passed_over_and_a_document_is_reported_once(preview, tmp_path):
     for name in (".DS_Store", "Thumbs.db", "desktop.ini", "~$plain.xlsx", "plain.csv.part"):
         (tmp_path / name).write_bytes(b"\x00")
     (tmp_path / "confirmation.pdf").write_bytes(b"%PDF-1.7")

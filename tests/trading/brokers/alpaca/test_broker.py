@@ -71,7 +71,7 @@ def test_no_status_of_a_troubled_server_is_taken_for_a_refusal(server, broker, s
     assert broker.order_by_client_id("one").filled_quantity == 10
 
 
-def test_too_many_requests_is_told_with_the_time_to_wait_and_nothing_was_sent(server, broker):
+def test_too_many_requests_is_reported_with_the_time_to_wait_and_nothing_was_sent(server, broker):
     strike(server, Request.SUBMIT, FaultKind.STATUS_BEFORE, status=429)
     with pytest.raises(RateLimitedError) as limited:
         broker.submit(buy("one"))
@@ -90,7 +90,7 @@ def test_after_429_no_request_leaves_before_the_limit_is_reset(server):
     assert server.requests[Request.SUBMIT] == 0
 
 
-def test_nobody_listening_is_unavailable_because_nothing_can_have_been_sent(server, broker):
+def test_a_closed_port_is_unavailable_because_nothing_can_have_been_sent(server, broker):
     server.stop()
     with pytest.raises(BrokerUnavailableError, match="no connection"):
         broker.submit(buy("one"))
@@ -340,7 +340,7 @@ def test_a_name_that_is_impossible_hides_no_other_trade(broker):
     assert sorted(broker.last_trades(["AAA", "B@D", "BBB", "NONE", "1"])) == ["AAA", "BBB"]
 
 
-def test_a_feed_without_subscription_is_told_as_that(server):
+def test_a_feed_without_subscription_is_reported_as_that(server):
     with pytest.raises(BrokerAccessError, match=r"feed 'sip'.*globals\.yml"):
         broker_of(server, feed="sip").last_trades(["AAA"])
 

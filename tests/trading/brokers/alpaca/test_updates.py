@@ -86,7 +86,7 @@ def test_no_other_address_is_listened_to(url):
         _ = AlpacaAdapter(url=url).updates_address
 
 
-def test_a_deal_ends_the_pause(server, exchange):
+def test_a_fill_ends_the_pause(server, exchange):
     with updates_of(server) as updates:
         connect(updates, server)
         order(exchange, 1)
@@ -147,7 +147,7 @@ def test_the_stream_stands_again_after_it_dropped_and_that_wakes(server, exchang
         assert updates.pause(LONG) < MOMENT
 
 
-def test_keys_are_in_no_log_even_when_everything_is_told(server, exchange, told):
+def test_keys_are_in_no_log_even_when_everything_is_logged(server, exchange, told):
     with updates_of(server) as updates:
         connect(updates, server)
         order(exchange, 1)

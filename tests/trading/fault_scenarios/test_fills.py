@@ -19,7 +19,7 @@ from quant_pipeline.trading.orders.states import OrderState
 from tests.helpers.trading_day import EVERY_ORDER, GOOD_DAY
 
 
-def test_09_orders_deal_in_parts(day):
+def test_09_orders_fill_in_parts(day):
     lived = day(Fault.PARTIAL_FILLS).live()
     order = lived.order("BBB")
     known = next(o for o in lived.broker.all_orders() if o.instrument == "BBB")
@@ -38,13 +38,13 @@ def test_10_the_broker_cancels_the_rest(day):
     assert [r.instrument for r in lived.broker.received].count("AAA") == 1
 
 
-def test_11_activities_are_told_twice(day):
+def test_11_activities_are_reported_twice(day):
     lived = day(Fault.REPEATED_ACTIVITIES).live()
     fills = [e.payload["instrument"] for e in lived.desk.journal.ledger.events() if e.kind is EventKind.FILL]
     assert sorted(fills) == EVERY_ORDER
 
 
-def test_12_nobody_listened_while_orders_dealt(day):
+def test_12_orders_fill_while_no_stream_is_connected(day):
     lived = day()
     lived.plan()
     send_side(lived.desk, "sell")
@@ -54,7 +54,7 @@ def test_12_nobody_listened_while_orders_dealt(day):
     assert find_breaks(lived.desk) == ()
 
 
-def test_13_the_broker_uses_words_nobody_knows(day):
+def test_13_the_broker_uses_unknown_words(day):
     lived = day(Fault.UNKNOWN_STATUS, Fault.UNKNOWN_ACTIVITY).live()
     assert lived.states() == GOOD_DAY
     assert lived.alerts() == {"UNKNOWN_STATUS", "UNKNOWN_ACTIVITY"}
@@ -66,7 +66,7 @@ def test_14_activities_lag_behind_the_orders(day):
     assert lived.desk.journal.book.trading_state is TradingState.ACTIVE
 
 
-def test_15_a_deal_is_never_reported_and_then_it_is(day):
+def test_15_a_fill_is_never_reported_and_then_it_is(day):
     lived = day(Fault.MISSING_ACTIVITY)
     lived.plan()
     lived.execute()
@@ -82,17 +82,17 @@ def test_15_a_deal_is_never_reported_and_then_it_is(day):
     assert find_breaks(lived.desk) == ()
 
 
-def test_16_orders_deal_before_the_answer_arrives(day):
+def test_16_orders_fill_before_the_answer_arrives(day):
     assert day(Fault.FILL_BEFORE_ANSWER).live().states() == GOOD_DAY
 
 
-def test_17_an_order_deals_after_it_was_cancelled(day):
+def test_17_an_order_fills_after_it_was_cancelled(day):
     lived = day(Fault.LATE_FILL).live()
     order = lived.order("SELL")
     assert (order.state, order.filled) == (OrderState.CANCELED, 1)
 
 
-def test_17_an_order_deals_after_its_end_was_booked(day):
+def test_17_an_order_fills_after_its_end_was_booked(day):
     lived = day()
     lived.plan()
     send_side(lived.desk, "buy")
@@ -107,7 +107,7 @@ def test_17_an_order_deals_after_its_end_was_booked(day):
     assert find_breaks(lived.desk) == ()
 
 
-def test_26_more_is_dealt_than_was_ordered(day):
+def test_26_more_is_filled_than_was_ordered(day):
     lived = day()
     lived.plan()
     send_side(lived.desk, "buy")
@@ -143,7 +143,7 @@ def test_19_an_order_bears_our_name_but_no_plan_has_it(day):
 
 
 @pytest.mark.parametrize(("fault", "filled"), [(Fault.BUST, 0), (Fault.CORRECTION, 30)])
-def test_18_a_deal_is_taken_back_or_corrected(day, fault, filled):
+def test_18_a_fill_is_busted_or_corrected(day, fault, filled):
     lived = day(fault).live()
     assert lived.order("AAA").filled == filled
     kinds = [e.kind for e in lived.desk.journal.ledger.events()]
@@ -151,7 +151,7 @@ def test_18_a_deal_is_taken_back_or_corrected(day, fault, filled):
 
 
 @pytest.mark.parametrize(("shares", "state"), [(2, TradingState.ACTIVE), (200, TradingState.REDUCING)])
-def test_19_somebody_deals_by_hand_on_the_same_account(day, shares, state):
+def test_19_the_account_is_traded_by_hand_too(day, shares, state):
     lived = day()
     lived.plan()
     lived.broker.deal_by_hand("OUT", "buy", Decimal(shares))
