@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -169,6 +169,15 @@ def book_entry(state: AccountState, entry: StatementEntry) -> None:
         )
 
 
+def is_same_fact(one: Event, other: Event) -> bool:
+    """Whether two events with one key say the same; words may be reworded."""
+
+    def facts(event: Event) -> dict[str, Any]:
+        return {name: value for name, value in event.payload.items() if name != "note"}
+
+    return facts(one) == facts(other)
+
+
 def _refuse_short_sale(state: AccountState, entry: StatementEntry) -> None:
     facts = entry.event.payload
     if entry.event.kind is not EventKind.FILL or facts["side"] != "sell":
@@ -213,7 +222,7 @@ def _unknown(events: Sequence[Event], entries: Sequence[StatementEntry]) -> list
         first = known.setdefault(entry.event.key, entry.event)
         if first is entry.event:
             unknown.append(entry)
-        elif first.content != entry.event.content:
+        elif not is_same_fact(first, entry.event):
             raise _edited(entry, first)
     return unknown
 

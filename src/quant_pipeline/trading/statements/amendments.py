@@ -7,11 +7,19 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
+
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.statements.drafts import Draft
 from quant_pipeline.trading.statements.formats import agrees
-from quant_pipeline.trading.statements.interpreter import plain
+from quant_pipeline.trading.statements.interpreter import PARENT, plain
 
+BROKERS_DELAY = pd.Timedelta(days=5)
+"""How far the dates of one corporate action may be apart."""
+
+_BY_HAND = (
+    EventKind.TRANSFER, EventKind.SPLIT, EventKind.SPIN_OFF, EventKind.MERGER, EventKind.SYMBOL_CHANGE,
+)  # fmt: skip
 _SIGNED = ("amount", "quantity", "cash", "fee", "quantity_change")
 
 
@@ -131,38 +139,43 @@ def _shows_more(other: Draft, draft: Draft) -> bool:
     )
 
 
-def complete_by_hand(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
-    """Take the cost that an export does not tell from the row that the user wrote about the same shares.
+def prefer_by_hand(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str], list[str]]:
+    """Leave out what the user has written by hand: it is the same fact, and knows what the export does not tell.
 
     Returns
     -------
     tuple
-        The drafts without the rows that completed others, and what is still missing, with the row to write.
+        The drafts without what is stated by hand too; what is missing, with the row to write; what was left out.
     """
     problems: list[str] = []
+    warnings: list[str] = []
+    kept: list[Draft] = []
     used: set[int] = set()
     for draft in drafts:
-        if not draft.missing:
+        about = (other for other in drafts if id(other) not in used and _is_about(other, draft))
+        by_hand = None if draft.cells.form.completes else next(about, None)
+        if by_hand is not None:
+            used.add(id(by_hand))
+            warnings.append(f"{draft.place}: {by_hand.place} states the same {draft.kind} by hand, which counts")
             continue
-        by_hand = next((other for other in drafts if id(other) not in used and _is_about(other, draft)), None)
-        if by_hand is None:
+        if draft.missing:
             problems.append(_missing(draft))
-            continue
-        used.add(id(by_hand))
-        draft.facts |= {name: by_hand.facts[name] for name in (draft.missing, "opened") if name in by_hand.facts}
-        draft.missing = ""
-    return [draft for draft in drafts if id(draft) not in used], problems
+        if draft.missing != PARENT:
+            kept.append(draft)
+    return kept, problems, warnings
 
 
 def _is_about(other: Draft, draft: Draft) -> bool:
-    same = ("instrument", "new_instrument", "quantity")
-    return (
-        other.cells.form.completes
-        and not other.missing
-        and other.kind is draft.kind
-        and other.day == draft.day
-        and all(other.facts.get(name) == draft.facts.get(name) for name in same)
-    )
+    """Whether a row written by hand states the same corporate action, or the transfer whose cost is not known."""
+    if not other.cells.form.completes or other.missing or other.kind is not draft.kind:
+        return False
+    if draft.kind not in _BY_HAND or (draft.kind is EventKind.TRANSFER and not draft.missing):
+        return False
+    same = [name for name in ("instrument", "new_instrument") if draft.facts.get(name)]
+    if draft.kind in (EventKind.TRANSFER, EventKind.SPIN_OFF):
+        same.append("quantity")
+    near = abs(other.day - draft.day) <= BROKERS_DELAY
+    return near and all(other.facts.get(name) == draft.facts[name] for name in same)
 
 
 def _missing(draft: Draft) -> str:
@@ -175,9 +188,32 @@ def _missing(draft: Draft) -> str:
         row = f"{draft.day:%Y-%m-%d},transfer,{draft.instrument},{quantity},<cost>,<day of purchase>"
     else:
         new = draft.facts["new_instrument"]
+        if draft.missing == PARENT:
+            return (
+                f"{draft.place}: {quantity} {new} come from a spin-off, but the export does not tell of which company; "
+                "state it in a file such as plain_1.csv with the columns date,kind,instrument,quantity,new_instrument,"
+                f"cost_fraction by the row {draft.day:%Y-%m-%d},spin_off,<old>,{quantity},{new},<0 to 1>"
+            )
         what = (
             f"which part of the cost of {draft.instrument} the {quantity} {new} take over (cost_fraction) is not stated"
         )
         columns = "date,kind,instrument,quantity,new_instrument,cost_fraction"
         row = f"{draft.day:%Y-%m-%d},spin_off,{draft.instrument},{quantity},{new},<0 to 1>"
     return f"{draft.place}: {what}; state it in a file such as plain_1.csv with the columns {columns} by the row {row}"
+
+
+def repeated_in_another_format(drafts: Sequence[Draft]) -> list[str]:
+    """Find trades that stand in the exports of two formats, such as an activity statement and a Flex query."""
+    seen: dict[tuple[object, ...], Draft] = {}
+    problems = []
+    for draft in drafts:
+        if draft.kind is not EventKind.FILL or not draft.moment.has_time:
+            continue
+        facts = [draft.facts[name] for name in ("instrument", "side", "quantity", "price")]
+        first = seen.setdefault((draft.moment.at.replace(microsecond=0), *facts), draft)
+        if first.format != draft.format:
+            problems.append(
+                f"{draft.place}: the same trade stands in {first.place}, an export of another format; keep the files "
+                "of one format"
+            )
+    return problems

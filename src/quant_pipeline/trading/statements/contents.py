@@ -125,8 +125,9 @@ def text_of(name: str, content: bytes, encoding: str) -> str:
     for mark, marked in _BOMS:
         if content.startswith(mark):
             return _decoded(name, content, marked)
-    if content and content.count(0) > len(content) // 4:
-        return _decoded(name, content, "utf-16-le" if content[1:2] == b"\0" else "utf-16-be")
+    if 0 in content:
+        # Text in one or two bytes has no zeros; they are the upper halves of its digits and commas.
+        return _decoded(name, content, "utf-16-le" if content[1::2].count(0) > content[::2].count(0) else "utf-16-be")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -39,7 +39,7 @@ class Draft:
     identities
         Ids that the broker gives the rows; empty when it gives none.
     missing
-        What a row written by hand has to state: ``cost`` or ``cost_fraction``.
+        What a row written by hand has to state: ``cost``, ``cost_fraction`` or ``parent``.
     amendment
         Whether the row takes back or corrects another one.
     key

@@ -152,7 +152,9 @@ def _numbers(form: StatementFormat, chosen: Sequence[tuple[StatementRow, RowRule
 
 def _draft(name: str, cells: Cells, currency: str) -> Draft:
     found = cells.currency()
-    if found != currency:
+    # A row that moves no cash may leave the column of its currency empty.
+    is_stated = cells.has("currency") or not cells.columns("currency")
+    if is_stated and found != currency:
         raise cells.fail("currency", f"the amounts are in {found}, the account is kept in {currency}")
     moment = cells.moment()
     cash = cells.number("cash") if cells.has("cash") else None

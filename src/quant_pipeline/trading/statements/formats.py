@@ -14,6 +14,7 @@ from quant_pipeline.common.parameters import Parameters
 FieldName = Literal[
     "id", "date", "instrument", "side", "quantity", "price", "fee", "cash", "balance", "currency", "note",
     "new_instrument", "cost", "cost_fraction", "opened", "lots", "fill", "previous", "multiplier",
+    "ratio",
 ]  # fmt: skip
 NUMBERS: tuple[FieldName, ...] = ("quantity", "price", "fee", "cash", "balance", "cost", "cost_fraction")
 DATES: tuple[FieldName, ...] = ("date", "opened")
@@ -52,7 +53,8 @@ class RowRule(Parameters):
         For corporate actions that take several rows, old shares out, new shares in, cash: the rows of one session whose
         values in these columns are equal are one action. An empty list joins all rows of the session.
     needs_both
-        Whether a split always has a row of the old and one of the new shares; else a single row is the difference.
+        Whether a split always has a row of the old and one of the new shares; else a single row with new shares is the
+        difference, unless its ``ratio`` (such as ``1 for 6``) makes them fewer.
     """
 
     when: Condition = Field(default_factory=dict)
@@ -165,7 +167,7 @@ class StatementFormat(Parameters):
         Of a CSV file. UTF-8 and files with a byte order mark are recognised; without `delimiter`, comma, semicolon and
         tab are.
     sheet
-        Name of the sheet of an xlsx file; the first by default.
+        Name of the sheet of an xlsx file; by default the first one with the header.
     skip_rows, skip_last_rows
         Lines above the header, which is otherwise the first line with the columns of the format, and below the last
         row.

@@ -14,8 +14,9 @@ from quant_pipeline.trading.ledger.bookkeeping import StatementEntry
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.statements.amendments import (
     apply_amendments,
-    complete_by_hand,
     name_fills,
+    prefer_by_hand,
+    repeated_in_another_format,
     supersede_partial,
 )
 from quant_pipeline.trading.statements.choice import choose_format
@@ -133,8 +134,9 @@ def read_statements(
     drafts, problems = apply_amendments(drafts)
     found.problems += problems
     name_fills(drafts)
-    drafts, problems = complete_by_hand(drafts)
-    found.problems += problems
+    drafts, problems, warnings = prefer_by_hand(drafts)
+    found.problems += problems + repeated_in_another_format(drafts)
+    found.warnings += warnings
     entries, problems = place_drafts(drafts, calendar)
     found.problems = list(dict.fromkeys([*found.problems, *problems]))
     found.entries = (*_receipts(receipts, drafts, entries), *entries)

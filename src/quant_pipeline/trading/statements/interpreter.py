@@ -19,7 +19,7 @@ from quant_pipeline.trading.statements.tables import date_of_serial
 
 ZERO = Decimal(0)
 SIDES = {"buy": "buy", "b": "buy", "bought": "buy", "sell": "sell", "s": "sell", "sld": "sell", "sold": "sell"}
-COST, COST_FRACTION = "cost", "cost_fraction"
+COST, COST_FRACTION, PARENT = "cost", "cost_fraction", "parent"
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Facts:
         Kind and payload of the event.
     missing
         What the row does not tell and a row written by hand has to: ``cost`` or ``cost_fraction``; empty when it is
-        complete.
+        complete; ``parent`` when it does not name the company that a spin-off comes from.
     """
 
     kind: EventKind
@@ -283,8 +283,11 @@ def _split(cells: Cells) -> Facts:
 
 
 def _spin_off(cells: Cells) -> Facts:
-    facts = {"instrument": cells.instrument(), "new_instrument": cells.instrument("new_instrument")}
+    parent = cells.instrument() if cells.names_instrument() else ""
+    facts = {"instrument": parent, "new_instrument": cells.instrument("new_instrument")}
     facts |= {"quantity": plain(cells.number("quantity")), "amount": plain(cells.number("cash", required=False))}
+    if not parent:
+        return Facts(EventKind.SPIN_OFF, facts, missing=PARENT)
     if cells.has("cost_fraction"):
         return Facts(EventKind.SPIN_OFF, facts | {"cost_fraction": plain(cells.number("cost_fraction"))})
     return Facts(EventKind.SPIN_OFF, facts | {"cost_fraction": "0"}, missing=COST_FRACTION)

@@ -119,8 +119,10 @@ def _signed(text: str, currency: str) -> tuple[bool, str]:
         plain = plain.replace(code, "")
     plain = plain.strip()
     signs = re.findall(r"^\(|\)$|^[-+]|[-+]$", plain)
-    if signs in (["(", ")"], ["-"]):
-        return True, plain.strip("()-").strip()
+    if signs == ["(", ")"] and not re.search(r"[-+]", plain):
+        return True, plain[1:-1].strip()
+    if signs == ["-"]:
+        return True, plain.strip("-").strip()
     if signs in ([], ["+"]):
         return False, plain.strip("+").strip()
     raise ValueError(f"'{text}' is no number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -123,6 +124,9 @@ def _facts(
         raise AccountError(
             f"{first.place}: cash of a {first.cells.rule.book}, but no row says which shares left for it"
         )
+    if first.kind is EventKind.SPLIT and old and new and _is_number(old) != _is_number(new):
+        # Old shares that are called by their number already are those of the symbol.
+        old = new = new if _is_number(old) else old
     if old and new and old != new:
         if first.kind is EventKind.SYMBOL_CHANGE and came == -left and not amount:
             return EventKind.SYMBOL_CHANGE, {"instrument": old, "new_instrument": new, "quantity": plain(-left)}
@@ -133,7 +137,7 @@ def _facts(
             return None
         return EventKind.SPLIT, {"instrument": old, "quantity_before": plain(-left), "quantity_after": plain(came)}
     if first.kind is EventKind.SPLIT:
-        if first.cells.rule.needs_both:
+        if first.cells.rule.needs_both or left or _makes_fewer(first.cells):
             raise AccountError(
                 f"{first.place}: one half of a split, {plain(left + came)} {old or new}; the row with the "
                 f"{'old' if new else 'new'} shares is missing"
@@ -145,6 +149,18 @@ def _facts(
         raise AccountError(f"{first.place}: {plain(-left)} {old} leave under their name, but no row has the new one")
     kind = EventKind.MERGER if first.kind is EventKind.MERGER else EventKind.DELISTING
     return kind, {"instrument": old, "quantity": plain(-left)}
+
+
+def _makes_fewer(cells: Cells) -> bool:
+    """Whether the ratio of a split, new shares for old ones, is below one."""
+    numbers = re.fullmatch(r"(\d+(?:\.\d+)?) for (\d+(?:\.\d+)?)", cells.text("ratio", required=False))
+    return numbers is not None and Decimal(numbers.group(1)) < Decimal(numbers.group(2))
+
+
+def _is_number(name: str) -> bool:
+    """Whether a security is called by its CUSIP or ISIN instead of its symbol."""
+    is_code = re.fullmatch(r"[0-9A-Z]{8}\d|[A-Z]{2}[0-9A-Z]{9}\d", name) is not None
+    return is_code and sum(character.isdigit() for character in name) > 2
 
 
 def _sums(legs: Iterable[Leg]) -> dict[str, Decimal]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.account import AccountState
-from quant_pipeline.trading.ledger.bookkeeping import book_entry
+from quant_pipeline.trading.ledger.bookkeeping import book_entry, is_same_fact
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.statements.importer import ImportedStatements
 from quant_pipeline.trading.statements.interpreter import plain
@@ -78,7 +78,7 @@ def preview_statements(
     for entry in imported.entries:
         seen = known.setdefault(entry.event.key, entry.event)
         if seen is not entry.event:
-            if seen.content != entry.event.content:
+            if not is_same_fact(seen, entry.event):
                 preview.problems.append(f"{entry.place}: another file has this row with other values: {seen.content}")
             continue
         try:

@@ -9,14 +9,7 @@ from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.activities.types import meaning_of
 from quant_pipeline.trading.statements.contents import Content, content_of
 from quant_pipeline.trading.statements.formats import StatementFormat, bare
-from quant_pipeline.trading.statements.records import (
-    Header,
-    Reading,
-    StatementFile,
-    StatementRow,
-    make_row,
-    without_end,
-)
+from quant_pipeline.trading.statements.records import Header, Reading, StatementFile, StatementRow, make_row
 from quant_pipeline.trading.statements.sections import flex_rows, section_rows
 from quant_pipeline.trading.statements.tables import Cell, Line, flex_elements, header_score, lines_of, plain_text
 
@@ -87,8 +80,8 @@ def _read_lines(file: StatementFile, content: Content, form: StatementFormat, re
     elif lines[0].cells[0] in RECORDS:
         reading.rows = list(_records(file.name, lines))
     else:
-        place = _header_place(lines, form.known_columns)
-        header = Header(tuple(plain_text(cell) for cell in without_end(lines[place].cells)))
+        place = _header_place(file.name, lines, form.known_columns)
+        header = Header(tuple(plain_text(cell) for cell in lines[place].cells))
         reading.rows = [make_row(file.name, line, None, header, line.cells) for line in lines[place + 1 :]]
 
 
@@ -96,9 +89,21 @@ def _filled(cells: list[Cell], form: StatementFormat) -> list[Cell]:
     return ["" if cell in form.empty else cell for cell in cells]
 
 
-def _header_place(lines: Sequence[Line], known: set[str]) -> int:
-    """Find the header: the first of the lines that name most columns of the format."""
+def _header_place(name: str, lines: Sequence[Line], known: set[str]) -> int:
+    """Find the header: the first of the lines that name most columns of the format.
+
+    Raises
+    ------
+    AccountError
+        When no line names one.
+    """
     scores = [len(known & {cell for cell in line.cells if isinstance(cell, str)}) for line in lines[:60]]
+    if known and not max(scores):
+        first = " ".join(plain_text(cell) for cell in lines[0].cells)[:60]
+        raise AccountError(
+            f"{name} has no header with the columns of its format, such as {', '.join(sorted(known)[:4])}; its first "
+            f"line is '{first}'. Set `encoding` or `delimiter`, or change the columns of the format"
+        )
     return scores.index(max(scores))
 
 

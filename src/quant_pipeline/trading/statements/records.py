@@ -171,9 +171,3 @@ def make_row(
     if kind is not None:
         values["line"] = kind
     return StatementRow(name, line.number, section, values, header, exact, len(cells) if excess else 0)
-
-
-def without_end(cells: Sequence[Cell]) -> list[Cell]:
-    """Leave out nameless columns at the end that only a comma at the end of the line makes."""
-    last = max((place for place, cell in enumerate(cells) if cell != ""), default=-1)
-    return list(cells[: last + 1])

@@ -7,14 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.statements.formats import StatementFormat
-from quant_pipeline.trading.statements.records import (
-    Header,
-    Reading,
-    StatementFile,
-    StatementRow,
-    make_row,
-    without_end,
-)
+from quant_pipeline.trading.statements.records import Header, Reading, StatementFile, StatementRow, make_row
 from quant_pipeline.trading.statements.tables import Line, flex_elements, plain_text
 
 _MOVING = {"Quantity", "Qty", "Amount", "Proceeds", "Cash Amount"}
@@ -56,7 +49,8 @@ def flex_rows(file: StatementFile, form: StatementFormat, reading: Reading) -> I
 def _sections(name: str, lines: Sequence[Line], form: StatementFormat, reading: Reading) -> Iterator[StatementRow]:
     headers: dict[str, Header] = {}
     known = {rule.section for rule in form.rules} | {stated.section for stated in form.stated}
-    if not known & {plain_text(line.cells[0]) for line in lines}:
+    found = {plain_text(line.cells[0]) for line in lines}
+    if not known & found and not all(form.ignores(section) for section in found):
         raise AccountError(f"{name} has none of the sections that its format books. {form.advice}".strip())
     unknown: set[str] = set()
     for line in lines:
@@ -67,7 +61,7 @@ def _sections(name: str, lines: Sequence[Line], form: StatementFormat, reading: 
         if kind == "Data" and len(cells) >= 2 and headers.get(section, Header(())).names[:1] == ("Field Name",):
             reading.fields.setdefault(cells[0], cells[1])
         if kind == "Header":
-            headers[section] = Header(tuple(map(plain_text, without_end(cells))), 3)
+            headers[section] = Header(tuple(cells), 3)
         if form.ignores(section) or (section in unknown):
             continue
         if section not in known:

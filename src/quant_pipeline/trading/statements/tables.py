@@ -94,9 +94,16 @@ def _workbook_lines(name: str, data: bytes, form: StatementFormat) -> Iterator[L
         raise AccountError(f"{name} is a damaged workbook ({error}); open it and save it again as xlsx") from error
     if form.sheet is not None and form.sheet not in book.sheetnames:
         raise AccountError(f"{name} has no sheet '{form.sheet}', only {', '.join(book.sheetnames)}")
-    sheet = book[form.sheet] if form.sheet is not None else book.worksheets[0]
-    for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
-        yield Line(number, [_exact(cell) for cell in row])
+    sheets = [book[form.sheet]] if form.sheet is not None else book.worksheets
+    read = [
+        [
+            Line(number, [_exact(cell) for cell in row])
+            for number, row in enumerate(sheet.iter_rows(values_only=True), 1)
+        ]
+        for sheet in sheets
+    ]
+    # Without a name it is the sheet with the header, the first of several.
+    yield from max(read, key=lambda lines: header_score(lines, form.known_columns))
 
 
 def _exact(cell: object) -> Cell:
@@ -162,7 +169,7 @@ def flex_elements(name: str, data: bytes) -> Iterator[Element]:
     for statement in root.iter("FlexStatement"):
         yield Element(0, "FlexStatement", "FlexStatement", dict(statement.attrib))
         for section in statement:
-            for record in section if len(section) else (section,):
+            for record in section if len(section) else (section,) if section.attrib else ():
                 number += 1
                 values = {key: _clean(value) for key, value in record.attrib.items()}
                 yield Element(number, section.tag, record.tag, values)
