@@ -12,11 +12,11 @@ from quant_pipeline.testing.fake_alpaca import (
     API_KEY,
     SECRET_KEY,
     FakeAlpaca,
-    Fault,
     FaultKind,
     MarketTape,
     Request,
     Script,
+    ScriptedFault,
 )
 
 DAYS = pd.DatetimeIndex(["2024-11-27", "2024-11-29", "2024-12-02", "2024-12-03", "2024-12-04"])
@@ -147,17 +147,19 @@ def test_a_foreign_address_gets_no_keys():
 @pytest.mark.parametrize("status", [429, 500, 504])
 def test_a_troubled_server_is_asked_again(serve, status):
     server = serve()
-    server.play(Script(faults=(Fault(request=Request.BARS, kind=FaultKind.STATUS_BEFORE, status=status, times=2),)))
+    server.play(
+        Script(faults=(ScriptedFault(request=Request.BARS, kind=FaultKind.STATUS_BEFORE, status=status, times=2),))
+    )
     assert len(read(server).bars) == 5
     assert server.requests[Request.BARS] == 3
 
 
 def test_a_server_that_stays_troubled_is_an_error_that_says_what_to_do(serve):
     server = serve()
-    server.play(Script(faults=(Fault(request=Request.BARS, kind=FaultKind.RESET_BEFORE, times=99),)))
+    server.play(Script(faults=(ScriptedFault(request=Request.BARS, kind=FaultKind.RESET_BEFORE, times=99),)))
     with pytest.raises(MarketDataError, match="run it again later"):
         read(server)
-    server.play(Script(faults=(Fault(request=Request.BARS, kind=FaultKind.GARBAGE, times=99),)))
+    server.play(Script(faults=(ScriptedFault(request=Request.BARS, kind=FaultKind.GARBAGE, times=99),)))
     with pytest.raises(MarketDataError, match="run it again later"):
         read(server)
 

@@ -12,12 +12,12 @@ from alpaca.trading.requests import GetCalendarRequest, GetOrdersRequest, LimitO
 from quant_pipeline.testing.fake_alpaca import (
     Director,
     Ending,
-    Fault,
     FaultKind,
     OrderScript,
     Refusal,
     Request,
     Script,
+    ScriptedFault,
     bookings,
 )
 
@@ -230,7 +230,7 @@ def test_wrong_keys_are_refused(server):
 
 @pytest.mark.parametrize("kind", list(FaultKind))
 def test_before_means_never_carried_out_and_after_only_the_answer_is_lost(client, server, kind):
-    server.play(Script(faults=(Fault(request=Request.SUBMIT, kind=kind, seconds=0.05),)))
+    server.play(Script(faults=(ScriptedFault(request=Request.SUBMIT, kind=kind, seconds=0.05),)))
     expected = None if kind is FaultKind.SLOW else (APIError, requests.exceptions.RequestException)
     if expected is None:
         client.submit_order(market_order("one"))
@@ -244,7 +244,7 @@ def test_before_means_never_carried_out_and_after_only_the_answer_is_lost(client
 def test_the_clients_own_retry_makes_two_orders_of_one_without_a_name(client, server):
     """The trap that the adapter must close."""
     client._retry, client._retry_wait = 3, 0
-    server.play(Script(faults=(Fault(request=Request.SUBMIT, kind=FaultKind.STATUS_AFTER, status=504),)))
+    server.play(Script(faults=(ScriptedFault(request=Request.SUBMIT, kind=FaultKind.STATUS_AFTER, status=504),)))
     client.submit_order(market_order(None))
     assert len(server.exchange.orders) == 2
 

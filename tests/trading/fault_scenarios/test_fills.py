@@ -154,7 +154,7 @@ def test_18_a_fill_is_busted_or_corrected(day, fault, filled):
 def test_19_the_account_is_traded_by_hand_too(day, shares, state):
     lived = day()
     lived.plan()
-    lived.broker.deal_by_hand("OUT", "buy", Decimal(shares))
+    lived.broker.trade_by_hand("OUT", "buy", Decimal(shares))
     lived.execute()
     assert lived.desk.journal.book.trading_state is state
     assert "EXTERNAL_DEAL" in lived.alerts()

@@ -9,7 +9,7 @@ import pytest
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.testing.chaos import rehearsal
-from quant_pipeline.testing.fake_alpaca import Director, Fault, FaultKind, OrderScript, Request, Script
+from quant_pipeline.testing.fake_alpaca import Director, FaultKind, OrderScript, Request, Script, ScriptedFault
 from quant_pipeline.trading.broker_records import OrderRequest, TimeInForce
 from quant_pipeline.trading.orders.closing import close_books
 from quant_pipeline.trading.orders.collection import collect
@@ -136,7 +136,7 @@ def test_an_order_that_arrives_after_the_cutoff_is_rejected_for_good(tmp_path):
 
 def test_an_order_of_unknown_outcome_is_neither_repeated_nor_given_up_before_its_auction(tmp_path):
     day = day_of(tmp_path, "close", "cls", "2025-01-03 20:49")
-    lost = Fault(request=Request.SUBMIT, kind=FaultKind.RESET_BEFORE, times=1000)
+    lost = ScriptedFault(request=Request.SUBMIT, kind=FaultKind.RESET_BEFORE, times=1000)
     day.exchange.director = day.server.director = Director(Script(faults=(lost,)))
     with day.desk() as desk:
         run(day, desk)

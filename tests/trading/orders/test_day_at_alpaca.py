@@ -13,13 +13,13 @@ from quant_pipeline.testing.fake_alpaca import (
     ExchangeHours,
     FakeAlpaca,
     FakeExchange,
-    Fault,
     FaultKind,
     FeedScript,
     OrderScript,
     Refusal,
     Request,
     Script,
+    ScriptedFault,
 )
 from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
@@ -35,15 +35,15 @@ PLAIN = {"SELL": "filled", "AAA": "filled", "BBB": "filled", "BAD": "filled", "B
 SCRIPTS = {
     "nothing": (Script(), PLAIN),
     "answers lost after the order was taken": (
-        Script(faults=(Fault(request=Request.SUBMIT, kind=FaultKind.STATUS_AFTER, status=504, times=3),)),
+        Script(faults=(ScriptedFault(request=Request.SUBMIT, kind=FaultKind.STATUS_AFTER, status=504, times=3),)),
         PLAIN,
     ),
     "connections reset before the order was seen": (
-        Script(faults=(Fault(request=Request.SUBMIT, kind=FaultKind.RESET_BEFORE, times=2),)),
+        Script(faults=(ScriptedFault(request=Request.SUBMIT, kind=FaultKind.RESET_BEFORE, times=2),)),
         PLAIN,
     ),
     "too many requests": (
-        Script(faults=(Fault(request=Request.SUBMIT, kind=FaultKind.STATUS_BEFORE, status=429, times=2),)),
+        Script(faults=(ScriptedFault(request=Request.SUBMIT, kind=FaultKind.STATUS_BEFORE, status=429, times=2),)),
         PLAIN,
     ),
     "fills in parts, told twice and in disorder": (

@@ -44,7 +44,7 @@ class Fault(StrEnum):
     """A dividend is paid on what is held."""
     SPLIT = "split"
     """What is held is split four for one."""
-    OUTSIDE_DEAL = "outside_deal"
+    OUTSIDE_TRADE = "outside_trade"
     """The user trades by hand on the same account."""
     UNKNOWN_STATUS = "unknown_status"
     """An order has an unknown status for a while."""

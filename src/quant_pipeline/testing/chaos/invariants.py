@@ -23,7 +23,7 @@ HARMLESS = frozenset(Fault) - {
     Fault.MISSING_ACTIVITY,
     Fault.LATE_FILL,
     Fault.BUST,
-    Fault.OUTSIDE_DEAL,
+    Fault.OUTSIDE_TRADE,
     Fault.SPLIT,
 }
 """Faults under which every approved order is filled and the account stays active all the same."""

@@ -111,7 +111,7 @@ class FaultyMarket:
         for fact in facts:
             self._tell(fact)
 
-    def deal_by_hand(self, instrument: str, side: str, quantity: Decimal) -> None:
+    def trade_by_hand(self, instrument: str, side: str, quantity: Decimal) -> None:
         """Trade as the user would at the broker's own screen."""
         client_id = f"hand-{len(self._orders)}"
         self._orders[client_id] = self._new_order(OrderRequest(client_id, instrument, side, quantity))
@@ -184,8 +184,8 @@ class FaultyMarket:
             self._tell(CashActivity(self._activity_id(), self._today(), CashKind.TRANSFER, Decimal(500)))
         if self._happens(Fault.UNKNOWN_ACTIVITY, self._tick > 1):
             self._tell(UnknownActivity(self._activity_id(), self._today(), "WORMHOLE", amount=Decimal(0)))
-        if self._happens(Fault.OUTSIDE_DEAL, self._tick > 1):
-            self.deal_by_hand("OUT", "buy", Decimal(2))
+        if self._happens(Fault.OUTSIDE_TRADE, self._tick > 1):
+            self.trade_by_hand("OUT", "buy", Decimal(2))
         self._amend()
 
     def _amend(self) -> None:

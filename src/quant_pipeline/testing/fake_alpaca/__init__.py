@@ -8,13 +8,13 @@ from quant_pipeline.testing.fake_alpaca.hours import ExchangeHours
 from quant_pipeline.testing.fake_alpaca.script import (
     Director,
     Ending,
-    Fault,
     FaultKind,
     FeedScript,
     OrderScript,
     Refusal,
     Request,
     Script,
+    ScriptedFault,
     StreamScript,
 )
 from quant_pipeline.testing.fake_alpaca.server import API_KEY, SECRET_KEY, FakeAlpaca
@@ -28,7 +28,6 @@ __all__ = [
     "ExchangeHours",
     "FakeAlpaca",
     "FakeExchange",
-    "Fault",
     "FaultKind",
     "FeedScript",
     "MarketTape",
@@ -36,5 +35,6 @@ __all__ = [
     "Refusal",
     "Request",
     "Script",
+    "ScriptedFault",
     "StreamScript",
 ]

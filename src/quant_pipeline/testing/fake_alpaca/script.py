@@ -53,7 +53,7 @@ class FaultKind(StrEnum):
         return self in (FaultKind.TIMEOUT_BEFORE, FaultKind.RESET_BEFORE, FaultKind.STATUS_BEFORE)
 
 
-class Fault(Parameters):
+class ScriptedFault(Parameters):
     """One fault.
 
     Attributes
@@ -176,7 +176,7 @@ class StreamScript(Parameters):
 class Script(Parameters):
     """Everything that shall go wrong."""
 
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[ScriptedFault, ...] = ()
     orders: tuple[OrderScript, ...] = ()
     feed: FeedScript = FeedScript()
     stream: StreamScript = StreamScript()
@@ -214,7 +214,7 @@ class Director:
             self.fills_to_lose = script.feed.lose
             self.drops = script.stream.drop_before_fill
 
-    def fault_for(self, request: Request) -> Fault | None:
+    def fault_for(self, request: Request) -> ScriptedFault | None:
         """Hand out the fault that strikes this request, if any."""
         with self._lock:
             for entry in self._faults:

@@ -16,7 +16,7 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
 from quant_pipeline.testing.fake_alpaca.records import Refused
 from quant_pipeline.testing.fake_alpaca.routes import DataRoutes, Handler, TradingRoutes
-from quant_pipeline.testing.fake_alpaca.script import Fault, FaultKind, Request, Script
+from quant_pipeline.testing.fake_alpaca.script import FaultKind, Request, Script, ScriptedFault
 from quant_pipeline.testing.fake_alpaca.streams import MarketStream, TradeUpdates
 from quant_pipeline.testing.fake_alpaca.tape import MarketTape
 
@@ -205,7 +205,7 @@ class FakeAlpaca:
         return web.json_response(self.exchange.hours.clock_json())
 
 
-async def _strike(fault: Fault, request: web.Request) -> web.StreamResponse:
+async def _strike(fault: ScriptedFault, request: web.Request) -> web.StreamResponse:
     if fault.kind in (FaultKind.STATUS_BEFORE, FaultKind.STATUS_AFTER):
         reset = pd.Timestamp.now("UTC").timestamp() + fault.seconds
         headers = {"X-RateLimit-Reset": f"{reset:.0f}"} if fault.status == TOO_MANY_REQUESTS else None

@@ -94,7 +94,7 @@ def book_days(
     state = fold(events)
     unknown = _unknown(events, entries)
     if execute is not None:
-        _refuse_deals(unknown)
+        _refuse_fills(unknown)
     new = _settings(state, account, initial_cash, market.sessions, unknown if execute is None else (), lot_method)
     for event in new:
         state.apply(event)
@@ -240,7 +240,7 @@ def _edited(entry: StatementEntry, first: Event) -> AccountError:
     )
 
 
-def _refuse_deals(entries: Sequence[StatementEntry]) -> None:
+def _refuse_fills(entries: Sequence[StatementEntry]) -> None:
     for entry in entries:
         if entry.event.kind in (EventKind.FILL, EventKind.SPLIT, EventKind.CASH_DIVIDEND):
             raise AccountError(

@@ -110,11 +110,11 @@ def reconcile(desk: TradingDesk) -> tuple[Break, ...]:
     if rows := open_rows(desk.journal.account):
         words = f"{rows[0].sort} {rows[0].activity_id} is in quarantine: {rows[0].problem}"
         desk.tighten(TradingState.REDUCING, "QUARANTINE", words)
-    _watch_external_deals(desk)
+    _watch_external_trades(desk)
     return breaks
 
 
-def _watch_external_deals(desk: TradingDesk) -> None:
+def _watch_external_trades(desk: TradingDesk) -> None:
     """Let only exits through while trades outside of the plans are worth more than the limit."""
     outside = sum(
         (

@@ -9,12 +9,12 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca import (
     API_KEY,
     SECRET_KEY,
-    Fault,
     FaultKind,
     OrderScript,
     Refusal,
     Request,
     Script,
+    ScriptedFault,
     bookings,
 )
 from quant_pipeline.trading.broker_records import (
@@ -45,7 +45,7 @@ def buy(name, quantity="10", instrument="AAA"):
 
 
 def strike(server, request, kind, seconds=0.6, **options):
-    server.play(Script(faults=(Fault(request=request, kind=kind, seconds=seconds, **options),)))
+    server.play(Script(faults=(ScriptedFault(request=request, kind=kind, seconds=seconds, **options),)))
 
 
 LOST = [FaultKind.TIMEOUT_BEFORE, FaultKind.TIMEOUT_AFTER, FaultKind.RESET_BEFORE, FaultKind.RESET_AFTER]
@@ -113,8 +113,8 @@ def test_a_422_whose_words_say_nothing_is_a_duplicate_when_the_order_exists(serv
 
 
 def test_a_422_that_cannot_be_checked_is_an_unknown_outcome(server, broker):
-    unprocessable = Fault(request=Request.SUBMIT, kind=FaultKind.STATUS_BEFORE, status=422)
-    blind = Fault(request=Request.LOOKUP, kind=FaultKind.STATUS_BEFORE, status=500, times=9)
+    unprocessable = ScriptedFault(request=Request.SUBMIT, kind=FaultKind.STATUS_BEFORE, status=422)
+    blind = ScriptedFault(request=Request.LOOKUP, kind=FaultKind.STATUS_BEFORE, status=500, times=9)
     server.play(Script(faults=(unprocessable, blind)))
     with pytest.raises(OutcomeUnknownError, match="is unknown"):
         broker.submit(buy("one"))
@@ -129,7 +129,7 @@ def test_a_question_is_asked_again_until_it_is_answered(server, broker, kind):
 
 @pytest.mark.parametrize("ask", ["account", "positions", "open_orders", "clock"])
 def test_a_question_without_answer_is_an_error_never_an_empty_answer(server, broker, ask):
-    server.play(Script(faults=(Fault(request=Request.ANY, kind=FaultKind.STATUS_BEFORE, status=503, times=9),)))
+    server.play(Script(faults=(ScriptedFault(request=Request.ANY, kind=FaultKind.STATUS_BEFORE, status=503, times=9),)))
     with pytest.raises(BrokerUnavailableError):
         getattr(broker, ask)()
 
