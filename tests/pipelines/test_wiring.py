@@ -83,6 +83,27 @@ def test_kedro_sees_every_dataset_and_validates_the_parameters_of_records():
     assert SequentialRunner().run(Pipeline([node]), catalog)["orders"].load() == "[] [1] 2 3 1 {}"
 
 
+class Pieces(MemoryDataset):
+    """Keeps every piece that is saved, as an appending dataset does."""
+
+    def __init__(self):
+        super().__init__()
+        self.saved = []
+
+    def _save(self, data):
+        self.saved.append(data)
+
+
+def test_kedro_saves_what_a_node_of_records_yields_piece_by_piece():
+    assert inspect.isgeneratorfunction(walk)
+    assert not inspect.isgeneratorfunction(decide)
+    pieces = Pieces()
+    given = {"bars": [1, 2], "params:rules": Rules(topk=1)}
+    catalog = DataCatalog({name: MemoryDataset(value) for name, value in given.items()} | {"pieces": pieces})
+    SequentialRunner().run(Pipeline([Node(walk, by_name("bars", "params:rules"), "pieces", name="walk")]), catalog)
+    assert pieces.saved == [1, 2]
+
+
 def test_a_part_that_is_missing_or_unknown_is_refused_when_the_node_is_made():
     with pytest.raises(TypeError, match=r"'decide' function expected \['events', 'as_of', 'bars', "):
         Node(decide, by_name("events", "bars", "params:rules"), "orders", name="decide")

@@ -7,9 +7,9 @@ puts it together; Kedro still sees every dataset with its type.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 Result = TypeVar("Result")
 
@@ -77,10 +77,16 @@ def takes_records(**makers: Callable[..., Any]) -> Callable[[Callable[..., Resul
                     given[name] = bound.arguments[name]
             return function(**given)
 
+        @wraps(function)
+        def yielding(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            yield from cast(Iterator[Any], assembling(*args, **kwargs))
+
+        # Kedro saves what a generator yields piece by piece, and looks at the function to know that it is one.
+        wrapper: Any = yielding if inspect.isgeneratorfunction(function) else assembling
         types = {name: each.annotation for name, each in flat.parameters.items()}
-        vars(assembling)["__signature__"] = flat
-        assembling.__annotations__ = types | {"return": get_type_hints(function).get("return", Any)}
-        return assembling
+        vars(wrapper)["__signature__"] = flat
+        wrapper.__annotations__ = types | {"return": get_type_hints(function).get("return", Any)}
+        return cast(Callable[..., Result], wrapper)
 
     return decorate
 
