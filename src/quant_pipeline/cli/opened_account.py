@@ -164,7 +164,7 @@ def known_prices(opened: Opened) -> dict[str, Decimal]:
     held = sorted(opened.state.positions)
     bars, actions = (_rows_of(catalog, table, held) for table in ("bars", "corporate_actions"))
     _, bars, actions = known_at(session, catalog.load("sessions"), bars, actions)
-    return priced_at_closes(opened.state, last_closes(bars, actions), session)
+    return priced_at_closes(opened.state, last_closes(bars, actions))
 
 
 def _rows_of(catalog: DataCatalog, table: str, instruments: Sequence[str]) -> pd.DataFrame:

@@ -482,3 +482,42 @@ def test_position_sizing_makes_buys_smaller():
     unknown, _ = nodes.generate_orders(**arguments(held=(), order_generation=rules))
     # Two closes are too few to estimate from; the fixed part stands.
     assert unknown["quantity"].tolist() == plain["quantity"].tolist()
+
+
+def with_transfers(*held):
+    """Bring shares into the account before its first close; each is instrument, quantity, cost."""
+    first, *rest = ledger()
+    moved = [
+        Event(DAYS[0], EventKind.TRANSFER, f"in:{name}", {"instrument": name, "quantity": quantity, "cost": cost})
+        for name, quantity, cost in held
+    ]
+    return (first, *moved, *rest)
+
+
+def test_fraction_of_a_share_and_holding_without_price_are_carried_and_orders_go_on():
+    events = with_transfers(("A", "10.5", "105"), ("B", "0.4", "8"), ("GEVX", "25", "250"))
+    given = arguments(events=events)
+    orders, listed = nodes.generate_orders(**given)
+    by_name = orders.set_index("instrument")
+    # Ten whole shares of A are sold as ever; what cannot be traded is shown below.
+    assert (by_name.loc["A", "side"], by_name.loc["A", "quantity"]) == ("sell", 10)
+    assert by_name.loc["B", ["side", "quantity", "reason"]].tolist() == [
+        "hold", 0, "kept: 0.4 of a share cannot be traded on an exchange",
+    ]  # fmt: skip
+    assert by_name.loc["GEVX", ["side", "quantity", "reason"]].tolist() == [
+        "hold", 25, "kept: the market has no price of it; 25 are valued at cost",
+    ]  # fmt: skip
+    assert by_name.loc["GEVX", "reference_price"] == 10.0
+    assert (orders["side"] == "buy").any()
+    assert {event.kind for event in record(given, orders)} == {EventKind.PLAN_RECORDED}
+    recorded = record(given, orders)[0].payload["orders"]
+    assert {order["instrument"] for order in recorded}.isdisjoint({"B", "GEVX"})
+    assert opinions_on(given, listed)
+
+
+def test_stop_leaves_what_cannot_be_traded_alone():
+    rules = OrderGenerationParameters.model_validate({"source": "fused", "stop_rules": {"stop_loss": 0.1}})
+    given = arguments(events=with_transfers(("A", "10", "200"), ("GEVX", "25", "250")), order_generation=rules)
+    by_name = nodes.generate_orders(**given)[0].set_index("instrument")
+    assert by_name.loc["A", "reason"].startswith("stopped: close 10.00 is 50.0% below its cost")
+    assert by_name.loc["GEVX", "side"] == "hold"

@@ -44,7 +44,9 @@ class Situation:
     state, events
         The account, and the ledger up to the session.
     positions
-        ``quantity`` and ``sessions_held`` by instrument.
+        ``quantity`` and ``sessions_held`` by instrument, of what can be traded.
+    carried
+        Why, by instrument, what else is held is kept and not traded: fractions of a share, and what has no price.
     prices
         Last known closes by instrument.
     tradable
@@ -56,6 +58,7 @@ class Situation:
     state: AccountState
     events: tuple[Event, ...]
     positions: pd.DataFrame
+    carried: dict[str, str]
     prices: pd.Series
     tradable: pd.Series
     market: TradingMarket
@@ -88,11 +91,15 @@ class Situation:
             )
         days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
         market = market_of(bars, corporate_actions, days, market_rules)
+        prices = pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments)
+        carried = _carried(state, prices)
+        whole = state.positions_table()
         return cls(
             state,
             tuple(event for event in events if event.session <= session),
-            state.positions_table(),
-            pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments),
+            whole[~whole.index.isin(list(carried))],
+            carried,
+            prices,
             pd.Series(market.arrays.has_bar[-1], index=market.instruments),
             market,
             bars,
@@ -122,8 +129,29 @@ class Situation:
             rules.cost_rules.at(self.session),
             preferred,
         )
-        found = find_stops(stops, self.state.positions, self.prices, self.bars, self.corporate_actions)
-        return apply_stops(orders, found, self.positions)
+        traded = {name: self.state.positions[name] for name in self.positions.index}
+        found = find_stops(stops, traded, self.prices, self.bars, self.corporate_actions)
+        return self._with_carried(apply_stops(orders, found, self.positions))
+
+    def _with_carried(self, orders: pd.DataFrame) -> pd.DataFrame:
+        """Show what is held and not traded below the decision."""
+        held = {name: self.state.positions[name] for name in sorted(set(self.carried) - set(orders["instrument"]))}
+        if not held:
+            return orders
+        rows = pd.DataFrame(
+            {
+                "instrument": pd.Series(list(held), dtype="str"),
+                "side": "hold",
+                "quantity": [int(position.quantity) for position in held.values()],
+                "reference_price": [
+                    float(self.prices.get(name) or position.cost / position.quantity) for name, position in held.items()
+                ],
+                "score": float("nan"),
+                "rank": 0,
+                "reason": [self.carried[name] for name in held],
+            }
+        )
+        return pd.concat([orders, rows.astype(orders.dtypes.to_dict())], ignore_index=True)
 
     def _sized(
         self, scores: pd.Series, strategy: StrategyRules, order_generation: OrderGenerationParameters
@@ -139,6 +167,17 @@ class Situation:
         chosen = choose_exposure(sizing, strategy.risk_degree, basket, amounts, self.market.rules.deal_price)
         logger.info("%.2f%% of the account may be invested (%s)", 100 * chosen.degree, chosen.reason)
         return strategy.model_copy(update={"risk_degree": chosen.degree})
+
+
+def _carried(state: AccountState, prices: pd.Series) -> dict[str, str]:
+    """Say what is held and cannot be traded, and why."""
+    carried = {}
+    for name, position in state.positions.items():
+        if not prices.get(name, 0) > 0:
+            carried[name] = f"kept: the market has no price of it; {position.quantity:f} are valued at cost"
+        elif position.quantity < 1:
+            carried[name] = f"kept: {position.quantity:f} of a share cannot be traded on an exchange"
+    return carried
 
 
 def require_coverage(scores: pd.Series, members: pd.Index, min_coverage: float, session: pd.Timestamp) -> None:

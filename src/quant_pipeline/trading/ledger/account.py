@@ -197,8 +197,11 @@ class AccountState(Books):
         return sum((owners_cash(event) for event in self.history if event.session == session), ZERO)
 
     def positions_table(self) -> pd.DataFrame:
-        """Positions as the strategy and the exchange take them: ``quantity``, ``sessions_held`` by instrument."""
-        held = sorted(self.positions)
+        """Positions as the strategy and the exchange take them: ``quantity``, ``sessions_held`` by instrument.
+
+        Exchanges trade whole shares: what is less than one is not listed, and fractions beyond whole ones do not count.
+        """
+        held = sorted(name for name, position in self.positions.items() if position.quantity >= 1)
         return pd.DataFrame(
             {
                 "quantity": pd.Series([int(self.positions[name].quantity) for name in held], dtype="int64").to_numpy(),

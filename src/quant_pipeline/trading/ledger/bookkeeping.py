@@ -119,7 +119,16 @@ def book_days(
         new.append(close)
     if problems:
         raise AccountError("\n".join(dict.fromkeys(problems)))
+    _warn_of_unpriced(state, market)
     return tuple(new)
+
+
+def _warn_of_unpriced(state: AccountState, market: TradingMarket) -> None:
+    """Name what the market does not price, once and not for every session."""
+    places = dict(zip(state.positions, market.instruments.get_indexer(list(state.positions)), strict=True))
+    for name in sorted(name for name, place in places.items() if place < 0 or market.arrays.mark[-1][place] <= 0):
+        last = f"{market.sessions[-1]:%Y-%m-%d}"
+        logger.warning("%s has no price up to %s and is valued at cost; it is kept and not traded", name, last)
 
 
 def _settings(
@@ -294,17 +303,16 @@ def last_prices(state: AccountState, market: TradingMarket, session: pd.Timestam
     marks = market.arrays.mark[market.sessions.get_loc(session)]
     places = dict(zip(state.positions, market.instruments.get_indexer(list(state.positions)), strict=True))
     closes = {name: int(marks[place]) for name, place in places.items() if place >= 0}
-    return priced_at_closes(state, closes, session)
+    return priced_at_closes(state, closes)
 
 
-def priced_at_closes(state: AccountState, closes: Mapping[str, int], session: pd.Timestamp) -> dict[str, Decimal]:
+def priced_at_closes(state: AccountState, closes: Mapping[str, int]) -> dict[str, Decimal]:
     """Return the last known close of every holding, given in ticks; the cost of a share without one."""
     prices = {}
     for instrument, position in state.positions.items():
         if closes.get(instrument, 0) > 0:
             prices[instrument] = ticks_to_decimal(closes[instrument])
         else:
-            logger.warning("%s has no price up to %s and is valued at cost", instrument, f"{session:%Y-%m-%d}")
             prices[instrument] = position.cost / position.quantity
     return prices
 
