@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.models.algorithms.networks import (
     ALSTMHyper,
     GATsHyper,
@@ -19,11 +20,12 @@ from quant_pipeline.models.algorithms.networks import (
     TRAHyper,
     TransformerHyper,
 )
-from quant_pipeline.models.fitted import Samples
+from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.networks.blocks import looks_across, score_block
 from quant_pipeline.models.networks.cube import SessionCube
 from quant_pipeline.models.networks.importance import attribute_rows, integrate_gradients, network_importance
 from quant_pipeline.models.networks.routed import assign_equally
+from quant_pipeline.models.networks.scoring import FittedNetwork
 from quant_pipeline.models.networks.training import NetworkTraining, fit_network
 from quant_pipeline.models.randomness import seeded
 
@@ -163,6 +165,36 @@ def test_parts_add_up_for_trained_networks_of_the_usual_size(hyper):
     with torch.no_grad():
         change = (network(windows) - network(torch.zeros_like(windows)))[0]
     torch.testing.assert_close(attribution.sum(dim=1), change, rtol=0.02, atol=2e-3)
+
+
+def test_attention_sees_the_same_instruments_in_training_in_scoring_and_in_the_importance():
+    """Five of eight are members, others each day; those that are none have factors too, and no say."""
+    days = pd.date_range("2024-01-01", periods=40, name="datetime")
+    index = pd.MultiIndex.from_product([days, list("ABCDEFGH")], names=["datetime", "instrument"])
+    random = np.random.default_rng(5)
+    panel = pd.DataFrame(random.normal(size=(len(index), FACTORS)), index=index)
+    member = random.permuted(np.tile(np.arange(8) < 5, (40, 1)), axis=1).ravel()
+    rows = np.flatnonzero(member)
+    train, valid = (
+        Samples(panel, part, random.normal(size=len(part)).astype("float32")) for part in np.split(rows, [100])
+    )
+    hyper = SMALL["gats"]
+    with seeded(0):
+        training = NetworkTraining(train, valid, hyper, seed=0)
+        network = hyper.make_network(FACTORS)
+        network.load_state_dict(training.weights())
+        in_training = training.validation_rank_ic()
+    fitted = FittedNetwork(network, hyper, learning_curve([]), importance_table([], []))
+    scores = pd.Series(fitted.predict(valid), index=panel.index[valid.rows])
+    labels = pd.Series(valid.labels, index=scores.index)
+    assert in_training == pytest.approx(information_coefficients(scores, labels)["rank_ic"].mean(), abs=1e-12)
+
+    cube = SessionCube(panel, valid.rows, hyper.window)
+    sessions, columns = (places[-5:] for places in cube.locate(valid.rows))
+    baseline = Samples(panel * 0.0, valid.rows, np.empty(0, dtype="float32"))
+    changes = (fitted.predict(valid) - fitted.predict(baseline))[-5:]
+    parts = attribute_rows(network, cube, sessions, columns).sum(dim=1).numpy()
+    np.testing.assert_allclose(parts, changes, rtol=0.02, atol=2e-3)
 
 
 class Leap(torch.nn.Module):

@@ -27,7 +27,7 @@ class Block:
     labels
         ``(sessions, instruments)``; NaN where nothing is to be learned.
     present
-        Whether an instrument has a whole window behind it, ``(sessions, instruments)``.
+        Whether an instrument is among the rows with a whole window behind it, ``(sessions, instruments)``.
     first
         Session of the first label, as a place in the cube.
     columns
@@ -62,6 +62,9 @@ class SessionCube:
         The array; zero where an instrument has no row.
     complete
         Whether an instrument has a whole window behind it, ``(sessions, instruments)``.
+    scored
+        Whether it has one and is among the rows: the cross-section that a network sees which looks across instruments,
+        in training as when it scores.
 
     Raises
     ------
@@ -92,6 +95,9 @@ class SessionCube:
         present = np.zeros(shape, dtype=bool)
         present[index] = True
         self.complete = _run_lengths(present) >= window
+        asked = np.zeros(shape, dtype=bool)
+        asked[self.locate(rows)] = True
+        self.scored = self.complete & asked
 
     def locate(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return session and instrument of rows as places in the cube."""
@@ -147,7 +153,7 @@ class SessionCube:
             return None
         inputs = self.values[start - self.window + 1 : end]
         columns = slice(None) if len(wanted) > FEW_ENOUGH_TO_SELECT * inputs.shape[1] else wanted
-        return Block(inputs[:, columns], labels[start:end, columns], self.complete[start:end, columns], start, columns)
+        return Block(inputs[:, columns], labels[start:end, columns], self.scored[start:end, columns], start, columns)
 
 
 def _run_lengths(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -73,7 +73,7 @@ def attribute_rows(
     cube
         The data.
     sessions, columns
-        Places of the rows in the cube; each has a whole window.
+        Places of rows of the cube; each has a whole window.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def attribute_rows(
 
 
 def _attribute_in_session(network: nn.Module, cube: SessionCube, session: np.int64, column: np.int64) -> torch.Tensor:
-    there = np.flatnonzero(cube.complete[session])
+    there = np.flatnonzero(cube.scored[session])
     windows = torch.from_numpy(cube.windows(np.full(len(there), session), there))
     own = int(np.searchsorted(there, column))
     return _refine(
