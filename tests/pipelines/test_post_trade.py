@@ -19,19 +19,23 @@ from tests.helpers.four_days import BUY, COLUMNS, DAYS, DEPOSIT, FORMAT, actions
 from tests.helpers.whole_path import Kept
 
 
+def form(currency):
+    return FORMAT.model_copy(update={"currency": currency})
+
+
 @pytest.fixture
 def post_trade(tmp_path, project_path):
     bootstrap_project(project_path)
     folder = tmp_path / "statements"
 
-    def run(as_of, filled_by="statements", **files):
+    def run(as_of, filled_by="statements", currency="USD", splits=(), **files):
         for name, lines in files.items():
             folder.mkdir(exist_ok=True)
             (folder / f"{name}.csv").write_text("\n".join([",".join(COLUMNS), *lines]))
         given = {
             "as_of": as_of,
             "account": AccountParameters(name="mine", filled_by=filled_by, lot_method="hifo"),
-            "statement_import": StatementImportParameters(formats={"hand": FORMAT}),
+            "statement_import": StatementImportParameters(currency=currency, formats={"hand": form(currency)}),
             "market_rules": MarketRules(),
             "cost_rules": CostRules(),
             "execution": ExecutionRules(),
@@ -40,7 +44,7 @@ def post_trade(tmp_path, project_path):
         tables = {
             "trading_desk": None,
             "bars": bars_table(),
-            "corporate_actions": actions_table(),
+            "corporate_actions": actions_table(*splits),
             "sessions": pd.DataFrame({"date": DAYS}),
         }
         catalog = DataCatalog({"statement_files": StatementFolder(str(folder))})
@@ -99,3 +103,31 @@ def test_a_session_that_is_not_ingested_is_an_error(post_trade):
 def test_a_simulated_account_opens_with_its_deposit_and_books_the_one_of_a_file(post_trade):
     load = post_trade("2024-12-31", filled_by="simulation", gift=["2024-12-31,deposit,,,,,,500"])
     assert load("account_nav")["cash"].tolist() == [1_000_500]
+
+
+def test_split_that_only_the_market_knows_books_nothing_until_the_row_is_written(post_trade, tmp_path):
+    split = (DAYS[2], "AAA", "split", 2.0)
+    with pytest.raises(
+        AccountError, match=r"AAA split 2 for 1 on 2025-01-02, when 30 were held; .*2025-01-02,split,AAA,30"
+    ):
+        post_trade("2025-01-03", splits=[split], january=[DEPOSIT, BUY])
+    assert LedgerEvents(str(tmp_path / "ledger.sqlite")).load() == ()
+    load = post_trade("2025-01-03", splits=[split], by_hand=["2025-01-02,split,AAA,,30,,,"])
+    assert load("holdings")[["instrument", "quantity"]].to_numpy().tolist() == [["AAA", 60]]
+
+
+def test_account_in_another_currency_than_the_market_books_nothing(post_trade, tmp_path):
+    with pytest.raises(AccountError, match=r"the account is kept in GBP .* the prices of XNYS are in USD"):
+        post_trade("2025-01-03", currency="GBP", january=[DEPOSIT])
+    assert LedgerEvents(str(tmp_path / "ledger.sqlite")).load() == ()
+
+
+def test_all_problems_of_all_files_come_at_once(post_trade):
+    with pytest.raises(AccountError) as raised:
+        post_trade("2025-01-03", january=[DEPOSIT, "2025-01-02,lottery,,,,,,1"], february=["yesterday,deposit,,,,,,1"])
+    lines = raised.value.message.splitlines()
+    assert lines[0] == "2 problems in the statements, nothing was booked:"
+    assert [line.split(":")[0].strip() for line in lines[1:]] == [
+        "february.csv, row 2, column date",
+        "january.csv, row 3",
+    ]

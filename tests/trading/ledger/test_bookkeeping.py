@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.exchange.market import TradingMarket
@@ -14,6 +15,7 @@ from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.bookkeeping import book_days, last_closes
 from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.statements import StatementFile, StatementImportParameters, import_statements
 from tests.helpers.four_days import BUY, DAYS, DEPOSIT, entries, plan, statement
 from tests.helpers.random_market import random_market
 
@@ -182,3 +184,41 @@ def test_a_close_goes_ex_with_the_dividends_after_it_in_the_order_of_sessions():
     assert last_closes(bars, rows.assign(date=days[1])) == {"AAA": 275_000}
     assert last_closes(bars, rows.assign(date=[days[1], days[2]])) == {"AAA": 291_667}
     assert last_closes(bars, rows.assign(date=days[0])) == {"AAA": 900_000}
+
+
+IB = """\
+Statement,Header,Field Name,Field Value
+Statement,Data,Period,"December 30, 2024 - January 3, 2025"
+Trades,Header,DataDiscriminator,Asset Category,Currency,Symbol,Date/Time,Quantity,T. Price,Proceeds,Comm/Fee,Code
+Trades,Data,Order,Stocks,USD,AAA,"2024-12-30, 10:00:00",{quantity},10,{proceeds},{fee},{code}
+Deposits & Withdrawals,Header,Currency,Settle Date,Description,Amount
+Deposits & Withdrawals,Data,USD,2024-12-30,Electronic Fund Transfer,1000
+"""
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_order_that_was_half_filled_in_an_earlier_statement_counts_once(bars, no_actions, project_path, together):
+    written = yaml.safe_load((project_path / "conf/base/parameters_statement_import.yml").read_text(encoding="utf-8"))
+    parameters = StatementImportParameters.model_validate(written["statement_import"])
+    half = StatementFile(
+        "interactive_brokers_day.csv", IB.format(quantity=10, proceeds=-100, fee=-0.5, code="O;P").encode()
+    )
+    whole = StatementFile(
+        "interactive_brokers_q1.csv", IB.format(quantity=20, proceeds=-200, fee=-1, code="O").encode()
+    )
+
+    def book(events, files, up_to):
+        market = TradingMarket.from_bars(bars[bars["date"] <= up_to], no_actions, DAYS[up_to >= DAYS], MarketRules())
+        entries = import_statements(files, parameters, "XNYS").entries
+        return (*events, *book_days(events, "mine", 0, market, entries))
+
+    events = () if together else book((), [half], DAYS[1])
+    for _ in range(2):
+        events = book(events, [half, whole], DAYS[-1])
+    state = fold(events)
+    assert (state.cash, state.positions["AAA"].quantity) == (799, 20)
+    assert [(str(lot.cost), f"{lot.session:%Y-%m-%d}") for lot in state.positions["AAA"].lots] == [
+        ("201", "2024-12-30")
+    ]
+    assert sum(event.kind is EventKind.TRADE_CORRECTION for event in events) == (not together)
+    assert state.discrepancy == 0

@@ -42,7 +42,8 @@ def compare_what_is_new(
     events, new
         The ledger as found, and what is to be appended.
     stated
-        What statements say is held at the end of their periods; only those of files that are new count.
+        What statements say is held at the end of their periods; those count that end in a session that is booked now.
+        The books of an older day do not have the rows of that day that came late.
     corporate_actions
         Those of the market; only splits of the sessions that are booked now count.
 
@@ -51,12 +52,14 @@ def compare_what_is_new(
     list of str
         What differs.
     """
-    files = {event.payload["file"] for event in new if event.kind is EventKind.STATEMENT_IMPORTED}
+    before = max(
+        (event.session for event in events if event.kind is EventKind.SESSION_CLOSED), default=pd.Timestamp.min
+    )
     sessions = pd.DatetimeIndex([event.session for event in new if event.kind is EventKind.SESSION_CLOSED])
     if sessions.empty:
         return []
     booked = [*events, *new]
-    due = [holding for holding in stated if holding.file in files and holding.day <= sessions[-1]]
+    due = [holding for holding in stated if before < holding.day <= sessions[-1]]
     return compare_with_books(booked, due) + unbooked_splits(booked, corporate_actions, sessions)
 
 
