@@ -15,6 +15,7 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
+from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.book import OrderBook
@@ -303,3 +304,49 @@ def test_backup_of_another_account_is_refused(run, project, tmp_path):
     )
     message = run("restore", str(tmp_path / "other.sqlite"), "--yes", fails=True)
     assert "is a backup of the account 'other', not of 'sim'" in message
+
+
+def test_orders_tell_what_became_of_each(run, prepared):
+    picture = run("orders", "--date", "2024-12-27")
+    row = next(line.split() for line in picture.splitlines() if line.startswith(prepared[1]))
+    assert row[1:3] == ["buy", "100"]
+    assert "filled" in row
+    assert "'sim' has no order of 2024-12-30; the newest is of 2024-12-27" in run(
+        "orders", "--date", "2024-12-30", fails=True
+    )
+
+
+def test_trades_are_listed_with_their_sums(run, prepared):
+    assert prepared[1] in run("trades")
+    assert "1 trades: bought " in run("trades", "--date", "2024-12-27")
+    assert "'sim' has no trade of 2024-12-31; the newest is of 2024-12-27" in run(
+        "trades", "--date", "2024-12-31", fails=True
+    )
+
+
+def test_profits_sum_to_the_change_of_the_net_asset_value(run, ledger):
+    state = fold(ledger.events())
+    earned = state.closes[-1][1] - state.contributed
+    picture = run("pnl")
+    total = next(line for line in picture.splitlines() if line.startswith("profit "))
+    assert total.split() == ["profit", f"{earned:+,.2f}"]
+    before, after = (value for _, value, _ in state.closes[-2:])
+    assert f"{after - before:+,.2f}" in next(line for line in picture.splitlines() if line.startswith("session "))
+    assert "other prices" not in picture
+    assert "close of 2024-12-30" in run("pnl", "--date", "2024-12-30")
+
+
+def test_missed_sessions_are_named(run, ledger):
+    assert run("missed").endswith(": none missed\n")
+    closed = [session for session, _, _ in fold(ledger.events()).closes]
+    skipped = [
+        event for event in ledger.events() if not (event.session == closed[-3] and event.key.startswith("close"))
+    ]
+    file = ledger.file
+    ledger.engine.dispose()
+    for path in file.parent.glob("ledger.*"):
+        path.unlink()
+    Ledger.at(file).append(skipped)
+    told = run("missed")
+    assert f"{closed[-3]:%Y-%m-%d %A}" in told
+    assert told.endswith(": 1 missed\n")

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from quant_pipeline.cli import account_backup, account_control, account_preview
+from quant_pipeline.cli import account_backup, account_control, account_preview, account_questions
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
 from quant_pipeline.cli.sessions import Place, configuration_folder
 from quant_pipeline.common.environments import in_environment
@@ -94,6 +94,8 @@ def reconcile_account(metadata: Place, env: str | None, params: dict[str, Any]) 
     click.echo(f"{opened.name}: cash and {held} positions equal the broker's")
 
 
+for command in ("orders", "trades", "pnl", "missed"):
+    account.add_command(getattr(account_questions, command))
 for command in ("backup", "restore"):
     account.add_command(getattr(account_backup, command))
 for command in ("arm", "replan", "halt", "resume", "flatten"):

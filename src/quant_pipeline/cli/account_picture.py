@@ -58,12 +58,12 @@ def _headline(state: AccountState, book: OrderBook, prices: pd.Series) -> Render
     value = state.cash + held
     profit = value - state.contributed
     facts: dict[str, str | Text] = {
-        "net asset value": _money(value),
-        "cash": _money(state.cash),
-        "profit so far": _signed(profit),
-        "realised": _signed(state.realised),
-        "dividends": _money(state.dividends),
-        "fees": _money(state.fees),
+        "net asset value": amount_text(value),
+        "cash": amount_text(state.cash),
+        "profit so far": signed_text(profit),
+        "realised": signed_text(state.realised),
+        "dividends": amount_text(state.dividends),
+        "fees": amount_text(state.fees),
         "trading": Text(str(book.trading_state), style="green" if str(book.trading_state) == "active" else "bold red"),
     }
     closed = "nothing booked yet" if state.last_session is None else f"close of {state.last_session:%Y-%m-%d}"
@@ -72,15 +72,17 @@ def _headline(state: AccountState, book: OrderBook, prices: pd.Series) -> Render
 
 
 def _holdings(state: AccountState, prices: pd.Series) -> RenderableType:
-    table = _table("Holdings", "instrument", "shares", "average cost", "price", "value", "profit", "weight", "sessions")
+    table = terminal_table(
+        "Holdings", "instrument", "shares", "average cost", "price", "value", "profit", "weight", "sessions"
+    )
     for row in holdings_table(state, prices).itertuples(index=False):
         table.add_row(
             row.instrument,
             f"{row.quantity:,g}",
-            _money(row.average_cost),
-            _money(row.price),
-            _money(row.market_value),
-            _signed(row.unrealised_profit),
+            amount_text(row.average_cost),
+            amount_text(row.price),
+            amount_text(row.market_value),
+            signed_text(row.unrealised_profit),
             f"{row.weight:.1%}",
             str(row.sessions_held),
         )
@@ -89,24 +91,24 @@ def _holdings(state: AccountState, prices: pd.Series) -> RenderableType:
 
 def _plan(plan: Plan) -> RenderableType:
     title = f"Orders of {plan.execution_session:%Y-%m-%d}" + (f", revision {plan.revision}" if plan.revision else "")
-    table = _table(title, "instrument", "side", "shares", "reference", numbers=("shares", "reference"))
+    table = terminal_table(title, "instrument", "side", "shares", "reference", numbers=("shares", "reference"))
     for order in plan.orders:
-        table.add_row(order.instrument, order.side, f"{order.quantity:,}", _money(Decimal(order.reference_price)))
+        table.add_row(order.instrument, order.side, f"{order.quantity:,}", amount_text(Decimal(order.reference_price)))
     return table if plan.orders else Text(f"\n{title}: none", style="dim")
 
 
 def _draw_fills(events: Sequence[Event]) -> RenderableType:
     fills = trades_table(events)
     shown = fills[fills["quantity"] > 0].tail(FILLS_SHOWN)
-    table = _table("Last fills", "date", "instrument", "side", "shares", "price", "fee")
+    table = terminal_table("Last fills", "date", "instrument", "side", "shares", "price", "fee")
     for row in shown.itertuples(index=False):
-        facts = (f"{row.quantity:,g}", _money(row.price), _money(row.fee))
+        facts = (f"{row.quantity:,g}", amount_text(row.price), amount_text(row.fee))
         table.add_row(f"{row.date:%Y-%m-%d}", row.instrument, row.side, *facts)
     return table if len(shown) else Text("\nno fills yet", style="dim")
 
 
 def _alerts(alerts: Sequence[Event]) -> RenderableType:
-    table = _table("To look at", "date", "what", numbers=())
+    table = terminal_table("To look at", "date", "what", numbers=())
     for event in alerts:
         facts = event.payload
         text = facts.get("message") or f"{facts['what']}: {facts['ledger']} here, {facts['broker']} at the broker"
@@ -117,16 +119,19 @@ def _alerts(alerts: Sequence[Event]) -> RenderableType:
 NUMBERS = ("shares", "average cost", "price", "value", "profit", "weight", "sessions", "fee")
 
 
-def _table(title: str, *columns: str, numbers: Sequence[str] = NUMBERS) -> Table:
+def terminal_table(title: str, *columns: str, numbers: Sequence[str] = NUMBERS) -> Table:
+    """Make a table without rows; columns of numbers are aligned to the right."""
     table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", header_style="dim")
     return table
 
 
-def _money(amount: Decimal | float) -> str:
+def amount_text(amount: Decimal | float) -> str:
+    """Write an amount of money."""
     return f"{amount:,.2f}"
 
 
-def _signed(amount: Decimal | float) -> Text:
+def signed_text(amount: Decimal | float) -> Text:
+    """Write an amount with its sign, gains green and losses red."""
     return Text(f"{amount:+,.2f}", style="green" if amount > 0 else "red" if amount < 0 else "")

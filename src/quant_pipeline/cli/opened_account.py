@@ -156,15 +156,16 @@ def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]
         yield desk
 
 
-def known_prices(opened: Opened) -> dict[str, Decimal]:
-    """Return the last known close of every holding; none while no market has been ingested."""
-    catalog, session = opened.catalog, opened.state.last_session
-    if session is None or not opened.state.positions or not catalog.exists("bars"):
+def known_prices(opened: Opened, state: AccountState | None = None) -> dict[str, Decimal]:
+    """Return the last known close of every holding, now or in an earlier state; none while no market was ingested."""
+    state = opened.state if state is None else state
+    catalog, session = opened.catalog, state.last_session
+    if session is None or not state.positions or not catalog.exists("bars"):
         return {}
-    held = sorted(opened.state.positions)
+    held = sorted(state.positions)
     bars, actions = (_rows_of(catalog, table, held) for table in ("bars", "corporate_actions"))
     _, bars, actions = known_at(session, catalog.load("sessions"), bars, actions)
-    return priced_at_closes(opened.state, last_closes(bars, actions))
+    return priced_at_closes(state, last_closes(bars, actions))
 
 
 def _rows_of(catalog: DataCatalog, table: str, instruments: Sequence[str]) -> pd.DataFrame:

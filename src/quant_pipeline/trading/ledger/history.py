@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import NamedTuple
 
 import pandas as pd
@@ -11,7 +10,8 @@ import pandas as pd
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ledger.bookkeeping import last_prices
-from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.ledger.profits import Close, walk_closes
 
 HOLDING_LOG_COLUMNS = {
     "date": "datetime64[ns]",
@@ -70,21 +70,11 @@ def account_history(events: Sequence[Event], market: TradingMarket, up_to: pd.Ti
     AccountHistory
         A correction changes the rows of the sessions after it, never those before.
     """
-    state = AccountState()
     holdings: list[tuple[object, ...]] = []
     amounts: list[dict[str, object]] = []
-    before, contributed = Decimal(0), Decimal(0)
-    for event in events:
-        if event.session > up_to:
-            continue
-        state.apply(event)
-        if event.kind != EventKind.SESSION_CLOSED:
-            continue
-        rows = _held(state, market, event.session)
-        holdings += [(event.session, *row) for row in rows]
-        value, flow = state.closes[-1][1], state.contributed - contributed
-        amounts.append(_amounts(state, event.session, value, before, flow))
-        before, contributed = value, state.contributed
+    for state, close in walk_closes(events, up_to):
+        holdings += [(close.session, *row) for row in _held(state, market, close.session)]
+        amounts.append(_amounts(state, close))
     held = pd.DataFrame(holdings, columns=list(HOLDING_LOG_COLUMNS)).astype(HOLDING_LOG_COLUMNS)
     daily = pd.DataFrame(amounts, columns=DAILY_AMOUNT_COLUMNS)
     types = {name: "datetime64[ns]" if name == "date" else "float64" for name in DAILY_AMOUNT_COLUMNS}
@@ -101,12 +91,9 @@ def _held(state: AccountState, market: TradingMarket, session: pd.Timestamp) -> 
     return rows
 
 
-def _amounts(
-    state: AccountState, session: pd.Timestamp, value: Decimal, before: Decimal, flow: Decimal
-) -> dict[str, object]:
-    base, held = before + flow, value - state.cash
-    profit = value - base
-    row = {"nav": value, "cash": state.cash, "market_value": held, "flow": flow, "profit": profit}
-    row |= {"return": profit / base if base > 0 else Decimal(0), "unrealised_profit": held - state.cost}
+def _amounts(state: AccountState, close: Close) -> dict[str, object]:
+    held = close.value - state.cash
+    row = {"nav": close.value, "cash": state.cash, "market_value": held, "flow": close.flow, "profit": close.profit}
+    row |= {"return": close.profit_rate, "unrealised_profit": held - state.cost}
     row |= {name: getattr(state, name) for name in CUMULATIVE}
-    return {"date": session, **{name: float(amount) for name, amount in row.items()}}
+    return {"date": close.session, **{name: float(amount) for name, amount in row.items()}}

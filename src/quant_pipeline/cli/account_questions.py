@@ -1,0 +1,141 @@
+"""``kedro account orders|trades|pnl|missed``: what an operator asks about a session, answered from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quant_pipeline.cli.options import env_option, params_option
+from quant_pipeline.cli.sessions import Place
+from quant_pipeline.common.exceptions import AccountError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from quant_pipeline.cli.opened_account import Opened
+    from quant_pipeline.trading.ledger.account import AccountState, Plan
+
+date_option: Callable[[Any], Any] = click.option(
+    "--date", type=click.DateTime(["%Y-%m-%d"]), help="Session, such as 2025-01-02; the newest one when not given."
+)
+
+
+@click.command()
+@date_option
+@env_option
+@params_option
+@click.pass_obj
+def orders(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) -> None:
+    """Show the orders of the session that executes them: planned, filled, and why not."""
+    from quant_pipeline.cli.account_tables import draw_orders, show
+    from quant_pipeline.cli.opened_account import open_account
+
+    with open_account(metadata, env, params) as opened:
+        plan = _plan_of(opened, date)
+        show(draw_orders(plan, opened.book, opened.events), opened.name)
+
+
+@click.command()
+@date_option
+@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="Newest trades to show.")
+@env_option
+@params_option
+@click.pass_obj
+def trades(metadata: Place, date: Any, last: int, env: str | None, params: dict[str, Any]) -> None:
+    """Show the newest trades, or those of one session, with their sums."""
+    from quant_pipeline.cli.account_tables import draw_trades, show
+    from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.trading.ledger.tables import trades_table
+
+    with open_account(metadata, env, params) as opened:
+        table = trades_table(opened.events)
+        table = table[table["quantity"] > 0]
+        chosen = table.tail(last) if date is None else table[table["date"] == date]
+        if chosen.empty:
+            raise AccountError(_none("trade", opened, date))
+        show(draw_trades(chosen), opened.name)
+
+
+@click.command()
+@date_option
+@env_option
+@params_option
+@click.pass_obj
+def pnl(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) -> None:
+    """Show the profit of a session and since the beginning: by source, by instrument, against the benchmark."""
+    from quant_pipeline.cli.account_tables import draw_profits, show
+    from quant_pipeline.cli.opened_account import known_prices, open_account
+    from quant_pipeline.trading.ledger.profits import session_profits
+
+    with open_account(metadata, env, params) as opened:
+        state = _state_at(opened, date)
+        sessions = session_profits(opened.events, _closed(state))
+        prices: dict[str, Decimal] = known_prices(opened, state)
+        show(draw_profits(state, sessions, prices, _benchmark(opened)), opened.name)
+
+
+@click.command()
+@env_option
+@params_option
+@click.pass_obj
+def missed(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
+    """Name the sessions that were never closed: the next close covered them, or none has yet."""
+    from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.market.calendar import TradingCalendar
+
+    with open_account(metadata, env, params) as opened:
+        closed = [session for session, _, _ in opened.state.closes]
+        if not closed:
+            raise AccountError(_none("close", opened, None))
+        newest = max(closed[-1], opened.stands_at)
+        calendar = TradingCalendar.of(opened.calendar, closed[0], newest)
+        found = calendar.between(closed[0], newest).difference(closed)
+    for session in found:
+        click.echo(f"{session:%Y-%m-%d %A}")
+    span = f"from {closed[0]:%Y-%m-%d} to {newest:%Y-%m-%d}"
+    click.echo(f"{opened.name}, sessions {span}: {len(found) or 'none'} missed")
+
+
+def _plan_of(opened: Opened, date: Any) -> Plan:
+    plans = opened.state.plans
+    if not plans or (date is not None and date not in plans):
+        raise AccountError(_none("order", opened, date))
+    return plans[max(plans) if date is None else date]
+
+
+def _state_at(opened: Opened, date: Any) -> AccountState:
+    from quant_pipeline.trading.ledger.account import fold
+
+    state = opened.state if date is None else fold(opened.events, up_to=date)
+    if state.last_session is None or (date is not None and state.last_session != date):
+        raise AccountError(_none("close", opened, date))
+    return state
+
+
+def _closed(state: AccountState) -> pd.Timestamp:
+    session = state.last_session
+    assert session is not None
+    return session
+
+
+def _benchmark(opened: Opened) -> pd.Series | None:
+    """Return the total return index of the benchmark by date; None while no market has been ingested."""
+    if not opened.catalog.exists("benchmark"):
+        return None
+    level: pd.Series = opened.catalog.load("benchmark").set_index("date")["total_return_close"]
+    return level
+
+
+def _none(what: str, opened: Opened, date: Any) -> str:
+    """Say that there is nothing of a kind, and where there is something."""
+    known = {
+        "order": sorted(opened.state.plans),
+        "trade": sorted({event.session for event in opened.events if str(event.kind) == "fill"}),
+        "close": [session for session, _, _ in opened.state.closes],
+    }[what]
+    where = f" of {date:%Y-%m-%d}" if date is not None else ""
+    there = f"; the newest is of {known[-1]:%Y-%m-%d}" if known else " yet"
+    return f"'{opened.name}' has no {what}{where}{there}"
