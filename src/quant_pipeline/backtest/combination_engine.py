@@ -20,22 +20,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.backtest import combination_kernels as kernels
-from quant_pipeline.backtest.combination_kernels import BlockBuffers, CombinationArrays, run_block
-from quant_pipeline.backtest.preferences import preferences
+from quant_pipeline.backtest.combination_kernels import BlockBuffers, CombinationArrays, Measured, run_block
+from quant_pipeline.backtest.session_step import Records, run_of
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.common.progress import track
 from quant_pipeline.exchange.account_arrays import FEES, SLIPPAGE, new_accounts
-from quant_pipeline.exchange.costs import cost_schedule
-from quant_pipeline.exchange.kernels import exchange_terms
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import TICKS_PER_UNIT, cash_to_ticks
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR, rate_per_session
-from quant_pipeline.strategy.fused_scores import padded_width, score_table
+from quant_pipeline.strategy.fused_scores import padded_width
 from quant_pipeline.strategy.ranking import new_decision_buffers
 from quant_pipeline.strategy.rules import StrategyRules
-from quant_pipeline.strategy.schedule import decision_flags
-from quant_pipeline.strategy.terms import strategy_terms
 
 Combination = tuple[int, ...]
 
@@ -249,17 +245,14 @@ class _BlockRunner:
     """Runs blocks of combinations; shared by threads, changed by none."""
 
     def __init__(self, search: CombinationSearch, combinations: CombinationArrays) -> None:
-        market, rules = search.market, search.rules
         self.search = search
         self.combinations = combinations
-        self.scores = score_table(search.scores)
-        self.decides = decision_flags(market.sessions, rules.schedule) & ~np.isnan(self.scores.exact).all(axis=(1, 2))
-        n_sessions = len(market.sessions)
+        self.arrays = run_of(search.scores, search.market, search.rules, search.cost_rules)
+        n_sessions = len(search.market.sessions)
         periods = search.period_of_session
         self.periods = np.zeros(n_sessions, dtype=np.int64) if periods is None else periods.astype(np.int64)
         benchmark = search.benchmark_returns
         self.benchmark = np.zeros(n_sessions) if benchmark is None else benchmark.astype(np.float64)
-        self.preferred = preferences(market, rules)
         self.cash = cash_to_ticks(search.initial_cash)
 
     def run(self, start: int) -> CombinationBlock:
@@ -271,25 +264,17 @@ class _BlockRunner:
         statistics[:, [kernels.VALUE, kernels.PEAK]] = self.cash
         period_sums = np.zeros((stop - start, int(self.periods.max()) + 1, 2))
         largest = self.combinations.members.shape[1]
+        nothing = np.empty((0, 0), dtype=np.int64)
         run_block(
+            self.arrays,
             accounts,
-            search.market.arrays,
-            self.scores,
             self.combinations,
             start,
-            self.decides,
-            self.periods,
-            self.benchmark,
-            self.preferred,
-            strategy_terms(search.rules, search.market.rules),
-            exchange_terms(search.market.rules),
-            cost_schedule(search.cost_rules, search.market.sessions),
+            Measured(self.periods, self.benchmark, statistics, period_sums),
             new_decision_buffers(n_instruments, stop - start),
             BlockBuffers(
-                np.zeros((largest + 1, padded_width(n_instruments)), dtype=np.float32), np.empty((0, 0), dtype=np.int64)
+                np.zeros((largest + 1, padded_width(n_instruments)), dtype=np.float32), Records(nothing, nothing)
             ),
-            statistics,
-            period_sums,
         )
         free = rate_per_session(search.market.rules.risk_free_rate)
         figures = _figures(statistics, accounts.totals, self.cash, len(self.periods) - 1, free)

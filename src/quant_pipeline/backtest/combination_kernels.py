@@ -12,16 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from quant_pipeline.backtest.session_step import Records, Run, close_account, decide_account, session_of
 from quant_pipeline.common.compiled import inlined, kernel
-from quant_pipeline.exchange.account_arrays import BOUGHT, HELD, ORDERS, SOLD, AccountArrays, net_asset_value
-from quant_pipeline.exchange.costs import CostSchedule, costs_of_session
-from quant_pipeline.exchange.kernels import ExchangeTerms, count_close, execute_pending_orders
-from quant_pipeline.exchange.market import MarketArrays
-from quant_pipeline.exchange.session_kernels import apply_session_actions, quotes_of_session
-from quant_pipeline.strategy.decision import decide
+from quant_pipeline.exchange.account_arrays import BOUGHT, HELD, SOLD, AccountArrays
 from quant_pipeline.strategy.fused_scores import FusedScores, ScoreTable, rough_gap
 from quant_pipeline.strategy.ranking import DecisionBuffers
-from quant_pipeline.strategy.terms import StrategyTerms
 
 # Columns of the running statistics of an account.
 VALUE, PEAK, MAX_DRAWDOWN, SUM_RETURN, SUM_SQUARE, SUM_EXCESS, SUM_EXCESS_SQUARE, TURNOVER, HELD_SUM, TRADED = range(10)
@@ -44,7 +39,7 @@ class BlockBuffers(NamedTuple):
     """Scratch space of one thread: rough partial sums of members (largest size + 1 rows, the first zero)."""
 
     sums: npt.NDArray[np.float32]
-    no_record: npt.NDArray[np.int64]
+    no_records: Records
 
 
 @inlined
@@ -105,79 +100,58 @@ def _count_session(
     periods[1] += excess * excess
 
 
+class Measured(NamedTuple):
+    """What a search keeps of its accounts.
+
+    ``period_of_session`` is the period whose sums a session counts into, ``benchmark_returns`` the return of the
+    benchmark per session, of which the first is not used; ``statistics`` is accounts × :data:`N_STATISTICS`, with value and peak set and zeros
+    otherwise, ``periods`` accounts × periods × (sum, sum of squares) of excess returns.
+    """
+
+    period_of_session: npt.NDArray[np.int64]
+    benchmark_returns: npt.NDArray[np.float64]
+    statistics: npt.NDArray[np.float64]
+    periods: npt.NDArray[np.float64]
+
+
 @kernel
 def run_block(
+    run: Run,
     accounts: AccountArrays,
-    market: MarketArrays,
-    table: ScoreTable,
     combinations: CombinationArrays,
     first: int,
-    decides: npt.NDArray[np.bool_],
-    period_of_session: npt.NDArray[np.int64],
-    benchmark_returns: npt.NDArray[np.float64],
-    preferred: npt.NDArray[np.float64],
-    terms: StrategyTerms,
-    exchange: ExchangeTerms,
-    schedule: CostSchedule,
+    measured: Measured,
     buffers: DecisionBuffers,
     block: BlockBuffers,
-    statistics: npt.NDArray[np.float64],
-    periods: npt.NDArray[np.float64],
 ) -> None:
     """Run the accounts of one block through every session; the first has no return, because nothing is held yet.
 
     Parameters
     ----------
+    run
+        Market, scores of the models, and rules.
     accounts
-        Fresh accounts, one per row of `statistics`.
-    market
-        The market.
-    table
-        Scores of the models, known after the close of the session.
+        Fresh accounts, one per row of the statistics.
     combinations, first
         All combinations, and the row of the one account 0 trades; account ``a`` trades row ``first + a``.
-    decides
-        Sessions with a decision.
-    period_of_session
-        Period whose sums a session counts into.
-    benchmark_returns
-        Return of the benchmark per session; that of the first is not used.
-    preferred
-        Factors of the weights, sessions × instruments.
-    terms, exchange, schedule
-        Rules.
+    measured
+        What is kept of the accounts; updated.
     buffers, block
         Scratch space.
-    statistics
-        Accounts × :data:`N_STATISTICS`, with value, peak and zeros set; updated.
-    periods
-        Accounts × periods × (sum, sum of squares) of excess returns; updated.
     """
-    n_accounts = statistics.shape[0]
-    n_sessions = decides.shape[0]
-    for t in range(n_sessions):
-        quotes = quotes_of_session(market, t)
-        costs = costs_of_session(schedule, t)
-        mark = market.mark[t]
-        has_bar = market.has_bar[t]
-        has_actions = market.interest[t] > 0.0 or market.actions.offsets[t] < market.actions.offsets[t + 1]
-        deciding = decides[t] and t + 1 < n_sessions
-        for a in range(n_accounts):
-            if has_actions:
-                apply_session_actions(accounts, a, t, market, terms.lot, block.no_record, 0)
-            if accounts.totals[a, ORDERS] > 0:
-                execute_pending_orders(accounts, a, t, quotes, exchange, costs, block.no_record, 0)
-            count_close(accounts, a)
-            value = net_asset_value(accounts, a, mark)
+    for t in range(run.decides.shape[0]):
+        session = session_of(run, t)
+        for a in range(measured.statistics.shape[0]):
+            value, _, _ = close_account(run, session, accounts, a, block.no_records, 0, 0)
             if t > 0:
                 _count_session(
-                    statistics[a],
-                    periods[a, period_of_session[t]],
+                    measured.statistics[a],
+                    measured.periods[a, measured.period_of_session[t]],
                     float(value),
                     float(accounts.totals[a, BOUGHT] + accounts.totals[a, SOLD]),
                     accounts.totals[a, HELD],
-                    benchmark_returns[t],
+                    measured.benchmark_returns[t],
                 )
-            if deciding:
-                fused = fuse_next(table, t, combinations, first + a, a == 0, block)
-                decide(accounts, a, value, fused, has_bar, mark, preferred[t], terms, costs, buffers)
+            if session.decides:
+                fused = fuse_next(run.table, t, combinations, first + a, a == 0, block)
+                decide_account(run, session, accounts, a, value, fused, buffers)

@@ -201,6 +201,21 @@ def shares_within_volume(shares: int, volume: int, terms: ExchangeTerms) -> int:
 
 
 @inlined
+def _refusal(market_price: int, is_blocked: bool) -> int:
+    """Why an order cannot execute in a session at all: no bar, or its price limit; FILLED where it can."""
+    if market_price == 0:
+        return EXPIRED_NO_BAR
+    return REJECTED_PRICE_LIMIT if is_blocked else FILLED
+
+
+@inlined
+def _cut_to_volume(shares: int, volume: int, terms: ExchangeTerms, status: int) -> tuple[int, int]:
+    """Cut an order to what the volume allows; return the shares and the status."""
+    allowed = shares_within_volume(shares, volume, terms)
+    return allowed, CUT_TO_VOLUME if allowed < shares else status
+
+
+@inlined
 def _sell(
     accounts: AccountArrays,
     a: int,
@@ -214,21 +229,16 @@ def _sell(
     slot = accounts.slot_of[a, instrument]
     if slot == NOT_HELD:
         return 0, 0, 0, REJECTED_POSITION
-    market_price = quotes.deal_price[instrument]
-    if market_price == 0:
-        return 0, 0, 0, EXPIRED_NO_BAR
-    if quotes.sell_blocked[instrument]:
-        return 0, 0, 0, REJECTED_PRICE_LIMIT
+    market_price, volume = quotes.deal_price[instrument], quotes.volume[instrument]
+    status = _refusal(market_price, quotes.sell_blocked[instrument])
+    if status != FILLED:
+        return 0, 0, 0, status
     held = accounts.slot_shares[a, slot]
     status = FILLED if wanted <= held else CUT_TO_POSITION
-    shares = min(wanted, held)
-    allowed = shares_within_volume(shares, quotes.volume[instrument], terms)
-    if allowed < shares:
-        status = CUT_TO_VOLUME
-        shares = allowed
+    shares, status = _cut_to_volume(min(wanted, held), volume, terms, status)
     if shares == 0:
         return 0, 0, 0, EXPIRED_NO_VOLUME
-    moved = filled_price(market_price, shares, quotes.volume[instrument], False, costs)
+    moved = filled_price(market_price, shares, volume, False, costs)
     price = max(moved, quotes.lowest[instrument])
     fee = sell_fee(shares, price, costs)
     if accounts.totals[a, CASH] + shares * price < fee:
@@ -252,18 +262,14 @@ def _buy(
     costs: CostTerms,
 ) -> tuple[int, int, int, int]:
     """Execute a buy, never beyond the cash; return shares, price, fee and status."""
-    market_price = quotes.deal_price[instrument]
-    if market_price == 0:
-        return 0, 0, 0, EXPIRED_NO_BAR
-    if quotes.buy_blocked[instrument]:
-        return 0, 0, 0, REJECTED_PRICE_LIMIT
-    status = FILLED
-    shares = shares_within_volume(wanted, quotes.volume[instrument], terms)
-    if shares < wanted:
-        status = CUT_TO_VOLUME
+    market_price, volume = quotes.deal_price[instrument], quotes.volume[instrument]
+    status = _refusal(market_price, quotes.buy_blocked[instrument])
+    if status != FILLED:
+        return 0, 0, 0, status
+    shares, status = _cut_to_volume(wanted, volume, terms, status)
     if shares == 0:
         return 0, 0, 0, EXPIRED_NO_VOLUME
-    moved = filled_price(market_price, shares, quotes.volume[instrument], True, costs)
+    moved = filled_price(market_price, shares, volume, True, costs)
     price = min(moved, quotes.highest[instrument])
     fee = buy_fee(shares, price, costs)
     cash = accounts.totals[a, CASH]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,9 +12,32 @@ from quant_pipeline.exchange.account_arrays import CASH, ORDERS, AccountArrays
 from quant_pipeline.exchange.costs import CostTerms, sell_fee
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
 from quant_pipeline.exchange.purchases import affordable_shares, whole_quotient
+from quant_pipeline.strategy.fused_scores import FusedScores
 from quant_pipeline.strategy.ranking import DecisionBuffers
 from quant_pipeline.strategy.reasons import BUY_RANKED, KEEP, KEEP_UNTRADABLE, KEEP_YOUNG, SKIP_BELOW_LOT
 from quant_pipeline.strategy.terms import StrategyTerms
+
+
+class Decision(NamedTuple):
+    """What one account decides on at the close of a session.
+
+    ``a`` is its row of ``accounts`` and ``value`` its net asset value in ticks; ``fused`` are the scores of the session
+    (the rough ones are changed on the way and restored), ``tradable`` says which instruments have a bar in it,
+    ``prices`` are the last known closes in ticks, ``preferences`` multiply target weights: ones, or what past returns
+    give; NaN or 0 is no weight. ``terms`` and ``costs`` are the rules. ``buffers`` is scratch space, whose
+    ``slot_decision`` explains the holdings afterwards.
+    """
+
+    accounts: AccountArrays
+    a: int
+    value: int
+    fused: FusedScores
+    tradable: npt.NDArray[np.bool_]
+    prices: npt.NDArray[np.int64]
+    preferences: npt.NDArray[np.float64]
+    terms: StrategyTerms
+    costs: CostTerms
+    buffers: DecisionBuffers
 
 
 @inlined
@@ -26,14 +51,38 @@ def place_order(accounts: AccountArrays, a: int, instrument: int, shares: int, r
 
 
 @inlined
-def sell_slot(
-    accounts: AccountArrays, a: int, slot: int, reason: int, price: int, costs: CostTerms, buffers: DecisionBuffers
-) -> int:
+def sell_slot(decision: Decision, slot: int, reason: int) -> int:
     """Order the sale of a whole holding and return its estimated net proceeds."""
-    shares = accounts.slot_shares[a, slot]
-    buffers.slot_decision[slot] = reason
-    place_order(accounts, a, accounts.slot_instrument[a, slot], -shares, reason)
-    return shares * price - sell_fee(shares, price, costs)
+    accounts, a = decision.accounts, decision.a
+    shares, instrument = accounts.slot_shares[a, slot], accounts.slot_instrument[a, slot]
+    decision.buffers.slot_decision[slot] = reason
+    place_order(accounts, a, instrument, -shares, reason)
+    price = decision.prices[instrument]
+    return shares * price - sell_fee(shares, price, decision.costs)
+
+
+@inlined
+def insert_by_code(decision: Decision, slot: int, found: int) -> None:
+    """Insert a holding into the `found` first of ``buffers.worst``, which are ordered by instrument code."""
+    worst, instruments = decision.buffers.worst, decision.accounts.slot_instrument[decision.a]
+    index = found
+    while index > 0 and instruments[worst[index - 1]] > instruments[slot]:
+        worst[index] = worst[index - 1]
+        index -= 1
+    worst[index] = slot
+
+
+@inlined
+def sell_slots(decision: Decision, n_slots: int) -> int:
+    """Order the sales of the first of ``buffers.worst`` and return the estimated net proceeds.
+
+    Each is sold for the reason that its ``slot_decision`` gives.
+    """
+    proceeds = 0
+    for i in range(n_slots):
+        slot = decision.buffers.worst[i]
+        proceeds += sell_slot(decision, slot, decision.buffers.slot_decision[slot])
+    return proceeds
 
 
 @inlined
@@ -78,23 +127,14 @@ def budget_per_buy(available: int, net_asset_value: int, risk_degree: int, n_buy
 
 
 @inlined
-def buy_best(
-    accounts: AccountArrays,
-    a: int,
-    value: int,
-    proceeds: int,
-    n_buys: int,
-    prices: npt.NDArray[np.int64],
-    terms: StrategyTerms,
-    costs: CostTerms,
-    buffers: DecisionBuffers,
-) -> None:
+def buy_best(decision: Decision, proceeds: int, n_buys: int) -> None:
     """Order the first `n_buys` of ``buffers.best`` with equal budgets; one below a lot is an order of 0 shares."""
     if n_buys <= 0:
         return
+    accounts, a, terms = decision.accounts, decision.a, decision.terms
     available = accounts.totals[a, CASH] + proceeds
-    budget = budget_per_buy(available, value, terms.risk_degree, n_buys, terms.topk)
+    budget = budget_per_buy(available, decision.value, terms.risk_degree, n_buys, terms.topk)
     for i in range(n_buys):
-        instrument = buffers.best[i]
-        shares = affordable_shares(budget, prices[instrument], terms.lot, costs)
+        instrument = decision.buffers.best[i]
+        shares = affordable_shares(budget, decision.prices[instrument], terms.lot, decision.costs)
         place_order(accounts, a, instrument, shares, BUY_RANKED if shares > 0 else SKIP_BELOW_LOT)

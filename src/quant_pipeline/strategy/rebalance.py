@@ -20,6 +20,7 @@ from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.strategy import reasons
 from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import FusedScores, rough_gap, score_table
+from quant_pipeline.strategy.placing import Decision
 from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.terms import strategy_terms
@@ -93,16 +94,18 @@ def rebalance(
     gap = rough_gap(1, table.largest[0])
     buffers = new_decision_buffers(len(instruments))
     decide(
-        accounts,
-        0,
-        value,
-        FusedScores(table.exact[0], np.zeros(1, dtype=np.uint32), 1, 1.0, table.rough[0, 0], gap),
-        tradable_array,
-        price_array,
-        _preferences_of(preferences, instruments, rules),
-        strategy_terms(rules, market_rules),
-        cost_terms(cost_rules),
-        buffers,
+        Decision(
+            accounts=accounts,
+            a=0,
+            value=value,
+            fused=FusedScores(table.exact[0], np.zeros(1, dtype=np.uint32), 1, 1.0, table.rough[0, 0], gap),
+            tradable=tradable_array,
+            prices=price_array,
+            preferences=_preferences_of(preferences, instruments, rules),
+            terms=strategy_terms(rules, market_rules),
+            costs=cost_terms(cost_rules),
+            buffers=buffers,
+        )
     )
     return _explained(accounts, buffers, instruments, score_array, price_array, rules, market_rules)
 

@@ -17,11 +17,18 @@ import numpy.typing as npt
 
 from quant_pipeline.common.compiled import kernel
 from quant_pipeline.exchange.account_arrays import CASH, HELD, NOT_HELD, ORDERS, AccountArrays, sessions_held
-from quant_pipeline.exchange.costs import CostTerms, buy_fee, sell_fee
+from quant_pipeline.exchange.costs import buy_fee, sell_fee
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
 from quant_pipeline.exchange.purchases import affordable_shares
 from quant_pipeline.strategy.fused_scores import FusedScores, exact_score
-from quant_pipeline.strategy.placing import buy_best, obstacle_to_sale, place_order, sell_slot
+from quant_pipeline.strategy.placing import (
+    Decision,
+    buy_best,
+    insert_by_code,
+    obstacle_to_sale,
+    place_order,
+    sell_slots,
+)
 from quant_pipeline.strategy.ranking import DecisionBuffers, find_candidates
 from quant_pipeline.strategy.reasons import (
     BUY_RAISED,
@@ -41,34 +48,22 @@ _ROUNDING = 1e-9
 
 
 @kernel
-def decide_by_rank(
-    accounts: AccountArrays,
-    a: int,
-    value: int,
-    fused: FusedScores,
-    tradable: npt.NDArray[np.bool_],
-    prices: npt.NDArray[np.int64],
-    preferences: npt.NDArray[np.float64],
-    terms: StrategyTerms,
-    costs: CostTerms,
-    buffers: DecisionBuffers,
-) -> None:
-    """Replace the pending orders of an account; parameters as for ``decide_topk_drop``.
-
-    `preferences` multiply the weights: ones, or the reciprocal of the volatility; NaN or 0 is no weight.
-    """
+def decide_by_rank(decision: Decision) -> None:
+    """Replace the pending orders of an account by those of a new decision."""
+    accounts, a, tradable, terms = decision.accounts, decision.a, decision.tradable, decision.terms
+    buffers = decision.buffers
     accounts.totals[a, ORDERS] = 0
-    n_best = find_candidates(a, fused, tradable, min(terms.topk + terms.buffer, tradable.size), buffers)
-    _settle_holdings(accounts, a, n_best, fused, tradable, terms, buffers)
-    proceeds = _sell_leavers(accounts, a, prices, costs, buffers)
+    n_best = find_candidates(a, decision.fused, tradable, min(terms.topk + terms.buffer, tradable.size), buffers)
+    _settle_holdings(accounts, a, n_best, decision.fused, tradable, terms, buffers)
+    proceeds = _sell_leavers(decision)
     n_held = accounts.totals[a, HELD] - accounts.totals[a, ORDERS]
     free = max(terms.topk - n_held, 0)
     if terms.method == TARGET_WEIGHTS:
         n_chosen = _choose(accounts, a, n_best, free, True, buffers)
-        _bring_to_weights(accounts, a, value, proceeds, n_chosen, fused, prices, preferences, terms, costs, buffers)
+        _bring_to_weights(decision, proceeds, n_chosen)
     else:
         n_buys = _choose(accounts, a, n_best, free, False, buffers)
-        buy_best(accounts, a, value, proceeds, n_buys, prices, terms, costs, buffers)
+        buy_best(decision, proceeds, n_buys)
 
 
 @kernel
@@ -101,27 +96,15 @@ def _settle_holdings(
 
 
 @kernel
-def _sell_leavers(
-    accounts: AccountArrays, a: int, prices: npt.NDArray[np.int64], costs: CostTerms, buffers: DecisionBuffers
-) -> int:
+def _sell_leavers(decision: Decision) -> int:
     """Order the sales of whole holdings by instrument code and return the estimated net proceeds."""
+    settled = decision.buffers.slot_decision
     n_leavers = 0
-    for slot in range(accounts.totals[a, HELD]):
-        if buffers.slot_decision[slot] != SELL_ORPHAN and buffers.slot_decision[slot] != SELL_DROPPED:
-            continue
-        index = n_leavers
-        instrument = accounts.slot_instrument[a, slot]
-        while index > 0 and accounts.slot_instrument[a, buffers.worst[index - 1]] > instrument:
-            buffers.worst[index] = buffers.worst[index - 1]
-            index -= 1
-        buffers.worst[index] = slot
-        n_leavers += 1
-    proceeds = 0
-    for i in range(n_leavers):
-        slot = buffers.worst[i]
-        price = prices[accounts.slot_instrument[a, slot]]
-        proceeds += sell_slot(accounts, a, slot, buffers.slot_decision[slot], price, costs, buffers)
-    return proceeds
+    for slot in range(decision.accounts.totals[decision.a, HELD]):
+        if settled[slot] == SELL_ORPHAN or settled[slot] == SELL_DROPPED:
+            insert_by_code(decision, slot, n_leavers)
+            n_leavers += 1
+    return sell_slots(decision, n_leavers)
 
 
 @kernel
@@ -145,26 +128,16 @@ def _choose(accounts: AccountArrays, a: int, n_best: int, n_new: int, with_held:
 
 
 @kernel
-def _bring_to_weights(
-    accounts: AccountArrays,
-    a: int,
-    value: int,
-    proceeds: int,
-    n_chosen: int,
-    fused: FusedScores,
-    prices: npt.NDArray[np.int64],
-    preferences: npt.NDArray[np.float64],
-    terms: StrategyTerms,
-    costs: CostTerms,
-    buffers: DecisionBuffers,
-) -> None:
+def _bring_to_weights(decision: Decision, proceeds: int, n_chosen: int) -> None:
     """Order what brings the chosen instruments to their weights: sales first, then buys by rank."""
+    accounts, a, value, prices = decision.accounts, decision.a, decision.value, decision.prices
+    terms, costs, buffers = decision.terms, decision.costs, decision.buffers
     weights = buffers.weights
     for i in range(n_chosen):
         instrument = buffers.best[i]
-        weight = preferences[instrument]
+        weight = decision.preferences[instrument]
         if terms.weighting == BY_SCORE:
-            weight *= max(exact_score(fused, instrument), 0.0)
+            weight *= max(exact_score(decision.fused, instrument), 0.0)
         weights[i] = weight if weight > 0.0 and weight < np.inf else 0.0
     cap_weights(weights, n_chosen, terms.max_weight)
     invested = value * terms.risk_degree // DEGREE_UNITS - _stuck_value(accounts, a, prices, buffers)

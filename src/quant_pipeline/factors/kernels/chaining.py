@@ -81,7 +81,8 @@ def start_moments(row, tables, space, begin, stop):
     if row[0] == op.CHAIN_SUMS:
         chain_sums(blocks[0], begin, stop, chain)
     else:
-        chain_means(blocks[0], blocks[1], blocks[2], scratch, begin, stop, chain, squares, trends, gaps, running)
+        parts = blocks[0], blocks[1], blocks[2]
+        chain_means(parts, scratch, begin, stop, chain, squares, trends, gaps, running)
 
 
 @inner
@@ -134,10 +135,12 @@ def start_pairs(row, tables, space, begin, stop):
                 copy(blocks[side, 0, begin:stop], alone[0, begin:stop])
                 leave_out(alone[0], gaps[1 + side])
                 count_present(begin, stop, gaps[1 + side], mask[0])
-                chain_means(alone, squares, blocks[2], scratch, begin, stop, chain, True, False, gaps[1 + side], mask)
+                parts = alone, squares, blocks[2]
+                chain_means(parts, scratch, begin, stop, chain, True, False, gaps[1 + side], mask)
         leave_out(blocks[0, 0], gaps[0])
         leave_out(blocks[1, 0], gaps[0])
-    chain_pairs(blocks[0], blocks[1], blocks[2], blocks[3], blocks[4], scratch, begin, stop, chain, gaps[0], running[0])
+    both = blocks[0], blocks[1], blocks[2], blocks[3], blocks[4]
+    chain_pairs(both, scratch, begin, stop, chain, gaps[0], running[0])
 
 
 @inner

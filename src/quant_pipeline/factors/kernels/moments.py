@@ -83,8 +83,9 @@ def merge_trends(newest, older, difference, weight, out):
 
 
 @inner
-def chain_means(means, squares, trends, scratch, begin, stop, chain, with_squares, with_trends, gaps, running):
-    """Fill means, squared deviations and trends of the blocks; slot 0 holds the values, with 0 in gaps."""
+def chain_means(blocks, scratch, begin, stop, chain, with_squares, with_trends, gaps, running):
+    """Fill means, squared deviations and trends, the three `blocks`; slot 0 holds the values, with 0 in gaps."""
+    means, squares, trends = blocks
     if with_squares:
         fill(squares[0], begin, stop, 0.0)
     if with_trends:
@@ -108,9 +109,7 @@ def chain_means(means, squares, trends, scratch, begin, stop, chain, with_square
         while k_gap <= gaps[0]:
             first_row, last_row, k_gap = next_stretch(gaps, k_gap, a + b, first, stop)
             if first_row < last_row:
-                merge_with_gaps(
-                    means, squares, trends, scratch, first_row, last_row, chain[k], with_squares, with_trends, running
-                )
+                merge_with_gaps(blocks, scratch, first_row, last_row, chain[k], with_squares, with_trends, running)
 
 
 @inner
@@ -162,8 +161,9 @@ def merge_counted_trends(newest, older, distance, difference, weights, out):
 
 
 @inner
-def merge_with_gaps(means, squares, trends, scratch, begin, stop, row, with_squares, with_trends, running):
+def merge_with_gaps(blocks, scratch, begin, stop, row, with_squares, with_trends, running):
     """Merge the blocks of one length again, with counts."""
+    means, squares, trends = blocks
     slot, left, right, a, b = row[0], row[1], row[2], row[3], row[4]
     new, old = slice(begin, stop), slice(begin - a, stop - a)
     top, middle = slice(begin + 1, stop + 1), slice(begin + 1 - a, stop + 1 - a)

@@ -22,8 +22,9 @@ from quant_pipeline.factors.kernels.rows import fill
 
 
 @inner
-def chain_pairs(left, right, left_squares, right_squares, products, scratch, begin, stop, chain, gaps, counts):
-    """Fill means, squares and cross products of the blocks of two series, both with 0 in the gaps of either."""
+def chain_pairs(blocks, scratch, begin, stop, chain, gaps, counts):
+    """Fill means, squares and cross products, the five `blocks` of two series, both with 0 in the gaps of either."""
+    left, right, left_squares, right_squares, products = blocks
     fill(left_squares[0], begin, stop, 0.0)
     fill(right_squares[0], begin, stop, 0.0)
     fill(products[0], begin, stop, 0.0)
@@ -48,14 +49,13 @@ def chain_pairs(left, right, left_squares, right_squares, products, scratch, beg
         while k_gap <= gaps[0]:
             first_row, last_row, k_gap = next_stretch(gaps, k_gap, a + b, first, stop)
             if first_row < last_row:
-                merge_pairs_with_gaps(
-                    left, right, left_squares, right_squares, products, scratch, first_row, last_row, chain[k], counts
-                )
+                merge_pairs_with_gaps(blocks, scratch, first_row, last_row, chain[k], counts)
 
 
 @inner
-def merge_pairs_with_gaps(left, right, left_squares, right_squares, products, scratch, begin, stop, row, counts):
+def merge_pairs_with_gaps(blocks, scratch, begin, stop, row, counts):
     """Merge the blocks of one length again, with counts."""
+    left, right, left_squares, right_squares, products = blocks
     slot, newest, older, a, b = row[0], row[1], row[2], row[3], row[4]
     new, old = slice(begin, stop), slice(begin - a, stop - a)
     top, middle = slice(begin + 1, stop + 1), slice(begin + 1 - a, stop + 1 - a)

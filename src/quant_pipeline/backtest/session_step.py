@@ -1,0 +1,169 @@
+"""One session of one account, compiled: the step that the engines of arrays share.
+
+A session runs in the order of the timing contract: corporate actions, fills of the orders decided at the previous
+close, the close (net asset value), the decision. The array engine takes the step for one account and keeps every fill;
+the combination engine takes it for many accounts side by side and keeps sums. Neither has rules of its own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from quant_pipeline.backtest.preferences import preferences
+from quant_pipeline.common.compiled import inlined
+from quant_pipeline.exchange.account_arrays import ORDERS, AccountArrays, net_asset_value
+from quant_pipeline.exchange.costs import CostSchedule, CostTerms, cost_schedule, costs_of_session
+from quant_pipeline.exchange.kernels import (
+    ExchangeTerms,
+    SessionQuotes,
+    count_close,
+    exchange_terms,
+    execute_pending_orders,
+)
+from quant_pipeline.exchange.market import MarketArrays, TradingMarket
+from quant_pipeline.exchange.rules import CostRules
+from quant_pipeline.exchange.session_kernels import apply_session_actions, quotes_of_session
+from quant_pipeline.strategy.decision import decide
+from quant_pipeline.strategy.fused_scores import FusedScores, ScoreTable, score_table
+from quant_pipeline.strategy.placing import Decision
+from quant_pipeline.strategy.ranking import DecisionBuffers
+from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.strategy.schedule import decision_flags
+from quant_pipeline.strategy.terms import StrategyTerms, strategy_terms
+
+
+class Run(NamedTuple):
+    """What all accounts of a run share.
+
+    ``table`` holds scores that are known after the close of their session, ``decides`` whether a session has a
+    decision, ``preferred`` the factors of the weights, sessions × instruments; ``terms``, ``exchange`` and ``schedule``
+    are the rules.
+    """
+
+    market: MarketArrays
+    table: ScoreTable
+    decides: npt.NDArray[np.bool_]
+    preferred: npt.NDArray[np.float64]
+    terms: StrategyTerms
+    exchange: ExchangeTerms
+    schedule: CostSchedule
+
+
+class Session(NamedTuple):
+    """One session of a run; see :class:`Run` and :class:`~quant_pipeline.exchange.market.MarketArrays`.
+
+    ``has_actions`` tells whether anything happens to holdings and cash before the orders execute.
+    """
+
+    t: int
+    quotes: SessionQuotes
+    costs: CostTerms
+    mark: npt.NDArray[np.int64]
+    has_bar: npt.NDArray[np.bool_]
+    preferred: npt.NDArray[np.float64]
+    has_actions: bool
+    decides: bool
+
+
+class Records(NamedTuple):
+    """Rows that fills and corporate actions are written to; what finds no row is counted and not kept."""
+
+    fills: npt.NDArray[np.int64]
+    events: npt.NDArray[np.int64]
+
+
+def run_of(scores: npt.NDArray[np.float64], market: TradingMarket, rules: StrategyRules, cost_rules: CostRules) -> Run:
+    """Put market, scores and rules into the arrays and numbers that the kernels use.
+
+    Parameters
+    ----------
+    scores
+        Models × sessions × instruments on the market's axes; NaN where a model has no score. A session without any
+        score has no decision.
+    market
+        The market and its rules.
+    rules, cost_rules
+        Strategy and costs.
+    """
+    table = score_table(scores)
+    return Run(
+        market=market.arrays,
+        table=table,
+        decides=decision_flags(market.sessions, rules.schedule) & ~np.isnan(table.exact).all(axis=(1, 2)),
+        preferred=preferences(market, rules),
+        terms=strategy_terms(rules, market.rules),
+        exchange=exchange_terms(market.rules),
+        schedule=cost_schedule(cost_rules, market.sessions),
+    )
+
+
+@inlined
+def session_of(run: Run, t: int) -> Session:
+    """Return session ``t``; the last one has no decision, because nothing executes after it."""
+    market = run.market
+    offsets = market.actions.offsets
+    return Session(
+        t,
+        quotes_of_session(market, t),
+        costs_of_session(run.schedule, t),
+        market.mark[t],
+        market.has_bar[t],
+        run.preferred[t],
+        market.interest[t] > 0.0 or offsets[t] < offsets[t + 1],
+        run.decides[t] and t + 1 < run.decides.shape[0],
+    )
+
+
+@inlined
+def close_account(
+    run: Run, session: Session, accounts: AccountArrays, a: int, rows: Records, n_fills: int, n_events: int
+) -> tuple[int, int, int]:
+    """Bring an account to the close of a session; return its net asset value, and how many rows there are so far.
+
+    Parameters
+    ----------
+    run, session
+        The market and its rules.
+    accounts, a
+        Accounts and the row of the one that is meant.
+    rows, n_fills, n_events
+        Where fills and corporate actions are recorded, and how many have been.
+    """
+    if session.has_actions:
+        n_events = apply_session_actions(accounts, a, session.t, run.market, run.terms.lot, rows.events, n_events)
+    if accounts.totals[a, ORDERS] > 0:
+        n_fills = execute_pending_orders(
+            accounts, a, session.t, session.quotes, run.exchange, session.costs, rows.fills, n_fills
+        )
+    count_close(accounts, a)
+    return net_asset_value(accounts, a, session.mark), n_fills, n_events
+
+
+@inlined
+def decide_account(
+    run: Run,
+    session: Session,
+    accounts: AccountArrays,
+    a: int,
+    value: int,
+    fused: FusedScores,
+    buffers: DecisionBuffers,
+) -> None:
+    """Let an account of a net asset value decide at the close of a session."""
+    decide(
+        Decision(
+            accounts,
+            a,
+            value,
+            fused,
+            session.has_bar,
+            session.mark,
+            session.preferred,
+            run.terms,
+            session.costs,
+            buffers,
+        )
+    )
