@@ -104,8 +104,8 @@ class Measured(NamedTuple):
     """What a search keeps of its accounts.
 
     ``period_of_session`` is the period whose sums a session counts into, ``benchmark_returns`` the return of the
-    benchmark per session, of which the first is not used; ``statistics`` is accounts × :data:`N_STATISTICS`, with value and peak set and zeros
-    otherwise, ``periods`` accounts × periods × (sum, sum of squares) of excess returns.
+    benchmark per session, of which the first is not used; ``statistics`` is accounts × :data:`N_STATISTICS`, with value
+    and peak set and zeros otherwise, ``periods`` accounts × periods × (sum, sum of squares) of excess returns.
     """
 
     period_of_session: npt.NDArray[np.int64]
