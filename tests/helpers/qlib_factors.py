@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.market import qlib_provider
 from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.qlib_provider import write_provider
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 
 PRICES = ["open", "high", "low", "close", "vwap"]
+ULP = np.finfo("float32").eps
+SIX = ["AAPL", "AMZN", "BAC", "GE", "KO", "XOM"]
 ACROSS = re.compile(r"\b(CSRank|CSScale|CSNeutralize)\(")
 
 
@@ -149,3 +153,32 @@ def _stored_operator(oracle: QlibOracle) -> type:
             return 0, 0
 
     return Stored
+
+
+def both(ours, oracle, name, expression):
+    """Values of one factor, ours and Qlib's, row by row."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        theirs = oracle.evaluate(expression)
+    mine = ours[name].unstack("datetime").stack(future_stack=True)
+    assert len(theirs) <= len(mine)
+    days = oracle.sessions[theirs.index.get_level_values(1)]
+    names = theirs.index.get_level_values(0)
+    return mine.reindex(pd.MultiIndex.from_arrays([names, days])).to_numpy(), theirs.to_numpy()
+
+
+def assert_equal(ours, theirs, relative, absolute, name):
+    assert np.array_equal(np.isnan(ours), np.isnan(theirs)), f"{name} is missing on other rows than Qlib's"
+    with np.errstate(all="ignore"):
+        apart = np.abs(ours.astype("float64") - theirs) > relative * np.abs(theirs) + absolute
+    apart &= ours != theirs
+    assert not apart.any(), f"{name}: {ours[apart][:3]} against {theirs[apart][:3]}"
+
+
+def one_series(**fields):
+    """Bars of one instrument."""
+    days = pd.bdate_range("2020-01-06", periods=len(next(iter(fields.values()))))
+    table = pd.DataFrame({"date": days, "instrument": "ONE"} | {name: np.float32(v) for name, v in fields.items()})
+    for name in qlib_provider.FIELDS:
+        table[name] = table.get(name, 1.0)
+    return table, days

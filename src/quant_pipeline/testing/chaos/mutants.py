@@ -11,7 +11,7 @@ from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.trading.activities import translation
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders import collection, execution, risk, sending
+from quant_pipeline.trading.orders import collection, execution, risk_checks, sending
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.risk_view import Verdict
 from quant_pipeline.trading.orders.states import OrderState
@@ -107,7 +107,8 @@ def _plan_anew_every_time() -> None:
         return verdicts
 
     _replace(rehearsal, "judge", judge)
-    _replace(risk, "_QUESTIONS", tuple(ask for ask in risk._QUESTIONS if ask.__name__ != "_ask_duplicate"))
+    checks = tuple(check for check in risk_checks.CHECKS if check.__name__ != "_check_duplicate")
+    _replace(risk_checks, "CHECKS", checks)
 
 
 def _ask_no_limits() -> None:
