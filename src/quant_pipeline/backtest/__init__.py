@@ -1,1 +1,1 @@
-"""Exact backtests: the exchange, the array engine for one or many score sets, the event engine."""
+"""Exact backtests: array engine, combination engine, event engine."""

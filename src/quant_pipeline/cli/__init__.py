@@ -1,4 +1,4 @@
-"""Commands of this project: ``kedro account|compile|models|replay``, and its own ``kedro run`` and ``package``.
+"""Commands of this project: ``kedro account|compile|market|models|replay``, and its own ``kedro run`` and ``package``.
 
 Kedro takes ``cli`` and ``run`` from here. They are made when Kedro asks: ``quant-pipeline account`` needs nothing of
 Kedro's command line and does not wait for it.

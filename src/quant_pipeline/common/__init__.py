@@ -1,1 +1,1 @@
-"""What every layer may use: atomic files, locks, and errors of the operating system in one line."""
+"""Used by every layer: errors, typed parameters, extensions by name, progress, atomic files, locks, compilation."""

@@ -1,4 +1,4 @@
-"""One policy for questions that change nothing: ask again after growing pauses."""
+"""Retry policy for read-only requests: growing pauses between attempts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Patience:
-    """How often a question is asked, and how long to wait before it is asked again.
+    """How often a request is tried, and how long to wait between attempts.
 
     Attributes
     ----------

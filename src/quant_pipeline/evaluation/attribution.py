@@ -1,9 +1,9 @@
 """What each model adds to the *returns* of the combinations it is part of.
 
-A combination is worth the excess return of its exact backtest; the empty one is worth what a strategy earns that draws
-lots. Values are sums of returns per period, and every attribution is linear in them, so that it comes with an error.
-Returns of an account are those of single sessions and do not overlap, whatever the horizon of the labels; periods of a
-month or so are taken as independent.
+The value of a combination is the excess return of its exact backtest; that of the empty one is the return of a
+strategy on random scores. Values are sums of returns per period, and every attribution is linear in them, so that it
+comes with an error. Returns of an account are those of single sessions and do not overlap, whatever the horizon of the
+labels; periods of a month or so are taken as independent.
 
 Source: Shapley, *A Value for n-Person Games* (1953).
 """

@@ -30,7 +30,7 @@ class PromotionGate(Parameters):
 def paired_rank_ic_test(
     candidate: pd.Series, champion: pd.Series, labels: pd.Series, horizon: int
 ) -> dict[str, float | int]:
-    """Test whether a candidate orders returns better than the champion, session by session.
+    """Test whether a candidate ranks instruments better than the champion: paired, by session.
 
     The mean of the daily differences in rank IC is divided by a standard error that allows for heteroscedasticity and
     for correlation between sessions (Newey and West, Econometrica 55, 1987), because labels of a horizon above one

@@ -1,4 +1,4 @@
-"""Whether today's data still look like those a model was trained on, and whether its scores still order returns."""
+"""Whether today's data still look like those a model was trained on, and whether its scores still rank returns."""
 
 from __future__ import annotations
 

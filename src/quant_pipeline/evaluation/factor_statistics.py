@@ -47,9 +47,9 @@ def smallest_sample(horizon: int) -> int:
 def newey_west_lags(sessions: int, horizon: int) -> int:
     """Choose how many lags of autocovariance count.
 
-    Labels of a horizon ``h`` overlap over ``h - 1`` sessions; of twice the horizon, Bartlett weights see three quarters
-    of what the overlap adds, of ``h - 1`` lags two thirds. The rule ``4 (n / 100)^(2/9)`` of Newey and West (Review of
-    Economic Studies 61, 1994) covers what scores add.
+    Labels of a horizon ``h`` are autocorrelated up to lag ``h - 1``. Bartlett weights with ``2h - 1`` lags capture
+    three quarters of that, with ``h - 1`` lags two thirds. The rule ``4 (n / 100)^(2/9)`` of Newey and West (Review of
+    Economic Studies 61, 1994) covers the autocorrelation of the scores themselves.
     """
     overlap = 2 * horizon - 1 if horizon > 1 else 0
     return min(max(overlap, int(4 * (sessions / 100) ** (2 / 9))), max(sessions - 1, 0))
@@ -139,7 +139,7 @@ def bootstrap_bands(series: Floats, horizon: int, confidence: float, resamples: 
     procedure for stationary data", 1992), the same ones for every series, so that series stay comparable. A resample
     is kept as the number of times that each session was drawn; all means then are one product of matrices.
 
-    Bands are too narrow in small samples: of chance, one of 95 % has the true mean in 82 to 87 % of the smallest
+    Bands are too narrow in small samples: a 95 % band covers the true mean of pure chance in 82 to 87 % of the smallest
     samples, and in 87 to 92 % at fifty horizons or 250 sessions that do not overlap (400 series of each kind).
 
     Parameters
@@ -151,7 +151,7 @@ def bootstrap_bands(series: Floats, horizon: int, confidence: float, resamples: 
     confidence
         Part of the resamples inside the band.
     resamples, seed
-        How many resamples, and where chance begins.
+        Number of resamples, and the random seed.
 
     Returns
     -------

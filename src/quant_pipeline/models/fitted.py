@@ -20,7 +20,7 @@ class Samples:
         Processed features of all sessions that are needed, panel ``(datetime, instrument) × factor``, float32, sorted;
         a sequence model looks back within it.
     rows
-        Places in ``features`` of the rows to use.
+        Positions in ``features`` of the rows to use.
     labels
         Label of each of these rows, cross-sectionally ranked; empty when scoring.
     """

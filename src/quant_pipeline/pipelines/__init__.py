@@ -1,1 +1,1 @@
-"""The rooms of the project: one package per stage, each `pipeline.py` reads as a table."""
+"""The stages of the project, one package each; its `pipeline.py` reads as a table."""

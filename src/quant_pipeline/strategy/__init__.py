@@ -1,1 +1,1 @@
-"""From scores to orders: the rules, sizing, costs and the one strategy function."""
+"""From scores to orders: rules, ranking, sizing and the compiled decision."""

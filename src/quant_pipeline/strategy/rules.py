@@ -1,4 +1,4 @@
-"""Rules as data: what a market allows, what trading costs, how a strategy turns scores into orders."""
+"""Strategy rules as data: how scores become a portfolio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alpaca's thirteen sorts of corporate actions as the three that the market tables know."""
+"""Map Alpaca's thirteen types of corporate actions to split, cash dividend and delisting."""
 
 from __future__ import annotations
 

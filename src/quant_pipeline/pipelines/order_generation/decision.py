@@ -1,4 +1,4 @@
-"""What a decision is made on, and the decision: the same for the orders and for every opinion."""
+"""The inputs of a decision and the decision itself, for orders and opinions."""
 
 import logging
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DecisionRules:
-    """By what an account decides: the rules of the backtest, and what only a live account follows."""
+    """Rules of the backtest, and those that only an account follows."""
 
     strategy: StrategyRules
     market_rules: MarketRules
@@ -112,7 +112,7 @@ class Situation:
         return self.market.sessions[-1]
 
     def decide(self, scores: pd.Series, rules: DecisionRules) -> pd.DataFrame:
-        """Decide by the function that the backtest runs, then sell what a stop sells; see `rebalance`."""
+        """Run the decision of the backtest with the account's exposure, then add sales by stops; see `rebalance`."""
         stops = rules.order_generation.stop_rules
         banned = cooling_down(stops, self.events, self.market.sessions) - set(self.positions.index)
         scores = scores.drop(list(banned), errors="ignore")

@@ -147,7 +147,7 @@ def draw_rolling_information(ic_series: pd.DataFrame) -> go.Figure:
         return say_instead(blank_figure(title, message), message)
     rolling = wide.rolling(window, min_periods=window // 2).mean().iloc[window - 1 :]
     newest = _ends(rolling, wording.coefficient)
-    figure = blank_figure(title, f"Below zero, scores order returns the wrong way round. Newest: {newest}.")
+    figure = blank_figure(title, f"Below zero, scores rank returns the wrong way round. Newest: {newest}.")
     figure.add_hline(y=0, line={"color": light("reference"), "width": 1})
     _add_models(figure, rolling)
     return figure.update_yaxes(hoverformat="+.4f", tickformat="+.2f")

@@ -23,7 +23,7 @@ class Plan:
     Attributes
     ----------
     execution_session, revision, orders
-        When the orders execute, the how many-th plan of that session it is, and the orders.
+        Execution session, revision number of the plan, and its orders.
     deal_price
         Price of the session at which they were decided to execute; None for a sale of everything, which takes any, and
         for plans that were recorded before plans stated it.

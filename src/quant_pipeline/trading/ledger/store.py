@@ -300,7 +300,7 @@ def _has_room(engine: sa.Engine) -> bool:
 
 def durable_engine(url: str | sa.URL) -> sa.Engine:
     """Open a database in which a committed transaction survives anything, and writers wait for each other."""
-    # One connection stays open: closing the last one makes SQLite copy its write-ahead log, dearer than a commit.
+    # One connection stays open: closing the last one makes SQLite copy its log, which costs more than a commit.
     engine = sa.create_engine(url, poolclass=sa.QueuePool, pool_size=1, pool_pre_ping=_is_served(url))
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _make_durable)

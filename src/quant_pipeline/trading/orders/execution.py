@@ -223,8 +223,8 @@ def _affordable(desk: TradingDesk, tracked: TrackedOrder, cash: Decimal) -> Deci
     price = Decimal(tracked.order.reference_price)
     if tracked.quantity * price <= cash:
         return tracked.quantity
-    dearer = price * (1 + Decimal(str(desk.rules.cash_buffer)))
-    return max(Decimal(0), (cash / dearer).to_integral_value(ROUND_FLOOR))
+    highest = price * (1 + Decimal(str(desk.rules.cash_buffer)))
+    return max(Decimal(0), (cash / highest).to_integral_value(ROUND_FLOOR))
 
 
 def _resize(desk: TradingDesk, tracked: TrackedOrder, quantity: Decimal) -> None:

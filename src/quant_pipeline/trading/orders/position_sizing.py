@@ -1,4 +1,4 @@
-"""How much of the account may be invested: a fixed part, a target volatility, or a fraction of Kelly's bet.
+"""Fraction of the account to invest: fixed, volatility target, or fractional Kelly.
 
 The answer never lies above the fixed part (``strategy.risk_degree``): sizing makes positions smaller, never larger.
 """

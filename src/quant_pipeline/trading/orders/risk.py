@@ -1,4 +1,4 @@
-"""Pre-trade risk: every order goes through the same checks in the same order, and every denial carries its numbers.
+"""Pre-trade risk: every order passes the same checks in the same order; every denial states value and limit.
 
 The checks follow SEC rule 15c3-5 (17 CFR 240.15c3-5): authority, age of the data, instrument, duplicates, price,
 size, position, exposure, cash, rate. Sales must be exits of what is held; they are not held against the limits of

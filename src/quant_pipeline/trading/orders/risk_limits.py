@@ -25,7 +25,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class RiskLimits(Parameters):
-    """The ``risk`` block of the parameters. Parts are parts of the equity that the broker states.
+    """The ``risk`` block of the parameters. Fractions are of the equity that the broker reports.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ class ExecutionRules(Parameters):
     limit_distance
         How much worse than the reference price a limit order may execute, as a fraction.
     cash_buffer
-        Part of the price by which a buy may turn out dearer, kept back when cash is short.
+        Fraction of the price by which a buy may cost more than expected; that cash is kept back when cash is short.
     wait_for_sales_seconds, wait_for_fills_seconds
         How long to wait for the sales before the buys, and for everything at the end.
     poll_seconds

@@ -1,4 +1,4 @@
-"""Sending: recorded first, sent under a name that the broker takes once, asked about before it is sent again."""
+"""Sending orders: record first, use an id that the broker accepts only once, query before sending again."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def send_side(desk: TradingDesk, side: str) -> None:
 
 
 def look(desk: TradingDesk, order: Order) -> Verdict | None:
-    """Wait for the rate, then look at the price, the kill switches, the losses and the clock; then nothing takes time.
+    """Wait for the rate limit, then check price, kill switches, losses and sending window; nothing slow may follow.
 
     Returns
     -------
