@@ -126,12 +126,10 @@ def test_the_simulated_account_equals_its_broker(run):
 
 def test_an_advised_command_names_the_account_that_it_is_about(project):
     scaffold_environment(project.project_path / "conf", "third", "sim")
-    stop = project.project_path / "data/accounts/third/STOP"
-    stop.parent.mkdir(parents=True)
-    stop.touch()
-    refused = CliRunner().invoke(command, ["flatten", "--yes", "--env", "third"], obj=project)
+    words = ["quarantine", "dismiss", "nothing", "--reason", "none", "--env", "third"]
+    refused = CliRunner().invoke(command, words, obj=project)
     assert refused.exit_code == 1
-    assert "nothing is sent; run `kedro account resume --env third` first" in refused.output
+    assert "`kedro account quarantine list --env third` shows what is" in refused.output
 
 
 def test_a_difference_to_the_broker_is_reported(run, ledger, project):
@@ -151,7 +149,6 @@ def test_halt_writes_file_and_ledger_and_resume_takes_both_back(run, ledger, pro
     assert "halted" in run("show")
     run("halt")
     assert OrderBook.of(ledger.events()).state_changes == 1
-    assert "STOP exists, nothing is sent" in run("flatten", "--yes", fails=True)
     run("resume")
     assert not stop.exists()
     assert OrderBook.of(ledger.events()).trading_state == "active"
@@ -161,7 +158,6 @@ def test_a_command_typed_in_a_folder_of_the_project_acts_on_the_same_account(run
     monkeypatch.chdir(project.project_path / "conf")
     run("halt")
     assert (project.project_path / "data/accounts/sim/STOP").exists()
-    assert "STOP exists, nothing is sent" in run("flatten", "--yes", fails=True)
     run("resume")
     assert "equal the broker's" in run("reconcile")
     assert not (project.project_path / "conf/data").exists()
@@ -190,7 +186,8 @@ def test_an_operator_who_answers_no_sells_nothing(run, ledger):
     assert ledger.events() == before
 
 
-def test_flatten_sells_everything_through_execution_and_closes_buys(run, ledger, small_market):
+def test_flatten_sells_everything_through_execution_and_closes_buys_also_when_halted(run, ledger, small_market):
+    run("halt")
     assert "sent 1 of 1 sales; buys stay closed" in run("flatten", "--yes")
     book = OrderBook.of(ledger.events())
     assert book.trading_state == "reducing"

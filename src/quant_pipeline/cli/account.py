@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from quant_pipeline.cli import account_backup, account_control, account_preview, account_questions
+from quant_pipeline.cli import (
+    account_backup,
+    account_books,
+    account_control,
+    account_emergency,
+    account_preview,
+    account_questions,
+)
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
 from quant_pipeline.cli.sessions import Place, configuration_folder
 from quant_pipeline.common.environments import in_environment
@@ -98,6 +105,10 @@ for command in ("orders", "trades", "pnl", "missed"):
     account.add_command(getattr(account_questions, command))
 for command in ("backup", "restore"):
     account.add_command(getattr(account_backup, command))
-for command in ("arm", "replan", "halt", "resume", "flatten"):
+for command in ("arm", "disarm", "replan"):
     account.add_command(getattr(account_control, command))
+for command in ("halt", "resume", "flatten"):
+    account.add_command(getattr(account_emergency, command))
+for command in ("quarantine", "adjust"):
+    account.add_command(getattr(account_books, command))
 account.add_command(account_preview.preview)

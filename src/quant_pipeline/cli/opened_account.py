@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from kedro.io import DataCatalog
 
 from quant_pipeline.cli.opened_project import OpenedProject, open_project
 from quant_pipeline.cli.sessions import Place
-from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
 from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.exchange.rules import CostRules, MarketRules
@@ -27,8 +27,10 @@ from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.orders.book import OrderBook
 
 if TYPE_CHECKING:
+    from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
     from quant_pipeline.trading.orders.desk import TradingDesk
     from quant_pipeline.trading.orders.risk_view import TradingState
+    from quant_pipeline.trading.ports import Broker
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,66 @@ class Opened:
 
         book = OrderBook.of(self.catalog.load("ledger_as_found"))
         if (book.trading_state, book.state_code) != (to, code):
-            self.append(trading_state_event(self.stands_at, book.state_changes, to, code, message))
+            self.append(trading_state_event(self._session_of_now, book.state_changes, to, code, message))
+
+    @property
+    def _session_of_now(self) -> pd.Timestamp:
+        """Session that a decision of now belongs to; whatever is wrong with other parameters, there is one."""
+        try:
+            return self.stands_at
+        except QuantPipelineError:
+            newest = max((event.session for event in self.events), default=pd.Timestamp(0))
+            return max(newest, pd.Timestamp.now("UTC").tz_localize(None).normalize())
+
+    @property
+    def safe_name(self) -> str:
+        """Name of the account, also while its parameters cannot be read: then that of its environment."""
+        try:
+            return self.name
+        except QuantPipelineError:
+            return self.environment
+
+    @property
+    def gateway(self) -> Gateway:
+        """The way to the broker."""
+        gateway: Gateway = self.catalog.load("trading_desk")
+        return gateway
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether its broker is an exchange inside of the pipeline."""
+        from quant_pipeline.trading.brokers.adapter import Money
+
+        return self.gateway.adapter.money is Money.SIMULATED
+
+    @property
+    def has_broker(self) -> bool:
+        """Whether a broker executes its orders; when that cannot be read, a broker that is named is asked."""
+        try:
+            return self.account.filled_by == "broker"
+        except QuantPipelineError:
+            return not self.is_simulated
+
+    def reach_broker(self) -> Broker:
+        """Connect the broker without ledger, lease or market: to cancel and to suspend."""
+        return self.gateway.reach(self.safe_name)
+
+    def open_without_market(self, takes_lease: bool = True) -> AbstractContextManager[TradingDesk]:
+        """Open the desk of the next session at a broker that executes by itself; no market data are read."""
+        from quant_pipeline.trading.brokers.adapter import NO_MARKET
+
+        exchange = replace(NO_MARKET, market_rules=self.project.rules("market_rules", MarketRules))
+        return self.gateway.open(self.next_session, self.desk_rules, exchange, takes_lease)
+
+    @property
+    def desk_rules(self) -> DeskRules:
+        """How orders are sent and within which limits."""
+        from quant_pipeline.trading.brokers.gateway import DeskRules
+        from quant_pipeline.trading.orders.risk_limits import RiskLimits
+        from quant_pipeline.trading.orders.rules import ExecutionRules
+
+        execution, risk = self.project.rules("execution", ExecutionRules), self.project.rules("risk", RiskLimits)
+        return DeskRules.of(self.account, execution, risk)
 
     @property
     def stop_file(self) -> Path:
@@ -134,12 +195,13 @@ def open_account(place: Place, env: str | None, params: dict[str, Any]) -> Itera
 def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]:
     """Open the desk of the next session at the broker; with the lease, no other process sends meanwhile."""
     from quant_pipeline.trading.brokers.adapter import Exchange
-    from quant_pipeline.trading.brokers.gateway import DeskRules
-    from quant_pipeline.trading.orders.risk_limits import RiskLimits
-    from quant_pipeline.trading.orders.rules import ExecutionRules
 
     if opened.account.filled_by == "statements":
         raise ConfigurationError(f"'{opened.name}' is kept by statements; there is no broker to ask")
+    if not opened.is_simulated:
+        with opened.open_without_market(takes_lease) as desk:
+            yield desk
+        return
     catalog = opened.catalog
     exchange = Exchange.at_close(
         opened.stands_at,
@@ -149,10 +211,7 @@ def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]
         opened.project.rules("market_rules", MarketRules),
         opened.project.rules("cost_rules", CostRules),
     )
-    rules = DeskRules.of(
-        opened.account, opened.project.rules("execution", ExecutionRules), opened.project.rules("risk", RiskLimits)
-    )
-    with catalog.load("trading_desk").open(opened.next_session, rules, exchange, takes_lease) as desk:
+    with opened.gateway.open(opened.next_session, opened.desk_rules, exchange, takes_lease) as desk:
         yield desk
 
 

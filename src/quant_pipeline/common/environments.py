@@ -17,7 +17,8 @@ DEFAULT_ENVIRONMENT: Final = "sim"
 """Environment of a command that names none."""
 COMMAND = re.compile(
     r"kedro (?:run --pipelines \w++(?:,\w++)*+"
-    r"|account (?:arm|flatten|halt|reconcile|replan|resume|show|verify)\b"
+    r"|account (?:adjust|arm|disarm|flatten|halt|quarantine (?:list|book|dismiss))\b"
+    r"|account (?:reconcile|replan|resume|show|verify)\b"
     r"|models (?:list|plan|promote|rollback|train)\b)(?! --env)"
 )
 """A command of the project that takes ``--env`` and has none."""

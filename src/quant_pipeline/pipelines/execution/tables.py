@@ -102,7 +102,8 @@ def verdict_table(
     table = pd.DataFrame(rows, columns=_VERDICT).assign(deal_session=deal_session, provenance=source)
     text = [name for name in _VERDICT if name not in ("quantity", "is_new")]
     table[text] = table[text].fillna("").astype("str")
-    return table.astype({"quantity": "int64", "is_new": bool})
+    has_fractions = any(quantity % 1 for quantity in table["quantity"])
+    return table.astype({"quantity": "float64" if has_fractions else "int64", "is_new": bool})
 
 
 def verdicts_of(table: pd.DataFrame) -> tuple[Verdict, ...]:
@@ -140,7 +141,7 @@ def order_states_table(book: OrderBook, session: pd.Timestamp, waiting: Mapping[
                 order.instrument,
                 order.side,
                 order.quantity,
-                int(tracked.quantity),
+                tracked.quantity if tracked.quantity % 1 else int(tracked.quantity),
                 float(tracked.filled),
                 float("nan") if price is None else float(price),
                 str(tracked.state),

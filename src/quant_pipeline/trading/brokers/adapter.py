@@ -78,6 +78,10 @@ class Exchange:
         return execution_session(TradingCalendar.of(self.market_rules.calendar, decided, decided), decided)
 
 
+NO_MARKET = Exchange(pd.DataFrame(), pd.DataFrame(), pd.DatetimeIndex([]), MarketRules(), CostRules())
+"""What a broker is opened with in an emergency: one that executes by itself needs none."""
+
+
 @dataclass(frozen=True)
 class Opening:
     """What an adapter is given to connect an account.

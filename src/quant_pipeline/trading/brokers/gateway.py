@@ -16,7 +16,7 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.strategy.account import AccountParameters
-from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Exchange, Money, Opening, Updates
+from quant_pipeline.trading.brokers.adapter import NO_MARKET, BrokerAdapter, Exchange, Money, Opening, Updates
 from quant_pipeline.trading.brokers.gate import GatedBroker
 from quant_pipeline.trading.brokers.registry import make_adapter
 from quant_pipeline.trading.ledger.account import AccountState, fold
@@ -110,6 +110,17 @@ class Gateway:
         broker = self.adapter.connect(opening)
         updates = self.adapter.updates(keys) if takes_lease else None
         return self._desk(session, rules, broker, exchange.market_rules, takes_lease, updates)
+
+    def reach(self, account: str) -> Broker:
+        """Connect the broker without market, ledger or lease, to stop what goes on there; see `cancel_own`.
+
+        Raises
+        ------
+        ConfigurationError
+            When keys are missing, or the broker cannot be made as configured.
+        """
+        keys = require_keys(self.adapter, account, self.credentials)
+        return self.adapter.connect(Opening(account, pd.Timestamp.now().normalize(), NO_MARKET, keys, self._books))
 
     def _books(self) -> AccountState:
         return fold(Ledger.open(self.ledger_address, self.ledger_anchors).events())

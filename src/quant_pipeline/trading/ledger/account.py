@@ -379,7 +379,7 @@ def _book_again(state: AccountState) -> None:
 
 def _plan(state: AccountState, event: Event) -> None:
     session = pd.Timestamp(event.payload["deal_session"])
-    orders = tuple(Order(**order) for order in event.payload["orders"])
+    orders = tuple(map(Order.of, event.payload["orders"]))
     state.plans[session] = Plan(session, int(event.payload["revision"]), orders, event.payload.get("deal_price"))
 
 

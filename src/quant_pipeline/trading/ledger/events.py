@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -66,6 +66,7 @@ class EventKind(StrEnum):
     CURSOR_MOVED = "cursor_moved"
     TRADING_STATE_CHANGED = "trading_state_changed"
     ACCOUNT_ARMED = "account_armed"
+    ACCOUNT_DISARMED = "account_disarmed"
     BREAK_FOUND = "break_found"
     ALERT_RAISED = "alert_raised"
 
@@ -106,7 +107,7 @@ class Order:
     client_order_id
         See `client_order_id`.
     instrument, side, quantity
-        What to execute: ``buy`` or ``sell``, whole shares.
+        What to execute: ``buy`` or ``sell``, whole shares; only the sale of everything has fractions.
     reference_price
         Close at the decision.
     reason
@@ -116,9 +117,21 @@ class Order:
     client_order_id: str
     instrument: str
     side: str
-    quantity: int
+    quantity: int | Decimal
     reference_price: str
     reason: str
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Order:
+        """Read an order from the payload of an event."""
+        quantity = facts["quantity"]
+        return cls(**{**facts, "quantity": Decimal(quantity) if isinstance(quantity, str) else int(quantity)})
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The order for the payload of an event: a fraction of a share is text, so that nothing is rounded."""
+        whole = self.quantity == int(self.quantity)
+        return {**asdict(self), "quantity": int(self.quantity) if whole else str(self.quantity)}
 
 
 def client_order_id(account: str, session: pd.Timestamp, instrument: str, side: str, revision: int) -> str:

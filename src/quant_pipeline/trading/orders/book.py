@@ -98,8 +98,8 @@ class OrderBook:
         Trading state, why it was entered, and how often it was changed.
     cursor, first_cursor
         Id of the last activity that was booked, and of the last one before the books were opened.
-    armed
-        Sessions for which the account was armed, with the account number.
+    armed, arm_changes
+        Sessions for which the account is armed, with the account number, and how often it was armed and disarmed.
     consecutive_rejects
         Rejected orders since the last accepted one.
     closed_equity
@@ -119,6 +119,7 @@ class OrderBook:
     cursor: str | None = None
     first_cursor: str = ""
     armed: dict[pd.Timestamp, str] = field(default_factory=dict)
+    arm_changes: int = 0
     consecutive_rejects: int = 0
     closed_equity: Decimal = ZERO
     highest_equity: Decimal = ZERO
@@ -192,7 +193,7 @@ class OrderBook:
 
 def _record(book: OrderBook, event: Event) -> None:
     facts = event.payload
-    order = Order(**facts["order"])
+    order = Order.of(facts["order"])
     if order.client_order_id in book.orders:
         raise AccountError(f"order {order.client_order_id} is recorded twice; an order is one for ever")
     denied = event.kind is EventKind.ORDER_DENIED
@@ -305,6 +306,12 @@ def _change_trading_state(book: OrderBook, event: Event) -> None:
 
 def _arm(book: OrderBook, event: Event) -> None:
     book.armed[pd.Timestamp(event.payload["session"])] = event.payload["account_number"]
+    book.arm_changes += 1
+
+
+def _disarm(book: OrderBook, event: Event) -> None:
+    book.armed.pop(pd.Timestamp(event.payload["session"]), None)
+    book.arm_changes += 1
 
 
 def _pay(book: OrderBook, event: Event) -> None:
@@ -338,6 +345,7 @@ _CHANGES: dict[EventKind, Callable[[OrderBook, Event], None]] = {
     EventKind.CURSOR_MOVED: _move_cursor,
     EventKind.TRADING_STATE_CHANGED: _change_trading_state,
     EventKind.ACCOUNT_ARMED: _arm,
+    EventKind.ACCOUNT_DISARMED: _disarm,
     EventKind.DEPOSIT: _pay,
     EventKind.WITHDRAWAL: _pay,
     EventKind.SESSION_CLOSED: _close,

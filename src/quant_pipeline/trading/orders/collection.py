@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from decimal import Decimal
 from functools import partial
 
@@ -150,9 +149,9 @@ def _record_found(desk: TradingDesk, known: BrokerOrder) -> None:
     planned = [order for plan in plans for order in plan.orders if order.client_order_id == known.client_order_id]
     quantity = known.quantity if known.quantity is not None else known.filled_quantity
     price = str(known.average_fill_price or known.limit_price or 0)
-    found = Order(known.client_order_id, known.instrument, known.side, int(quantity), price, "found at the broker")
+    found = Order(known.client_order_id, known.instrument, known.side, quantity, price, "found at the broker")
     facts = {
-        "order": asdict(planned[0] if planned else found),
+        "order": (planned[0] if planned else found).facts,
         "deal_session": f"{desk.session:%Y-%m-%d}",
         "message": "found at the broker",
     }

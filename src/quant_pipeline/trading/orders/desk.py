@@ -210,7 +210,14 @@ def trading_state_event(
     return Event(session, EventKind.TRADING_STATE_CHANGED, f"trading_state:{changes_so_far + 1}", facts)
 
 
-def arming_event(session: pd.Timestamp, account_number: str) -> Event:
-    """Make the event that lets a real account send in one session."""
+def arming_event(session: pd.Timestamp, account_number: str, changes_so_far: int = 0) -> Event:
+    """Make the event that lets a real account send in one session; it may be armed again after it was disarmed."""
     facts = {"session": f"{session:%Y-%m-%d}", "account_number": account_number}
-    return Event(session, EventKind.ACCOUNT_ARMED, f"armed:{session:%Y-%m-%d}:{account_number}", facts)
+    again = f":{changes_so_far}" if changes_so_far else ""
+    return Event(session, EventKind.ACCOUNT_ARMED, f"armed:{session:%Y-%m-%d}:{account_number}{again}", facts)
+
+
+def disarming_event(session: pd.Timestamp, changes_so_far: int) -> Event:
+    """Make the event that takes the leave to send in a session back."""
+    facts = {"session": f"{session:%Y-%m-%d}"}
+    return Event(session, EventKind.ACCOUNT_DISARMED, f"disarmed:{session:%Y-%m-%d}:{changes_so_far}", facts)

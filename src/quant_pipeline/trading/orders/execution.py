@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 
 import pandas as pd
@@ -81,7 +81,7 @@ def verdict_events(verdicts: Sequence[Verdict], session: str, provenance: Mappin
     events = []
     for verdict in verdicts:
         kind = EventKind.ORDER_RECORDED if verdict.approved else EventKind.ORDER_DENIED
-        facts = {"order": asdict(verdict.order), "deal_session": session, "provenance": dict(provenance)}
+        facts = {"order": verdict.order.facts, "deal_session": session, "provenance": dict(provenance)}
         if verdict.code is not None:
             facts |= {"client_order_id": verdict.order.client_order_id, "code": str(verdict.code)}
             facts |= {"value": verdict.value, "limit": verdict.limit, "message": verdict.message}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from decimal import Decimal
 
 import pandas as pd
 
@@ -57,8 +58,11 @@ def record_plan(
     wanted = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]
     known = state.plans.get(execution_session)
     is_same = known is not None and known.deal_price in (deal_price, None) and _same(wanted, known.orders)
-    if is_same and not _has_new_origin(events, state, execution_session, provenance):
-        return ()
+    is_again = replaces_sent and known is not None and _has_failed(events, known)
+    if is_same and not is_again:
+        is_sent = bool(_sent(events, execution_session))
+        if is_sent or not _has_new_origin(events, state, execution_session, provenance):
+            return ()
     if state.last_session is not None and state.last_session >= execution_session:
         if known is None and wanted.empty:
             return ()
@@ -71,17 +75,29 @@ def record_plan(
         _refuse_sent(events, execution_session)
     revision = 0 if known is None else known.revision + 1
     planned = [
-        Order("", row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
+        Order("", row.instrument, row.side, _shares(row.quantity), money(row.reference_price), row.reason)
         for row in wanted.itertuples(index=False)
     ]
     plan = Plan(execution_session, revision, tuple(planned), deal_price)
     return (_plan_event(state.name, decided, plan, provenance or {}),)
 
 
+def _has_failed(events: Sequence[Event], plan: Plan) -> bool:
+    """Return whether an order of a plan has ended without being executed."""
+    book = OrderBook.of(events)
+    found = [book.orders[o.client_order_id] for o in plan.orders if o.client_order_id in book.orders]
+    return any(order.state.is_final and order.state is not OrderState.FILLED for order in found)
+
+
+def _sent(events: Sequence[Event], execution_session: pd.Timestamp) -> list[str]:
+    """Return the names of the orders of a session that the broker may have seen."""
+    orders = OrderBook.of(events).of_session(execution_session)
+    return [order.order.client_order_id for order in orders if order.submitted_at or order.broker_order_id]
+
+
 def _refuse_sent(events: Sequence[Event], execution_session: pd.Timestamp) -> None:
     """Refuse to plan a session of which an order has left: it would be executed twice."""
-    orders = OrderBook.of(events).of_session(execution_session)
-    sent = [order.order.client_order_id for order in orders if order.submitted_at or order.broker_order_id]
+    sent = _sent(events, execution_session)
     if sent:
         raise AccountError(
             f"{sent[0]} of {execution_session:%Y-%m-%d} has left already ({len(sent)} orders in all); the session "
@@ -166,16 +182,21 @@ def _plan_event(account: str, decided: pd.Timestamp, plan: Plan, provenance: Map
     payload = {
         "deal_session": f"{session:%Y-%m-%d}",
         "revision": revision,
-        "orders": [asdict(order) for order in named],
+        "orders": [order.facts for order in named],
         "provenance": dict(provenance),
         "deal_price": plan.deal_price,
     }
     return Event(decided, EventKind.PLAN_RECORDED, _plan_key(session, revision), payload)
 
 
+def _shares(quantity: int | Decimal) -> int | Decimal:
+    """Return whole shares; only the sale of everything names fractions, as decimals."""
+    return quantity if isinstance(quantity, Decimal) and quantity % 1 else int(quantity)
+
+
 def _same(wanted: pd.DataFrame, orders: tuple[Order, ...]) -> bool:
     decided = [
-        (row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
+        (row.instrument, row.side, _shares(row.quantity), money(row.reference_price), row.reason)
         for row in wanted.itertuples(index=False)
     ]
     recorded = [(o.instrument, o.side, o.quantity, o.reference_price, o.reason) for o in orders]

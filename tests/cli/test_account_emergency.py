@@ -1,0 +1,289 @@
+"""Stopping, selling and explaining an account at a fake Alpaca, in a project that has never ingested any market."""
+
+import shutil
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+
+from quant_pipeline.cli.account import account as command
+from quant_pipeline.testing.fake_alpaca import (
+    API_KEY,
+    SECRET_KEY,
+    Director,
+    ExchangeHours,
+    FakeAlpaca,
+    FakeExchange,
+    Fault,
+    FaultKind,
+    OrderScript,
+    Refusal,
+    Request,
+    Script,
+    bookings,
+)
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.book import OrderBook
+
+DAY, NEXT = "2025-03-03", pd.Timestamp("2025-03-04")
+
+
+@pytest.fixture
+def project(project_path, tmp_path, monkeypatch):
+    path = tmp_path / "project"
+    ignored = shutil.ignore_patterns("credentials.yml", "local")
+    shutil.copytree(project_path / "conf", path / "conf", ignore=ignored)
+    (path / "src").mkdir()
+    shutil.copy(project_path / "pyproject.toml", path)
+    monkeypatch.chdir(path)
+    for kind in ("PAPER", "LIVE"):
+        monkeypatch.setenv(f"ALPACA_{kind}_API_KEY", API_KEY)
+        monkeypatch.setenv(f"ALPACA_{kind}_SECRET_KEY", SECRET_KEY)
+    return bootstrap_project(path)
+
+
+@pytest.fixture
+def exchange():
+    made = FakeExchange(
+        10_000,
+        {"AAA": 10, "BBB": 20, "CCC": 5},
+        Director(Script()),
+        hours=ExchangeHours("2025-03-04 15:00"),
+        auto_fill=False,
+    )
+    made.move("AAA", Decimal("10.5"), Decimal(8))
+    made.move("BBB", Decimal(4), Decimal(20))
+    made.last_equity = made.equity()
+    return made
+
+
+@pytest.fixture
+def run(project, exchange):
+    """Run a command of the paper account."""
+    with FakeAlpaca(exchange) as server:
+
+        def run(*words, fails=False, env="paper", more="", **options):
+            patience = "execution.poll_seconds=0.02,execution.missing_fill_polls=2"
+            params = f"alpaca_url={server.url},as_of={DAY},{patience}{more}"
+            arguments = [*words, "--env", env, "--params", params]
+            result = CliRunner().invoke(command, arguments, obj=project, **options)
+            assert (result.exit_code != 0) == fails, (result.output, result.exception)
+            assert isinstance(result.exception, SystemExit | None), result.exception
+            return result.output
+
+        yield run
+
+
+@pytest.fixture
+def stop(project):
+    return project.project_path / "data/accounts/paper/STOP"
+
+
+def ledger_of(project, name="paper"):
+    return Ledger.at(project.project_path / f"data/accounts/{name}/ledger.sqlite")
+
+
+def order(exchange, name, side="buy", symbol="CCC"):
+    facts = {"symbol": symbol, "side": side, "qty": "1", "type": "market", "time_in_force": "day"}
+    return exchange.submit(facts | {"client_order_id": name})
+
+
+def pin(project):
+    """Pin the account at the fake, as its owner does in the file of the live account."""
+    file = project.project_path / "conf/live/parameters_execution.yml"
+    rules = yaml.safe_load(file.read_text())
+    rules["execution"]["account_number"] = "PA3FAKE00001"
+    file.write_text(yaml.safe_dump(rules))
+
+
+def statuses(exchange):
+    return {name: known.status for name, known in exchange.by_client_id.items()}
+
+
+def test_halt_reaches_the_broker_without_any_market_data(run, exchange, stop):
+    order(exchange, "paper-20250304-CCC-buy-0")
+    order(exchange, "paper-eu-20250304-AAA-buy-0", symbol="AAA")
+    order(exchange, "by-hand", symbol="BBB")
+    said = run("halt", "--reason", "fire drill")
+    assert stop.read_text() == "fire drill\n"
+    for line in ("nothing is sent while it exists", "the ledger says halted", "1 open orders were cancelled"):
+        assert line in said
+    assert exchange.suspended
+    assert statuses(exchange)["paper-20250304-CCC-buy-0"] == "canceled"
+    assert {statuses(exchange)[name] for name in ("paper-eu-20250304-AAA-buy-0", "by-hand")} == {"accepted"}
+
+
+def test_halt_works_with_a_broken_configuration_of_another_stage(run, exchange, stop, project):
+    for text in ("models: [broken", "models: {}\nrisk: {max_order_weight: much}\n"):
+        (project.project_path / "conf/paper/parameters_models.yml").write_text(text)
+        stop.unlink(missing_ok=True)
+        exchange.suspended = False
+        said = run("halt")
+        assert stop.exists()
+        assert exchange.suspended, said
+
+
+def test_halt_writes_the_file_when_no_configuration_can_be_read(run, stop, project):
+    (project.project_path / "conf/base/catalog_execution.yml").write_text("trading_desk: [broken")
+    said = run("halt", fails=True)
+    assert stop.exists()
+    assert f"only {stop} was written" in said
+
+
+def test_halt_goes_on_to_the_broker_when_the_ledger_cannot_be_written(run, exchange, stop, project):
+    stop.parent.mkdir(parents=True)
+    (stop.parent / "ledger.sqlite").write_bytes(b"this is no database, whatever its name says" * 50)
+    order(exchange, "paper-20250304-CCC-buy-0")
+    said = run("halt", fails=True)
+    assert "the ledger: not stopped" in said
+    assert "the ledger could not be stopped" in said
+    assert stop.exists()
+    assert (exchange.suspended, statuses(exchange)["paper-20250304-CCC-buy-0"]) == (True, "canceled")
+
+
+def test_halt_says_which_layer_failed_and_tries_the_others(run, exchange, stop):
+    order(exchange, "paper-20250304-CCC-buy-0")
+    fault = Fault(request=Request.CANCEL, kind=FaultKind.STATUS_BEFORE, status=500, times=9)
+    exchange.director.play(Script(faults=(fault,)))
+    said = run("halt", fails=True)
+    assert "the orders at the broker: not stopped, 1 orders may still be open: paper-20250304-CCC-buy-0" in said
+    assert "the orders at the broker could not be stopped" in said
+    assert exchange.suspended
+
+
+def test_flatten_sells_what_the_broker_holds_also_from_a_halted_account(run, exchange, stop, project):
+    run("reconcile")
+    run("halt")
+    exchange.auto_fill = True
+    said = run("flatten", "--yes")
+    assert "sold 10.5 AAA at 10.0000" in said
+    assert "sold 4 BBB at 20.0000" in said
+    assert exchange.positions == {}
+    assert not stop.exists()
+    book = OrderBook.of(ledger_of(project).events())
+    assert (book.trading_state, book.state_code) == ("reducing", "FLATTEN")
+    assert fold(ledger_of(project).events()).positions == {}
+
+
+def test_flatten_sells_what_the_broker_holds_when_the_books_say_something_else(run, exchange, project):
+    run("reconcile")
+    exchange.move("BBB", Decimal(3), Decimal(20))
+    exchange.auto_fill = True
+    run("flatten", "--yes")
+    assert exchange.positions == {}
+
+
+def test_flatten_names_what_it_could_not_sell_and_sells_it_the_next_time(run, exchange):
+    exchange.auto_fill = True
+    exchange.director.play(Script(orders=(OrderScript(instrument="AAA", refuse=Refusal.DAY_TRADING),)))
+    said = run("flatten", "--yes", fails=True)
+    assert "sold 4 BBB" in said
+    assert "still holds 1 positions: 10.5 AAA: 40310100" in said
+    assert "everything is sold" in run("flatten", "--yes")
+    assert exchange.positions == {}
+
+
+def test_flatten_leaves_and_names_what_is_no_share(run, exchange):
+    bookings.trade_by_hand(exchange, "buy", "AAA250404C00010000", 1, "2")
+    exchange.auto_fill = True
+    said = run("flatten", "--yes", fails=True)
+    assert "1 AAA250404C00010000: it is held short or is no share" in said
+    assert set(exchange.positions) == {"AAA250404C00010000"}
+
+
+def test_flatten_of_a_closed_exchange_closes_buys_and_says_when_to_come_back(run, exchange, project):
+    exchange.hours.set("2025-03-04 13:00")
+    assert "may be sent from 2025-03-04 14:30 UTC" in run("flatten", "--yes", fails=True)
+    assert OrderBook.of(ledger_of(project).events()).trading_state == "reducing"
+
+
+def test_a_real_account_is_flattened_only_with_its_typed_number(run, exchange, project):
+    pin(project)
+    exchange.auto_fill = True
+    live = {"env": "live", "more": ""}
+    assert "nothing was sold" in run("flatten", "--yes", fails=True, input="PA9\n", **live)
+    assert "everything is sold" in run("flatten", "--yes", input="PA3FAKE00001\n", **live)
+    assert exchange.positions == {}
+
+
+def test_what_is_armed_is_disarmed_and_armed_again(run, project):
+    pin(project)
+    armed = ("arm", "--account-number", "PA3FAKE00001")
+    assert "is not armed for 2025-03-04" in run("disarm", env="live", fails=True)
+    for _ in range(2):
+        run(*armed, env="live")
+        assert OrderBook.of(ledger_of(project, "live").events()).armed == {NEXT: "PA3FAKE00001"}
+        run("disarm", env="live")
+        assert OrderBook.of(ledger_of(project, "live").events()).armed == {}
+
+
+def test_resume_to_exits_only(run, exchange, project):
+    run("halt")
+    assert "may send sales again" in run("resume", "--reducing")
+    assert OrderBook.of(ledger_of(project).events()).trading_state == "reducing"
+    assert not exchange.suspended
+
+
+def test_a_row_in_quarantine_is_listed_booked_and_dismissed_with_reason_and_name(run, exchange, project):
+    run("reconcile")
+    exchange.move("DDD", Decimal(3), Decimal(7))
+    exchange.prices["DDD"] = Decimal(7)
+    day = {"date": "2025-03-04", "status": "executed"}
+    gift = exchange.feed.append(exchange.hours.now(), {"activity_type": "GIFT", "symbol": "DDD", "qty": "3"} | day)
+    dividend = {"activity_type": "DIV", "symbol": "AAA", "net_amount": "NaN"}
+    odd = exchange.feed.append(exchange.hours.now(), dividend | day)
+    run("reconcile")
+    assert OrderBook.of(ledger_of(project).events()).trading_state == "reducing"
+    listed = run("quarantine", "list")
+    assert f"{gift['id']}  2025-03-04  GIFT: 0 cash, 3 DDD; its type is not known" in listed
+    assert f"{odd['id']}  2025-03-04  DIV: unknown cash; net_amount is 'NaN'" in listed
+    assert "2 rows in quarantine" in listed
+    why = ("--reason", "a present", "--name", "Ann")
+    assert "is not in quarantine" in run("quarantine", "book", "nothing", *why, fails=True)
+    assert "say with --cost" in run("quarantine", "book", gift["id"], *why, fails=True)
+    run("quarantine", "book", gift["id"], "--cost", "21", *why)
+    assert "say it with --cash" in run("quarantine", "book", odd["id"], *why, fails=True)
+    assert "0 more rows" in run("quarantine", "dismiss", odd["id"], *why)
+    account = fold(ledger_of(project).events())
+    assert (account.positions["DDD"].cost, account.quarantine, account.discrepancy) == (21, {}, 0)
+    answers = [e.payload for e in ledger_of(project).events() if e.kind is EventKind.QUARANTINE_RESOLVED]
+    assert [(a["how"], a["name"], a["reason"]) for a in answers] == [
+        ("booked", "Ann", "a present"),
+        ("dismissed", "Ann", "a present"),
+    ]
+    run("reconcile")
+
+
+def test_an_adjustment_books_what_no_record_explains(run, exchange, project):
+    run("reconcile")
+    exchange.cash -= Decimal("1.25")
+    assert "cash: 10000 in the books, 9998.75 at the broker" in run("reconcile", fails=True)
+    run("adjust", "--cash", "-1.25", "--reason", "wire fee without record", "--name", "Ann")
+    run("reconcile")
+    assert "say what is corrected" in run("adjust", "--reason", "none", fails=True)
+    absent = ("--instrument", "ZZZ", "--quantity", "-1")
+    assert "holds 0" in run("adjust", *absent, "--reason", "none", fails=True)
+    account = fold(ledger_of(project).events())
+    assert (account.other, account.discrepancy) == (Decimal("-1.25"), 0)
+
+
+@pytest.mark.parametrize("words", [("show",), ("verify",), ("quarantine", "list"), ("halt",), ("resume",)])
+def test_commands_of_an_account_that_statements_fill_know_trades_without_orders(project, words):
+    (project.project_path / "conf/sim/parameters_own.yml").write_text("account: {filled_by: statements}\n")
+    day = pd.Timestamp("2025-03-03")
+    fill = {"instrument": "AAA", "side": "buy", "quantity": "3", "price": "10", "fee": "0", "cash": "-30"}
+    opened = {"account": "sim", "cash": "100"}
+    events = [
+        Event(day, EventKind.ACCOUNT_OPENED, "open:sim", opened),
+        Event(day, EventKind.FILL, "plain:fill:1", fill),
+        Event(day, EventKind.TRADE_CORRECTION, "plain:c:1", {"fill": "plain:fill:1", "quantity": "2", "price": "10"}),
+        Event(day, EventKind.SESSION_CLOSED, "close:2025-03-03", {"net_asset_value": "100", "cash": "80"}),
+    ]
+    ledger_of(project, "sim").append(events)
+    result = CliRunner().invoke(command, [*words, "--env", "sim", "--params", f"as_of={DAY}"], obj=project)
+    assert result.exit_code == 0, (result.output, result.exception)
