@@ -69,6 +69,7 @@ def resume(metadata: Place, reason: str, reducing: bool, env: str | None, params
     with open_account(metadata, env, params) as opened:
         if opened.account.filled_by == "broker":
             _at_desk(opened, lambda desk: desk.broker.suspend_trading(False))
+            click.echo("the broker has been instructed to take orders")
         state = TradingState.REDUCING if reducing else TradingState.ACTIVE
         opened.change_state(state, "PERSON", reason)
         opened.stop_file.unlink(missing_ok=True)
