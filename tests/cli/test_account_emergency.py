@@ -17,12 +17,12 @@ from quant_pipeline.testing.fake_alpaca import (
     ExchangeHours,
     FakeAlpaca,
     FakeExchange,
-    Fault,
     FaultKind,
     OrderScript,
     Refusal,
     Request,
     Script,
+    ScriptedFault,
     bookings,
 )
 from quant_pipeline.trading.ledger.account import fold
@@ -148,7 +148,7 @@ def test_halt_goes_on_to_the_broker_when_the_ledger_cannot_be_written(run, excha
 
 def test_halt_says_which_layer_failed_and_tries_the_others(run, exchange, stop):
     order(exchange, "paper-20250304-CCC-buy-0")
-    fault = Fault(request=Request.CANCEL, kind=FaultKind.STATUS_BEFORE, status=500, times=9)
+    fault = ScriptedFault(request=Request.CANCEL, kind=FaultKind.STATUS_BEFORE, status=500, times=9)
     exchange.director.play(Script(faults=(fault,)))
     said = run("halt", fails=True)
     assert "the orders at the broker: not stopped, 1 orders may still be open: paper-20250304-CCC-buy-0" in said
