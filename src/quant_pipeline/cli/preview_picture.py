@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from quant_pipeline.trading.statements.interpreter import plain
+from quant_pipeline.trading.statements.cells import plain
 from quant_pipeline.trading.statements.preview import Preview, amount
 
 

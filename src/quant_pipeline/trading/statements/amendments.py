@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -10,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.statements.cells import plain
 from quant_pipeline.trading.statements.drafts import Draft
-from quant_pipeline.trading.statements.formats import agrees
-from quant_pipeline.trading.statements.interpreter import PARENT, plain
+from quant_pipeline.trading.statements.interpreter import PARENT
 
 BROKERS_DELAY = pd.Timedelta(days=5)
 """How far the dates of one corporate action may be apart."""
@@ -115,28 +116,31 @@ def name_fills(drafts: Iterable[Draft]) -> None:
 
 
 def supersede_partial(drafts: Sequence[Draft]) -> list[Draft]:
-    """Leave out orders that were half filled in a statement where another one shows more of the same order."""
-    kept = list(drafts)
+    """Leave out orders that were half filled in a statement where another one shows more of the same order.
+
+    Two statements that have a trade of the same second both cover its day. A row that only one of them has, while the
+    other has more shares of that second, is an earlier picture of the same order.
+    """
     keys = {(draft.file, draft.key) for draft in drafts}
+    moments: dict[tuple[object, ...], list[Draft]] = defaultdict(list)
     for draft in drafts:
-        if not draft.cells.form.partial or not agrees(draft.cells.row, draft.cells.form.partial):
-            continue
-        whole = next((o for o in kept if _shows_more(o, draft) and (o.file, draft.key) not in keys), None)
-        if whole is not None:
-            kept[kept.index(whole)] = replace(whole, replaces=(*whole.replaces, draft.key))
-            kept = [other for other in kept if other is not draft]
-    return kept
+        if draft.kind is EventKind.FILL and draft.moment.has_time and not draft.identities and draft.amendment is None:
+            moments[draft.format, draft.instrument, draft.facts["side"], draft.moment.at].append(draft)
+    replaced: dict[int, Draft | None] = {}
+    for same in moments.values():
+        for draft in same if len(same) > 1 else ():
+            whole = next(
+                (other for other in same if _shows_more(other, draft) and (other.file, draft.key) not in keys), None
+            )
+            if whole is not None:
+                known = replaced.get(id(whole)) or whole
+                replaced |= {id(draft): None, id(whole): replace(known, replaces=(*known.replaces, draft.key))}
+    kept = [replaced.get(id(draft), draft) for draft in drafts]
+    return [draft for draft in kept if draft is not None]
 
 
 def _shows_more(other: Draft, draft: Draft) -> bool:
-    same = all(other.facts.get(name) == draft.facts.get(name) for name in ("instrument", "side"))
-    return (
-        same
-        and draft.kind is other.kind is EventKind.FILL
-        and (other.format, other.moment.at) == (draft.format, draft.moment.at)
-        and other.file != draft.file
-        and Decimal(other.facts["quantity"]) > Decimal(draft.facts["quantity"])
-    )
+    return other.file != draft.file and Decimal(other.facts["quantity"]) > Decimal(draft.facts["quantity"])
 
 
 def prefer_by_hand(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str], list[str]]:
@@ -151,8 +155,9 @@ def prefer_by_hand(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str], lis
     warnings: list[str] = []
     kept: list[Draft] = []
     used: set[int] = set()
+    written = [draft for draft in drafts if draft.cells.form.completes and draft.kind in _BY_HAND]
     for draft in drafts:
-        about = (other for other in drafts if id(other) not in used and _is_about(other, draft))
+        about = (other for other in written if id(other) not in used and _is_about(other, draft))
         by_hand = None if draft.cells.form.completes else next(about, None)
         if by_hand is not None:
             used.add(id(by_hand))
@@ -167,9 +172,7 @@ def prefer_by_hand(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str], lis
 
 def _is_about(other: Draft, draft: Draft) -> bool:
     """Whether a row written by hand states the same corporate action, or the transfer whose cost is not known."""
-    if not other.cells.form.completes or other.missing or other.kind is not draft.kind:
-        return False
-    if draft.kind not in _BY_HAND or (draft.kind is EventKind.TRANSFER and not draft.missing):
+    if other.missing or other.kind is not draft.kind or (draft.kind is EventKind.TRANSFER and not draft.missing):
         return False
     same = [name for name in ("instrument", "new_instrument") if draft.facts.get(name)]
     if draft.kind in (EventKind.TRANSFER, EventKind.SPIN_OFF):

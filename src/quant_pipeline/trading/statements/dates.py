@@ -64,8 +64,8 @@ class DateReader:
     timezone: str
     written_in: str | None = None
 
-    def read(self, text: str) -> Moment:
-        """Read one date.
+    def read(self, text: str, is_day: bool = False) -> Moment:
+        """Read one date; midnight is no time of day where ``is_day`` says that a day is meant.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class DateReader:
             When no format fits; the message says what the text looks like.
         """
         for pattern in self.patterns:
-            found = _parse(text, pattern, self.timezone, self.written_in)
+            found = _parse(text, pattern, self.timezone, self.written_in, is_day)
             if found is not None:
                 return found
         if re.fullmatch(r"\d{5}(\.\d+)?", text) and FIRST_SERIAL <= float(text) <= LAST_SERIAL:
@@ -125,7 +125,7 @@ def _readings(text: str, patterns: Sequence[str], timezone: str, written_in: str
 
 
 @lru_cache(maxsize=65536)
-def _parse(text: str, pattern: str, timezone: str, written_in: str | None) -> Moment | None:
+def _parse(text: str, pattern: str, timezone: str, written_in: str | None, is_day: bool = False) -> Moment | None:
     # Python counts microseconds; what brokers write beyond is cut.
     text = re.sub(r"(\.\d{6})\d+", r"\1", " ".join(text.split()))
     has_time = any(mark in pattern for mark in ("%H", "%I", "%X", "%c"))
@@ -141,6 +141,8 @@ def _parse(text: str, pattern: str, timezone: str, written_in: str | None) -> Mo
         at = datetime.strptime(text, pattern)
     except ValueError:
         return None
+    if is_day and at.time() == datetime.min.time():
+        return Moment(at.replace(tzinfo=None), False)
     if zone is not None and at.tzinfo is None:
         at = at.replace(tzinfo=ZoneInfo(zone))
     if at.tzinfo is not None:

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.statements.cells import Cells, plain
 from quant_pipeline.trading.statements.dates import Moment
 from quant_pipeline.trading.statements.formats import Amendment
-from quant_pipeline.trading.statements.interpreter import Cells, plain
 
 _NOT_COMPARED = ("note", "lots", "cost", "opened", "cost_fraction")
 """Facts that do not distinguish rows: words may be reworded, and what is missing is stated by hand later."""
@@ -46,6 +46,8 @@ class Draft:
         Identity of the event; the same fact in another file has the same one.
     replaces
         Keys of facts that this one stands for, should they be booked already.
+    is_ordered
+        Whether its place among the rows of its day says when it happened.
     legs
         Shares that a corporate action moves, for rows that are joined: instrument, quantity, cash.
     """
@@ -61,6 +63,7 @@ class Draft:
     amendment: Amendment | None = None
     key: str = ""
     replaces: tuple[str, ...] = ()
+    is_ordered: bool = True
     legs: list[Leg] = field(default_factory=list)
 
     @property

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import groupby
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.statements.cells import Cells, Readers
 from quant_pipeline.trading.statements.choice import StatementChoice
 from quant_pipeline.trading.statements.dates import AmbiguousDates, reader_of
 from quant_pipeline.trading.statements.drafts import Draft, name_drafts
 from quant_pipeline.trading.statements.formats import DATES, NUMBERS, RowRule, StatementFormat, agrees, bare
-from quant_pipeline.trading.statements.interpreter import Cells, Readers, interpret
+from quant_pipeline.trading.statements.interpreter import interpret
 from quant_pipeline.trading.statements.numbers import decimal_mark
 from quant_pipeline.trading.statements.pairs import join_legs, leg_of
 from quant_pipeline.trading.statements.records import Reading, StatementRow
@@ -193,6 +195,9 @@ def _oldest_first(drafts: list[Draft], form: StatementFormat) -> tuple[list[Draf
         if faults and is_open and not _balance_faults(section if turned else section[::-1]):
             turned, faults = not turned, []
         problems += faults
+        if is_open and not section[0].cells.has("balance"):
+            # One day tells no direction.
+            section = [replace(draft, is_ordered=False) for draft in section]
         ordered += section[::-1] if turned else section
     return ordered, problems
 

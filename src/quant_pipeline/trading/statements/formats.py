@@ -213,8 +213,6 @@ class StatementFormat(Parameters):
         The first rule that covers a row decides; a row without rule is an error. ``more_rows`` come first.
     amendments
         Rows that take back or correct others.
-    partial
-        Rows of orders that were not wholly filled yet; a statement that shows more of the same order replaces them.
     ignored_sections, more_ignored_sections
         Sections that book nothing, such as the name of the account; ``*`` stands for anything.
     period
@@ -263,7 +261,6 @@ class StatementFormat(Parameters):
     rows: list[RowRule] = Field(min_length=1)
     more_rows: list[RowRule] = Field(default_factory=list)
     amendments: list[Amendment] = Field(default_factory=list)
-    partial: Condition = Field(default_factory=dict)
     ignored_sections: list[str] = Field(default_factory=list)
     more_ignored_sections: list[str] = Field(default_factory=list)
     period: str | None = None

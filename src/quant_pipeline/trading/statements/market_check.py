@@ -10,7 +10,7 @@ import pandas as pd
 from quant_pipeline.market.currencies import currency_of
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.statements.interpreter import plain
+from quant_pipeline.trading.statements.cells import plain
 from quant_pipeline.trading.statements.stated import StatedHolding, compare_with_books
 
 BROKERS_DELAY = pd.Timedelta(days=5)

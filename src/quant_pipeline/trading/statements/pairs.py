@@ -10,8 +10,8 @@ from typing import Any
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import EventKind
+from quant_pipeline.trading.statements.cells import ZERO, Cells, plain
 from quant_pipeline.trading.statements.drafts import Draft, Leg
-from quant_pipeline.trading.statements.interpreter import ZERO, Cells, plain
 
 _KINDS = {
     "split": EventKind.SPLIT,

@@ -81,8 +81,9 @@ def _turn(draft: Draft, in_several_files: bool) -> tuple[int, datetime, int]:
     is_sale = draft.facts.get("side") == "sell"
     if draft.moment.has_time:
         return 2, draft.moment.at, int(is_sale)
-    # Rows without a time keep the order of their file; between files what is sold has to be bought before.
-    return 2, datetime.combine(start, time.max) if is_sale and in_several_files else start, 0
+    # Rows without a time keep the order of their file; where that is not known, what is sold was bought before.
+    comes_last = is_sale and (in_several_files or not draft.is_ordered)
+    return 2, datetime.combine(start, time.max) if comes_last else start, 0
 
 
 def _traded_in_several_files(placed: Sequence[tuple[pd.Timestamp, int, Draft]]) -> set[tuple[pd.Timestamp, str]]:

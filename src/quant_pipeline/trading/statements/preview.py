@@ -12,8 +12,8 @@ from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ledger.bookkeeping import book_entry, is_same_fact
 from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.statements.cells import plain
 from quant_pipeline.trading.statements.importer import ImportedStatements
-from quant_pipeline.trading.statements.interpreter import plain
 from quant_pipeline.trading.statements.market_check import unbooked_splits
 from quant_pipeline.trading.statements.stated import compare_with_books
 
@@ -98,5 +98,5 @@ def preview_statements(
 
 def amount(value: Decimal) -> str:
     """Write an amount of money with two decimals, or as many as it has."""
-    exact = value.quantize(CENT)
+    exact = (value + 0).quantize(CENT)
     return str(exact) if exact == value else plain(value)

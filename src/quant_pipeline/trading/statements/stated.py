@@ -13,8 +13,8 @@ import pandas as pd
 
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.statements.cells import plain
 from quant_pipeline.trading.statements.formats import StatementFormat, agrees
-from quant_pipeline.trading.statements.interpreter import plain
 from quant_pipeline.trading.statements.numbers import read_number
 from quant_pipeline.trading.statements.records import Reading
 
