@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscop
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos clean install compile
+.PHONY: help demo test test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos fuzz-market clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -86,6 +86,9 @@ compare-peers: $(INSTALLED) $(PEERS)/.installed  ## Performance, IC, quantile re
 
 chaos: $(INSTALLED)  ## Kill processes at every step of execution and post-trade, under every fault of a broker
 	$(BIN)/python -m quant_pipeline.testing.chaos
+
+fuzz-market: $(INSTALLED)  ## Read market files of every layout, mutated at random; the last line is a JSON object
+	$(BIN)/python -m quant_pipeline.testing.fuzz_market
 
 clean:  ## Remove everything that runs have written
 	rm -rf data/markets data/accounts logs mlflow.db* mlruns build .viz

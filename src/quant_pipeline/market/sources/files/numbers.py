@@ -13,7 +13,7 @@ MISSING = frozenset({"", "nan", "null", "none", "n/a", "na", "-", "--", "—", "
 _SCALES = {"K": 3, "M": 6, "B": 9, "T": 12, "万": 4, "亿": 8}
 _CURRENCY = r"[$€£¥₹₩]|US\$|HK\$|USD|EUR|GBP|JPY|CNY|RMB|HKD|INR|CAD|AUD|CHF|SEK|NOK|DKK|SGD|KRW|BRL|USDT"
 _WITH_CURRENCY = re.compile(rf"(?P<sign>[-+]?)\s*(?P<before>{_CURRENCY})?\s*(?P<number>.*?)\s*(?P<after>{_CURRENCY})?")
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 _SPLIT = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?::|/|-?\s*for\s*-?)\s*(\d+(?:[.,]\d+)?)", re.IGNORECASE)
 _GROUPED_BY_COMMA = re.compile(r"\d{1,3}(,\d{3})+")
 _DECIMAL_POINT = re.compile(r"\d{1,3}(,\d{3})+\.\d*|\d{1,3}(,\d{3}){2,}|\d{4,}\.\d+|\d+\.(\d{1,2}|\d{4,})")
@@ -115,6 +115,7 @@ def _number(text: str, decimal: str) -> float:
     scale = _SCALES.get(number[-1:].upper(), 0)
     number = _without_groups((number[:-1] if scale else number).strip(), decimal)
     if not _NUMBER.fullmatch(number):
+        # Two signs, two marks, or no number at all.
         return np.nan
     value = float(Decimal(parts["sign"] + number) * 10**scale) if scale else float(parts["sign"] + number)
     return -value if negative else value

@@ -44,15 +44,15 @@ class RawTable:
         Layout that the form of the file names, if it does.
     damaged
         Lines that have more cells than the header, and how they begin.
-    is_text
-        Whether numbers are texts, whose decimal mark has to be found.
+    has_commas
+        Whether numbers may hold commas, whose meaning has to be found.
     """
 
     table: pd.DataFrame
     lines: np.ndarray
     layout: str | None = None
     damaged: list[tuple[int, str]] = field(default_factory=list)
-    is_text: bool = False
+    has_commas: bool = False
 
 
 def open_table(file: Path, folder: Path, options: FilesMarketParameters) -> RawTable:
@@ -185,8 +185,7 @@ def _text(text: str, options: FilesMarketParameters) -> RawTable:
     table, lines, damaged = _cells(text, separator, header)
     if header.levels:
         table, lines = stack_instruments(table, lines)
-        return RawTable(table, lines, header.layout, damaged, is_text=True)
-    return RawTable(table, lines, header.layout, damaged, is_text=True)
+    return RawTable(table, lines, header.layout, damaged, has_commas=separator != "," or '"' in text)
 
 
 def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.ndarray, list[tuple[int, str]]]:
@@ -260,7 +259,7 @@ def _workbook(content: bytes) -> RawTable:
     table, lines = table[filled].infer_objects().reset_index(drop=True), lines[filled]
     if header.levels:
         table, lines = stack_instruments(table, lines)
-    return RawTable(table, lines, header.layout, is_text=True)
+    return RawTable(table, lines, header.layout, has_commas=True)
 
 
 def _typed(table: pd.DataFrame) -> RawTable:

@@ -20,7 +20,7 @@ from quant_pipeline.market.sources.files.opening import RawTable, UnreadableFile
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.recognition import Recognised, layout_of, recognise
 
-CACHE_VERSION = 2
+CACHE_VERSION = 4
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain", "previous_close")
 AMBIGUOUS = "every date can be read with the day or the month first"
@@ -143,7 +143,7 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
     decimal: str | None = options.decimal
     if decimal is None:
         numeric = [table[name] for name in (*NUMBERS, "split") if name in table]
-        decimal = decimal_mark(numeric) if raw.is_text else "."
+        decimal = decimal_mark(numeric) if raw.has_commas else "."
     if decimal is None:
         reading.problems.append(
             SourceProblem(
@@ -155,6 +155,10 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
         return
     dates = read_dates(_with_time(table), options.date_format, options.day_first)
     reading.kind, reading.ambiguous, reading.day_first = dates.kind, dates.ambiguous, dates.day_first
+    if dates.ambiguous:
+        what = f"{AMBIGUOUS}, such as {table['date'].iloc[0]!r}; set `day_first: true` or `day_first: false`"
+        reading.problems.append(SourceProblem(reading.file, None, None, what))
+        return
     rows = pd.DataFrame({"line": raw.lines.astype("int64"), "date": dates.values})
     rows["instrument"] = _instruments(table, path, options)
     for mark in ("bad", "bad_price", "bad_action"):
@@ -215,14 +219,6 @@ def _scale(rows: pd.DataFrame, found: Recognised) -> None:
 
 def _report_dates(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, dates: Dates) -> None:
     wrong = dates.unreadable & ~rows["footer"].to_numpy()
-    if dates.ambiguous:
-        reading.problems.append(
-            SourceProblem(
-                reading.file, None, None,
-                f"{AMBIGUOUS}, such as {table['date'].iloc[0]!r}; set `day_first: true` or `day_first: false`",
-            )
-        )  # fmt: skip
-        return
     _append(reading, table, rows, "date", wrong, "is no date")
 
 

@@ -1,0 +1,222 @@
+"""Options of the source ``files``, and the rules for dates, numbers, names and rows, by literal values."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
+from quant_pipeline.market.sources.files.dates import read_dates
+from quant_pipeline.market.sources.files.names import fault_of, instrument_of, tidy_name
+from quant_pipeline.market.sources.files.numbers import decimal_mark, read_numbers, read_splits
+from quant_pipeline.market.sources.files.observation import observe
+from quant_pipeline.testing.vendor_files import random_market, without_actions
+
+
+@pytest.fixture
+def bars():
+    return without_actions(random_market(3))
+
+
+def write(folder, bars, **columns):
+    for instrument, rows in bars.groupby("instrument"):
+        table = rows[["date", "open", "high", "low", "close", "volume"]].assign(**columns)
+        table.to_csv(folder / f"{instrument}.csv", index=False)
+
+
+def seen(folder, **options):
+    return observe(folder, FilesMarketParameters(**options))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1361.3", 1361.3), ("$1,361.30", 1361.3), ("2.33M", 2_330_000.0), ("0.25 USD", 0.25),
+        ("3,491,602", 3_491_602.0), ("1.5K", 1500.0), ("€ 12.5", 12.5), ("(1.5)", -1.5), ("1e5", 100_000.0),
+        ("1.2万", 12_000.0), ("3 491 602", 3_491_602.0),
+    ],
+)  # fmt: skip
+def test_a_number_is_read_as_vendors_write_it(text, number):
+    read = read_numbers(pd.Series([text]))
+    assert (read.values[0], read.unreadable[0]) == (number, False)
+
+
+@pytest.mark.parametrize("text", ["abc", "inf", "1e400", "--5", "12.3.4", "1,2,3", "0x1F", "5%", "1 2", "true"])
+def test_what_is_no_number_is_marked(text):
+    read = read_numbers(pd.Series([text]))
+    assert read.unreadable[0]
+    assert np.isnan(read.values[0])
+
+
+@pytest.mark.parametrize("text", ["", "NaN", "null", "-", "N/A", "None"])
+def test_what_is_missing_is_no_fault_of_a_number(text):
+    assert not read_numbers(pd.Series([text])).unreadable[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio"),
+    [("2:1", 2.0), ("4/1", 4.0), ("3-for-2", 1.5), ("1:190", 1 / 190), ("7.0", 7.0), ("0", 1.0), ("", 1.0)],
+)
+def test_a_split_is_read_as_vendors_write_it(text, ratio):
+    assert read_splits(pd.Series([text])).values[0] == ratio
+
+
+@pytest.mark.parametrize(
+    ("texts", "mark"),
+    [
+        (["30.2057", "1,234"], "."), (["1,361.30"], "."), (["30,2057"], ","), (["1.361,30"], ","), (["1234"], "."),
+        (["1,361"], None), (["30,2057", "30.2057"], None),
+    ],
+)  # fmt: skip
+def test_the_decimal_mark_is_decided_over_all_numbers(texts, mark):
+    assert decimal_mark([pd.Series(texts)]) == mark
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["2024-01-02", "2024-03-28"], ["20240102", "20240328"], ["02/01/2024", "28/03/2024"],
+        ["01/02/2024", "03/28/2024"], ["02.01.2024", "28.03.2024"],
+        ["Jan 2, 2024", "Mar 28, 2024"], ["02-Jan-24", "28-Mar-24"],
+        ["2024/1/2", "2024/3/28"],
+        ["2024年1月2日", "2024年3月28日"], ["2024-01-02T00:00:00.000Z", "2024-03-28T00:00:00.000Z"],
+        ["2024-01-02 00:00:00-05:00", "2024-03-28 00:00:00-04:00"], ["1704153600", "1711584000"],
+        ["1704153600000", "1711584000000"], [1704153600000000, 1711584000000000], [19724, 19810], [45293, 45379],
+        [20240102.0, 20240328.0], pd.to_datetime(["2024-01-02", "2024-03-28"]),
+    ],
+)  # fmt: skip
+def test_a_column_of_dates_is_read_whatever_its_kind(texts):
+    dates = read_dates(pd.Series(texts))
+    assert dates.kind == "date"
+    assert dates.values.astype("datetime64[D]").astype(str).tolist() == ["2024-01-02", "2024-03-28"]
+
+
+def test_days_that_could_be_months_are_refused_and_settled_by_an_option(tmp_path, bars):
+    early = bars[bars["date"] < "2024-01-13"]
+    write(tmp_path, early)
+    for file in tmp_path.iterdir():
+        table = pd.read_csv(file, parse_dates=["date"])
+        table.assign(date=table["date"].dt.strftime("%d.%m.%Y")).to_csv(file, index=False)
+    refused = seen(tmp_path)
+    assert refused.is_refused
+    assert "set `day_first: true` or `day_first: false`" in refused.problems[0].message
+    assert seen(tmp_path, day_first=True).rows["date"].max() == pd.Timestamp("2024-01-12")
+    assert seen(tmp_path, date_format="%d.%m.%Y").rows["date"].max() == pd.Timestamp("2024-01-12")
+
+
+@pytest.mark.parametrize(
+    ("file", "instrument"),
+    [
+        ("AAPL.csv", "AAPL"), ("aaa.us.txt", "AAA.US"), ("AAPL_2020-2024.csv", "AAPL"), ("MSFT (1).csv", "MSFT"),
+        ("AAA Historical Data.csv", "AAA"), ("BTCUSDT-1d-2024.csv", "BTCUSDT"), ("AAL_data.csv", "AAL"),
+        ("daily_adjusted_IBM.csv", "IBM"), ("BRK.B.csv", "BRK.B"), ("BF-B.csv", "BF-B"), ("EURUSD=X.csv", "EURUSD=X"),
+        ("^GSPC.csv", "^GSPC"), ("000001.SZ.csv.gz", "000001.SZ"),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_file_names_its_instrument(tmp_path, file, instrument):
+    assert instrument_of(tmp_path.relative_to(tmp_path) / file, None) == instrument
+
+
+def test_a_pattern_says_where_the_instrument_stands(tmp_path, bars):
+    for instrument, rows in bars.groupby("instrument"):
+        rows.drop(columns=["instrument", "dividend", "split"]).to_csv(tmp_path / f"px_{instrument}_v2.csv", index=False)
+    assert set(seen(tmp_path, bars="px_{symbol}_v2.csv").rows["instrument"]) == {"AAA", "BBB", "CCC"}
+
+
+@pytest.mark.parametrize("name", ["../x", "a\\b", ".", "..", "", "x\0y", "/etc/passwd", "a" * 101])
+def test_a_name_that_is_a_path_is_no_instrument(name):
+    assert fault_of(tidy_name(name)) is not None
+
+
+def test_files_that_overlap_are_taken_once(tmp_path, bars):
+    one = bars[bars["instrument"] == "AAA"].drop(columns=["instrument", "dividend", "split"])
+    one.iloc[:25].to_csv(tmp_path / "AAA_2024-01-02_2024-02-06.csv", index=False)
+    one.iloc[20:].to_csv(tmp_path / "AAA (1).csv", index=False)
+    found = seen(tmp_path)
+    assert len(found.rows) == 40
+    assert found.findings["check"].tolist() == ["duplicate_row"] * 5
+
+
+def test_a_column_of_splits_that_nothing_uses_is_an_error(tmp_path, bars):
+    write(tmp_path, bars, split_info="1:1")
+    assert "has 'split_info', which may hold splits" in str(seen(tmp_path).problems[0])
+    assert not seen(tmp_path, ignored_columns=["split_info"]).is_refused
+
+
+def test_two_layouts_that_fit_name_the_option(tmp_path, bars):
+    write(tmp_path, bars, **{"divCash": 0.0, "splitFactor": 1.0, "ex-dividend": 0.0, "split_ratio": 1.0})
+    assert "fits tiingo and quandl_wiki, which read it differently; name one with `layout`" in str(
+        seen(tmp_path).problems[0]
+    )
+    assert not seen(tmp_path, layout="tiingo", ignored_columns=["ex-dividend", "split_ratio"]).is_refused
+
+
+def test_exclusions_take_rows_out_before_they_are_checked(tmp_path, bars):
+    bars.loc[5, "close"] = 3000.0
+    write(tmp_path, bars)
+    assert seen(tmp_path).is_refused
+    day = f"{bars.loc[5, 'date']:%Y-%m-%d}"
+    read = seen(tmp_path, exclude=[{"instrument": "AAA", "from": day, "to": day}])
+    assert not read.is_refused
+    assert (len(read.rows), read.findings["check"].tolist()) == (119, ["excluded"])
+
+
+def test_a_price_of_another_unit_is_refused(tmp_path, bars):
+    bars.loc[10:39, ["open", "high", "low", "close"]] *= 100.0
+    write(tmp_path, bars)
+    refused = seen(tmp_path)
+    assert "another unit of prices, or a split that is not noted" in str(refused.problems[0])
+    left = seen(tmp_path, on_problem="leave_out")
+    assert set(left.rows["instrument"]) == {"BBB", "CCC"}
+
+
+def test_a_stated_delisting_becomes_cash(tmp_path, bars):
+    write(tmp_path, bars[(bars["instrument"] != "AAA") | (bars["date"] < "2024-02-01")])
+    (tmp_path / "delistings.csv").write_text("symbol,date,value\nAAA,2024-01-31,1.25\n")
+    market = read_market_files(tmp_path, FilesMarketParameters(), "latest")
+    (row,) = market.corporate_actions.to_dict("records")
+    assert row == {"date": pd.Timestamp("2024-02-01"), "instrument": "AAA", "kind": "delisting", "value": 1.25}
+    assert market.instruments.set_index("instrument").loc["AAA", "delisted"] == pd.Timestamp("2024-01-31")
+
+
+def test_a_delisting_without_a_value_is_refused(tmp_path, bars):
+    write(tmp_path, bars)
+    (tmp_path / "delistings.csv").write_text("symbol,date,value\nAAA,2024-12-31,\n")
+    with pytest.raises(MarketDataError, match="what a share then brought, 0 when nothing"):
+        seen(tmp_path)
+
+
+def test_a_benchmark_that_ends_before_the_bars_is_refused(tmp_path, bars):
+    write(tmp_path, bars[(bars["instrument"] != "CCC") | (bars["date"] < "2024-02-01")])
+    with pytest.raises(MarketDataError, match=r"the benchmark ends on 2024-01-31, before the bars"):
+        read_market_files(tmp_path, FilesMarketParameters(benchmark="CCC"), "latest")
+
+
+def test_many_bars_off_the_calendar_name_one_that_fits(tmp_path, bars):
+    bars["date"] = np.tile(pd.date_range("2024-01-01", periods=40).as_unit("ns"), 3)
+    write(tmp_path, bars)
+    assert seen(tmp_path).calendar == "24/7"
+    refused = seen(tmp_path, calendar="XNYS")
+    assert "are no sessions of XNYS; `calendar: 24/7` fits them" in str(refused.problems[0])
+
+
+def test_an_as_of_before_the_bars_is_refused(tmp_path, bars):
+    write(tmp_path, bars)
+    with pytest.raises(MarketDataError, match="the bars begin on 2024-01-02, after as_of=2020-06-30"):
+        read_market_files(tmp_path, FilesMarketParameters(), "2020-06-30")
+
+
+def test_former_names_are_joined(tmp_path, bars):
+    old = bars["instrument"].eq("AAA") & (bars["date"] < "2024-02-01")
+    bars.loc[old, "instrument"] = "OLD"
+    write(tmp_path, bars)
+    assert seen(tmp_path, rename={"OLD": "AAA"}).rows["instrument"].value_counts().to_dict() == {
+        "AAA": 40, "BBB": 40, "CCC": 40,
+    }  # fmt: skip
+
+
+def test_lots_and_pence_are_units(tmp_path, bars):
+    write(tmp_path, bars)
+    read = seen(tmp_path, volume_unit=100, price_unit=0.01).rows
+    assert read["volume"].iloc[0] == bars["volume"].iloc[0] * 100
+    assert read["close"].iloc[0] == bars["close"].iloc[0] * 0.01
