@@ -178,5 +178,13 @@ def test_split_that_only_the_market_knows_names_the_missing_row(case):
     assert case("split_by_hand_in_another_file", actions=pd.DataFrame([split])).problems == []
 
 
+def test_dividend_that_only_the_market_knows_is_a_warning(case):
+    paid = {"date": pd.Timestamp("2025-01-15"), "instrument": "AAPL", "kind": "cash_dividend", "value": 0.25}
+    found = case("ib_month_and_quarter", actions=pd.DataFrame([paid]))
+    assert found.problems == []
+    known = "the market knows a dividend of 0.25 per share of AAPL on 2025-01-15, when 20 were held"
+    assert found.warnings == [f"{known}; no statement books it yet"]
+
+
 def test_dates_that_rows_contradict_are_refused_with_what_would_read_the_column(case):
     assert "only %d/%m/%Y reads all dates of the column" in case("ambiguous_dates").problems[0]

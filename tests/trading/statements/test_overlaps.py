@@ -1,6 +1,8 @@
 """Rows that stand in several files, take back others, or say nothing of their order."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.helpers.previews import ALPACA_HEAD, bought, ib, preview_of
 
@@ -93,3 +95,39 @@ def test_correction_by_hand_names_a_trade_of_another_format(shipped, name):
 def test_bust_of_a_trade_that_no_file_has_is_a_problem(shipped):
     found = preview_of(shipped, {"plain.csv": "date,kind,fill,id\n2025-01-06,bust,nothing,1\n"})
     assert "corrects the fill plain:fill:nothing, which the ledger does not have" in found.problems[0]
+
+
+def test_trade_in_a_history_that_tells_the_day_only_and_in_an_activity_statement_is_a_problem(shipped):
+    row = "Transaction History,Data,2025-01-03,U***1,ABC INC,Buy,ABC,100,20.0,-2000.0,-1.0,-2001.0\n"
+    files = {"interactive_brokers.csv": ib(bought("ABC")), "interactive_brokers_history.csv": HISTORY + row}
+    assert "an export of another format; keep the files of one" in preview_of(shipped, files).problems[0]
+
+
+DAY_OF_ROWS = st.lists(
+    st.tuples(st.integers(2, 10), st.sampled_from(["AAPL", "KO"]), st.integers(1, 3), st.sampled_from([60, 61])),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(DAY_OF_ROWS, st.integers(2, 10), st.integers(2, 10))
+def test_overlapping_exports_book_what_one_export_of_all_books(shipped, trades, first_end, second_start):
+    """Every export has whole days; together they cover all."""
+
+    def export(start, end):
+        days = [(day, *rest) for day, *rest in sorted(trades) if start <= day <= end]
+        rows = [f"2025-02-{day:02},fill,{name},buy,{quantity},{price}" for day, name, quantity, price in days]
+        return "\n".join(["date,kind,instrument,side,quantity,price", *rows]) + "\n"
+
+    calendar = "24/7"
+    whole = preview_of(shipped, {"plain.csv": export(2, 10)}, calendar)
+    parts = {
+        "plain_1.csv": export(2, max(first_end, second_start)),
+        "plain_2.csv": export(min(first_end, second_start), 10),
+    }
+    split = preview_of(shipped, parts, calendar)
+    assert (whole.problems, split.problems) == ([], [])
+    assert split.state.cash == whole.state.cash
+    assert {name: held.quantity for name, held in split.state.positions.items()} == {
+        name: held.quantity for name, held in whole.state.positions.items()
+    }

@@ -206,17 +206,27 @@ def _missing(draft: Draft) -> str:
 
 
 def repeated_in_another_format(drafts: Sequence[Draft]) -> list[str]:
-    """Find trades that stand in the exports of two formats, such as an activity statement and a Flex query."""
-    seen: dict[tuple[object, ...], Draft] = {}
+    """Find trades that stand in the exports of two formats, such as an activity statement and a Flex query.
+
+    They are of one second; where an export tells the day only, of one day.
+    """
+    seen: dict[tuple[object, ...], list[Draft]] = defaultdict(list)
     problems = []
     for draft in drafts:
-        if draft.kind is not EventKind.FILL or not draft.moment.has_time:
+        if draft.kind is not EventKind.FILL or draft.cells.form.completes:
             continue
-        facts = [draft.facts[name] for name in ("instrument", "side", "quantity", "price")]
-        first = seen.setdefault((draft.moment.at.replace(microsecond=0), *facts), draft)
-        if first.format != draft.format:
+        known = seen[(draft.day, *(draft.facts[name] for name in ("instrument", "side", "quantity", "price")))]
+        first = next((other for other in known if other.format != draft.format and _is_same_time(other, draft)), None)
+        if first is not None:
             problems.append(
                 f"{draft.place}: the same trade stands in {first.place}, an export of another format; keep the files "
                 "of one format"
             )
+        known.append(draft)
     return problems
+
+
+def _is_same_time(one: Draft, other: Draft) -> bool:
+    if not (one.moment.has_time and other.moment.has_time):
+        return True
+    return one.moment.at.replace(microsecond=0) == other.moment.at.replace(microsecond=0)

@@ -16,6 +16,9 @@ from quant_pipeline.trading.statements.stated import StatedHolding, compare_with
 BROKERS_DELAY = pd.Timedelta(days=5)
 """Around the session of the market in which a broker may book a split."""
 
+PAYMENT_DELAY = pd.Timedelta(days=60)
+"""After the date of a dividend within which it is paid."""
+
 
 def refuse_other_currency(currency: str, calendar: str) -> list[str]:
     """Return the problem that an account is kept in another currency than the market's prices, if it is."""
@@ -110,3 +113,39 @@ def _is_booked(events: Sequence[Event], instrument: str, session: pd.Timestamp) 
         and abs(event.session - session) <= BROKERS_DELAY
         for event in events
     )
+
+
+def unbooked_dividends(events: Sequence[Event], corporate_actions: pd.DataFrame) -> list[str]:
+    """Find cash dividends of held instruments that the market knows and no statement books.
+
+    Parameters
+    ----------
+    events
+        What the statements book.
+    corporate_actions
+        ``date``, ``instrument``, ``kind``, ``value`` of the market; dates are the first sessions without the dividend.
+
+    Returns
+    -------
+    list of str
+        One line per dividend; the broker may pay some weeks after the date, so it is a warning.
+    """
+    paid = [event for event in events if event.kind is EventKind.CASH_DIVIDEND]
+    last = max((event.session for event in events), default=pd.Timestamp.min)
+    dividends = corporate_actions[(corporate_actions["kind"] == "cash_dividend") & (corporate_actions["date"] <= last)]
+    names = {str(event.payload.get("instrument")) for event in events}
+    missing = []
+    for dividend in dividends[dividends["instrument"].isin(names)].itertuples(index=False):
+        before = fold([event for event in events if event.session < dividend.date])
+        held = before.positions.get(dividend.instrument)
+        is_paid = any(
+            event.payload.get("instrument") == dividend.instrument
+            and -BROKERS_DELAY <= event.session - dividend.date <= PAYMENT_DELAY
+            for event in paid
+        )
+        if held is not None and not is_paid:
+            missing.append(
+                f"the market knows a dividend of {dividend.value:g} per share of {dividend.instrument} on "
+                f"{dividend.date:%Y-%m-%d}, when {plain(held.quantity)} were held; no statement books it yet"
+            )
+    return missing

@@ -14,7 +14,7 @@ from quant_pipeline.trading.ledger.bookkeeping import book_entry, is_same_fact
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.statements.cells import plain
 from quant_pipeline.trading.statements.importer import ImportedStatements
-from quant_pipeline.trading.statements.market_check import unbooked_splits
+from quant_pipeline.trading.statements.market_check import unbooked_dividends, unbooked_splits
 from quant_pipeline.trading.statements.stated import compare_with_books
 
 CENT = Decimal("0.01")
@@ -91,6 +91,7 @@ def preview_statements(
         preview.problems += compare_with_books(booked, imported.stated)
     if corporate_actions is not None:
         preview.problems += unbooked_splits(booked, corporate_actions)
+        preview.warnings += unbooked_dividends(booked, corporate_actions)
     if preview.state.cash < 0:
         preview.warnings.append(f"cash is {amount(preview.state.cash)}: borrowed on margin, or a deposit is missing")
     return preview
