@@ -1,1 +1,1 @@
-"""From scores to orders: rules, ranking, sizing and the compiled decision."""
+"""From scores to orders: rules, ranking and the compiled decision."""
