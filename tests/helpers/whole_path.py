@@ -78,3 +78,15 @@ def parameters(as_of):
         "ensemble": EnsembleParameters.model_validate(ensemble),
         **{f"models.{name}": spec for name, spec in models.items()},
     }
+
+
+def inputs_of_training(made):
+    """Return what a node that trains the ridge takes, with the tables that a run has made."""
+    given = parameters(AS_OF)
+    return {
+        "features": made("alpha158_features"),
+        **{name: made(name) for name in ("labels", "universe_members", "sessions")},
+        "spec": given["models.ridge_alpha158"],
+        "feature_set": given["feature_sets.alpha158"],
+        **{name: given[name] for name in ("label", "market_rules")},
+    }

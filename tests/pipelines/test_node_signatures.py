@@ -7,6 +7,10 @@ import pytest
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Node
+from kedro.validation.type_extractor import TypeExtractor
+
+from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
 
 # Datasets that are called otherwise than the argument that takes them.
 CALLED = {
@@ -79,3 +83,10 @@ def test_two_inputs_in_the_wrong_order_or_one_too_many_are_found():
 def test_more_than_three_inputs_are_wired_by_name(nodes):
     by_position = [name for name, node in nodes.items() if not isinstance(node._inputs, dict) and len(node.inputs) > 3]
     assert by_position == []
+
+
+def test_kedro_can_validate_every_typed_parameter_and_warns_of_none(nodes, caplog):
+    kinds = TypeExtractor(dict(pipelines)).extract_types_from_pipelines()
+    assert kinds["risk"] is RiskLimits
+    assert kinds["strategy"] is StrategyRules
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []

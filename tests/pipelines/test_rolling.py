@@ -9,7 +9,7 @@ from quant_pipeline.datasets.bundle import BundlesByWindow
 from quant_pipeline.models.cross_validation import CombinatorialParameters
 from quant_pipeline.models.rolling import RollingParameters
 from quant_pipeline.pipelines.rolling import nodes
-from tests.helpers.whole_path import AS_OF, parameters
+from tests.helpers.whole_path import AS_OF, inputs_of_training, parameters
 
 ROLLING = RollingParameters(
     start="2020-06-01", first_test="2023-01-03", frequency="quarterly", train_sessions=252, valid_sessions=60
@@ -19,17 +19,7 @@ CUT = pd.Timestamp("2023-05-15")
 
 @pytest.fixture(scope="module")
 def inputs(clean_run):
-    given = parameters(AS_OF)
-    return {
-        "features": clean_run("alpha158_features"),
-        "labels": clean_run("labels"),
-        "universe_members": clean_run("universe_members"),
-        "sessions": clean_run("sessions"),
-        "spec": given["models.ridge_alpha158"],
-        "feature_set": given["feature_sets.alpha158"],
-        "label": given["label"],
-        "market_rules": given["market_rules"],
-    }
+    return inputs_of_training(clean_run)
 
 
 def walk(inputs, folder, stop_after=None):

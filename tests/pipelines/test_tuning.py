@@ -12,7 +12,7 @@ from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.tuning import Dimension, TuningParameters, suggest_spec, trials_table, tuning_folds
 from quant_pipeline.pipelines.tuning import nodes as tuning_nodes
 from quant_pipeline.pipelines.tuning.nodes import search_hyper_parameters
-from tests.helpers.whole_path import AS_OF, parameters
+from tests.helpers.whole_path import inputs_of_training
 
 SPLIT = SplitParameters(
     train=("2020-06-01", "2021-12-31"), valid=("2022-01-01", "2022-12-30"), test=("2023-01-03", None)
@@ -23,18 +23,7 @@ SPACE = {"alpha": {"low": 0.0001, "high": 100.0, "log": True}}
 
 @pytest.fixture(scope="module")
 def inputs(clean_run):
-    given = parameters(AS_OF)
-    return {
-        "features": clean_run("alpha158_features"),
-        "labels": clean_run("labels"),
-        "universe_members": clean_run("universe_members"),
-        "sessions": clean_run("sessions"),
-        "spec": given["models.ridge_alpha158"],
-        "feature_set": given["feature_sets.alpha158"],
-        "label": given["label"],
-        "market_rules": given["market_rules"],
-        "split": SPLIT,
-    }
+    return inputs_of_training(clean_run) | {"split": SPLIT}
 
 
 def search(inputs, file, space=SPACE, **changed):

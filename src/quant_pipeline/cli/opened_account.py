@@ -204,7 +204,7 @@ def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]
         return
     catalog = opened.catalog
     exchange = Exchange.at_close(
-        opened.stands_at,
+        f"{opened.stands_at:%Y-%m-%d}",
         catalog.load("sessions"),
         catalog.load("bars"),
         catalog.load("corporate_actions"),

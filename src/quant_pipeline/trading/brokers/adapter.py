@@ -50,7 +50,7 @@ class Exchange:
     @classmethod
     def at_close(
         cls,
-        as_of: str | pd.Timestamp,
+        as_of: str,
         sessions: pd.DataFrame,
         bars: pd.DataFrame,
         corporate_actions: pd.DataFrame,
