@@ -55,9 +55,14 @@ def test_a_benchmark_that_does_not_span_the_account_is_refused_instead_of_return
     assert levels_in(gap, DAYS, tax).tolist() == pytest.approx([100.0, 100.0, 110.0])
     # The level before the first session is known.
     assert levels_in(gap, DAYS[1:], tax).tolist() == pytest.approx([100.0, 110.0])
-    for cut, span in ((gap[1:], "2024-03-18 to 2024-03-18"), (gap[:2], "2024-03-14 to 2024-03-14")):
-        with pytest.raises(MarketDataError, match=f"known from {span}, the account trades from 2024-03-14"):
-            levels_in(cut, DAYS, tax)
+    with pytest.raises(
+        MarketDataError, match="known from 2024-03-18 to 2024-03-18, the account trades from 2024-03-14"
+    ):
+        levels_in(gap[1:], DAYS, tax)
+    days = pd.bdate_range(DAYS[0], periods=9)
+    assert levels_in(gap, days[:8], tax).tolist()[-6:] == pytest.approx([110.0] * 6)
+    with pytest.raises(MarketDataError, match="to 2024-03-18, the account trades from 2024-03-14 to 2024-03-26"):
+        levels_in(gap, days, tax)
     with pytest.raises(MarketDataError, match="known nowhere"):
         levels_in(gap.assign(total_return_close=np.nan), DAYS, tax)
 

@@ -6,6 +6,9 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
 
+MOST_SESSIONS_LATE = 5
+"""Sessions by which a benchmark may lag behind the bars, as some vendors deliver it; its level stands meanwhile."""
+
 
 def levels_in(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex, dividend_tax_rate: float) -> pd.Series:
     """Return the level of the benchmark in every one of some sessions, after the tax that the account pays.
@@ -27,11 +30,12 @@ def levels_in(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex, dividend_tax_
     Raises
     ------
     MarketDataError
-        When the benchmark begins after the first of the sessions or ends before the last one: its return is unknown
-        there, not zero. See also `net_total_return`.
+        When the benchmark begins after the first of the sessions, or ends more than `MOST_SESSIONS_LATE` before the
+        last one: its return is unknown there, not zero. See also `net_total_return`.
     """
     known = benchmark.loc[benchmark["total_return_close"].notna(), "date"]
-    if known.empty or known.iloc[0] > sessions[0] or known.iloc[-1] < sessions[-1]:
+    latest = sessions[max(len(sessions) - 1 - MOST_SESSIONS_LATE, 0)]
+    if known.empty or known.iloc[0] > sessions[0] or known.iloc[-1] < latest:
         span = "nowhere" if known.empty else f"from {known.iloc[0]:%Y-%m-%d} to {known.iloc[-1]:%Y-%m-%d}"
         raise MarketDataError(
             f"The benchmark is known {span}, the account trades from {sessions[0]:%Y-%m-%d} to "
