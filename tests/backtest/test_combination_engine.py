@@ -158,3 +158,12 @@ def test_impossible_combinations_are_refused(combinations):
 def test_scores_on_other_axes_are_refused(scores, market):
     with pytest.raises(StrategyError, match="score_matrix"):
         search_of(scores[:, :-1], market)
+
+
+def test_an_account_in_cash_has_no_ratio_above_a_risk_free_rate(market):
+    nothing = np.full((1, len(market.sessions), len(market.instruments)), np.nan)
+    above = TradingMarket(market.sessions, market.instruments, MarketRules(risk_free_rate=0.02), market.arrays)
+    benchmark = np.full(len(market.sessions), 0.0003)
+    figures = run_combinations(search_of(nothing, above, benchmark_returns=benchmark), [(0,)]).figures.iloc[0]
+    assert figures["annualised_volatility"] == figures["total_return"] == 0.0
+    assert np.isnan([figures["sharpe"], figures["excess_sharpe"]]).all()

@@ -66,3 +66,11 @@ def test_t_of_the_mean_rank_ic_is_that_of_statsmodels(horizon, lags):
     overlapping = np.convolve(noise, np.ones(horizon) / horizon, mode="valid")[:120]
     fitted = OLS(overlapping, np.ones(120)).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
     assert rank_ic_t(pd.DataFrame({"rank_ic": overlapping}), horizon) == pytest.approx(fitted.tvalues[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("value", [1.0, 0.1])
+def test_a_coefficient_that_is_the_same_in_every_session_has_no_ratio(value):
+    """An oracle orders returns perfectly every day: its mean is 1, over no deviation."""
+    summary = summarise(pd.DataFrame({"ic": [value] * 30, "rank_ic": [value] * 30}))
+    assert summary["rank_ic"] == pytest.approx(value)
+    assert np.isnan([summary["icir"], summary["rank_icir"]]).all()

@@ -63,6 +63,19 @@ def test_ratio_without_a_denominator_is_nan(name):
     assert np.isnan(getattr(performance, name)(series(0.0, 0.0, 0.0)))
 
 
+@pytest.mark.parametrize("value", [0.1, 0.001, -0.0003, 0.0])
+@pytest.mark.parametrize("sessions", [3, 7, 60, 252])
+def test_what_differs_by_rounding_only_does_not_vary(value, sessions):
+    """An account in cash, above a risk-free rate, had a Sharpe ratio of -1e17."""
+    constant = series(*[value] * sessions)
+    assert np.isnan(performance.sharpe_ratio(constant))
+    assert np.isnan(performance.sharpe_ratio(constant, 0.02))
+    assert np.isnan(performance.alpha_beta(constant, constant, 0.02)).all()
+    tiny = constant.copy()
+    tiny.iloc[0] += 1e-9
+    assert np.isfinite(performance.sharpe_ratio(tiny))
+
+
 def test_cost_drag_is_zero_without_costs_and_positive_with_them():
     assert performance.cost_drag(RETURNS, RETURNS * 0) == 0
     assert performance.cost_drag(series(0.0, 0.0), series(0.01, 0.0)) == pytest.approx(1.01**126 - 1)

@@ -305,8 +305,8 @@ def _figures(
             growth - 1,
             growth ** (SESSIONS_PER_YEAR / n_returns) - 1,
             volatility * yearly,
-            (statistics[:, kernels.SUM_RETURN] / n_returns - free) / volatility * yearly,
-            statistics[:, kernels.SUM_EXCESS] / n_returns / excess * yearly,
+            (statistics[:, kernels.SUM_RETURN] / n_returns - free) / _or_missing(volatility) * yearly,
+            statistics[:, kernels.SUM_EXCESS] / n_returns / _or_missing(excess) * yearly,
             statistics[:, kernels.MAX_DRAWDOWN],
             statistics[:, kernels.TURNOVER] / n_returns * SESSIONS_PER_YEAR,
             totals[:, FEES] / TICKS_PER_UNIT,
@@ -319,5 +319,10 @@ def _figures(
 
 def _deviation(total: npt.NDArray[np.float64], squares: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
     variance = np.maximum(squares - total**2 / count, 0.0) / max(count - 1, 1)
-    deviation: npt.NDArray[np.float64] = np.sqrt(variance)
-    return deviation
+    # What is left of a constant after rounding is no variation.
+    return np.where(variance > 1e-14 * squares / count, np.sqrt(variance), 0.0)
+
+
+def _or_missing(deviation: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return deviations to divide by: missing where nothing varies."""
+    return np.where(deviation > 0, deviation, np.nan)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from quant_pipeline.evaluation import factor_statistics as statistics
 from quant_pipeline.evaluation.factor_scores import FactorScores, ScoringParameters
+from quant_pipeline.evaluation.performance import ROUNDING
 
 Floats = npt.NDArray[np.float64]
 
@@ -167,7 +168,10 @@ def _judge(
 def _deviations(series: Floats) -> Floats:
     known = np.isfinite(series)
     gaps = np.where(known, series - statistics.means_of_known(series), 0.0)
-    return np.sqrt(_ratio((gaps * gaps).sum(axis=0), known.sum(axis=0) - 1))
+    varies = np.abs(gaps).max(axis=0, initial=0.0) > ROUNDING * np.abs(np.where(known, series, 0.0)).max(
+        axis=0, initial=0.0
+    )
+    return np.where(varies, np.sqrt(_ratio((gaps * gaps).sum(axis=0), known.sum(axis=0) - 1)), np.nan)
 
 
 def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> Floats:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.evaluation.performance import sample_deviation
+
 SMALLEST_CROSS_SECTION = 3
 """Instruments below which a session has no coefficient."""
 
@@ -44,12 +46,13 @@ def summarise(coefficients: pd.DataFrame) -> dict[str, float]:
     -------
     dict
         ``ic``, ``rank_ic``: means. ``icir``, ``rank_icir``: mean over standard deviation (one degree of freedom), not
-        annualised. ``positive_share``: part of sessions with a positive rank IC. ``sessions``: how many sessions
-        count. How sure the mean is depends on the horizon of the labels, see `rank_ic_t`.
+        annualised; NaN where nothing varies. ``positive_share``: part of sessions with a positive rank IC.
+        ``sessions``: how many sessions count. How sure the mean is depends on the horizon of the labels, see
+        `rank_ic_t`.
     """
     known = coefficients.dropna()
-    mean, deviation = known.mean(), known.std(ddof=1)
-    ratio = mean / deviation
+    mean, deviation = known.mean(), known.apply(sample_deviation)
+    ratio = mean / deviation.where(deviation > 0)
     return {
         "ic": float(mean["ic"]),
         "icir": float(ratio["ic"]),

@@ -17,6 +17,9 @@ import pandas as pd
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR, rate_per_session
 
+ROUNDING = 1e-12
+"""Part of the largest value by which values differ that are the same but for rounding."""
+
 
 @dataclass(frozen=True)
 class PerformanceReport:
@@ -171,13 +174,21 @@ def annualised_volatility(returns: pd.Series) -> float:
     return float(returns.std(ddof=1, skipna=False) * np.sqrt(SESSIONS_PER_YEAR))
 
 
+def sample_deviation(values: pd.Series) -> float:
+    """Return the standard deviation (ddof 1): 0 of values that differ by rounding only, NaN where one is missing."""
+    known = values.to_numpy(dtype=np.float64)
+    if len(known) > 1 and np.ptp(known) <= ROUNDING * np.abs(known).max():
+        return 0.0
+    return float(values.std(ddof=1, skipna=False))
+
+
 def sharpe_ratio(returns: pd.Series, risk_free_rate: float = 0.0) -> float:
     """Return per risk above a rate per year: ``mean / σ × √252`` on the arithmetic mean; NaN when nothing varies.
 
     On returns in excess of a benchmark, which is their own measure of what is free, it is the information ratio.
     """
     excess = returns - rate_per_session(risk_free_rate)
-    deviation = float(excess.std(ddof=1, skipna=False))
+    deviation = sample_deviation(excess)
     return float(excess.mean() / deviation * np.sqrt(SESSIONS_PER_YEAR)) if deviation > 0 else float("nan")
 
 
@@ -246,7 +257,7 @@ def alpha_beta(returns: pd.Series, benchmark_returns: pd.Series, risk_free_rate:
     benchmark = benchmark_returns.to_numpy(dtype=np.float64) - free
     deviation = benchmark - benchmark.mean()
     variance = float(np.mean(deviation**2))
-    if not variance > 0:
+    if not sample_deviation(benchmark_returns) > 0:
         return float("nan"), float("nan")
     beta = float(np.mean(deviation * account) / variance)
     alpha = float((1 + np.mean(account - beta * benchmark)) ** SESSIONS_PER_YEAR - 1)
