@@ -96,7 +96,7 @@ def test_repeated_and_unknown_updates_arrive_as_they_are(server, client):
 
 
 def test_a_word_of_the_future_loses_the_fill_for_typed_clients_only(server, client):
-    server.play(Script.model_validate({"stream": {"unknown_status": True, "most_connections": 2}}))
+    server.play(Script.model_validate({"stream": {"unknown_status": True, "max_connections": 2}}))
     with listening(server) as typed, listening(server, raw=True) as raw:
         wait_for(lambda: len(server.trade_updates.connections) == 2)
         buy(client, "one")

@@ -50,7 +50,7 @@ def test_updates_of_any_words_wake_and_change_nothing(tmp_path, stream):
         assert states(desk) == GOOD_DAY
 
 
-@pytest.mark.parametrize("stream", [{"mute": True}, {"most_connections": 0}], ids=["mute", "refused"])
+@pytest.mark.parametrize("stream", [{"mute": True}, {"max_connections": 0}], ids=["mute", "refused"])
 def test_12_the_polls_go_on_where_no_update_arrives(tmp_path, stream):
     day = DayAtAlpaca(tmp_path, SHORT_POLL, stream=stream)
     with day.desk() as desk:

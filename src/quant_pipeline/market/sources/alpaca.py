@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import pandas as pd
 import requests
@@ -55,11 +55,13 @@ class AlpacaMarketParameters(Parameters):
         How many symbols one request names.
     stale_after
         A symbol whose bars end this many sessions early, with nothing that ends its listing, is reported as a problem.
-    read_seconds, attempts, pause_seconds
+    read_seconds, max_attempts, pause_seconds
         How long to wait for an answer, how often to ask, and the first pause between attempts; it doubles.
     requests_a_minute
         Budget; Alpaca allows 200 without a subscription.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {"attempts": "max_attempts"}
 
     symbols: list[str] = Field(min_length=1)
     sectors: dict[str, str] = Field(default_factory=dict)
@@ -70,7 +72,7 @@ class AlpacaMarketParameters(Parameters):
     symbols_a_request: int = Field(default=100, ge=1)
     stale_after: int = Field(default=5, ge=0)
     read_seconds: float = Field(default=60.0, gt=0)
-    attempts: int = Field(default=4, ge=1)
+    max_attempts: int = Field(default=4, ge=1)
     pause_seconds: float = Field(default=1.0, ge=0)
     requests_a_minute: int = Field(default=180, ge=1)
 
@@ -165,7 +167,7 @@ class _Source:
         self._announcements = CorporateActionsClient(*keys, raw_data=True, url_override=address)
         budget = RateBudget(parameters.requests_a_minute, longest_wait=120.0)
         limits = (5.0, parameters.read_seconds)
-        adapter = BoundedAdapter(limits, budget, parameters.attempts - 1, parameters.pause_seconds)
+        adapter = BoundedAdapter(limits, budget, parameters.max_attempts - 1, parameters.pause_seconds)
         for client in (self._history, self._announcements):
             restrain(client, adapter, address)
 

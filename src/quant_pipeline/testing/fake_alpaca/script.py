@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from pydantic import Field, ValidationError
@@ -160,9 +161,11 @@ class StreamScript(Parameters):
         Words that no client knows.
     mute
         The connection stands, but nothing comes.
-    most_connections
+    max_connections
         Connections at the same time; Alpaca lets an account have one.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {"most_connections": "max_connections"}
 
     drop_before_fill: int = Field(default=0, ge=0)
     duplicate: bool = False
@@ -170,7 +173,7 @@ class StreamScript(Parameters):
     unknown_event: bool = False
     unknown_status: bool = False
     mute: bool = False
-    most_connections: int = Field(default=1, ge=0)
+    max_connections: int = Field(default=1, ge=0)
 
 
 class Script(Parameters):

@@ -37,7 +37,7 @@ class TradeUpdates:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection until it ends; one above those that an account may have is refused."""
-        if len(self._open) >= self._exchange.director.stream.most_connections:
+        if len(self._open) >= self._exchange.director.stream.max_connections:
             return web.Response(status=HTTPStatus.TOO_MANY_REQUESTS)
         self._loop = asyncio.get_running_loop()
         socket = web.WebSocketResponse()

@@ -81,7 +81,7 @@ def test_too_many_requests_is_reported_with_the_time_to_wait_and_nothing_was_sen
 
 
 def test_after_429_no_request_leaves_before_the_limit_is_reset(server):
-    broker = broker_of(server, longest_wait_seconds=0)
+    broker = broker_of(server, max_wait_seconds=0)
     strike(server, Request.ACCOUNT, FaultKind.STATUS_BEFORE, status=429)
     with pytest.raises(RateLimitedError):
         broker.account()
@@ -142,7 +142,7 @@ def test_an_account_without_its_fields_is_not_an_empty_account(server, broker, m
 
 
 def test_a_hung_broker_is_left_after_the_read_timeout(server):
-    broker = broker_of(server, read_attempts=1, read_seconds=0.3)
+    broker = broker_of(server, max_read_attempts=1, read_seconds=0.3)
     strike(server, Request.ACCOUNT, FaultKind.SLOW, seconds=10)
     # Who waited for the answer would have it.
     with pytest.raises(BrokerUnavailableError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pandas as pd
 from pydantic import Field
@@ -48,9 +48,9 @@ class AlpacaAdapter(BrokerAdapter):
         How long to wait for a connection and for an answer.
     requests_a_minute
         Budget; Alpaca allows 200 for an account.
-    longest_wait_seconds
+    max_wait_seconds
         How long a request may wait for the budget before it is given up.
-    read_attempts, read_pause_seconds
+    max_read_attempts, read_pause_seconds
         How often a question (never an order) is asked, and the pause before the second time; it doubles.
     trade_updates
         Whether the account's stream of trade updates cuts the pauses between polls short, so that fills are collected
@@ -59,6 +59,10 @@ class AlpacaAdapter(BrokerAdapter):
 
     capability = CAPABILITY
     key_names = ("api_key", "secret_key")
+    renamed: ClassVar[Mapping[str, str]] = {
+        "longest_wait_seconds": "max_wait_seconds",
+        "read_attempts": "max_read_attempts",
+    }
 
     kind: Literal["paper", "live"] = "paper"
     url: str | None = None
@@ -66,8 +70,8 @@ class AlpacaAdapter(BrokerAdapter):
     connect_seconds: float = Field(default=5.0, gt=0)
     read_seconds: float = Field(default=20.0, gt=0)
     requests_a_minute: int = Field(default=180, ge=1)
-    longest_wait_seconds: float = Field(default=120.0, ge=0)
-    read_attempts: int = Field(default=3, ge=1)
+    max_wait_seconds: float = Field(default=120.0, ge=0)
+    max_read_attempts: int = Field(default=3, ge=1)
     read_pause_seconds: float = Field(default=0.5, ge=0)
     trade_updates: bool = True
 

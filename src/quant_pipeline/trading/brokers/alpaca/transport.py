@@ -87,7 +87,7 @@ class AlpacaTransport:
         self._parameters = parameters
         self._sleep = sleep
         self._client = client
-        budget = RateBudget(parameters.requests_a_minute, parameters.longest_wait_seconds)
+        budget = RateBudget(parameters.requests_a_minute, parameters.max_wait_seconds)
         limits = (parameters.connect_seconds, parameters.read_seconds)
         restrain(client, BoundedAdapter(limits, budget), address)
 
@@ -107,7 +107,7 @@ class AlpacaTransport:
             When the answer is that the question is wrong.
         """
         parameters, lost = self._parameters, (OutcomeUnknownError, BrokerUnavailableError)
-        patience = Patience(parameters.read_attempts, lost, parameters.read_pause_seconds, self._sleep)
+        patience = Patience(parameters.max_read_attempts, lost, parameters.read_pause_seconds, self._sleep)
         try:
             return patience.ask(lambda: self._once("GET", path, dict(query or {})))
         except APIError as error:
