@@ -118,3 +118,97 @@ def test_map_of_the_user_comes_before_a_shipped_one_for_the_same_file(shipped):
     }
     found = preview_of(shipped.with_changes({"formats": {"mine": own}}), {"schwab.csv": SCHWAB})
     assert (found.formats, found.summary()["cash"]) == ({"schwab.csv": "mine"}, "10000.00")
+
+
+SPLIT_HEAD = (
+    "Action,Time (UTC),ISIN,Ticker,Name,No. of shares,Price / share,Currency (Price / share),Exchange rate,Result,"
+    "Currency (Result),Total,Currency (Total),ID\n"
+)
+BEFORE = """\
+Deposit,2025-01-02T09:00:00+00:00,,,,,,,,,,5000.00,GBP,d1
+Market buy,2025-01-03T11:00:00+00:00,US1,FOO,Foo,100,20.00,GBP,,,,2000.00,GBP,b1
+Stock split close,2025-01-07T07:00:00.000+00:00,US1,FOO,Foo,100,20.00,GBP,,0.00,GBP,2000.00,GBP,split-close
+"""
+AFTER = """\
+Stock split open,2025-01-07T07:00:00.009+00:00,US1,FOO,Foo,1000,2.00,GBP,,,,2000.00,GBP,split-open
+Market sell,2025-01-08T11:00:00+00:00,US1,FOO,Foo,400,3.00,GBP,,400.00,GBP,1200.00,GBP,s1
+"""
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "from_2025-01-02_to_2025-01-07.csv": SPLIT_HEAD + BEFORE,
+            "from_2025-01-07_to_2025-01-31.csv": SPLIT_HEAD + AFTER,
+        },
+        {"trading_212_1.csv": SPLIT_HEAD + BEFORE + AFTER, "trading_212_2.csv": SPLIT_HEAD + AFTER},
+    ],
+    ids=["halves in two files", "one half again in a later file"],
+)
+def test_split_whose_halves_stand_in_two_files_is_one(shipped, files):
+    found = preview_of(shipped.with_changes({"currency": "GBP"}), files, "XLON")
+    assert (found.problems, found.summary()["positions"], found.summary()["realised"]) == ([], {"FOO": "600"}, "400.00")
+
+
+def test_half_of_a_split_that_no_file_completes_is_a_problem(shipped):
+    files = {"trading_212.csv": SPLIT_HEAD + BEFORE}
+    (problem,) = preview_of(shipped.with_changes({"currency": "GBP"}), files, "XLON").problems
+    assert problem == "trading_212.csv, row 4: one half of a split, -100 FOO; the row with the new shares is missing"
+
+
+DUTCH = """\
+Datum,Tijd,Valutadatum,Product,ISIN,Omschrijving,FX,Mutatie,,Saldo,,Order Id
+23-01-2025,04:21,23-01-2025,FBR LTD,AU000000FBR4,"PRODUCTWIJZIGING : Koop 500 @ 0,039 EUR",,EUR,0,EUR,"18,3",
+23-01-2025,02:30,23-01-2025,FBR LTD.,AU000000FBR4,"PRODUCTWIJZIGING : Verkoop 500 @ 0,039 EUR",,EUR,0,EUR,"18,3",
+17-01-2025,13:30,17-01-2025,,,Processed Flatex Withdrawal,,EUR,"15,10",EUR,"0,36",
+17-01-2025,13:30,17-01-2025,,,flatex terugstorting,,EUR,"-15,10",EUR,"-14,74",
+16-01-2025,14:42,16-01-2025,FBR LTD.,AU000000FBR4,"Koop 500 @ 0,039 EUR",,EUR,"-19,50",EUR,"51,92",1bb91f96
+,,,,,,,,,,,b017-a61a6d03c3e7
+16-01-2025,14:42,16-01-2025,FBR LTD.,AU000000FBR4,DEGIRO Transactiekosten en/of kosten van derden,,EUR,"-1,00",EUR,"1,35",x
+16-01-2025,10:33,16-01-2025,,,"Overboeking van uw geldrekening bij flatexDEGIRO Bank 26,45 EUR",,,,EUR,"1,35",
+16-01-2025,10:33,16-01-2025,FLATEX EURO BANKACCOUNT,NLFLATEXACNT,Degiro Cash Sweep Transfer,,EUR,"26,45",EUR,"27,80",
+15-01-2025,09:51,15-01-2025,,,iDEAL Deposit,,EUR,"100,00",EUR,"1,35",
+15-01-2025,09:51,15-01-2025,,,Reservation iDEAL / Sofort Deposit,,EUR,"-100,00",EUR,"-26,45",
+14-01-2025,16:49,14-01-2025,,,Reservation iDEAL / Sofort Deposit,,EUR,"100,00",EUR,"32,98",
+"""  # noqa: E501
+
+
+def test_sweeps_and_reservations_of_degiro_move_no_cash_and_a_new_name_no_shares(shipped):
+    found = preview_of(shipped.with_changes({"currency": "EUR"}), {"Account.csv": DUTCH}, "XAMS")
+    # 100 - 19.50 - 1 - 15.10.
+    assert (found.problems, found.summary()["cash"]) == ([], "64.40")
+    assert found.summary()["positions"] == {"AU000000FBR4": "500"}
+
+
+SCHWAB_HEAD = '"Date","Action","Symbol","Description","Quantity","Price","Fees & Comm","Amount"\n'
+SCHWAB_MERGER = """\
+"02/03/2025","Stock Merger","LCID","LUCID GROUP INC","50","","",""
+"02/03/2025","Stock Merger","171439102","CHURCHILL CAPITAL IV XXXMANDATORY MERGER","-50","","",""
+"01/06/2025","Reinvest Shares","SPY","SPDR S&P 500 ETF","1.6531","$420.10","","-$694.48"
+"01/06/2025","Buy","CCIV","CHURCHILL CAPITAL IV","50","$20.00","","-$1,000.00"
+"01/02/2025","Wire Received","","WIRE","","","","$5,000.00"
+"""
+
+
+def test_old_shares_that_are_called_by_their_number_need_their_symbol(shipped):
+    files = {"schwab.csv": SCHWAB_HEAD + SCHWAB_MERGER}
+    (problem,) = preview_of(shipped, files).problems
+    assert problem.endswith("say which they were under `symbols` of the format: '171439102': <symbol>")
+    mapped = shipped.with_changes({"formats": {"schwab": {"symbols": {"171439102": "CCIV"}}}})
+    found = preview_of(mapped, files)
+    assert (found.problems, found.summary()["positions"]) == ([], {"LCID": "50", "SPY": "1.6531"})
+    # The price of a reinvestment is rounded to cents; the amount is what counts.
+    assert found.summary()["cash"] == "3305.52"
+
+
+def test_options_of_robinhood_are_not_mixed_with_their_shares(shipped):
+    rows = (
+        '"3/5/2025","3/5/2025","3/5/2025","SPY","Option Expiration for SPY 3/20/2025 Call $580.00","OEXP","2S","",""\n'
+        '"3/3/2025","3/3/2025","3/5/2025","SPY","SPY 3/20/2025 Call $580.00","BTO","2","$3.50","($700.00)"\n'
+        '"3/3/2025","3/3/2025","3/5/2025","SPY","SPDR","Buy","1","$580.00","($580.00)"\n'
+        '"3/3/2025","3/3/2025","3/5/2025","","ACH Deposit","ACH","","","$2,000.00"\n'
+        '"The data provided is for informational purposes only."\n'
+    )
+    found = preview_of(shipped, {"robinhood.csv": ROBINHOOD.partition("\n")[0] + "\n" + rows})
+    assert (found.problems, found.summary()["cash"], found.summary()["positions"]) == ([], "720.00", {"SPY": "1"})

@@ -118,11 +118,16 @@ class Cells:
         """Return the columns that state a field, with their signs."""
         return self.form.columns_of(self.rule, field)
 
-    def _named_here(self, name: str) -> str:
-        name = name.upper()
+    def renamed(self, name: str) -> str:
+        """Return a name in capitals, as the map of the format calls it here."""
+        name = " ".join(name.upper().split())
         for pattern, replacement in self.form.symbols.items():
             if re.fullmatch(pattern, name):
                 name = re.sub(f"^(?:{pattern})$", replacement, name)
+        return name
+
+    def _named_here(self, name: str) -> str:
+        name = self.renamed(name)
         if any(ord(character) < 32 or character in "/\\" for character in name) or name in (".", ".."):
             raise self.fail("instrument", f"'{name}' is no name of an instrument; map it under `symbols`")
         return name

@@ -49,7 +49,9 @@ class Draft:
     is_ordered
         Whether its place among the rows of its day says when it happened.
     legs
-        Shares that a corporate action moves, for rows that are joined: instrument, quantity, cash.
+        Shares that a corporate action moves, for a row that has to be joined with others.
+    parts
+        Names of the rows that were joined.
     """
 
     format: str
@@ -65,6 +67,7 @@ class Draft:
     replaces: tuple[str, ...] = ()
     is_ordered: bool = True
     legs: list[Leg] = field(default_factory=list)
+    parts: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:

@@ -54,8 +54,8 @@ def read_drafts(name: str, choice: StatementChoice, reading: Reading, currency: 
     reading.warnings += [
         _told(draft) for draft in drafts if draft.kind in (EventKind.FOREIGN_MOVED, EventKind.OTHER_CASH)
     ]
-    drafts, problems, warnings = join_legs(drafts)
-    reading.problems += problems + name_drafts(drafts)
+    drafts, warnings = join_legs(drafts)
+    reading.problems += name_drafts([draft for draft in drafts if not draft.legs])
     reading.warnings += warnings
     return drafts
 

@@ -23,6 +23,7 @@ from quant_pipeline.trading.statements.choice import choose_format
 from quant_pipeline.trading.statements.drafts import Draft
 from quant_pipeline.trading.statements.file_drafts import read_drafts
 from quant_pipeline.trading.statements.formats import StatementImportParameters
+from quant_pipeline.trading.statements.pairs import join_halves
 from quant_pipeline.trading.statements.placing import place_drafts
 from quant_pipeline.trading.statements.reader import read_rows
 from quant_pipeline.trading.statements.records import StatementFile
@@ -130,6 +131,8 @@ def read_statements(
             receipts.append((file, len(reading.rows)))
         elif not reading.problems:
             found.warnings.append(f"{file.name} has no row that books anything")
+    drafts, problems = join_halves(drafts)
+    found.problems += problems
     drafts = supersede_partial(drafts)
     drafts, problems = apply_amendments(drafts)
     found.problems += problems

@@ -187,7 +187,8 @@ def _foreign(cells: Cells) -> Facts:
     if not cells.has("cash") and cells.has("price"):
         # An option is for as many shares as its multiplier says.
         amount = -quantity * cells.number("price") * (cells.number("multiplier", required=False) or 1)
-    facts = {"instrument": cells.text("instrument").upper(), "quantity": plain(quantity), "amount": plain(amount)}
+    name = cells.renamed(cells.text("instrument"))
+    facts = {"instrument": name, "quantity": plain(quantity), "amount": plain(amount)}
     return Facts(EventKind.FOREIGN_MOVED, facts)
 
 

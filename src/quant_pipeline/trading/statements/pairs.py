@@ -11,7 +11,7 @@ from typing import Any
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.statements.cells import ZERO, Cells, plain
-from quant_pipeline.trading.statements.drafts import Draft, Leg
+from quant_pipeline.trading.statements.drafts import Draft, Leg, name_drafts
 
 _KINDS = {
     "split": EventKind.SPLIT,
@@ -37,7 +37,7 @@ def leg_of(cells: Cells) -> tuple[EventKind, Leg]:
     return _KINDS[cells.rule.book], leg
 
 
-def join_legs(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str], list[str]]:
+def join_legs(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
     """Join the rows of every corporate action of one file.
 
     Parameters
@@ -48,29 +48,64 @@ def join_legs(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str], list[str
     Returns
     -------
     tuple
-        The drafts, an action in the place of its first row; problems; warnings.
+        The drafts, an action in the place of its first row, rows whose other half is missing as they are; warnings.
     """
     groups: dict[tuple[object, ...], list[Draft]] = defaultdict(list)
     for draft in drafts:
         if draft.legs:
             groups[_group(draft)].append(draft)
     joined: dict[int, Draft | None] = {}
-    problems: list[str] = []
     warnings: list[str] = []
     for members in groups.values():
         for part in _parts(members):
-            whole = None
             try:
                 whole = _join(part)
-            except AccountError as error:
-                problems.append(error.message)
-            else:
-                if whole is None:
-                    name = part[0].legs[0].instrument
-                    warnings.append(f"{part[0].place}: {name} gets another number, nothing that is booked changes")
+            except AccountError:
+                continue
+            if whole is None:
+                name = part[0].legs[0].instrument
+                warnings.append(f"{part[0].place}: {name} gets another number, nothing that is booked changes")
             joined |= {id(draft): None for draft in part} | {id(part[0]): whole}
     kept = [joined.get(id(draft), draft) for draft in drafts]
-    return [draft for draft in kept if draft is not None], problems, warnings
+    return [draft for draft in kept if draft is not None], warnings
+
+
+def join_halves(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
+    """Join rows of one action that stand in two files, where one ends and the next begins within a day.
+
+    Parameters
+    ----------
+    drafts
+        Of all files; those that still have legs lack their other half.
+
+    Returns
+    -------
+    tuple
+        The drafts, and the halves that no file completes.
+    """
+    known = {(draft.format, draft.day, part) for draft in drafts for part in draft.parts}
+    groups: dict[tuple[object, ...], dict[object, Draft]] = defaultdict(dict)
+    for draft in drafts:
+        if draft.legs and (draft.format, draft.day, _part(draft)) not in known:
+            # The same half in two files is one.
+            groups[draft.format, *_group(draft)].setdefault(_part(draft), draft)
+    joined: list[Draft] = []
+    problems: list[str] = []
+    for members in groups.values():
+        try:
+            whole = _join(list(members.values()))
+        except AccountError as error:
+            problems.append(error.message)
+            continue
+        if whole is not None:
+            name_drafts([whole])
+            joined.append(whole)
+    return [*(draft for draft in drafts if not draft.legs), *joined], problems
+
+
+def _part(draft: Draft) -> str:
+    leg = draft.legs[0]
+    return "+".join(draft.identities) or f"{leg.instrument} {plain(leg.quantity)} {plain(leg.cash)}"
 
 
 def _group(draft: Draft) -> tuple[object, ...]:
@@ -111,7 +146,9 @@ def _join(members: list[Draft]) -> Draft | None:
     values["amount"] = plain(amount)
     identities = tuple(identity for draft in members for identity in draft.identities)
     cash = amount if any(draft.cash is not None for draft in members) else None
-    return Draft(first.format, first.cells, kind, values, first.moment, cash, identities, amendment=first.amendment)
+    whole = Draft(first.format, first.cells, kind, values, first.moment, cash, identities, amendment=first.amendment)
+    whole.parts = tuple(_part(draft) for draft in members)
+    return whole
 
 
 def _facts(
@@ -128,6 +165,11 @@ def _facts(
         # Old shares that are called by their number already are those of the symbol.
         old = new = new if _is_number(old) else old
     if old and new and old != new:
+        if _is_number(old) and not _is_number(new):
+            raise AccountError(
+                f"{first.place}: the shares that become {new} are called {old}, a number and no symbol; say which they "
+                f"were under `symbols` of the format: '{old}': <symbol>"
+            )
         if first.kind is EventKind.SYMBOL_CHANGE and came == -left and not amount:
             return EventKind.SYMBOL_CHANGE, {"instrument": old, "new_instrument": new, "quantity": plain(-left)}
         after = {"quantity": plain(-left), "quantity_after": plain(came)}

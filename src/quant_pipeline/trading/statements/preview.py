@@ -41,7 +41,7 @@ class Preview:
 
     def summary(self) -> dict[str, Any]:
         """Return plain values: ``ok``, ``cash``, ``positions``, ``realised``, ``problems``, ``warnings``."""
-        held = {name: position.quantity for name, position in self.state.positions.items()} | self.state.foreign
+        held = self.state.foreign | {name: position.quantity for name, position in self.state.positions.items()}
         return {
             "ok": not self.problems,
             "cash": amount(self.state.cash),
