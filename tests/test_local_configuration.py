@@ -230,3 +230,25 @@ def test_an_account_replaces_the_symbols_and_adds_to_the_sectors(conf, load):
     own = load("globals", "paper")
     assert own["symbols"] == ["AAPL", "TSM"]
     assert (own["sectors"]["TSM"], own["sectors"]["XOM"]) == ("Information Technology", "Energy")
+
+
+@pytest.mark.parametrize(
+    ("key", "params"),
+    [
+        ("risk", {"risk": {"max_order_value": None}}),
+        ("account", {"account": {"name": "other"}}),
+        ("execution.account_number", {"execution": {"account_number": "PA9"}}),
+        ("execution.needs_arming", {"execution": {"needs_arming": False}}),
+        ("market_rules.calendar", {"market_rules": {"calendar": "24/7"}}),
+    ],
+)
+def test_params_do_not_touch_real_money(load, key, params):
+    with pytest.raises(
+        ConfigurationError, match=rf"--params sets {key}, which account 'live' takes from its own files"
+    ):
+        load("parameters", "live", **params)
+    load("parameters", "paper", **params)
+
+
+def test_other_params_of_an_account_with_real_money_pass(load):
+    assert load("parameters", "live", execution={"poll_seconds": 9})["execution"]["poll_seconds"] == 9

@@ -22,7 +22,7 @@ from quant_pipeline.project.hooks import (
     SummaryHooks,
 )
 from quant_pipeline.trading.ledger.store import Ledger
-from quant_pipeline.trading.orders.desk import arming_event
+from quant_pipeline.trading.orders.desk import arming_event, disarming_event
 
 
 def context(environment, folder="."):
@@ -117,6 +117,21 @@ class TestAccountGuard:
     def test_real_orders_need_a_pinned_account(self):
         with pytest.raises(ConfigurationError, match=r"execution\.account_number does not pin the account"):
             self.guard("live", step="send_orders")
+
+    @pytest.mark.parametrize(("now", "ended"), [("2025-01-03 20:59", False), ("2025-01-03 21:00", True)])
+    def test_a_session_that_is_not_over_is_refused_before_anything_is_read(self, now, ended, monkeypatch):
+        monkeypatch.setattr(pd.Timestamp, "now", lambda *_: pd.Timestamp(now, tz="UTC"))
+        if ended:
+            self.guard("live")
+        else:
+            with pytest.raises(StaleDataError, match=r"2025-01-03 ends at 2025-01-03 21:00 UTC, and it is .* 20:59"):
+                self.guard("live")
+
+    def test_a_session_that_was_disarmed_sends_nothing(self, tmp_path):
+        session = pd.Timestamp("2025-01-06")
+        Ledger.at(tmp_path / "ledger.sqlite").append([arming_event(session, "PA1"), disarming_event(session, 1)])
+        with pytest.raises(ConfigurationError, match="PA1 is not armed for 2025-01-06"):
+            self.guard("live", tmp_path, step="send_orders", account_number="PA1")
 
     def test_real_orders_need_an_account_armed_for_this_session(self, tmp_path):
         ledger = Ledger.at(tmp_path / "ledger.sqlite")

@@ -34,6 +34,8 @@ PINNED = {
     "catalog": ("trading_desk", "ledger"),
 }
 """Beginnings of names that an account with real money takes from its own files and never from conf/local."""
+ONLY_IN_FILES = ("account", "risk", "execution.account_number", "execution.needs_arming", "market_rules.calendar")
+"""Parameters that ``--params`` cannot set for an account with real money."""
 _DESK = "quant_pipeline.datasets.trading_desk"
 _MARKET = "quant_pipeline.datasets.market"
 RENAMED_TYPES = {
@@ -129,6 +131,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             found = super().__getitem__(key)
             if key == "parameters":
                 self._refuse_unknown(found)
+                self._refuse_params_of_real_money()
             if key == "catalog":
                 self._refuse_renamed(found)
         except (YAMLError, OSError) as error:
@@ -240,6 +243,15 @@ class ProjectConfigLoader(OmegaConfigLoader):
             hint = f"Did you mean '{near[0]}'?" if near else "Its name and its default belong into conf/base."
             place = "--params" if name in self.runtime_params else self._place_of(name)
             raise ConfigurationError(f"Nothing reads the parameter '{name}' of {place}. {hint}")
+
+    def _refuse_params_of_real_money(self) -> None:
+        """Refuse limits and identity of an account with real money in --params: they come from its files only."""
+        named = [name for name in ONLY_IN_FILES if _leads_somewhere(self.runtime_params, name.split("."))]
+        if named and self._needs_arming():
+            raise ConfigurationError(
+                f"--params sets {', '.join(named)}, which account '{self.environment}' takes from its own files "
+                f"because it trades real money. Write them into conf/{self.environment}, where a change leaves a trace."
+            )
 
     def _refuse_renamed(self, catalog: dict[str, Any]) -> None:
         """Refuse a dataset by its earlier type, and give the new one."""

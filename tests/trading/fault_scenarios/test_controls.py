@@ -101,6 +101,29 @@ def test_an_account_that_states_no_equity_of_the_close_before_sends_nothing_and_
     assert lived.desk.journal.book.trading_state is TradingState.ACTIVE
 
 
+@pytest.mark.parametrize("ratio", [5, "0.2"])
+def test_a_split_between_decision_and_open_withholds_its_orders_whatever_the_limits_demand(day, ratio):
+    lived = day()
+    lived.plan()
+    lived.open(limits=rehearsal.LIMITS.model_copy(update={"max_trade_age_seconds": None}))
+    lived.broker.prices["AAA"] *= Decimal(ratio)
+    send_side(lived.desk, "buy")
+    assert [request.instrument for request in lived.broker.received] == ["BBB", "BAD"]
+    assert lived.order("AAA").message.startswith("PRICE_COLLAR")
+
+
+def test_orders_leave_at_closes_where_no_trade_is_demanded_and_none_can_be_asked_for(day):
+    class Mute(FaultyBroker):
+        def last_trades(self, instruments):
+            raise BrokerUnavailableError("no data")
+
+    lived = day(broker=broker_of(Mute))
+    lived.plan()
+    lived.open(limits=rehearsal.LIMITS.model_copy(update={"max_trade_age_seconds": None}))
+    send_side(lived.desk, "sell")
+    assert [request.instrument for request in lived.broker.received] == ["SELL"]
+
+
 def test_orders_that_outlive_their_session_are_cancelled(day):
     lived = day(broker=broker_of(Still))
     lived.plan()

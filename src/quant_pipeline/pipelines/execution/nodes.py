@@ -113,10 +113,12 @@ def judge_orders(
         decided = exchange.sessions[-1] if plan is None else plan.session
         age = len(exchange.sessions) - 1 - int(exchange.sessions.get_indexer([decided])[0])
         verdicts = judge(desk, market, age)
-        table = verdict_table(desk.journal.book, verdicts, session, _provenance(plan, exchange.sessions[-1]))
+        table = verdict_table(
+            desk.journal.book, verdicts, session, _provenance(plan, exchange.sessions[-1], rules.limits)
+        )
     for row in table.itertuples(index=False):
         price, remark = float(row.reference_price), row.message or row.verdict
-        logger.info("%-4s %7d %-6s at %.2f: %s", row.side, row.quantity, row.instrument, price, remark)
+        logger.info("%-4s %7g %-6s at %.2f: %s", row.side, row.quantity, row.instrument, price, remark)
     if len(table) and not dry_run and (table["verdict"] == "denied").all():
         command = in_environment("kedro account replan", rules.account)
         logger.warning("nothing may be sent; when the cause is removed, `%s` asks the limits again", command)
@@ -176,7 +178,7 @@ def send_orders(
         breaks = execute(desk, instrument_views(execution_market), 0)
         orders = order_states_table(desk.journal.book, session, desk.held_back)
     for row in orders.itertuples(index=False):
-        logger.info("%-4s %7d %-6s %s, executed %g", row.side, row.quantity, row.instrument, row.state, row.filled)
+        logger.info("%-4s %7g %-6s %s, executed %g", row.side, row.quantity, row.instrument, row.state, row.filled)
     for found in breaks:
         logger.error("%s: %s in the books, %s at the broker", found.what, found.ledger, found.broker)
     return orders, breaks_table(breaks)
@@ -198,13 +200,15 @@ def report_execution(
     """
     sent = execution_orders[["client_order_id", "quantity", "filled", "average_price", "state", "message"]]
     sent = sent.rename(columns={"message": "outcome"})
+    sources = [json.loads(text) for text in risk_verdicts["provenance"].unique()]
+    limits = sorted({source["limits"] for source in sources if "limits" in source})
     verdicts = risk_verdicts.drop(columns=["provenance", "is_new", "deal_session"])
     verdicts = verdicts.rename(columns={"quantity": "planned"})
     report = verdicts.merge(sent, on="client_order_id", how="left", validate="one_to_one")
     report["state"] = report["state"].fillna("not sent")
     told_since = report.pop("outcome").fillna("")
     report["message"] = report["message"].where(told_since == "", told_since)
-    return report, compose_execution_page(report, execution_breaks, as_of, dry_run)
+    return report, compose_execution_page(report, execution_breaks, as_of, dry_run, limits)
 
 
 def _newest_plan(events: Sequence[Event], session: pd.Timestamp) -> Event | None:
@@ -225,10 +229,11 @@ def _as_the_broker_sees(
     return market
 
 
-def _provenance(plan: Event | None, watermark: pd.Timestamp) -> dict[str, str]:
-    """Return what the decision was made of."""
+def _provenance(plan: Event | None, watermark: pd.Timestamp, limits: RiskLimits) -> dict[str, str]:
+    """Return what the decision was made of, and by which limits it is judged."""
     if plan is None:
         return {}
     digest = hashlib.sha256(plan.content.encode()).hexdigest()
     facts = {"plan": plan.key, "plan_sha256": digest, "data": f"{watermark:%Y-%m-%d}"}
+    facts["limits"] = limits.fingerprint
     return {**plan.payload.get("provenance", {}), **facts}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from quant_pipeline.reports import wording
@@ -16,7 +18,9 @@ _BREAKS = (
 )
 
 
-def compose_execution_page(report: pd.DataFrame, breaks: pd.DataFrame, as_of: str, dry_run: bool) -> str:
+def compose_execution_page(
+    report: pd.DataFrame, breaks: pd.DataFrame, as_of: str, dry_run: bool, limits: Sequence[str] = ()
+) -> str:
     """Compose the page.
 
     Parameters
@@ -29,6 +33,8 @@ def compose_execution_page(report: pd.DataFrame, breaks: pd.DataFrame, as_of: st
         Session of the decision.
     dry_run
         Whether nothing was sent.
+    limits
+        Fingerprints of the risk limits that judged the orders.
 
     Returns
     -------
@@ -37,7 +43,8 @@ def compose_execution_page(report: pd.DataFrame, breaks: pd.DataFrame, as_of: st
     """
     approved = int((report["verdict"] == "approved").sum())
     said = f"{len(report)} orders decided at the close of {as_of}, {approved} approved"
-    sentence = f"{said}{' (dry run: nothing sent)' if dry_run else ''}."
+    by = f", by the limits {', '.join(limits)}" if limits else ""
+    sentence = f"{said}{by}{' (dry run: nothing sent)' if dry_run else ''}."
     header = masthead("Execution", wording.long_day(as_of), sentence)
     state = paragraph("The books equal the broker, to the share and to the cent.")
     if dry_run:

@@ -46,8 +46,8 @@ class AccountGuardHooks:
         ------
         ConfigurationError
             When orders would go to something else than a `BrokerDesk`; when the broker does not exist or does not
-            execute at the configured price; when a key is empty; or when orders would be sent on an account that needs
-            arming but is not pinned by its number, or not armed for the session.
+            execute at the configured price; when a key is empty; when the session of ``as_of`` is not over; or when
+            orders would be sent on an account that needs arming but is not pinned by its number, or not armed.
         """
         from quant_pipeline.trading.brokers.adapter import Money
         from quant_pipeline.trading.brokers.registry import make_adapter
@@ -63,6 +63,7 @@ class AccountGuardHooks:
         ledger = catalog["ledger_as_found"]["filepath"]
         self._require_executable_price(adapter, ledger)
         self._require_keys(adapter, desk.get("credentials"))
+        self._require_closed(adapter, desk.get("credentials"))
         if any(node.short_name == SENDING_NODE for node in pipeline.nodes):
             self._require_arming(adapter, ledger)
 
@@ -107,6 +108,28 @@ class AccountGuardHooks:
             "the simulated account: --env sim."
         )
 
+    def _require_closed(self, adapter: BrokerAdapter, entry: str | None) -> None:
+        """Refuse a session that is not over: its bars are not whole, and its account cannot be closed."""
+        import pandas as pd
+
+        from quant_pipeline.common.exceptions import StaleDataError
+        from quant_pipeline.market.calendar import TradingCalendar
+        from quant_pipeline.trading.brokers.adapter import NO_MARKET, Opening
+        from quant_pipeline.trading.ledger.account import AccountState
+
+        parameters = self._config["parameters"]
+        as_of, now = pd.Timestamp(parameters["as_of"]), pd.Timestamp.now("UTC")
+        if adapter.has_own_time:
+            keys = {name: (self._config["credentials"].get(entry) or {})[name] for name in adapter.key_names}
+            now = adapter.connect(Opening(self._environment, as_of, NO_MARKET, keys, AccountState)).clock().now
+        calendar = TradingCalendar.of(parameters["market_rules"]["calendar"], as_of, as_of)
+        if calendar.is_session(as_of) and now < calendar.hours(as_of)[1]:
+            closes = f"{calendar.hours(as_of)[1]:%Y-%m-%d %H:%M}"
+            raise StaleDataError(
+                f"the session {as_of:%Y-%m-%d} ends at {closes} UTC, and it is {now:%Y-%m-%d %H:%M}; nothing was read. "
+                "Run it after the close, or name an earlier session as as_of."
+            )
+
     def _require_arming(self, adapter: BrokerAdapter, ledger: str) -> None:
         import pandas as pd
 
@@ -114,7 +137,7 @@ class AccountGuardHooks:
         from quant_pipeline.market.calendar import TradingCalendar
         from quant_pipeline.market.clock import execution_session
         from quant_pipeline.trading.brokers.gateway import require_arming_rule
-        from quant_pipeline.trading.orders.desk import arming_event
+        from quant_pipeline.trading.orders.book import OrderBook
 
         parameters = self._config["parameters"]
         execution = parameters["execution"]
@@ -132,9 +155,9 @@ class AccountGuardHooks:
             )
         decided = pd.Timestamp(parameters["as_of"])
         calendar = TradingCalendar.of(parameters["market_rules"]["calendar"], decided, decided)
-        armed = arming_event(execution_session(calendar, decided), str(number))
-        if all(event.key != armed.key for event in LedgerEvents(ledger).load()):
+        session = execution_session(calendar, decided)
+        if OrderBook.of(LedgerEvents(ledger).load()).armed.get(session) != str(number):
             raise ConfigurationError(
-                f"account {number} is not armed for {armed.session:%Y-%m-%d}. The operator arms it for that session "
+                f"account {number} is not armed for {session:%Y-%m-%d}. The operator arms it for that session "
                 f"with `kedro account arm --env {self._environment}`."
             )

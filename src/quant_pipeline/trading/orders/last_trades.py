@@ -1,7 +1,12 @@
-"""Prices of now: what orders are compared with while the exchange is open, where the limits demand it."""
+"""Prices of now: what orders are compared with while the exchange is open.
+
+A split that works from this session on, or any other jump, shows here and nowhere else: a price decided on the close
+would buy five times the value after a reverse split. Where the limits name the age of a trade, an order waits for one.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import partial
@@ -12,6 +17,9 @@ from quant_pipeline.trading.ledger.events import Order
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.risk import check_price
 from quant_pipeline.trading.orders.risk_view import InstrumentView, Verdict
+from quant_pipeline.trading.ports import BrokerError
+
+logger = logging.getLogger(__name__)
 
 
 def at_last_trades(
@@ -31,25 +39,32 @@ def at_last_trades(
     Returns
     -------
     mapping
-        The market as it was while the exchange is closed, where closes are good enough for the limits, and when a
-        person has ordered to sell everything: such a sale is sent however far prices have moved. An instrument that
-        has not been traded in this session keeps its close, with an age that no limit lets pass.
+        The market as it was while the exchange is closed, and when the operator has ordered to sell everything: such
+        a sale is sent however far prices have moved. An instrument that has not been traded in this session keeps its
+        close; where the limits demand a trade, with an age that none of them lets pass.
 
     Raises
     ------
     BrokerError
-        When the trades cannot be asked for.
+        When the trades cannot be asked for and the limits demand them.
     """
     wanted = sorted(set(instruments) & set(market))
     opens_at, closes_at = desk.calendar.hours(desk.session)
-    is_asked = desk.limits.max_trade_age_seconds is not None and not desk.journal.book.is_flattening
-    if not (wanted and is_asked and opens_at <= desk.now() < closes_at):
+    is_needed = desk.limits.max_trade_age_seconds is not None
+    if not wanted or desk.journal.book.is_flattening or not opens_at <= desk.now() < closes_at:
         return market
-    trades = desk.ask(partial(desk.broker.last_trades, wanted))
+    try:
+        question = partial(desk.broker.last_trades, wanted)
+        trades = desk.ask(question) if is_needed else question()
+    except BrokerError as error:
+        if is_needed:
+            raise
+        logger.warning("no last trade is known, closes take their place: %s", error.message)
+        return market
 
     def now(known: InstrumentView, trade: LastTrade | None) -> InstrumentView:
         if trade is None or trade.at < opens_at:
-            return known._replace(trade_age=inf)
+            return known._replace(trade_age=inf) if is_needed else known
         return known._replace(price=trade.price, trade_age=max(0.0, (desk.now() - trade.at).total_seconds()))
 
     return {**market, **{name: now(market[name], trades.get(name)) for name in wanted}}

@@ -44,7 +44,8 @@ class RiskLimits(Parameters):
         Largest distance of an order's reference price from the last known price.
     max_trade_age_seconds
         While the exchange is open, that price is the last trade, asked for just before the order leaves; while it is
-        older than this, the order waits. None compares with the last close.
+        older than this, the order waits. None compares with a trade of the session where there is one, however old,
+        and else with the last close.
     min_price, min_traded_value
         Cheapest share and smallest average traded value per session that may be bought.
     max_orders_per_session, max_orders_per_minute
