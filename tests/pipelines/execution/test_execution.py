@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.exceptions import AccountError, ConfigurationError, StaleDataError
 from quant_pipeline.datasets.trading_desk import BrokerDesk
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution.nodes import describe_instruments, report_execution
@@ -79,10 +79,11 @@ def test_the_simulated_broker_takes_what_the_limits_let_through_and_post_trade_e
     assert {name: held[name].quantity for name in held} == {"AAA": 100, "BBB": 200}
 
 
-def test_a_plan_made_after_the_orders_have_left_does_not_call_them_back(simulated):
+def test_a_session_whose_orders_have_left_is_not_planned_again(simulated):
     simulated.run()
-    simulated.plan([("AAA", "buy", 90, 50.0, "less of it")])
-    assert simulated.run()["risk_verdicts"]["code"].tolist()[-1] == "DUPLICATE_ORDER"
+    with pytest.raises(AccountError, match="sim-20250103-AAA-buy-0 of 2025-01-03 has left already"):
+        simulated.plan([("AAA", "buy", 90, 50.0, "less of it")])
+    simulated.run()
     simulated.live_on()
     held = fold(simulated.events()).positions
     assert {name: held[name].quantity for name in held} == {"AAA": 100, "BBB": 200}
