@@ -109,6 +109,12 @@ def test_cash_report_and_open_positions_agree_with_the_books(preview):
     assert preview(bought("ABC"), "", HELD.format(cash=97999, symbol="ABC")).problems == []
 
 
+def test_cash_of_the_currency_of_the_account_counts_before_the_sum_of_all(preview):
+    report = HELD.format(cash=97894, symbol="ABC") + "Cash Report,Data,Ending Cash,EUR,-100,-100\n"
+    assert len(preview(bought("ABC"), "", report).problems) == 1
+    assert preview(bought("ABC"), "", report + "Cash Report,Data,Ending Cash,USD,97999,97999\n").problems == []
+
+
 def test_cash_report_and_open_positions_that_differ_are_problems(preview):
     found = preview(bought("ABC"), "", HELD.format(cash=98000, symbol="XYZ")).problems
     assert [problem.partition(": ")[2].partition(";")[0] for problem in found] == [

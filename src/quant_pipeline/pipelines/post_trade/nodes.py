@@ -1,5 +1,6 @@
 """Nodes of post-trade."""
 
+import logging
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -29,6 +30,8 @@ from quant_pipeline.trading.statements import (
     raise_problems,
 )
 from quant_pipeline.trading.statements.market_check import compare_what_is_new, refuse_other_currency
+
+logger = logging.getLogger(__name__)
 
 
 @takes_records(exchange=Exchange.at_close, rules=DeskRules.of)
@@ -113,6 +116,11 @@ def book_fills(
     """
     imported = import_statements(statement_files, statement_import, exchange.market_rules.calendar)
     entries = imported.entries
+    known = tuple(event.payload["file"] for event in events if event.kind is EventKind.STATEMENT_IMPORTED)
+    for warning in imported.warnings:
+        # What was left out of a file is reported when it is booked, not every day.
+        if not warning.startswith(known):
+            logger.warning("%s", warning)
     match account.filled_by:
         case "simulation":
             return book_sessions(

@@ -141,6 +141,8 @@ class StatedAmounts(Parameters):
         The rows.
     instrument
         Column of the instrument; None for the cash of the account.
+    currency
+        Column of the currency, where a statement has one row for each: that of the account counts before their sum.
     value
         Column of the amount.
     """
@@ -148,6 +150,7 @@ class StatedAmounts(Parameters):
     section: str
     when: Condition = Field(default_factory=dict)
     instrument: str | None = None
+    currency: str | None = None
     value: str
 
 

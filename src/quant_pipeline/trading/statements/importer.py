@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -28,8 +27,6 @@ from quant_pipeline.trading.statements.placing import place_drafts
 from quant_pipeline.trading.statements.reader import read_rows
 from quant_pipeline.trading.statements.records import StatementFile
 from quant_pipeline.trading.statements.stated import StatedHolding, stated_holdings
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -68,8 +65,6 @@ def import_statements(
     """
     found = read_statements(files, parameters, calendar)
     raise_problems(found.problems)
-    for warning in found.warnings:
-        logger.warning("%s", warning)
     return found
 
 
@@ -120,7 +115,7 @@ def read_statements(
             found.formats[file.name] = choice.name
             reading = read_rows(file, choice.form)
             booked = read_drafts(file.name, choice, reading, parameters.currency)
-            found.stated += stated_holdings(choice.form, reading)
+            found.stated += stated_holdings(choice.form, reading, parameters.currency)
         except AccountError as error:
             found.problems.append(error.message)
             continue

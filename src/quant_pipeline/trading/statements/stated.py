@@ -49,15 +49,18 @@ class StatedHolding:
         return self.place.rpartition(", row ")[0]
 
 
-def stated_holdings(form: StatementFormat, reading: Reading) -> list[StatedHolding]:
-    """Return what a statement says is held at the end of its period."""
+def stated_holdings(form: StatementFormat, reading: Reading, currency: str) -> list[StatedHolding]:
+    """Return what a statement says is held at the end of its period, in the currency of the account."""
     day = _period_end(reading.fields.get(form.period or "", ""))
     if day is None:
         return []
     found = []
     for stated in form.stated:
-        for row in reading.rows:
-            if row.section != stated.section or not agrees(row, stated.when) or not row.get(stated.value):
+        rows = [row for row in reading.rows if row.section == stated.section and agrees(row, stated.when)]
+        own = [row for row in rows if stated.currency and row.get(stated.currency) == currency]
+        # The sum in the base currency comes first.
+        for row in own or (rows[:1] if stated.currency else rows):
+            if not row.get(stated.value):
                 continue
             try:
                 amount = read_number(row.get(stated.value), form.decimal or ".", form.currency)
