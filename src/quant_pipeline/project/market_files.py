@@ -86,7 +86,7 @@ def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
     parameters = entry.get("parameters") or {} if isinstance(entry, Mapping) else {}
     folder = Path(str(_plain(loader, parameters.get("folder", "")))).expanduser()
     cache = Path(str(_plain(loader, "${globals:paths.market}"))) / "01_raw" / ".cache"
-    if not folder.is_dir():
+    if not _files_of(folder):
         return _kept(cache)
     calendar = _chosen(loader, "calendar")
     options = options_of(loader) | ({"calendar": calendar} if calendar else {})
@@ -176,13 +176,20 @@ def _plain(loader: ProjectConfigLoader, value: Any) -> Any:
     return None if default is None else _plain(loader, default if "${" in default else yaml.safe_load(default))
 
 
+def _files_of(folder: Path) -> list[Path]:
+    """Return the files of a folder, without hidden ones such as the parsed files that are kept in it."""
+    if not folder.is_dir():
+        return []
+    inner = (path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts))
+    return sorted(path for path in inner if path.is_file())
+
+
 def _fingerprint(folder: Path, options: dict[str, Any]) -> str:
     """Return a key that changes with every file of the folder and with the options."""
     lines = [str(folder.resolve()), json.dumps(options, default=str, sort_keys=True)]
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            status = path.stat()
-            lines.append(f"{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}")
+    for path in _files_of(folder):
+        status = path.stat()
+        lines.append(f"{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

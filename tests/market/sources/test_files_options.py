@@ -220,3 +220,44 @@ def test_lots_and_pence_are_units(tmp_path, bars):
     read = seen(tmp_path, volume_unit=100, price_unit=0.01).rows
     assert read["volume"].iloc[0] == bars["volume"].iloc[0] * 100
     assert read["close"].iloc[0] == bars["close"].iloc[0] * 0.01
+
+
+def test_midnights_of_shanghai_stored_in_utc_are_sessions_of_shanghai(tmp_path):
+    bars = without_actions(random_market(5, "XSHG", 80))
+    utc = bars["date"].dt.tz_localize("Asia/Shanghai").dt.tz_convert("UTC")
+    bars.assign(date=utc).drop(columns=["dividend", "split"]).to_parquet(tmp_path / "bars.parquet")
+    read = seen(tmp_path)
+    assert read.calendar == "XSHG"
+    assert read.rows["date"].tolist() == bars["date"].tolist()
+
+
+def test_a_file_per_field_is_one_market(tmp_path, bars):
+    for field in ("open", "high", "low", "close", "volume"):
+        bars.pivot(index="date", columns="instrument", values=field).to_csv(tmp_path / f"{field}.csv")
+    pd.testing.assert_frame_equal(seen(tmp_path).rows[bars.columns], bars, check_dtype=False)
+
+
+def test_one_price_alone_is_no_bar(tmp_path, bars):
+    bars.pivot(index="date", columns="instrument", values="close").to_csv(tmp_path / "prices.csv")
+    assert "has one column per instrument and one price" in str(seen(tmp_path).problems[0])
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "words"),
+    [
+        (5, "high", 3370.0, "are not prices of one session"),
+        (39, "date", pd.Timestamp("2199-01-04"), "lies in the future"),
+        (0, "date", pd.Timestamp("1970-01-01"), "is what a missing number becomes"),
+    ],
+)
+def test_a_bar_that_cannot_be_is_refused(tmp_path, bars, row, column, value, words):
+    bars.loc[row, column] = value
+    write(tmp_path, bars)
+    refused = seen(tmp_path)
+    assert refused.is_refused
+    assert words in str(refused.problems[0])
+
+
+def test_columns_that_are_mixed_up_are_refused(tmp_path, bars):
+    write(tmp_path, bars.rename(columns={"low": "high", "high": "low"}))
+    assert "the columns are mixed up" in str(seen(tmp_path).problems[0])

@@ -110,7 +110,9 @@ def choose_calendar(values: pd.DataFrame, instruments: pd.Index, layouts: set[st
 
 def _candidates(values: pd.DataFrame) -> list[str]:
     """Return the calendars to try; a market that trades on weekends has one that never closes."""
-    weekend = (values["date"].dt.dayofweek >= 5).mean() > 0.2
+    # Midnights of Asia are Sundays to Thursdays in UTC, so both days have to be there.
+    days = values["date"].dt.dayofweek
+    weekend = min((days == 5).mean(), (days == 6).mean()) > 0.05
     return ["24/7"] if weekend else [name for name in CANDIDATES if name != "XNYS"]
 
 

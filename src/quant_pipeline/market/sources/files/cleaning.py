@@ -116,6 +116,16 @@ def refuse_bad_cells(draft: Draft) -> None:
         draft.drop(draft.rows["bad"])
 
 
+def refuse_impossible_dates(draft: Draft) -> None:
+    """Report bars of the future, and dates that are the beginning of the epoch: what a missing number becomes."""
+    dates = draft.rows["date"]
+    late = dates > pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=2)
+    draft.refuse_rows(late, [f"date '{day:%Y-%m-%d}' lies in the future" for day in dates[late]])
+    dates = draft.rows["date"]
+    zero = (dates == pd.Timestamp(0)) & (dates[dates > pd.Timestamp(0)].min() > pd.Timestamp("1970-02-01"))
+    draft.refuse_rows(zero, "date '1970-01-01' is what a missing number becomes")
+
+
 def _report_only(draft: Draft, wrong: pd.Series, what: object) -> None:
     leave_out, draft.leave_out = draft.leave_out, False
     draft.refuse_rows(wrong, what)

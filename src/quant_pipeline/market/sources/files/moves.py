@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from quant_pipeline.market.sources.files.draft import Draft
 
@@ -10,6 +11,10 @@ IMPOSSIBLE = np.log(20.0)
 """A close that is twenty times, or a twentieth, of the one before without an action is another unit or an error."""
 SPIKE = np.log(3.0)
 BACK = np.log(1.3)
+WIDEST = 20.0
+"""An open, high or low that is so many times the close of its session, or so small a part of it, is an error."""
+MIXED = 0.001
+"""Part of the price by which an open or close may lie outside of low and high before the columns are doubted."""
 
 
 def refuse_wrong_units(draft: Draft) -> None:
@@ -50,3 +55,26 @@ def refuse_wrong_units(draft: Draft) -> None:
         refuse_wrong_units(draft)
         return
     draft.refuse_rows(both, order[both])
+
+
+def refuse_mixed_columns(draft: Draft) -> None:
+    """Refuse bars whose prices of one session are of different units, and instruments whose columns are mixed up."""
+    rows = draft.rows
+    close = rows["close"]
+    ratios = [rows[name] / close for name in ("open", "high", "low")]
+    apart = pd.Series(False, index=rows.index)
+    for ratio in ratios:
+        apart |= (ratio > WIDEST) | (ratio < 1 / WIDEST)
+    texts = [
+        f"open {row.open:g}, high {row.high:g}, low {row.low:g} and close {row.close:g} are not prices of one session; "
+        "correct them, or exclude the row"
+        for row in rows[apart].itertuples()
+    ]
+    draft.refuse_rows(apart, texts)
+    rows = draft.rows
+    top, bottom = rows[["open", "close"]].max(axis=1), rows[["open", "close"]].min(axis=1)
+    outside = (top > rows["high"] * (1 + MIXED)) | (bottom < rows["low"] * (1 - MIXED))
+    share = outside.groupby(rows["instrument"]).transform("mean")
+    mixed = outside & (share > 0.5) & (rows.groupby("instrument")["close"].transform("size") > 5)
+    what = "open or close lies outside of low and high in most rows: the columns are mixed up; set `columns`"
+    draft.refuse_rows(mixed, what, whole_instrument=True)

@@ -23,15 +23,17 @@ from quant_pipeline.market.sources.files.cleaning import (
     leave_out_no_bars,
     merge_duplicates,
     refuse_bad_cells,
+    refuse_impossible_dates,
     resample_sessions,
     tidy_instruments,
 )
 from quant_pipeline.market.sources.files.discovery import FoundFiles, find_files
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
+from quant_pipeline.market.sources.files.field_files import fields_of
 from quant_pipeline.market.sources.files.layouts import ALL
-from quant_pipeline.market.sources.files.moves import refuse_wrong_units
+from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refuse_wrong_units
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
-from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_file
+from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_field_files, read_file
 from quant_pipeline.market.sources.files.recognition import layout_of
 from quant_pipeline.market.sources.files.tables import (
     delisting_actions,
@@ -104,7 +106,12 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
         When there is nothing to read, or a table beside the bars is wrong. Problems of bars are returned.
     """
     found = find_files(folder, options)
+    own = fields_of(found.bars)
+    found.bars = [file for file in found.bars if file not in own.values()]
     readings = [read_file(file, folder, options, cache) for file in track(found.bars, "reading files")]
+    if own:
+        readings.append(read_field_files(own, folder, options))
+        found.bars.append(own["close"])
     readings, found = _set_securities_apart(readings, found, folder)
     readings = _settle_order_of_dates(readings, found.bars, folder, options, cache)
     broken = [reading for reading in readings if reading.broken is not None]
@@ -263,10 +270,11 @@ def _finish(draft: Draft, seen: Observation, options: FilesMarketParameters) -> 
     """Leave out what is no bar, refuse what is wrong, and restore prices as traded."""
     leave_out_no_bars(draft)
     refuse_bad_cells(draft)
+    refuse_impossible_dates(draft)
     merge_duplicates(draft)
     if len(draft.rows):
         seen.frequency = length_of_bars(draft.rows)
-    if seen.frequency != DAILY:
+    if seen.frequency not in (DAILY, INTRADAY):
         draft.problems.append(
             SourceProblem(
                 draft.files[0], None, None,
@@ -274,7 +282,7 @@ def _finish(draft: Draft, seen: Observation, options: FilesMarketParameters) -> 
                 len(draft.rows),
             )
         )  # fmt: skip
-    else:
+    elif seen.frequency == DAILY:
         better = None
         if options.calendar != AUTO and len(draft.rows):
             values = draft.rows[["date"]].drop_duplicates().assign(kind="date")
@@ -286,6 +294,7 @@ def _finish(draft: Draft, seen: Observation, options: FilesMarketParameters) -> 
     check_splits(draft)
     draft.rows = restore_traded(draft.rows)
     refuse_wrong_units(draft)
+    refuse_mixed_columns(draft)
     names = ["date", "instrument", *PRICES, "volume", "dividend", "split", "vendor_adjusted_close", "amount", "file"]
     seen.rows = draft.rows[names].astype({"instrument": "str"})
 

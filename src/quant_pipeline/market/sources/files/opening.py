@@ -75,6 +75,17 @@ def open_table(file: Path, folder: Path, options: FilesMarketParameters) -> RawT
     return raw
 
 
+def open_wide(file: Path, folder: Path, options: FilesMarketParameters) -> pd.DataFrame:
+    """Open a table of which the first column is the date, and every other one an instrument.
+
+    Raises
+    ------
+    UnreadableFileError
+        When it holds no table.
+    """
+    return open_table(file, folder, options).table
+
+
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__

@@ -14,6 +14,7 @@ import pandas as pd
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.dates import Dates, read_dates
+from quant_pipeline.market.sources.files.field_files import join_fields
 from quant_pipeline.market.sources.files.names import instrument_of
 from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.opening import RawTable, UnreadableFileError, open_table
@@ -92,6 +93,17 @@ def read_file(file: Path, folder: Path, options: FilesMarketParameters, cache: P
     return reading
 
 
+def read_field_files(own: dict[str, Path], folder: Path, options: FilesMarketParameters) -> Reading:
+    """Read a file per field as one; its name is that of the closes."""
+    reading = Reading(_name(own["close"], folder))
+    try:
+        raw = join_fields(own, folder, options)
+    except UnreadableFileError as error:
+        reading.broken = str(error)
+        return reading
+    return _recognised(reading, raw, options)
+
+
 def _name(file: Path, folder: Path) -> str:
     return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
 
@@ -121,6 +133,10 @@ def _read(file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
     except UnreadableFileError as error:
         reading.broken = str(error)
         return reading
+    return _recognised(reading, raw, options)
+
+
+def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters) -> Reading:
     found = recognise(raw.table, raw.layout, options)
     reading.layout = found.name
     reading.fields = tuple(found.columns.values())

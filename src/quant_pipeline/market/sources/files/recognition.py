@@ -20,6 +20,7 @@ from quant_pipeline.market.sources.files.layouts import (
     VARIANTS,
     Layout,
 )
+from quant_pipeline.market.sources.files.numbers import read_numbers
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
 _IN_ROW = {"vendor_adjusted_close", "dividend", "split"}
@@ -78,13 +79,23 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
     columns = _columns(table, header, layout, own)
     lacking = [field for field in REQUIRED if field not in columns.values()]
     missing = None
-    if lacking:
+    others = [column for column in header if column not in columns]
+    if len(lacking) == 5 and "date" in columns.values() and len(others) > 1 and _are_numbers(table[others[:20]]):
+        missing = (
+            "has one column per instrument and one price; open, high, low, close and volume are needed: a column for "
+            "each, or a file for each, called open.csv, high.csv, low.csv, close.csv and volume.csv"
+        )
+    elif lacking:
         missing = (
             f"has no column for {', '.join(lacking)}; it has {', '.join(header) or 'none'}. "
             "Map your names with `columns` of the market source"
         )
     faults += _unused(header, columns, options)
     return Recognised(name, layout, columns, missing, tuple(faults))
+
+
+def _are_numbers(table: pd.DataFrame) -> bool:
+    return all(not read_numbers(table[column]).unreadable.any() for column in table)
 
 
 def _spelt(column: str) -> str:

@@ -1,0 +1,44 @@
+"""A file per field, each with a column per instrument: put together into one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from quant_pipeline.market.sources.files.names import stem_of
+from quant_pipeline.market.sources.files.opening import RawTable, open_wide
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.wide import stack_instruments
+
+FIELDS = ("open", "high", "low", "close", "volume")
+_ALSO = ("adj close", "adj_close", "adjclose", "dividends", "stock splits", "splits")
+
+
+def fields_of(files: list[Path]) -> dict[str, Path]:
+    """Return the file of each field; empty unless every field has one."""
+    named = {stem_of(file).strip().lower(): file for file in files}
+    own = {name: file for name, file in named.items() if name in (*FIELDS, *_ALSO)}
+    return own if set(FIELDS) <= set(own) else {}
+
+
+def join_fields(own: dict[str, Path], folder: Path, options: FilesMarketParameters) -> RawTable:
+    """Return the long table of the files of all fields.
+
+    Raises
+    ------
+    UnreadableFileError
+        When one of them holds no table.
+    """
+    tables = []
+    for field, file in own.items():
+        table = open_wide(file, folder, options)
+        dates = table.columns[0]
+        table = table.rename(columns={dates: "date"}).drop_duplicates("date").set_index("date")
+        table.columns = pd.MultiIndex.from_tuples([(field, str(name)) for name in table.columns])
+        tables.append(table)
+    joined = pd.concat(tables, axis=1).reset_index()
+    joined.columns = pd.MultiIndex.from_tuples([("date", ""), *joined.columns[1:]])
+    lines = pd.RangeIndex(2, len(joined) + 2).to_numpy()
+    table, lines = stack_instruments(joined, lines)
+    return RawTable(table, lines, has_commas=True)
