@@ -29,7 +29,7 @@ test: checked  ## Check style, types and layers, then run the tests of every kin
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 test-all: checked  ## Run every test, also the slow ones
-	$(PYTEST) -m "" --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "" --hypothesis-profile thorough --cov --cov-report=term:skip-covered
 
 test-random: checked  ## Run the tests in another order, which is printed
 	$(PYTEST) --random-order

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.helpers.isolation import isolated
+from tests.helpers.properties import register_profiles
 from tests.helpers.tracing import import_libraries_untraced, leave_processes_untraced, tracing_what_is_new
 
 # Workers of the suite share the cores: threads of torch and LightGBM that wait for each other by spinning make it four
@@ -16,9 +16,7 @@ from tests.helpers.tracing import import_libraries_untraced, leave_processes_unt
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import_libraries_untraced()
 
-# Examples of a property may take as long as a loaded machine needs.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+register_profiles()
 
 PROJECT = Path(__file__).resolve().parents[1]
 MARKET_DATA_VARIABLE = "QUANT_PIPELINE_MARKET_DATA"

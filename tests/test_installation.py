@@ -74,6 +74,7 @@ def test_uv_of_the_lock_installs_and_a_second_make_has_nothing_to_do(tiny):
     assert "with uv" in done.stdout
     found = installed(tiny.folder)
     assert (found["toolz"], found["tiny"], found["uv"]) == ("1.0.0", "1", version("uv"))
+    assert len(list((tiny.folder / ".venv" / "lib").glob("python*/site-packages/quant_pipeline_interrupt.pth"))) == 1
     again = make(tiny.folder, "install")
     assert again.stdout.strip() == "make: Nothing to be done for 'install'."
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+from tests.helpers.properties import FEW
 from tests.helpers.tracing import tracing_environment
 
 # In one process: its start takes longer than most of these.
@@ -17,11 +18,13 @@ SUITES = [
 ]
 # Its subject is machine code, which it compiles whatever the environment says.
 COMPILE = ["--ignore", "tests/common/test_compiled.py"]
+# The same values as with machine code are the subject: the properties themselves are tried there.
+SHORT = ["-q", "-p", "no:cacheprovider", "--hypothesis-profile", FEW]
 
 
 def test_kernels_give_the_same_without_compilation(project_path):
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *SUITES, *COMPILE, "-q", "-p", "no:cacheprovider", "--no-cov"],
+        [sys.executable, "-m", "pytest", *SUITES, *COMPILE, *SHORT, "--no-cov"],
         cwd=project_path,
         env={**os.environ, **tracing_environment(), "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,

@@ -21,11 +21,18 @@ def _project(project_path):
         session.load_context()
 
 
+@pytest.fixture(scope="module")
+def shipped(project_path, tmp_path_factory):
+    """The configuration without keys and with an empty `local`; read only."""
+    copy = tmp_path_factory.mktemp("shipped") / "conf"
+    shutil.copytree(project_path / "conf", copy, ignore=shutil.ignore_patterns("credentials.yml", "local"))
+    (copy / "local").mkdir()
+    return copy
+
+
 @pytest.fixture
-def conf(project_path, tmp_path):
-    shutil.copytree(project_path / "conf", tmp_path / "conf", ignore=shutil.ignore_patterns("credentials.yml", "local"))
-    (tmp_path / "conf" / "local").mkdir()
-    return tmp_path / "conf"
+def conf(shipped, tmp_path):
+    return shutil.copytree(shipped, tmp_path / "conf")
 
 
 @pytest.fixture
@@ -38,17 +45,23 @@ def open_session(project_path, conf):
     return create
 
 
+def load_from(source, key, env=None, **runtime):
+    """Read one kind of configuration with the loader that Kedro makes from the settings."""
+    loader = settings.CONFIG_LOADER_CLASS(
+        conf_source=str(source), env=env, runtime_params=runtime, **settings.CONFIG_LOADER_ARGS
+    )
+    return loader[key]
+
+
 @pytest.fixture
 def load(conf):
-    """Read one kind of configuration with the loader that Kedro makes from the settings."""
+    return lambda key, env=None, source=conf, **runtime: load_from(source, key, env, **runtime)
 
-    def loaded(key, env=None, source=conf, **runtime):
-        loader = settings.CONFIG_LOADER_CLASS(
-            conf_source=str(source), env=env, runtime_params=runtime, **settings.CONFIG_LOADER_ARGS
-        )
-        return loader[key]
 
-    return loaded
+@pytest.fixture(scope="module")
+def untouched(shipped):
+    """What the account with real money takes from its own files, by kind."""
+    return {key: load_from(shipped, key, "live") for key in ("parameters", "globals", "catalog")}
 
 
 def write(conf, name, text):
@@ -196,15 +209,18 @@ REAL_MONEY = {
 
 
 @pytest.mark.parametrize(("file", "text", "named"), REAL_MONEY.values(), ids=REAL_MONEY)
-def test_local_does_not_touch_real_money(conf, load, run_without_keys, file, text, named):
-    untouched = {key: load(key, "live") for key in ("parameters", "globals", "catalog")}
+def test_local_does_not_touch_real_money(conf, load, run_without_keys, untouched, file, text, named):
     write(conf, f"local/{file}", text + "strategy: {topk: 21}\n" * file.startswith("parameters"))
     refusal = run_without_keys("live")
     assert refusal.startswith(f"conf/local sets {named}, which account 'live' takes from its own files")
     # Commands that are no run, such as an emergency stop, go on with the account's own files.
-    touched = {key: load(key, "live") for key in untouched}
-    touched["parameters"]["strategy"] = untouched["parameters"]["strategy"]
-    assert touched == untouched
+    # Only globals reach into files of another kind.
+    kinds = untouched if file == "globals.yml" else [file.partition("_")[0].removesuffix(".yml")]
+    for kind in kinds:
+        touched = load(kind, "live")
+        if kind == "parameters":
+            touched["strategy"] = untouched[kind]["strategy"]
+        assert touched == untouched[kind]
 
 
 def test_local_may_change_the_limits_of_an_account_without_real_money(conf, load, run_without_keys):

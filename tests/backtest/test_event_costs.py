@@ -11,6 +11,7 @@ from quant_pipeline.backtest.event_engine.orders import EventOrder, OrderKind
 from quant_pipeline.backtest.event_engine.protective_rules import ProtectiveRules
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
+from tests.helpers.properties import examples
 
 SESSIONS = pd.bdate_range("2024-01-02", periods=4)
 COSTS = CostRules(half_spread=0.001, root_impact=0.05, volume_impact=0.3)
@@ -61,7 +62,7 @@ def test_ten_pieces_pay_the_impact_of_one_order():
 
 
 @given(st.lists(st.integers(1, 4_000), min_size=1, max_size=12), st.booleans())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_however_an_order_is_cut_its_impact_is_that_of_the_whole(pieces, is_sale):
     signed = [-shares if is_sale else shares for shares in pieces]
     held = buys(sum(pieces)) if is_sale else {}

@@ -55,7 +55,7 @@ REAL_CASES = {
 
 @pytest.fixture(scope="module")
 def real_provider(real_market, tmp_path_factory):
-    bars = with_suspensions(real_adjusted_bars(real_market, "2014-06-01", "2015-09-30", 60), 1, 0.01)
+    bars = with_suspensions(real_adjusted_bars(real_market, "2014-06-01", "2015-02-27", 50), 1, 0.01)
     sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()))
     folder = tmp_path_factory.mktemp("qlib") / "provider"
     write_provider(bars, sessions, folder)

@@ -89,7 +89,7 @@ def test_orders_alone_are_not_generated_at_a_price_that_scores_do_not_predict(pr
 
 
 def test_replay_books_every_session_of_the_range(project):
-    printed = project.run_process("kedro replay --from 2025-01-02 --to 2025-01-07").stdout
+    printed = project.run("kedro replay --from 2025-01-02 --to 2025-01-07").stdout
     assert "replayed 4 sessions, 2025-01-02 to 2025-01-07" in printed
     nav = pd.read_parquet(project.path / "data/accounts/sim/net_asset_value/2025-01-07.parquet")
     assert nav["date"].dt.strftime("%Y-%m-%d").tolist()[-4:] == ["2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07"]

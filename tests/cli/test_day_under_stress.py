@@ -60,7 +60,7 @@ def test_no_home_another_language_another_time_zone_and_a_strange_folder_change_
 def test_two_first_runs_at_once_make_one_market(project_path, commands, tmp_path):
     project = small_project(project_path, tmp_path / "project", commands)
     both = [project.start("kedro run --pipelines ingestion") for _ in range(2)]
-    assert [running.wait(timeout=PATIENCE) for running in both] == [0, 0]
+    assert [running.wait() for running in both] == [0, 0]
     assert leftovers(project.path) == []
     assert "adjusted_bars.parquet" in " ".join(contents(project.path))
 

@@ -122,7 +122,7 @@ def test_a_documented_server_answers(project, command, port):
     free = free_port()
     # No window for the reader, and one worker instead of four.
     quiet = {"kedro viz run": " --no-browser", "mlflow ui --backend-store-uri sqlite:///mlflow.db": " --workers 1"}
-    server = project.start(f"{command}{quiet.get(command, '')} --port {free}")
+    server = project.start_process(f"{command}{quiet.get(command, '')} --port {free}")
     try:
         assert answers(f"http://127.0.0.1:{free}/", seconds=PATIENCE)
     finally:

@@ -23,7 +23,7 @@ DAY, NEXT = "2025-03-03", "2025-03-04"
 def address(module_project):
     """A fake Alpaca at which it is the forenoon of `NEXT`; a few symbols, two years."""
     port = free_port()
-    serving = module_project.start(
+    serving = module_project.start_process(
         f"python -m quant_pipeline.testing.fake_alpaca --port {port} --start 2023-01-03 --end 2025-03-31 "
         f"--now {NEXT}T15:00 --symbols {','.join([*SYMBOLS, 'SPY'])}"
     )

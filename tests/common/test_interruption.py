@@ -1,8 +1,11 @@
 """Ctrl-C while a command imports, and while it works: one line, status 130."""
 
+import os
+import runpy
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +43,37 @@ def test_a_command_that_is_interrupted_ends_in_one_line(project_path, tmp_path, 
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 130
     assert done.stderr.splitlines() == ["", "Interrupted. What was finished is kept; nothing is half written."]
+
+
+AT_START = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+exec(HOOK_LINE)
+"""
+
+
+@pytest.mark.parametrize("program", ["kedro", "python"])
+def test_the_hook_of_an_installation_ends_kedro_in_one_line_while_kedro_itself_is_imported(
+    project_path, tmp_path, program
+):
+    hook = runpy.run_path(str(project_path / "tools" / "install.py"))["HOOK_LINE"]
+    # As Python does with the file that an installation leaves: before the program.
+    (tmp_path / "sitecustomize.py").write_text(AT_START.replace("HOOK_LINE", repr(hook)))
+    words = {"kedro": ["--version"], "python": ["-c", "import click"]}[program]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{project_path / 'src'}"}
+    started = [str(Path(sys.executable).parent / program), *words]
+    done = subprocess.run(started, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    if program == "kedro":
+        assert done.returncode == 130
+        assert done.stderr.splitlines() == ["", "Interrupted. What was finished is kept; nothing is half written."]
+    else:
+        assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from quant_pipeline.exchange.dated_rules import PriceLimit
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.exchange.session import apply_corporate_actions, apply_fills, execute_orders
 from quant_pipeline.exchange.tables import positions_table
+from tests.helpers.properties import examples
 
 FREE = CostRules()
 OPEN = MarketRules()
@@ -217,7 +218,7 @@ def test_fills_change_positions_and_cash():
     assert cash == Decimal("139.9000")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     quantities=st.lists(st.integers(1, 500), min_size=3, max_size=3),
     cash=st.integers(0, 5_000),

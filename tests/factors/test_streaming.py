@@ -15,6 +15,7 @@ from quant_pipeline.factors import alpha101, alpha158, alpha360, execution
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.plan_file import load_plan, save_plan
 from quant_pipeline.factors.streaming import FactorStream
+from tests.helpers.properties import examples
 from tests.helpers.user_expressions import USER_EXPRESSIONS
 
 FIELDS = ("open", "high", "low", "close", "vwap", "volume", "factor", "sector")
@@ -112,7 +113,7 @@ def test_a_stream_that_was_saved_and_loaded_goes_on_with_the_same_bits(bars, bat
     assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
 
 
-@settings(max_examples=12, deadline=None, database=None)
+@settings(max_examples=examples(12), database=None)
 @given(cuts=st.sets(st.integers(1, len(SESSIONS) - 1), max_size=4), name=st.sampled_from(["alpha158", "alpha360"]))
 def test_any_split_of_the_history_gives_the_same_bits(bars, batch, cuts, name):
     edges = [0, *sorted(cuts), len(SESSIONS)]

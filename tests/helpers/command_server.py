@@ -5,7 +5,8 @@ does, not about how its process starts. The server imports once, before any thre
 command: the command has a process, arguments, environment, folder, streams and exit status of its own, and ends as any
 interpreter ends.
 
-It reads one JSON object a line from its standard input and answers each with the exit status on its standard output.
+It reads one JSON object a line from its standard input and answers each on its standard output: with the exit status,
+or, where the order names a file for the status, at once with the number of the process, which leads a group of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 WARM = (
     "IPython.display",
@@ -80,16 +81,43 @@ def serve() -> None:
     assert threading.active_count() == 1, "a process with threads must not be forked"
     assert "quant_pipeline.settings" not in sys.modules, "settings hold the folder of one project"
     for line in sys.stdin:
-        if (child := os.fork()) == 0:
-            answers.close()
-            _become(json.loads(line))
-            return
-        _, status = os.waitpid(child, 0)
-        answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
-        answers.flush()
+        order = json.loads(line)
+        if "status" in order:
+            if os.fork() == 0:
+                _watch(order, answers)
+        else:
+            _answer(answers, _exit_code(_fork(order, answers)))
 
 
-def _become(order: dict[str, Any]) -> None:
+def _watch(order: dict[str, Any], answers: TextIO) -> NoReturn:
+    """Run a command while the server goes on, and write its exit status when it has ended."""
+    child = _fork(order, answers)
+    _answer(answers, child)
+    status = Path(order["status"])
+    status.with_suffix(".new").write_text(str(_exit_code(child)))
+    status.with_suffix(".new").rename(status)
+    os._exit(0)
+
+
+def _fork(order: dict[str, Any], answers: TextIO) -> int:
+    if (child := os.fork()) == 0:
+        answers.close()
+        if "status" in order:
+            os.setsid()
+        _become(order)
+    return child
+
+
+def _exit_code(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _answer(answers: TextIO, number: int) -> None:
+    answers.write(f"{number}\n")
+    answers.flush()
+
+
+def _become(order: dict[str, Any]) -> NoReturn:
     """Be the command: its streams, its folder, its environment, its arguments."""
     for stream, (file, flags) in enumerate(
         [
@@ -108,7 +136,20 @@ def _become(order: dict[str, Any]) -> None:
     os.chdir(order["folder"])
     _belong_to(Path(order["folder"]) / "src")
     sys.argv = order["arguments"]
+    if "kernels" in order:
+        atexit.register(_write_called_kernels, Path(order["kernels"]))
     _end(_status_of(sys.modules["kedro.framework.cli.cli"].main))
+
+
+def _write_called_kernels(file: Path) -> None:
+    """Write every kernel of the project with the types that it was called with."""
+    from numba.core.dispatcher import Dispatcher
+
+    gc.unfreeze()
+    kernels = [each for each in gc.get_objects() if isinstance(each, Dispatcher)]
+    ours = [each for each in kernels if each.py_func.__module__.startswith("quant_pipeline.")]
+    called = {f"{each.py_func.__module__}.{each.py_func.__name__}{types}" for each in ours for types in each.signatures}
+    file.write_text(json.dumps(sorted(called)))
 
 
 def _status_of(command: Callable[[], object]) -> int:
@@ -126,7 +167,7 @@ def _status_of(command: Callable[[], object]) -> int:
     return 0
 
 
-def _end(status: int) -> None:
+def _end(status: int) -> NoReturn:
     """End as an interpreter does, but leave its memory to the system: freeing what was forked takes seconds."""
     threading._shutdown()
     atexit._run_exitfuncs()

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,18 @@ class Project:
         done = subprocess.run(self._arguments(command), **self.place, **streams, timeout=PATIENCE, check=False)
         return self._checked(done, command, ok)
 
-    def start(self, command: str) -> subprocess.Popen:
-        """Start one command line as the leader of a group of processes, and do not wait."""
+    def start(self, command: str) -> Started:
+        """Start a `kedro` command in a fork of the warm server, as the leader of a group of processes; do not wait."""
+        return self.commands.start(self._arguments(command), **self.place)
+
+    def called_kernels(self, command: str) -> set[str]:
+        """Run a `kedro` command in a fork of the warm server; return the kernels, with their types, that it called."""
+        file = self.path / "called.json"
+        self._checked(self.commands.run(self._arguments(command), **self.place, kernels=str(file)), command, True)
+        return set(json.loads(file.read_text()))
+
+    def start_process(self, command: str) -> subprocess.Popen:
+        """Start one command line in a new process, as the leader of a group of processes; do not wait."""
         silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         return subprocess.Popen(self._arguments(command), **self.place, **silent, start_new_session=True)
 
@@ -75,24 +86,54 @@ class Project:
         return {"cwd": self.path, "env": environment(self.path / "src")}
 
 
+class Started:
+    """A command that runs in a fork of the server, as far as tests look at it."""
+
+    def __init__(self, pid: int, status: Path):
+        self.pid, self._status = pid, status
+
+    def poll(self) -> int | None:
+        """Return the exit status, negative for a signal; None while the command runs."""
+        return int(self._status.read_text()) if self._status.exists() else None
+
+    def wait(self) -> int:
+        """Return the exit status as soon as there is one."""
+        end = time.monotonic() + PATIENCE
+        while (status := self.poll()) is None:
+            assert time.monotonic() < end, "the command does not end"
+            time.sleep(0.02)
+        return status
+
+
 class CommandServer:
     """The client of `command_server`: starts it with the first command, ends it at last."""
 
     def __init__(self, sources: Path, folder: Path):
         self._sources, self._folder = sources, folder
         self._running: subprocess.Popen | None = None
+        self._started = 0
 
-    def run(self, arguments: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess:
+    def run(self, arguments: list[str], cwd: Path, env: dict[str, str], **more: str) -> subprocess.CompletedProcess:
         """Run one command line and return its exit status and what it printed."""
-        server = self._running = self._running or self._start()
         printed = [self._folder / name for name in ("stdout", "stderr")]
-        order = {"arguments": arguments, "folder": str(cwd), "environment": env}
-        order |= {file.name: str(file) for file in printed}
+        order = {"arguments": arguments, "folder": str(cwd), "environment": env, **more}
+        status = self._ask(order | {file.name: str(file) for file in printed})
+        return subprocess.CompletedProcess(arguments, status, *(file.read_text() for file in printed))
+
+    def start(self, arguments: list[str], cwd: Path, env: dict[str, str]) -> Started:
+        """Start one command line and do not wait."""
+        self._started += 1
+        status = self._folder / f"{self._started}.status"
+        order = {"arguments": arguments, "folder": str(cwd), "environment": env, "status": str(status)}
+        return Started(self._ask(order | {"stdout": os.devnull, "stderr": os.devnull}), status)
+
+    def _ask(self, order: dict) -> int:
+        server = self._running = self._running or self._start()
         server.stdin.write(json.dumps(order) + "\n")
         server.stdin.flush()
         answer = server.stdout.readline()
         assert answer, f"the server of commands ended: {(self._folder / 'server.log').read_text()[-4000:]}"
-        return subprocess.CompletedProcess(arguments, int(answer), *(file.read_text() for file in printed))
+        return int(answer)
 
     def stop(self) -> None:
         """End the server; it has no command left to run."""

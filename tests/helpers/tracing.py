@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-TRACED_CASES, TRACED_EXAMPLES = 4, 10
+TRACED_CASES, TRACED_EXAMPLES = 2, 5
 UNTRACED_FIXTURES = {"chromium", "real_market"}
 TRACES_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 """Name of the variable by which coverage traces every Python process that is started below."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.corporate_actions import adjust_bars, adjusted_close_as_of, adjustment_factors
+from tests.helpers.properties import examples
 
 DAYS = pd.bdate_range("2020-01-06", periods=5, unit="ns")
 
@@ -106,7 +107,7 @@ def test_an_impossible_action_names_instrument_and_date(kind, value, words):
     splits=st.lists(st.sampled_from([1.0, 2.0, 0.1, 1.5]), min_size=5, max_size=5),
     dividends=st.lists(st.floats(0, 5), min_size=5, max_size=5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_adjusted_close_is_the_wealth_of_a_holder_who_reinvests(closes, splits, dividends):
     table = bars(closes)
     rows = [(DAYS[t], "AAA", "split", splits[t]) for t in range(1, 5)]
@@ -121,7 +122,7 @@ def test_adjusted_close_is_the_wealth_of_a_holder_who_reinvests(closes, splits, 
 
 
 @given(closes=st.lists(st.floats(1, 1000), min_size=3, max_size=5), noise=st.floats(1, 1000), ratio=st.floats(0.1, 10))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_later_rows_never_change_earlier_factors_by_a_bit(closes, noise, ratio):
     known = actions((DAYS[1], "AAA", "cash_dividend", 0.3))
     before = adjust_bars(bars(closes[:2]), known)

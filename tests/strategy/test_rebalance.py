@@ -10,6 +10,7 @@ from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.strategy.rebalance import rebalance, score_ranks
 from quant_pipeline.strategy.rules import StrategyRules
+from tests.helpers.properties import examples
 
 FREE = CostRules()
 NO_LIMITS = MarketRules()
@@ -226,7 +227,7 @@ def plain_topk_drop(scores, held, tradable, topk, n_drop):
     return orphans + dropped, buys
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(
     scores=st.dictionaries(st.sampled_from("ABCDEFGHIJKLMNOP"), st.integers(0, 5), min_size=1),
     held=st.sets(st.sampled_from("ABCDEFGHIJKLMNOP"), max_size=8),
@@ -250,7 +251,7 @@ def test_kernel_equals_the_rule_in_plain_python(scores, held, halted, topk, n_dr
     assert list(orders.loc[orders["side"] == "buy", "instrument"]) == buys
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(
     scores=st.dictionaries(st.sampled_from("ABCDEFGH"), st.floats(-1, 1), min_size=2),
     cash=st.integers(0, 100_000),

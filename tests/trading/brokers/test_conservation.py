@@ -10,6 +10,7 @@ from quant_pipeline.testing.fake_alpaca import Ending, FakeAlpaca, FakeExchange,
 from quant_pipeline.trading.broker_records import Amendment, CashActivity, FillActivity, OrderRequest, PositionActivity
 from quant_pipeline.trading.ports import OrderRejectedError
 from tests.helpers.brokers import broker_of
+from tests.helpers.properties import examples
 
 NAMES = st.sampled_from(["AAA", "BBB"])
 CENTS = st.integers(1, 5000).map(lambda cents: Decimal(cents) / 100)
@@ -89,7 +90,7 @@ def explained(activities):
     return cash, {name: quantity for name, quantity in shares.items() if quantity}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(facts=st.lists(FACTS, max_size=25))
 def test_the_feed_explains_all_cash_and_all_shares(server, facts):
     fresh = FakeExchange(cash=5000, prices={"AAA": "10", "BBB": "20.05"}, director=server.exchange.director)

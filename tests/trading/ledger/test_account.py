@@ -13,6 +13,7 @@ from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.tables import holdings_table, net_asset_value_table, trades_table
 from tests.helpers.four_days import DAYS, actions_table, book, plan
+from tests.helpers.properties import examples
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ def test_selling_what_is_not_held_is_an_error():
         max_size=25,
     )
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 def test_cash_shares_and_profit_are_conserved_under_any_fills(trades):
     opened = Event(DAYS[0], EventKind.ACCOUNT_OPENED, "open", {"account": "sim", "cash": "1000.0000"})
     events, held, cash = [opened], 0, Decimal(1000)

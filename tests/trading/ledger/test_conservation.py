@@ -14,6 +14,7 @@ from quant_pipeline.trading.ledger.bookkeeping import book_days
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.statements import StatementImportParameters, import_statements
 from tests.helpers.four_days import DAYS, FORMAT, statement
+from tests.helpers.properties import examples
 
 NAMES = ["AAA", "BBB", "CCC"]
 CENTS = st.integers(-50_000, 50_000).map(lambda cents: Decimal(cents) / 100)
@@ -159,7 +160,7 @@ class Oracle:
 
 
 @given(steps=st.lists(STEPS, max_size=30), method=st.sampled_from(["fifo", "hifo"]))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250))
 def test_cash_and_shares_are_conserved_whatever_happens(steps, method):
     oracle = Oracle(method)
     for step in steps:
@@ -187,7 +188,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS, cut=st.integers(0, 20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_the_cash_of_statements_is_the_cash_that_is_booked_and_no_file_counts_twice(rows, cut, market_of_four_days):
     lines, total = [], Decimal(0)
     for row in rows:

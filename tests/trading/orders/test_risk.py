@@ -14,6 +14,7 @@ from quant_pipeline.trading.ledger.events import Order
 from quant_pipeline.trading.orders.risk import check_orders, check_price, state_after_losses
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import DenialCode, InstrumentView, RiskView, TradingState
+from tests.helpers.properties import examples
 
 SESSION = pd.Timestamp("2025-01-03")
 LIMITS = RiskLimits(max_sector_weight=0.3)
@@ -330,7 +331,7 @@ def plans(draw):
     return orders, account
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(plans())
 def test_no_approved_plan_stands_above_a_limit(case):
     orders, account = case
