@@ -5,6 +5,9 @@ import tarfile
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
@@ -137,6 +140,21 @@ def test_real_accounts_refuse_politely_without_keys(project_path, environment, m
         pytest.raises(ConfigurationError, match=f"ALPACA_{environment.upper()}_API_KEY"),
     ):
         session.run(pipeline_names=["ingestion"])
+
+
+scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.text("ab?"), st.just("???"))
+lists = st.fixed_dictionaries({}, optional={"list": st.one_of(st.none(), st.lists(scalars))})
+# Where one has a list and the other a table, OmegaConf ends in a TypeError.
+tables = st.recursive(
+    scalars,
+    lambda inner: st.builds(lambda a, b: a | b, st.dictionaries(st.sampled_from("abcd"), inner), lists),
+    max_leaves=12,
+).filter(lambda value: isinstance(value, dict))
+
+
+@given(tables, tables)
+def test_environments_are_merged_as_kedro_merges_them(base, own):
+    assert ProjectConfigLoader._soft_merge(base, own) == OmegaConfigLoader._soft_merge(base, own)
 
 
 class TestWhatIsWrongIsNamed:

@@ -172,6 +172,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
         final: dict[str, Any] = self._merge_configs(merged, own, key, self._get_conf_env_path(LOCAL))
         return final
 
+    @staticmethod
+    def _soft_merge(config: dict[str, Any], env_config: dict[str, Any], env_path: str | None = None) -> dict[str, Any]:
+        """Merge as Kedro does by way of OmegaConf, which takes a third of all time; both are resolved tables by now."""
+        return _merge(config, env_config)
+
     def _read_local(self, key: str) -> dict[Path, DictConfig]:
         folder = self._get_conf_env_path(LOCAL)
         if not self._fs.isdir(Path(folder).as_posix()):
@@ -360,6 +365,17 @@ def _leads_somewhere(values: Any, path: Sequence[str]) -> bool:
         else:
             return False
     return True
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Lay one table over another, key by key where both hold tables; ``???`` says nothing, as in OmegaConf."""
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], value)
+        elif value != "???" or key not in merged:
+            merged[key] = value
+    return merged
 
 
 def _names_from_params(files: Iterable[Any]) -> set[str]:
