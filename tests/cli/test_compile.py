@@ -9,9 +9,9 @@ import pytest
 COMMANDS = {
     "run": "kedro run --pipelines prediction,backtest,post_trade,order_generation",
     "research": "kedro run --pipelines features,ensemble_search,factor_evaluation,model_report",
-    "replay": "kedro replay --from 2024-12-27 --to 2024-12-31",
+    "replay": "kedro replay --from 2025-01-02 --to 2025-01-03",
 }
-SLOW = ("research", "replay")
+SLOW = ("replay",)
 
 
 @pytest.fixture(scope="module")

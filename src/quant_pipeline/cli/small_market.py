@@ -72,8 +72,10 @@ class SmallMarket:
         run_combinations(search, all_combinations(2))
 
     def score_factors(self) -> None:
-        """Score a factor against labels."""
+        """Score a factor against labels, and correlate it with itself."""
+        from quant_pipeline.evaluation.factor_correlation import correlate_factors
         from quant_pipeline.evaluation.factor_scores import ScoringParameters, score_factors
 
         panel = self.scores.to_frame("factor")
         score_factors(panel, panel.rename(columns={"factor": "1"}), ScoringParameters(horizons=(1,)))
+        correlate_factors(panel, most_sessions=2)
