@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from quant_pipeline.backtest.event_engine.orders import EventOrder, OrderKind
 from quant_pipeline.exchange.rules import MarketRules
 from tests.helpers.event_orders import SESSIONS, limit, minutes_of, run
+from tests.helpers.properties import examples
 
 
 class Print(NamedTuple):
@@ -120,7 +121,7 @@ def is_beyond(order, price):
 LATENCIES = st.sampled_from([0, 0, 0, 0, 1, 15, 45, 60, 100, 200])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(data=st.data(), with_minutes=st.booleans(), latency_seconds=LATENCIES)
 def test_no_limit_or_stop_gets_more_than_the_prices_after_its_arrival_allow(data, with_minutes, latency_seconds):
     days = [data.draw(walks()) for _ in SESSIONS]
@@ -138,7 +139,7 @@ def test_no_limit_or_stop_gets_more_than_the_prices_after_its_arrival_allow(data
         assert np.isnan(fair) or sign * got >= sign * fair - 1e-9
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     data=st.data(),
     with_minutes=st.booleans(),
@@ -162,7 +163,7 @@ def test_a_limit_pays_between_the_fair_price_and_the_worst_price_around_its_arri
     assert sign * got <= max(sign * price for price in around) + 1e-4
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(data=st.data(), with_minutes=st.booleans(), latency_seconds=LATENCIES)
 def test_market_orders_execute_at_a_price_made_after_their_arrival(data, with_minutes, latency_seconds):
     days = [data.draw(walks()) for _ in SESSIONS]
@@ -174,7 +175,7 @@ def test_market_orders_execute_at_a_price_made_after_their_arrival(data, with_mi
     assert np.isnan(got) or round(got, 4) in {round(price * (1 + sign * 0.001), 4) for price in later}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(data=st.data(), with_minutes=st.booleans(), latency_seconds=LATENCIES, noise=st.integers(0, 2**32 - 1))
 def test_no_execution_depends_on_prices_that_the_sender_had(data, with_minutes, latency_seconds, noise):
     days = [data.draw(walks()) for _ in SESSIONS]
@@ -206,7 +207,7 @@ def test_no_execution_depends_on_prices_that_the_sender_had(data, with_minutes, 
     pd.testing.assert_series_equal(before, after, check_names=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(data=st.data(), with_minutes=st.booleans())
 def test_all_orders_of_a_session_together_take_no_more_than_their_part_of_its_volume(data, with_minutes):
     days = [data.draw(walks()) for _ in SESSIONS]

@@ -13,6 +13,7 @@ from quant_pipeline.factors import alpha158
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.expression import operators
 from quant_pipeline.factors.qlib_operators import register_qlib_operator
+from tests.helpers.properties import examples
 from tests.helpers.qlib_factors import QlibOracle, assert_equal, one_series
 
 
@@ -159,7 +160,7 @@ def random_panel(seed):
     return fields
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 @given(expression=st.recursive(ROLLED | EXACT, of_rolled, max_leaves=3), seed=st.integers(0, 10**6))
 def test_a_random_expression_on_a_random_panel_equals_qlib(random_oracle, expression, seed):
     fields = random_panel(seed)

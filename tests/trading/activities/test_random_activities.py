@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_pipeline.testing.fake_alpaca import FakeExchange, bookings
+from tests.helpers.properties import examples
 from tests.trading.activities.conftest import BookedAccount
 
 NAMES = ("AAA", "BBB", "CCC")
@@ -201,7 +202,7 @@ def _is_cash(row):
     return known and row.get("status") == "executed" and not row.get("qty") and "activity_sub_type" not in row
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(readings=READINGS)
 def test_books_equal_the_broker_after_any_activities_or_the_quarantine_says_why(readings):
     world = World()
