@@ -97,6 +97,8 @@ class FaultyBroker(FaultyMarket):
     def submit(self, order: OrderRequest) -> BrokerOrder:
         """Take an order, or fail."""
         self.received.append(order)
+        if not self.is_open:
+            self.sent_while_closed.append(order.client_order_id)
         if self._chance(Fault.RATE_LIMIT, 0.4):
             raise RateLimitedError("too many requests", 1.0)
         if self._chance(Fault.LOST_REQUEST, 0.5):

@@ -1,4 +1,4 @@
-"""Six sentences that must be true after every rehearsal, whatever was killed and whatever failed."""
+"""Eight sentences that must be true after every rehearsal, whatever was killed and whatever failed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.testing.chaos.rehearsal import ACCOUNT, LIMITS, ORDERS, PRICES, SESSION
-from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.activities.quarantine import effects_of, open_rows
+from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.book import OrderBook
@@ -25,6 +26,9 @@ HARMLESS = frozenset(Fault) - {
     Fault.BUST,
     Fault.OUTSIDE_TRADE,
     Fault.SPLIT,
+    Fault.RENAMING,
+    Fault.UNBOOKABLE,
+    Fault.CLOSED,
 }
 """Faults under which every approved order is filled and the account stays active all the same."""
 
@@ -48,14 +52,18 @@ def find_violations(ledger_file: Path, broker: FaultyBroker) -> list[str]:
     violations += [f"I4 {o.order.client_order_id} is still {o.state}" for o in book.live.values()]
     if account.last_session != SESSION:
         violations.append("I4 the session was never closed")
-    if account.cash != broker.cash:
+    cash, shares = effects_of(account)
+    if account.cash + cash != broker.cash:
         violations.append(f"I2 cash is {account.cash} in the books and {broker.cash} at the broker")
     for name in sorted({*broker.held, *account.positions}):
         ours = account.positions[name].quantity if name in account.positions else Decimal(0)
+        ours += shares.get(name, Decimal(0))
         theirs = broker.held.get(name, Decimal(0))
         if ours != theirs:
             violations.append(f"I2 {name} is {ours} in the books and {theirs} at the broker")
     violations += _nothing_above_a_limit(broker)
+    violations += [f"I7 {name} was sent while the exchange was closed" for name in broker.sent_while_closed]
+    violations += _quarantine_and_state(book, account, broker)
     for event in events:
         if event.kind in (EventKind.ORDER_RECORDED, EventKind.ORDER_DENIED) and f"order:{ACCOUNT}" in event.key:
             provenance = event.payload.get("provenance", {})
@@ -88,6 +96,16 @@ def _orders_exactly_once(book: OrderBook, broker: FaultyBroker) -> list[str]:
             matching = [o for o in book.orders.values() if (o.order.instrument, o.order.side) == (instrument, side)]
             if [o.state for o in matching] != [OrderState.FILLED]:
                 violations.append(f"I1 {instrument} was not executed: {[str(o.state) for o in matching]}")
+    return violations
+
+
+def _quarantine_and_state(book: OrderBook, account: AccountState, broker: FaultyBroker) -> list[str]:
+    """Only what cannot be booked stays in quarantine, and it lets only exits pass."""
+    expected = {"GIFT"} if broker.held.get("GIFT") else set()
+    found = {row.instrument for row in open_rows(account)}
+    violations = [] if found == expected else [f"I8 in quarantine are {sorted(found)}, not {sorted(expected)}"]
+    if expected and book.trading_state is TradingState.ACTIVE:
+        violations.append("I8 the account is active although a row is in quarantine")
     return violations
 
 

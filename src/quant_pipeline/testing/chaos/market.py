@@ -26,6 +26,9 @@ from quant_pipeline.trading.ports import (
     BrokerUnavailableError,
 )
 
+_CLOSED_FOR = 6
+"""Steps of time for which the exchange stays closed."""
+
 
 class FaultyMarket:
     """A cash account, its orders and what happens to them, with scripted faults.
@@ -47,6 +50,8 @@ class FaultyMarket:
         Every order that was sent, also those that were refused or lost.
     since_trade
         How long ago every instrument was traded for the last time.
+    sent_while_closed
+        Orders that arrived while trading was closed within its hours.
     is_open, closes_at
         False while trading is closed within its hours; the close of the session when it is not the usual one.
     """
@@ -67,7 +72,7 @@ class FaultyMarket:
         self.faults = faults
         self.received: list[OrderRequest] = []
         self.suspended = False
-        self.is_open = True
+        self.is_open = Fault.CLOSED not in faults
         self.closes_at: pd.Timestamp | None = None
         self.since_trade = pd.Timedelta(seconds=1)
         self._random = random.Random(seed)  # noqa: S311 - faults need repetition, not secrecy
@@ -78,6 +83,8 @@ class FaultyMarket:
         self._facts = 0
         self._tick = 0
         self._happened: set[Fault] = set()
+        self._renamed: tuple[Decimal, int] | None = None
+        self.sent_while_closed: list[str] = []
         self._last_equity = self._equity()
 
     def advance(self, seconds: float) -> None:
@@ -186,7 +193,33 @@ class FaultyMarket:
             self._tell(UnknownActivity(self._activity_id(), self._today(), "WORMHOLE", amount=Decimal(0)))
         if self._happens(Fault.OUTSIDE_TRADE, self._tick > 1):
             self.trade_by_hand("OUT", "buy", Decimal(2))
+        if holding is not None and self._happens(Fault.CANCELLED_DIVIDEND, self._tick > 1):
+            paid = CashActivity(self._activity_id(), self._today(), CashKind.DIVIDEND, Decimal(7), holding)
+            self._tell(paid)
+            taken_back = replace(paid, activity_id=self._activity_id(), amendment=Amendment.CANCELLATION)
+            self._tell(replace(taken_back, supersedes=paid.activity_id))
+        self._rename()
+        if self._happens(Fault.UNBOOKABLE, self._tick > 1):
+            self._hold("GIFT", Decimal(2))
+            self.prices["GIFT"] = Decimal(1)
+            name, day = self._activity_id(), self._today()
+            self._tell(UnknownActivity(name, day, "WORMHOLE", Decimal(0), instrument="GIFT", quantity=Decimal(2)))
+        if Fault.CLOSED in self.faults:
+            self.is_open = self._tick >= _CLOSED_FOR
         self._amend()
+
+    def _rename(self) -> None:
+        if self._happens(Fault.RENAMING, self._tick > 1 and self.held.get("KEEP", Decimal(0)) > 0):
+            self.prices["KEEPN"] = self.prices["KEEP"]
+            self._renamed = (self.held.pop("KEEP"), self._tick)
+            self._hold("KEEPN", self._renamed[0])
+            self._tell(self._half_of_renaming("KEEP", -self._renamed[0]))
+        elif self._renamed is not None and self._tick > self._renamed[1]:
+            self._tell(self._half_of_renaming("KEEPN", self._renamed[0]))
+            self._renamed = None
+
+    def _half_of_renaming(self, name: str, quantity: Decimal) -> PositionActivity:
+        return PositionActivity(self._activity_id(), self._today(), PositionKind.SYMBOL_CHANGE, name, quantity)
 
     def _amend(self) -> None:
         fills = [fact for _, fact in self._told if isinstance(fact, FillActivity) and fact.amendment is Amendment.NEW]

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.faults import Fault
 from quant_pipeline.trading.activities import translation
+from quant_pipeline.trading.broker_records import Amendment
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders import collection, execution, risk_checks, sending
+from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.risk_view import Verdict
 from quant_pipeline.trading.orders.states import OrderState
@@ -131,6 +134,154 @@ def _book_in_memory_before_the_ledger() -> None:
     _replace(Journal, "_apply", twice)
 
 
+def _compare_no_hours() -> None:
+    _replace(sending, "hours_agree", lambda _desk: True)
+
+
+def _join_no_parts() -> None:
+    _replace(translation, "groups_of", lambda records: [(record,) for record in records])
+
+
+def _take_cancellations_for_new() -> None:
+    honest = translation.Translator._amount
+
+    def amount(self: Any, activity: Any) -> Any:
+        return honest(self, replace(activity, amendment=Amendment.NEW, supersedes=None))
+
+    _replace(translation.Translator, "_amount", amount)
+
+
+def _stop_at_what_cannot_be_booked() -> None:
+    def put_aside(self: Any, unit: Any, session: Any, code: str, problem: str) -> None:
+        raise AccountError(problem)
+
+    _replace(translation.Translator, "_put_aside", put_aside)
+
+
+def _forget_what_cannot_be_booked() -> None:
+    _replace(translation.Translator, "_put_aside", lambda *_: None)
+
+
+def _stay_active() -> None:
+    _replace(TradingDesk, "tighten", lambda *_: None)
+
+
+def _leave_out(amendment: Amendment) -> Callable[[], None]:
+    def mutate() -> None:
+        honest = translation.Translator._fill
+        _replace(
+            translation.Translator,
+            "_fill",
+            lambda self, activity, session: [] if activity.amendment is amendment else honest(self, activity, session),
+        )
+
+    return mutate
+
+
+def _book_cash(times: int) -> Callable[[], None]:
+    def mutate() -> None:
+        honest = translation.Translator._amount
+
+        def amount(self: Any, activity: Any) -> Any:
+            value, amends = honest(self, activity)
+            return times * value, amends
+
+        _replace(translation.Translator, "_amount", amount)
+
+    return mutate
+
+
+def _change_fills(change: Callable[[Any], Any]) -> Callable[[], None]:
+    def mutate() -> None:
+        honest = translation.Translator._whole_fill
+        _replace(
+            translation.Translator,
+            "_whole_fill",
+            lambda self, activity, session: honest(self, change(activity), session),
+        )
+
+    return mutate
+
+
+def _drop_trades_by_hand() -> None:
+    honest = translation.Translator._fill
+
+    def fill(self: Any, activity: Any, session: Any) -> Any:
+        return honest(self, activity, session) if self.own_order(activity.broker_order_id) else []
+
+    _replace(translation.Translator, "_fill", fill)
+
+
+def _never_look_behind_the_cursor() -> None:
+    _replace(collection, "_LOOK_BACK", collection._LOOK_BACK * -1)
+
+
+def _infer_at_once() -> None:
+    honest = collection._wait_or_infer
+
+    def infer(desk: Any, tracked: Any, known: Any, is_poll: bool) -> None:
+        desk.missing[known.client_order_id] = desk.rules.missing_fill_polls
+        honest(desk, tracked, known, is_poll)
+
+    _replace(collection, "_wait_or_infer", infer)
+
+
+def _expire_nothing() -> None:
+    _replace(collection, "expire_unsent", lambda _desk: None)
+
+
+def _approve_what_is_denied() -> None:
+    honest = execution.verdict_events
+
+    def approve(verdicts: Sequence[Verdict], session: str, provenance: Any) -> Any:
+        return honest([Verdict(verdict.order) for verdict in verdicts], session, provenance)
+
+    _replace(rehearsal, "verdict_events", approve)
+    _replace(execution, "check_orders", lambda orders, _view, _limits: tuple(map(Verdict, orders)))
+
+
+def _forget_where_decisions_came_from() -> None:
+    honest = execution.verdict_events
+    _replace(rehearsal, "verdict_events", lambda verdicts, session, _provenance: honest(verdicts, session, {}))
+
+
+def _send_the_rest_again() -> None:
+    honest = sending.end
+
+    def end(desk: Any, tracked: Any, state: Any, message: str) -> None:
+        honest(desk, tracked, state, message)
+        if state is OrderState.CANCELED and tracked.quantity > tracked.filled:
+            request = sending.request_of(desk, tracked)
+            rest = tracked.quantity - tracked.filled
+            desk.broker.submit(replace(request, client_order_id=f"{request.client_order_id}-rest", quantity=rest))
+
+    _replace(collection, "end", end)
+
+
+def _change_requests(change: Callable[[Any], Any]) -> Callable[[], None]:
+    def mutate() -> None:
+        honest = sending.request_of
+        _replace(sending, "request_of", lambda desk, tracked: change(honest(desk, tracked)))
+
+    return mutate
+
+
+def _in_twenties(request: Any) -> Any:
+    return replace(request, quantity=request.quantity // 20 * 20 or request.quantity)
+
+
+def _on_the_other_side(request: Any) -> Any:
+    return replace(request, side={"buy": "sell", "sell": "buy"}[request.side])
+
+
+def _twice_as_dear(activity: Any) -> Any:
+    return replace(activity, price=activity.price * 2)
+
+
+def _one_share_less(activity: Any) -> Any:
+    return replace(activity, quantity=activity.quantity - 1) if activity.quantity > 1 else activity
+
+
 def _replace(owner: Any, name: str, value: object) -> None:
     setattr(owner, name, value)
 
@@ -145,4 +296,26 @@ MUTANTS = (
     Mutant("plans anew every time", _plan_anew_every_time, frozenset({Fault.PARTIAL_FILLS})),
     Mutant("asks no limits", _ask_no_limits, frozenset()),
     Mutant("books in memory before the ledger", _book_in_memory_before_the_ledger, frozenset()),
+    Mutant("compares no hours with the broker's", _compare_no_hours, frozenset({Fault.CLOSED})),
+    Mutant("never joins the parts of a renaming", _join_no_parts, frozenset({Fault.RENAMING})),
+    Mutant("never joins the parts of a split", _join_no_parts, frozenset({Fault.SPLIT})),
+    Mutant("a cancellation is a new dividend", _take_cancellations_for_new, frozenset({Fault.CANCELLED_DIVIDEND})),
+    Mutant("stops at what cannot be booked", _stop_at_what_cannot_be_booked, frozenset({Fault.UNBOOKABLE})),
+    Mutant("forgets what cannot be booked", _forget_what_cannot_be_booked, frozenset({Fault.UNBOOKABLE})),
+    Mutant("stays active whatever happens", _stay_active, frozenset({Fault.UNBOOKABLE})),
+    Mutant("leaves out busts", _leave_out(Amendment.CANCELLATION), frozenset({Fault.BUST})),
+    Mutant("leaves out corrections", _leave_out(Amendment.CORRECTION), frozenset({Fault.CORRECTION})),
+    Mutant("books a deposit twice", _book_cash(2), frozenset({Fault.DEPOSIT})),
+    Mutant("books no dividend", _book_cash(0), frozenset({Fault.DIVIDEND})),
+    Mutant("books twice the price", _change_fills(_twice_as_dear), frozenset()),
+    Mutant("loses a share of a fill", _change_fills(_one_share_less), frozenset()),
+    Mutant("drops trades by hand", _drop_trades_by_hand, frozenset({Fault.OUTSIDE_TRADE})),
+    Mutant("never looks behind the cursor", _never_look_behind_the_cursor, frozenset({Fault.DISORDERED_ACTIVITIES})),
+    Mutant("infers fills at once", _infer_at_once, frozenset({Fault.SLOW_ACTIVITIES})),
+    Mutant("lets unsent orders stand for ever", _expire_nothing, frozenset({Fault.CLOSED})),
+    Mutant("approves what is denied", _approve_what_is_denied, frozenset()),
+    Mutant("forgets where decisions came from", _forget_where_decisions_came_from, frozenset()),
+    Mutant("sends the rest of an order again", _send_the_rest_again, frozenset({Fault.CANCELS_REST})),
+    Mutant("orders in twenties", _change_requests(_in_twenties), frozenset()),
+    Mutant("orders the other side", _change_requests(_on_the_other_side), frozenset()),
 )
