@@ -139,6 +139,13 @@ def test_same_id_with_another_price_in_another_file_is_a_problem(shipped):
     assert "alpaca_2.csv, row 3: another file has this row with other values" in preview_of(shipped, files).problems[0]
 
 
+def test_row_that_overlapping_pages_of_a_dump_have_twice_counts_once(preview):
+    again = ALPACA_HEAD.splitlines()[2] + "\n"
+    found = preview(again)
+    assert (found.problems, found.summary()["positions"]) == ([], {"AAPL": "10"})
+    assert "'b' stands in this file twice for a fill" in preview(again.replace(",200,", ",201,")).problems[0]
+
+
 def test_same_file_under_two_names_counts_once(shipped):
     found = preview_of(shipped, {"alpaca_1.csv": ALPACA_HEAD, "alpaca_2.csv": ALPACA_HEAD})
     assert (found.problems, found.summary()["cash"]) == ([], "8000.00")
