@@ -128,6 +128,8 @@ def _numbers(column: pd.Series) -> _Parts | None:
         exact = pd.array(column.to_numpy(na_value=0) if not column.isna().any() else np.nan_to_num(numbers))
         whole = np.asarray(exact).astype("int64")
     else:
+        if not any(str(cell).strip().removesuffix(".0").isdigit() for cell in column.iloc[:5]):
+            return None
         texts = column.astype("str").str.strip().str.removesuffix(".0")
         digits = texts.str.fullmatch(r"\d{4,19}").fillna(False).to_numpy(dtype=bool)
         if not digits.any() or digits.mean() < 0.5:

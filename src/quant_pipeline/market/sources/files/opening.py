@@ -213,10 +213,12 @@ def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.
         return _cells_line_by_line(text, separator, header)
     cells = cells.iloc[:, :width].reindex(columns=range(width))
     cells.columns = header.columns()
+    lines = np.arange(len(cells)) + header.lines + 1
+    if not any(f"{end}{start}" in text for end in "\r\n" for start in (separator, " ", "\n", "\r\n", '"')):
+        return cells, lines, damaged
     blank = np.ones(len(cells), dtype=bool)
     for place in range(width):
         blank &= (cells.iloc[:, place].isna() | (cells.iloc[:, place] == "")).to_numpy(dtype=bool)
-    lines = np.arange(len(cells)) + header.lines + 1
     return cells[~blank].reset_index(drop=True), lines[~blank], damaged
 
 

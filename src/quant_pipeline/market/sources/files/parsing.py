@@ -156,18 +156,13 @@ def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters)
 
 def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, options: FilesMarketParameters) -> None:
     table = raw.table[list(found.columns)].rename(columns=found.columns).reset_index(drop=True)
-    decimal: str | None = options.decimal
+    decimal = _decimal(table, raw, options)
     if decimal is None:
-        numeric = [table[name] for name in (*NUMBERS, "split") if name in table]
-        decimal = decimal_mark(numeric) if raw.has_commas else "."
-    if decimal is None:
-        reading.problems.append(
-            SourceProblem(
-                reading.file, None, None,
-                "has commas in numbers, and nothing says whether they separate thousands or decimals; set "
-                '`decimal: "."` or `decimal: ","`',
-            )
-        )  # fmt: skip
+        what = (
+            "has commas in numbers, and nothing says whether they separate thousands or decimals; set "
+            '`decimal: "."` or `decimal: ","`'
+        )
+        reading.problems.append(SourceProblem(reading.file, None, None, what))
         return
     dates = read_dates(_with_time(table), options.date_format, options.day_first)
     reading.kind, reading.ambiguous, reading.day_first = dates.kind, dates.ambiguous, dates.day_first
@@ -175,33 +170,45 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
         what = f"{AMBIGUOUS}, such as {table['date'].iloc[0]!r}; set `day_first: true` or `day_first: false`"
         reading.problems.append(SourceProblem(reading.file, None, None, what))
         return
-    rows = pd.DataFrame({"line": raw.lines.astype("int64"), "date": dates.values})
-    rows["instrument"] = _instruments(table, path, options)
-    for mark in ("bad", "bad_price", "bad_action"):
-        rows[mark] = False
     numbers = {name: read_numbers(table[name], decimal) for name in NUMBERS if name in table}
     if "split" in table:
         numbers["split"] = read_splits(table["split"], decimal)
-    for name, column in numbers.items():
-        rows[name] = column.values
-    if "suspended" in table:
-        rows["suspended"] = read_numbers(table["suspended"]).values == 0
-    # Of baostock: 3 is as traded, 2 and 1 are adjusted back from the end and forward from the start.
-    rows["adjusted_row"] = read_numbers(table["adjust_flag"]).values != 3 if "adjust_flag" in table else False
-    rows["timed"] = dates.timed
-    empty = rows[list(PRICES)].isna().all(axis=1).to_numpy()
-    for name in PRICES:
-        empty = empty & ~numbers[name].unreadable
-    rows["footer"] = empty & dates.unreadable
-    _report_dates(reading, table, rows, dates)
+    rows = _rows(table, raw, dates, numbers)
+    rows["instrument"] = _instruments(table, path, options)
+    wrong = dates.unreadable & ~rows["footer"].to_numpy()
+    _append(reading, table, rows, "date", wrong, "is no date")
     for name, column in numbers.items():
         _report(reading, table, rows, name, column)
     for line, text in raw.damaged:
-        reading.problems.append(
-            SourceProblem(reading.file, line, None, f"more cells than the header has columns: {text!r}")
-        )
+        what = f"more cells than the header has columns: {text!r}"
+        reading.problems.append(SourceProblem(reading.file, line, None, what))
     _scale(rows, found)
     reading.rows = rows
+
+
+def _decimal(table: pd.DataFrame, raw: RawTable, options: FilesMarketParameters) -> str | None:
+    """Return the decimal mark: the option's, or the one that the numbers show; None when they do not."""
+    if options.decimal is not None or not raw.has_commas:
+        return options.decimal or "."
+    return decimal_mark([table[name] for name in (*NUMBERS, "split") if name in table])
+
+
+def _rows(table: pd.DataFrame, raw: RawTable, dates: Dates, numbers: dict[str, Numbers]) -> pd.DataFrame:
+    """Put what was read into one table, with marks for rows that are no bars or have cells that cannot be read."""
+    none = np.zeros(len(table), dtype=bool)
+    footer = dates.unreadable.copy()
+    for name in PRICES:
+        footer &= np.isnan(numbers[name].values) & ~numbers[name].unreadable
+    columns: dict[str, Any] = {
+        "line": raw.lines.astype("int64"), "date": dates.values, "bad": none, "bad_price": none.copy(),
+        "bad_action": none.copy(), "timed": dates.timed, "footer": footer,
+    }  # fmt: skip
+    columns |= {name: column.values for name, column in numbers.items()}
+    if "suspended" in table:
+        columns["suspended"] = read_numbers(table["suspended"]).values == 0
+    # Of baostock: 3 is as traded, 2 and 1 are adjusted back from the end and forward from the start.
+    columns["adjusted_row"] = read_numbers(table["adjust_flag"]).values != 3 if "adjust_flag" in table else none.copy()
+    return pd.DataFrame(columns)
 
 
 def _with_time(table: pd.DataFrame) -> pd.Series:
@@ -231,11 +238,6 @@ def _scale(rows: pd.DataFrame, found: Recognised) -> None:
     if "capital_gain" in rows:
         gains = rows.pop("capital_gain").fillna(0.0)
         rows["dividend"] = rows["dividend"].fillna(0.0) + gains if "dividend" in rows else gains
-
-
-def _report_dates(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, dates: Dates) -> None:
-    wrong = dates.unreadable & ~rows["footer"].to_numpy()
-    _append(reading, table, rows, "date", wrong, "is no date")
 
 
 def _report(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str, column: Numbers) -> None:
