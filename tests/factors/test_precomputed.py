@@ -30,8 +30,23 @@ def check(given):
         table().set_index(["instrument", "datetime"]),
         table().set_index("datetime"),
         table(alpha=np.arange(10)),
+        table().rename(columns={"instrument": "ticker"}),
+        table().assign(datetime=[day.date() for day in SESSIONS.repeat(2)]),
+        table()
+        .set_index(["datetime", "instrument"])
+        .set_axis(pd.MultiIndex.from_tuples([("feature", "alpha")]), axis=1),
     ],
-    ids=["columns", "date", "index", "turned index", "half an index", "whole numbers"],
+    ids=[
+        "columns",
+        "date",
+        "index",
+        "turned index",
+        "half an index",
+        "whole numbers",
+        "ticker",
+        "days of polars",
+        "RD-Agent",
+    ],
 )
 def test_every_usual_layout_becomes_a_sorted_panel(given):
     panel = check(given)
@@ -39,6 +54,11 @@ def test_every_usual_layout_becomes_a_sorted_panel(given):
     assert panel.index.is_monotonic_increasing
     assert panel["alpha"].dtype == "float32"
     assert panel.loc[(SESSIONS[1], "AAA"), "alpha"] == 3.0
+
+
+def test_a_column_without_a_name_is_called_by_its_number():
+    unnamed = table().set_index(["datetime", "instrument"]).set_axis(pd.Index([0]), axis=1)
+    assert check(unnamed).columns.tolist() == ["0"]
 
 
 def test_infinite_values_are_missing():

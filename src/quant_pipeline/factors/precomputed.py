@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from quant_pipeline.factors.engine import PANEL_INDEX
 logger = logging.getLogger(__name__)
 
 SESSION_COLUMNS = ("datetime", "date")
+INSTRUMENT_COLUMNS = ("instrument", "symbol", "ticker")
 REMEDY = "Write one row per (datetime, instrument) and one numeric column per factor."
 
 
@@ -22,7 +25,8 @@ def check_precomputed(table: pd.DataFrame, sessions: pd.DatetimeIndex, instrumen
     Parameters
     ----------
     table
-        Index, or columns, ``datetime`` (or ``date``) and ``instrument``; every other column is a factor. A value at a
+        Index, or columns, ``datetime`` (or ``date``) and ``instrument`` (or ``symbol``, ``ticker``); every other column
+        is a factor, also one called ``("feature", name)``, as RD-Agent and Qlib's handlers write it. A value at a
         session must have been known at its close: no check can see that, only who computed it knows.
     sessions
         The trading calendar.
@@ -61,18 +65,34 @@ def check_precomputed(table: pd.DataFrame, sessions: pd.DatetimeIndex, instrumen
     return table[known].astype("float32").replace([np.inf, -np.inf], np.nan).sort_index()
 
 
+def _factor_name(column: Any) -> str:
+    """Return the name of a factor: the last part of a column of several levels, a number as text."""
+    parts = [str(part) for part in column if str(part)] if isinstance(column, tuple) else [str(column)]
+    return parts[-1] if parts else ""
+
+
+def _with_stamps(day: pd.Series) -> pd.Series:
+    """Return dates without time of day, as polars and DuckDB write them, as time stamps."""
+    kinds = {type(value) for value in day.dropna()} if day.dtype == object else set()
+    return pd.to_datetime(day) if kinds == {datetime.date} else day
+
+
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         raise FactorError(f"the factor file has no rows. {REMEDY}")
     if isinstance(table.index, pd.MultiIndex) or table.index.name is not None:
         table = table.reset_index()
+    table = table.set_axis(pd.Index([_factor_name(column) for column in table.columns]), axis=1)
+    also = [name for name in INSTRUMENT_COLUMNS if name in table.columns]
+    if len(also) == 1:
+        table = table.rename(columns={also[0]: "instrument"})
     named = [name for name in SESSION_COLUMNS if name in table.columns]
     if len(named) != 1 or "instrument" not in table.columns:
         raise FactorError(
             f"the factor file needs 'datetime' and 'instrument' as index or columns, it has {list(table.columns)[:8]}. "
             f"{REMEDY}"
         )
-    day, instrument = table[named[0]], table["instrument"]
+    day, instrument = _with_stamps(table[named[0]]), table["instrument"]
     if not pd.api.types.is_datetime64_any_dtype(day):
         raise FactorError(
             f"'{named[0]}' of the factor file holds {day.dtype}, for example {day.iloc[0]!r}, not timestamps. "
