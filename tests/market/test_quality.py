@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.market.quality import QualityParameters, check_bars
+from quant_pipeline.market.quality import QualityParameters, check_bars, order_by_effect
 
 SESSIONS = pd.bdate_range("2020-01-06", periods=15, unit="ns")
 NO_ACTIONS = pd.DataFrame(
@@ -36,6 +36,27 @@ def bars():
 def checks(bars, actions=NO_ACTIONS, **parameters):
     table = check_bars(bars, actions, SESSIONS, QualityParameters(**parameters))
     return table[["check", "date"]].to_numpy().tolist(), table
+
+
+def test_findings_are_ordered_by_what_they_do_to_returns():
+    rows = [
+        ("AAA", "2024-01-02", "zero_volume", "warning", 0.0), ("BBB", "2024-01-03", "gap", "warning", 4.0),
+        ("CCC", "2024-01-04", "unexplained_move", "error", -0.75),
+        ("DDD", "2024-01-05", "unexplained_move", "error", 99.0),
+        ("", None, "file_left_out", "warning", np.nan),
+    ]  # fmt: skip
+    columns = ["instrument", "date", "check", "severity", "value"]
+    findings = pd.DataFrame(rows, columns=columns).assign(detail="", date=lambda table: pd.to_datetime(table["date"]))
+    assert order_by_effect(findings)["instrument"].tolist() == ["DDD", "CCC", "", "BBB", "AAA"]
+
+
+def test_a_move_of_half_the_price_is_an_error_and_less_a_warning():
+    sessions = pd.bdate_range("2024-01-02", periods=3)
+    table = {"open": 1.0, "high": 9.0, "low": 0.1, "close": [2.0, 1.0, 0.55], "volume": 5.0}
+    bars = pd.DataFrame({"date": sessions, "instrument": "AAA"} | table)
+    found = check_bars(bars, NO_ACTIONS, sessions, QualityParameters())
+    moves = found[found["check"] == "unexplained_move"]
+    assert moves["severity"].tolist() == ["error", "warning"]
 
 
 def test_sound_bars_give_an_empty_table(bars):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from quant_pipeline.market.quality import order_by_effect
 from quant_pipeline.pipelines.reporting import figures, measures
 from quant_pipeline.pipelines.reporting.context import ReportContext
 from quant_pipeline.pipelines.reporting.sections import Section
@@ -121,15 +122,14 @@ def data_section(context: ReportContext, data_quality: pd.DataFrame) -> Html:
         Column("severity", "severity", kind="tag"),
         Column("detail", "detail", kind="long"),
     ]
-    by_date = data_quality.sort_values(["date", "instrument"], ascending=[False, True], kind="stable")
-    newest = by_date.head(LISTED_FINDINGS)
+    listed = order_by_effect(data_quality).head(LISTED_FINDINGS)
     return section(
         "data",
         heading,
-        paragraph("What looks wrong is listed, never repaired in silence."),
+        paragraph("What looks wrong is listed, first what changes returns most, and never repaired in silence."),
         table(measures.findings_by_check(data_quality), columns, "Findings by check"),
         elements.details(
-            f"The newest {wording.plural(len(newest), 'finding')}", table(newest, finding_columns, "Newest findings")
+            f"The first {wording.plural(len(listed), 'finding')}", table(listed, finding_columns, "Findings by effect")
         ),
     )
 
