@@ -24,6 +24,7 @@ from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events
+from quant_pipeline.trading.orders.remarks import is_perfect, orders_remark, state_remark
 from quant_pipeline.trading.orders.risk_inputs import instrument_views
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import InstrumentView
@@ -176,11 +177,18 @@ def send_orders(
             logger.info("this was a dry run: nothing was recorded and nothing was sent")
             return order_states_table(desk.journal.book, session, {}), breaks_table(())
         breaks = execute(desk, instrument_views(execution_market), 0)
-        orders = order_states_table(desk.journal.book, session, desk.held_back)
+        book = desk.journal.book
+        orders = order_states_table(book, session, desk.held_back)
+        summary = orders_remark(book.of_session(session), session)
+        level = logging.INFO if is_perfect(book, session) and not breaks else logging.WARNING
+        state = state_remark(desk.journal.ledger.events())
     for row in orders.itertuples(index=False):
         logger.info("%-4s %7g %-6s %s, executed %g", row.side, row.quantity, row.instrument, row.state, row.filled)
     for found in breaks:
         logger.error("%s: %s in the books, %s at the broker", found.what, found.ledger, found.broker)
+    logger.log(level, "%s", summary)
+    if state is not None:
+        logger.warning("%s", in_environment(state, rules.account))
     return orders, breaks_table(breaks)
 
 

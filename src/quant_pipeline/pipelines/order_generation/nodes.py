@@ -1,11 +1,13 @@
 """Nodes of order generation."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
@@ -29,9 +31,12 @@ from quant_pipeline.pipelines.order_generation.sources import (
 )
 from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.strategy.schedule import decides_on
-from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.plans import record_plan
+from quant_pipeline.trading.orders.remarks import state_remark
 from quant_pipeline.trading.orders.stop_rules import STOPPED
+
+logger = logging.getLogger(__name__)
 
 
 @takes_records(situation=Situation.at, rules=DecisionRules, in_force=InForce)
@@ -147,6 +152,10 @@ def record_orders(
     name = _name(order_generation, ensemble)
     provenance = {"scores": name, "scores_sha256": digest} | provenance_of(today)
     session = execution_session(_calendar(market_rules, decided), decided)
+    state = state_remark(events)
+    if state is not None:
+        opened = next(event for event in events if event.kind is EventKind.ACCOUNT_OPENED)
+        logger.warning("%s", in_environment(state, opened.payload["account"]))
     return record_plan(events, orders, decided, session, provenance, market_rules.deal_price)
 
 
