@@ -154,8 +154,8 @@ def record_orders(
     session = execution_session(_calendar(market_rules, decided), decided)
     state = state_remark(events)
     if state is not None:
-        opened = next(event for event in events if event.kind is EventKind.ACCOUNT_OPENED)
-        logger.warning("%s", in_environment(state, opened.payload["account"]))
+        names = (event.payload["account"] for event in events if event.kind is EventKind.ACCOUNT_OPENED)
+        logger.warning("%s", in_environment(state, next(names, None)))
     return record_plan(events, orders, decided, session, provenance, market_rules.deal_price)
 
 
