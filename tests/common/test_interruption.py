@@ -58,6 +58,11 @@ exec(HOOK_LINE)
 """
 
 
+def listen_to_interrupts():
+    """Undo what a shell does to commands in its background: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("program", ["kedro", "python"])
 def test_the_hook_of_an_installation_ends_kedro_in_one_line_while_kedro_itself_is_imported(
     project_path, tmp_path, program
@@ -68,7 +73,9 @@ def test_the_hook_of_an_installation_ends_kedro_in_one_line_while_kedro_itself_i
     words = {"kedro": ["--version"], "python": ["-c", "import click"]}[program]
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{project_path / 'src'}"}
     started = [str(Path(sys.executable).parent / program), *words]
-    done = subprocess.run(started, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        started, cwd=tmp_path, env=environment, capture_output=True, text=True, preexec_fn=listen_to_interrupts
+    )
     if program == "kedro":
         assert done.returncode == 130
         assert done.stderr.splitlines() == ["", "Interrupted. What was finished is kept; nothing is half written."]
@@ -86,4 +93,5 @@ def test_only_commands_end_so(monkeypatch, program, expected):
 
 
 def test_tests_and_notebooks_keep_the_handler_of_python():
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # A suite that was started in the background of a shell has it ignored.
+    assert signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_IGN)

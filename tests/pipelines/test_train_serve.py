@@ -228,7 +228,8 @@ def daily_run(run_in_memory, market, feature_set):
 
 
 def test_the_daily_pipeline_has_the_features_of_a_research_run_one_year_later(run_in_memory, daily_run, feature_set):
-    later = run_in_memory(small_market(), as_of="2024-12-31", stages=("ingestion", "features"), **feature_set)
+    market = small_market().as_of(pd.Timestamp("2024-12-31"))
+    later = run_in_memory(market, as_of="2024-12-31", stages=("ingestion", "features"), **feature_set)
     daily = daily_run("alpha158_latest_features").loc[[AS_OF]]
     assert len(daily) >= 10
     assert daily.shape[1] == 158 + len(USER_EXPRESSIONS) + len([TRADED])
