@@ -49,8 +49,10 @@ def compute_labels(
     pandas.DataFrame
         Panel with the one column ``label``. The label of session ``t`` is known at the execution price of
         ``t + 1 + horizon``; rows whose future has not happened yet are missing values. A position that is delisted on
-        the way exits at what it received.
+        the way exits at what it received. ``attrs["expression"]`` says what it is; Parquet keeps it.
     """
     calendar = pd.DatetimeIndex(sessions["date"])
     horizons = {"label": label.horizon}
-    return labels.compute_labels(adjusted_bars, corporate_actions, calendar, market_rules.deal_price, horizons)
+    table = labels.compute_labels(adjusted_bars, corporate_actions, calendar, market_rules.deal_price, horizons)
+    table.attrs["expression"] = labels.label_expression(market_rules.deal_price, label.horizon)
+    return table

@@ -36,7 +36,7 @@ def train_windows(
         Name of the window to its bundle, as soon as it is trained: an interrupted walk goes on where it stopped.
     """
     windows = rolling_windows(data.days, rolling, setting.label.horizon)
-    labels = data.labels["label"]
+    labels = setting.labels_of(data)
     for window in track(windows, f"walking forward with {setting.spec.title}"):
         facts, found = setting.describe(window.segments), bundles_as_found.find(window.name)
         yield {window.name: train_or_keep(facts, data.features, labels, data.universe_members, window.segments, found)}

@@ -31,7 +31,7 @@ def train_model(
     bundle = train_or_keep(
         setting.describe(segments),
         data.features,
-        data.labels["label"],
+        setting.labels_of(data),
         data.universe_members,
         segments,
         bundle_as_found,

@@ -64,6 +64,25 @@ class ModelSetting:
     label: LabelParameters
     market_rules: MarketRules
 
+    def labels_of(self, data: TrainingData) -> pd.Series:
+        """Return the labels to learn.
+
+        Raises
+        ------
+        ConfigurationError
+            When they were computed for another execution price or horizon.
+        """
+        wanted = label_expression(self.market_rules.deal_price, self.label.horizon)
+        # Tables that were written before they said it are taken as they are.
+        stated = data.labels.attrs.get("expression", wanted)
+        if stated != wanted:
+            raise ConfigurationError(
+                f"the labels are {stated}, but {self.spec.title} is to learn {wanted} (market_rules.deal_price, "
+                "label.horizon). Compute them again: kedro run --pipelines features,training"
+            )
+        labels: pd.Series = data.labels["label"]
+        return labels
+
     def describe(self, segments: dict[str, pd.DatetimeIndex]) -> BundleFacts:
         """Put together what a bundle of this model is to say about itself, but for the fingerprint of its inputs.
 
@@ -96,6 +115,6 @@ def judge_on_test(setting: ModelSetting, data: TrainingData, segments: dict[str,
     pandas.DataFrame
         ``ic`` and ``rank_ic`` of the sessions of segment ``test``, see `information_coefficients`.
     """
-    labels = data.labels["label"]
+    labels = setting.labels_of(data)
     bundle = train_bundle(setting.describe(segments), data.features, labels, data.universe_members, segments)
     return information_coefficients(bundle.predict(data.features, data.members_in(segments["test"])), labels)
