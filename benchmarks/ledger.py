@@ -62,8 +62,8 @@ def measure_orders(folder: Path, orders: int) -> tuple[float, float]:
     """Return orders per second through the risk check alone, and through check, record, kill switch, send and log."""
     desk = open_desk(folder, orders)
     market = {
-        name: InstrumentView(price, 0, Decimal(10**7), f"S{place % 11}", True, True)
-        for place, (name, price) in enumerate(desk.broker.prices.items())
+        name: InstrumentView(price, 0, Decimal(10**7), f"S{index % 11}", True, True)
+        for index, (name, price) in enumerate(desk.broker.prices.items())
     }
     plan = [
         Order(client_order_id("bench", SESSION, name, "buy", 0), name, "buy", 10, "50.0000", "benchmark")

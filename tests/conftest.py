@@ -45,7 +45,7 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_collection_modifyitems(items):
     """Let the longest begin first, so that workers end together."""
     order = [*LONGEST, ""]
-    items.sort(key=lambda item: next(place for place, name in enumerate(order) if item.nodeid.startswith(name)))
+    items.sort(key=lambda item: next(index for index, name in enumerate(order) if item.nodeid.startswith(name)))
 
 
 def pytest_collection_finish():

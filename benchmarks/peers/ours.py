@@ -172,11 +172,11 @@ def _measures_of(scores: FactorScores, row: int, factor: str) -> Measures:
         f"{factor}: rank autocorrelation": scores.autocorrelation[row].tolist(),
         f"{factor}: turnover": scores.replaced[row].tolist(),
     }
-    for place, horizon in enumerate(scores.horizons):
-        measures[f"{factor}, {horizon}: ic"] = scores.ic[row, :, place].tolist()
-        measures[f"{factor}, {horizon}: rank_ic"] = scores.rank_ic[row, :, place].tolist()
-        measures[f"{factor}, {horizon}: quantile returns"] = scores.quantile_returns[row, place].tolist()
-        measures[f"{factor}, {horizon}: quantile excess"] = scores.quantile_excess[row, place].tolist()
+    for index, horizon in enumerate(scores.horizons):
+        measures[f"{factor}, {horizon}: ic"] = scores.ic[row, :, index].tolist()
+        measures[f"{factor}, {horizon}: rank_ic"] = scores.rank_ic[row, :, index].tolist()
+        measures[f"{factor}, {horizon}: quantile returns"] = scores.quantile_returns[row, index].tolist()
+        measures[f"{factor}, {horizon}: quantile excess"] = scores.quantile_excess[row, index].tolist()
     return measures
 
 

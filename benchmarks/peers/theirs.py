@@ -150,16 +150,16 @@ def _by_alphalens(name: str, table: pd.DataFrame, prices: pd.DataFrame, horizons
         f"{name}: rank autocorrelation": performance.factor_rank_autocorrelation(data).reindex(table.index).tolist(),
         f"{name}: turnover": ((turnover[0] + turnover[1]) / 2).tolist(),
     }
-    for place, horizon in enumerate(horizons):
-        series = rank_ic.iloc[:, place]
+    for index, horizon in enumerate(horizons):
+        series = rank_ic.iloc[:, index]
         measures |= {
             f"{name}, {horizon}: rank_ic": series.tolist(),
             f"{name}, {horizon}: mean rank_ic": float(series.mean()),
             f"{name}, {horizon}: mean rank_icir": float(series.mean() / series.std(ddof=1)),
             f"{name}, {horizon}: mean positive_share": float((series > 0).mean()),
-            f"{name}, {horizon}: quantile returns": returns.iloc[:, place].tolist(),
-            f"{name}, {horizon}: quantile excess": excess.iloc[:, place].tolist(),
-            f"{name}, {horizon}: mean spread": float(2 * spread.iloc[:, place].mean()),
+            f"{name}, {horizon}: quantile returns": returns.iloc[:, index].tolist(),
+            f"{name}, {horizon}: quantile excess": excess.iloc[:, index].tolist(),
+            f"{name}, {horizon}: mean spread": float(2 * spread.iloc[:, index].mean()),
         }
     return measures
 

@@ -40,7 +40,7 @@ def walks(draw, step=1):
     steps = draw(st.lists(st.integers(-step, step), min_size=n, max_size=n))
     prices = np.cumsum([draw(st.integers(95, 105)), *steps])
     seconds = [0] + [
-        60 * minute + 10 * (place + 1) for minute in range(N_MINUTES) for place in range(PRINTS_OF_A_MINUTE)
+        60 * minute + 10 * (index + 1) for minute in range(N_MINUTES) for index in range(PRINTS_OF_A_MINUTE)
     ]
     return [Print(*pair) for pair in zip([*seconds[:-1], CLOSE], prices.tolist(), strict=True)]
 

@@ -62,7 +62,7 @@ def _undisturbed(source, name, **run):
 def _moments(seed, n_nodes, kills):
     """Moments spread over all stages: one per stretch of nodes, at a random node and a random time after its start."""
     drawn = random.Random(seed)
-    edges = [round(place * n_nodes / kills) for place in range(kills + 1)]
+    edges = [round(index * n_nodes / kills) for index in range(kills + 1)]
     return [
         Moment(drawn.randrange(first, max(last, first + 1)), drawn.choice([0.0, 0.02, 0.1, 0.3, 1.0]))
         for first, last in pairwise(edges)

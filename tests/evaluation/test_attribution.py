@@ -36,8 +36,8 @@ def test_values_of_any_game_add_up_and_equal_the_mean_over_all_orders():
     assert table["value"].sum() == pytest.approx(worth[frozenset(models)] - 0.3)
     total = dict.fromkeys(models, 0.0)
     for order in itertools.permutations(models):
-        for place, model in enumerate(order):
-            total[model] += worth[frozenset(order[: place + 1])] - worth[frozenset(order[:place])]
+        for index, model in enumerate(order):
+            total[model] += worth[frozenset(order[: index + 1])] - worth[frozenset(order[:index])]
     assert table["value"].to_dict() == pytest.approx({m: v / math.factorial(4) for m, v in total.items()})
 
 

@@ -99,10 +99,10 @@ def correlations_in(expression):
     found = []
     for match in re.finditer(r"\b(Corr|Cov)\(", expression):
         depth = 0
-        for place in range(match.end() - 1, len(expression)):
-            depth += (expression[place] == "(") - (expression[place] == ")")
+        for index in range(match.end() - 1, len(expression)):
+            depth += (expression[index] == "(") - (expression[index] == ")")
             if depth == 0:
-                found.append(expression[match.start() : place + 1])
+                found.append(expression[match.start() : index + 1])
                 break
     return [text for text in found if text.count("Corr(") + text.count("Cov(") == 1]
 

@@ -30,9 +30,9 @@ def adjusted():
         ignore_index=True,
     )
     dividends = [
-        (SESSIONS[day], name, "cash_dividend", 0.01 + 0.07 * place + 0.003 * day)
-        for place, name in enumerate(NAMES)
-        for day in range(2 + place, len(SESSIONS), 9)
+        (SESSIONS[day], name, "cash_dividend", 0.01 + 0.07 * index + 0.003 * day)
+        for index, name in enumerate(NAMES)
+        for day in range(2 + index, len(SESSIONS), 9)
     ]
     actions = pd.DataFrame(dividends, columns=["date", "instrument", "kind", "value"])
     return adjust_bars(bars, actions)

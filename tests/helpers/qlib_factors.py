@@ -105,18 +105,18 @@ def _innermost(expression: str, begin: int) -> tuple[int, int, list[str]]:
     """Return the span and the arguments of the innermost call across instruments, from the first such call on."""
     depth, at = 0, expression.index("(", begin)
     arguments, start = [], at + 1
-    for place in range(at, len(expression)):
-        sign = expression[place]
+    for index in range(at, len(expression)):
+        sign = expression[index]
         depth += (sign == "(") - (sign == ")")
         if sign == "," and depth == 1:
-            arguments.append(expression[start:place])
-            start = place + 1
+            arguments.append(expression[start:index])
+            start = index + 1
         if sign == ")" and depth == 0:
-            arguments.append(expression[start:place])
-            inner = ACROSS.search(expression[at + 1 : place])
+            arguments.append(expression[start:index])
+            inner = ACROSS.search(expression[at + 1 : index])
             if inner is not None:
                 return _innermost(expression, at + 1 + inner.start())
-            return begin, place + 1, arguments
+            return begin, index + 1, arguments
     raise ValueError(f"brackets do not close in {expression}")
 
 

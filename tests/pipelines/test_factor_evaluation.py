@@ -213,9 +213,9 @@ def test_every_figure_is_drawn_in_a_browser(page, tmp_path):
     path.write_text(page, encoding="utf-8")
     with open_page(path.as_uri(), width=800) as (shown, errors):
         plots = shown.locator(".plot")
-        for place in range(plots.count()):
-            plots.nth(place).scroll_into_view_if_needed()
-            plots.nth(place).locator(".main-svg").first.wait_for()
+        for index in range(plots.count()):
+            plots.nth(index).scroll_into_view_if_needed()
+            plots.nth(index).locator(".main-svg").first.wait_for()
         assert plots.count() == 6
         assert errors == []
         assert shown.evaluate("document.documentElement.scrollWidth") <= 800

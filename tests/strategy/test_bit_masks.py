@@ -18,7 +18,7 @@ def of_kind(kernel, kind):
 def test_eight_flags_become_eight_bits_the_first_one_lowest(kind, flags):
     word = np.array(flags, dtype=np.uint8).view(np.uint64)[0]
     with np.errstate(over="ignore"):
-        assert int(of_kind(bits_of, kind)(word)) == sum(1 << place for place, flag in enumerate(flags) if flag)
+        assert int(of_kind(bits_of, kind)(word)) == sum(1 << index for index, flag in enumerate(flags) if flag)
 
 
 @both

@@ -28,11 +28,11 @@ def split_outside_brackets(text: str) -> list[str]:
         What was typed, for example ``as_of=2025-01-02,expression=Mean($close, 5)``.
     """
     parts, depth, start = [], 0, 0
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         depth += (character in OPENING) - (character in CLOSING)
         if character == "," and depth == 0:
-            parts.append(text[start:place])
-            start = place + 1
+            parts.append(text[start:index])
+            start = index + 1
     parts.append(text[start:])
     return [part.strip() for part in parts if part.strip()]
 

@@ -53,7 +53,7 @@ class _Text:
         if self.header_lines == 0:
             return {"open": 1, "close": 4, "volume": 5, "date": 0}.get(names[0])
         header = [name.strip().lower() for name in self.cells[0]]
-        return next((place for place, name in enumerate(header) if name in names), None)
+        return next((index for index, name in enumerate(header) if name in names), None)
 
     def some_row(self, random: np.random.Generator) -> int:
         """Return the place of a row of data."""
@@ -93,10 +93,10 @@ _ACTIONS = (
 
 def _garbage_in(*names: str) -> Mutation:
     def change(text: _Text, random: np.random.Generator) -> bool:
-        place = text.column(*names)
-        if place is None:
+        index = text.column(*names)
+        if index is None:
             return False
-        text.cells[text.some_row(random)][place] = str(random.choice(_GARBAGE))
+        text.cells[text.some_row(random)][index] = str(random.choice(_GARBAGE))
         text.write()
         return True
 
@@ -104,20 +104,20 @@ def _garbage_in(*names: str) -> Mutation:
 
 
 def _blank(text: _Text, random: np.random.Generator) -> bool:
-    place = text.column(*_PRICES) if random.random() < 0.5 else text.column(*_VOLUMES)
-    if place is None:
+    index = text.column(*_PRICES) if random.random() < 0.5 else text.column(*_VOLUMES)
+    if index is None:
         return False
-    text.cells[text.some_row(random)][place] = ""
+    text.cells[text.some_row(random)][index] = ""
     text.write()
     return True
 
 
 def _times_hundred(text: _Text, random: np.random.Generator) -> bool:
-    place = text.column(*_PRICES)
+    index = text.column(*_PRICES)
     row = int(random.integers(text.header_lines + 2, len(text.cells) - 2))
-    if place is None or text.is_quoted or not text.cells[row][place].replace(".", "").isdigit():
+    if index is None or text.is_quoted or not text.cells[row][index].replace(".", "").isdigit():
         return False
-    text.cells[row][place] = repr(float(text.cells[row][place]) * 100)
+    text.cells[row][index] = repr(float(text.cells[row][index]) * 100)
     text.write()
     return True
 
@@ -158,10 +158,10 @@ def _reorder_columns(text: _Text, random: np.random.Generator) -> bool:
 
 
 def _remove_column(text: _Text, random: np.random.Generator) -> bool:
-    place = text.column(*_PRICES) if random.random() < 0.5 else text.column(*_VOLUMES)
-    if text.header_lines != 1 or place is None:
+    index = text.column(*_PRICES) if random.random() < 0.5 else text.column(*_VOLUMES)
+    if text.header_lines != 1 or index is None:
         return False
-    text.cells = [row[:place] + row[place + 1 :] for row in text.cells]
+    text.cells = [row[:index] + row[index + 1 :] for row in text.cells]
     text.write()
     return True
 
@@ -169,9 +169,9 @@ def _remove_column(text: _Text, random: np.random.Generator) -> bool:
 def _add_column(text: _Text, random: np.random.Generator) -> bool:
     if text.header_lines != 1:
         return False
-    place = int(random.integers(0, len(text.cells[0]) + 1))
+    index = int(random.integers(0, len(text.cells[0]) + 1))
     for number, row in enumerate(text.cells):
-        row.insert(place, "rating" if number == 0 else str(random.integers(0, 9)))
+        row.insert(index, "rating" if number == 0 else str(random.integers(0, 9)))
     text.write()
     return True
 
@@ -220,10 +220,10 @@ def _foreign_byte(file: Path, random: np.random.Generator) -> bool:
     if file.suffix not in (".csv", ".txt") or b"|" in content[:50]:
         return False
     header = content.find(b"\n")
-    place = int(random.integers(0 if random.random() < 0.2 else header + 1, len(content)))
-    if chr(content[place]).isalpha() and place > header:
+    index = int(random.integers(0 if random.random() < 0.2 else header + 1, len(content)))
+    if chr(content[index]).isalpha() and index > header:
         return False
-    content[place] = int(random.choice(list(_FOREIGN)))
+    content[index] = int(random.choice(list(_FOREIGN)))
     file.write_bytes(bytes(content))
     return True
 
@@ -231,7 +231,7 @@ def _foreign_byte(file: Path, random: np.random.Generator) -> bool:
 def _cut(file: Path, random: np.random.Generator) -> bool:
     content = file.read_bytes()
     if file.suffix in (".csv", ".txt"):
-        places = [place for place, byte in enumerate(content) if byte == 10]
+        places = [index for index, byte in enumerate(content) if byte == 10]
         if len(places) < 8:
             return False
         line = int(random.integers(5, len(places) - 1))

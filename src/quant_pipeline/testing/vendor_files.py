@@ -58,9 +58,9 @@ def random_market(seed: int, calendar: str = "XNYS", sessions: int = 40, instrum
         split[acting[0]] = random.choice([2.0, 3.0, 4.0, 0.5, 0.1, 1.5])
         dividend[acting[1:3]] = np.round(level * random.uniform(0.004, 0.02, 2), 2)
         close = np.empty(sessions)
-        for place, move in enumerate(random.normal(0, 0.012, sessions)):
-            level = level * np.exp(move) / split[place] - dividend[place]
-            close[place] = level = round(max(level, 0.5), 4)
+        for index, move in enumerate(random.normal(0, 0.012, sessions)):
+            level = level * np.exp(move) / split[index] - dividend[index]
+            close[index] = level = round(max(level, 0.5), 4)
         open_ = np.round(close * np.exp(random.normal(0, 0.006, sessions)), 4)
         high = np.round(np.maximum(open_, close) * (1 + random.uniform(0, 0.01, sessions)), 4)
         low = np.round(np.minimum(open_, close) * (1 - random.uniform(0, 0.01, sessions)), 4)
@@ -367,7 +367,7 @@ def write_eodhd(folder: Path, bars: pd.DataFrame) -> Written:
 def write_tushare(folder: Path, bars: pd.DataFrame) -> Written:
     """Write tushare's daily bars of A-shares: lots, thousands of CNY, newest first."""
     flat = without_actions(bars)
-    codes = {name: f"60000{place}.SH" for place, name in enumerate(flat["instrument"].unique())}
+    codes = {name: f"60000{index}.SH" for index, name in enumerate(flat["instrument"].unique())}
     flat["instrument"] = flat["instrument"].map(codes)
     before = flat.groupby("instrument")["close"].shift().fillna(flat["close"])
     table = flat.assign(
@@ -383,7 +383,7 @@ def write_tushare(folder: Path, bars: pd.DataFrame) -> Written:
 def write_akshare(folder: Path, bars: pd.DataFrame) -> Written:
     """Write akshare's bars with Chinese names, in GBK."""
     flat = without_actions(bars)
-    codes = {name: f"60000{place}" for place, name in enumerate(flat["instrument"].unique())}
+    codes = {name: f"60000{index}" for index, name in enumerate(flat["instrument"].unique())}
     flat["instrument"] = flat["instrument"].map(codes)
     for code, rows in flat.groupby("instrument"):
         table = pd.DataFrame(
@@ -400,7 +400,7 @@ def write_akshare(folder: Path, bars: pd.DataFrame) -> Written:
 def write_baostock(folder: Path, bars: pd.DataFrame) -> Written:
     """Write baostock's bars: volume in shares, a flag of suspension."""
     flat = without_actions(bars)
-    codes = {name: f"sh.60000{place}" for place, name in enumerate(flat["instrument"].unique())}
+    codes = {name: f"sh.60000{index}" for index, name in enumerate(flat["instrument"].unique())}
     flat["instrument"] = flat["instrument"].map(codes)
     before = flat.groupby("instrument")["close"].shift().fillna(flat["close"])
     table = flat.rename(columns={"instrument": "code"}).assign(

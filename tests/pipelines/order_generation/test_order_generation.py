@@ -27,9 +27,9 @@ AS_OF = "2024-12-31"
 
 def market(halted=()):
     rows = [
-        (day, name, 10.0 * place, 10.0 * place, 10.0 * place, 10.0 * place, 1000.0)
+        (day, name, 10.0 * index, 10.0 * index, 10.0 * index, 10.0 * index, 1000.0)
         for day in DAYS
-        for place, name in enumerate(NAMES, start=1)
+        for index, name in enumerate(NAMES, start=1)
         if not (name in halted and day == DAYS[1])
     ]
     bars = pd.DataFrame(rows, columns=["date", "instrument", "open", "high", "low", "close", "volume"])
@@ -52,7 +52,7 @@ OPEN, CLOSE = "Ref($open, -2)/Ref($open, -1)-1", "Ref($close, -2)/Ref($close, -1
 
 def ranked(names, day=DAYS[1], label=OPEN):
     """Score instruments in the order given, best first."""
-    values = [float(len(names) - place) for place in range(len(names))]
+    values = [float(len(names) - index) for index in range(len(names))]
     return pd.DataFrame({"datetime": day, "instrument": list(names), "score": values, "label": label})
 
 

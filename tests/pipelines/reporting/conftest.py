@@ -71,7 +71,7 @@ def _orders():
 
 
 def _holdings(random):
-    names = [f"{chr(65 + place)}{chr(90 - place)}{chr(70 + place % 9)}L" for place in range(12)]
+    names = [f"{chr(65 + index)}{chr(90 - index)}{chr(70 + index % 9)}L" for index in range(12)]
     table = pd.DataFrame({"instrument": names, "quantity": random.integers(100, 4_000, 12)})
     table["sessions_held"] = random.integers(1, 60, 12)
     table["average_cost"] = random.uniform(15, 240, 12).round(2)
@@ -165,8 +165,8 @@ def tables():
     history = pd.concat([weights.assign(session=sessions[0]), _renewed_weights(sessions)], ignore_index=True)
     combination_nav = pd.concat(
         [
-            pd.DataFrame({"date": nav["date"], "combination": name, "nav": nav["nav"] * (1 + 0.01 * place)})
-            for place, name in enumerate(comparison["combination"])
+            pd.DataFrame({"date": nav["date"], "combination": name, "nav": nav["nav"] * (1 + 0.01 * index)})
+            for index, name in enumerate(comparison["combination"])
         ],
         ignore_index=True,
     )

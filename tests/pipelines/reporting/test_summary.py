@@ -46,7 +46,7 @@ def test_no_line_is_wider_than_a_hundred_columns(context, tables):
 
 def test_columns_are_aligned(context, tables):
     lines = summarise(context, tables).splitlines()
-    start = next(place for place, line in enumerate(lines) if line.startswith("Scores, out of sample"))
+    start = next(index for index, line in enumerate(lines) if line.startswith("Scores, out of sample"))
     assert len({len(line) for line in lines[start : start + 6]}) == 1
 
 

@@ -122,8 +122,8 @@ def test_orders_can_be_listed_and_cancelled(client, exchange):
 
 
 def test_activities_come_in_pages_that_meet_without_gap(client, exchange):
-    for place in range(7):
-        client.submit_order(market_order(f"order-{place}", symbol="XOM", qty=1))
+    for index in range(7):
+        client.submit_order(market_order(f"order-{index}", symbol="XOM", qty=1))
     bookings.book_cash(exchange, "DIV", "1.02", "XOM")
     seen, token = [], None
     while True:

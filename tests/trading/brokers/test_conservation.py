@@ -96,8 +96,8 @@ def test_the_feed_explains_all_cash_and_all_shares(server, facts):
     fresh = FakeExchange(cash=5000, prices={"AAA": "10", "BBB": "20.05"}, director=server.exchange.director)
     server.exchange.__dict__.update(fresh.__dict__)
     broker = broker_of(server)
-    for place, fact in enumerate(facts):
-        happen(server, broker, place, fact)
+    for index, fact in enumerate(facts):
+        happen(server, broker, index, fact)
     server.play(Script.model_validate({"feed": {"duplicate": True, "reorder": True}}))
     cash, shares = explained(list(broker.activities()))
     assert Decimal(5000) + cash == broker.account().cash

@@ -36,11 +36,11 @@ def said(amendments, **facts):
         at(EventKind.ORDER_RECORDED, "order:acc-1", order=asdict(ORDER), deal_session="2024-12-31"),
         at(EventKind.FILL, "f1", **FILL | facts),
     ]
-    for place, amendment in enumerate(amendments):
+    for index, amendment in enumerate(amendments):
         if amendment is BUST:
-            events.append(at(EventKind.TRADE_BUST, f"a{place}", day=2, fill="f1"))
+            events.append(at(EventKind.TRADE_BUST, f"a{index}", day=2, fill="f1"))
         else:
-            events.append(at(EventKind.TRADE_CORRECTION, f"a{place}", day=2, fill="f1", **amendment))
+            events.append(at(EventKind.TRADE_CORRECTION, f"a{index}", day=2, fill="f1", **amendment))
     return events
 
 

@@ -263,7 +263,7 @@ def test_losses_do_not_stop_flatten():
 
 
 def test_every_buy_of_a_plan_counts_towards_the_gross_exposure():
-    names = [f"N{place}" for place in range(12)]
+    names = [f"N{index}" for index in range(12)]
     seen = view(cash=Decimal(200_000), positions={}, instruments={name: facts(sector=name) for name in names})
     plan = [order(name, quantity=200) for name in names]
     limits = RiskLimits(max_sector_weight=1, max_turnover=2, max_denied_share=1)

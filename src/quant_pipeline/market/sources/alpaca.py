@@ -175,7 +175,7 @@ class _Source:
         """Ask for the bars; the client follows the pages."""
         tables = []
         size = self._parameters.symbols_a_request
-        groups = [list(symbols[place : place + size]) for place in range(0, len(symbols), size)]
+        groups = [list(symbols[index : index + size]) for index in range(0, len(symbols), size)]
         for group in track(groups, "asking Alpaca for bars"):
             request = StockBarsRequest(
                 symbol_or_symbols=group,
@@ -199,9 +199,9 @@ class _Source:
         """
         found: dict[str, dict[str, dict[str, Any]]] = {}
         size = self._parameters.symbols_a_request
-        for place in range(0, len(symbols), size):
+        for index in range(0, len(symbols), size):
             request = CorporateActionsRequest(
-                symbols=list(symbols[place : place + size]),
+                symbols=list(symbols[index : index + size]),
                 start=pd.Timestamp(self._parameters.start).date(),
                 end=pd.Timestamp(self._as_of).date(),
             )

@@ -144,8 +144,8 @@ def _announced(answer: Answer, last: pd.DataFrame, paid: pd.DataFrame, sessions:
             if name not in last.index or date > sessions[-1]:
                 continue
             last_bar, close = last.loc[name, ["date", "close"]]
-            place = max(sessions.searchsorted(last_bar, side="right"), sessions.searchsorted(date))
-            session = sessions[min(place, len(sessions) - 1)]
+            index = max(sessions.searchsorted(last_bar, side="right"), sessions.searchsorted(date))
+            session = sessions[min(index, len(sessions) - 1)]
             worth = close_taken_ex(close, paid[paid["instrument"] == name], last_bar, session)
             yield _Ending(date, name, sort, session, _cash_per_share(sort, row, worth))
 

@@ -364,8 +364,8 @@ class FakeExchange:
             return
         script = self._scripts.pop(order.order_id, OrderScript())
         total = order.rest
-        for place, part in enumerate(script.parts):
-            fill_price = script.prices[place] if place < len(script.prices) else price
+        for index, part in enumerate(script.parts):
+            fill_price = script.prices[index] if index < len(script.prices) else price
             if quantity := min(order.rest, (part * total).quantize(Decimal(1))):
                 self.fill(order, quantity, fill_price)
         if script.ending is Ending.FILLED and order.rest:

@@ -113,11 +113,11 @@ class MarketTape:
         page, token = _page(rows[rows["kind"].isin([SPLIT, CASH_DIVIDEND])], query, 1000)
         first = "page_token" not in query
         groups = {sort: list(rows) for sort, rows in self._announcements.items()} if first else {}
-        for place, row in enumerate(page.itertuples(index=False)):
+        for index, row in enumerate(page.itertuples(index=False)):
             name, facts = _action_json(row.kind, row.value)
             day = f"{row.date:%Y-%m-%d}"
             facts |= {"symbol": row.instrument, "ex_date": day, "process_date": day}
-            groups.setdefault(name, []).append(facts | {"id": f"00000000-0000-4000-8000-{place:012d}"})
+            groups.setdefault(name, []).append(facts | {"id": f"00000000-0000-4000-8000-{index:012d}"})
         return {"corporate_actions": groups, "next_page_token": token}
 
 

@@ -120,8 +120,8 @@ class Books:
         self.cash += proceeds
         quantity = sum((lot.quantity for lot in lots), ZERO)
         left = proceeds
-        for place, lot in enumerate(lots):
-            last = place == len(lots) - 1
+        for index, lot in enumerate(lots):
+            last = index == len(lots) - 1
             part = left if last else (proceeds * lot.quantity / quantity).quantize(TICK)
             left -= part
             closed = ClosedLot(

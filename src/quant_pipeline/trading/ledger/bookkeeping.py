@@ -265,11 +265,11 @@ def _schedule(
     scheduled: dict[pd.Timestamp, list[StatementEntry]] = {}
     late = waiting = 0
     for entry in entries:
-        place = sessions.searchsorted(entry.event.session)
-        if place == len(sessions):
+        index = sessions.searchsorted(entry.event.session)
+        if index == len(sessions):
             waiting += 1
             continue
-        session = sessions[place]
+        session = sessions[index]
         late += session != entry.event.session
         scheduled.setdefault(session, []).append(replace(entry, event=replace(entry.event, session=session)))
     if waiting:

@@ -75,8 +75,8 @@ def spin_off(books: Books, event: Event) -> None:
     held, new_lots = parent.quantity, []
     costs = parent.give_cost((parent.cost * fraction).quantize(TICK))
     left = quantity
-    for place, (lot, cost) in enumerate(zip(parent.lots, costs, strict=True)):
-        last = place == len(parent.lots) - 1
+    for index, (lot, cost) in enumerate(zip(parent.lots, costs, strict=True)):
+        last = index == len(parent.lots) - 1
         part = left if last else (quantity * lot.quantity / held).quantize(SHARE_STEP)
         left -= part
         new_lots.append(replace(lot, quantity=part, cost=cost))

@@ -142,8 +142,8 @@ class Position:
             yield place, part
 
     def _choose(self, chosen: Sequence[tuple[str, Decimal]]) -> Iterator[tuple[int, Decimal]]:
-        places = {lot.identity: place for place, lot in enumerate(self.lots)}
-        left = {identity: self.lots[place].quantity for identity, place in places.items()}
+        places = {lot.identity: index for index, lot in enumerate(self.lots)}
+        left = {identity: self.lots[index].quantity for identity, index in places.items()}
         for identity, part in chosen:
             held = left.get(identity, ZERO)
             if part <= 0 or part > held:
@@ -165,9 +165,9 @@ class Position:
         """Take an amount of cost out of the lots, each by its part of the cost, and return what each gave."""
         total = self.cost
         given: list[Decimal] = []
-        for place, lot in enumerate(self.lots):
-            last = place == len(self.lots) - 1
+        for index, lot in enumerate(self.lots):
+            last = index == len(self.lots) - 1
             part = amount - sum(given, ZERO) if last or not total else (amount * lot.cost / total).quantize(TICK)
             given.append(part)
-            self.lots[place] = replace(lot, cost=lot.cost - part)
+            self.lots[index] = replace(lot, cost=lot.cost - part)
         return given

@@ -152,8 +152,8 @@ class Ledger:
             newest = connection.execute(_NEWEST).one_or_none()
             sequence, previous = (0, GENESIS) if newest is None else newest
             rows = []
-            for place, event in enumerate(new, start=sequence + 1):
-                rows.append(_row(event, place, previous))
+            for index, event in enumerate(new, start=sequence + 1):
+                rows.append(_row(event, index, previous))
                 previous = str(rows[-1]["hash"])
             if rows:
                 connection.execute(_INSERT, rows)
@@ -236,11 +236,11 @@ class Ledger:
         hashes, previous = [], GENESIS
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(_events).order_by(_events.c.sequence)).all()
-        for place, row in enumerate(rows, start=1):
+        for index, row in enumerate(rows, start=1):
             expected = _hash(row.sequence, row.session, row.kind, row.key, row.payload, previous)
-            if row.sequence != place or row.previous_hash != previous or row.hash != expected:
+            if row.sequence != index or row.previous_hash != previous or row.hash != expected:
                 raise AccountError(
-                    f"the ledger was changed from outside at event {place} ({row.key}); restore it from a backup"
+                    f"the ledger was changed from outside at event {index} ({row.key}); restore it from a backup"
                 )
             hashes.append(previous := row.hash)
         return hashes

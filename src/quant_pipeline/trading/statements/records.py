@@ -53,9 +53,9 @@ class Header:
     def keys(self) -> tuple[str, ...]:
         """Names that address one column each: ``Name``, ``Name#2``, ``column 11``."""
         counts, seen, keys = Counter(self.names), Counter[str](), []
-        for place, name in enumerate(self.names, start=self.first):
+        for index, name in enumerate(self.names, start=self.first):
             seen[name] += 1
-            keys.append(f"column {place}" if not name else name if counts[name] == 1 else f"{name}#{seen[name]}")
+            keys.append(f"column {index}" if not name else name if counts[name] == 1 else f"{name}#{seen[name]}")
         return tuple(keys)
 
     def key_of(self, column: str) -> str | None:
@@ -66,7 +66,7 @@ class Header:
         ValueError
             When the name stands for several columns.
         """
-        places = [place for place, name in enumerate(self.names, start=self.first) if name == column]
+        places = [index for index, name in enumerate(self.names, start=self.first) if name == column]
         if len(places) > 1 or (places and not column):
             listed = " and ".join(map(str, places))
             if not column:

@@ -202,24 +202,24 @@ def test_a_status_of_the_future_is_unknown_and_keeps_its_word(server, broker):
 
 
 def test_more_activities_than_a_page_come_once_each_and_in_order(server, broker):
-    for place in range(205):
-        bookings.book_cash(server.exchange, "INT", f"0.{place:03d}")
+    for index in range(205):
+        bookings.book_cash(server.exchange, "INT", f"0.{index:03d}")
     amounts = [activity.amount for activity in broker.activities()]
-    assert amounts == [Decimal(f"0.{place:03d}") for place in range(205)]
+    assert amounts == [Decimal(f"0.{index:03d}") for index in range(205)]
     assert server.requests[Request.ACTIVITIES] == 3
 
 
 def test_a_repeated_and_turned_round_feed_tells_each_fact_once(server, broker):
     server.play(Script.model_validate({"feed": {"duplicate": True, "reorder": True}}))
-    for place in range(120):
-        bookings.book_cash(server.exchange, "INT", str(place + 1))
+    for index in range(120):
+        bookings.book_cash(server.exchange, "INT", str(index + 1))
     assert [activity.amount for activity in broker.activities()] == list(range(1, 121))
 
 
 def test_a_page_that_begins_with_its_token_tells_nothing_twice(server, broker):
     server.play(Script.model_validate({"feed": {"repeat_cursor": True}}))
-    for place in range(120):
-        bookings.book_cash(server.exchange, "INT", str(place + 1))
+    for index in range(120):
+        bookings.book_cash(server.exchange, "INT", str(index + 1))
     told = list(broker.activities())
     assert [activity.amount for activity in told] == list(range(1, 121))
     assert list(broker.activities(after=told[-1].activity_id)) == []
@@ -302,10 +302,10 @@ def test_bust_and_correction_name_the_fill_they_replace(server, broker):
 def test_more_orders_than_a_page_of_one_second_are_all_listed(server, broker, monkeypatch):
     monkeypatch.setattr("quant_pipeline.trading.brokers.alpaca.broker.ORDERS_A_PAGE", 4)
     server.exchange.auto_fill = False
-    for place in range(11):
-        server.exchange.hours.set(pd.Timestamp("2025-03-03 15:00") + pd.Timedelta(seconds=place // 2))
-        broker.submit(buy(f"order-{place}", "1"))
-    assert [order.client_order_id for order in broker.open_orders()] == [f"order-{place}" for place in range(11)]
+    for index in range(11):
+        server.exchange.hours.set(pd.Timestamp("2025-03-03 15:00") + pd.Timedelta(seconds=index // 2))
+        broker.submit(buy(f"order-{index}", "1"))
+    assert [order.client_order_id for order in broker.open_orders()] == [f"order-{index}" for index in range(11)]
     recent = broker.orders(pd.Timestamp("2025-03-03 15:00:04", tz="UTC"))
     assert [order.client_order_id for order in recent] == ["order-8", "order-9", "order-10"]
 

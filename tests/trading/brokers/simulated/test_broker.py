@@ -24,8 +24,8 @@ def file(tmp_path):
 
 
 def send(broker, *rows):
-    for place, (instrument, side, quantity) in enumerate(rows):
-        name = f"{broker.session:%Y%m%d}-{place}"
+    for index, (instrument, side, quantity) in enumerate(rows):
+        name = f"{broker.session:%Y%m%d}-{index}"
         broker.submit(OrderRequest(name, instrument, side, Decimal(quantity)))
 
 
@@ -41,8 +41,8 @@ DAYS = [
 def test_the_same_orders_give_the_books_of_the_replay_to_the_tick(file, rules):
     broker = simulated(file, COSTS, rules)
     events = ()
-    for place, session in enumerate(SESSIONS):
-        arguments = (contract_bars(), contract_actions(), SESSIONS[: place + 1], rules, COSTS)
+    for index, session in enumerate(SESSIONS):
+        arguments = (contract_bars(), contract_actions(), SESSIONS[: index + 1], rules, COSTS)
         events += book_sessions(events, "test", CASH, *arguments)
         state = fold(events)
         assert broker.session == session
@@ -51,10 +51,10 @@ def test_the_same_orders_give_the_books_of_the_replay_to_the_tick(file, rules):
             name: position.quantity for name, position in state.positions.items()
         }
         assert broker.account().equity == state.closes[-1][1]
-        if place < len(DAYS):
-            send(broker, *DAYS[place])
-            rows = [(name, side, quantity, PRICES[name][place], "test") for name, side, quantity in DAYS[place]]
-            events += record_plan(events, orders_table(*rows), session, SESSIONS[place + 1])
+        if index < len(DAYS):
+            send(broker, *DAYS[index])
+            rows = [(name, side, quantity, PRICES[name][index], "test") for name, side, quantity in DAYS[index]]
+            events += record_plan(events, orders_table(*rows), session, SESSIONS[index + 1])
             broker.advance()
     moved = {kind: Decimal(0) for kind in CashKind}
     for activity in broker.activities():

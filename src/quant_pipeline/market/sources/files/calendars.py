@@ -69,10 +69,10 @@ def fit_of(calendar: str, values: pd.DataFrame) -> Fit:
     sessions = TradingCalendar.within_bounds(calendar, dates[0], dates[-1]).sessions
     off = int((~dates.isin(sessions)).sum())
     # A session counts as missing only between bars that are near: other gaps are those of the data.
-    place = np.searchsorted(dates, sessions)
-    inside = (place > 0) & (place < len(dates))
-    before = dates[np.clip(place - 1, 0, len(dates) - 1)]
-    after = dates[np.clip(place, 0, len(dates) - 1)]
+    index = np.searchsorted(dates, sessions)
+    inside = (index > 0) & (index < len(dates))
+    before = dates[np.clip(index - 1, 0, len(dates) - 1)]
+    after = dates[np.clip(index, 0, len(dates) - 1)]
     near = (after - before) <= pd.Timedelta(days=10)
     missing = int((inside & near & ~sessions.isin(dates)).sum())
     return Fit(calendar, off, missing)

@@ -68,14 +68,14 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
     theirs = {name.strip().lower() for name in own.values()}
     scores = [sum(_is_name(cell, theirs) for cell in row) for row in rows]
     best = max(scores, default=0)
-    wide_lines = [place for place, row in enumerate(rows[:3]) if best < 3 and wide_names(row) is not None]
+    wide_lines = [index for index, row in enumerate(rows[:3]) if best < 3 and wide_names(row) is not None]
     if best >= 3 or wide_lines:
-        place = wide_lines[0] if wide_lines else scores.index(best)
-        names = tuple(rows[place])
+        index = wide_lines[0] if wide_lines else scores.index(best)
+        names = tuple(rows[index])
         wide = wide_names(list(names))
         levels = tuple(wide) if wide is not None else ()
-        return Header(_unique(names), place + 1, levels, "yahoo_download" if levels else None, is_known=True)
-    first = next((place for place, row in enumerate(rows) if any(row)), None)
+        return Header(_unique(names), index + 1, levels, "yahoo_download" if levels else None, is_known=True)
+    first = next((index for index, row in enumerate(rows) if any(row)), None)
     if first is None:
         return Header(fault="is empty")
     if _is_data(rows[first]):
@@ -134,11 +134,11 @@ def _two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
 def wide_names(names: Sequence[str]) -> list[tuple[str, str]] | None:
     """Split columns such as ``('Close', 'AAA')``, ``AAA_Close`` or ``Close AAA``; None when they are no such table."""
     found: list[tuple[str, str]] = []
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         pair = _split_name(name)
         if pair is not None:
             found.append(pair)
-        elif place == 0 or CANONICAL.get(name.strip().lower()) == "date":
+        elif index == 0 or CANONICAL.get(name.strip().lower()) == "date":
             found.append(("date", ""))
         else:
             return None

@@ -150,13 +150,13 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
 
 def _set_securities_apart(readings: list[Reading], found: FoundFiles, folder: Path) -> tuple[list[Reading], FoundFiles]:
     """Take a table of symbols, names and sectors that lies among the bars for what it is."""
-    apart = [place for place, reading in enumerate(readings) if reading.broken and is_securities(reading.header)]
+    apart = [index for index, reading in enumerate(readings) if reading.broken and is_securities(reading.header)]
     if not apart:
         return readings, found
     if found.securities is None:
         found.securities = found.bars[apart[0]]
-    found.bars = [file for place, file in enumerate(found.bars) if place not in apart]
-    return [reading for place, reading in enumerate(readings) if place not in apart], found
+    found.bars = [file for index, file in enumerate(found.bars) if index not in apart]
+    return [reading for index, reading in enumerate(readings) if index not in apart], found
 
 
 def _settle_order_of_dates(
@@ -177,7 +177,7 @@ def _settle_order_of_dates(
 def _joined(readings: list[Reading], options: FilesMarketParameters) -> Draft:
     files = [reading.file for reading in readings]
     tables = []
-    for place, reading in enumerate(readings):
+    for index, reading in enumerate(readings):
         assert reading.rows is not None
         layout = layout_of(reading.layout)
         stated = {"dividend", "split"} & set(reading.rows.columns)
@@ -185,7 +185,7 @@ def _joined(readings: list[Reading], options: FilesMarketParameters) -> Draft:
             (layout.derived and "vendor_adjusted_close" in reading.rows) or "previous_close" in reading.rows
         )
         adjusted = options.adjusted or layout.adjusted
-        rows = reading.rows.assign(file=place, kind=reading.kind, adjusted=adjusted, derived=derived)
+        rows = reading.rows.assign(file=index, kind=reading.kind, adjusted=adjusted, derived=derived)
         if options.adjusted is None and rows["adjusted_row"].any():
             rows.loc[rows["adjusted_row"], "adjusted"] = ALL
             rows["derived"] &= ~rows["adjusted_row"]

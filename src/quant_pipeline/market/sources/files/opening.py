@@ -217,8 +217,8 @@ def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.
     if not any(f"{end}{start}" in text for end in "\r\n" for start in (separator, " ", "\n", "\r\n", '"')):
         return cells, lines, damaged
     blank = np.ones(len(cells), dtype=bool)
-    for place in range(width):
-        blank &= (cells.iloc[:, place].isna() | (cells.iloc[:, place] == "")).to_numpy(dtype=bool)
+    for index in range(width):
+        blank &= (cells.iloc[:, index].isna() | (cells.iloc[:, index] == "")).to_numpy(dtype=bool)
     return cells[~blank].reset_index(drop=True), lines[~blank], damaged
 
 

@@ -21,12 +21,12 @@ def stack_instruments(table: pd.DataFrame, lines: np.ndarray) -> tuple[pd.DataFr
     levels = [[str(part) for part in column] for column in table.columns]
     fields_first = _fields(levels, 0) >= _fields(levels, 1)
     pairs = [(first, second) if fields_first else (second, first) for first, second in levels]
-    dates = [place for place, (field, instrument) in enumerate(pairs) if _is_date(field, instrument)]
+    dates = [index for index, (field, instrument) in enumerate(pairs) if _is_date(field, instrument)]
     date = table.iloc[:, dates[0] if dates else 0]
-    instruments = list(dict.fromkeys(name for place, (_, name) in enumerate(pairs) if place not in dates[:1] and name))
+    instruments = list(dict.fromkeys(name for index, (_, name) in enumerate(pairs) if index not in dates[:1] and name))
     parts = []
     for instrument in instruments:
-        own = {field: table.iloc[:, place] for place, (field, name) in enumerate(pairs) if name == instrument}
+        own = {field: table.iloc[:, index] for index, (field, name) in enumerate(pairs) if name == instrument}
         parts.append(pd.DataFrame({"date": date, "instrument": pd.array([instrument] * len(table), dtype="str")} | own))
     return pd.concat(parts, ignore_index=True), np.tile(lines, len(parts))
 

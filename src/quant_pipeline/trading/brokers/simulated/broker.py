@@ -231,10 +231,10 @@ class SimulatedBroker:
         """
         with self._store.transaction() as entry:
             books = self._known(entry)
-            place = self._market.sessions.get_loc(books.session) + 1
-            if place == len(self._market.sessions):
+            index = self._market.sessions.get_loc(books.session) + 1
+            if index == len(self._market.sessions):
                 raise AccountError(f"the market ends with session {books.session:%Y-%m-%d}; ingest newer bars first")
-            session = self._market.sessions[place]
+            session = self._market.sessions[index]
             waiting = [
                 document
                 for document in sorted(entry.documents(ORDER).values(), key=lambda row: row["sequence"])
