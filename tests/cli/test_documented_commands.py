@@ -44,7 +44,8 @@ PROCESSES = {"kedro account show", "kedro models list", "kedro run --pipelines f
 AFTER = {
     "kedro run --pipelines ensemble_search --params ensemble_search.analysis_only=true": (
         "kedro run --pipelines ensemble_search"
-    )
+    ),
+    "kedro account restore ledger-copy.sqlite --yes": "kedro account backup ledger-copy.sqlite",
 }
 SERVERS = {
     "kedro viz run": 4141,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quant_pipeline.cli.options import env_option, params_option
-from quant_pipeline.cli.sessions import Place, open_session
+from quant_pipeline.cli.sessions import Place, configuration_folder, open_session
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT, in_environment
 from quant_pipeline.common.exceptions import AccountError, QuantPipelineError
 from quant_pipeline.common.storage_errors import explain_storage_error
@@ -34,6 +34,8 @@ def halt(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) 
     """Stop sending: a file, the ledger, then at the broker: open orders are cancelled, new ones refused."""
     from quant_pipeline.cli.opened_account import open_account
 
+    # A folder without configuration is the wrong one: a file there would stop no sender.
+    configuration_folder(metadata)
     failed: list[str] = []
     try:
         with open_account(metadata, env, params) as opened:

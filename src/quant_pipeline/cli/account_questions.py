@@ -35,7 +35,7 @@ def orders(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) 
 
     with open_account(metadata, env, params) as opened:
         plan = _plan_of(opened, date)
-        show(draw_orders(plan, opened.book, opened.events), opened.name)
+        show("no orders yet" if plan is None else draw_orders(plan, opened.book, opened.events), opened.name)
 
 
 @click.command()
@@ -54,9 +54,9 @@ def trades(metadata: Place, date: Any, last: int, env: str | None, params: dict[
         table = trades_table(opened.events)
         table = table[table["quantity"] > 0]
         chosen = table.tail(last) if date is None else table[table["date"] == date]
-        if chosen.empty:
+        if chosen.empty and date is not None:
             raise AccountError(_none("trade", opened, date))
-        show(draw_trades(chosen), opened.name)
+        show("no trades yet" if chosen.empty else draw_trades(chosen), opened.name)
 
 
 @click.command()
@@ -72,7 +72,10 @@ def pnl(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) -> 
 
     with open_account(metadata, env, params) as opened:
         state = _state_at(opened, date)
-        sessions = session_profits(opened.events, _closed(state))
+        if not state.closes:
+            show("no session is closed yet", opened.name)
+            return
+        sessions = session_profits(opened.events, state.closes[-1][0])
         prices: dict[str, Decimal] = known_prices(opened, state)
         show(draw_profits(state, sessions, prices, _benchmark(opened)), opened.name)
 
@@ -89,7 +92,8 @@ def missed(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     with open_account(metadata, env, params) as opened:
         closed = [session for session, _, _ in opened.state.closes]
         if not closed:
-            raise AccountError(_none("close", opened, None))
+            click.echo(f"{opened.name}: no session is closed yet")
+            return
         newest = max(closed[-1], opened.stands_at)
         calendar = TradingCalendar.of(opened.calendar, closed[0], newest)
         found = calendar.between(closed[0], newest).difference(closed)
@@ -99,26 +103,21 @@ def missed(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     click.echo(f"{opened.name}, sessions {span}: {len(found) or 'none'} missed")
 
 
-def _plan_of(opened: Opened, date: Any) -> Plan:
+def _plan_of(opened: Opened, date: Any) -> Plan | None:
+    """Return the plan of a session, or the newest one; None of an account that has none at all."""
     plans = opened.state.plans
-    if not plans or (date is not None and date not in plans):
+    if date is not None and date not in plans:
         raise AccountError(_none("order", opened, date))
-    return plans[max(plans) if date is None else date]
+    return plans[max(plans) if date is None else date] if plans else None
 
 
 def _state_at(opened: Opened, date: Any) -> AccountState:
     from quant_pipeline.trading.ledger.account import fold
 
     state = opened.state if date is None else fold(opened.events, up_to=date)
-    if state.last_session is None or (date is not None and state.last_session != date):
+    if date is not None and state.last_session != date:
         raise AccountError(_none("close", opened, date))
     return state
-
-
-def _closed(state: AccountState) -> pd.Timestamp:
-    session = state.last_session
-    assert session is not None
-    return session
 
 
 def _benchmark(opened: Opened) -> pd.Series | None:
