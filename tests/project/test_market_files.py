@@ -1,9 +1,11 @@
 """What the configuration of the environment ``files`` takes from the folder that it names."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 
@@ -34,6 +36,16 @@ def test_the_last_bar_is_the_session_and_segments_fit_the_bars(load, caplog):
     }
     assert parameters["rolling"]["first_test"] == "2024-05-02"
     assert "`split` of conf/files does not fit the bars (2024-01-02 to 2024-05-24)" in caplog.text
+
+
+def test_segments_that_the_user_writes_are_kept_and_nothing_is_derived(load, tmp_path, caplog):
+    file = tmp_path / "conf/files/parameters.yml"
+    own = {"train": ["2024-01-10", "2024-03-01"], "valid": ["2024-03-04", "2024-04-01"], "test": ["2024-04-02", None]}
+    file.write_text(re.sub(r"split:\n(?: .*\n)+", yaml.safe_dump({"split": own}), file.read_text()))
+    parameters = load(market_folder=str(CASES / "05b_yf_not_adjusted"))["parameters"]
+    assert parameters["split"] == own
+    assert parameters["rolling"] == {**parameters["rolling"], "start": "2001-01-01", "first_test": "2017-01-01"}
+    assert "does not fit" not in caplog.text
 
 
 def test_an_as_of_and_a_calendar_that_are_given_are_taken(load):

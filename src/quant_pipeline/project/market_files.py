@@ -118,6 +118,8 @@ def _look(folder: Path, options: dict[str, Any], cache: Path) -> dict[str, Any]:
 def _segments(loader: ProjectConfigLoader, facts: dict[str, Any], default: Any) -> dict[str, str]:
     """Return bounds derived from the span of the bars; none where the configured ones fit."""
     written = _plain_split(loader)
+    if not written.keys() >= set(SEGMENTS):
+        return {}
     as_of = str(loader.runtime_params.get("as_of") or facts["as_of"])
     sessions = [day for day in facts["sessions"] if day <= as_of]
     bounds = (("train_start", "train_end"), ("valid_start", "valid_end"), ("test_start", None))
@@ -141,10 +143,13 @@ def _segments(loader: ProjectConfigLoader, facts: dict[str, Any], default: Any) 
 
 
 def _plain_split(loader: ProjectConfigLoader) -> dict[str, str]:
-    """Return the configured bounds: the defaults beside the references to this resolver."""
-    texts = [str(OmegaConf.to_container(file, resolve=False)) for file in loader.raw_files("parameters")]
+    """Return the bounds that may be derived: the defaults beside the references of `split` to this resolver.
+
+    Dates that the user writes in the place of a reference are not derived.
+    """
+    split = _raw(loader, "parameters").get("split")
     pattern = rf"\$\{{{RESOLVER}: *(\w+) *, *['\"\\]*([\d-]+)"
-    return {name: day for text in texts for name, day in re.findall(pattern, text)}
+    return dict(re.findall(pattern, str(split)))
 
 
 def _raw(loader: ProjectConfigLoader, kind: str) -> dict[str, Any]:
