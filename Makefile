@@ -50,12 +50,12 @@ format: $(INSTALLED)  ## Rewrite the sources in the house style
 	$(BIN)/ruff format .
 
 # What torch needs of CUDA depends on the build of torch that a machine takes, so the lock leaves it to that build.
-lock: $(INSTALLED)  ## Write requirements.lock anew from pyproject.toml, for every Python that the project runs on
+lock: $(INSTALLED)  ## Rewrite requirements.lock from pyproject.toml, for every Python that the project runs on
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --quiet \
 		--no-annotate --no-header | grep -vE '^(cuda|nvidia|triton)' > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
-reference: $(INSTALLED)  ## Write docs/reference/parameters.md anew from the typed blocks of parameters
+reference: $(INSTALLED)  ## Rewrite docs/reference/parameters.md from the typed blocks of parameters
 	$(BIN)/python tools/parameter_reference.py
 
 bench: $(INSTALLED)  ## Time and peak memory of every stage

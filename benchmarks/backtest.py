@@ -31,7 +31,7 @@ from quant_pipeline.backtest.qlib_quotes import QlibExchangeRules, QlibMarket, Q
 from quant_pipeline.backtest.qlib_topk_dropout import run_qlib_arrays, run_qlib_backtest
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.qlib_provider import write_provider
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule

@@ -27,7 +27,7 @@ from quant_pipeline.factors.feature_sets import LIBRARIES
 from quant_pipeline.factors.grid import Grid, lay_out
 from quant_pipeline.factors.plan_file import save_plan
 from quant_pipeline.factors.streaming import FactorStream
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.qlib_provider import write_provider
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 

@@ -19,15 +19,15 @@ from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order, client_order_id
 from quant_pipeline.trading.ledger.store import Ledger
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.execution import judge, verdict_events
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
 from quant_pipeline.trading.orders.lease import Lease
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import InstrumentView
-from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.orders.sending import send_orders
 
 SESSION = pd.Timestamp("2025-01-03")
@@ -130,7 +130,7 @@ def measure_history(folder: Path, events: int) -> dict[str, float]:
     known = ledger.events()
     collecting = time.perf_counter() - start
     start = time.perf_counter()
-    book, account = OrderBook.of(known), AccountState()
+    book, account = AccountOrders.of(known), AccountState()
     for event in known:
         account.apply(event)
     folding = time.perf_counter() - start

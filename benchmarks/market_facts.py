@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 

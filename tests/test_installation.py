@@ -1,4 +1,4 @@
-"""`make install`: with uv, with pip where uv fails, and anew after an interruption."""
+"""`make install`: with uv, with pip where uv fails, and after an interruption."""
 
 import importlib.util
 import os

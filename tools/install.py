@@ -4,7 +4,7 @@
 without the project: what a comparison needs and the project does not.
 
 uv does it in seconds and reads its own settings only, so those of pip are handed on to it. Where uv cannot be had or
-fails, pip does the same in minutes. An installation that was interrupted is made anew.
+fails, pip does the same in minutes. An interrupted installation is repeated.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> None:
     except subprocess.CalledProcessError as error:
         sys.exit(f"Installing failed: `{' '.join(map(str, error.cmd))}` ended with {error.returncode}. See above.")
     except KeyboardInterrupt:
-        sys.exit("Interrupted; the next `make` begins the installation anew.")
+        sys.exit("Interrupted; the next `make` begins the installation again.")
 
 
 def _require_python() -> None:
@@ -90,7 +90,7 @@ def _require_python() -> None:
 
 
 def make_environment(target: Target) -> None:
-    """Make the environment, anew where an interrupted installation or one without pip lies there."""
+    """Make the environment; replace it where an interrupted installation or one without pip lies there."""
     if target.environment.exists() and (target.unfinished.exists() or not _has_pip(target)):
         for entry in target.environment.iterdir():
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

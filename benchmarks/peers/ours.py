@@ -17,8 +17,8 @@ from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import label_lag
-from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.strategy.rules import StrategyRules

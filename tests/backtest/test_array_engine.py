@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.backtest.array_engine import run_backtest
-from quant_pipeline.backtest.preferences import daily_returns
+from quant_pipeline.backtest.weight_multipliers import daily_returns
 from quant_pipeline.common.exceptions import MarketDataError, StrategyError
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules

@@ -8,7 +8,7 @@ from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.factors.labels import compute_labels
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.random_market import random_market
 from tests.helpers.real_bars import real_bars

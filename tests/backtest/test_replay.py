@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.backtest.array_engine import run_backtest
-from quant_pipeline.backtest.preferences import preferences
+from quant_pipeline.backtest.weight_multipliers import preferences
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import to_ticks
 from quant_pipeline.exchange.quotes import action_terms, reference_price

@@ -18,7 +18,7 @@ from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.store import Ledger
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.lease import Lease
 from quant_pipeline.trading.orders.plans import record_plan
 from tests.helpers.four_days import orders_table
@@ -145,13 +145,13 @@ def test_halt_writes_file_and_ledger_and_resume_takes_both_back(run, ledger, pro
     stop = project.project_path / "data/accounts/sim/STOP"
     run("halt", "--reason", "fire drill")
     assert stop.read_text() == "fire drill\n"
-    assert OrderBook.of(ledger.events()).trading_state == "halted"
+    assert AccountOrders.of(ledger.events()).trading_state == "halted"
     assert "halted" in run("show")
     run("halt")
-    assert OrderBook.of(ledger.events()).state_changes == 1
+    assert AccountOrders.of(ledger.events()).state_changes == 1
     run("resume")
     assert not stop.exists()
-    assert OrderBook.of(ledger.events()).trading_state == "active"
+    assert AccountOrders.of(ledger.events()).trading_state == "active"
 
 
 def test_a_command_typed_in_a_folder_of_the_project_acts_on_the_same_account(run, project, monkeypatch):
@@ -189,7 +189,7 @@ def test_an_operator_who_answers_no_sells_nothing(run, ledger):
 def test_flatten_sells_everything_through_execution_and_closes_buys_also_when_halted(run, ledger, small_market):
     run("halt")
     assert "sent 1 of 1 sales; buys stay closed" in run("flatten", "--yes")
-    book = OrderBook.of(ledger.events())
+    book = AccountOrders.of(ledger.events())
     assert book.trading_state == "reducing"
     (order,) = book.of_session(pd.Timestamp("2025-01-02"))
     assert (order.order.side, order.quantity, order.state) == ("sell", 100, "accepted")
@@ -219,7 +219,7 @@ def test_a_real_account_is_armed_for_one_session_by_its_pinned_number(project, r
     rules.write_text("execution: {needs_arming: true, account_number: PA1}\n")
     assert "nothing was armed" in run("arm", input="PA2\n", fails=True)
     assert "may send orders in the session 2025-01-02" in run("arm", input="PA1\n")
-    assert OrderBook.of(ledger.events()).armed == {pd.Timestamp("2025-01-02"): "PA1"}
+    assert AccountOrders.of(ledger.events()).armed == {pd.Timestamp("2025-01-02"): "PA1"}
 
 
 def test_an_account_kept_by_statements_has_no_broker(project, run):

@@ -28,7 +28,7 @@ from quant_pipeline.testing.fake_alpaca import (
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.store import Ledger
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 
 DAY, NEXT = "2025-03-03", pd.Timestamp("2025-03-04")
 
@@ -165,7 +165,7 @@ def test_flatten_sells_what_the_broker_holds_also_from_a_halted_account(run, exc
     assert "sold 4 BBB at 20.0000" in said
     assert exchange.positions == {}
     assert not stop.exists()
-    book = OrderBook.of(ledger_of(project).events())
+    book = AccountOrders.of(ledger_of(project).events())
     assert (book.trading_state, book.state_code) == ("reducing", "FLATTEN")
     assert fold(ledger_of(project).events()).positions == {}
 
@@ -199,7 +199,7 @@ def test_flatten_leaves_and_names_what_is_no_share(run, exchange):
 def test_flatten_of_a_closed_exchange_closes_buys_and_says_when_to_come_back(run, exchange, project):
     exchange.hours.set("2025-03-04 13:00")
     assert "may be sent from 2025-03-04 14:30 UTC" in run("flatten", "--yes", fails=True)
-    assert OrderBook.of(ledger_of(project).events()).trading_state == "reducing"
+    assert AccountOrders.of(ledger_of(project).events()).trading_state == "reducing"
 
 
 def test_a_real_account_is_flattened_only_with_its_typed_number(run, exchange, project):
@@ -217,15 +217,15 @@ def test_what_is_armed_is_disarmed_and_armed_again(run, project):
     assert "is not armed for 2025-03-04" in run("disarm", env="live", fails=True)
     for _ in range(2):
         run(*armed, env="live")
-        assert OrderBook.of(ledger_of(project, "live").events()).armed == {NEXT: "PA3FAKE00001"}
+        assert AccountOrders.of(ledger_of(project, "live").events()).armed == {NEXT: "PA3FAKE00001"}
         run("disarm", env="live")
-        assert OrderBook.of(ledger_of(project, "live").events()).armed == {}
+        assert AccountOrders.of(ledger_of(project, "live").events()).armed == {}
 
 
 def test_resume_to_exits_only(run, exchange, project):
     run("halt")
     assert "may send sales again" in run("resume", "--reducing")
-    assert OrderBook.of(ledger_of(project).events()).trading_state == "reducing"
+    assert AccountOrders.of(ledger_of(project).events()).trading_state == "reducing"
     assert not exchange.suspended
 
 
@@ -238,7 +238,7 @@ def test_a_row_in_quarantine_is_listed_booked_and_dismissed_with_reason_and_name
     dividend = {"activity_type": "DIV", "symbol": "AAA", "net_amount": "NaN"}
     odd = exchange.feed.append(exchange.hours.now(), dividend | day)
     run("reconcile")
-    assert OrderBook.of(ledger_of(project).events()).trading_state == "reducing"
+    assert AccountOrders.of(ledger_of(project).events()).trading_state == "reducing"
     listed = run("quarantine", "list")
     assert f"{gift['id']}  2025-03-04  GIFT: 0 cash, 3 DDD; its type is not known" in listed
     assert f"{odd['id']}  2025-03-04  DIV: unknown cash; net_amount is 'NaN'" in listed

@@ -21,7 +21,7 @@ from quant_pipeline.testing.venue import NUMBER, TOKEN, Venue
 from quant_pipeline.trading.broker_records import OrderRequest
 from quant_pipeline.trading.brokers.gateway import DeskRules
 from quant_pipeline.trading.ledger.store import Ledger
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.desk import arming_event
 from quant_pipeline.trading.orders.lease import Lease, LeaseHeldError
 from quant_pipeline.trading.orders.risk_view import DenialCode
@@ -146,7 +146,7 @@ class TestPipeline:
         desk.as_of = SESSIONS[1]
         desk.sessions = desk.sessions.append(SESSIONS[1:2])
         settle(desk)
-        states = {o.order.instrument: str(o.state) for o in OrderBook.of(desk.events()).orders.values()}
+        states = {o.order.instrument: str(o.state) for o in AccountOrders.of(desk.events()).orders.values()}
         assert states == {"AAA": "filled", "BBB": "filled"}
 
     def test_not_armed_it_sends_nothing(self, desk, venue):

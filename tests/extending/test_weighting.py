@@ -6,13 +6,13 @@ import pytest
 import yaml
 
 from quant_pipeline.backtest.array_engine import run_backtest
-from quant_pipeline.backtest.preferences import daily_returns, preferences
+from quant_pipeline.backtest.weight_multipliers import daily_returns, preferences
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.nodes import fuse_history, weigh_combinations
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
-from quant_pipeline.pipelines.ensemble.weights import rank_coefficients
+from quant_pipeline.pipelines.ensemble.weighting_formulas import rank_coefficients
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.documented_files import files_of, write_files

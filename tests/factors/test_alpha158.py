@@ -8,7 +8,7 @@ from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors import alpha158, alpha360
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.labels import label_expression
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 
 TEN = ["AAPL", "AMZN", "BAC", "GE", "IBM", "JNJ", "KO", "NVDA", "WMT", "XOM"]

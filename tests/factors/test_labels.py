@@ -6,7 +6,7 @@ import pytest
 
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.labels import compute_labels, label_expression
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from tests.helpers.random_market import random_market
 

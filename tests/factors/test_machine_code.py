@@ -268,7 +268,7 @@ stream = FactorStream.load(plan, folder / "state.npz")
 stream.update(bars["date"].iloc[0], bars).to_parquet(folder / "newest_panel.parquet")
 bars = pd.read_parquet(folder / "bars.parquet")
 plan.panel(bars, pd.DatetimeIndex(bars["date"].unique()), None, None).to_parquet(folder / "panel.parquet")
-import quant_pipeline.factors.execution
+import quant_pipeline.factors.program_runner
 assert "numba" not in sys.modules, "numba was imported"
 assert "scipy" not in sys.modules, "scipy was imported"
 """

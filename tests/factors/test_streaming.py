@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_pipeline.common.exceptions import FactorError
-from quant_pipeline.factors import alpha101, alpha158, alpha360, execution
+from quant_pipeline.factors import alpha101, alpha158, alpha360
+from quant_pipeline.factors import program_runner as execution
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.plan_file import load_plan, save_plan
 from quant_pipeline.factors.streaming import FactorStream
@@ -92,7 +93,7 @@ def feed(stream, bars, sessions):
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_stream_gives_the_bits_of_the_batch(bars, batch, name):
-    # What keeps all bars, or computes windows across instruments anew, is slow: less of it.
+    # What keeps all bars, or recomputes windows across instruments, is slow: less of it.
     sessions = SESSIONS[:150] if name == "ever more of it" else SESSIONS
     expressions = dict(list(SETS[name].items())[:: 6 if name == "alpha101" else 1])
     streamed = feed(FactorStream(compile_factors(expressions)), bars, sessions)
@@ -203,5 +204,5 @@ def test_a_plan_of_another_version_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("quant_pipeline.factors.plan_file.FORMAT", 0)
     save_plan(compile_factors({"f": "Mean($close, 5)"}), tmp_path / "plan.npz")
     monkeypatch.undo()
-    with pytest.raises(FactorError, match="has format 0, not 1; compile it anew"):
+    with pytest.raises(FactorError, match="has format 0, not 1; compile it again"):
         load_plan(tmp_path / "plan.npz")

@@ -8,7 +8,7 @@ from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.plan_file import load_plan, save_plan
 from quant_pipeline.factors.streaming import FactorStream
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 
 SESSIONS = pd.bdate_range("2024-01-02", periods=40)
 NAMES = [f"N{number}" for number in range(8)]

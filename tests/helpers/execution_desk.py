@@ -9,12 +9,12 @@ from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution import create_pipeline
 from quant_pipeline.pipelines.post_trade.nodes import settle_with_broker
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
-from quant_pipeline.trading.orders.rules import ExecutionRules
 
 PRICES = {"AAA": 50.0, "BBB": 20.0, "CCC": 5.0}
 LIMITS = RiskLimits(

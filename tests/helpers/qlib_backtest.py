@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest.qlib_quotes import QlibExchangeRules, QlibTopkDropoutRules
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 
 
 def real_adjusted_bars(folder: Path, start: str, end: str, n_instruments: int) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.market import qlib_provider
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.qlib_provider import write_provider
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 

@@ -16,7 +16,7 @@ from quant_pipeline.pipelines.ensemble_search import nodes
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
 
 N_SESSIONS, N_INSTRUMENTS = 420, 40

@@ -8,16 +8,16 @@ from quant_pipeline.market.delistings import EndedBars
 from quant_pipeline.market.quality import QualityParameters
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.market.universe import UniverseParameters
-from quant_pipeline.models.cross_validation import SplitParameters
+from quant_pipeline.models.date_splits import SplitParameters
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
-from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.statements import StatementImportParameters
 
 AS_OF = "2023-12-29"

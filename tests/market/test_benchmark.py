@@ -6,7 +6,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.benchmark import levels_in, net_total_return
-from quant_pipeline.market.corporate_actions import adjust_bars, dividend_returns
+from quant_pipeline.market.price_adjustment import adjust_bars, dividend_returns
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 
@@ -22,7 +22,7 @@ def test_a_tax_on_dividends_lowers_the_sessions_that_pay_by_hand():
 def test_without_a_tax_the_level_is_the_stored_one_whatever_is_known_of_dividends():
     stored = LEVELS.drop(columns="dividend_return")
     assert net_total_return(stored, 0.0).tolist() == [100.0, 101.0, 111.1]
-    with pytest.raises(MarketDataError, match=r"Read the market anew: kedro run --pipelines ingestion"):
+    with pytest.raises(MarketDataError, match=r"Read the market again: kedro run --pipelines ingestion"):
         net_total_return(stored, 0.15)
 
 

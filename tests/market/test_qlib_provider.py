@@ -7,7 +7,7 @@ import pytest
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets.qlib_provider import QlibProvider
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.qlib_provider import FIELDS, write_provider
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 

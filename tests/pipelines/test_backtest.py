@@ -77,7 +77,7 @@ def test_a_combination_of_members_for_two_prices_is_not_backtested(clean_run):
 def test_scores_that_do_not_state_what_they_predict_are_not_backtested(clean_run):
     earlier = clean_run("fused_scores").drop(columns="label")
     with pytest.raises(
-        StaleDataError, match=r"do not state what they predict; predict anew: `kedro run --pipelines tr"
+        StaleDataError, match=r"do not state what they predict; predict again: `kedro run --pipelines tr"
     ):
         backtest(clean_run, tables={"fused_scores": earlier})
 

@@ -15,13 +15,13 @@ from quant_pipeline.pipelines.ensemble.fusion import fuse, normalise
 from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, weigh_combinations
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
 from quant_pipeline.pipelines.ensemble.provenance import fingerprint_of_weights
-from quant_pipeline.pipelines.ensemble.weightings import MemberWeighting, shrink, weigh_members
-from quant_pipeline.pipelines.ensemble.weights import (
+from quant_pipeline.pipelines.ensemble.weighting_formulas import (
     dynamic_weights,
     equal_weights,
     rank_coefficients,
     stability_weights,
 )
+from quant_pipeline.pipelines.ensemble.weighting_registry import MemberWeighting, shrink, weigh_members
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 
 DAYS = pd.bdate_range("2024-01-02", periods=40, unit="ns")

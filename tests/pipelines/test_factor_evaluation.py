@@ -8,7 +8,7 @@ from quant_pipeline.common.exceptions import ConfigurationError, FactorError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import label_expression
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.sources.simulated import generate_market
 from quant_pipeline.market.universe import UniverseParameters, select_universe
 from quant_pipeline.pipelines.factor_evaluation import nodes

@@ -11,9 +11,9 @@ from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.datasets.statements import StatementFolder
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.post_trade.pipeline import TABLES, create_pipeline
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
-from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.statements import StatementImportParameters
 from tests.helpers.four_days import BUY, COLUMNS, DAYS, DEPOSIT, FORMAT, actions_table, bars_table
 from tests.helpers.whole_path import Kept

@@ -6,8 +6,8 @@ import pytest
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.datasets.bundle import BundlesByWindow
-from quant_pipeline.models.cross_validation import CombinatorialParameters
-from quant_pipeline.models.rolling import RollingParameters
+from quant_pipeline.models.date_splits import CombinatorialParameters
+from quant_pipeline.models.rolling_windows import RollingParameters
 from quant_pipeline.pipelines.rolling import nodes
 from tests.helpers.whole_path import AS_OF, inputs_of_training, parameters
 

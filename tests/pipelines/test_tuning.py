@@ -7,7 +7,7 @@ import pytest
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.datasets.study import OptunaStudy
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.models.cross_validation import SplitParameters
+from quant_pipeline.models.date_splits import SplitParameters
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.tuning import Dimension, TuningParameters, suggest_spec, trials_table, tuning_folds
 from quant_pipeline.pipelines.tuning import nodes as tuning_nodes

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.backtest.preferences import preferences
+from quant_pipeline.backtest.weight_multipliers import preferences
 from quant_pipeline.common.compiled import inlined
 from quant_pipeline.exchange.account_arrays import ORDERS, AccountArrays, net_asset_value
 from quant_pipeline.exchange.costs import CostSchedule, CostTerms, cost_schedule, costs_of_session

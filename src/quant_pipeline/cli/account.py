@@ -16,7 +16,7 @@ from quant_pipeline.cli import (
     account_control,
     account_emergency,
     account_preview,
-    account_questions,
+    account_queries,
 )
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
 from quant_pipeline.cli.sessions import Place, configuration_folder
@@ -63,7 +63,7 @@ def show(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
 @params_option
 @click.pass_obj
 def verify(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
-    """Hash the whole ledger again and compute the account anew from it."""
+    """Hash the whole ledger again and recompute the account from it."""
     from quant_pipeline.cli.opened_account import open_account
 
     with open_account(metadata, env, params) as opened:
@@ -102,7 +102,7 @@ def reconcile_account(metadata: Place, env: str | None, params: dict[str, Any]) 
 
 
 for command in ("orders", "trades", "pnl", "missed"):
-    account.add_command(getattr(account_questions, command))
+    account.add_command(getattr(account_queries, command))
 for command in ("backup", "restore"):
     account.add_command(getattr(account_backup, command))
 for command in ("arm", "disarm", "replan"):

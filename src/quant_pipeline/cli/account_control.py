@@ -21,7 +21,7 @@ def arm(metadata: Place, account_number: str | None, env: str | None, params: di
     """Let a real account send orders in the next session, and in no other."""
     from quant_pipeline.cli.opened_account import open_account
     from quant_pipeline.trading.orders.desk import arming_event
-    from quant_pipeline.trading.orders.rules import ExecutionRules
+    from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 
     with open_account(metadata, env, params) as opened:
         execution = opened.project.rules("execution", ExecutionRules)

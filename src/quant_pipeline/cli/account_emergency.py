@@ -1,4 +1,4 @@
-"""``kedro account halt|resume|flatten``: they need keys and the ledger, and each layer is tried by itself."""
+"""``kedro account halt|resume|flatten``: they need keys and the ledger, and each layer is tried independently."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _flatten_by_execution(metadata: Place, yes: bool, env: str | None, params: d
     from quant_pipeline.cli.opened_account import known_prices, open_account
     from quant_pipeline.project.hooks.storage import without_locks
     from quant_pipeline.trading.ledger.account import fold
-    from quant_pipeline.trading.orders.book import OrderBook
+    from quant_pipeline.trading.orders.account_orders import AccountOrders
     from quant_pipeline.trading.orders.plans import record_plan
     from quant_pipeline.trading.orders.risk_view import FLATTEN, TradingState
 
@@ -151,7 +151,7 @@ def _flatten_by_execution(metadata: Place, yes: bool, env: str | None, params: d
     with without_locks(), open_session(metadata, env, **params | {"as_of": as_of}) as kedro_session:
         kedro_session.run(pipeline_names=["execution"])
     events = opened.catalog.load("ledger_as_found")
-    plan, book = fold(events).plans[session], OrderBook.of(events)
+    plan, book = fold(events).plans[session], AccountOrders.of(events)
     sent = [order for order in plan.orders if book.orders[order.client_order_id].submitted_at]
     note = in_environment("buys stay closed until `kedro account resume`", opened.environment)
     click.echo(f"sent {len(sent)} of {len(plan.orders)} sales; {note}")

@@ -13,14 +13,14 @@ from rich.text import Text
 from quant_pipeline.trading.ledger.account import AccountState, Plan
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.tables import holdings_table, trades_table
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 
 FILLS_SHOWN = 8
 ALERTS_SHOWN = 5
 
 
 def draw_account(
-    state: AccountState, book: OrderBook, events: Sequence[Event], prices: Mapping[str, Decimal]
+    state: AccountState, book: AccountOrders, events: Sequence[Event], prices: Mapping[str, Decimal]
 ) -> RenderableType:
     """Draw the account at its last booked close.
 
@@ -53,7 +53,7 @@ def draw_account(
     return Group(*parts)
 
 
-def _headline(state: AccountState, book: OrderBook, prices: pd.Series) -> RenderableType:
+def _headline(state: AccountState, book: AccountOrders, prices: pd.Series) -> RenderableType:
     held = sum((position.quantity * prices[name] for name, position in state.positions.items()), Decimal(0))
     value = state.cash + held
     profit = value - state.contributed

@@ -55,7 +55,7 @@ def preview(
 def _preview(place: Place, folder: Path, env: str | None, params: dict[str, Any], conf: Path | None) -> Preview:
     from quant_pipeline.cli.opened_project import open_project
     from quant_pipeline.datasets.statements import StatementFolder
-    from quant_pipeline.strategy.account import AccountParameters
+    from quant_pipeline.strategy.account_parameters import AccountParameters
     from quant_pipeline.trading.statements import read_statements
     from quant_pipeline.trading.statements.market_check import refuse_other_currency
     from quant_pipeline.trading.statements.preview import preview_statements

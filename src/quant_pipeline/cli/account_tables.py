@@ -14,7 +14,7 @@ from quant_pipeline.trading.ledger.account import AccountState, Plan
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.profits import profit_by_instrument, profit_by_source
 from quant_pipeline.trading.ledger.tables import trades_table
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 
 CENT = Decimal("0.01")
 
@@ -26,7 +26,7 @@ def show(drawn: RenderableType, account: str) -> None:
     console.print(drawn)
 
 
-def draw_orders(plan: Plan, book: OrderBook, events: Sequence[Event]) -> RenderableType:
+def draw_orders(plan: Plan, book: AccountOrders, events: Sequence[Event]) -> RenderableType:
     """Draw the orders of a plan with what has become of each.
 
     Parameters
@@ -51,7 +51,7 @@ def draw_orders(plan: Plan, book: OrderBook, events: Sequence[Event]) -> Rendera
     return table
 
 
-def _outcome(name: str, book: OrderBook, ended: pd.DataFrame) -> tuple[str, float, Decimal | float | None, str]:
+def _outcome(name: str, book: AccountOrders, ended: pd.DataFrame) -> tuple[str, float, Decimal | float | None, str]:
     tracked = book.orders.get(name)
     if tracked is not None:
         return str(tracked.state), float(tracked.filled), tracked.average_price, tracked.message

@@ -20,11 +20,11 @@ from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.point_in_time import known_at
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.bookkeeping import last_closes, priced_at_closes
 from quant_pipeline.trading.ledger.events import Event
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 
 if TYPE_CHECKING:
     from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
@@ -74,9 +74,9 @@ class Opened:
         return fold(self.events)
 
     @cached_property
-    def book(self) -> OrderBook:
+    def book(self) -> AccountOrders:
         """Orders and the trading state."""
-        return OrderBook.of(self.events)
+        return AccountOrders.of(self.events)
 
     @cached_property
     def calendar(self) -> str:
@@ -115,7 +115,7 @@ class Opened:
         """Record the new trading state, unless it is that already for the same cause, by any process."""
         from quant_pipeline.trading.orders.desk import trading_state_event
 
-        book = OrderBook.of(self.catalog.load("ledger_as_found"))
+        book = AccountOrders.of(self.catalog.load("ledger_as_found"))
         if (book.trading_state, book.state_code) != (to, code):
             self.append(trading_state_event(self._session_of_now, book.state_changes, to, code, message))
 
@@ -162,7 +162,7 @@ class Opened:
         return self.gateway.reach(self.safe_name)
 
     def open_without_market(self, takes_lease: bool = True) -> AbstractContextManager[TradingDesk]:
-        """Open the desk of the next session at a broker that executes by itself; no market data are read."""
+        """Open the desk of the next session at a broker that fills orders itself; no market data are read."""
         from quant_pipeline.trading.brokers.adapter import NO_MARKET
 
         exchange = replace(NO_MARKET, market_rules=self.project.rules("market_rules", MarketRules))
@@ -172,8 +172,8 @@ class Opened:
     def desk_rules(self) -> DeskRules:
         """How orders are sent and within which limits."""
         from quant_pipeline.trading.brokers.gateway import DeskRules
+        from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
         from quant_pipeline.trading.orders.risk_limits import RiskLimits
-        from quant_pipeline.trading.orders.rules import ExecutionRules
 
         execution, risk = self.project.rules("execution", ExecutionRules), self.project.rules("risk", RiskLimits)
         return DeskRules.of(self.account, execution, risk)

@@ -17,7 +17,7 @@ from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
-from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
+from quant_pipeline.models.date_splits import SplitParameters, split_sessions
 from quant_pipeline.models.fingerprint import PARTS, Hashed, changes, fingerprint
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.store import BundleStore

@@ -1,4 +1,4 @@
-"""An Optuna study as a dataset: it stores every trial by itself, the moment the trial ends."""
+"""An Optuna study as a dataset: every trial is stored the moment it ends."""
 
 from pathlib import Path
 from typing import Any

@@ -8,8 +8,8 @@ import scipy
 from pydantic import Field
 
 from quant_pipeline.common.parameters import Parameters
-from quant_pipeline.evaluation.factor_statistics import degrees_of_freedom, newey_west_t, smallest_sample
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.evaluation.standard_errors import degrees_of_freedom, newey_west_t, smallest_sample
 
 
 class PromotionGate(Parameters):

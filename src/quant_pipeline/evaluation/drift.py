@@ -12,7 +12,7 @@ import scipy
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from quant_pipeline.common.parameters import Parameters
-from quant_pipeline.evaluation.factor_statistics import newey_west_errors
+from quant_pipeline.evaluation.standard_errors import newey_west_errors
 
 SMALLEST_SHARE = 1e-4
 """Share given to an empty bin, so that its logarithm exists."""

@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt, model_validator
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation import factor_kernels as kernels
-from quant_pipeline.evaluation.factor_statistics import means_of_known
+from quant_pipeline.evaluation.standard_errors import means_of_known
 from quant_pipeline.factors.neutralisation import neutralise
 
 Floats = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.evaluation import factor_statistics as statistics
+from quant_pipeline.evaluation import standard_errors as statistics
 from quant_pipeline.evaluation.factor_scores import FactorScores, ScoringParameters
 from quant_pipeline.evaluation.performance import ROUNDING
 

@@ -82,7 +82,7 @@ def rank_ic_t(coefficients: pd.DataFrame, horizon: int) -> float:
         NaN with fewer than 20 sessions or ten horizons, or when nothing varies.
     """
     # Imported when it is computed: what describes models reads this module, and needs no scipy.
-    from quant_pipeline.evaluation.factor_statistics import newey_west_t
+    from quant_pipeline.evaluation.standard_errors import newey_west_t
 
     return newey_west_t(coefficients["rank_ic"].to_numpy(dtype="float64"), horizon)
 

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import FactorError
-from quant_pipeline.factors.execution import Executor
 from quant_pipeline.factors.expression.graph import build_graph
 from quant_pipeline.factors.expression.program import Program, compile_graph
 from quant_pipeline.factors.grid import Grid, lay_out
 from quant_pipeline.factors.kernels.entries import reorder
+from quant_pipeline.factors.program_runner import Executor
 
 PANEL_INDEX = ["datetime", "instrument"]
 

@@ -164,7 +164,7 @@ def stated_label(scores: pd.DataFrame) -> str:
     return BETWEEN.join(sorted(scores["label"].unique()))
 
 
-def require_price(named: str, stated: str, deal_price: DealPrice, *, anew: str, trained: str) -> None:
+def require_price(named: str, stated: str, deal_price: DealPrice, *, remedy: str, trained: str) -> None:
     """Refuse scores of models that predict what a trade at this price does not earn.
 
     Parameters
@@ -175,7 +175,7 @@ def require_price(named: str, stated: str, deal_price: DealPrice, *, anew: str, 
         What the models were trained to predict, as `stated_label` returns it.
     deal_price
         Field at which orders execute now.
-    anew, trained
+    remedy, trained
         What makes scores that state their label, and what makes scores of this price: ends of the messages.
 
     Raises
@@ -186,7 +186,7 @@ def require_price(named: str, stated: str, deal_price: DealPrice, *, anew: str, 
         When they do not state what they predict.
     """
     if not stated:
-        raise StaleDataError(f"the scores of {named} do not state what they predict; {anew}.")
+        raise StaleDataError(f"the scores of {named} do not state what they predict; {remedy}.")
     if not all(is_label_of(label, deal_price) for label in stated.split(BETWEEN)):
         raise ConfigurationError(
             f"the scores of {named} predict {stated}, but market_rules.deal_price is {deal_price}. Set it back, or "

@@ -52,7 +52,7 @@ def load_plan(path: Path, threads: int | None = None) -> FactorPlan:
     with np.load(path, allow_pickle=False) as arrays:
         meta = json.loads(str(arrays["meta"]))
         if meta["format"] != FORMAT:
-            raise FactorError(f"the plan in {path} has format {meta['format']}, not {FORMAT}; compile it anew")
+            raise FactorError(f"the plan in {path} has format {meta['format']}, not {FORMAT}; compile it again")
         stages = [
             Stage(arrays[f"code_{i}"], stage["back"], stage["ahead"], [_operation(o) for o in stage["operations"]])
             for i, stage in enumerate(meta["stages"])

@@ -15,10 +15,10 @@ from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.array_file import write_arrays
 from quant_pipeline.factors.column_operations import Memory, is_carried
 from quant_pipeline.factors.engine import PANEL_INDEX, FactorPlan
-from quant_pipeline.factors.execution import Executor
 from quant_pipeline.factors.expression.traded_fields import columns_of, values_of
 from quant_pipeline.factors.grid import Grid
 from quant_pipeline.factors.kernels.histories import STATE
+from quant_pipeline.factors.program_runner import Executor
 
 
 class FactorStream:
@@ -209,7 +209,7 @@ class FactorStream:
             if str(arrays["plan"]) != plan.program.fingerprint or "traded" not in arrays:
                 raise FactorError(
                     f"the state in {path} belongs to other factors or an earlier version; delete it and feed the "
-                    "stream anew"
+                    "stream again"
                 )
             stream._instruments = [str(name) for name in arrays["instruments"]]
             stream._places = {name: index for index, name in enumerate(stream._instruments)}

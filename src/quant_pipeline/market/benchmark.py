@@ -73,7 +73,7 @@ def net_total_return(benchmark: pd.DataFrame, dividend_tax_rate: float) -> pd.Se
     if "dividend_return" not in benchmark.columns:
         raise MarketDataError(
             "market_rules.dividend_tax_rate is set, but the stored benchmark does not know its dividends. "
-            "Read the market anew: kedro run --pipelines ingestion"
+            "Read the market again: kedro run --pipelines ingestion"
         )
     known = level.ffill()
     dividends = benchmark.set_index("date")["dividend_return"]

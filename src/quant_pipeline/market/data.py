@@ -61,7 +61,7 @@ class MarketData:
         What the source left out or noted, in the columns of `quality.COLUMNS`; None when it notes nothing.
     benchmark_is_mean
         Whether the benchmark is :func:`~quant_pipeline.market.sources.derived.mean_benchmark` of these bars; ingestion
-        then computes it anew when it notes delistings by the rule ``ended_bars``.
+        then recomputes it when it notes delistings by the rule ``ended_bars``.
     """
 
     bars: pd.DataFrame

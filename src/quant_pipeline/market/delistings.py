@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import NonNegativeFloat, PositiveInt
 
 from quant_pipeline.common.parameters import Parameters
-from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, DELISTING, SPLIT, dated_like
+from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, DELISTING, SPLIT, dated_like
 
 _ORDER = {SPLIT: 0, CASH_DIVIDEND: 1, DELISTING: 2}
 """Order in which the actions of one session apply, as in every engine and account."""

@@ -10,8 +10,8 @@ import pandas as pd
 from pydantic import PositiveFloat, PositiveInt
 
 from quant_pipeline.common.parameters import Parameters
-from quant_pipeline.market.corporate_actions import adjustment_factors
 from quant_pipeline.market.delistings import silent_since
+from quant_pipeline.market.price_adjustment import adjustment_factors
 
 COLUMNS = ["instrument", "date", "check", "severity", "value", "detail"]
 LARGE_MOVE = 0.5

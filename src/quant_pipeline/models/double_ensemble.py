@@ -1,4 +1,4 @@
-"""DoubleEnsemble over LightGBM: rows and factors are chosen anew for every model (Zhang et al., 2020, ICDM)."""
+"""DoubleEnsemble over LightGBM: each model chooses its own rows and factors (Zhang et al., 2020, ICDM)."""
 
 from __future__ import annotations
 

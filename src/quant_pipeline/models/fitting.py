@@ -35,7 +35,7 @@ def fit_model(spec: ModelSpec, train: Samples, valid: Samples, previous: FittedM
     if previous is None:
         return algorithm.fit(train, valid, spec.hyper, spec.seed)
     if algorithm.continue_from is None:
-        raise ModelError(f"{spec.title} cannot continue from a model at hand; train it anew, without continuation")
+        raise ModelError(f"{spec.title} cannot continue from a model at hand; train it again, without continuation")
     return algorithm.continue_from(previous, train, valid, spec.hyper, spec.seed)
 
 

@@ -1,7 +1,7 @@
 """Any model class of Qlib, named in the registry by its import path.
 
 What such a model has learned is collected from its attributes and written in open formats: LightGBM text, tensors and
-arrays as safetensors, the rest as JSON. Nothing is pickled. Loading makes the class anew with its arguments and puts
+arrays as safetensors, the rest as JSON. Nothing is pickled. Loading creates the class with its arguments and puts
 the attributes back; only classes within ``qlib`` are made.
 """
 

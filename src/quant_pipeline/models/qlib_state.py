@@ -22,7 +22,7 @@ def pack(attributes: dict[str, Any]) -> dict[str, bytes]:
     Parameters
     ----------
     attributes
-        All attributes. Loggers, devices, optimisers and the like are left out: the class makes them anew.
+        All attributes. Loggers, devices, optimisers and the like are left out: the class creates them.
 
     Returns
     -------

@@ -114,7 +114,7 @@ def _processors(facts: BundleFacts, previous: ModelBundle | None) -> ProcessorCh
     if previous.facts.spec.algorithm != facts.spec.algorithm or previous.facts.expressions != facts.expressions:
         raise ModelError(
             f"{facts.spec.title} cannot continue from {previous.facts.spec.title}: another algorithm or other factors; "
-            "train it anew"
+            "train it again"
         )
     return ProcessorChain(facts.spec.processors, previous.processor_states)
 

@@ -14,8 +14,8 @@ from pydantic import Field, PositiveInt, model_validator
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.clock import label_lag
-from quant_pipeline.models.cross_validation import SplitParameters
-from quant_pipeline.models.rolling import RollingWindow
+from quant_pipeline.models.date_splits import SplitParameters
+from quant_pipeline.models.rolling_windows import RollingWindow
 from quant_pipeline.models.spec import ModelSpec
 
 _REASON = "reason_without_value"

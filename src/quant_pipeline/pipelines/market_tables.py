@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from quant_pipeline.backtest.preferences import sessions_looked_back_over
+from quant_pipeline.backtest.weight_multipliers import sessions_looked_back_over
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.benchmark import levels_in
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
 
 

@@ -73,7 +73,7 @@ def load_report_parameters() -> dict[str, Any]:
 
 
 def _parameters() -> dict[str, Any]:
-    """Read all parameters once per loader: a loader reads every file anew whenever it is asked."""
+    """Read all parameters once per loader: a loader rereads every file whenever it is asked."""
     global _as_read
     # A loader is a mapping and falsy while nothing has been read from it, so `or` would be wrong here.
     loader = _project_loader(os.getenv("KEDRO_ENV")) if _session_loader is None else _session_loader

@@ -20,7 +20,7 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.quality import QualityParameters, check_bars
 from quant_pipeline.market.sources.files.observation import Observation, observe
 from quant_pipeline.market.sources.files.options import FilesMarketParameters

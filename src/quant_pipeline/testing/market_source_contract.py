@@ -19,10 +19,10 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.market import Market
-from quant_pipeline.market.bars import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.price_adjustment import adjust_bars
+from quant_pipeline.market.schemas import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 
 BENCHMARK_COLUMNS = ["date", "open", "high", "low", "close", "volume", "total_return_close", "dividend_return"]

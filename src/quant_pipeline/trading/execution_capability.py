@@ -72,7 +72,7 @@ class ExecutionCapability:
             raise ConfigurationError(
                 f"market_rules.deal_price is {deal_price}, but {self.broker} executes at "
                 f"{' or '.join(self.times_in_force)} only; nothing is sent at another price. Set "
-                f"market_rules.deal_price to {' or '.join(self.times_in_force)} and train anew, or run the simulated "
+                f"market_rules.deal_price to {' or '.join(self.times_in_force)} and train again, or run the simulated "
                 "account: --env sim."
             )
         kind = kinds[0]
@@ -81,5 +81,5 @@ class ExecutionCapability:
             f"market_rules.deal_price is {deal_price}, but {self.broker} does not execute orders of "
             f"execution.time_in_force {time_in_force} at it; nothing is sent at another price. Set "
             f"execution.time_in_force to {' or '.join(kinds)}{waves} in the environment's parameters_execution.yml, "
-            "or change market_rules.deal_price and train anew."
+            "or change market_rules.deal_price and train again."
         )

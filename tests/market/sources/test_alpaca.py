@@ -6,7 +6,7 @@ from kedro.io import DatasetError
 
 from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError, StaleDataError
 from quant_pipeline.datasets.market import Market
-from quant_pipeline.market.bars import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
+from quant_pipeline.market.schemas import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.sources.alpaca import AlpacaAccess, AlpacaMarketParameters, read_alpaca_market
 from quant_pipeline.testing.fake_alpaca import (
     API_KEY,

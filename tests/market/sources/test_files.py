@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.market.bars import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.quality import compare_with_vendor
+from quant_pipeline.market.schemas import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 
 ALPHA_VANTAGE = """timestamp,open,high,low,close,adjusted_close,volume,dividend_amount,split_coefficient

@@ -7,7 +7,7 @@ import pytest
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.files.dates import read_dates
-from quant_pipeline.market.sources.files.names import fault_of, instrument_of, tidy_name
+from quant_pipeline.market.sources.files.instrument_names import fault_of, instrument_of, tidy_name
 from quant_pipeline.market.sources.files.numbers import decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.testing.vendor_files import random_market, without_actions

@@ -6,8 +6,8 @@ import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.market.bars import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
-from quant_pipeline.market.corporate_actions import adjust_bars
+from quant_pipeline.market.price_adjustment import adjust_bars
+from quant_pipeline.market.schemas import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 
 LAST = pd.Timestamp("2024-12-31")

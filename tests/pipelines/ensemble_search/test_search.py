@@ -11,9 +11,9 @@ from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.evaluation.performance import max_drawdown, sharpe_ratio
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.ensemble.fusion import fuse
-from quant_pipeline.pipelines.ensemble_search.arena import read_table
 from quant_pipeline.pipelines.ensemble_search.candidates import search_span
 from quant_pipeline.pipelines.ensemble_search.nodes import search_inputs
+from quant_pipeline.pipelines.ensemble_search.prepared_search import read_table
 from quant_pipeline.pipelines.ensemble_search.trials import rules_of_phases
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.strategy.rules import StrategyRules

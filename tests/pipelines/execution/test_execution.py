@@ -16,8 +16,8 @@ from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, 
 from quant_pipeline.trading.brokers.gateway import DeskRules
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import EventKind
-from quant_pipeline.trading.orders.book import OrderBook
-from quant_pipeline.trading.orders.rules import ExecutionRules
+from quant_pipeline.trading.orders.account_orders import AccountOrders
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from tests.helpers.execution_desk import LIMITS, ORDERS, PRICES, Desk, places, settle
 from tests.helpers.trading_day import Day
 
@@ -52,7 +52,7 @@ def simulated(tmp_path):
 
 
 def states(desk):
-    return {o.order.instrument: str(o.state) for o in OrderBook.of(desk.events()).orders.values()}
+    return {o.order.instrument: str(o.state) for o in AccountOrders.of(desk.events()).orders.values()}
 
 
 def test_a_dry_run_shows_orders_and_verdicts_and_changes_nothing(simulated, caplog):

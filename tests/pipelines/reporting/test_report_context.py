@@ -7,7 +7,7 @@ from quant_pipeline.market.quality import QualityParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.reporting.context import describe_run
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 
 
 def describe(settings, account="sim", as_of="2024-12-31", repeat=None, **changed):

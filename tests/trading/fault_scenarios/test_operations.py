@@ -17,10 +17,10 @@ from quant_pipeline.trading.ledger.backup import back_up, restore
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.desk import arming_event
 from quant_pipeline.trading.orders.execution import recover, wait_for
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.lease import LeaseHeldError, LeaseLostError
 from quant_pipeline.trading.orders.plans import record_plan
-from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.orders.sending import resolve, send_side
 from quant_pipeline.trading.orders.windows import window_of
 from quant_pipeline.trading.ports import BrokerUnavailableError

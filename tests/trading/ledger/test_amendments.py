@@ -13,7 +13,7 @@ from quant_pipeline.trading.ledger.amendments import EffectiveFill, effective_fi
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order
 from quant_pipeline.trading.ledger.tables import trades_table
 from quant_pipeline.trading.ledger.trade_costs import trade_costs_table
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from tests.helpers.four_days import DAYS, actions_table, bars_table
 
 CASH = 1_000
@@ -58,7 +58,7 @@ def test_every_reader_counts_the_same(amendments):
     assert account.cash == CASH - value - fee
     assert sum(held.quantity for held in account.positions.values()) == quantity
     assert account.discrepancy == 0
-    order = OrderBook.of(events).orders["acc-1"]
+    order = AccountOrders.of(events).orders["acc-1"]
     assert (order.filled, order.value) == (quantity, value)
     (row,) = trades_table(events).to_dict("records")
     assert (row["quantity"], row["fee"], row["cash"]) == (float(quantity), float(fee), -float(value + fee))
@@ -86,9 +86,9 @@ def test_cash_of_the_original_does_not_outlive_a_correction_that_names_none(amen
 
 
 def test_a_corrected_guess_stays_a_guess_of_its_new_size():
-    order = OrderBook.of(said([{"quantity": "15"}], inferred=True)).orders["acc-1"]
+    order = AccountOrders.of(said([{"quantity": "15"}], inferred=True)).orders["acc-1"]
     assert (order.filled, order.inferred) == (15, 15)
-    order = OrderBook.of(said([{"quantity": "15"}, BUST], inferred=True)).orders["acc-1"]
+    order = AccountOrders.of(said([{"quantity": "15"}, BUST], inferred=True)).orders["acc-1"]
     assert (order.filled, order.inferred) == (0, 0)
 
 

@@ -57,7 +57,7 @@ def test_chain_that_was_hashed_anew_is_found(file, tmp_path):
     ledger.append([event("a"), event("b", quantity="999"), event("halt")])
     ledger.engine.dispose()
     file.write_bytes(other.read_bytes())
-    with pytest.raises(AccountError, match="written anew: its event 2 is not the one"):
+    with pytest.raises(AccountError, match="rewritten: its event 2 is not the one"):
         Ledger.read(file).verify()
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from quant_pipeline.backtest.event_engine.events import SessionPhase
 from quant_pipeline.backtest.event_engine.market_view import MarketView
 from quant_pipeline.backtest.event_engine.orders import EventOrder
-from quant_pipeline.backtest.preferences import preferences
+from quant_pipeline.backtest.weight_multipliers import preferences
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.strategy.rebalance import rebalance

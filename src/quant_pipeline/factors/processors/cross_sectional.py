@@ -101,7 +101,7 @@ class CrossSectionalZScoreProcessor(ComparingProcessor):
         self._spec = spec
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Centre and scale every session by itself."""
+        """Centre and scale each session on its own."""
         session = _sessions(features)
         values = features.to_numpy(dtype=np.float64)
         values = np.where(np.isfinite(values), values, np.nan)
@@ -136,7 +136,7 @@ class CrossSectionalRankProcessor(ComparingProcessor):
         super().__init__(state)
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Rank every session by itself."""
+        """Rank each session on its own."""
         ranks = features.groupby(level="datetime", sort=False).rank(pct=True)
         return ((ranks - 0.5) * np.sqrt(12.0)).astype("float32")
 

@@ -21,8 +21,8 @@ from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.common.progress import track
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.corporate_actions import DELISTING, adjust_bars, dividend_returns
 from quant_pipeline.market.data import MarketData, SourceProblem
+from quant_pipeline.market.price_adjustment import DELISTING, adjust_bars, dividend_returns
 from quant_pipeline.market.sources.alpaca_actions import translate_actions
 from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_address
 from quant_pipeline.market.sources.alpaca_connection import BoundedAdapter, RateBudget, RequestBudgetError, restrain

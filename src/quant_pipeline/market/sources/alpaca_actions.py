@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, DELISTING, SPLIT
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.delistings import close_taken_ex
+from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, DELISTING, SPLIT
 
 Row = Mapping[str, Any]
 Answer = Mapping[str, list[dict[str, Any]]]

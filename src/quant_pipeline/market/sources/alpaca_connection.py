@@ -1,6 +1,6 @@
 """What every connection to Alpaca obeys: time limits, a request budget, and no repeated requests.
 
-alpaca-py 0.44 repeats any request by itself after 429 and 504, waits for ever and follows any address. All three are
+alpaca-py 0.44 repeats any request after 429 and 504, waits for ever and follows any address. All three are
 closed here, on the session of the unmodified client; which addresses are allowed is in `alpaca_addresses`.
 """
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, adjust_bars, dividend_returns
 from quant_pipeline.market.delistings import received_values
+from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, adjust_bars, dividend_returns
 
 PRICES = ("open", "high", "low", "close")
 
@@ -49,7 +49,7 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     """Return the equally weighted mean of all instruments as a benchmark, 100 before the first return.
 
     A name whose listing ends counts in the session of its delisting with what a share then receives
-    (`received_values`), as in an account; listed again, it begins anew.
+    (`received_values`), as in an account; listed again, it starts over.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `MarketData` has it. A source that delivers it says so by ``benchmark_is_mean``, so that it is computed anew
+        As `MarketData` has it. A source that delivers it says so by ``benchmark_is_mean``, so that it is recomputed
         with the delistings of the rule ``ended_bars``.
     """
     adjusted = adjust_bars(bars, actions)

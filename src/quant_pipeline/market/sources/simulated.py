@@ -16,8 +16,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, DELISTING, SPLIT, adjusted_close_as_of
 from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, DELISTING, SPLIT, adjusted_close_as_of
 from quant_pipeline.market.sources.simulated_bars import (
     Life,
     TradedBars,

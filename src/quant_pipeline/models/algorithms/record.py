@@ -63,7 +63,7 @@ class Algorithm(Generic[Hyper]):
         are the names of the columns.
     continue_from
         ``continue_from(previous, train, valid, hyper, seed)`` goes on learning from a fitted model of this algorithm;
-        None when it can only be trained anew.
+        None when it can only be retrained.
     processors
         Steps between factors and model where a specification names none: by default they are scaled, and missing
         values filled.

@@ -67,7 +67,7 @@ def backtest_combinations(
             f"combination '{name}'",
             stated_label(table),
             rules.market_rules.deal_price,
-            anew="predict anew: `kedro run --pipelines training,ensemble`",
+            remedy="predict again: `kedro run --pipelines training,ensemble`",
             trained="train for it: `kedro run --pipelines features,training,ensemble`",
         )
         scores = table.set_index(["datetime", "instrument"])["score"]

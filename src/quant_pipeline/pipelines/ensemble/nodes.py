@@ -20,8 +20,8 @@ from quant_pipeline.pipelines.ensemble.provenance import (
     require_champions,
     state_bundles,
 )
-from quant_pipeline.pipelines.ensemble.weightings import weigh_members
-from quant_pipeline.pipelines.ensemble.weights import dynamic_weights, rank_coefficients
+from quant_pipeline.pipelines.ensemble.weighting_formulas import dynamic_weights, rank_coefficients
+from quant_pipeline.pipelines.ensemble.weighting_registry import weigh_members
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 
 _RENEW = "Renew them: kedro run --pipelines features,training,ensemble"

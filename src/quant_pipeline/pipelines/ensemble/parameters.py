@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from quant_pipeline.common.parameters import Parameters, read_chosen_part
-from quant_pipeline.pipelines.ensemble.weightings import MemberWeighting, find_weighting
+from quant_pipeline.pipelines.ensemble.weighting_registry import MemberWeighting, find_weighting
 
 
 class Combination(Parameters):

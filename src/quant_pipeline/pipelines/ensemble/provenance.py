@@ -74,11 +74,11 @@ def require_champions(
     StaleDataError
         When a bundle is not the champion of its model, or the scores do not say what made them.
     """
-    anew = f"Score the session anew: `kedro run --pipelines prediction --params as_of={session:%Y-%m-%d}`"
+    remedy = f"Score the session again: `kedro run --pipelines prediction --params as_of={session:%Y-%m-%d}`"
     if bundles is None:
-        raise StaleDataError(f"the scores of {name} do not say which bundles made them. {anew}")
+        raise StaleDataError(f"the scores of {name} do not say which bundles made them. {remedy}")
     for model, made_by in bundles.items():
         champion = champions.get(model)
         if made_by != champion:
             now = f"the champion is {champion} by now" if champion else "it has no champion any more"
-            raise StaleDataError(f"the scores of {name} come from bundle {made_by} of {model}, but {now}. {anew}")
+            raise StaleDataError(f"the scores of {name} come from bundle {made_by} of {model}, but {now}. {remedy}")

@@ -9,8 +9,8 @@ import scipy
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.evaluation.performance import annualised_return, max_drawdown, sharpe_ratio
 from quant_pipeline.exchange.market import TradingMarket
-from quant_pipeline.pipelines.ensemble_search.arena import SearchInputs
 from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan
+from quant_pipeline.pipelines.ensemble_search.prepared_search import SearchInputs
 from quant_pipeline.pipelines.ensemble_search.trials import Members, rules_of_phases
 
 

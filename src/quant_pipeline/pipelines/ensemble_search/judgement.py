@@ -20,7 +20,7 @@ from quant_pipeline.evaluation.overfitting import (
     superior_ability,
 )
 from quant_pipeline.evaluation.similarity import mean_pair_correlation
-from quant_pipeline.evaluation.walk_forward import group_periods, sharpe_of_periods, walk_forward_folds
+from quant_pipeline.evaluation.walk_forward_selection import group_periods, sharpe_of_periods, walk_forward_folds
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.ensemble_search.trials import Trials

@@ -13,16 +13,16 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.ensemble_search import judgement, page
-from quant_pipeline.pipelines.ensemble_search.arena import SearchInputs, read_table, table_of
 from quant_pipeline.pipelines.ensemble_search.candidates import align_scores
 from quant_pipeline.pipelines.ensemble_search.finalists import backtest_in_full, measure_finalist
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
+from quant_pipeline.pipelines.ensemble_search.prepared_search import SearchInputs, read_table, table_of
 from quant_pipeline.pipelines.ensemble_search.trials import Chunk, LazyChunks
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.reports.page import compose_page
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 
 Result = TypeVar("Result")
 
@@ -54,7 +54,7 @@ def align_candidates(
             model,
             stated_label(by_model[model]),
             market_rules.deal_price,
-            anew="predict anew: `kedro run --pipelines training`",
+            remedy="predict again: `kedro run --pipelines training`",
             trained="train for it: `kedro run --pipelines features,training`",
         )
     return pd.DataFrame(scores).sort_index()
@@ -83,8 +83,8 @@ def backtest_candidates(inputs: SearchInputs, chunks: LazyChunks) -> Iterator[Ch
     """
     if inputs.ensemble_search.analysis_only:
         return
-    arena = inputs.arena()
-    yield from arena.walk(arena.runner(chunks, may_run=True))
+    prepared = inputs.prepare()
+    yield from prepared.walk(prepared.runner(chunks, may_run=True))
 
 
 @takes_records(inputs=search_inputs)
@@ -104,11 +104,13 @@ def collect_trials(inputs: SearchInputs, chunks: LazyChunks) -> tuple[pd.DataFra
         ``search_trials``, one row per combination and draw; ``search_periods`` (``first``, ``last`` and, of those with
         a return, ``sessions``).
     """
-    arena = inputs.arena()
-    trials, draws = _exhaust(arena.walk(arena.runner(chunks, may_run=False)))
+    prepared = inputs.prepare()
+    trials, draws = _exhaust(prepared.walk(prepared.runner(chunks, may_run=False)))
     dates = pd.Series(inputs.span.selection)
-    by_period = dates.groupby(arena.search.period_of_session)
-    periods = pd.DataFrame({"first": by_period.min(), "last": by_period.max(), "sessions": arena.sessions_of_periods})
+    by_period = dates.groupby(prepared.search.period_of_session)
+    periods = pd.DataFrame(
+        {"first": by_period.min(), "last": by_period.max(), "sessions": prepared.sessions_of_periods}
+    )
     return table_of(trials, draws), periods.reset_index(drop=True)
 
 

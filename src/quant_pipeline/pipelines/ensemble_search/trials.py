@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.backtest.combination_engine import FIGURES, CombinationSearch, run_combinations
-from quant_pipeline.backtest.preferences import preferences
+from quant_pipeline.backtest.weight_multipliers import preferences
 from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.common.progress import track
 from quant_pipeline.strategy.rules import StrategyRules

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from quant_pipeline.trading.ledger.events import Order
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.reconciliation import Break
 from quant_pipeline.trading.orders.risk_view import DenialCode, Verdict
 
@@ -79,7 +79,7 @@ def market_table(
 
 
 def verdict_table(
-    known: OrderBook, verdicts: Sequence[Verdict], session: pd.Timestamp, provenance: Mapping[str, str]
+    known: AccountOrders, verdicts: Sequence[Verdict], session: pd.Timestamp, provenance: Mapping[str, str]
 ) -> pd.DataFrame:
     """List the verdicts of a session: those in the ledger, then new ones.
 
@@ -119,7 +119,7 @@ def verdicts_of(table: pd.DataFrame) -> tuple[Verdict, ...]:
     )
 
 
-def order_states_table(book: OrderBook, session: pd.Timestamp, waiting: Mapping[str, str]) -> pd.DataFrame:
+def order_states_table(book: AccountOrders, session: pd.Timestamp, waiting: Mapping[str, str]) -> pd.DataFrame:
     """List the orders of a session and what became of them.
 
     Parameters

@@ -8,9 +8,9 @@ import pandas as pd
 from quant_pipeline.common.exceptions import MarketDataError, StaleDataError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.corporate_actions import adjust_bars
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.delistings import EndedBars, delist_ended
+from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.quality import QualityParameters, check_bars, no_findings, order_by_effect
 from quant_pipeline.market.sectors import add_sector_numbers
 from quant_pipeline.market.sources.derived import mean_benchmark

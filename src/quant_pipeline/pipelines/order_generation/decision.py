@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from quant_pipeline.backtest.preferences import daily_returns, preferences
+from quant_pipeline.backtest.weight_multipliers import daily_returns, preferences
 from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import ticks_to_float

@@ -121,11 +121,11 @@ def _require_price(name: str, today: pd.DataFrame, deal_price: DealPrice) -> Non
     """Refuse scores of models that predict what orders at this price do not earn; a file does not say what it is of."""
     if today["kind"].iloc[0] == "file":
         return
-    anew = f"`kedro run --pipelines prediction --params as_of={today['datetime'].iloc[0]:%Y-%m-%d}`"
+    remedy = f"`kedro run --pipelines prediction --params as_of={today['datetime'].iloc[0]:%Y-%m-%d}`"
     trained = (
-        f"train for it (`kedro run --pipelines features,training`), promote where promotion is gated, and run {anew}"
+        f"train for it (`kedro run --pipelines features,training`), promote where promotion is gated, and run {remedy}"
     )
-    require_price(name, stated_label(today), deal_price, anew=f"score the session anew: {anew}", trained=trained)
+    require_price(name, stated_label(today), deal_price, remedy=f"score the session again: {remedy}", trained=trained)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class InForce:
         if kind == "combination" and today[WEIGHTS].iloc[0] != fingerprint_of_weights(self.ensemble_weights, name):
             raise StaleDataError(
                 f"the weights of combination '{name}' were renewed after its scores of {session:%Y-%m-%d} were fused. "
-                f"Fuse them anew: `kedro run --pipelines prediction --params as_of={session:%Y-%m-%d}`"
+                f"Fuse them again: `kedro run --pipelines prediction --params as_of={session:%Y-%m-%d}`"
             )
 
 

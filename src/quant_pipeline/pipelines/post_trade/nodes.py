@@ -11,7 +11,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.wiring import takes_records
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions

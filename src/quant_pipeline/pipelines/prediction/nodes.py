@@ -84,7 +84,7 @@ def score_latest(
     if not is_label_of(bundle.facts.label, market_rules.deal_price):
         raise ConfigurationError(
             f"{bundle.facts.spec.title} was trained to predict {bundle.facts.label}, but market_rules.deal_price is "
-            f"{market_rules.deal_price}. Set it back, or train anew, and promote where promotion is gated: "
+            f"{market_rules.deal_price}. Set it back, or train again, and promote where promotion is gated: "
             "`kedro run --pipelines features,training`."
         )
     session = pd.Timestamp(as_of)

@@ -11,13 +11,13 @@ from quant_pipeline.common.progress import track
 from quant_pipeline.datasets.bundle import StoredBundles
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 from quant_pipeline.models.bundle import ModelBundle
-from quant_pipeline.models.cross_validation import (
+from quant_pipeline.models.date_splits import (
     CombinatorialParameters,
     SplitParameters,
     combinatorial_splits,
     split_sessions,
 )
-from quant_pipeline.models.rolling import RollingParameters, rolling_windows
+from quant_pipeline.models.rolling_windows import RollingParameters, rolling_windows
 from quant_pipeline.models.training import is_member, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData, judge_on_test
@@ -83,7 +83,7 @@ def predict_windows(
 def evaluate_windows(
     predictions: pd.DataFrame, labels: pd.DataFrame, label: LabelParameters
 ) -> tuple[dict[str, float], pd.DataFrame]:
-    """Measure the joined series, and each window by itself.
+    """Measure the joined series, and each window on its own.
 
     Returns
     -------

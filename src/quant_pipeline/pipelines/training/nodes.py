@@ -5,7 +5,7 @@ import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 from quant_pipeline.models.bundle import ModelBundle
-from quant_pipeline.models.cross_validation import SplitParameters, split_sessions
+from quant_pipeline.models.date_splits import SplitParameters, split_sessions
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.common.progress import track
-from quant_pipeline.models.cross_validation import SplitParameters
+from quant_pipeline.models.date_splits import SplitParameters
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.tuning import (
     TuningParameters,

@@ -79,8 +79,8 @@ class AccountGuardHooks:
     def _require_executable_price(self, adapter: BrokerAdapter, ledger: str) -> None:
         from quant_pipeline.datasets.ledger import LedgerEvents
         from quant_pipeline.exchange.rules import MarketRules
-        from quant_pipeline.trading.orders.book import OrderBook
-        from quant_pipeline.trading.orders.rules import ExecutionRules
+        from quant_pipeline.trading.orders.account_orders import AccountOrders
+        from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 
         parameters = self._config["parameters"]
         deal_price = MarketRules.model_validate(parameters["market_rules"]).deal_price
@@ -89,7 +89,7 @@ class AccountGuardHooks:
             adapter.capability.require(deal_price, time_in_force)
         except ConfigurationError:
             # Emergencies pass: `kedro account flatten` sells at no price of a strategy.
-            if not OrderBook.of(LedgerEvents(ledger).load()).is_flattening:
+            if not AccountOrders.of(LedgerEvents(ledger).load()).is_flattening:
                 raise
 
     def _require_keys(self, adapter: BrokerAdapter, entry: str | None) -> None:
@@ -137,7 +137,7 @@ class AccountGuardHooks:
         from quant_pipeline.market.calendar import TradingCalendar
         from quant_pipeline.market.clock import execution_session
         from quant_pipeline.trading.brokers.gateway import require_arming_rule
-        from quant_pipeline.trading.orders.book import OrderBook
+        from quant_pipeline.trading.orders.account_orders import AccountOrders
 
         parameters = self._config["parameters"]
         execution = parameters["execution"]
@@ -156,7 +156,7 @@ class AccountGuardHooks:
         decided = pd.Timestamp(parameters["as_of"])
         calendar = TradingCalendar.of(parameters["market_rules"]["calendar"], decided, decided)
         session = execution_session(calendar, decided)
-        if OrderBook.of(LedgerEvents(ledger).load()).armed.get(session) != str(number):
+        if AccountOrders.of(LedgerEvents(ledger).load()).armed.get(session) != str(number):
             raise ConfigurationError(
                 f"account {number} is not armed for {session:%Y-%m-%d}. The operator arms it for that session "
                 f"with `kedro account arm --env {self._environment}`."

@@ -44,7 +44,7 @@ _takes_no_lock: ContextVar[bool] = ContextVar("takes_no_lock", default=False)
 def without_locks() -> Iterator[None]:
     """Let runs of this block go on beside a holder of their folders: an emergency waits for nothing.
 
-    The ledger orders its writers by itself, the lease keeps senders apart, and files appear complete or not at all.
+    The ledger keeps its writers apart, the lease its senders apart, and files appear complete or not at all.
     """
     token = _takes_no_lock.set(True)
     try:

@@ -14,7 +14,7 @@ from quant_pipeline.trading.activities.quarantine import effects_of, open_rows
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.ledger.store import Ledger
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.risk_view import TradingState
 from quant_pipeline.trading.orders.states import OrderState
 
@@ -45,7 +45,7 @@ def find_violations(ledger_file: Path, broker: FaultyBroker) -> list[str]:
     try:
         ledger.verify()
         events = ledger.events()
-        book, account = OrderBook.of(events), fold(events)
+        book, account = AccountOrders.of(events), fold(events)
     except AccountError as error:
         return [f"I3 the ledger cannot be replayed: {error.message}"]
     violations = _orders_exactly_once(book, broker)
@@ -72,7 +72,7 @@ def find_violations(ledger_file: Path, broker: FaultyBroker) -> list[str]:
     return violations
 
 
-def _orders_exactly_once(book: OrderBook, broker: FaultyBroker) -> list[str]:
+def _orders_exactly_once(book: AccountOrders, broker: FaultyBroker) -> list[str]:
     violations = []
     at_broker = {o.client_order_id: o for o in broker.all_orders() if not o.client_order_id.startswith("hand-")}
     for client_id in at_broker:
@@ -99,7 +99,7 @@ def _orders_exactly_once(book: OrderBook, broker: FaultyBroker) -> list[str]:
     return violations
 
 
-def _quarantine_and_state(book: OrderBook, account: AccountState, broker: FaultyBroker) -> list[str]:
+def _quarantine_and_state(book: AccountOrders, account: AccountState, broker: FaultyBroker) -> list[str]:
     """Only what cannot be booked stays in quarantine, and it lets only exits pass."""
     expected = {"GIFT"} if broker.held.get("GIFT") else set()
     found = {row.instrument for row in open_rows(account)}

@@ -293,7 +293,7 @@ MUTANTS = (
     Mutant("never asks what became of an order", _never_ask_again, frozenset({Fault.LOST_REQUEST})),
     Mutant("forgets what was booked", _forget_what_was_booked, frozenset({Fault.REPEATED_ACTIVITIES})),
     Mutant("cursor outside of the transaction", _move_the_cursor_first, frozenset({Fault.PARTIAL_FILLS})),
-    Mutant("plans anew every time", _plan_anew_every_time, frozenset({Fault.PARTIAL_FILLS})),
+    Mutant("plans again every time", _plan_anew_every_time, frozenset({Fault.PARTIAL_FILLS})),
     Mutant("asks no limits", _ask_no_limits, frozenset()),
     Mutant("books in memory before the ledger", _book_in_memory_before_the_ledger, frozenset()),
     Mutant("compares no hours with the broker's", _compare_no_hours, frozenset({Fault.CLOSED})),

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.rehearsal import Clockwork, live_through_the_day, open_desk
 from quant_pipeline.trading.ledger.account import fold
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.ports import Broker, BrokerError
 
@@ -120,7 +120,7 @@ def _live(ledger_file: Path, remote: _Remote, mutate: Callable[[], None] | None)
 def _drift(desk: TradingDesk) -> str:
     """Compare what the process had in memory with a replay of its ledger."""
     events = desk.journal.ledger.events()
-    same = desk.journal.book == OrderBook.of(events) and desk.journal.account == fold(events)
+    same = desk.journal.book == AccountOrders.of(events) and desk.journal.account == fold(events)
     return "" if same else "REPLAY: memory and replay differ"
 
 

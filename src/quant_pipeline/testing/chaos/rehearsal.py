@@ -20,13 +20,13 @@ from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.closing import close_books
 from quant_pipeline.trading.orders.desk import TradingDesk, arming_event
 from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
 from quant_pipeline.trading.orders.lease import Lease
 from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import InstrumentView
-from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.ports import Broker
 
 ACCOUNT = "chaos"

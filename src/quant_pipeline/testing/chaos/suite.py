@@ -47,7 +47,7 @@ class Record:
 
 
 def warm_up() -> None:
-    """Compute what every process would compute anew: forked processes inherit it."""
+    """Compute once what every process would compute: forked processes inherit it."""
     exchange_calendar().hours(SESSION)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, SPLIT
+from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, SPLIT
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 
 NEW_YORK = "America/New_York"

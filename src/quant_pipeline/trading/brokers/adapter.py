@@ -79,7 +79,7 @@ class Exchange:
 
 
 NO_MARKET = Exchange(pd.DataFrame(), pd.DataFrame(), pd.DatetimeIndex([]), MarketRules(), CostRules())
-"""What a broker is opened with in an emergency: one that executes by itself needs none."""
+"""What a broker is opened with in an emergency; one to which no orders are sent, the simulated one, needs none."""
 
 
 @dataclass(frozen=True)
@@ -152,5 +152,5 @@ class BrokerAdapter(Parameters, ABC):
         """
 
     def updates(self, keys: Mapping[str, str]) -> Updates | None:
-        """Return what cuts pauses between polls short; None when the broker reports nothing by itself."""
+        """Return what cuts pauses between polls short; None when the broker reports nothing on its own."""
         return None

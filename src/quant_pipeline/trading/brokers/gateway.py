@@ -15,18 +15,18 @@ import pandas as pd
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.strategy.account import AccountParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.trading.brokers.adapter import NO_MARKET, BrokerAdapter, Exchange, Money, Opening, Updates
-from quant_pipeline.trading.brokers.gate import GatedBroker
+from quant_pipeline.trading.brokers.final_check import GatedBroker
 from quant_pipeline.trading.brokers.registry import make_adapter
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.desk import TradingDesk
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
 from quant_pipeline.trading.orders.lease import Lease
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
-from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.ports import Broker
 
 _CALENDAR_MARGIN = pd.Timedelta(days=30)

@@ -1,7 +1,7 @@
 """Anchors of a ledger: what its chain ended with, kept in a text file outside of the database.
 
 A chain of hashes shows a change in its middle. It shows neither that its end was cut off nor that all of it was written
-anew; for that, something outside of the database has to know how far it went. After every commit a line
+again; for that, something outside of the database has to know how far it went. After every commit a line
 ``<sequence> <hash>`` is appended to the file. Anchors may lag behind the ledger, when a process is killed between the
 commit and its line, and are never ahead of it.
 """
@@ -124,7 +124,7 @@ class Anchors:
         for anchor in self.read():
             if anchor.sequence > len(chain) or chain[anchor.sequence - 1] != anchor.hash:
                 raise AccountError(
-                    f"the chain of the ledger {where} was written anew: its event {anchor.sequence} is not the one "
+                    f"the chain of the ledger {where} was rewritten: its event {anchor.sequence} is not the one "
                     f"that {self.file} knows. Keep both and restore a backup with `kedro account restore BACKUP`"
                 )
 

@@ -218,7 +218,7 @@ class Ledger:
         Raises
         ------
         AccountError
-            When an event was changed, put in between or removed, also at the end, or the chain was written anew.
+            When an event was changed, put in between or removed, also at the end, or the chain was rewritten.
         """
         chain = self.chain()
         if self._anchors is not None:
@@ -326,7 +326,7 @@ def _is_served(url: str | sa.URL) -> bool:
 
 
 def _make_durable(connection: object, _record: object) -> None:
-    # The driver must not open transactions by itself, or `BEGIN IMMEDIATE` comes too late to keep writers apart.
+    # The driver must not open transactions itself, or `BEGIN IMMEDIATE` comes too late to keep writers apart.
     connection.isolation_level = None  # type: ignore[attr-defined]
     for statement in ("pragma journal_mode=wal", "pragma synchronous=full", "pragma busy_timeout=10000"):
         connection.execute(statement)  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ import pandas as pd
 from quant_pipeline.exchange.money import ticks_to_float
 from quant_pipeline.exchange.quotes import deal_prices
 from quant_pipeline.market.clock import DealPrice
-from quant_pipeline.market.corporate_actions import actions_per_bar
+from quant_pipeline.market.price_adjustment import actions_per_bar
 from quant_pipeline.trading.ledger.amendments import effective_fills
 from quant_pipeline.trading.ledger.events import Event, EventKind
 

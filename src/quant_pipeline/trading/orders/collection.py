@@ -19,7 +19,7 @@ from quant_pipeline.trading.activities.quarantine import open_rows
 from quant_pipeline.trading.activities.translation import EXTERNAL, OwnOrder, Translator
 from quant_pipeline.trading.broker_records import Activity, BrokerOrder, FillActivity, OrderStatus
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order, is_named_by
-from quant_pipeline.trading.orders.book import OrderBook, TrackedOrder
+from quant_pipeline.trading.orders.account_orders import AccountOrders, TrackedOrder
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.risk_view import TradingState
 from quant_pipeline.trading.orders.sending import adopt, end, expire_unsent, reject, resolve
@@ -88,7 +88,7 @@ def _book(desk: TradingDesk, activities: Sequence[Activity], cursor: str | None)
         _announce(desk, desk.journal.append(events))
 
 
-def _own_order(book: OrderBook, broker_order_id: str) -> OwnOrder | None:
+def _own_order(book: AccountOrders, broker_order_id: str) -> OwnOrder | None:
     order_id = book.by_broker_id.get(broker_order_id)
     return None if order_id is None else OwnOrder(order_id, book.orders[order_id].quantity)
 

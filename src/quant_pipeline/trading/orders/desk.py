@@ -17,12 +17,12 @@ from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.activities.translation import alert
 from quant_pipeline.trading.broker_records import BrokerAccount
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders.book import TrackedOrder
+from quant_pipeline.trading.orders.account_orders import TrackedOrder
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import TradingState
-from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.ports import (
     Broker,
     BrokerError,

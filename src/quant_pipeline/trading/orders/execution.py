@@ -14,7 +14,7 @@ from decimal import ROUND_FLOOR, Decimal
 import pandas as pd
 
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders.book import TrackedOrder
+from quant_pipeline.trading.orders.account_orders import TrackedOrder
 from quant_pipeline.trading.orders.collection import collect
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.guards import heed_losses, standing_of, watch

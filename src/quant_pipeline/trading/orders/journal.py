@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.store import Ledger
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.lease import Lease
 
 
@@ -32,7 +32,7 @@ class Journal:
     def __init__(self, ledger: Ledger, lease: Lease | None = None) -> None:
         self.ledger = ledger
         self.lease = lease
-        self.book = OrderBook()
+        self.book = AccountOrders()
         self.account = AccountState()
         self._length = 0
         # No order is sent on the basis of a ledger that was tampered with.
@@ -40,8 +40,8 @@ class Journal:
         self.reload()
 
     def reload(self) -> None:
-        """Compute everything anew from the ledger."""
-        book, account = OrderBook(), AccountState()
+        """Recompute everything from the ledger."""
+        book, account = AccountOrders(), AccountState()
         events = self.ledger.events()
         for event in events:
             book.apply(event)

@@ -12,7 +12,7 @@ from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.ledger.account import AccountState, Plan, fold
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order, client_order_id, money
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.states import OrderState
 
 
@@ -84,14 +84,14 @@ def record_plan(
 
 def _has_failed(events: Sequence[Event], plan: Plan) -> bool:
     """Return whether an order of a plan has ended without being executed."""
-    book = OrderBook.of(events)
+    book = AccountOrders.of(events)
     found = [book.orders[o.client_order_id] for o in plan.orders if o.client_order_id in book.orders]
     return any(order.state.is_final and order.state is not OrderState.FILLED for order in found)
 
 
 def _sent(events: Sequence[Event], execution_session: pd.Timestamp) -> list[str]:
     """Return the names of the orders of a session that the broker may have seen."""
-    orders = OrderBook.of(events).of_session(execution_session)
+    orders = AccountOrders.of(events).of_session(execution_session)
     return [order.order.client_order_id for order in orders if order.submitted_at or order.broker_order_id]
 
 
@@ -115,7 +115,7 @@ def _has_new_origin(
         return False
     if state.last_session is not None and state.last_session >= execution_session:
         return False
-    book = OrderBook.of(events)
+    book = AccountOrders.of(events)
     is_judged = any(order.client_order_id in book.orders for order in known.orders)
     return not is_judged and provenance != _provenance(events, execution_session, known.revision)
 
@@ -146,7 +146,7 @@ def repeat_plan(events: Sequence[Event], execution_session: pd.Timestamp) -> Eve
     AccountError
         When the session has no plan or no verdicts yet, when nothing of it was denied, or when an order is under way.
     """
-    state, book = fold(events), OrderBook.of(events)
+    state, book = fold(events), AccountOrders.of(events)
     known = state.plans.get(execution_session)
     if known is None or not known.orders:
         raise AccountError(f"account '{state.name}' has planned no order for {execution_session:%Y-%m-%d}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders.book import OrderBook, TrackedOrder
+from quant_pipeline.trading.orders.account_orders import AccountOrders, TrackedOrder
 from quant_pipeline.trading.orders.risk_view import TradingState
 from quant_pipeline.trading.orders.states import OrderState
 
@@ -44,7 +44,7 @@ def orders_remark(orders: Iterable[TrackedOrder], session: pd.Timestamp) -> str:
     return f"{len(orders)} orders of {session:%Y-%m-%d}: {said}" + (f". {'; '.join(reasons)}" if reasons else "")
 
 
-def is_perfect(book: OrderBook, session: pd.Timestamp) -> bool:
+def is_perfect(book: AccountOrders, session: pd.Timestamp) -> bool:
     """Return whether every order of a session was executed and the account is active."""
     orders = book.of_session(session)
     return book.trading_state is TradingState.ACTIVE and all(order.state is OrderState.FILLED for order in orders)

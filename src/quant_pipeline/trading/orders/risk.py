@@ -109,7 +109,7 @@ def state_after_losses(standing: Standing, limits: RiskLimits) -> tuple[TradingS
     Returns
     -------
     tuple or None
-        The state and why, or None when the account may stay as it is. A state never becomes laxer by itself.
+        The state and why, or None when the account may stay as it is. A state never becomes laxer automatically.
     """
     if standing.state is TradingState.HALTED or standing.is_flattening:
         return None

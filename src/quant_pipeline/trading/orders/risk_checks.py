@@ -302,7 +302,7 @@ FLATTEN_CHECKS = (
 
 
 def _sector(instrument: str, facts: InstrumentView) -> str:
-    """Name the sector; an instrument without one is a sector by itself, and only the limit of a name holds it."""
+    """Name the sector; an instrument without one is a sector of its own, and only the limit of a name holds it."""
     return facts.sector or f"only {instrument}"
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pandas as pd
 
 from quant_pipeline.trading.broker_records import BrokerAccount, BrokerOrder
-from quant_pipeline.trading.orders.book import OrderBook, TrackedOrder
+from quant_pipeline.trading.orders.account_orders import AccountOrders, TrackedOrder
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.guards import standing_of
 from quant_pipeline.trading.orders.last_trades import at_last_trades
@@ -124,7 +124,7 @@ def _has_left(tracked: TrackedOrder) -> bool:
 
 
 def _live_orders(
-    book: OrderBook, desk: TradingDesk, at_broker: tuple[BrokerOrder, ...]
+    book: AccountOrders, desk: TradingDesk, at_broker: tuple[BrokerOrder, ...]
 ) -> dict[str, frozenset[tuple[str, str]]]:
     """Orders that would be doubled or crossed: those of the session that left, and whatever is open at the broker."""
     live: dict[str, set[tuple[str, str]]] = {}

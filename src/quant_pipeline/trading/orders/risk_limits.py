@@ -35,7 +35,7 @@ class RiskLimits(Parameters):
         Largest sale as a part of the equity; wider than a buy, so that a position that has grown can be left.
     max_position_weight, max_sector_weight, max_gross_exposure
         Largest position, sector and sum of all positions after a buy. An instrument whose sector is unknown is a
-        sector by itself.
+        sector of its own.
     max_participation
         Largest order as a part of the average volume of the last `volume_window` sessions.
     volume_window

@@ -78,7 +78,7 @@ class InstrumentView(NamedTuple):
     average_volume
         Shares per session.
     sector
-        Sector; empty when it is unknown, the instrument is then a sector by itself.
+        Sector; empty when it is unknown, the instrument is then a sector of its own.
     tradable
         Whether the broker and the exchange trade it.
     member

@@ -10,7 +10,7 @@ import pandas as pd
 
 from quant_pipeline.trading.broker_records import BrokerOrder, OrderRequest, OrderStatus, OrderType
 from quant_pipeline.trading.ledger.events import TICK, Event, EventKind, Order
-from quant_pipeline.trading.orders.book import TrackedOrder
+from quant_pipeline.trading.orders.account_orders import TrackedOrder
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.guards import watch
 from quant_pipeline.trading.orders.last_trades import check_last_trade
@@ -156,7 +156,7 @@ def resolve(desk: TradingDesk) -> None:
         elif not window_is_over(desk):
             verdict = look(desk, tracked.order)
             if verdict is not None and verdict.approved:
-                desk.journal.hold_lease()  # Nothing is recorded before an order is repeated, so ask by itself.
+                desk.journal.hold_lease()  # Nothing is recorded before an order is repeated, so ask here.
                 post(desk, tracked)
 
 

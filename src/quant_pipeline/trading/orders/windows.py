@@ -124,7 +124,7 @@ def refuse_other_price(desk: TradingDesk) -> None:
     if plan is not None and plan.deal_price not in (None, desk.deal_price):
         raise ConfigurationError(
             f"the orders for {desk.session:%Y-%m-%d} were decided to execute at the {plan.deal_price}, but "
-            f"market_rules.deal_price is {desk.deal_price} now. Set it back, or plan the session anew: "
+            f"market_rules.deal_price is {desk.deal_price} now. Set it back, or plan the session again: "
             "`kedro run --pipelines order_generation` of this environment."
         )
 

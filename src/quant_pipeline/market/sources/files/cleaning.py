@@ -8,7 +8,7 @@ import pandas as pd
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
-from quant_pipeline.market.sources.files.names import case_twins, fault_of, tidy_name
+from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of, tidy_name
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
 KEY = ["instrument", "date"]

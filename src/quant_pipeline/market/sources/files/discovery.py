@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.market.sources.files.names import DATA_ENDINGS, PACKED_ENDINGS
+from quant_pipeline.market.sources.files.instrument_names import DATA_ENDINGS, PACKED_ENDINGS
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
 _NO_DATA = ("readme", "license", "licence", "changelog", "notes", "_success", "_metadata", "_common_metadata")

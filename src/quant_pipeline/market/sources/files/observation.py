@@ -278,7 +278,7 @@ def _finish(draft: Draft, seen: Observation, options: FilesMarketParameters) -> 
         draft.problems.append(
             SourceProblem(
                 draft.files[0], None, None,
-                f"these bars are {seen.frequency}, and daily ones are needed; export them anew with one bar a session",
+                f"these bars are {seen.frequency}, and daily ones are needed; export them again with one bar a session",
                 len(draft.rows),
             )
         )  # fmt: skip

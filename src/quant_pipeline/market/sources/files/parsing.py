@@ -15,7 +15,7 @@ from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.dates import Dates, read_dates
 from quant_pipeline.market.sources.files.field_files import join_fields
-from quant_pipeline.market.sources.files.names import instrument_of
+from quant_pipeline.market.sources.files.instrument_names import instrument_of
 from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.opening import RawTable, UnreadableFileError, open_table
 from quant_pipeline.market.sources.files.options import FilesMarketParameters

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.market.corporate_actions import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns
 from quant_pipeline.market.data import MarketData, SourceProblem
+from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns
 from quant_pipeline.market.sources.derived import PRICES, list_instruments, mean_benchmark
 from quant_pipeline.market.sources.files.observation import Observation, observe
 from quant_pipeline.market.sources.files.options import FilesMarketParameters, FilesSourceParameters

@@ -10,10 +10,10 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.corporate_actions import DELISTING
 from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.price_adjustment import DELISTING
 from quant_pipeline.market.sources.files.dates import read_dates
-from quant_pipeline.market.sources.files.names import tidy_name
+from quant_pipeline.market.sources.files.instrument_names import tidy_name
 from quant_pipeline.market.sources.files.numbers import read_numbers
 
 _SYMBOLS = ("instrument", "symbol", "ticker", "code")

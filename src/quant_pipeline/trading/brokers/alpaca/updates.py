@@ -97,7 +97,7 @@ class TradeUpdates:
         """Close the connection and end its thread, within two seconds."""
         if self._loop is None:
             return
-        with suppress(RuntimeError):  # It has ended by itself.
+        with suppress(RuntimeError):  # It has ended on its own.
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(_STOPPING_SECONDS)
         if not self._thread.is_alive():

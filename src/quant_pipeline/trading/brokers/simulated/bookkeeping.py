@@ -23,7 +23,7 @@ from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.bookkeeping import StatementEntry, book_days
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order, money
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 
 
 def book_sessions(
@@ -68,7 +68,7 @@ def book_sessions(
     market = market_of(bars, corporate_actions, sessions, market_rules)
     unseen = bars if state.last_session is None else bars[bars["date"] > state.last_session]
     by_session = dict(tuple(unseen.groupby("date")))
-    book = OrderBook.of(events)
+    book = AccountOrders.of(events)
 
     def execute(books: AccountState, session: pd.Timestamp) -> list[Event]:
         actions = corporate_actions[corporate_actions["date"] == session]
@@ -83,7 +83,7 @@ def book_sessions(
     return book_days(events, account, initial_cash, market, entries, execute, lot_method)
 
 
-def orders_that_arrived(orders: Sequence[Order], book: OrderBook, session: pd.Timestamp) -> tuple[Order, ...]:
+def orders_that_arrived(orders: Sequence[Order], book: AccountOrders, session: pd.Timestamp) -> tuple[Order, ...]:
     """Return which orders of a plan the exchange executes.
 
     Parameters

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.market.corporate_actions import adjust_bars, adjusted_close_as_of, adjustment_factors
+from quant_pipeline.market.price_adjustment import adjust_bars, adjusted_close_as_of, adjustment_factors
 from tests.helpers.properties import examples
 
 DAYS = pd.bdate_range("2020-01-06", periods=5, unit="ns")

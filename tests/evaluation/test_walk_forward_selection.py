@@ -4,7 +4,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.evaluation.performance import sharpe_ratio
-from quant_pipeline.evaluation.walk_forward import group_periods, sharpe_of_periods, walk_forward_folds
+from quant_pipeline.evaluation.walk_forward_selection import group_periods, sharpe_of_periods, walk_forward_folds
 
 
 def test_folds_by_hand():

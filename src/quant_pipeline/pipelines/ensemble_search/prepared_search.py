@@ -1,4 +1,4 @@
-"""Arena: market, rules and scores of the selection sessions, ready for exact backtests."""
+"""A search made ready: market, rules and scores of the selection sessions as exact backtests take them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from quant_pipeline.backtest.combination_engine import CombinationSearch
 from quant_pipeline.evaluation.similarity import correlate_scores
-from quant_pipeline.evaluation.walk_forward import sharpe_of_periods
+from quant_pipeline.evaluation.walk_forward_selection import sharpe_of_periods
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.pipelines.ensemble_search.candidates import SearchSpan, search_span
 from quant_pipeline.pipelines.ensemble_search.methods import try_combinations
@@ -26,7 +26,7 @@ UNINFORMED = "draw"
 
 
 @dataclass(frozen=True)
-class Arena:
+class PreparedSearch:
     """Everything that combinations are tried on.
 
     Attributes
@@ -114,7 +114,7 @@ class SearchInputs:
         returns: npt.NDArray[np.float64] = levels.pct_change().fillna(0.0).to_numpy(dtype=np.float64)
         return returns
 
-    def arena(self) -> Arena:
+    def prepare(self) -> PreparedSearch:
         """Arrange scores, draws and benchmark on the market of the selection sessions."""
         parameters, rules, market = self.ensemble_search, self.rules, self.market(with_holdout=False)
         models = list(self.candidate_scores.columns)
@@ -123,7 +123,7 @@ class SearchInputs:
         matrices = [market.score_matrix(seen[model].dropna()) for model in models]
         guided_until = (parameters.first_training_periods - parameters.embargo_periods) * parameters.period_sessions
         guided = market.sessions[: max(guided_until, 1)]
-        return Arena(
+        return PreparedSearch(
             search=CombinationSearch(
                 scores=np.stack([*matrices, *_draws(matrices, parameters)]),
                 market=market,

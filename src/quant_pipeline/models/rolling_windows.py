@@ -25,7 +25,7 @@ class RollingParameters(Parameters):
     Attributes
     ----------
     frequency
-        How often the models are trained anew: in which calendar periods the test sessions are cut.
+        How often the models are retrained: in which calendar periods the test sessions are cut.
     mode
         ``expanding`` trains on all sessions since ``start``, ``rolling`` on the last ``train_sessions``.
     start

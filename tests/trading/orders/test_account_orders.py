@@ -8,7 +8,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order
-from quant_pipeline.trading.orders.book import OrderBook
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.risk_view import TradingState
 from quant_pipeline.trading.orders.states import IllegalTransitionError, OrderState
 
@@ -39,7 +39,7 @@ def fill(quantity, price="50", key="f1", **facts):
 
 
 def test_the_plain_life_of_an_order():
-    book = OrderBook.of([recorded(), SUBMITTED, ACCEPTED, fill(4), fill(6, "51", "f2")])
+    book = AccountOrders.of([recorded(), SUBMITTED, ACCEPTED, fill(4), fill(6, "51", "f2")])
     order = book.orders["acc-1"]
     assert (order.state, order.filled, order.value) == (OrderState.FILLED, 10, 506)
     assert order.average_price == Decimal("50.6")
@@ -48,57 +48,57 @@ def test_the_plain_life_of_an_order():
 
 
 def test_the_answer_after_the_fill_does_not_take_the_order_back():
-    book = OrderBook.of([recorded(), SUBMITTED, fill(4), ACCEPTED])
+    book = AccountOrders.of([recorded(), SUBMITTED, fill(4), ACCEPTED])
     assert book.orders["acc-1"].state is OrderState.PARTIALLY_FILLED
-    assert OrderBook.of([recorded(), SUBMITTED, fill(10), ACCEPTED]).orders["acc-1"].state is OrderState.FILLED
+    assert AccountOrders.of([recorded(), SUBMITTED, fill(10), ACCEPTED]).orders["acc-1"].state is OrderState.FILLED
 
 
 def test_a_late_fill_is_booked_and_reopens_nothing():
     ended = about(EventKind.ORDER_ENDED, "e", status="canceled", message="by hand")
-    order = OrderBook.of([recorded(), SUBMITTED, ACCEPTED, ended, fill(3)]).orders["acc-1"]
+    order = AccountOrders.of([recorded(), SUBMITTED, ACCEPTED, ended, fill(3)]).orders["acc-1"]
     assert (order.state, order.filled) == (OrderState.CANCELED, 3)
 
 
 def test_a_cancel_request_waits_for_the_broker():
     events = [recorded(), SUBMITTED, ACCEPTED, about(EventKind.ORDER_CANCEL_REQUESTED)]
-    assert OrderBook.of(events).orders["acc-1"].state is OrderState.PENDING_CANCEL
-    assert OrderBook.of([*events, ACCEPTED]).orders["acc-1"].state is OrderState.ACCEPTED
-    assert OrderBook.of([*events, fill(4), ACCEPTED]).orders["acc-1"].state is OrderState.PARTIALLY_FILLED
+    assert AccountOrders.of(events).orders["acc-1"].state is OrderState.PENDING_CANCEL
+    assert AccountOrders.of([*events, ACCEPTED]).orders["acc-1"].state is OrderState.ACCEPTED
+    assert AccountOrders.of([*events, fill(4), ACCEPTED]).orders["acc-1"].state is OrderState.PARTIALLY_FILLED
 
 
 def test_an_order_is_recorded_once():
     with pytest.raises(AccountError, match="recorded twice"):
-        OrderBook.of([recorded(), recorded()])
+        AccountOrders.of([recorded(), recorded()])
 
 
 def test_an_event_about_an_unrecorded_order_is_an_error():
     with pytest.raises(AccountError, match="never recorded"):
-        OrderBook.of([SUBMITTED])
+        AccountOrders.of([SUBMITTED])
 
 
 def test_an_order_only_shrinks_and_only_before_it_leaves():
     smaller = about(EventKind.ORDER_RESIZED, quantity="7")
-    assert OrderBook.of([recorded(), smaller]).orders["acc-1"].quantity == 7
+    assert AccountOrders.of([recorded(), smaller]).orders["acc-1"].quantity == 7
     for events in ([recorded(), about(EventKind.ORDER_RESIZED, quantity="11")], [recorded(), SUBMITTED, smaller]):
         with pytest.raises(AccountError, match="resizes"):
-            OrderBook.of(events)
+            AccountOrders.of(events)
 
 
 def test_a_denied_order_cannot_leave():
     said = "CODE: 1 against 2"
     facts = {"order": asdict(ORDER), "deal_session": "2025-01-03", "message": said}
     denied = event(EventKind.ORDER_DENIED, "d", **facts)
-    assert OrderBook.of([denied]).orders["acc-1"].message == said
+    assert AccountOrders.of([denied]).orders["acc-1"].message == said
     with pytest.raises(IllegalTransitionError):
-        OrderBook.of([denied, SUBMITTED])
+        AccountOrders.of([denied, SUBMITTED])
 
 
 def test_a_bust_and_a_correction_change_what_was_filled():
     lived = [recorded(), SUBMITTED, ACCEPTED, fill(4, inferred=True), fill(6, "51", "f2")]
-    busted = OrderBook.of([*lived, event(EventKind.TRADE_BUST, "b", fill="f1")]).orders["acc-1"]
+    busted = AccountOrders.of([*lived, event(EventKind.TRADE_BUST, "b", fill="f1")]).orders["acc-1"]
     assert (busted.filled, busted.value, busted.inferred) == (6, 306, 0)
     right = event(EventKind.TRADE_CORRECTION, "c", fill="f2", quantity="5", price="52")
-    corrected = OrderBook.of([*lived, right]).orders["acc-1"]
+    corrected = AccountOrders.of([*lived, right]).orders["acc-1"]
     assert (corrected.filled, corrected.value, corrected.inferred) == (9, 460, 4)
 
 
@@ -106,9 +106,9 @@ def test_rejects_are_counted_until_one_is_taken():
     second = Order("acc-2", "BBB", "buy", 1, "20", "")
     rejected = about(EventKind.ORDER_REJECTED, message="no")
     events = [recorded(), SUBMITTED, rejected]
-    assert OrderBook.of(events).consecutive_rejects == 1
+    assert AccountOrders.of(events).consecutive_rejects == 1
     taken = event(EventKind.ORDER_ACCEPTED, "a2", client_order_id="acc-2", broker_order_id="B2")
-    assert OrderBook.of([*events, recorded(second), taken]).consecutive_rejects == 0
+    assert AccountOrders.of([*events, recorded(second), taken]).consecutive_rejects == 0
 
 
 def test_what_the_account_is_allowed_is_read_from_events():
@@ -116,7 +116,7 @@ def test_what_the_account_is_allowed_is_read_from_events():
     armed = event(EventKind.ACCOUNT_ARMED, "arm", session="2025-01-03", account_number="123")
     cursor = event(EventKind.CURSOR_MOVED, "cur", activity_id="a9")
     closed = event(EventKind.SESSION_CLOSED, "close", net_asset_value="900", cash="0")
-    book = OrderBook.of([changed, armed, cursor, closed])
+    book = AccountOrders.of([changed, armed, cursor, closed])
     assert (book.trading_state, book.state_code, book.state_changes) == (TradingState.REDUCING, "DAILY_LOSS", 1)
     assert (book.armed, book.cursor, book.highest_equity) == ({DAY: "123"}, "a9", 900)
 
@@ -135,9 +135,11 @@ def test_what_the_owner_moves_is_neither_gain_nor_loss(facts, highest):
         event(EventKind.SESSION_CLOSED, f"c{value}", net_asset_value=value, cash="0") for value in ("1200", "800")
     ]
     kind = EventKind.WITHDRAWAL if facts["amount"].startswith("-") else EventKind.DEPOSIT
-    assert OrderBook.of([*closes, event(kind, "cash", **facts)]).highest_equity == highest
+    assert AccountOrders.of([*closes, event(kind, "cash", **facts)]).highest_equity == highest
 
 
 def test_an_order_for_the_day_ends_with_the_close():
     closed = event(EventKind.SESSION_CLOSED, "close", net_asset_value="900", cash="0")
-    assert OrderBook.of([recorded(), SUBMITTED, ACCEPTED, fill(4), closed]).orders["acc-1"].state is OrderState.EXPIRED
+    assert (
+        AccountOrders.of([recorded(), SUBMITTED, ACCEPTED, fill(4), closed]).orders["acc-1"].state is OrderState.EXPIRED
+    )

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.backtest import preferences as module
+from quant_pipeline.backtest import weight_multipliers as module
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.combination_engine import CombinationSearch, run_combinations
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
-from quant_pipeline.backtest.preferences import (
+from quant_pipeline.backtest.weight_multipliers import (
     daily_returns,
     over_windows,
     preferences,

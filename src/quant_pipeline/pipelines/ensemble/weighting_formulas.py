@@ -6,7 +6,7 @@ import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.pipelines.ensemble.parameters import Combination
-from quant_pipeline.pipelines.ensemble.weightings import MemberWeighting, weigh_members
+from quant_pipeline.pipelines.ensemble.weighting_registry import MemberWeighting, weigh_members
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from quant_pipeline.market.corporate_actions import KINDS
+from quant_pipeline.market.price_adjustment import KINDS
 
 POSITIVE = pa.Check.gt(0)
 DATE = pa.Column("datetime64[ns]")

@@ -9,9 +9,9 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError, ConfigurationError
 from quant_pipeline.trading.broker_records import BrokerOrder, OrderRequest
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
-from quant_pipeline.trading.orders.rules import ExecutionRules
 from quant_pipeline.trading.orders.states import OrderState
 from quant_pipeline.trading.ports import Broker, OrderWithheldError
 

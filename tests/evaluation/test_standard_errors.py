@@ -6,7 +6,7 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
-from quant_pipeline.evaluation import factor_statistics as statistics
+from quant_pipeline.evaluation import standard_errors as statistics
 
 
 def autocorrelated(sessions, series, seed=3, weight=0.6):

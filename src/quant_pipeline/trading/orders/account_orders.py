@@ -81,7 +81,7 @@ class TrackedFill(NamedTuple):
 
 
 @dataclass
-class OrderBook:
+class AccountOrders:
     """Everything order management must know, computed from events alone.
 
     Attributes
@@ -125,7 +125,7 @@ class OrderBook:
     highest_equity: Decimal = ZERO
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> OrderBook:
+    def of(cls, events: Iterable[Event]) -> AccountOrders:
         """Fold the events of a ledger."""
         book = cls()
         for event in events:
@@ -191,7 +191,7 @@ class OrderBook:
             ) from None
 
 
-def _record(book: OrderBook, event: Event) -> None:
+def _record(book: AccountOrders, event: Event) -> None:
     facts = event.payload
     order = Order.of(facts["order"])
     if order.client_order_id in book.orders:
@@ -202,25 +202,25 @@ def _record(book: OrderBook, event: Event) -> None:
     book._put(TrackedOrder(order, session, state, Decimal(order.quantity), message=message))
 
 
-def _deny(book: OrderBook, event: Event) -> None:
+def _deny(book: AccountOrders, event: Event) -> None:
     if "order" in event.payload:
         _record(book, event)
     else:
         book._change(event, state=OrderState.DENIED, message=event.payload["message"])
 
 
-def _resize(book: OrderBook, event: Event) -> None:
+def _resize(book: AccountOrders, event: Event) -> None:
     known, quantity = book._known(event), Decimal(event.payload["quantity"])
     if known.state is not OrderState.INTENDED or not 0 < quantity <= known.quantity:
         raise AccountError(f"{event.key} resizes an order that is {known.state} with {known.quantity} to {quantity}")
     book._change(event, quantity=quantity)
 
 
-def _submit(book: OrderBook, event: Event) -> None:
+def _submit(book: AccountOrders, event: Event) -> None:
     book._change(event, state=OrderState.SUBMITTING, submitted_at=event.payload["at"])
 
 
-def _accept(book: OrderBook, event: Event) -> None:
+def _accept(book: AccountOrders, event: Event) -> None:
     known, broker_id = book._known(event), event.payload["broker_order_id"]
     book.by_broker_id[broker_id] = known.order.client_order_id
     # A fill may be faster than the answer to the order; the answer then only gives the name.
@@ -234,17 +234,17 @@ def _accept(book: OrderBook, event: Event) -> None:
     book.consecutive_rejects = 0
 
 
-def _reject(book: OrderBook, event: Event) -> None:
+def _reject(book: AccountOrders, event: Event) -> None:
     book._change(event, state=OrderState.REJECTED, message=event.payload["message"])
     book.consecutive_rejects += 1
 
 
-def _request_cancel(book: OrderBook, event: Event) -> None:
+def _request_cancel(book: AccountOrders, event: Event) -> None:
     if book._known(event).state in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED):
         book._change(event, state=OrderState.PENDING_CANCEL)
 
 
-def _end(book: OrderBook, event: Event) -> None:
+def _end(book: AccountOrders, event: Event) -> None:
     if event.payload.get("client_order_id") not in book.orders:
         return  # A plan that was executed without having been sent through order management.
     status = str(event.payload["status"])
@@ -252,7 +252,7 @@ def _end(book: OrderBook, event: Event) -> None:
     book._change(event, state=state, message=event.payload.get("message", ""))
 
 
-def _fill(book: OrderBook, event: Event) -> None:
+def _fill(book: AccountOrders, event: Event) -> None:
     facts = event.payload
     # Fills of statements belong to no order of ours.
     known = book.orders.get(facts.get("client_order_id", ""))
@@ -274,7 +274,7 @@ def _fill(book: OrderBook, event: Event) -> None:
     book._change(event, state=state, filled=filled, value=value, inferred=inferred)
 
 
-def _amend(book: OrderBook, event: Event) -> None:
+def _amend(book: AccountOrders, event: Event) -> None:
     known = book.fills.get(event.payload["fill"])
     if known is None:
         return
@@ -291,37 +291,37 @@ def _amend(book: OrderBook, event: Event) -> None:
     )
 
 
-def _move_cursor(book: OrderBook, event: Event) -> None:
+def _move_cursor(book: AccountOrders, event: Event) -> None:
     book.cursor = event.payload["activity_id"]
     if event.payload.get("opening"):
         book.first_cursor = event.payload["activity_id"]
 
 
-def _change_trading_state(book: OrderBook, event: Event) -> None:
+def _change_trading_state(book: AccountOrders, event: Event) -> None:
     book.trading_state, book.state_code = TradingState(event.payload["state"]), event.payload["code"]
     book.state_changes += 1
     if book.trading_state is TradingState.ACTIVE:
         book.consecutive_rejects = 0
 
 
-def _arm(book: OrderBook, event: Event) -> None:
+def _arm(book: AccountOrders, event: Event) -> None:
     book.armed[pd.Timestamp(event.payload["session"])] = event.payload["account_number"]
     book.arm_changes += 1
 
 
-def _disarm(book: OrderBook, event: Event) -> None:
+def _disarm(book: AccountOrders, event: Event) -> None:
     book.armed.pop(pd.Timestamp(event.payload["session"]), None)
     book.arm_changes += 1
 
 
-def _pay(book: OrderBook, event: Event) -> None:
+def _pay(book: AccountOrders, event: Event) -> None:
     before, after = book.closed_equity, book.closed_equity + owners_cash(event)
     if before > 0:
         book.highest_equity *= max(after, ZERO) / before
         book.closed_equity = after
 
 
-def _close(book: OrderBook, event: Event) -> None:
+def _close(book: AccountOrders, event: Event) -> None:
     book.closed_equity = Decimal(event.payload["net_asset_value"])
     book.highest_equity = max(book.highest_equity, book.closed_equity)
     for order in book.unfinished:
@@ -330,7 +330,7 @@ def _close(book: OrderBook, event: Event) -> None:
             book._put(replace(order, state=OrderState.EXPIRED, message="the session has closed"))
 
 
-_CHANGES: dict[EventKind, Callable[[OrderBook, Event], None]] = {
+_CHANGES: dict[EventKind, Callable[[AccountOrders, Event], None]] = {
     EventKind.ORDER_RECORDED: _record,
     EventKind.ORDER_DENIED: _deny,
     EventKind.ORDER_RESIZED: _resize,

@@ -5,7 +5,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.models.rolling import RollingParameters, rolling_windows
+from quant_pipeline.models.rolling_windows import RollingParameters, rolling_windows
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from quant_pipeline.common.parameters import Parameters
 if TYPE_CHECKING:
     from quant_pipeline.pipelines.ensemble.parameters import Combination
 
-_HERE: Final = "quant_pipeline.pipelines.ensemble.weights"
+_HERE: Final = "quant_pipeline.pipelines.ensemble.weighting_formulas"
 
 SHIPPED: Final[dict[str, str]] = {
     "equal": f"{_HERE}.EQUAL",

@@ -5,7 +5,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.models.cross_validation import (
+from quant_pipeline.models.date_splits import (
     CombinatorialParameters,
     SplitParameters,
     combinatorial_splits,
