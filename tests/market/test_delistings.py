@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from pandera.errors import SchemaError
-from tests.market.test_corporate_actions import DAYS, actions, bars
+from tests.market.test_price_adjustment import DAYS, actions, bars
 
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.delistings import EndedBars, delist_ended, received_values

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from tests.market.test_corporate_actions import DAYS, actions, bars
+from tests.market.test_price_adjustment import DAYS, actions, bars
 
 from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.market.data import MarketData
