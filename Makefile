@@ -55,8 +55,9 @@ lock: $(INSTALLED)  ## Rewrite requirements.lock from pyproject.toml, for every 
 		--no-annotate --no-header | grep -vE '^(cuda|nvidia|triton)' > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
-reference: $(INSTALLED)  ## Rewrite docs/reference/parameters.md from the typed blocks of parameters
+reference: $(INSTALLED)  ## Rewrite docs/reference/ from the code: parameters, modules
 	$(BIN)/python tools/parameter_reference.py
+	$(BIN)/python tools/module_reference.py
 
 bench: $(INSTALLED)  ## Time and peak memory of every stage
 	$(BIN)/python benchmarks/stages.py

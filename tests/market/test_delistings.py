@@ -3,13 +3,13 @@
 import pandas as pd
 import pytest
 from pandera.errors import SchemaError
-from tests.market.test_price_adjustment import DAYS, actions, bars
 
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.delistings import EndedBars, delist_ended, received_values
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.schemas import CORPORATE_ACTIONS_SCHEMA
 from quant_pipeline.pipelines.ingestion.nodes import read_market
+from tests.market.test_price_adjustment import DAYS, actions, bars
 
 
 def received(table, acted):

@@ -1,4 +1,4 @@
-"""``kedro market``: what a folder of the user's files would be read as, before anything is read into the project."""
+"""``kedro market check``: what a folder of the user's files would be read as, before anything is read in."""
 
 from __future__ import annotations
 

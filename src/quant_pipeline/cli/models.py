@@ -1,4 +1,4 @@
-"""``kedro models``: what is stored, what training would do, which version scores new sessions, and the way back.
+"""``kedro models list|plan|train|promote|rollback``: versions of models, what training would do, and the way back.
 
 Commands import what they need when they are called: Kedro imports this module to describe it.
 """

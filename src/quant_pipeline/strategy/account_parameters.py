@@ -1,4 +1,4 @@
-"""What an account starts with; the backtest starts with the same."""
+"""The ``account`` block: name, first cash, where fills come from, which tax lots a sale takes."""
 
 from __future__ import annotations
 

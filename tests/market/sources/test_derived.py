@@ -2,13 +2,13 @@
 
 import pandas as pd
 import pytest
-from tests.market.test_price_adjustment import DAYS, actions, bars
 
 from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.delistings import EndedBars
 from quant_pipeline.market.sources.derived import list_instruments, mean_benchmark
 from quant_pipeline.pipelines.ingestion.nodes import read_market
+from tests.market.test_price_adjustment import DAYS, actions, bars
 
 
 def market_of(*tables):

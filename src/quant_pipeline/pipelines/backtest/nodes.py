@@ -1,4 +1,4 @@
-"""Nodes of the backtest."""
+"""Nodes of the backtest: one exact backtest for each combination of models."""
 
 from typing import assert_never
 

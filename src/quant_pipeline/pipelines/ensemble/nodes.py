@@ -1,4 +1,4 @@
-"""Nodes of the ensemble."""
+"""Nodes of the ensemble: member weights, fused scores of the past and of the newest session, their information."""
 
 from functools import reduce
 from itertools import pairwise

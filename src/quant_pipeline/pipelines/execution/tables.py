@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from quant_pipeline.market.clock import SESSIONS_PER_YEAR
 from quant_pipeline.trading.ledger.events import Order
 from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.reconciliation import Break
@@ -58,7 +59,7 @@ def market_table(
         ``sector`` (empty when unknown), ``tradable`` (has a bar in the last session), ``member``. Instruments whose
         last bar is older than a year are left out.
     """
-    recent = bars[bars["date"] >= sessions[max(0, len(sessions) - 252)]]
+    recent = bars[bars["date"] >= sessions[max(0, len(sessions) - SESSIONS_PER_YEAR)]]
     by_instrument = recent.groupby("instrument", sort=True)
     last = by_instrument.tail(1).set_index("instrument").sort_index()
     volume = by_instrument["volume"].apply(lambda values: values.tail(volume_window).mean())

@@ -1,4 +1,4 @@
-"""Nodes of factor evaluation."""
+"""Nodes of factor evaluation: collect the factors, compute the returns that follow, measure."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Nodes of features."""
+"""Nodes of features: panels of factors, and labels."""
 
 import pandas as pd
 from pydantic import PositiveInt

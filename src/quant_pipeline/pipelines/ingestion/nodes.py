@@ -1,4 +1,4 @@
-"""Nodes of ingestion."""
+"""Nodes of ingestion: read the market, check its quality, adjust prices, select the universe, write a Qlib provider."""
 
 import logging
 

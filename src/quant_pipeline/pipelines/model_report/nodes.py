@@ -1,4 +1,4 @@
-"""Nodes of the model report."""
+"""Nodes of the model report: compare the models, and find those whose data or scores have drifted."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Nodes of order generation."""
+"""Nodes of order generation: the orders of the next session, the opinion of every model, the plan in the ledger."""
 
 import hashlib
 import logging

@@ -1,4 +1,4 @@
-"""Nodes of post-trade."""
+"""Nodes of post-trade: settle with the broker or book fills, then state the account and write its tables."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Nodes of prediction."""
+"""Nodes of prediction: features and scores of the newest session, by the champions."""
 
 from typing import Any
 

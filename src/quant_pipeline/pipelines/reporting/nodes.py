@@ -1,4 +1,4 @@
-"""Nodes of reporting."""
+"""Nodes of the daily report: its tables, its figures, the page, the summary in the terminal."""
 
 from typing import Any
 

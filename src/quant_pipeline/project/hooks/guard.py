@@ -1,4 +1,4 @@
-"""The guard of real accounts."""
+"""The guard of real accounts: refuse runs that could send orders by accident, before their first node."""
 
 from __future__ import annotations
 

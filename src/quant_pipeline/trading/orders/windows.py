@@ -13,7 +13,7 @@ from quant_pipeline.trading.orders.desk import TradingDesk
 
 logger = logging.getLogger(__name__)
 
-UNDER_WAY = pd.Timedelta(seconds=30)
+SENDING_MARGIN = pd.Timedelta(seconds=30)
 """How long before the cut-off of an auction, or before the close, the last order is sent."""
 
 _CLOCKS_DIFFER = pd.Timedelta(minutes=1)
@@ -35,9 +35,9 @@ def window_of(desk: TradingDesk) -> tuple[pd.Timestamp, pd.Timestamp]:
     opens_at, closes_at = desk.calendar.hours(desk.session)
     auction, held_at = _auction_of(desk), auction_at(desk)
     if auction is not None and held_at is not None:
-        return opens_at - auction.taken_before_open, held_at - auction.cutoff - UNDER_WAY
+        return opens_at - auction.taken_before_open, held_at - auction.cutoff - SENDING_MARGIN
     # Also day orders need time: one that arrives after the bell executes in the next session.
-    closes_at -= UNDER_WAY
+    closes_at -= SENDING_MARGIN
     if desk.rules.waves == "sells_first":
         return opens_at, closes_at  # Before the open no sale executes that a buy could wait for.
     return desk.calendar.hours(desk.calendar.previous(desk.session))[1], closes_at

@@ -1,4 +1,4 @@
-"""A broker of one's own: the port, over the exchange rules of the backtest, in a small database.
+"""The simulated broker behind the port: the exchange rules of the backtest over a small database.
 
 Its state is that of the close of a session. Orders sent then execute in the next session, when `advance` is called:
 corporate actions, sales, purchases, close, in the sequence and with the integer arithmetic of the backtest. So the

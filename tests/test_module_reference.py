@@ -1,0 +1,33 @@
+"""The reference of modules says what the sources say."""
+
+import importlib.util
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def reference(project_path):
+    spec = importlib.util.spec_from_file_location("module_reference", project_path / "tools/module_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_what_make_reference_writes(reference):
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page()
+
+
+def test_every_module_says_what_it_is(reference):
+    assert [path for path in reference.PACKAGE.rglob("*.py") if not reference.summary(path)] == []
+
+
+def test_paths_of_the_architecture_exist(reference, project_path):
+    page = (project_path / "docs/architecture.md").read_text(encoding="utf-8")
+    paths = {
+        word for word in page.replace("|", " ").split("`") if word.endswith(".py") and "<" not in word and "/" in word
+    }
+    missing = [
+        path for path in sorted(paths) if not list(reference.PACKAGE.glob(path)) and not (project_path / path).exists()
+    ]
+    assert missing == []
+    assert len(paths) > 50
