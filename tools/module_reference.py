@@ -11,8 +11,9 @@ PACKAGE = PROJECT / "src" / "quant_pipeline"
 PAGE = PROJECT / "docs" / "reference" / "modules.md"
 HEAD = """# Modules
 
-Every module of `src/quant_pipeline/` in one line, the first of its docstring. Search this page for the noun of your change; [the
-architecture](../architecture.md#where-to-change-what) answers the usual ones. `make reference` writes this page from the code.
+Every module of `src/quant_pipeline/` in one line, the first of its docstring. Search this page for the noun of your
+change; [the architecture](../architecture.md#where-to-change-what) answers the usual ones. `make reference` writes this
+page from the code.
 """
 
 
