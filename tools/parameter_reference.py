@@ -20,6 +20,7 @@ from kedro.pipeline.node import Node
 from pydantic.fields import FieldInfo
 
 from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.evaluation.comparison import PromotionGate
 from quant_pipeline.models.algorithms import SHIPPED, HyperParameters, find_algorithm
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -35,7 +36,7 @@ changes a value with `--params <block>.<key>=<value>`.
 
 def blocks() -> dict[str, type[Parameters]]:
     """Return the type of each block, by its name in the configuration."""
-    found: dict[str, type[Parameters]] = {}
+    found: dict[str, type[Parameters]] = {"promotion_gate": PromotionGate}  # Read by a command, not by a node.
     for pipeline in pipelines.values():
         for node in pipeline.nodes:
             found |= _blocks_of(node)

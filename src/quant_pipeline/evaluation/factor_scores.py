@@ -23,7 +23,7 @@ Codes = npt.NDArray[np.int64]
 
 
 class ScoringParameters(Parameters):
-    """How factors are scored.
+    """How factors, and models in the model report, are scored.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class ScoringParameters(Parameters):
     net_of
         What factor and label are made neutral to first.
     confidence, resamples, seed
-        Of the confidence bands.
+        Confidence bands: their level, the number of bootstrap samples, the seed of the samples.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"smallest_cross_section": "min_cross_section"}

@@ -14,7 +14,7 @@ from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.closing import close_books
 from quant_pipeline.trading.orders.desk import trading_state_event
 from quant_pipeline.trading.orders.execution import cancel_what_is_left, judge, recover
-from quant_pipeline.trading.orders.guards import standing_of, watch
+from quant_pipeline.trading.orders.halt_checks import standing_of, watch
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
 from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.reconciliation import find_breaks

@@ -17,7 +17,7 @@ from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.account_orders import TrackedOrder
 from quant_pipeline.trading.orders.collection import collect
 from quant_pipeline.trading.orders.desk import TradingDesk
-from quant_pipeline.trading.orders.guards import heed_losses, standing_of, watch
+from quant_pipeline.trading.orders.halt_checks import heed_losses, standing_of, watch
 from quant_pipeline.trading.orders.reconciliation import Break, open_books, reconcile
 from quant_pipeline.trading.orders.risk import check_orders
 from quant_pipeline.trading.orders.risk_inputs import view_of_account

@@ -11,7 +11,7 @@ import pandas as pd
 from quant_pipeline.trading.broker_records import BrokerAccount, BrokerOrder
 from quant_pipeline.trading.orders.account_orders import AccountOrders, TrackedOrder
 from quant_pipeline.trading.orders.desk import TradingDesk
-from quant_pipeline.trading.orders.guards import standing_of
+from quant_pipeline.trading.orders.halt_checks import standing_of
 from quant_pipeline.trading.orders.last_trades import at_last_trades
 from quant_pipeline.trading.orders.risk_view import InstrumentView, RiskView
 from quant_pipeline.trading.orders.states import OrderState

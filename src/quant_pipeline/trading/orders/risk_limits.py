@@ -49,7 +49,7 @@ class RiskLimits(Parameters):
     min_price, min_traded_value
         Cheapest share and smallest average traded value per session that may be bought.
     max_orders_per_session, max_orders_per_minute
-        Orders that may leave.
+        Largest number of orders sent in one session, and within one minute.
     max_turnover
         Largest value of all orders of a session; buys beyond it are denied and do not count as a mistake of the plan.
     max_daily_value
@@ -64,10 +64,10 @@ class RiskLimits(Parameters):
     min_cash
         Part of the equity that buys must leave in cash.
     soft_daily_loss, hard_daily_loss
-        Loss since the previous close, as a part of it, at which only exits are let through, and at which nothing is
-        but the sale of everything that the operator orders; no limit but that of an order's kind holds that one.
+        Loss since the previous close, as a fraction of the net asset value then: from the soft one only exits pass,
+        from the hard one nothing passes but `kedro account flatten`, to which only the limit of order kinds applies.
     max_drawdown
-        Loss since the highest close, as a part of it, at which nothing else is let through either.
+        Loss since the highest close, as a fraction of it, with the effect of the hard daily loss.
     max_signal_age, max_price_age
         Sessions that scores and prices may be behind the session of the decision; 0 = of that very session.
     allow_stale_exit

@@ -12,7 +12,7 @@ from quant_pipeline.trading.broker_records import BrokerOrder, OrderRequest, Ord
 from quant_pipeline.trading.ledger.events import TICK, Event, EventKind, Order
 from quant_pipeline.trading.orders.account_orders import TrackedOrder
 from quant_pipeline.trading.orders.desk import TradingDesk
-from quant_pipeline.trading.orders.guards import watch
+from quant_pipeline.trading.orders.halt_checks import watch
 from quant_pipeline.trading.orders.last_trades import check_last_trade
 from quant_pipeline.trading.orders.risk_view import DenialCode, TradingState, Verdict
 from quant_pipeline.trading.orders.states import OrderState
