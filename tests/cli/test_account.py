@@ -188,7 +188,9 @@ def test_an_operator_who_answers_no_sells_nothing(run, ledger):
 
 def test_flatten_sells_everything_through_execution_and_closes_buys_also_when_halted(run, ledger, small_market):
     run("halt")
-    assert "sent 1 of 1 sales; buys stay closed" in run("flatten", "--yes")
+    assert "1 sales: 0 executed, 1 wait for the next daily run, which executes them; buys stay closed" in run(
+        "flatten", "--yes"
+    )
     book = AccountOrders.of(ledger.events())
     assert book.trading_state == "reducing"
     (order,) = book.of_session(pd.Timestamp("2025-01-02"))

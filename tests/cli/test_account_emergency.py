@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.cli.account import account as command
+from quant_pipeline.common.exit_status import ExitStatus
 from quant_pipeline.testing.fake_alpaca import (
     API_KEY,
     SECRET_KEY,
@@ -72,7 +73,7 @@ def run(project, exchange):
             params = f"alpaca_url={server.url},as_of={DAY},{patience}{more}"
             arguments = [*words, "--env", env, "--params", params]
             result = CliRunner().invoke(command, arguments, obj=project, **options)
-            assert (result.exit_code != 0) == fails, (result.output, result.exception)
+            assert result.exit_code == int(fails), (result.output, result.exception)
             assert isinstance(result.exception, SystemExit | None), result.exception
             return result.output
 
@@ -181,8 +182,9 @@ def test_flatten_sells_what_the_broker_holds_when_the_books_say_something_else(r
 def test_flatten_names_what_it_could_not_sell_and_sells_it_the_next_time(run, exchange):
     exchange.auto_fill = True
     exchange.director.play(Script(orders=(OrderScript(instrument="AAA", refuse=Refusal.DAY_TRADING),)))
-    said = run("flatten", "--yes", fails=True)
+    said = run("flatten", "--yes", fails=ExitStatus.INCOMPLETE)
     assert "sold 4 BBB" in said
+    assert "1 sales were executed, worth 80.00 USD; buys stay closed" in said
     assert "still holds 1 positions: 10.5 AAA: 40310100" in said
     assert "everything is sold" in run("flatten", "--yes")
     assert exchange.positions == {}
@@ -191,7 +193,7 @@ def test_flatten_names_what_it_could_not_sell_and_sells_it_the_next_time(run, ex
 def test_flatten_leaves_and_names_what_is_no_share(run, exchange):
     bookings.trade_by_hand(exchange, "buy", "AAA250404C00010000", 1, "2")
     exchange.auto_fill = True
-    said = run("flatten", "--yes", fails=True)
+    said = run("flatten", "--yes", fails=ExitStatus.INCOMPLETE)
     assert "1 AAA250404C00010000: it is held short or is no share" in said
     assert set(exchange.positions) == {"AAA250404C00010000"}
 
@@ -265,7 +267,7 @@ def test_an_adjustment_books_what_no_record_explains(run, exchange, project):
     assert "cash: 10000 in the books, 9998.75 at the broker" in run("reconcile", fails=True)
     run("adjust", "--cash", "-1.25", "--reason", "wire fee without record", "--name", "Ann")
     run("reconcile")
-    assert "say what is corrected" in run("adjust", "--reason", "none", fails=True)
+    assert "say what is corrected" in run("adjust", "--reason", "none", fails=2)
     absent = ("--instrument", "ZZZ", "--quantity", "-1")
     assert "holds 0" in run("adjust", *absent, "--reason", "none", fails=True)
     account = fold(ledger_of(project).events())

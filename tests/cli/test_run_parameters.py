@@ -1,11 +1,12 @@
-"""What `kedro run --params` understands, and how unknown names are refused."""
+"""What `kedro run --params` understands, how unknown names are refused, and with which status it ends."""
 
 import click
 import pytest
+from kedro.io import MemoryDataset
 from kedro.pipeline import node, pipeline
 
 from quant_pipeline.cli.options import read_parameters
-from quant_pipeline.cli.run_command import run, tell_unknown_names
+from quant_pipeline.cli.run_command import end_with_status, run, tell_unknown_names
 from quant_pipeline.common.exceptions import ConfigurationError
 
 
@@ -59,3 +60,12 @@ def test_an_unknown_name_is_one_message_with_the_remedy(chosen, words):
 def test_a_programming_error_is_left_as_it_is():
     with pytest.raises(ValueError, match="invalid literal"):
         tell_unknown_names(int)("x")
+
+
+@pytest.mark.parametrize(("result", "status"), [({}, 0), (None, 0), (0, 0), (3, 3), (5, 5)])
+def test_a_run_ends_with_the_status_that_execution_returns(result, status):
+    made = {"execution_status": MemoryDataset(result)} if isinstance(result, int) else result
+    command = click.Command("run", callback=end_with_status(lambda: made))
+    with pytest.raises(SystemExit) as ended:
+        command.main([])
+    assert ended.value.code == status

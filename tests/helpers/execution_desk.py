@@ -87,9 +87,11 @@ class Desk:
             "params:cost_rules": CostRules(),
             "params:as_of": f"{self.as_of:%Y-%m-%d}",
             "params:dry_run": dry_run,
+            "params:execution_folder": "data/accounts/desk/execution",
         }
         made = ("execution_market", "risk_verdicts", "execution_orders", "execution_breaks")
-        kept = {name: Kept() for name in (*made, "execution_report_csv", "execution_report")}
+        made += ("execution_report_csv", "execution_report", "execution_summary", "execution_status")
+        kept = {name: Kept() for name in made}
         catalog = DataCatalog(
             {
                 **{name: MemoryDataset(value, copy_mode="assign") for name, value in given.items()},

@@ -12,7 +12,7 @@ import click
 from quant_pipeline.cli.options import env_option, params_option
 from quant_pipeline.cli.sessions import Place, configuration_folder, open_session
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT, in_environment
-from quant_pipeline.common.exceptions import AccountError, QuantPipelineError
+from quant_pipeline.common.exceptions import AccountError, IncompleteError, QuantPipelineError
 from quant_pipeline.common.storage_errors import explain_storage_error
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ def _flatten_at_broker(opened: Opened, yes: bool) -> None:
         orders = [o for o in desk.journal.book.of_session(desk.session) if o.order.side == "sell" and o.filled]
     for order in orders:
         click.echo(f"sold {order.filled} {order.order.instrument} at {order.average_price:.4f}")
-    click.echo(f"{note}, {len(left)} positions are left" if left else f"everything is sold; {note}")
+    value = sum((order.value for order in orders), Decimal(0))
+    sold = f"{len(orders)} sales were executed, worth {value:,.2f} USD; "
+    click.echo(f"{sold}{note}, {len(left)} positions are left" if left else f"{sold}everything is sold; {note}")
     require_sold(left, opened.name)
 
 
@@ -132,6 +134,7 @@ def _flatten_by_execution(metadata: Place, yes: bool, env: str | None, params: d
     from quant_pipeline.trading.orders.account_orders import AccountOrders
     from quant_pipeline.trading.orders.plans import record_plan
     from quant_pipeline.trading.orders.risk_view import FLATTEN, TradingState
+    from quant_pipeline.trading.orders.states import OrderState
 
     with open_account(metadata, env, params) as opened:
         as_of, orders = f"{opened.stands_at:%Y-%m-%d}", _sell_all(opened.state, known_prices(opened))
@@ -152,12 +155,16 @@ def _flatten_by_execution(metadata: Place, yes: bool, env: str | None, params: d
         kedro_session.run(pipeline_names=["execution"])
     events = opened.catalog.load("ledger_as_found")
     plan, book = fold(events).plans[session], AccountOrders.of(events)
-    sent = [order for order in plan.orders if book.orders[order.client_order_id].submitted_at]
+    sales = [book.orders[order.client_order_id] for order in plan.orders]
+    failed = [sale for sale in sales if sale.state is not OrderState.FILLED and not sale.state.is_at_broker]
+    executed = sum(sale.state is OrderState.FILLED for sale in sales)
     note = in_environment("buys stay closed until `kedro account resume`", opened.environment)
-    click.echo(f"sent {len(sent)} of {len(plan.orders)} sales; {note}")
-    unsent = {o.instrument: book.orders[o.client_order_id].message for o in plan.orders if o not in sent}
-    if unsent:
-        raise AccountError(f"not sold: {'; '.join(f'{name}: {why}' for name, why in unsent.items())}")
+    waiting = len(sales) - len(failed) - executed
+    waits = f", {waiting} wait for the next daily run, which executes them" if waiting else ""
+    click.echo(f"{len(sales)} sales: {executed} executed{waits}; {note}")
+    if failed:
+        rows = "; ".join(f"{sale.quantity:g} {sale.order.instrument}: {sale.message or sale.state}" for sale in failed)
+        raise IncompleteError(f"not sold: {rows}")
 
 
 def _write_stop_file(file: Path, reason: str) -> str:

@@ -1,4 +1,4 @@
-"""``kedro run`` with ``--params`` that may hold factor expressions and lists, and one message for unknown names."""
+"""``kedro run`` with ``--params`` of expressions and lists, one message for unknown names, and an exit status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from kedro.framework.cli.project import run as kedro_run
 
 from quant_pipeline.cli.options import read_parameters
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.exit_status import ExitStatus
 from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+
+STATUS = "execution_status"
+"""Output of the pipeline of execution that is the exit status of the command."""
 
 REFUSALS = {
     "Failed to find the pipeline": "`kedro registry list` names the pipelines.",
@@ -46,10 +50,30 @@ def tell_unknown_names(callback: Callable[..., Any]) -> Callable[..., Any]:
     return reporting
 
 
+def end_with_status(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the command end with the status that a run of execution returns; without one it ends as Kedro's.
+
+    Raises
+    ------
+    click.exceptions.Exit
+        When the status is not 0; see `quant_pipeline.common.exit_status`.
+    """
+
+    @wraps(callback)
+    def ending(*arguments: Any, **options: Any) -> Any:
+        result = callback(*arguments, **options)
+        status = result[STATUS].load() if STATUS in (result or {}) else ExitStatus.DONE
+        if status != ExitStatus.DONE:
+            raise click.exceptions.Exit(int(status))
+        return result
+
+    return ending
+
+
 def _adapted(command: click.Command) -> click.Command:
     own = copy.copy(command)
     if own.callback is not None:
-        own.callback = tell_unknown_names(own.callback)
+        own.callback = end_with_status(tell_unknown_names(own.callback))
     own.params = [copy.copy(option) for option in command.params]
     for option in own.params:
         if option.name == "params":

@@ -2,6 +2,8 @@
 
 import click
 
+from quant_pipeline.common.exit_status import ExitStatus
+
 
 class QuantPipelineError(click.ClickException):
     """Base of every error raised on purpose by this project.
@@ -33,6 +35,12 @@ class StrategyError(QuantPipelineError):
 
 class AccountError(QuantPipelineError):
     """The ledger of an account would be contradicted."""
+
+
+class IncompleteError(AccountError):
+    """A command did what could be done, and something is left; the command ends with a status of its own."""
+
+    exit_code = int(ExitStatus.INCOMPLETE)
 
 
 class TrackingError(QuantPipelineError):

@@ -11,13 +11,14 @@ from quant_pipeline.common.exceptions import AccountError, ConfigurationError, S
 from quant_pipeline.datasets.trading_desk import BrokerDesk
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution.nodes import describe_instruments, report_execution
-from quant_pipeline.pipelines.execution.tables import breaks_table, order_states_table, verdict_table
+from quant_pipeline.pipelines.execution.tables import order_states_table, verdict_table
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
 from quant_pipeline.trading.brokers.gateway import DeskRules
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
+from quant_pipeline.trading.orders.outcome import outcome_of
 from tests.helpers.execution_desk import LIMITS, ORDERS, PRICES, Desk, places, settle
 from tests.helpers.trading_day import Day
 
@@ -64,12 +65,17 @@ def test_a_dry_run_shows_orders_and_verdicts_and_changes_nothing(simulated, capl
     assert "buy     7000 CCC    at 5.00: ORDER_VALUE: 35000.00 against 30000.00" in caplog.text
     assert list(left["execution_report_csv"]["state"]) == ["not sent"] * 3
     assert "dry run: nothing sent" in left["execution_report"]
+    assert "Orders: 3 planned, 2 would be sent.\n  buy  7000 CCC: ORDER_VALUE" in left["execution_summary"]
+    assert left["execution_status"] == 0
 
 
 def test_the_simulated_broker_takes_what_the_limits_let_through_and_post_trade_executes_it(simulated):
     left = simulated.run()
     assert states(simulated) == {"AAA": "accepted", "BBB": "accepted", "CCC": "denied"}
     assert left["execution_breaks"].empty
+    assert "Orders: 3 planned, 2 sent, 1 denied, 2 open.\n" in left["execution_summary"]
+    assert "Open orders wait for the open of 2025-01-03 14:30 UTC" in left["execution_summary"]
+    assert left["execution_status"] == 3
     events = simulated.events()
     assert simulated.run()["execution_report_csv"]["verdict"].tolist() == ["approved", "approved", "denied"]
     assert simulated.events() == events
@@ -156,6 +162,10 @@ def test_a_paper_account_is_opened_closed_traded_and_equal_to_the_broker(paper, 
     assert left["execution_breaks"].empty
     assert fold(paper.events()).cash == exchange.cash == 100_000 - 5_000 - 4_000
     assert "The books equal the broker" in left["execution_report"]
+    summary = left["execution_summary"]
+    assert "Orders: 3 planned, 2 sent, 1 denied, 2 filled.\n  buy  7000 CCC denied: ORDER_VALUE" in summary
+    assert "Bought for 9,000.00 USD, sold for 0.00 USD.\nBooks: equal to the broker's" in summary
+    assert f"Page: data/accounts/desk/execution/{paper.as_of:%Y-%m-%d}/execution.html\nExit status 3: " in summary
     posts, events = exchange.posts, paper.events()
     paper.run()
     assert (exchange.posts, paper.events()) == (posts, events)
@@ -168,12 +178,14 @@ def test_the_page_says_what_an_order_waits_for(tmp_path):
     day.execute()
     book, session = day.desk.journal.book, day.desk.session
     verdicts, orders = verdict_table(book, (), session, {}), order_states_table(book, session, day.desk.held_back)
-    report, page = report_execution(verdicts, orders, breaks_table(()), "2025-01-02", False)
-    told = report.set_index("instrument")[["state", "message"]].T.to_dict("list")
+    table, page, summary, status = report_execution(verdicts, orders, outcome_of(day.desk), "2025-01-02", False, "x")
+    told = table.set_index("instrument")[["state", "message"]].T.to_dict("list")
     waits = "waits for a trade: STALE_DATA: last trade 75 s ago against 60 s"
     assert told["SELL"] == told["AAA"] == ["intended", waits]
     assert told["BIG"] == ["denied", "ORDER_VALUE: 8000.00 against 3600.00"]
     assert waits in page
+    assert f"  sell 50 SELL intended: {waits}\n" in summary
+    assert status == 3
 
 
 def test_what_the_broker_does_not_trade_is_denied(paper, exchange):
@@ -219,6 +231,55 @@ def test_before_the_open_nothing_is_judged_and_nothing_recorded(paper, exchange)
         paper.run()
     assert paper.events() == before
     assert paper.run(dry_run=True)["risk_verdicts"]["verdict"].tolist() == ["approved", "approved", "denied"]
+
+
+def test_a_perfect_day_ends_with_status_0_and_an_empty_plan_is_one(paper):
+    settle(paper)
+    paper.plan([])
+    left = paper.run()
+    assert left["execution_status"] == 0
+    assert "the plan of the session holds none" in left["execution_summary"]
+
+
+def test_all_orders_filled_end_with_status_0(paper):
+    settle(paper)
+    paper.plan(ORDERS[:2])
+    left = paper.run()
+    assert "Orders: 2 planned, 2 sent, 2 filled.\nBought for 9,000.00 USD" in left["execution_summary"]
+    assert "Exit status 0: everything is as planned." in left["execution_summary"]
+    assert left["execution_status"] == 0
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_session_without_a_plan_is_said_to_have_none(paper, dry_run):
+    settle(paper)
+    left = paper.run(dry_run=dry_run)
+    assert "Orders: no plan was recorded for the session; `kedro run --pipelines daily" in left["execution_summary"]
+    assert "No plan was recorded" in left["execution_report"]
+    assert left["execution_status"] == (0 if dry_run else 5)
+
+
+def test_an_account_that_is_not_active_says_so_first_and_ends_with_status_4(paper, exchange):
+    settle(paper)
+    paper.plan(ORDERS[:2])
+    exchange.cash -= 500
+    left = paper.run()
+    assert left["execution_status"] == 4
+    lines = left["execution_summary"].splitlines()
+    assert lines[2].startswith("! the account is reducing since")
+    assert "kedro account resume --env paper" in " ".join(lines[2:5])
+    assert "  cash: 100000 in the books, 99500 at the broker" in left["execution_summary"]
+    assert "the account is reducing since" in left["execution_report"]
+    assert exchange.posts == 0
+
+
+def test_a_pulled_kill_switch_is_named_with_every_order_that_did_not_leave(paper, exchange, tmp_path):
+    settle(paper)
+    paper.plan(ORDERS[:2])
+    (tmp_path / "STOP").touch()
+    left = paper.run()
+    assert (left["execution_status"], exchange.posts) == (4, 0)
+    assert "the kill switch file" in left["execution_summary"]
 
 
 def test_what_has_no_sector_is_reported(simulated, caplog):

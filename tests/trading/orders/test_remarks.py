@@ -1,13 +1,10 @@
-"""The last lines of a run: what became of the orders, and what the account lets through."""
+"""What is said of an account before anything else."""
 
 import pandas as pd
 
-from quant_pipeline.testing.chaos import rehearsal
-from quant_pipeline.testing.chaos.faults import Fault
-from quant_pipeline.trading.orders.desk import trading_state_event
-from quant_pipeline.trading.orders.remarks import is_perfect, orders_remark, state_remark
+from quant_pipeline.trading.orders.desk import arming_event, disarming_event, trading_state_event
+from quant_pipeline.trading.orders.remarks import account_remarks, denial_remark, denied_sides, state_remark
 from quant_pipeline.trading.orders.risk_view import TradingState
-from tests.helpers.trading_day import Day
 
 SESSION = pd.Timestamp("2025-01-03")
 
@@ -27,15 +24,18 @@ def test_a_state_is_named_with_its_reason_and_what_lifts_it_until_it_is_lifted()
     assert state_remark((reducing, changed(1, TradingState.ACTIVE, "PERSON"))) is None
 
 
-def test_orders_are_counted_with_the_reasons_of_those_that_were_not_executed(tmp_path):
-    day = Day(tmp_path, Fault.REJECTS).live()
-    book = day.desk.journal.book
-    remark = orders_remark(book.of_session(rehearsal.SESSION), rehearsal.SESSION)
-    assert remark.startswith("5 orders of 2025-01-03: 1 denied, 3 filled, 1 rejected. ")
-    assert "buy BAD rejected: 42210000 asset is not tradable" in remark
-    assert "buy BIG denied: ORDER_VALUE: 8000.00 against 3600.00" in remark
-    assert not is_perfect(book, rehearsal.SESSION)
+def test_an_armed_session_is_named_until_it_is_taken_back():
+    armed = arming_event(SESSION, "PA1")
+    assert account_remarks((armed,), SESSION) == (
+        "the account is armed for 2025-01-03: real orders may leave; `kedro account disarm` takes it back",
+    )
+    assert account_remarks((armed,), SESSION + pd.Timedelta(days=3)) == ()
+    assert account_remarks((armed, disarming_event(SESSION, 1)), SESSION) == ()
 
 
-def test_a_session_without_a_plan_is_said_to_have_none():
-    assert orders_remark((), SESSION) == "there was no order for 2025-01-03"
+def test_the_sides_that_a_state_denies():
+    reducing, halted = changed(0, TradingState.REDUCING, "BREAK"), changed(1, TradingState.HALTED, "PERSON")
+    assert (denied_sides(()), denial_remark(())) == ((), "")
+    assert denied_sides((reducing,)) == ("buy",)
+    assert denied_sides((reducing, halted)) == ("buy", "sell")
+    assert denial_remark((reducing,)) == "will be denied: the account is reducing until `kedro account resume`"

@@ -9,8 +9,10 @@ from functools import partial
 import pandas as pd
 
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.exit_status import ExitStatus
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.execution.page import compose_execution_page
+from quant_pipeline.pipelines.execution.summary import summary_of_dry_run, summary_of_run
 from quant_pipeline.pipelines.execution.tables import (
     breaks_table,
     market_table,
@@ -24,7 +26,7 @@ from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.execution import execute, judge, recover, verdict_events
-from quant_pipeline.trading.orders.remarks import is_perfect, orders_remark, state_remark
+from quant_pipeline.trading.orders.outcome import Outcome, outcome_of
 from quant_pipeline.trading.orders.risk_inputs import instrument_views
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import InstrumentView
@@ -148,7 +150,7 @@ def send_orders(
     exchange: Exchange,
     rules: DeskRules,
     dry_run: bool,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, Outcome]:
     """Send the recorded orders: sales, then buys; follow them to their end and compare with the broker.
 
     Parameters
@@ -168,55 +170,52 @@ def send_orders(
 
     Returns
     -------
-    tuple of pandas.DataFrame
-        Orders with what became of them, and the breaks between books and broker.
+    tuple
+        Orders with what became of them, the breaks between books and broker, and the outcome with its reasons.
     """
     session = exchange.execution_session()
     with trading_desk.open(session, rules, exchange, takes_lease=not dry_run) as desk:
         if dry_run:
             logger.info("this was a dry run: nothing was recorded and nothing was sent")
-            return order_states_table(desk.journal.book, session, {}), breaks_table(())
+            return order_states_table(desk.journal.book, session, {}), breaks_table(()), outcome_of(desk)
         breaks = execute(desk, instrument_views(execution_market), 0)
-        book = desk.journal.book
-        orders = order_states_table(book, session, desk.held_back)
-        summary = orders_remark(book.of_session(session), session)
-        level = logging.INFO if is_perfect(book, session) and not breaks else logging.WARNING
-        state = state_remark(desk.journal.ledger.events())
+        orders, outcome = order_states_table(desk.journal.book, session, desk.held_back), outcome_of(desk, breaks)
     for row in orders.itertuples(index=False):
         logger.info("%-4s %7g %-6s %s, executed %g", row.side, row.quantity, row.instrument, row.state, row.filled)
     for found in breaks:
         logger.error("%s: %s in the books, %s at the broker", found.what, found.ledger, found.broker)
-    logger.log(level, "%s", summary)
-    if state is not None:
-        logger.warning("%s", in_environment(state, rules.account))
-    return orders, breaks_table(breaks)
+    return orders, breaks_table(breaks), outcome
 
 
 def report_execution(
     risk_verdicts: pd.DataFrame,
     execution_orders: pd.DataFrame,
-    execution_breaks: pd.DataFrame,
+    execution_outcome: Outcome,
     as_of: str,
     dry_run: bool,
-) -> tuple[pd.DataFrame, str]:
-    """Write the page of verdicts, orders and breaks.
+    execution_folder: str,
+) -> tuple[pd.DataFrame, str, str, int]:
+    """Write the page of verdicts, orders and breaks, the summary, and the exit status.
 
     Returns
     -------
     tuple
-        One row per order for CSV, and one HTML page.
+        One row per order for CSV, one HTML page, plain text, and the status with which the command ends.
     """
-    sent = execution_orders[["client_order_id", "quantity", "filled", "average_price", "state", "message"]]
-    sent = sent.rename(columns={"message": "outcome"})
-    sources = [json.loads(text) for text in risk_verdicts["provenance"].unique()]
-    limits = sorted({source["limits"] for source in sources if "limits" in source})
+    sent = execution_orders[["client_order_id", "quantity", "filled", "average_price", "state"]]
+    limits = sorted({source["limits"] for source in map(json.loads, risk_verdicts["provenance"]) if "limits" in source})
     verdicts = risk_verdicts.drop(columns=["provenance", "is_new", "deal_session"])
     verdicts = verdicts.rename(columns={"quantity": "planned"})
-    report = verdicts.merge(sent, on="client_order_id", how="left", validate="one_to_one")
-    report["state"] = report["state"].fillna("not sent")
-    told_since = report.pop("outcome").fillna("")
-    report["message"] = report["message"].where(told_since == "", told_since)
-    return report, compose_execution_page(report, execution_breaks, as_of, dry_run, limits)
+    table = verdicts.merge(sent, on="client_order_id", how="left", validate="one_to_one")
+    table["state"] = table["state"].fillna("not sent")
+    reasons = {order.tracked.order.client_order_id: order.reason for order in execution_outcome.orders}
+    told_since = table["client_order_id"].map(reasons).fillna("")
+    table["message"] = table["message"].where(told_since == "", told_since)
+    page = compose_execution_page(table, execution_outcome, as_of, dry_run, limits)
+    place = f"{execution_folder}/{as_of}/execution.html"
+    if dry_run:
+        return table, page, summary_of_dry_run(execution_outcome, risk_verdicts, place), int(ExitStatus.DONE)
+    return table, page, summary_of_run(execution_outcome, place), int(execution_outcome.status)
 
 
 def _newest_plan(events: Sequence[Event], session: pd.Timestamp) -> Event | None:

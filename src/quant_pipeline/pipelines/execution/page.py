@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.reports import wording
-from quant_pipeline.reports.elements import Column, masthead, paragraph, section, table
+from quant_pipeline.reports.elements import Column, Html, join, masthead, paragraph, section, table
 from quant_pipeline.reports.order_columns import EXECUTION_COLUMNS
 from quant_pipeline.reports.page import compose_page
+from quant_pipeline.trading.orders.outcome import Outcome
 
 _BREAKS = (
     Column("what", "what", kind="text"),
@@ -19,7 +21,7 @@ _BREAKS = (
 
 
 def compose_execution_page(
-    report: pd.DataFrame, breaks: pd.DataFrame, as_of: str, dry_run: bool, limits: Sequence[str] = ()
+    report: pd.DataFrame, outcome: Outcome, as_of: str, dry_run: bool, limits: Sequence[str] = ()
 ) -> str:
     """Compose the page.
 
@@ -27,8 +29,8 @@ def compose_execution_page(
     ----------
     report
         One row per order.
-    breaks
-        What differs between the books and the broker.
+    outcome
+        What became of the plan, the state of the account, and what differs between its books and the broker.
     as_of
         Session of the decision.
     dry_run
@@ -41,19 +43,37 @@ def compose_execution_page(
     str
         One self-contained HTML page.
     """
+    day = wording.long_day(outcome.session)
+    sentence = _sentence(report, outcome, as_of, dry_run, limits)
+    header = masthead("Execution", day, sentence, account=outcome.account)
+    remarks = [paragraph(in_environment(remark, outcome.account), style="callout") for remark in outcome.remarks]
+    parts = [
+        section("orders", "Orders", table(report, EXECUTION_COLUMNS, "Orders, verdicts and fills")),
+        section("books", "Books and broker", _books(outcome, dry_run)),
+    ]
+    links = (("orders", "Orders"), ("books", "Books and broker"))
+    title = f"{outcome.account} {outcome.session:%Y-%m-%d}: execution"
+    return compose_page(title, join([header, *remarks]), links, parts, f"Decided at the close of {as_of}")
+
+
+def _sentence(report: pd.DataFrame, outcome: Outcome, as_of: str, dry_run: bool, limits: Sequence[str]) -> str:
+    if not outcome.has_plan:
+        return "No plan was recorded for this session."
     approved = int((report["verdict"] == "approved").sum())
     said = f"{len(report)} orders decided at the close of {as_of}, {approved} approved"
     by = f", by the limits {', '.join(limits)}" if limits else ""
-    sentence = f"{said}{by}{' (dry run: nothing sent)' if dry_run else ''}."
-    header = masthead("Execution", wording.long_day(as_of), sentence)
-    state = paragraph("The books equal the broker, to the share and to the cent.")
     if dry_run:
-        state = paragraph("A dry run compares nothing.")
-    elif len(breaks):
-        state = table(breaks, _BREAKS, "Differences; only exits pass until the operator has looked at them")
-    parts = [
-        section("orders", "Orders", table(report, EXECUTION_COLUMNS, "Orders, verdicts and fills")),
-        section("books", "Books and broker", state),
-    ]
-    links = (("orders", "Orders"), ("books", "Books and broker"))
-    return compose_page(f"Execution {as_of}", header, links, parts, f"Decided at the close of {as_of}")
+        return f"{said}{by} (dry run: nothing sent)."
+    counts = ", ".join(f"{number} {word}" for word, number in outcome.counts.items())
+    bought, sold = (wording.dollars(float(outcome.value(side))) for side in ("buy", "sell"))
+    return f"{said}{by}: {counts}. Bought for {bought} USD, sold for {sold} USD."
+
+
+def _books(outcome: Outcome, dry_run: bool) -> Html:
+    if dry_run:
+        return paragraph("A dry run compares nothing.")
+    if not outcome.breaks:
+        return paragraph("The books equal the broker, to the share and to the cent.")
+    rows = pd.DataFrame([(row.what, str(row.ledger), str(row.broker)) for row in outcome.breaks])
+    rows.columns = pd.Index(["what", "ledger", "broker"])
+    return table(rows, _BREAKS, "Differences; only exits pass until the operator has looked at them")

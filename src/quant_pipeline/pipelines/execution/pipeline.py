@@ -46,13 +46,20 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.send_orders,
                 by_name(*_EXCHANGE_AND_DESK, "ledger_recorded"),
-                ["execution_orders", "execution_breaks"],
+                ["execution_orders", "execution_breaks", "execution_outcome"],
                 name="send_orders",
             ),
             Node(
                 nodes.report_execution,
-                by_name("risk_verdicts", "execution_orders", "execution_breaks", "params:as_of", "params:dry_run"),
-                ["execution_report_csv", "execution_report"],
+                by_name(
+                    "risk_verdicts",
+                    "execution_orders",
+                    "execution_outcome",
+                    "params:as_of",
+                    "params:dry_run",
+                    "params:execution_folder",
+                ),
+                ["execution_report_csv", "execution_report", "execution_summary", "execution_status"],
                 name="report_execution",
             ),
         ],

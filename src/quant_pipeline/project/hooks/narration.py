@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SECONDS_WORTH_TELLING = 3.0
+SUMMARIES = ("run_summary", "execution_summary")
+"""Datasets whose text a run ends with."""
 LOG_FILE = "log file of the environment"
 
 
@@ -94,10 +96,11 @@ def log_to_file(project_path: Path, env: str | None) -> None:
 
 
 class SummaryHooks:
-    """Print the summary at the end of a run."""
+    """Print the summaries at the end of a run."""
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Print the run summary when this run has written one."""
-        if logger.isEnabledFor(logging.INFO) and "run_summary" in pipeline.outputs() and catalog.exists("run_summary"):
-            click.echo("\n" + catalog.load("run_summary"))
+        """Print the summaries that this run has written."""
+        for name in SUMMARIES:
+            if logger.isEnabledFor(logging.INFO) and name in pipeline.outputs() and catalog.exists(name):
+                click.echo("\n" + catalog.load(name))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.exceptions import IncompleteError
 from quant_pipeline.trading.broker_records import BrokerOrder, BrokerPosition
 from quant_pipeline.trading.ledger.events import is_named_by
 from quant_pipeline.trading.orders.collection import collect
@@ -181,11 +181,11 @@ def require_sold(left: tuple[Left, ...], account: str) -> None:
 
     Raises
     ------
-    AccountError
+    IncompleteError
         Names everything that is left, and why.
     """
     if left:
         rows = "; ".join(f"{row.quantity} {row.instrument}: {row.reason}" for row in left)
-        raise AccountError(
+        raise IncompleteError(
             f"'{account}' still holds {len(left)} positions: {rows}. Run flatten again, or sell them there."
         )

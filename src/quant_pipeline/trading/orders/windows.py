@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 SENDING_MARGIN = pd.Timedelta(seconds=30)
 """How long before the cut-off of an auction, or before the close, the last order is sent."""
 
+EXCHANGE_HOURS = "EXCHANGE_HOURS"
+"""Code of the alert that the broker's hours differ from the calendar's."""
+
 _CLOCKS_DIFFER = pd.Timedelta(minutes=1)
 
 CLOSING_AUCTION = pd.Timedelta(minutes=15)
@@ -62,7 +65,7 @@ def hours_agree(desk: TradingDesk) -> bool:
     problem = _hours_problem(desk, desk.ask(desk.broker.clock))
     if problem is not None:
         session = f"{desk.session:%Y-%m-%d}"
-        desk.raise_alert(f"hours:{session}:{problem}", "EXCHANGE_HOURS", f"nothing is sent on {session}: {problem}")
+        desk.raise_alert(f"hours:{session}:{problem}", EXCHANGE_HOURS, f"nothing is sent on {session}: {problem}")
     return problem is None
 
 
