@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.evaluation.comparison import PromotionGate
 from quant_pipeline.models.algorithms import SHIPPED, HyperParameters, find_algorithm
+from quant_pipeline.models.algorithms.networks import ReachingHyper
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGE = PROJECT / "docs" / "reference" / "parameters.md"
@@ -131,6 +132,7 @@ def rows(block: type[Parameters], configured: Any, prefix: str = "") -> Iterator
     """Write one row of the table for each key; keys of an inner block follow theirs."""
     described = meanings(block)
     values = configured if isinstance(configured, dict) else {}
+    computed = {"window"} if issubclass(block, ReachingHyper) else set()
     for name, field in block.model_fields.items():
         if name in HyperParameters.model_fields and issubclass(block, HyperParameters):
             continue  # The specification sets it.
@@ -143,7 +145,7 @@ def rows(block: type[Parameters], configured: Any, prefix: str = "") -> Iterator
                 for part in (
                     f"`{prefix}{name}`",
                     kind,
-                    _value(field, values.get(name)),
+                    "follows from the size" if name in computed else _value(field, values.get(name)),
                     described.get(name) or _summary(block, field),
                 )
             )
@@ -180,6 +182,7 @@ def page() -> str:
     parts, configured = [HEAD], {}
     for file in sorted((PROJECT / "conf" / "base").glob("parameters*.yml")):
         configured |= yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    parts.append(" · ".join(f"[{name}](#{re.sub(r'[^a-z_-]', '', name)})" for name in blocks()) + "\n")
     for name, block in blocks().items():
         summary = (inspect.getdoc(block) or "").split("\n\n")[0].replace("\n", " ")
         parts.append(

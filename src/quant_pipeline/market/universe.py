@@ -23,7 +23,7 @@ class UniverseParameters(Parameters):
     sectors
         Sectors to take; None takes all.
     min_listing_sessions
-        Bars an instrument must have had, the session's own included.
+        Bars, this session's included, that an instrument must have to be a member; sessions without a bar do not count.
     min_price
         Smallest close as traded, in the currency.
     min_median_traded_value

@@ -42,8 +42,10 @@ class ModelSpec(Parameters):
         Steps between factors and model; None chooses those of the algorithm.
     seed
         Seed of everything random in training.
-    enabled, tags
-        Whether it is part of the pipelines, and how ``--tags`` finds it.
+    enabled
+        Whether the model is part of the pipelines.
+    tags
+        Words by which ``--tags`` finds it.
     """
 
     algorithm: str

@@ -23,12 +23,14 @@ class RobustZScore(Parameters):
 
 
 class Winsorise(Parameters):
-    """Pull values beyond two quantiles of training back to these quantiles.
+    """Pull values beyond two quantiles of the training window, the same for all sessions, back to these.
 
     Attributes
     ----------
-    lower, upper
-        The quantiles.
+    lower
+        The lower quantile.
+    upper
+        The upper quantile.
     """
 
     kind: Literal["winsorise"] = "winsorise"

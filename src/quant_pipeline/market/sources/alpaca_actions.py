@@ -1,4 +1,4 @@
-"""Map Alpaca's thirteen types of corporate actions to split, cash dividend and delisting."""
+"""Map Alpaca's corporate actions to split, cash dividend and delisting; report those that are none of these."""
 
 from __future__ import annotations
 

@@ -98,8 +98,10 @@ class RecurrentHyper(NetworkHyper):
 
     Attributes
     ----------
-    hidden, layers
-        Width of the recurrent unit, and how many lie on top of each other.
+    hidden
+        Width of the recurrent unit.
+    layers
+        Recurrent layers on top of each other.
     """
 
     hidden: PositiveInt = 32
@@ -234,8 +236,10 @@ class TransformerHyper(ReachingHyper):
 
     Attributes
     ----------
-    hidden, heads, layers, feedforward
-        Size of the network; ``heads`` divides ``hidden``.
+    hidden, heads, feedforward
+        Width of the network, attention heads (their number divides ``hidden``), width of the inner layers.
+    layers
+        Attention layers on top of each other.
     span
         Sessions that one layer looks back over.
     window

@@ -1,4 +1,4 @@
-"""What the configuration of a session reaches: the model registry, logging, and the line that names conf/local."""
+"""Hand the configuration to the model registry and to logging; print the line about conf/local as a run begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user reads when a run fails."""
+"""What a user reads when a run fails: one message that names the remedy."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the terminal and the log show during a run, and at its end."""
+"""Lines of a run in terminal and log: as it begins, while it runs, and its summary at the end."""
 
 from __future__ import annotations
 

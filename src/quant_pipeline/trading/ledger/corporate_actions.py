@@ -1,4 +1,4 @@
-"""What corporate actions do to the lots and the cash of an account.
+"""Book corporate actions to lots and cash; the amounts come from the broker, a statement or the simulated exchange.
 
 Shares that come out of other shares keep the session in which those were bought, and take over a part of their cost;
 nothing is gained or lost before money is received. Money received in a merger first gives back the cost of the shares

@@ -33,8 +33,10 @@ class ExecutionRules(Parameters):
         How much worse than the reference price a limit order may execute, as a fraction.
     cash_buffer
         Fraction of the price by which a buy may cost more than expected; that cash is kept back when cash is short.
-    wait_for_sales_seconds, wait_for_fills_seconds
-        How long to wait for the sales before the buys, and for everything at the end.
+    wait_for_sales_seconds
+        How long a run waits for its sales before it sends the buys.
+    wait_for_fills_seconds
+        How long a run follows its open orders at the end.
     poll_seconds
         Pause between questions to the broker.
     max_attempts
@@ -42,7 +44,7 @@ class ExecutionRules(Parameters):
     missing_fill_polls
         Polls that a fill may be missing in the activities before it is inferred from the order.
     lease_seconds
-        How long a sender that died on another machine keeps others out.
+        Seconds that a lease outlives its last use; so long a sender that died on another machine keeps others out.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"attempts": "max_attempts"}

@@ -1,4 +1,4 @@
-"""The simulated account: it executes recorded plans by the very exchange rules of the backtest."""
+"""Book sessions of the simulated account: corporate actions and fills by the exchange rules of the backtest."""
 
 from __future__ import annotations
 
