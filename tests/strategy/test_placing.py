@@ -1,7 +1,7 @@
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quant_pipeline.exchange.costs import buy_fee, cost_terms
+from quant_pipeline.exchange.costs import cost_terms
 from quant_pipeline.exchange.purchases import affordable_shares
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.strategy.placing import budget_per_buy
@@ -34,19 +34,33 @@ def test_minimum_fee_can_make_a_buy_impossible():
     assert affordable_shares(100_000, 20_000, 1, cost_terms(CostRules(min_commission=9.0))) == 0
 
 
-# Down to a tenth of a cent: below it so many shares fit that their fee per share, in units of its rate, leaves int64.
+def test_a_purchase_ends_where_its_fee_can_no_longer_be_counted():
+    # A hundred million at 0.0001 a share and 0.005 per share: 19.6 billion shares would pay a fee beyond 64 bits.
+    assert affordable_shares(10**12, 1, 1, cost_terms(CostRules(per_share=0.005))) == 18_000_000_000
+
+
 @given(
     budget=st.integers(0, 10**12),
-    price=st.integers(10, 10**8),
+    price=st.integers(1, 100) | st.integers(1, 10**8),
     lot=st.sampled_from([1, 100]),
     rate=st.integers(0, 200_000),
-    per_share=st.sampled_from([0, 50_000]),
+    per_share=st.sampled_from([0, 1, 50_000, 10_000_000]),
     min_commission=st.sampled_from([0.0, 1.0, 5.0]),
 )
+@example(budget=10**12, price=1, lot=1, rate=0, per_share=50_000, min_commission=0.0)
+@example(budget=10**12, price=9, lot=100, rate=200_000, per_share=10_000_000, min_commission=5.0)
 def test_affordable_is_the_largest_quantity_that_fits(budget, price, lot, rate, per_share, min_commission):
     terms = cost_terms(CostRules(buy_rate=rate / 1e7, per_share=per_share / 1e7, min_commission=min_commission))
+
+    def charged(shares):
+        """Commission in units of 10^-11 of the currency, as an integer without bounds."""
+        return shares * (price * rate + per_share * 10_000)
+
+    def spent(shares):
+        commission = max(charged(shares), round(min_commission) * 10**11)
+        return shares * price + (commission + 5 * 10**8) // 10**9 * 100
+
     shares = affordable_shares(budget, price, lot, terms)
     assert shares % lot == 0
-    assert shares == 0 or shares * price + buy_fee(shares, price, terms) <= budget
-    more = shares + lot
-    assert more * price + buy_fee(more, price, terms) > budget
+    assert shares == 0 or spent(shares) <= budget
+    assert spent(shares + lot) > budget or charged(shares + lot) > 9 * 10**18

@@ -6,6 +6,9 @@ from quant_pipeline.common.compiled import inlined
 from quant_pipeline.exchange.costs import CostTerms, buy_fee
 from quant_pipeline.exchange.dated_rules import RATE_UNITS
 
+MAX_FEE_UNITS = 9_000_000_000_000_000_000
+"""Largest commission and tax of a purchase in ticks times rate units, 90 million: below 2^63, with room for more."""
+
 
 @inlined
 def whole_quotient(amount: int, divisor: int) -> int:
@@ -17,6 +20,8 @@ def whole_quotient(amount: int, divisor: int) -> int:
 @inlined
 def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> int:
     """Return the largest whole number of lots, in shares, whose value and fee fit into a budget.
+
+    It ends where the fee can no longer be counted, which only a fee per share at a fraction of a cent comes to.
 
     Parameters
     ----------
@@ -35,11 +40,19 @@ def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> in
     minimum = whole_quotient(costs.min_commission, RATE_UNITS)
     taxed = price * (1.0 + costs.buy_tax_rate / RATE_UNITS)
     unit = price * (1.0 + (costs.buy_rate + costs.buy_tax_rate) / RATE_UNITS) + costs.per_share / RATE_UNITS
-    lots = int(min(budget / unit, max(budget - minimum, 0) / taxed))
+    charged = price * (costs.buy_rate + costs.buy_tax_rate) + costs.per_share
+    countable = max(MAX_FEE_UNITS - costs.earlier.commission, 0) / max(charged, 1)
+    lots = int(min(budget / unit, max(budget - minimum, 0) / taxed, countable))
     if lot > 1:
         lots //= lot
-    while lots > 0 and lots * lot * price + buy_fee(lots * lot, price, costs) > budget:
+    while lots > 0 and _cost(lots * lot, price, costs) > budget:
         lots -= 1
-    while (lots + 1) * lot * price + buy_fee((lots + 1) * lot, price, costs) <= budget:
+    while (lots + 1) * lot <= countable and _cost((lots + 1) * lot, price, costs) <= budget:
         lots += 1
     return lots * lot
+
+
+@inlined
+def _cost(shares: int, price: int, costs: CostTerms) -> int:
+    """Value and fee of a purchase, ticks."""
+    return shares * price + buy_fee(shares, price, costs)
