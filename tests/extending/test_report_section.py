@@ -11,6 +11,8 @@ from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import create_pipeline, nodes
 from quant_pipeline.pipelines.reporting import pipeline as module
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from tests.helpers.documented_files import files_of, write_files
 
 
@@ -51,6 +53,9 @@ def test_the_section_is_on_the_page_and_in_the_menu(block, tables):
         "ensemble": EnsembleParameters(default="all", combinations=combinations),
         "label": LabelParameters(horizon=1),
         "as_of": "2024-12-31",
+        "account": AccountParameters(name="mine"),
+        "execution": ExecutionRules(),
+        "events": (),
     }
     page = nodes.compose_report(report, **settings, parameters={}, **tables)
     assert '<li><a href="#sectors">Sectors</a></li><li><a href="#provenance">Provenance</a></li></ul></nav>' in page

@@ -183,7 +183,7 @@ def test_stale_account_is_refused(clean_run):
 
     def orders_of(as_of, ledger):
         values = parameters(as_of)
-        rules = ("ensemble", "order_generation", "strategy", "market_rules", "cost_rules", "as_of")
+        rules = ("ensemble", "order_generation", "strategy", "market_rules", "cost_rules", "account", "as_of")
         tables = (
             "bars",
             "corporate_actions",

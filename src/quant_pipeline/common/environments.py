@@ -18,7 +18,7 @@ DEFAULT_ENVIRONMENT: Final = "sim"
 COMMAND = re.compile(
     r"kedro (?:run --pipelines \w++(?:,\w++)*+"
     r"|account (?:adjust|arm|disarm|flatten|halt|quarantine (?:list|book|dismiss))\b"
-    r"|account (?:reconcile|replan|resume|show|verify)\b"
+    r"|account (?:missed|orders|pnl|reconcile|replan|resume|show|trades|verify|why)\b"
     r"|models (?:list|plan|promote|rollback|train)\b)(?! --env)"
 )
 """A command of the project that takes ``--env`` and has none."""

@@ -6,6 +6,7 @@ from quant_pipeline.reports.elements import Column
 INSTRUMENT = Column("instrument", "instrument", kind="text")
 SIDE = Column("side", "side", kind="tag")
 REASON = Column("reason", "reason", kind="long")
+REMARK = Column("remark", "remark", kind="long")
 
 ORDER_COLUMNS = (
     INSTRUMENT,

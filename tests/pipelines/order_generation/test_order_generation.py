@@ -16,8 +16,11 @@ from quant_pipeline.pipelines.ensemble.provenance import fingerprint_of_weights,
 from quant_pipeline.pipelines.order_generation import create_pipeline, nodes
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.project import model_registry
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.orders.desk import trading_state_event
+from quant_pipeline.trading.orders.risk_view import TradingState
 from tests.helpers.browser import open_page
 
 DAYS = pd.DatetimeIndex(["2024-12-30", "2024-12-31"])
@@ -92,6 +95,7 @@ def arguments(source="fused", held=("A", "B"), halted=(), alternates=2, **change
         "strategy": StrategyRules(topk=2, n_drop=1),
         "market_rules": MarketRules(),
         "cost_rules": CostRules(),
+        "account": AccountParameters(name="t", filled_by="broker"),
         "as_of": AS_OF,
         "up_latest_scores": panel("ABCDEF"),
         "down_latest_scores": panel("FEDCBA"),
@@ -108,9 +112,30 @@ def opinions_on(given, orders_with_alternates):
 
 def record(given, orders):
     """Call the node that records orders with what the pipeline gives to it."""
-    wanted = ("score_file", "events", "ensemble", "order_generation", "market_rules", "as_of")
+    wanted = ("score_file", "events", "ensemble", "order_generation", "market_rules", "account", "as_of")
     own = {name: value for name, value in given.items() if name in wanted or name.endswith("_scores")}
     return nodes.record_orders(**own, orders=orders)
+
+
+def halted_ledger(state):
+    return (*ledger("A", "B"), trading_state_event(DAYS[1], 0, state, "PERSON", "drill"))
+
+
+def test_a_plan_of_an_account_that_is_reducing_says_what_will_be_denied():
+    given = arguments(events=halted_ledger(TradingState.REDUCING))
+    orders, with_alternates = nodes.generate_orders(**given)
+    told = with_alternates[with_alternates["quantity"] > 0].set_index("instrument")["remark"].to_dict()
+    words = "will be denied: the account is reducing until `kedro account resume --env t`"
+    assert {told[name] for name, side in sides(orders).items() if side == "buy"} == {words}
+    assert {told[name] for name, side in sides(orders).items() if side != "buy"} == {""}
+    page = opinions_on(given, with_alternates)[-1]
+    assert "the account is reducing since 2024-12-31: drill (PERSON); buys are denied until" in page
+    assert words in page
+
+
+def test_a_plan_of_an_active_account_has_no_remarks():
+    _, with_alternates = nodes.generate_orders(**arguments())
+    assert set(with_alternates["remark"]) == {""}
 
 
 def sides(orders):
@@ -155,7 +180,7 @@ def test_a_file_needs_no_model_and_no_prediction():
         "-",
     ]
     assert "By the scores of file." in page
-    wanted = ("score_file", "events", "ensemble", "order_generation", "market_rules", "as_of")
+    wanted = ("score_file", "events", "ensemble", "order_generation", "market_rules", "account", "as_of")
     (plan,) = nodes.record_orders(**{name: alone[name] for name in wanted}, orders=orders)
     assert [order["instrument"] for order in plan.payload["orders"]] == ["B", "E"]
     assert plan.payload["provenance"]["scores"] == "file"

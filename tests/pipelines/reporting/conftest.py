@@ -13,7 +13,9 @@ from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import nodes
 from quant_pipeline.pipelines.reporting.context import describe_run
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.trading.ledger.tables import HOLDING_COLUMNS
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 
 AS_OF = "2024-12-31"
 MODELS = ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158")
@@ -122,6 +124,9 @@ def settings():
         "ensemble": ensemble,
         "label": LabelParameters(horizon=1),
         "as_of": AS_OF,
+        "account": AccountParameters(name="sim"),
+        "execution": ExecutionRules(),
+        "events": (),
     }
     return {**named, "parameters": {**named, "quality": QualityParameters()}}
 

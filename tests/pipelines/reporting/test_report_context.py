@@ -6,37 +6,103 @@ import pytest
 from quant_pipeline.market.quality import QualityParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.reporting.context import describe_run
+from quant_pipeline.pipelines.reporting.next_steps import AccountInReport
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.strategy.account_parameters import AccountParameters
+from quant_pipeline.trading.orders.desk import trading_state_event
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
+from quant_pipeline.trading.orders.risk_view import TradingState
 
 
-def describe(settings, account="sim", as_of="2024-12-31", repeat=None, **changed):
+def describe(settings, account="sim", as_of="2024-12-31", repeat=None, own=None, **changed):
     path = f"data/accounts/{account}/08_reporting"
     report = ReportParameters(account=account, market="simulated", path=path, repeat=repeat or {})
     parameters = {**settings["parameters"], "as_of": as_of, **changed}
-    return describe_run(report, as_of, settings["market_rules"], "all_icir", 1, parameters)
+    return describe_run(report, as_of, settings["market_rules"], "all_icir", 1, parameters, own)
 
 
 def test_orders_execute_in_the_next_session_of_the_exchange(settings):
     assert describe(settings).executes_in == pd.Timestamp("2025-01-02")
 
 
-def test_the_next_command_goes_on_by_one_session(settings):
+def test_the_next_commands_of_a_simulated_account_are_in_the_order_of_the_day(settings):
     commands = [command for command, _ in describe(settings).next_commands]
-    assert commands[0] == "kedro run --pipelines daily --params as_of=2025-01-02"
-    assert commands[1] == "kedro run --pipelines execution --params as_of=2024-12-31,dry_run=true"
+    assert commands[:2] == [
+        "kedro run --pipelines execution --params as_of=2024-12-31,dry_run=true",
+        "kedro run --pipelines daily --params as_of=2025-01-02",
+    ]
+
+
+def at_broker(filled_by="broker", events=(), **execution):
+    return AccountInReport(AccountParameters(name="live", filled_by=filled_by), ExecutionRules(**execution), events)
+
+
+def test_the_next_commands_at_a_broker_are_in_the_order_of_the_day_with_their_times(settings):
+    steps = describe(settings, account="live", as_of="2025-07-02", own=at_broker(needs_arming=True)).next_commands
+    assert steps[:4] == (
+        (
+            "kedro run --pipelines execution --env live --params as_of=2025-07-02,dry_run=true",
+            "now: see the orders with their risk verdicts",
+        ),
+        (
+            "kedro account arm --env live --params as_of=2025-07-02",
+            "before 2025-07-03 13:30 UTC: let the session send real orders",
+        ),
+        (
+            "kedro run --pipelines execution --env live --params as_of=2025-07-02",
+            "from 2025-07-03 13:30 UTC on: send the orders",
+        ),
+        (
+            "kedro run --pipelines daily --env live --params as_of=2025-07-03",
+            "after 2025-07-03 17:00 UTC: book the session and decide on the next one",
+        ),
+    )
+    assert "arm" not in str(describe(settings, account="paper", own=at_broker()).next_commands)
+
+
+@pytest.mark.parametrize(
+    ("kind", "when"),
+    [
+        ("opg", "before the opening auction of 2025-01-02 14:30 UTC: send the orders"),
+        ("cls", "before the closing auction of 2025-01-02 21:00 UTC: send the orders"),
+    ],
+)
+def test_orders_of_an_auction_leave_before_it(settings, kind, when):
+    assert when in [
+        what for _, what in describe(settings, own=at_broker(time_in_force=kind, waves="together")).next_commands
+    ]
+
+
+def test_an_account_of_statements_is_executed_by_hand(settings):
+    steps = describe(settings, account="hand", own=at_broker("statements")).next_commands
+    assert steps[0] == (
+        "kedro account orders --env hand",
+        "the orders to execute by hand, from 2025-01-02 14:30 UTC on",
+    )
+    assert "with the new statement" in steps[1][1]
+
+
+def test_a_state_that_is_not_active_stands_in_the_context_with_its_command(settings):
+    halted = trading_state_event(pd.Timestamp("2024-12-31"), 0, TradingState.HALTED, "PERSON", "drill")
+    (remark,) = describe(settings, account="live", own=at_broker(events=(halted,))).remarks
+    assert remark == (
+        "the account is halted since 2024-12-31: drill (PERSON); all orders are denied until `kedro account resume "
+        "--env live`"
+    )
+    later = trading_state_event(pd.Timestamp("2025-01-03"), 1, TradingState.ACTIVE, "PERSON", "over")
+    assert describe(settings, account="live", own=at_broker(events=(halted, later))).remarks == (remark,)
 
 
 def test_the_next_command_repeats_what_the_command_line_gave(settings):
     context = describe(settings, account="files", repeat={"market_folder": "my/bars", "not_given": None})
-    assert context.next_commands[0][0] == (
+    assert context.next_commands[1][0] == (
         "kedro run --pipelines daily --env files --params as_of=2025-01-02,market_folder=my/bars"
     )
 
 
 def test_commands_name_the_environment_of_any_account_but_the_default(settings):
     context = describe(settings, account="paper")
-    assert context.next_commands[0][0] == "kedro run --pipelines daily --env paper --params as_of=2025-01-02"
+    assert context.next_commands[1][0] == "kedro run --pipelines daily --env paper --params as_of=2025-01-02"
     assert context.command("backtest") == "kedro run --pipelines backtest --env paper"
     assert describe(settings).command("backtest") == "kedro run --pipelines backtest"
 

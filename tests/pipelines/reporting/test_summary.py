@@ -44,6 +44,12 @@ def test_no_line_is_wider_than_a_hundred_columns(context, tables):
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_a_state_that_is_not_active_stands_at_the_top(context, tables):
+    said = "the account is halted since 2024-12-31: drill (PERSON); all orders are denied until `kedro account resume`"
+    lines = summarise(replace(context, remarks=(said,)), tables).splitlines()
+    assert " ".join(lines[3:5]) == f"! {said}"
+
+
 def test_columns_are_aligned(context, tables):
     lines = summarise(context, tables).splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("Scores, out of sample"))

@@ -1,9 +1,11 @@
 """What is said of an account before anything else."""
 
 import pandas as pd
+import pytest
 
+from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.desk import arming_event, disarming_event, trading_state_event
-from quant_pipeline.trading.orders.remarks import account_remarks, denial_remark, denied_sides, state_remark
+from quant_pipeline.trading.orders.remarks import AccountRemarks, account_remarks, state_remark
 from quant_pipeline.trading.orders.risk_view import TradingState
 
 SESSION = pd.Timestamp("2025-01-03")
@@ -26,16 +28,39 @@ def test_a_state_is_named_with_its_reason_and_what_lifts_it_until_it_is_lifted()
 
 def test_an_armed_session_is_named_until_it_is_taken_back():
     armed = arming_event(SESSION, "PA1")
-    assert account_remarks((armed,), SESSION) == (
+    assert account_remarks((armed,), SESSION).lines == (
         "the account is armed for 2025-01-03: real orders may leave; `kedro account disarm` takes it back",
     )
-    assert account_remarks((armed,), SESSION + pd.Timedelta(days=3)) == ()
-    assert account_remarks((armed, disarming_event(SESSION, 1)), SESSION) == ()
+    assert account_remarks((armed,), SESSION + pd.Timedelta(days=3)).lines == ()
+    assert account_remarks((armed, disarming_event(SESSION, 1)), SESSION).lines == ()
 
 
 def test_the_sides_that_a_state_denies():
     reducing, halted = changed(0, TradingState.REDUCING, "BREAK"), changed(1, TradingState.HALTED, "PERSON")
-    assert (denied_sides(()), denial_remark(())) == ((), "")
-    assert denied_sides((reducing,)) == ("buy",)
-    assert denied_sides((reducing, halted)) == ("buy", "sell")
-    assert denial_remark((reducing,)) == "will be denied: the account is reducing until `kedro account resume`"
+    assert account_remarks((), SESSION) == AccountRemarks()
+    assert account_remarks((reducing,), SESSION).denied == ("buy",)
+    assert account_remarks((reducing, halted), SESSION).denied == ("buy", "sell")
+    told = account_remarks((reducing,), SESSION).denial
+    assert told == "will be denied: the account is reducing until `kedro account resume`"
+
+
+@pytest.mark.parametrize(
+    ("filled_by", "words"),
+    [
+        ("simulation", "the simulated exchange executes its plans all the same"),
+        ("statements", "its orders are executed by hand"),
+    ],
+)
+def test_where_no_order_is_sent_none_is_said_to_be_denied(filled_by, words):
+    remarks = account_remarks((changed(0, TradingState.HALTED, "PERSON"),), SESSION, filled_by)
+    assert words in remarks.lines[0]
+    assert (remarks.denied, remarks.denial) == ((), "")
+
+
+def test_rows_in_quarantine_are_counted_until_they_are_answered():
+    stored = Event(SESSION, EventKind.ACTIVITY_QUARANTINED, "quarantine:1", {})
+    answer = Event(SESSION, EventKind.QUARANTINE_RESOLVED, "answer:1", {"row": "quarantine:1"})
+    assert account_remarks((stored,), SESSION).lines == (
+        "1 activities wait in quarantine; `kedro account quarantine list` names them",
+    )
+    assert account_remarks((stored, answer), SESSION).lines == ()

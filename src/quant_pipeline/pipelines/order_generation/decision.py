@@ -7,19 +7,24 @@ from dataclasses import dataclass
 import pandas as pd
 
 from quant_pipeline.backtest.weight_multipliers import daily_returns, preferences
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import ticks_to_float
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.exchange.shared_market import market_of
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.clock import execution_session
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rebalance import SOLD_UNSCORED, rebalance
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.history import account_history
 from quant_pipeline.trading.orders.position_sizing import choose_exposure
+from quant_pipeline.trading.orders.remarks import AccountRemarks, account_remarks
 from quant_pipeline.trading.orders.stop_rules import apply_stops, cooling_down, find_stops
 
 logger = logging.getLogger(__name__)
@@ -53,6 +58,8 @@ class Situation:
         Whether an instrument has a bar in the session.
     market, bars, corporate_actions
         The market up to the session.
+    remarks
+        The trading state of the account, and which orders of the next session it denies.
     """
 
     state: AccountState
@@ -64,6 +71,7 @@ class Situation:
     market: TradingMarket
     bars: pd.DataFrame
     corporate_actions: pd.DataFrame
+    remarks: AccountRemarks
 
     @classmethod
     def at(
@@ -74,6 +82,7 @@ class Situation:
         corporate_actions: pd.DataFrame,
         sessions: pd.DataFrame,
         market_rules: MarketRules,
+        account: AccountParameters,
     ) -> "Situation":
         """Describe the close of a session.
 
@@ -104,6 +113,7 @@ class Situation:
             market,
             bars,
             corporate_actions,
+            account_remarks(events, execution_session(_calendar(market_rules, session), session), account.filled_by),
         )
 
     @property
@@ -169,6 +179,10 @@ class Situation:
         return strategy.model_copy(update={"risk_degree": chosen.degree})
 
 
+def _calendar(market_rules: MarketRules, session: pd.Timestamp) -> TradingCalendar:
+    return TradingCalendar.of(market_rules.calendar, session, session)
+
+
 def _carried(state: AccountState, prices: pd.Series) -> dict[str, str]:
     """Say what is held and cannot be traded, and why."""
     carried = {}
@@ -205,6 +219,14 @@ def explain_unscored(orders: pd.DataFrame, members: pd.Index) -> pd.DataFrame:
         orders["instrument"].isin(members).map({True: "although it is in the universe", False: "it left the universe"})
     )
     return orders.assign(reason=orders["reason"].where(~is_sold, orders["reason"] + ", " + where))
+
+
+def mark_denied(orders: pd.DataFrame, situation: Situation) -> pd.DataFrame:
+    """Add a column ``remark`` that says which orders the trading state denies, and what lifts it; else it is empty."""
+    remarks = situation.remarks
+    is_denied = orders["side"].isin(remarks.denied) & (orders["quantity"] > 0)
+    denial = in_environment(remarks.denial, situation.state.name)
+    return orders.assign(remark=is_denied.map({True: denial, False: ""}).astype("str"))
 
 
 def add_alternates(

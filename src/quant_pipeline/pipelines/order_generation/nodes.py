@@ -17,10 +17,11 @@ from quant_pipeline.pipelines.order_generation.decision import (
     Situation,
     add_alternates,
     explain_unscored,
+    mark_denied,
     require_coverage,
 )
 from quant_pipeline.pipelines.order_generation.opinions import compare_opinions, opinions_of_sources
-from quant_pipeline.pipelines.order_generation.page import compose_opinion_page, draw_ranks
+from quant_pipeline.pipelines.order_generation.page import compose_opinion_page, draw_ranks, write_header
 from quant_pipeline.pipelines.order_generation.parameters import FUSED, OrderGenerationParameters
 from quant_pipeline.pipelines.order_generation.sources import (
     InForce,
@@ -30,10 +31,11 @@ from quant_pipeline.pipelines.order_generation.sources import (
     sources_of_session,
 )
 from quant_pipeline.pipelines.wiring import takes_records
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.schedule import decides_on
-from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.orders.plans import record_plan
-from quant_pipeline.trading.orders.remarks import state_remark
+from quant_pipeline.trading.orders.remarks import account_remarks
 from quant_pipeline.trading.orders.stop_rules import STOPPED
 
 logger = logging.getLogger(__name__)
@@ -74,7 +76,8 @@ def generate_orders(
     -------
     tuple of pandas.DataFrame
         For Parquet: ``instrument``, ``side`` (``sell``, ``buy``, ``hold``), ``quantity``, ``reference_price`` (close,
-        USD), ``estimated_value`` (USD), ``score``, ``rank``, ``reason``. For CSV the same with the alternates, flagged.
+        USD), ``estimated_value`` (USD), ``score``, ``rank``, ``reason``. For CSV the same with the alternates, flagged,
+        and with what the trading state of the account denies.
 
     Raises
     ------
@@ -96,7 +99,8 @@ def generate_orders(
         orders = _keep_stops(orders)
     value = orders["quantity"] * orders["reference_price"]
     orders.insert(orders.columns.get_loc("reference_price") + 1, "estimated_value", value)
-    return orders, add_alternates(orders, scores, situation, own.alternates, rules.market_rules.lot)
+    with_alternates = add_alternates(orders, scores, situation, own.alternates, rules.market_rules.lot)
+    return orders, mark_denied(with_alternates, situation)
 
 
 @takes_records(situation=Situation.at, rules=DecisionRules)
@@ -121,7 +125,8 @@ def tell_opinions(
     chosen = _name(rules.order_generation, ensemble)
     opinions = opinions_of_sources(sources, chosen, situation, rules)
     comparison, figure = compare_opinions(opinions), draw_ranks(opinions)
-    page = compose_opinion_page(comparison, orders_with_alternates, figure, chosen, f"{situation.session:%Y-%m-%d}")
+    header = write_header(situation, chosen)
+    page = compose_opinion_page(comparison, orders_with_alternates, figure, header, f"{situation.session:%Y-%m-%d}")
     return opinions, comparison, figure, page
 
 
@@ -132,6 +137,7 @@ def record_orders(
     ensemble: EnsembleParameters,
     order_generation: OrderGenerationParameters,
     market_rules: MarketRules,
+    account: AccountParameters,
     as_of: str,
     latest_fused_scores: pd.DataFrame | None = None,
     **latest_scores: pd.DataFrame,
@@ -152,10 +158,8 @@ def record_orders(
     name = _name(order_generation, ensemble)
     provenance = {"scores": name, "scores_sha256": digest} | provenance_of(today)
     session = execution_session(_calendar(market_rules, decided), decided)
-    state = state_remark(events)
-    if state is not None:
-        names = (event.payload["account"] for event in events if event.kind is EventKind.ACCOUNT_OPENED)
-        logger.warning("%s", in_environment(state, next(names, None)))
+    for remark in account_remarks(events, session, account.filled_by).lines:
+        logger.warning("%s", in_environment(remark, account.name))
     return record_plan(events, orders, decided, session, provenance, market_rules.deal_price)
 
 

@@ -3,10 +3,12 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from quant_pipeline.common.environments import in_environment
+from quant_pipeline.pipelines.order_generation.decision import Situation
 from quant_pipeline.pipelines.order_generation.opinions import NO_OPINION
 from quant_pipeline.reports import wording
-from quant_pipeline.reports.elements import Column, masthead, picture, section, table
-from quant_pipeline.reports.order_columns import INSTRUMENT, ORDER_COLUMNS
+from quant_pipeline.reports.elements import Column, Html, join, masthead, paragraph, picture, section, table
+from quant_pipeline.reports.order_columns import INSTRUMENT, ORDER_COLUMNS, REMARK
 from quant_pipeline.reports.page import compose_page
 from quant_pipeline.reports.theme import blank_figure, light, plain, say_instead
 
@@ -56,8 +58,15 @@ def draw_ranks(opinions: pd.DataFrame) -> go.Figure:
     return figure.update_yaxes(type="category", autorange="reversed", hoverformat=None)
 
 
+def write_header(situation: Situation, source: str) -> Html:
+    """Head the page with the account, the source of its orders, and the state of the account where it is not active."""
+    name, title = situation.state.name, wording.long_day(situation.session)
+    head = masthead("Orders and opinions", title, f"By the scores of {source}.", account=name)
+    return join([head, *(paragraph(in_environment(line, name), style="callout") for line in situation.remarks.lines)])
+
+
 def compose_opinion_page(
-    comparison: pd.DataFrame, orders: pd.DataFrame, figure: go.Figure, source: str, as_of: str
+    comparison: pd.DataFrame, orders: pd.DataFrame, figure: go.Figure, header: Html, as_of: str
 ) -> str:
     """Compose the page: orders with their alternates, the rank chart, the opinions side by side.
 
@@ -66,7 +75,6 @@ def compose_opinion_page(
     str
         One self-contained HTML page.
     """
-    header = masthead("Orders and opinions", wording.long_day(as_of), f"By the scores of {source}.")
     columns = [
         INSTRUMENT,
         Column("buy", "buy", wording.count),
@@ -75,8 +83,9 @@ def compose_opinion_page(
         Column("mean_rank", "mean rank"),
         *(Column(name, plain(name), kind="text") for name in comparison.columns[5:]),
     ]
+    shown = (*ORDER_COLUMNS, REMARK) if (orders["remark"] != "").any() else ORDER_COLUMNS
     parts = [
-        section("orders", "Orders", table(orders, ORDER_COLUMNS, "Orders of the next session, then the alternates")),
+        section("orders", "Orders", table(orders, shown, "Orders of the next session, then the alternates")),
         section("ranks", "Ranks", picture(figure, "rank-chart")),
         section("opinions", "Opinions", table(comparison, columns, "What every source would do, with its rank")),
     ]

@@ -7,7 +7,7 @@ from quant_pipeline.pipelines.order_generation.parameters import FILE
 from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import load_model_registry, load_order_generation_parameters
 
-RECORDED = ("params:ensemble", "params:order_generation", "params:market_rules", "params:as_of")
+RECORDED = ("params:ensemble", "params:order_generation", "params:market_rules", "params:account", "params:as_of")
 DECIDED = ("bars", "corporate_actions", "sessions", *RECORDED, "params:strategy", "params:cost_rules")
 
 

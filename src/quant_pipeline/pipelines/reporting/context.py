@@ -19,7 +19,9 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
+from quant_pipeline.pipelines.reporting.next_steps import AccountInReport, Step, next_steps
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
+from quant_pipeline.trading.orders.remarks import account_remarks
 
 LIBRARIES = ("kedro", "pandas", "numpy", "pyqlib", "lightgbm", "torch", "plotly")
 
@@ -61,7 +63,9 @@ class ReportContext:
     path
         Where the page lies.
     next_commands
-        Pairs of a command and what it does.
+        Pairs of a command and what it does, in the order of the day.
+    remarks
+        What stands above everything else: a trading state that is not active, with the command that lifts it.
     parameters
         All parameters of the run as JSON, without ``as_of``.
     versions
@@ -77,7 +81,8 @@ class ReportContext:
     combination: str
     not_backtested: str
     path: str
-    next_commands: tuple[tuple[str, str], ...]
+    next_commands: tuple[Step, ...]
+    remarks: tuple[str, ...]
     parameters: str
     versions: Mapping[str, str]
 
@@ -98,6 +103,7 @@ def describe_run(
     combination: str,
     horizon: int,
     parameters: Mapping[str, Any],
+    account: AccountInReport | None = None,
 ) -> ReportContext:
     """Collect what the report says about its own run.
 
@@ -115,46 +121,29 @@ def describe_run(
         Sessions of the label.
     parameters
         All parameters, as models or as plain mappings.
+    account
+        Who fills its orders, how they are sent, and its ledger; None takes a simulated account without events.
     """
+    account = account or AccountInReport()
     session = pd.Timestamp(as_of)
     calendar = TradingCalendar.of(market_rules.calendar, session, session)
     settings = {key: _as_configured(value) for key, value in parameters.items() if key != "as_of"}
+    executes_in = execution_session(calendar, session)
+    remarks = account_remarks(account.events, executes_in, account.account.filled_by)
     return ReportContext(
         account=report.account,
         market=report.market,
         as_of=session,
-        executes_in=execution_session(calendar, session),
+        executes_in=executes_in,
         deal_price=market_rules.deal_price,
         horizon=horizon,
         combination=combination,
         not_backtested=OrderGenerationParameters.model_validate(settings.get("order_generation", {})).not_backtested,
         path=f"{report.path}/{as_of}/report.html",
-        next_commands=_next_commands(report, session, calendar.next(session)),
+        next_commands=next_steps(report, account, calendar, session),
+        remarks=tuple(in_environment(line, report.account) for line in remarks.lines),
         parameters=json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False),
         versions=VERSIONS,
-    )
-
-
-def _next_commands(
-    report: ReportParameters, session: pd.Timestamp, next_session: pd.Timestamp
-) -> tuple[tuple[str, str], ...]:
-    def given(at: pd.Timestamp, **more: str) -> str:
-        repeated = {key: value for key, value in report.repeat.items() if value}
-        return ",".join(f"{key}={value}" for key, value in ({"as_of": f"{at:%Y-%m-%d}"} | repeated | more).items())
-
-    return (
-        (
-            in_environment(f"kedro run --pipelines daily --params {given(next_session)}", report.account),
-            "go on to the next session",
-        ),
-        (
-            in_environment(
-                f"kedro run --pipelines execution --params {given(session, dry_run='true')}", report.account
-            ),
-            "see the orders with their risk verdicts; without dry_run they are sent",
-        ),
-        ("kedro viz run", "see the lineage of every table"),
-        ("mlflow ui --backend-store-uri sqlite:///mlflow.db", "compare the training runs"),
     )
 
 

@@ -37,7 +37,8 @@ def write_header(context: ReportContext, verdict: str) -> Html:
     title = wording.long_day(context.as_of)
     is_real = context.account == REAL_MONEY
     head = elements.masthead("Strategy report", title, verdict, account=context.account, is_real=is_real)
-    return elements.join([head, notice])
+    remarks = [paragraph(remark, style="callout") for remark in context.remarks]
+    return elements.join([head, *remarks, notice])
 
 
 def write_verdict(

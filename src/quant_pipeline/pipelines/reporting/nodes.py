@@ -1,5 +1,6 @@
 """Nodes of the daily report: its tables, its figures, the page, the summary in the terminal."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,11 +11,15 @@ from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import figures, headline
 from quant_pipeline.pipelines.reporting.context import ReportContext, describe_run
+from quant_pipeline.pipelines.reporting.next_steps import AccountInReport
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.pipelines.reporting.sections import find_section
 from quant_pipeline.pipelines.reporting.summary import summary_text
 from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.reports.page import compose_page
+from quant_pipeline.strategy.account_parameters import AccountParameters
+from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 
 HEADLINE = ("backtest_nav", "backtest_performance", "ic_series", "orders", "account_nav", "data_quality")
 """Datasets that the verdict and the cards above all sections show."""
@@ -33,9 +38,13 @@ def context_of(
     label: LabelParameters,
     as_of: str,
     parameters: dict[str, Any],
+    account: AccountParameters,
+    execution: ExecutionRules,
+    events: Sequence[Event],
 ) -> ReportContext:
-    """Describe where a report stands by the blocks of the parameters."""
-    return describe_run(report, as_of, market_rules, ensemble.default, label.horizon, parameters)
+    """Describe where a report stands by the blocks of the parameters and the ledger."""
+    own = AccountInReport(account, execution, tuple(events))
+    return describe_run(report, as_of, market_rules, ensemble.default, label.horizon, parameters, own)
 
 
 def draw_figures(backtest_nav: pd.DataFrame, ic_series: pd.DataFrame) -> tuple[go.Figure, go.Figure, go.Figure]:

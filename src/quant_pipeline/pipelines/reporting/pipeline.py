@@ -9,6 +9,7 @@ from quant_pipeline.project.model_registry import load_report_parameters
 
 WHERE_IT_STANDS = (
     "params:report", "params:market_rules", "params:ensemble", "params:label", "params:as_of", "parameters",
+    "params:account", "params:execution",
 )  # fmt: skip
 SUMMARISED = (
     "ic_series",
@@ -34,13 +35,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.compose_report,
-                by_name(*WHERE_IT_STANDS, *shown),
+                by_name(*WHERE_IT_STANDS, *shown, events="ledger_planned"),
                 "report_page",
                 name="compose_report",
             ),
             Node(
                 nodes.summarise,
-                by_name(*WHERE_IT_STANDS, *SUMMARISED),
+                by_name(*WHERE_IT_STANDS, *SUMMARISED, events="ledger_planned"),
                 "run_summary",
                 name="summarise",
             ),

@@ -42,6 +42,7 @@ def summary_text(
     """
     blocks = [
         [f"{context.account} at the close of {wording.long_day(context.as_of)}", "=" * WIDTH],
+        [line for remark in context.remarks for line in textwrap.wrap(f"! {remark}", WIDTH)],
         _information(ic_series),
         _backtest(backtest_nav, backtest_performance) + textwrap.wrap(context.not_backtested, WIDTH),
         _comparison(combination_comparison, context.combination),

@@ -142,7 +142,7 @@ def _word_of(order: OrderOutcome) -> str:
 
 def _remarks(events: Sequence[Event], session: pd.Timestamp, stop: str | None, state: TradingState) -> tuple[str, ...]:
     """Name what the ledger says of the account, and a switch that the ledger does not know."""
-    said = account_remarks(events, session)
+    said = account_remarks(events, session).lines
     if stop is None or state is TradingState.HALTED:
         return said
     return (f"nothing is sent: {stop}; `kedro account resume` takes file and ledger back", *said)

@@ -3,67 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.risk_view import TradingState
 
-_DENIED_SIDES = {TradingState.REDUCING: ("buy",), TradingState.HALTED: ("buy", "sell")}
-_DENIED_WORDS = {TradingState.REDUCING: "buys are", TradingState.HALTED: "all orders are"}
+_DENIED_SIDES = {TradingState.ACTIVE: (), TradingState.REDUCING: ("buy",), TradingState.HALTED: ("buy", "sell")}
+_AT_BROKER = {TradingState.REDUCING: "buys are denied until", TradingState.HALTED: "all orders are denied until"}
+_ELSEWHERE = {
+    "simulation": "the simulated exchange executes its plans all the same; what lifts the state is",
+    "statements": "its orders are executed by hand; what lifts the state is",
+}
 
 
-def account_remarks(events: Sequence[Event], session: pd.Timestamp) -> tuple[str, ...]:
-    """Say in which state an account is, in words for the top of a page; nothing of one that is as usual.
+@dataclass(frozen=True)
+class AccountRemarks:
+    """What stands above everything else on pages and summaries of an account.
+
+    Attributes
+    ----------
+    lines
+        A state that is not active with its reason and the command that lifts it, that the session is armed, and rows
+        in quarantine; empty for an account that is as usual.
+    denied
+        Sides of orders that execution will deny: none, buys, or both.
+    denial
+        What to say of such an order.
+    """
+
+    lines: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    denial: str = ""
+
+
+def account_remarks(events: Sequence[Event], session: pd.Timestamp, filled_by: str = "broker") -> AccountRemarks:
+    """Say in which state an account is.
 
     Parameters
     ----------
     events
         The ledger.
     session
-        Session in which the next orders execute.
-
-    Returns
-    -------
-    tuple of str
-        A halted or reducing state with its reason and the command that lifts it; that the session is armed; rows
-        that wait in quarantine.
+        Session in which the next orders execute; later events do not count.
+    filled_by
+        Who fills the orders of the account, see `AccountParameters`; execution denies orders only at a broker.
     """
-    return tuple(filter(None, (state_remark(events), _armed(events, session), _quarantined(events))))
+    known = [event for event in events if event.session <= session]
+    lines = filter(None, (state_remark(known, filled_by), _armed(known, session), _quarantined(known)))
+    state = _state_of(known)
+    if filled_by != "broker" or state is TradingState.ACTIVE:
+        return AccountRemarks(tuple(lines))
+    denial = f"will be denied: the account is {state} until `kedro account resume`"
+    return AccountRemarks(tuple(lines), _DENIED_SIDES[state], denial)
 
 
-def state_remark(events: Sequence[Event]) -> str | None:
+def state_remark(events: Sequence[Event], filled_by: str = "broker") -> str | None:
     """Say that an account is reducing or halted, since when, why, and what lifts it; None when it is active."""
-    last = _last_change(events)
-    if last is None:
+    state = _state_of(events)
+    if state is TradingState.ACTIVE:
         return None
-    denied = _DENIED_WORDS[TradingState(last.payload["state"])]
+    (*_, last) = _changes(events)
+    consequence = _ELSEWHERE.get(filled_by, _AT_BROKER[state])
     return (
-        f"the account is {last.payload['state']} since {last.session:%Y-%m-%d}: {last.payload['message']} "
-        f"({last.payload['code']}); {denied} denied until `kedro account resume`"
+        f"the account is {state} since {last.session:%Y-%m-%d}: {last.payload['message']} ({last.payload['code']}); "
+        f"{consequence} `kedro account resume`"
     )
 
 
-def denied_sides(events: Sequence[Event]) -> tuple[str, ...]:
-    """Return the sides of orders that the trading state denies: none, buys, or both."""
-    last = _last_change(events)
-    return () if last is None else _DENIED_SIDES[TradingState(last.payload["state"])]
+def _changes(events: Sequence[Event]) -> list[Event]:
+    return [event for event in events if event.kind is EventKind.TRADING_STATE_CHANGED]
 
 
-def denial_remark(events: Sequence[Event]) -> str:
-    """Say why an order that the state denies will be denied, and what lifts it; see `denied_sides`."""
-    last = _last_change(events)
-    if last is None:
-        return ""
-    return f"will be denied: the account is {last.payload['state']} until `kedro account resume`"
-
-
-def _last_change(events: Sequence[Event]) -> Event | None:
-    """Return the newest change of the trading state; None while orders of both sides pass."""
-    changes = [event for event in events if event.kind is EventKind.TRADING_STATE_CHANGED]
-    if not changes or TradingState(changes[-1].payload["state"]) is TradingState.ACTIVE:
-        return None
-    return changes[-1]
+def _state_of(events: Sequence[Event]) -> TradingState:
+    changes = _changes(events)
+    return TradingState(changes[-1].payload["state"]) if changes else TradingState.ACTIVE
 
 
 def _armed(events: Sequence[Event], session: pd.Timestamp) -> str | None:
