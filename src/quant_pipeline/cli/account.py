@@ -5,7 +5,6 @@ Commands import what they need when they are called: Kedro imports this module t
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
@@ -40,22 +39,6 @@ def new(metadata: Place, name: str, source: str) -> None:
     for file in scaffold_environment(configuration_folder(metadata), name, source):
         click.echo(f"wrote {file.relative_to(metadata.project_path)}")
     click.echo(f"`kedro run --env {name}` runs it; it has no ledger, no keys and no pinned account number yet")
-
-
-@account.command()
-@env_option
-@params_option
-@click.pass_obj
-def show(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
-    """Draw the account at its last booked close."""
-    from rich.console import Console
-
-    from quant_pipeline.cli.account_picture import draw_account
-    from quant_pipeline.cli.opened_account import known_prices, open_account
-
-    with open_account(metadata, env, params) as opened:
-        width = int(os.environ.get("COLUMNS", "0")) or None
-        Console(width=width).print(draw_account(opened.state, opened.book, opened.events, known_prices(opened)))
 
 
 @account.command()
@@ -101,7 +84,7 @@ def reconcile_account(metadata: Place, env: str | None, params: dict[str, Any]) 
     click.echo(f"{opened.name}: cash and {held} positions equal the broker's")
 
 
-for command in ("orders", "trades", "pnl", "missed"):
+for command in ("show", "orders", "trades", "pnl", "missed"):
     account.add_command(getattr(account_queries, command))
 for command in ("backup", "restore"):
     account.add_command(getattr(account_backup, command))

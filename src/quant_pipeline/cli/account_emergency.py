@@ -91,6 +91,12 @@ def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any])
         if opened.account.filled_by == "broker" and not opened.is_simulated:
             _flatten_at_broker(opened, yes)
             return
+        if opened.account.filled_by == "statements":
+            held = ", ".join(f"{held.quantity:g} {name}" for name, held in sorted(opened.state.positions.items()))
+            raise AccountError(
+                f"'{opened.name}' is kept by statements: nothing here reaches its broker. Sell there: "
+                f"{held or 'nothing is held'}; the next statement books it"
+            )
     _flatten_by_execution(metadata, yes, env, params)
 
 

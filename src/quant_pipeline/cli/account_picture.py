@@ -1,16 +1,18 @@
 """The account as a picture in the terminal."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pandas as pd
 from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
-from quant_pipeline.trading.ledger.account import AccountState, Plan
+from quant_pipeline.cli.account_tables import draw_orders
+from quant_pipeline.cli.terminal import amount_text, signed_text, terminal_table
+from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.tables import holdings_table, trades_table
 from quant_pipeline.trading.orders.account_orders import AccountOrders
@@ -19,56 +21,90 @@ FILLS_SHOWN = 8
 ALERTS_SHOWN = 5
 
 
-def draw_account(
-    state: AccountState, book: AccountOrders, events: Sequence[Event], prices: Mapping[str, Decimal]
-) -> RenderableType:
-    """Draw the account at its last booked close.
+@dataclass(frozen=True)
+class AccountView:
+    """An account as it was known at some time.
 
-    Parameters
+    Attributes
     ----------
-    state, book
-        Cash and positions; orders and trading state.
-    events
-        The ledger.
+    name
+        Name of the account.
+    state, book, events
+        Cash and positions; orders and trading state; the ledger; all of one time.
     prices
-        Last known close by instrument; what has none is shown at its cost.
-
-    Returns
-    -------
-    rich.console.RenderableType
-        Headline, holdings, the next orders, the last fills, and what the operator must look at.
+        Close of the last closed session by instrument; what has none is shown at its cost.
+    remarks
+        What stands above everything else, see `account_remarks`.
     """
+
+    name: str
+    state: AccountState
+    book: AccountOrders
+    events: Sequence[Event]
+    prices: Mapping[str, Decimal]
+    remarks: tuple[str, ...] = ()
+
+
+def draw_account(view: AccountView) -> RenderableType:
+    """Draw headline, holdings, the next orders, the last fills, and what the operator must look at.
+
+    Between fills and the close, what was filled since the last close is valued at the price of its last fill, and the
+    rest at its close: no profit appears that is only the difference between two days.
+    """
+    state = view.state
+    since = _fills_since_close(view)
+    known = {
+        **view.prices,
+        **since.groupby("instrument")["price"].last().map(lambda price: Decimal(str(price))).to_dict(),
+    }
     priced = pd.Series(
-        {name: prices.get(name, position.cost / position.quantity) for name, position in state.positions.items()},
+        {name: known.get(name, position.cost / position.quantity) for name, position in state.positions.items()},
         dtype=object,
     )
-    parts = [_headline(state, book, priced), _holdings(state, priced)]
+    parts: list[RenderableType] = [Text(f"! {remark}", style="bold red") for remark in view.remarks]
+    parts += [_headline(view, priced, since), _holdings(state, priced)]
     closed = state.last_session
     upcoming = [plan for plan in state.plans.values() if closed is None or plan.execution_session > closed]
-    parts += [_plan(plan) for plan in upcoming[-1:]]
-    parts += [_draw_fills(events)]
-    alerts = [event for event in events if event.kind in (EventKind.ALERT_RAISED, EventKind.BREAK_FOUND)]
+    parts += [draw_orders(plan, view.book, view.events) for plan in upcoming[-1:]]
+    parts += [_draw_fills(view.events)]
+    alerts = [event for event in view.events if event.kind in (EventKind.ALERT_RAISED, EventKind.BREAK_FOUND)]
     if alerts:
         parts.append(_alerts(alerts[-ALERTS_SHOWN:]))
     return Group(*parts)
 
 
-def _headline(state: AccountState, book: AccountOrders, prices: pd.Series) -> RenderableType:
+def _fills_since_close(view: AccountView) -> pd.DataFrame:
+    """Return the fills of sessions that are not closed yet, in the order of the ledger."""
+    fills, closed = trades_table(view.events), view.state.last_session
+    fills = fills[fills["quantity"] > 0]
+    return fills if closed is None else fills[fills["date"] > closed]
+
+
+def _headline(view: AccountView, prices: pd.Series, since: pd.DataFrame) -> RenderableType:
+    state, trading = view.state, str(view.book.trading_state)
     held = sum((position.quantity * prices[name] for name, position in state.positions.items()), Decimal(0))
     value = state.cash + held
-    profit = value - state.contributed
     facts: dict[str, str | Text] = {
         "net asset value": amount_text(value),
         "cash": amount_text(state.cash),
-        "profit so far": signed_text(profit),
+        "profit so far": signed_text(value - state.contributed),
         "realised": signed_text(state.realised),
         "dividends": amount_text(state.dividends),
         "fees": amount_text(state.fees),
-        "trading": Text(str(book.trading_state), style="green" if str(book.trading_state) == "active" else "bold red"),
+        "trading": Text(trading, style="green" if trading == "active" else "bold red"),
     }
-    closed = "nothing booked yet" if state.last_session is None else f"close of {state.last_session:%Y-%m-%d}"
+    title = f"{view.name}, {_when(state, since)}"
     cells = [Text.assemble((f"{name}\n", "dim"), text) for name, text in facts.items()]
-    return Panel(Columns(cells, padding=(0, 3)), title=f"{state.name or 'empty account'}, {closed}", title_align="left")
+    return Panel(Columns(cells, padding=(0, 3)), title=title, title_align="left")
+
+
+def _when(state: AccountState, since: pd.DataFrame) -> str:
+    if state.last_session is None and since.empty:
+        return "nothing booked yet" if state.name else "an empty account, nothing booked yet"
+    closed = "no close yet" if state.last_session is None else f"close of {state.last_session:%Y-%m-%d}"
+    if since.empty:
+        return closed
+    return f"{closed}, and fills of {since['date'].iloc[-1]:%Y-%m-%d} at the prices of the fills"
 
 
 def _holdings(state: AccountState, prices: pd.Series) -> RenderableType:
@@ -89,14 +125,6 @@ def _holdings(state: AccountState, prices: pd.Series) -> RenderableType:
     return table if state.positions else Text("\nno holdings", style="dim")
 
 
-def _plan(plan: Plan) -> RenderableType:
-    title = f"Orders of {plan.execution_session:%Y-%m-%d}" + (f", revision {plan.revision}" if plan.revision else "")
-    table = terminal_table(title, "instrument", "side", "shares", "reference", numbers=("shares", "reference"))
-    for order in plan.orders:
-        table.add_row(order.instrument, order.side, f"{order.quantity:,}", amount_text(Decimal(order.reference_price)))
-    return table if plan.orders else Text(f"\n{title}: none", style="dim")
-
-
 def _draw_fills(events: Sequence[Event]) -> RenderableType:
     fills = trades_table(events)
     shown = fills[fills["quantity"] > 0].tail(FILLS_SHOWN)
@@ -114,24 +142,3 @@ def _alerts(alerts: Sequence[Event]) -> RenderableType:
         text = facts.get("message") or f"{facts['what']}: {facts['ledger']} here, {facts['broker']} at the broker"
         table.add_row(f"{event.session:%Y-%m-%d}", text)
     return table
-
-
-NUMBERS = ("shares", "average cost", "price", "value", "profit", "weight", "sessions", "fee")
-
-
-def terminal_table(title: str, *columns: str, numbers: Sequence[str] = NUMBERS) -> Table:
-    """Make a table without rows; columns of numbers are aligned to the right."""
-    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", header_style="dim")
-    return table
-
-
-def amount_text(amount: Decimal | float) -> str:
-    """Write an amount of money."""
-    return f"{amount:,.2f}"
-
-
-def signed_text(amount: Decimal | float) -> Text:
-    """Write an amount with its sign, gains green and losses red."""
-    return Text(f"{amount:+,.2f}", style="green" if amount > 0 else "red" if amount < 0 else "")

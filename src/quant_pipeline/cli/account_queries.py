@@ -1,4 +1,4 @@
-"""``kedro account orders|trades|pnl|missed``: what an operator asks about a session, answered from the ledger."""
+"""``kedro account show|orders|trades|pnl|missed``: what an operator asks about a session, answered from the ledger."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from quant_pipeline.cli.options import env_option, params_option
 from quant_pipeline.cli.sessions import Place
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import AccountError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from quant_pipeline.cli.opened_account import Opened
     from quant_pipeline.trading.ledger.account import AccountState, Plan
+    from quant_pipeline.trading.ledger.events import Event
+    from quant_pipeline.trading.orders.account_orders import AccountOrders
 
 date_option: Callable[[Any], Any] = click.option(
     "--date", type=click.DateTime(["%Y-%m-%d"]), help="Session, such as 2025-01-02; the newest one when not given."
@@ -28,14 +31,36 @@ date_option: Callable[[Any], Any] = click.option(
 @env_option
 @params_option
 @click.pass_obj
+def show(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) -> None:
+    """Draw the account as it is now, or as it was at the close of a session."""
+    from quant_pipeline.cli.account_picture import AccountView, draw_account
+    from quant_pipeline.cli.opened_account import known_prices, open_account
+    from quant_pipeline.cli.terminal import print_drawing
+    from quant_pipeline.trading.orders.account_orders import AccountOrders
+
+    with open_account(metadata, env, params) as opened:
+        state = _state_at(opened, date)
+        events = tuple(event for event in opened.events if date is None or event.session <= date)
+        book = AccountOrders.of(events)
+        remarks = _remarks(opened, book, events)
+        view = AccountView(opened.name, state, book, events, known_prices(opened, state), remarks)
+        print_drawing(draw_account(view))
+
+
+@click.command()
+@date_option
+@env_option
+@params_option
+@click.pass_obj
 def orders(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) -> None:
     """Show the orders of the session that executes them: planned, filled, and why not."""
-    from quant_pipeline.cli.account_tables import draw_orders, show
+    from quant_pipeline.cli.account_tables import draw_orders
     from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.cli.terminal import print_drawing
 
     with open_account(metadata, env, params) as opened:
         plan = _plan_of(opened, date)
-        show("no orders yet" if plan is None else draw_orders(plan, opened.book, opened.events), opened.name)
+        print_drawing("no orders yet" if plan is None else draw_orders(plan, opened.book, opened.events), opened.name)
 
 
 @click.command()
@@ -46,8 +71,9 @@ def orders(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) 
 @click.pass_obj
 def trades(metadata: Place, date: Any, last: int, env: str | None, params: dict[str, Any]) -> None:
     """Show the newest trades, or those of one session, with their sums."""
-    from quant_pipeline.cli.account_tables import draw_trades, show
+    from quant_pipeline.cli.account_tables import draw_trades
     from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.cli.terminal import print_drawing
     from quant_pipeline.trading.ledger.tables import trades_table
 
     with open_account(metadata, env, params) as opened:
@@ -56,7 +82,7 @@ def trades(metadata: Place, date: Any, last: int, env: str | None, params: dict[
         chosen = table.tail(last) if date is None else table[table["date"] == date]
         if chosen.empty and date is not None:
             raise AccountError(_none("trade", opened, date))
-        show("no trades yet" if chosen.empty else draw_trades(chosen), opened.name)
+        print_drawing("no trades yet" if chosen.empty else draw_trades(chosen), opened.name)
 
 
 @click.command()
@@ -66,18 +92,19 @@ def trades(metadata: Place, date: Any, last: int, env: str | None, params: dict[
 @click.pass_obj
 def pnl(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) -> None:
     """Show the profit of a session and since the beginning: by source, by instrument, against the benchmark."""
-    from quant_pipeline.cli.account_tables import draw_profits, show
+    from quant_pipeline.cli.account_tables import draw_profits
     from quant_pipeline.cli.opened_account import known_prices, open_account
+    from quant_pipeline.cli.terminal import print_drawing
     from quant_pipeline.trading.ledger.profits import session_profits
 
     with open_account(metadata, env, params) as opened:
         state = _state_at(opened, date)
         if not state.closes:
-            show("no session is closed yet", opened.name)
+            print_drawing("no session is closed yet", opened.name)
             return
         sessions = session_profits(opened.events, state.closes[-1][0])
         prices: dict[str, Decimal] = known_prices(opened, state)
-        show(draw_profits(state, sessions, prices, _benchmark(opened)), opened.name)
+        print_drawing(draw_profits(state, sessions, prices, _benchmark(opened)), opened.name)
 
 
 @click.command()
@@ -101,6 +128,17 @@ def missed(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
         click.echo(f"{session:%Y-%m-%d %A}")
     span = f"from {closed[0]:%Y-%m-%d} to {newest:%Y-%m-%d}"
     click.echo(f"{opened.name}, sessions {span}: {len(found) or 'none'} missed")
+
+
+def _remarks(opened: Opened, book: AccountOrders, events: tuple[Event, ...]) -> tuple[str, ...]:
+    """Return what stands above the picture; a session that is armed counts until it is closed."""
+    from quant_pipeline.trading.orders.remarks import account_remarks
+
+    newest = [*(event.session for event in events), *book.armed]
+    if not newest:
+        return ()
+    lines = account_remarks(events, max(newest), opened.account.filled_by).lines
+    return tuple(in_environment(line, opened.environment) for line in lines)
 
 
 def _plan_of(opened: Opened, date: Any) -> Plan | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import pandas as pd
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from quant_pipeline.cli.account_picture import amount_text, signed_text, terminal_table
+from quant_pipeline.cli.terminal import amount_text, signed_text, terminal_table
 from quant_pipeline.trading.ledger.account import AccountState, Plan
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.profits import profit_by_instrument, profit_by_source
@@ -19,15 +19,8 @@ from quant_pipeline.trading.orders.account_orders import AccountOrders
 CENT = Decimal("0.01")
 
 
-def show(drawn: RenderableType, account: str) -> None:
-    """Print under the name of the account, as wide as ``COLUMNS`` or the terminal."""
-    console = Console(width=int(os.environ.get("COLUMNS", "0")) or None)
-    console.print(f"[bold]{account}[/bold]")
-    console.print(drawn)
-
-
 def draw_orders(plan: Plan, book: AccountOrders, events: Sequence[Event]) -> RenderableType:
-    """Draw the orders of a plan with what has become of each.
+    """Draw the orders of a plan, and those of earlier plans of the session that were sent, with what became of each.
 
     Parameters
     ----------
@@ -42,7 +35,12 @@ def draw_orders(plan: Plan, book: AccountOrders, events: Sequence[Event]) -> Ren
     columns = ("instrument", "side", "shares", "reference", "state", "filled", "price", "why")
     table = terminal_table(title, *columns, numbers=("shares", "reference", "filled", "price"))
     ended = trades_table(events).set_index("client_order_id")
-    for order in plan.orders:
+    planned = {order.client_order_id for order in plan.orders}
+    earlier = [sent.order for sent in book.of_session(plan.execution_session) if sent.submitted_at]
+    orders = [*(order for order in earlier if order.client_order_id not in planned), *plan.orders]
+    if not orders:
+        return Text(f"\n{title}: none", style="dim")
+    for order in orders:
         state, filled, price, why = _outcome(order.client_order_id, book, ended)
         facts = (state, f"{filled:,g}", "" if price is None else amount_text(price), why or order.reason)
         table.add_row(

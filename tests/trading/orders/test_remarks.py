@@ -33,6 +33,8 @@ def test_an_armed_session_is_named_until_it_is_taken_back():
     )
     assert account_remarks((armed,), SESSION + pd.Timedelta(days=3)).lines == ()
     assert account_remarks((armed, disarming_event(SESSION, 1)), SESSION).lines == ()
+    closed = Event(SESSION, EventKind.SESSION_CLOSED, "close", {"net_asset_value": "1", "cash": "1"})
+    assert account_remarks((armed, closed), SESSION).lines == ()
 
 
 def test_the_sides_that_a_state_denies():

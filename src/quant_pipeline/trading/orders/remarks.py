@@ -87,7 +87,8 @@ def _armed(events: Sequence[Event], session: pd.Timestamp) -> str | None:
         if event.kind in (EventKind.ACCOUNT_ARMED, EventKind.ACCOUNT_DISARMED):
             of_session = event.payload["session"] == f"{session:%Y-%m-%d}"
             is_armed = event.kind is EventKind.ACCOUNT_ARMED if of_session else is_armed
-    if not is_armed:
+    is_closed = any(event.kind is EventKind.SESSION_CLOSED and event.session >= session for event in events)
+    if not is_armed or is_closed:
         return None
     return f"the account is armed for {session:%Y-%m-%d}: real orders may leave; `kedro account disarm` takes it back"
 

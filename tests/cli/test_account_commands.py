@@ -1,0 +1,228 @@
+"""Every subcommand of ``kedro account`` on an account of every kind that has traded: an answer or one line, always."""
+
+import shutil
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+
+from quant_pipeline.cli.account import account as command
+from quant_pipeline.cli.account_environment import scaffold_environment
+from quant_pipeline.datasets.trading_desk import BrokerDesk
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.shared_market import market_of
+from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, ExchangeHours, FakeAlpaca, FakeExchange
+from quant_pipeline.trading.ledger.bookkeeping import book_days
+from quant_pipeline.trading.ledger.store import Ledger
+from tests.helpers import four_days
+from tests.helpers.execution_desk import ORDERS, PRICES, Desk, places, settle
+
+WHY = ("--reason", "a test", "--name", "Ann")
+STEPS = {
+    "verify": (0, "the chain is whole"),
+    "show": (0, "net asset value"),
+    "orders": (0, "Orders of"),
+    "trades": (0, "trades: bought"),
+    "pnl": (0, "since the beginning"),
+    "missed": (0, "missed"),
+    "quarantine list": (0, "quarantine"),
+    "backup copy.sqlite": (0, "the chain is whole"),
+    "quarantine book nothing": (1, "is not in quarantine"),
+    "quarantine dismiss nothing": (1, "is not in quarantine"),
+    "replan": (1, ""),
+    "arm": (1, "needs no arming"),
+    "disarm": (1, "is not armed"),
+    "reconcile": (0, "equal the broker's"),
+    "halt": (0, "the ledger says halted"),
+    "resume": (0, "may send orders again"),
+    "adjust --cash 1.25": (0, ""),
+    "restore copy.sqlite --discard-newer --yes": (0, "restored"),
+    "flatten --yes": (0, "buys stay closed"),
+}
+"""Commands in this order, with their exit status and a part of what they say on a simulated account."""
+OTHERWISE = {
+    "statements": {
+        "reconcile": (1, "is kept by statements; there is no broker to ask"),
+        "flatten --yes": (1, "is kept by statements: nothing here reaches its broker. Sell there: 20 AAA"),
+    },
+    "broker": {},
+}
+ELSEWHERE = {"new": "test_account.py", "preview": "test_account_preview.py", "quarantine": "its three commands above"}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory, project_path):
+    """A project with the environments sim, hand and paper, and two markets of a few instruments."""
+    path = tmp_path_factory.mktemp("commands") / "project"
+    shutil.copytree(project_path / "conf", path / "conf", ignore=shutil.ignore_patterns("credentials.yml", "local"))
+    (path / "conf/local").mkdir()
+    (path / "src").mkdir()
+    shutil.copy(project_path / "pyproject.toml", path)
+    tracking = {"server": {"mlflow_tracking_uri": f"sqlite:///{path / 'mlflow.db'}"}}
+    (path / "conf/base/mlflow.yml").write_text(yaml.safe_dump(tracking))
+    scaffold_environment(path / "conf", "hand", "sim")
+    (path / "conf/hand/parameters_own.yml").write_text("account: {filled_by: statements}\n")
+    write_market(path / "data/markets/simulated", four_days.bars_table(), four_days.actions_table(), four_days.DAYS)
+    return path
+
+
+def write_market(folder, bars, actions, sessions):
+    instruments = pd.DataFrame({"instrument": sorted(bars["instrument"].unique())}).astype("str")
+    listed = {"name": instruments["instrument"], "sector": "Energy", "listed": sessions[0], "delisted": pd.NaT}
+    instruments = instruments.assign(**listed).astype(dict.fromkeys(("listed", "delisted"), "datetime64[ns]"))
+    tables = {
+        "02_intermediate/bars": bars,
+        "02_intermediate/corporate_actions": actions,
+        "02_intermediate/instruments": instruments,
+        "02_intermediate/sessions": pd.DataFrame({"date": sessions}),
+        "03_primary/universe_members": bars[["date", "instrument"]],
+    }
+    for name, table in tables.items():
+        file = folder / f"{name}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(file)
+
+
+def simulated(path):
+    rules, (first, second, third, last) = (MarketRules(), CostRules()), four_days.DAYS
+    bars, actions = four_days.bars_table(), four_days.actions_table()
+    events = four_days.book((), bars, actions, rules, second)
+    events = four_days.plan(events, second, third, ("AAA", "buy", 30, 10.0, "best"))
+    events = four_days.book(events, bars, actions, rules, third)
+    events = four_days.plan(events, third, last, ("AAA", "sell", 10, 11.0, "worse"), ("BBB", "buy", 5, 20.0, "best"))
+    Ledger.at(path / "data/accounts/sim/ledger.sqlite").append(four_days.book(events, bars, actions, rules, last))
+
+
+def by_statements(path):
+    sale = "2025-01-02,fill,AAA,sell,10,11.00,0,110"
+    entries = four_days.entries(four_days.statement(four_days.DEPOSIT, four_days.BUY, sale))
+    market = market_of(four_days.bars_table(), four_days.actions_table(), four_days.DAYS, MarketRules())
+    events = book_days((), "hand", 0, market, entries)
+    ledger = Ledger.at(path / "data/accounts/hand/ledger.sqlite")
+    ledger.append(events)
+    decided, executes_in = four_days.DAYS[-1], pd.Timestamp("2025-01-06")
+    ledger.append(four_days.plan(events, decided, executes_in, ("BBB", "buy", 5, 20.0, "best"))[len(events) :])
+
+
+@contextmanager
+def at_broker(path, closes=True):
+    """Trade a session on a paper account at a fake Alpaca; the session is closed, or it is 15:00 UTC of it."""
+    folder = path / "data/accounts/paper"
+    folder.mkdir(parents=True)
+    # The market opens higher than the bars closed.
+    prices = {name: Decimal(str(price)) for name, price in (PRICES | {"AAA": 52.0}).items()}
+    exchange = FakeExchange(cash=100_000, prices=prices, hours=ExchangeHours("2025-03-04 15:00"))
+    with FakeAlpaca(exchange) as server:
+        parameters = {"kind": "paper", "url": server.url, "read_pause_seconds": 0.01, "requests_a_minute": 100_000}
+        keys = {"api_key": API_KEY, "secret_key": SECRET_KEY}
+        dataset = BrokerDesk("alpaca", *places(folder, str(folder / "ledger.sqlite")), parameters, keys)
+        desk = Desk(
+            folder, "2025-03-03", dataset, "paper", waves="together", wait_for_fills_seconds=20, poll_seconds=0.05
+        )
+        settle(desk)
+        desk.plan(ORDERS[:2])
+        assert desk.run()["execution_status"] == 0
+        if closes:
+            exchange.hours.set("2025-03-04 21:05")
+            tomorrow = desk.bars[desk.bars["date"] == desk.as_of].assign(date=desk.deals_in)
+            desk.bars = pd.concat([desk.bars, tomorrow]).sort_values(["instrument", "date"], ignore_index=True)
+            desk.sessions = desk.sessions.append(pd.DatetimeIndex([desk.deals_in]))
+            desk.as_of = desk.deals_in
+            settle(desk)
+        write_market(path / "data/markets/alpaca", desk.bars, desk.actions, desk.sessions)
+        yield server, exchange
+
+
+KINDS = {"simulation": "sim", "statements": "hand", "broker": "paper"}
+ALL_KINDS = pytest.mark.parametrize("run", [(kind, True) for kind in KINDS], indirect=True, ids=list(KINDS))
+
+
+@pytest.fixture
+def run(template, tmp_path, monkeypatch, request):
+    """Run commands on a copy of the project, in which the account of the asked kind has traded."""
+    filled_by, closes = request.param
+    path = tmp_path / "project"
+    shutil.copytree(template, path)
+    monkeypatch.chdir(path)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("ALPACA_PAPER_API_KEY", API_KEY)
+    monkeypatch.setenv("ALPACA_PAPER_SECRET_KEY", SECRET_KEY)
+    with ExitStack() as stack:
+        params = []
+        if filled_by == "broker":
+            server, run_exchange = stack.enter_context(at_broker(path, closes))
+            day = "2025-03-04" if closes else "2025-03-03"
+            params = ["--params", f"alpaca_url={server.url},as_of={day},execution.poll_seconds=0.02"]
+        else:
+            {"simulation": simulated, "statements": by_statements}[filled_by](path)
+            run_exchange = None
+        metadata = bootstrap_project(path)
+
+        def run(*words):
+            arguments = [*words, "--env", KINDS[filled_by], *params]
+            return CliRunner().invoke(command, arguments, obj=metadata)
+
+        run.exchange = run_exchange
+        yield run
+
+
+def test_every_subcommand_is_tried():
+    tried = {words.split()[0] for words in STEPS}
+    assert tried | set(ELSEWHERE) == set(command.commands)
+
+
+@ALL_KINDS
+def test_a_command_answers_or_says_in_one_line_why_not(run, request):
+    kind = request.node.callspec.params["run"][0]
+    wrong = []
+    for words, expected in STEPS.items():
+        status, text = OTHERWISE.get(kind, {}).get(words, expected)
+        arguments = words.split()
+        named = (
+            WHY
+            if arguments[0] == "adjust" or arguments[:2] in (["quarantine", "book"], ["quarantine", "dismiss"])
+            else ()
+        )
+        if run.exchange is not None and arguments[0] == "flatten":
+            run.exchange.hours.set("2025-03-05 15:00")
+        result = run(*arguments, *named)
+        is_one_line = status == 0 or len(result.output.strip().splitlines()) == 1
+        if result.exit_code != status or text not in result.output or not is_one_line:
+            wrong.append((words, result.exit_code, result.output, result.exception))
+    assert wrong == []
+
+
+BEFORE = {"simulation": ("2025-01-02", "AAA", "30"), "statements": ("2024-12-31", "AAA", "30")}
+
+
+@ALL_KINDS
+def test_an_account_is_shown_as_it_was_at_the_close_of_a_session(run, request):
+    kind = request.node.callspec.params["run"][0]
+    day, *held = BEFORE.get(kind, ("2025-03-03",))
+    shown = run("show", "--date", day)
+    assert shown.exit_code == 0, shown.output
+    assert f"{KINDS[kind]}, close of {day} " in shown.output
+    holdings = shown.output.partition("Holdings")[2].partition("Orders of")[0]
+    assert all(word in holdings for word in held)
+    assert held or "no holdings" in shown.output
+    refused = run("show", "--date", "2025-01-04")
+    assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
+    assert f"'{KINDS[kind]}' has no close of 2025-01-04; the newest is of" in refused.output
+
+
+@pytest.mark.parametrize("run", [("broker", False)], indirect=True, ids=["between fills and close"])
+def test_what_was_filled_since_the_close_is_valued_at_its_own_price(run):
+    shown = run("show")
+    assert shown.exit_code == 0, shown.output
+    assert "paper, close of 2025-03-03, and fills of 2025-03-04 at the prices of the fills" in shown.output
+    value, profit = (shown.output.partition(name)[2] for name in ("net asset value", "profit so far"))
+    figures = next(line for line in shown.output.splitlines() if "100,000.00" in line)
+    assert (bool(value), bool(profit), "+0.00" in figures) == (True, True, True)
+    orders = shown.output.partition("Orders of 2025-03-04")[2].splitlines()
+    rows = {line.split()[0]: line.split() for line in orders if line.startswith(("AAA", "BBB"))}
+    assert rows["AAA"][1:7] == ["buy", "100", "50.00", "filled", "100", "52.00"]
+    assert rows["BBB"][1:7] == ["buy", "200", "20.00", "filled", "200", "20.00"]
