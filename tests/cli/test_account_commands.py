@@ -88,7 +88,7 @@ def write_market(folder, bars, actions, sessions):
 
 
 def simulated(path):
-    rules, (first, second, third, last) = (MarketRules(), CostRules()), four_days.DAYS
+    rules, (second, third, last) = (MarketRules(), CostRules()), four_days.DAYS[1:]
     bars, actions = four_days.bars_table(), four_days.actions_table()
     events = four_days.book((), bars, actions, rules, second)
     events = four_days.plan(events, second, third, ("AAA", "buy", 30, 10.0, "best"))
@@ -182,14 +182,10 @@ def test_a_command_answers_or_says_in_one_line_why_not(run, request):
     for words, expected in STEPS.items():
         status, text = OTHERWISE.get(kind, {}).get(words, expected)
         arguments = words.split()
-        named = (
-            WHY
-            if arguments[0] == "adjust" or arguments[:2] in (["quarantine", "book"], ["quarantine", "dismiss"])
-            else ()
-        )
+        is_signed = arguments[0] == "adjust" or arguments[-1] == "nothing"
         if run.exchange is not None and arguments[0] == "flatten":
             run.exchange.hours.set("2025-03-05 15:00")
-        result = run(*arguments, *named)
+        result = run(*arguments, *(WHY if is_signed else ()))
         is_one_line = status == 0 or len(result.output.strip().splitlines()) == 1
         if result.exit_code != status or text not in result.output or not is_one_line:
             wrong.append((words, result.exit_code, result.output, result.exception))
