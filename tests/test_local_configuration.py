@@ -90,7 +90,8 @@ def test_a_session_reads_local_into_its_parameters_and_paths(conf, open_session)
 
 def test_every_account_sees_local(conf, load):
     write(conf, "local/parameters_mine.yml", "universe: {min_price: 17.5}\n")
-    assert {load("parameters", env)["universe"]["min_price"] for env in ("sim", "files", "paper", "live")} == {17.5}
+    environments = ("sim", "files", "qlib", "paper", "live")
+    assert {load("parameters", env)["universe"]["min_price"] for env in environments} == {17.5}
 
 
 def test_globals_of_local_count_in_every_other_file(conf, load):

@@ -58,7 +58,7 @@ def test_the_corrupting_file_of_a_user_comes_out_line_by_line(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("source", ["sim", "files", "paper", "live"])
+@pytest.mark.parametrize("source", ["sim", "files", "qlib", "paper", "live"])
 def test_a_shipped_environment_differs_in_its_identity_only(project_path, tmp_path, source):
     conf = tmp_path / "conf"
     (conf / source).mkdir(parents=True)

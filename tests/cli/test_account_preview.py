@@ -34,7 +34,7 @@ def preview(project):
     return preview
 
 
-@pytest.mark.parametrize("environment", ["sim", "files", "paper", "live"])
+@pytest.mark.parametrize("environment", ["sim", "files", "qlib", "paper", "live"])
 def test_every_shipped_environment_previews_without_market_and_keys(preview, environment):
     result = preview("ib_split_and_sale_same_day", "--env", environment, "--json")
     assert result.exit_code == 0

@@ -75,3 +75,18 @@ def test_a_bar_on_a_holiday_is_refused_and_leaves_what_was_there(adjusted, sessi
         write_provider(stray, sessions, folder)
     assert sorted(path.name for path in folder.rglob("*")) == before
     assert [path.name for path in tmp_path.iterdir()] == ["qlib"]
+
+
+def test_names_that_windows_or_pandas_misread_are_written_as_qlib_reads_them(sessions, tmp_path, caplog):
+    import qlib
+    from qlib.data import D
+
+    rows = dict.fromkeys(FIELDS, 1.0)
+    names = ["CON", "NA", "SH600000"]
+    bars = pd.DataFrame([{"date": day, "instrument": name, **rows} for name in names for day in sessions[:3]])
+    write_provider(bars, sessions, tmp_path / "qlib")
+    qlib.init(provider_uri=str(tmp_path / "qlib"), kernels=1, clear_mem_cache=True)
+    assert D.list_instruments(D.instruments("all"), as_list=True) == ["CON", "SH600000"]
+    assert len(D.features(["CON"], ["$close"], disk_cache=0).dropna()) == 3
+    assert len(D.features(["NA"], ["$close"], disk_cache=0).dropna()) == 3
+    assert "NA not in all.txt of the Qlib provider: Qlib takes the name for a missing value" in caplog.text

@@ -16,7 +16,7 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project import model_registry
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 
-ENVIRONMENTS = ("sim", "files", "paper", "live")
+ENVIRONMENTS = ("sim", "files", "qlib", "paper", "live")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,6 +107,8 @@ def test_a_misspelt_parameter_is_refused(project_path, key, value):
         ("sim", "factor_file"),
         ("sim", "run_name"),
         ("files", "market_folder"),
+        ("qlib", "provider_uri"),
+        ("qlib", "benchmark"),
         ("paper", "alpaca_url"),
     ],
 )

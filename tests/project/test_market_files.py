@@ -1,4 +1,4 @@
-"""What the configuration of the environment ``files`` takes from the folder that it names."""
+"""What the configuration of the environments ``files`` and ``qlib`` takes from the folder that it names."""
 
 import re
 import shutil
@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
+from tests.helpers.qlib_dump import chinese_provider
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT / "tests/market/sources/cases"
@@ -82,3 +85,65 @@ def test_real_stocks_keep_the_configured_segments(load, real_market):
     assert parameters["as_of"] == "2020-06-30"
     assert parameters["split"]["test"] == ["2017-01-01", None]
     assert parameters["split"]["train"] == ["2001-01-01", "2014-12-31"]
+
+
+class TestOfAProvider:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def provider(cls, tmp_path_factory):
+        return chinese_provider(tmp_path_factory.mktemp("qlib") / "cn_data").folder
+
+    @pytest.fixture
+    def load_qlib(self, load, tmp_path):
+        def configuration(**params):
+            return ProjectConfigLoader(str(tmp_path / "conf"), "qlib", runtime_params=params, **LOADER_OPTIONS)
+
+        return configuration
+
+    def test_the_command_of_the_guide_names_provider_universe_and_session(self, load_qlib, provider):
+        configuration = load_qlib(provider_uri=str(provider), universe="csi300")
+        source = configuration["catalog"]["market_source"]
+        assert source["as_of"] == configuration["parameters"]["as_of"] == "2019-12-31"
+        assert source["parameters"] == {
+            "provider_uri": str(provider),
+            "universe": "csi300",
+            "benchmark": None,
+            "calendar": "XSHG",
+        }
+        universe = configuration["parameters"]["universe"]
+        assert universe["name"] == "csi300"
+        assert universe["min_price"] == universe["min_median_traded_value"] == universe["min_listing_sessions"] == 0
+
+    def test_shanghai_has_the_rules_and_costs_of_china(self, load_qlib, provider):
+        parameters = load_qlib(provider_uri=str(provider), market_rules={"deal_price": "close"})["parameters"]
+        china = MarketRules.preset("CN").model_copy(update={"deal_price": "close"})
+        assert MarketRules.model_validate(parameters["market_rules"]) == china
+        assert CostRules.model_validate(parameters["cost_rules"]) == CostRules.preset("CN")
+
+    def test_another_exchange_has_those_of_base(self, load_qlib, provider):
+        parameters = load_qlib(provider_uri=str(provider), market_rules={"calendar": "XNYS"})["parameters"]
+        assert MarketRules.model_validate(parameters["market_rules"]) == MarketRules()
+        assert CostRules.model_validate(parameters["cost_rules"]) == CostRules.preset("US")
+
+    def test_segments_fit_the_calendar_of_the_provider(self, load_qlib, provider):
+        split = load_qlib(provider_uri=str(provider))["parameters"]["split"]
+        assert split["train"] == ["2018-04-03", "2019-04-22"]
+        assert split["test"] == ["2019-08-26", None]
+
+    def test_facts_are_known_to_commands_that_name_no_provider(self, load_qlib, provider):
+        load_qlib(provider_uri=str(provider))["parameters"]
+        assert load_qlib(provider_uri="/nowhere")["parameters"]["as_of"] == "2019-12-31"
+
+    def test_a_rule_that_does_not_exist_is_refused(self, load_qlib, provider, tmp_path):
+        file = tmp_path / "conf/qlib/parameters.yml"
+        file.write_text(file.read_text().replace("market_rules.lot}", "market_rules.lots}"))
+        with pytest.raises(ConfigurationError, match=r"exchange_rules:market_rules\.lots"):
+            load_qlib(provider_uri=str(provider))["parameters"]
+
+
+def test_conditions_in_yaml_stay_beside_a_universe_that_params_name(load, tmp_path):
+    (tmp_path / "conf/local/parameters.yml").write_text("universe: {min_price: 2.0}\n")
+    parameters = ProjectConfigLoader(
+        str(tmp_path / "conf"), "qlib", runtime_params={"universe": "csi500"}, **LOADER_OPTIONS
+    )["parameters"]
+    assert parameters["universe"] == {**parameters["universe"], "name": "csi500", "min_price": 2.0}

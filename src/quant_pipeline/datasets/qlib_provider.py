@@ -15,7 +15,7 @@ class QlibProvider(AbstractDataset[dict[str, pd.DataFrame], Path]):
     Parameters
     ----------
     filepath
-        The provider folder; pass it to ``qlib.init(provider_uri=…)``.
+        The provider folder; pass it to `quant_pipeline.tracking.qlib_experiments.init_qlib`.
     metadata
         Ignored here; read by kedro-viz.
     """
@@ -29,8 +29,10 @@ class QlibProvider(AbstractDataset[dict[str, pd.DataFrame], Path]):
         return self._folder
 
     def save(self, data: dict[str, pd.DataFrame]) -> None:
-        """Write ``adjusted_bars`` on the calendar of ``sessions``."""
-        write_provider(data["adjusted_bars"], pd.DatetimeIndex(data["sessions"]["date"]), self._folder)
+        """Write ``adjusted_bars`` on the calendar of ``sessions``, with ``universe_members`` and ``benchmark``."""
+        sessions = pd.DatetimeIndex(data["sessions"]["date"])
+        more = data.get("universe_members"), data.get("benchmark")
+        write_provider(data["adjusted_bars"], sessions, self._folder, *more)
 
     def _exists(self) -> bool:
         return (self._folder / "calendars" / "day.txt").is_file()

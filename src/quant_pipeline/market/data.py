@@ -62,6 +62,9 @@ class MarketData:
     benchmark_is_mean
         Whether the benchmark is :func:`~quant_pipeline.market.sources.derived.mean_benchmark` of these bars; ingestion
         then recomputes it when it notes delistings by the rule ``ended_bars``.
+    universes
+        Named universes of the source: ``universe``, ``instrument``, ``start`` and ``end``, both included, which may lie
+        beyond the session; an instrument may have several ranges. None for a source without.
     """
 
     bars: pd.DataFrame
@@ -72,3 +75,4 @@ class MarketData:
     problems: tuple[SourceProblem, ...] = ()
     findings: pd.DataFrame | None = None
     benchmark_is_mean: bool = False
+    universes: pd.DataFrame | None = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
+import numpy as np
 import pandas as pd
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import Parameters
@@ -14,8 +16,12 @@ from quant_pipeline.common.parameters import Parameters
 class UniverseParameters(Parameters):
     """The ``universe`` block of the parameters.
 
+    A name alone, such as ``universe: csi300``, is the universe of that name without any other condition.
+
     Attributes
     ----------
+    name
+        A named universe of the market source, whose ranges of dates say who is a member; None takes every instrument.
     instruments
         Static list; None takes every instrument of the market.
     exclude
@@ -32,6 +38,7 @@ class UniverseParameters(Parameters):
         Bars of that median.
     """
 
+    name: str | None = None
     instruments: list[str] | None = None
     exclude: list[str] = Field(default_factory=list)
     sectors: list[str] | None = None
@@ -40,8 +47,18 @@ class UniverseParameters(Parameters):
     min_median_traded_value: NonNegativeFloat = 0.0
     traded_value_window: PositiveInt = 20
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_a_name_alone(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
 
-def select_universe(bars: pd.DataFrame, instruments: pd.DataFrame, parameters: UniverseParameters) -> pd.DataFrame:
+
+def select_universe(
+    bars: pd.DataFrame,
+    instruments: pd.DataFrame,
+    parameters: UniverseParameters,
+    named_universes: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Select the members of every session.
 
     Parameters
@@ -52,6 +69,8 @@ def select_universe(bars: pd.DataFrame, instruments: pd.DataFrame, parameters: U
         ``instrument`` and ``sector``.
     parameters
         Conditions; all of them must hold.
+    named_universes
+        ``universe``, ``instrument``, ``start``, ``end`` of the source; None or empty where it has none.
 
     Returns
     -------
@@ -61,7 +80,7 @@ def select_universe(bars: pd.DataFrame, instruments: pd.DataFrame, parameters: U
     Raises
     ------
     ConfigurationError
-        When a name or sector of the parameters does not exist, or no instrument is ever a member.
+        When a name, sector or universe of the parameters does not exist, or no instrument is ever a member.
     """
     eligible = _eligible_instruments(instruments, parameters)
     candidates = bars[bars["instrument"].isin(eligible)]
@@ -71,7 +90,8 @@ def select_universe(bars: pd.DataFrame, instruments: pd.DataFrame, parameters: U
     window = parameters.traded_value_window
     typical = value.groupby(candidates["instrument"], sort=False).rolling(window, min_periods=1).median()
     member = (
-        (age >= parameters.min_listing_sessions)
+        _is_within(candidates, parameters.name, named_universes)
+        & (age >= parameters.min_listing_sessions)
         & (candidates["close"] >= parameters.min_price)
         & (typical.droplevel(0).reindex(candidates.index) >= parameters.min_median_traded_value)
     )
@@ -81,6 +101,31 @@ def select_universe(bars: pd.DataFrame, instruments: pd.DataFrame, parameters: U
             "no instrument meets the conditions of `universe` on any session; loosen them in parameters_universe.yml"
         )
     return members
+
+
+def no_universes() -> pd.DataFrame:
+    """Return a table of named universes without rows."""
+    columns = {"universe": "str", "instrument": "str", "start": "datetime64[ns]", "end": "datetime64[ns]"}
+    return pd.DataFrame(columns=list(columns)).astype(columns)
+
+
+def _is_within(bars: pd.DataFrame, name: str | None, named_universes: pd.DataFrame | None) -> pd.Series:
+    """Return which bars lie within a range of their instrument in the named universe."""
+    if name is None:
+        return pd.Series(True, index=bars.index)
+    known = no_universes() if named_universes is None else named_universes
+    ranges = known[known["universe"] == name]
+    if ranges.empty:
+        named = ", ".join(sorted(known["universe"].unique()))
+        remedy = f"it has {named}" if named else "its market source has none; leave `universe.name` out"
+        raise ConfigurationError(f"the market has no universe '{name}': {remedy}")
+    dates = bars["date"].to_numpy()
+    place = bars.reset_index(drop=True).groupby("instrument", sort=False).indices
+    within = np.zeros(len(bars), dtype=bool)
+    for row in ranges[ranges["instrument"].isin(list(place))].itertuples():
+        rows = place[row.instrument]
+        within[rows] |= (dates[rows] >= row.start.to_datetime64()) & (dates[rows] <= row.end.to_datetime64())
+    return pd.Series(within, index=bars.index)
 
 
 def _eligible_instruments(instruments: pd.DataFrame, parameters: UniverseParameters) -> set[str]:

@@ -21,7 +21,8 @@ from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.fast_yaml import own_loader, read_yaml_fast
 from quant_pipeline.project.market_files import RESOLVER as MARKET_FILES
-from quant_pipeline.project.market_files import fact_of
+from quant_pipeline.project.market_files import RULES as EXCHANGE_RULES
+from quant_pipeline.project.market_files import exchange_rules, fact_of
 
 SUFFIXES = (".yml", ".yaml", ".json")
 LOCAL = "local"
@@ -83,6 +84,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
         self.market_facts: dict[str, Any] = {}
         """What `market_files` found in the folders of this configuration."""
+        given = options.get("runtime_params") or {}
+        if isinstance(given.get("universe"), str):
+            # The name of a universe; conditions beside it in YAML stay.
+            options["runtime_params"] = given | {"universe": {"name": given["universe"]}}
         super().__init__(conf_source, env, **options)
         self.config_patterns.setdefault("mlflow", MLFLOW_PATTERNS)
         if self.environment == LOCAL:
@@ -125,8 +130,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
         self._globals_oc = self._runtime_params_oc = None
 
     def _read(self, key: str) -> dict[str, Any]:
-        # Resolvers belong to the process; this one has to ask the configuration that is being read.
+        # Resolvers belong to the process; these have to ask the configuration that is being read.
         OmegaConf.register_new_resolver(MARKET_FILES, partial(fact_of, self), replace=True)
+        OmegaConf.register_new_resolver(EXCHANGE_RULES, partial(exchange_rules, self), replace=True)
         try:
             found = super().__getitem__(key)
             if key == "parameters":

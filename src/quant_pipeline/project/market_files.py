@@ -1,7 +1,7 @@
 """What the configuration takes from the user's market files: last session, calendar, segments that fit their span.
 
-`ProjectConfigLoader` registers `fact_of` as the resolver ``market_files``; ``conf/files`` refers to it. Facts of
-a folder are kept beside the parsed files, so that a command that reads no market knows them too.
+`ProjectConfigLoader` registers `fact_of` as the resolver ``market_files``; ``conf/files`` and ``conf/qlib`` refer to
+it. Facts of a folder are kept beside the parsed files, so that a command that reads no market knows them too.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from quant_pipeline.common.atomic import replacing_file
-from quant_pipeline.common.exceptions import QuantPipelineError
+from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
 
 if TYPE_CHECKING:
+    from quant_pipeline.exchange.rules import PresetName
     from quant_pipeline.project.configuration import ProjectConfigLoader
 
 logger = logging.getLogger(__name__)
 
 RESOLVER = "market_files"
+RULES = "exchange_rules"
+PRESETS: dict[str, PresetName] = {"XSHG": "CN"}
+"""Calendar to the preset of its rules and costs; others have those of the US, as ``conf/base``."""
 FACTS = "facts.json"
 SMALLEST_SEGMENT = 20
 SEGMENTS = ("train_start", "train_end", "valid_start", "valid_end", "test_start")
@@ -81,11 +85,34 @@ def _chosen(loader: ProjectConfigLoader, name: str) -> Any:
     return given or options_of(loader).get("calendar")
 
 
+def exchange_rules(loader: ProjectConfigLoader, key: str) -> Any:
+    """Return a rule or a cost of the exchange whose calendar fits the market.
+
+    Parameters
+    ----------
+    loader
+        The configuration that asks.
+    key
+        ``market_rules.lot``, or another key of ``market_rules`` or ``cost_rules``.
+    """
+    from quant_pipeline.exchange.rules import CostRules, MarketRules
+
+    block, _, name = key.partition(".")
+    kinds: dict[str, Any] = {"market_rules": MarketRules, "cost_rules": CostRules}
+    preset = PRESETS.get(fact_of(loader, "calendar", "XNYS"), "US")
+    rules = kinds[block].preset(preset).model_dump(mode="json") if block in kinds else {}
+    if name not in rules:
+        raise ConfigurationError(f"${{{RULES}:{key}}} is no key of market_rules or cost_rules; correct it")
+    return rules[name]
+
+
 def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
     entry = _raw(loader, "catalog").get("market_source", {})
     parameters = entry.get("parameters") or {} if isinstance(entry, Mapping) else {}
-    folder = Path(str(_plain(loader, parameters.get("folder", "")))).expanduser()
     cache = Path(str(_plain(loader, "${globals:paths.market}"))) / "01_raw" / ".cache"
+    if isinstance(entry, Mapping) and entry.get("source") != "files":
+        return _facts_of_source(loader, str(entry.get("source")), parameters, cache)
+    folder = Path(str(_plain(loader, parameters.get("folder", "")))).expanduser()
     if not _files_of(folder):
         return _kept(cache)
     calendar = _chosen(loader, "calendar")
@@ -101,6 +128,31 @@ def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
             return {}
         _keep(cache, known | {"key": key})
     loader.market_facts[key] = known
+    return known
+
+
+def _facts_of_source(
+    loader: ProjectConfigLoader, name: str, parameters: Mapping[str, Any], cache: Path
+) -> dict[str, Any]:
+    """Return what a source knows without reading its bars; what it knew last where it cannot be asked."""
+    from quant_pipeline.market.sources.source import find_source
+
+    plain = {key: _plain(loader, value) for key, value in parameters.items() if f"${{{RESOLVER}:" not in str(value)}
+    key = json.dumps([name, plain], default=str, sort_keys=True)
+    if key in loader.market_facts:
+        known: dict[str, Any] = loader.market_facts[key]
+        return known
+    try:
+        source = find_source(name)
+        if source.facts is None:
+            return {}
+        known = source.facts(source.parameters.model_validate(plain))
+    except (QuantPipelineError, ValidationError) as error:
+        # Whatever reads the market says it again, and stops.
+        logger.debug("no facts of %s: %s", plain, error)
+        return _kept(cache)
+    loader.market_facts[key] = known
+    _keep(cache, known | {"key": key})
     return known
 
 

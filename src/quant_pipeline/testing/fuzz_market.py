@@ -22,9 +22,9 @@ from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.quality import QualityParameters, check_bars
+from quant_pipeline.market.sources.derived import actions_beside
 from quant_pipeline.market.sources.files.observation import Observation, observe
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.reading import corporate_actions
 from quant_pipeline.testing.mutations import MUTATIONS
 from quant_pipeline.testing.vendor_files import WRITERS, Written, random_market
 
@@ -117,7 +117,7 @@ def silent_difference(seen: Observation, truth: pd.DataFrame, file: str) -> str 
 
 def _returns(bars: pd.DataFrame) -> pd.Series:
     ordered = bars.sort_values(KEY, kind="stable").reset_index(drop=True)
-    adjusted = adjust_bars(ordered, corporate_actions(ordered))
+    adjusted = adjust_bars(ordered, actions_beside(ordered))
     returns = adjusted["close"].groupby(adjusted["instrument"], sort=False).pct_change().fillna(0.0)
     return pd.Series(returns.to_numpy(), index=pd.MultiIndex.from_frame(ordered[KEY]))
 
@@ -126,7 +126,7 @@ def _named(seen: Observation) -> set[str]:
     """Return instruments about which a finding was noted."""
     bars = seen.rows
     sessions = TradingCalendar.within_bounds(seen.calendar, bars["date"].min(), bars["date"].max()).sessions
-    found = check_bars(bars, corporate_actions(bars), sessions, QualityParameters())
+    found = check_bars(bars, actions_beside(bars), sessions, QualityParameters())
     both = pd.concat([found, seen.findings])
     return set(both.loc[~both["check"].isin(HARMLESS), "instrument"])
 

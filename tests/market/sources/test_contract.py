@@ -5,6 +5,8 @@ import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.market import Market
+from quant_pipeline.market.price_adjustment import adjust_bars
+from quant_pipeline.market.qlib_provider import write_provider
 from quant_pipeline.market.sources.source import SHIPPED
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, MarketTape
 from quant_pipeline.testing.market_source_contract import MarketSourceContract
@@ -23,6 +25,17 @@ class TestFiles(MarketSourceContract):
     def make_parameters(self, folder):
         self.example().bars.to_parquet(folder / "bars.parquet")
         return {"folder": str(folder), "bars": "bars.parquet"}
+
+
+class TestQlib(MarketSourceContract):
+    source = "qlib"
+
+    def make_parameters(self, folder):
+        market = self.example()
+        sessions = pd.DatetimeIndex(sorted(market.bars["date"].unique()))
+        adjusted = adjust_bars(market.bars, market.corporate_actions)
+        write_provider(adjusted, sessions, folder / "qlib", benchmark=market.benchmark)
+        return {"provider_uri": str(folder / "qlib")}
 
 
 class TestAlpaca(MarketSourceContract):

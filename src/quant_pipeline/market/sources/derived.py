@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.market.delistings import received_values
-from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, adjust_bars, dividend_returns
+from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns
 
 PRICES = ("open", "high", "low", "close")
 
@@ -97,3 +97,27 @@ def _with_endings(earned: pd.DataFrame, adjusted: pd.DataFrame, actions: pd.Data
         dividend=((received["received"] - gross).to_numpy() / last_close)[seen],
     )
     return pd.concat([earned.drop(index=first_again), ends], ignore_index=True)
+
+
+def actions_beside(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return the splits and dividends that stand beside the bars of their ex-dates."""
+    tables = []
+    for kind, column, acts in (
+        (SPLIT, "split", bars["split"] != 1.0),
+        (CASH_DIVIDEND, "dividend", bars["dividend"] > 0),
+    ):
+        rows = bars.loc[acts, ["date", "instrument", column]].rename(columns={column: "value"})
+        tables.append(
+            rows.assign(kind=pd.array([kind] * len(rows), dtype="str"))[["date", "instrument", "kind", "value"]]
+        )
+    return pd.concat(tables).sort_values(["date", "instrument", "kind"], kind="stable", ignore_index=True)
+
+
+def total_return_of(benchmark: pd.DataFrame) -> pd.DataFrame:
+    """Return bars of one instrument, with ``split`` and ``dividend`` beside them, as a benchmark of `MarketData`."""
+    table = benchmark.reset_index(drop=True)
+    actions = actions_beside(table)
+    return table[["date", *PRICES, "volume"]].assign(
+        total_return_close=adjust_bars(table, actions)["close"].to_numpy(),
+        dividend_return=dividend_returns(table, actions).to_numpy(),
+    )

@@ -16,6 +16,7 @@ _HERE: Final = "quant_pipeline.market.sources"
 SHIPPED: Final[dict[str, str]] = {
     "simulated": f"{_HERE}.simulated.SIMULATED",
     "files": f"{_HERE}.files.FILES",
+    "qlib": f"{_HERE}.qlib.QLIB",
     "alpaca": f"{_HERE}.alpaca.ALPACA",
 }
 """Name of a source, as the catalog names it, to the path of its record."""
@@ -56,10 +57,15 @@ class MarketSource(Generic[Block]):
     read
         ``read(parameters, request)`` returns the market as known at the close of ``request.as_of``, as traded. What
         cannot be used is an error, or listed in `MarketData.problems`.
+    facts
+        ``facts(parameters)`` returns what the configuration of an environment may take from the source by
+        ``${market_files:…}``: ``as_of``, the last session, ``calendar``, its exchange calendar, and ``sessions``, days
+        as ``YYYY-MM-DD``. None for a source that has nothing to say before it is read.
     """
 
     parameters: type[Block]
     read: Callable[[Block, MarketRequest], MarketData]
+    facts: Callable[[Block], dict[str, Any]] | None = None
 
 
 def find_source(name: str) -> MarketSource[Any]:

@@ -14,7 +14,7 @@ from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.quality import QualityParameters, check_bars, no_findings, order_by_effect
 from quant_pipeline.market.sectors import add_sector_numbers
 from quant_pipeline.market.sources.derived import mean_benchmark
-from quant_pipeline.market.universe import UniverseParameters, select_universe
+from quant_pipeline.market.universe import UniverseParameters, no_universes, select_universe
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataF
     Returns
     -------
     dict
-        ``bars``, ``corporate_actions``, ``instruments``, ``benchmark`` and ``source_findings``: what the source left
-        out or noted.
+        ``bars``, ``corporate_actions``, ``instruments``, ``benchmark``, ``source_findings``: what the source left out
+        or noted, and ``named_universes``: who is a member of them when.
     """
     traded = pd.DatetimeIndex(np.sort(market.bars["date"].unique()))
     ended = delist_ended(market.bars, market.corporate_actions, traded, ended_bars)
@@ -43,6 +43,7 @@ def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataF
         "instruments": market.instruments,
         "benchmark": market.benchmark,
         "source_findings": no_findings() if market.findings is None else market.findings,
+        "named_universes": no_universes() if market.universes is None else market.universes,
     }
     if ended.empty:
         return tables
@@ -137,7 +138,9 @@ def adjust_for_corporate_actions(
     return add_sector_numbers(adjust_bars(bars, corporate_actions), instruments)
 
 
-def select_members(bars: pd.DataFrame, instruments: pd.DataFrame, universe: UniverseParameters) -> pd.DataFrame:
+def select_members(
+    bars: pd.DataFrame, instruments: pd.DataFrame, named_universes: pd.DataFrame, universe: UniverseParameters
+) -> pd.DataFrame:
     """Decide for every session who may be traded, by what was known at its close.
 
     Returns
@@ -145,15 +148,22 @@ def select_members(bars: pd.DataFrame, instruments: pd.DataFrame, universe: Univ
     pandas.DataFrame
         ``date``, ``instrument``; one row per member and session.
     """
-    return select_universe(bars, instruments, universe)
+    return select_universe(bars, instruments, universe, named_universes)
 
 
-def arrange_for_qlib(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Hand bars and calendar to the dataset that writes a Qlib provider.
+def arrange_for_qlib(
+    adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, universe_members: pd.DataFrame, benchmark: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Hand bars, calendar, universe and benchmark to the dataset that writes a Qlib provider.
 
     Returns
     -------
     dict
-        ``adjusted_bars`` and ``sessions``, unchanged.
+        ``adjusted_bars``, ``sessions``, ``universe_members`` and ``benchmark``, unchanged.
     """
-    return {"adjusted_bars": adjusted_bars, "sessions": sessions}
+    return {
+        "adjusted_bars": adjusted_bars,
+        "sessions": sessions,
+        "universe_members": universe_members,
+        "benchmark": benchmark,
+    }

@@ -5,6 +5,8 @@ from kedro.pipeline import Node, Pipeline
 from quant_pipeline.pipelines.ingestion import nodes
 from quant_pipeline.pipelines.wiring import by_name
 
+TABLES = ("bars", "corporate_actions", "instruments", "benchmark", "source_findings", "named_universes")
+
 
 def create_pipeline() -> Pipeline:
     """From a market source to checked, adjusted bars and the universe."""
@@ -13,7 +15,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.read_market,
                 ["market_source", "params:ended_bars"],
-                {name: name for name in ("bars", "corporate_actions", "instruments", "benchmark", "source_findings")},
+                {name: name for name in TABLES},
                 name="read_market",
             ),
             Node(
@@ -33,13 +35,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.select_members,
-                ["bars", "instruments", "params:universe"],
+                by_name("bars", "instruments", "named_universes", universe="params:universe"),
                 "universe_members",
                 name="select_members",
             ),
             Node(
                 nodes.arrange_for_qlib,
-                ["adjusted_bars", "sessions"],
+                by_name("adjusted_bars", "sessions", "universe_members", "benchmark"),
                 "qlib_provider",
                 name="arrange_for_qlib",
             ),

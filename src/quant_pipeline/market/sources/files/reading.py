@@ -9,8 +9,13 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.data import MarketData, SourceProblem
-from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns
-from quant_pipeline.market.sources.derived import PRICES, list_instruments, mean_benchmark
+from quant_pipeline.market.sources.derived import (
+    PRICES,
+    actions_beside,
+    list_instruments,
+    mean_benchmark,
+    total_return_of,
+)
 from quant_pipeline.market.sources.files.observation import Observation, observe
 from quant_pipeline.market.sources.files.options import FilesMarketParameters, FilesSourceParameters
 from quant_pipeline.market.sources.source import MarketRequest, MarketSource
@@ -73,13 +78,13 @@ def known_at(seen: Observation, as_of: str) -> MarketData:
     bars = known[["date", "instrument", *PRICES, "volume", *names]]
     delistings = seen.delistings[seen.delistings["date"] <= cut]
     order = ["date", "instrument", "kind"]
-    actions = corporate_actions(known)
+    actions = actions_beside(known)
     if len(delistings):
         actions = pd.concat([actions, delistings]).sort_values(order, kind="stable", ignore_index=True)
     if seen.benchmark is None:
         index = mean_benchmark(bars, actions)
     else:
-        index = _total_return(seen.benchmark[seen.benchmark["date"] <= cut])
+        index = total_return_of(seen.benchmark[seen.benchmark["date"] <= cut])
         last = bars["date"].max()
         if index.empty or index["date"].max() < last:
             raise MarketDataError(
@@ -95,38 +100,21 @@ def known_at(seen: Observation, as_of: str) -> MarketData:
 
 
 def all_problems(problems: list[SourceProblem], folder: Path) -> MarketDataError:
-    """Return one error with every problem, the largest first."""
+    """Return one error with every problem of the files, the largest first."""
+    return list_problems(
+        problems,
+        folder,
+        "Correct the files, or leave out what is wrong: `on_problem: leave_out`, or `exclude` with instrument and "
+        f"dates. `kedro market check {folder}` shows all of it",
+    )
+
+
+def list_problems(problems: list[SourceProblem], folder: Path, remedy: str) -> MarketDataError:
+    """Return one error with every problem, the largest first, and the remedy."""
     ordered = sorted(problems, key=lambda problem: -problem.size)
     listed = "".join(f"\n  {problem}" for problem in ordered[:LISTED_PROBLEMS])
     more = f"\n  … and {len(problems) - LISTED_PROBLEMS} more" if len(problems) > LISTED_PROBLEMS else ""
-    remedy = (
-        f"\nCorrect the files, or leave out what is wrong: `on_problem: leave_out`, or `exclude` with instrument and "
-        f"dates. `kedro market check {folder}` shows all of it"
-    )
-    return MarketDataError(f"{len(problems)} problems in the files of {folder}:{listed}{more}{remedy}")
-
-
-def corporate_actions(bars: pd.DataFrame) -> pd.DataFrame:
-    """Return the splits and dividends that stand beside the bars of their ex-dates."""
-    tables = []
-    for kind, column, acts in (
-        (SPLIT, "split", bars["split"] != 1.0),
-        (CASH_DIVIDEND, "dividend", bars["dividend"] > 0),
-    ):
-        rows = bars.loc[acts, ["date", "instrument", column]].rename(columns={column: "value"})
-        tables.append(
-            rows.assign(kind=pd.array([kind] * len(rows), dtype="str"))[["date", "instrument", "kind", "value"]]
-        )
-    return pd.concat(tables).sort_values(["date", "instrument", "kind"], kind="stable", ignore_index=True)
-
-
-def _total_return(benchmark: pd.DataFrame) -> pd.DataFrame:
-    table = benchmark.reset_index(drop=True)
-    actions = corporate_actions(table)
-    return table[["date", *PRICES, "volume"]].assign(
-        total_return_close=adjust_bars(table, actions)["close"].to_numpy(),
-        dividend_return=dividend_returns(table, actions).to_numpy(),
-    )
+    return MarketDataError(f"{len(problems)} problems in the files of {folder}:{listed}{more}\n{remedy}")
 
 
 def _read(parameters: FilesSourceParameters, request: MarketRequest) -> MarketData:
