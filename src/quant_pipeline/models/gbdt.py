@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.models.algorithms.boosted_trees import LeavesHyper
 from quant_pipeline.models.algorithms.lightgbm import LightGBMHyper
-from quant_pipeline.models.algorithms.trees import LeavesHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve, metrics_curve
 
 logger = logging.getLogger(__name__)

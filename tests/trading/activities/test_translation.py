@@ -112,7 +112,7 @@ def test_a_fill_is_corrected_twice_and_then_busted(in_one_batch):
 def test_an_amendment_of_a_fill_before_the_books_is_put_into_quarantine_and_stops_nothing():
     events = translate(amended("2", Amendment.CANCELLATION, "1"))
     assert [event.kind for event in events] == [EventKind.ACTIVITY_QUARANTINED, EventKind.ALERT_RAISED]
-    assert events[1].payload["code"] == "AMENDMENT_OF_UNKNOWN_DEAL"
+    assert events[1].payload["code"] == "AMENDMENT_OF_UNKNOWN_FILL"
     assert after(amended("2", Amendment.CANCELLATION, "1")).cash == 1000
 
 

@@ -103,7 +103,7 @@ def test_17_an_order_fills_after_its_end_was_booked(day):
     lived.broker._fill(name, Decimal(3), reopen=False)
     collect(lived.desk)
     assert (lived.order("AAA").state, lived.order("AAA").filled) == (OrderState.CANCELED, 3)
-    assert lived.alerts() == {"LATE_DEAL"}
+    assert lived.alerts() == {"LATE_FILL"}
     assert find_breaks(lived.desk) == ()
 
 
@@ -157,7 +157,7 @@ def test_19_the_account_is_traded_by_hand_too(day, shares, state):
     lived.broker.trade_by_hand("OUT", "buy", Decimal(shares))
     lived.execute()
     assert lived.desk.journal.book.trading_state is state
-    assert "EXTERNAL_DEAL" in lived.alerts()
+    assert "EXTERNAL_FILL" in lived.alerts()
     assert lived.desk.journal.account.positions["OUT"].quantity == shares
     assert find_breaks(lived.desk) == ()
 

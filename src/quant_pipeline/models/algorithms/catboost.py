@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from quant_pipeline.models.algorithms.boosted_trees import TreesHyper
 from quant_pipeline.models.algorithms.record import Algorithm
-from quant_pipeline.models.algorithms.trees import TreesHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve, metrics_curve
 from quant_pipeline.models.libraries import import_optional
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
+from quant_pipeline.models.algorithms.boosted_trees import LeavesHyper
 from quant_pipeline.models.algorithms.record import Algorithm, Share
-from quant_pipeline.models.algorithms.trees import LeavesHyper
 from quant_pipeline.models.fitted import Samples
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from quant_pipeline.models.algorithms.boosted_trees import LeavesHyper
 from quant_pipeline.models.algorithms.record import Algorithm
-from quant_pipeline.models.algorithms.trees import LeavesHyper
 from quant_pipeline.models.fitted import Samples
 
 if TYPE_CHECKING:

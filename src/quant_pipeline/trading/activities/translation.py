@@ -262,7 +262,7 @@ class Translator:
         if not found:
             # Of a fill before the books were opened, for instance.
             problem = f"the broker amends the fill {activity.supersedes}, which the ledger does not have"
-            raise NotBookableError("AMENDMENT_OF_UNKNOWN_DEAL", problem)
+            raise NotBookableError("AMENDMENT_OF_UNKNOWN_FILL", problem)
         return str(found[0].payload.get("fill", found[0].key))
 
     def _cash(self, activity: CashActivity, session: pd.Timestamp) -> list[Event]:

@@ -105,13 +105,13 @@ def _announce(desk: TradingDesk, events: Sequence[Event]) -> None:
             order = book.orders.get(event.payload.get("client_order_id", ""))
             facts = f"{event.payload['side']} {event.payload['quantity']} {event.payload['instrument']}"
             if order is None:
-                desk.raise_alert(event.key, "EXTERNAL_DEAL", f"the user traded {facts} outside of this account's plans")
+                desk.raise_alert(event.key, "EXTERNAL_FILL", f"the user traded {facts} outside of this account's plans")
             elif order.filled > order.quantity:
                 message = f"{order.order.client_order_id} executed {order.filled} of {order.quantity}"
                 desk.tighten(TradingState.HALTED, "OVERFILL", message)
             elif order.state.is_final and order.state is not OrderState.FILLED:
                 message = f"{order.order.client_order_id} executed {facts} after it was {order.state}"
-                desk.raise_alert(event.key, "LATE_DEAL", message)
+                desk.raise_alert(event.key, "LATE_FILL", message)
 
 
 def _orders_at_broker(desk: TradingDesk) -> tuple[BrokerOrder, ...]:

@@ -129,4 +129,4 @@ def _watch_external_trades(desk: TradingDesk) -> None:
     most = Decimal(str(desk.limits.max_external_position_weight)) * desk.check_account().equity
     if outside > most:
         message = f"trades outside of the plans are worth {outside:.2f}, more than {most:.2f}"
-        desk.tighten(TradingState.REDUCING, "EXTERNAL_DEALS", message)
+        desk.tighten(TradingState.REDUCING, "EXTERNAL_FILLS", message)

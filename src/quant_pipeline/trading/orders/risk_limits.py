@@ -29,13 +29,18 @@ class RiskLimits(Parameters):
 
     Attributes
     ----------
-    max_order_weight, max_order_value
-        Largest buy, as a part of the equity and in the currency; both hold. None sets no absolute bound.
+    max_order_weight
+        Largest buy, as a fraction of the equity.
+    max_order_value
+        Largest buy in the currency of the account, besides `max_order_weight`. None sets no absolute bound.
     max_exit_weight
         Largest sale as a part of the equity; wider than a buy, so that a position that has grown can be left.
-    max_position_weight, max_sector_weight, max_gross_exposure
-        Largest position, sector and sum of all positions after a buy. An instrument whose sector is unknown is a
-        sector of its own.
+    max_position_weight
+        Largest position after a buy, as a fraction of the equity.
+    max_sector_weight
+        Largest fraction of the equity in one sector after a buy. An instrument without one is a sector of its own.
+    max_gross_exposure
+        Largest sum of all positions after a buy, as a fraction of the equity.
     max_participation
         Largest order as a part of the average volume of the last `volume_window` sessions.
     volume_window
@@ -48,8 +53,10 @@ class RiskLimits(Parameters):
         and else with the last close.
     min_price, min_traded_value
         Cheapest share and smallest average traded value per session that may be bought.
-    max_orders_per_session, max_orders_per_minute
-        Largest number of orders sent in one session, and within one minute.
+    max_orders_per_session
+        Largest number of orders sent in one session.
+    max_orders_per_minute
+        Largest number of orders sent within one minute.
     max_turnover
         Largest value of all orders of a session; buys beyond it are denied and do not count as a mistake of the plan.
     max_daily_value
