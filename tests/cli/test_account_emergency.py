@@ -64,29 +64,37 @@ def exchange():
 
 
 @pytest.fixture
-def run(project, exchange):
-    """Run a command of the paper account."""
+def server(exchange):
     with FakeAlpaca(exchange) as server:
-
-        def run(*words, fails=False, env="paper", more="", **options):
-            patience = "execution.poll_seconds=0.02,execution.missing_fill_polls=2"
-            params = f"alpaca_url={server.url},as_of={DAY},{patience}{more}"
-            arguments = [*words, "--env", env, "--params", params]
-            result = CliRunner().invoke(command, arguments, obj=project, **options)
-            assert result.exit_code == int(fails), (result.output, result.exception)
-            assert isinstance(result.exception, SystemExit | None), result.exception
-            return result.output
-
-        yield run
+        yield server
 
 
 @pytest.fixture
-def stop(project):
-    return project.project_path / "data/accounts/paper/STOP"
+def run(project, server):
+    """Run a command of the paper account."""
+
+    def run(*words, fails=False, env="paper", more="", **options):
+        patience = "execution.poll_seconds=0.02,execution.missing_fill_polls=2"
+        params = f"alpaca_url={server.url},as_of={DAY},{patience}{more}"
+        arguments = [*words, "--env", env, "--params", params]
+        result = CliRunner().invoke(command, arguments, obj=project, **options)
+        assert result.exit_code == int(fails), (result.output, result.exception)
+        assert isinstance(result.exception, SystemExit | None), result.exception
+        return result.output
+
+    return run
 
 
-def ledger_of(project, name="paper"):
-    return Ledger.at(project.project_path / f"data/accounts/{name}/ledger.sqlite")
+@pytest.fixture
+def stop(project, server):
+    return project.project_path / f"data/accounts/paper-rehearsal-{server.port}/STOP"
+
+
+@pytest.fixture
+def ledger(project, server):
+    """Return the ledger of an account that rehearses."""
+    accounts = project.project_path / "data/accounts"
+    return lambda name="paper": Ledger.at(accounts / f"{name}-rehearsal-{server.port}/ledger.sqlite")
 
 
 def order(exchange, name, side="buy", symbol="CCC"):
@@ -107,16 +115,16 @@ def statuses(exchange):
 
 
 def test_halt_reaches_the_broker_without_any_market_data(run, exchange, stop):
-    order(exchange, "paper-20250304-CCC-buy-0")
-    order(exchange, "paper-eu-20250304-AAA-buy-0", symbol="AAA")
+    order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
+    order(exchange, "paper-rehearsal-eu-20250304-AAA-buy-0", symbol="AAA")
     order(exchange, "by-hand", symbol="BBB")
     said = run("halt", "--reason", "fire drill")
     assert stop.read_text() == "fire drill\n"
     for line in ("nothing is sent while it exists", "the ledger says halted", "1 open orders were cancelled"):
         assert line in said
     assert exchange.suspended
-    assert statuses(exchange)["paper-20250304-CCC-buy-0"] == "canceled"
-    assert {statuses(exchange)[name] for name in ("paper-eu-20250304-AAA-buy-0", "by-hand")} == {"accepted"}
+    assert statuses(exchange)["paper-rehearsal-20250304-CCC-buy-0"] == "canceled"
+    assert {statuses(exchange)[name] for name in ("paper-rehearsal-eu-20250304-AAA-buy-0", "by-hand")} == {"accepted"}
 
 
 def test_halt_works_with_a_broken_configuration_of_another_stage(run, exchange, stop, project):
@@ -136,28 +144,29 @@ def test_halt_writes_the_file_when_no_configuration_can_be_read(run, stop, proje
     assert f"only {stop} was written" in said
 
 
-def test_halt_goes_on_to_the_broker_when_the_ledger_cannot_be_written(run, exchange, stop, project):
+def test_halt_goes_on_to_the_broker_when_the_ledger_cannot_be_written(run, exchange, stop):
     stop.parent.mkdir(parents=True)
     (stop.parent / "ledger.sqlite").write_bytes(b"this is no database, whatever its name says" * 50)
-    order(exchange, "paper-20250304-CCC-buy-0")
+    order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
     said = run("halt", fails=True)
     assert "the ledger: not stopped" in said
     assert "the ledger could not be stopped" in said
     assert stop.exists()
-    assert (exchange.suspended, statuses(exchange)["paper-20250304-CCC-buy-0"]) == (True, "canceled")
+    assert (exchange.suspended, statuses(exchange)["paper-rehearsal-20250304-CCC-buy-0"]) == (True, "canceled")
 
 
 def test_halt_says_which_layer_failed_and_tries_the_others(run, exchange, stop):
-    order(exchange, "paper-20250304-CCC-buy-0")
+    order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
     fault = ScriptedFault(request=Request.CANCEL, kind=FaultKind.STATUS_BEFORE, status=500, times=9)
     exchange.director.play(Script(faults=(fault,)))
     said = run("halt", fails=True)
-    assert "the orders at the broker: not stopped, 1 orders may still be open: paper-20250304-CCC-buy-0" in said
+    left = "1 orders may still be open: paper-rehearsal-20250304-CCC-buy-0"
+    assert f"the orders at the broker: not stopped, {left}" in said
     assert "the orders at the broker could not be stopped" in said
     assert exchange.suspended
 
 
-def test_flatten_sells_what_the_broker_holds_also_from_a_halted_account(run, exchange, stop, project):
+def test_flatten_sells_what_the_broker_holds_also_from_a_halted_account(run, exchange, stop, ledger):
     run("reconcile")
     run("halt")
     exchange.auto_fill = True
@@ -166,12 +175,12 @@ def test_flatten_sells_what_the_broker_holds_also_from_a_halted_account(run, exc
     assert "sold 4 BBB at 20.0000" in said
     assert exchange.positions == {}
     assert not stop.exists()
-    book = AccountOrders.of(ledger_of(project).events())
+    book = AccountOrders.of(ledger().events())
     assert (book.trading_state, book.state_code) == ("reducing", "FLATTEN")
-    assert fold(ledger_of(project).events()).positions == {}
+    assert fold(ledger().events()).positions == {}
 
 
-def test_flatten_sells_what_the_broker_holds_when_the_books_say_something_else(run, exchange, project):
+def test_flatten_sells_what_the_broker_holds_when_the_books_say_something_else(run, exchange):
     run("reconcile")
     exchange.move("BBB", Decimal(3), Decimal(20))
     exchange.auto_fill = True
@@ -198,10 +207,10 @@ def test_flatten_leaves_and_names_what_is_no_share(run, exchange):
     assert set(exchange.positions) == {"AAA250404C00010000"}
 
 
-def test_flatten_of_a_closed_exchange_closes_buys_and_says_when_to_come_back(run, exchange, project):
+def test_flatten_of_a_closed_exchange_closes_buys_and_says_when_to_come_back(run, exchange, ledger):
     exchange.hours.set("2025-03-04 13:00")
     assert "may be sent from 2025-03-04 14:30 UTC" in run("flatten", "--yes", fails=True)
-    assert AccountOrders.of(ledger_of(project).events()).trading_state == "reducing"
+    assert AccountOrders.of(ledger().events()).trading_state == "reducing"
 
 
 def test_a_real_account_is_flattened_only_with_its_typed_number(run, exchange, project):
@@ -213,25 +222,25 @@ def test_a_real_account_is_flattened_only_with_its_typed_number(run, exchange, p
     assert exchange.positions == {}
 
 
-def test_what_is_armed_is_disarmed_and_armed_again(run, project):
+def test_what_is_armed_is_disarmed_and_armed_again(run, project, ledger):
     pin(project)
     armed = ("arm", "--account-number", "PA3FAKE00001")
     assert "is not armed for 2025-03-04" in run("disarm", env="live", fails=True)
     for _ in range(2):
         run(*armed, env="live")
-        assert AccountOrders.of(ledger_of(project, "live").events()).armed == {NEXT: "PA3FAKE00001"}
+        assert AccountOrders.of(ledger("live").events()).armed == {NEXT: "PA3FAKE00001"}
         run("disarm", env="live")
-        assert AccountOrders.of(ledger_of(project, "live").events()).armed == {}
+        assert AccountOrders.of(ledger("live").events()).armed == {}
 
 
-def test_resume_to_exits_only(run, exchange, project):
+def test_resume_to_exits_only(run, exchange, ledger):
     run("halt")
     assert "may send sales again" in run("resume", "--reducing")
-    assert AccountOrders.of(ledger_of(project).events()).trading_state == "reducing"
+    assert AccountOrders.of(ledger().events()).trading_state == "reducing"
     assert not exchange.suspended
 
 
-def test_a_row_in_quarantine_is_listed_booked_and_dismissed_with_reason_and_name(run, exchange, project):
+def test_a_row_in_quarantine_is_listed_booked_and_dismissed_with_reason_and_name(run, exchange, ledger):
     run("reconcile")
     exchange.move("DDD", Decimal(3), Decimal(7))
     exchange.prices["DDD"] = Decimal(7)
@@ -240,7 +249,7 @@ def test_a_row_in_quarantine_is_listed_booked_and_dismissed_with_reason_and_name
     dividend = {"activity_type": "DIV", "symbol": "AAA", "net_amount": "NaN"}
     odd = exchange.feed.append(exchange.hours.now(), dividend | day)
     run("reconcile")
-    assert AccountOrders.of(ledger_of(project).events()).trading_state == "reducing"
+    assert AccountOrders.of(ledger().events()).trading_state == "reducing"
     listed = run("quarantine", "list")
     assert f"{gift['id']}  2025-03-04  GIFT: 0 cash, 3 DDD; its type is not known" in listed
     assert f"{odd['id']}  2025-03-04  DIV: unknown cash; net_amount is 'NaN'" in listed
@@ -251,9 +260,9 @@ def test_a_row_in_quarantine_is_listed_booked_and_dismissed_with_reason_and_name
     run("quarantine", "book", gift["id"], "--cost", "21", *why)
     assert "say it with --cash" in run("quarantine", "book", odd["id"], *why, fails=True)
     assert "0 more rows" in run("quarantine", "dismiss", odd["id"], *why)
-    account = fold(ledger_of(project).events())
+    account = fold(ledger().events())
     assert (account.positions["DDD"].cost, account.quarantine, account.discrepancy) == (21, {}, 0)
-    answers = [e.payload for e in ledger_of(project).events() if e.kind is EventKind.QUARANTINE_RESOLVED]
+    answers = [e.payload for e in ledger().events() if e.kind is EventKind.QUARANTINE_RESOLVED]
     assert [(a["how"], a["name"], a["reason"]) for a in answers] == [
         ("booked", "Ann", "a present"),
         ("dismissed", "Ann", "a present"),
@@ -261,7 +270,7 @@ def test_a_row_in_quarantine_is_listed_booked_and_dismissed_with_reason_and_name
     run("reconcile")
 
 
-def test_an_adjustment_books_what_no_record_explains(run, exchange, project):
+def test_an_adjustment_books_what_no_record_explains(run, exchange, ledger):
     run("reconcile")
     exchange.cash -= Decimal("1.25")
     assert "cash: 10000 in the books, 9998.75 at the broker" in run("reconcile", fails=True)
@@ -270,7 +279,7 @@ def test_an_adjustment_books_what_no_record_explains(run, exchange, project):
     assert "say what is corrected" in run("adjust", "--reason", "none", fails=2)
     absent = ("--instrument", "ZZZ", "--quantity", "-1")
     assert "holds 0" in run("adjust", *absent, "--reason", "none", fails=True)
-    account = fold(ledger_of(project).events())
+    account = fold(ledger().events())
     assert (account.other, account.discrepancy) == (Decimal("-1.25"), 0)
 
 
@@ -286,6 +295,6 @@ def test_commands_of_an_account_that_statements_fill_know_trades_without_orders(
         Event(day, EventKind.TRADE_CORRECTION, "plain:c:1", {"fill": "plain:fill:1", "quantity": "2", "price": "10"}),
         Event(day, EventKind.SESSION_CLOSED, "close:2025-03-03", {"net_asset_value": "100", "cash": "80"}),
     ]
-    ledger_of(project, "sim").append(events)
+    Ledger.at(project.project_path / "data/accounts/sim/ledger.sqlite").append(events)
     result = CliRunner().invoke(command, [*words, "--env", "sim", "--params", f"as_of={DAY}"], obj=project)
     assert result.exit_code == 0, (result.output, result.exception)

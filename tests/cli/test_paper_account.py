@@ -1,12 +1,17 @@
-"""From two keys to a filled paper account, on the command line, before a whole fake Alpaca."""
+"""The commands of the guide to rehearsals, as a reader types them, before a whole fake Alpaca."""
 
 import json
+import shlex
 import urllib.request
+from decimal import Decimal
 
 import pandas as pd
 import pytest
 import yaml
 
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.store import Ledger
+from tests.helpers.documented_files import commands_of
 from tests.helpers.project import PATIENCE, SMALL_PARAMETERS
 from tests.helpers.servers import free_port
 
@@ -17,15 +22,22 @@ WINDOWS = {
     "test": ["2024-08-01", None],
 }
 DAY, NEXT = "2025-03-03", "2025-03-04"
+OTHER = "alpaca_url=http://127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
-def address(module_project):
-    """A fake Alpaca at which it is the forenoon of `NEXT`; a few symbols, two years."""
+def guide(project_path):
+    return project_path / "docs" / "guides" / "rehearsal.md"
+
+
+@pytest.fixture(scope="module")
+def address(module_project, guide):
+    """The fake Alpaca of the guide, at which it is the forenoon of `NEXT`; a few symbols, two years."""
     port = free_port()
+    (serve,) = (line.strip() for line in guide.read_text().splitlines() if line.startswith("    python -m"))
+    assert f"--now {NEXT}T15:00" in serve
     serving = module_project.start_process(
-        f"python -m quant_pipeline.testing.fake_alpaca --port {port} --start 2023-01-03 --end 2025-03-31 "
-        f"--now {NEXT}T15:00 --symbols {','.join([*SYMBOLS, 'SPY'])}"
+        f"{serve} --port {port} --start 2023-01-03 --symbols {','.join([*SYMBOLS, 'SPY'])}"
     )
     yield f"http://127.0.0.1:{port}"
     serving.terminate()
@@ -44,45 +56,97 @@ def paper(module_project, address):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ALPACA_PAPER_API_KEY", "FAKEKEY")
         patch.setenv("ALPACA_PAPER_SECRET_KEY", "fake-secret")
-        yield lambda command, day, *more: module_project.run(
-            f"{command} --env paper --params {','.join([f'alpaca_url={address}', f'as_of={day}', *more])}"
+        yield lambda command, day, ok=True: module_project.run(
+            f"{command} --env paper --params alpaca_url={address},as_of={day}", ok=ok
         )
 
 
+@pytest.fixture(scope="module")
+def follow(guide, module_project, paper, address):
+    """Return a function that runs the next command of the guide, which begins with what the test expects of it."""
+    commands = iter(commands_of(guide))
+
+    def run(expected):
+        command = next(commands).replace("127.0.0.1:8765", address.removeprefix("http://"))
+        assert command.replace(" --env paper", "").startswith(expected)
+        return ask(command) if command.startswith("curl") else module_project.run(command).stdout
+
+    return run
+
+
+def ask(command):
+    """Do what `curl` does, which not every machine has."""
+    words = shlex.split(command)
+    url = next(word for word in words if word.startswith("127.0.0.1"))
+    body = words[words.index("-d") + 1].encode() if "-d" in words else None
+    with urllib.request.urlopen(f"http://{url}", body, timeout=PATIENCE) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def account(module_project, address):
+    """Folder of the account that rehearses at this address."""
+    return module_project.path / f"data/accounts/paper-rehearsal-{address.rpartition(':')[2]}"
+
+
 def orders_at(address):
-    with urllib.request.urlopen(f"{address}/", timeout=PATIENCE) as page:
-        return {order["client_order_id"]: order for order in json.load(page)["orders"]}
+    return {order["client_order_id"]: order for order in ask(f"curl {address.removeprefix('http://')}/")["orders"]}
 
 
-def move_clock(address, now):
-    body = json.dumps({"now": now}).encode()
-    urllib.request.urlopen(
-        urllib.request.Request(f"{address}/control/clock", body, method="POST"), timeout=PATIENCE
-    ).close()
-
-
-def test_the_whole_path_on_a_paper_account(module_project, paper, address):
-    told = paper("kedro run", DAY)
-    assert "rank IC" in told.stdout + told.stderr
-    plan = pd.read_csv(module_project.path / f"data/accounts/paper/orders/{DAY}.csv")
+def test_the_days_of_the_guide_can_be_rehearsed(module_project, follow, paper, address, account):
+    assert "rank IC" in follow("kedro run")
+    plan = pd.read_csv(account / f"orders/{DAY}.csv")
     planned = plan.loc[plan["side"] == "buy"].set_index("instrument")["quantity"]
     assert 0 < len(planned) <= 4
-    paper("kedro run --pipelines execution", DAY, "dry_run=true")
+    follow("kedro run --pipelines execution")
     assert orders_at(address) == {}, "a dry run sends nothing"
+    early = paper("kedro run --pipelines daily", NEXT, ok=False)
+    assert f"the session {NEXT} ends at {NEXT} 21:00 UTC, and it is {NEXT} 15:00; nothing was read" in early.stderr
 
-    paper("kedro run --pipelines execution", DAY)
+    follow("kedro run --pipelines execution")
     sent = orders_at(address)
     assert {order["status"] for order in sent.values()} == {"filled"}
     assert {order["symbol"]: int(order["qty"]) for order in sent.values()} == planned.to_dict()
     paper("kedro run --pipelines execution", DAY)
     assert orders_at(address) == sent, "twice sends nothing twice"
 
-    move_clock(address, f"{NEXT}T21:05")
-    paper("kedro run --pipelines daily", NEXT)
-    holdings = pd.read_parquet(module_project.path / f"data/accounts/paper/holdings/{NEXT}.parquet")
+    follow("curl -X POST")
+    follow("kedro run --pipelines daily")
+    holdings = pd.read_parquet(account / f"holdings/{NEXT}.parquet")
     assert holdings.set_index("instrument")["quantity"].astype(int).to_dict() == planned.to_dict()
-    shown = paper("kedro account show", NEXT).stdout
+    shown = follow("kedro account show")
     for symbol in planned.index:
         assert symbol in shown
     everything = "".join(path.read_text(errors="ignore") for path in (module_project.path / "logs").glob("paper*"))
     assert "fake-secret" not in everything
+
+    for _ in range(3):
+        follow("curl -X POST")
+    follow("kedro account reconcile")
+    state = follow("curl")
+    assert [row["activity_type"] for row in state["activities"][-4:]] == ["CSD", "INT", "FEE", "FILL"]
+    books = fold(Ledger.at(account / "ledger.sqlite").events())
+    assert books.cash == Decimal(state["cash"])
+    assert {name: held.quantity for name, held in books.positions.items()} == {
+        name: Decimal(quantity) for name, quantity in state["positions"].items()
+    }
+    assert len(books.positions) == len(planned) - 1, "the last fill was busted"
+
+
+def test_what_was_rehearsed_is_unknown_to_real_accounts_and_other_rehearsals(module_project, paper, address):
+    market = module_project.path / f"data/markets/alpaca-rehearsal-{address.rpartition(':')[2]}"
+    champions = {path.name for path in market.glob("06_models/*/bundle/versions/*")}
+    listed = paper("kedro models list", DAY).stdout
+    assert champions
+    assert any(champion in listed for champion in champions)
+    for of in (f"paper --params as_of={DAY}", f"live --params as_of={DAY}", f"paper --params as_of={DAY},{OTHER}"):
+        listed = module_project.run(f"kedro models list --env {of}").stdout
+        assert not [champion for champion in champions if champion in listed]
+        shown = module_project.run(f"kedro account show --env {of}").stdout
+        assert "nothing booked yet" in shown
+        missing = module_project.run(f"kedro run --pipelines features --env {of}", ok=False)
+        assert missing.returncode == 1
+    bars = pd.read_parquet(market / "02_intermediate/bars.parquet")
+    assert bars.attrs == {"source": f"alpaca at {address}"}
+    for real in ("markets/alpaca", "accounts/paper", "accounts/live"):
+        assert not list((module_project.path / "data" / real).rglob("*.parquet"))

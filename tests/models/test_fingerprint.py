@@ -27,12 +27,15 @@ def test_a_model_without_a_bundle_is_trained(inputs):
 def test_each_change_is_named(inputs, make_facts, features, labels, members, segments, days):
     value = features.copy()
     value.iloc[5, 0] += 1e-6
+    invented = features.copy()
+    invented.attrs["source"] = "alpaca at http://127.0.0.1:8765"
     label = labels.copy()
     label.iloc[7] = np.nan
     shorter = {**segments, "train": days[:99]}
     assert changes(inputs(), inputs(facts=make_facts("ridge", alpha=2.0))) == ["specification"]
     assert changes(inputs(), inputs(features=value)) == ["features"]
     assert changes(inputs(), inputs(labels=label)) == ["labels"]
+    assert changes(inputs(), inputs(features=invented)) == ["source"]
     assert changes(inputs(), inputs(members=members.iloc[1:])) == ["universe"]
     assert changes(inputs(), inputs(segments=shorter)) == ["segments"]
 

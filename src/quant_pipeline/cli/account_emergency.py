@@ -33,6 +33,7 @@ LAYERS = ("the file", "the ledger", "the orders at the broker", "trading at the 
 def halt(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) -> None:
     """Stop sending: a file, the ledger, then at the broker: open orders are cancelled, new ones refused."""
     from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.project.rehearsal import folder_of
 
     # A folder without configuration is the wrong one: a file there would stop no sender.
     configuration_folder(metadata)
@@ -50,7 +51,8 @@ def halt(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) 
             failed = [layer for layer, stop in layers.items() if not _has_stopped(layer, stop)]
     except QuantPipelineError as error:
         # The configuration cannot be read at all. The file stops every sender of this account all the same.
-        stop = metadata.project_path / "data" / "accounts" / (env or DEFAULT_ENVIRONMENT) / "STOP"
+        folder = folder_of(env or DEFAULT_ENVIRONMENT, params.get("alpaca_url"))
+        stop = metadata.project_path / "data" / "accounts" / folder / "STOP"
         _has_stopped(LAYERS[0], lambda: _write_stop_file(stop, reason))
         raise AccountError(f"only {stop} was written, where accounts have it by default: {error.message}") from error
     if failed:

@@ -5,11 +5,11 @@ Commands import what they need when they are called: Kedro imports this module t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from quant_pipeline.cli.options import ProjectGroup, env_option
+from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
 from quant_pipeline.cli.sessions import Place, open_session
 from quant_pipeline.common.exceptions import ModelError
 
@@ -24,14 +24,15 @@ def models() -> None:
 
 @models.command(name="list")
 @env_option
+@params_option
 @click.pass_obj
-def list_models(metadata: Place, env: str | None) -> None:
+def list_models(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Show every registered model, its newest version and the one in use."""
     from quant_pipeline.cli.opened_models import open_models, store_of
     from quant_pipeline.project.model_registry import load_model_registry
 
     table = _table("model", "what", "versions", "candidate", "champion", "champions before")
-    with open_models(metadata, env) as opened:
+    with open_models(metadata, env, params) as opened:
         for name, spec in load_model_registry().items():
             store = store_of(opened, name)
             candidate, champion, champions = store.aliases
@@ -42,14 +43,15 @@ def list_models(metadata: Place, env: str | None) -> None:
 
 @models.command()
 @env_option
+@params_option
 @click.pass_obj
-def plan(metadata: Place, env: str | None) -> None:
+def plan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Show which models `kedro run --pipelines training` would train, and why."""
     from quant_pipeline.cli.opened_models import open_models, plan_training
     from quant_pipeline.project.model_registry import load_model_registry
 
     table = _table("model", "training would", "because")
-    with open_models(metadata, env) as opened:
+    with open_models(metadata, env, params) as opened:
         for name, planned in plan_training(opened, load_model_registry()).items():
             table.add_row(name, *planned)
     _print(table)
@@ -59,17 +61,18 @@ def plan(metadata: Place, env: str | None) -> None:
 @click.option("--workers", default=2, show_default=True, help="Processes of a cluster on this machine.")
 @click.option("--scheduler", help="Address of a Dask scheduler instead, tcp://host:8786.")
 @env_option
+@params_option
 @click.pass_obj
-def train(metadata: Place, workers: int, scheduler: str | None, env: str | None) -> None:
+def train(metadata: Place, workers: int, scheduler: str | None, env: str | None, params: dict[str, Any]) -> None:
     """Train all enabled models side by side, one session and one MLflow run each."""
     from quant_pipeline.cli.opened_models import open_models
-    from quant_pipeline.project.cluster import connect, run_namespaces
+    from quant_pipeline.project.cluster import Sessions, connect, run_namespaces
     from quant_pipeline.project.model_registry import load_model_registry
 
-    with open_models(metadata, env):
+    with open_models(metadata, env, params):
         names = list(load_model_registry())
     with connect(scheduler, workers) as client:
-        run_namespaces(client, metadata.project_path, env, "training", names)
+        run_namespaces(client, Sessions(metadata.project_path, env, "training", params), names)
     click.echo(f"trained {', '.join(names)}; what had not changed was kept")
 
 
@@ -77,13 +80,14 @@ def train(metadata: Place, workers: int, scheduler: str | None, env: str | None)
 @click.argument("name")
 @click.option("--force", is_flag=True, help="Promote although the candidate is not shown to be better.")
 @env_option
+@params_option
 @click.pass_obj
-def promote(metadata: Place, name: str, force: bool, env: str | None) -> None:
+def promote(metadata: Place, name: str, force: bool, env: str | None, params: dict[str, Any]) -> None:
     """Let the candidate of model NAME score new sessions, if it beats the champion out of sample."""
     from quant_pipeline.cli.opened_models import inputs_of, open_models, registered, scores_of_test, store_of
     from quant_pipeline.evaluation.comparison import PromotionGate, paired_rank_ic_test, refusal
 
-    with open_models(metadata, env) as opened:
+    with open_models(metadata, env, params) as opened:
         spec = registered(name)
         store = store_of(opened, name)
         candidate, champion = store.read("candidate"), store.read("champion")
@@ -108,29 +112,30 @@ def promote(metadata: Place, name: str, force: bool, env: str | None) -> None:
                 f"{name}: candidate {candidate.identity} is not shown to be better than champion {champion.identity}: "
                 f"{reason}. The champion stays; --force promotes all the same."
             )
-        _show_champion(metadata, env, name, store.promote())
+        _show_champion(metadata, env, params, name, store.promote())
         click.echo(f"{name}: {candidate.identity} scores new sessions from now on; back: kedro models rollback {name}")
 
 
 @models.command()
 @click.argument("name")
 @env_option
+@params_option
 @click.pass_obj
-def rollback(metadata: Place, name: str, env: str | None) -> None:
+def rollback(metadata: Place, name: str, env: str | None, params: dict[str, Any]) -> None:
     """Let the champion before the present one of model NAME score new sessions again."""
     from quant_pipeline.cli.opened_models import open_models, registered, store_of
 
-    with open_models(metadata, env) as opened:
+    with open_models(metadata, env, params) as opened:
         registered(name)
         identity = store_of(opened, name).roll_back()
-        _show_champion(metadata, env, name, identity)
+        _show_champion(metadata, env, params, name, identity)
     click.echo(f"{name}: {identity} scores new sessions again")
 
 
-def _show_champion(place: Place, env: str | None, name: str, identity: str) -> None:
+def _show_champion(place: Place, env: str | None, params: dict[str, Any], name: str, identity: str) -> None:
     from quant_pipeline.tracking.registry import show_champion
 
-    with open_session(place, env) as session:
+    with open_session(place, env, **params) as session:
         show_champion(session.load_context(), name, identity)
 
 

@@ -41,9 +41,9 @@ class Inputs(NamedTuple):
 
 
 @contextmanager
-def open_models(place: Place, env: str | None) -> Iterator[OpenedProject]:
+def open_models(place: Place, env: str | None, params: dict[str, Any]) -> Iterator[OpenedProject]:
     """Open the project; the registry of models is that of the environment from now on."""
-    with open_project(place, env) as opened:
+    with open_project(place, env, params) as opened:
         use_config_loader(opened.configuration)
         yield opened
 

@@ -1,5 +1,6 @@
 """A market source as a dataset; it loads a `MarketData`, what was known at the close of ``as_of``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,13 @@ class Market(AbstractDataset[None, MarketData]):
         self.metadata = metadata
 
     def load(self) -> MarketData:
-        """Read the market."""
-        return self._source.read(self._parameters, self._request)
+        """Read the market, which says where it comes from."""
+        return replace(self._source.read(self._parameters, self._request), source=self.origin)
+
+    @property
+    def origin(self) -> str:
+        """What makes the bars: the source, and the server that it asks."""
+        return self._source.origin_of(self._name, self._parameters)
 
     def save(self, data: None) -> None:
         """Refuse: a market is observed, not written."""

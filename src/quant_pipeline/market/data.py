@@ -37,6 +37,22 @@ class SourceProblem(NamedTuple):
         return f"{self.file}{row}{'' if self.instrument is None else f', {self.instrument}'}: {self.message}"
 
 
+SOURCE = "source"
+"""Key of ``attrs`` under which a table says what made the bars it comes from; Parquet keeps it."""
+
+
+def source_of(table: pd.DataFrame) -> str:
+    """Return what made the bars that a table comes from; empty when it does not say."""
+    return str(table.attrs.get(SOURCE, ""))
+
+
+def said_to_come_from(source: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with what made its bars noted; the values are shared."""
+    noted = table.copy(deep=False)
+    noted.attrs = table.attrs | ({SOURCE: source} if source else {})
+    return noted
+
+
 @dataclass(frozen=True)
 class MarketData:
     """A market as known at the close of one session.
@@ -59,6 +75,8 @@ class MarketData:
         What could not be used.
     findings
         What the source left out or noted, in the columns of `quality.COLUMNS`; None when it notes nothing.
+    source
+        What made it, for instance ``alpaca at https://data.alpaca.markets``; see `MarketSource.origin_of`.
     benchmark_is_mean
         Whether the benchmark is :func:`~quant_pipeline.market.sources.derived.mean_benchmark` of these bars; ingestion
         then recomputes it when it notes delistings by the rule ``ended_bars``.
@@ -76,3 +94,4 @@ class MarketData:
     findings: pd.DataFrame | None = None
     benchmark_is_mean: bool = False
     universes: pd.DataFrame | None = None
+    source: str = ""

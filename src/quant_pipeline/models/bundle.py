@@ -61,7 +61,7 @@ class BundleFacts:
     calendar
         Exchange calendar the sessions belong to.
     inputs
-        Hashes of everything it was trained from, see `models.fingerprint`.
+        Hashes of everything it was trained from, and the source of its bars in words, see `models.fingerprint`.
     """
 
     spec: ModelSpec
@@ -70,6 +70,11 @@ class BundleFacts:
     window: dict[str, list[str]]
     calendar: str
     inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """What made the bars that it was trained on; empty when they did not say."""
+        return self.inputs.get("source", "")
 
     @property
     def columns(self) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.market.data import SOURCE, source_of
 from quant_pipeline.models.bundle import BundleFacts
 
 PARTS = {
@@ -20,6 +21,7 @@ PARTS = {
     "features": "the values of its features",
     "labels": "the realised labels",
     "universe": "the universe",
+    SOURCE: "what made its bars",
 }
 """What a fingerprint is made of, and what to call it."""
 
@@ -52,7 +54,8 @@ def fingerprint(
     Returns
     -------
     dict
-        Part, see `PARTS`, to hash. Fields that choose where and when a model runs (tags, enabled) are left out.
+        Part, see `PARTS`, to hash; the source is in words. Fields that choose where and when a model runs (tags,
+        enabled) are left out.
     """
     last = segments["valid"][-1]
     spec = facts.spec.model_dump(mode="json", exclude={"tags", "enabled"})
@@ -82,6 +85,7 @@ def fingerprint(
         "features": hash_once("features", features, known_features, *facts.columns),
         "labels": hash_once("labels", labels, known_labels),
         "universe": hash_once("universe", members, known_members),
+        SOURCE: source_of(features),
     }
 
 
@@ -102,7 +106,7 @@ def changes(stored: Mapping[str, str] | None, wanted: Mapping[str, str]) -> list
     """
     if stored is None:
         return ["bundle"]
-    return [part for part in PARTS if stored.get(part) != wanted[part]]
+    return [part for part in PARTS if stored.get(part, "") != wanted[part]]
 
 
 def _of_json(value: Any) -> str:

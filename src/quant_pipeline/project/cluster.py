@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.common.progress import track
@@ -55,19 +55,36 @@ def connect(address: str | None, workers: int) -> Iterator[Client]:
         yield client
 
 
-def run_namespaces(client: Client, project: Path, env: str | None, pipeline: str, namespaces: Sequence[str]) -> None:
-    """Run one pipeline namespace by namespace on the workers of a cluster.
+class Sessions(NamedTuple):
+    """What the sessions of one run have in common.
 
-    Parameters
+    Attributes
     ----------
-    client
-        The cluster.
     project
         Folder of the project, the same on every worker.
     env
         Environment; None is the default one.
     pipeline
         Name of the pipeline.
+    params
+        What ``--params`` says.
+    """
+
+    project: Path
+    env: str | None
+    pipeline: str
+    params: dict[str, Any]
+
+
+def run_namespaces(client: Client, sessions: Sessions, namespaces: Sequence[str]) -> None:
+    """Run one pipeline namespace by namespace on the workers of a cluster.
+
+    Parameters
+    ----------
+    client
+        The cluster.
+    sessions
+        What they have in common.
     namespaces
         One session each.
 
@@ -78,12 +95,9 @@ def run_namespaces(client: Client, project: Path, env: str | None, pipeline: str
     """
     from distributed import as_completed
 
-    futures = {
-        client.submit(run_namespace, str(project), env, pipeline, namespace, pure=False): namespace
-        for namespace in namespaces
-    }
+    futures = {client.submit(run_namespace, sessions, namespace, pure=False): namespace for namespace in namespaces}
     failures = {}
-    for future in track(as_completed(list(futures)), f"running {pipeline} on the cluster", total=len(futures)):
+    for future in track(as_completed(list(futures)), f"running {sessions.pipeline} on the cluster", total=len(futures)):
         error = future.exception()
         if error is not None:
             failures[futures[future]] = error
@@ -92,12 +106,14 @@ def run_namespaces(client: Client, project: Path, env: str | None, pipeline: str
         raise ModelError(f"{len(failures)} of {len(futures)} sessions failed, the others are done. {reasons}")
 
 
-def run_namespace(project: str, env: str | None, pipeline: str, namespace: str) -> None:
+def run_namespace(sessions: Sessions, namespace: str) -> None:
     """Run one namespace in this process, as ``kedro run --pipelines … --namespaces …`` does."""
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
 
-    bootstrap_project(Path(project))
-    session = KedroSession.create(project, env=env, save_on_close=False)
+    bootstrap_project(sessions.project)
+    session = KedroSession.create(
+        sessions.project, env=sessions.env, runtime_params=sessions.params, save_on_close=False
+    )
     with session:
-        session.run(pipeline_names=[pipeline], namespaces=[namespace])
+        session.run(pipeline_names=[sessions.pipeline], namespaces=[namespace])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import partial
@@ -23,6 +23,7 @@ from quant_pipeline.common.fast_yaml import own_loader, read_yaml_fast
 from quant_pipeline.project.market_files import RESOLVER as MARKET_FILES
 from quant_pipeline.project.market_files import RULES as EXCHANGE_RULES
 from quant_pipeline.project.market_files import exchange_rules, fact_of
+from quant_pipeline.project.rehearsal import set_apart
 
 SUFFIXES = (".yml", ".yaml", ".json")
 LOCAL = "local"
@@ -115,6 +116,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
         if self._found_for != self.runtime_params:
             self._forget()
             self._found_for = deepcopy(self.runtime_params)
+            if key != "globals":
+                # Kedro reads globals once; folders of a rehearsal depend on --params.
+                self._globals = self["globals"]
         if key not in self._found:
             self._found[key] = self._read(key)
         return deepcopy(self._found[key])
@@ -131,6 +135,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def _read(self, key: str) -> dict[str, Any]:
         # Resolvers belong to the process; these have to ask the configuration that is being read.
+        self._register_globals_resolver()
         OmegaConf.register_new_resolver(MARKET_FILES, partial(fact_of, self), replace=True)
         OmegaConf.register_new_resolver(EXCHANGE_RULES, partial(exchange_rules, self), replace=True)
         try:
@@ -172,11 +177,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         files = self._read_local(key)
         for file in files.values():
             self._withhold(key, file)
-        if not any(files.values()):
-            return merged
-        own: dict[str, Any] = self._merge_and_resolve(key, files)
-        final: dict[str, Any] = self._merge_configs(merged, own, key, self._get_conf_env_path(LOCAL))
-        return final
+        if any(files.values()):
+            own: dict[str, Any] = self._merge_and_resolve(key, files)
+            merged = self._merge_configs(merged, own, key, self._get_conf_env_path(LOCAL))
+        return set_apart(self, merged) if key == "globals" else merged
 
     @staticmethod
     def _soft_merge(config: dict[str, Any], env_config: dict[str, Any], env_path: str | None = None) -> dict[str, Any]:
@@ -239,6 +243,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
         folder = Path(self._get_conf_env_path(LOCAL))
         found = {file for key in self.config_patterns for file, content in self._read_local(key).items() if content}
         return sorted(file.relative_to(folder).as_posix() for file in found)
+
+    def texts(self) -> Iterator[str]:
+        """Read the text of every file of this configuration."""
+        for file in self._files().values():
+            yield self._fs.read_text(file.as_posix(), encoding="utf-8")
 
     def raw_files(self, key: str) -> list[DictConfig]:
         """Return the files of one kind, of base, the environment and conf/local, without resolving them."""

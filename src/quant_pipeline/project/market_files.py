@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
+from quant_pipeline.project.unresolved import plain, unresolved
 
 if TYPE_CHECKING:
     from quant_pipeline.exchange.rules import PresetName
@@ -34,16 +34,15 @@ PRESETS: dict[str, PresetName] = {"XSHG": "CN"}
 FACTS = "facts.json"
 SMALLEST_SEGMENT = 20
 SEGMENTS = ("train_start", "train_end", "valid_start", "valid_end", "test_start")
-_REFERENCE = re.compile(r"\$\{(runtime_params|globals): *([\w.]+) *(?:, *(.+?) *)?\}")
 
 
 def options_of(loader: ProjectConfigLoader) -> dict[str, Any]:
     """Return the options of the source ``files`` of an environment, without folder and calendar; empty for others."""
-    entry = _raw(loader, "catalog").get("market_source", {})
+    entry = unresolved(loader, "catalog").get("market_source", {})
     if not isinstance(entry, Mapping) or entry.get("source") != "files":
         return {}
-    plain = {name: _plain(loader, value) for name, value in (entry.get("parameters") or {}).items()}
-    return {name: value for name, value in plain.items() if name != "folder" and f"${{{RESOLVER}:" not in str(value)}
+    given = {name: plain(loader, value) for name, value in (entry.get("parameters") or {}).items()}
+    return {name: value for name, value in given.items() if name != "folder" and f"${{{RESOLVER}:" not in str(value)}
 
 
 def fact_of(loader: ProjectConfigLoader, name: str, default: Any = None) -> Any:
@@ -107,12 +106,12 @@ def exchange_rules(loader: ProjectConfigLoader, key: str) -> Any:
 
 
 def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
-    entry = _raw(loader, "catalog").get("market_source", {})
+    entry = unresolved(loader, "catalog").get("market_source", {})
     parameters = entry.get("parameters") or {} if isinstance(entry, Mapping) else {}
-    cache = Path(str(_plain(loader, "${globals:paths.market}"))) / "01_raw" / ".cache"
+    cache = Path(str(plain(loader, "${globals:paths.market}"))) / "01_raw" / ".cache"
     if isinstance(entry, Mapping) and entry.get("source") != "files":
         return _facts_of_source(loader, str(entry.get("source")), parameters, cache)
-    folder = Path(str(_plain(loader, parameters.get("folder", "")))).expanduser()
+    folder = Path(str(plain(loader, parameters.get("folder", "")))).expanduser()
     if not _files_of(folder):
         return _kept(cache)
     calendar = _chosen(loader, "calendar")
@@ -137,8 +136,8 @@ def _facts_of_source(
     """Return what a source knows without reading its bars; what it knew last where it cannot be asked."""
     from quant_pipeline.market.sources.source import find_source
 
-    plain = {key: _plain(loader, value) for key, value in parameters.items() if f"${{{RESOLVER}:" not in str(value)}
-    key = json.dumps([name, plain], default=str, sort_keys=True)
+    given = {key: plain(loader, value) for key, value in parameters.items() if f"${{{RESOLVER}:" not in str(value)}
+    key = json.dumps([name, given], default=str, sort_keys=True)
     if key in loader.market_facts:
         known: dict[str, Any] = loader.market_facts[key]
         return known
@@ -146,10 +145,10 @@ def _facts_of_source(
         source = find_source(name)
         if source.facts is None:
             return {}
-        known = source.facts(source.parameters.model_validate(plain))
+        known = source.facts(source.parameters.model_validate(given))
     except (QuantPipelineError, ValidationError) as error:
         # Whatever reads the market says it again, and stops.
-        logger.debug("no facts of %s: %s", plain, error)
+        logger.debug("no facts of %s: %s", given, error)
         return _kept(cache)
     loader.market_facts[key] = known
     _keep(cache, known | {"key": key})
@@ -199,38 +198,9 @@ def _plain_split(loader: ProjectConfigLoader) -> dict[str, str]:
 
     Dates that the user writes in the place of a reference are not derived.
     """
-    split = _raw(loader, "parameters").get("split")
+    split = unresolved(loader, "parameters").get("split")
     pattern = rf"\$\{{{RESOLVER}: *(\w+) *, *['\"\\]*([\d-]+)"
     return dict(re.findall(pattern, str(split)))
-
-
-def _raw(loader: ProjectConfigLoader, kind: str) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for file in loader.raw_files(kind):
-        content: Any = OmegaConf.to_container(file, resolve=False)
-        for key, value in content.items():
-            both = isinstance(value, dict) and isinstance(merged.get(key), dict) and kind == "globals"
-            merged[key] = merged[key] | value if both else value
-    return merged
-
-
-def _plain(loader: ProjectConfigLoader, value: Any) -> Any:
-    """Resolve the references of a value, without the resolvers of Kedro: this may happen while those are at work."""
-    if isinstance(value, dict):
-        return {key: _plain(loader, inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(loader, inner) for inner in value]
-    if not isinstance(value, str) or "${" not in value:
-        return value
-    found = _REFERENCE.fullmatch(value)
-    if found is None:
-        return _REFERENCE.sub(lambda match: str(_plain(loader, match[0])), value) if _REFERENCE.search(value) else value
-    place, name, default = found.groups()
-    source = loader.runtime_params if place == "runtime_params" else _raw(loader, "globals")
-    known = OmegaConf.select(OmegaConf.create(source), name) if source else None
-    if known is not None:
-        return OmegaConf.to_container(known) if OmegaConf.is_config(known) else known
-    return None if default is None else _plain(loader, default if "${" in default else yaml.safe_load(default))
 
 
 def _files_of(folder: Path) -> list[Path]:

@@ -25,7 +25,7 @@ class AccountParameters(Parameters):
         Which lots a sale takes that names none: ``fifo``, oldest first, or ``hifo``, highest cost first.
     """
 
-    name: str = Field(min_length=1, max_length=16)
+    name: str = Field(min_length=1, max_length=32)
     initial_cash: PositiveFloat = 1_000_000.0
     filled_by: Literal["simulation", "statements", "broker"] = "simulation"
     lot_method: Literal["fifo", "hifo"] = "fifo"

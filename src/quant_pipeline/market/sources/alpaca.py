@@ -286,4 +286,8 @@ def _read(parameters: AlpacaSourceParameters, request: MarketRequest) -> MarketD
     return read_alpaca_market(parameters, request.as_of, access)
 
 
-ALPACA = MarketSource(AlpacaSourceParameters, _read)
+def _address(parameters: AlpacaSourceParameters) -> str:
+    return checked_address(parameters.url, DATA_HOST, "market data of Alpaca")
+
+
+ALPACA = MarketSource(AlpacaSourceParameters, _read, address=_address)

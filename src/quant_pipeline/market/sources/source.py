@@ -61,11 +61,19 @@ class MarketSource(Generic[Block]):
         ``facts(parameters)`` returns what the configuration of an environment may take from the source by
         ``${market_files:…}``: ``as_of``, the last session, ``calendar``, its exchange calendar, and ``sessions``, days
         as ``YYYY-MM-DD``. None for a source that has nothing to say before it is read.
+    address
+        ``address(parameters)`` returns which server is asked, for a source that asks one: bars of two servers never
+        meet in one folder.
     """
 
     parameters: type[Block]
     read: Callable[[Block, MarketRequest], MarketData]
     facts: Callable[[Block], dict[str, Any]] | None = None
+    address: Callable[[Block], str] | None = None
+
+    def origin_of(self, name: str, parameters: Block) -> str:
+        """Return what bars say of where they come from: the name of the source, and the server that it asked."""
+        return name if self.address is None else f"{name} at {self.address(parameters)}"
 
 
 def find_source(name: str) -> MarketSource[Any]:

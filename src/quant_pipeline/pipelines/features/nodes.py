@@ -8,6 +8,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors import labels
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
+from quant_pipeline.market.data import said_to_come_from, source_of
 
 
 class LabelParameters(Parameters):
@@ -29,10 +30,11 @@ def compute_feature_set(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, fea
     -------
     pandas.DataFrame
         Panel ``(datetime, instrument) × factor``, float32; the row of a session uses bars up to its close. Beside the
-        factors, `TRADED` marks the rows whose instrument has a bar in the session.
+        factors, `TRADED` marks the rows whose instrument has a bar in the session. ``attrs`` say what made the bars.
     """
     expressions = with_traded(feature_set.all_expressions())
-    return compute_factors(adjusted_bars, expressions, pd.DatetimeIndex(sessions["date"]))
+    panel = compute_factors(adjusted_bars, expressions, pd.DatetimeIndex(sessions["date"]))
+    return said_to_come_from(source_of(adjusted_bars), panel)
 
 
 def compute_labels(

@@ -8,7 +8,7 @@ import pandas as pd
 from quant_pipeline.common.exceptions import MarketDataError, StaleDataError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.data import MarketData, said_to_come_from, source_of
 from quant_pipeline.market.delistings import EndedBars, delist_ended
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.quality import QualityParameters, check_bars, no_findings, order_by_effect
@@ -32,13 +32,13 @@ def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataF
     Returns
     -------
     dict
-        ``bars``, ``corporate_actions``, ``instruments``, ``benchmark``, ``source_findings``: what the source left out
-        or noted, and ``named_universes``: who is a member of them when.
+        ``bars``, whose ``attrs`` say what made them, ``corporate_actions``, ``instruments``, ``benchmark``,
+        ``source_findings``: what the source left out or noted, and ``named_universes``: who is a member of them when.
     """
     traded = pd.DatetimeIndex(np.sort(market.bars["date"].unique()))
     ended = delist_ended(market.bars, market.corporate_actions, traded, ended_bars)
     tables = {
-        "bars": market.bars,
+        "bars": said_to_come_from(market.source, market.bars),
         "corporate_actions": market.corporate_actions,
         "instruments": market.instruments,
         "benchmark": market.benchmark,
@@ -135,7 +135,7 @@ def adjust_for_corporate_actions(
         ``date``, ``instrument``, ``open``, ``high``, ``low``, ``close``, ``vwap``, ``volume``, ``factor``,
         ``sector`` (a number).
     """
-    return add_sector_numbers(adjust_bars(bars, corporate_actions), instruments)
+    return said_to_come_from(source_of(bars), add_sector_numbers(adjust_bars(bars, corporate_actions), instruments))
 
 
 def select_members(

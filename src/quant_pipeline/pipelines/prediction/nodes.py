@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, ModelError, StaleDataError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
 from quant_pipeline.factors.labels import is_label_of
+from quant_pipeline.market.data import said_to_come_from, source_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.spec import ModelSpec
@@ -45,7 +46,9 @@ def compute_latest_features(
     """
     days, adjusted_bars = known_at(as_of, sessions, adjusted_bars)
     window = max(ModelSpec.model_validate(spec).window for spec in specs.values())
-    return compute_factors(adjusted_bars, with_traded(feature_set.all_expressions()), days, start=days[-window:][0])
+    expressions = with_traded(feature_set.all_expressions())
+    panel = compute_factors(adjusted_bars, expressions, days, start=days[-window:][0])
+    return said_to_come_from(source_of(adjusted_bars), panel)
 
 
 def score_latest(
@@ -78,9 +81,17 @@ def score_latest(
     ------
     ConfigurationError
         When the bundle predicts returns between other prices than those that orders execute at.
+    ModelError
+        When the bundle was trained on bars of another source than those to score.
     StaleDataError
         When the features do not reach ``as_of``, or no member of that session can be scored.
     """
+    if (learned := bundle.facts.source) != (given := source_of(latest_features)):
+        raise ModelError(
+            f"{bundle.facts.spec.title} was trained on bars of {learned or 'a source that it does not name'}, but "
+            f"those to score come from {given or 'a source that they do not name'}. Train it on these, and promote "
+            "where promotion is gated: `kedro run --pipelines ingestion,features,training`."
+        )
     if not is_label_of(bundle.facts.label, market_rules.deal_price):
         raise ConfigurationError(
             f"{bundle.facts.spec.title} was trained to predict {bundle.facts.label}, but market_rules.deal_price is "

@@ -4,6 +4,7 @@ from quant_pipeline.project.hooks.configuration import LocalOverrideHooks, LogCo
 from quant_pipeline.project.hooks.errors import ErrorHooks
 from quant_pipeline.project.hooks.guard import AccountGuardHooks
 from quant_pipeline.project.hooks.narration import JsonLogHooks, ProgressHooks, SummaryHooks
+from quant_pipeline.project.hooks.source import MarketSourceHooks
 from quant_pipeline.project.hooks.storage import StorageHooks
 from quant_pipeline.project.hooks.tracking import TrackingHooks
 
@@ -13,6 +14,7 @@ __all__ = [
     "JsonLogHooks",
     "LocalOverrideHooks",
     "LogConfigurationHooks",
+    "MarketSourceHooks",
     "ModelRegistryHooks",
     "ProgressHooks",
     "StorageHooks",

@@ -28,6 +28,7 @@ SYMBOLS = (
 @click.option("--end", default=None, help="Last session of the history; by default the last that has really closed.")
 @click.option("--now", default=None, help="Stop the clock at this instant (UTC); by default it runs.")
 @click.option("--script", type=click.Path(path_type=Path), default=None, help="YAML with what shall go wrong.")
+@click.option("--account-number", default="PA3FAKE00001", help="Number of the account, to rehearse one that pins it.")
 @click.option("--exchange-hours", is_flag=True, help="Execute only while the exchange is open.")
 @click.option("--seconds", default=None, type=float, help="Stop after so long; by default at Ctrl-C.")
 def main(
@@ -38,6 +39,7 @@ def main(
     end: str | None,
     now: str | None,
     script: Path | None,
+    account_number: str,
     exchange_hours: bool,
     seconds: float | None,
 ) -> None:
@@ -50,6 +52,7 @@ def main(
         director=director,
         always_open=not exchange_hours,
         hours=hours,
+        account_number=account_number,
     )
     exchange.take_prices(tape.prices_at)
     with FakeAlpaca(exchange, tape, port) as server:

@@ -52,6 +52,36 @@ def book_cash(
         return _record(exchange, kind, {"net_amount": number(Decimal(amount)), "symbol": symbol} | facts, date)
 
 
+def in_cents(amount: Decimal) -> Decimal:
+    """Round an amount to cents."""
+    return amount.quantize(CENT, rounding=ROUND_HALF_UP)
+
+
+def deposit(exchange: FakeExchange, amount: Decimal | str) -> Record:
+    """Bring cash."""
+    return book_cash(exchange, "CSD", amount)
+
+
+def withdraw(exchange: FakeExchange, amount: Decimal | str) -> Record:
+    """Take cash out."""
+    return book_cash(exchange, "CSW", -Decimal(amount))
+
+
+def pay_dividend(exchange: FakeExchange, symbol: str, rate: Decimal | str) -> Record:
+    """Pay cash: ``rate`` for every share held."""
+    with exchange.lock:
+        return book_cash(exchange, "DIV", in_cents(exchange.positions[symbol].quantity * Decimal(rate)), symbol)
+
+
+def fill_late(
+    exchange: FakeExchange, client_order_id: str, quantity: Decimal | str, price: Decimal | str = ""
+) -> Record:
+    """Fill a part of an order that has ended already; an empty price is the present one."""
+    with exchange.lock:
+        order = exchange.by_client_id[client_order_id]
+        return exchange.fill(order, Decimal(quantity), Decimal(price or exchange.prices[order.symbol]))
+
+
 def return_capital(exchange: FakeExchange, symbol: str, amount: Decimal | str) -> Record:
     """Pay back a part of what shares have cost."""
     return book_cash(exchange, "DIV", amount, symbol, activity_sub_type="ROC")
@@ -93,7 +123,7 @@ def split(exchange: FakeExchange, symbol: str, ratio: Decimal | str) -> list[Rec
             _record(exchange, "SPLIT", group | _shares(-before, f"REMOVE, {words}")),
             _record(exchange, "SPLIT", group | _shares(whole, f"ADD, {words}")),
         ]
-        in_lieu = ((exact - whole) * exchange.prices[symbol]).quantize(CENT, rounding=ROUND_HALF_UP)
+        in_lieu = in_cents((exact - whole) * exchange.prices[symbol])
         return records + ([book_cash(exchange, "CIL", in_lieu, symbol)] if in_lieu else [])
 
 

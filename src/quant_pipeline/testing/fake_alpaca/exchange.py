@@ -97,6 +97,7 @@ class FakeExchange:
         self.unsettled = Decimal(0)
         self.posts = 0
         self.last_equity = self.cash
+        self.equity_at_close: dict[pd.Timestamp, Decimal] = {}
         self._scripts: dict[str, OrderScript] = {}
         self._maybe_open: dict[str, FakeOrder] = {}
         self._listeners: list[Update] = []
@@ -181,6 +182,9 @@ class FakeExchange:
     def take_prices(self, prices_at: PricesAt) -> None:
         """Take the prices of the present: the open of a session while it runs, else the last close.
 
+        ``last_equity`` is what cash and shares were worth at the close of the session before today, whatever has moved
+        since.
+
         Parameters
         ----------
         prices_at
@@ -188,11 +192,14 @@ class FakeExchange:
         """
         with self.lock:
             today = self.hours.date()
-            self.prices |= prices_at(self.hours.latest_before(today), True)
-            self.last_equity = self.equity()
+            before = self.hours.latest_before(today)
+            self.prices |= prices_at(before, True)
+            self.last_equity = self.equity_at_close.get(before, self.last_equity)
             has_closed = self.hours.latest_closed() == today
             if has_closed or self.hours.is_open():
                 self.prices |= prices_at(today, has_closed)
+            if has_closed:
+                self.equity_at_close.setdefault(today, self.equity())
 
     def work(self) -> None:
         """Execute every open order that can be filled now."""

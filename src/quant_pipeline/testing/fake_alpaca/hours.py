@@ -62,6 +62,18 @@ class ExchangeHours:
         """Return the last session before a date."""
         return self._calendar.latest_on_or_before(date - pd.Timedelta(days=1))
 
+    def turns_until(self, instant: pd.Timestamp) -> list[tuple[pd.Timestamp, pd.Timestamp, bool]]:
+        """List the opens and closes after now and up to an instant: when, of which session, whether it is the open."""
+        now = self.now()
+        first, last = (at.tz_convert(NEW_YORK).tz_localize(None).normalize() for at in (now, instant))
+        sessions = self._calendar.between(first, last) if last >= first else []
+        turns = [
+            (at, session, is_open)
+            for session in sessions
+            for at, is_open in zip(self._calendar.hours(session), (True, False), strict=True)
+        ]
+        return [turn for turn in turns if now < turn[0] <= instant]
+
     def last_trading(self) -> pd.Timestamp:
         """Return the present while the exchange trades, else its last close."""
         return self.now() if self.is_open() else self._calendar.hours(self.latest_closed())[1]

@@ -191,8 +191,9 @@ class DataRoutes:
         ]
 
     async def bars(self, request: web.Request) -> web.Response:
-        """Return a page of daily bars."""
-        return _answer(self._tape.bars_json, request)
+        """Return a page of daily bars, of sessions that have closed by the clock of the fake."""
+        newest = self._exchange.hours.latest_closed()
+        return _answer(lambda query: self._tape.bars_json(query, newest), request)
 
     async def last_trades(self, request: web.Request) -> web.Response:
         """Return the newest trade of each symbol that is asked for and known; the account has the free feed."""

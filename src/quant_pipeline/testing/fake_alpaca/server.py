@@ -13,8 +13,10 @@ import pandas as pd
 from aiohttp import web
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.testing.fake_alpaca.control import book
+from quant_pipeline.testing.fake_alpaca.days import advance
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
-from quant_pipeline.testing.fake_alpaca.records import Refused
+from quant_pipeline.testing.fake_alpaca.records import Refused, number
 from quant_pipeline.testing.fake_alpaca.routes import DataRoutes, Handler, TradingRoutes
 from quant_pipeline.testing.fake_alpaca.script import FaultKind, Request, Script, ScriptedFault
 from quant_pipeline.testing.fake_alpaca.streams import MarketStream, TradeUpdates
@@ -139,6 +141,7 @@ class FakeAlpaca:
         application.router.add_post("/control/script", self._control_script)
         application.router.add_post("/control/prices", self._control_prices)
         application.router.add_post("/control/clock", self._control_clock)
+        application.router.add_post("/control/bookings", self._control_bookings)
         return application
 
     def _routes(self) -> list[tuple[str, str, Request, Handler]]:
@@ -185,8 +188,18 @@ class FakeAlpaca:
         }
 
     async def _state(self, request: web.Request) -> web.Response:
-        orders = [order.as_json() for order in self.exchange.orders.values()]
-        return web.json_response({"fake": "Alpaca", "requests": self.requests, "orders": orders})
+        exchange = self.exchange
+        with exchange.lock:
+            state = {
+                "fake": "Alpaca",
+                "requests": self.requests,
+                "cash": number(exchange.cash),
+                "positions": {symbol: number(held.quantity) for symbol, held in exchange.positions.items()},
+                "orders": [order.as_json() for order in exchange.orders.values()],
+                "activities": exchange.feed.records,
+                "next_splits": self._tape.next_splits(exchange.hours.date()),
+            }
+        return web.json_response(state)
 
     async def _control_script(self, request: web.Request) -> web.Response:
         self.play(Script.model_validate(await request.json()))
@@ -201,8 +214,20 @@ class FakeAlpaca:
 
     async def _control_clock(self, request: web.Request) -> web.Response:
         now = pd.Timestamp((await request.json())["now"])
-        self.exchange.move_time(now, self._tape.prices_at)
+        advance(self.exchange, self._tape, now)
         return web.json_response(self.exchange.hours.clock_json())
+
+    async def _control_bookings(self, request: web.Request) -> web.Response:
+        wanted = json.loads(await request.text(), parse_float=str, parse_int=str)
+        try:
+            booked = [
+                record
+                for each in (wanted if isinstance(wanted, list) else [wanted])
+                for record in book(self.exchange, each)
+            ]
+        except Refused as refusal:
+            return _error(refusal.status, refusal.code, str(refusal))
+        return web.json_response(booked)
 
 
 async def _strike(fault: ScriptedFault, request: web.Request) -> web.StreamResponse:

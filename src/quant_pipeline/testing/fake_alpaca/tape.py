@@ -77,10 +77,35 @@ class MarketTape:
         column = known["close"].where((known["date"] < session) | has_closed, known["open"])
         return {symbol: Decimal(str(round(price, 4))) for symbol, price in column.items()}
 
-    def bars_json(self, query: dict[str, str]) -> dict[str, Any]:
-        """Answer one page of ``/v2/stocks/bars``; pages run across symbols, as Alpaca's do."""
+    def actions_of(self, session: pd.Timestamp) -> list[tuple[str, str, Decimal]]:
+        """List instrument, kind and value of the splits and dividends that take effect at the open of a session."""
+        rows = self.corporate_actions
+        rows = rows[(rows["date"] == session) & rows["kind"].isin([SPLIT, CASH_DIVIDEND])]
+        return [(str(row.instrument), str(row.kind), Decimal(str(row.value))) for row in rows.itertuples(index=False)]
+
+    def next_splits(self, after: pd.Timestamp, count: int = 5) -> list[dict[str, str]]:
+        """List the first splits after a date: when, of what, new shares per old one."""
+        rows = self.corporate_actions
+        rows = rows[(rows["date"] > after) & (rows["kind"] == SPLIT)].head(count)
+        return [
+            {"date": f"{row.date:%Y-%m-%d}", "symbol": str(row.instrument), "ratio": str(row.value)}
+            for row in rows.itertuples(index=False)
+        ]
+
+    def bars_json(self, query: dict[str, str], newest: pd.Timestamp | None = None) -> dict[str, Any]:
+        """Answer one page of ``/v2/stocks/bars``; pages run across symbols, as Alpaca's do.
+
+        Parameters
+        ----------
+        query
+            The question.
+        newest
+            The last session that has closed; what came later is not known yet.
+        """
         symbols = [name.strip() for name in query["symbols"].split(",")]
         rows = self.bars[self.bars["instrument"].isin(symbols)]
+        if newest is not None:
+            rows = rows[rows["date"] <= newest]
         stamps = rows["date"].dt.tz_localize(NEW_YORK).dt.tz_convert("UTC")
         rows = rows.assign(stamp=stamps)
         if "start" in query:

@@ -1,0 +1,44 @@
+"""Values of the configuration before Kedro resolves them, for what has to be known while it is being read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from omegaconf import OmegaConf
+
+if TYPE_CHECKING:
+    from quant_pipeline.project.configuration import ProjectConfigLoader
+
+_REFERENCE = re.compile(r"\$\{(runtime_params|globals): *([\w.]+) *(?:, *(.+?) *)?\}")
+
+
+def unresolved(loader: ProjectConfigLoader, kind: str) -> dict[str, Any]:
+    """Return one kind of configuration as the files say it: base, the environment, conf/local."""
+    merged: dict[str, Any] = {}
+    for file in loader.raw_files(kind):
+        content: Any = OmegaConf.to_container(file, resolve=False)
+        for key, value in content.items():
+            both = isinstance(value, dict) and isinstance(merged.get(key), dict) and kind == "globals"
+            merged[key] = merged[key] | value if both else value
+    return merged
+
+
+def plain(loader: ProjectConfigLoader, value: Any) -> Any:
+    """Resolve the references of a value, without the resolvers of Kedro: this may happen while those are at work."""
+    if isinstance(value, dict):
+        return {key: plain(loader, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(loader, inner) for inner in value]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    found = _REFERENCE.fullmatch(value)
+    if found is None:
+        return _REFERENCE.sub(lambda match: str(plain(loader, match[0])), value) if _REFERENCE.search(value) else value
+    place, name, default = found.groups()
+    source = loader.runtime_params if place == "runtime_params" else unresolved(loader, "globals")
+    known = OmegaConf.select(OmegaConf.create(source), name) if source else None
+    if known is not None:
+        return OmegaConf.to_container(known) if OmegaConf.is_config(known) else known
+    return None if default is None else plain(loader, default if "${" in default else yaml.safe_load(default))
