@@ -48,7 +48,7 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
         today = actions[actions["date"] == session]
         previous = pd.Series(known, dtype="float64") / 10_000
         carry = Carry(market_rules.cash_interest_rate * days[session] / 365, market_rules.dividend_tax_rate)
-        outcome = apply_corporate_actions(positions, cash, today, previous, pending, market_rules.lot, carry)
+        outcome = apply_corporate_actions(positions, cash, today, previous, pending, market_rules, carry)
         positions, cash, pending = outcome.positions, outcome.cash, outcome.pending_orders
         session_bars = bars[bars["date"] == session].set_index("instrument")
         if market_rules.price_limits:
@@ -65,7 +65,7 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
         todays_scores = scores.xs(session, level="datetime")
         pending = None
         if decides and todays_scores.abs().lt(float("inf")).any():
-            tradable = pd.Series(True, index=session_bars.index)
+            tradable = session_bars["volume"] > 0
             preferred = None
             if rules.method == "target_weights":
                 known_market = TradingMarket.from_bars(bars, actions, sessions[sessions <= session], market_rules)

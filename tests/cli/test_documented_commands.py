@@ -19,6 +19,7 @@ GUIDES = sorted(
     page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "extending" and page.name != "rehearsal.md"
 )
 PAGES = [ROOT / "README.md", *GUIDES]
+A_SHARES = ROOT / "tests/market/sources/cases/24_tushare"
 STATEMENTS = ROOT / "tests/trading/statements/cases/ib_split_and_sale_same_day/statements"
 COMMAND = re.compile(r"(?:^ {4}|`|^)((?:kedro|mlflow|make|python) [^`\n|]+)", re.MULTILINE)
 
@@ -35,6 +36,7 @@ ELSEWHERE = {
     "kedro models rollback ridge_alpha158": "test_acceptance.py",
     "kedro models train --workers 2": "test_training_at_large.py",
     "kedro package": "test_package.py",
+    "kedro run --env cn": "test_chinese_account.py",
     "kedro run --env paper": "test_paper_account.py",
     "kedro run --env paper --pipelines execution": "test_paper_account.py",
     "kedro account show --env paper": "test_paper_account.py",
@@ -97,7 +99,11 @@ def test_a_documented_target_can_be_made(command):
 
 @pytest.mark.parametrize("command", short_lived())
 def test_a_documented_command_runs(project, command, request):
-    if "path/to/statements" in command:
+    if "path/to/a-shares" in command:
+        command = command.replace("path/to/a-shares", str(A_SHARES)).replace(
+            "kedro run", "kedro run --pipelines ingestion"
+        )
+    elif "path/to/statements" in command:
         command = command.replace("path/to/statements", str(STATEMENTS))
     elif "path/to" in command:
         folder = request.getfixturevalue("real_market")

@@ -114,7 +114,7 @@ def test_a_table_of_special_treatment_that_lacks_something_is_refused(columns, m
 
 @pytest.mark.parametrize(("block", "rules"), [("market_rules", MarketRules), ("cost_rules", CostRules)])
 def test_the_blocks_of_the_guide_are_the_presets(project_path, block, rules):
-    page = (project_path / "docs/guides/chinese-market.md").read_text()
+    page = (project_path / "docs/guides/china.md").read_text()
     (text,) = re.findall(r"```yaml\n(market_rules:.*?)```", page, flags=re.DOTALL)
     base = yaml.safe_load((project_path / "conf/base/parameters_strategy.yml").read_text())
     assert rules.model_validate(dict(ChainMap(yaml.safe_load(text)[block], base[block]))) == rules.preset("CN")

@@ -26,7 +26,8 @@ def action(instrument: str, kind: str, value: float) -> dict:
 
 def apply(positions, actions, cash=0, closes=None, orders=None, lot=1):
     table = pd.DataFrame(actions, columns=["date", "instrument", "kind", "value"])
-    return apply_corporate_actions(positions, cash, table, pd.Series(closes or {}, dtype="float64"), orders, lot)
+    known, rules = pd.Series(closes or {}, dtype="float64"), MarketRules(lot=lot)
+    return apply_corporate_actions(positions, cash, table, known, orders, rules)
 
 
 def order(side: str, instrument: str, quantity: int) -> dict:

@@ -34,6 +34,14 @@ def labels_of(name, opens, acted=(), days=DAYS, horizons=HORIZONS):
     return panel.xs(name, level="instrument")
 
 
+def test_a_bar_without_volume_begins_and_ends_no_label():
+    adjusted, actions = market({"A": STAYS, "B": STAYS})
+    quiet = adjusted.assign(volume=adjusted["volume"].mask(adjusted["date"] == DAYS[3], 0.0))
+    found = compute_labels(quiet, actions, DAYS, "open", HORIZONS).xs("A", level="instrument")
+    # Bought in the next session and sold one later: neither is possible on the fourth day.
+    assert values(found["one"]) == [0.0, None, None, 0.0, 0.0, 0.0, None, None]
+
+
 def values(column):
     return [None if np.isnan(value) else round(value, 6) for value in column]
 

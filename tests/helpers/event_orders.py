@@ -32,8 +32,8 @@ class Sends:
 
 def run(orders, rows=GAP, minutes=None, costs=SPREAD, rules=None, volume=1e6, actions=(), **parameters):
     bars = pd.DataFrame(
-        [(day, "A", *row, volume) for day, row in zip(SESSIONS, rows, strict=False)], columns=BAR_COLUMNS
-    )
+        [(day, "A", *row) for day, row in zip(SESSIONS, rows, strict=False)], columns=BAR_COLUMNS[:-1]
+    ).assign(volume=volume)
     table = pd.DataFrame(list(actions), columns=["date", "instrument", "kind", "value"])
     market = TradingMarket.from_bars(bars.dropna(), table, SESSIONS, rules or MarketRules())
     times = EventParameters(**parameters)

@@ -66,6 +66,16 @@ def test_bars_that_stop_are_a_delisting_when_the_silence_is_complete():
     assert ended(table) == []
 
 
+def test_bars_that_are_filled_on_without_volume_have_stopped():
+    table = bars([10.0, 8.0, 8.0, 8.0, 8.0]).assign(volume=[1000.0, 1000.0, 0.0, 0.0, 0.0])
+    noted = {"date": DAYS[4], "instrument": "AAA", "kind": "delisting", "value": 2.4}
+    assert ended(table, after_sessions=3, recovery=0.3) == [noted]
+    # A currency, or an index, has no volume at all: its bars are all that is known of it.
+    assert ended(table.assign(volume=0.0), after_sessions=1) == []
+    # A suspension that is over is none that lasts.
+    assert ended(table.assign(volume=[1000.0, 0.0, 0.0, 0.0, 1000.0]), after_sessions=1) == []
+
+
 def test_bars_that_stop_after_a_split_pay_for_the_new_shares():
     split = actions((DAYS[2], "AAA", "split", 4.0))
     assert [row["value"] for row in ended(bars([10.0, 8.0]), split, after_sessions=3)] == [2.0]

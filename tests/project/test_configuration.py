@@ -16,7 +16,7 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project import model_registry
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 
-ENVIRONMENTS = ("sim", "files", "qlib", "paper", "live")
+ENVIRONMENTS = ("sim", "files", "qlib", "cn", "paper", "live")
 
 
 @pytest.fixture(scope="module", autouse=True)

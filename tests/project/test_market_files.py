@@ -22,8 +22,8 @@ def load(tmp_path, monkeypatch):
     (tmp_path / "conf/local").mkdir()
     monkeypatch.chdir(tmp_path)
 
-    def configuration(**params):
-        return ProjectConfigLoader(str(tmp_path / "conf"), "files", runtime_params=params, **LOADER_OPTIONS)
+    def configuration(environment="files", **params):
+        return ProjectConfigLoader(str(tmp_path / "conf"), environment, runtime_params=params, **LOADER_OPTIONS)
 
     return configuration
 
@@ -56,6 +56,41 @@ def test_an_as_of_and_a_calendar_that_are_given_are_taken(load):
     configuration = load(market_folder=str(CASES / "05b_yf_not_adjusted"), **given)
     assert configuration["parameters"]["as_of"] == "2024-04-30"
     assert configuration["catalog"]["market_source"]["parameters"]["calendar"] == "XLON"
+
+
+def test_china_is_the_embedded_market_until_a_folder_is_named(load):
+    configuration = load("cn")
+    parameters, entry = configuration["parameters"], configuration["catalog"]["market_source"]
+    assert (parameters["as_of"], entry["parameters"]["folder"]) == ("2024-12-31", None)
+    assert configuration["globals"]["paths"] == {"market": "data/markets/cn_simulated", "account": "data/accounts/cn"}
+    assert len(parameters["market_rules"]["special_limits"]) == 3
+    assert entry["parameters"]["simulated"]["special_treatment"] == parameters["market_rules"]["special_limits"]
+
+
+@pytest.mark.parametrize("names_it", ["command", "environment"])
+def test_exports_of_chinese_shares_have_tables_and_an_account_of_their_own(load, tmp_path, names_it):
+    params = {"market_folder": str(CASES / "24_tushare")}
+    if names_it == "environment":
+        file = tmp_path / "conf/cn/globals.yml"
+        file.write_text(
+            file.read_text().replace("market_folder: null", f"market_folder: {params.pop('market_folder')}")
+        )
+    configuration = load("cn", **params)
+    parameters, entry = configuration["parameters"], configuration["catalog"]["market_source"]
+    assert (parameters["as_of"], entry["parameters"]["folder"]) == ("2024-05-24", str(CASES / "24_tushare"))
+    paths = {"market": "data/markets/cn_files", "account": "data/accounts/cn_files"}
+    assert configuration["globals"]["paths"] == paths
+    assert entry["cache"] == "data/markets/cn_files/01_raw/.cache"
+    # The shares that the embedded market has under special treatment are others.
+    assert parameters["market_rules"]["special_limits"] == []
+    assert parameters["split"]["train"][0] > "2024-01-01"
+
+
+def test_the_rules_of_the_environment_cn_are_the_presets(load):
+    parameters = load("cn")["parameters"]
+    rules = MarketRules.model_validate(parameters["market_rules"])
+    assert rules.model_copy(update={"special_limits": ()}) == MarketRules.preset("CN")
+    assert CostRules.model_validate(parameters["cost_rules"]) == CostRules.preset("CN")
 
 
 def test_a_market_that_never_closes_has_its_calendar(load):

@@ -22,7 +22,8 @@ def test_every_method_has_a_number():
     ("weighting", "number"), [("equal", BY_PREFERENCE), ("score", BY_SCORE), ("inverse_volatility", BY_PREFERENCE)]
 )
 def test_weighting_becomes_the_number_of_the_kernels(weighting, number):
-    assert strategy_terms(TARGETS.model_copy(update={"position_weights": weighting}), MarketRules()).weighting == number
+    rules = TARGETS.model_copy(update={"position_weights": weighting})
+    assert strategy_terms(rules, MarketRules(), pd.Index([])).weighting == number
 
 
 @pytest.mark.parametrize(

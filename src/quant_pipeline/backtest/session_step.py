@@ -94,8 +94,8 @@ def run_of(scores: npt.NDArray[np.float64], market: TradingMarket, rules: Strate
         table=table,
         decides=decision_flags(market.sessions, rules.schedule) & ~np.isnan(table.exact).all(axis=(1, 2)),
         preferred=preferences(market, rules),
-        terms=strategy_terms(rules, market.rules),
-        exchange=exchange_terms(market.rules),
+        terms=strategy_terms(rules, market.rules, market.instruments),
+        exchange=exchange_terms(market.rules, market.instruments),
         schedule=cost_schedule(cost_rules, market.sessions),
     )
 
@@ -133,7 +133,7 @@ def close_account(
         Where fills and corporate actions are recorded, and how many have been.
     """
     if session.has_actions:
-        n_events = apply_session_actions(accounts, a, session.t, run.market, run.terms.lot, rows.events, n_events)
+        n_events = apply_session_actions(accounts, a, session.t, run.market, run.exchange.lots, rows.events, n_events)
     if accounts.totals[a, ORDERS] > 0:
         n_fills = execute_pending_orders(
             accounts, a, session.t, session.quotes, run.exchange, session.costs, rows.fills, n_fills

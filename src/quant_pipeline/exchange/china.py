@@ -1,7 +1,8 @@
-"""Price limits, stamp duty and transfer fee of mainland China's shares, each from the day it was in force.
+"""Price limits, lots, stamp duty and transfer fee of mainland China's shares, each from the day it was in force.
 
-Sources: trading rules of the exchanges of Shanghai, Shenzhen and Beijing; announcements of the Ministry of Finance and
-the State Taxation Administration on stamp duty; of China Securities Depository and Clearing on the transfer fee.
+Sources: for limits and lots those of `~quant_pipeline.market.chinese_boards`. Stamp duty: announcements of the Ministry
+of Finance and the State Taxation Administration, the last 2023年第39号 (halved from 2023-08-28). Transfer fee: notices
+of China Securities Depository and Clearing of 2015 and 2022.
 """
 
 from __future__ import annotations
@@ -12,25 +13,19 @@ from collections.abc import Iterable
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.exchange.dated_rules import PriceLimit, TaxChange
+from quant_pipeline.exchange.dated_rules import LotSize, PriceLimit, TaxChange
+from quant_pipeline.market.chinese_boards import (
+    BEIJING,
+    MAIN_BOARDS,
+    PRICE_LIMITS,
+    SPECIAL_TREATMENT_ENDS,
+    SPECIAL_TREATMENT_LIMIT,
+    STAR,
+)
 from quant_pipeline.market.chinese_codes import chinese_code
 
-MAIN_BOARDS = ("SH60", "SZ00")
-CHINEXT = ("SZ30",)
-STAR = ("SH68",)
-BEIJING = ("BJ",)
-
-SPECIAL_TREATMENT_LIMIT = 0.05
-
-_LIMITS: tuple[tuple[tuple[str, ...], str, float | None], ...] = (
-    (MAIN_BOARDS, "1992-05-21", None),
-    (MAIN_BOARDS, "1996-12-16", 0.1),
-    (CHINEXT, "2009-10-30", 0.1),
-    (CHINEXT, "2020-08-24", 0.2),
-    (STAR, "2019-07-22", 0.2),
-    # Beijing's exchange opened on 2021-11-15 with the shares and the limit of the select tier of NEEQ.
-    (BEIJING, "2020-07-27", 0.3),
-)
+_LOTS = ((STAR, 200, 1), (BEIJING, 100, 1))
+"""Fewest shares and step of the boards that do not trade in lots of 100."""
 
 _STAMP_DUTY = (
     ("1997-05-12", 0.005, 0.005),
@@ -55,9 +50,16 @@ the rate of 2015 stands for both.
 def price_limits() -> tuple[PriceLimit, ...]:
     """Return the daily price limits of every board, by date."""
     return tuple(
-        PriceLimit(prefix=prefix, limit=limit, since=dt.date.fromisoformat(since))
-        for prefixes, since, limit in _LIMITS
+        PriceLimit(prefix=prefix, limit=limit, since=dt.date.fromisoformat(since), free_sessions=free)
+        for prefixes, since, limit, free in PRICE_LIMITS
         for prefix in prefixes
+    )
+
+
+def lot_sizes() -> tuple[LotSize, ...]:
+    """Return the sizes of orders of the boards that do not trade in lots of 100."""
+    return tuple(
+        LotSize(prefix=prefix, fewest=fewest, step=step) for prefixes, fewest, step in _LOTS for prefix in prefixes
     )
 
 
@@ -73,7 +75,10 @@ def tax_changes() -> tuple[TaxChange, ...]:
 
 
 def special_treatment_limits(periods: pd.DataFrame, limit: float = SPECIAL_TREATMENT_LIMIT) -> tuple[PriceLimit, ...]:
-    """Return the limits of shares under special treatment (ST, ``*ST``): 5 % on the main boards, nothing on others.
+    """Return the limits of shares under special treatment (ST, ``*ST``): 5 % on the main boards until 2026-07-03.
+
+    From 2026-07-06 on they move by the 10 % of the other shares (announcements of both exchanges of 2026-04-24), so
+    that a period from then on narrows nothing. Other boards never had a limit of their own for them.
 
     Parameters
     ----------
@@ -81,7 +86,7 @@ def special_treatment_limits(periods: pd.DataFrame, limit: float = SPECIAL_TREAT
         One row per period: ``instrument`` (any spelling), ``since``, and ``until`` (first day without, missing while
         it lasts).
     limit
-        Their limit. The exchanges proposed on 2025-06-27 to raise it to 10 %.
+        Their limit.
 
     Raises
     ------
@@ -101,5 +106,7 @@ def _special_treatments(periods: pd.DataFrame, limit: float) -> Iterable[PriceLi
     for instrument, since, until in periods[["instrument", "since", "until"]].itertuples(index=False, name=None):
         code = chinese_code(str(instrument))
         if code.startswith(MAIN_BOARDS):
-            end = None if pd.isna(until) else pd.Timestamp(until).date()
-            yield PriceLimit(prefix=code, limit=limit, since=pd.Timestamp(since).date(), until=end)
+            begin = pd.Timestamp(since).date()
+            end = SPECIAL_TREATMENT_ENDS if pd.isna(until) else min(pd.Timestamp(until).date(), SPECIAL_TREATMENT_ENDS)
+            if begin < SPECIAL_TREATMENT_ENDS:
+                yield PriceLimit(prefix=code, limit=limit, since=begin, until=end)

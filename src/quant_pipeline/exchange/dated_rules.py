@@ -51,12 +51,16 @@ class PriceLimit(Parameters):
         First day on which it is in force; None: always.
     until
         First day on which it is no longer in force; None: still in force.
+    free_sessions
+        Sessions without a limit that a share has which is listed while this is in force, the first one counted. It has
+        none in its first session in any case, because there is no close to refer to.
     """
 
     prefix: str
     limit: PriceMove | None
     since: dt.date | None = None
     until: dt.date | None = None
+    free_sessions: int = Field(default=1, ge=1)
 
     @property
     def is_dated(self) -> bool:
@@ -71,6 +75,32 @@ class PriceLimit(Parameters):
     def _check_order(self) -> Self:
         if self.since is not None and self.until is not None and self.until <= self.since:
             raise ValueError(f"the limit of {self.prefix!r} ends on {self.until}, before it begins on {self.since}")
+        return self
+
+
+class LotSize(Parameters):
+    """Sizes of the orders of instruments whose code starts with a prefix; the longest matching prefix counts.
+
+    Attributes
+    ----------
+    prefix
+        Start of the instrument code.
+    fewest
+        Fewest shares of a buy, and of a sale that does not sell everything.
+    step
+        Shares by which a larger order grows.
+    """
+
+    prefix: str
+    fewest: int = Field(ge=1)
+    step: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _check_step(self) -> Self:
+        if self.fewest % self.step:
+            raise ValueError(
+                f"the lots of {self.prefix!r} begin at {self.fewest}, no whole number of steps of {self.step}"
+            )
         return self
 
 

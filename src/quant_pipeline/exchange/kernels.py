@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from quant_pipeline.common.compiled import inlined
 from quant_pipeline.exchange.account_arrays import (
@@ -25,6 +26,7 @@ from quant_pipeline.exchange.account_arrays import (
     open_slot,
 )
 from quant_pipeline.exchange.costs import CostTerms, buy_fee, filled_price, sell_fee
+from quant_pipeline.exchange.lots import Lots, lots_of, sellable_shares, whole_lots
 from quant_pipeline.exchange.money import PAYMENT_SCALE, TICKS_PER_CENT, price_after_dividend, price_after_split
 from quant_pipeline.exchange.purchases import affordable_shares
 from quant_pipeline.exchange.rules import MarketRules
@@ -42,6 +44,7 @@ REJECTED_POSITION = 8
 REJECTED_LOCKED = 9
 EXPIRED_UNREACHED = 10
 EXPIRED_LATE = 11
+REJECTED_LOT = 12
 
 # Kinds of corporate actions, in the order in which those of one session apply.
 SPLIT = 0
@@ -67,7 +70,7 @@ _after_dividend = inlined(price_after_dividend)
 class ExchangeTerms(NamedTuple):
     """:class:`MarketRules` as the numbers the kernels use; a ``max_participation`` of 0 is no cap."""
 
-    lot: int
+    lots: Lots
     max_participation: float
 
 
@@ -85,9 +88,9 @@ class SessionQuotes(NamedTuple):
     highest: npt.NDArray[np.int64]
 
 
-def exchange_terms(rules: MarketRules) -> ExchangeTerms:
+def exchange_terms(rules: MarketRules, instruments: pd.Index) -> ExchangeTerms:
     """Convert market rules to kernel terms."""
-    return ExchangeTerms(lot=rules.lot, max_participation=float(rules.max_participation or 0.0))
+    return ExchangeTerms(lots=lots_of(rules, instruments), max_participation=float(rules.max_participation or 0.0))
 
 
 @inlined
@@ -136,7 +139,7 @@ def apply_action(
     numerator: int,
     denominator: int,
     previous_close: int,
-    lot: int,
+    lots: Lots,
 ) -> int:
     """Apply one corporate action to one account before its orders execute.
 
@@ -150,8 +153,8 @@ def apply_action(
         New and old shares of a split; otherwise the numerator is the payment per share in units of 10^-8.
     previous_close
         Last known close before the action, ticks.
-    lot
-        Shares per lot, for pending buys.
+    lots
+        Sizes of orders, for pending ones.
 
     Returns
     -------
@@ -159,7 +162,7 @@ def apply_action(
         Cash received, ticks.
     """
     if kind == SPLIT:
-        _scale_pending_orders(accounts, a, instrument, numerator, denominator, lot)
+        _scale_pending_orders(accounts, a, instrument, numerator, denominator, lots)
     slot = accounts.slot_of[a, instrument]
     if slot == NOT_HELD:
         return 0
@@ -180,24 +183,29 @@ def apply_action(
 
 @inlined
 def _scale_pending_orders(
-    accounts: AccountArrays, a: int, instrument: int, numerator: int, denominator: int, lot: int
+    accounts: AccountArrays, a: int, instrument: int, numerator: int, denominator: int, lots: Lots
 ) -> None:
+    fewest, step = lots.fewest[instrument], lots.step[instrument]
+    slot = accounts.slot_of[a, instrument]
+    held = 0 if slot == NOT_HELD else accounts.slot_shares[a, slot] * numerator // denominator
     for order in range(accounts.totals[a, ORDERS]):
         if accounts.order_instrument[a, order] == instrument:
             shares = accounts.order_shares[a, order]
             if shares < 0:
-                accounts.order_shares[a, order] = -(-shares * numerator // denominator)
+                scaled = -shares * numerator // denominator
+                allowed = scaled if scaled >= held else sellable_shares(scaled, held, fewest, step)
+                accounts.order_shares[a, order] = -allowed
             else:
-                accounts.order_shares[a, order] = shares * numerator // denominator // lot * lot
+                accounts.order_shares[a, order] = whole_lots(shares * numerator // denominator, fewest, step)
 
 
 @inlined
-def shares_within_volume(shares: int, volume: int, terms: ExchangeTerms) -> int:
-    """Cut an order to its largest allowed part of the session's volume."""
+def shares_within_volume(shares: int, volume: int, instrument: int, terms: ExchangeTerms) -> int:
+    """Cut an order to its largest allowed part of the session's volume, in whole lots."""
     if terms.max_participation <= 0.0:
         return shares
     most = int(volume * terms.max_participation)
-    return shares if shares <= most else most // terms.lot * terms.lot
+    return shares if shares <= most else whole_lots(most, terms.lots.fewest[instrument], terms.lots.step[instrument])
 
 
 @inlined
@@ -209,9 +217,9 @@ def _refusal(market_price: int, is_blocked: bool) -> int:
 
 
 @inlined
-def _cut_to_volume(shares: int, volume: int, terms: ExchangeTerms, status: int) -> tuple[int, int]:
+def _cut_to_volume(shares: int, volume: int, instrument: int, terms: ExchangeTerms, status: int) -> tuple[int, int]:
     """Cut an order to what the volume allows; return the shares and the status."""
-    allowed = shares_within_volume(shares, volume, terms)
+    allowed = shares_within_volume(shares, volume, instrument, terms)
     return allowed, CUT_TO_VOLUME if allowed < shares else status
 
 
@@ -234,8 +242,10 @@ def _sell(
     if status != FILLED:
         return 0, 0, 0, status
     held = accounts.slot_shares[a, slot]
+    if sellable_shares(wanted, held, terms.lots.fewest[instrument], terms.lots.step[instrument]) < min(wanted, held):
+        return 0, 0, 0, REJECTED_LOT
     status = FILLED if wanted <= held else CUT_TO_POSITION
-    shares, status = _cut_to_volume(min(wanted, held), volume, terms, status)
+    shares, status = _cut_to_volume(min(wanted, held), volume, instrument, terms, status)
     if shares == 0:
         return 0, 0, 0, EXPIRED_NO_VOLUME
     moved = filled_price(market_price, shares, volume, False, costs)
@@ -266,7 +276,10 @@ def _buy(
     status = _refusal(market_price, quotes.buy_blocked[instrument])
     if status != FILLED:
         return 0, 0, 0, status
-    shares, status = _cut_to_volume(wanted, volume, terms, status)
+    fewest, step = terms.lots.fewest[instrument], terms.lots.step[instrument]
+    if whole_lots(wanted, fewest, step) < wanted:
+        return 0, 0, 0, REJECTED_LOT
+    shares, status = _cut_to_volume(wanted, volume, instrument, terms, status)
     if shares == 0:
         return 0, 0, 0, EXPIRED_NO_VOLUME
     moved = filled_price(market_price, shares, volume, True, costs)
@@ -275,7 +288,7 @@ def _buy(
     cash = accounts.totals[a, CASH]
     if shares * price + fee > cash:
         status = CUT_TO_CASH
-        shares = affordable_shares(cash, price, terms.lot, costs)
+        shares = whole_lots(affordable_shares(cash, price, step, costs), fewest, step)
         if shares == 0:
             return 0, 0, 0, REJECTED_CASH
         fee = buy_fee(shares, price, costs)

@@ -13,6 +13,7 @@ from quant_pipeline.common.compiled import kernel
 from quant_pipeline.common.exceptions import MarketDataError, StrategyError
 from quant_pipeline.exchange.costs import payment_after_tax
 from quant_pipeline.exchange.kernels import CASH_DIVIDEND, price_after_action
+from quant_pipeline.exchange.listings import Listings, free_sessions
 from quant_pipeline.exchange.money import to_ticks
 from quant_pipeline.exchange.quotes import (
     ACTION_KINDS,
@@ -22,6 +23,7 @@ from quant_pipeline.exchange.quotes import (
     price_limits_of,
 )
 from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.market.volume import has_traded
 
 DAYS_PER_YEAR = 365
 """Days by which interest per year is divided, whatever the year."""
@@ -46,10 +48,11 @@ class MarketArrays(NamedTuple):
     """Sessions × instruments, prices in ticks, and the corporate actions.
 
     ``mark`` is the last known close (while halted it goes ex: divided by splits, less cash dividends; 0 before the
-    first bar), ``deal_price`` is 0 where nothing trades, ``has_bar`` says whether the instrument traded. Row ``t`` is
-    known after the close of ``t``; only ``deal_price``, ``volume``, the blocked flags and the limits of ``t`` are used
-    in ``t`` itself, to execute orders that were decided before. Limits ``lowest`` and ``highest`` have a single row
-    where the market knows none. ``interest`` is the part of the cash that a session credits before anything else.
+    first bar), ``deal_price`` is 0 where nothing trades, ``has_bar`` says whether the instrument traded, see
+    :func:`~quant_pipeline.market.volume.has_traded`. Row ``t`` is known after the close of ``t``; only ``deal_price``,
+    ``volume``, the blocked flags and the limits of ``t`` are used in ``t`` itself, to execute orders that were decided
+    before. Limits ``lowest`` and ``highest`` have a single row where the market knows none. ``interest`` is the part of
+    the cash that a session credits before anything else.
     """
 
     deal_price: npt.NDArray[np.int64]
@@ -96,6 +99,7 @@ class TradingMarket:
         sessions: pd.DatetimeIndex,
         rules: MarketRules,
         earlier: pd.DatetimeIndex | None = None,
+        listings: Listings | None = None,
     ) -> TradingMarket:
         """Build the arrays.
 
@@ -112,6 +116,8 @@ class TradingMarket:
             Market rules: execution price, price limits.
         earlier
             The sessions right before, for the history; bars and actions of these are used too.
+        listings
+            When shares were listed; read out of `bars` where the rules ask for it, so give it when these are not all.
 
         Raises
         ------
@@ -124,7 +130,7 @@ class TradingMarket:
         shape = (len(sessions), len(instruments))
         cells = _cells(inside, sessions, instruments)
         has_bar = np.zeros(shape, dtype=np.bool_)
-        has_bar.ravel()[cells] = inside["close"].notna().to_numpy()
+        has_bar.ravel()[cells] = has_traded(inside)
         deal_price = _spread(deal_prices(inside, rules.deal_price), cells, shape)
         volume = _spread(inside["volume"].fillna(0).to_numpy().astype(np.int64), cells, shape)
         close = _spread(to_ticks(inside["close"]), cells, shape)
@@ -133,9 +139,11 @@ class TradingMarket:
         acted = _inside(known, sessions, "corporate action")
         actions = _action_arrays(acted, sessions, instruments, rules.dividend_tax_rate)
         _fill_marks(close, np.zeros(len(instruments), dtype=np.int64), actions)
-        lowest, highest = _limits(close, has_bar, actions, sessions, rules, instruments)
+        if listings is None and rules.frees_listings:
+            listings = Listings.of(bars)
+        lowest, highest = _limits(close, has_bar, actions, sessions, rules, instruments, listings)
         arrays = MarketArrays(
-            deal_price=np.where(has_bar, deal_price, 0),
+            deal_price=deal_price,
             mark=close,
             volume=volume,
             has_bar=has_bar,
@@ -148,7 +156,7 @@ class TradingMarket:
         )
         history = None
         if earlier is not None and len(earlier):
-            history = cls.from_bars(bars, corporate_actions, earlier.append(sessions), rules)
+            history = cls.from_bars(bars, corporate_actions, earlier.append(sessions), rules, None, listings)
         return cls(sessions, instruments, rules, arrays, history)
 
     def limits_of(self, t: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -284,6 +292,8 @@ def bar_matrices(
 ) -> dict[str, npt.NDArray[np.int64]]:
     """Arrange daily bars as sessions × instruments: prices in ticks, 0 without bar, and the volume.
 
+    A bar without volume counts as no bar.
+
     Parameters
     ----------
     bars
@@ -291,7 +301,7 @@ def bar_matrices(
     sessions, instruments
         Axes; they must cover the bars between the first and the last session.
     """
-    inside = _inside(bars, sessions, "bar")
+    inside = _inside(bars[has_traded(bars)], sessions, "bar")
     shape = (len(sessions), len(instruments))
     cells = _cells(inside, sessions, instruments)
     matrices = {name: _spread(to_ticks(inside[name]), cells, shape) for name in ("open", "high", "low", "close")}
@@ -320,10 +330,13 @@ def _limits(
     sessions: pd.DatetimeIndex,
     rules: MarketRules,
     instruments: pd.Index,
+    listings: Listings | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Lowest and highest prices, sessions × instruments, or one row for all sessions where there are no limits."""
     if not rules.price_limits:
         free = np.zeros((1, len(instruments)), dtype=np.int64)
         return limit_prices(free, free, rules)
     limits = price_limits_of(instruments, sessions, has_bar, rules)
+    if listings is not None:
+        limits[free_sessions(instruments, sessions, listings, rules)] = 0
     return limit_prices(reference_ticks(mark, actions), limits, rules)

@@ -12,19 +12,26 @@ from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
 from quant_pipeline.exchange.money import cash_to_ticks, payment_units, split_terms, to_ticks
 from quant_pipeline.exchange.rules import MarketRules, no_price_limit
 from quant_pipeline.market.clock import DealPrice
+from quant_pipeline.market.volume import has_traded
 
 ACTION_KINDS = {"split": kernels.SPLIT, "cash_dividend": kernels.CASH_DIVIDEND, "delisting": kernels.DELISTING}
 """Kinds of corporate actions, in the order in which those of one session apply."""
 
 
+NO_LIMIT = np.iinfo(np.int64).max
+"""Highest price, in ticks, where there is no limit."""
+
+
 def deal_prices(bars: pd.DataFrame, deal_price: DealPrice) -> npt.NDArray[np.int64]:
-    """Return the execution price of each bar in ticks, 0 where it is missing.
+    """Return the execution price of each bar in ticks, 0 where it is missing or nothing traded.
 
     A ``vwap`` that the bars do not carry is replaced by the mean of high, low and close, a documented proxy.
     """
     if deal_price == "vwap" and "vwap" not in bars.columns:
-        return to_ticks((bars["high"] + bars["low"] + bars["close"]).to_numpy(dtype=np.float64) / 3)
-    return to_ticks(bars[deal_price].to_numpy(dtype=np.float64))
+        prices = (bars["high"] + bars["low"] + bars["close"]).to_numpy(dtype=np.float64) / 3
+    else:
+        prices = bars[deal_price].to_numpy(dtype=np.float64)
+    return np.where(has_traded(bars), to_ticks(prices), 0)
 
 
 def reference_price(previous_close: int, kind: str, numerator: int, denominator: int) -> int:
@@ -64,7 +71,7 @@ def limit_prices(
     limited = (limits > 0) & (reference > 0)
     lowest = (reference * (DEGREE_UNITS - limits) + step // 2) // step * ticks
     highest = (reference * (DEGREE_UNITS + limits) + step // 2) // step * ticks
-    return np.where(limited, lowest, 0), np.where(limited, highest, np.iinfo(np.int64).max)
+    return np.where(limited, lowest, 0), np.where(limited, highest, NO_LIMIT)
 
 
 def price_limits_of(

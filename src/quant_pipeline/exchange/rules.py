@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.exchange import china
-from quant_pipeline.exchange.dated_rules import PerShare, PriceLimit, Rate, TaxChange
+from quant_pipeline.exchange.dated_rules import LotSize, PerShare, PriceLimit, Rate, TaxChange
 from quant_pipeline.market.chinese_codes import chinese_code
 from quant_pipeline.market.clock import DealPrice
 
@@ -133,13 +133,18 @@ class MarketRules(Parameters):
     deal_price
         Field of the execution session's bar at which orders execute: ``open``, ``close`` or ``vwap``.
     lot
-        Buys are whole multiples of this many shares; sales may be odd lots.
+        Buys are whole multiples of this many shares. So are sales, except that what a holding has beyond whole lots is
+        sold in one piece; an order of another size is rejected.
+    lots
+        Sizes by board where they are others: fewest shares and step.
     instrument_codes
         ``china``: codes of Chinese shares in any vendor's spelling, read as Qlib's (``SH600000``) before a prefix is
         compared; what is no such code is refused. ``as_given``: as they are.
     price_limits
         Daily limits by board and date; none: no limits at all. At a limit-up price nothing can be bought, at a
         limit-down price nothing sold, and nothing executes beyond a limit. An instrument without any is refused.
+    special_limits
+        Limits of single instruments for a time, such as those under special treatment; they come on top of the others.
     price_step
         Step to which limit prices are rounded, in the currency.
     max_participation
@@ -161,14 +166,22 @@ class MarketRules(Parameters):
     calendar: str = "XNYS"
     deal_price: DealPrice = "open"
     lot: int = Field(default=1, ge=1)
+    lots: tuple[LotSize, ...] = ()
     instrument_codes: Literal["as_given", "china"] = "as_given"
     price_limits: tuple[PriceLimit, ...] = ()
+    special_limits: tuple[PriceLimit, ...] = ()
     price_step: float = Field(default=0.01, gt=0)
     max_participation: float | None = Field(default=None, gt=0, le=1)
     sell_same_session: bool = True
     risk_free_rate: float = Field(default=0.0, gt=-0.5, lt=1)
     cash_interest_rate: float = Field(default=0.0, ge=0, lt=1)
     dividend_tax_rate: Rate = 0.0
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        if self.special_limits and not self.price_limits:
+            raise ValueError("special_limits come on top of price_limits; give these, `limit: null` for none")
+        return self
 
     def code_of(self, instrument: str) -> str:
         """Return the code of an instrument as the prefixes of the price limits spell it.
@@ -180,14 +193,35 @@ class MarketRules(Parameters):
         """
         return chinese_code(instrument) if self.instrument_codes == "china" else instrument
 
+    @property
+    def frees_listings(self) -> bool:
+        """Whether shares that were just listed have no price limit for more than a session."""
+        return any(limit.free_sessions > 1 for limit in self.price_limits)
+
+    def lot_of(self, instrument: str) -> tuple[int, int]:
+        """Return the fewest shares of an order for an instrument, and the step by which it grows.
+
+        Raises
+        ------
+        MarketDataError
+            When sizes differ by board, codes are those of China and this is none.
+        """
+        code = self.code_of(instrument) if self.lots else instrument
+        matching = [size for size in self.lots if code.startswith(size.prefix)]
+        if not matching:
+            return self.lot, self.lot
+        size = max(matching, key=lambda size: len(size.prefix))
+        return size.fewest, size.step
+
     def at(self, session: pd.Timestamp) -> MarketRules:
         """Return the rules of one session, without dates."""
-        holding = [limit for limit in self.price_limits if limit.holds_on(session.date())]
+        limits = self.price_limits + self.special_limits
+        holding = [limit for limit in limits if limit.holds_on(session.date())]
         newest_last = sorted(holding, key=lambda limit: limit.since or dt.date.min)
         undated = {limit.prefix: limit.model_copy(update={"since": None, "until": None}) for limit in newest_last}
         if self.price_limits and not undated:
             raise no_price_limit("any instrument", session)
-        return self.model_copy(update={"price_limits": tuple(undated.values())})
+        return self.model_copy(update={"price_limits": tuple(undated.values()), "special_limits": ()})
 
     def price_limits_of(self, instrument: str) -> tuple[PriceLimit, ...]:
         """Return the price limits whose prefix an instrument has, those that count more behind the others.
@@ -198,7 +232,8 @@ class MarketRules(Parameters):
             When there are price limits but none for it.
         """
         code = self.code_of(instrument)
-        matching = [limit for limit in self.price_limits if code.startswith(limit.prefix)]
+        limits = self.price_limits + self.special_limits
+        matching = [limit for limit in limits if code.startswith(limit.prefix)]
         if self.price_limits and not matching:
             raise MarketDataError(
                 f"`market_rules.price_limits` has no prefix of {instrument}. Add one, `limit: null` if it has no limit."
@@ -209,9 +244,10 @@ class MarketRules(Parameters):
     def preset(cls, name: PresetName) -> MarketRules:
         """Return the rules of a market.
 
-        ``US``: lot 1, no limits. ``CN``: codes in any vendor's spelling, lot 100, bought shares are locked until the
-        next session, limits by date: main boards 10 %, ChiNext 10 % and 20 % since 2020-08-24, STAR 20 %, Beijing
-        30 %. Add :func:`~quant_pipeline.exchange.china.special_treatment_limits` for ST shares.
+        ``US``: lot 1, no limits. ``CN``: codes in any vendor's spelling, lot 100 (STAR from 200 and Beijing from 100 in
+        steps of one), bought shares are locked until the next session, limits by date: main boards 10 %, ChiNext 10 %
+        and 20 % since 2020-08-24, STAR 20 %, Beijing 30 %, none in the first five sessions of a registered listing. Set
+        ``special_limits`` to :func:`~quant_pipeline.exchange.china.special_treatment_limits` for ST shares.
         """
         match name:
             case "US":
@@ -220,6 +256,7 @@ class MarketRules(Parameters):
                 return cls(
                     calendar="XSHG",
                     lot=100,
+                    lots=china.lot_sizes(),
                     instrument_codes="china",
                     price_limits=china.price_limits(),
                     sell_same_session=False,

@@ -15,6 +15,7 @@ from quant_pipeline.common.exceptions import MarketDataError, StrategyError
 from quant_pipeline.exchange import kernels
 from quant_pipeline.exchange.account_arrays import CASH, CLOSES, HELD, ORDERS, AccountArrays, new_accounts, open_slot
 from quant_pipeline.exchange.costs import cost_terms, payment_after_tax
+from quant_pipeline.exchange.lots import lots_of
 from quant_pipeline.exchange.money import cash_to_ticks, ticks_to_decimal, ticks_to_float, to_ticks
 from quant_pipeline.exchange.quotes import (
     ACTION_KINDS,
@@ -57,7 +58,7 @@ def apply_corporate_actions(
     actions: pd.DataFrame,
     previous_closes: pd.Series,
     pending_orders: pd.DataFrame | None = None,
-    lot: int = 1,
+    rules: MarketRules = MarketRules(),  # noqa: B008 - immutable
     carry: Carry = Carry(),  # noqa: B008 - immutable
 ) -> CorporateActionOutcome:
     """Apply the corporate actions of one session to the holdings, before any order executes.
@@ -78,8 +79,8 @@ def apply_corporate_actions(
         Last known closes before the session, as traded, by instrument; needed for held instruments that split.
     pending_orders
         Orders decided at the previous close (``instrument``, ``side``, ``quantity``); a split scales their quantities.
-    lot
-        Shares per lot, to which scaled buys are rounded down.
+    rules
+        Sizes that orders may have, to which scaled ones are rounded down.
     carry
         Interest and tax of the session.
 
@@ -102,6 +103,7 @@ def apply_corporate_actions(
     if orders is not None:
         _place_orders(accounts, orders, instruments)
 
+    lots = lots_of(rules, instruments)
     interest = kernels.interest_in_ticks(int(accounts.totals[0, CASH]), carry.interest)
     accounts.totals[0, CASH] += interest
     rows, taxes = [], []
@@ -114,7 +116,7 @@ def apply_corporate_actions(
         code = ACTION_KINDS[kind]
         is_dividend = code == kernels.CASH_DIVIDEND
         paid = payment_after_tax(numerator, carry.dividend_tax_rate) if is_dividend else numerator
-        received = kernels.apply_action(accounts, 0, index, code, paid, denominator, previous_close, lot)
+        received = kernels.apply_action(accounts, 0, index, code, paid, denominator, previous_close, lots)
         if before:
             taxes.append(int(kernels.payment_in_ticks(before, numerator)) - int(received) if is_dividend else 0)
             slot = int(accounts.slot_of[0, index])
@@ -150,7 +152,7 @@ def execute_orders(
         Holdings and cash after the session's corporate actions.
     session_bars
         The session's bars as traded, by instrument (as index or column); an instrument without row does not trade.
-        With price limits it needs the column ``previous_close``, see :func:`reference_closes`.
+        With price limits it needs the column ``previous_close``, see :func:`reference_closes`; missing, it has none.
     market_rules, cost_rules
         Rules of the session, without dates.
 
@@ -174,14 +176,14 @@ def execute_orders(
     instruments = pd.Index(sorted({*positions.index, *traded["instrument"]}), dtype="str")
     accounts = _account_of(positions, cash, instruments, len(traded))
     _place_orders(accounts, traded, instruments)
-    if any(limit.is_dated for limit in market_rules.price_limits):
+    if any(limit.is_dated for limit in market_rules.price_limits + market_rules.special_limits):
         raise StrategyError(
             "These `market_rules` change by date. Take those of one session, `market_rules.at(session)`."
         )
     quotes = _session_quotes(bars.reindex(instruments), instruments, market_rules, cost_rules)
     fills = np.zeros((len(traded), kernels.N_FILL_COLUMNS), dtype=np.int64)
     n_fills = kernels.execute_pending_orders(
-        accounts, 0, 0, quotes, kernels.exchange_terms(market_rules), cost_terms(cost_rules), fills, 0
+        accounts, 0, 0, quotes, kernels.exchange_terms(market_rules, instruments), cost_terms(cost_rules), fills, 0
     )
     return fills_table(fills[:n_fills], instruments)
 
@@ -280,7 +282,7 @@ def _session_quotes(
         needed.add("volume")
     if not needed <= set(bars.columns):
         raise MarketDataError(f"The session's bars lack the column {min(needed - set(bars.columns))!r}. Add it.")
-    price = np.where(bars["close"].notna(), deal_prices(bars, market_rules.deal_price), 0)
+    price = deal_prices(bars, market_rules.deal_price)
     volume = bars["volume"].fillna(0).to_numpy() if "volume" in bars.columns else np.zeros(len(bars))
     previous = to_ticks(bars["previous_close"]) if market_rules.price_limits else np.zeros(len(bars), dtype=np.int64)
     limits = price_limits_of(instruments, _ANY_SESSION, (price > 0)[np.newaxis], market_rules)[0]

@@ -19,6 +19,7 @@ from quant_pipeline.exchange.kernels import (
     apply_action,
     interest_in_ticks,
 )
+from quant_pipeline.exchange.lots import Lots
 from quant_pipeline.exchange.market import MarketArrays
 
 
@@ -42,7 +43,7 @@ def apply_session_actions(
     a: int,
     t: int,
     market: MarketArrays,
-    lot: int,
+    lots: Lots,
     events: npt.NDArray[np.int64],
     n_events: int,
 ) -> int:
@@ -66,7 +67,7 @@ def apply_session_actions(
             market.actions.paid[k],
             market.actions.denominator[k],
             market.mark[t - 1, instrument] if t > 0 else 0,
-            lot,
+            lots,
         )
         if before > 0:
             if n_events < events.shape[0]:

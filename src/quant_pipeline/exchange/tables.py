@@ -21,6 +21,7 @@ FILL_STATUS = {
     kernels.REJECTED_POSITION: ("rejected", "the instrument is not held"),
     kernels.REJECTED_LOCKED: ("rejected", "the shares were bought in this session and are locked until the next"),
     kernels.EXPIRED_UNREACHED: ("expired", "its price was not reached"),
+    kernels.REJECTED_LOT: ("rejected", "the exchange takes no order of this size; see `market_rules.lot` and `lots`"),
     kernels.EXPIRED_LATE: ("expired", "it arrived after the last price that could execute it"),
 }
 """Status and message of each result of an order."""

@@ -17,6 +17,7 @@ from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.market.clock import EXECUTION_LAG, DealPrice, label_lag
 from quant_pipeline.market.delistings import received_values
+from quant_pipeline.market.volume import has_traded
 
 BETWEEN: Final = "; "
 """What separates the labels of models whose scores were fused."""
@@ -55,7 +56,8 @@ def compute_labels(
     The exit price is the execution price of session ``t + 1 + horizon``. A position that is delisted at or before that
     session exits at what it received then (`received_values`), and holds this cash to the end of the horizon. All else
     is Qlib's value of `label_expression`: a position that cannot be bought because the instrument is suspended in
-    ``t + 1``, or not be sold because it is suspended in ``t + 1 + horizon``, has no label.
+    ``t + 1``, or not be sold because it is suspended in ``t + 1 + horizon``, has no label. A bar without volume is a
+    suspension.
 
     Parameters
     ----------
@@ -79,7 +81,8 @@ def compute_labels(
     """
     expressions = {name: label_expression(deal_price, horizon) for name, horizon in horizons.items()}
     expressions[_ENTRY] = _entry_expression(deal_price)
-    panel = compute_factors(adjusted_bars, expressions, sessions, allow_future=True).astype("float64")
+    tradable = adjusted_bars.assign(**{deal_price: adjusted_bars[deal_price].where(has_traded(adjusted_bars))})
+    panel = compute_factors(tradable, expressions, sessions, allow_future=True).astype("float64")
     entry_price = panel.pop(_ENTRY)
     ended = _next_delisting(panel.index, received_values(adjusted_bars, corporate_actions), sessions)
     if len(ended):

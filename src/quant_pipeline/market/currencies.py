@@ -25,3 +25,8 @@ _CURRENCIES = {
 def currency_of(calendar: str) -> str | None:
     """Return the currency of the exchange of a calendar; None when it is not known."""
     return next((currency for currency, names in _CURRENCIES.items() if calendar in names.split()), None)
+
+
+def unit_of_amounts(calendar: str) -> str:
+    """Return what pages and summaries write behind an amount: the currency of the exchange, ``units`` if unknown."""
+    return currency_of(calendar) or "units"

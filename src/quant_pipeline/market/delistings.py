@@ -8,6 +8,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, DELISTING, SPLIT, dated_like
+from quant_pipeline.market.volume import has_traded
 
 _ORDER = {SPLIT: 0, CASH_DIVIDEND: 1, DELISTING: 2}
 """Order in which the actions of one session apply, as in every engine and account."""
@@ -29,9 +30,21 @@ class EndedBars(Parameters):
     recovery: NonNegativeFloat = 1.0
 
 
-def silent_since(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.Series:
-    """Return the last bar of every instrument that no delisting after it explains: ``instrument`` to date."""
+def last_trades(bars: pd.DataFrame) -> pd.Series:
+    """Return the last bar of every instrument: ``instrument`` to date.
+
+    Bars without volume, with which a vendor fills on what has ended, do not count; unless there are no others.
+    """
     last = bars.groupby("instrument", sort=True)["date"].max()
+    traded = has_traded(bars)
+    if traded.all():
+        return last
+    return bars[traded].groupby("instrument", sort=True)["date"].max().reindex(last.index).fillna(last)
+
+
+def silent_since(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.Series:
+    """Return the last trade of every instrument that no delisting after it explains: ``instrument`` to date."""
+    last = last_trades(bars)
     ends = corporate_actions[corporate_actions["kind"] == DELISTING]
     ended = ends.groupby("instrument")["date"].max().reindex(last.index)
     return last[~(ended >= last)]
@@ -66,7 +79,10 @@ def delist_ended(
     after = len(sessions) if rule.after_sessions is None else rule.after_sessions
     ends = sessions.searchsorted(silent) + after
     silent, ends = silent[ends < len(sessions)], ends[ends < len(sessions)]
-    closes = bars.groupby("instrument", sort=True)["close"].last()
+    # What fills on the bars after the last trade knows no actions that came after it.
+    known = bars[bars["instrument"].isin(silent.index)]
+    known = known[known["date"].to_numpy() <= silent.reindex(known["instrument"]).to_numpy()]
+    closes = known.groupby("instrument", sort=True)["close"].last()
     acted = dated_like(bars, corporate_actions)
     carried = [
         close_taken_ex(closes[name], acted[acted["instrument"] == name], last, end)

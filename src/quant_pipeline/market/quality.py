@@ -178,7 +178,7 @@ def _gaps(bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
 
 def _without_volume(bars: pd.DataFrame) -> pd.DataFrame:
     rows = bars[bars["volume"] == 0]
-    return _findings(rows, "zero_volume", "warning", 0.0, "a bar without volume")
+    return _findings(rows, "zero_volume", "warning", 0.0, "a bar without volume: no order executes in it")
 
 
 def _unexplained_moves(bars: pd.DataFrame, corporate_actions: pd.DataFrame, largest: float) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from quant_pipeline.backtest.weight_multipliers import sessions_looked_back_over
+from quant_pipeline.exchange.listings import Listings
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.benchmark import levels_in
@@ -53,7 +54,8 @@ class MarketTables:
         bars, actions = (
             table[(table["date"] >= first) & (table["date"] <= last)] for table in (self.bars, self.corporate_actions)
         )
-        return TradingMarket.from_bars(bars, actions, traded, rules.market_rules, earlier)
+        listings = Listings.of(self.bars) if rules.market_rules.frees_listings else None
+        return TradingMarket.from_bars(bars, actions, traded, rules.market_rules, earlier, listings)
 
     def benchmark_levels(self, market: TradingMarket) -> pd.Series:
         """Level of the benchmark in the sessions of a market, after the tax on dividends; see `levels_in`."""

@@ -24,6 +24,7 @@ from quant_pipeline.project.market_files import RESOLVER as MARKET_FILES
 from quant_pipeline.project.market_files import RULES as EXCHANGE_RULES
 from quant_pipeline.project.market_files import exchange_rules, fact_of
 from quant_pipeline.project.rehearsal import set_apart
+from quant_pipeline.project.unresolved import WHEN_FILES, when_files
 
 SUFFIXES = (".yml", ".yaml", ".json")
 LOCAL = "local"
@@ -138,6 +139,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         self._register_globals_resolver()
         OmegaConf.register_new_resolver(MARKET_FILES, partial(fact_of, self), replace=True)
         OmegaConf.register_new_resolver(EXCHANGE_RULES, partial(exchange_rules, self), replace=True)
+        OmegaConf.register_new_resolver(WHEN_FILES, partial(when_files, self), replace=True)
         try:
             found = super().__getitem__(key)
             if key == "parameters":

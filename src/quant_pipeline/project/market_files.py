@@ -1,7 +1,8 @@
 """What the configuration takes from the user's market files: last session, calendar, segments that fit their span.
 
-`ProjectConfigLoader` registers `fact_of` as the resolver ``market_files``; ``conf/files`` and ``conf/qlib`` refer to
-it. Facts of a folder are kept beside the parsed files, so that a command that reads no market knows them too.
+`ProjectConfigLoader` registers `fact_of` as the resolver ``market_files``, and `exchange_rules` under its name;
+``conf/files``, ``conf/qlib`` and ``conf/cn`` refer to them. Facts of a folder are kept beside the parsed files, so that
+a command that reads no market knows them too.
 """
 
 from __future__ import annotations
@@ -31,18 +32,21 @@ RESOLVER = "market_files"
 RULES = "exchange_rules"
 PRESETS: dict[str, PresetName] = {"XSHG": "CN"}
 """Calendar to the preset of its rules and costs; others have those of the US, as ``conf/base``."""
+SOURCES = ("files", "china")
+"""Market sources that read a folder of files."""
 FACTS = "facts.json"
 SMALLEST_SEGMENT = 20
 SEGMENTS = ("train_start", "train_end", "valid_start", "valid_end", "test_start")
 
 
 def options_of(loader: ProjectConfigLoader) -> dict[str, Any]:
-    """Return the options of the source ``files`` of an environment, without folder and calendar; empty for others."""
+    """Return the options of an environment that reads files, without folder and calendar; empty for others."""
     entry = unresolved(loader, "catalog").get("market_source", {})
-    if not isinstance(entry, Mapping) or entry.get("source") != "files":
+    if not isinstance(entry, Mapping) or entry.get("source") not in SOURCES:
         return {}
     given = {name: plain(loader, value) for name, value in (entry.get("parameters") or {}).items()}
-    return {name: value for name, value in given.items() if name != "folder" and f"${{{RESOLVER}:" not in str(value)}
+    others = ("folder", "simulated")
+    return {name: value for name, value in given.items() if name not in others and f"${{{RESOLVER}:" not in str(value)}
 
 
 def fact_of(loader: ProjectConfigLoader, name: str, default: Any = None) -> Any:
@@ -109,9 +113,12 @@ def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
     entry = unresolved(loader, "catalog").get("market_source", {})
     parameters = entry.get("parameters") or {} if isinstance(entry, Mapping) else {}
     cache = Path(str(plain(loader, "${globals:paths.market}"))) / "01_raw" / ".cache"
-    if isinstance(entry, Mapping) and entry.get("source") != "files":
+    if isinstance(entry, Mapping) and entry.get("source") not in SOURCES:
         return _facts_of_source(loader, str(entry.get("source")), parameters, cache)
-    folder = Path(str(plain(loader, parameters.get("folder", "")))).expanduser()
+    named = plain(loader, parameters.get("folder"))
+    if named is None:
+        return {}
+    folder = Path(str(named)).expanduser()
     if not _files_of(folder):
         return _kept(cache)
     calendar = _chosen(loader, "calendar")

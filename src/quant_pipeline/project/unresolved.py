@@ -11,6 +11,8 @@ from omegaconf import OmegaConf
 if TYPE_CHECKING:
     from quant_pipeline.project.configuration import ProjectConfigLoader
 
+WHEN_FILES = "when_files"
+_CHOICE = re.compile(r"\$\{when_files: *([^,{}]*?) *, *([^,{}]*?) *\}")
 _REFERENCE = re.compile(r"\$\{(runtime_params|globals): *([\w.]+) *(?:, *(.+?) *)?\}")
 
 
@@ -33,6 +35,7 @@ def plain(loader: ProjectConfigLoader, value: Any) -> Any:
         return [plain(loader, inner) for inner in value]
     if not isinstance(value, str) or "${" not in value:
         return value
+    value = _CHOICE.sub(lambda match: str(when_files(loader, match[1], match[2])), value)
     found = _REFERENCE.fullmatch(value)
     if found is None:
         return _REFERENCE.sub(lambda match: str(plain(loader, match[0])), value) if _REFERENCE.search(value) else value
@@ -42,3 +45,11 @@ def plain(loader: ProjectConfigLoader, value: Any) -> Any:
     if known is not None:
         return OmegaConf.to_container(known) if OmegaConf.is_config(known) else known
     return None if default is None else plain(loader, default if "${" in default else yaml.safe_load(default))
+
+
+def when_files(loader: ProjectConfigLoader, chosen: Any, other: Any) -> Any:
+    """Return one of two values: the first where the environment names a folder of files, ``market_folder``.
+
+    `ProjectConfigLoader` registers it as the resolver ``when_files``; ``conf/cn`` refers to it.
+    """
+    return other if plain(loader, "${runtime_params:market_folder, ${globals:market_folder}}") is None else chosen

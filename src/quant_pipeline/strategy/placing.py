@@ -11,6 +11,7 @@ from quant_pipeline.common.compiled import inlined
 from quant_pipeline.exchange.account_arrays import CASH, ORDERS, AccountArrays
 from quant_pipeline.exchange.costs import CostTerms, sell_fee
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
+from quant_pipeline.exchange.lots import whole_lots
 from quant_pipeline.exchange.purchases import affordable_shares, whole_quotient
 from quant_pipeline.strategy.fused_scores import FusedScores
 from quant_pipeline.strategy.ranking import DecisionBuffers
@@ -136,5 +137,7 @@ def buy_best(decision: Decision, proceeds: int, n_buys: int) -> None:
     budget = budget_per_buy(available, decision.value, terms.risk_degree, n_buys, terms.topk)
     for i in range(n_buys):
         instrument = decision.buffers.best[i]
-        shares = affordable_shares(budget, decision.prices[instrument], terms.lot, decision.costs)
+        fewest, step = terms.lots.fewest[instrument], terms.lots.step[instrument]
+        shares = affordable_shares(budget, decision.prices[instrument], step, decision.costs)
+        shares = whole_lots(shares, fewest, step)
         place_order(accounts, a, instrument, shares, BUY_RANKED if shares > 0 else SKIP_BELOW_LOT)

@@ -15,6 +15,7 @@ import pandas as pd
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.exchange.account_arrays import HELD, ORDERS, AccountArrays, net_asset_value, new_accounts, open_slot
 from quant_pipeline.exchange.costs import cost_terms
+from quant_pipeline.exchange.lots import lots_of
 from quant_pipeline.exchange.money import cash_to_ticks, ticks_to_float, to_ticks
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.strategy import reasons
@@ -102,7 +103,7 @@ def rebalance(
             tradable=tradable_array,
             prices=price_array,
             preferences=_preferences_of(preferences, instruments, rules),
-            terms=strategy_terms(rules, market_rules),
+            terms=strategy_terms(rules, market_rules, instruments),
             costs=cost_terms(cost_rules),
             buffers=buffers,
         )
@@ -189,8 +190,9 @@ def _explained(
         index = int(accounts.slot_instrument[0, slot])
         rows.append((index, "hold", int(accounts.slot_shares[0, slot]), int(buffers.slot_decision[slot])))
 
+    lots = lots_of(market_rules, instruments)
     texts = [
-        _reason_text(code, scores[index], int(ranks[index]), n_scored, rules, market_rules.lot)
+        _reason_text(code, scores[index], int(ranks[index]), n_scored, rules, int(lots.fewest[index]))
         for index, _, _, code in rows
     ]
     indices = np.array([row[0] for row in rows], dtype=np.int64)

@@ -19,6 +19,7 @@ from quant_pipeline.common.compiled import kernel
 from quant_pipeline.exchange.account_arrays import CASH, HELD, NOT_HELD, ORDERS, AccountArrays, sessions_held
 from quant_pipeline.exchange.costs import buy_fee, sell_fee
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
+from quant_pipeline.exchange.lots import sellable_shares, whole_lots
 from quant_pipeline.exchange.purchases import affordable_shares
 from quant_pipeline.strategy.fused_scores import FusedScores, exact_score
 from quant_pipeline.strategy.placing import (
@@ -145,11 +146,12 @@ def _bring_to_weights(decision: Decision, proceeds: int, n_chosen: int) -> None:
     for i in range(n_chosen):
         instrument = buffers.best[i]
         whole = int(max(invested, 0) * weights[i] / prices[instrument] + _ROUNDING)
-        wanted = whole // terms.lot * terms.lot
+        fewest, step = terms.lots.fewest[instrument], terms.lots.step[instrument]
+        wanted = whole_lots(whole, fewest, step)
         slot = accounts.slot_of[a, instrument]
         held = accounts.slot_shares[a, slot] if slot != NOT_HELD else 0
         buffers.wanted_shares[i] = wanted - held
-        surplus = held - wanted
+        surplus = sellable_shares(held - wanted, held, fewest, step)
         if surplus <= 0 or surplus * prices[instrument] < least:
             continue
         if sessions_held(accounts, a, slot) < terms.hold_threshold:
@@ -165,7 +167,8 @@ def _bring_to_weights(decision: Decision, proceeds: int, n_chosen: int) -> None:
         missing = buffers.wanted_shares[i]
         if missing < 0 or (not is_new and (missing == 0 or missing * price < least)):
             continue
-        shares = min(missing, affordable_shares(available, price, terms.lot, costs))
+        fewest, step = terms.lots.fewest[instrument], terms.lots.step[instrument]
+        shares = whole_lots(min(missing, affordable_shares(available, price, step, costs)), fewest, step)
         available -= shares * price + buy_fee(shares, price, costs)
         if is_new:
             place_order(accounts, a, instrument, shares, BUY_RANKED if shares > 0 else SKIP_BELOW_LOT)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import pandas as pd
+
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
+from quant_pipeline.exchange.lots import Lots, lots_of
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.strategy.rules import Method, StrategyRules
 
@@ -21,7 +24,7 @@ BY_SCORE = 1
 class StrategyTerms(NamedTuple):
     """:class:`StrategyRules` in numbers.
 
-    ``risk_degree`` is in basis points, ``lot`` in shares, ``max_weight`` and ``min_trade`` are fractions;
+    ``risk_degree`` is in basis points, ``lots`` in shares, ``max_weight`` and ``min_trade`` are fractions;
     ``weighting`` is :data:`BY_SCORE`, or :data:`BY_PREFERENCE` (all others, which differ in the preferences).
     """
 
@@ -32,14 +35,14 @@ class StrategyTerms(NamedTuple):
     hold_threshold: int
     risk_degree: int
     sell_orphans: int
-    lot: int
+    lots: Lots
     weighting: int
     max_weight: float
     min_trade: float
 
 
-def strategy_terms(rules: StrategyRules, market_rules: MarketRules) -> StrategyTerms:
-    """Convert rules to kernel terms.
+def strategy_terms(rules: StrategyRules, market_rules: MarketRules, instruments: pd.Index) -> StrategyTerms:
+    """Convert rules to kernel terms for some instruments.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def strategy_terms(rules: StrategyRules, market_rules: MarketRules) -> StrategyT
         hold_threshold=rules.hold_threshold,
         risk_degree=round(rules.risk_degree * DEGREE_UNITS),
         sell_orphans=int(rules.sell_orphans),
-        lot=market_rules.lot,
+        lots=lots_of(market_rules, instruments),
         weighting=BY_SCORE if rules.weighting.by_score else BY_PREFERENCE,
         max_weight=float(rules.max_weight),
         min_trade=float(rules.min_trade),

@@ -19,6 +19,14 @@ class TestSimulated(MarketSourceContract):
         return {"seed": 3, "n_instruments": 6, "start": "2021-01-04", "end": "2021-06-30"}
 
 
+class TestChina(MarketSourceContract):
+    source = "china"
+    calendar = "XSHG"
+
+    def make_parameters(self, folder):
+        return {"simulated": {"seed": 3, "n_instruments": 8, "start": "2021-01-04", "end": "2021-06-30"}}
+
+
 class TestFiles(MarketSourceContract):
     source = "files"
 

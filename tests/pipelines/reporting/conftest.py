@@ -214,7 +214,7 @@ def compose(settings):
     """Compose a page from tables as the pipeline would; some settings may be other ones."""
 
     def run(tables, **changed):
-        drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"])
+        drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"], MarketRules())
         figures = dict(zip(("nav_figure", "drawdown_figure", "ic_figure"), drawn, strict=True))
         return nodes.compose_report(**{**figures, **tables, **settings, **changed})
 

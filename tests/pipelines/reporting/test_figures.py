@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import pandas as pd
 import plotly.io
@@ -27,7 +28,7 @@ def contrast(one, other):
 
 def test_net_asset_value_and_benchmark_are_drawn_as_they_are(tables):
     nav = tables["backtest_nav"]
-    figure = figures.draw_net_asset_value(nav)
+    figure = figures.draw_net_asset_value(nav, "USD")
     assert drawn(figure, "strategy") == nav["nav"].tolist()
     assert drawn(figure, "benchmark") == nav["benchmark"].tolist()
     assert figure.layout.yaxis.type == "log"
@@ -64,29 +65,31 @@ def test_too_few_sessions_for_a_rolling_mean_are_said(tables):
 
 def test_turnover_and_costs_are_summed_by_month(tables):
     nav = tables["backtest_nav"]
-    figure = figures.draw_turnover(nav)
+    figure = figures.draw_turnover(nav, "CNY")
     january = nav["date"].dt.strftime("%Y-%m") == "2022-01"
     assert drawn(figure, "turnover, part of NAV")[0] == pytest.approx(nav.loc[january, "turnover"].sum())
-    assert drawn(figure, "cost, USD")[0] == pytest.approx(nav.loc[january, "cost"].sum())
+    assert drawn(figure, "cost, CNY")[0] == pytest.approx(nav.loc[january, "cost"].sum())
     assert len(figure.data[0].x) == 36
 
 
 def test_the_account_is_drawn_from_its_second_session_on(tables):
     account = tables["account_nav"]
-    assert drawn(figures.draw_account(account), "cash") == account["cash"].tolist()
-    assert figures.draw_account(account.head(1)).layout.annotations[0].text == "A curve needs two booked sessions"
-    assert figures.draw_account(account.head(0)).layout.annotations[0].text == "Nothing is booked yet"
+    assert drawn(figures.draw_account(account, "USD"), "cash") == account["cash"].tolist()
+    assert (
+        figures.draw_account(account.head(1), "USD").layout.annotations[0].text == "A curve needs two booked sessions"
+    )
+    assert figures.draw_account(account.head(0), "USD").layout.annotations[0].text == "Nothing is booked yet"
 
 
 @pytest.mark.parametrize(
     "draw",
     [
-        figures.draw_net_asset_value,
+        partial(figures.draw_net_asset_value, currency="USD"),
         figures.draw_drawdown,
-        figures.draw_turnover,
+        partial(figures.draw_turnover, currency="USD"),
         figures.draw_cumulative_information,
         figures.draw_rolling_information,
-        figures.draw_account,
+        partial(figures.draw_account, currency="USD"),
     ],
 )
 def test_without_rows_a_figure_says_why_it_is_empty(draw):
@@ -96,7 +99,7 @@ def test_without_rows_a_figure_says_why_it_is_empty(draw):
 
 
 def test_a_figure_survives_its_file(tables):
-    figure = figures.draw_net_asset_value(tables["backtest_nav"])
+    figure = figures.draw_net_asset_value(tables["backtest_nav"], "USD")
     written = figure.to_json()
     assert json.loads(plotly.io.from_json(written).to_json()) == json.loads(written)
 

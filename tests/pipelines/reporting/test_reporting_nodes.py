@@ -3,13 +3,14 @@ import pytest
 from kedro.framework.startup import bootstrap_project
 from pydantic import ValidationError
 
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.reporting import create_pipeline, nodes
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.pipelines.reporting.sections import SHIPPED
 
 
 def test_figures_that_went_through_their_files_give_the_same_page(compose, tables, page):
-    drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"])
+    drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"], MarketRules())
     names = ("nav_figure", "drawdown_figure", "ic_figure")
     reloaded = {name: plotly.io.from_json(figure.to_json()) for name, figure in zip(names, drawn, strict=True)}
     assert compose(tables, **reloaded) == page

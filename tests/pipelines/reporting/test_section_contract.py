@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.reporting import nodes
 from quant_pipeline.pipelines.reporting.sections import SHIPPED
 from quant_pipeline.testing.report_section_contract import ReportSectionContract
@@ -11,7 +12,7 @@ from quant_pipeline.testing.report_section_contract import ReportSectionContract
 class ShippedContract(ReportSectionContract):
     @pytest.fixture(autouse=True)
     def _tables(self, tables):
-        drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"])
+        drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"], MarketRules())
         self.tables = {**tables, **dict(zip(("nav_figure", "drawdown_figure", "ic_figure"), drawn, strict=True))}
 
     def make_tables(self):

@@ -23,6 +23,7 @@ from quant_pipeline.exchange.account_arrays import (
     sessions_held,
 )
 from quant_pipeline.exchange.costs import CostTerms, EarlierPieces, commission_before_minimum, cost_terms
+from quant_pipeline.exchange.lots import whole_lots
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.exchange.session_kernels import apply_session_actions
@@ -72,7 +73,10 @@ class EventAccount:
         n = len(market.instruments)
         self._market = market
         self._accounts = new_accounts(1, n, cash, 4 * n + 64)
-        self._terms = kernels.exchange_terms(market.rules)
+        self._terms = kernels.exchange_terms(market.rules, market.instruments)
+        lots = self._terms.lots
+        # The rest of an order in pieces, and all that is not locked of a holding, may be fewer shares than an order.
+        self._terms_of_rest = self._terms._replace(lots=lots._replace(fewest=lots.step))
         self._cost_rules = cost_rules
         self._costs = cost_terms(cost_rules.at(market.sessions[0]))
         self._used = np.zeros((2, n), dtype=np.int64)
@@ -112,7 +116,7 @@ class EventAccount:
         self._load(orders)
         actions = self._market.arrays.actions
         record = np.zeros((actions.offsets[t + 1] - actions.offsets[t], kernels.N_EVENT_COLUMNS), dtype=np.int64)
-        n_events = apply_session_actions(self._accounts, 0, t, self._market.arrays, self._market.rules.lot, record, 0)
+        n_events = apply_session_actions(self._accounts, 0, t, self._market.arrays, self._terms.lots, record, 0)
         self.events.extend(record[:n_events])
         for row, order in enumerate(orders):
             order.shares = int(self._accounts.order_shares[0, row])
@@ -131,7 +135,8 @@ class EventAccount:
             int(supply.volume[index] * rules.max_participation) - int(supply.used[:, index].sum()),
             int(self._market.arrays.volume[t, index] * rules.max_participation) - int(self._used[:, index].sum()),
         )
-        return shares if shares <= left else max(left, 0) // rules.lot * rules.lot
+        lots = self._terms.lots
+        return shares if shares <= left else whole_lots(max(left, 0), lots.fewest[index], lots.step[index])
 
     def obstacle(self, t: int, order: PlacedOrder, supply: Supply) -> int | None:
         """Return the status with which a supply would reject an order that waits for a price, None if it would not."""
@@ -165,9 +170,9 @@ class EventAccount:
         else:
             self._load([order], allowed)
             costs = self._costs_after(order, supply)
-            kernels.execute_pending_orders(
-                self._accounts, 0, t, self._quotes(t, order, supply), self._terms, costs, row, 0
-            )
+            is_rest = order.is_begun or cut == kernels.CUT_TO_POSITION
+            terms = self._terms_of_rest if is_rest else self._terms
+            kernels.execute_pending_orders(self._accounts, 0, t, self._quotes(t, order, supply), terms, costs, row, 0)
             if allowed < wanted and row[0, kernels.FILL_STATUS] == kernels.FILLED:
                 row[0, kernels.FILL_STATUS] = cut
         row[0, kernels.FILL_REQUESTED] = order.shares

@@ -13,6 +13,7 @@ from quant_pipeline.backtest.event_engine.exchange import Bars
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import to_ticks
+from quant_pipeline.market.volume import has_traded
 
 COLUMNS = ["time", "instrument", *Bars._fields]
 
@@ -75,10 +76,11 @@ def _check_hours(times: pd.Series, days: pd.Series, parameters: EventParameters)
 
 
 def minutes_of(rows: pd.DataFrame, instruments: pd.Index) -> Iterator[Minute]:
-    """Yield the minutes of one session."""
+    """Yield the minutes of one session; in one without volume nothing trades."""
     for time, bars in rows.groupby("time", sort=True):
-        indices = instruments.get_indexer(pd.Index(bars["instrument"]))
+        traded = bars[has_traded(bars)]
+        indices = instruments.get_indexer(pd.Index(traded["instrument"]))
         matrix = np.zeros((len(Bars._fields), len(instruments)), dtype=np.int64)
         for row, name in zip(matrix, Bars._fields, strict=True):
-            row[indices] = bars[name].to_numpy().astype(np.int64) if name == "volume" else to_ticks(bars[name])
+            row[indices] = traded[name].to_numpy().astype(np.int64) if name == "volume" else to_ticks(traded[name])
         yield Minute(pd.Timestamp(time), Bars(*matrix), len(bars))

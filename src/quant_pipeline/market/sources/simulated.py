@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -28,7 +29,7 @@ from quant_pipeline.market.sources.simulated_bars import (
     trade_prices,
 )
 from quant_pipeline.market.sources.simulated_names import SECTORS, name_instruments
-from quant_pipeline.market.sources.simulated_returns import Array, simulate_returns
+from quant_pipeline.market.sources.simulated_returns import Array, Returns, simulate_returns
 from quant_pipeline.market.sources.source import MarketRequest, MarketSource
 
 WARM_UP = 252
@@ -107,7 +108,8 @@ class SimulatedMarket:
         if not self.sessions[0] <= session <= self.sessions[-1]:
             raise MarketDataError(
                 f"the simulated market runs from {self.sessions[0]:%Y-%m-%d} to {self.sessions[-1]:%Y-%m-%d}; "
-                f"as_of={session:%Y-%m-%d} lies outside. Choose another as_of, or move `end` in conf/sim/catalog.yml."
+                f"as_of={session:%Y-%m-%d} lies outside. Choose another as_of, or move `end` of `market_source` in the "
+                "catalog of the environment."
             )
         bars = self.bars[self.bars["date"] <= session].reset_index(drop=True)
         actions = self.corporate_actions[self.corporate_actions["date"] <= session].reset_index(drop=True)
@@ -132,7 +134,19 @@ def generate_market(parameters: SimulatedMarketParameters | None = None) -> Simu
     rng = np.random.default_rng(parameters.seed)
     n_sessions, n = len(sessions) + WARM_UP, parameters.n_instruments
     sector = rng.integers(len(SECTORS), size=n)
-    returns = simulate_returns(
+    returns = draw_returns(rng, n_sessions, sector, parameters)
+    life = live_and_die(rng, n_sessions, n, WARM_UP, parameters.listed_late, parameters.ended_per_year)
+    total = shape_endings(rng, returns.total, life)
+    prices = trade_prices(rng, total, life)
+    traded = shape_bars(rng, returns, prices, life, parameters.halt_rate)
+    return assemble_market(rng, sessions, name_instruments(rng, sector), life, total, prices, traded)
+
+
+def draw_returns(
+    rng: np.random.Generator, n_sessions: int, sector: npt.NDArray[np.int64], parameters: SimulatedMarketParameters
+) -> Returns:
+    """Simulate the returns of instruments of given sectors (places in `SECTORS`)."""
+    return simulate_returns(
         rng,
         n_sessions,
         sector,
@@ -143,12 +157,31 @@ def generate_market(parameters: SimulatedMarketParameters | None = None) -> Simu
         signal_half_life=parameters.signal_half_life,
         reversal=parameters.reversal,
     )
-    life = live_and_die(rng, n_sessions, n, WARM_UP, parameters.listed_late, parameters.ended_per_year)
-    total = shape_endings(rng, returns.total, life)
-    prices = trade_prices(rng, total, life)
-    traded = shape_bars(rng, returns, prices, life, parameters.halt_rate)
-    instruments = name_instruments(rng, sector)
-    drawn = _draw_index(rng, n, len(sessions))
+
+
+def assemble_market(
+    rng: np.random.Generator,
+    sessions: pd.DatetimeIndex,
+    instruments: pd.DataFrame,
+    life: Life,
+    total: Array,
+    prices: TradedPrices,
+    traded: TradedBars,
+) -> SimulatedMarket:
+    """Put what was drawn into the tables of a market, with what ended listings paid and an index of all instruments.
+
+    Parameters
+    ----------
+    rng
+        Source of randomness of the index and of the payouts.
+    sessions
+        Sessions that can be observed, those after the warm-up.
+    instruments
+        ``instrument``, ``name``, ``sector``, in the order of the columns of the arrays.
+    life, total, prices, traded
+        Sessions with the warm-up × instruments: when each trades, total returns, prices and bars.
+    """
+    drawn = _draw_index(rng, len(instruments), len(sessions))
     payouts = _payouts(rng, prices, life)
     order = np.argsort(instruments["instrument"].to_numpy())
     return SimulatedMarket(

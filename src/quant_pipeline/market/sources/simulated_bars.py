@@ -15,6 +15,8 @@ SPLIT_ABOVE, REVERSE_SPLIT_BELOW, REVERSE_SPLIT = 320.0, 2.0, 0.1
 NEW_SHARES = np.array([2.0, 3.0, 4.0])
 SIGNAL_IN_SHAPE, SIGNAL_IN_VOLUME = 0.4, 0.15
 OVERNIGHT_SHARE, OVERNIGHT_NOISE = 0.45, 0.55
+MEAN_HALT = 2.0
+"""Sessions of a halt on average."""
 QUIET_AT_START, QUIET_BEFORE_END = 5, 65
 """Sessions after the listing and before the last bar in which nothing splits."""
 
@@ -30,11 +32,25 @@ class Life:
 
 @dataclass(frozen=True)
 class TradedPrices:
-    """Sessions × instruments: close in cents, split ratio and dividend per share (after the split) of each session."""
+    """Sessions × instruments: close in cents, split ratio and dividend per share (after the split) of each session.
+
+    ``lowest`` and ``highest`` are the prices that the limits of a market allow; None where it has none.
+    """
 
     close: Array
     split: Array
     dividend: Array
+    lowest: Array | None = None
+    highest: Array | None = None
+
+
+@dataclass(frozen=True)
+class PriceHabits:
+    """At what prices shares trade: the usual first one, and where they split in either direction."""
+
+    usual: float = 60.0
+    split_above: float = SPLIT_ABOVE
+    reverse_split_below: float = REVERSE_SPLIT_BELOW
 
 
 @dataclass(frozen=True)
@@ -84,35 +100,81 @@ def shape_endings(rng: np.random.Generator, total: Array, life: Life) -> Array:
     return np.clip(shaped, -0.6, 1.0)
 
 
-def trade_prices(rng: np.random.Generator, total: Array, life: Life) -> TradedPrices:
-    """Turn total returns into closes in cents, with dividends in cents and splits where prices drift too far."""
+def trade_prices(
+    rng: np.random.Generator,
+    total: Array,
+    life: Life,
+    habits: PriceHabits = PriceHabits(),
+    limits: npt.NDArray[np.int64] | None = None,
+) -> TradedPrices:
+    """Turn total returns into closes in cents, with dividends in cents and splits where prices drift too far.
+
+    Parameters
+    ----------
+    rng
+        Source of randomness.
+    total
+        Total returns, sessions × instruments.
+    life
+        When every instrument trades.
+    habits
+        Usual prices.
+    limits
+        Largest move in basis points, sessions × instruments, 0 = none; None for a market without limits. What a return
+        would move a price beyond its limit is lost.
+    """
     n_sessions, n = total.shape
     annual_yield = np.where(rng.random(n) < 0.6, rng.uniform(0.005, 0.04, n), 0.0)
     phase = rng.integers(SESSIONS_PER_QUARTER, size=n)
     choice = rng.integers(len(NEW_SHARES), size=(n_sessions, n))
     close, split, dividend = np.empty_like(total), np.ones_like(total), np.zeros_like(total)
-    price = rng.lognormal(np.log(60.0), 0.7, n)
+    price = rng.lognormal(np.log(habits.usual), 0.7, n)
+    lowest, highest = np.zeros_like(total), np.full_like(total, np.inf)
     for t in range(n_sessions):
         pays = ((t + phase) % SESSIONS_PER_QUARTER == 0) & (t > life.first) & (life.last - t > QUIET_BEFORE_END)
         due = np.where(pays, annual_yield / 4 * price, 0.0)
         grown = price * (1.0 + total[t])
         may_split = (t - life.first >= QUIET_AT_START) & (life.last - t >= QUIET_BEFORE_END)
-        too_high, too_low = grown - due > SPLIT_ABOVE, grown - due < REVERSE_SPLIT_BELOW
+        too_high, too_low = grown - due > habits.split_above, grown - due < habits.reverse_split_below
         ratio = np.where(too_high, NEW_SHARES[choice[t]], np.where(too_low, REVERSE_SPLIT, 1.0))
         split[t] = np.where(may_split, ratio, 1.0)
         dividend[t] = np.round(due / split[t], 2)
         price = np.maximum(grown / split[t] - dividend[t], CENT)
+        if limits is not None and t > 0:
+            lowest[t], highest[t] = _limit_prices(close[t - 1], split[t], dividend[t], limits[t])
+            price = np.clip(price, lowest[t], highest[t])
         close[t] = np.maximum(np.round(price, 2), CENT)
-    return TradedPrices(close, split, dividend)
+    return (
+        TradedPrices(close, split, dividend)
+        if limits is None
+        else TradedPrices(close, split, dividend, lowest, highest)
+    )
+
+
+def _limit_prices(close: Array, split: Array, dividend: Array, limits: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+    """Return lowest and highest price of a session in whole cents, rounded half up, after its corporate actions."""
+    acted = (split != 1.0) | (dividend > 0)
+    cents = np.floor((close / split - dividend) * 100 + 0.5 + 1e-9).astype(np.int64)
+    limited = (limits > 0) & (cents > 0)
+    # An ex price may round to the cent beside the one that the exchange publishes: those sessions keep a cent away.
+    lowest = (cents * (10_000 - limits) + 5_000) // 10_000 + acted
+    highest = (cents * (10_000 + limits) + 5_000) // 10_000 - acted
+    return np.where(limited, lowest / 100, CENT), np.where(limited, highest / 100, np.inf)
 
 
 def shape_bars(
-    rng: np.random.Generator, returns: Returns, prices: TradedPrices, life: Life, halt_rate: float
+    rng: np.random.Generator,
+    returns: Returns,
+    prices: TradedPrices,
+    life: Life,
+    halt_rate: float,
+    halted: npt.NDArray[np.bool_] | None = None,
 ) -> TradedBars:
     """Draw open, high, low and volume around the closes, and the halts.
 
     High and low are the exact extremes of a Brownian bridge from open to close; the hidden signal bends them, so that
-    the place of the close within the bar predicts a little of the next sessions.
+    the place of the close within the bar predicts a little of the next sessions. `halted` gives the halts where they
+    were drawn before; nothing trades beyond the limits of the prices.
     """
     close, deviation, signal = prices.close, returns.own_volatility, returns.signal
     before = np.vstack([close[:1], close[:-1]]) / prices.split
@@ -127,7 +189,11 @@ def shape_bars(
     open_ = np.maximum(np.round(open_, 2), CENT)
     high = np.maximum(np.round(high, 2), np.maximum(open_, close))
     low = np.maximum(np.minimum(np.round(low, 2), np.minimum(open_, close)), CENT)
-    return TradedBars(open_, high, low, _volume(rng, returns, prices), _traded(rng, prices, life, halt_rate))
+    if prices.lowest is not None and prices.highest is not None:
+        open_, high, low = (np.clip(field, prices.lowest, prices.highest) for field in (open_, high, low))
+    volume = _volume(rng, returns, prices)
+    halted = draw_halts(rng, close.shape, halt_rate, MEAN_HALT) if halted is None else halted
+    return TradedBars(open_, high, low, volume, _traded(halted, prices, life))
 
 
 def _volume(rng: np.random.Generator, returns: Returns, prices: TradedPrices) -> Array:
@@ -142,15 +208,21 @@ def _volume(rng: np.random.Generator, returns: Returns, prices: TradedPrices) ->
     return np.maximum(np.round(shares), 1.0)
 
 
-def _traded(rng: np.random.Generator, prices: TradedPrices, life: Life, halt_rate: float) -> npt.NDArray[np.bool_]:
-    n_sessions, n = prices.close.shape
-    row = np.arange(n_sessions)[:, None]
-    alive = (row >= life.first) & (row <= life.last)
-    halted = np.zeros_like(alive)
-    starts = np.argwhere(rng.random((n_sessions, n)) < halt_rate)
-    lengths = rng.geometric(0.5, len(starts))
+def draw_halts(
+    rng: np.random.Generator, shape: tuple[int, ...], rate: float, mean_length: float
+) -> npt.NDArray[np.bool_]:
+    """Draw where trading halts, sessions × instruments: how often one begins, and how long it lasts on average."""
+    halted = np.zeros(shape, dtype=np.bool_)
+    starts = np.argwhere(rng.random(shape) < rate)
+    lengths = rng.geometric(1.0 / mean_length, len(starts))
     for (t, i), length in zip(starts, lengths, strict=True):
         halted[t : t + length, i] = True
+    return halted
+
+
+def _traded(halted: npt.NDArray[np.bool_], prices: TradedPrices, life: Life) -> npt.NDArray[np.bool_]:
+    row = np.arange(len(prices.close))[:, None]
+    alive = (row >= life.first) & (row <= life.last)
     # Corporate actions are never hidden by a halt, and every life begins and ends with a bar.
     acted = (prices.split != 1.0) | (prices.dividend > 0)
     protected = acted | (np.abs(row - life.first) <= QUIET_AT_START) | (np.abs(row - life.last) <= QUIET_AT_START)

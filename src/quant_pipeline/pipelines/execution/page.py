@@ -9,7 +9,7 @@ import pandas as pd
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, join, masthead, paragraph, section, table
-from quant_pipeline.reports.order_columns import EXECUTION_COLUMNS
+from quant_pipeline.reports.order_columns import execution_columns
 from quant_pipeline.reports.page import compose_page
 from quant_pipeline.trading.orders.outcome import Outcome
 
@@ -47,8 +47,9 @@ def compose_execution_page(
     sentence = _sentence(report, outcome, as_of, dry_run, limits)
     header = masthead("Execution", day, sentence, account=outcome.account)
     remarks = [paragraph(in_environment(remark, outcome.account), style="callout") for remark in outcome.remarks]
+    columns = execution_columns(outcome.currency)
     parts = [
-        section("orders", "Orders", table(report, EXECUTION_COLUMNS, "Orders, verdicts and fills")),
+        section("orders", "Orders", table(report, columns, "Orders, verdicts and fills")),
         section("books", "Books and broker", _books(outcome, dry_run)),
     ]
     links = (("orders", "Orders"), ("books", "Books and broker"))
@@ -66,7 +67,7 @@ def _sentence(report: pd.DataFrame, outcome: Outcome, as_of: str, dry_run: bool,
         return f"{said}{by} (dry run: nothing sent)."
     counts = ", ".join(f"{number} {word}" for word, number in outcome.counts.items())
     bought, sold = (wording.dollars(float(outcome.value(side))) for side in ("buy", "sell"))
-    return f"{said}{by}: {counts}. Bought for {bought} USD, sold for {sold} USD."
+    return f"{said}{by}: {counts}. Bought for {bought} {outcome.currency}, sold for {sold} {outcome.currency}."
 
 
 def _books(outcome: Outcome, dry_run: bool) -> Html:

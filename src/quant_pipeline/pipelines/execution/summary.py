@@ -42,7 +42,7 @@ def summary_of_run(outcome: Outcome, page: str) -> str:
     if outcome.waits_for and any(order.state.is_at_broker for order in outcome.orders):
         lines.append(f"Open orders wait for {outcome.waits_for}; the daily run books what it executes.")
     bought, sold = (wording.price(float(outcome.value(side))) for side in ("buy", "sell"))
-    lines.append(f"Bought for {bought} USD, sold for {sold} USD.")
+    lines.append(f"Bought for {bought} {outcome.currency}, sold for {sold} {outcome.currency}.")
     lines += _books_lines(outcome)
     lines += [f"Page: {page}", f"Exit status {outcome.status.value}: {MEANINGS[outcome.status]}."]
     return _finished(lines, outcome)

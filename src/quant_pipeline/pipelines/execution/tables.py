@@ -9,6 +9,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR
+from quant_pipeline.market.volume import has_traded
 from quant_pipeline.trading.ledger.events import Order
 from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.reconciliation import Break
@@ -56,8 +57,8 @@ def market_table(
     -------
     pandas.DataFrame
         ``instrument``, ``price`` (last close, USD), ``price_age`` (sessions), ``average_volume`` (shares per session),
-        ``sector`` (empty when unknown), ``tradable`` (has a bar in the last session), ``member``. Instruments whose
-        last bar is older than a year are left out.
+        ``sector`` (empty when unknown), ``tradable`` (has a bar with volume in the last session), ``member``.
+        Instruments whose last bar is older than a year are left out.
     """
     recent = bars[bars["date"] >= sessions[max(0, len(sessions) - SESSIONS_PER_YEAR)]]
     by_instrument = recent.groupby("instrument", sort=True)
@@ -72,7 +73,7 @@ def market_table(
             "price_age": age,
             "average_volume": volume.reindex(last.index),
             "sector": sector,
-            "tradable": age == 0,
+            "tradable": (age == 0) & has_traded(last),
             "member": last.index.isin(today),
         }
     )

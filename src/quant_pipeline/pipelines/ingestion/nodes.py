@@ -9,7 +9,7 @@ from quant_pipeline.common.exceptions import MarketDataError, StaleDataError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import MarketData, said_to_come_from, source_of
-from quant_pipeline.market.delistings import EndedBars, delist_ended
+from quant_pipeline.market.delistings import EndedBars, delist_ended, last_trades
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.quality import QualityParameters, check_bars, no_findings, order_by_effect
 from quant_pipeline.market.sectors import add_sector_numbers
@@ -53,7 +53,7 @@ def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataF
         ended_bars.after_sessions,
         ", ".join(ended["instrument"]),
     )
-    last = market.bars.groupby("instrument")["date"].max()
+    last = last_trades(market.bars)
     delisted = market.instruments["instrument"].where(market.instruments["instrument"].isin(ended["instrument"]))
     order = ["date", "instrument", "kind"]
     actions = pd.concat([market.corporate_actions, ended]).sort_values(order, kind="stable", ignore_index=True)

@@ -9,6 +9,7 @@ import pandas as pd
 from quant_pipeline.backtest.weight_multipliers import daily_returns, preferences
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.exchange.lots import lots_of
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import ticks_to_float
 from quant_pipeline.exchange.rules import CostRules, MarketRules
@@ -230,7 +231,7 @@ def mark_denied(orders: pd.DataFrame, situation: Situation) -> pd.DataFrame:
 
 
 def add_alternates(
-    orders: pd.DataFrame, scores: pd.Series, situation: Situation, number: int, lot: int
+    orders: pd.DataFrame, scores: pd.Series, situation: Situation, number: int, market_rules: MarketRules
 ) -> pd.DataFrame:
     """Append the alternates for buys that cannot be executed, flagged as such.
 
@@ -244,8 +245,8 @@ def add_alternates(
         Account and market.
     number
         How many alternates.
-    lot
-        Shares per lot.
+    market_rules
+        Sizes that an order may have.
 
     Returns
     -------
@@ -263,7 +264,9 @@ def add_alternates(
     budget = (buys["quantity"] * buys["reference_price"]).mean() if len(buys) else 0.0
     ranks = scores.rank(ascending=False, method="first").reindex(chosen.index)
     indices = range(1, len(chosen) + 1)
-    quantity = (budget / prices // lot * lot).astype("int64")
+    lots = lots_of(market_rules, pd.Index(chosen.index))
+    quantity = (budget / prices // lots.step * lots.step).astype("int64")
+    quantity = quantity.where(quantity >= lots.fewest, 0)
     alternates = pd.DataFrame(
         {
             "instrument": pd.Series(chosen.index, dtype="str"),

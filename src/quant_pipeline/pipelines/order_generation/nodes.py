@@ -11,6 +11,7 @@ from quant_pipeline.common.environments import in_environment
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
+from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.order_generation.decision import (
     DecisionRules,
@@ -75,8 +76,8 @@ def generate_orders(
     Returns
     -------
     tuple of pandas.DataFrame
-        For Parquet: ``instrument``, ``side`` (``sell``, ``buy``, ``hold``), ``quantity``, ``reference_price`` (close,
-        USD), ``estimated_value`` (USD), ``score``, ``rank``, ``reason``. For CSV the same with the alternates, flagged,
+        For Parquet: ``instrument``, ``side`` (``sell``, ``buy``, ``hold``), ``quantity``, ``reference_price`` (close),
+        ``estimated_value``, ``score``, ``rank``, ``reason``. For CSV the same with the alternates, flagged,
         and with what the trading state of the account denies.
 
     Raises
@@ -99,7 +100,7 @@ def generate_orders(
         orders = _keep_stops(orders)
     value = orders["quantity"] * orders["reference_price"]
     orders.insert(orders.columns.get_loc("reference_price") + 1, "estimated_value", value)
-    with_alternates = add_alternates(orders, scores, situation, own.alternates, rules.market_rules.lot)
+    with_alternates = add_alternates(orders, scores, situation, own.alternates, rules.market_rules)
     return orders, mark_denied(with_alternates, situation)
 
 
@@ -126,7 +127,8 @@ def tell_opinions(
     opinions = opinions_of_sources(sources, chosen, situation, rules)
     comparison, figure = compare_opinions(opinions), draw_ranks(opinions)
     header = write_header(situation, chosen)
-    page = compose_opinion_page(comparison, orders_with_alternates, figure, header, f"{situation.session:%Y-%m-%d}")
+    as_of, currency = f"{situation.session:%Y-%m-%d}", unit_of_amounts(rules.market_rules.calendar)
+    page = compose_opinion_page(comparison, orders_with_alternates, figure, header, as_of, currency)
     return opinions, comparison, figure, page
 
 

@@ -8,7 +8,7 @@ from quant_pipeline.pipelines.order_generation.decision import Situation
 from quant_pipeline.pipelines.order_generation.opinions import NO_OPINION
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, join, masthead, paragraph, picture, section, table
-from quant_pipeline.reports.order_columns import INSTRUMENT, ORDER_COLUMNS, REMARK
+from quant_pipeline.reports.order_columns import INSTRUMENT, REMARK, order_columns
 from quant_pipeline.reports.page import compose_page
 from quant_pipeline.reports.theme import blank_figure, light, plain, say_instead
 
@@ -66,7 +66,7 @@ def write_header(situation: Situation, source: str) -> Html:
 
 
 def compose_opinion_page(
-    comparison: pd.DataFrame, orders: pd.DataFrame, figure: go.Figure, header: Html, as_of: str
+    comparison: pd.DataFrame, orders: pd.DataFrame, figure: go.Figure, header: Html, as_of: str, currency: str
 ) -> str:
     """Compose the page: orders with their alternates, the rank chart, the opinions side by side.
 
@@ -83,7 +83,8 @@ def compose_opinion_page(
         Column("mean_rank", "mean rank"),
         *(Column(name, plain(name), kind="text") for name in comparison.columns[5:]),
     ]
-    shown = (*ORDER_COLUMNS, REMARK) if (orders["remark"] != "").any() else ORDER_COLUMNS
+    columns_of_orders = order_columns(currency)
+    shown = (*columns_of_orders, REMARK) if (orders["remark"] != "").any() else columns_of_orders
     parts = [
         section("orders", "Orders", table(orders, shown, "Orders of the next session, then the alternates")),
         section("ranks", "Ranks", picture(figure, "rank-chart")),

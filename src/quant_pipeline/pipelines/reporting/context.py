@@ -18,6 +18,7 @@ from quant_pipeline.common.environments import in_environment
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
+from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.reporting.next_steps import AccountInReport, Step, next_steps
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
@@ -54,6 +55,8 @@ class ReportContext:
         Session of the decision, and the one in which its orders execute.
     deal_price
         Field of the bar at which they execute.
+    currency
+        Of all amounts.
     horizon
         Sessions of the label.
     combination
@@ -77,6 +80,7 @@ class ReportContext:
     as_of: pd.Timestamp
     executes_in: pd.Timestamp
     deal_price: str
+    currency: str
     horizon: int
     combination: str
     not_backtested: str
@@ -136,6 +140,7 @@ def describe_run(
         as_of=session,
         executes_in=executes_in,
         deal_price=market_rules.deal_price,
+        currency=unit_of_amounts(market_rules.calendar),
         horizon=horizon,
         combination=combination,
         not_backtested=OrderGenerationParameters.model_validate(settings.get("order_generation", {})).not_backtested,

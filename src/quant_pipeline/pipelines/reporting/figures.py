@@ -14,23 +14,25 @@ NO_INFORMATION = "No label of a test session is realised yet"
 FUSED = "fused"
 
 
-def draw_net_asset_value(backtest_nav: pd.DataFrame) -> go.Figure:
-    """Draw net asset value against the benchmark, both in USD from the same start, logarithmic.
+def draw_net_asset_value(backtest_nav: pd.DataFrame, currency: str) -> go.Figure:
+    """Draw net asset value against the benchmark, both from the same start, logarithmic.
 
     Parameters
     ----------
     backtest_nav
-        ``date``, ``nav``, ``benchmark`` (USD).
+        ``date``, ``nav``, ``benchmark``.
+    currency
+        Of the amounts.
     """
-    title = "Net asset value, USD"
+    title = f"Net asset value, {currency}"
     if backtest_nav.empty:
         return say_instead(blank_figure(title, NO_BACKTEST), NO_BACKTEST)
     first, last = backtest_nav.iloc[0], backtest_nav.iloc[-1]
     figure = blank_figure(
         title,
         f"From {wording.day(first['date'])} to {wording.day(last['date'])} the strategy went from "
-        f"{wording.dollars(first['nav'])} to {wording.dollars(last['nav'])} USD, "
-        f"the benchmark to {wording.dollars(last['benchmark'])} USD.",
+        f"{wording.dollars(first['nav'])} to {wording.dollars(last['nav'])} {currency}, "
+        f"the benchmark to {wording.dollars(last['benchmark'])} {currency}.",
     )
     dates = backtest_nav["date"]
     benchmark = {"color": light("reference"), "width": 1.6}
@@ -47,7 +49,7 @@ def draw_drawdown(backtest_nav: pd.DataFrame) -> go.Figure:
     Parameters
     ----------
     backtest_nav
-        ``date``, ``nav``, ``benchmark`` (USD).
+        ``date``, ``nav``, ``benchmark``.
     """
     title = "Drawdown from the highest value so far"
     if backtest_nav.empty:
@@ -68,21 +70,24 @@ def draw_drawdown(backtest_nav: pd.DataFrame) -> go.Figure:
     return figure.update_yaxes(tickformat=".0%", hoverformat=".1%", rangemode="tozero").update_layout(height=280)
 
 
-def draw_combinations(combination_nav: pd.DataFrame, default: str) -> go.Figure:
+def draw_combinations(combination_nav: pd.DataFrame, default: str, currency: str) -> go.Figure:
     """Draw the net asset value of every combination from the same start, logarithmic.
 
     Parameters
     ----------
     combination_nav
-        ``date``, ``combination``, ``nav`` (USD).
+        ``date``, ``combination``, ``nav``.
     default
         The combination whose score becomes orders.
+    currency
+        Of the amounts.
     """
     wide = measures.values_of_combinations(combination_nav)
     last = wide.iloc[-1]
     figure = blank_figure(
-        "Net asset value of every combination, USD",
-        f"At the end {last.idxmax()} stands highest, {wording.dollars(last.max())} USD; orders come from {default}.",
+        f"Net asset value of every combination, {currency}",
+        f"At the end {last.idxmax()} stands highest, {wording.dollars(last.max())} {currency}; "
+        f"orders come from {default}.",
     )
     for index, name in enumerate(wide.columns):
         line = {"color": light("ink"), "width": 2.6} if name == default else series_style(index)
@@ -153,13 +158,15 @@ def draw_rolling_information(ic_series: pd.DataFrame) -> go.Figure:
     return figure.update_yaxes(hoverformat="+.4f", tickformat="+.2f")
 
 
-def draw_turnover(backtest_nav: pd.DataFrame) -> go.Figure:
+def draw_turnover(backtest_nav: pd.DataFrame, currency: str) -> go.Figure:
     """Draw turnover and trading costs by month, one above the other.
 
     Parameters
     ----------
     backtest_nav
-        ``date``, ``turnover`` (fraction of net asset value, buys plus sales), ``cost`` (USD).
+        ``date``, ``turnover`` (fraction of net asset value, buys plus sales), ``cost``.
+    currency
+        Of the costs.
     """
     title = "Turnover and costs by month"
     if backtest_nav.empty:
@@ -168,32 +175,36 @@ def draw_turnover(backtest_nav: pd.DataFrame) -> go.Figure:
     figure = blank_figure(
         title,
         f"In a month {wording.percent(monthly['turnover'].mean())} of the net asset value was bought or sold on "
-        f"average, at a cost of {wording.dollars(monthly['cost'].mean())} USD.",
+        f"average, at a cost of {wording.dollars(monthly['cost'].mean())} {currency}.",
     )
     figure.add_bar(x=monthly.index, y=monthly["turnover"], name="turnover, part of NAV", marker_color=light("accent"))
-    figure.add_bar(x=monthly.index, y=monthly["cost"], name="cost, USD", yaxis="y2", marker_color=light("caution"))
+    figure.add_bar(
+        x=monthly.index, y=monthly["cost"], name=f"cost, {currency}", yaxis="y2", marker_color=light("caution")
+    )
     upper = {"tickformat": ".0%", "hoverformat": ".1%"}
     lower = {"tickformat": ",.3~s", "hoverformat": ",.0f"}
     return _stack_panels(figure, upper, lower).update_xaxes(hoverformat="%B %Y").update_layout(bargap=0.25)
 
 
-def draw_account(account_nav: pd.DataFrame) -> go.Figure:
+def draw_account(account_nav: pd.DataFrame, currency: str) -> go.Figure:
     """Draw net asset value and cash of the account since it was opened.
 
     Parameters
     ----------
     account_nav
-        ``date``, ``nav``, ``cash`` (USD).
+        ``date``, ``nav``, ``cash``.
+    currency
+        Of the amounts.
     """
-    title = "Net asset value and cash of the account, USD"
+    title = f"Net asset value and cash of the account, {currency}"
     if len(account_nav) < 2:
         message = "A curve needs two booked sessions" if len(account_nav) else "Nothing is booked yet"
         return say_instead(blank_figure(title, message), message)
     last = account_nav.iloc[-1]
     figure = blank_figure(
         title,
-        f"On {wording.day(last['date'])} the account was worth {wording.dollars(last['nav'])} USD, "
-        f"{wording.dollars(last['cash'])} USD of it in cash.",
+        f"On {wording.day(last['date'])} the account was worth {wording.dollars(last['nav'])} {currency}, "
+        f"{wording.dollars(last['cash'])} {currency} of it in cash.",
     )
     mode = "lines+markers" if len(account_nav) <= 40 else "lines"
     value = {"color": light("accent"), "width": 2.2}

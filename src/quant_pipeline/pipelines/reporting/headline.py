@@ -11,7 +11,7 @@ from quant_pipeline.pipelines.reporting.context import ReportContext
 from quant_pipeline.reports import elements, wording
 from quant_pipeline.reports.elements import Card, Html, paragraph
 
-SIMULATED_MARKET = "simulated"
+SIMULATED_MARKETS = ("simulated", "cn_simulated")
 REAL_MONEY = "live"
 
 
@@ -31,7 +31,7 @@ def write_header(context: ReportContext, verdict: str) -> Html:
             "does.",
             style="callout",
         )
-        if context.market == SIMULATED_MARKET
+        if context.market in SIMULATED_MARKETS
         else Html("")
     )
     title = wording.long_day(context.as_of)
@@ -99,7 +99,7 @@ def headline_cards(
         *_performance_cards(backtest_performance, backtest_nav),
         _score_card(ic_series),
         _orders_card(context, orders),
-        _account_card(account_nav),
+        _account_card(context, account_nav),
         _data_card(data_quality),
     ]
     return elements.cards(cards)
@@ -141,12 +141,13 @@ def _orders_card(context: ReportContext, orders: pd.DataFrame) -> Card:
     return Card("Orders", value, f"for {wording.day(context.executes_in)}, {context.deal_price}", "orders")
 
 
-def _account_card(account_nav: pd.DataFrame) -> Card:
+def _account_card(context: ReportContext, account_nav: pd.DataFrame) -> Card:
+    label = f"Account, {context.currency}"
     if account_nav.empty:
-        return Card("Account, USD", wording.MISSING, "nothing booked yet", "account")
+        return Card(label, wording.MISSING, "nothing booked yet", "account")
     newest = account_nav.iloc[-1]
     in_cash = wording.percent(newest["cash"] / newest["nav"])
-    return Card("Account, USD", wording.dollars(newest["nav"]), f"cash {in_cash}", "account")
+    return Card(label, wording.dollars(newest["nav"]), f"cash {in_cash}", "account")
 
 
 def _data_card(data_quality: pd.DataFrame) -> Card:

@@ -91,7 +91,7 @@ def yearly_costs(backtest_nav: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``year``, newest first; ``turnover`` (value bought plus sold over net asset value, summed), ``cost`` (USD),
+        ``year``, newest first; ``turnover`` (value bought plus sold over net asset value, summed), ``cost``,
         ``cost_share`` (cost over the mean net asset value), ``sessions``.
     """
     years = backtest_nav.groupby(backtest_nav["date"].dt.year.rename("year"))
@@ -142,7 +142,7 @@ def coefficients_by_model(ic_series: pd.DataFrame) -> pd.DataFrame:
 
 
 def order_totals(orders: pd.DataFrame) -> dict[str, tuple[int, float]]:
-    """Count and value (USD) the orders of each side: ``sell``, ``buy``, ``hold``."""
+    """Count and value the orders of each side: ``sell``, ``buy``, ``hold``."""
     if orders.empty:
         return dict.fromkeys(("sell", "buy", "hold"), (0, 0.0))
     values = orders.groupby("side")["estimated_value"].agg(["size", "sum"])

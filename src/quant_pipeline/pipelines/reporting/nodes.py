@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import figures, headline
@@ -47,7 +48,9 @@ def context_of(
     return describe_run(report, as_of, market_rules, ensemble.default, label.horizon, parameters, own)
 
 
-def draw_figures(backtest_nav: pd.DataFrame, ic_series: pd.DataFrame) -> tuple[go.Figure, go.Figure, go.Figure]:
+def draw_figures(
+    backtest_nav: pd.DataFrame, ic_series: pd.DataFrame, market_rules: MarketRules
+) -> tuple[go.Figure, go.Figure, go.Figure]:
     """Draw the three figures that the lineage previews.
 
     Parameters
@@ -56,6 +59,8 @@ def draw_figures(backtest_nav: pd.DataFrame, ic_series: pd.DataFrame) -> tuple[g
         ``date``, ``nav``, ``benchmark``.
     ic_series
         ``date``, ``model``, ``rank_ic``.
+    market_rules
+        Names the exchange, whose currency amounts are in.
 
     Returns
     -------
@@ -63,7 +68,7 @@ def draw_figures(backtest_nav: pd.DataFrame, ic_series: pd.DataFrame) -> tuple[g
         Net asset value, drawdown, cumulative rank IC.
     """
     return (
-        figures.draw_net_asset_value(backtest_nav),
+        figures.draw_net_asset_value(backtest_nav, unit_of_amounts(market_rules.calendar)),
         figures.draw_drawdown(backtest_nav),
         figures.draw_cumulative_information(ic_series),
     )

@@ -29,7 +29,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.draw_figures,
-                ["backtest_nav", "ic_series"],
+                by_name("backtest_nav", "ic_series", "params:market_rules"),
                 ["nav_figure", "drawdown_figure", "ic_figure"],
                 name="draw_figures",
             ),

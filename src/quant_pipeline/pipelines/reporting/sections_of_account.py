@@ -10,7 +10,7 @@ from quant_pipeline.pipelines.reporting.context import ReportContext
 from quant_pipeline.pipelines.reporting.sections import Section
 from quant_pipeline.reports import elements, wording
 from quant_pipeline.reports.elements import Column, Html, paragraph, section, table
-from quant_pipeline.reports.order_columns import INSTRUMENT, ORDER_COLUMNS
+from quant_pipeline.reports.order_columns import INSTRUMENT, order_columns
 
 LISTED_FINDINGS = 40
 
@@ -34,21 +34,22 @@ def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
         return section("orders", heading, paragraph(nothing, style="empty"))
     (sales, sold), (buys, bought), (kept, _) = totals["sell"], totals["buy"], totals["hold"]
     traded, held = orders[orders["side"] != "hold"], orders[orders["side"] == "hold"]
+    columns, currency = order_columns(context.currency), context.currency
     parts = []
     if sales or buys:
         parts.append(
             paragraph(
-                f"They execute on {when}: {wording.plural(sales, 'sale')} worth about {wording.dollars(sold)} USD, "
-                f"then {wording.plural(buys, 'buy')} worth about {wording.dollars(bought)} USD in this order, "
-                "as far as the cash goes. Values are estimates at the last close."
+                f"They execute on {when}: {wording.plural(sales, 'sale')} worth about {wording.dollars(sold)} "
+                f"{currency}, then {wording.plural(buys, 'buy')} worth about {wording.dollars(bought)} "
+                f"{currency} in this order, as far as the cash goes. Values are estimates at the last close."
             )
         )
-        parts.append(table(traded, ORDER_COLUMNS, f"Orders for {wording.day(context.executes_in)}"))
+        parts.append(table(traded, columns, f"Orders for {wording.day(context.executes_in)}"))
     else:
         parts.append(paragraph(f"No order for {when}: everything is held.", style="empty"))
     if kept:
         what = f"{wording.plural(kept, 'line')} without an order"
-        parts.append(elements.details(what, table(held, ORDER_COLUMNS, "Held, or looked at and not executed")))
+        parts.append(elements.details(what, table(held, columns, "Held, or looked at and not executed")))
     return section("orders", heading, *parts)
 
 
@@ -69,14 +70,15 @@ def account_section(context: ReportContext, holdings: pd.DataFrame, account_nav:
         return section(
             "account", heading, elements.run_first("No session is booked yet.", context.command("post_trade"))
         )
-    newest = account_nav.iloc[-1]
+    newest, currency = account_nav.iloc[-1], context.currency
     parts = [
         paragraph(
-            f"At the close of {wording.long_day(newest['date'])}: net asset value {wording.price(newest['nav'])} USD, "
-            f"of it {wording.price(newest['cash'])} USD in cash, and {wording.plural(len(holdings), 'holding')}. "
+            f"At the close of {wording.long_day(newest['date'])}: net asset value {wording.price(newest['nav'])} "
+            f"{currency}, of it {wording.price(newest['cash'])} {currency} in cash, and "
+            f"{wording.plural(len(holdings), 'holding')}. "
             f"{wording.plural(len(account_nav), 'session')} booked since {wording.day(account_nav['date'].iloc[0])}."
         ),
-        elements.picture(figures.draw_account(account_nav), "account-value"),
+        elements.picture(figures.draw_account(account_nav, currency), "account-value"),
     ]
     if holdings.empty:
         parts.append(paragraph("The account holds cash only.", style="empty"))
@@ -84,10 +86,10 @@ def account_section(context: ReportContext, holdings: pd.DataFrame, account_nav:
         columns = [
             INSTRUMENT,
             Column("quantity", "shares", wording.count),
-            Column("average_cost", "average cost, USD", wording.price),
-            Column("price", "close, USD", wording.price),
-            Column("market_value", "value, USD", wording.dollars),
-            Column("unrealised_profit", "unrealised profit, USD", wording.dollars_signed, "signed"),
+            Column("average_cost", f"average cost, {currency}", wording.price),
+            Column("price", f"close, {currency}", wording.price),
+            Column("market_value", f"value, {currency}", wording.dollars),
+            Column("unrealised_profit", f"unrealised profit, {currency}", wording.dollars_signed, "signed"),
             Column("weight", "part of NAV", wording.percent, "share", full=holdings["weight"].max()),
         ]
         parts.append(table(holdings, columns, "Holdings, largest first"))

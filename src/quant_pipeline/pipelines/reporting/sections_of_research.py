@@ -107,7 +107,7 @@ def costs_section(context: ReportContext, backtest_nav: pd.DataFrame, backtest_t
     columns = [
         Column("year", "year", str, "text"),
         Column("turnover", "turnover, buys plus sales", wording.percent),
-        Column("cost", "cost, USD", wording.dollars),
+        Column("cost", f"cost, {context.currency}", wording.dollars),
         Column("cost_share", "cost, part of mean NAV", wording.percent_exact),
         Column("sessions", "sessions", wording.count),
     ]
@@ -125,7 +125,7 @@ def costs_section(context: ReportContext, backtest_nav: pd.DataFrame, backtest_t
         "costs",
         "Turnover and costs",
         paragraph("Turnover is the value bought plus the value sold over net asset value. Cost is fees plus slippage."),
-        picture(figures.draw_turnover(backtest_nav), "turnover"),
+        picture(figures.draw_turnover(backtest_nav, context.currency), "turnover"),
         *parts,
     )
 
@@ -213,7 +213,11 @@ def combinations_section(
         alike = measures.correlation_of_combinations(combination_nav)
         names = [Column(name, name, wording.ratio) for name in alike.columns]
         columns = [Column("combination", "combination", kind="text"), *names]
-        parts.append(picture(figures.draw_combinations(combination_nav, context.combination), "combination-values"))
+        parts.append(
+            picture(
+                figures.draw_combinations(combination_nav, context.combination, context.currency), "combination-values"
+            )
+        )
         parts.append(table(alike.reset_index(), columns, "Correlation of daily returns", context.combination))
     if len(ensemble_weights):
         wide = ensemble_weights.pivot(index="combination", columns="model", values="weight").reset_index()

@@ -47,7 +47,7 @@ def summary_text(
         _backtest(backtest_nav, backtest_performance) + textwrap.wrap(context.not_backtested, WIDTH),
         _comparison(combination_comparison, context.combination),
         _orders(context, orders),
-        [_account(account_nav)],
+        [_account(context, account_nav)],
         [f"Report: {context.path}"],
         ["Next:", *_next_steps(context.next_commands)],
     ]
@@ -118,7 +118,7 @@ def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
     lines = [
         _clip(
             f"  {row.side:<4}  {row.instrument:<7} {wording.count(row.quantity):>8} at about "
-            f"{wording.price(row.reference_price):>9} USD  {_without_verb(row.reason)}"
+            f"{wording.price(row.reference_price):>9} {context.currency}  {_without_verb(row.reason)}"
         )
         for row in traded.head(LISTED_ORDERS).itertuples(index=False)
     ]
@@ -130,11 +130,12 @@ def _without_verb(reason: str) -> str:
     return reason.partition(": ")[2] or reason
 
 
-def _account(account_nav: pd.DataFrame) -> str:
+def _account(context: ReportContext, account_nav: pd.DataFrame) -> str:
     if account_nav.empty:
         return "Account: nothing is booked yet."
     newest = account_nav.iloc[-1]
-    return f"Account: net asset value {wording.price(newest['nav'])} USD, cash {wording.price(newest['cash'])} USD"
+    value, cash = (f"{wording.price(newest[name])} {context.currency}" for name in ("nav", "cash"))
+    return f"Account: net asset value {value}, cash {cash}"
 
 
 def _next_steps(commands: Sequence[tuple[str, str]]) -> list[str]:

@@ -135,4 +135,6 @@ def _quotes(bars: pd.DataFrame, corporate_actions: pd.DataFrame, fills: pd.DataF
 
 def _price_of(bars: pd.DataFrame, kind: DealPrice) -> pd.Series:
     """Return a price of the bars; without a column of its own, a vwap is the stand-in that the exchange rules take."""
-    return bars[kind] if kind in bars.columns else pd.Series(ticks_to_float(deal_prices(bars, kind)), bars.index)
+    if kind in bars.columns:
+        return bars[kind]
+    return pd.Series(ticks_to_float(deal_prices(bars, kind)), bars.index).replace(0.0, np.nan)

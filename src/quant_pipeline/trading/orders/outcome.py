@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from quant_pipeline.common.exit_status import ExitStatus
+from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.account_orders import TrackedOrder
 from quant_pipeline.trading.orders.desk import TradingDesk
@@ -44,6 +45,8 @@ class Outcome:
     ----------
     account, session
         Name of the account, and the session in which the orders execute.
+    currency
+        Of the exchange.
     has_plan
         Whether a plan was recorded for the session; a plan may hold no order.
     orders
@@ -60,6 +63,7 @@ class Outcome:
 
     account: str
     session: pd.Timestamp
+    currency: str
     has_plan: bool
     orders: tuple[OrderOutcome, ...]
     waits_for: str
@@ -89,7 +93,7 @@ class Outcome:
         return {"planned": len(self.orders), "sent": sent, **dict(sorted(states.items()))}
 
     def value(self, side: str) -> Decimal:
-        """Return what was bought or sold, USD, to the cent."""
+        """Return what was bought or sold, to the cent."""
         total = sum((order.tracked.value for order in self.orders if order.tracked.order.side == side), Decimal(0))
         return total.quantize(_CENT)
 
@@ -117,6 +121,7 @@ def outcome_of(desk: TradingDesk, breaks: Sequence[Break] = ()) -> Outcome:
     return Outcome(
         account=desk.account,
         session=session,
+        currency=unit_of_amounts(desk.calendar.name),
         has_plan=plan is not None,
         orders=tuple(
             OrderOutcome(o, _is_sent(o), _reason(desk, o, stop, o.order.client_order_id in cancelled)) for o in shown

@@ -11,6 +11,7 @@ import pandas as pd
 
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import ticks_to_float
+from quant_pipeline.exchange.quotes import NO_LIMIT
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.exchange.session import (
     Carry,
@@ -161,8 +162,11 @@ def execute_session(
     row = market.sessions.get_loc(session)
     closes = closes_of(market, row - 1)
     carry = Carry(float(market.arrays.interest[row]), market.rules.dividend_tax_rate)
-    outcome = apply_corporate_actions(positions, cash, actions, closes, orders, market.rules.lot, carry)
-    traded = bars.assign(previous_close=bars["instrument"].map(reference_closes(closes, actions)))
+    outcome = apply_corporate_actions(positions, cash, actions, closes, orders, market.rules, carry)
+    # What was just listed has no limit, as little as what has no previous close.
+    is_limited = market.limits_of(row)[1] < NO_LIMIT
+    references = reference_closes(closes, actions).where(is_limited)
+    traded = bars.assign(previous_close=bars["instrument"].map(references))
     pending = orders if outcome.pending_orders is None else outcome.pending_orders
     rules, costs = market.rules.at(session), cost_rules.at(session)
     fills = execute_orders(pending, outcome.positions, outcome.cash, traded, rules, costs)

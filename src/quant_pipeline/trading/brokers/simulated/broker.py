@@ -19,6 +19,7 @@ from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import ticks_to_decimal
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.trading.broker_records import (
     Activity,
     BrokerAccount,
@@ -104,7 +105,7 @@ class SimulatedBroker:
         books = self._books()
         return BrokerAccount(
             account_number=self._number,
-            currency="USD",
+            currency=unit_of_amounts(self._market.rules.calendar),
             cash=books.cash,
             equity=books.equity,
             last_equity=books.last_equity,
