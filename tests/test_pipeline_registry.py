@@ -15,7 +15,15 @@ STAGES = {
     "order_generation",
     "reporting",
 }
-RESEARCH = {"tuning", "rolling", "cross_validation", "ensemble_search", "factor_evaluation", "model_report"}
+RESEARCH = {
+    "tuning",
+    "rolling",
+    "cross_validation",
+    "ensemble_search",
+    "factor_evaluation",
+    "model_report",
+    "qlib_comparison",
+}
 SENDING = {"execution"}
 
 

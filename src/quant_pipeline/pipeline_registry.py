@@ -15,8 +15,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     dict
         ``__default__`` is the whole path from market to orders; ``daily`` is what runs after every close, with stored
         models; ``execution`` sends what was ordered, and only when it is asked for by name; ``tuning``, ``rolling``,
-        ``cross_validation``, ``ensemble_search``, ``factor_evaluation`` and ``model_report`` are research beside that
-        path; the others are single stages.
+        ``cross_validation``, ``ensemble_search``, ``factor_evaluation``, ``model_report`` and ``qlib_comparison`` are
+        research beside that path; the others are single stages.
     """
     stages = {
         "ingestion": _stage("ingestion"),
@@ -40,6 +40,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "rolling": _stage("rolling"),
         "cross_validation": LazyPipeline(lambda: _made("rolling", "create_cross_validation_pipeline")),
         "ensemble_search": _stage("ensemble_search"),
+        "qlib_comparison": _stage("qlib_comparison"),
         "daily": LazyPipeline(lambda: Pipeline([stages[name] for name in daily])),
     }
 

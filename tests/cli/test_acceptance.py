@@ -159,8 +159,9 @@ def test_the_lineage_builds_with_layers_and_previews(project):
         assert f'"{layer}"' in main, layer
 
 
-def test_the_tour_notebook_runs(project):
-    project.run("jupyter nbconvert --to notebook --execute --stdout notebooks/01_tour.ipynb")
+@pytest.mark.parametrize("name", ["01_tour", "02_qlib"])
+def test_a_notebook_runs(project, name):
+    project.run(f"jupyter nbconvert --to notebook --execute --stdout notebooks/{name}.ipynb")
 
 
 def test_a_model_is_planned_trained_promoted_and_taken_back(project):
