@@ -37,6 +37,7 @@ STEPS = {
     "arm": (1, "needs no arming"),
     "disarm": (1, "is not armed"),
     "reconcile": (0, "equal the broker's"),
+    "cancel": (0, "cancelled at the broker"),
     "halt": (0, "the ledger says halted"),
     "resume": (0, "may send orders again"),
     "adjust --cash 1.25": (0, ""),
@@ -45,7 +46,9 @@ STEPS = {
 }
 """Commands in this order, with their exit status and a part of what they say on a simulated account."""
 OTHERWISE = {
+    "simulation": {"cancel": (0, "there is no broker that could have orders of it")},
     "statements": {
+        "cancel": (0, "there is no broker that could have orders of it"),
         "reconcile": (1, "is kept by statements; there is no broker to ask"),
         "flatten --yes": (1, "is kept by statements: nothing here reaches its broker. Sell there: 20 AAA"),
     },
@@ -111,17 +114,23 @@ def by_statements(path):
 @contextmanager
 def at_broker(path, closes=True):
     """Trade a session on a paper account at a fake Alpaca; the session is closed, or it is 15:00 UTC of it."""
-    folder = path / "data/accounts/paper"
-    folder.mkdir(parents=True)
     # The market opens higher than the bars closed.
     prices = {name: Decimal(str(price)) for name, price in (PRICES | {"AAA": 52.0}).items()}
     exchange = FakeExchange(cash=100_000, prices=prices, hours=ExchangeHours("2025-03-04 15:00"))
     with FakeAlpaca(exchange) as server:
         parameters = {"kind": "paper", "url": server.url, "read_pause_seconds": 0.01, "requests_a_minute": 100_000}
+        folder = path / f"data/accounts/paper-rehearsal-{server.port}"
+        folder.mkdir(parents=True)
         keys = {"api_key": API_KEY, "secret_key": SECRET_KEY}
         dataset = BrokerDesk("alpaca", *places(folder, str(folder / "ledger.sqlite")), parameters, keys)
         desk = Desk(
-            folder, "2025-03-03", dataset, "paper", waves="together", wait_for_fills_seconds=20, poll_seconds=0.05
+            folder,
+            "2025-03-03",
+            dataset,
+            "paper-rehearsal",
+            waves="together",
+            wait_for_fills_seconds=20,
+            poll_seconds=0.05,
         )
         settle(desk)
         desk.plan(ORDERS[:2])
@@ -133,11 +142,11 @@ def at_broker(path, closes=True):
             desk.sessions = desk.sessions.append(pd.DatetimeIndex([desk.deals_in]))
             desk.as_of = desk.deals_in
             settle(desk)
-        write_market(path / "data/markets/alpaca", desk.bars, desk.actions, desk.sessions)
+        write_market(path / f"data/markets/alpaca-rehearsal-{server.port}", desk.bars, desk.actions, desk.sessions)
         yield server, exchange
 
 
-KINDS = {"simulation": "sim", "statements": "hand", "broker": "paper"}
+KINDS = {"simulation": "sim", "statements": "hand", "broker": "paper-rehearsal"}
 ALL_KINDS = pytest.mark.parametrize("run", [(kind, True) for kind in KINDS], indirect=True, ids=list(KINDS))
 
 
@@ -163,7 +172,7 @@ def run(template, tmp_path, monkeypatch, request):
         metadata = bootstrap_project(path)
 
         def run(*words):
-            arguments = [*words, "--env", KINDS[filled_by], *params]
+            arguments = [*words, "--env", KINDS[filled_by].removesuffix("-rehearsal"), *params]
             return CliRunner().invoke(command, arguments, obj=metadata)
 
         run.exchange = run_exchange
@@ -214,7 +223,7 @@ def test_an_account_is_shown_as_it_was_at_the_close_of_a_session(run, request):
 def test_what_was_filled_since_the_close_is_valued_at_its_own_price(run):
     shown = run("show")
     assert shown.exit_code == 0, shown.output
-    assert "paper, close of 2025-03-03, and fills of 2025-03-04 at the prices of the fills" in shown.output
+    assert "paper-rehearsal, close of 2025-03-03, and fills of 2025-03-04 at the prices of the fills" in shown.output
     value, profit = (shown.output.partition(name)[2] for name in ("net asset value", "profit so far"))
     figures = next(line for line in shown.output.splitlines() if "100,000.00" in line)
     assert (bool(value), bool(profit), "+0.00" in figures) == (True, True, True)

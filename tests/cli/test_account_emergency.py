@@ -1,6 +1,10 @@
 """Stopping, selling and explaining an account at a fake Alpaca, in a project that has never ingested any market."""
 
+import os
+import resource
 import shutil
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 
 import pandas as pd
@@ -164,6 +168,147 @@ def test_halt_says_which_layer_failed_and_tries_the_others(run, exchange, stop):
     assert f"the orders at the broker: not stopped, {left}" in said
     assert "the orders at the broker could not be stopped" in said
     assert exchange.suspended
+
+
+@pytest.fixture
+def locked_ledger(run, ledger):
+    """The ledger of an account whose books are open, while another process holds SQLite's lock for writing."""
+    run("reconcile")
+    other = sqlite3.connect(ledger().file, isolation_level=None)
+    other.execute("begin immediate")
+    yield
+    other.execute("rollback")
+    other.close()
+
+
+def test_halt_of_a_locked_ledger_stops_every_other_layer(run, exchange, stop, locked_ledger):
+    order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
+    said = run("halt", fails=True)
+    assert "the ledger: not stopped, " in said
+    assert "another process is writing into it. Run again when that has ended" in said
+    assert "the ledger could not be stopped; what is named above was. Run halt again." in said
+    assert stop.exists()
+    assert (exchange.suspended, statuses(exchange)["paper-rehearsal-20250304-CCC-buy-0"]) == (True, "canceled")
+
+
+def test_cancel_needs_no_ledger(run, exchange, locked_ledger):
+    order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
+    order(exchange, "by-hand", symbol="BBB")
+    assert "1 open orders were cancelled at the broker" in run("cancel")
+    assert statuses(exchange) == {"paper-rehearsal-20250304-CCC-buy-0": "canceled", "by-hand": "accepted"}
+    assert not exchange.suspended
+
+
+def test_cancel_says_what_may_still_be_open(run, exchange):
+    order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
+    fault = ScriptedFault(request=Request.CANCEL, kind=FaultKind.STATUS_BEFORE, status=500, times=9)
+    exchange.director.play(Script(faults=(fault,)))
+    said = run("cancel", fails=ExitStatus.INCOMPLETE)
+    assert "1 orders may still be open: paper-rehearsal-20250304-CCC-buy-0" in said
+
+
+def test_flatten_sells_also_while_the_ledger_is_locked(run, exchange, stop, locked_ledger):
+    order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
+    exchange.auto_fill = True
+    said = run("flatten", "--yes", fails=ExitStatus.ATTENTION)
+    assert "the ledger cannot be used: " in said
+    assert "what is sold now is not recorded" in said
+    assert "sold 10.5 AAA at 10.0000" in said
+    assert "run `kedro account reconcile --env paper` as soon as the ledger can be used" in said
+    assert (exchange.positions, statuses(exchange)["paper-rehearsal-20250304-CCC-buy-0"]) == ({}, "canceled")
+    assert stop.exists(), "no other process may buy meanwhile"
+
+
+def test_what_was_sold_without_the_ledger_is_booked_by_the_next_comparison(run, exchange, ledger):
+    run("reconcile")
+    exchange.auto_fill = True
+    with closing(sqlite3.connect(ledger().file, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        run("flatten", "--yes", fails=ExitStatus.ATTENTION)
+        other.execute("rollback")
+    run("reconcile")
+    account = fold(ledger().events())
+    assert (account.positions, account.cash) == ({}, exchange.cash)
+    assert AccountOrders.of(ledger().events()).trading_state == "reducing"
+    assert "may send orders again" in run("resume")
+
+
+def test_flatten_sells_also_when_the_ledger_was_lost(run, exchange, ledger):
+    run("reconcile")
+    folder = ledger().file.parent
+    for file in folder.glob("ledger.sqlite*"):
+        file.unlink()
+    exchange.auto_fill = True
+    assert "everything is sold" in run("flatten", "--yes", fails=ExitStatus.ATTENTION)
+    assert exchange.positions == {}
+
+
+def test_flatten_without_a_ledger_names_what_is_left_and_tries_it_under_another_name(run, exchange, locked_ledger):
+    exchange.auto_fill = True
+    exchange.director.play(Script(orders=(OrderScript(instrument="AAA", refuse=Refusal.DAY_TRADING),)))
+    said = run("flatten", "--yes", fails=ExitStatus.INCOMPLETE)
+    assert "still holds 1 positions: 10.5 AAA: " in said
+    assert "everything is sold" in run("flatten", "--yes", fails=ExitStatus.ATTENTION)
+    assert exchange.positions == {}
+
+
+def test_flatten_without_a_ledger_asks_for_the_number_of_a_real_account(run, exchange, project, ledger):
+    pin(project)
+    exchange.auto_fill = True
+    live = {"env": "live"}
+    run("reconcile", **live)
+    with closing(sqlite3.connect(ledger("live").file, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        assert "nothing was sold" in run("flatten", "--yes", fails=True, input="PA9\n", **live)
+        assert len(exchange.positions) == 2
+        run("flatten", "--yes", fails=ExitStatus.ATTENTION, input="PA3FAKE00001\n", **live)
+        other.execute("rollback")
+    assert exchange.positions == {}
+
+
+@pytest.fixture
+def run_on_full_disk(run):
+    """Run a command in a fork that can make files and write nothing into them, as on a full disk."""
+
+    def run_in_fork(*words, **options):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            said = "FAILED"
+            try:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+                said = run(*words, **options)
+            except AssertionError as error:
+                said = f"FAILED {error}"
+            finally:
+                os.write(writing, said.encode())
+                os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading, encoding="utf-8") as pipe:
+            said = pipe.read()
+        os.waitpid(child, 0)
+        assert not said.startswith("FAILED"), said
+        return said
+
+    return run_in_fork
+
+
+def test_halt_on_a_full_disk_makes_the_file_and_reaches_the_broker(run, run_on_full_disk, exchange, stop):
+    run("reconcile")
+    order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
+    said = run_on_full_disk("halt", "--reason", "fire drill", fails=True)
+    assert "the reason was not written into it: File too large" in said
+    assert f"wrote {stop}: nothing is sent while it exists" in said
+    assert "the ledger: not stopped, " in said
+    assert stop.exists()
+    assert (exchange.suspended, statuses(exchange)["paper-rehearsal-20250304-CCC-buy-0"]) == (True, "canceled")
+
+
+def test_flatten_on_a_full_disk_sells_without_the_ledger(run, run_on_full_disk, exchange):
+    run("reconcile")
+    exchange.auto_fill = True
+    assert "everything is sold" in run_on_full_disk("flatten", "--yes", fails=ExitStatus.ATTENTION)
+    assert exchange.positions == {}
 
 
 def test_flatten_sells_what_the_broker_holds_also_from_a_halted_account(run, exchange, stop, ledger):

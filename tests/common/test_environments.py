@@ -26,3 +26,8 @@ def test_an_error_of_an_account_advises_commands_of_that_account():
     with pytest.raises(AccountError) as refused, naming_environment("paper"):
         raise AccountError("run `kedro account resume` first")
     assert str(refused.value) == refused.value.format_message() == "run `kedro account resume --env paper` first"
+
+
+def test_the_name_of_a_rehearsed_account_names_its_environment():
+    assert in_environment("run `kedro account resume`", "paper-rehearsal") == "run `kedro account resume --env paper`"
+    assert in_environment("run `kedro account resume`", "sim-rehearsal") == "run `kedro account resume`"

@@ -14,6 +14,7 @@ from quant_pipeline.cli import (
     account_books,
     account_control,
     account_emergency,
+    account_halt,
     account_preview,
     account_queries,
 )
@@ -90,7 +91,9 @@ for command in ("backup", "restore"):
     account.add_command(getattr(account_backup, command))
 for command in ("arm", "disarm", "replan"):
     account.add_command(getattr(account_control, command))
-for command in ("halt", "resume", "flatten"):
+for command in ("halt", "cancel"):
+    account.add_command(getattr(account_halt, command))
+for command in ("resume", "flatten"):
     account.add_command(getattr(account_emergency, command))
 for command in ("quarantine", "adjust"):
     account.add_command(getattr(account_books, command))

@@ -15,9 +15,11 @@ from quant_pipeline.common.exceptions import QuantPipelineError
 
 DEFAULT_ENVIRONMENT: Final = "sim"
 """Environment of a command that names none."""
+REHEARSAL: Final = "rehearsal"
+"""End of the names of accounts and markets that are rehearsed in an environment, see `project.rehearsal`."""
 COMMAND = re.compile(
     r"kedro (?:run --pipelines \w++(?:,\w++)*+"
-    r"|account (?:adjust|arm|disarm|flatten|halt|quarantine (?:list|book|dismiss))\b"
+    r"|account (?:adjust|arm|cancel|disarm|flatten|halt|quarantine (?:list|book|dismiss))\b"
     r"|account (?:missed|orders|pnl|reconcile|replan|resume|show|trades|verify|why)\b"
     r"|models (?:list|plan|promote|rollback|train)\b)(?! --env)"
 )
@@ -25,7 +27,11 @@ COMMAND = re.compile(
 
 
 def in_environment(text: str, environment: str | None) -> str:
-    """Add ``--env`` to the commands of a text, unless the environment is the default one."""
+    """Add ``--env`` to the commands of a text, unless the environment is the default one.
+
+    The name of an account is that of its environment; what it is called in a rehearsal names the same environment.
+    """
+    environment = environment and environment.removesuffix(f"-{REHEARSAL}")
     if environment in (None, DEFAULT_ENVIRONMENT):
         return text
     return COMMAND.sub(lambda found: f"{found[0]} --env {environment}", text)

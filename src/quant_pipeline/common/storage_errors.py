@@ -13,7 +13,10 @@ _READ_ONLY = "it cannot be written. Give this user the right to write there, or 
 _NO_PERMISSION = "this user may not use it. Correct the permissions of the file and of the folders above it"
 _TOO_MANY_FILES = "too many files are open. Raise the limit with `ulimit -n` and run again"
 
+_TOO_LARGE = "a file would be larger than this process may write. Raise the limit with `ulimit -f` and run again"
+
 _BY_NUMBER = {
+    errno.EFBIG: _TOO_LARGE,
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
     errno.EROFS: _READ_ONLY,

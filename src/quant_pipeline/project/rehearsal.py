@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from quant_pipeline.common.environments import REHEARSAL
 from quant_pipeline.market.sources.alpaca_addresses import LOOPBACK, is_loopback
 from quant_pipeline.project.unresolved import plain, unresolved
 
 if TYPE_CHECKING:
     from quant_pipeline.project.configuration import ProjectConfigLoader
 
-MARK = "rehearsal"
 DATASETS = {"market": ("market_source",), "account": ("market_source", "trading_desk")}
 """What is invented as soon as one of these datasets of the catalog has a loopback address."""
 
@@ -41,13 +41,13 @@ def set_apart(loader: ProjectConfigLoader, settings: dict[str, Any]) -> dict[str
         paths = settings.get("paths") or {}
         if addresses and kind in paths:
             folder = folder_of(str(paths[kind]).rstrip("/"), addresses[0])
-            settings = settings | {kind: f"{settings.get(kind, kind)}-{MARK}", "paths": paths | {kind: folder}}
+            settings = settings | {kind: f"{settings.get(kind, kind)}-{REHEARSAL}", "paths": paths | {kind: folder}}
     return settings
 
 
 def folder_of(folder: str, address: object) -> str:
     """Return the folder that a rehearsal at an address has in the place of another one; any other address has none."""
-    return f"{folder}-{MARK}-{_port(address)}" if isinstance(address, str) and is_loopback(address) else folder
+    return f"{folder}-{REHEARSAL}-{_port(address)}" if isinstance(address, str) and is_loopback(address) else folder
 
 
 def _loopback(loader: ProjectConfigLoader, entry: Any) -> str | None:

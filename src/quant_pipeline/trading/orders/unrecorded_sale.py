@@ -1,0 +1,116 @@
+"""Selling everything while the ledger cannot be used: it is locked by another process, damaged, or the disk is full.
+
+What is sold is known by the broker alone. The next comparison with it books the fills as trades by hand, raises an
+alert, and lets only exits pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import ROUND_FLOOR, Decimal
+from typing import NamedTuple
+
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.trading.broker_records import BrokerOrder, BrokerPosition, OrderRequest
+from quant_pipeline.trading.ledger.events import client_order_id
+from quant_pipeline.trading.orders.emergency import Left, cancel_own
+from quant_pipeline.trading.ports import Broker, BrokerError, DuplicateOrderError
+
+_FIRST_REVISION, _LAST_REVISION = 80, 99
+"""Numbers that no plan of a session reaches; a name that the broker knows already is not used again."""
+
+
+class UnrecordedSale(NamedTuple):
+    """Orders as the broker has them, and what is left with the reasons."""
+
+    orders: tuple[BrokerOrder, ...]
+    left: tuple[Left, ...]
+
+
+def sell_without_ledger(
+    broker: Broker, account: str, pinned: str | None, polls: int, pause: Callable[[], None]
+) -> UnrecordedSale:
+    """Cancel what is open and sell what the broker holds, less what is not ours to trade; nothing is recorded.
+
+    The caller has stopped every other sender by the kill switch's file.
+
+    Parameters
+    ----------
+    broker
+        The broker, reached without ledger and lease.
+    account
+        Name of the account; its orders bear it.
+    pinned
+        The only account number that may be sold; None when any may.
+    polls, pause
+        How often to look whether orders have ended, and what to do in between.
+
+    Raises
+    ------
+    ConfigurationError
+        When the keys open another account than the pinned one.
+    StaleDataError
+        When the market of the broker is closed; open orders were cancelled.
+    """
+    found = broker.account().account_number
+    if pinned is not None and found != pinned:
+        raise ConfigurationError(f"the keys of '{account}' open account {found}, not {pinned}; nothing was sold")
+    cancel_own(broker, account)
+    broker.suspend_trading(False)
+    clock = broker.clock()
+    if not clock.is_open:
+        raise StaleDataError(
+            f"the broker's market is closed until {clock.next_open:%Y-%m-%d %H:%M} UTC; open orders were cancelled. "
+            "Run `kedro account flatten` again then"
+        )
+    _await(broker, lambda: not broker.open_orders(), polls, pause)
+    reasons, names = {}, []
+    for position in broker.positions():
+        try:
+            names.append(_sell(broker, account, position).client_order_id)
+        except BrokerError as error:
+            reasons[position.instrument] = error.message
+        except _NothingToSellError as error:
+            reasons[position.instrument] = str(error)
+    _await(broker, lambda: all(order.status.is_final for order in _orders(broker, names)), polls, pause)
+    left = tuple(
+        Left(p.instrument, p.quantity, reasons.get(p.instrument, "its sale has not ended yet"))
+        for p in broker.positions()
+    )
+    return UnrecordedSale(_orders(broker, names), left)
+
+
+class _NothingToSellError(Exception):
+    """A position of which nothing can be sold, and why."""
+
+
+def _sell(broker: Broker, account: str, position: BrokerPosition) -> BrokerOrder:
+    if position.is_foreign:
+        raise _NothingToSellError("it is held short or is no share: close it at the broker")
+    asset, available = broker.asset(position.instrument), min(position.available, position.quantity)
+    if asset is None or not asset.fractionable:
+        available = available.to_integral_value(ROUND_FLOOR)
+    if available <= Decimal(0):
+        raise _NothingToSellError("no part of it can be sold: a fraction, or promised to another order")
+    day = broker.clock().now.tz_localize(None).normalize()
+    for revision in range(_FIRST_REVISION, _LAST_REVISION + 1):
+        name = client_order_id(account, day, position.instrument, "sell", revision)
+        if broker.order_by_client_id(name) is not None:
+            continue
+        try:
+            return broker.submit(OrderRequest(name, position.instrument, "sell", available))
+        except DuplicateOrderError:
+            continue
+    raise _NothingToSellError("too many sales of it were tried today: sell it at the broker")
+
+
+def _orders(broker: Broker, names: list[str]) -> tuple[BrokerOrder, ...]:
+    found = (broker.order_by_client_id(name) for name in names)
+    return tuple(order for order in found if order is not None)
+
+
+def _await(broker: Broker, has_ended: Callable[[], bool], polls: int, pause: Callable[[], None]) -> None:
+    for _ in range(polls):
+        if has_ended():
+            return
+        pause()
