@@ -9,6 +9,7 @@ import pytest
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.trading.broker_records import BrokerPosition, OrderRequest, OrderStatus
+from quant_pipeline.trading.brokers.final_check import GatedBroker
 from quant_pipeline.trading.ledger.events import client_order_id
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.closing import close_books
@@ -309,3 +310,81 @@ def test_orders_of_an_account_whose_name_begins_alike_are_strangers(day, account
     recover(lived.desk)
     assert name not in lived.desk.journal.book.orders
     assert "ORDER_NOT_PLANNED" not in lived.alerts()
+
+
+class Traced(FaultyBroker):
+    """Writes down what it is asked, in order."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.trace = []
+
+    def account(self):
+        self.trace.append("account")
+        return super().account()
+
+    def last_trades(self, instruments):
+        self.trace.append("price")
+        return super().last_trades(instruments)
+
+    def clock(self):
+        self.trace.append("clock")
+        return super().clock()
+
+    def submit(self, order):
+        self.trace.append("submit")
+        return super().submit(order)
+
+
+def test_an_order_waits_for_its_turn_first_and_for_nothing_between_its_checks_and_its_request(day):
+    broker = broker_of(Traced)
+    lived = day(broker=broker)
+    lived.plan()
+    limits = rehearsal.LIMITS.model_copy(update={"max_orders_per_minute": 1, "max_trade_age_seconds": 60})
+
+    def sleep(seconds):
+        broker.trace.append("pause")
+        lived.clock.sleep(seconds)
+
+    lived.open(sleep=sleep, limits=limits)
+    broker.trace.clear()
+    send_side(lived.desk, "buy")
+    # The desk asks its own time, which is the broker's, many times; only the answer about the hours is a check.
+    orders = " ".join(broker.trace).split("submit")
+    asked = [list(dict.fromkeys(order.split())) for order in orders if order.strip()]
+    assert len(asked) == 3
+    for checks in asked:
+        without_time = [check for check in checks if check != "clock"]
+        assert without_time == (["pause"] if checks is not asked[0] else []) + ["price", "account"]
+        assert broker.trace[broker.trace.index("submit") - 1] == "clock"
+
+
+@pytest.mark.parametrize("layer", ["file", "ledger"])
+def test_a_halt_that_comes_while_the_broker_is_slow_to_tell_its_hours_holds_the_order(day, tmp_path, layer):
+    class Slow(FaultyBroker):
+        failures = 1
+
+        def clock(self):
+            if self.failures:
+                self.failures -= 1
+                raise BrokerUnavailableError("no answer")
+            return super().clock()
+
+    broker = broker_of(Slow)
+    lived = day(broker=broker)
+    lived.plan()
+    halted = trading_state_event(rehearsal.SESSION, 9, TradingState.HALTED, "PERSON", "stop")
+
+    def pull(_):
+        if layer == "file":
+            (tmp_path / "STOP").touch()
+        else:
+            Ledger.at(lived.file).append([halted])
+
+    desk = rehearsal.open_desk(lived.file, broker, lived.clock)
+    switch = KillSwitch(tmp_path / "STOP", {})
+    gated = GatedBroker(broker, desk.journal, switch, desk.rules, rehearsal.SESSION)
+    broker.failures = 1
+    send_side(replace(desk, sleep=pull, kill_switch=switch, broker=gated), "sell")
+    assert broker.received == []
+    assert broker.failures == 0

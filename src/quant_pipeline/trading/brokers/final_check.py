@@ -87,6 +87,8 @@ class GatedBroker:
             )
 
     def _require_no_stop(self, order: OrderRequest) -> None:
+        # Another process may have halted the account while the broker was slow to answer the questions before.
+        self._journal.catch_up()
         state = self._journal.book.trading_state
         reason = self._kill_switch.reason(state)
         if reason is None and not state.lets_through(order.side):

@@ -90,6 +90,16 @@ def test_after_429_no_request_leaves_before_the_limit_is_reset(server):
     assert server.requests[Request.SUBMIT] == 0
 
 
+def test_an_order_never_waits_for_the_budget_of_requests_as_a_question_does(server):
+    broker = broker_of(server, requests_a_minute=2, max_wait_seconds=600)
+    broker.account()
+    broker.account()
+    with pytest.raises(RateLimitedError) as limited:
+        broker.submit(buy("one"))
+    assert 0 < limited.value.retry_after <= 60
+    assert server.requests[Request.SUBMIT] == 0
+
+
 def test_a_closed_port_is_unavailable_because_nothing_can_have_been_sent(server, broker):
     server.stop()
     with pytest.raises(BrokerUnavailableError, match="no connection"):
