@@ -113,6 +113,16 @@ def test_a_split_between_decision_and_open_withholds_its_orders_whatever_the_lim
     assert lived.order("AAA").message.startswith("PRICE_COLLAR")
 
 
+def test_a_trade_before_the_open_is_no_price_of_the_session(day):
+    lived = day()
+    lived.plan()
+    lived.open(limits=rehearsal.LIMITS.model_copy(update={"max_trade_age_seconds": None}))
+    lived.broker.prices["AAA"] *= 5
+    lived.broker.since_trade = pd.Timedelta(days=1)
+    send_side(lived.desk, "buy")
+    assert [request.instrument for request in lived.broker.received] == ["AAA", "BBB", "BAD"]
+
+
 def test_orders_leave_at_closes_where_no_trade_is_demanded_and_none_can_be_asked_for(day):
     class Mute(FaultyBroker):
         def last_trades(self, instruments):

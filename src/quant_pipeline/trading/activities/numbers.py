@@ -7,6 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+LARGEST, MOST_DIGITS = 15, 28
+"""Digits before the decimal mark, and digits in all, that amounts are computed with exactly."""
+
+
+def is_countable(number: Decimal) -> bool:
+    """Whether a number can be an amount: below a thousand million million, and with no more digits than are kept."""
+    return number.is_zero() or (number.adjusted() < LARGEST and len(number.as_tuple().digits) <= MOST_DIGITS)
+
 
 def read_decimal(value: Any, what: str) -> Decimal:
     """Read a number, which may be text or a JSON number.
@@ -24,6 +32,8 @@ def read_decimal(value: Any, what: str) -> Decimal:
         raise ValueError(f"{what} is {value!r}, which is no number") from None
     if not number.is_finite():
         raise ValueError(f"{what} is {value!r}, which is not finite")
+    if not is_countable(number):
+        raise ValueError(f"{what} is {value!r}, which is larger or longer than an amount can be")
     return number
 
 

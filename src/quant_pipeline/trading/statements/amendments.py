@@ -62,7 +62,9 @@ def _target(draft: Draft, known: Sequence[Draft], taken: dict[str, str]) -> str 
     previous = draft.cells.text("previous", required=False)
     if previous:
         for other in known:
-            if other.format == draft.format and previous in other.identities:
+            # Executions are also named by the end of their id, behind the time of the record.
+            named = (name == previous or name.endswith(f"::{previous}") for name in other.identities)
+            if other.format == draft.format and any(named):
                 return other.key
         return f"{draft.format}:{draft.kind}:{previous}"
     same = [

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.trading.activities.numbers import is_countable
 from quant_pipeline.trading.statements.dates import DateReader, Moment
 from quant_pipeline.trading.statements.formats import FieldName, RowRule, StatementFormat, bare
 from quant_pipeline.trading.statements.numbers import DecimalMark, read_number
@@ -45,8 +46,9 @@ class Cells:
 
     def fail(self, field: FieldName, problem: str) -> AccountError:
         """Make the error that names the place of the problem."""
-        column = self.columns(field)
-        return AccountError(f"{self.row.place}, column {' + '.join(column) or f'({field})'}: {problem}")
+        column = " + ".join(map(bare, self.columns(field))) or f"({field})"
+        named = column if column.startswith("column ") else f"column {column}"
+        return AccountError(f"{self.row.place}, {named}: {problem}")
 
     def has(self, field: FieldName) -> bool:
         """Whether the row says something about a field."""
@@ -72,6 +74,8 @@ class Cells:
         total = ZERO
         for column in self.columns(field):
             value = self._number_of(field, column)
+            if not is_countable(value):
+                raise self.fail(field, f"{value} is larger or longer than an amount can be")
             total += -value if column.startswith("-") else value
         return total
 

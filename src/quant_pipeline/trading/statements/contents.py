@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 import zipfile
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -153,5 +154,8 @@ def _another_encoding(name: str, content: bytes, encoding: str, error: UnicodeDe
 def _likely(content: bytes) -> str:
     from charset_normalizer import from_bytes
 
+    if not re.search(rb"[\x80-\xff]{2}", content):
+        # Bytes beyond ASCII that stand alone are letters with accents; Chinese takes two for each character.
+        return "cp1252"
     best = from_bytes(content[:100_000]).best()
     return "no known encoding" if best is None else best.encoding.replace("_", "-")

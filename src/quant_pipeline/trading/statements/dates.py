@@ -12,6 +12,9 @@ from zoneinfo import ZoneInfo
 FIRST_SERIAL, LAST_SERIAL = 20_000, 80_000
 """Serial dates of spreadsheets between 1954 and 2119."""
 
+FIRST_YEAR, LAST_YEAR = 1902, 2199
+"""Years that statements write of; spreadsheets write 1900 where a date is missing."""
+
 ZONES = {
     **dict.fromkeys(("ET", "EST", "EDT"), "America/New_York"),
     **dict.fromkeys(("CT", "CST", "CDT"), "America/Chicago"),
@@ -74,6 +77,8 @@ class DateReader:
         """
         for pattern in self.patterns:
             found = _parse(text, pattern, self.timezone, self.written_in, is_day)
+            if found is not None and not FIRST_YEAR <= found.at.year <= LAST_YEAR:
+                raise ValueError(f"'{text}' is no day of a statement: the year is before {FIRST_YEAR} or far ahead")
             if found is not None:
                 return found
         if re.fullmatch(r"\d{5}(\.\d+)?", text) and FIRST_SERIAL <= float(text) <= LAST_SERIAL:
@@ -145,6 +150,6 @@ def _parse(text: str, pattern: str, timezone: str, written_in: str | None, is_da
         return Moment(at.replace(tzinfo=None), False)
     if zone is not None and at.tzinfo is None:
         at = at.replace(tzinfo=ZoneInfo(zone))
-    if at.tzinfo is not None:
+    if at.tzinfo is not None and FIRST_YEAR <= at.year <= LAST_YEAR:
         at = at.astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
     return Moment(at, has_time)

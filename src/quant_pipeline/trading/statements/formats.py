@@ -229,6 +229,9 @@ class StatementFormat(Parameters):
     rounded_prices
         Whether the price is rounded to the decimals that are shown, so that its cash may differ by half of the last one
         for every share.
+    account
+        Column, or field of a header, with the number of the account. These books are of one account, so files of
+        several are refused; null books them as one.
     advice
         What to do with a file of this name that has none of the known sections.
     completes
@@ -271,6 +274,7 @@ class StatementFormat(Parameters):
     newest_first: bool | None = None
     tolerance: NonNegativeFloat = 0.01
     rounded_prices: bool = False
+    account: str | None = None
     advice: str = ""
     completes: bool = False
 
@@ -304,6 +308,7 @@ class StatementFormat(Parameters):
         """Every column that the map looks at, by which a header is found."""
         fields = [field for rule in self.rules for field in {*self.columns, *rule.columns}]
         named = {name for rule in self.rules for field in fields for name in self.columns_of(rule, field)}
+        named.add(self.account or "")
         conditions = [rule.when for rule in self.rules] + [amendment.when for amendment in self.amendments]
         named |= {name for condition in conditions for name in condition}
         named |= {column.column for column in self.derived.values()} | {*self.activity_type, *self.values}

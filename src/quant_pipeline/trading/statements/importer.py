@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -106,6 +106,7 @@ def read_statements(
     found = ImportedStatements()
     drafts: list[Draft] = []
     receipts: list[tuple[StatementFile, int]] = []
+    accounts: dict[str, dict[str, str]] = {}
     for file in sorted(files, key=lambda file: file.name):
         try:
             choice = choose_format(file, parameters)
@@ -119,6 +120,8 @@ def read_statements(
         except AccountError as error:
             found.problems.append(error.message)
             continue
+        known = accounts.setdefault(choice.name, {})
+        known |= {number: place for number, place in reading.accounts.items() if number not in known}
         found.problems += reading.problems
         found.warnings += reading.warnings
         drafts += booked
@@ -126,6 +129,7 @@ def read_statements(
             receipts.append((file, len(reading.rows)))
         elif not reading.problems:
             found.warnings.append(f"{file.name} has no row that books anything")
+    found.problems += _several_accounts(accounts)
     drafts, problems = join_halves(drafts)
     found.problems += problems
     drafts = supersede_partial(drafts)
@@ -140,6 +144,16 @@ def read_statements(
     found.entries = (*_receipts(receipts, drafts, entries), *entries)
     found.entries = tuple(sorted(found.entries, key=lambda entry: entry.event.session))
     return found
+
+
+def _several_accounts(accounts: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Name files of several accounts, by format: numbers of accounts and where each stands."""
+    return [
+        f"{' and '.join(f'{place} is of account {number}' for number, place in list(named.items())[:2])}; these books "
+        f"are of one account: keep its files only, or set `account: null` in the format {form} to book all as one"
+        for form, named in accounts.items()
+        if len(named) > 1
+    ]
 
 
 def _receipts(

@@ -116,7 +116,12 @@ def _group(draft: Draft) -> tuple[object, ...]:
 
 
 def _parts(members: list[Draft]) -> Iterable[list[Draft]]:
-    """Split renamings of one day that nothing but their number of shares tells apart."""
+    """Split actions of one day: those that are whole within one name, renamings by their number of shares."""
+    by_name: dict[str, list[Draft]] = defaultdict(list)
+    for draft in members:
+        by_name[draft.legs[0].instrument].append(draft)
+    if all(len(rows) > 1 and any(row.legs[0].quantity < 0 for row in rows) for rows in by_name.values()):
+        return by_name.values()
     out = [draft for draft in members if draft.legs[0].quantity < 0]
     if len(out) < 2 or members[0].kind is not EventKind.SYMBOL_CHANGE:
         return [members]

@@ -64,6 +64,8 @@ def read_rows(file: StatementFile, form: StatementFormat) -> Reading:
     for row in reading.rows:
         if form.activity_type:
             row.values["Meaning"] = str(meaning_of(*(row.get(bare(column)) for column in form.activity_type)) or "")
+        if form.account is not None and (account := row.get(form.account)):
+            reading.accounts.setdefault(account.split()[0], row.place)
         row.values.update({name: column.of(row) for name, column in form.derived.items()})
     return reading
 
@@ -82,7 +84,9 @@ def _read_lines(file: StatementFile, content: Content, form: StatementFormat, re
     else:
         place = _header_place(file.name, lines, form.known_columns)
         header = Header(tuple(plain_text(cell) for cell in lines[place].cells))
-        reading.rows = [make_row(file.name, line, None, header, line.cells) for line in lines[place + 1 :]]
+        # Exports that were joined repeat the header.
+        rows = (line for line in lines[place + 1 :] if line.cells != lines[place].cells)
+        reading.rows = [make_row(file.name, line, None, header, line.cells) for line in rows]
 
 
 def _filled(cells: list[Cell], form: StatementFormat) -> list[Cell]:

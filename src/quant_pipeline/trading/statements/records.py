@@ -147,12 +147,15 @@ class Reading:
         Rows that are not empty.
     fields
         For ``sections``: texts of the fields that the statement states about itself.
+    accounts
+        Numbers of accounts that it names, and where each stands first.
     problems, warnings
         What could not be read, and what was left out.
     """
 
     rows: list[StatementRow] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

@@ -32,6 +32,8 @@ def flex_rows(file: StatementFile, form: StatementFormat, reading: Reading) -> I
     for element in flex_elements(file.name, file.content):
         if element.section in ("FlexStatement", "AccountInformation"):
             reading.fields |= element.values
+            if account := element.values.get(form.account or ""):
+                reading.accounts.setdefault(account, file.name)
             continue
         if form.ignores(element.section):
             continue
@@ -60,6 +62,8 @@ def _sections(name: str, lines: Sequence[Line], form: StatementFormat, reading: 
         section, kind, *cells = (plain_text(cell) for cell in line.cells)
         if kind == "Data" and len(cells) >= 2 and headers.get(section, Header(())).names[:1] == ("Field Name",):
             reading.fields.setdefault(cells[0], cells[1])
+            if cells[0] == form.account and cells[1]:
+                reading.accounts.setdefault(cells[1].split()[0], f"{name}, row {line.number}")
         if kind == "Header":
             headers[section] = Header(tuple(cells), 3)
         if form.ignores(section) or (section in unknown):

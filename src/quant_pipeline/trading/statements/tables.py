@@ -18,6 +18,7 @@ from quant_pipeline.trading.statements.formats import StatementFormat
 Cell = str | Decimal | datetime
 """Text, or what a workbook knows exactly."""
 
+END = "\x00 end of the file \x00"
 DELIMITERS = (",", "\t", ";", "|")
 
 
@@ -50,14 +51,21 @@ def lines_of(name: str, data: bytes, content: Content, form: StatementFormat) ->
     """
     if content is Content.WORKBOOK:
         return list(_workbook_lines(name, data, form))
-    text = text_of(name, data, form.encoding)
-    return _csv_lines(text, form)
+    return _csv_lines(name, text_of(name, data, form.encoding), form)
 
 
-def _csv_lines(text: str, form: StatementFormat) -> list[Line]:
+def _csv_lines(name: str, text: str, form: StatementFormat) -> list[Line]:
     choices = DELIMITERS if form.delimiter is None else (form.delimiter, *DELIMITERS)
-    readings = {mark: _split(text, mark) for mark in dict.fromkeys(choices) if mark in text} or {",": _split(text, ",")}
     known = form.known_columns
+    readings: dict[str, list[Line]] = {}
+    fault = ""
+    for mark in [mark for mark in dict.fromkeys(choices) if mark in text] or [","]:
+        try:
+            readings[mark] = _split(text, mark)
+        except ValueError as error:
+            fault = fault or f"{name}, {error}"
+    if fault and not any(header_score(lines, known) for lines in readings.values()):
+        raise AccountError(fault)
     # A declared delimiter is taken where it finds the header as well as another one does.
     scores = {mark: header_score(lines, known) for mark, lines in readings.items()}
     best = max(scores, key=lambda mark: (scores[mark], _width(readings[mark]) if not scores[mark] else 0))
@@ -65,13 +73,17 @@ def _csv_lines(text: str, form: StatementFormat) -> list[Line]:
 
 
 def _split(text: str, mark: str) -> list[Line]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
-    lines = []
+    # A quotation mark that is never closed would swallow all rows behind it.
+    reader = csv.reader(io.StringIO(f"{text}\n{END}", newline=""), delimiter=mark)
+    lines: list[Line] = []
     try:
         for cells in reader:
             lines.append(Line(reader.line_num, [_clean(cell) for cell in cells]))
     except csv.Error as error:
-        raise AccountError(f"row {reader.line_num}: {error}") from error
+        raise ValueError(f"row {reader.line_num}: {error}") from error
+    if lines.pop().cells != [END]:
+        begins = lines[-1].number + 1 if lines else 1
+        raise ValueError(f"row {begins}: a quotation mark is opened and never closed; close it, or remove it")
     return lines
 
 

@@ -17,6 +17,7 @@ from quant_pipeline.testing.fake_alpaca import (
     ScriptedFault,
     bookings,
 )
+from quant_pipeline.testing.fake_alpaca.account_records import account_json
 from quant_pipeline.trading.broker_records import (
     Amendment,
     CashActivity,
@@ -29,6 +30,7 @@ from quant_pipeline.trading.broker_records import (
 )
 from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
+from quant_pipeline.trading.brokers.alpaca.records import read_account, read_order
 from quant_pipeline.trading.ports import (
     BrokerAccessError,
     BrokerUnavailableError,
@@ -369,3 +371,25 @@ def test_keys_appear_in_no_log_at_any_level_and_in_no_error(server, broker, capl
         assert SECRET_KEY not in text
         assert API_KEY not in text
     assert "/v2/orders" in caplog.text
+
+
+def test_an_order_filled_at_no_price_or_without_a_name_is_no_order(server):
+    facts = {"symbol": "AAA", "side": "buy", "qty": "1", "type": "market", "time_in_force": "day"}
+    order = server.exchange.submit(facts | {"client_order_id": "one"})
+    assert read_order(order).client_order_id == "one"
+    wrong = {"filled_avg_price": ("0", "-1", "NaN"), "filled_qty": ("-1", None), "id": (None, "")}
+    wrong["client_order_id"] = (None, 7)
+    for name, values in wrong.items():
+        for value in values:
+            with pytest.raises(ValueError, match=r"filled|id is"):
+                read_order(order | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("currency", None), ("currency", ""), ("pattern_day_trader", "false"), ("cash", "1e400")]
+)
+def test_an_account_is_read_strictly(server, name, value):
+    account = account_json(server.exchange)
+    assert read_account(account).currency == "USD"
+    with pytest.raises(ValueError, match=name):
+        read_account(account | {name: value})

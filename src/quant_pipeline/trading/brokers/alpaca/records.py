@@ -60,17 +60,20 @@ def read_order(row: Json) -> BrokerOrder:
         When it is not one.
     """
     filled = read_decimal(row["filled_qty"], "filled_qty")
+    average = read_optional(row.get("filled_avg_price"), "filled_avg_price")
+    if filled < 0 or (average is not None and average <= 0):
+        raise ValueError(f"an order is filled by {filled} at {average}")
     status = STATUSES.get(row["status"], OrderStatus.UNKNOWN)
     if status is OrderStatus.ACCEPTED and filled:
         status = OrderStatus.PARTIALLY_FILLED
     return BrokerOrder(
-        broker_order_id=row["id"],
-        client_order_id=row["client_order_id"],
+        broker_order_id=_name(row, "id"),
+        client_order_id=_name(row, "client_order_id"),
         instrument=row.get("symbol") or "",
         side=row.get("side") or "",
         quantity=read_optional(row.get("qty"), "qty"),
         filled_quantity=filled,
-        average_fill_price=read_optional(row.get("filled_avg_price"), "filled_avg_price"),
+        average_fill_price=average,
         status=status,
         raw_status=row["status"],
         order_type=row.get("type") or row.get("order_type") or "",
@@ -89,14 +92,14 @@ def read_account(row: Json) -> BrokerAccount:
     settled = read_optional(row.get("non_marginable_buying_power"), "non_marginable_buying_power")
     return BrokerAccount(
         account_number=_name(row, "account_number"),
-        currency=row.get("currency") or "USD",
+        currency=_name(row, "currency"),
         **amounts,
         trading_blocked=_flag(row, "trading_blocked") or _flag(row, "account_blocked"),
         suspended=_flag(row, "trade_suspended_by_user"),
         settled_cash=settled,
         multiplier=read_optional(row.get("multiplier"), "multiplier"),
         day_trades=None if row.get("daytrade_count") is None else int(row["daytrade_count"]),
-        is_day_trader=bool(row.get("pattern_day_trader")),
+        is_day_trader=row.get("pattern_day_trader") is not None and _flag(row, "pattern_day_trader"),
     )
 
 
