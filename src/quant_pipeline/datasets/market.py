@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from kedro.io import AbstractDataset
 from pydantic import ValidationError
 
-from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of
 from quant_pipeline.market.sources.source import MarketRequest, find_source
 
 
@@ -59,7 +61,9 @@ class Market(AbstractDataset[None, MarketData]):
 
     def load(self) -> MarketData:
         """Read the market, which says where it comes from."""
-        return replace(self._source.read(self._parameters, self._request), source=self.origin)
+        market = self._source.read(self._parameters, self._request)
+        require_names(market, self._name)
+        return replace(market, source=self.origin)
 
     @property
     def origin(self) -> str:
@@ -72,3 +76,20 @@ class Market(AbstractDataset[None, MarketData]):
 
     def _describe(self) -> dict[str, Any]:
         return {"source": self._name, "as_of": self._request.as_of}
+
+
+def require_names(market: MarketData, source: str) -> None:
+    """Check the names of a market once, before they become folders, keys and columns.
+
+    Raises
+    ------
+    MarketDataError
+        When a name could not be that of a file or folder, or two differ by capital letters only.
+    """
+    tables = (market.bars, market.instruments, market.corporate_actions)
+    names = pd.Index(sorted({str(name) for table in tables for name in table["instrument"].unique()}))
+    faults = [f"{name[:40]!r} {fault}" for name in names if (fault := fault_of(name)) is not None]
+    faults += [f"{' and '.join(twins)} differ by capital letters only" for twins in case_twins(names)]
+    if faults:
+        listed = "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else "")
+        raise MarketDataError(f"market source '{source}' names instruments that cannot be kept: {listed}. Rename them.")
