@@ -3,6 +3,7 @@
 import shutil
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -29,6 +30,7 @@ STEPS = {
     "trades": (0, "trades: bought"),
     "pnl": (0, "since the beginning"),
     "missed": (0, "missed"),
+    "why AAA": (0, "AAA at the close of"),
     "quarantine list": (0, "quarantine"),
     "backup copy.sqlite": (0, "the chain is whole"),
     "quarantine book nothing": (1, "is not in quarantine"),
@@ -231,3 +233,44 @@ def test_what_was_filled_since_the_close_is_valued_at_its_own_price(run):
     rows = {line.split()[0]: line.split() for line in orders if line.startswith(("AAA", "BBB"))}
     assert rows["AAA"][1:7] == ["buy", "100", "50.00", "filled", "100", "52.00"]
     assert rows["BBB"][1:7] == ["buy", "200", "20.00", "filled", "200", "20.00"]
+
+
+@pytest.mark.parametrize("run", [("simulation", True)], indirect=True, ids=["simulation"])
+def test_why_tells_universe_rank_decision_cash_and_what_became_of_the_order(run):
+    day = "2025-01-02"
+    orders = pd.DataFrame(
+        [("AAA", "sell", 10, 11.0, "sold: rank 2 of 2", ""), ("BBB", "buy", 5, 20.0, "bought: rank 1 of 2", "denied")],
+        columns=["instrument", "side", "quantity", "reference_price", "reason", "remark"],
+    )
+    rows = [
+        ("all_icir", "combination", True, "AAA", "SELL", 2, 0.25),
+        ("all_icir", "combination", True, "BBB", "BUY", 1, 0.75),
+        ("ridge", "model", False, "AAA", "HOLD", 1, 0.5),
+        ("ridge", "model", False, "BBB", "-", 0, float("nan")),
+    ]
+    opinions = pd.DataFrame(rows, columns=["source", "kind", "is_chosen", "instrument", "opinion", "rank", "score"])
+    folder = Path("data/accounts/sim")
+    for name in ("orders", "opinions"):
+        (folder / name).mkdir()
+    orders.to_csv(folder / f"orders/{day}.csv", index=False)
+    opinions.to_parquet(folder / f"opinions/{day}.parquet")
+    said = run("why", "AAA", "--date", day).output.splitlines()
+    assert said[:6] == [
+        f"AAA at the close of {day}, account sim",
+        "  universe: a member of this session",
+        "  scores: all_icir, which gives the orders: rank 2 of 2, score 0.25, would sell",
+        "  scores: ridge: rank 1 of 1, score 0.5, would hold",
+        "  decision: sell 10 at about 11.00; sold: rank 2 of 2",
+        "  decision: the strategy (topk_drop) invests 95% in the best 30",
+    ]
+    assert said[6] == "  cash: sales bring about 110.00, buys cost about 100.00"
+    assert said[8].startswith("  holding: 30 shares at 11.")
+    assert said[9].startswith("  order: sell 10 filled, 10 filled at 1")
+    bought = run("why", "BBB", "--date", day).output
+    assert "  scores: ridge: no score, would do nothing\n" in bought
+    assert "  decision: denied\n" in bought
+    assert "holding: none" in bought
+    unknown = run("why", "ZZZ", "--date", day).output
+    assert "  universe: no member, the market does not know it\n" in unknown
+    assert "  scores: no source has a score of it\n" in unknown
+    assert "  decision: nothing, it is not held and others came first" in unknown

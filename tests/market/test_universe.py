@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.market.universe import UniverseParameters, select_universe
+from quant_pipeline.market.universe import UniverseParameters, reasons_against, select_universe
 
 SESSIONS = pd.bdate_range("2020-01-06", periods=4, unit="ns")
 INSTRUMENTS = pd.DataFrame({"instrument": ["AAA", "BBB"], "sector": ["Energy", "Utilities"]})
@@ -69,3 +69,25 @@ def test_later_bars_never_change_earlier_members(bars):
     poisoned = bars.assign(close=bars["close"].where(bars["date"] <= SESSIONS[2], 1e-3))
     after = select_universe(poisoned, INSTRUMENTS, parameters)
     pd.testing.assert_frame_equal(after[after["date"] <= SESSIONS[2]].reset_index(drop=True), before)
+
+
+def test_each_condition_that_keeps_an_instrument_out_is_named_with_its_value():
+    sessions = pd.bdate_range("2025-01-01", periods=5)
+    bars = pd.DataFrame({"date": sessions, "instrument": "AAA", "close": 2.0, "volume": 100.0})
+    known = pd.DataFrame({"instrument": ["AAA"], "sector": ["Energy"]})
+    strict = UniverseParameters(
+        exclude=["AAA"], sectors=["Utilities"], min_listing_sessions=6, min_price=5, min_median_traded_value=1000
+    )
+    assert reasons_against(bars, known, UniverseParameters(), sessions[-1]) == []
+    assert reasons_against(bars, known, strict, sessions[-1]) == [
+        "universe.exclude names it",
+        "its sector Energy is not one of universe.sectors",
+        "bars 5 below universe.min_listing_sessions 6",
+        "close 2 below universe.min_price 5",
+        "median of the traded value 200 below universe.min_median_traded_value 1,000",
+    ]
+    late = sessions[-1] + pd.Timedelta(days=7)
+    assert reasons_against(bars, known, strict, late) == [
+        f"it has no bar in this session (the last one is of {sessions[-1]:%Y-%m-%d})"
+    ]
+    assert reasons_against(bars, known[:0], strict, late) == ["the market does not know it"]

@@ -17,6 +17,7 @@ from quant_pipeline.cli import (
     account_halt,
     account_preview,
     account_queries,
+    account_why,
 )
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
 from quant_pipeline.cli.sessions import Place, configuration_folder
@@ -98,3 +99,4 @@ for command in ("resume", "flatten"):
 for command in ("quarantine", "adjust"):
     account.add_command(getattr(account_books, command))
 account.add_command(account_preview.preview)
+account.add_command(account_why.why)

@@ -41,7 +41,7 @@ def draw_orders(plan: Plan, book: AccountOrders, events: Sequence[Event]) -> Ren
     if not orders:
         return Text(f"\n{title}: none", style="dim")
     for order in orders:
-        state, filled, price, why = _outcome(order.client_order_id, book, ended)
+        state, filled, price, why = order_outcome(order.client_order_id, book, ended)
         facts = (state, f"{filled:,g}", "" if price is None else amount_text(price), why or order.reason)
         table.add_row(
             order.instrument, order.side, f"{order.quantity:,}", amount_text(Decimal(order.reference_price)), *facts
@@ -49,7 +49,10 @@ def draw_orders(plan: Plan, book: AccountOrders, events: Sequence[Event]) -> Ren
     return table
 
 
-def _outcome(name: str, book: AccountOrders, ended: pd.DataFrame) -> tuple[str, float, Decimal | float | None, str]:
+def order_outcome(
+    name: str, book: AccountOrders, ended: pd.DataFrame
+) -> tuple[str, float, Decimal | float | None, str]:
+    """Return state, filled shares, mean price and reason of an order, sent or executed without being sent."""
     tracked = book.orders.get(name)
     if tracked is not None:
         return str(tracked.state), float(tracked.filled), tracked.average_price, tracked.message

@@ -222,12 +222,12 @@ def known_prices(opened: Opened, state: AccountState | None = None) -> dict[str,
     if session is None or not state.positions or not catalog.exists("bars"):
         return {}
     held = sorted(state.positions)
-    bars, actions = (_rows_of(catalog, table, held) for table in ("bars", "corporate_actions"))
+    bars, actions = (rows_of(catalog, table, held) for table in ("bars", "corporate_actions"))
     _, bars, actions = known_at(session, catalog.load("sessions"), bars, actions)
     return priced_at_closes(state, last_closes(bars, actions))
 
 
-def _rows_of(catalog: DataCatalog, table: str, instruments: Sequence[str]) -> pd.DataFrame:
+def rows_of(catalog: DataCatalog, table: str, instruments: Sequence[str]) -> pd.DataFrame:
     """Read the rows of a few instruments, without reading and validating those of all others where that can be."""
     dataset = catalog.get(table)
     if isinstance(dataset, ParquetTable):

@@ -103,6 +103,57 @@ def select_universe(
     return members
 
 
+def reasons_against(
+    bars: pd.DataFrame,
+    instruments: pd.DataFrame,
+    parameters: UniverseParameters,
+    session: pd.Timestamp,
+    named_universes: pd.DataFrame | None = None,
+) -> list[str]:
+    """Say which conditions keep one instrument out of the universe of a session, each with its value.
+
+    Parameters
+    ----------
+    bars
+        As traded, of this instrument alone, sorted by date; bars after the session do not count.
+    instruments
+        The row of this instrument: ``instrument`` and ``sector``.
+    parameters, named_universes
+        As for `select_universe`.
+    session
+        The session.
+
+    Returns
+    -------
+    list of str
+        Empty for a member.
+    """
+    if instruments.empty:
+        return ["the market does not know it"]
+    bars = bars[bars["date"] <= session]
+    if bars.empty or bars["date"].iloc[-1] != session:
+        last = "none before" if bars.empty else f"the last one is of {bars['date'].iloc[-1]:%Y-%m-%d}"
+        return [f"it has no bar in this session ({last})"]
+    row, newest, found = instruments.iloc[0], bars.iloc[-1], []
+    if parameters.instruments is not None and row["instrument"] not in parameters.instruments:
+        found.append("universe.instruments does not name it")
+    if row["instrument"] in parameters.exclude:
+        found.append("universe.exclude names it")
+    if parameters.sectors is not None and row["sector"] not in parameters.sectors:
+        found.append(f"its sector {row['sector']} is not one of universe.sectors")
+    if not _is_within(bars, parameters.name, named_universes).iloc[-1]:
+        found.append(f"it is not in '{parameters.name}' in this session")
+    typical = float((bars["close"] * bars["volume"]).tail(parameters.traded_value_window).median())
+    for value, limit, key, what in (
+        (len(bars), parameters.min_listing_sessions, "min_listing_sessions", "bars"),
+        (float(newest["close"]), parameters.min_price, "min_price", "close"),
+        (typical, parameters.min_median_traded_value, "min_median_traded_value", "median of the traded value"),
+    ):
+        if value < limit:
+            found.append(f"{what} {value:,.10g} below universe.{key} {limit:,.10g}")
+    return found
+
+
 def no_universes() -> pd.DataFrame:
     """Return a table of named universes without rows."""
     columns = {"universe": "str", "instrument": "str", "start": "datetime64[ns]", "end": "datetime64[ns]"}
