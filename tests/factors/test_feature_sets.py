@@ -19,8 +19,28 @@ def test_a_name_that_the_library_uses_is_refused():
 
 
 def test_an_empty_set_is_refused():
-    with pytest.raises(ValueError, match="needs a library, expressions, or both"):
+    with pytest.raises(ValueError, match="needs a library, expressions or a file"):
         FeatureSet()
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"file": "found"}, "`file` and `file_factors` belong together"),
+        ({"library": "alpha158", "file_factors": ["a"]}, "`file` and `file_factors` belong together"),
+        ({"file": "../../etc/passwd", "file_factors": ["a"]}, "should match pattern"),
+        ({"file": "found", "file_factors": ["a", "a"]}, "names a factor twice"),
+    ],
+)
+def test_a_file_is_a_name_with_the_factors_that_are_taken(entry, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureSet.model_validate(entry)
+
+
+@pytest.mark.parametrize("name", ["KMID", "$traded"])
+def test_a_factor_of_a_file_takes_no_name_that_is_computed(name):
+    with pytest.raises(ConfigurationError, match="have names of computed ones"):
+        FeatureSet(library="alpha158", file="found", file_factors=[name]).all_expressions()
 
 
 @pytest.mark.parametrize(("library", "sessions"), [("alpha101", 252), ("alpha158", 61), ("alpha360", 60)])

@@ -29,7 +29,7 @@ class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
         if self._filepath is None:
             return None
         if not self._filepath.is_file():
-            raise FactorError(f"there is no factor file {self._filepath}. Correct the path given as `factor_file`.")
+            raise FactorError(f"there is no factor file {self._filepath}. Put it there, or correct its path.")
         try:
             return pd.read_parquet(self._filepath)
         except (OSError, ValueError) as error:

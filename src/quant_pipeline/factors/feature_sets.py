@@ -12,6 +12,9 @@ from quant_pipeline.factors import alpha101, alpha158, alpha360
 
 LIBRARIES = {"alpha101": alpha101.EXPRESSIONS, "alpha158": alpha158.EXPRESSIONS, "alpha360": alpha360.EXPRESSIONS}
 
+FROM_FILE = "factor file "
+"""Beginning of what stands in the place of an expression for a factor that is read and not computed."""
+
 TRADED = "$traded"
 """Column of a feature panel that is no factor: 1 where the instrument has a bar, missing where it is suspended."""
 
@@ -32,10 +35,17 @@ class FeatureSet(Parameters):
         A shipped set of expressions.
     expressions
         Own factors, name to Qlib expression; they join those of the library.
+    file
+        A Parquet file of factors computed elsewhere: ``<name>.parquet`` in the folder ``01_raw/factors`` of the market,
+        unless the catalog says otherwise of ``<name>.factor_file``.
+    file_factors
+        Factors of the file that are part of the set.
     """
 
     library: Literal["alpha101", "alpha158", "alpha360"] | None = None
     expressions: dict[str, str] = Field(default_factory=dict)
+    file: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
+    file_factors: list[str] = Field(default_factory=list)
 
     @model_validator(mode="before")
     @classmethod
@@ -46,12 +56,16 @@ class FeatureSet(Parameters):
 
     @model_validator(mode="after")
     def _has_factors(self) -> "FeatureSet":
-        if self.library is None and not self.expressions:
-            raise ValueError("a feature set needs a library, expressions, or both")
+        if self.library is None and not self.expressions and self.file is None:
+            raise ValueError("a feature set needs a library, expressions or a file")
+        if (self.file is None) != (not self.file_factors):
+            raise ValueError("`file` and `file_factors` belong together: name the factors of the file to take")
+        if len(set(self.file_factors)) < len(self.file_factors):
+            raise ValueError("`file_factors` names a factor twice")
         return self
 
-    def all_expressions(self) -> dict[str, str]:
-        """Every factor of the set, name to expression.
+    def computed_expressions(self) -> dict[str, str]:
+        """Every factor of the set that is computed from bars, name to expression.
 
         Raises
         ------
@@ -65,6 +79,22 @@ class FeatureSet(Parameters):
                 f"factors {taken} exist in library '{self.library}' already; rename them in parameters_features.yml"
             )
         return {**library, **self.expressions}
+
+    def all_expressions(self) -> dict[str, str]:
+        """Every factor of the set, name to expression; in the place of one stands `FROM_FILE` for those of a file.
+
+        Raises
+        ------
+        ConfigurationError
+            When two factors have the same name.
+        """
+        computed = self.computed_expressions()
+        taken = sorted({*computed, TRADED} & set(self.file_factors))
+        if taken:
+            raise ConfigurationError(
+                f"factors {taken} of the file '{self.file}' have names of computed ones; rename them in the file"
+            )
+        return computed | dict.fromkeys(self.file_factors, f"{FROM_FILE}{self.file}")
 
 
 def find_feature_set(name: str, configured: Mapping[str, Any]) -> FeatureSet:

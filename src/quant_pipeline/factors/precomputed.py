@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError, StaleDataError
 from quant_pipeline.factors.engine import PANEL_INDEX
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,69 @@ def check_precomputed(table: pd.DataFrame, sessions: pd.DatetimeIndex, instrumen
     if not known.all():
         logger.warning("%d rows of the factor file are of instruments outside the market", int((~known).sum()))
     return table[known].astype("float32").replace([np.inf, -np.inf], np.nan).sort_index()
+
+
+def join_file_factors(
+    panel: pd.DataFrame, table: pd.DataFrame, names: list[str], sessions: pd.DatetimeIndex, file: str
+) -> pd.DataFrame:
+    """Append factors of a file to a panel of computed ones, point in time: session by session, nothing filled on.
+
+    Parameters
+    ----------
+    panel
+        ``(datetime, instrument) × factor``.
+    table
+        The file, see `check_precomputed`; rows after the last session are not looked at.
+    names
+        Factors to take.
+    sessions
+        The trading calendar up to the session at which the market is known.
+    file
+        Name of the file, for messages.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of the panel, float32; a row that the file does not have is missing.
+
+    Raises
+    ------
+    FactorError
+        When the file is no table of factors, lacks a factor, or has none of its rows up to the last session.
+    """
+    table = _with_index(table)
+    absent = sorted(set(names) - set(table.columns))
+    if absent:
+        raise FactorError(
+            f"the factor file '{file}' has no factors {absent[:5]}; it has {list(table.columns)[:8]}. Correct "
+            "`file_factors` of the feature set."
+        )
+    known = table.loc[table.index.get_level_values(0) <= sessions[-1], names]
+    if known.empty:
+        raise FactorError(
+            f"the factor file '{file}' begins on {table.index.get_level_values(0).min():%Y-%m-%d}, after "
+            f"{sessions[-1]:%Y-%m-%d}. Bring its earlier rows."
+        )
+    checked = check_precomputed(known, sessions, panel.index.levels[1])
+    return pd.concat([panel, checked.reindex(panel.index)], axis=1)
+
+
+def require_session(table: pd.DataFrame, session: pd.Timestamp, file: str) -> None:
+    """Refuse a file that does not reach the session to score: its factors would all be missing.
+
+    Raises
+    ------
+    StaleDataError
+        When the file has no row of the session.
+    """
+    days = _with_index(table).index.get_level_values(0)
+    if not (days == session).any():
+        before = days[days <= session]
+        newest = f"its newest row up to then is of {before.max():%Y-%m-%d}" if len(before) else "nor any before it"
+        raise StaleDataError(
+            f"the factor file '{file}' has no row of {session:%Y-%m-%d}, {newest}. Compute its factors of that session "
+            "first, by what was known at its close."
+        )
 
 
 def _factor_name(column: Any) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from quant_pipeline.common.progress import track
 from quant_pipeline.models.algorithms.double_ensemble import DoubleEnsembleHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.gbdt import gain_table, tree_parameters
+from quant_pipeline.models.gbdt import tree_parameters
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,10 @@ class FittedDoubleEnsemble:
     ) -> None:
         self._boosters, self._columns, self._factors = boosters, columns, factors
         self.curve = curve
-        gains = pd.concat([gain_table(booster) for booster in boosters]).groupby("factor")["importance"].sum()
-        self.importance = importance_table(factors, gains.reindex(factors).fillna(0.0).to_numpy())
+        gains = np.zeros(len(factors))
+        for booster, chosen in zip(boosters, columns, strict=True):
+            gains[chosen] += booster.feature_importance(importance_type="gain")
+        self.importance = importance_table(factors, gains)
 
     def predict(self, samples: Samples) -> Vector:
         """Score rows by the mean of the models."""
@@ -60,8 +62,7 @@ def fit_double_ensemble(train: Samples, valid: Samples, hyper: DoubleEnsembleHyp
     columns: list[list[int]] = []
     rows: list[tuple[int, str, float]] = []
     for index in track(range(hyper.models), "training the models of the double ensemble"):
-        names = [factors[column] for column in chosen]
-        data = lightgbm.Dataset(values[:, chosen], train.labels, weight=weights, feature_name=names)
+        data = lightgbm.Dataset(values[:, chosen], train.labels, weight=weights)
         booster = _fit_one(data, valid, chosen, hyper, seed + index)
         boosters.append(booster)
         columns.append(chosen.tolist())

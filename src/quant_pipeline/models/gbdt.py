@@ -1,4 +1,7 @@
-"""Gradient-boosted trees by LightGBM."""
+"""Gradient-boosted trees by LightGBM.
+
+LightGBM gets the numbers of columns and never the names of factors: it refuses some names, and changes others.
+"""
 
 from __future__ import annotations
 
@@ -101,12 +104,7 @@ def contribution_table(booster: lightgbm.Booster, samples: Samples) -> pd.DataFr
     """
     rows = samples.values[:: max(len(samples.values) // CONTRIBUTION_ROWS, 1)]
     contributions = np.asarray(booster.predict(rows, pred_contrib=True))[:, :-1]
-    return importance_table(booster.feature_name(), np.abs(contributions).mean(axis=0))
-
-
-def gain_table(booster: lightgbm.Booster) -> pd.DataFrame:
-    """Return how much every factor lowered the loss."""
-    return importance_table(booster.feature_name(), booster.feature_importance(importance_type="gain"))
+    return importance_table(list(samples.features.columns), np.abs(contributions).mean(axis=0))
 
 
 def load_trees(weights: dict[str, bytes]) -> FittedTrees:
@@ -126,7 +124,6 @@ def _dataset(samples: Samples, hyper: LightGBMHyper, reference: lightgbm.Dataset
         labels,
         group=group,
         reference=reference,
-        feature_name=list(samples.features.columns),
         free_raw_data=False,
     )
 

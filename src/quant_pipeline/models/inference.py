@@ -14,7 +14,7 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError, StaleDataError
 from quant_pipeline.factors.engine import compile_factors, compute_factors
-from quant_pipeline.factors.feature_sets import with_traded
+from quant_pipeline.factors.feature_sets import FROM_FILE, with_traded
 from quant_pipeline.models.bundle import ModelBundle, read_bundle
 from quant_pipeline.models.store import BundleStore
 
@@ -50,12 +50,12 @@ class InferenceEngine:
     Raises
     ------
     ModelError
-        When there is no champion that can be verified.
+        When there is no champion that can be verified, or it reads factors from a file.
     """
 
     def __init__(self, store: BundleStore) -> None:
         self._store = store
-        self._bundle = store.read("champion")
+        self._bundle = _computable(store.read("champion"))
         self._identity = self._bundle.identity
         self._refused: str | None = None
 
@@ -78,7 +78,7 @@ class InferenceEngine:
         if identity is None or identity in (self._identity, self._refused):
             return False
         try:
-            bundle = read_bundle(self._store.folder / "versions" / identity)
+            bundle = _computable(read_bundle(self._store.folder / "versions" / identity))
         except ModelError as error:
             self._refused = identity
             logger.error("champion %s is refused, %s keeps scoring: %s", identity, self._identity, error.message)
@@ -120,3 +120,14 @@ class InferenceEngine:
         rows = np.flatnonzero(panel.index.get_level_values("datetime") == watermark)
         score = bundle.predict(panel, rows).dropna().droplevel("datetime")
         return Scores(score, bundle.identity, watermark)
+
+
+def _computable(bundle: ModelBundle) -> ModelBundle:
+    """Return the bundle if all its factors are computed from bars."""
+    read = [name for name, expression in bundle.facts.expressions.items() if expression.startswith(FROM_FILE)]
+    if read:
+        raise ModelError(
+            f"{bundle.facts.spec.title} reads {', '.join(read[:3])} from a {bundle.facts.expressions[read[0]]}, which "
+            "the engine cannot compute from bars. Score it by the daily run: kedro run --pipelines prediction"
+        )
+    return bundle

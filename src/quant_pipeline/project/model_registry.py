@@ -52,6 +52,13 @@ def _place_of(key: str) -> str:
     return loader.place_of(key) if isinstance(loader, ProjectConfigLoader) else "parameters_models.yml"
 
 
+def factor_file_of(feature_set: str) -> dict[str, str]:
+    """Return the dataset of the factor file of a feature set as an argument of a node; none when it has no file."""
+    configured = _parameters()["feature_sets"].get(feature_set)
+    file = configured.get("file") if isinstance(configured, dict) else None
+    return {} if file is None else {"factor_file": f"{file}.factor_file"}
+
+
 def load_ensemble_parameters() -> dict[str, Any]:
     """Return the raw ``ensemble`` block: which combinations exist decides which models must be there."""
     return _parameters()["ensemble"]

@@ -40,14 +40,16 @@ class FittedXGBoost:
     """Trees, kept in XGBoost's own binary JSON."""
 
     def __init__(self, booster: Any, curve: pd.DataFrame, factors: list[str]) -> None:
-        self._booster, self._factors = booster, factors
+        # Numbers of columns, for some names of factors are refused; models of earlier versions carry names.
+        booster.feature_names = None
+        self._booster = booster
         self.curve = curve
         gain = booster.get_score(importance_type="total_gain")
-        self.importance = importance_table(factors, [gain.get(factor, 0.0) for factor in factors])
+        self.importance = importance_table(factors, [gain.get(f"f{column}", 0.0) for column in range(len(factors))])
 
     def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Score rows; trees handle missing values."""
-        data = import_optional("xgboost").DMatrix(samples.values, feature_names=self._factors)
+        data = import_optional("xgboost").DMatrix(samples.values)
         return np.asarray(self._booster.predict(data), dtype=np.float64)
 
     def weights(self) -> dict[str, bytes]:
@@ -66,8 +68,7 @@ def fit_xgboost(train: Samples, valid: Samples, hyper: XGBoostHyper, seed: int) 
         When XGBoost is not installed.
     """
     xgboost = import_optional("xgboost")
-    factors = list(train.features.columns)
-    data, reference = (xgboost.DMatrix(each.values, each.labels, feature_names=factors) for each in (train, valid))
+    data, reference = (xgboost.DMatrix(each.values, each.labels) for each in (train, valid))
     parameters = {
         "objective": "reg:squarederror",
         "learning_rate": hyper.learning_rate,
@@ -91,7 +92,7 @@ def fit_xgboost(train: Samples, valid: Samples, hyper: XGBoostHyper, seed: int) 
         verbose_eval=False,
     )
     best = booster[: booster.best_iteration + 1]
-    return FittedXGBoost(best, metrics_curve(seen), factors)
+    return FittedXGBoost(best, metrics_curve(seen), list(train.features.columns))
 
 
 def load_xgboost(weights: dict[str, bytes], factors: list[str], hyper: XGBoostHyper) -> FittedXGBoost:

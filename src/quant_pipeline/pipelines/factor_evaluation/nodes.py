@@ -148,7 +148,7 @@ def evaluate_factors(
 def _expressions(feature_sets: dict[str, Any], parameters: FactorEvaluationParameters) -> dict[str, str]:
     expressions: dict[str, str] = {}
     if parameters.feature_set is not None:
-        expressions |= find_feature_set(parameters.feature_set, feature_sets).all_expressions()
+        expressions |= _computed(parameters.feature_set, feature_sets)
     if parameters.expression is not None:
         expressions["expression"] = parameters.expression
     return expressions
@@ -171,3 +171,13 @@ def _sectors(index: pd.MultiIndex, instruments: pd.DataFrame) -> np.ndarray:
     sectors = instruments.set_index("instrument")["sector"].fillna("")
     of_row = sectors.reindex(index.get_level_values("instrument")).fillna("")
     return pd.factorize(of_row, sort=True)[0].astype("int64")
+
+
+def _computed(name: str, feature_sets: dict[str, Any]) -> dict[str, str]:
+    feature_set = find_feature_set(name, feature_sets)
+    if feature_set.file is not None:
+        raise ConfigurationError(
+            f"feature set '{name}' reads the file '{feature_set.file}'. Evaluate its library or expressions as a set "
+            "of their own, and the file by --params factor_file=PATH"
+        )
+    return feature_set.computed_expressions()

@@ -8,6 +8,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors import labels
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
+from quant_pipeline.factors.precomputed import join_file_factors
 from quant_pipeline.market.data import said_to_come_from, source_of
 
 
@@ -23,8 +24,13 @@ class LabelParameters(Parameters):
     horizon: PositiveInt = 1
 
 
-def compute_feature_set(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, feature_set: FeatureSet) -> pd.DataFrame:
-    """Evaluate all factors of a set on the whole history.
+def compute_feature_set(
+    adjusted_bars: pd.DataFrame,
+    sessions: pd.DataFrame,
+    feature_set: FeatureSet,
+    factor_file: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Evaluate all factors of a set on the whole history, and join those of its file.
 
     Returns
     -------
@@ -32,8 +38,10 @@ def compute_feature_set(adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, fea
         Panel ``(datetime, instrument) × factor``, float32; the row of a session uses bars up to its close. Beside the
         factors, `TRADED` marks the rows whose instrument has a bar in the session. ``attrs`` say what made the bars.
     """
-    expressions = with_traded(feature_set.all_expressions())
-    panel = compute_factors(adjusted_bars, expressions, pd.DatetimeIndex(sessions["date"]))
+    days = pd.DatetimeIndex(sessions["date"])
+    panel = compute_factors(adjusted_bars, with_traded(feature_set.computed_expressions()), days)
+    if factor_file is not None:
+        panel = join_file_factors(panel, factor_file, feature_set.file_factors, days, str(feature_set.file))
     return said_to_come_from(source_of(adjusted_bars), panel)
 
 

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.features import nodes
 from quant_pipeline.pipelines.wiring import by_name
-from quant_pipeline.project.model_registry import load_model_registry
+from quant_pipeline.project.model_registry import factor_file_of, load_model_registry
 
 
 def create_pipeline() -> Pipeline:
@@ -15,7 +15,12 @@ def create_pipeline() -> Pipeline:
             *(
                 Node(
                     nodes.compute_feature_set,
-                    ["adjusted_bars", "sessions", f"params:feature_sets.{name}"],
+                    by_name(
+                        "adjusted_bars",
+                        "sessions",
+                        feature_set=f"params:feature_sets.{name}",
+                        **factor_file_of(name),
+                    ),
                     f"{name}_features",
                     name=f"compute_{name}",
                 )

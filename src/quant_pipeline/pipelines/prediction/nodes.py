@@ -10,6 +10,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
 from quant_pipeline.factors.labels import is_label_of
+from quant_pipeline.factors.precomputed import join_file_factors, require_session
 from quant_pipeline.market.data import said_to_come_from, source_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import ModelBundle
@@ -18,7 +19,12 @@ from quant_pipeline.models.training import is_member
 
 
 def compute_latest_features(
-    adjusted_bars: pd.DataFrame, sessions: pd.DataFrame, feature_set: FeatureSet, as_of: str, **specs: Any
+    adjusted_bars: pd.DataFrame,
+    sessions: pd.DataFrame,
+    feature_set: FeatureSet,
+    as_of: str,
+    factor_file: pd.DataFrame | None = None,
+    **specs: Any,
 ) -> pd.DataFrame:
     """Evaluate the factors of the newest sessions, as many as the longest window of a model needs.
 
@@ -30,6 +36,8 @@ def compute_latest_features(
         The factors.
     as_of
         Session to score.
+    factor_file
+        The file of the feature set; None without one.
     **specs
         Specification of every model that uses them; Kedro does not type variadic arguments, so they are validated here.
 
@@ -42,12 +50,15 @@ def compute_latest_features(
     Raises
     ------
     StaleDataError
-        When the market does not reach ``as_of``.
+        When the market, or the file, does not reach ``as_of``.
     """
     days, adjusted_bars = known_at(as_of, sessions, adjusted_bars)
     window = max(ModelSpec.model_validate(spec).window for spec in specs.values())
-    expressions = with_traded(feature_set.all_expressions())
+    expressions = with_traded(feature_set.computed_expressions())
     panel = compute_factors(adjusted_bars, expressions, days, start=days[-window:][0])
+    if factor_file is not None:
+        require_session(factor_file, days[-1], str(feature_set.file))
+        panel = join_file_factors(panel, factor_file, feature_set.file_factors, days, str(feature_set.file))
     return said_to_come_from(source_of(adjusted_bars), panel)
 
 

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.prediction import nodes
 from quant_pipeline.pipelines.wiring import by_name
-from quant_pipeline.project.model_registry import load_model_registry
+from quant_pipeline.project.model_registry import factor_file_of, load_model_registry
 
 
 def create_pipeline() -> Pipeline:
@@ -21,6 +21,7 @@ def create_pipeline() -> Pipeline:
                 "sessions",
                 "params:as_of",
                 feature_set=f"params:feature_sets.{feature_set}",
+                **factor_file_of(feature_set),
                 **specs,
             ),
             f"{feature_set}_latest_features",
