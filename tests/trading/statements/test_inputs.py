@@ -1,8 +1,10 @@
 """Rows in the shapes of brokers' exports, and rows that no account can book: what a preview of each has to say."""
 
+import io
 from decimal import Decimal
 from pathlib import Path
 
+import openpyxl
 import pytest
 import yaml
 
@@ -27,7 +29,20 @@ def preview(shipped):
 
 
 def _bytes(content):
-    return content.encode() if isinstance(content, str) else content["text"].encode(content["encoding"])
+    if isinstance(content, str):
+        return content.encode()
+    return _workbook(content["sheets"]) if "sheets" in content else content["text"].encode(content["encoding"])
+
+
+def _workbook(sheets):
+    book, saved = openpyxl.Workbook(), io.BytesIO()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(saved)
+    return saved.getvalue()
 
 
 @pytest.mark.parametrize("name", [name for name, wanted in INPUTS.items() if "cash" in wanted])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from quant_pipeline.common.parameters import Parameters
 
@@ -202,6 +202,8 @@ class StatementFormat(Parameters):
         its position, ``Name#2`` the second one of a name.
     derived
         Columns made from others before anything else is read.
+    zero_filled
+        For a column of codes that spreadsheets turn into numbers: how many digits they have.
     activity_type
         Columns of the type and sub type of Alpaca's activities; the column ``Meaning`` says what they are by the table
         that the live account uses.
@@ -260,6 +262,7 @@ class StatementFormat(Parameters):
     base_currency: str | None = None
     columns: dict[FieldName, str | list[str]] = Field(default_factory=dict)
     derived: dict[str, DerivedColumn] = Field(default_factory=dict)
+    zero_filled: dict[str, PositiveInt] = Field(default_factory=dict)
     activity_type: list[str] = Field(default_factory=list)
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
     instrument: str | None = None

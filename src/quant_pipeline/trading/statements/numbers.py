@@ -110,6 +110,8 @@ def _signed(text: str, currency: str) -> tuple[bool, str]:
     """Take sign, brackets and currency off a number."""
     plain = unicodedata.normalize("NFKC", text).translate(_MINUS).translate(_APOSTROPHES)
     plain = " ".join(plain.split())
+    if re.fullmatch(r"#[A-Z/0]+[!?]?", plain):
+        raise ValueError(f"'{text}' is an error of the spreadsheet; repair the cell there")
     for symbol, meanings in SYMBOLS.items():
         if symbol in plain:
             _refuse_currency(text, meanings, currency)

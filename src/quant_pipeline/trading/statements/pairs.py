@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -137,6 +138,10 @@ def _parts(members: list[Draft]) -> Iterable[list[Draft]]:
 def _join(members: list[Draft]) -> Draft | None:
     first = members[0]
     legs = [leg for draft in members for leg in draft.legs]
+    if first.amendment is not None and first.amendment.kind == "cancel" and first.kind is EventKind.SPLIT:
+        # What takes back a split moves its shares the other way.
+        turned = len(members) == 1 and legs[0].quantity < 0
+        legs = [replace(leg, quantity=-leg.quantity) if turned else leg for leg in legs]
     out, into = _sums(leg for leg in legs if leg.quantity < 0), _sums(leg for leg in legs if leg.quantity > 0)
     if len(out) > 1 or len(into) > 1:
         raise AccountError(

@@ -66,6 +66,9 @@ def read_rows(file: StatementFile, form: StatementFormat) -> Reading:
             row.values["Meaning"] = str(meaning_of(*(row.get(bare(column)) for column in form.activity_type)) or "")
         if form.account is not None and (account := row.get(form.account)):
             reading.accounts.setdefault(account.split()[0], row.place)
+        for column, digits in form.zero_filled.items():
+            if (code := row.get(column)).isdigit():
+                row.values[column] = code.zfill(digits)
         row.values.update({name: column.of(row) for name, column in form.derived.items()})
     return reading
 

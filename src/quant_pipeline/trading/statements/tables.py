@@ -114,8 +114,19 @@ def _workbook_lines(name: str, data: bytes, form: StatementFormat) -> Iterator[L
         ]
         for sheet in sheets
     ]
-    # Without a name it is the sheet with the header, the first of several.
-    yield from max(read, key=lambda lines: header_score(lines, form.known_columns))
+    # Without a name it is the sheet with the header; rows of another one with the same header would get lost.
+    scores = [header_score(lines, form.known_columns) for lines in read]
+    named = [
+        sheet.title
+        for sheet, score, lines in zip(sheets, scores, read, strict=True)
+        if score and score == max(scores) and sum(not line.is_empty for line in lines) > 1
+    ]
+    if len(named) > 1:
+        raise AccountError(
+            f"{name}: the sheets {' and '.join(named)} have the columns of the format; say by `sheet` which one "
+            "counts, or save each as a file"
+        )
+    yield from read[scores.index(max(scores))]
 
 
 def _exact(cell: object) -> Cell:
