@@ -81,6 +81,18 @@ def test_the_account_is_drawn_from_its_second_session_on(tables):
     assert figures.draw_account(account.head(0), "USD").layout.annotations[0].text == "Nothing is booked yet"
 
 
+def test_deposits_and_withdrawals_are_marked_at_their_close_but_for_what_opened_the_account(tables):
+    account = tables["account_nav"]
+    dates = account["date"]
+    # A Saturday: the money is first in the close of the Monday.
+    weekend = next(day for day in dates if day.dayofweek == 0 and day > dates.iloc[1]) - pd.Timedelta(days=2)
+    flows = [(dates.iloc[0], 1_000_000.0), (dates.iloc[3], 5_000.0), (weekend, -250.0)]
+    marks = next(trace for trace in figures.draw_account(account, "USD", flows).data if trace.mode == "markers")
+    assert list(marks.x) == [dates.iloc[3], weekend + pd.Timedelta(days=2)]
+    assert [text.replace("\N{MINUS SIGN}", "-") for text in marks.text] == ["deposit +5,000", "withdrawal -250"]
+    assert marks.y[0] == account["nav"].iloc[3]
+
+
 @pytest.mark.parametrize(
     "draw",
     [

@@ -49,12 +49,12 @@ def structure(page):
 def test_the_page_begins_with_the_verdict(structure):
     assert structure.headings == [
         "Tuesday 31 December 2024",
+        "Account sim",
+        "Orders of the next session",
         "Backtest",
         "Scores",
         "Combinations",
         "Turnover and costs",
-        "Orders of the next session",
-        "Account sim",
         "Data quality",
         "What to type next",
         "Provenance",
@@ -117,7 +117,7 @@ def test_what_the_backtest_does_not_follow_is_said_in_the_headline_and_beside_it
 
 
 def test_an_order_is_listed_with_its_reason_and_what_is_held_is_folded_away(page):
-    orders = page[page.index('<section id="orders"') : page.index('<section id="account"')]
+    orders = page[page.index('<section id="orders"') : page.index('<section id="backtest"')]
     listed, folded = orders.split("<details>")
     assert "KZQL" in listed
     assert "sold: it has no score, it left the universe" in listed

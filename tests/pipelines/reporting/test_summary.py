@@ -50,6 +50,19 @@ def test_a_state_that_is_not_active_stands_at_the_top(context, tables):
     assert " ".join(lines[3:5]) == f"! {said}"
 
 
+def test_a_deposit_is_no_profit(context, tables):
+    days = pd.DatetimeIndex(["2024-12-30", "2024-12-31"])
+    account = pd.DataFrame({"date": days, "nav": [100_000.0, 105_100.0], "cash": [100.0, 5_100.0]})
+    with_deposit = replace(context, flows=((days[0], 7.0), (days[1], 5_000.0)))
+    text = " ".join(summarise(with_deposit, tables, account_nav=account).split())
+    assert (
+        "Account: net asset value 105,100.00 USD, cash 5,100.00 USD. The session changed it by +100 USD (+0.1%), "
+        "besides 5,000.00 USD that were deposited."
+    ) in text
+    text = " ".join(summarise(context, tables, account_nav=account).split())
+    assert "The session changed it by +5,100 USD (+5.1%)." in text
+
+
 def test_columns_are_aligned(context, tables):
     lines = summarise(context, tables).splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("Scores, out of sample"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -22,6 +22,8 @@ from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.reporting.next_steps import AccountInReport, Step, next_steps
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
+from quant_pipeline.trading.ledger.account import owners_cash
+from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.orders.remarks import account_remarks
 
 LIBRARIES = ("kedro", "pandas", "numpy", "pyqlib", "lightgbm", "torch", "plotly")
@@ -67,6 +69,8 @@ class ReportContext:
         Where the page lies.
     next_commands
         Pairs of a command and what it does, in the order of the day.
+    flows
+        Cash that the owner paid in (positive) or took out, by session up to that of the decision.
     remarks
         What stands above everything else: a trading state that is not active, with the command that lifts it.
     parameters
@@ -87,6 +91,7 @@ class ReportContext:
     path: str
     next_commands: tuple[Step, ...]
     remarks: tuple[str, ...]
+    flows: tuple[tuple[pd.Timestamp, float], ...]
     parameters: str
     versions: Mapping[str, str]
 
@@ -146,10 +151,20 @@ def describe_run(
         not_backtested=OrderGenerationParameters.model_validate(settings.get("order_generation", {})).not_backtested,
         path=f"{report.path}/{as_of}/report.html",
         next_commands=next_steps(report, account, calendar, session),
+        flows=_flows(account.events, session),
         remarks=tuple(in_environment(line, report.account) for line in remarks.lines),
         parameters=json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False),
         versions=VERSIONS,
     )
+
+
+def _flows(events: Sequence[Event], session: pd.Timestamp) -> tuple[tuple[pd.Timestamp, float], ...]:
+    by_session: dict[pd.Timestamp, float] = {}
+    for event in events:
+        amount = owners_cash(event)
+        if amount and event.session <= session:
+            by_session[event.session] = by_session.get(event.session, 0.0) + float(amount)
+    return tuple(sorted(by_session.items()))
 
 
 def _as_configured(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -186,7 +188,9 @@ def draw_turnover(backtest_nav: pd.DataFrame, currency: str) -> go.Figure:
     return _stack_panels(figure, upper, lower).update_xaxes(hoverformat="%B %Y").update_layout(bargap=0.25)
 
 
-def draw_account(account_nav: pd.DataFrame, currency: str) -> go.Figure:
+def draw_account(
+    account_nav: pd.DataFrame, currency: str, flows: Sequence[tuple[pd.Timestamp, float]] = ()
+) -> go.Figure:
     """Draw net asset value and cash of the account since it was opened.
 
     Parameters
@@ -195,6 +199,8 @@ def draw_account(account_nav: pd.DataFrame, currency: str) -> go.Figure:
         ``date``, ``nav``, ``cash``.
     currency
         Of the amounts.
+    flows
+        Deposits (positive) and withdrawals by session; each is marked where the curve jumps.
     """
     title = f"Net asset value and cash of the account, {currency}"
     if len(account_nav) < 2:
@@ -211,8 +217,29 @@ def draw_account(account_nav: pd.DataFrame, currency: str) -> go.Figure:
     cash = {"color": light("reference"), "width": 1.6}
     figure.add_scatter(x=account_nav["date"], y=account_nav["nav"], name="net asset value", mode=mode, line=value)
     figure.add_scatter(x=account_nav["date"], y=account_nav["cash"], name="cash", mode=mode, line=cash, yaxis="y2")
+    _mark_flows(figure, account_nav, flows)
     amounts = {"tickformat": ",.4~s", "hoverformat": ",.2f"}
     return _stack_panels(figure, amounts, {**amounts, "rangemode": "tozero"})
+
+
+def _mark_flows(figure: go.Figure, account_nav: pd.DataFrame, flows: Sequence[tuple[pd.Timestamp, float]]) -> None:
+    """Mark deposits and withdrawals at the first close that has them; what opened the account is no jump."""
+    dates = pd.DatetimeIndex(account_nav["date"])
+    places = [(dates.searchsorted(date), amount) for date, amount in flows]
+    shown = [(place, amount) for place, amount in places if 0 < place < len(dates)]
+    if not shown:
+        return
+    at = [place for place, _ in shown]
+    words = [f"{'deposit' if amount > 0 else 'withdrawal'} {wording.dollars_signed(amount)}" for _, amount in shown]
+    figure.add_scatter(
+        x=dates[at],
+        y=account_nav["nav"].iloc[at],
+        name="deposits and withdrawals",
+        mode="markers",
+        marker={"symbol": "diamond", "size": 9, "color": light("reference")},
+        text=words,
+        hovertemplate="%{text}<extra></extra>",
+    )
 
 
 def _ends(table: pd.DataFrame, write: wording.Write) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from quant_pipeline.pipelines.reporting import figures, measures
 from quant_pipeline.pipelines.reporting.context import ReportContext
+from quant_pipeline.pipelines.reporting.sections_of_account import account_change
 from quant_pipeline.reports import elements, wording
 from quant_pipeline.reports.elements import Card, Html, paragraph
 
@@ -47,17 +48,18 @@ def write_verdict(
     backtest_performance: Mapping[str, float | None],
     orders: pd.DataFrame,
     data_quality: pd.DataFrame,
+    account_nav: pd.DataFrame,
 ) -> str:
-    """Summarise the report in a few sentences: what it would have earned, what to do next, what to look at.
+    """Summarise the report in a few sentences: the account, what to do next, the backtest, what to look at.
 
     Parameters
     ----------
     context
         Where the report stands.
-    backtest_nav, backtest_performance, orders, data_quality
+    backtest_nav, backtest_performance, orders, data_quality, account_nav
         Any may be empty.
     """
-    sentences = []
+    sentences = [*_account_sentences(context, account_nav), _orders_sentence(context, orders)]
     if backtest_nav.empty:
         sentences.append("No backtest has been run yet.")
     else:
@@ -70,11 +72,17 @@ def write_verdict(
             f"benchmark{depth}."
         )
         sentences.extend(filter(None, [context.not_backtested]))
-    sentences.append(_orders_sentence(context, orders))
     errors = _count(data_quality, "error")
     if errors:
         sentences.append(f"The data have {wording.plural(errors, 'error')}: look at them before you trade.")
     return " ".join(sentences)
+
+
+def _account_sentences(context: ReportContext, account_nav: pd.DataFrame) -> list[str]:
+    if account_nav.empty:
+        return ["No session of the account is booked yet."]
+    worth = f"The account is worth {wording.dollars(account_nav['nav'].iloc[-1])} {context.currency}."
+    return [worth, *filter(None, [account_change(context, account_nav)])]
 
 
 def headline_cards(
@@ -96,10 +104,10 @@ def headline_cards(
         Any may be empty; the value is then a dash.
     """
     cards = [
+        _account_card(context, account_nav),
+        _orders_card(context, orders),
         *_performance_cards(backtest_performance, backtest_nav),
         _score_card(ic_series),
-        _orders_card(context, orders),
-        _account_card(context, account_nav),
         _data_card(data_quality),
     ]
     return elements.cards(cards)

@@ -95,7 +95,8 @@ def compose_report(context: ReportContext, report: ReportParameters, **tables: A
     sections = [find_section(name) for name in report.sections]
     shown = {name: tables[name] for name in HEADLINE}
     verdict = headline.write_verdict(
-        context, tables["backtest_nav"], tables["backtest_performance"], tables["orders"], tables["data_quality"]
+        context,
+        *(tables[name] for name in ("backtest_nav", "backtest_performance", "orders", "data_quality", "account_nav")),
     )
     parts = [section.write(context, **{name: tables[name] for name in section.inputs}) for section in sections]
     return compose_page(

@@ -16,12 +16,12 @@ _RESEARCH: Final = "quant_pipeline.pipelines.reporting.sections_of_research"
 _ACCOUNT: Final = "quant_pipeline.pipelines.reporting.sections_of_account"
 
 SHIPPED: Final[dict[str, str]] = {
+    "account": f"{_ACCOUNT}.ACCOUNT",
+    "orders": f"{_ACCOUNT}.ORDERS",
     "backtest": f"{_RESEARCH}.BACKTEST",
     "scores": f"{_RESEARCH}.SCORES",
     "combinations": f"{_RESEARCH}.COMBINATIONS",
     "costs": f"{_RESEARCH}.COSTS",
-    "orders": f"{_ACCOUNT}.ORDERS",
-    "account": f"{_ACCOUNT}.ACCOUNT",
     "data": f"{_ACCOUNT}.DATA",
     "next": f"{_ACCOUNT}.NEXT",
     "provenance": f"{_ACCOUNT}.PROVENANCE",

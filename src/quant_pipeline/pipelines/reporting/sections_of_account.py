@@ -76,9 +76,10 @@ def account_section(context: ReportContext, holdings: pd.DataFrame, account_nav:
             f"At the close of {wording.long_day(newest['date'])}: net asset value {wording.price(newest['nav'])} "
             f"{currency}, of it {wording.price(newest['cash'])} {currency} in cash, and "
             f"{wording.plural(len(holdings), 'holding')}. "
-            f"{wording.plural(len(account_nav), 'session')} booked since {wording.day(account_nav['date'].iloc[0])}."
+            f"{wording.plural(len(account_nav), 'session')} booked since {wording.day(account_nav['date'].iloc[0])}. "
+            f"{account_change(context, account_nav)}"
         ),
-        elements.picture(figures.draw_account(account_nav, currency), "account-value"),
+        elements.picture(figures.draw_account(account_nav, currency, context.flows), "account-value"),
     ]
     if holdings.empty:
         parts.append(paragraph("The account holds cash only.", style="empty"))
@@ -94,6 +95,22 @@ def account_section(context: ReportContext, holdings: pd.DataFrame, account_nav:
         ]
         parts.append(table(holdings, columns, "Holdings, largest first"))
     return section("account", heading, *parts)
+
+
+def account_change(context: ReportContext, account_nav: pd.DataFrame) -> str:
+    """Say by how much the newest session changed the account: by profit, and by what was paid in or taken out."""
+    if len(account_nav) < 2:
+        return ""
+    before, newest = account_nav.iloc[-2], account_nav.iloc[-1]
+    flow = sum(amount for date, amount in context.flows if before["date"] < date <= newest["date"])
+    profit = newest["nav"] - before["nav"] - flow
+    base = before["nav"] + flow
+    rate = f" ({wording.percent_signed(profit / base)})" if base > 0 else ""
+    said = f"The session changed it by {wording.dollars_signed(profit)} {context.currency}{rate}"
+    if not flow:
+        return f"{said}."
+    what = "deposited" if flow > 0 else "withdrawn"
+    return f"{said}, besides {wording.price(abs(flow))} {context.currency} that were {what}."
 
 
 def data_section(context: ReportContext, data_quality: pd.DataFrame) -> Html:

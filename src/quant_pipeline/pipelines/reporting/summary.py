@@ -9,6 +9,7 @@ import pandas as pd
 
 from quant_pipeline.pipelines.reporting import measures
 from quant_pipeline.pipelines.reporting.context import ReportContext
+from quant_pipeline.pipelines.reporting.sections_of_account import account_change
 from quant_pipeline.reports import wording
 
 WIDTH = 100
@@ -135,7 +136,9 @@ def _account(context: ReportContext, account_nav: pd.DataFrame) -> str:
         return "Account: nothing is booked yet."
     newest = account_nav.iloc[-1]
     value, cash = (f"{wording.price(newest[name])} {context.currency}" for name in ("nav", "cash"))
-    return f"Account: net asset value {value}, cash {cash}"
+    return "\n".join(
+        textwrap.wrap(f"Account: net asset value {value}, cash {cash}. {account_change(context, account_nav)}", WIDTH)
+    )
 
 
 def _next_steps(commands: Sequence[tuple[str, str]]) -> list[str]:
