@@ -56,7 +56,7 @@ def test_the_whole_path_ends_with_orders_in_sizes_of_their_boards_and_amounts_in
     report = (project.path / "data/accounts/cn/08_reporting/2024-12-31/report.html").read_text()
     assert "value, CNY" in report
     # The configuration at its end names formats of brokers in the US.
-    assert " USD" not in report
+    assert ", USD" not in report
 
 
 def test_the_backtest_obeys_lots_and_the_locks_of_the_next_session(project, ran):

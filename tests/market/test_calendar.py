@@ -62,3 +62,30 @@ def test_the_day_after_thanksgiving_closes_at_one_in_new_york():
     assert str(closes) == "2024-11-29 18:00:00+00:00"
     with pytest.raises(MarketDataError, match="2024-11-28 is not a session"):
         calendar.hours(pd.Timestamp("2024-11-28"))
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "closed", "zone"),
+    [
+        # Spring Festival, Republic Day, the first days of January, a bank holiday, Orthodox Easter Monday.
+        ("XSHG", "1990-12-19", "2024-02-12", "Asia/Shanghai"),
+        ("XBOM", "1997-01-01", "2024-01-26", "Asia/Kolkata"),
+        ("XTKS", "1997-01-06", "2024-01-02", "Asia/Tokyo"),
+        ("XHKG", "1986-04-02", "2024-02-12", "Asia/Hong_Kong"),
+        ("XLON", "1984-01-03", "2024-08-26", "Europe/London"),
+        ("ASEX", "1990-01-02", "2024-05-06", "Europe/Athens"),
+        ("24/7", "2009-01-03", None, "UTC"),
+    ],
+)
+def test_a_calendar_is_known_from_its_first_bar_to_today(name, first, closed, zone):
+    today = pd.Timestamp.now("UTC").tz_localize(None).normalize()
+    calendar = TradingCalendar.within_bounds(name, pd.Timestamp(first), today)
+    assert calendar.is_session(pd.Timestamp(first))
+    assert closed is None or not calendar.is_session(pd.Timestamp(closed))
+    assert calendar.time_zone == zone
+    known = TradingCalendar.of(name, first, "2026-11-27")
+    assert known.sessions[-1] == pd.Timestamp("2026-11-27")
+    assert known.next(known.sessions[-1]) == pd.Timestamp("2026-11-28" if name == "24/7" else "2026-11-30")
+    # Between 240 and 262 sessions a year, but for a market that never closes.
+    of_2025 = known.between(pd.Timestamp("2025-01-01"), pd.Timestamp("2025-12-31"))
+    assert len(of_2025) == 365 if name == "24/7" else 240 <= len(of_2025) <= 262

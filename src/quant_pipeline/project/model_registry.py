@@ -1,6 +1,7 @@
 """The registered models: the ``models`` block of the parameters, read when the pipelines are made."""
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.project.configuration import ProjectConfigLoader
 
+_NAME = re.compile(r"[\w-]+")
 _session_loader: AbstractConfigLoader | None = None
 _as_read: tuple[AbstractConfigLoader | None, dict[str, Any]] = (None, {})
 
@@ -40,11 +42,18 @@ def load_model_registry() -> dict[str, ModelSpec]:
 
 def _specification(name: str, entry: Any) -> ModelSpec:
     try:
-        return ModelSpec.model_validate(entry)
+        spec = ModelSpec.model_validate(entry)
     except ValidationError as error:
         raise ConfigurationError(
             f"{describe_faults(error, ModelSpec, f'models.{name}', _place_of)}. Correct it there."
         ) from error
+    for what, text in (("a model", name), ("a feature set", spec.features)):
+        if not _NAME.fullmatch(text):
+            raise ConfigurationError(
+                f"{text!r} cannot name {what} ({_place_of('models')}): it becomes a folder. Take letters, digits, _ "
+                "and -."
+            )
+    return spec
 
 
 def _place_of(key: str) -> str:

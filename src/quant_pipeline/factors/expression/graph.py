@@ -27,6 +27,8 @@ LARGEST = 3.4028234663852886e38
 """Largest number of float32."""
 EXPONENTIAL = {"Mean", "Sum", "Std", "Var", "Med", "Max", "Min", "Count", "EMA"}
 """Rolling operators that Qlib turns into an exponential mean when the window is a number between 0 and 1."""
+LONGEST_WINDOW = 100_000
+"""Bars: four centuries of sessions. Space for a window is allocated before anything is computed."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,11 @@ class _Builder:
             valid = fading or (isinstance(window, int) and (window == 0 or window >= operator.smallest))
         if not valid:
             raise self._error(call, f"{operator.name} cannot have the window {window}")
+        if abs(window) > LONGEST_WINDOW:
+            raise self._error(
+                call,
+                f"the window {window} of {operator.name} is beyond reason: the longest is {LONGEST_WINDOW} bars",
+            )
         if operator.name == "Quantile" and not (not isinstance(constants[1], str) and 0 <= constants[1] <= 1):
             raise self._error(call, f"a quantile lies between 0 and 1, not at {constants[1]}")
 
