@@ -8,6 +8,7 @@ if is_command():
     # Before the imports that take long.
     end_on_interrupt()
 
+from quant_pipeline.pipelines.readiness import ReadinessHooks
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.project.context import ProjectContext
 from quant_pipeline.project.hooks import (
@@ -39,6 +40,7 @@ HOOKS = (
     ErrorHooks(),
     TrackingHooks(),
     StorageHooks(),
+    ReadinessHooks(),
     MarketSourceHooks(),
     AccountGuardHooks(),
     LocalOverrideHooks(),

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from pandera.errors import SchemaError
 
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.delistings import EndedBars, delist_ended, received_values
 from quant_pipeline.market.price_adjustment import adjust_bars
@@ -136,7 +137,7 @@ def test_the_tables_of_a_market_know_the_delistings_of_the_rule(caplog):
         benchmark=bars([1.0]),
         as_of=DAYS[4],
     )
-    tables = read_market(market, EndedBars(after_sessions=2, recovery=0.5))
+    tables = read_market(market, EndedBars(after_sessions=2, recovery=0.5), MarketRules(), f"{DAYS[4]:%Y-%m-%d}")
     assert tables["corporate_actions"].to_dict("records") == [
         {"date": DAYS[1], "instrument": "BBB", "kind": "cash_dividend", "value": 1.0},
         {"date": DAYS[3], "instrument": "AAA", "kind": "delisting", "value": 4.0},
@@ -144,4 +145,4 @@ def test_the_tables_of_a_market_know_the_delistings_of_the_rule(caplog):
     CORPORATE_ACTIONS_SCHEMA.validate(tables["corporate_actions"])
     assert tables["instruments"]["delisted"].tolist() == [DAYS[1], pd.NaT]
     assert "1 instruments without a bar for 2 sessions count as delisted, by `ended_bars`: AAA" in caplog.text
-    assert read_market(market, EndedBars())["corporate_actions"] is known
+    assert read_market(market, EndedBars(), MarketRules(), f"{DAYS[4]:%Y-%m-%d}")["corporate_actions"] is known

@@ -62,6 +62,69 @@ def test_a_segment_without_sessions_is_named(sessions):
         split_sessions(pd.DatetimeIndex(sessions), late, horizon=1)
 
 
+@pytest.fixture(scope="module")
+def days():
+    return TradingCalendar.of("XNYS", "2010-01-04", "2024-12-31").sessions
+
+
+MOVING = {"train": "8 years", "valid": "2 years", "test": "3 years"}
+
+
+class TestLengths:
+    @staticmethod
+    def spans(days, **changed):
+        split = SplitParameters.model_validate(MOVING | changed)
+        return {
+            name: (f"{part[0]:%Y-%m-%d}", f"{part[-1]:%Y-%m-%d}")
+            for name, part in split_sessions(days, split, 1).items()
+        }
+
+    def test_lengths_end_at_the_month_of_the_last_session(self, days):
+        # Two sessions are purged before each segment. The month begins on 2024-12-01: three years of test, two of
+        # validation and eight of training before it.
+        assert self.spans(days) == {
+            "train": ("2011-12-01", "2019-11-26"),
+            "valid": ("2019-12-02", "2021-11-26"),
+            "test": ("2021-12-01", "2024-12-31"),
+        }
+
+    def test_windows_stand_still_within_a_month_and_move_with_the_next(self, days):
+        in_december = self.spans(days[days <= "2024-12-02"])
+        assert {name: in_december[name] for name in ("train", "valid")} == {
+            "train": ("2011-12-01", "2019-11-26"),
+            "valid": ("2019-12-02", "2021-11-26"),
+        }
+        in_november = self.spans(days[days <= "2024-11-29"])
+        assert in_november["train"] == ("2011-11-01", "2019-10-29")
+
+    @pytest.mark.parametrize(
+        ("refit", "first_of_test"),
+        [("weekly", "2021-12-30"), ("quarterly", "2021-10-01"), ("yearly", "2021-01-04")],
+    )
+    def test_the_calendar_of_refits(self, days, refit, first_of_test):
+        assert self.spans(days, refit=refit)["test"][0] == first_of_test
+
+    def test_an_expanding_window_trains_on_everything_before(self, days):
+        assert self.spans(days, window="expanding")["train"] == ("2010-01-04", "2019-11-26")
+
+    def test_an_anchor_holds_the_windows_where_they_are(self, days):
+        assert self.spans(days, anchor="2023-05-17")["valid"] == ("2018-05-01", "2020-04-28")
+
+    @pytest.mark.parametrize("window", ["sliding", "expanding"])
+    def test_a_market_that_begins_too_late_is_refused_with_the_date_that_is_needed(self, days, window):
+        with pytest.raises(ConfigurationError, match=r"needs sessions from 2011-12-01 to train 8 years.*2012-01-03"):
+            self.spans(days[days >= "2012-01-01"], window=window)
+
+    @pytest.mark.parametrize("length", ["8", "8 sessions", "0 years", "-1 years", "eight years", ""])
+    def test_what_is_no_length_is_refused(self, length):
+        with pytest.raises(ValueError, match="train"):
+            SplitParameters.model_validate(MOVING | {"train": length})
+
+    def test_dates_and_lengths_do_not_mix(self):
+        with pytest.raises(ValueError, match="must all be dates, or all be lengths"):
+            SplitParameters.model_validate(MOVING | {"test": ["2022-01-01", None]})
+
+
 class TestCombinatorial:
     PARAMETERS = CombinatorialParameters(groups=5, test_groups=2, embargo=3, valid_share=0.25)
 

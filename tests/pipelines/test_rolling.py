@@ -6,7 +6,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.datasets.bundle import BundlesByWindow
-from quant_pipeline.models.date_splits import CombinatorialParameters
+from quant_pipeline.models.date_splits import CombinatorialParameters, SplitParameters
 from quant_pipeline.models.rolling_windows import RollingParameters
 from quant_pipeline.pipelines.rolling import nodes
 from tests.helpers.whole_path import AS_OF, inputs_of_training, parameters
@@ -14,6 +14,7 @@ from tests.helpers.whole_path import AS_OF, inputs_of_training, parameters
 ROLLING = RollingParameters(
     start="2020-06-01", first_test="2023-01-03", frequency="quarterly", train_sessions=252, valid_sessions=60
 )
+SPLIT = parameters(AS_OF)["split"]
 CUT = pd.Timestamp("2023-05-15")
 
 
@@ -26,7 +27,7 @@ def walk(inputs, folder, stop_after=None):
     """Train window after window, as Kedro does: each is saved before the next is trained."""
     dataset = BundlesByWindow(filepath=str(folder))
     trained = []
-    for chunk in nodes.train_windows(**inputs, rolling=ROLLING, bundles_as_found=dataset.load()):
+    for chunk in nodes.train_windows(**inputs, split=SPLIT, rolling=ROLLING, bundles_as_found=dataset.load()):
         dataset.save(chunk)
         trained += list(chunk)
         if len(trained) == stop_after:
@@ -36,7 +37,7 @@ def walk(inputs, folder, stop_after=None):
 
 def predict(inputs, bundles):
     names = ("features", "universe_members", "sessions", "label")
-    return nodes.predict_windows(bundles, **{name: inputs[name] for name in names}, rolling=ROLLING)
+    return nodes.predict_windows(bundles, **{name: inputs[name] for name in names}, split=SPLIT, rolling=ROLLING)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,15 @@ def test_every_test_session_is_scored_once_by_a_model_of_its_own_past(inputs, bu
     assert scored.equals(sessions[sessions >= "2023-01-03"])
     for window, rows in predictions.groupby("window"):
         assert pd.Timestamp(bundles[window].facts.window["valid"][1]) < rows.index[0][0]
+
+
+def test_a_walk_without_dates_follows_the_segments_of_training(inputs):
+    days = pd.DatetimeIndex(inputs["sessions"]["date"])
+    found = RollingParameters(train_sessions=252, valid_sessions=60).within(SPLIT, days)
+    assert (str(found.start), str(found.first_test)) == ("2020-06-01", "2023-01-01")
+    moving = SplitParameters(train="1 year", valid="6 months", test="3 months")
+    found = RollingParameters().within(moving, days)
+    assert (str(found.start), str(found.first_test)) == ("2022-03-01", "2023-09-01")
 
 
 def test_a_window_without_bundle_is_named(inputs, tmp_path):

@@ -112,9 +112,11 @@ def pnl(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) -> 
 @params_option
 @click.pass_obj
 def missed(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
-    """Name the sessions that were never closed: the next close covered them, or none has yet."""
+    """Name the sessions without a daily run: never closed, or no orders were decided at their close."""
+    import pandas as pd
+
     from quant_pipeline.cli.opened_account import open_account
-    from quant_pipeline.market.calendar import TradingCalendar
+    from quant_pipeline.trading.ledger.missed import missed_sessions
 
     with open_account(metadata, env, params) as opened:
         closed = [session for session, _, _ in opened.state.closes]
@@ -122,10 +124,9 @@ def missed(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
             click.echo(f"{opened.name}: no session is closed yet")
             return
         newest = max(closed[-1], opened.stands_at)
-        calendar = TradingCalendar.of(opened.calendar, closed[0], newest)
-        found = calendar.between(closed[0], newest).difference(closed)
-    for session in found:
-        click.echo(f"{session:%Y-%m-%d %A}")
+        found = missed_sessions(opened.events, opened.calendar, newest + pd.Timedelta(days=1))
+    for row in found.itertuples():
+        click.echo(f"{row.session:%Y-%m-%d %A}: {row.missed}")
     span = f"from {closed[0]:%Y-%m-%d} to {newest:%Y-%m-%d}"
     click.echo(f"{opened.name}, sessions {span}: {len(found) or 'none'} missed")
 

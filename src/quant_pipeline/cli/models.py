@@ -46,15 +46,18 @@ def list_models(metadata: Place, env: str | None, params: dict[str, Any]) -> Non
 @params_option
 @click.pass_obj
 def plan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
-    """Show which models `kedro run --pipelines training` would train, and why."""
-    from quant_pipeline.cli.opened_models import open_models, plan_training
+    """Show which models `kedro run --pipelines training` would train, on which dates, and why."""
+    from quant_pipeline.cli.opened_models import describe_windows, open_models, plan_training
     from quant_pipeline.project.model_registry import load_model_registry
 
     table = _table("model", "training would", "because")
     with open_models(metadata, env, params) as opened:
         for name, planned in plan_training(opened, load_model_registry()).items():
             table.add_row(name, *planned)
+        windows = describe_windows(opened)
     _print(table)
+    for line in windows:
+        click.echo(line)
 
 
 @models.command()

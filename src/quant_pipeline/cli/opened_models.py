@@ -16,11 +16,13 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.date_splits import SplitParameters, split_sessions
 from quant_pipeline.models.fingerprint import PARTS, Hashed, changes, fingerprint
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.store import BundleStore
+from quant_pipeline.models.window_lengths import next_refit_date
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.training.nodes import predict_out_of_sample
 from quant_pipeline.pipelines.training.records import ModelSetting
@@ -41,8 +43,8 @@ class Inputs(NamedTuple):
 
 
 @contextmanager
-def open_models(place: Place, env: str | None, params: dict[str, Any]) -> Iterator[OpenedProject]:
-    """Open the project; the registry of models is that of the environment from now on."""
+def open_models(place: Place, env: str | None, params: dict[str, Any] | None = None) -> Iterator[OpenedProject]:
+    """Open the project; the registry of models is that of the environment, and of ``--params``, from now on."""
     with open_project(place, env, params) as opened:
         use_config_loader(opened.configuration)
         yield opened
@@ -53,6 +55,28 @@ def plan_training(opened: OpenedProject, registry: Mapping[str, ModelSpec]) -> d
     load = cache(opened.catalog.load)
     hashed: Hashed = {}
     return {name: _plan_one(opened, name, spec, load, hashed) for name, spec in registry.items()}
+
+
+def describe_windows(opened: OpenedProject) -> list[str]:
+    """Say on which sessions training would train, and when its windows move."""
+    split = opened.rules("split", SplitParameters)
+    if not opened.catalog.exists("sessions"):
+        return []
+    sessions = opened.catalog.load("sessions")
+    days, _ = known_at(opened.parameters["as_of"], sessions, sessions)
+    segments = split_sessions(days, split, opened.rules("label", LabelParameters).horizon)
+    spans = ", ".join(f"{name} {part[0]:%Y-%m-%d} to {part[-1]:%Y-%m-%d}" for name, part in segments.items())
+    if split.moves:
+        moves = f"The windows move {split.refit}, next on {next_refit_date(days[-1], split.refit):%Y-%m-%d}."
+        return [
+            spans,
+            moves if split.anchor is None else f"The windows are anchored at {split.anchor} and do not move.",
+        ]
+    return [
+        spans,
+        "These dates are fixed: with the same data, training again trains nothing. Lengths move with the calendar: "
+        "`split: {train: 8 years, valid: 2 years, test: 3 years, refit: monthly}`.",
+    ]
 
 
 def _plan_one(

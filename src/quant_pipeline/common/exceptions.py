@@ -29,6 +29,10 @@ class ModelError(QuantPipelineError):
     """A model or its bundle cannot be trained, verified or used."""
 
 
+class NotReadyError(QuantPipelineError):
+    """Several things that a run needs are missing; nothing has been written."""
+
+
 class StrategyError(QuantPipelineError):
     """Scores, prices or rules do not allow a decision."""
 

@@ -78,6 +78,11 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
         """Add the version."""
         self.store.add(data, promote=self._promotion == "automatic")
 
+    @property
+    def is_optional(self) -> bool:
+        """Whether a bundle that is not there loads as None."""
+        return self._optional
+
     def _exists(self) -> bool:
         return getattr(self.store.aliases, self._role) is not None
 

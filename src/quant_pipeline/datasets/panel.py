@@ -13,6 +13,7 @@ from kedro.io import AbstractDataset
 
 from quant_pipeline.common.atomic import replacing_file, write_text
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.datasets.point_in_time import cut_at
 
 MANIFEST = "_manifest.json"
 """Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
@@ -32,12 +33,15 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     ----------
     filepath
         Folder of the ``<year>.parquet`` files.
+    as_of
+        Session of the run, which sees nothing later; None: everything.
     metadata
         Ignored here; read by kedro-viz.
     """
 
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, filepath: str, as_of: str | None = None, metadata: dict[str, Any] | None = None) -> None:
         self._folder = Path(filepath)
+        self._as_of = None if as_of is None else str(as_of)
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
@@ -48,7 +52,8 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         MarketDataError
             When there is no panel, or not all of it.
         """
-        return pd.concat([pd.read_parquet(file) for file in self._complete_files()])
+        panel = pd.concat([pd.read_parquet(file) for file in self._complete_files()])
+        return panel if self._as_of is None else cut_at(panel, self._as_of, "datetime")
 
     def save(self, data: pd.DataFrame) -> None:
         """Write the years of ``data``; years that it does not hold any more are removed."""

@@ -144,6 +144,21 @@ class TradingCalendar:
         return _all_sessions(self.name, self.start.year, self.end.year)
 
 
+def require_session(calendar: TradingCalendar, date: pd.Timestamp) -> None:
+    """Refuse a date on which the exchange does not trade.
+
+    Raises
+    ------
+    MarketDataError
+        When it is no session; the last one before it is named.
+    """
+    if not calendar.is_session(date):
+        raise MarketDataError(
+            f"as_of={date:%Y-%m-%d} is not a session of {calendar.name}; the last one before it is "
+            f"{calendar.latest_on_or_before(date):%Y-%m-%d}. Pass that with --params as_of=…"
+        )
+
+
 def _bounds(first_year: int, last_year: int) -> tuple[str, str]:
     first = pd.Timestamp(first_year, 1, 1) - _MARGIN
     last = pd.Timestamp(last_year, 12, 31) + _MARGIN

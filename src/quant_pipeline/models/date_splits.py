@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import combinations, pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,31 +18,88 @@ from pydantic import Field, NonNegativeInt, model_validator
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.clock import label_lag
+from quant_pipeline.models.window_lengths import Length, Refit, offset_of, refit_date
 
 SEGMENTS = ("train", "valid", "test")
+_HOLIDAYS = pd.Timedelta(days=10)
+"""Longest stretch of holidays before the first session of a window."""
+
+
+Dates = tuple[date, date | None]
+"""First and last date of a segment; None: up to now."""
 
 
 class SplitParameters(Parameters):
-    """First and last date of each segment.
+    """The segments of training: fixed dates, or lengths of windows that move with the calendar.
 
     Attributes
     ----------
     train, valid, test
-        ``[first, last]``; they must follow each other. The last date of ``test`` may be None: up to now.
+        ``[first, last]``, one after the other; the last date of ``test`` may be None: up to now. Or the length of all
+        three, ``8 years``, ``2 years``, ``3 years``: ``test`` begins its length before the last refit and goes up to
+        now.
+    refit
+        Of lengths: windows move at the first session of each week, month, quarter or year, and stay in between.
+    window
+        Of lengths: ``sliding`` trains on the last ``train``; ``expanding`` on everything since the first session, which
+        has to be ``train`` before ``valid`` at least.
+    anchor
+        Of lengths: the date that windows end at instead of the session of the run.
     """
 
-    train: tuple[date, date]
-    valid: tuple[date, date]
-    test: tuple[date, date | None]
+    train: Length | Dates
+    valid: Length | Dates
+    test: Length | Dates
+    refit: Refit = "monthly"
+    window: Literal["sliding", "expanding"] = "sliding"
+    anchor: date | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> SplitParameters:
-        bounds = [*self.train, *self.valid, *(day for day in self.test if day is not None)]
-        if any(earlier >= later for earlier, later in pairwise(bounds)):
+        spans = [self.train, self.valid, self.test]
+        dates = [span for span in spans if not isinstance(span, str)]
+        if 0 < len(dates) < len(spans):
+            raise ValueError("train, valid and test must all be dates, or all be lengths such as `8 years`")
+        bounds = [day for span in dates for day in span]
+        if None in bounds[:-1]:
+            raise ValueError("only the last date of test may be left open")
+        known = [day for day in bounds if day is not None]
+        if any(earlier >= later for earlier, later in pairwise(known)):
             raise ValueError(
-                f"train, valid and test must follow each other in time; they are {[str(day) for day in bounds]}"
+                f"train, valid and test must follow each other in time; they are {[str(day) for day in known]}"
             )
         return self
+
+    @property
+    def moves(self) -> bool:
+        """Whether the segments are lengths."""
+        return isinstance(self.train, str)
+
+    def bounds_at(self, sessions: pd.DatetimeIndex) -> dict[str, Dates]:
+        """Return first and last date of each segment as they are after the last of some sessions.
+
+        Raises
+        ------
+        ConfigurationError
+            When the sessions do not reach back far enough for the lengths.
+        """
+        if not (isinstance(self.train, str) and isinstance(self.valid, str) and isinstance(self.test, str)):
+            return {name: getattr(self, name) for name in SEGMENTS}
+        test = refit_date(pd.Timestamp(self.anchor or sessions[-1]), self.refit) - offset_of(self.test)
+        valid = test - offset_of(self.valid)
+        train = valid - offset_of(self.train)
+        if sessions[0] > train + _HOLIDAYS:
+            raise ConfigurationError(
+                f"`split` needs sessions from {train:%Y-%m-%d} to train {self.train}, validate {self.valid} and test "
+                f"{self.test}, and the market begins on {sessions[0]:%Y-%m-%d}; shorten one in parameters_models.yml"
+            )
+        first = sessions[0] if self.window == "expanding" else train
+        day = pd.Timedelta(days=1)
+        return {
+            "train": (first.date(), (valid - day).date()),
+            "valid": (valid.date(), (test - day).date()),
+            "test": (test.date(), None),
+        }
 
 
 def split_sessions(sessions: pd.DatetimeIndex, split: SplitParameters, horizon: int) -> dict[str, pd.DatetimeIndex]:
@@ -69,8 +126,7 @@ def split_sessions(sessions: pd.DatetimeIndex, split: SplitParameters, horizon: 
         When a segment has no session.
     """
     segments = {}
-    for name in SEGMENTS:
-        first, last = getattr(split, name)
+    for name, (first, last) in split.bounds_at(sessions).items():
         inside = sessions >= pd.Timestamp(first)
         if last is not None:
             inside &= sessions <= pd.Timestamp(last)

@@ -15,8 +15,8 @@ from pydantic import NonNegativeInt, PositiveInt
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.clock import label_lag
-
-PERIODS = {"weekly": "W", "monthly": "M", "quarterly": "Q", "yearly": "Y"}
+from quant_pipeline.models.date_splits import SplitParameters
+from quant_pipeline.models.window_lengths import PERIODS, Refit
 
 
 class RollingParameters(Parameters):
@@ -29,9 +29,9 @@ class RollingParameters(Parameters):
     mode
         ``expanding`` trains on all sessions since ``start``, ``rolling`` on the last ``train_sessions``.
     start
-        First session that may be trained on.
+        First session that may be trained on; None: that of `split`.
     first_test
-        First session that is scored.
+        First session that is scored; None: that of the test segment of `split`.
     train_sessions
         Length of the training window in mode ``rolling``; the shortest that is accepted in mode ``expanding``.
     valid_sessions
@@ -40,13 +40,19 @@ class RollingParameters(Parameters):
         Sessions left out before validation and test, beyond the gap that labels need.
     """
 
-    frequency: Literal["weekly", "monthly", "quarterly", "yearly"] = "quarterly"
+    frequency: Refit = "quarterly"
     mode: Literal["expanding", "rolling"] = "expanding"
-    start: date
-    first_test: date
+    start: date | None = None
+    first_test: date | None = None
     train_sessions: PositiveInt = 504
     valid_sessions: PositiveInt = 126
     embargo: NonNegativeInt = 0
+
+    def within(self, split: SplitParameters, sessions: pd.DatetimeIndex) -> RollingParameters:
+        """Take the dates that are not stated from the segments of training."""
+        bounds = split.bounds_at(sessions)
+        dates = {"start": self.start or bounds["train"][0], "first_test": self.first_test or bounds["test"][0]}
+        return self.model_copy(update=dates)
 
 
 class RollingWindow(NamedTuple):
@@ -72,7 +78,7 @@ def rolling_windows(sessions: pd.DatetimeIndex, parameters: RollingParameters, h
     sessions
         Consecutive sessions of the calendar.
     parameters
-        Lengths and frequency.
+        Lengths and frequency, with both dates, see `RollingParameters.within`.
     horizon
         Horizon of the label, in sessions; with the execution lag it is the gap between segments.
 

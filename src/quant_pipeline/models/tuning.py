@@ -114,7 +114,9 @@ def tuning_folds(
         When the history is too short.
     """
     gap = label_lag(horizon)
-    history = sessions[(sessions >= pd.Timestamp(split.train[0])) & (sessions < pd.Timestamp(split.test[0]))][:-gap]
+    bounds = split.bounds_at(sessions)
+    first, end = (pd.Timestamp(bounds[name][0]) for name in ("train", "test"))
+    history = sessions[(sessions >= first) & (sessions < end)][:-gap]
     windows = []
     for fold in range(tuning.folds):
         test_end = len(history) - (tuning.folds - 1 - fold) * tuning.fold_sessions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
@@ -84,6 +84,14 @@ def long_day(value: Any) -> str:
         return MISSING
     date = pd.Timestamp(value)
     return f"{date:%A} {date.day} {date:%B %Y}"
+
+
+def days(values: Iterable[Any], limit: int = 10) -> str:
+    """Write dates in a row; of more than `limit` the last ones, and how many come before."""
+    written = [day(value) for value in values]
+    earlier = len(written) - limit
+    shown = ", ".join(written[-limit:])
+    return f"{earlier:,} earlier ones, {shown}" if earlier > 0 else shown
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.delistings import EndedBars
@@ -62,7 +63,7 @@ def test_the_mean_knows_the_delistings_of_the_rule_and_another_benchmark_stays()
     table = market_of(bars([50.0, 50.0]), LIVING)
     known = actions()
     facts = (table, known, list_instruments(table), mean_benchmark(table, known), DAYS[4])
-    rule = EndedBars(after_sessions=2, recovery=0.0)
-    mean = read_market(MarketData(*facts, benchmark_is_mean=True), rule)["benchmark"]
+    rules = EndedBars(after_sessions=2, recovery=0.0), MarketRules(), f"{DAYS[4]:%Y-%m-%d}"
+    mean = read_market(MarketData(*facts, benchmark_is_mean=True), *rules)["benchmark"]
     assert mean["total_return_close"].tolist() == pytest.approx([100.0, 100.0, 100.0, 50.0, 50.0])
-    assert read_market(MarketData(*facts), rule)["benchmark"] is facts[3]
+    assert read_market(MarketData(*facts), *rules)["benchmark"] is facts[3]

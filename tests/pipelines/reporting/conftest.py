@@ -188,6 +188,9 @@ def tables():
         "orders": _orders(),
         "holdings": _holdings(random),
         "account_nav": account,
+        "missed_sessions": pd.DataFrame(
+            {"session": [sessions[-9], sessions[-2]], "missed": "no orders were decided", "is_new": [False, True]}
+        ),
         "data_quality": _quality(random, sessions),
     }
 

@@ -23,7 +23,15 @@ def test_the_pipeline_writes_page_summary_and_three_figures(project_path):
 
 
 def test_the_summary_names_the_page(tables, settings, page):
-    shown = ("ic_series", "backtest_nav", "backtest_performance", "combination_comparison", "orders", "account_nav")
+    shown = (
+        "ic_series",
+        "backtest_nav",
+        "backtest_performance",
+        "combination_comparison",
+        "orders",
+        "account_nav",
+        "missed_sessions",
+    )
     text = nodes.summarise(**{name: tables[name] for name in shown}, report_page=page, **settings)
     assert "data/accounts/sim/08_reporting/2024-12-31/report.html" in text
 

@@ -5,7 +5,15 @@ import pytest
 
 from quant_pipeline.pipelines.reporting.summary import summary_text
 
-SHOWN = ("ic_series", "backtest_nav", "backtest_performance", "combination_comparison", "orders", "account_nav")
+SHOWN = (
+    "ic_series",
+    "backtest_nav",
+    "backtest_performance",
+    "combination_comparison",
+    "orders",
+    "account_nav",
+    "missed_sessions",
+)
 
 
 def summarise(context, tables, **changed):
@@ -29,6 +37,11 @@ def test_the_summary_states_result_orders_and_next_commands(context, tables):
     assert "  rank 181 of 197" in text
     assert "Report: data/accounts/sim/08_reporting/2024-12-31/report.html" in text
     assert "kedro run --pipelines daily --params as_of=2025-01-02" in text
+
+
+def test_sessions_that_no_earlier_run_has_reported_are_named(context, tables):
+    assert "Missed 1 session, no orders were decided: 2024-12-30\n" in summarise(context, tables)
+    assert "Missed" not in summarise(context, tables, missed_sessions=tables["missed_sessions"].iloc[:1])
 
 
 def test_the_combination_that_gives_the_orders_is_marked(context, tables):

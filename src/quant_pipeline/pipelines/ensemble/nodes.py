@@ -1,5 +1,6 @@
 """Nodes of the ensemble: member weights, fused scores of the past and of the newest session, their information."""
 
+from collections.abc import Iterable
 from functools import reduce
 from itertools import pairwise
 from typing import assert_never
@@ -162,14 +163,7 @@ def fuse_latest(
     tables = {name.removesuffix("_latest_scores"): table for name, table in latest.items()}
     scores = {model: table["score"] for model, table in tables.items()}
     newest = max(score.index.get_level_values("datetime").max() for score in scores.values())
-    for name, combination in ensemble.enabled.items():
-        since = weights.loc[weights["combination"] == name, "session"].max()
-        age = int(((sessions["date"] > since) & (sessions["date"] <= newest)).sum())
-        if combination.weighting.sees == "latest" and age >= combination.refresh:
-            raise StaleDataError(
-                f"the weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "
-                f"{newest:%Y-%m-%d}; they hold for {combination.refresh}. {_RENEW}"
-            )
+    require_fresh_weights(weights, ensemble, sessions, newest)
     bundles = {model: bundle_of(table) for model, table in tables.items()}
     for model, made_by in bundles.items():
         require_champions(model, {model: made_by}, champions, newest)
@@ -183,6 +177,47 @@ def fuse_latest(
         dtype="str",
     )
     return fused.merge(made, on="combination", how="left")
+
+
+def require_fresh_weights(
+    weights: pd.DataFrame, ensemble: EnsembleParameters, sessions: pd.DataFrame, session: pd.Timestamp
+) -> None:
+    """Refuse stored weights that are of other models, or too old for a session.
+
+    Parameters
+    ----------
+    weights
+        ``ensemble_weights``.
+    ensemble
+        Combinations.
+    sessions
+        Calendar: ``date``.
+    session
+        The session whose scores are to be fused.
+
+    Raises
+    ------
+    StaleDataError
+        When weights of the latest sessions should have been renewed by then, or weights are of other models.
+    """
+    for name, combination in ensemble.enabled.items():
+        own = weights[weights["combination"] == name]
+        _require_members(name, combination, own["model"])
+        since = own["session"].max()
+        age = int(((sessions["date"] > since) & (sessions["date"] <= session)).sum())
+        if combination.weighting.sees == "latest" and age >= combination.refresh:
+            raise StaleDataError(
+                f"the weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "
+                f"{session:%Y-%m-%d}; they hold for {combination.refresh}. {_RENEW}"
+            )
+
+
+def _require_members(name: str, combination: Combination, weighted: Iterable[str]) -> None:
+    if set(weighted) != set(combination.models):
+        raise StaleDataError(
+            f"combination '{name}' fuses {sorted(combination.models)}, but its stored weights are of "
+            f"{sorted(set(weighted))}. {_RENEW}"
+        )
 
 
 def _stated_labels(tables: dict[str, pd.DataFrame]) -> dict[str, str]:
@@ -200,11 +235,7 @@ def _fuse_all(
     fused = []
     for name, combination in ensemble.enabled.items():
         in_force = weights[weights["combination"] == name].pivot(index="session", columns="model", values="weight")
-        if set(in_force.columns) != set(combination.models):
-            raise StaleDataError(
-                f"combination '{name}' fuses {sorted(combination.models)}, but its stored weights are of "
-                f"{sorted(in_force.columns)}. {_RENEW}"
-            )
+        _require_members(name, combination, in_force.columns)
         # Whatever comes before the first weights were meant for is fused with these: there are no others.
         bounds = [pd.Timestamp.min, *in_force.index[1:], pd.Timestamp.max]
         for (_, members), (start, end) in zip(in_force.iterrows(), pairwise(bounds), strict=True):

@@ -6,7 +6,11 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.pipelines.ensemble import nodes
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.wiring import by_name
-from quant_pipeline.project.model_registry import load_ensemble_parameters, load_model_registry
+from quant_pipeline.project.model_registry import (
+    load_ensemble_parameters,
+    load_model_registry,
+    load_order_generation_parameters,
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -51,6 +55,11 @@ def create_latest_pipeline() -> Pipeline:
         ],
         tags="ensemble",
     )
+
+
+def models_in_force() -> set[str]:
+    """Models whose scores become orders, or may at once: those of enabled combinations, and the source of orders."""
+    return {*fused_models(), str(load_order_generation_parameters()["source"])} & set(load_model_registry())
 
 
 def fused_models() -> list[str]:

@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.common.exceptions import MarketDataError, StaleDataError
+from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.calendar import TradingCalendar, require_session
 from quant_pipeline.market.data import MarketData, said_to_come_from, source_of
 from quant_pipeline.market.delistings import EndedBars, delist_ended, last_trades
 from quant_pipeline.market.price_adjustment import adjust_bars
@@ -19,8 +19,10 @@ from quant_pipeline.market.universe import UniverseParameters, no_universes, sel
 logger = logging.getLogger(__name__)
 
 
-def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataFrame]:
-    """Take the tables out of a market source.
+def read_market(
+    market: MarketData, ended_bars: EndedBars, market_rules: MarketRules, as_of: str
+) -> dict[str, pd.DataFrame]:
+    """Take the tables out of a market source; nothing of a market that does not reach ``as_of`` is stored.
 
     Parameters
     ----------
@@ -28,13 +30,23 @@ def read_market(market: MarketData, ended_bars: EndedBars) -> dict[str, pd.DataF
         A market as known at the close of its ``as_of``.
     ended_bars
         When bars that stop without a corporate action are a delisting.
+    market_rules, as_of
+        Calendar of the exchange, and the session that the bars have to reach.
 
     Returns
     -------
     dict
         ``bars``, whose ``attrs`` say what made them, ``corporate_actions``, ``instruments``, ``benchmark``,
         ``source_findings``: what the source left out or noted, and ``named_universes``: who is a member of them when.
+
+    Raises
+    ------
+    MarketDataError
+        When ``as_of`` is no session of the exchange.
+    StaleDataError
+        When the bars end before ``as_of``.
     """
+    list_sessions(market.bars, market_rules, as_of)
     traded = pd.DatetimeIndex(np.sort(market.bars["date"].unique()))
     ended = delist_ended(market.bars, market.corporate_actions, traded, ended_bars)
     tables = {
@@ -92,11 +104,7 @@ def list_sessions(bars: pd.DataFrame, market_rules: MarketRules, as_of: str) -> 
     """
     session = pd.Timestamp(as_of)
     trading = TradingCalendar.of(market_rules.calendar, bars["date"].min(), session)
-    if not trading.is_session(session):
-        raise MarketDataError(
-            f"as_of={as_of} is not a session of {market_rules.calendar}; the last one before it is "
-            f"{trading.latest_on_or_before(session):%Y-%m-%d}. Pass that with --params as_of=…"
-        )
+    require_session(trading, session)
     last = bars["date"].max()
     if last < session:
         raise StaleDataError(

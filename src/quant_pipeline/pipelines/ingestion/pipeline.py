@@ -14,7 +14,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.read_market,
-                ["market_source", "params:ended_bars"],
+                by_name("params:ended_bars", "params:market_rules", "params:as_of", market="market_source"),
                 {name: name for name in TABLES},
                 name="read_market",
             ),

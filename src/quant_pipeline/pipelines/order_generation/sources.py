@@ -45,6 +45,8 @@ def scores_by_source(
             sources[str(name)] = made.assign(kind="combination", label=stated_label(table))
     for name, table in latest_scores.items():
         model = name.removesuffix("_latest_scores")
+        if table.empty:
+            continue
         facts = {"kind": "model", "label": stated_label(table), BUNDLES: state_bundles({model: bundle_of(table)})}
         sources.setdefault(model, table.reset_index()[columns].assign(**facts))
     if score_file is not None:

@@ -20,6 +20,7 @@ from quant_pipeline.trading.ledger.bookkeeping import book_days, last_prices
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.history import account_history
 from quant_pipeline.trading.ledger.lot_tables import closed_lots_table, open_lots_table
+from quant_pipeline.trading.ledger.missed import missed_sessions
 from quant_pipeline.trading.ledger.tables import holdings_table, net_asset_value_table, trades_table
 from quant_pipeline.trading.ledger.trade_costs import trade_costs_table
 from quant_pipeline.trading.orders.closing import close_books
@@ -175,6 +176,17 @@ def state_account(
     market = market_of(bars, corporate_actions, days, market_rules)
     closes = pd.Series(last_prices(state, market, session), dtype=object)
     return holdings_table(state, closes), net_asset_value_table(state)
+
+
+def list_missed_sessions(events: Sequence[Event], market_rules: MarketRules, as_of: str) -> pd.DataFrame:
+    """List the sessions before ``as_of`` at whose close nothing was decided, or that were never closed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``session``, ``missed``, ``is_new``, see `missed_sessions`.
+    """
+    return missed_sessions(events, market_rules.calendar, pd.Timestamp(as_of))
 
 
 def tabulate_account(

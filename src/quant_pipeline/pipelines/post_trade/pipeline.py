@@ -42,6 +42,12 @@ def create_pipeline() -> Pipeline:
                 name="state_account",
             ),
             Node(
+                nodes.list_missed_sessions,
+                by_name("params:market_rules", "params:as_of", events="ledger_booked"),
+                "missed_sessions",
+                name="list_missed_sessions",
+            ),
+            Node(
                 nodes.tabulate_account,
                 by_name(*MARKET, events="ledger_booked"),
                 {name: name for name in TABLES},

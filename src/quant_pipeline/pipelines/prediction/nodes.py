@@ -1,21 +1,25 @@
 """Nodes of prediction: features and scores of the newest session, by the champions."""
 
+import logging
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.common.exceptions import ConfigurationError, ModelError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, ModelError, QuantPipelineError, StaleDataError
 from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.factors.engine import PANEL_INDEX, compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
 from quant_pipeline.factors.labels import is_label_of
 from quant_pipeline.factors.precomputed import join_file_factors, require_session
+from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.market.data import said_to_come_from, source_of
 from quant_pipeline.market.point_in_time import known_at
-from quant_pipeline.models.bundle import ModelBundle
+from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member
+
+logger = logging.getLogger(__name__)
 
 
 def compute_latest_features(
@@ -103,12 +107,7 @@ def score_latest(
             f"those to score come from {given or 'a source that they do not name'}. Train it on these, and promote "
             "where promotion is gated: `kedro run --pipelines ingestion,features,training`."
         )
-    if not is_label_of(bundle.facts.label, market_rules.deal_price):
-        raise ConfigurationError(
-            f"{bundle.facts.spec.title} was trained to predict {bundle.facts.label}, but market_rules.deal_price is "
-            f"{market_rules.deal_price}. Set it back, or train again, and promote where promotion is gated: "
-            "`kedro run --pipelines features,training`."
-        )
+    require_label(bundle.facts, market_rules.deal_price)
     session = pd.Timestamp(as_of)
     datetimes = latest_features.index.get_level_values("datetime")
     rows = np.flatnonzero((datetimes == session) & is_member(latest_features.index, universe_members))
@@ -123,5 +122,59 @@ def score_latest(
             f"{bundle.facts.spec.title} can score none of the {len(rows)} members of {as_of}: no instrument has the "
             f"{bundle.facts.spec.window} sessions behind it that one score needs. Bring earlier bars."
         )
-    facts = {"bundle": bundle.identity, "label": bundle.facts.label}
+    return _with_facts(scores, bundle.identity, bundle.facts.label)
+
+
+def score_unused(
+    bundle: ModelBundle | None,
+    latest_features: pd.DataFrame,
+    universe_members: pd.DataFrame,
+    market_rules: MarketRules,
+    as_of: str,
+    spec: ModelSpec,
+) -> pd.DataFrame:
+    """Score with a model that no combination in force uses: where it cannot score, that is a warning.
+
+    Parameters
+    ----------
+    bundle
+        The champion; None without one, or where it is damaged.
+    latest_features, universe_members, market_rules, as_of
+        As for `score_latest`.
+    spec
+        The entry of the registry, for the warning.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `score_latest`; without rows where the model cannot score.
+    """
+    try:
+        if bundle is None:
+            raise ModelError("it has no champion; train it with `kedro run --pipelines training`")
+        return score_latest(bundle, latest_features, universe_members, market_rules, as_of)
+    except QuantPipelineError as error:
+        logger.warning("%s, which no combination uses, is not scored: %s", spec.title, error.message)
+    nothing = pd.MultiIndex.from_arrays([pd.DatetimeIndex([]), pd.Index([], dtype="str")], names=PANEL_INDEX)
+    return _with_facts(pd.DataFrame({"score": np.empty(0)}, index=nothing), "", "")
+
+
+def require_label(facts: BundleFacts, deal_price: DealPrice) -> None:
+    """Refuse a bundle that predicts returns between other prices than those that orders execute at.
+
+    Raises
+    ------
+    ConfigurationError
+        When it does.
+    """
+    if not is_label_of(facts.label, deal_price):
+        raise ConfigurationError(
+            f"{facts.spec.title} was trained to predict {facts.label}, but market_rules.deal_price is {deal_price}. "
+            "Set it back, or train again, and promote where promotion is gated: "
+            "`kedro run --pipelines features,training`."
+        )
+
+
+def _with_facts(scores: pd.DataFrame, bundle: str, label: str) -> pd.DataFrame:
+    facts = {"bundle": bundle, "label": label}
     return scores.assign(**{name: pd.array([fact] * len(scores), dtype="str") for name, fact in facts.items()})

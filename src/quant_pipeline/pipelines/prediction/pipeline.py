@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from quant_pipeline.pipelines.ensemble.pipeline import models_in_force
 from quant_pipeline.pipelines.prediction import nodes
 from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import factor_file_of, load_model_registry
@@ -9,7 +10,7 @@ from quant_pipeline.project.model_registry import factor_file_of, load_model_reg
 
 def create_pipeline() -> Pipeline:
     """Features of the newest session once per feature set, then the score of every enabled model."""
-    registry = load_model_registry()
+    registry, in_force = load_model_registry(), models_in_force()
     by_feature_set: dict[str, dict[str, str]] = {}
     for name, spec in registry.items():
         by_feature_set.setdefault(spec.features, {})[name] = f"params:models.{name}"
@@ -32,24 +33,30 @@ def create_pipeline() -> Pipeline:
     scores = [
         Pipeline(
             [
-                Node(
-                    nodes.score_latest,
-                    by_name(
-                        "latest_features",
-                        "universe_members",
-                        "params:market_rules",
-                        "params:as_of",
-                        bundle="bundle@champion",
-                    ),
-                    "latest_scores",
-                    name="score_latest",
-                )
+                _scoring(name in in_force),
             ],
             namespace=name,
             inputs={"latest_features": f"{spec.features}_latest_features", "universe_members": "universe_members"},
             outputs={"latest_scores": f"{name}_latest_scores"},
-            parameters={"params:as_of", "params:market_rules"},
+            parameters={
+                "params:as_of": "params:as_of",
+                "params:market_rules": "params:market_rules",
+                **({} if name in in_force else {"params:spec": f"params:models.{name}"}),
+            },
         )
         for name, spec in registry.items()
     ]
     return Pipeline([*latest, *scores], tags="prediction")
+
+
+def _scoring(is_in_force: bool) -> Node:
+    """Score with the champion, which a model in force has to have; another one may lack it."""
+    read = ("latest_features", "universe_members", "params:market_rules", "params:as_of")
+    if is_in_force:
+        return Node(nodes.score_latest, by_name(*read, bundle="bundle@champion"), "latest_scores", name="score_latest")
+    return Node(
+        nodes.score_unused,
+        by_name(*read, "params:spec", bundle="champion_if_any"),
+        "latest_scores",
+        name="score_unused",
+    )

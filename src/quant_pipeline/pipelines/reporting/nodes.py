@@ -117,6 +117,7 @@ def summarise(
     combination_comparison: pd.DataFrame,
     orders: pd.DataFrame,
     account_nav: pd.DataFrame,
+    missed_sessions: pd.DataFrame,
     report_page: str,
 ) -> str:
     """Write the summary that a run ends with.
@@ -125,7 +126,7 @@ def summarise(
     ----------
     context
         Where the report stands.
-    ic_series, backtest_nav, backtest_performance, combination_comparison, orders, account_nav
+    ic_series, backtest_nav, backtest_performance, combination_comparison, orders, account_nav, missed_sessions
         Its content.
     report_page
         The page; only its being there matters.
@@ -136,5 +137,12 @@ def summarise(
         Plain text.
     """
     return summary_text(
-        context, ic_series, backtest_nav, backtest_performance, combination_comparison, orders, account_nav
+        context,
+        ic_series,
+        backtest_nav,
+        backtest_performance,
+        combination_comparison,
+        orders,
+        account_nav,
+        missed_sessions,
     )

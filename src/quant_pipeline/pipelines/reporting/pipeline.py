@@ -18,6 +18,7 @@ SUMMARISED = (
     "combination_comparison",
     "orders",
     "account_nav",
+    "missed_sessions",
     "report_page",
 )
 

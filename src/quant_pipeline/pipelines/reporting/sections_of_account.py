@@ -53,7 +53,9 @@ def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
     return section("orders", heading, *parts)
 
 
-def account_section(context: ReportContext, holdings: pd.DataFrame, account_nav: pd.DataFrame) -> Html:
+def account_section(
+    context: ReportContext, holdings: pd.DataFrame, account_nav: pd.DataFrame, missed_sessions: pd.DataFrame
+) -> Html:
     """Show net asset value, cash and holdings of the account.
 
     Parameters
@@ -64,6 +66,8 @@ def account_section(context: ReportContext, holdings: pd.DataFrame, account_nav:
         One row per instrument held; empty while the account holds cash only.
     account_nav
         ``date``, ``nav``, ``cash``; empty before the first booked session.
+    missed_sessions
+        ``session``, ``missed``: sessions that went by without a daily run.
     """
     heading = f"Account {context.account}"
     if account_nav.empty:
@@ -81,6 +85,7 @@ def account_section(context: ReportContext, holdings: pd.DataFrame, account_nav:
         ),
         elements.picture(figures.draw_account(account_nav, currency, context.flows), "account-value"),
     ]
+    parts += _missed(missed_sessions)
     if holdings.empty:
         parts.append(paragraph("The account holds cash only.", style="empty"))
     else:
@@ -111,6 +116,18 @@ def account_change(context: ReportContext, account_nav: pd.DataFrame) -> str:
         return f"{said}."
     what = "deposited" if flow > 0 else "withdrawn"
     return f"{said}, besides {wording.price(abs(flow))} {context.currency} that were {what}."
+
+
+def _missed(missed_sessions: pd.DataFrame) -> list[Html]:
+    if missed_sessions.empty:
+        return []
+    return [
+        paragraph(
+            f"{wording.plural(len(rows), 'session')} missed, {missed}: {wording.days(rows['session'])}.",
+            style="callout",
+        )
+        for missed, rows in missed_sessions.groupby("missed", sort=False)
+    ]
 
 
 def data_section(context: ReportContext, data_quality: pd.DataFrame) -> Html:

@@ -26,6 +26,7 @@ def summary_text(
     combination_comparison: pd.DataFrame,
     orders: pd.DataFrame,
     account_nav: pd.DataFrame,
+    missed_sessions: pd.DataFrame,
 ) -> str:
     """Write the summary.
 
@@ -33,7 +34,7 @@ def summary_text(
     ----------
     context
         Where the report stands, where it lies, what to type next.
-    ic_series, backtest_nav, backtest_performance, combination_comparison, orders, account_nav
+    ic_series, backtest_nav, backtest_performance, combination_comparison, orders, account_nav, missed_sessions
         Tables of the report; any may be empty.
 
     Returns
@@ -48,7 +49,7 @@ def summary_text(
         _backtest(backtest_nav, backtest_performance) + textwrap.wrap(context.not_backtested, WIDTH),
         _comparison(combination_comparison, context.combination),
         _orders(context, orders),
-        [_account(context, account_nav)],
+        [_account(context, account_nav), *_missed(missed_sessions)],
         [f"Report: {context.path}"],
         ["Next:", *_next_steps(context.next_commands)],
     ]
@@ -139,6 +140,20 @@ def _account(context: ReportContext, account_nav: pd.DataFrame) -> str:
     return "\n".join(
         textwrap.wrap(f"Account: net asset value {value}, cash {cash}. {account_change(context, account_nav)}", WIDTH)
     )
+
+
+def _missed(missed_sessions: pd.DataFrame) -> list[str]:
+    """Name the sessions that no earlier run has reported."""
+    if missed_sessions.empty:
+        return []
+    new = missed_sessions[missed_sessions["is_new"]]
+    return [
+        line
+        for missed, rows in new.groupby("missed", sort=False)
+        for line in textwrap.wrap(
+            f"Missed {wording.plural(len(rows), 'session')}, {missed}: {wording.days(rows['session'])}", WIDTH
+        )
+    ]
 
 
 def _next_steps(commands: Sequence[tuple[str, str]]) -> list[str]:

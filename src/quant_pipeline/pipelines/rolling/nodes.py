@@ -26,7 +26,11 @@ from quant_pipeline.pipelines.wiring import takes_records
 
 @takes_records(data=TrainingData, setting=ModelSetting)
 def train_windows(
-    data: TrainingData, setting: ModelSetting, rolling: RollingParameters, bundles_as_found: StoredBundles
+    data: TrainingData,
+    setting: ModelSetting,
+    split: SplitParameters,
+    rolling: RollingParameters,
+    bundles_as_found: StoredBundles,
 ) -> Generator[dict[str, ModelBundle]]:
     """Train one bundle per window; a window whose inputs did not change keeps the bundle it has.
 
@@ -35,7 +39,7 @@ def train_windows(
     dict
         Name of the window to its bundle, as soon as it is trained: an interrupted walk goes on where it stopped.
     """
-    windows = rolling_windows(data.days, rolling, setting.label.horizon)
+    windows = rolling_windows(data.days, rolling.within(split, data.days), setting.label.horizon)
     labels = setting.labels_of(data)
     for window in track(windows, f"walking forward with {setting.spec.title}"):
         facts, found = setting.describe(window.segments), bundles_as_found.find(window.name)
@@ -48,6 +52,7 @@ def predict_windows(
     universe_members: pd.DataFrame,
     sessions: pd.DataFrame,
     label: LabelParameters,
+    split: SplitParameters,
     rolling: RollingParameters,
 ) -> pd.DataFrame:
     """Score the test sessions of every window with the bundle of that window.
@@ -66,7 +71,8 @@ def predict_windows(
     member = is_member(features.index, universe_members)
     datetimes = features.index.get_level_values("datetime")
     parts = []
-    windows = list(rolling_windows(pd.DatetimeIndex(sessions["date"]), rolling, label.horizon))
+    days = pd.DatetimeIndex(sessions["date"])
+    windows = list(rolling_windows(days, rolling.within(split, days), label.horizon))
     missing = sorted({window.name for window in windows} - set(bundles))
     if missing:
         raise ModelError(

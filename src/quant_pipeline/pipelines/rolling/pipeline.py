@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.train_windows,
-                by_name(*TRAINING_INPUTS, "params:rolling", "bundles_as_found"),
+                by_name(*TRAINING_INPUTS, "params:split", "params:rolling", "bundles_as_found"),
                 "bundles_by_window",
                 name="train_windows",
             ),
@@ -24,6 +24,7 @@ def create_pipeline() -> Pipeline:
                     "universe_members",
                     "sessions",
                     "params:label",
+                    "params:split",
                     "params:rolling",
                     bundles="bundles_by_window",
                 ),
@@ -38,7 +39,7 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         "rolling",
-        ("params:label", "params:market_rules", "params:rolling"),
+        ("params:label", "params:market_rules", "params:split", "params:rolling"),
     )
 
 

@@ -1,5 +1,6 @@
 """What a user reads when a run fails: one message that names the remedy."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -39,13 +40,24 @@ def _raise_remedy(error: Exception) -> None:
         raise explained from None
 
 
-def _not_made_yet(error: Exception) -> QuantPipelineError:
+def stage_that_makes(dataset: str) -> str | None:
+    """Return the stage whose result a dataset is, or in which it is made on the way; None when no stage makes it."""
     from kedro.framework.project import pipelines
 
+    stages = {name: stage for name, stage in pipelines.items() if name not in COMPOSITES}
+    results = (name for name, stage in stages.items() if dataset in stage.outputs())
+    on_the_way = (name for name, stage in stages.items() if dataset in stage.all_outputs())
+    return next(results, None) or next(on_the_way, None)
+
+
+def describe_missing(datasets: Sequence[str], stage: str | None) -> str:
+    """Say which datasets are not there, and which command makes them."""
+    remedy = f"run `kedro run --pipelines {stage}` first" if stage else "correct its path in the catalog"
+    if len(datasets) == 1:
+        return f"dataset '{datasets[0]}' has not been made yet; {remedy}."
+    return f"datasets {', '.join(datasets)} have not been made yet; {remedy}."
+
+
+def _not_made_yet(error: Exception) -> QuantPipelineError:
     dataset = str(error).partition(":")[0]
-    stages = [name for name, stage in pipelines.items() if name not in COMPOSITES and dataset in stage.outputs()]
-    stages = stages or [
-        name for name, stage in pipelines.items() if name not in COMPOSITES and dataset in stage.all_outputs()
-    ]
-    remedy = f"run `kedro run --pipelines {stages[0]}` first" if stages else "correct its path in the catalog"
-    return StaleDataError(f"dataset '{dataset}' has not been made yet; {remedy}.")
+    return StaleDataError(describe_missing([dataset], stage_that_makes(dataset)))

@@ -53,6 +53,11 @@ def without_locks() -> Iterator[None]:
         _takes_no_lock.reset(token)
 
 
+def is_emergency() -> bool:
+    """Return whether the run is one that waits for nothing, see `without_locks`."""
+    return _takes_no_lock.get()
+
+
 class StorageHooks:
     """Lock what a run writes into, and remove what dead processes have left there.
 
@@ -94,7 +99,7 @@ class StorageHooks:
             When a folder cannot be written.
         """
         self._held.close()
-        if _takes_no_lock.get():
+        if is_emergency():
             return
         written = {self._area_of(name, catalog) for name in pipeline.all_outputs()}
         namespaces = run_params.get("namespaces") or []
@@ -119,12 +124,12 @@ class StorageHooks:
 
     def _area_of(self, name: str, catalog: CatalogProtocol[Any, Any]) -> Area | None:
         """Innermost folder in which a dataset lies."""
-        path = _path_of(name, catalog)
+        path = path_of(name, catalog)
         around = [area for area in self._areas if path is not None and path.is_relative_to(area.folder)]
         return max(around, key=lambda area: len(area.folder.parts), default=None)
 
 
-def _path_of(name: str, catalog: CatalogProtocol[Any, Any]) -> Path | None:
+def path_of(name: str, catalog: CatalogProtocol[Any, Any]) -> Path | None:
     """Path of a dataset on this machine; None for one in memory or in a database."""
     dataset = catalog.get(name)
     described = {} if dataset is None else dataset._describe()

@@ -1,0 +1,84 @@
+"""Tables of the market as they were known at the close of the session of a run, whatever has been stored since.
+
+A stage reads its tables through the catalog. What is cut here is cut for every stage, also for one of the user's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.datasets.atomic import ParquetTable
+
+
+def cut_at(table: pd.DataFrame, as_of: str, column: str) -> pd.DataFrame:
+    """Leave out the rows after a session; a table without any is returned as it is.
+
+    Parameters
+    ----------
+    table
+        Any table.
+    as_of
+        The session.
+    column
+        Column, or level of the index, that dates the rows.
+    """
+    session = pd.Timestamp(as_of)
+    if column in table.columns:
+        dates = table[column]
+        is_known = (dates <= session).to_numpy()
+        return table if is_known.all() else table[is_known].reset_index(drop=True)
+    dates = table.index.get_level_values(column)
+    if len(dates) == 0 or dates.max() <= session:
+        return table
+    kept = table[dates <= session]
+    return kept.set_axis(kept.index.remove_unused_levels())
+
+
+class PointInTimeTable(ParquetTable):
+    """A table as Parquet, of which a run sees what was known at the close of its session.
+
+    Parameters
+    ----------
+    as_of
+        The session of the run.
+    column
+        Column, or level of the index, that dates the rows.
+    **options
+        As for `kedro_datasets.pandas.ParquetDataset`.
+    """
+
+    def __init__(self, *, as_of: str, column: str = "date", **options: Any) -> None:
+        super().__init__(**options)
+        self._as_of, self._column = str(as_of), column
+
+    def load(self) -> pd.DataFrame:
+        """Read the rows up to the session."""
+        return cut_at(super().load(), self._as_of, self._column)
+
+    def load_where(self, column: str, values: Sequence[str]) -> pd.DataFrame:
+        """Read the rows up to the session whose column holds one of some values."""
+        return cut_at(super().load_where(column, values), self._as_of, self._column)
+
+
+class LabelTable(PointInTimeTable):
+    """Labels of which a run sees those that were realised at the close of its session; the others are missing."""
+
+    def load(self) -> pd.DataFrame:
+        """Read the labels up to the session."""
+        stored = ParquetTable.load(self)
+        table = cut_at(stored, self._as_of, self._column)
+        if table is stored:
+            return table
+        days = table.index.get_level_values(self._column)
+        sessions = days.unique().sort_values()
+        later = [int(shift) for shift in re.findall(r"-(\d+)\)", str(stored.attrs.get("expression", "")))]
+        # A label of which it is not known when it is realised is none.
+        unknown = sessions[-max(later) :] if later else sessions
+        cut = table.assign(label=np.where(days.isin(unknown), np.nan, table["label"]))
+        cut.attrs = dict(stored.attrs)
+        return cut

@@ -1,0 +1,242 @@
+"""What a run needs is looked at before it writes anything; everything that is missing is one message."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.hooks import hook_impl
+
+from quant_pipeline.common.environments import naming_environment
+from quant_pipeline.common.exceptions import ConfigurationError, NotReadyError, QuantPipelineError
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+    from quant_pipeline.project.configuration import ProjectConfigLoader
+
+SPARE = 64 * 2**20
+"""Bytes that stay free on the disk beside what a run writes again."""
+LABELLED = "score_latest"
+"""Node that scores with a champion."""
+
+
+class ReadinessHooks:
+    """Refuse a run that would stop half-way: the ledger has moved by then, and the orders are missing.
+
+    Looked at are the session and how far the market reaches, every stored table that the run reads and does not make,
+    the champions that score and what they predict, the age of weights that follow the last sessions, the source of
+    orders, and the space on the disk.
+    """
+
+    def __init__(self) -> None:
+        self._environment: str | None = None
+        self._config: ProjectConfigLoader | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember the environment and its configuration."""
+        from quant_pipeline.project.configuration import ProjectConfigLoader
+
+        loader = context.config_loader
+        self._environment, self._config = context.env, loader if isinstance(loader, ProjectConfigLoader) else None
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
+        """Stop with all remedies before anything is written.
+
+        Raises
+        ------
+        NotReadyError
+            When several things are missing.
+        QuantPipelineError
+            When one is; what it is.
+        """
+        from quant_pipeline.project.hooks.storage import is_emergency
+
+        # What nodes whose outputs are there would read is not needed; an emergency waits for nothing.
+        if run_params.get("only_missing_outputs") or is_emergency() or self._config is None:
+            return
+        found = list(_Needs(pipeline, catalog, self._config).problems())
+        if not found:
+            return
+        with naming_environment(self._environment):
+            if len(found) == 1:
+                raise found[0]
+            listed = " ".join(f"({number}) {error.message}" for number, error in enumerate(found, start=1))
+            raise NotReadyError(f"nothing was written, because {len(found)} things are missing: {listed}")
+
+
+class _Needs:
+    """What one run needs."""
+
+    def __init__(
+        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], configuration: ProjectConfigLoader
+    ) -> None:
+        self._inputs = pipeline.inputs()
+        self._outputs = pipeline.all_outputs()
+        self._nodes = {node.short_name for node in pipeline.nodes}
+        self._catalog, self._config = catalog, configuration
+        self._parameters = configuration["parameters"]
+
+    def problems(self) -> Iterator[QuantPipelineError]:
+        for check in (self._session, self._datasets, self._champions, self._weights, self._source, self._disk):
+            try:
+                yield from check()
+            except QuantPipelineError as error:
+                yield error
+
+    def _load(self, name: str) -> Any:
+        """Load a dataset without the line that the catalog logs."""
+        dataset = self._catalog.get(name)
+        return None if dataset is None else dataset.load()
+
+    def _session(self) -> Iterator[QuantPipelineError]:
+        """Check that ``as_of`` is a session, and that the market reaches it where the run brings no newer one."""
+        import pandas as pd
+
+        from quant_pipeline.common.exceptions import StaleDataError
+        from quant_pipeline.market.calendar import TradingCalendar, require_session
+        from quant_pipeline.market.point_in_time import known_at
+        from quant_pipeline.project.market_files import last_bar
+
+        if "params:as_of" not in self._inputs:
+            return
+        session = pd.Timestamp(self._parameters["as_of"])
+        require_session(TradingCalendar.of(self._parameters["market_rules"]["calendar"], session, session), session)
+        if "sessions" in self._inputs and self._catalog.exists("sessions"):
+            known_at(session, self._load("sessions"))
+        last = last_bar(self._config) if "market_source" in self._inputs else None
+        if last is not None and last < f"{session:%Y-%m-%d}":
+            yield StaleDataError(
+                f"the bars end on {last}, before as_of={session:%Y-%m-%d}. Bring newer bars, or pass --params "
+                f"as_of={last}."
+            )
+
+    def _datasets(self) -> Iterator[QuantPipelineError]:
+        """Find stored tables and documents that the run reads, does not make, and that are not there."""
+        from quant_pipeline.common.exceptions import StaleDataError
+        from quant_pipeline.datasets import atomic
+        from quant_pipeline.datasets.panel import YearlyPanel
+        from quant_pipeline.project.hooks.errors import describe_missing, stage_that_makes
+
+        stored = (atomic.ParquetTable, atomic.JsonDocument, atomic.TextDocument, atomic.Figure, YearlyPanel)
+        missing: dict[str | None, list[str]] = {}
+        for name in sorted(self._inputs):
+            if isinstance(self._catalog.get(name), stored) and not self._catalog.exists(name):
+                missing.setdefault(stage_that_makes(name), []).append(name)
+        for stage, names in missing.items():
+            yield StaleDataError(describe_missing(names, stage))
+
+    def _champions(self) -> Iterator[QuantPipelineError]:
+        """Find models that have to score and have no champion, a damaged one, or one of another execution price."""
+        from quant_pipeline.common.exceptions import ModelError
+        from quant_pipeline.datasets.bundle import ModelBundles
+        from quant_pipeline.exchange.rules import MarketRules
+        from quant_pipeline.pipelines.prediction.nodes import require_label
+
+        untrained = []
+        for name in sorted(self._inputs):
+            dataset = self._catalog.get(name)
+            if not isinstance(dataset, ModelBundles) or dataset.is_optional:
+                continue
+            if not dataset.exists():
+                untrained.append(name.partition(".")[0])
+                continue
+            try:
+                facts = dataset.load_facts()
+                if facts is not None and LABELLED in self._nodes:
+                    require_label(facts, MarketRules.model_validate(self._parameters["market_rules"]).deal_price)
+            except QuantPipelineError as error:
+                yield error
+        if untrained:
+            yield ModelError(
+                f"there is no champion of {', '.join(untrained)}; train "
+                f"{'it' if len(untrained) == 1 else 'them'} first: `kedro run --pipelines training`, or take the "
+                "model out of the combinations of parameters_ensemble.yml."
+            )
+
+    def _weights(self) -> Iterator[QuantPipelineError]:
+        """Find weights of other models, and those that follow the last sessions and should have been renewed."""
+        import pandas as pd
+
+        from quant_pipeline.pipelines.ensemble.nodes import require_fresh_weights
+        from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+
+        if "ensemble_weights" not in self._inputs or not self._catalog.exists("ensemble_weights"):
+            return
+        ensemble = EnsembleParameters.model_validate(self._parameters["ensemble"])
+        weights = self._load("ensemble_weights")
+        sessions = _sessions_around(self._parameters, weights["session"].min())
+        require_fresh_weights(weights, ensemble, sessions, pd.Timestamp(self._parameters["as_of"]))
+        yield from ()
+
+    def _source(self) -> Iterator[QuantPipelineError]:
+        """Check that what is to become orders is a combination, a model, or a file with scores of the session."""
+        import pandas as pd
+
+        from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+        from quant_pipeline.pipelines.order_generation.parameters import FILE, FUSED
+        from quant_pipeline.pipelines.order_generation.sources import choose_source, scores_by_source
+
+        if "generate_orders" not in self._nodes:
+            return
+        source = self._parameters["order_generation"]["source"]
+        combinations = [name for name, entry in self._parameters["ensemble"]["combinations"].items() if _enabled(entry)]
+        models = [name for name, entry in self._parameters["models"].items() if _enabled(entry)]
+        if source not in (FUSED, FILE, *combinations, *models):
+            yield ConfigurationError(
+                f"order_generation.source is '{source}', which is neither a combination nor a model in use; there are "
+                f"{', '.join((FUSED, *combinations, *models, FILE))}."
+            )
+        if source == FILE:
+            sources = scores_by_source(None, {}, self._load("score_file"))
+            ensemble = EnsembleParameters.model_validate(self._parameters["ensemble"])
+            deal_price = self._parameters["market_rules"]["deal_price"]
+            choose_source(sources, FILE, ensemble, pd.Timestamp(self._parameters["as_of"]), deal_price)
+
+    def _disk(self) -> Iterator[QuantPipelineError]:
+        """Check that what the run writes fits: every file is written beside the one that it replaces."""
+        from quant_pipeline.common.exceptions import StorageError
+        from quant_pipeline.project.hooks.storage import path_of
+
+        needed: dict[int, tuple[Path, int]] = {}
+        for path in filter(None, (path_of(name, self._catalog) for name in self._outputs)):
+            place = next(each for each in (path, *path.parents) if each.exists())
+            _, so_far = needed.get(place.stat().st_dev, (place, 0))
+            needed[place.stat().st_dev] = place, so_far + _size_of(path)
+        for place, size in needed.values():
+            free = shutil.disk_usage(place).free
+            if free < size + SPARE:
+                yield StorageError(
+                    f"the disk of {place} has {free / 2**20:,.0f} MB free, and this run needs about "
+                    f"{(size + SPARE) / 2**20:,.0f} MB. Free some, then run it again."
+                )
+
+
+def _sessions_around(parameters: dict[str, Any], first: Any) -> Any:
+    """Return the sessions from a date up to ``as_of``, as the table that ingestion makes."""
+    import pandas as pd
+
+    from quant_pipeline.market.calendar import TradingCalendar
+
+    as_of = pd.Timestamp(parameters["as_of"])
+    calendar = TradingCalendar.of(parameters["market_rules"]["calendar"], min(first, as_of), as_of)
+    return pd.DataFrame({"date": calendar.sessions})
+
+
+def _enabled(entry: Any) -> bool:
+    return bool(entry.get("enabled", True) if isinstance(entry, dict) else entry.enabled)
+
+
+def _size_of(path: Path) -> int:
+    """Bytes of a file; of the largest file of a folder, whose files are written one by one."""
+    if path.is_dir():
+        return max((file.stat().st_size for file in path.rglob("*") if file.is_file()), default=0)
+    return path.stat().st_size if path.is_file() else 0
