@@ -50,6 +50,9 @@ AFTER = {
     "kedro run --pipelines ensemble_search --params ensemble_search.analysis_only=true": (
         "kedro run --pipelines ensemble_search"
     ),
+    "kedro backtest compare own narrow": (
+        "kedro run --pipelines backtest --params backtest.name=narrow,strategy.topk=20"
+    ),
     "kedro account restore ledger-copy.sqlite --yes": "kedro account backup ledger-copy.sqlite",
 }
 SERVERS = {

@@ -11,7 +11,10 @@ cli = LazyGroup(
     help="Commands of quant-pipeline.",
     commands=[run],
     lazy_subcommands={
-        **{name: f"{PACKAGE}.{name}.{name}" for name in ("account", "market", "models", "package", "replay")},
+        **{
+            name: f"{PACKAGE}.{name}.{name}"
+            for name in ("account", "backtest", "market", "models", "package", "replay")
+        },
         "compile": f"{PACKAGE}.compile.compile_kernels",
     },
 )

@@ -46,6 +46,23 @@ class Parameters(BaseModel):
         return former | {name: now for name, now in cls.renamed.items() if name in data}
 
 
+def as_configured(value: Any) -> Any:
+    """Return a parameter as the configuration wrote it.
+
+    Kedro gives a block as a model or as a plain mapping, depending on whether the pipelines of this very run need it;
+    defaults that a model adds, and ``1.0`` for ``1``, would make the hash depend on that.
+    """
+    if isinstance(value, BaseModel):
+        return as_configured(value.model_dump(mode="json", exclude_unset=True))
+    if isinstance(value, Mapping):
+        return {str(key): as_configured(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_configured(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
 def read_part(kind: type[Part], block: Mapping[str, Any]) -> Part:
     """Read a block by the model that another key of the parameters chooses.
 

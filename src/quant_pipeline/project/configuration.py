@@ -20,6 +20,10 @@ from yaml import MarkedYAMLError, YAMLError
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.fast_yaml import own_loader, read_yaml_fast
+from quant_pipeline.project.backtest_folder import RESOLVER as BACKTEST_FOLDER
+from quant_pipeline.project.backtest_folder import backtest_folder
+from quant_pipeline.project.last_booked import RESOLVER as LAST_BOOKED
+from quant_pipeline.project.last_booked import last_booked_session
 from quant_pipeline.project.market_files import RESOLVER as MARKET_FILES
 from quant_pipeline.project.market_files import RULES as EXCHANGE_RULES
 from quant_pipeline.project.market_files import exchange_rules, fact_of
@@ -140,6 +144,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
         OmegaConf.register_new_resolver(MARKET_FILES, partial(fact_of, self), replace=True)
         OmegaConf.register_new_resolver(EXCHANGE_RULES, partial(exchange_rules, self), replace=True)
         OmegaConf.register_new_resolver(WHEN_FILES, partial(when_files, self), replace=True)
+        OmegaConf.register_new_resolver(LAST_BOOKED, partial(last_booked_session, self), replace=True)
+        OmegaConf.register_new_resolver(BACKTEST_FOLDER, partial(backtest_folder, self), replace=True)
         try:
             found = super().__getitem__(key)
             if key == "parameters":
@@ -331,6 +337,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
         if not self._fs.isdir(Path(path).as_posix()):
             return []
         return list(self._read_dir_configs(path, self.config_patterns[kind], kind, set()).values())
+
+    @property
+    def project(self) -> Path:
+        """Folder of the project."""
+        return self._root.absolute().parent
 
     @property
     def environment(self) -> str:

@@ -74,7 +74,7 @@ def fact_of(loader: ProjectConfigLoader, name: str, default: Any = None) -> Any:
 
 def last_bar(loader: ProjectConfigLoader) -> str | None:
     """Return the date of the last bar in the files of the environment; None without files, or for another source."""
-    if _raw(loader, "catalog").get("market_source", {}).get("source") != "files":
+    if unresolved(loader, "catalog").get("market_source", {}).get("source") != "files":
         return None
     found: str | None = _facts(loader).get("as_of")
     return found

@@ -137,7 +137,7 @@ def context(settings):
 
 
 @pytest.fixture(scope="session")
-def tables():
+def tables(context):
     """Everything a report can show."""
     random = np.random.default_rng(11)
     sessions = pd.bdate_range("2022-01-03", AS_OF)
@@ -179,6 +179,7 @@ def tables():
     return {
         "backtest_nav": nav,
         "backtest_performance": performance,
+        "backtest_facts": {"hash": context.backtest_hash},
         "backtest_trades": _trades(random),
         "combination_comparison": comparison,
         "combination_nav": combination_nav,
@@ -209,7 +210,12 @@ def _renewed_weights(sessions):
 def empty_tables(tables):
     """The first day: every table is there, none has a row."""
     empty = {name: table.iloc[:0] for name, table in tables.items() if isinstance(table, pd.DataFrame)}
-    return {**empty, "backtest_performance": {}, "data_quality": pd.DataFrame(columns=QUALITY_COLUMNS)}
+    return {
+        **empty,
+        "backtest_performance": {},
+        "backtest_facts": {},
+        "data_quality": pd.DataFrame(columns=QUALITY_COLUMNS),
+    }
 
 
 @pytest.fixture(scope="session")
@@ -217,7 +223,9 @@ def compose(settings):
     """Compose a page from tables as the pipeline would; some settings may be other ones."""
 
     def run(tables, **changed):
-        drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"], MarketRules())
+        drawn = nodes.draw_figures(
+            tables["backtest_nav"], tables["ic_series"], MarketRules(), tables["backtest_facts"], settings["parameters"]
+        )
         figures = dict(zip(("nav_figure", "drawdown_figure", "ic_figure"), drawn, strict=True))
         return nodes.compose_report(**{**figures, **tables, **settings, **changed})
 

@@ -136,7 +136,7 @@ def test_on_the_first_day_every_section_says_what_is_missing(compose, empty_tabl
     first_day = compose(empty_tables)
     assert read(first_day).headings[-1] == "Provenance"
     for expected in (
-        "No backtest has been run",
+        "No backtest of the present parameters has been run",
         "No rank IC is known",
         "No combination has been tried",
         "Nothing is to be bought, sold or held on Thursday 2 January 2025",

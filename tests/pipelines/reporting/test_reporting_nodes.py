@@ -9,8 +9,10 @@ from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.pipelines.reporting.sections import SHIPPED
 
 
-def test_figures_that_went_through_their_files_give_the_same_page(compose, tables, page):
-    drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"], MarketRules())
+def test_figures_that_went_through_their_files_give_the_same_page(compose, tables, page, settings):
+    drawn = nodes.draw_figures(
+        tables["backtest_nav"], tables["ic_series"], MarketRules(), tables["backtest_facts"], settings["parameters"]
+    )
     names = ("nav_figure", "drawdown_figure", "ic_figure")
     reloaded = {name: plotly.io.from_json(figure.to_json()) for name, figure in zip(names, drawn, strict=True)}
     assert compose(tables, **reloaded) == page
@@ -27,6 +29,7 @@ def test_the_summary_names_the_page(tables, settings, page):
         "ic_series",
         "backtest_nav",
         "backtest_performance",
+        "backtest_facts",
         "combination_comparison",
         "orders",
         "account_nav",
@@ -42,7 +45,7 @@ def test_sections_of_the_parameters_are_those_of_the_page_in_their_order(compose
     assert [page.count(f'<section id="{name}"') for name in SHIPPED] == [0, 1, 1, 0, 0, 0, 0, 0, 0]
     assert page.index('<section id="orders"') < page.index('<section id="backtest"')
     assert '<li><a href="#orders">Orders</a></li><li><a href="#backtest">Backtest</a></li></ul></nav>' in page
-    assert set(nodes.tables_of(report)) == {*nodes.HEADLINE, "nav_figure", "drawdown_figure"}
+    assert set(nodes.tables_of(report)) == {*nodes.HEADLINE, "backtest_facts", "nav_figure", "drawdown_figure"}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from quant_pipeline.testing.report_section_contract import ReportSectionContract
 
 class ShippedContract(ReportSectionContract):
     @pytest.fixture(autouse=True)
-    def _tables(self, tables):
-        drawn = nodes.draw_figures(tables["backtest_nav"], tables["ic_series"], MarketRules())
+    def _tables(self, tables, settings):
+        drawn = nodes.draw_figures(
+            tables["backtest_nav"], tables["ic_series"], MarketRules(), tables["backtest_facts"], settings["parameters"]
+        )
         self.tables = {**tables, **dict(zip(("nav_figure", "drawdown_figure", "ic_figure"), drawn, strict=True))}
 
     def make_tables(self):

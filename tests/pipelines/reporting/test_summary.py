@@ -95,7 +95,13 @@ def test_many_orders_are_cut_and_counted(context, tables):
 
 def test_the_first_day_is_summarised(context, empty_tables):
     text = summarise(context, empty_tables)
-    for expected in ("no label", "none has been run yet", "0 sell, 0 buy, 0 hold", "nothing is booked yet", "Next:"):
+    for expected in (
+        "no label",
+        "none of the present parameters has been run yet",
+        "0 sell, 0 buy, 0 hold",
+        "nothing is booked yet",
+        "Next:",
+    ):
         assert expected in text
 
 

@@ -1,6 +1,6 @@
 """Nodes of the backtest: one exact backtest for each combination of models."""
 
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from quant_pipeline.backtest.result import BacktestResult
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
 from quant_pipeline.evaluation.performance import measure_performance
 from quant_pipeline.factors.labels import require_price, stated_label
+from quant_pipeline.pipelines.backtest.facts import decisive_parameters, hash_of_parameters
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
@@ -26,7 +27,7 @@ def backtest_combinations(
     ensemble: EnsembleParameters,
     rules: TradingRules,
     backtest: BacktestParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float], pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any], dict[str, float], pd.DataFrame, pd.DataFrame]:
     """Trade the fused score of every combination through the test sessions.
 
     Parameters
@@ -47,8 +48,9 @@ def backtest_combinations(
     -------
     tuple
         Of the default combination: ``backtest_nav`` (``date``, ``nav``, ``cash``, ``benchmark``, ``turnover``,
-        ``cost``), ``backtest_trades`` and ``backtest_performance``; and of all: ``combination_comparison``, and
-        ``combination_nav`` (``date``, ``combination``, ``nav``).
+        ``cost``), ``backtest_trades``, ``backtest_positions``, ``backtest_facts`` (``hash`` and ``parameters`` that
+        decide it) and ``backtest_performance``; and of all: ``combination_comparison``, and ``combination_nav``
+        (``date``, ``combination``, ``nav``).
 
     Raises
     ------
@@ -61,6 +63,9 @@ def backtest_combinations(
     market = tables.market_of(calendar[calendar >= fused_scores["datetime"].min()], rules)
     benchmark, cash = tables.benchmark_levels(market), rules.account.initial_cash
     comparison, curves = [], []
+    blocks = {name: getattr(rules, name) for name in ("strategy", "market_rules", "cost_rules", "account")}
+    blocks |= {"ensemble": ensemble, "backtest": backtest}
+    facts = {"hash": hash_of_parameters(blocks), "parameters": decisive_parameters(blocks)}
     for name, combination in ensemble.enabled.items():
         table = fused_scores[fused_scores["combination"] == name]
         require_price(
@@ -101,7 +106,7 @@ def backtest_combinations(
             }
         )
         if name == ensemble.default:
-            chosen = nav, result.trades, performance
+            chosen = nav, result.trades, result.positions, facts, performance
     combination_nav = pd.concat(curves, ignore_index=True)[["date", "combination", "nav"]]
     return (*chosen, pd.DataFrame(comparison), combination_nav)
 

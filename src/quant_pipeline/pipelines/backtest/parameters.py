@@ -13,12 +13,15 @@ class BacktestParameters(Parameters):
 
     Attributes
     ----------
+    name
+        Where a backtest of other parameters is stored; None: by the changed ``--params``, or as the account's own.
     engine
         ``array``, or ``event``, which is slower, does the same to the cent, and knows `events` besides.
     events
         Latency, times of the session and protective rules of the event engine.
     """
 
+    name: str | None = None
     engine: Literal["array", "event"] = "array"
     events: EventParameters = EventParameters()
 

@@ -29,6 +29,8 @@ def create_pipeline() -> Pipeline:
                 [
                     "backtest_nav",
                     "backtest_trades",
+                    "backtest_positions",
+                    "backtest_facts",
                     "backtest_performance",
                     "combination_comparison",
                     "combination_nav",

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import calendar as weekdays
 import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, assert_never
 
 import pandas as pd
-from pydantic import BaseModel
 
 from quant_pipeline import __version__
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.parameters import as_configured
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import execution_session
 from quant_pipeline.market.currencies import unit_of_amounts
+from quant_pipeline.pipelines.backtest.facts import hash_of_parameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.reporting.next_steps import AccountInReport, Step, next_steps
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
+from quant_pipeline.strategy.schedule import Schedule
 from quant_pipeline.trading.ledger.account import owners_cash
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.orders.remarks import account_remarks
@@ -63,6 +66,10 @@ class ReportContext:
         Sessions of the label.
     combination
         The combination whose score becomes orders.
+    decides
+        When the strategy decides, in words: ``each close``.
+    backtest_hash
+        What a backtest of the account's parameters says that it is of, see `hash_of_parameters`.
     not_backtested
         Sentence that names the rules of the orders which the backtests do not follow; empty without any.
     path
@@ -87,6 +94,8 @@ class ReportContext:
     currency: str
     horizon: int
     combination: str
+    decides: str
+    backtest_hash: str
     not_backtested: str
     path: str
     next_commands: tuple[Step, ...]
@@ -136,7 +145,7 @@ def describe_run(
     account = account or AccountInReport()
     session = pd.Timestamp(as_of)
     calendar = TradingCalendar.of(market_rules.calendar, session, session)
-    settings = {key: _as_configured(value) for key, value in parameters.items() if key != "as_of"}
+    settings = {key: as_configured(value) for key, value in parameters.items() if key != "as_of"}
     executes_in = execution_session(calendar, session)
     remarks = account_remarks(account.events, executes_in, account.account.filled_by)
     return ReportContext(
@@ -148,6 +157,8 @@ def describe_run(
         currency=unit_of_amounts(market_rules.calendar),
         horizon=horizon,
         combination=combination,
+        decides=_decides(Schedule.model_validate(settings.get("strategy", {}).get("schedule", {}))),
+        backtest_hash=hash_of_parameters(settings),
         not_backtested=OrderGenerationParameters.model_validate(settings.get("order_generation", {})).not_backtested,
         path=f"{report.path}/{as_of}/report.html",
         next_commands=next_steps(report, account, calendar, session),
@@ -167,18 +178,14 @@ def _flows(events: Sequence[Event], session: pd.Timestamp) -> tuple[tuple[pd.Tim
     return tuple(sorted(by_session.items()))
 
 
-def _as_configured(value: Any) -> Any:
-    """Return a parameter as the configuration wrote it.
-
-    Kedro gives a block as a model or as a plain mapping, depending on whether the pipelines of this very run need it;
-    defaults that a model adds, and ``1.0`` for ``1``, would make the hash depend on that.
-    """
-    if isinstance(value, BaseModel):
-        return _as_configured(value.model_dump(mode="json", exclude_unset=True))
-    if isinstance(value, Mapping):
-        return {str(key): _as_configured(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_configured(inner) for inner in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, str | int | float | None) else str(value)
+def _decides(schedule: Schedule) -> str:
+    """Say when a strategy decides: ``each close``, ``the close of each Monday``."""
+    match schedule.frequency:
+        case "daily":
+            return "each close"
+        case "weekly":
+            return f"the close of each {weekdays.day_name[schedule.phase]}"
+        case "every_n_sessions":
+            return f"one close in {schedule.sessions}"
+        case unknown:
+            assert_never(unknown)

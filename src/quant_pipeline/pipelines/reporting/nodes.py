@@ -1,6 +1,6 @@
 """Nodes of the daily report: its tables, its figures, the page, the summary in the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.currencies import unit_of_amounts
+from quant_pipeline.pipelines.backtest.facts import hash_of_parameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import figures, headline
@@ -24,12 +25,42 @@ from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 
 HEADLINE = ("backtest_nav", "backtest_performance", "ic_series", "orders", "account_nav", "data_quality")
 """Datasets that the verdict and the cards above all sections show."""
+OF_THE_BACKTEST = (
+    "backtest_nav",
+    "backtest_trades",
+    "backtest_positions",
+    "backtest_performance",
+    "combination_comparison",
+    "combination_nav",
+)
+"""Results of a backtest."""
 
 
 def tables_of(report: ReportParameters) -> list[str]:
     """Return the datasets that a report shows, each once."""
     shown = [name for section in report.sections for name in find_section(section).inputs]
-    return list(dict.fromkeys([*HEADLINE, *shown]))
+    return list(dict.fromkeys([*HEADLINE, "backtest_facts", *shown]))
+
+
+def of_own_backtest(facts: Mapping[str, Any], wanted: str, tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Empty the results of a backtest whose parameters are not those of the account: they are not shown.
+
+    Parameters
+    ----------
+    facts
+        ``backtest_facts``; empty before the first backtest.
+    wanted
+        `hash_of_parameters` of the account.
+    tables
+        Datasets by name.
+    """
+    if facts.get("hash") == wanted:
+        return dict(tables)
+    return {name: _emptied(table) if name in OF_THE_BACKTEST else table for name, table in tables.items()}
+
+
+def _emptied(table: Any) -> Any:
+    return table.iloc[:0] if isinstance(table, pd.DataFrame) else {}
 
 
 def context_of(
@@ -49,7 +80,11 @@ def context_of(
 
 
 def draw_figures(
-    backtest_nav: pd.DataFrame, ic_series: pd.DataFrame, market_rules: MarketRules
+    backtest_nav: pd.DataFrame,
+    ic_series: pd.DataFrame,
+    market_rules: MarketRules,
+    backtest_facts: dict[str, Any],
+    parameters: dict[str, Any],
 ) -> tuple[go.Figure, go.Figure, go.Figure]:
     """Draw the three figures that the lineage previews.
 
@@ -61,15 +96,18 @@ def draw_figures(
         ``date``, ``model``, ``rank_ic``.
     market_rules
         Names the exchange, whose currency amounts are in.
+    backtest_facts, parameters
+        A backtest of other parameters is not drawn.
 
     Returns
     -------
     tuple of plotly.graph_objects.Figure
         Net asset value, drawdown, cumulative rank IC.
     """
+    own = of_own_backtest(backtest_facts, hash_of_parameters(parameters), {"backtest_nav": backtest_nav})
     return (
-        figures.draw_net_asset_value(backtest_nav, unit_of_amounts(market_rules.calendar)),
-        figures.draw_drawdown(backtest_nav),
+        figures.draw_net_asset_value(own["backtest_nav"], unit_of_amounts(market_rules.calendar)),
+        figures.draw_drawdown(own["backtest_nav"]),
         figures.draw_cumulative_information(ic_series),
     )
 
@@ -92,6 +130,7 @@ def compose_report(context: ReportContext, report: ReportParameters, **tables: A
     str
         A self-contained HTML page; the same input gives the same bytes.
     """
+    tables = of_own_backtest(tables["backtest_facts"], context.backtest_hash, tables)
     sections = [find_section(name) for name in report.sections]
     shown = {name: tables[name] for name in HEADLINE}
     verdict = headline.write_verdict(
@@ -114,6 +153,7 @@ def summarise(
     ic_series: pd.DataFrame,
     backtest_nav: pd.DataFrame,
     backtest_performance: dict[str, float | None],
+    backtest_facts: dict[str, Any],
     combination_comparison: pd.DataFrame,
     orders: pd.DataFrame,
     account_nav: pd.DataFrame,
@@ -128,6 +168,8 @@ def summarise(
         Where the report stands.
     ic_series, backtest_nav, backtest_performance, combination_comparison, orders, account_nav, missed_sessions
         Its content.
+    backtest_facts
+        A backtest of other parameters is left out.
     report_page
         The page; only its being there matters.
 
@@ -136,13 +178,12 @@ def summarise(
     str
         Plain text.
     """
+    results = {
+        "backtest_nav": backtest_nav,
+        "backtest_performance": backtest_performance,
+        "combination_comparison": combination_comparison,
+    }
+    own = of_own_backtest(backtest_facts, context.backtest_hash, results)
     return summary_text(
-        context,
-        ic_series,
-        backtest_nav,
-        backtest_performance,
-        combination_comparison,
-        orders,
-        account_nav,
-        missed_sessions,
+        context, ic_series, orders=orders, account_nav=account_nav, missed_sessions=missed_sessions, **own
     )

@@ -15,6 +15,7 @@ SUMMARISED = (
     "ic_series",
     "backtest_nav",
     "backtest_performance",
+    "backtest_facts",
     "combination_comparison",
     "orders",
     "account_nav",
@@ -30,7 +31,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.draw_figures,
-                by_name("backtest_nav", "ic_series", "params:market_rules"),
+                by_name("backtest_nav", "ic_series", "params:market_rules", "backtest_facts", "parameters"),
                 ["nav_figure", "drawdown_figure", "ic_figure"],
                 name="draw_figures",
             ),

@@ -23,6 +23,7 @@ from quant_pipeline.reports.elements import (
     table,
 )
 
+NO_BACKTEST = "No backtest of the present parameters has been run."
 MEASURES: tuple[tuple[str, str, wording.Write], ...] = (
     ("total_return", "total return", wording.percent),
     ("annualised_return", "return per year", wording.percent),
@@ -66,7 +67,7 @@ def backtest_section(
         Results of the backtest; empty before the first one.
     """
     if backtest_nav.empty:
-        return section("backtest", "Backtest", run_first("No backtest has been run.", context.command("backtest")))
+        return section("backtest", "Backtest", run_first(NO_BACKTEST, context.command("backtest")))
     first, last = wording.day(backtest_nav["date"].iloc[0]), wording.day(backtest_nav["date"].iloc[-1])
     compared = measures.compare_measures(backtest_nav, backtest_performance)
     months = measures.monthly_returns(backtest_nav)
@@ -80,7 +81,7 @@ def backtest_section(
         "Backtest",
         paragraph(
             f"Combination {context.combination}, {first} to {last}, {len(backtest_nav):,} sessions out of sample. "
-            f"Decided at each close, executed at the next {context.deal_price}, after fees and slippage."
+            f"Decided at {context.decides}, executed at the next {context.deal_price}, after fees and slippage."
             f" {context.not_backtested}".rstrip()
         ),
         picture(nav_figure, "net-asset-value", scale_choice=True),
@@ -101,9 +102,7 @@ def costs_section(context: ReportContext, backtest_nav: pd.DataFrame, backtest_t
         Results of the backtest; empty before the first one.
     """
     if backtest_nav.empty:
-        return section(
-            "costs", "Turnover and costs", run_first("No backtest has been run.", context.command("backtest"))
-        )
+        return section("costs", "Turnover and costs", run_first(NO_BACKTEST, context.command("backtest")))
     columns = [
         Column("year", "year", str, "text"),
         Column("turnover", "turnover, buys plus sales", wording.percent),

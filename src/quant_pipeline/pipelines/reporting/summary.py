@@ -76,7 +76,7 @@ def _information(ic_series: pd.DataFrame) -> list[str]:
 
 def _backtest(nav: pd.DataFrame, performance: Mapping[str, float | None]) -> list[str]:
     if nav.empty:
-        return ["Backtest: none has been run yet."]
+        return ["Backtest: none of the present parameters has been run yet."]
     compared = measures.compare_measures(nav, performance)
     chosen = (
         ("return per year", "annualised_return", wording.percent),

@@ -1,0 +1,131 @@
+"""``kedro backtest``: the stored backtests of an account, and two of them side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
+from quant_pipeline.cli.sessions import Place
+from quant_pipeline.common.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from quant_pipeline.cli.opened_project import OpenedProject
+    from quant_pipeline.pipelines.backtest.comparison import StoredBacktest
+
+OWN = "own"
+"""Name of the backtest of the account's own parameters."""
+
+
+@click.group(cls=ProjectGroup)
+def backtest() -> None:
+    """List the backtests of an account, compare two of them."""
+
+
+@backtest.command(name="list")
+@env_option
+@params_option
+@click.pass_obj
+def list_backtests(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
+    """Show every stored backtest, first the account's own, with what differs from it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from quant_pipeline.cli.opened_project import open_project
+    from quant_pipeline.evaluation.performance import measure_performance
+    from quant_pipeline.pipelines.backtest.facts import decisive_parameters, differences
+    from quant_pipeline.reports import wording
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("backtest", "sessions", "return", "Sharpe", "drawdown", "turnover", "other parameters (own)"):
+        table.add_column(column)
+    with open_project(metadata, env, params) as opened:
+        own = decisive_parameters(opened.parameters)
+        folders = _folders(opened)
+        for name in folders:
+            stored = _read(name, folders)
+            levels = stored.nav.set_index("date")
+            measured = measure_performance(levels["nav"], turnover=levels["turnover"])
+            table.add_row(
+                name,
+                f"{wording.day(stored.nav['date'].iloc[0])} to {wording.day(stored.nav['date'].iloc[-1])}",
+                wording.percent(measured["annualised_return"]),
+                wording.ratio(measured["sharpe"]),
+                wording.percent(measured["maximum_drawdown"]),
+                wording.percent(measured["annualised_turnover"]),
+                ", ".join(differences(stored.parameters, own)) or "none",
+            )
+    Console().print(table if table.row_count else "no backtest is stored; `kedro run --pipelines backtest` makes one")
+
+
+@backtest.command()
+@click.argument("first")
+@click.argument("second")
+@env_option
+@params_option
+@click.pass_obj
+def compare(metadata: Place, first: str, second: str, env: str | None, params: dict[str, Any]) -> None:
+    """Compare the backtests FIRST and SECOND over the same sessions, and write a page; `own` is the account's."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from quant_pipeline.cli.opened_project import open_project
+    from quant_pipeline.common.atomic import write_text
+    from quant_pipeline.exchange.rules import MarketRules
+    from quant_pipeline.pipelines.backtest import comparison_page
+    from quant_pipeline.pipelines.backtest.comparison import compare_backtests
+    from quant_pipeline.pipelines.backtest.facts import differences
+
+    names = (first, second)
+    with open_project(metadata, env, params) as opened:
+        folders = _folders(opened)
+        stored = [_read(name, folders) for name in names]
+        rules = opened.rules("market_rules", MarketRules)
+        found = compare_backtests(stored[0], stored[1], rules.risk_free_rate)
+        changed = differences(stored[0].parameters, stored[1].parameters)
+        account = opened.configuration["globals"]["account"]
+        page = _reports(opened) / "backtests" / f"{first}_and_{second}.html"
+        write_text(page, comparison_page.compose_comparison(names, found, changed, account))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("measure", *names):
+        table.add_column(column)
+    for row in comparison_page.measures_table(found).itertuples(index=False):
+        table.add_row(*row)
+    Console().print(table)
+    click.echo(comparison_page.describe_difference(names, found))
+    click.echo(f"page: {page.relative_to(metadata.project_path)}")
+
+
+def _reports(opened: OpenedProject) -> Path:
+    """Folder of the reports of the account."""
+    return opened.configuration.project / opened.configuration["globals"]["paths"]["account"] / "08_reporting"
+
+
+def _folders(opened: OpenedProject) -> dict[str, Path]:
+    """Return the stored backtests by name, the account's own first."""
+    from quant_pipeline.project.backtest_folder import OTHERS
+    from quant_pipeline.project.backtest_folder import OWN as OWN_FOLDER
+
+    reports = _reports(opened)
+    found = {OWN: reports / OWN_FOLDER} | {path.name: path for path in sorted((reports / OTHERS).glob("*/"))}
+    return {name: folder for name, folder in found.items() if (folder / "facts.json").is_file()}
+
+
+def _read(name: str, folders: dict[str, Path]) -> StoredBacktest:
+    import json
+
+    import pandas as pd
+
+    from quant_pipeline.pipelines.backtest.comparison import StoredBacktest
+
+    if name not in folders:
+        raise ConfigurationError(
+            f"there is no backtest '{name}'; there are {', '.join(folders) or 'none'}. A backtest gets a name by "
+            "`kedro run --pipelines backtest --params backtest.name=wide,strategy.topk=50`"
+        )
+    folder = folders[name]
+    parameters = json.loads((folder / "facts.json").read_text(encoding="utf-8"))["parameters"]
+    nav, positions = (pd.read_parquet(folder / f"{table}.parquet") for table in ("nav", "positions"))
+    return StoredBacktest(name, nav, positions, parameters)

@@ -1,0 +1,65 @@
+"""Where a backtest is stored: the account's own beside the pages of the account, every other one under its name.
+
+`ProjectConfigLoader` registers `backtest_folder` as a resolver; ``conf/base/catalog_account.yml`` uses it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from quant_pipeline.common.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from quant_pipeline.project.configuration import ProjectConfigLoader
+
+RESOLVER: Final = "backtest_folder"
+OWN: Final = "backtest"
+"""Folder of the backtest of the parameters in the account's files."""
+OTHERS: Final = "backtests"
+"""Folder of the named ones."""
+DECISIVE: Final = ("strategy", "market_rules", "cost_rules", "account", "ensemble", "backtest")
+"""Blocks of the parameters that decide what a backtest of the same scores gives."""
+LONGEST: Final = 80
+
+
+def backtest_folder(loader: ProjectConfigLoader, _: str = "") -> str:
+    """Return the folder of the backtest of a run, below ``08_reporting``.
+
+    ``--params backtest.name=wide`` names it. A run whose ``--params`` change what a backtest depends on is named by
+    them, so that it never takes the place of the account's own.
+
+    Raises
+    ------
+    ConfigurationError
+        When the name is no plain name.
+    """
+    given = loader.runtime_params
+    block = given.get("backtest")
+    name = block.get("name") if isinstance(block, Mapping) else None
+    if name is None:
+        changed = [item for key in DECISIVE if key in given for item in _flat(key, given[key])]
+        if not changed:
+            return OWN
+        name = _short(re.sub(r"[^\w.=-]+", "_", "+".join(sorted(changed)).replace("+", "__")))
+    if not re.fullmatch(r"\w[\w.=-]*", str(name)) or len(str(name)) > LONGEST:
+        raise ConfigurationError(
+            f"backtest.name is '{name}'; a name has at most {LONGEST} letters, digits, points, hyphens and underscores."
+        )
+    return f"{OTHERS}/{name}"
+
+
+def _flat(key: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for inner, each in value.items():
+            yield from _flat(f"{key}.{inner}", each)
+    else:
+        yield f"{key}={value}"
+
+
+def _short(name: str) -> str:
+    if len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

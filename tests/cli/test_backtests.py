@@ -1,0 +1,51 @@
+"""What-ifs beside the account's own backtest."""
+
+import json
+
+import pandas as pd
+import yaml
+
+OWN = "data/accounts/sim/08_reporting/backtest"
+
+
+def test_a_what_if_is_kept_apart_listed_and_compared(project):
+    own = (project.path / OWN / "nav.parquet").read_bytes()
+    project.run("kedro run --pipelines backtest --params strategy.topk=3,strategy.schedule.frequency=weekly")
+    project.run("kedro run --pipelines backtest --params backtest.name=narrow,strategy.topk=2")
+    assert (project.path / OWN / "nav.parquet").read_bytes() == own
+    listed = project.run("kedro backtest list").stdout
+    assert next(line.split()[0] for line in listed.splitlines()[1:]) == "own"
+    assert "narrow" in listed
+    assert "strategy.topk 2 (5)" in " ".join(listed.split())
+    compared = project.run("kedro backtest compare own narrow").stdout
+    assert "own returned" in compared
+    assert "page: data/accounts/sim/08_reporting/backtests/own_and_narrow.html" in compared
+    assert (project.path / "data/accounts/sim/08_reporting/backtests/own_and_narrow.html").is_file()
+    refused = project.run("kedro backtest compare own nothing", ok=False)
+    assert "there is no backtest 'nothing'; there are own, narrow" in " ".join(
+        refused.stderr.split() + refused.stdout.split()
+    )
+    weekly = "data/accounts/sim/08_reporting/backtests/strategy.schedule.frequency=weekly__strategy.topk=3"
+    facts = json.loads((project.path / weekly / "facts.json").read_text())
+    assert facts["parameters"]["strategy"]["schedule"] == {"frequency": "weekly"}
+    page = "data/accounts/sim/08_reporting/2024-12-31/report.html"
+    before = (project.path / page).read_bytes()
+    project.run("kedro run --pipelines reporting")
+    assert (project.path / page).read_bytes() == before
+
+
+def test_the_report_does_not_show_a_backtest_of_former_parameters(project):
+    file = project.path / "conf/sim/parameters_small.yml"
+    settings = yaml.safe_load(file.read_text())
+    settings["strategy"] = {"topk": 4, "n_drop": 1, "schedule": {"frequency": "weekly"}}
+    file.write_text(yaml.safe_dump(settings))
+    printed = project.run("kedro run --pipelines daily --params as_of=2025-01-02").stdout
+    assert "Backtest: none of the present parameters has been run yet." in printed
+    assert "Combinations (*" not in printed
+    page = project.path / "data/accounts/sim/08_reporting/2025-01-02/report.html"
+    assert "No backtest of the present parameters has been run." in page.read_text()
+    printed = project.run("kedro run --pipelines backtest,reporting --params as_of=2025-01-02").stdout
+    assert "Backtest 2024-04-01 to 2024-12-31" in printed
+    assert "Decided at the close of each Monday, executed at the next open" in page.read_text()
+    positions = pd.read_parquet(project.path / OWN / "positions.parquet")
+    assert positions.groupby("date")["instrument"].nunique().max() <= 4

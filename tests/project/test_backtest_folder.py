@@ -1,0 +1,44 @@
+"""Where the backtest of a run is stored."""
+
+import pytest
+
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.project.backtest_folder import LONGEST
+from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
+
+
+def folder(project_path, **given):
+    loader = ProjectConfigLoader(str(project_path / "conf"), "sim", runtime_params=given, **LOADER_OPTIONS)
+    path = loader["catalog"]["backtest_nav"]["filepath"]
+    return path.removeprefix("data/accounts/sim/08_reporting/").removesuffix("/nav.parquet")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "backtest"),
+        ({"as_of": "2024-12-30", "models": {"ridge_alpha158": {"seed": 1}}}, "backtest"),
+        ({"backtest": {"name": "wide"}, "strategy": {"topk": 50}}, "backtests/wide"),
+        ({"strategy": {"topk": 50}}, "backtests/strategy.topk=50"),
+        (
+            {"strategy": {"topk": 50, "schedule": {"frequency": "weekly"}}},
+            "backtests/strategy.schedule.frequency=weekly__strategy.topk=50",
+        ),
+        ({"backtest": {"engine": "event"}}, "backtests/backtest.engine=event"),
+    ],
+)
+def test_a_backtest_of_other_parameters_never_takes_the_place_of_the_account_s_own(project_path, given, expected):
+    assert folder(project_path, **given) == expected
+
+
+def test_long_names_are_cut_and_stay_apart(project_path):
+    many = {f"fee_{number}": number for number in range(30)}
+    first, second = (folder(project_path, cost_rules={**many, "buy_rate": rate}) for rate in (1, 2))
+    assert first != second
+    assert len(first) == len("backtests/") + LONGEST
+
+
+@pytest.mark.parametrize("name", ["../own", "a/b", "", ".hidden", "x" * 100])
+def test_a_name_that_is_no_plain_name_is_refused(project_path, name):
+    with pytest.raises(ConfigurationError, match=r"backtest\.name is"):
+        folder(project_path, backtest={"name": name})
