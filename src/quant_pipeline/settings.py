@@ -9,6 +9,7 @@ if is_command():
     end_on_interrupt()
 
 from quant_pipeline.pipelines.readiness import ReadinessHooks
+from quant_pipeline.pipelines.results import ResultHooks
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.project.context import ProjectContext
 from quant_pipeline.project.hooks import (
@@ -33,6 +34,7 @@ if "kedro.framework.cli.cli" in sys.modules:
 # Hooks registered last act first: the guard of real accounts comes before everything else. An error ends its record
 # before it is reported.
 HOOKS = (
+    ResultHooks(),
     SummaryHooks(),
     ProgressHooks(),
     ModelRegistryHooks(),

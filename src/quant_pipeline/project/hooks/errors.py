@@ -1,5 +1,7 @@
 """What a user reads when a run fails: one message that names the remedy."""
 
+import logging
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,12 +10,25 @@ from kedro.framework.hooks import hook_impl
 from quant_pipeline.common.environments import naming_environment
 from quant_pipeline.common.exceptions import QuantPipelineError, StaleDataError
 from quant_pipeline.common.storage_errors import explain_storage_error
+from quant_pipeline.project.hooks.narration import LOG_FILE
 
 COMPOSITES = ("__default__", "daily")
 
 
+KEDRO = ("kedro.pipeline.node", "kedro.runner.")
+"""Loggers of Kedro that repeat an error with the signature of the node, and list the nodes that have not run."""
+
+
 class ErrorHooks:
     """Turn what a user can repair into one message, also when a dataset wrapped it on the way."""
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Keep Kedro from reporting the same error before; the log file keeps what it says."""
+        for name in (None, "kedro"):
+            for handler in logging.getLogger(name).handlers:
+                if handler.get_name() != LOG_FILE:
+                    handler.addFilter(_is_reported_once)
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, run_params: dict[str, Any]) -> None:
@@ -28,16 +43,28 @@ class ErrorHooks:
             _raise_remedy(error)
 
 
+def _is_reported_once(record: logging.LogRecord) -> bool:
+    """Leave out what Kedro logs of an error that a user can repair: `ErrorHooks` raises it in one line."""
+    error = sys.exc_info()[1]
+    is_repeated = record.name.startswith(KEDRO) and record.levelno >= logging.WARNING
+    return not (is_repeated and isinstance(error, Exception) and _remedy_of(error) is not None)
+
+
 def _raise_remedy(error: Exception) -> None:
+    if (remedy := _remedy_of(error)) is not None:
+        raise remedy from None
+
+
+def _remedy_of(error: Exception) -> QuantPipelineError | None:
+    """Return the error that names the remedy; None for what no user can repair."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, QuantPipelineError):
-            raise cause from None
+            return cause
         if isinstance(cause, FileNotFoundError):
-            raise _not_made_yet(error) from None
+            return _not_made_yet(error)
         cause = cause.__cause__
-    if (explained := explain_storage_error(error)) is not None:
-        raise explained from None
+    return explain_storage_error(error)
 
 
 def stage_that_makes(dataset: str) -> str | None:
