@@ -53,6 +53,7 @@ AFTER = {
     "kedro backtest compare own narrow": (
         "kedro run --pipelines backtest --params backtest.name=narrow,strategy.topk=20"
     ),
+    "kedro ensemble adopt searched": "kedro run --pipelines ensemble_search",
     "kedro account restore ledger-copy.sqlite --yes": "kedro account backup ledger-copy.sqlite",
 }
 SERVERS = {

@@ -197,6 +197,7 @@ def _search(made: Made) -> Iterator[str]:
         f"{verdict['excess_sharpe']:.2f} over the benchmark. That it is the best is {verdict['verdict']}"
     )
     yield f"Page: {made.path('search_page')}"
+    yield "Next: kedro ensemble adopt searched"
 
 
 def _factors(made: Made) -> Iterator[str]:

@@ -128,7 +128,7 @@ def backtest_finalists(
     """
     market = inputs.market(with_holdout=True)
     reference = pd.Series(inputs.benchmark_returns(market), index=market.sessions)
-    trials, _ = read_table(search_trials)
+    trials = read_table(search_trials)[0].of_size(inputs.ensemble_search.min_models)
     order = judgement.ranking(trials, search_periods["sessions"].to_numpy())
     curves, measures = [], []
     for position in order[: inputs.ensemble_search.finalists]:
@@ -191,7 +191,8 @@ def judge_search(
     tuple
         ``search_leaderboard``, ``search_folds``, ``search_verdict``, and ``search_logits`` (one row per split).
     """
-    trials, draws = read_table(search_trials)
+    tried, draws = read_table(search_trials)
+    trials = tried.of_size(ensemble_search.min_models)
     sessions = search_periods["sessions"].to_numpy()
     order = judgement.ranking(trials, sessions)
     finalists = finalist_measures.set_index("combination")

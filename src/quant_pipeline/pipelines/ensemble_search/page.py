@@ -26,6 +26,10 @@ from quant_pipeline.reports.elements import (
 )
 
 LEADERS_SHOWN = 25
+BEATS = 0.05
+"""Largest p-value of the tests of White and Hansen at which the benchmark counts as beaten."""
+STAYS = 0.1
+"""Largest probability of overfitting at which the best counts as better than the others."""
 LINKS = (
     ("verdict", "Skill or luck"),
     ("leaders", "Leaders"),
@@ -62,13 +66,29 @@ def write_header(verdict: Mapping[str, Any], periods: pd.DataFrame, account: str
         Sentence that names the rules of its orders which the search does not follow.
     """
     sentences = (
-        f"{wording.plural(verdict['trials'], 'combination')} were backtested exactly from "
+        f"{_two_verdicts(verdict)} {wording.plural(verdict['trials'], 'combination')} were backtested exactly from "
         f"{wording.day(periods['first'].iloc[0])} to {wording.day(periods['last'].iloc[-1])}. The best is "
         f"{verdict['chosen']} with a Sharpe ratio of {wording.ratio(verdict['excess_sharpe'])} over the benchmark. "
         f"That it is the best is {verdict['verdict']}, by the most severe of five measures."
         f" {not_backtested}".rstrip()
     )
     return masthead("Ensemble search", verdict["chosen"], sentences, account=account)
+
+
+def _two_verdicts(verdict: Mapping[str, Any]) -> str:
+    """Say both things: whether the combinations beat the benchmark, and whether the best is better than the others."""
+    p = max(verdict["reality_check"], verdict["superior_ability"])
+    overfitting = verdict["backtest_overfitting"]
+    if p <= BEATS:
+        beat = f"The combinations beat the benchmark by more than luck (p = {p:.2f})"
+    else:
+        beat = f"That the combinations beat the benchmark may be luck (p = {p:.2f})"
+    if overfitting <= STAYS:
+        return f"{beat}, and the best one stays ahead of the others: {overfitting:.0%} of the best fall behind later."
+    return (
+        f"{beat}, and the best one is not shown to be better than the others: {overfitting:.0%} of those that lead in "
+        "one half of the time are below the median in the other."
+    )
 
 
 def headline(verdict: Mapping[str, Any]) -> Html:

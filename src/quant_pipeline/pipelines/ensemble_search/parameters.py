@@ -23,8 +23,9 @@ class EnsembleSearchParameters(Parameters):
         ``every`` combination up to `max_models`; ``greedy``: the best combinations of each size grow by one model;
         ``low_correlation``: good models are joined by those least like them; ``auto``: every, or greedy when there
         are more than `max_combinations`.
-    max_models
-        Most models of a combination.
+    min_models, max_models
+        Fewest and most models of a combination that takes part in the search. Smaller ones are backtested all the same,
+        for the attribution to models.
     max_combinations
         Largest number of combinations that may be backtested.
     beam
@@ -59,11 +60,18 @@ class EnsembleSearchParameters(Parameters):
         Whether to judge what was backtested before and backtest nothing.
     """
 
-    renamed: ClassVar[Mapping[str, str]] = {"largest": "max_models", "most_combinations": "max_combinations"}
+    renamed: ClassVar[Mapping[str, str]] = {
+        "largest": "max_models",
+        "smallest": "min_models",
+        "max_size": "max_models",
+        "min_size": "min_models",
+        "most_combinations": "max_combinations",
+    }
 
     models: list[str] | None = None
     families: dict[str, list[str]] = Field(default_factory=dict)
     method: Method = "auto"
+    min_models: PositiveInt = 1
     max_models: PositiveInt = 6
     max_combinations: PositiveInt = 25_000
     beam: PositiveInt = 8
@@ -81,6 +89,12 @@ class EnsembleSearchParameters(Parameters):
     threads: PositiveInt = 2
     seed: int = 7
     analysis_only: bool = False
+
+    @model_validator(mode="after")
+    def _sizes_are_in_order(self) -> Self:
+        if self.min_models > self.max_models:
+            raise ValueError(f"min_models ({self.min_models}) must not be above max_models ({self.max_models})")
+        return self
 
     @model_validator(mode="after")
     def _families_do_not_overlap(self) -> Self:

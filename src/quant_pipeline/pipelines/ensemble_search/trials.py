@@ -13,7 +13,7 @@ import pandas as pd
 
 from quant_pipeline.backtest.combination_engine import FIGURES, CombinationSearch, run_combinations
 from quant_pipeline.backtest.weight_multipliers import preferences
-from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.common.progress import track
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
@@ -43,6 +43,25 @@ class Trials:
     combinations: list[Members]
     figures: pd.DataFrame
     period_sums: npt.NDArray[np.float64]
+
+    def of_size(self, smallest: int) -> Trials:
+        """Leave out combinations of fewer members.
+
+        Raises
+        ------
+        ConfigurationError
+            When none is left.
+        """
+        chosen = [place for place, members in enumerate(self.combinations) if len(members) >= smallest]
+        if not chosen:
+            raise ConfigurationError(
+                f"no combination of at least {smallest} models was tried; lower `min_models` or enable more models "
+                "(parameters_ensemble_search.yml)"
+            )
+        if len(chosen) == len(self.combinations):
+            return self
+        kept = [self.combinations[place] for place in chosen]
+        return Trials(kept, self.figures.iloc[chosen].reset_index(drop=True), self.period_sums[chosen])
 
     def joined_with(self, other: Trials) -> Trials:
         """Put other combinations behind these."""
