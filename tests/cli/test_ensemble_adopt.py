@@ -20,7 +20,9 @@ def test_the_winner_of_a_search_gives_the_orders_after_two_commands(project):
     assert "# Adopted from the ensemble search of 2024-04-" in text
     written = yaml.safe_load(text)["ensemble"]
     assert written["default"] == "searched"
-    leader = pd.read_parquet(project.path / "data/accounts/sim/08_reporting/ensemble_search/leaderboard.parquet").iloc[0]
+    leader = pd.read_parquet(project.path / "data/accounts/sim/08_reporting/ensemble_search/leaderboard.parquet").iloc[
+        0
+    ]
     assert written["combinations"]["searched"] == {
         "models": leader["combination"].split(" + "),
         "member_weights": "equal",

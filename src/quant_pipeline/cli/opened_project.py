@@ -10,10 +10,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-from kedro.config import MissingConfigException
 from kedro.io import DataCatalog
 from pydantic import ValidationError
 
@@ -24,9 +22,7 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import Parameters, describe_faults
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.project.hooks.narration import log_to_file
-
-PATHS = ("filename", "filepath", "path")
-"""Keys of the catalog that hold a path, as Kedro knows them."""
+from quant_pipeline.project.opened_catalog import catalog_of
 
 Rules = TypeVar("Rules", bound=Parameters)
 
@@ -70,22 +66,4 @@ def open_project(
         if logs:
             log_to_file(place.project_path, env)
         configuration = ProjectConfigLoader(str(folder), env, runtime_params=params or {}, **LOADER_OPTIONS)
-        try:
-            credentials = configuration["credentials"]
-        except MissingConfigException:
-            credentials = {}
-        entries = _with_absolute_paths(configuration["catalog"], place.project_path)
-        yield OpenedProject(configuration, DataCatalog.from_config(entries, credentials))
-
-
-def _with_absolute_paths(entries: dict[str, Any], project: Path) -> dict[str, Any]:
-    """Let paths begin at the project's folder, as a context of Kedro does, wherever the command was typed."""
-    return {key: _with_absolute_path(key, value, project) for key, value in entries.items()}
-
-
-def _with_absolute_path(key: str, value: Any, project: Path) -> Any:
-    if isinstance(value, dict):
-        return _with_absolute_paths(value, project)
-    if key in PATHS and isinstance(value, str) and "://" not in value:
-        return (project / value).as_posix()
-    return value
+        yield OpenedProject(configuration, catalog_of(configuration))

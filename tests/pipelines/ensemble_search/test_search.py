@@ -13,12 +13,13 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.ensemble.fusion import fuse
 from quant_pipeline.pipelines.ensemble_search.candidates import search_span
 from quant_pipeline.pipelines.ensemble_search.nodes import search_inputs
+from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
 from quant_pipeline.pipelines.ensemble_search.prepared_search import read_table
 from quant_pipeline.pipelines.ensemble_search.trials import rules_of_phases
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
-from tests.helpers.toy_search import SESSIONS, toy
+from tests.helpers.toy_search import PARAMETERS, SESSIONS, toy
 
 PLANTED = {"good": 0.2, "noise_a": 0.0, "noise_b": 0.0, "noise_c": 0.0, "noise_d": 0.0}
 NOISE = {f"noise_{letter}": 0.0 for letter in "abcde"}
@@ -53,6 +54,17 @@ def test_a_planted_good_model_is_found(planted):
     assert verdict["walk_forward_percentile"] > 0.9
     assert verdict["holdout_excess_sharpe"] > 2
     assert (planted["folds"]["chosen"].str.contains("good")).all()
+
+
+def test_smaller_combinations_are_backtested_and_do_not_compete(tmp_path):
+    search = replace(toy(PLANTED), parameters=PARAMETERS.model_copy(update={"min_models": 3}))
+    found = search.run(tmp_path)
+    assert found["leaderboard"]["size"].tolist().count(3) == 10
+    assert found["leaderboard"]["size"].tolist().count(4) == 5
+    assert found["verdict"]["trials"] == 15
+    assert set(found["attribution"]["model"]) == set(PLANTED)
+    with pytest.raises(ValueError, match="min_models"):
+        EnsembleSearchParameters(min_models=5, max_models=4)
 
 
 def test_the_good_model_earns_and_noise_adds_nothing(planted):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.pipelines.ensemble_search import figures
+from quant_pipeline.pipelines.ensemble_search.page import write_header
 from tests.helpers.toy_search import toy
 
 
@@ -29,6 +30,24 @@ def test_the_page_states_verdict_leader_and_every_measure(found):
     assert page.count("<figure") == 7
     for name in ("verdict", "leaders", "walk", "attribution", "similarity", "provenance"):
         assert f'<section id="{name}"' in page
+
+
+@pytest.mark.parametrize(
+    ("reality", "superior", "overfitting", "expected"),
+    [
+        (0.01, 0.02, 0.05, "The combinations beat the benchmark by more than luck (p = 0.02), and the best one stays"),
+        (
+            0.01,
+            0.02,
+            0.4,
+            "by more than luck (p = 0.02), and the best one is not shown to be better than the others: 40%",
+        ),
+        (0.3, 0.02, 0.05, "That the combinations beat the benchmark may be luck (p = 0.30), and the best one stays"),
+    ],
+)
+def test_the_first_sentence_says_both_things(found, reality, superior, overfitting, expected):
+    changed = {"reality_check": reality, "superior_ability": superior, "backtest_overfitting": overfitting}
+    assert expected in write_header({**found["verdict"], **changed}, found["periods"], "toy")
 
 
 def test_the_page_says_that_the_search_follows_no_stops_of_the_account(found):

@@ -1,0 +1,59 @@
+"""The datasets of an environment for scripts, notebooks and commands, without a session of Kedro."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kedro.config import MissingConfigException
+from kedro.io import DataCatalog
+
+from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
+
+PATHS = ("filename", "filepath", "path")
+"""Keys of the catalog that hold a path, as Kedro knows them."""
+
+
+def open_catalog(
+    project: str | Path = ".", env: str | None = None, params: Mapping[str, Any] | None = None
+) -> DataCatalog:
+    """Open the datasets of an environment, without a session of Kedro.
+
+    Parameters
+    ----------
+    project
+        Folder of the project.
+    env
+        Environment; None: the default one.
+    params
+        What ``--params`` would say.
+
+    Returns
+    -------
+    kedro.io.DataCatalog
+        ``open_catalog().load("bars")``.
+    """
+    root = Path(project).absolute()
+    return catalog_of(ProjectConfigLoader(str(root / "conf"), env, runtime_params=dict(params or {}), **LOADER_OPTIONS))
+
+
+def catalog_of(configuration: ProjectConfigLoader) -> DataCatalog:
+    """Make the catalog of a configuration; paths begin at the project's folder, wherever the caller works."""
+    try:
+        credentials = configuration["credentials"]
+    except MissingConfigException:
+        credentials = {}
+    return DataCatalog.from_config(_with_absolute_paths(configuration["catalog"], configuration.project), credentials)
+
+
+def _with_absolute_paths(entries: dict[str, Any], project: Path) -> dict[str, Any]:
+    return {key: _with_absolute_path(key, value, project) for key, value in entries.items()}
+
+
+def _with_absolute_path(key: str, value: Any, project: Path) -> Any:
+    if isinstance(value, dict):
+        return _with_absolute_paths(value, project)
+    if key in PATHS and isinstance(value, str) and "://" not in value:
+        return (project / value).as_posix()
+    return value

@@ -1,0 +1,71 @@
+"""One call from a script or a notebook: values of expressions on the market of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.project.opened_catalog import open_catalog
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+
+
+def features(
+    instruments: Sequence[str] | str,
+    expressions: Sequence[str] | Mapping[str, str],
+    start: str | pd.Timestamp | None = None,
+    end: str | pd.Timestamp | None = None,
+    *,
+    catalog: CatalogProtocol[Any, Any] | None = None,
+) -> pd.DataFrame:
+    """Evaluate expressions for some instruments, as Qlib's ``D.features`` does.
+
+    Parameters
+    ----------
+    instruments
+        Names, or ``all``.
+    expressions
+        Expressions, which name their columns; or names with expressions.
+    start, end
+        First and last date; None: all of the market.
+    catalog
+        Catalog to read ``adjusted_bars`` and ``sessions`` from; None: that of the project in the working folder.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Panel ``(datetime, instrument) × expression``, float32. Operators over the cross-section see every instrument.
+
+    Raises
+    ------
+    FactorError
+        When an instrument is unknown, an expression cannot be read, or one looks ahead.
+
+    Examples
+    --------
+    >>> features(["AAPL"], ["Mean($close, 20)"], "2024-01-02", "2024-12-31")  # doctest: +SKIP
+    """
+    catalog = open_catalog() if catalog is None else catalog
+    bars, sessions = catalog.load("adjusted_bars"), pd.DatetimeIndex(catalog.load("sessions")["date"])
+    named = dict(expressions) if isinstance(expressions, Mapping) else {each: each for each in expressions}
+    first, last = (None if date is None else pd.Timestamp(date) for date in (start, end))
+    inside = sessions[(sessions >= (first or sessions[0])) & (sessions <= (last or sessions[-1]))]
+    if inside.empty:
+        raise FactorError(f"there is no session from {start} to {end}; the market has {_span(sessions)}")
+    panel = compute_factors(bars, named, sessions, start=inside[0], end=inside[-1])
+    if instruments == "all":
+        return panel
+    wanted = [instruments] if isinstance(instruments, str) else list(instruments)
+    known = set(bars["instrument"].unique())
+    if unknown := [name for name in wanted if name not in known]:
+        raise FactorError(f"the market has no bars of {', '.join(unknown)}; there are {len(known)} instruments")
+    return panel[panel.index.get_level_values("instrument").isin(wanted)]
+
+
+def _span(sessions: pd.DatetimeIndex) -> str:
+    return f"{sessions[0]:%Y-%m-%d} to {sessions[-1]:%Y-%m-%d}"
