@@ -255,7 +255,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def texts(self) -> Iterator[str]:
         """Read the text of every file of this configuration."""
         for file in self._files().values():
-            yield self._fs.read_text(file.as_posix(), encoding="utf-8")
+            # Locks of editors are links to nowhere.
+            if not file.name.startswith("."):
+                yield self._fs.read_text(file.as_posix(), encoding="utf-8")
 
     def raw_files(self, key: str) -> list[DictConfig]:
         """Return the files of one kind, of base, the environment and conf/local, without resolving them."""
