@@ -125,8 +125,21 @@ def _rehearse_fault(every_nth_step: int, seed: int, place: int) -> Record:
 
 def catch_all(mutants: Sequence[Mutant], seed: int, workers: int = 1) -> Iterator[tuple[Mutant, str | None]]:
     """Look for every deliberate mistake; see `catch`."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        yield from zip(mutants, pool.map(partial(catch, seed=seed), mutants), strict=True)
+    # Mistakes are functions, some within others, which no queue can carry: the forks inherit them.
+    with ProcessPoolExecutor(workers, get_context("fork"), _inherit, (tuple(mutants),)) as pool:
+        yield from zip(mutants, pool.map(partial(_catch_inherited, seed), range(len(mutants))), strict=True)
+
+
+_inherited: tuple[Mutant, ...] = ()
+
+
+def _inherit(mutants: tuple[Mutant, ...]) -> None:
+    global _inherited
+    _inherited = mutants
+
+
+def _catch_inherited(seed: int, place: int) -> str | None:
+    return catch(_inherited[place], seed)
 
 
 def catch(mutant: Mutant, seed: int) -> str | None:
