@@ -4,10 +4,11 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PEERS := build/peers
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 25
+COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos fuzz-market clean install compile
+.PHONY: help demo test coverage test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos fuzz-market clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -26,10 +27,13 @@ demo: $(INSTALLED)  ## From a fresh clone to orders on the embedded market
 	$(BIN)/kedro run
 
 test: checked  ## Check style, types and layers, then run the tests of every kind
-	$(PYTEST) --cov --cov-report=term:skip-covered
+	$(PYTEST)
 
-test-all: checked  ## Run every test, also the slow ones
-	$(PYTEST) -m "" --hypothesis-profile thorough --cov --cov-report=term:skip-covered
+coverage: checked  ## Run the same tests and fail where less than nine tenths of the lines run
+	$(PYTEST) $(COVERAGE)
+
+test-all: checked  ## Run every test, also the slow ones, with the same threshold
+	$(PYTEST) -m "" --hypothesis-profile thorough $(COVERAGE)
 
 test-random: checked  ## Run the tests in another order, which is printed
 	$(PYTEST) --random-order

@@ -9,12 +9,12 @@ import pytest
 
 from tests.helpers.isolation import isolated
 from tests.helpers.properties import register_profiles
-from tests.helpers.tracing import import_libraries_untraced, leave_processes_untraced, tracing_what_is_new
+from tests.helpers.tracing import leave_processes_untraced
 
 # Workers of the suite share the cores: threads of torch and LightGBM that wait for each other by spinning make it four
 # times slower. Libraries read this when they are loaded, and child processes inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-import_libraries_untraced()
+leave_processes_untraced()
 
 register_profiles()
 
@@ -80,14 +80,12 @@ def _isolated():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item):
-    with tracing_what_is_new(item):
-        return (yield from _skipped_without_qlib())
+    return (yield from _skipped_without_qlib())
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    with tracing_what_is_new(item):
-        return (yield from _skipped_without_qlib())
+    return (yield from _skipped_without_qlib())
 
 
 def _skipped_without_qlib():

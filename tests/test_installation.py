@@ -108,6 +108,7 @@ def test_a_uv_that_cannot_be_had_is_no_obstacle_and_an_environment_without_a_mar
     assert (tiny.folder / ".venv" / "of the user").exists()
 
 
+@pytest.mark.slow
 def test_a_file_of_requirements_goes_into_an_environment_of_its_own(tiny, tmp_path):
     (tiny.folder / "others.txt").write_text(f"toolz==1.0.0\nuv=={version('uv')}\n")
     command = [sys.executable, "tools/install.py", "build/others/environment", "others.txt"]

@@ -14,7 +14,10 @@ from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.engine_cases import CASES
 from tests.helpers.random_market import random_market, random_scores
 from tests.helpers.real_bars import real_bars
+from tests.helpers.representatives import representatives
 
+# The daily loop, too, is held against the array engine, in the cases that this leaves out.
+GATE = ("cn", "poor, all costs", "weekly", "buffer zone", "weights by score", "orphans kept")
 PATIENT = StrategyRules(topk=25, n_drop=1), MarketRules.preset("US"), CostRules.preset("US"), 1_000_000
 
 
@@ -34,9 +37,9 @@ def assert_engines_agree(bars, actions, sessions, scores, rules, market_rules, c
     return expected
 
 
-@pytest.mark.parametrize(("case", "seed"), [(case, seed) for seed, case in enumerate(CASES, start=31)])
-def test_engines_agree_on_a_market_where_everything_goes_wrong(case, seed):
-    bars, actions, sessions, scores = random_market(seed, n_sessions=120)
+@pytest.mark.parametrize("case", representatives(CASES, GATE))
+def test_engines_agree_on_a_market_where_everything_goes_wrong(case):
+    bars, actions, sessions, scores = random_market(31 + list(CASES).index(case), n_sessions=120)
     assert_engines_agree(bars, actions, sessions, scores, *CASES[case])
 
 

@@ -12,6 +12,7 @@ from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.random_market import random_market
 from tests.helpers.real_bars import real_bars
+from tests.helpers.representatives import representatives
 
 DAYS = pd.bdate_range("2024-01-01", periods=9, unit="ns")
 PRICES = ("open", "high", "low", "close")
@@ -142,7 +143,10 @@ def reconcile(bars, actions, sessions, deal_price, horizon, every):
     return count, ended
 
 
-@pytest.mark.parametrize(("deal_price", "horizon"), [("open", 1), ("close", 1), ("open", 5), ("close", 5)])
+@pytest.mark.parametrize(
+    ("deal_price", "horizon"),
+    representatives([("open", 1), ("close", 1), ("open", 5), ("close", 5)], gate=[("open", 1), ("close", 5)]),
+)
 def test_a_held_portfolio_of_a_random_market_earns_its_labels_through_every_end(deal_price, horizon):
     bars, actions, sessions, _ = random_market(11, n_sessions=100, n_instruments=40)
     count, ended = reconcile(bars, actions, sessions, deal_price, horizon, every=horizon)
@@ -150,7 +154,9 @@ def test_a_held_portfolio_of_a_random_market_earns_its_labels_through_every_end(
     assert ended >= 6
 
 
-@pytest.mark.parametrize(("deal_price", "horizon"), [("open", 1), ("close", 1), ("close", 5)])
+@pytest.mark.parametrize(
+    ("deal_price", "horizon"), representatives([("open", 1), ("close", 1), ("close", 5)], gate=[("close", 5)])
+)
 def test_a_held_portfolio_of_real_stocks_earns_its_labels_through_bankruptcies_and_takeovers(
     real_market, deal_price, horizon
 ):

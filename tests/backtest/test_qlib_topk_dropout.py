@@ -12,6 +12,7 @@ from quant_pipeline.backtest.qlib_topk_dropout import run_qlib_backtest
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.qlib_provider import write_provider
 from tests.helpers.qlib_backtest import init_qlib, qlib_report, random_scores, real_adjusted_bars, with_suspensions
+from tests.helpers.representatives import representatives
 
 FREE = QlibExchangeRules(open_cost=0.0, close_cost=0.0, min_cost=0.0)
 EXACT = 1e-12
@@ -52,6 +53,8 @@ REAL_CASES = {
     "starved of cash": (QlibTopkDropoutRules(topk=20, n_drop=5), QlibExchangeRules(trade_unit=100), 6e4),
 }
 
+GATE = ("US, open, single shares", "CN, close, lots and limits", "limits block one side, nearly all invested")
+
 
 @pytest.fixture(scope="module")
 def real_provider(real_market, tmp_path_factory):
@@ -73,7 +76,7 @@ def compare(bars, sessions, folder, rules, exchange_rules, cash, start, end, mis
     return ours
 
 
-@pytest.mark.parametrize("case", REAL_CASES)
+@pytest.mark.parametrize("case", representatives(REAL_CASES, GATE))
 def test_account_value_equals_qlib_on_real_instruments_with_suspensions(real_provider, case):
     bars, sessions, folder = real_provider
     # Where limits let topk + n_drop be held there are no candidates, and Qlib then takes holdings without a score in

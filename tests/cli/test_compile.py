@@ -11,7 +11,7 @@ COMMANDS = {
     "research": "kedro run --pipelines features,ensemble_search,factor_evaluation,model_report",
     "replay": "kedro replay --from 2025-01-02 --to 2025-01-03",
 }
-SLOW = ("replay",)
+SLOW = ("research", "replay")
 
 
 @pytest.fixture(scope="module")

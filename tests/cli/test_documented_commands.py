@@ -10,17 +10,22 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.project import PATIENCE
+from tests.helpers.qlib_dump import chinese_provider
+from tests.helpers.representatives import representatives
 from tests.helpers.servers import answers, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 # `test_extending.py` runs the commands of docs/extending with the files that these pages show, `test_paper_account.py`
-# those of the rehearsal at a fake Alpaca of its own.
+# those of the rehearsal at a fake Alpaca of its own. docs/reference names commands without their arguments.
 GUIDES = sorted(
-    page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "extending" and page.name != "rehearsal.md"
+    page
+    for page in (ROOT / "docs").rglob("*.md")
+    if page.parent.name not in ("extending", "reference") and page.name != "rehearsal.md"
 )
 PAGES = [ROOT / "README.md", *GUIDES]
 A_SHARES = ROOT / "tests/market/sources/cases/24_tushare"
 STATEMENTS = ROOT / "tests/trading/statements/cases/ib_split_and_sale_same_day/statements"
+PROVIDER = "~/.qlib/qlib_data/cn_data"
 COMMAND = re.compile(r"(?:^ {4}|`|^)((?:kedro|mlflow|make|python) [^`\n|]+)", re.MULTILINE)
 
 # Run by tests that look closer at what they do. Which account it is stands apart for those before a fake Alpaca.
@@ -41,10 +46,21 @@ ELSEWHERE = {
     "kedro run --env paper --pipelines execution": "test_paper_account.py",
     "kedro account show --env paper": "test_paper_account.py",
 }
-# Minutes long: that they start is enough here.
-BENCHMARKS = "python benchmarks/backtest.py"
-# One of each kind is started as the reader starts it; forks of a warm process run the others.
-PROCESSES = {"kedro account show", "kedro models list", "kedro run --pipelines features"}
+# Minutes long, or named without their arguments: that they start is enough here.
+STARTED = {"python benchmarks/backtest.py", "kedro account", "kedro account new"}
+# Started as the reader starts them, as is the first `kedro run`; forks of a warm process run the others.
+PROCESSES = {"kedro account show", "kedro models list"}
+# Stages that other commands run too, together or with other values.
+REPETITIONS = {
+    "kedro run --pipelines execution --params dry_run=true",
+    "kedro run --pipelines features,training",
+    "kedro run --pipelines features,training,ensemble",
+    "kedro run --pipelines prediction,ensemble,order_generation",
+    "kedro run --pipelines backtest --params strategy.topk=20",
+    "kedro run --pipelines factor_evaluation --params feature_set=alpha158",
+    "kedro run --pipelines training --namespaces ridge_alpha158 --params models.ridge_alpha158.hyper.alpha=0.02",
+    "python benchmarks/market_facts.py",
+}
 # What needs the results of another command, which so runs first.
 AFTER = {
     "kedro run --pipelines ensemble_search --params ensemble_search.analysis_only=true": (
@@ -83,7 +99,7 @@ def test_the_pages_show_commands():
     commands = documented()
     assert {"make demo", "make test"} <= set(made())
     assert "kedro run --pipelines daily --params as_of=2025-01-02" in commands
-    assert {*SERVERS, *ELSEWHERE, *PROCESSES, *AFTER, *AFTER.values()} <= set(commands)
+    assert {*SERVERS, *ELSEWHERE, *STARTED, *PROCESSES, *AFTER, *AFTER.values()} <= set(commands)
 
 
 @pytest.mark.parametrize(("command", "module"), ELSEWHERE.items())
@@ -101,14 +117,17 @@ def test_a_documented_target_can_be_made(command):
     subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("command", short_lived())
-def test_a_documented_command_runs(project, command, request):
+@pytest.mark.parametrize("command", representatives(short_lived(), {*short_lived()} - REPETITIONS))
+def test_a_documented_command_runs(project, command, request, tmp_path):
     if "path/to/a-shares" in command:
         command = command.replace("path/to/a-shares", str(A_SHARES)).replace(
             "kedro run", "kedro run --pipelines ingestion"
         )
     elif "path/to/statements" in command:
         command = command.replace("path/to/statements", str(STATEMENTS))
+    elif PROVIDER in command:
+        folder = chinese_provider(tmp_path / "cn_data").folder
+        command = command.replace(PROVIDER, str(folder)).replace("kedro run", "kedro run --pipelines ingestion")
     elif "path/to" in command:
         folder = request.getfixturevalue("real_market")
         if command.startswith("python benchmarks"):
@@ -127,7 +146,7 @@ def test_a_documented_command_runs(project, command, request):
         done = run(command, ok=False)
         assert ("dry_run" in command) == (f"Exit status {done.returncode}: " not in done.stdout), done.stdout
         return
-    run(f"{command} --help" if command == BENCHMARKS else command)
+    run(f"{command} --help" if command in STARTED else command)
 
 
 def on_the_newest_session(command, project):

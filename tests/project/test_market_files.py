@@ -103,6 +103,15 @@ def test_facts_are_known_to_commands_that_name_no_folder(load):
     assert load()["parameters"]["as_of"] == "2024-05-24"
 
 
+def test_facts_read_the_files_of_a_kind_once(load, monkeypatch):
+    configuration, read = load(market_folder=str(CASES / "05b_yf_not_adjusted")), []
+    files_of = configuration.raw_files
+    monkeypatch.setattr(configuration, "raw_files", lambda kind: read.append(kind) or files_of(kind))
+    assert configuration["parameters"]["as_of"] == "2024-05-24"
+    assert "parameters" in read
+    assert len(read) == len(set(read))
+
+
 def test_options_of_the_catalog_count_for_the_facts(load, tmp_path):
     catalog = tmp_path / "conf/files/catalog.yml"
     text = catalog.read_text()

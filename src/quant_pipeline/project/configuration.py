@@ -90,6 +90,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
         self.market_facts: dict[str, Any] = {}
         """What `market_files` found in the folders of this configuration."""
+        self.as_written: dict[str, dict[str, Any]] = {}
+        """What `unresolved` read."""
         given = options.get("runtime_params") or {}
         if isinstance(given.get("universe"), str):
             # The name of a universe; conditions beside it in YAML stay.
@@ -136,6 +138,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def _forget(self) -> None:
         """Forget what was read, and what Kedro keeps itself for references."""
         self._found.clear()
+        self.as_written.clear()
         self._globals_oc = self._runtime_params_oc = None
 
     def _read(self, key: str) -> dict[str, Any]:

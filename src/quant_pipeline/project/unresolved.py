@@ -17,13 +17,19 @@ _REFERENCE = re.compile(r"\$\{(runtime_params|globals): *([\w.]+) *(?:, *(.+?) *
 
 
 def unresolved(loader: ProjectConfigLoader, kind: str) -> dict[str, Any]:
-    """Return one kind of configuration as the files say it: base, the environment, conf/local."""
+    """Return one kind of configuration as the files say it: base, the environment, conf/local; only to be read.
+
+    The files are read once: dozens of references ask.
+    """
+    if kind in loader.as_written:
+        return loader.as_written[kind]
     merged: dict[str, Any] = {}
     for file in loader.raw_files(kind):
         content: Any = OmegaConf.to_container(file, resolve=False)
         for key, value in content.items():
             both = isinstance(value, dict) and isinstance(merged.get(key), dict) and kind == "globals"
             merged[key] = merged[key] | value if both else value
+    loader.as_written[kind] = merged
     return merged
 
 
