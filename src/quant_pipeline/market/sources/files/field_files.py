@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from quant_pipeline.market.sources.files.instrument_names import stem_of
-from quant_pipeline.market.sources.files.opening import RawTable, open_wide
+from quant_pipeline.market.sources.files.opening import open_wide
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.raw_table import RawTable
 from quant_pipeline.market.sources.files.wide import stack_instruments
 
 FIELDS = ("open", "high", "low", "close", "volume")

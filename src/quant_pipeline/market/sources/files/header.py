@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from quant_pipeline.market.sources.files.layouts import CANONICAL, LAYOUTS
+from quant_pipeline.market.sources.files.numbers import is_number
 
 FIELD_NAMES = frozenset(
     {"open", "high", "low", "close", "volume", "adj close", "dividends", "stock splits", "capital gains"}
@@ -103,7 +104,12 @@ def _is_name(cell: str, own: set[str]) -> bool:
 
 def _is_data(row: Sequence[str]) -> bool:
     filled = [cell for cell in row if cell]
-    return len(filled) >= 5 and sum(bool(_NUMERIC.fullmatch(cell)) for cell in filled) >= len(filled) - 1
+    return len(filled) >= 5 and sum(map(_is_number, filled)) >= len(filled) - 1
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell is a number or a date in figures, also ``1'361.30``, ``$1,361.30`` and ``2.33M``."""
+    return bool(_NUMERIC.fullmatch(cell)) or is_number(cell)
 
 
 def _is_epoch(cell: str) -> bool:

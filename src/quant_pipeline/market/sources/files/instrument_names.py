@@ -14,6 +14,10 @@ _PAIR = re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9](/[A-Za-z0-9]+)(:[A-Za-z0-9]+)?")
 _ADDED_BY_VENDORS = (
     re.compile(r" (Historical Data|Stock Price History|Historical Prices)$", re.IGNORECASE),
     re.compile(r" ?\(\d+\)$"),
+    re.compile(r", ?\d*[DWM]([_ ][0-9a-f]{5,6})?$"),
+    re.compile(r"_(price-history|daily_historical-data|daily-nearby_historical-data)-\d\d-\d\d-\d{4}$", re.IGNORECASE),
+    re.compile(r"_candlestick_\d+_[a-z]+_.*$", re.IGNORECASE),
+    re.compile(r"_full_1day(_adj\w*|_unadjusted)?$", re.IGNORECASE),
     re.compile(r"-(\d+(s|m|h|d|w|mo))-\d{4}(-\d{2}){0,2}$"),
     re.compile(r"[_ -]\d{4}(-?\d{2}-?\d{2})?[-_]+(to[-_])?\d{4}(-?\d{2}-?\d{2})?$", re.IGNORECASE),
     re.compile(r"_(daily|data|1d|ohlcv|prices|history|historical|stock|stock_data|1day|day|adjusted)$", re.IGNORECASE),

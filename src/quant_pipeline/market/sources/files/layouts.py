@@ -147,19 +147,27 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "date": (
             "date", "timestamp", "datetime", "day", "trade_date", "tradedate", "trading_date", "trade date",
-            "session", "<date>", "日期", "交易日期", "open_time", "dt", "trading day", "date/time",
+            "session", "<date>", "日期", "交易日期", "open_time", "dt", "trading day", "date/time", "gmt time",
+            "local time", "dates", "datum", "fecha", "날짜", "日付",
         ),
         "time": ("<time>", "time"),
         "instrument": (
             "instrument", "symbol", "ticker", "<ticker>", "ts_code", "code", "stock_code", "stock", "asset", "sid",
             "股票代码", "证券代码", "代码", "symbols", "tickers", "act_symbol", "secucode",
         ),
-        "open": ("open", "<open>", "1. open", "open_price", "openprice", "open price", "开盘", "开盘价"),
-        "high": ("high", "<high>", "2. high", "high_price", "highprice", "high price", "最高", "最高价"),
-        "low": ("low", "<low>", "3. low", "low_price", "lowprice", "low price", "最低", "最低价"),
-        "close": ("close", "<close>", "4. close", "close_price", "closeprice", "close price", "last", "收盘", "收盘价"),
+        "open": ("open", "<open>", "1. open", "open_price", "openprice", "open price", "开盘", "开盘价",
+                 "开盘价(元)", "px_open", "ouvert", "ouverture", "eröffnung", "apertura", "시가", "始値"),
+        "high": ("high", "<high>", "2. high", "high_price", "highprice", "high price", "最高", "最高价",
+                 "最高价(元)", "px_high", "haut", "hoch", "고가", "高値"),
+        "low": ("low", "<low>", "3. low", "low_price", "lowprice", "low price", "最低", "最低价", "最低价(元)",
+                "px_low", "bas", "tief", "저가", "安値"),
+        "close": ("close", "<close>", "4. close", "close_price", "closeprice", "close price", "last", "收盘", "收盘价",
+                  "收盘价(元)", "px_last", "clot", "clôture", "cloture", "schluss", "schlusskurs", "cierre", "종가",
+                  "終値"),
         "volume": (
             "volume", "<vol>", "5. volume", "6. volume", "vol", "vol.", "shares traded", "total volume", "成交量",
+            "成交量(股)", "px_volume", "volumen", "stück", "stuecke", "no.of shares", "no. of shares", "tottrdqty",
+            "거래량", "出来高",
         ),
         "amount": ("amount", "成交额", "quote_volume", "quote_asset_volume", "traded_value", "money", "成交金额"),
         "vendor_adjusted_close": (

@@ -55,6 +55,11 @@ def read_splits(column: pd.Series, decimal: str = ".") -> Numbers:
     return Numbers(np.where(none, 1.0, found.values), found.unreadable)
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number by either decimal mark."""
+    return any(np.isfinite(_number(text.strip(), mark)) for mark in ".,")
+
+
 def decimal_mark(columns: list[pd.Series]) -> str | None:
     """Find the decimal mark of a text file from all its numbers.
 

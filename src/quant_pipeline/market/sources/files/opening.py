@@ -10,7 +10,6 @@ import lzma
 import zipfile
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from urllib.parse import unquote
 
@@ -20,39 +19,11 @@ from pyarrow import ArrowException
 
 from quant_pipeline.market.sources.files.header import Header, find_header
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.wide import stack_instruments
+from quant_pipeline.market.sources.files.workbooks import read_workbook
 
 SEPARATORS = (",", ";", "\t", "|")
-_FIRST_LINES = 30
-
-
-class UnreadableFileError(Exception):
-    """A file that holds no table; the text says why."""
-
-
-@dataclass
-class RawTable:
-    """A file as it is, one row per bar.
-
-    Attributes
-    ----------
-    table
-        Cells as text, or typed where the format has types.
-    lines
-        Line of each row in the file, counted from 1; for formats without lines that of the row plus header.
-    layout
-        Layout that the form of the file names, if it does.
-    damaged
-        Lines that have more cells than the header, and how they begin.
-    has_commas
-        Whether numbers may hold commas, whose meaning has to be found.
-    """
-
-    table: pd.DataFrame
-    lines: np.ndarray
-    layout: str | None = None
-    damaged: list[tuple[int, str]] = field(default_factory=list)
-    has_commas: bool = False
 
 
 def open_table(file: Path, folder: Path, options: FilesMarketParameters) -> RawTable:
@@ -103,7 +74,7 @@ def _open(file: Path, options: FilesMarketParameters) -> RawTable:
     if content.startswith(b"PAR1"):
         return _typed(pd.read_parquet(io.BytesIO(content)))
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        return _workbook(content)
+        return read_workbook(content)
     return _text(_decoded(content, options.encoding), options)
 
 
@@ -169,7 +140,7 @@ def _legacy(content: bytes) -> str:
 
 def _separator(text: str) -> str:
     """Return the sign that cuts the first lines into the same, largest number of cells."""
-    lines = [line for line in text[:20_000].splitlines()[:_FIRST_LINES] if line.strip()][:-1] or text.splitlines()[:1]
+    lines = [line for line in text[:20_000].splitlines()[:FIRST_LINES] if line.strip()][:-1] or text.splitlines()[:1]
     scores = {}
     for sign in SEPARATORS:
         widths = Counter(len(row) for row in csv.reader(lines, delimiter=sign, skipinitialspace=True))
@@ -179,7 +150,7 @@ def _separator(text: str) -> str:
 
 
 def _first_rows(text: str, separator: str) -> list[list[str]]:
-    lines = text[:200_000].splitlines()[:_FIRST_LINES]
+    lines = text[:200_000].splitlines()[:FIRST_LINES]
     return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
 
 
@@ -253,26 +224,6 @@ def _cells_line_by_line(
     table = pd.DataFrame(rows, columns=range(width), dtype="str")
     table.columns = header.columns()
     return table, np.array(lines, dtype="int64"), damaged
-
-
-def _workbook(content: bytes) -> RawTable:
-    cells = pd.read_excel(io.BytesIO(content), header=None, dtype=object)
-    if cells.empty:
-        raise UnreadableFileError("is empty")
-    first = [
-        ["" if pd.isna(cell) else str(cell).strip() for cell in row] for row in cells.head(_FIRST_LINES).to_numpy()
-    ]
-    header = find_header(first, {})
-    if not header.names:
-        raise UnreadableFileError(header.fault)
-    table = cells.iloc[header.lines :, : len(header.names)].reset_index(drop=True)
-    table.columns = header.columns()
-    lines = np.arange(len(table)) + header.lines + 1
-    filled = table.notna().any(axis=1).to_numpy()
-    table, lines = table[filled].infer_objects().reset_index(drop=True), lines[filled]
-    if header.levels:
-        table, lines = stack_instruments(table, lines)
-    return RawTable(table, lines, header.layout, has_commas=True)
 
 
 def _typed(table: pd.DataFrame) -> RawTable:

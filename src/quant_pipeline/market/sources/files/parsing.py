@@ -17,8 +17,9 @@ from quant_pipeline.market.sources.files.dates import Dates, read_dates
 from quant_pipeline.market.sources.files.field_files import join_fields
 from quant_pipeline.market.sources.files.instrument_names import instrument_of
 from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
-from quant_pipeline.market.sources.files.opening import RawTable, UnreadableFileError, open_table
+from quant_pipeline.market.sources.files.opening import open_table
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.raw_table import RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.recognition import Recognised, layout_of, recognise
 
 CACHE_VERSION = 4

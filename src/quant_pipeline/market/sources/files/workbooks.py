@@ -1,0 +1,55 @@
+"""Workbooks: the sheets that hold bars, one table or one instrument a sheet."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.market.sources.files.header import Header, find_header
+from quant_pipeline.market.sources.files.layouts import CANONICAL
+from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, RawTable, UnreadableFileError
+from quant_pipeline.market.sources.files.wide import stack_instruments
+
+
+def read_workbook(content: bytes) -> RawTable:
+    """Read the sheets that hold bars; several are one instrument each, called as the sheet, unless a column says."""
+    sheets = pd.read_excel(io.BytesIO(content), header=None, dtype=object, sheet_name=None)
+    headers = {name: _header_of(cells) for name, cells in sheets.items() if not cells.empty}
+    if not headers:
+        raise UnreadableFileError("is empty")
+    known = [name for name, header in headers.items() if header.is_known] or list(headers)[:1]
+    if not headers[known[0]].names:
+        raise UnreadableFileError(headers[known[0]].fault)
+    parts = {str(name): _sheet(sheets[name], headers[name]) for name in known}
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    columns = {tuple(map(str, part.table.columns)) for part in parts.values()}
+    if len(columns) > 1:
+        raise UnreadableFileError(
+            f"has {len(parts)} sheets with bars ({', '.join(parts)}) of different columns; save each as a file"
+        )
+    names = {str(column).strip().lower() for column in next(iter(parts.values())).table.columns}
+    if not any(CANONICAL.get(name) == "instrument" for name in names):
+        for name, part in parts.items():
+            part.table["symbol"] = pd.array([name] * len(part.table), dtype="str")
+    first = next(iter(parts.values()))
+    table = pd.concat([part.table for part in parts.values()], ignore_index=True)
+    return RawTable(table, np.concatenate([part.lines for part in parts.values()]), first.layout, has_commas=True)
+
+
+def _header_of(cells: pd.DataFrame) -> Header:
+    first = [["" if pd.isna(cell) else str(cell).strip() for cell in row] for row in cells.head(FIRST_LINES).to_numpy()]
+    return find_header(first, {})
+
+
+def _sheet(cells: pd.DataFrame, header: Header) -> RawTable:
+    table = cells.iloc[header.lines :, : len(header.names)].reset_index(drop=True)
+    table.columns = header.columns()
+    lines = np.arange(len(table)) + header.lines + 1
+    filled = table.notna().any(axis=1).to_numpy()
+    table, lines = table[filled].infer_objects().reset_index(drop=True), lines[filled]
+    if header.levels:
+        table, lines = stack_instruments(table, lines)
+    return RawTable(table, lines, header.layout, has_commas=True)
