@@ -57,7 +57,7 @@ def same_results(first, second):
         "data/markets/files/07_model_output/ensemble/fused_scores.parquet",
     ):
         pd.testing.assert_frame_equal(pd.read_parquet(first.path / name), pd.read_parquet(second.path / name))
-    orders = [sorted((each.path / "data/accounts/files").rglob("orders.parquet")) for each in (first, second)]
+    orders = [sorted((each.path / "data/accounts/files/orders").glob("*.parquet")) for each in (first, second)]
     assert len(orders[0]) == len(orders[1]) == 1
     ours, theirs = (pd.read_parquet(files[0]) for files in orders)
     assert len(ours)
