@@ -6,6 +6,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.project import research
 from quant_pipeline.project.research import features
 
 
@@ -49,6 +50,16 @@ def test_an_operator_over_the_cross_section_sees_all_instruments(catalog):
     whole = compute_factors(bars, {"rank": "CSRank($close)"}, sessions)
     pd.testing.assert_frame_equal(panel, whole.loc[panel.index])
     assert len(features("all", {"rank": "CSRank($close)"}, "2023-12-01", catalog=catalog)) > len(panel)
+
+
+def test_the_example_of_the_guide_runs(catalog, project_path, monkeypatch):
+    text = (project_path / "docs/guides/features.md").read_text()
+    example = text.partition("```python\n")[2].partition("```")[0]
+    instruments = sorted(catalog.load("adjusted_bars")["instrument"].unique())[:2]
+    monkeypatch.setattr(research, "open_catalog", lambda: catalog)
+    names: dict = {}
+    exec(compile(example.replace('["DERU", "LELE"]', str(instruments)).replace("2024", "2023"), "guide", "exec"), names)
+    assert names["panel"].shape == (2 * 250, 2)
 
 
 def test_what_is_not_there_is_named(catalog):
