@@ -18,6 +18,7 @@ BANNED = {
     r"stands? at": "is",
     r"the dearest|dearest": "the most expensive",
     r"way out": "exit, remedy",
+    r"anew": "again",
 }
 PATTERNS = {re.compile(rf"\b(?:{words})\b", re.IGNORECASE): instead for words, instead in BANNED.items()}
 

@@ -1,4 +1,4 @@
-"""Fees and executed prices in exact integers, compiled once and used by every engine and account."""
+"""Fees, slippage, impact and executed prices, compiled once and used by every engine and account; money is exact."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ from quant_pipeline.factors.kernels.moments import (
     finish_sums,
     widen,
 )
-from quant_pipeline.factors.kernels.orders import (
+from quant_pipeline.factors.kernels.order_statistics import (
     finish_quantiles,
     hide_infinite,
     quantile_windows,

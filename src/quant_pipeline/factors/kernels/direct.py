@@ -1,4 +1,4 @@
-"""Rolling measures that are computed from the window anew at every bar."""
+"""Rolling measures that are computed from the whole window at every bar."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ has just compiled takes the same way, so there is one code and one set of bits.
 
 A file belongs to one digest of everything that decides about the code: the sources of all kernels and their
 signatures, the versions of Python, numba and llvmlite, the processor and its features, and the settings of numba that
-change what it compiles. It also holds a digest of its content: a damaged file is compiled anew, never loaded.
+change what it compiles. It also holds a digest of its content: a damaged file is never loaded but compiled again.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def load_machine_code(name: str, signatures: str, compile_anew: Callable[[], byt
         code = compile_anew()
         if not any(_write(folder / file, digest, code) for folder in folders):
             logger.warning(
-                "No folder for compiled kernels can be written: every process will compile them anew. "
+                "No folder for compiled kernels can be written: every process will compile them again. "
                 "Set NUMBA_CACHE_DIR to one that can."
             )
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), host_machine())

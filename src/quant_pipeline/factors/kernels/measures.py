@@ -5,7 +5,7 @@ from __future__ import annotations
 MEAN, STD, VAR, SLOPE, RSQUARE, RESI, SUM = range(7)
 """From merged blocks of one series; see `moments`."""
 SKEW, KURT, MAD, WMA, EXPANDING_EMA = range(5)
-"""From the window anew; see `direct`."""
+"""Computed from the whole window at every bar; see `direct`."""
 CORR, COV = range(2)
 """Of two series; see `pairs`."""
 

@@ -36,7 +36,7 @@ from quant_pipeline.factors.kernels.histories import (
     VAR,
     WMA,
 )
-from quant_pipeline.factors.kernels.orders import quantile_of
+from quant_pipeline.factors.kernels.order_statistics import quantile_of
 
 
 @compiled
