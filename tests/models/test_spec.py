@@ -2,6 +2,7 @@
 
 import pytest
 
+from quant_pipeline.common.parameters import as_configured
 from quant_pipeline.models.spec import SEQUENCE_FACTORS, ModelSpec
 
 
@@ -14,6 +15,15 @@ def test_defaults_follow_the_algorithm():
     assert [step.kind for step in network.processors] == ["robust_zscore", "fill"]
     assert network.factors == SEQUENCE_FACTORS
     assert network.window == 7
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "block"),
+    [("ridge", {}), ("lightgbm", {}), ("gru", {"hyper": {"layers": 2}}), ("tcn", {"hyper": {"levels": 2}})],
+)
+def test_what_follows_from_the_algorithm_was_not_configured(algorithm, block):
+    entry = {"algorithm": algorithm, "features": "alpha158", "tags": ["one"], **block}
+    assert as_configured(ModelSpec.model_validate(entry)) == entry
 
 
 @pytest.mark.parametrize(

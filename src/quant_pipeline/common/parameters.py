@@ -100,7 +100,13 @@ def read_chosen_part(
     if chosen is None:
         return base()
     block = given.model_dump() if isinstance(given, base) else given or {}
-    return read_part(chosen, {**block, **own}) if isinstance(block, dict) else read(given)
+    return keep_as_given(read_part(chosen, {**block, **own}), block) if isinstance(block, dict) else read(given)
+
+
+def keep_as_given(part: Part, block: Mapping[str, Any]) -> Part:
+    """Let `as_configured` leave out what validators have added to a block."""
+    part.model_fields_set.intersection_update(block)
+    return part
 
 
 def _with_known_keys(fault: Any, kind: type[BaseModel]) -> InitErrorDetails:

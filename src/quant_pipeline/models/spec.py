@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import (
     Field,
+    ModelWrapValidatorHandler,
     SerializeAsAny,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -14,7 +15,7 @@ from pydantic import (
 )
 
 from quant_pipeline.common.extensions import ExtensionError
-from quant_pipeline.common.parameters import Parameters, read_chosen_part
+from quant_pipeline.common.parameters import Parameters, keep_as_given, read_chosen_part
 from quant_pipeline.factors.processors import ProcessorSpec
 from quant_pipeline.models.algorithms import HyperParameters, SequenceHyper, find_algorithm
 
@@ -57,15 +58,16 @@ class ModelSpec(Parameters):
     enabled: bool = True
     tags: list[str] = Field(default_factory=list)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _choose_processors(cls, data: Any) -> Any:
+    def _choose_processors(cls, data: Any, read: ModelWrapValidatorHandler[ModelSpec]) -> ModelSpec:
         if not isinstance(data, dict) or data.get("processors") is not None:
-            return data
+            return read(data)
         try:
-            return {**data, "processors": list(find_algorithm(str(data.get("algorithm"))).processors)}
+            chosen = list(find_algorithm(str(data.get("algorithm"))).processors)
         except ExtensionError:
-            return {**data, "processors": []}  # The algorithm is what is wrong; it is reported with its own key.
+            chosen = []  # The algorithm is what is wrong; it is reported with its own key.
+        return keep_as_given(read({**data, "processors": chosen}), data)
 
     @field_validator("algorithm")
     @classmethod
