@@ -45,7 +45,7 @@ def test_the_report_does_not_show_a_backtest_of_former_parameters(project):
     page = project.path / "data/accounts/sim/08_reporting/2025-01-02/report.html"
     assert "No backtest of the present parameters has been run." in page.read_text()
     printed = project.run("kedro run --pipelines backtest,reporting --params as_of=2025-01-02").stdout
-    assert "Backtest 2024-04-01 to 2024-12-31" in printed
+    assert "Backtest 2024-04-01 to 2025-01-02" in printed
     assert "Decided at the close of each Monday, executed at the next open" in page.read_text()
     positions = pd.read_parquet(project.path / OWN / "positions.parquet")
     assert positions.groupby("date")["instrument"].nunique().max() <= 4

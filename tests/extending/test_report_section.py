@@ -38,6 +38,8 @@ def tables():
         "account_nav": pd.DataFrame({"date": pd.to_datetime(["2024-12-30"]), "nav": [1e6], "cash": [1e5]}),
         "backtest_nav": pd.DataFrame({"date": [], "nav": [], "benchmark": []}),
         "backtest_performance": {},
+        "backtest_facts": {},
+        "missed_sessions": pd.DataFrame({"session": [], "missed": [], "is_new": []}),
         "ic_series": pd.DataFrame({"date": [], "model": [], "rank_ic": []}),
         "orders": pd.DataFrame({"instrument": [], "side": [], "estimated_value": []}),
         "data_quality": pd.DataFrame({"instrument": [], "date": [], "check": [], "severity": []}),

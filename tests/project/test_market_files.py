@@ -180,8 +180,8 @@ class TestOfAProvider:
 
     def test_a_rule_that_does_not_exist_is_refused(self, load_qlib, provider, tmp_path):
         file = tmp_path / "conf/qlib/parameters.yml"
-        file.write_text(file.read_text().replace("market_rules.lot}", "market_rules.lots}"))
-        with pytest.raises(ConfigurationError, match=r"exchange_rules:market_rules\.lots"):
+        file.write_text(file.read_text().replace("market_rules.lot}", "market_rules.lotz}"))
+        with pytest.raises(ConfigurationError, match=r"exchange_rules:market_rules\.lotz"):
             load_qlib(provider_uri=str(provider))["parameters"]
 
 

@@ -107,8 +107,13 @@ def _parameters(project: OpenedProject, changes: Mapping[str, Any], conf: Path |
 
 def _corporate_actions(project: OpenedProject) -> pd.DataFrame | None:
     """Return the corporate actions of the market; None while no market is ingested."""
+    from quant_pipeline.datasets.point_in_time import PointInTimeTable
+
     if not project.catalog.exists("corporate_actions"):
         return None
+    table = project.catalog.get("corporate_actions")
+    if isinstance(table, PointInTimeTable):  # Statements may reach further than the session at which it is cut.
+        return table.load_stored()
     actions: pd.DataFrame = project.catalog.load("corporate_actions")
     return actions
 

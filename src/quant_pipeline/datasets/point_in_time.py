@@ -60,6 +60,10 @@ class PointInTimeTable(ParquetTable):
         """Read the rows up to the session."""
         return cut_at(super().load(), self._as_of, self._column)
 
+    def load_stored(self) -> pd.DataFrame:
+        """Read all rows: what is known now, for commands that stand at no session."""
+        return super().load()
+
     def load_where(self, column: str, values: Sequence[str]) -> pd.DataFrame:
         """Read the rows up to the session whose column holds one of some values."""
         return cut_at(super().load_where(column, values), self._as_of, self._column)
@@ -70,7 +74,7 @@ class LabelTable(PointInTimeTable):
 
     def load(self) -> pd.DataFrame:
         """Read the labels up to the session."""
-        stored = ParquetTable.load(self)
+        stored = self.load_stored()
         table = cut_at(stored, self._as_of, self._column)
         if table is stored:
             return table

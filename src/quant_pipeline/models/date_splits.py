@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import combinations, pairwise
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import Parameters
@@ -27,6 +34,16 @@ _HOLIDAYS = pd.Timedelta(days=10)
 
 Dates = tuple[date, date | None]
 """First and last date of a segment; None: up to now."""
+_DATES, _LENGTH = TypeAdapter(Dates), TypeAdapter(Length)
+
+
+def _read_segment(given: Any, _: ValidatorFunctionWrapHandler) -> Any:
+    """Read a text as a length and anything else as dates: what is wrong with one is one message."""
+    return (_LENGTH if isinstance(given, str) else _DATES).validate_python(given)
+
+
+Segment = Annotated[Length | Dates, WrapValidator(_read_segment)]
+"""A segment by its length or by its dates."""
 
 
 class SplitParameters(Parameters):
@@ -47,9 +64,9 @@ class SplitParameters(Parameters):
         Of lengths: the date that windows end at instead of the session of the run.
     """
 
-    train: Length | Dates
-    valid: Length | Dates
-    test: Length | Dates
+    train: Segment
+    valid: Segment
+    test: Segment
     refit: Refit = "monthly"
     window: Literal["sliding", "expanding"] = "sliding"
     anchor: date | None = None

@@ -46,9 +46,9 @@ def features(
     FactorError
         When an instrument is unknown, an expression cannot be read, or one looks ahead.
 
-    Examples
-    --------
-    >>> features(["AAPL"], ["Mean($close, 20)"], "2024-01-02", "2024-12-31")  # doctest: +SKIP
+    Notes
+    -----
+    ``features(["AAPL"], ["Mean($close, 20)"], "2024-01-02", "2024-12-31")`` is a whole program.
     """
     catalog = open_catalog() if catalog is None else catalog
     bars, sessions = catalog.load("adjusted_bars"), pd.DatetimeIndex(catalog.load("sessions")["date"])
