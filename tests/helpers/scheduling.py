@@ -2,10 +2,8 @@
 
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = ("tests/cli/", "tests/pipelines/")
-"""Folders whose tests share what takes long to make: a warm process for commands, a run of the whole path."""
-APART = ("tests/cli/test_killed_runs.py",)
-"""Files of these folders that share nothing, and are long where the slow tests run too."""
+TOGETHER = ("tests/pipelines/",)
+"""Folders whose tests share what takes long to make: a run of the whole path in memory."""
 
 
 class FolderScheduling(LoadFileScheduling):
@@ -13,6 +11,4 @@ class FolderScheduling(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        if file in APART:
-            return file
         return next((folder for folder in TOGETHER if file.startswith(folder)), file)
