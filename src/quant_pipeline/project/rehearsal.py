@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from quant_pipeline.common.environments import REHEARSAL
-from quant_pipeline.market.sources.alpaca_addresses import LOOPBACK, is_loopback
+from quant_pipeline.common.loopback import LOOPBACK, is_loopback
 from quant_pipeline.project.unresolved import plain, unresolved
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from quant_pipeline.trading.activities.activity_types import ACTIVITY_TYPES, meaning_of
 from quant_pipeline.trading.activities.alpaca import read_activity
-from quant_pipeline.trading.activities.alpaca_types import ACTIVITY_TYPES, meaning_of
 from quant_pipeline.trading.broker_records import CashKind, PositionKind, UnknownActivity
 
 # Schema ActivityType of 6 November 2026, with the names that alpaca-py has and those of the changelog.

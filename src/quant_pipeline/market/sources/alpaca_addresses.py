@@ -5,18 +5,10 @@ Apart from the connection, so that reading a configuration imports no client lib
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.loopback import is_loopback
 
 DATA_HOST = "data.alpaca.markets"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether an http address can only be this machine."""
-    parts = urlsplit(url)
-    return parts.scheme in ("http", "https") and parts.hostname in LOOPBACK
 
 
 def checked_address(url: str | None, host: str, purpose: str) -> str:

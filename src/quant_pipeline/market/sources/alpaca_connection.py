@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from quant_pipeline.common.exceptions import QuantPipelineError
-from quant_pipeline.market.sources.alpaca_addresses import is_loopback
+from quant_pipeline.common.loopback import is_loopback
 
 logger = logging.getLogger(__name__)
 

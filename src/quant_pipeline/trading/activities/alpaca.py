@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from quant_pipeline.trading.activities.alpaca_types import OtherMeaning, meaning_of
+from quant_pipeline.trading.activities.activity_types import OtherMeaning, meaning_of
 from quant_pipeline.trading.activities.numbers import read_decimal, read_instant, read_optional
 from quant_pipeline.trading.broker_records import (
     Activity,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from quant_pipeline.common.exceptions import AccountError
-from quant_pipeline.trading.activities.alpaca_types import meaning_of
+from quant_pipeline.trading.activities.activity_types import meaning_of
 from quant_pipeline.trading.statements.contents import Content, content_of
 from quant_pipeline.trading.statements.formats import StatementFormat, bare
 from quant_pipeline.trading.statements.records import Header, Reading, StatementFile, StatementRow, make_row

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import pandas as pd
 from pydantic import Field
 
-from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_address, is_loopback
+from quant_pipeline.common.loopback import is_loopback
+from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_address
 from quant_pipeline.trading.broker_records import TimeInForce
 from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Money, Opening, Updates
 from quant_pipeline.trading.execution_capability import AuctionOrders, ExecutionCapability
