@@ -61,7 +61,7 @@ class PointInTimeTable(ParquetTable):
         return cut_at(super().load(), self._as_of, self._column)
 
     def load_stored(self) -> pd.DataFrame:
-        """Read all rows: what is known now, for commands that stand at no session."""
+        """Read all rows: what is known now, for commands that belong to no session."""
         return super().load()
 
     def load_where(self, column: str, values: Sequence[str]) -> pd.DataFrame:
