@@ -1,16 +1,13 @@
 """The reference of modules says what the sources say."""
 
-import importlib.util
-
 import pytest
+
+from tests.helpers.tools import load_tool
 
 
 @pytest.fixture(scope="module")
 def reference(project_path):
-    spec = importlib.util.spec_from_file_location("module_reference", project_path / "tools/module_reference.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool(project_path, "module_reference")
 
 
 def test_the_page_is_what_make_reference_writes(reference):

@@ -1,22 +1,19 @@
 """The reference of parameters says what the code says."""
 
-import importlib.util
 import re
 import typing
 
 import pytest
 
 from quant_pipeline.common.parameters import Parameters
+from tests.helpers.tools import load_tool
 
 OTHER_WORDS_OF_LIMITS = r"^(maximum|minimum|largest|smallest|longest|shortest|most|least|highest|lowest)_|_cap$"
 
 
 @pytest.fixture(scope="module")
 def reference(project_path):
-    spec = importlib.util.spec_from_file_location("parameter_reference", project_path / "tools/parameter_reference.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool(project_path, "parameter_reference")
 
 
 def test_the_page_is_what_make_reference_writes(reference):
