@@ -9,6 +9,7 @@ from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.delistings import EndedBars, delist_ended, received_values
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.schemas import CORPORATE_ACTIONS_SCHEMA
+from quant_pipeline.market.universe import UniverseParameters
 from quant_pipeline.pipelines.ingestion.nodes import read_market
 from tests.market.test_price_adjustment import DAYS, actions, bars
 
@@ -132,12 +133,17 @@ def test_the_tables_of_a_market_know_the_delistings_of_the_rule(caplog):
         bars=pd.concat([bars([10.0, 8.0]), bars([5.0] * 5, "BBB")], ignore_index=True),
         corporate_actions=known,
         instruments=pd.DataFrame(
-            {"instrument": ["AAA", "BBB"], "delisted": pd.array([pd.NaT, pd.NaT], dtype="datetime64[ns]")}
+            {
+                "instrument": ["AAA", "BBB"],
+                "sector": "Unknown",
+                "delisted": pd.array([pd.NaT, pd.NaT], dtype="datetime64[ns]"),
+            }
         ),
         benchmark=bars([1.0]),
         as_of=DAYS[4],
     )
-    tables = read_market(market, EndedBars(after_sessions=2, recovery=0.5), MarketRules(), f"{DAYS[4]:%Y-%m-%d}")
+    rules = MarketRules(), f"{DAYS[4]:%Y-%m-%d}"
+    tables = read_market(market, UniverseParameters(), EndedBars(after_sessions=2, recovery=0.5), *rules)
     assert tables["corporate_actions"].to_dict("records") == [
         {"date": DAYS[1], "instrument": "BBB", "kind": "cash_dividend", "value": 1.0},
         {"date": DAYS[3], "instrument": "AAA", "kind": "delisting", "value": 4.0},
@@ -145,4 +151,4 @@ def test_the_tables_of_a_market_know_the_delistings_of_the_rule(caplog):
     CORPORATE_ACTIONS_SCHEMA.validate(tables["corporate_actions"])
     assert tables["instruments"]["delisted"].tolist() == [DAYS[1], pd.NaT]
     assert "1 instruments without a bar for 2 sessions count as delisted, by `ended_bars`: AAA" in caplog.text
-    assert read_market(market, EndedBars(), MarketRules(), f"{DAYS[4]:%Y-%m-%d}")["corporate_actions"] is known
+    assert read_market(market, UniverseParameters(), EndedBars(), *rules)["corporate_actions"] is known

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.market.universe import UniverseParameters, reasons_against, select_universe
+from quant_pipeline.market.universe import UniverseParameters, reasons_against, require_known_names, select_universe
 
 SESSIONS = pd.bdate_range("2020-01-06", periods=4, unit="ns")
 INSTRUMENTS = pd.DataFrame({"instrument": ["AAA", "BBB"], "sector": ["Energy", "Utilities"]})
@@ -61,6 +61,29 @@ def test_sector_filter_and_exclusion(bars):
 def test_names_that_do_not_exist_and_empty_universes_are_errors(bars, parameters, message):
     with pytest.raises(ConfigurationError, match=message):
         members(bars, **parameters)
+
+
+NAMED = pd.DataFrame({"universe": ["csi300", "csi500"], "instrument": "AAA", "start": SESSIONS[0], "end": SESSIONS[3]})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "universes", "message"),
+    [
+        ("csi30", NAMED, r"no universe 'csi30': did you mean 'csi300'\? It has csi300, csi500"),
+        ("sp500", NAMED, "no universe 'sp500': .*It has csi300, csi500"),
+        ("nothing", NAMED, "no universe 'nothing': it has csi300, csi500"),
+        ("csi300", None, "its market source has none; leave `universe.name` out"),
+        ({"exclude": ["AAB"]}, None, "unknown instrument 'AAB'.*did you mean 'AAA'"),
+    ],
+)
+def test_a_market_is_refused_that_lacks_a_name_before_anything_is_selected(parameters, universes, message):
+    with pytest.raises(ConfigurationError, match=message):
+        require_known_names(UniverseParameters.model_validate(parameters), INSTRUMENTS, universes)
+
+
+def test_names_that_the_market_has_are_taken():
+    for parameters in ("csi300", {"instruments": ["AAA"], "sectors": ["Energy"]}, {}):
+        require_known_names(UniverseParameters.model_validate(parameters), INSTRUMENTS, NAMED)
 
 
 def test_later_bars_never_change_earlier_members(bars):

@@ -103,6 +103,21 @@ def select_universe(
     return members
 
 
+def require_known_names(
+    parameters: UniverseParameters, instruments: pd.DataFrame, named_universes: pd.DataFrame | None
+) -> None:
+    """Check that the market has every instrument, sector and universe that the parameters name.
+
+    Raises
+    ------
+    ConfigurationError
+        When a name does not exist, with the nearest one that does.
+    """
+    _eligible_instruments(instruments, parameters)
+    if parameters.name is not None:
+        _ranges_of(parameters.name, named_universes)
+
+
 def reasons_against(
     bars: pd.DataFrame,
     instruments: pd.DataFrame,
@@ -164,12 +179,7 @@ def _is_within(bars: pd.DataFrame, name: str | None, named_universes: pd.DataFra
     """Return which bars lie within a range of their instrument in the named universe."""
     if name is None:
         return pd.Series(True, index=bars.index)
-    known = no_universes() if named_universes is None else named_universes
-    ranges = known[known["universe"] == name]
-    if ranges.empty:
-        named = ", ".join(sorted(known["universe"].unique()))
-        remedy = f"it has {named}" if named else "its market source has none; leave `universe.name` out"
-        raise ConfigurationError(f"the market has no universe '{name}': {remedy}")
+    ranges = _ranges_of(name, named_universes)
     dates = bars["date"].to_numpy()
     place = bars.reset_index(drop=True).groupby("instrument", sort=False).indices
     within = np.zeros(len(bars), dtype=bool)
@@ -177,6 +187,18 @@ def _is_within(bars: pd.DataFrame, name: str | None, named_universes: pd.DataFra
         rows = place[row.instrument]
         within[rows] |= (dates[rows] >= row.start.to_datetime64()) & (dates[rows] <= row.end.to_datetime64())
     return pd.Series(within, index=bars.index)
+
+
+def _ranges_of(name: str, named_universes: pd.DataFrame | None) -> pd.DataFrame:
+    known = no_universes() if named_universes is None else named_universes
+    ranges = known[known["universe"] == name]
+    if ranges.empty:
+        named = sorted(known["universe"].unique())
+        near = difflib.get_close_matches(name, named, n=1)
+        hint = f"did you mean '{near[0]}'? It has {', '.join(named)}" if near else f"it has {', '.join(named)}"
+        remedy = hint if named else "its market source has none; leave `universe.name` out"
+        raise ConfigurationError(f"the market has no universe '{name}': {remedy}")
+    return ranges
 
 
 def _eligible_instruments(instruments: pd.DataFrame, parameters: UniverseParameters) -> set[str]:

@@ -8,6 +8,7 @@ from quant_pipeline.market.benchmark import net_total_return
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.delistings import EndedBars
 from quant_pipeline.market.sources.derived import list_instruments, mean_benchmark
+from quant_pipeline.market.universe import UniverseParameters
 from quant_pipeline.pipelines.ingestion.nodes import read_market
 from tests.market.test_price_adjustment import DAYS, actions, bars
 
@@ -63,7 +64,7 @@ def test_the_mean_knows_the_delistings_of_the_rule_and_another_benchmark_stays()
     table = market_of(bars([50.0, 50.0]), LIVING)
     known = actions()
     facts = (table, known, list_instruments(table), mean_benchmark(table, known), DAYS[4])
-    rules = EndedBars(after_sessions=2, recovery=0.0), MarketRules(), f"{DAYS[4]:%Y-%m-%d}"
+    rules = UniverseParameters(), EndedBars(after_sessions=2, recovery=0.0), MarketRules(), f"{DAYS[4]:%Y-%m-%d}"
     mean = read_market(MarketData(*facts, benchmark_is_mean=True), *rules)["benchmark"]
     assert mean["total_return_close"].tolist() == pytest.approx([100.0, 100.0, 100.0, 50.0, 50.0])
     assert read_market(MarketData(*facts), *rules)["benchmark"] is facts[3]

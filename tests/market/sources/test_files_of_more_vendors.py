@@ -120,6 +120,67 @@ def test_what_would_change_returns_or_is_missing_is_named(tmp_path, vendor):
     assert words in summary["problems"][0]
 
 
+PRICES_IN_USD = "Open (USD),High (USD),Low (USD),Close (USD)"
+UNITS = {
+    "Date,Open (USD),High (USD),Low (USD),Close (USD),Volume": {},
+    "timestamp,open_usd,high_usd,low_usd,close_usd,volume": {},
+    "Date,Open [$],High [$],Low [$],Close [$],Volume [shares]": {},
+    "Date,AAA Open (EUR),AAA High (EUR),AAA Low (EUR),AAA Close (EUR),AAA Volume (shares)": {},
+    "Date,Open (INR),High (INR),Low (INR),Close (INR),Volume (shares)": {},
+    "Date,Open,High,Low,Close,Volume ('000)": {"volume": 1000.0},
+    "日期,开盘(元),最高(元),最低(元),收盘(元),成交量(手)": {"volume": 100.0},
+}
+
+
+@pytest.mark.parametrize("header", UNITS)
+def test_units_of_a_header_are_no_instruments(tmp_path, header):
+    (tmp_path / "AAA.csv").write_text(table(header, "{d:%Y-%m-%d}," + CELLS), encoding="utf-8")
+    checked = check(tmp_path)
+    assert checked.summary["problems"] == []
+    rows = checked.seen.rows
+    assert set(rows["instrument"]) == {"AAA"}
+    assert rows["close"].tolist() == CLOSES
+    assert rows["volume"].tolist() == [volume * UNITS[header].get("volume", 1.0) for volume in VOLUMES]
+
+
+UNKNOWN_UNITS = {
+    "pence": ("Date,Open (GBX),High (GBX),Low (GBX),Close (GBX),Volume", "states its prices in gbx; set `price_unit"),
+    "lots": (f"Date,{PRICES_IN_USD},Volume (lots)", "states its volume in lots; set `volume_unit`"),
+    "money": (f"Date,{PRICES_IN_USD},Volume (USD)", "its volume is in money, and shares are needed"),
+    "two currencies": (
+        f"Date,{PRICES_IN_USD.replace('Close (USD)', 'Close (EUR)')},Volume",
+        "low in usd, close in eur",
+    ),
+    "a close of each": (f"Date,{PRICES_IN_USD},Close (EUR),Volume", "two columns for close, 'Close (USD)' and"),
+}
+
+
+@pytest.mark.parametrize("unit", UNKNOWN_UNITS)
+def test_units_that_have_to_be_explained_are_named_with_the_option(tmp_path, unit):
+    header, words = UNKNOWN_UNITS[unit]
+    row = "{d:%Y-%m-%d}," + (CELLS if header.count(",") == 5 else "{o},{h},{low},{c},{c},{v}")
+    (tmp_path / "AAA.csv").write_text(table(header, row))
+    summary = check(tmp_path).summary
+    assert not summary["ok"]
+    assert words in summary["problems"][0]
+
+
+def test_units_are_taken_from_options(tmp_path):
+    header = "Date,Open (GBX),High (GBX),Low (GBX),Close (GBX),Volume (lots)"
+    (tmp_path / "AAA.csv").write_text(table(header, "{d:%Y-%m-%d}," + CELLS))
+    options = FilesMarketParameters(price_unit=0.01, volume_unit=10)
+    rows = check_folder(tmp_path, options, QualityParameters()).seen.rows
+    assert rows["close"].tolist() == pytest.approx([close / 100 for close in CLOSES])
+    assert rows["volume"].tolist() == [10.0 * volume for volume in VOLUMES]
+
+
+def test_of_several_names_of_a_field_the_plainest_is_taken(tmp_path):
+    header = "Date,Last,Open,High,Low,Close,Vol,Volume"
+    (tmp_path / "AAA.csv").write_text(table(header, "{d:%Y-%m-%d},1,{o},{h},{low},{c},2,{v}"))
+    rows = check(tmp_path).seen.rows
+    assert (rows["close"].tolist(), rows["volume"].tolist()) == (CLOSES, VOLUMES)
+
+
 def sheet(factor=1.0):
     frame = pd.DataFrame(ROWS, columns=["Date", "Open", "High", "Low", "Close", "Volume"])
     return frame.assign(**{name: frame[name] * factor for name in ("Open", "High", "Low", "Close")})

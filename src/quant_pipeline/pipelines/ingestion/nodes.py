@@ -14,20 +14,24 @@ from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.quality import QualityParameters, check_bars, no_findings, order_by_effect
 from quant_pipeline.market.sectors import add_sector_numbers
 from quant_pipeline.market.sources.derived import mean_benchmark
-from quant_pipeline.market.universe import UniverseParameters, no_universes, select_universe
+from quant_pipeline.market.universe import UniverseParameters, no_universes, require_known_names, select_universe
 
 logger = logging.getLogger(__name__)
 
 
 def read_market(
-    market: MarketData, ended_bars: EndedBars, market_rules: MarketRules, as_of: str
+    market: MarketData, universe: UniverseParameters, ended_bars: EndedBars, market_rules: MarketRules, as_of: str
 ) -> dict[str, pd.DataFrame]:
-    """Take the tables out of a market source; nothing of a market that does not reach ``as_of`` is stored.
+    """Take the tables out of a market source.
+
+    Nothing is stored of a market that does not reach ``as_of``, or that lacks what ``universe`` names.
 
     Parameters
     ----------
     market
         A market as known at the close of its ``as_of``.
+    universe
+        Whose names of instruments, sectors and universes the market has to have.
     ended_bars
         When bars that stop without a corporate action are a delisting.
     market_rules, as_of
@@ -41,11 +45,14 @@ def read_market(
 
     Raises
     ------
+    ConfigurationError
+        When the market lacks a name of ``universe``.
     MarketDataError
         When ``as_of`` is no session of the exchange.
     StaleDataError
         When the bars end before ``as_of``.
     """
+    require_known_names(universe, market.instruments, market.universes)
     list_sessions(market.bars, market_rules, as_of)
     traded = pd.DatetimeIndex(np.sort(market.bars["date"].unique()))
     ended = delist_ended(market.bars, market.corporate_actions, traded, ended_bars)

@@ -14,7 +14,13 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.read_market,
-                by_name("params:ended_bars", "params:market_rules", "params:as_of", market="market_source"),
+                by_name(
+                    "params:universe",
+                    "params:ended_bars",
+                    "params:market_rules",
+                    "params:as_of",
+                    market="market_source",
+                ),
                 {name: name for name in TABLES},
                 name="read_market",
             ),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from quant_pipeline.market.sources.files.column_names import CURRENCIES, column_name
 from quant_pipeline.market.sources.files.layouts import CANONICAL, LAYOUTS
 from quant_pipeline.market.sources.files.numbers import is_number
 
@@ -98,8 +99,8 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_name(cell: str, own: set[str]) -> bool:
-    name = cell.strip().lower()
-    return name in CANONICAL or name in own or name in _BARE
+    name = column_name(cell).name
+    return name in CANONICAL or cell.strip().lower() in own or name in _BARE
 
 
 def _is_data(row: Sequence[str]) -> bool:
@@ -117,7 +118,7 @@ def _is_epoch(cell: str) -> bool:
 
 
 def _is_field(cell: str) -> bool:
-    return cell.strip().lower() in FIELD_NAMES
+    return column_name(cell).name in FIELD_NAMES
 
 
 def _two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
@@ -151,12 +152,18 @@ def wide_names(names: Sequence[str]) -> list[tuple[str, str]] | None:
     fields: dict[str, set[str]] = {}
     for field, instrument in found:
         if instrument:
-            fields.setdefault(instrument, set()).add(field.lower())
+            fields.setdefault(instrument, set()).add(column_name(field).name)
+    if len(fields) == 1 and next(iter(fields)).lower() in CURRENCIES:
+        return None
     complete = bool(fields) and all({"open", "high", "low", "close", "volume"} <= own for own in fields.values())
     return found if complete and len(found) == len(set(found)) else None
 
 
 def _split_name(name: str) -> tuple[str, str] | None:
+    unit = re.search(r"\s*[(\[{][^()\[\]{}']*[)\]}]$", name.strip()) if column_name(name).unit else None
+    if unit is not None:
+        pair = _split_name(name.strip()[: unit.start()])
+        return None if pair is None else (pair[0] + unit.group(), pair[1])
     quoted = re.fullmatch(r"\(\s*'([^']*)'\s*,\s*'([^']*)'\s*\)", name.strip())
     pairs = (
         [quoted.groups()]

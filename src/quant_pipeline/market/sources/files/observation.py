@@ -202,9 +202,6 @@ def _joined(readings: list[Reading], options: FilesMarketParameters) -> Draft:
     for name, default in _OPTIONAL.items():
         rows[name] = rows[name].fillna(default) if name in rows else default
     rows["suspended"] = rows["suspended"].fillna(False).astype(bool) if "suspended" in rows else False
-    if options.volume_unit is not None:
-        units = np.array([layout_of(reading.layout).volume_unit for reading in readings])
-        rows["volume"] = rows["volume"] / units[rows["file"]] * options.volume_unit
     if options.price_unit is not None:
         for name in (*PRICES, "dividend", "vendor_adjusted_close", "previous_close"):
             rows[name] = rows[name] * options.price_unit

@@ -132,7 +132,10 @@ class FilesMarketParameters(Parameters):
 
     def of_parsing(self) -> dict[str, Any]:
         """Return the options that change how one file is read, for the key of its cache."""
-        names = ("columns", "ignored_columns", "layout", "date_format", "day_first", "decimal", "separator", "encoding")
+        names = (
+            "columns", "ignored_columns", "layout", "date_format", "day_first", "decimal", "separator", "encoding",
+            "volume_unit", "price_unit",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
 

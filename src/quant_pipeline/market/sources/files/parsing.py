@@ -22,7 +22,7 @@ from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.recognition import Recognised, layout_of, recognise
 
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain", "previous_close")
 AMBIGUOUS = "every date can be read with the day or the month first"
@@ -233,7 +233,7 @@ def _instruments(table: pd.DataFrame, path: Path, options: FilesMarketParameters
 
 
 def _scale(rows: pd.DataFrame, found: Recognised) -> None:
-    rows["volume"] = rows["volume"] * found.layout.volume_unit
+    rows["volume"] = rows["volume"] * found.volume_unit
     if "amount" in rows:
         rows["amount"] = rows["amount"] * found.layout.amount_unit
     if "capital_gain" in rows:

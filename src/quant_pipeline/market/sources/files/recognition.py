@@ -8,6 +8,13 @@ from difflib import get_close_matches
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.market.sources.files.column_names import (
+    HUNDREDTHS,
+    LOTS,
+    MONEY,
+    MULTIPLES,
+    column_name,
+)
 from quant_pipeline.market.sources.files.layouts import (
     CANONICAL,
     FIELDS,
@@ -17,12 +24,15 @@ from quant_pipeline.market.sources.files.layouts import (
     PLAIN_LAYOUT,
     REQUIRED,
     SUSPICIOUS,
-    VARIANTS,
+    SYNONYMS,
     Layout,
 )
 from quant_pipeline.market.sources.files.numbers import read_numbers
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
+_PRICED = {"open", "high", "low", "close", "vendor_adjusted_close", "dividend", "previous_close"}
+_RANKS = {name: rank for names in SYNONYMS.values() for rank, name in enumerate(names)}
+"""Place of a name among those of its field: of several in one file, such as Last and Close, the first one is taken."""
 _IN_ROW = {"vendor_adjusted_close", "dividend", "split"}
 _CAREFUL = _IN_ROW | {"instrument"}
 
@@ -41,6 +51,8 @@ class Recognised:
         Why the file holds no bars: which columns it lacks.
     faults
         Why its bars cannot be read without another option.
+    volume_unit
+        Shares per unit of volume, by the option, the header or the layout.
     """
 
     name: str
@@ -48,6 +60,7 @@ class Recognised:
     columns: dict[str, str]
     missing: str | None = None
     faults: tuple[str, ...] = ()
+    volume_unit: float = 1.0
 
     @property
     def fields(self) -> set[str]:
@@ -72,7 +85,8 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
     options
         Own columns and layout, which come first.
     """
-    header = {str(column): _spelt(str(column)) for column in table.columns}
+    spelt = {str(column): column_name(str(column)) for column in table.columns}
+    header = {column: named.name for column, named in spelt.items()}
     own = {theirs: ours for ours, theirs in options.columns.items()}
     name, faults = _choose(set(header.values()), form, options, own)
     layout = layout_of(name)
@@ -90,17 +104,47 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
             f"has no column for {', '.join(lacking)}; it has {', '.join(header) or 'none'}. "
             "Map your names with `columns` of the market source"
         )
+        if "volume" in lacking and "amount" in columns.values():
+            missing += "; its volume is in money, and shares are needed"
     faults += _unused(header, columns, options)
-    return Recognised(name, layout, columns, missing, tuple(faults))
+    units = {ours: spelt[column].unit for column, ours in columns.items() if spelt[column].unit}
+    faults += _faults_of_units(units, options) + _said_twice(header, columns)
+    unit = units.get("volume")
+    stated = layout.volume_unit if unit is None else MULTIPLES.get(unit, 1.0)
+    return Recognised(name, layout, columns, missing, tuple(faults), options.volume_unit or stated)
 
 
 def _are_numbers(table: pd.DataFrame) -> bool:
     return all(not read_numbers(table[column]).unreadable.any() for column in table)
 
 
-def _spelt(column: str) -> str:
-    name = " ".join(column.strip().strip("\"'").lower().split())
-    return VARIANTS.get(name, name)
+def _faults_of_units(units: dict[str, str], options: FilesMarketParameters) -> list[str]:
+    """Name units of the header that an option has to explain."""
+    found = []
+    money = {ours: unit for ours, unit in units.items() if ours in _PRICED and unit in MONEY | HUNDREDTHS}
+    if len(set(money.values())) > 1:
+        stated = ", ".join(f"{ours} in {unit}" for ours, unit in money.items())
+        found.append(f"states {stated}: all prices and dividends have to be of one unit; map others with `columns`")
+    elif set(money.values()) & HUNDREDTHS and options.price_unit is None:
+        unit = next(iter(money.values()))
+        found.append(
+            f"states its prices in {unit}; set `price_unit: 0.01` to read them in the whole currency, or "
+            "`price_unit: 1` to keep them"
+        )
+    if units.get("volume") in LOTS and options.volume_unit is None:
+        found.append(f"states its volume in {units['volume']}; set `volume_unit` to the shares of one, such as 100")
+    return found
+
+
+def _said_twice(header: dict[str, str], columns: dict[str, str]) -> list[str]:
+    """Name columns that say the same in two units, of which only one would be used."""
+    found = []
+    for column, ours in columns.items():
+        if ours in (*REQUIRED, *_IN_ROW):
+            again = [other for other, name in header.items() if name == header[column] and other not in columns]
+            if again and CANONICAL.get(header[column]) == ours:
+                found.append(f"has two columns for {ours}, '{column}' and '{again[0]}'; name one with `columns`")
+    return found
 
 
 def _choose(
@@ -131,7 +175,7 @@ def _columns(table: pd.DataFrame, header: dict[str, str], layout: Layout, own: d
     found: dict[str, str] = {}
     mapped = set(own.values())
     for names in (layout.columns, CANONICAL):
-        for column, name in header.items():
+        for column, name in sorted(header.items(), key=lambda item: _RANKS.get(item[1], 0)):
             ours = own.get(column)
             if ours is None:
                 ours = None if layout.columns.get(name) == "" else names.get(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.market.sources.files.column_names import column_name
 from quant_pipeline.market.sources.files.layouts import CANONICAL
 
 
@@ -32,7 +33,7 @@ def stack_instruments(table: pd.DataFrame, lines: np.ndarray) -> tuple[pd.DataFr
 
 
 def _fields(levels: list[list[str]], place: int) -> int:
-    return sum(level[place].strip().lower() in CANONICAL for level in levels)
+    return sum(column_name(level[place]).name in CANONICAL for level in levels)
 
 
 def _is_date(field: str, instrument: str) -> bool:
