@@ -56,7 +56,7 @@ def test_a_table_names_its_rows_and_columns():
     frame = pd.DataFrame({"instrument": ["A", "B"], "profit": [1_000.0, -2.0], "left_out": [1, 2]})
     columns = [
         Column("instrument", "instrument", kind="text"),
-        Column("profit", "USD", wording.dollars_signed, "signed"),
+        Column("profit", "USD", wording.amount_signed, "signed"),
     ]
     html = elements.table(frame, columns, "Profits", strong="B")
     assert "<caption><span>Profits</span></caption>" in html

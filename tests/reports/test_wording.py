@@ -20,8 +20,8 @@ from quant_pipeline.reports import wording
         (wording.coefficient, -0.03312, "\N{MINUS SIGN}0.0331"),
         (wording.ratio, 1.246, "1.25"),
         (wording.score, 0.974619, "0.9746"),
-        (wording.dollars, 1_912_475.28, "1,912,475"),
-        (wording.dollars_signed, 42_160.2, "+42,160"),
+        (wording.amount, 1_912_475.28, "1,912,475"),
+        (wording.amount_signed, 42_160.2, "+42,160"),
         (wording.price, 1_148.9, "1,148.90"),
         (wording.count, 0, "0"),
         (wording.count, 2_204, "2,204"),
@@ -36,7 +36,7 @@ def test_values_are_written_as_people_read_them(write, value, expected):
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf, pd.NaT])
 def test_a_value_that_is_not_there_is_a_dash(value):
-    for write in (wording.percent, wording.coefficient, wording.ratio, wording.dollars, wording.price, wording.place):
+    for write in (wording.percent, wording.coefficient, wording.ratio, wording.amount, wording.price, wording.place):
         assert write(value) == wording.MISSING
 
 
@@ -47,7 +47,7 @@ def test_the_rank_of_an_instrument_without_score_is_a_dash():
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e-9, -1e-9])
 def test_zero_has_no_sign(value):
     assert wording.percent_signed(value) == "0.0%"
-    assert wording.dollars_signed(value) == "0"
+    assert wording.amount_signed(value) == "0"
 
 
 def test_one_thing_is_singular():

@@ -1,4 +1,4 @@
-"""Kedro's file datasets, made safe: a file is written beside its place and renamed, so that it is never half there.
+"""Kedro's datasets of files (Parquet, CSV, JSON, text, figures), made safe: written beside their place and renamed.
 
 ``--only-missing-outputs`` asks only whether a file exists; a truncated one would count as done after a crash.
 """

@@ -1,4 +1,4 @@
-"""The timing contract of the whole product, written once.
+"""The timing contract, written once: lag of execution, when a label is known, sessions of a year, rates per session.
 
 A **decision** for session ``t`` uses what is known after the close of ``t``. Its orders **execute** in session
 ``t + EXECUTION_LAG`` at that session's configured price. The **label** of horizon ``h`` is the return from the

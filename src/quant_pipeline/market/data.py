@@ -1,4 +1,4 @@
-"""What every market source delivers."""
+"""`MarketData`, what every market source delivers: bars, corporate actions, instruments, benchmark, universes."""
 
 from __future__ import annotations
 

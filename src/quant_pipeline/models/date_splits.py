@@ -1,4 +1,4 @@
-"""Splits by date, with the gap that labels need.
+"""Splits by date with the gap that labels need: train, validation, test; combinatorial splits of cross-validation.
 
 The label of session ``t`` with horizon ``h`` is realised at ``t + 1 + h``. A segment therefore ends ``1 + h`` sessions
 before the next one begins: otherwise the last labels of training would be returns of the validation segment.

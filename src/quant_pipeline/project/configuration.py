@@ -1,4 +1,4 @@
-"""Configuration as Kedro reads it, but what is wrong with it is one message: which file, which key, what to do."""
+"""The configuration Kedro reads, with resolvers (``${...}``) and layer conf/local; what is wrong is one message."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def order_columns(currency: str) -> tuple[Column, ...]:
         SIDE,
         Column("quantity", "shares", wording.count),
         Column("reference_price", f"close, {currency}", wording.price),
-        Column("estimated_value", f"value, {currency}", wording.dollars),
+        Column("estimated_value", f"value, {currency}", wording.amount),
         Column("score", "score", wording.score),
         Column("rank", "rank", wording.place),
         REASON,

@@ -48,18 +48,18 @@ def score(value: Any) -> str:
     return _number(value, ".4f")
 
 
-def dollars(value: Any) -> str:
-    """Write an amount in whole dollars."""
+def amount(value: Any) -> str:
+    """Write an amount in whole units of its currency, which the text around it names."""
     return _number(value, ",.0f")
 
 
-def dollars_signed(value: Any) -> str:
-    """Write a gain or a loss in whole dollars with its sign."""
+def amount_signed(value: Any) -> str:
+    """Write a gain or a loss in whole units of its currency with its sign."""
     return _number(value, "+,.0f")
 
 
 def price(value: Any) -> str:
-    """Write a price in dollars and cents."""
+    """Write a price with two decimals."""
     return _number(value, ",.2f")
 
 

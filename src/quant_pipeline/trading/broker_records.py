@@ -1,4 +1,4 @@
-"""What a broker reports, in the project's own terms; every broker adapter translates into these records."""
+"""Orders, accounts, positions, fills and activities in the project's own terms; brokers are translated into them."""
 
 from __future__ import annotations
 

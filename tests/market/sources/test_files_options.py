@@ -2,12 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.files.dates import read_dates
-from quant_pipeline.market.sources.files.instrument_names import fault_of, instrument_of, tidy_name
+from quant_pipeline.market.sources.files.instrument_names import PACKED_ENDINGS, fault_of, instrument_of, tidy_name
 from quant_pipeline.market.sources.files.numbers import decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.testing.vendor_files import random_market, without_actions
@@ -115,6 +116,42 @@ def test_days_that_could_be_months_are_refused_and_settled_by_an_option(tmp_path
 )  # fmt: skip
 def test_the_name_of_a_file_names_its_instrument(tmp_path, file, instrument):
     assert instrument_of(tmp_path.relative_to(tmp_path) / file, None) == instrument
+
+
+def pack(file, content):
+    """Pack a file by its ending: zstd as Arrow writes it, all others as pandas does."""
+    if file.suffix == ".zst":
+        with pa.CompressedOutputStream(str(file), "zstd") as packed:
+            packed.write(content)
+    else:
+        with pd.io.common.get_handle(file, "wb", is_text=False, compression="infer") as packed:
+            packed.handle.write(content)
+
+
+def rows_of(found):
+    assert not found.is_refused
+    return found.rows[["date", "instrument", "close", "volume"]]
+
+
+@pytest.mark.parametrize("ending", PACKED_ENDINGS)
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feather"])
+def test_a_packed_file_is_read_as_the_file_in_it(tmp_path, bars, kind, ending):
+    plain, packed = tmp_path / "plain", tmp_path / "packed"
+    plain.mkdir()
+    packed.mkdir()
+    one = bars.loc[bars["instrument"] == "AAA", ["date", "open", "high", "low", "close", "volume"]]
+    file = plain / f"AAA.{kind}"
+    getattr(one.reset_index(drop=True), f"to_{kind}")(file, **{"index": False} if kind == "csv" else {})
+    pack(packed / f"{file.name}{ending}", file.read_bytes())
+    pd.testing.assert_frame_equal(rows_of(seen(packed)), rows_of(seen(plain)))
+
+
+@pytest.mark.parametrize("ending", PACKED_ENDINGS)
+def test_a_packed_file_that_was_cut_off_is_refused(tmp_path, bars, ending):
+    file = tmp_path / f"AAA.csv{ending}"
+    pack(file, bars.drop(columns=["instrument", "dividend", "split"]).to_csv(index=False).encode())
+    file.write_bytes(file.read_bytes()[:-40])
+    assert seen(tmp_path).is_refused
 
 
 def test_a_pattern_says_where_the_instrument_stands(tmp_path, bars):

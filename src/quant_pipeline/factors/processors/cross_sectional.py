@@ -1,4 +1,4 @@
-"""Processors that learn nothing: a value depends on the rows of its own session only.
+"""Processors that learn nothing (fill, z-score, rank, neutralise): a value depends on the rows of its own session only.
 
 Those that compare the instruments of a session leave out the suspended ones: a suspended instrument has a row only once
 it trades again, so research would count it and the daily run would not.

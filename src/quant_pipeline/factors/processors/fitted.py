@@ -1,4 +1,4 @@
-"""Processors that learn from the training window; their state is versioned and travels with the model."""
+"""Processors that learn from the training window (robust z-score, winsorise); their state travels with the model."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where markets come from: the embedded simulation, files of the user, Alpaca."""
+"""Where markets come from: embedded US and Chinese markets, the user's files, exports of China, Qlib's data, Alpaca."""

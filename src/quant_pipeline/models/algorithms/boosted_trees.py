@@ -1,4 +1,4 @@
-"""What gradient-boosted trees have in common."""
+"""Hyper-parameters that all gradient-boosted trees have in common."""
 
 from __future__ import annotations
 

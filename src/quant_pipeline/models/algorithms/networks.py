@@ -1,4 +1,4 @@
-"""The networks: hyper-parameters, which network they describe, and records; `models.networks` computes."""
+"""MLP, GRU, LSTM, ALSTM, TCN, Transformer, Localformer, GATs, TRA: hyper-parameters and records of the networks."""
 
 from __future__ import annotations
 

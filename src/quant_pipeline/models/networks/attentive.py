@@ -1,4 +1,4 @@
-"""Transformers whose layers attend to the sessions just before, so that a score reads exactly its window."""
+"""Transformer and Localformer: layers attend to the sessions just before, so that a score reads exactly its window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network minimises: errors of single labels, or the order within whole sessions."""
+"""What a network minimises: squared errors of single labels, or by session IC, ICIR or rank IC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recurrent networks. State flows through a whole block, so one pass over it scores all of its sessions."""
+"""Recurrent networks: GRU, LSTM, ALSTM. State flows through a block, so one pass over it scores all of its sessions."""
 
 from __future__ import annotations
 

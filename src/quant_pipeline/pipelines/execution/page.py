@@ -66,7 +66,7 @@ def _sentence(report: pd.DataFrame, outcome: Outcome, as_of: str, dry_run: bool,
     if dry_run:
         return f"{said}{by} (dry run: nothing sent)."
     counts = ", ".join(f"{number} {word}" for word, number in outcome.counts.items())
-    bought, sold = (wording.dollars(float(outcome.value(side))) for side in ("buy", "sell"))
+    bought, sold = (wording.amount(float(outcome.value(side))) for side in ("buy", "sell"))
     return f"{said}{by}: {counts}. Bought for {bought} {outcome.currency}, sold for {sold} {outcome.currency}."
 
 

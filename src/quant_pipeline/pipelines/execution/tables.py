@@ -1,4 +1,4 @@
-"""Tables of execution: what is known of the instruments, the verdicts, the orders and the breaks."""
+"""Tables of execution: last close, average volume and sector of each instrument; verdicts; orders; breaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inputs of a decision and the decision itself, for orders and opinions."""
+"""The inputs of a decision and the decision itself, for orders and opinions; alternates, remarks on what is denied."""
 
 import logging
 from collections.abc import Sequence

@@ -33,8 +33,8 @@ def draw_net_asset_value(backtest_nav: pd.DataFrame, currency: str) -> go.Figure
     figure = blank_figure(
         title,
         f"From {wording.day(first['date'])} to {wording.day(last['date'])} the strategy went from "
-        f"{wording.dollars(first['nav'])} to {wording.dollars(last['nav'])} {currency}, "
-        f"the benchmark to {wording.dollars(last['benchmark'])} {currency}.",
+        f"{wording.amount(first['nav'])} to {wording.amount(last['nav'])} {currency}, "
+        f"the benchmark to {wording.amount(last['benchmark'])} {currency}.",
     )
     dates = backtest_nav["date"]
     benchmark = {"color": light("reference"), "width": 1.6}
@@ -88,7 +88,7 @@ def draw_combinations(combination_nav: pd.DataFrame, default: str, currency: str
     last = wide.iloc[-1]
     figure = blank_figure(
         f"Net asset value of every combination, {currency}",
-        f"At the end {last.idxmax()} stands highest, {wording.dollars(last.max())} {currency}; "
+        f"At the end {last.idxmax()} stands highest, {wording.amount(last.max())} {currency}; "
         f"orders come from {default}.",
     )
     for index, name in enumerate(wide.columns):
@@ -177,7 +177,7 @@ def draw_turnover(backtest_nav: pd.DataFrame, currency: str) -> go.Figure:
     figure = blank_figure(
         title,
         f"In a month {wording.percent(monthly['turnover'].mean())} of the net asset value was bought or sold on "
-        f"average, at a cost of {wording.dollars(monthly['cost'].mean())} {currency}.",
+        f"average, at a cost of {wording.amount(monthly['cost'].mean())} {currency}.",
     )
     figure.add_bar(x=monthly.index, y=monthly["turnover"], name="turnover, part of NAV", marker_color=light("accent"))
     figure.add_bar(
@@ -209,8 +209,8 @@ def draw_account(
     last = account_nav.iloc[-1]
     figure = blank_figure(
         title,
-        f"On {wording.day(last['date'])} the account was worth {wording.dollars(last['nav'])} {currency}, "
-        f"{wording.dollars(last['cash'])} {currency} of it in cash.",
+        f"On {wording.day(last['date'])} the account was worth {wording.amount(last['nav'])} {currency}, "
+        f"{wording.amount(last['cash'])} {currency} of it in cash.",
     )
     mode = "lines+markers" if len(account_nav) <= 40 else "lines"
     value = {"color": light("accent"), "width": 2.2}
@@ -230,7 +230,7 @@ def _mark_flows(figure: go.Figure, account_nav: pd.DataFrame, flows: Sequence[tu
     if not shown:
         return
     at = [place for place, _ in shown]
-    words = [f"{'deposit' if amount > 0 else 'withdrawal'} {wording.dollars_signed(amount)}" for _, amount in shown]
+    words = [f"{'deposit' if amount > 0 else 'withdrawal'} {wording.amount_signed(amount)}" for _, amount in shown]
     figure.add_scatter(
         x=dates[at],
         y=account_nav["nav"].iloc[at],

@@ -81,7 +81,7 @@ def write_verdict(
 def _account_sentences(context: ReportContext, account_nav: pd.DataFrame) -> list[str]:
     if account_nav.empty:
         return ["No session of the account is booked yet."]
-    worth = f"The account is worth {wording.dollars(account_nav['nav'].iloc[-1])} {context.currency}."
+    worth = f"The account is worth {wording.amount(account_nav['nav'].iloc[-1])} {context.currency}."
     return [worth, *filter(None, [account_change(context, account_nav)])]
 
 
@@ -155,7 +155,7 @@ def _account_card(context: ReportContext, account_nav: pd.DataFrame) -> Card:
         return Card(label, wording.MISSING, "nothing booked yet", "account")
     newest = account_nav.iloc[-1]
     in_cash = wording.percent(newest["cash"] / newest["nav"])
-    return Card(label, wording.dollars(newest["nav"]), f"cash {in_cash}", "account")
+    return Card(label, wording.amount(newest["nav"]), f"cash {in_cash}", "account")
 
 
 def _data_card(data_quality: pd.DataFrame) -> Card:

@@ -1,4 +1,4 @@
-"""Sections on the account, its next orders, the data they rest on, and the run itself."""
+"""Sections on the account: orders, holdings, data quality, what to type next, provenance of the run."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
     if sales or buys:
         parts.append(
             paragraph(
-                f"They execute on {when}: {wording.plural(sales, 'sale')} worth about {wording.dollars(sold)} "
-                f"{currency}, then {wording.plural(buys, 'buy')} worth about {wording.dollars(bought)} "
+                f"They execute on {when}: {wording.plural(sales, 'sale')} worth about {wording.amount(sold)} "
+                f"{currency}, then {wording.plural(buys, 'buy')} worth about {wording.amount(bought)} "
                 f"{currency} in this order, as far as the cash goes. Values are estimates at the last close."
             )
         )
@@ -94,8 +94,8 @@ def account_section(
             Column("quantity", "shares", wording.count),
             Column("average_cost", f"average cost, {currency}", wording.price),
             Column("price", f"close, {currency}", wording.price),
-            Column("market_value", f"value, {currency}", wording.dollars),
-            Column("unrealised_profit", f"unrealised profit, {currency}", wording.dollars_signed, "signed"),
+            Column("market_value", f"value, {currency}", wording.amount),
+            Column("unrealised_profit", f"unrealised profit, {currency}", wording.amount_signed, "signed"),
             Column("weight", "part of NAV", wording.percent, "share", full=holdings["weight"].max()),
         ]
         parts.append(table(holdings, columns, "Holdings, largest first"))
@@ -111,7 +111,7 @@ def account_change(context: ReportContext, account_nav: pd.DataFrame) -> str:
     profit = newest["nav"] - before["nav"] - flow
     base = before["nav"] + flow
     rate = f" ({wording.percent_signed(profit / base)})" if base > 0 else ""
-    said = f"The session changed it by {wording.dollars_signed(profit)} {context.currency}{rate}"
+    said = f"The session changed it by {wording.amount_signed(profit)} {context.currency}{rate}"
     if not flow:
         return f"{said}."
     what = "deposited" if flow > 0 else "withdrawn"

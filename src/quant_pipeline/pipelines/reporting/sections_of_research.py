@@ -1,4 +1,4 @@
-"""Sections on what the models know and what they would have earned."""
+"""Sections on what models know and would have earned: backtest, scores, combinations, turnover and costs."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def costs_section(context: ReportContext, backtest_nav: pd.DataFrame, backtest_t
     columns = [
         Column("year", "year", str, "text"),
         Column("turnover", "turnover, buys plus sales", wording.percent),
-        Column("cost", f"cost, {context.currency}", wording.dollars),
+        Column("cost", f"cost, {context.currency}", wording.amount),
         Column("cost_share", "cost, part of mean NAV", wording.percent_exact),
         Column("sessions", "sessions", wording.count),
     ]

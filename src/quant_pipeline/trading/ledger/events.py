@@ -1,4 +1,4 @@
-"""Records of the execution side; none of them is ever changed once it exists."""
+"""Events of the ledger and orders, which never change once they exist; ids of orders."""
 
 from __future__ import annotations
 

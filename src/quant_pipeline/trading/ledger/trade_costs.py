@@ -1,4 +1,4 @@
-"""What trading cost beyond fees: the difference from the price of the decision to the price of the fill.
+"""Delay and slippage: what trading cost beyond fees, from the price of the decision to the price of the fill.
 
 The shortfall of a fill against its decision (Perold, "The Implementation Shortfall: Paper versus Reality", Journal of
 Portfolio Management 14(3), 1988) is cut in two: *delay* from the decision to the session's price at which the account

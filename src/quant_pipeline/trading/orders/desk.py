@@ -1,4 +1,4 @@
-"""The trading desk: one account's journal, its broker, its limits and its clock in one place."""
+"""The trading desk: an account's journal, broker, limits and clock in one place; alerts, arming, halts by a limit."""
 
 from __future__ import annotations
 

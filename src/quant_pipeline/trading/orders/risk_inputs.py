@@ -1,4 +1,4 @@
-"""The view of the risk check, put together from the account at the broker, the book of orders and the market."""
+"""Fill the view of the risk check from the broker, the book of orders and the table of instruments."""
 
 from __future__ import annotations
 

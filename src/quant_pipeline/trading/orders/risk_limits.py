@@ -1,4 +1,4 @@
-"""Limits of an account as data; every environment sets its own in ``parameters_risk.yml``."""
+"""Limits of an account as data: ``conf/base/parameters_risk.yml``; an environment may set its own in such a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a risk check looks at: the account as the broker states it, the market, and what has been sent before."""
+"""The record that a risk check reads, its verdict, trading states, and the codes of denials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending orders: record first, use an id that the broker accepts only once, query before sending again."""
+"""Send orders: type, limit price, pace; record first, use an id that the broker accepts once, ask before repeating."""
 
 from __future__ import annotations
 

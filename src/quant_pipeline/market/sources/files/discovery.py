@@ -105,4 +105,5 @@ def _nothing(folder: Path, pattern: str | None) -> str:
     has = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(6)) or "no file"
     if pattern is not None:
         return f"no file in {folder} matches `bars: {pattern}` of the market source; the folder has {has}"
-    return f"no table in {folder} ({', '.join(DATA_ENDINGS)}, also packed); the folder has {has}"
+    read = f"{', '.join(DATA_ENDINGS)}; packed: {', '.join(PACKED_ENDINGS)}"
+    return f"no table in {folder} ({read}); the folder has {has}"

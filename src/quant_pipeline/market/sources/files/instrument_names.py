@@ -1,4 +1,4 @@
-"""Names of instruments: taken from columns, partitions or file names, and checked once."""
+"""Names of instruments, checked once; endings of files of tables, which are taken off names of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open a file as a table: encoding, separator, header lines, Parquet's index, partitions of its folder."""
+"""Open a file as a table: unpack it; encoding, separator, header lines, Parquet's index, partitions of its folder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pyarrow import ArrowException
 
 from quant_pipeline.market.sources.files.header import Header, find_header
@@ -73,6 +74,8 @@ def _open(file: Path, options: FilesMarketParameters) -> RawTable:
     content = _unpacked(file)
     if content.startswith(b"PAR1"):
         return _typed(pd.read_parquet(io.BytesIO(content)))
+    if content.startswith((b"ARROW1", b"FEA1")):
+        return _typed(pd.read_feather(io.BytesIO(content)))
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         return read_workbook(content)
     return _text(_decoded(content, options.encoding), options)
@@ -86,6 +89,8 @@ def _unpacked(file: Path) -> bytes:
         return bz2.decompress(content)
     if content.startswith(b"\xfd7zXZ"):
         return lzma.decompress(content)
+    if content.startswith(b"\x28\xb5\x2f\xfd"):
+        return pa.CompressedInputStream(pa.BufferReader(content), "zstd").read()
     if content.startswith(b"PK\x03\x04") and not file.name.lower().endswith(".xlsx"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [name for name in archive.namelist() if not name.startswith("__MACOSX") and name[-1] != "/"]
