@@ -13,6 +13,7 @@ STAGES = {
     "backtest",
     "post_trade",
     "order_generation",
+    "ranking",
     "reporting",
 }
 RESEARCH = {
@@ -68,7 +69,8 @@ def test_only_sources_the_broker_and_what_an_earlier_run_left_come_from_outside(
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("param")}
     models = {f"{node.namespace}.bundle_as_found" for node in pipelines["training"].nodes}
     files = {"statement_files", "score_file"}
-    assert free == {"market_source", "ledger_as_found", "trading_desk", "champions", *files, *models}
+    earlier = {"ledger_as_found", "champions", "previous_ranking"}
+    assert free == {"market_source", "trading_desk", *earlier, *files, *models}
 
 
 def test_new_sessions_are_scored_after_training():

@@ -27,9 +27,10 @@ def register_pipelines() -> dict[str, Pipeline]:
         "backtest": _stage("backtest"),
         "post_trade": _stage("post_trade"),
         "order_generation": _stage("order_generation"),
+        "ranking": _stage("ranking"),
         "reporting": _stage("reporting"),
     }
-    daily = ("ingestion", "prediction", "post_trade", "order_generation", "reporting")
+    daily = ("ingestion", "prediction", "post_trade", "order_generation", "ranking", "reporting")
     return {
         "__default__": LazyPipeline(lambda: Pipeline(list(stages.values()))),
         **stages,

@@ -14,6 +14,7 @@ from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
+from quant_pipeline.pipelines.ranking.parameters import RankingParameters
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
@@ -72,6 +73,7 @@ def parameters(as_of):
         "risk": RiskLimits(),
         "account": AccountParameters(name="test", initial_cash=100_000),
         "backtest": BacktestParameters(),
+        "ranking": RankingParameters(),
         "split": SplitParameters(
             train=("2020-06-01", "2021-12-31"), valid=("2022-01-01", "2022-12-30"), test=("2023-01-01", None)
         ),

@@ -43,6 +43,7 @@ def run_in_memory(project_path):
             "backtest",
             "post_trade",
             "order_generation",
+            "ranking",
         ),
         continues=None,
         **given,
@@ -53,6 +54,7 @@ def run_in_memory(project_path):
         catalog["statement_files"] = Kept(())
         catalog["score_file"] = Kept(None)
         catalog["trading_desk"] = Kept(None)
+        catalog["previous_ranking"] = Kept(None)
         for name, value in {**parameters(as_of), **given}.items():
             catalog[f"params:{name}"] = Kept(value)
         path = sum((pipelines[stage] for stage in stages[1:]), pipelines[stages[0]])

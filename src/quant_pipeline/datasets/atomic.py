@@ -65,7 +65,7 @@ class CsvTable(_AtomicSave, pandas.CSVDataset):
     def save(self, data: DataFrame) -> None:
         """Write the table completely or not at all, with no cell that a spreadsheet would run."""
         texts = data.select_dtypes(include=["object", "string", "category"]).columns
-        super().save(data.assign(**{name: data[name].map(_as_plain_text) for name in texts}))
+        super().save(data.assign(**{name: data[name].map(as_plain_text) for name in texts}))
 
     def load(self) -> DataFrame:
         """Read the table as it was saved."""
@@ -74,7 +74,8 @@ class CsvTable(_AtomicSave, pandas.CSVDataset):
         return data.assign(**{name: data[name].map(_as_it_was) for name in texts})
 
 
-def _as_plain_text(cell: Any) -> Any:
+def as_plain_text(cell: Any) -> Any:
+    """Return a cell that no spreadsheet runs as a formula."""
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) and not _is_number(cell) else cell
 
 

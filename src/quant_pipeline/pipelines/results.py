@@ -258,6 +258,15 @@ def _orders(made: Made) -> Iterator[str]:
     yield f"Next: kedro run --pipelines execution --params as_of={made.as_of},dry_run=true"
 
 
+def _ranking(made: Made) -> Iterator[str]:
+    ranked = made.load("ranking")
+    default = made.parameters["ensemble"]["default"]
+    source = default if (ranked["source"] == default).any() else ranked["source"].iloc[0]
+    best = ranked.loc[ranked["source"] == source, "instrument"].head(LISTED)
+    yield f"Ranking of {made.as_of} by {source}: first {', '.join(best)}; {made.path('ranking_csv')}"
+    yield f"Page: {made.path('ranking_page')}"
+
+
 RESULTS: tuple[tuple[str, Callable[[Made], Iterator[str]]], ...] = (
     ("sessions", _ingestion),
     ("labels", _features),
@@ -273,5 +282,6 @@ RESULTS: tuple[tuple[str, Callable[[Made], Iterator[str]]], ...] = (
     ("latest_fused_scores", _prediction),
     ("account_nav", _post_trade),
     ("orders_csv", _orders),
+    ("ranking_page", _ranking),
 )
 """A dataset, or how its name ends, and what describes the result of the stage that makes it."""

@@ -83,6 +83,11 @@ def load_order_generation_parameters() -> dict[str, Any]:
     return _parameters()["order_generation"]
 
 
+def asks_models() -> bool:
+    """Return whether scores of models become orders; those of a file need neither models nor predictions."""
+    return bool(load_order_generation_parameters()["source"] != "file")
+
+
 def load_report_parameters() -> dict[str, Any]:
     """Return the raw ``report`` block: its sections decide which tables must be there."""
     return _parameters()["report"]

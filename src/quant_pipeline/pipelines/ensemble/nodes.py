@@ -8,7 +8,9 @@ from typing import assert_never
 import pandas as pd
 
 from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.evaluation.decile_returns import HISTORY_COLUMNS, decile_returns, round_trip_cost
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.factors.labels import BETWEEN, stated_label
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse
@@ -271,3 +273,39 @@ def measure_information(
         for model, score in scores.items()
     ]
     return pd.concat(series, ignore_index=True)[["date", "model", "ic", "rank_ic"]]
+
+
+def measure_deciles(
+    fused_scores: pd.DataFrame,
+    labels: pd.DataFrame,
+    label: LabelParameters,
+    cost_rules: CostRules,
+    **predictions: pd.DataFrame,
+) -> pd.DataFrame:
+    """Measure what the deciles of every combination and model have earned out of sample, after costs.
+
+    Parameters
+    ----------
+    fused_scores
+        ``datetime``, ``instrument``, ``combination``, ``score`` of the test sessions.
+    labels
+        Panel with column ``label``.
+    label, cost_rules
+        Horizon of the labels; costs, of which those of the newest session are taken.
+    **predictions
+        ``<model>_predictions``, of which the test segment is taken.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``source``, then the columns of `decile_returns`.
+    """
+    scores = _scores({name.removesuffix("_predictions"): table for name, table in predictions.items()}, "test")
+    for name, table in fused_scores.groupby("combination", sort=False):
+        scores[str(name)] = table.set_index(["datetime", "instrument"])["score"]
+    cost = round_trip_cost(cost_rules, labels.index.get_level_values("datetime").max())
+    tables = [
+        decile_returns(score, labels["label"], label.horizon, cost).assign(source=name)
+        for name, score in scores.items()
+    ]
+    return pd.concat(tables, ignore_index=True)[["source", *HISTORY_COLUMNS]].astype({"source": "str"})

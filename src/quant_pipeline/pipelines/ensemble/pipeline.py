@@ -14,7 +14,7 @@ from quant_pipeline.project.model_registry import (
 
 
 def create_pipeline() -> Pipeline:
-    """Weights from the validation sessions, fused history, and its information coefficients."""
+    """Weights from the validation sessions, fused history, its information coefficients and what its deciles earned."""
     predictions = [f"{model}_predictions" for model in fused_models()]
     return Pipeline(
         [
@@ -35,6 +35,12 @@ def create_pipeline() -> Pipeline:
                 by_name("fused_scores", "labels", "params:ensemble", *predictions),
                 "ic_series",
                 name="measure_information",
+            ),
+            Node(
+                nodes.measure_deciles,
+                by_name("fused_scores", "labels", "params:label", "params:cost_rules", *predictions),
+                "decile_history",
+                name="measure_deciles",
             ),
         ],
         tags="ensemble",

@@ -3,9 +3,8 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.order_generation import nodes
-from quant_pipeline.pipelines.order_generation.parameters import FILE
 from quant_pipeline.pipelines.wiring import by_name
-from quant_pipeline.project.model_registry import load_model_registry, load_order_generation_parameters
+from quant_pipeline.project.model_registry import asks_models, load_model_registry
 
 RECORDED = ("params:ensemble", "params:order_generation", "params:market_rules", "params:account", "params:as_of")
 DECIDED = ("bars", "corporate_actions", "sessions", *RECORDED, "params:strategy", "params:cost_rules")
@@ -42,15 +41,11 @@ def create_pipeline() -> Pipeline:
 def _scores() -> list[str]:
     """Name the scores that are needed: a file of scores needs neither models nor predictions."""
     names = ["score_file"]
-    if _asks_models():
+    if asks_models():
         names += ["latest_fused_scores", *(f"{model}_latest_scores" for model in load_model_registry())]
     return names
 
 
 def _in_force() -> list[str]:
     """Name what scores of models are compared with."""
-    return ["champions", "ensemble_weights"] if _asks_models() else []
-
-
-def _asks_models() -> bool:
-    return bool(load_order_generation_parameters()["source"] != FILE)
+    return ["champions", "ensemble_weights"] if asks_models() else []

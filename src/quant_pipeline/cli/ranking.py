@@ -1,0 +1,47 @@
+"""``kedro ranking``: whether a file of a ranking is as it was written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from quant_pipeline.cli.options import ProjectGroup
+from quant_pipeline.cli.sessions import Place
+from quant_pipeline.common.exceptions import ConfigurationError
+
+
+@click.group(cls=ProjectGroup)
+def ranking() -> None:
+    """Verify the files of a ranking."""
+
+
+@ranking.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--manifest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The manifest, when it does not lie beside the file.",
+)
+@click.pass_obj
+def verify(metadata: Place, file: Path, manifest: Path | None) -> None:
+    """Compare FILE (CSV, JSON, page or Parquet) with the hash that its manifest states; exit with 1 if it differs."""
+    from quant_pipeline.pipelines.ranking.manifest import MANIFEST
+    from quant_pipeline.pipelines.ranking.manifest import verify as is_unchanged
+
+    place = manifest or file.parent / MANIFEST
+    if not place.is_file():
+        raise ConfigurationError(f"there is no {MANIFEST} beside {file.name}; name it with --manifest")
+    try:
+        stated = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{place} is no manifest: {error}; ask for it again") from error
+    if not isinstance(stated, dict) or not {"files", "rows_sha256", "sources"} <= stated.keys():
+        raise ConfigurationError(f"{place} is no manifest of a ranking; ask for it again")
+    if not is_unchanged(file, stated):
+        raise click.ClickException(f"{file.name} is not the file that was written: its hash differs from {place.name}")
+    click.echo(f"{file.name} is as it was written for {stated['session']}, to execute on {stated['execution_session']}")
+    for name, source in stated["sources"].items():
+        bundles = ", ".join(f"{model} {identity}" for model, identity in source["bundles"].items())
+        click.echo(f"  {name}: {bundles or 'made elsewhere'}")

@@ -1,0 +1,90 @@
+"""What a ranking was made from, and the hashes by which a receiver sees that its files are as they were written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from quant_pipeline import __version__
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.pipelines.ensemble.provenance import WEIGHTS, stated_bundles
+
+MANIFEST = "ranking_manifest.json"
+"""Name of the manifest; it lies beside the files."""
+BYTE_ORDER_MARK = "\ufeff"
+"""First character of the CSV file: without it spreadsheets take UTF-8 for another encoding."""
+
+
+def write_csv(ranking: pd.DataFrame) -> str:
+    """Write a ranking as CSV; a cell that a spreadsheet would run as a formula gets an apostrophe before it."""
+    from quant_pipeline.datasets.atomic import as_plain_text
+
+    texts = ranking.select_dtypes(include=["object", "string"]).columns
+    plain = ranking.assign(**{name: ranking[name].map(as_plain_text) for name in texts})
+    return BYTE_ORDER_MARK + plain.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+
+
+def write_json(ranking: pd.DataFrame) -> str:
+    """Write a ranking as a JSON list of rows; what is missing is null."""
+    rows = json.loads(ranking.to_json(orient="records", date_format="iso", date_unit="s", double_precision=10))
+    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def state_manifest(
+    sources: Mapping[str, pd.DataFrame], ranking: pd.DataFrame, texts: Mapping[str, str], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """State what a ranking was made from.
+
+    Parameters
+    ----------
+    sources
+        Scores by source, see `scores_by_source`.
+    ranking
+        The table.
+    texts
+        Contents of the files by name.
+    facts
+        Session, execution price and whatever else belongs to all rows.
+
+    Returns
+    -------
+    dict
+        The facts; ``sources``: bundle identities by model, and the hash of the weights of a combination; ``files``:
+        SHA-256 of each file; ``rows_sha256``: SHA-256 of the rows, by which a Parquet file is recognised.
+    """
+    made = {}
+    for name, table in sources.items():
+        weights = {WEIGHTS: str(table[WEIGHTS].iloc[0])} if WEIGHTS in table.columns else {}
+        made[name] = {"kind": table["kind"].iloc[0], "bundles": stated_bundles(table) or {}, **weights}
+    return {
+        **facts,
+        "quant_pipeline": __version__,
+        "sources": made,
+        "files": {name: _sha256(text) for name, text in texts.items()},
+        "rows_sha256": _sha256(write_csv(ranking)),
+    }
+
+
+def verify(file: Path, manifest: Mapping[str, Any]) -> bool:
+    """Return whether a file of a ranking is as it was written.
+
+    Raises
+    ------
+    ConfigurationError
+        When the manifest says nothing about such a file.
+    """
+    if file.suffix == ".parquet":
+        return bool(_sha256(write_csv(pd.read_parquet(file))) == manifest["rows_sha256"])
+    if file.name not in manifest["files"]:
+        known = ", ".join([*manifest["files"], "a .parquet file"])
+        raise ConfigurationError(f"the manifest has no file '{file.name}'; it has {known}. Keep the name of the file")
+    return bool(hashlib.sha256(file.read_bytes()).hexdigest() == manifest["files"][file.name])
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
