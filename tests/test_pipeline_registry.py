@@ -19,6 +19,7 @@ STAGES = {
 RESEARCH = {
     "tuning",
     "rolling",
+    "continuation",
     "cross_validation",
     "ensemble_search",
     "factor_evaluation",

@@ -14,9 +14,9 @@ def register_pipelines() -> dict[str, Pipeline]:
     -------
     dict
         ``__default__`` is the whole path from market to orders; ``daily`` is what runs after every close, with stored
-        models; ``execution`` sends what was ordered, and only when it is asked for by name; ``tuning``, ``rolling``,
-        ``cross_validation``, ``ensemble_search``, ``factor_evaluation``, ``model_report`` and ``qlib_comparison`` are
-        research beside that path; the others are single stages.
+        models; ``execution`` sends what was ordered, and only when it is asked for by name; ``continuation`` trains on
+        from the champions; ``tuning``, ``rolling``, ``cross_validation``, ``ensemble_search``, ``factor_evaluation``,
+        ``model_report`` and ``qlib_comparison`` are research beside that path; the others are single stages.
     """
     stages = {
         "ingestion": _stage("ingestion"),
@@ -35,6 +35,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "__default__": LazyPipeline(lambda: Pipeline(list(stages.values()))),
         **stages,
         "execution": _stage("execution"),
+        "continuation": LazyPipeline(lambda: _made("training", "create_continuation_pipeline")),
         "factor_evaluation": _stage("factor_evaluation"),
         "model_report": _stage("model_report"),
         "tuning": _stage("tuning"),

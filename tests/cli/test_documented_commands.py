@@ -39,6 +39,7 @@ ELSEWHERE = {
     "kedro models plan": "test_acceptance.py",
     "kedro models promote ridge_alpha158": "test_acceptance.py",
     "kedro models rollback ridge_alpha158": "test_acceptance.py",
+    "kedro models continue ridge_alpha158": "test_model_versions.py",
     "kedro models train --workers 2": "test_training_at_large.py",
     "kedro run --env qlib --params provider_uri=~/.qlib/qlib_data/cn_data,universe=csi300": "test_own_data.py",
     "kedro package": "test_package.py",

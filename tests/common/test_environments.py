@@ -14,6 +14,7 @@ from quant_pipeline.common.exceptions import AccountError
         ("kedro account resume, kedro models plan", "kedro account resume --env paper, kedro models plan --env paper"),
         ("kedro account arm --env live", "kedro account arm --env live"),
         ("kedro account new paper --from sim", "kedro account new paper --from sim"),
+        ("kedro models as-of 2025-01-02 --yes", "kedro models as-of --env paper 2025-01-02 --yes"),
         ("kedro viz run", "kedro viz run"),
     ],
 )

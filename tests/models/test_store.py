@@ -1,5 +1,7 @@
 """Versions of a model: nothing is lost, one step goes back."""
 
+import json
+
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
@@ -88,3 +90,36 @@ def test_a_kill_between_two_writes_cannot_leave_a_candidate_that_is_never_promot
     monkeypatch.setattr(BundleStore, "_write", lambda _, aliases: written.append(aliases))
     store.add(bundles[1], promote=True)
     assert [(each.candidate, each.champion) for each in written] == [(bundles[1].identity, bundles[1].identity)]
+
+
+def test_the_history_says_who_was_champion_at_the_close_of_a_session(bundles, tmp_path):
+    store, (first, second, third) = BundleStore(tmp_path), [bundle.identity for bundle in bundles]
+    for bundle, session in zip(bundles, ("2025-01-02", "2025-02-03", "2025-03-03"), strict=True):
+        store.add(bundle, promote=True, session=session)
+    store.roll_back("2025-03-10")
+    asked = ("2025-01-01", "2025-01-02", "2025-02-02", "2025-02-03", "2025-03-09", "2025-03-10")
+    assert [store.aliases.champion_at(session) for session in asked] == [None, first, first, second, third, second]
+    assert store.aliases.since == "2025-03-10"
+    store.restore(first, "2025-03-11")
+    assert store.read("champion").identity == first
+    assert store.roll_back() == second
+    assert store.aliases.since is None
+    assert store.aliases.champion_at("2025-04-01") == first
+
+
+def test_a_version_that_is_gone_is_not_restored(bundles, tmp_path):
+    store = BundleStore(tmp_path)
+    store.add(bundles[0], promote=True, session="2025-01-02")
+    with pytest.raises(ModelError, match="no model bundle in"):
+        store.restore("0123456789abcdef", "2025-01-03")
+    assert store.read("champion").identity == bundles[0].identity
+
+
+def test_aliases_of_a_former_version_have_no_history(bundles, tmp_path):
+    store = BundleStore(tmp_path)
+    store.add(bundles[0], promote=True)
+    aliases = json.loads((tmp_path / "aliases.json").read_text())
+    del aliases["history"]
+    (tmp_path / "aliases.json").write_text(json.dumps(aliases))
+    assert store.aliases.champion == bundles[0].identity
+    assert store.aliases.champion_at("2099-01-01") is None

@@ -1,11 +1,13 @@
 """Training of a bundle: members only, the remedy where nothing can be learned, and continuation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.models.training import is_member, train_bundle
+from quant_pipeline.models.training import continue_or_keep, is_member, train_bundle, train_or_keep
 
 
 def test_ridge_equals_the_closed_form_of_scikit_learn(make_facts, features, labels, members, segments):
@@ -55,7 +57,56 @@ def test_a_continued_model_starts_from_what_the_first_one_knew(
 
 def test_a_model_that_cannot_continue_says_so(make_facts, features, labels, members, segments):
     ridge = train_bundle(make_facts("ridge"), features, labels, members, segments)
-    with pytest.raises(ModelError, match="cannot continue"):
-        train_bundle(make_facts("ridge"), features, labels, members, segments, previous=ridge)
     with pytest.raises(ModelError, match="another algorithm or other factors"):
         train_bundle(make_facts("gru"), features, labels, members, segments, previous=ridge)
+    other = replace(make_facts("ridge"), label="Ref($open, -6)/Ref($open, -1)-1")
+    with pytest.raises(ModelError, match="another label"):
+        train_bundle(other, features, labels, members, segments, previous=ridge)
+    ensemble = replace(ridge, facts=make_facts("double_ensemble"), processor_states=[])
+    with pytest.raises(ModelError, match="cannot continue"):
+        train_bundle(make_facts("double_ensemble"), features, labels, members, segments, previous=ensemble)
+
+
+class TestContinuing:
+    """From the champion in a later window."""
+
+    @pytest.fixture(scope="class")
+    def windows(self, days):
+        """Windows that move by 15 sessions."""
+        first = {"train": days[20:80], "valid": days[82:100]}
+        return first, {"train": days[35:81], "valid": days[84:115]}
+
+    @staticmethod
+    def facts(make_facts, window):
+        return replace(
+            make_facts("ridge"),
+            window={part: [str(days[at].date()) for at in (0, -1)] for part, days in window.items()},
+        )
+
+    def test_the_bundle_names_its_origin_and_a_second_run_keeps_it(
+        self, windows, make_facts, features, labels, members
+    ):
+        earlier, later = ((self.facts(make_facts, window), features, labels, members, window) for window in windows)
+        champion = train_or_keep(*earlier, None)
+        continued = continue_or_keep(*later, champion, champion)
+        assert continued.facts.inputs["continued_from"] == champion.identity
+        assert continue_or_keep(*later, continued, champion) is continued
+        assert continue_or_keep(*later, continued, continued) is continued
+        trained = train_or_keep(*later, continued)
+        assert trained.identity != continued.identity
+        assert "continued_from" not in trained.facts.inputs
+
+    def test_a_window_without_anything_newer_is_refused(self, windows, make_facts, features, labels, members):
+        for window in windows:
+            arguments = (self.facts(make_facts, window), features, labels, members, window)
+            champion = train_or_keep(*arguments, None)
+            with pytest.raises(ModelError, match=r"has learned up to .* there is nothing newer"):
+                continue_or_keep(*arguments, champion, champion)
+
+    def test_validation_on_sessions_that_the_champion_was_trained_on_is_refused(
+        self, windows, days, make_facts, features, labels, members
+    ):
+        longer = {"train": days[20:90], "valid": days[92:100]}
+        champion = train_or_keep(self.facts(make_facts, longer), features, labels, members, longer, None)
+        with pytest.raises(ModelError, match="would measure what it has learned"):
+            continue_or_keep(self.facts(make_facts, windows[1]), features, labels, members, windows[1], None, champion)

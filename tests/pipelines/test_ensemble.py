@@ -12,7 +12,7 @@ from quant_pipeline.common.exceptions import ConfigurationError, ModelError, Sta
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse, normalise
-from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, weigh_combinations
+from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, require_fresh_weights, weigh_combinations
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
 from quant_pipeline.pipelines.ensemble.provenance import fingerprint_of_weights
 from quant_pipeline.pipelines.ensemble.weighting_formulas import (
@@ -278,6 +278,19 @@ def test_stored_dynamic_weights_that_are_due_for_renewal_are_refused():
     later = LONG.union(pd.bdate_range(LONG[-1], periods=4, unit="ns"))
     with pytest.raises(StaleDataError, match="10 sessions before 2023-10-09; they hold for 10"):
         latest(later[200], later)
+
+
+@pytest.mark.parametrize("weights", ["icir", "dynamic"])
+def test_weights_that_were_estimated_later_do_not_fuse_an_earlier_session(weights):
+    labels, members = informed(LONG, 0.5, seed=6)
+    combination = {"models": ["early", "late"], "member_weights": weights, "window": 40, "refresh": 10}
+    parameters, newest, _, _ = fused_by(combination, labels, members)
+    first = newest["session"].max()
+    calendar = pd.DataFrame({"date": LONG})
+    require_fresh_weights(newest, parameters, calendar, first)
+    before = LONG[LONG.get_loc(first) - 1]
+    with pytest.raises(StaleDataError, match=rf"later than {before:%Y-%m-%d}.*--params as_of={before:%Y-%m-%d}"):
+        require_fresh_weights(newest, parameters, calendar, before)
 
 
 @pytest.mark.parametrize("stored", [["early"], []])

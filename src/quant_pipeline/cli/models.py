@@ -1,4 +1,4 @@
-"""``kedro models list|plan|train|promote|rollback``: versions of models, what training would do, and the way back.
+"""``kedro models list|plan|train|continue|promote|rollback|as-of``: versions of models, training, and the way back.
 
 Commands import what they need when they are called: Kedro imports this module to describe it.
 """
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
+from quant_pipeline.cli.options import ProjectGroup, env_option, params_option, read_date
 from quant_pipeline.cli.sessions import Place, open_session
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ModelError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=ProjectGroup)
 def models() -> None:
-    """List, plan and train models, promote a candidate, go back to the champion before."""
+    """List, plan, train and continue models, promote a candidate, go back to former champions."""
 
 
 @models.command(name="list")
@@ -27,17 +28,15 @@ def models() -> None:
 @params_option
 @click.pass_obj
 def list_models(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
-    """Show every registered model, its newest version and the one in use."""
-    from quant_pipeline.cli.opened_models import open_models, store_of
+    """Show the versions of every model that score, wait or have scored: what they learned from, rank IC, age."""
+    from quant_pipeline.cli.model_versions import COLUMNS, describe_versions
+    from quant_pipeline.cli.opened_models import open_models
     from quant_pipeline.project.model_registry import load_model_registry
 
-    table = _table("model", "what", "versions", "candidate", "champion", "champions before")
+    table = _table(*COLUMNS)
     with open_models(metadata, env, params) as opened:
-        for name, spec in load_model_registry().items():
-            store = store_of(opened, name)
-            candidate, champion, champions = store.aliases
-            before = ", ".join(reversed(champions[:-1])) or "-"
-            table.add_row(name, spec.title, str(store.n_versions), candidate or "-", champion or "-", before)
+        for row in describe_versions(opened, load_model_registry()):
+            table.add_row(*row)
     _print(table)
 
 
@@ -79,6 +78,27 @@ def train(metadata: Place, workers: int, scheduler: str | None, env: str | None,
     click.echo(f"trained {', '.join(names)}; what had not changed was kept")
 
 
+@models.command(name="continue")
+@click.argument("name")
+@env_option
+@params_option
+@click.pass_obj
+def continue_training(metadata: Place, name: str, env: str | None, params: dict[str, Any]) -> None:
+    """Let model NAME go on learning from its champion in the present window; the result is its candidate."""
+    from quant_pipeline.cli.opened_models import open_models, registered
+    from quant_pipeline.models.algorithms import find_algorithm
+
+    with open_models(metadata, env, params):
+        spec = registered(name)
+        if find_algorithm(spec.algorithm).continue_from is None:
+            raise ModelError(
+                f"{name}: algorithm '{spec.algorithm}' cannot go on from a model at hand; train it again: kedro run "
+                f"--pipelines training --namespaces {name}"
+            )
+    with open_session(metadata, env, **params) as session:
+        session.run(pipeline_names=["continuation"], namespaces=[name])
+
+
 @models.command()
 @click.argument("name")
 @click.option("--force", is_flag=True, help="Promote although the candidate is not shown to be better.")
@@ -115,7 +135,7 @@ def promote(metadata: Place, name: str, force: bool, env: str | None, params: di
                 f"{name}: candidate {candidate.identity} is not shown to be better than champion {champion.identity}: "
                 f"{reason}. The champion stays; --force promotes all the same."
             )
-        _show_champion(metadata, env, params, name, store.promote())
+        _show_champion(metadata, env, params, name, store.promote(str(opened.parameters["as_of"])))
         click.echo(f"{name}: {candidate.identity} scores new sessions from now on; back: kedro models rollback {name}")
 
 
@@ -130,9 +150,41 @@ def rollback(metadata: Place, name: str, env: str | None, params: dict[str, Any]
 
     with open_models(metadata, env, params) as opened:
         registered(name)
-        identity = store_of(opened, name).roll_back()
+        identity = store_of(opened, name).roll_back(str(opened.parameters["as_of"]))
         _show_champion(metadata, env, params, name, identity)
     click.echo(f"{name}: {identity} scores new sessions again")
+
+
+@models.command(name="as-of")
+@click.argument("session", callback=read_date)
+@click.option("--yes", is_flag=True, help="Change the champions; without it the command only says what would change.")
+@env_option
+@params_option
+@click.pass_obj
+def as_of(metadata: Place, session: str, yes: bool, env: str | None, params: dict[str, Any]) -> None:
+    """Bring back the champions of all models as they were at the close of SESSION, YYYY-MM-DD."""
+    from quant_pipeline.cli.model_versions import find_changes
+    from quant_pipeline.cli.opened_models import open_models, store_of
+    from quant_pipeline.project.model_registry import load_model_registry
+
+    table = _table("model", "champion", f"at the close of {session}", "what happens")
+    with open_models(metadata, env, params) as opened:
+        changes = find_changes(opened, load_model_registry(), session)
+        for each in changes:
+            what = "comes back" if each.is_one else "stays" if each.then else "stays: no champion of then is recorded"
+            table.add_row(each.model, each.present or "-", each.then or "-", what)
+        _print(table)
+        moved = [each for each in changes if each.is_one]
+        for each in moved if yes else ():
+            store_of(opened, each.model).restore(str(each.then), str(opened.parameters["as_of"]))
+            _show_champion(metadata, env, params, each.model, str(each.then))
+        environment = opened.configuration.environment
+    if not moved:
+        click.echo("nothing changes")
+    elif yes:
+        click.echo(in_environment("Next: kedro run --pipelines prediction,order_generation", environment))
+    else:
+        click.echo(in_environment(f"nothing was changed; to do it: kedro models as-of {session} --yes", environment))
 
 
 def _show_champion(place: Place, env: str | None, params: dict[str, Any], name: str, identity: str) -> None:

@@ -59,16 +59,25 @@ def _with_date(context: click.Context, parameters: Any) -> Any:
     """Read ``as_of`` as a date: 20240524 is no number; ``latest`` is what the environment takes without it."""
     if "as_of" not in parameters:
         return parameters
-    text = str(parameters["as_of"]).strip()
-    if text.lower() == "latest":
+    if str(parameters["as_of"]).strip().lower() == "latest":
         return {key: value for key, value in parameters.items() if key != "as_of"}
-    compact = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", text)
-    text = "-".join(compact.groups()) if compact else text
     try:
-        day = datetime.date.fromisoformat(text)
+        return parameters | {"as_of": _iso(str(parameters["as_of"]))}
     except ValueError:
         context.fail(f"--params: as_of={parameters['as_of']} is no date such as 2025-01-02, nor `latest`.")
-    return parameters | {"as_of": day.isoformat()}
+
+
+def read_date(context: click.Context, option: click.Parameter, value: str) -> str:
+    """Read an argument that is a date, also as 20250102."""
+    try:
+        return _iso(value)
+    except ValueError:
+        context.fail(f"'{value}' is no date such as 2025-01-02.")
+
+
+def _iso(text: str) -> str:
+    compact = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", text.strip())
+    return datetime.date.fromisoformat("-".join(compact.groups()) if compact else text.strip()).isoformat()
 
 
 def _tidy(item: str) -> str:

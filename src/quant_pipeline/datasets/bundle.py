@@ -1,4 +1,4 @@
-"""Bundles as datasets: the versions of one model, and one bundle per window of a walk forward."""
+"""Bundles as datasets: the versions of one model with their measures, and one bundle per window of a walk forward."""
 
 import json
 import logging
@@ -9,11 +9,15 @@ from typing import Any, Literal, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview
 
+from quant_pipeline.common.atomic import write_text
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, read_facts, write_bundle
 from quant_pipeline.models.store import ALIASES, BundleStore, Role
 
 logger = logging.getLogger(__name__)
+
+Measures = dict[str, float]
+"""Measures by name, such as ``rank_ic``."""
 
 
 class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
@@ -29,6 +33,8 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
         ``automatic``: a saved bundle is champion at once. ``gated``: `kedro models promote` makes it champion.
     optional
         Whether a bundle that is absent or damaged loads as None: what training finds is to be replaced anyway.
+    as_of
+        Session of the run: the history of champions names it.
     metadata
         Ignored here; read by kedro-viz.
     """
@@ -39,12 +45,14 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
         role: Role = "candidate",
         promotion: Literal["automatic", "gated"] = "automatic",
         optional: bool = False,
+        as_of: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.store = BundleStore(Path(filepath))
         self._role = role
         self._promotion = promotion
         self._optional = optional
+        self._as_of = None if as_of is None else str(as_of)
         self.metadata = metadata
 
     def load(self) -> ModelBundle | None:
@@ -76,7 +84,7 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
 
     def save(self, data: ModelBundle) -> None:
         """Add the version."""
-        self.store.add(data, promote=self._promotion == "automatic")
+        self.store.add(data, promote=self._promotion == "automatic", session=self._as_of)
 
     @property
     def is_optional(self) -> bool:
@@ -88,6 +96,40 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self.store.folder), "role": self._role, "promotion": self._promotion}
+
+
+class MeasuresByVersion(AbstractDataset[dict[str, Measures], dict[str, Measures]]):
+    """How well each version of a model did out of sample: one JSON file per version; saving adds to them.
+
+    Parameters
+    ----------
+    filepath
+        Folder of the files.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, Measures]:
+        """Read the measures of all versions, by identity; none before the first training."""
+        return {file.stem: json.loads(file.read_text()) for file in self._files()}
+
+    def save(self, data: dict[str, Measures]) -> None:
+        """Write the measures of the given versions."""
+        for identity, measures in data.items():
+            write_text(self._folder / f"{identity}.json", json.dumps(measures, indent=2, sort_keys=True) + "\n")
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("[!.]*.json"))
+
+    def _exists(self) -> bool:
+        return bool(self._files())
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder)}
 
 
 class Champions(AbstractDataset[NoReturn, dict[str, str]]):

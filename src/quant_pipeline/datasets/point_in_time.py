@@ -5,7 +5,6 @@ A stage reads its tables through the catalog. What is cut here is cut for every 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.datasets.atomic import ParquetTable
+from quant_pipeline.factors.labels import known_after
 
 
 def cut_at(table: pd.DataFrame, as_of: str, column: str) -> pd.DataFrame:
@@ -80,9 +80,9 @@ class LabelTable(PointInTimeTable):
             return table
         days = table.index.get_level_values(self._column)
         sessions = days.unique().sort_values()
-        later = [int(shift) for shift in re.findall(r"-(\d+)\)", str(stored.attrs.get("expression", "")))]
+        later = known_after(str(stored.attrs.get("expression", "")))
         # A label of which it is not known when it is realised is none.
-        unknown = sessions[-max(later) :] if later else sessions
+        unknown = sessions[-later:] if later else sessions
         cut = table.assign(label=np.where(days.isin(unknown), np.nan, table["label"]))
         cut.attrs = dict(stored.attrs)
         return cut

@@ -149,6 +149,17 @@ def is_label_of(expression: str, deal_price: DealPrice) -> bool:
     return horizon > 0 and expression == label_expression(deal_price, horizon)
 
 
+def known_after(expression: str) -> int:
+    """Return how many sessions after its row a label is known, from its expression; 0 for one that looks at no later.
+
+    Examples
+    --------
+    >>> known_after("Ref($open, -2)/Ref($open, -1)-1")
+    2
+    """
+    return max((int(sessions) for sessions in re.findall(r"-(\d+)\)", expression)), default=0)
+
+
 def stated_label(scores: pd.DataFrame) -> str:
     """Return what the models behind a table of scores were trained to predict.
 

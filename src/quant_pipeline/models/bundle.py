@@ -28,7 +28,9 @@ from quant_pipeline.common.atomic import replacing_folder
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.factors.feature_sets import TRADED
+from quant_pipeline.factors.labels import known_after
 from quant_pipeline.factors.processors import Arrays, ProcessorChain, compares
+from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.models.fitted import FittedModel, Samples, importance_table, learning_curve
 from quant_pipeline.models.fitting import libraries_of, load_model, score_rows, table_of, weights_of
 from quant_pipeline.models.spec import ModelSpec
@@ -75,6 +77,12 @@ class BundleFacts:
     def source(self) -> str:
         """What made the bars that it was trained on; empty when they did not say."""
         return self.inputs.get("source", "")
+
+    @property
+    def learned_until(self) -> pd.Timestamp:
+        """Session at whose close the last label that entered was known: a score of it or an earlier one is no test."""
+        last = pd.Timestamp(self.window["valid"][1])
+        return TradingCalendar.of(self.calendar, last, last).offset(last, known_after(self.label))
 
     @property
     def columns(self) -> list[str]:

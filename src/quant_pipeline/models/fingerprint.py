@@ -13,6 +13,8 @@ import pandas as pd
 from quant_pipeline.market.data import SOURCE, source_of
 from quant_pipeline.models.bundle import BundleFacts
 
+CONTINUED = "continued_from"
+"""Part of the fingerprint of a bundle that went on from another one: the identity of that one."""
 PARTS = {
     "specification": "its entry in the registry",
     "factors": "its factor expressions",
@@ -22,6 +24,7 @@ PARTS = {
     "labels": "the realised labels",
     "universe": "the universe",
     SOURCE: "what made its bars",
+    CONTINUED: "what it was continued from",
 }
 """What a fingerprint is made of, and what to call it."""
 
@@ -54,8 +57,8 @@ def fingerprint(
     Returns
     -------
     dict
-        Part, see `PARTS`, to hash; the source is in words. Fields that choose where and when a model runs (tags,
-        enabled) are left out.
+        Part, see `PARTS`, to hash; the source is in words, and only `continue_or_keep` adds what was continued. Fields
+        that choose where and when a model runs (tags, enabled) are left out.
     """
     last = segments["valid"][-1]
     spec = facts.spec.model_dump(mode="json", exclude={"tags", "enabled"})
@@ -106,7 +109,7 @@ def changes(stored: Mapping[str, str] | None, wanted: Mapping[str, str]) -> list
     """
     if stored is None:
         return ["bundle"]
-    return [part for part in PARTS if stored.get(part, "") != wanted[part]]
+    return [part for part in PARTS if stored.get(part, "") != wanted.get(part, "")]
 
 
 def _of_json(value: Any) -> str:

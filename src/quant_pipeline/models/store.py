@@ -2,7 +2,8 @@
 
 A folder holds ``versions/<identity>/``, one immutable bundle each, and ``aliases.json``: which version is the
 *candidate* (the newest one trained), which is the *champion* (the one that scores new sessions), and the champions in
-their order, so that one command goes back. The aliases are those of a model in MLflow's registry.
+their order, so that one command goes back. The aliases are those of a model in MLflow's registry. The history says
+since which session each champion has scored; it only grows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Literal, NamedTuple
 from quant_pipeline.common.atomic import write_text
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.common.locks import locked
-from quant_pipeline.models.bundle import MANIFEST, ModelBundle, read_bundle, write_bundle
+from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, read_facts, write_bundle
 
 Role = Literal["candidate", "champion"]
 ALIASES = "aliases.json"
@@ -27,11 +28,37 @@ logger = logging.getLogger(__name__)
 
 
 class Aliases(NamedTuple):
-    """Which version plays which role; None while there is none."""
+    """Which version plays which role; None while there is none.
+
+    Attributes
+    ----------
+    candidate, champion
+        Identities.
+    champions
+        Champions in their order, the present one last; going back removes it.
+    history
+        Champion and the session from whose close on it scored, for every change whose session was known.
+    """
 
     candidate: str | None
     champion: str | None
     champions: tuple[str, ...]
+    history: tuple[tuple[str, str], ...] = ()
+
+    def champion_at(self, session: str) -> str | None:
+        """Return the champion at the close of a session, ``YYYY-MM-DD``; None before the first one that is known."""
+        return next((identity for identity, since in reversed(self.history) if since <= session), None)
+
+    @property
+    def since(self) -> str | None:
+        """Session since which the champion scores; None where it is not known."""
+        newest = self.history[-1:]
+        return newest[0][1] if newest and newest[0][0] == self.champion else None
+
+    def crowned(self, identity: str, champions: tuple[str, ...], session: str | None) -> Aliases:
+        """Return the aliases with another champion; without a session the history stays."""
+        entered = () if session is None or identity == self.champion else ((identity, session),)
+        return self._replace(champion=identity, champions=champions, history=(*self.history, *entered))
 
 
 class BundleStore:
@@ -60,7 +87,8 @@ class BundleStore:
             return Aliases(None, None, ())
         try:
             stored = json.loads(file.read_text())
-            return Aliases(stored["candidate"], stored["champion"], tuple(stored["champions"]))
+            history = tuple((identity, since) for identity, since in stored.get("history", ()))
+            return Aliases(stored["candidate"], stored["champion"], tuple(stored["champions"]), history)
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{file} is damaged ({error!r}); restore it from a backup, or remove it and train the model again"
@@ -95,7 +123,11 @@ class BundleStore:
         """Read and verify the version that plays a role."""
         return read_bundle(self.folder_of(role))
 
-    def add(self, bundle: ModelBundle, *, promote: bool) -> None:
+    def facts_of(self, identity: str) -> BundleFacts:
+        """Read and verify what a version says about itself."""
+        return read_facts(self.folder / "versions" / identity)
+
+    def add(self, bundle: ModelBundle, *, promote: bool, session: str | None = None) -> None:
         """Keep a bundle as the candidate.
 
         Parameters
@@ -104,15 +136,17 @@ class BundleStore:
             The bundle; a version that is there already is left as it is, unless it is damaged.
         promote
             Whether it becomes the champion at once; the very first version always does.
+        session
+            Session of the run, for the history.
         """
         identity = bundle.identity
         write_bundle(bundle, self.folder / "versions" / identity)
         with self._changing():
             aliases = self.aliases._replace(candidate=identity)
             # Both roles in one write: a kill between two would leave a candidate that training promotes never again.
-            self._write(_promoted(aliases) if promote or aliases.champion is None else aliases)
+            self._write(_promoted(aliases, session) if promote or aliases.champion is None else aliases)
 
-    def promote(self) -> str:
+    def promote(self, session: str | None = None) -> str:
         """Make the candidate the champion and return its identity; a candidate that is champion stays it.
 
         Raises
@@ -122,10 +156,24 @@ class BundleStore:
         """
         with self._changing():
             identity = self.folder_of("candidate").name
-            self._write(_promoted(self.aliases))
+            self._write(_promoted(self.aliases, session))
         return identity
 
-    def roll_back(self) -> str:
+    def restore(self, identity: str, session: str | None = None) -> None:
+        """Make a version that has been champion before the champion again.
+
+        Raises
+        ------
+        ModelError
+            When the version is not there any more, or damaged.
+        """
+        self.facts_of(identity)
+        with self._changing():
+            aliases = self.aliases
+            if identity != aliases.champion:
+                self._write(aliases.crowned(identity, (*aliases.champions, identity), session))
+
+    def roll_back(self, session: str | None = None) -> str:
         """Return to the champion before the present one, and return its identity.
 
         Raises
@@ -138,7 +186,7 @@ class BundleStore:
             if len(aliases.champions) < 2:
                 raise ModelError(f"there is no champion before the present one in {self.folder}; nothing was changed")
             earlier = aliases.champions[:-1]
-            self._write(aliases._replace(champion=earlier[-1], champions=earlier))
+            self._write(aliases.crowned(earlier[-1], earlier, session))
         return earlier[-1]
 
     def _changing(self) -> AbstractContextManager[None]:
@@ -153,7 +201,8 @@ class BundleStore:
         write_text(self.folder / ALIASES, json.dumps(aliases._asdict(), indent=2) + "\n")
 
 
-def _promoted(aliases: Aliases) -> Aliases:
-    if aliases.champion == aliases.candidate or aliases.candidate is None:
+def _promoted(aliases: Aliases, session: str | None) -> Aliases:
+    candidate = aliases.candidate
+    if aliases.champion == candidate or candidate is None:
         return aliases
-    return aliases._replace(champion=aliases.candidate, champions=(*aliases.champions, aliases.candidate))
+    return aliases.crowned(candidate, (*aliases.champions, candidate), session)

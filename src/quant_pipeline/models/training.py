@@ -12,7 +12,7 @@ import pandas as pd
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.processors import CrossSectionalRank, ProcessorChain
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle, make_bundle
-from quant_pipeline.models.fingerprint import changes, fingerprint
+from quant_pipeline.models.fingerprint import CONTINUED, changes, fingerprint
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.fitting import fit_model
 
@@ -102,6 +102,59 @@ def train_or_keep(
     return train_bundle(replace(facts, inputs=inputs), features, labels, members, segments)
 
 
+def continue_or_keep(
+    facts: BundleFacts,
+    features: pd.DataFrame,
+    labels: pd.Series,
+    members: pd.DataFrame,
+    segments: dict[str, pd.DatetimeIndex],
+    found: ModelBundle | None,
+    champion: ModelBundle,
+) -> ModelBundle:
+    """Go on learning from the champion in a later window; a second run returns what the first one made.
+
+    Parameters
+    ----------
+    facts, features, labels, members, segments
+        As for `train_bundle`.
+    found
+        The newest bundle: kept when it went on from some champion and everything else it learned from is the same.
+    champion
+        Bundle to continue from.
+
+    Raises
+    ------
+    ModelError
+        When the window is not later than the champion's, or would test it on what it has learned, or the model cannot
+        be continued.
+    """
+    inputs = fingerprint(facts, features, labels, members, segments)
+    origin = found.facts.inputs.get(CONTINUED, "") if found is not None else ""
+    if found is not None and origin and not changes(found.facts.inputs, inputs | {CONTINUED: origin}):
+        logger.info("%s: kept, it was continued from %s already", facts.spec.title, origin)
+        return found
+    _require_later_window(facts, champion)
+    continued = replace(facts, inputs=inputs | {CONTINUED: champion.identity})
+    return train_bundle(continued, features, labels, members, segments, previous=champion)
+
+
+def _require_later_window(facts: BundleFacts, champion: ModelBundle) -> None:
+    """Refuse a window that has nothing new, or whose validation the champion has learned."""
+    learned, wanted = champion.facts.window, facts.window
+    if learned["valid"][1] >= wanted["valid"][1]:
+        raise ModelError(
+            f"{facts.spec.title}: champion {champion.identity} has learned up to {learned['valid'][1]} already, and "
+            f"the present window ends on {wanted['valid'][1]}: there is nothing newer. `kedro models plan` shows when "
+            "the window moves; fixed dates of `split` (parameters_models.yml) never do"
+        )
+    if learned["train"][1] >= wanted["valid"][0]:
+        raise ModelError(
+            f"{facts.spec.title}: champion {champion.identity} was trained up to {learned['train'][1]}, so the "
+            f"validation from {wanted['valid'][0]} on would measure what it has learned; train it again: "
+            "kedro run --pipelines training"
+        )
+
+
 def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which rows of a panel belong to the universe of their session."""
     universe = pd.MultiIndex.from_frame(members[["date", "instrument"]])
@@ -111,10 +164,15 @@ def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.boo
 def _processors(facts: BundleFacts, previous: ModelBundle | None) -> ProcessorChain:
     if previous is None:
         return ProcessorChain(facts.spec.processors)
-    if previous.facts.spec.algorithm != facts.spec.algorithm or previous.facts.expressions != facts.expressions:
+    former = previous.facts
+    if former.spec.algorithm != facts.spec.algorithm or former.expressions != facts.expressions:
         raise ModelError(
-            f"{facts.spec.title} cannot continue from {previous.facts.spec.title}: another algorithm or other factors; "
-            "train it again"
+            f"{facts.spec.title} cannot continue from {former.spec.title}: another algorithm or other factors; train "
+            "it again"
+        )
+    if former.spec.processors != facts.spec.processors or former.label != facts.label:
+        raise ModelError(
+            f"{facts.spec.title} cannot continue from a bundle with other processors or another label; train it again"
         )
     return ProcessorChain(facts.spec.processors, previous.processor_states)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
+    from quant_pipeline.models.store import Aliases
     from quant_pipeline.project.configuration import ProjectConfigLoader
+
+logger = logging.getLogger(__name__)
 
 SPARE = 64 * 2**20
 """Bytes that stay free on the disk beside what a run writes again."""
@@ -29,8 +33,8 @@ class ReadinessHooks:
     """Refuse a run that would stop half-way: the ledger has moved by then, and the orders are missing.
 
     Looked at are the session and how far the market reaches, every stored table that the run reads and does not make,
-    the champions that score and what they predict, the age of weights that follow the last sessions, the source of
-    orders, and the space on the disk.
+    the champions that score, what they predict and until when they have learned, the age of weights that follow the
+    last sessions, the source of orders, and the space on the disk.
     """
 
     def __init__(self) -> None:
@@ -135,13 +139,15 @@ class _Needs:
             yield StaleDataError(describe_missing(names, stage))
 
     def _champions(self) -> Iterator[QuantPipelineError]:
-        """Find models that have to score and have no champion, a damaged one, or one of another execution price."""
+        """Find models that have to score and have no champion, a damaged one, or one that cannot score this session."""
+        import pandas as pd
+
         from quant_pipeline.common.exceptions import ModelError
         from quant_pipeline.datasets.bundle import ModelBundles
         from quant_pipeline.exchange.rules import MarketRules
-        from quant_pipeline.pipelines.prediction.nodes import require_label
+        from quant_pipeline.pipelines.prediction.nodes import require_label, require_not_learned
 
-        untrained = []
+        untrained, session = [], pd.Timestamp(self._parameters["as_of"])
         for name in sorted(self._inputs):
             dataset = self._catalog.get(name)
             if not isinstance(dataset, ModelBundles) or dataset.is_optional:
@@ -153,6 +159,8 @@ class _Needs:
                 facts = dataset.load_facts()
                 if facts is not None and LABELLED in self._nodes:
                     require_label(facts, MarketRules.model_validate(self._parameters["market_rules"]).deal_price)
+                    require_not_learned(facts, session)
+                    self._say_who_was_champion(name.partition(".")[0], dataset.store.aliases)
             except QuantPipelineError as error:
                 yield error
         if untrained:
@@ -161,6 +169,17 @@ class _Needs:
                 f"{'it' if len(untrained) == 1 else 'them'} first: `kedro run --pipelines training`, or take the "
                 "model out of the combinations of parameters_ensemble.yml."
             )
+
+    def _say_who_was_champion(self, model: str, aliases: Aliases) -> None:
+        """Name the champion of an old session where the present one, which is going to score it, came later."""
+        session = str(self._parameters["as_of"])
+        then = aliases.champion_at(session)
+        if then not in (None, aliases.champion):
+            logger.warning(
+                "%s: champion %s scores %s, although it has been champion since %s only; then it was %s, which "
+                "`kedro models as-of %s` brings back",
+                model, aliases.champion, session, aliases.since, then, session,
+            )  # fmt: skip
 
     def _weights(self) -> Iterator[QuantPipelineError]:
         """Find weights of other models, and those that follow the last sessions and should have been renewed."""

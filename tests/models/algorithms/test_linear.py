@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.models.algorithms.linear import ElasticNetHyper, RidgeHyper, fit_elastic_net, fit_ridge
+from quant_pipeline.models.algorithms.linear import (
+    ElasticNetHyper,
+    RidgeHyper,
+    continue_elastic_net,
+    continue_ridge,
+    fit_elastic_net,
+    fit_ridge,
+)
 
 
 def soft_threshold(value, by):
@@ -52,3 +59,21 @@ def test_missing_features_name_the_remedy(fit, hyper, samples):
 def test_a_descent_that_has_not_arrived_is_logged_with_the_remedy(samples, caplog):
     fit_elastic_net(samples["train"], samples["valid"], ElasticNetHyper(alpha=0.001, rounds=1))
     assert "has not arrived after 1 rounds" in caplog.text
+
+
+def test_a_continued_ridge_is_pulled_towards_its_former_coefficients(samples):
+    train, valid = samples["train"], samples["valid"]
+    former = fit_ridge(valid, train, RidgeHyper(alpha=0.01))
+    held = continue_ridge(former, train, valid, RidgeHyper(alpha=1e9))
+    np.testing.assert_allclose(held.coefficients, former.coefficients, atol=1e-7)
+    free = continue_ridge(former, train, valid, RidgeHyper(alpha=1e-12))
+    np.testing.assert_allclose(free.coefficients, fit_ridge(train, valid, RidgeHyper(alpha=0)).coefficients, atol=1e-7)
+
+
+def test_a_continued_elastic_net_ends_where_training_again_ends(samples):
+    train, valid = samples["train"], samples["valid"]
+    hyper = ElasticNetHyper(alpha=0.001)
+    former, again = fit_elastic_net(valid, train, hyper), fit_elastic_net(train, valid, hyper)
+    assert np.abs(former.coefficients - again.coefficients).max() > 1e-3
+    continued = continue_elastic_net(former, train, valid, hyper)
+    np.testing.assert_allclose(continued.coefficients, again.coefficients, atol=1e-5)

@@ -37,24 +37,33 @@ class FittedCatBoost:
     def __init__(self, content: bytes, curve: pd.DataFrame, factors: list[str]) -> None:
         # The content is kept, because CatBoost writes other bytes after it has read them.
         self._content = content
-        self._model = import_optional("catboost").CatBoostRegressor()
-        self._model.load_model(blob=content, format="cbm")
+        self.model = import_optional("catboost").CatBoostRegressor()
+        self.model.load_model(blob=content, format="cbm")
         self.curve = curve
-        self.importance = importance_table(factors, self._model.get_feature_importance())
+        self.importance = importance_table(factors, self.model.get_feature_importance())
 
     def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Score rows; trees handle missing values."""
-        return np.asarray(self._model.predict(samples.values), dtype=np.float64)
+        return np.asarray(self.model.predict(samples.values), dtype=np.float64)
 
     def weights(self) -> dict[str, bytes]:
         """Return the model."""
         return {WEIGHTS: self._content}
 
 
-def fit_catboost(train: Samples, valid: Samples, hyper: CatBoostHyper, seed: int) -> FittedCatBoost:
+def continue_catboost(
+    previous: FittedCatBoost, train: Samples, valid: Samples, hyper: CatBoostHyper, seed: int
+) -> FittedCatBoost:
+    """Add trees to those at hand; the arguments are those of `Algorithm.continue_from`."""
+    return fit_catboost(train, valid, hyper, seed, previous)
+
+
+def fit_catboost(
+    train: Samples, valid: Samples, hyper: CatBoostHyper, seed: int, previous: FittedCatBoost | None = None
+) -> FittedCatBoost:
     """Fit trees by least squares, and stop when the validation error no longer falls.
 
-    The arguments are those of `Algorithm.fit`.
+    The arguments are those of `Algorithm.fit`; ``previous`` are trees to continue from: they stay as they are.
 
     Raises
     ------
@@ -74,7 +83,8 @@ def fit_catboost(train: Samples, valid: Samples, hyper: CatBoostHyper, seed: int
         verbose=False,
         allow_writing_files=False,
     )
-    model.fit(train.values, train.labels, eval_set=(valid.values, valid.labels))
+    origin = None if previous is None else previous.model
+    model.fit(train.values, train.labels, eval_set=(valid.values, valid.labels), init_model=origin)
     curve = {{"learn": "train", "validation": "valid"}[name]: seen for name, seen in model.get_evals_result().items()}
     return FittedCatBoost(_catboost_content(model), metrics_curve(curve), list(train.features.columns))
 
@@ -93,4 +103,6 @@ def _catboost_content(model: Any) -> bytes:
         return file.read_bytes()
 
 
-CATBOOST = Algorithm(CatBoostHyper, fit_catboost, load_catboost, processors=(), libraries=("catboost",))
+CATBOOST = Algorithm(
+    CatBoostHyper, fit_catboost, load_catboost, continue_from=continue_catboost, processors=(), libraries=("catboost",)
+)

@@ -63,6 +63,11 @@ class FittedLinear:
         self.curve = curve
         self.importance = importance_table(factors, coefficients)
 
+    @property
+    def coefficients(self) -> Vector:
+        """One per factor."""
+        return self._coefficients
+
     def predict(self, samples: Samples) -> Vector:
         """Score rows."""
         # Summed column by column: a matrix product may round differently for another number of rows.
@@ -92,11 +97,36 @@ def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper, seed: int = 0) 
     return _seal(np.asarray(coefficients, dtype=np.float64), train, valid)
 
 
-def fit_elastic_net(train: Samples, valid: Samples, hyper: ElasticNetHyper, seed: int = 0) -> FittedLinear:
+def continue_ridge(
+    previous: FittedLinear, train: Samples, valid: Samples, hyper: RidgeHyper, seed: int = 0
+) -> FittedLinear:
+    """Minimise ``mean((y - Xb - a)²) + alpha |b - b₀|²``: the penalty pulls towards the former coefficients, not to 0.
+
+    The arguments are those of `Algorithm.continue_from`. The larger ``alpha``, the more of the former model stays.
+    """
+    gram, covariance = _moments(train)
+    penalty = hyper.alpha * np.eye(len(gram))
+    coefficients = np.linalg.solve(gram + penalty, covariance + penalty @ previous.coefficients)
+    return _seal(np.asarray(coefficients, dtype=np.float64), train, valid)
+
+
+def continue_elastic_net(
+    previous: FittedLinear, train: Samples, valid: Samples, hyper: ElasticNetHyper, seed: int = 0
+) -> FittedLinear:
+    """Begin the descent at the former coefficients: it ends where training again ends, in fewer passes.
+
+    The arguments are those of `Algorithm.continue_from`.
+    """
+    return fit_elastic_net(train, valid, hyper, seed, previous)
+
+
+def fit_elastic_net(
+    train: Samples, valid: Samples, hyper: ElasticNetHyper, seed: int = 0, previous: FittedLinear | None = None
+) -> FittedLinear:
     """Minimise ``mean((y - Xb - a)²) / 2 + alpha (l1_ratio |b|₁ + (1 - l1_ratio) |b|² / 2)`` by coordinate descent.
 
     The arguments are those of `Algorithm.fit`. The validation segment is only measured; coordinates are taken in their
-    order, so nothing here is random.
+    order, so nothing here is random. The descent begins at the coefficients of ``previous``, or at 0.
 
     Raises
     ------
@@ -114,7 +144,10 @@ def fit_elastic_net(train: Samples, valid: Samples, hyper: ElasticNetHyper, seed
         tol=TOLERANCE,
         precompute=True,
         copy_X=False,
+        warm_start=previous is not None,
     )
+    if previous is not None:
+        descent.coef_ = previous.coefficients.copy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # Logged below with the remedy.
         descent.fit(_finite_values(train), train.labels.astype(np.float64))
@@ -160,5 +193,7 @@ def load_linear(weights: dict[str, bytes], factors: list[str], hyper: HyperParam
     return FittedLinear(arrays["coefficients"], float(arrays["intercept"][0]), learning_curve([]), factors)
 
 
-RIDGE = Algorithm(RidgeHyper, fit_ridge, load_linear)
-ELASTIC_NET = Algorithm(ElasticNetHyper, fit_elastic_net, load_linear, libraries=("sklearn",))
+RIDGE = Algorithm(RidgeHyper, fit_ridge, load_linear, continue_from=continue_ridge)
+ELASTIC_NET = Algorithm(
+    ElasticNetHyper, fit_elastic_net, load_linear, continue_from=continue_elastic_net, libraries=("sklearn",)
+)

@@ -42,7 +42,7 @@ class FittedXGBoost:
     def __init__(self, booster: Any, curve: pd.DataFrame, factors: list[str]) -> None:
         # Numbers of columns, for some names of factors are refused; models of earlier versions carry names.
         booster.feature_names = None
-        self._booster = booster
+        self.booster = booster
         self.curve = curve
         gain = booster.get_score(importance_type="total_gain")
         self.importance = importance_table(factors, [gain.get(f"f{column}", 0.0) for column in range(len(factors))])
@@ -50,17 +50,26 @@ class FittedXGBoost:
     def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Score rows; trees handle missing values."""
         data = import_optional("xgboost").DMatrix(samples.values)
-        return np.asarray(self._booster.predict(data), dtype=np.float64)
+        return np.asarray(self.booster.predict(data), dtype=np.float64)
 
     def weights(self) -> dict[str, bytes]:
         """Return the model."""
-        return {WEIGHTS: bytes(self._booster.save_raw("ubj"))}
+        return {WEIGHTS: bytes(self.booster.save_raw("ubj"))}
 
 
-def fit_xgboost(train: Samples, valid: Samples, hyper: XGBoostHyper, seed: int) -> FittedXGBoost:
+def continue_xgboost(
+    previous: FittedXGBoost, train: Samples, valid: Samples, hyper: XGBoostHyper, seed: int
+) -> FittedXGBoost:
+    """Add trees to those at hand; the arguments are those of `Algorithm.continue_from`."""
+    return fit_xgboost(train, valid, hyper, seed, previous)
+
+
+def fit_xgboost(
+    train: Samples, valid: Samples, hyper: XGBoostHyper, seed: int, previous: FittedXGBoost | None = None
+) -> FittedXGBoost:
     """Fit trees by least squares, and stop when the validation error no longer falls.
 
-    The arguments are those of `Algorithm.fit`.
+    The arguments are those of `Algorithm.fit`; ``previous`` are trees to continue from: they stay as they are.
 
     Raises
     ------
@@ -90,6 +99,7 @@ def fit_xgboost(train: Samples, valid: Samples, hyper: XGBoostHyper, seed: int) 
         early_stopping_rounds=hyper.patience,
         evals_result=seen,
         verbose_eval=False,
+        xgb_model=None if previous is None else previous.booster,
     )
     best = booster[: booster.best_iteration + 1]
     return FittedXGBoost(best, metrics_curve(seen), list(train.features.columns))
@@ -102,4 +112,6 @@ def load_xgboost(weights: dict[str, bytes], factors: list[str], hyper: XGBoostHy
     return FittedXGBoost(booster, learning_curve([]), factors)
 
 
-XGBOOST = Algorithm(XGBoostHyper, fit_xgboost, load_xgboost, processors=(), libraries=("xgboost",))
+XGBOOST = Algorithm(
+    XGBoostHyper, fit_xgboost, load_xgboost, continue_from=continue_xgboost, processors=(), libraries=("xgboost",)
+)

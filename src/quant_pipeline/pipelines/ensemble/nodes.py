@@ -200,13 +200,20 @@ def require_fresh_weights(
     Raises
     ------
     StaleDataError
-        When weights of the latest sessions should have been renewed by then, or weights are of other models.
+        When weights of the latest sessions should have been renewed by then, were estimated from later ones, or are of
+        other models.
     """
     for name, combination in ensemble.enabled.items():
         own = weights[weights["combination"] == name]
         _require_members(name, combination, own["model"])
         since = own["session"].max()
         age = int(((sessions["date"] > since) & (sessions["date"] <= session)).sum())
+        if combination.weighting.sees != "nothing" and since > session:
+            raise StaleDataError(
+                f"the weights of combination '{name}' hold from {since:%Y-%m-%d} on and were estimated from what was "
+                f"known then, which is later than {session:%Y-%m-%d}. Estimate them as they were: `kedro run "
+                f"--pipelines ensemble --params as_of={session:%Y-%m-%d}`"
+            )
         if combination.weighting.sees == "latest" and age >= combination.refresh:
             raise StaleDataError(
                 f"the weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "

@@ -97,7 +97,7 @@ def score_latest(
     ConfigurationError
         When the bundle predicts returns between other prices than those that orders execute at.
     ModelError
-        When the bundle was trained on bars of another source than those to score.
+        When the bundle was trained on bars of another source than those to score, or has learned what came after them.
     StaleDataError
         When the features do not reach ``as_of``, or no member of that session can be scored.
     """
@@ -109,6 +109,7 @@ def score_latest(
         )
     require_label(bundle.facts, market_rules.deal_price)
     session = pd.Timestamp(as_of)
+    require_not_learned(bundle.facts, session)
     datetimes = latest_features.index.get_level_values("datetime")
     rows = np.flatnonzero((datetimes == session) & is_member(latest_features.index, universe_members))
     if len(rows) == 0:
@@ -172,6 +173,22 @@ def require_label(facts: BundleFacts, deal_price: DealPrice) -> None:
             f"{facts.spec.title} was trained to predict {facts.label}, but market_rules.deal_price is {deal_price}. "
             "Set it back, or train again, and promote where promotion is gated: "
             "`kedro run --pipelines features,training`."
+        )
+
+
+def require_not_learned(facts: BundleFacts, session: pd.Timestamp) -> None:
+    """Refuse a bundle that has learned returns that were not known at the close of a session: its score is no forecast.
+
+    Raises
+    ------
+    ModelError
+        When it has.
+    """
+    if (known := facts.learned_until) > session:
+        raise ModelError(
+            f"{facts.spec.title} has learned returns that were known on {known:%Y-%m-%d} only, so it cannot score "
+            f"{session:%Y-%m-%d}. Bring back the champions of then: `kedro models as-of {session:%Y-%m-%d}`, or "
+            f"train as it was then: `kedro run --pipelines training,ensemble --params as_of={session:%Y-%m-%d}`."
         )
 
 

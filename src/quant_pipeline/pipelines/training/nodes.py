@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.date_splits import SplitParameters, split_sessions
 from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.models.training import is_member, train_or_keep
+from quant_pipeline.models.training import continue_or_keep, is_member, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData
 from quant_pipeline.pipelines.wiring import takes_records
@@ -35,6 +36,43 @@ def train_model(
         data.universe_members,
         segments,
         bundle_as_found,
+    )
+    return bundle, bundle.learning_curve, bundle.importance
+
+
+@takes_records(data=TrainingData, setting=ModelSetting)
+def continue_model(
+    data: TrainingData,
+    setting: ModelSetting,
+    split: SplitParameters,
+    bundle_as_found: ModelBundle | None,
+    champion: ModelBundle | None,
+) -> tuple[ModelBundle, pd.DataFrame, pd.DataFrame]:
+    """Let a model go on learning from its champion in the present window, and seal what comes out.
+
+    Returns
+    -------
+    tuple
+        As `train_model`. The bundle says which one it was continued from.
+
+    Raises
+    ------
+    ModelError
+        When there is no champion that can be read.
+    """
+    if champion is None:
+        raise ModelError(
+            f"{setting.spec.title} has no champion to continue from; train it first: kedro run --pipelines training"
+        )
+    segments = split_sessions(data.days, split, setting.label.horizon)
+    bundle = continue_or_keep(
+        setting.describe(segments),
+        data.features,
+        setting.labels_of(data),
+        data.universe_members,
+        segments,
+        bundle_as_found,
+        champion,
     )
     return bundle, bundle.learning_curve, bundle.importance
 
@@ -72,7 +110,8 @@ def evaluate_model(
     spec: ModelSpec,
     learning_curve: pd.DataFrame,
     importance: pd.DataFrame,
-) -> dict[str, float]:
+    bundle: ModelBundle,
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Measure a model on the test sessions whose label is realised.
 
     Parameters
@@ -83,11 +122,14 @@ def evaluate_model(
         Horizon.
     spec, learning_curve, importance
         Tracked beside the metrics.
+    bundle
+        The version that predicted.
 
     Returns
     -------
-    dict
-        Information coefficients of the test segment; those of the validation segment begin with ``valid_``.
+    tuple of dict
+        Information coefficients of the test segment; those of the validation segment begin with ``valid_``. The same by
+        the identity of the version.
     """
     metrics: dict[str, float] = {}
     for segment, prefix in (("test", ""), ("valid", "valid_")):
@@ -95,4 +137,4 @@ def evaluate_model(
         coefficients = information_coefficients(scores, labels["label"])
         summary = summarise(coefficients) | {"rank_ic_t": rank_ic_t(coefficients, label.horizon)}
         metrics |= {f"{prefix}{key}": value for key, value in summary.items()}
-    return metrics
+    return metrics, {bundle.identity: metrics}
