@@ -3,10 +3,12 @@
 import pandas as pd
 import yaml
 
+from tests.helpers.plans import bundles_of, champions, newest_plan
+
 FILE = "conf/sim/parameters_ensemble.yml"
 
 
-def test_the_winner_of_a_search_gives_the_orders_after_two_commands(project):
+def test_the_winner_of_a_search_gives_the_orders_after_three_commands(project):
     (project.path / FILE).write_text("# mine\nensemble:\n  normalisation: zscore # as agreed\n")
     refused = project.run("kedro ensemble adopt searched", ok=False)
     assert "no search has been made yet; run `kedro run --pipelines ensemble_search` first" in refused.stderr
@@ -34,3 +36,6 @@ def test_the_winner_of_a_search_gives_the_orders_after_two_commands(project):
     assert "searched: rank IC" in printed
     opinions = pd.read_parquet(project.path / "data/accounts/sim/opinions/2024-12-31.parquet")
     assert "searched" in set(opinions["source"])
+    plan = newest_plan(project)
+    assert plan["provenance"]["scores"] == "searched"
+    assert bundles_of(plan) == {model: champions(project)[model] for model in leader["combination"].split(" + ")}

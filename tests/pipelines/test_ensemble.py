@@ -321,6 +321,17 @@ def test_member_that_a_retired_bundle_scored_is_not_fused():
         fuse_latest(newest, parameters, pd.DataFrame({"date": LONG}), CHAMPIONS | {"late": "RETRAINED"}, **day)
 
 
+def test_a_combination_is_picked_by_naming_its_members():
+    block = {"default": "a", "combinations": {"a": {"models": ["m", "n"]}}, "models": ["n", "o"]}
+    parameters = EnsembleParameters.model_validate(block)
+    assert parameters.default == "picked"
+    assert parameters.enabled["picked"].models == ["n", "o"]
+    assert parameters.enabled["picked"].member_weights == "equal"
+    assert parameters.members == ["m", "n", "o"]
+    with pytest.raises(ValidationError, match="models"):
+        EnsembleParameters.model_validate(block | {"models": []})
+
+
 def test_disabled_combinations_are_kept_and_ignored():
     block = {
         "default": "a",

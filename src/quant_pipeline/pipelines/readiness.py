@@ -207,7 +207,7 @@ class _Needs:
         if "generate_orders" not in self._nodes:
             return
         source = self._parameters["order_generation"]["source"]
-        combinations = [name for name, entry in self._parameters["ensemble"]["combinations"].items() if _enabled(entry)]
+        combinations = EnsembleParameters.model_validate(self._parameters["ensemble"]).enabled
         models = [name for name, entry in self._parameters["models"].items() if _enabled(entry)]
         if source not in (FUSED, FILE, *combinations, *models):
             yield ConfigurationError(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LISTED = 5
+NEXT = "Next: "
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ class Made:
         return str(described.relative_to(self.project)) if described.is_relative_to(self.project) else str(described)
 
     @property
+    def combination(self) -> str:
+        """The combination whose score becomes orders."""
+        from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+
+        return EnsembleParameters.model_validate(self.parameters["ensemble"]).default
+
+    @property
     def as_of(self) -> str:
         """The session of the run."""
         return str(self.parameters["as_of"])
@@ -105,7 +113,9 @@ class ResultHooks:
         parameters = self._context.config_loader["parameters"]
         made = Made(outputs, catalog, parameters, Path(self._context.project_path), self._champions)
         lines = [line for dataset, describe in RESULTS if _has(outputs, dataset) for line in describe(made)]
-        for line in lines:
+        results = [line for line in lines if not line.startswith(NEXT)]
+        # Only what follows the last stage of the run is next.
+        for line in (*results, *[line for line in lines if line.startswith(NEXT)][-1:]):
             click.echo(in_environment(line, self._context.env))
 
 
@@ -169,7 +179,7 @@ def _prediction(made: Made) -> Iterator[str]:
 
 
 def _ensemble(made: Made) -> Iterator[str]:
-    default = made.parameters["ensemble"]["default"]
+    default = made.combination
     series, weights = made.load("ic_series"), made.load("ensemble_weights")
     known = series.loc[series["model"] == "fused", "rank_ic"].dropna()
     own = weights[weights["combination"] == default].sort_values("weight", ascending=False)
@@ -182,7 +192,7 @@ def _backtest(made: Made) -> Iterator[str]:
     performance, nav = made.load("backtest_performance"), made.load("backtest_nav")
     folder = str(Path(made.path("backtest_nav")).parent)
     yield (
-        f"Backtest of {made.parameters['ensemble']['default']}, {_span(nav)}: return "
+        f"Backtest of {made.combination}, {_span(nav)}: return "
         f"{performance['annualised_return']:.1%} per year, benchmark {performance['benchmark_annualised_return']:.1%}, "
         f"Sharpe ratio {performance['sharpe']:.2f}, maximum drawdown {performance['maximum_drawdown']:.1%}; in {folder}"
     )

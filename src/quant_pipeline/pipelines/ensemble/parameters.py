@@ -18,6 +18,10 @@ from quant_pipeline.common.parameters import Parameters, read_chosen_part
 from quant_pipeline.pipelines.ensemble.weighting_registry import MemberWeighting, find_weighting
 
 
+PICKED = "picked"
+"""Name of the combination that `ensemble.models` makes."""
+
+
 class Combination(Parameters):
     """A set of models that is fused.
 
@@ -94,11 +98,23 @@ class EnsembleParameters(Parameters):
         How scores are made comparable within a session: ``rank`` or ``zscore``.
     combinations
         All combinations by name.
+    models
+        Members of a combination `picked` of equal weights, which becomes the default: for ``--params``, to look at a
+        combination that no file names.
     """
 
     default: str
+    models: list[str] | None = Field(default=None, min_length=1)
     normalisation: Literal["rank", "zscore"] = "rank"
     combinations: dict[str, Combination]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pick(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("models") is None:
+            return data
+        combinations = {**data.get("combinations", {}), PICKED: {"models": data["models"], "member_weights": "equal"}}
+        return {**data, "default": PICKED, "combinations": combinations}
 
     @model_validator(mode="after")
     def _default_is_enabled(self) -> "EnsembleParameters":
