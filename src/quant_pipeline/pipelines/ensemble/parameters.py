@@ -17,7 +17,6 @@ from pydantic import (
 from quant_pipeline.common.parameters import Parameters, read_chosen_part
 from quant_pipeline.pipelines.ensemble.weighting_registry import MemberWeighting, find_weighting
 
-
 PICKED = "picked"
 """Name of the combination that `ensemble.models` makes."""
 
