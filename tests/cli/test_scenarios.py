@@ -1,7 +1,7 @@
 """The four scenarios of `docs/guides/routine.md`, each from a fresh folder: how many commands, and whose orders.
 
-A fresh folder after `kedro run`, and the day after it, are shared by all tests of commands. `test_ensemble_adopt.py` goes
-from a search to orders.
+A fresh folder after `kedro run`, and the day after it, are shared by all tests of commands.
+`test_ensemble_adopt.py` goes from a search to orders.
 """
 
 import re
