@@ -75,7 +75,7 @@ def _columns(currency: str, facts: Mapping[str, Any]) -> list[Column]:
         Column("net_return", "realised", wording.percent_exact),
         Column("lower", "from", wording.percent_exact),
         Column("upper", "to", wording.percent_exact),
-        Column("traded_value", f"traded a session, {currency}", wording.dollars),
+        Column("traded_value", f"traded a session, {currency}", wording.amount),
         Column("liquidity", "liquidity", kind="text"),
         Column("name", "name", kind="text"),
         Column("sector", "sector", kind="text"),
