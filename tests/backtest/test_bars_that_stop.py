@@ -12,6 +12,7 @@ from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.delistings import EndedBars, delist_ended
 from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.orders.plans import record_plan
@@ -66,7 +67,7 @@ def test_the_position_becomes_cash_in_every_engine_and_account(filled_on):
     books = ()
     for number, session in enumerate(DAYS):
         known = (bars[bars["date"] <= session], actions[actions["date"] <= session], DAYS[: number + 1])
-        books += book_sessions(books, "test", 1_000, *known, RULES, FREE)
+        books += book_sessions(books, "test", 1_000, Exchange(*known, RULES, FREE))
         if number in (0, 6):
             row = ("A", "buy", 100, 10.0, "test") if number == 0 else ("B", "buy", 10, 20.0, "test")
             books += record_plan(books, orders_table(row), session, DAYS[number + 1])

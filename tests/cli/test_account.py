@@ -14,6 +14,7 @@ from quant_pipeline.cli.account_environment import scaffold_environment
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
+from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
@@ -72,8 +73,8 @@ def write_market(folder, market, sessions):
 def booked(market, events, sessions):
     bars = market.bars[market.bars["date"] <= sessions[-1]]
     actions = market.corporate_actions[market.corporate_actions["date"] <= sessions[-1]]
-    rules = (MarketRules(), CostRules())
-    return (*events, *book_sessions(events, "sim", 100_000, bars, actions, sessions, *rules))
+    exchange = Exchange(bars, actions, sessions, MarketRules(), CostRules())
+    return (*events, *book_sessions(events, "sim", 100_000, exchange))
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ from quant_pipeline.testing.fake_alpaca import (
     ScriptedFault,
     bookings,
 )
+from quant_pipeline.trading.activities.quarantine import quarantine_event
+from quant_pipeline.trading.broker_records import UnknownActivity
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.store import Ledger
@@ -443,3 +445,27 @@ def test_commands_of_an_account_that_statements_fill_know_trades_without_orders(
     Ledger.at(project.project_path / "data/accounts/sim/ledger.sqlite").append(events)
     result = CliRunner().invoke(command, [*words, "--env", "sim", "--params", f"as_of={DAY}"], obj=project)
     assert result.exit_code == 0, (result.output, result.exception)
+
+
+def test_a_row_of_a_statement_in_quarantine_is_answered_as_one_of_a_broker(project):
+    (project.project_path / "conf/sim/parameters_own.yml").write_text("account: {filled_by: statements}\n")
+    day = pd.Timestamp("2025-03-03")
+    row = UnknownActivity("mine:7", day, "Gift", Decimal(0), "AAA", None, raw={"Kind": "Gift", "Pieces": "2"})
+    events = [
+        Event(day, EventKind.ACCOUNT_OPENED, "open:sim", {"account": "sim", "cash": "100"}),
+        quarantine_event(row, day, "UNKNOWN_ROW", "january.csv, row 4: no rule of the format says what it means"),
+        Event(day, EventKind.SESSION_CLOSED, "close:2025-03-03", {"net_asset_value": "100", "cash": "100"}),
+    ]
+    ledger = Ledger.at(project.project_path / "data/accounts/sim/ledger.sqlite")
+    ledger.append(events)
+
+    def run(*words):
+        return CliRunner().invoke(command, [*words, "--env", "sim", "--params", f"as_of={DAY}"], obj=project)
+
+    assert "mine:7  2025-03-03  Gift: 0 cash; january.csv, row 4" in run("quarantine", "list").output
+    why = ("quarantine", "book", "mine:7", "--reason", "a present", "--cost", "21")
+    assert "how many shares mine:7 moves is not known; say it with --quantity" in str(run(*why).exception)
+    answered = run(*why, "--quantity", "2")
+    assert answered.exit_code == 0, (answered.output, answered.exception)
+    account = fold(ledger.events())
+    assert (account.positions["AAA"].quantity, account.quarantine, account.discrepancy) == (2, {}, 0)

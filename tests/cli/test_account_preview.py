@@ -45,6 +45,7 @@ def test_every_shipped_environment_previews_without_market_and_keys(preview, env
         "realised": "23.95",
         "problems": [],
         "warnings": [],
+        "quarantined": [],
     }
 
 

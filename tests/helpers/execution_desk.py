@@ -10,6 +10,7 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.execution import create_pipeline
 from quant_pipeline.pipelines.post_trade.nodes import settle_with_broker
 from quant_pipeline.strategy.account_parameters import AccountParameters
+from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
@@ -53,9 +54,8 @@ class Desk:
         return Ledger.at(self.ledger).events() if self.ledger.exists() else ()
 
     def book(self, sessions):
-        new = book_sessions(
-            self.events(), self.name, 100_000, self.bars, self.actions, sessions, MarketRules(), CostRules()
-        )
+        exchange = Exchange(self.bars, self.actions, sessions, MarketRules(), CostRules())
+        new = book_sessions(self.events(), self.name, 100_000, exchange)
         Ledger.at(self.ledger).append(new)
 
     def live_on(self):

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.statements import StatementFile, StatementFormat, StatementImportParameters
@@ -43,7 +44,8 @@ def book(events, bars, actions, rules, up_to):
     known = bars[bars["date"] <= up_to]
     acted = actions[actions["date"] <= up_to]
     days = DAYS[up_to >= DAYS]
-    return (*events, *book_sessions(events, "sim", 1000.0, known, acted, days, market_rules, cost_rules))
+    exchange = Exchange(known, acted, days, market_rules, cost_rules)
+    return (*events, *book_sessions(events, "sim", 1000.0, exchange))
 
 
 def plan(events, decided, deal, *rows):

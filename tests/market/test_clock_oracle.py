@@ -18,6 +18,7 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import EXECUTION_LAG, execution_session
 from quant_pipeline.strategy.rebalance import rebalance
 from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import EventKind
@@ -67,7 +68,7 @@ def run_account(table, market_rules):
     for session in SESSIONS:
         known = market[market["date"] <= session]
         days = SESSIONS[session >= SESSIONS]
-        events += book_sessions(events, "oracle", CASH, known, ACTIONS, days, market_rules, FREE)
+        events += book_sessions(events, "oracle", CASH, Exchange(known, ACTIONS, days, market_rules, FREE))
         scores = table.loc[session].dropna()
         if scores.empty or session == SESSIONS[-1]:
             continue

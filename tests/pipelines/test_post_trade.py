@@ -12,7 +12,10 @@ from quant_pipeline.datasets.statements import StatementFolder
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.post_trade.pipeline import TABLES, create_pipeline
 from quant_pipeline.strategy.account_parameters import AccountParameters
+from quant_pipeline.trading.brokers.gateway import Gateway
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
+from quant_pipeline.trading.orders.remarks import account_remarks
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.statements import StatementImportParameters
 from tests.helpers.four_days import BUY, COLUMNS, DAYS, DEPOSIT, FORMAT, actions_table, bars_table
@@ -28,21 +31,23 @@ def post_trade(tmp_path, project_path):
     bootstrap_project(project_path)
     folder = tmp_path / "statements"
 
-    def run(as_of, filled_by="statements", currency="USD", splits=(), **files):
+    def run(as_of, filled_by="statements", currency="USD", splits=(), on_unknown="quarantine", **files):
         for name, lines in files.items():
             folder.mkdir(exist_ok=True)
             (folder / f"{name}.csv").write_text("\n".join([",".join(COLUMNS), *lines]))
         given = {
             "as_of": as_of,
             "account": AccountParameters(name="mine", filled_by=filled_by, lot_method="hifo"),
-            "statement_import": StatementImportParameters(currency=currency, formats={"hand": form(currency)}),
+            "statement_import": StatementImportParameters(
+                currency=currency, formats={"hand": form(currency)}, on_unknown=on_unknown
+            ),
             "market_rules": MarketRules(),
             "cost_rules": CostRules(),
             "execution": ExecutionRules(),
             "risk": RiskLimits(),
         }
         tables = {
-            "trading_desk": None,
+            "trading_desk": Gateway("simulated", {}, str(tmp_path / "ledger.sqlite"), tmp_path / "STOP"),
             "bars": bars_table(),
             "corporate_actions": actions_table(*splits),
             "sessions": pd.DataFrame({"date": DAYS}),
@@ -83,10 +88,29 @@ def test_day_by_day_is_the_same_as_at_once_and_again_changes_nothing(post_trade,
     assert post_trade("2024-12-31")("daily_amounts")["nav"].tolist() == [1000, 999.65]
 
 
+LOTTERY, GIFT = "2025-01-02,lottery,,,,,,1", "2025-01-02,gift,AAA,,5,,,"
+
+
 def test_a_row_that_is_not_understood_books_nothing(post_trade, tmp_path):
+    with pytest.raises(AccountError, match=r"january\.csv, row 3, column cash: the cash of a deposit must be positive"):
+        post_trade("2025-01-03", january=[DEPOSIT, DEPOSIT.replace("1000", "-1"), LOTTERY])
     with pytest.raises(AccountError, match=r"january\.csv, row 3: no rule"):
-        post_trade("2025-01-03", january=[DEPOSIT, "2025-01-02,lottery,,,,,,1"])
+        post_trade("2025-01-03", january=[DEPOSIT, LOTTERY], on_unknown="refuse")
     assert LedgerEvents(str(tmp_path / "ledger.sqlite")).load() == ()
+
+
+@pytest.mark.parametrize("filled_by", ["statements", "simulation"])
+def test_a_row_of_an_unknown_sort_stops_no_other_and_lets_only_exits_through(post_trade, tmp_path, filled_by):
+    load = post_trade("2025-01-03", filled_by=filled_by, january=[DEPOSIT, LOTTERY, GIFT])
+    assert load("account_nav")["cash"].iloc[-1] == {"statements": 1001, "simulation": 1_001_001}[filled_by]
+    events = LedgerEvents(str(tmp_path / "ledger.sqlite")).load()
+    assert [event.payload["sort"] for event in events if event.kind == "activity_quarantined"] == ["gift"]
+    assert AccountOrders.of(events).trading_state == "reducing"
+    told = account_remarks(events, DAYS[-1], filled_by).lines
+    assert "gift" in told[0]
+    assert "kedro account quarantine list" in told[1]
+    post_trade("2025-01-03", filled_by=filled_by, january=[DEPOSIT, LOTTERY, GIFT])
+    assert LedgerEvents(str(tmp_path / "ledger.sqlite")).load() == events
 
 
 def test_an_edited_statement_is_an_error_on_the_same_day(post_trade):
@@ -124,10 +148,10 @@ def test_account_in_another_currency_than_the_market_books_nothing(post_trade, t
 
 def test_all_problems_of_all_files_come_at_once(post_trade):
     with pytest.raises(AccountError) as raised:
-        post_trade("2025-01-03", january=[DEPOSIT, "2025-01-02,lottery,,,,,,1"], february=["yesterday,deposit,,,,,,1"])
+        post_trade("2025-01-03", january=[DEPOSIT, "2025-01-02,fee,,,,,,0"], february=["yesterday,deposit,,,,,,1"])
     lines = raised.value.message.splitlines()
     assert lines[0] == "2 problems in the statements, nothing was booked:"
     assert [line.split(":")[0].strip() for line in lines[1:]] == [
         "february.csv, row 2, column date",
-        "january.csv, row 3",
+        "january.csv, row 3, column cash",
     ]

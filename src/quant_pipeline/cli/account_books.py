@@ -91,6 +91,10 @@ def book(metadata: Place, /, row: str, env: str | None, params: dict[str, Any], 
         cash = stored.cash if answer["cash"] is None else answer["cash"]
         if cash is None:
             raise AccountError(f"what {row} moves is not known; say it with --cash, and --quantity if it moves shares")
+        if stored.shares is None and answer["quantity"] is None:
+            raise AccountError(
+                f"how many shares {row} moves is not known; say it with --quantity, 0 when it moves none"
+            )
         given = answer | {"cash": cash, "instrument": answer["instrument"] or stored.instrument}
         if given["quantity"] is None:
             given["quantity"] = stored.shares or Decimal(0)

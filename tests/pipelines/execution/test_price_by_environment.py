@@ -12,6 +12,7 @@ from kedro.pipeline import Pipeline
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.project.hooks import AccountGuardHooks
+from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.ledger.store import Ledger
@@ -96,11 +97,11 @@ def test_the_simulated_account_executes_at_the_configured_price(deal_price, paid
     bars = bars.assign(instrument="AAA", volume=1e6).astype({"instrument": "str"})
     actions = pd.DataFrame({"date": pd.DatetimeIndex([]), "instrument": [], "kind": [], "value": []})
     rules, days = MarketRules(deal_price=deal_price), pd.DatetimeIndex(bars["date"])
-    events = book_sessions((), "sim", 1_000, bars[:1], actions, days[:1], rules, CostRules())
+    events = book_sessions((), "sim", 1_000, Exchange(bars[:1], actions, days[:1], rules, CostRules()))
     order = pd.DataFrame(
         [("AAA", "buy", 10, 10.0, "best")], columns=["instrument", "side", "quantity", "reference_price", "reason"]
     )
     events += record_plan(events, order, DECIDED, EXECUTED)
-    events += book_sessions(events, "sim", 1_000, bars, actions, days, rules, CostRules())
+    events += book_sessions(events, "sim", 1_000, Exchange(bars, actions, days, rules, CostRules()))
     (fill,) = [event for event in events if event.kind is EventKind.FILL]
     assert fill.payload["price"] == paid

@@ -11,6 +11,7 @@ import yaml
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.bookkeeping import book_days, last_closes
@@ -122,10 +123,8 @@ def test_a_deposit_reaches_the_simulated_account_before_its_fills(bars, no_actio
 
     def simulate(events, up_to, *files):
         known, days = bars[bars["date"] <= up_to], DAYS[up_to >= DAYS]
-        return (
-            *events,
-            *book_sessions(events, "sim", 100.0, known, no_actions, days, market_rules, cost_rules, entries(*files)),
-        )
+        exchange = Exchange(known, no_actions, days, market_rules, cost_rules)
+        return (*events, *book_sessions(events, "sim", 100.0, exchange, entries(*files)))
 
     planned = plan(simulate((), DAYS[0]), DAYS[0], DAYS[1], ("AAA", "buy", 30, 10.0, "best"))
     # A hundred dollars buy nine shares; with the deposit of the same morning all thirty.
@@ -138,9 +137,8 @@ def test_a_deposit_reaches_the_simulated_account_before_its_fills(bars, no_actio
 
 
 def test_a_simulated_account_takes_no_fills_from_files(bars, no_actions, rules):
-    market_rules, cost_rules = rules
     with pytest.raises(AccountError, match="contradicts the simulated exchange"):
-        book_sessions((), "sim", 100.0, bars, no_actions, DAYS, market_rules, cost_rules, entries(statement(BUY)))
+        book_sessions((), "sim", 100.0, Exchange(bars, no_actions, DAYS, *rules), entries(statement(BUY)))
 
 
 def test_the_lot_method_of_an_open_account_changes_with_the_next_session(bars, no_actions):

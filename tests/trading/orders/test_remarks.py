@@ -46,17 +46,25 @@ def test_the_sides_that_a_state_denies():
     assert told == "will be denied: the account is reducing until `kedro account resume`"
 
 
+@pytest.mark.parametrize("filled_by", ["broker", "simulation"])
+def test_a_halt_denies_the_orders_of_simulated_accounts_as_of_those_at_a_broker(filled_by):
+    remarks = account_remarks((changed(0, TradingState.HALTED, "PERSON"),), SESSION, filled_by)
+    assert "all orders are denied until `kedro account resume`" in remarks.lines[0]
+    assert remarks.denied == ("buy", "sell")
+
+
 @pytest.mark.parametrize(
-    ("filled_by", "words"),
+    ("state", "words", "sides"),
     [
-        ("simulation", "the simulated exchange executes its plans all the same"),
-        ("statements", "its orders are executed by hand"),
+        (TradingState.HALTED, "executed by hand: leave them all alone until `kedro account resume`", ("buy", "sell")),
+        (TradingState.REDUCING, "executed by hand: leave buys alone until `kedro account resume`", ("buy",)),
     ],
 )
-def test_where_no_order_is_sent_none_is_said_to_be_denied(filled_by, words):
-    remarks = account_remarks((changed(0, TradingState.HALTED, "PERSON"),), SESSION, filled_by)
+def test_who_executes_orders_by_hand_reads_which_to_leave_alone(state, words, sides):
+    remarks = account_remarks((changed(0, state, "PERSON"),), SESSION, "statements")
     assert words in remarks.lines[0]
-    assert (remarks.denied, remarks.denial) == ((), "")
+    assert remarks.denied == sides
+    assert remarks.denial == f"leave it alone: the account is {state} until `kedro account resume`"
 
 
 def test_rows_in_quarantine_are_counted_until_they_are_answered():

@@ -41,9 +41,18 @@ def preview(shipped):
         (record("REORG", "s1", symbol="AAPL", quantity="-10", sub_type="WRM"), "8000.00", {}, "-2000.00"),
         (record("DIV", "s1", "20", "AAPL", sub_type="ROC"), "8020.00", {"AAPL": "10"}, "0.00"),
         (record("MEM", "s1", "0"), "8000.00", {"AAPL": "10"}, "0.00"),
+        (record("SPLIT", "s1", symbol="AAPL", quantity="-10", sub_type="USPLIT")
+         + record("SPLIT", "s2", symbol="SHRS", quantity="10", sub_type="USPLIT")
+         + record("SPLIT", "s3", symbol="WRNT", quantity="5", sub_type="USPLIT"),
+         "8000.00", {"SHRS": "10", "WRNT": "5"}, "0.00"),
+        (record("MAGIC", "s1", "-5"), "7995.00", {"AAPL": "10"}, "0.00"),
+        (record("MAGIC", "s1", "5", "AAPL", "3"), "8000.00", {"AAPL": "10"}, "0.00"),
+        (record("MAGIC", "s1", "5", status="canceled"), "8000.00", {"AAPL": "10"}, "0.00"),
+        (record("MAGIC", "s1", "NaN"), "8000.00", {"AAPL": "10"}, "0.00"),
     ],
     ids=["cancelled without id", "corrected", "corrected trade", "busted trade", "reverse split", "renamed",
-         "cash merger", "worthless", "return of capital", "memo"],
+         "cash merger", "worthless", "return of capital", "memo", "unit", "unknown cash", "unknown shares",
+         "unknown taken back", "unknown amount"],
 )  # fmt: skip
 def test_records_do_what_alpaca_means_by_them(preview, rows, cash, positions, realised):
     found = preview(rows)
@@ -84,7 +93,10 @@ def test_cash_of_a_type_goes_where_the_live_account_books_it(preview, kind, amou
             "by the row 2025-01-06,transfer,KO,10,<cost>,<day of purchase>",
         ),
         (record("SPIN", "s", symbol="XYZ", quantity="2"), "by the row 2025-01-06,spin_off,<old>,2,XYZ,<0 to 1>"),
-        (record("MAGIC", "s", "5"), "no rule of the format says what a row with activity_type 'MAGIC'"),
+        (
+            record("SPLIT", "s", symbol="AAPL", quantity="-10", sub_type="USPLIT"),
+            "only a part of a split of a unit has been reported: -10 AAPL; the rows with the other parts are missing",
+        ),
         (
             record("NC", "s", symbol="AAPL", quantity="-10"),
             "10 AAPL leave under their name, but no row has the new one",

@@ -53,6 +53,12 @@ def test_rows_that_are_understood_book_exactly_this(preview, name):
     assert (summary["cash"], summary["positions"]) == (wanted["cash"], wanted["positions"])
     assert summary["realised"] == wanted["realised"]
     assert found.state.discrepancy == 0
+    assert "warning" not in wanted or any(wanted["warning"] in warning for warning in found.warnings)
+    assert summary["ok"] is ("quarantined" not in wanted)
+    assert [row for row in found.quarantined if wanted.get("quarantined", "nothing is expected") in row] == (
+        found.quarantined
+    )
+    assert bool(found.quarantined) is ("quarantined" in wanted)
 
 
 @pytest.mark.parametrize("name", [name for name, wanted in INPUTS.items() if "problem" in wanted])
@@ -75,6 +81,9 @@ def cost_of(found, instrument):
         ("ib_stock_merger", "AMD", "20001"),
         ("rh_two_reverse_splits_one_day", "XOM", "5000"),
         ("al_two_renamings_no_group", "AAPLN", "2000"),
+        # 100 by 90 to 10, what the parts were worth.
+        ("al_spac_unit_split", "SHRS", "90"),
+        ("al_spac_unit_split", "WRNT", "10"),
         ("ib_spin_off_completed_by_hand", "GEV", "3400.2"),
     ],
 )

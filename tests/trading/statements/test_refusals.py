@@ -22,7 +22,6 @@ def changed(text, old, new):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("FEE,", "MAGIC,", r"alpaca.csv, row 5: no rule .* activity_type 'MAGIC'"),
         ("243.85", "abc", r"alpaca.csv, row 3, column price: 'abc' is no number"),
         ("243.85", "nan", r"alpaca.csv, row 3, column price: 'nan' is no number"),
         (",10,243.85", ",0,243.85", r"alpaca.csv, row 3, column qty: a trade needs shares"),
@@ -48,7 +47,6 @@ def test_an_alpaca_row_that_is_not_understood(read, old, new, message):
     [
         ("Interest,Header", "Bonds,Header", r"row 17: the format knows no section 'Bonds'"),
         ("Order,Stocks,USD,MSFT", "Order,Stocks,EUR,MSFT", r"row 4 \(Trades\), column Currency: .* in EUR"),
-        ("Order,Stocks", "Order,Futures", r"row 4 \(Trades\): no rule .* Asset Category 'Futures'"),
         ("-418500,-5", "-418500,-6", None),
         ("-418500", "-418400", r"column Proceeds \+ Comm/Fee: -418405 is not what .* give, -418505"),
     ],
@@ -72,7 +70,6 @@ def settlement(number, **cells):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (settlement(3, 业务名称="新股申购"), r"交割单.xlsx, row 3: no rule .* 业务名称 '新股申购'"),
         (settlement(3, 交易市场="沪港通"), r"row 3, column 交易市场: '沪港通' is not among the values"),
         (settlement(3, 证券代码=""), r"row 3, column 证券代码: the name of the instrument needs it"),
         (settlement(3, 发生金额=-10250.1), r"row 3, column 发生金额: -10250.1 is not what .* -10255.1"),
@@ -83,6 +80,30 @@ def settlement(number, **cells):
 def test_a_chinese_row_that_is_not_understood(read, rows, message):
     with pytest.raises(AccountError, match=message):
         read(xlsx_file(rows), currency="CNY", calendar="XSHG")
+
+
+@pytest.mark.parametrize(
+    ("file", "currency", "calendar", "message"),
+    [
+        (csv_file(changed(ALPACA, "FEE,", "MAGIC,")), "USD", "XNYS", r"csv, row 5: no rule .* activity_type 'MAGIC'"),
+        (
+            csv_file(changed(INTERACTIVE_BROKERS, "Order,Stocks", "Order,Futures"), "interactive_brokers.csv"),
+            "USD",
+            "XNYS",
+            r"row 4 \(Trades\): no rule .* Asset Category 'Futures'",
+        ),
+        (
+            xlsx_file(settlement(3, 业务名称="新股申购")),
+            "CNY",
+            "XSHG",
+            r"交割单.xlsx, row 3: no rule .* 业务名称 '新股申购'",
+        ),
+    ],
+)
+def test_a_row_of_an_unknown_sort_is_an_error_where_that_is_wanted(shipped, file, currency, calendar, message):
+    strict = shipped.model_copy(update={"currency": currency, "on_unknown": "refuse"})
+    with pytest.raises(AccountError, match=message):
+        import_statements([file], strict, calendar)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from quant_pipeline.trading.ledger.missed import missed_sessions
 from quant_pipeline.trading.ledger.tables import holdings_table, net_asset_value_table, trades_table
 from quant_pipeline.trading.ledger.trade_costs import trade_costs_table
 from quant_pipeline.trading.orders.closing import close_books
+from quant_pipeline.trading.orders.desk import reducing_event
+from quant_pipeline.trading.orders.risk_view import TradingState
 from quant_pipeline.trading.statements import (
     StatementFile,
     StatementImportParameters,
@@ -31,6 +33,7 @@ from quant_pipeline.trading.statements import (
     raise_problems,
 )
 from quant_pipeline.trading.statements.market_check import compare_what_is_new, refuse_other_currency
+from quant_pipeline.trading.statements.unknown_rows import heed_answers
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +88,7 @@ def settle_with_broker(
 
 @takes_records(exchange=Exchange.at_close)
 def book_fills(
+    trading_desk: Gateway,
     events: Sequence[Event],
     statement_files: Sequence[StatementFile],
     exchange: Exchange,
@@ -95,6 +99,8 @@ def book_fills(
 
     Parameters
     ----------
+    trading_desk
+        The way to the broker; a kill switch of it stops the simulated exchange, too.
     events
         The ledger as found.
     statement_files
@@ -116,7 +122,7 @@ def book_fills(
         the message lists all problems with file, row and column.
     """
     imported = import_statements(statement_files, statement_import, exchange.market_rules.calendar)
-    entries = imported.entries
+    entries = heed_answers(imported.entries, events)
     known = tuple(event.payload["file"] for event in events if event.kind is EventKind.STATEMENT_IMPORTED)
     for warning in imported.warnings:
         # What was left out of a file is reported when it is booked, not every day.
@@ -124,9 +130,9 @@ def book_fills(
             logger.warning("%s", warning)
     match account.filled_by:
         case "simulation":
-            return book_sessions(
-                events, account.name, account.initial_cash, *exchange.parts, entries, account.lot_method
-            )
+            stop = trading_desk.kill_switch.reason(TradingState.ACTIVE)
+            new = book_sessions(events, account.name, account.initial_cash, exchange, entries, account.lot_method, stop)
+            return (*new, *reducing_event(events, new))
         case "broker":
             if entries:
                 raise AccountError(
@@ -139,7 +145,7 @@ def book_fills(
             market = market_of(*exchange.parts[:-1])
             new = book_days(events, account.name, 0, market, entries, lot_method=account.lot_method)
             raise_problems(compare_what_is_new(events, new, imported.stated, exchange.corporate_actions))
-            return new
+            return (*new, *reducing_event(events, new))
         case unknown:
             assert_never(unknown)
 

@@ -30,7 +30,12 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.book_fills,
                 by_name(
-                    "statement_files", *EXCHANGE, "params:account", "params:statement_import", events="ledger_settled"
+                    "trading_desk",
+                    "statement_files",
+                    *EXCHANGE,
+                    "params:account",
+                    "params:statement_import",
+                    events="ledger_settled",
                 ),
                 "ledger_booked",
                 name="book_fills",

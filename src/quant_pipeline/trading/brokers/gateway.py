@@ -84,6 +84,11 @@ class Gateway:
         """
         return make_adapter(self.broker, self.parameters)
 
+    @property
+    def kill_switch(self) -> KillSwitch:
+        """The switches that stop sending, whatever the ledger says."""
+        return KillSwitch(self.kill_switch_file)
+
     def open(
         self, session: pd.Timestamp, rules: DeskRules, exchange: Exchange, takes_lease: bool = True
     ) -> AbstractContextManager[TradingDesk]:
@@ -138,7 +143,7 @@ class Gateway:
         ledger = Ledger.open(self.ledger_address, self.ledger_anchors)
         lease = Lease.acquire(ledger.engine, rules.execution.lease_seconds, time.time) if takes_lease else None
         try:
-            journal, kill_switch = Journal(ledger, lease), KillSwitch(self.kill_switch_file)
+            journal, kill_switch = Journal(ledger, lease), self.kill_switch
             # What the gate passes through by its name, no type checker sees.
             gated = cast(Broker, GatedBroker(broker, journal, kill_switch, rules.execution, session))
             desk = TradingDesk(

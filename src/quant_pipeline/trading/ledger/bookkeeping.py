@@ -46,12 +46,15 @@ class StatementEntry:
         Cash by which the statement says that the account changes; None when it does not say.
     replaces
         Keys of fills of which this one is the whole: one that is booked already is corrected by it.
+    rows
+        Names of the rows it comes from, whatever is made of them.
     """
 
     event: Event
     place: str
     cash: Decimal | None
     replaces: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
 
 
 def book_days(
@@ -179,7 +182,9 @@ def book_entry(state: AccountState, entry: StatementEntry) -> None:
 
 
 def is_same_fact(one: Event, other: Event) -> bool:
-    """Whether two events with one key say the same; words may be reworded."""
+    """Whether two events with one key say the same; words may be reworded, and records of the broker rewritten."""
+    if one.kind in (EventKind.ACTIVITY_QUARANTINED, EventKind.ALERT_RAISED):
+        return one.kind is other.kind
 
     def facts(event: Event) -> dict[str, Any]:
         return {name: value for name, value in event.payload.items() if name != "note"}

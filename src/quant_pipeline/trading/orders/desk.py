@@ -17,7 +17,7 @@ from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.activities.translation import alert
 from quant_pipeline.trading.broker_records import BrokerAccount
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders.account_orders import TrackedOrder
+from quant_pipeline.trading.orders.account_orders import AccountOrders, TrackedOrder
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.journal import Journal
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
@@ -208,6 +208,16 @@ def trading_state_event(
     """Make the event of the next change of the trading state."""
     facts = {"state": str(state), "code": code, "message": message}
     return Event(session, EventKind.TRADING_STATE_CHANGED, f"trading_state:{changes_so_far + 1}", facts)
+
+
+def reducing_event(events: Sequence[Event], new: Sequence[Event]) -> tuple[Event, ...]:
+    """Let only exits through because of new rows in quarantine; nothing without one, or when not active anyway."""
+    rows = [event for event in new if event.kind is EventKind.ACTIVITY_QUARANTINED]
+    book = AccountOrders.of((*events, *new)) if rows else None
+    if book is None or book.trading_state is not TradingState.ACTIVE:
+        return ()
+    words = f"{rows[0].payload['sort']} {rows[0].payload['activity_id']} is in quarantine: {rows[0].payload['problem']}"
+    return (trading_state_event(new[-1].session, book.state_changes, TradingState.REDUCING, "QUARANTINE", words),)
 
 
 def arming_event(session: pd.Timestamp, account_number: str, changes_so_far: int = 0) -> Event:

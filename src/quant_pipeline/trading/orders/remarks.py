@@ -11,10 +11,10 @@ from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.risk_view import TradingState
 
 _DENIED_SIDES = {TradingState.ACTIVE: (), TradingState.REDUCING: ("buy",), TradingState.HALTED: ("buy", "sell")}
-_AT_BROKER = {TradingState.REDUCING: "buys are denied until", TradingState.HALTED: "all orders are denied until"}
-_ELSEWHERE = {
-    "simulation": "the simulated exchange executes its plans all the same; what lifts the state is",
-    "statements": "its orders are executed by hand; what lifts the state is",
+_DENIED = {TradingState.REDUCING: "buys are denied until", TradingState.HALTED: "all orders are denied until"}
+_BY_HAND = {
+    TradingState.REDUCING: "its orders are executed by hand: leave buys alone until",
+    TradingState.HALTED: "its orders are executed by hand: leave them all alone until",
 }
 
 
@@ -28,7 +28,7 @@ class AccountRemarks:
         A state that is not active with its reason and the command that lifts it, that the session is armed, and rows
         in quarantine; empty for an account that is as usual.
     denied
-        Sides of orders that execution will deny: none, buys, or both.
+        Sides of orders that are denied, or that the operator leaves alone: none, buys, or both.
     denial
         What to say of such an order.
     """
@@ -48,14 +48,15 @@ def account_remarks(events: Sequence[Event], session: pd.Timestamp, filled_by: s
     session
         Session in which the next orders execute; later events do not count.
     filled_by
-        Who fills the orders of the account, see `AccountParameters`; execution denies orders only at a broker.
+        Who fills the orders of the account, see `AccountParameters`.
     """
     known = [event for event in events if event.session <= session]
     lines = filter(None, (state_remark(known, filled_by), _armed(known, session), _quarantined(known)))
     state = _state_of(known)
-    if filled_by != "broker" or state is TradingState.ACTIVE:
+    if state is TradingState.ACTIVE:
         return AccountRemarks(tuple(lines))
-    denial = f"will be denied: the account is {state} until `kedro account resume`"
+    consequence = "leave it alone" if filled_by == "statements" else "will be denied"
+    denial = f"{consequence}: the account is {state} until `kedro account resume`"
     return AccountRemarks(tuple(lines), _DENIED_SIDES[state], denial)
 
 
@@ -65,7 +66,7 @@ def state_remark(events: Sequence[Event], filled_by: str = "broker") -> str | No
     if state is TradingState.ACTIVE:
         return None
     (*_, last) = _changes(events)
-    consequence = _ELSEWHERE.get(filled_by, _AT_BROKER[state])
+    consequence = (_BY_HAND if filled_by == "statements" else _DENIED)[state]
     return (
         f"the account is {state} since {last.session:%Y-%m-%d}: {last.payload['message']} ({last.payload['code']}); "
         f"{consequence} `kedro account resume`"

@@ -52,6 +52,8 @@ class Draft:
         Shares that a corporate action moves, for a row that has to be joined with others.
     parts
         Names of the rows that were joined.
+    rows
+        Names of the rows it comes from, which do not depend on what rules make of them.
     """
 
     format: str
@@ -68,6 +70,7 @@ class Draft:
     is_ordered: bool = True
     legs: list[Leg] = field(default_factory=list)
     parts: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -97,11 +100,12 @@ class Draft:
 
 @dataclass(frozen=True)
 class Leg:
-    """One row of a corporate action that takes several: shares out or in, cash, or both."""
+    """One row of a corporate action that takes several: shares out or in, what one is worth where stated, cash."""
 
     instrument: str
     quantity: Decimal
     cash: Decimal
+    price: Decimal | None = None
 
 
 def name_drafts(drafts: list[Draft]) -> list[str]:
@@ -115,6 +119,8 @@ def name_drafts(drafts: list[Draft]) -> list[str]:
     named: dict[str, Draft] = {}
     problems = []
     for draft in drafts:
+        if draft.key:
+            continue
         if draft.identities:
             draft.key = f"{draft.format}:{draft.kind}:{'+'.join(sorted(draft.identities))}"
             first = named.setdefault(draft.key, draft)

@@ -13,14 +13,34 @@ from quant_pipeline.trading.statements.cells import Cells, Readers
 from quant_pipeline.trading.statements.choice import StatementChoice
 from quant_pipeline.trading.statements.dates import AmbiguousDates, reader_of
 from quant_pipeline.trading.statements.drafts import Draft, name_drafts
-from quant_pipeline.trading.statements.formats import DATES, NUMBERS, RowRule, StatementFormat, agrees, bare
+from quant_pipeline.trading.statements.formats import (
+    DATES,
+    NUMBERS,
+    OnUnknown,
+    RowRule,
+    StatementFormat,
+    agrees,
+    bare,
+)
 from quant_pipeline.trading.statements.interpreter import interpret
 from quant_pipeline.trading.statements.numbers import decimal_mark
 from quant_pipeline.trading.statements.pairs import join_legs, leg_of
 from quant_pipeline.trading.statements.records import Reading, StatementRow
+from quant_pipeline.trading.statements.unknown_rows import (
+    consequence,
+    draft_of,
+    fields_of,
+    is_another_export,
+    is_unexplained,
+    names_a_sort,
+    row_names,
+    without_rule,
+)
 
 
-def read_drafts(name: str, choice: StatementChoice, reading: Reading, currency: str) -> list[Draft]:
+def read_drafts(
+    name: str, choice: StatementChoice, reading: Reading, currency: str, on_unknown: OnUnknown = "quarantine"
+) -> list[Draft]:
     """Return what the rows of one file book, oldest first, with their keys.
 
     Parameters
@@ -33,6 +53,8 @@ def read_drafts(name: str, choice: StatementChoice, reading: Reading, currency: 
         Its rows; what is not understood is added to the problems there.
     currency
         Currency of the account.
+    on_unknown
+        What is done with rows that no rule explains.
 
     Raises
     ------
@@ -41,18 +63,27 @@ def read_drafts(name: str, choice: StatementChoice, reading: Reading, currency: 
     """
     form = choice.form
     _refuse_base_currency(name, form, reading, currency)
-    chosen = _rules_of(reading, form)
+    chosen, unknown = _rules_of(reading, form, on_unknown)
     readers = _readers_of(name, form, chosen)
+    names = dict(zip(map(id, reading.rows), row_names(reading.rows, form, readers), strict=True))
     drafts: list[Draft] = []
-    for row, rule in chosen:
+    for row, rule in sorted([*chosen, *((row, None) for row in unknown)], key=lambda found: found[0].number):
         try:
-            drafts.append(_draft(choice.name, Cells(row, form, rule, readers), currency))
+            if rule is None:
+                draft = draft_of(fields_of(row, form, readers), choice.name, names[id(row)], currency)
+                reading.warnings.append(consequence(draft))
+            else:
+                draft = _draft(choice.name, Cells(row, form, rule, readers), currency)
         except AccountError as error:
             reading.problems.append(error.message)
+            continue
+        drafts.append(replace(draft, rows=(f"{choice.name}:{names[id(row)]}",)))
     drafts, problems = _oldest_first(drafts, form)
     reading.problems += problems
     reading.warnings += [
-        _told(draft) for draft in drafts if draft.kind in (EventKind.FOREIGN_MOVED, EventKind.OTHER_CASH)
+        _told(draft)
+        for draft in drafts
+        if draft.kind in (EventKind.FOREIGN_MOVED, EventKind.OTHER_CASH) and not is_unexplained(draft)
     ]
     drafts, warnings = join_legs(drafts)
     reading.problems += name_drafts([draft for draft in drafts if not draft.legs])
@@ -69,9 +100,11 @@ def _refuse_base_currency(name: str, form: StatementFormat, reading: Reading, cu
         )
 
 
-def _rules_of(reading: Reading, form: StatementFormat) -> list[tuple[StatementRow, RowRule]]:
-    """Return the rows that book something with their rules."""
-    rows = reading.rows
+def _rules_of(
+    reading: Reading, form: StatementFormat, on_unknown: OnUnknown
+) -> tuple[list[tuple[StatementRow, RowRule]], list[StatementRow]]:
+    """Return the rows that book something with their rules, and the activities that no rule explains."""
+    rows, unknown, has_known = reading.rows, list[StatementRow](), False
     chosen: list[tuple[StatementRow, RowRule]] = []
     known: dict[tuple[int, str | None], bool] = {}
     for row in rows:
@@ -86,10 +119,16 @@ def _rules_of(reading: Reading, form: StatementFormat) -> list[tuple[StatementRo
                 "`skip_last_rows` or `ignore_rows_wider` leaves it out"
             )
         elif rule is None:
-            reading.problems.append(_without_rule(row, form))
-        elif rule.book != "ignore":
-            chosen.append((row, rule))
-    return chosen
+            unknown.append(row)
+        else:
+            has_known = True
+            if rule.book != "ignore":
+                chosen.append((row, rule))
+    # A word that is not known in a file written by hand is a slip of the pen.
+    is_refused = on_unknown == "refuse" or form.completes or is_another_export(unknown, form, has_known)
+    refused = [row for row in unknown if is_refused or not names_a_sort(row, form)]
+    reading.problems += [without_rule(row, form) for row in refused]
+    return chosen, [row for row in unknown if row not in refused]
 
 
 def _holds(
@@ -102,18 +141,6 @@ def _holds(
     if key not in known:
         known[key] = any(row.section == section and agrees(row, rule.repeats) for row in rows)
     return known[key]
-
-
-def _without_rule(row: StatementRow, form: StatementFormat) -> str:
-    rules = [rule for rule in form.rules if rule.section in (None, row.section)]
-    deciding = dict.fromkeys(column for rule in rules for column in rule.when if row.key_of(column) is not None)
-    texts = ", ".join(f"{column} '{row.get(column)}'" for column in deciding)
-    if not texts:
-        return (
-            f"{row.file}: none of the columns that tell the rows of its format apart is in its header "
-            f"({', '.join(row.header.keys)}); is it another export, or in another language? {form.advice}".strip()
-        )
-    return f"{row.place}: no rule of the format says what a row with {texts} means; add one under `more_rows`"
 
 
 def _readers_of(name: str, form: StatementFormat, chosen: Sequence[tuple[StatementRow, RowRule]]) -> Readers:

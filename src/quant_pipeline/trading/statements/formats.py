@@ -21,8 +21,9 @@ DATES: tuple[FieldName, ...] = ("date", "opened")
 Meaning = Literal[
     "fill", "deposit", "withdrawal", "dividend", "fee", "tax", "interest", "transfer", "split", "spin_off", "merger",
     "symbol_change", "delisting", "return_of_capital", "cash_in_lieu", "other_cash", "foreign", "bust", "correction",
-    "ignore",
+    "unit_split", "ignore",
 ]  # fmt: skip
+OnUnknown = Literal["quarantine", "refuse"]
 EMPTY = ("-", "--", "---", "n/a", "N/A", "#N/A", "null", "NULL", "None")
 
 Condition = dict[str, str | list[str]]
@@ -337,11 +338,16 @@ class StatementImportParameters(Parameters):
         Column maps by name.
     shipped
         Formats that stand back where another one reads the same file: one of your own comes first.
+    on_unknown
+        What is done with a row that no rule explains. ``quarantine``: cash that it states is booked as other cash; a
+        row that moves shares, or whose effect cannot be read, is kept until the operator answers it; everything else
+        is booked. ``refuse``: it is an error, and nothing is booked.
     """
 
     currency: str = "USD"
     formats: dict[str, StatementFormat] = Field(default_factory=dict)
     shipped: list[str] = Field(default_factory=list)
+    on_unknown: OnUnknown = "quarantine"
 
     def with_changes(self, changes: Mapping[str, Any]) -> StatementImportParameters:
         """Return these parameters with others laid over them, key by key; lists are replaced.

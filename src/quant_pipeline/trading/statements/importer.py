@@ -1,4 +1,4 @@
-"""From statement files to events: every row is understood, or a problem names it; all problems come in one list."""
+"""From statement files to events: every row is booked, waits in quarantine, or a problem names it, all in one list."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from quant_pipeline.trading.statements.placing import place_drafts
 from quant_pipeline.trading.statements.reader import read_rows
 from quant_pipeline.trading.statements.records import StatementFile
 from quant_pipeline.trading.statements.stated import StatedHolding, stated_holdings
+from quant_pipeline.trading.statements.unknown_rows import alerts
 
 
 @dataclass
@@ -101,7 +102,8 @@ def read_statements(
     -------
     ImportedStatements
         Within a session corporate actions come first, then transfers and deposits, then trades by their time, then
-        other cash; busts and corrections last.
+        other cash; busts and corrections last. Rows that no rule explains are kept in quarantine, or their cash is
+        booked as other, each with an alert.
     """
     found = ImportedStatements()
     drafts: list[Draft] = []
@@ -115,7 +117,7 @@ def read_statements(
                 continue
             found.formats[file.name] = choice.name
             reading = read_rows(file, choice.form)
-            booked = read_drafts(file.name, choice, reading, parameters.currency)
+            booked = read_drafts(file.name, choice, reading, parameters.currency, parameters.on_unknown)
             found.stated += stated_holdings(choice.form, reading, parameters.currency)
         except AccountError as error:
             found.problems.append(error.message)
@@ -141,7 +143,7 @@ def read_statements(
     found.warnings += warnings
     entries, problems = place_drafts(drafts, calendar)
     found.problems = list(dict.fromkeys([*found.problems, *problems]))
-    found.entries = (*_receipts(receipts, drafts, entries), *entries)
+    found.entries = (*_receipts(receipts, drafts, entries), *entries, *alerts(entries, drafts))
     found.entries = tuple(sorted(found.entries, key=lambda entry: entry.event.session))
     return found
 

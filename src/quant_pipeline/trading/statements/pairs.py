@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.trading.activities.corporate import meaning_of_group
+from quant_pipeline.trading.broker_records import PositionActivity, PositionKind
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.statements.cells import ZERO, Cells, plain
 from quant_pipeline.trading.statements.drafts import Draft, Leg, name_drafts
@@ -19,6 +21,8 @@ _KINDS = {
     "merger": EventKind.MERGER,
     "symbol_change": EventKind.SYMBOL_CHANGE,
     "delisting": EventKind.DELISTING,
+    # Parts after the first are spun off from it.
+    "unit_split": EventKind.MERGER,
 }
 
 
@@ -32,7 +36,8 @@ def leg_of(cells: Cells) -> tuple[EventKind, Leg]:
     """
     if cells.rule.book not in _KINDS:
         raise AccountError(f"{cells.row.place}: rows that are booked as {cells.rule.book} cannot be joined by `pair`")
-    leg = Leg(cells.instrument(), cells.number("quantity", required=False), cells.number("cash", required=False))
+    moved, cash = cells.number("quantity", required=False), cells.number("cash", required=False)
+    leg = Leg(cells.instrument(), moved, cash, cells.number("price") if cells.has("price") else None)
     if leg.quantity == 0 and leg.cash == 0:
         raise cells.fail("quantity", f"a {cells.rule.book} moves shares or cash, this row moves neither")
     return _KINDS[cells.rule.book], leg
@@ -55,7 +60,7 @@ def join_legs(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
     for draft in drafts:
         if draft.legs:
             groups[_group(draft)].append(draft)
-    joined: dict[int, Draft | None] = {}
+    joined: dict[int, list[Draft]] = {}
     warnings: list[str] = []
     for members in groups.values():
         for part in _parts(members):
@@ -63,12 +68,11 @@ def join_legs(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
                 whole = _join(part)
             except AccountError:
                 continue
-            if whole is None:
+            if not whole:
                 name = part[0].legs[0].instrument
                 warnings.append(f"{part[0].place}: {name} gets another number, nothing that is booked changes")
-            joined |= {id(draft): None for draft in part} | {id(part[0]): whole}
-    kept = [joined.get(id(draft), draft) for draft in drafts]
-    return [draft for draft in kept if draft is not None], warnings
+            joined |= {id(draft): [] for draft in part} | {id(part[0]): whole}
+    return [made for draft in drafts for made in joined.get(id(draft), [draft])], warnings
 
 
 def join_halves(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
@@ -98,9 +102,8 @@ def join_halves(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
         except AccountError as error:
             problems.append(error.message)
             continue
-        if whole is not None:
-            name_drafts([whole])
-            joined.append(whole)
+        name_drafts(whole)
+        joined += whole
     return [*(draft for draft in drafts if not draft.legs), *joined], problems
 
 
@@ -135,8 +138,11 @@ def _parts(members: list[Draft]) -> Iterable[list[Draft]]:
     return parts
 
 
-def _join(members: list[Draft]) -> Draft | None:
+def _join(members: list[Draft]) -> list[Draft]:
+    """Return what rows that belong together book; nothing when they only give a security another number."""
     first = members[0]
+    if first.cells.rule.book == "unit_split":
+        return _unit_split(members)
     legs = [leg for draft in members for leg in draft.legs]
     if first.amendment is not None and first.amendment.kind == "cancel" and first.kind is EventKind.SPLIT:
         # What takes back a split moves its shares the other way.
@@ -151,14 +157,49 @@ def _join(members: list[Draft]) -> Draft | None:
     amount = sum((leg.cash for leg in legs), ZERO)
     facts = _facts(first, out, into, amount)
     if facts is None:
-        return None
+        return []
     kind, values = facts
     values["amount"] = plain(amount)
     identities = tuple(identity for draft in members for identity in draft.identities)
     cash = amount if any(draft.cash is not None for draft in members) else None
     whole = Draft(first.format, first.cells, kind, values, first.moment, cash, identities, amendment=first.amendment)
-    whole.parts = tuple(_part(draft) for draft in members)
-    return whole
+    return [_of_rows(whole, members)]
+
+
+def _unit_split(members: list[Draft]) -> list[Draft]:
+    """Part a unit as the live account does: its cost goes to its parts by their values."""
+    records = [
+        PositionActivity(
+            "+".join(draft.identities),
+            draft.day,
+            kind=PositionKind.UNIT_SPLIT,
+            instrument=draft.legs[0].instrument,
+            quantity=draft.legs[0].quantity,
+            amount=draft.legs[0].cash,
+            price=draft.legs[0].price,
+        )
+        for draft in members
+    ]
+    meaning = meaning_of_group(records)
+    first = members[0]
+    if meaning.problem or meaning.kind is None:
+        raise AccountError(f"{first.place}: {meaning.problem}; the rows with the other parts are missing")
+    came = [draft for draft in members if draft.legs[0].quantity > 0][1:]
+    identities = tuple(identity for draft in members for identity in draft.identities)
+    cash = sum((leg.cash for draft in members for leg in draft.legs), ZERO)
+    whole = replace(
+        first, kind=meaning.kind, facts=dict(meaning.facts or {}), cash=cash, identities=identities, legs=[]
+    )
+    parts = [
+        replace(draft, kind=kind, facts={**facts, "amount": "0"}, cash=ZERO, moment=first.moment, legs=[])
+        for draft, (kind, facts) in zip(came, meaning.more, strict=True)
+    ]
+    return [_of_rows(whole, members), *parts]
+
+
+def _of_rows(whole: Draft, members: Sequence[Draft]) -> Draft:
+    rows = tuple(name for draft in members for name in draft.rows)
+    return replace(whole, parts=tuple(_part(draft) for draft in members), rows=rows)
 
 
 def _facts(

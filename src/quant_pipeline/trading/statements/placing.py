@@ -98,4 +98,6 @@ def _entry(draft: Draft, session: pd.Timestamp) -> StatementEntry:
     facts = draft.facts
     if session != draft.day:
         facts = {**facts, "date": f"{draft.day:%Y-%m-%d}"}
-    return StatementEntry(Event(session, draft.kind, draft.key, facts), draft.place, draft.cash, draft.replaces)
+    # What waits in quarantine moves nothing yet.
+    cash = None if draft.kind is EventKind.ACTIVITY_QUARANTINED else draft.cash
+    return StatementEntry(Event(session, draft.kind, draft.key, facts), draft.place, cash, draft.replaces, draft.rows)

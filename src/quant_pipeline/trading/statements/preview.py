@@ -40,16 +40,22 @@ class Preview:
     warnings: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
-        """Return plain values: ``ok``, ``cash``, ``positions``, ``realised``, ``problems``, ``warnings``."""
+        """Return plain values: whether all is booked, cash, positions, profit, problems, warnings, quarantined rows."""
         held = self.state.foreign | {name: position.quantity for name, position in self.state.positions.items()}
         return {
-            "ok": not self.problems,
+            "ok": not self.problems and not self.quarantined,
             "cash": amount(self.state.cash),
             "positions": {name: plain(quantity) for name, quantity in sorted(held.items())},
             "realised": amount(self.state.realised),
             "problems": self.problems,
             "warnings": self.warnings,
+            "quarantined": self.quarantined,
         }
+
+    @property
+    def quarantined(self) -> list[str]:
+        """Rows that would wait in quarantine until the operator answers them."""
+        return [event.payload["problem"] for event in self.state.quarantine.values()]
 
 
 def preview_statements(

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import pandas as pd
 
+from quant_pipeline.trading.activities.quarantine import effects_of, open_rows
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.statements.cells import plain
@@ -120,12 +121,18 @@ def compare_with_books(events: Sequence[Event], stated: Iterable[StatedHolding])
 
 
 def _difference(holding: StatedHolding, state: AccountState) -> str:
+    """Compare one amount with the books and what rows in quarantine explain; an unknown effect explains everything."""
+    rows, (waiting_cash, waiting_shares) = open_rows(state), effects_of(state)
     if holding.instrument:
+        if any(row.shares is None and row.instrument in ("", holding.instrument) for row in rows):
+            return ""
         position = state.positions.get(holding.instrument)
         booked, what = (Decimal(0) if position is None else position.quantity), holding.instrument
-        tolerance = Decimal("0.0001")
+        booked, tolerance = booked + waiting_shares.get(what, Decimal(0)), Decimal("0.0001")
     else:
-        booked, what, tolerance = state.cash, "cash", Decimal("0.01")
+        if any(row.cash is None for row in rows):
+            return ""
+        booked, what, tolerance = state.cash + waiting_cash, "cash", Decimal("0.01")
     if abs(booked - holding.amount) <= tolerance:
         return ""
     return (

@@ -8,6 +8,7 @@ from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.testing.contract_market import CASH, PRICES, SESSIONS, contract_actions, contract_bars
 from quant_pipeline.trading.broker_records import CashActivity, CashKind, FillActivity, OrderRequest, OrderStatus
+from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.orders.plans import record_plan
@@ -43,7 +44,7 @@ def test_the_same_orders_give_the_books_of_the_replay_to_the_tick(file, rules):
     events = ()
     for index, session in enumerate(SESSIONS):
         arguments = (contract_bars(), contract_actions(), SESSIONS[: index + 1], rules, COSTS)
-        events += book_sessions(events, "test", CASH, *arguments)
+        events += book_sessions(events, "test", CASH, Exchange(*arguments))
         state = fold(events)
         assert broker.session == session
         assert broker.account().cash == state.cash

@@ -12,7 +12,7 @@ import pandas as pd
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import ticks_to_float
 from quant_pipeline.exchange.quotes import NO_LIMIT
-from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.exchange.session import (
     Carry,
     CorporateActionOutcome,
@@ -21,25 +21,30 @@ from quant_pipeline.exchange.session import (
     reference_closes,
 )
 from quant_pipeline.exchange.shared_market import market_of
+from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.bookkeeping import StatementEntry, book_days
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order, money
 from quant_pipeline.trading.orders.account_orders import AccountOrders
+from quant_pipeline.trading.orders.execution import verdict_events
+from quant_pipeline.trading.orders.risk_view import DenialCode, TradingState, Verdict
+from quant_pipeline.trading.orders.states import OrderState
 
 
 def book_sessions(
     events: Sequence[Event],
     account: str,
     initial_cash: float,
-    bars: pd.DataFrame,
-    corporate_actions: pd.DataFrame,
-    sessions: pd.DatetimeIndex,
-    market_rules: MarketRules,
-    cost_rules: CostRules,
+    exchange: Exchange,
     entries: Sequence[StatementEntry] = (),
     lot_method: str = "fifo",
+    stop: str | None = None,
 ) -> tuple[Event, ...]:
     """Book every session after the last booked one, in order: statements, corporate actions, fills, close.
+
+    A plan that never went through order management is subject to the trading state all the same: of a halted account
+    nothing executes, of a reducing one only sales; what is held back is recorded as denied, with the reason. A halt
+    cancels orders that order management has sent, as at a broker.
 
     Parameters
     ----------
@@ -47,22 +52,22 @@ def book_sessions(
         Everything the ledger knows.
     account, initial_cash
         Name and first deposit; an account without events is opened at the close of the last session.
-    bars, corporate_actions
-        The market as traded, up to the last session.
-    sessions
-        Sessions of the exchange up to the as-of session, which is the last.
-    market_rules, cost_rules
-        Rules; the same that the backtest uses.
+    exchange
+        The market as traded up to the as-of session, which is its last, and the rules of the backtest.
     entries
         What statements report: deposits, withdrawals, fees, transfers. Cash of a session can be traded in it.
     lot_method
         Which lots sales take.
+    stop
+        Why nothing may be executed, whatever the ledger says, such as a kill switch's file; None when nothing is
+        stopped.
 
     Returns
     -------
     tuple of Event
         New events in order; none when the last session has been booked before.
     """
+    bars, corporate_actions, sessions, market_rules, cost_rules = exchange.parts
     state = fold(events)
     if not entries and state.last_session is not None and sessions[-1] <= state.last_session:
         return ()
@@ -74,12 +79,14 @@ def book_sessions(
     def execute(books: AccountState, session: pd.Timestamp) -> list[Event]:
         actions = corporate_actions[corporate_actions["date"] == session]
         plan = books.plans.get(session)
-        orders = () if plan is None else orders_that_arrived(plan.orders, book, session)
+        arrived = () if plan is None else orders_that_arrived(plan.orders, book, session)
+        orders, held_back = _permitted(arrived, session, book, stop)
         price = market_rules.deal_price if plan is None or plan.deal_price is None else plan.deal_price
         # A plan executes at the price that it was decided for, though another one is configured by now.
         rules = market_rules.model_copy(update={"deal_price": price})
         quoted = market if rules == market_rules else market_of(bars, corporate_actions, sessions, rules)
-        return _book_session(books, session, orders, by_session.get(session, bars.head(0)), actions, quoted, cost_rules)
+        traded = by_session.get(session, bars.head(0))
+        return [*held_back, *_book_session(books, session, orders, traded, actions, quoted, cost_rules)]
 
     return book_days(events, account, initial_cash, market, entries, execute, lot_method)
 
@@ -106,6 +113,33 @@ def orders_that_arrived(orders: Sequence[Order], book: AccountOrders, session: p
     if not managed:
         return tuple(orders)
     return tuple(replace(o.order, quantity=int(o.quantity)) for o in managed if o.state.is_at_broker)
+
+
+def _permitted(
+    orders: Sequence[Order], session: pd.Timestamp, book: AccountOrders, stop: str | None
+) -> tuple[tuple[Order, ...], tuple[Event, ...]]:
+    """Return what the trading state and the kill switches let through, and the events of what they hold back."""
+    state = TradingState.HALTED if stop is not None else book.trading_state
+    halted = stop or "the account is halted"
+    if book.of_session(session):
+        # These have left; a state that lets only exits through calls nothing back.
+        is_cancelled = state is TradingState.HALTED
+        return (() if is_cancelled else tuple(orders)), _cancelled(orders, session, halted) if is_cancelled else ()
+    code, reason = DenialCode.TRADING_HALTED, halted
+    if state is TradingState.REDUCING:
+        code, reason = DenialCode.REDUCE_ONLY, "the account lets only exits through"
+    denied = [Verdict(order, code, reason) for order in orders if not state.lets_through(order.side)]
+    permitted = tuple(order for order in orders if state.lets_through(order.side))
+    return permitted, verdict_events(denied, f"{session:%Y-%m-%d}", {})
+
+
+def _cancelled(orders: Sequence[Order], session: pd.Timestamp, reason: str) -> tuple[Event, ...]:
+    ended = []
+    for order in orders:
+        facts = {"client_order_id": order.client_order_id, "instrument": order.instrument, "side": order.side}
+        facts |= {"requested": str(order.quantity), "status": str(OrderState.CANCELED), "message": reason}
+        ended.append(Event(session, EventKind.ORDER_ENDED, f"ended:{order.client_order_id}", facts))
+    return tuple(ended)
 
 
 def _book_session(
