@@ -464,7 +464,7 @@ def test_a_row_of_a_statement_in_quarantine_is_answered_as_one_of_a_broker(proje
 
     assert "mine:7  2025-03-03  Gift: 0 cash; january.csv, row 4" in run("quarantine", "list").output
     why = ("quarantine", "book", "mine:7", "--reason", "a present", "--cost", "21")
-    assert "how many shares mine:7 moves is not known; say it with --quantity" in str(run(*why).exception)
+    assert "how many shares mine:7 moves is not known; say it with --quantity" in run(*why).output
     answered = run(*why, "--quantity", "2")
     assert answered.exit_code == 0, (answered.output, answered.exception)
     account = fold(ledger.events())
