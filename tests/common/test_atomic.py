@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from quant_pipeline.common.atomic import replacing_file, replacing_folder, sweep, write_text
+from tests.helpers.other_process import other_process
 
 
 def names(folder):
@@ -56,6 +57,27 @@ def test_an_error_keeps_the_old_folder(tmp_path):
     with pytest.raises(FileExistsError), replacing_folder(tmp_path / "folder") as beside:
         _write_twice(beside / "half")
     assert names(tmp_path / "folder") == ["kept"]
+    assert names(tmp_path) == ["folder"]
+
+
+REPLACE = """
+for _ in range(200):
+    with replacing_folder(Path(sys.argv[1])) as beside:
+        for name in ("a", "b", "c"):
+            (beside / name).write_text("theirs")
+"""
+
+
+def test_two_processes_that_replace_a_folder_leave_the_whole_of_one(tmp_path):
+    folder = tmp_path / "folder"
+    imports = "from pathlib import Path\nfrom quant_pipeline.common.atomic import replacing_folder"
+    with other_process(imports, REPLACE, folder):
+        for _ in range(200):
+            with replacing_folder(folder) as beside:
+                for name in ("a", "b", "c"):
+                    (beside / name).write_text("ours")
+    assert names(folder) == ["a", "b", "c"]
+    assert len({(folder / name).read_text() for name in ("a", "b", "c")}) == 1
     assert names(tmp_path) == ["folder"]
 
 

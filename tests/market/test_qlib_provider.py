@@ -10,6 +10,7 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.qlib_provider import FIELDS, write_provider
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
+from tests.helpers.other_process import other_process
 
 END = pd.Timestamp("2021-12-31")
 
@@ -90,3 +91,29 @@ def test_names_that_windows_or_pandas_misread_are_written_as_qlib_reads_them(ses
     assert len(D.features(["CON"], ["$close"], disk_cache=0).dropna()) == 3
     assert len(D.features(["NA"], ["$close"], disk_cache=0).dropna()) == 3
     assert "NA not in all.txt of the Qlib provider: Qlib takes the name for a missing value" in caplog.text
+
+
+WRITE = """
+for _ in range(10):
+    write_provider(bars, sessions, Path(sys.argv[2]))
+"""
+
+
+def test_two_processes_that_write_the_provider_leave_the_whole_of_one(adjusted, sessions, tmp_path):
+    few = adjusted[adjusted["instrument"].isin(sorted(adjusted["instrument"].unique())[:2])].reset_index(drop=True)
+    few.to_parquet(tmp_path / "bars.parquet")
+    imports = (
+        "import sys\nfrom pathlib import Path\nimport pandas as pd\n"
+        "from quant_pipeline.market.qlib_provider import write_provider\n"
+        "bars = pd.read_parquet(sys.argv[1])\nsessions = pd.DatetimeIndex(sorted(bars['date'].unique()))\n"
+    )
+    folder = tmp_path / "market" / "qlib"
+    with other_process(imports, WRITE, tmp_path / "bars.parquet", folder):
+        for _ in range(10):
+            write_provider(adjusted, sessions, folder)
+    assert [path.name for path in folder.parent.iterdir()] == ["qlib"]
+    listed = (folder / "instruments" / "all.txt").read_text().splitlines()
+    stored = sorted(path.name for path in (folder / "features").iterdir())
+    assert stored == sorted(line.split("\t")[0].lower() for line in listed)
+    assert len(stored) in (2, 6)
+    assert all(len(list(path.iterdir())) == 8 for path in (folder / "features").iterdir())

@@ -6,8 +6,10 @@ import pytest
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.datasets.bundle import ModelBundles
+from quant_pipeline.models.bundle import read_bundle, write_bundle
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.models.training import train_bundle
+from tests.helpers.other_process import other_process
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +125,53 @@ def test_aliases_of_a_former_version_have_no_history(bundles, tmp_path):
     (tmp_path / "aliases.json").write_text(json.dumps(aliases))
     assert store.aliases.champion == bundles[0].identity
     assert store.aliases.champion_at("2099-01-01") is None
+
+
+IMPORTS = """
+from contextlib import suppress
+from pathlib import Path
+from quant_pipeline.models.bundle import MANIFEST, read_bundle, write_bundle
+from quant_pipeline.models.store import BundleStore
+"""
+PROMOTE = """
+store = BundleStore(Path(sys.argv[1]))
+for number in range(60):
+    store.add(bundle := read_bundle(Path(sys.argv[2])), promote=True) if number % 20 == 0 else store.promote()
+    with store._changing():
+        aliases = store.aliases
+        store._write(aliases._replace(champions=(*aliases.champions, f"theirs-{number}")))
+"""
+WRITE = """
+bundle = read_bundle(Path(sys.argv[1]))
+for _ in range(15):
+    write_bundle(bundle, Path(sys.argv[2]))
+    with suppress(FileNotFoundError):
+        (Path(sys.argv[2]) / MANIFEST).write_bytes(b"damaged")
+"""
+
+
+def test_two_processes_that_change_the_aliases_lose_no_change(bundles, tmp_path):
+    store = BundleStore(tmp_path / "store")
+    store.add(bundles[0], promote=True)
+    write_bundle(bundles[1], tmp_path / "other")
+    with other_process(IMPORTS, PROMOTE, store.folder, tmp_path / "other"):
+        for number in range(60):
+            with store._changing():
+                aliases = store.aliases
+                store._write(aliases._replace(champions=(*aliases.champions, f"ours-{number}")))
+    champions = store.aliases.champions
+    for who in ("ours", "theirs"):
+        assert [name for name in champions if name.startswith(who)] == [f"{who}-{number}" for number in range(60)]
+    assert store.aliases.champion == bundles[1].identity
+    assert [path.name for path in store.folder.glob(".*.tmp")] == []
+
+
+def test_two_processes_that_write_one_bundle_leave_a_whole_one(bundles, tmp_path):
+    folder = tmp_path / "versions" / bundles[0].identity
+    write_bundle(bundles[0], tmp_path / "source")
+    with other_process(IMPORTS, WRITE, tmp_path / "source", folder):
+        for _ in range(15):
+            write_bundle(bundles[0], folder)
+    write_bundle(bundles[0], folder)
+    assert read_bundle(folder).identity == bundles[0].identity
+    assert [path.name for path in folder.parent.iterdir()] == [bundles[0].identity]

@@ -7,11 +7,12 @@ neighbour of a live process and remove it (:func:`sweep`).
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _NEIGHBOUR = re.compile(r"\..+\.(?P<pid>\d+)\.(?:tmp|old)")
@@ -45,7 +46,8 @@ def replacing_file(path: Path) -> Iterator[Path]:
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """Give a new, empty folder that takes the place of another when the block ends without an error.
 
-    A kill between the two renames leaves no folder, never a mixture of two.
+    A kill between the two renames leaves no folder, never a mixture of two. Of two processes that replace it at once
+    the later one wins.
 
     Parameters
     ----------
@@ -63,9 +65,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     beside.mkdir(parents=True)
     try:
         yield beside
-        if folder.exists():
-            folder.rename(old)
-        beside.rename(folder)
+        while not _has_taken_the_place(beside, folder, old):
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         for leftover in (beside, old):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -110,6 +111,19 @@ def sweep(root: Path) -> list[Path]:
             removed.append(path)
         folders[:] = [name for name in folders if name not in leftovers]
     return removed
+
+
+def _has_taken_the_place(beside: Path, folder: Path, old: Path) -> bool:
+    """Move a new folder into the place of another; false when another process has put its own there meanwhile."""
+    with suppress(FileNotFoundError):
+        folder.rename(old)
+    try:
+        beside.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 def _beside(path: Path, kind: str) -> Path:
