@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.evaluation.comparison import PromotionGate
+from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
 from quant_pipeline.models.algorithms import SHIPPED, HyperParameters, find_algorithm
 from quant_pipeline.models.algorithms.networks import ReachingHyper
 
@@ -37,7 +38,12 @@ changes a value with `--params <block>.<key>=<value>`.
 
 def blocks() -> dict[str, type[Parameters]]:
     """Return the type of each block, by its name in the configuration."""
-    found: dict[str, type[Parameters]] = {"promotion_gate": PromotionGate}  # Read by a command, not by a node.
+    # Read by commands, not by nodes.
+    found: dict[str, type[Parameters]] = {
+        "promotion_gate": PromotionGate,
+        "live": LiveParameters,
+        "notifications": NotificationParameters,
+    }
     for pipeline in pipelines.values():
         for node in pipeline.nodes:
             found |= _blocks_of(node)

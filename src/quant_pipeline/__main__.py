@@ -21,10 +21,10 @@ class Place(NamedTuple):
 
 
 def main() -> None:
-    """Run the command of the account or the market that the command line names, else Kedro's ``run``."""
+    """Run the command of account, live process or market that the command line names, else Kedro's ``run``."""
     end_on_interrupt()
     standalone = not hasattr(sys, "ps1")
-    if sys.argv[1:2] in (["account"], ["market"]):
+    if sys.argv[1:2] in (["account"], ["live"], ["market"]):
         # Imports make hundreds of thousands of objects that stay; to look through them again and again finds nothing.
         gc.set_threshold(100_000)
         from kedro.utils import find_kedro_project

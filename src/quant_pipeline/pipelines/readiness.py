@@ -67,7 +67,7 @@ class ReadinessHooks:
         # What nodes whose outputs are there would read is not needed; an emergency waits for nothing.
         if run_params.get("only_missing_outputs") or is_emergency() or self._config is None:
             return
-        found = list(_Needs(pipeline, catalog, self._config).problems())
+        found = list(problems_of(pipeline, catalog, self._config))
         if not found:
             return
         with naming_environment(self._environment):
@@ -75,6 +75,13 @@ class ReadinessHooks:
                 raise found[0]
             listed = " ".join(f"({number}) {error.message}" for number, error in enumerate(found, start=1))
             raise NotReadyError(f"nothing was written, because {len(found)} things are missing: {listed}")
+
+
+def problems_of(
+    pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], configuration: ProjectConfigLoader
+) -> Iterator[QuantPipelineError]:
+    """Return everything that a run of a pipeline would lack now."""
+    return _Needs(pipeline, catalog, configuration).problems()
 
 
 class _Needs:

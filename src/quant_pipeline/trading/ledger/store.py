@@ -207,6 +207,19 @@ class Ledger:
             rows = connection.execute(sa.select(_events).order_by(_events.c.sequence)).all()
         return tuple(_read(rows))
 
+    def events_after(self, sequence: int) -> tuple[Event, ...]:
+        """Return the events that were appended after the one of a number."""
+        later = sa.select(_events).where(_events.c.sequence > sequence).order_by(_events.c.sequence)
+        with self._engine.connect() as connection:
+            return tuple(_read(connection.execute(later).all()))
+
+    def newest_session(self, kind: EventKind) -> pd.Timestamp | None:
+        """Return the newest session of the events of a kind; None when there is none."""
+        newest = sa.select(sa.func.max(_events.c.session)).where(_events.c.kind == str(kind))
+        with self._engine.connect() as connection:
+            found = connection.execute(newest).scalar_one()
+        return None if found is None else pd.Timestamp(found)
+
     def verify(self) -> int:
         """Hash the whole chain again, and compare it with the anchors.
 

@@ -1,0 +1,124 @@
+"""``kedro live``: the process that does what is due, day after day; its check, its state, a test of its channels.
+
+Commands import what they need when they are called: Kedro imports this module to describe it.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
+from quant_pipeline.cli.sessions import Place
+
+if TYPE_CHECKING:
+    from quant_pipeline.live.account import LiveAccount
+    from quant_pipeline.live.process import LiveProcess
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What ends the process: the service manager, Ctrl-C, a terminal that is closed."""
+
+
+@click.group(cls=ProjectGroup, invoke_without_command=True)
+@click.option("--check", is_flag=True, help="Say what would stop it, and end.")
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Seconds in one, at the simulated exchange.")
+@click.option("--sessions", type=click.IntRange(min=1), help="End after so many daily runs.")
+@env_option
+@params_option
+@click.pass_context
+def live(
+    context: click.Context,
+    check: bool,
+    speed: float | None,
+    sessions: int | None,
+    env: str | None,
+    params: dict[str, Any],
+) -> None:
+    """Live through the days of an account: run what is due, and tell what happened."""
+    if context.invoked_subcommand is not None:
+        if check or speed or sessions or env or params:
+            context.fail(f"options belong behind `{context.invoked_subcommand}`")
+        return
+    from quant_pipeline.cli.opened_account import open_account
+
+    with open_account(context.obj, env, params) as opened:
+        if check:
+            from quant_pipeline.live.checks import report_problems
+
+            report_problems(opened, click.echo)
+            return
+        from quant_pipeline.live.account import LiveAccount, flattened
+
+        _live(LiveAccount.of(context.obj, opened, flattened(params)), speed, sessions)
+
+
+@live.command()
+@env_option
+@params_option
+@click.option("--json", "as_json", is_flag=True, help="As the file `status.json` says it.")
+@click.pass_obj
+def status(metadata: Place, env: str | None, params: dict[str, Any], as_json: bool) -> None:
+    """Show what the live process does, what is due next, and what it did last."""
+    from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.live.account import LiveAccount, flattened
+    from quant_pipeline.live.status import describe, status_of
+
+    with open_account(metadata, env, params) as opened:
+        found = status_of(LiveAccount.of(metadata, opened, flattened(params)))
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found, indent=1))
+        return
+    for line in describe(found):
+        click.echo(line)
+
+
+@live.command(name="notify-test")
+@env_option
+@params_option
+@click.pass_obj
+def notify_test(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
+    """Send one message to every channel of the account."""
+    from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.common.exceptions import ConfigurationError, IncompleteError
+    from quant_pipeline.live.account import LiveAccount
+    from quant_pipeline.live.notifications.messages import Message
+    from quant_pipeline.live.opening import ways_of_account
+    from quant_pipeline.live.parameters import Level, Topic
+
+    with open_account(metadata, env, params) as opened:
+        account = LiveAccount.of(metadata, opened, params)
+        ways = ways_of_account(account)
+    if not ways:
+        raise ConfigurationError(
+            f"'{account.name}' has no channel. Name one under notifications.channels in its parameters.yml, and its "
+            "address under notifications: in its credentials.yml."
+        )
+    message = Message(Topic.PROCESS, Level.ALERT, f"{account.name}: a test", "Messages of this account arrive here.")
+    failed = []
+    for way in ways:
+        taken = way.deliver(message)
+        click.echo(f"{way.name}: {'delivered' if taken else 'not delivered'}")
+        failed += [] if taken else [way.name]
+    if failed:
+        raise IncompleteError(f"{' and '.join(failed)} did not take the message; correct the address and try again")
+
+
+def _live(account: LiveAccount, speed: float | None, sessions: int | None) -> None:
+    from quant_pipeline.common.locks import locked
+    from quant_pipeline.live.opening import LOCK, open_reach
+    from quant_pipeline.live.process import LiveProcess
+
+    with locked(account.folder / LOCK, f"the live process of account '{account.name}'"):
+        reach = open_reach(account, speed)
+        process = LiveProcess(account, reach, sessions, click.echo)
+        _listen(process)
+        process.run()
+
+
+def _listen(process: LiveProcess) -> None:
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: process.stop())

@@ -1,0 +1,217 @@
+"""What the live process knows of its account, and what it does to it beside starting commands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pandas as pd
+import sqlalchemy as sa
+
+from quant_pipeline.cli.opened_account import Opened, open_account
+from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
+from quant_pipeline.live.clocks import AskedClock, FastClock, LiveClock, WorldClock
+from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
+from quant_pipeline.live.timetable import Task, TaskKind, Timetable
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.orders.risk_view import TradingState
+
+if TYPE_CHECKING:
+    from quant_pipeline.cli.sessions import Place
+
+Answer = TypeVar("Answer")
+logger = logging.getLogger(__name__)
+
+FOLDER = "live"
+"""Folder of the live process in that of its account."""
+YEARS = pd.DateOffset(years=2)
+SUMMARIES = {TaskKind.DAILY: "08_reporting", TaskKind.EXECUTION: "execution", TaskKind.DRY_RUN: "execution"}
+
+
+@dataclass(frozen=True)
+class LiveAccount:
+    """An account that a process lives for.
+
+    Attributes
+    ----------
+    place
+        The project.
+    opened
+        The account as it was found when the process began.
+    params
+        What ``--params`` say.
+    times, notifications
+        The blocks ``live`` and ``notifications``.
+    """
+
+    place: Place
+    opened: Opened
+    params: Mapping[str, Any]
+    times: LiveParameters
+    notifications: NotificationParameters
+
+    @classmethod
+    def of(cls, place: Place, opened: Opened, params: Mapping[str, Any]) -> LiveAccount:
+        """Read the blocks of the process."""
+        rules = opened.project.rules
+        return cls(place, opened, params, rules("live", LiveParameters), rules("notifications", NotificationParameters))
+
+    @property
+    def name(self) -> str:
+        """Name of the account, that of a rehearsal included."""
+        return str(self.opened.project.configuration["globals"]["account"])
+
+    @property
+    def home(self) -> Path:
+        """Folder of the account."""
+        return self.opened.stop_file.parent
+
+    @property
+    def folder(self) -> Path:
+        """Folder of its live process."""
+        return self.home / FOLDER
+
+    @property
+    def has_broker(self) -> bool:
+        """Whether a broker executes its orders."""
+        return self.opened.account.filled_by == "broker"
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether it lives by a time of its own: its exchange is a part of the daily run."""
+        return self.opened.account.filled_by == "simulation"
+
+    @property
+    def is_rehearsed(self) -> bool:
+        """Whether its broker is an invented one, whose exchange keeps a time of its own."""
+        return self.has_broker and self.opened.gateway.adapter.has_own_time
+
+    def clock(self, speed: float | None) -> LiveClock:
+        """Return the clock of the account.
+
+        Raises
+        ------
+        ConfigurationError
+            When another speed than that of the world is asked for, and the account does not live by its own time.
+        """
+        if self.is_simulated:
+            return FastClock(self._begins_at, speed or self.times.speed)
+        if speed is not None:
+            raise ConfigurationError(
+                f"--speed is for accounts at the simulated exchange; '{self.name}' lives by the time of "
+                f"{'the exchange that it rehearses with' if self.is_rehearsed else 'the world'}. Leave it out."
+            )
+        if not self.is_rehearsed:
+            return WorldClock()
+        broker = self.opened.reach_broker()
+        return AskedClock(lambda: broker.clock().now)
+
+    def timetable(self, now: pd.Timestamp) -> Timetable:
+        """Return the tasks of the account; ``now`` is where the calendar has to reach."""
+        day = now.tz_convert("UTC").tz_localize(None).normalize()
+        calendar = TradingCalendar.within_bounds(self.opened.calendar, day - YEARS, day + YEARS)
+        auction = None
+        if self.has_broker:
+            rules = self.opened.desk_rules.execution
+            auction = self.opened.gateway.adapter.capability.auctions.get(rules.time_in_force)
+        return Timetable(calendar, self.times, self.has_broker, auction)
+
+    def owed_since(self, now: pd.Timestamp, timetable: Timetable) -> pd.Timestamp:
+        """Return from when on a process that begins for the first time owes tasks.
+
+        The simulated account goes on after what it has booked; any other one begins with the last session that has
+        closed, whose daily run may have been missed.
+        """
+        if not self.is_simulated:
+            return timetable.calendar.hours(self.latest_closed(now))[1]
+        booked = self.watermark()
+        if booked is None:
+            return self._begins_at
+        return next(task.opens for task in timetable.tasks_of(booked) if task.kind is TaskKind.DAILY)
+
+    def latest_closed(self, now: pd.Timestamp) -> pd.Timestamp:
+        """Return the last session that has closed."""
+        day = now.tz_convert("UTC").tz_localize(None).normalize()
+        return TradingCalendar.of(self.opened.calendar, day - pd.Timedelta(days=30), day).latest_closed(now)
+
+    def watermark(self) -> pd.Timestamp | None:
+        """Return the last session that is booked; None when none is, or the ledger cannot be read."""
+        return self._read(lambda ledger: ledger.newest_session(EventKind.SESSION_CLOSED), None)
+
+    def length(self) -> int:
+        """Return the number of events of the ledger."""
+        return self._read(Ledger.length, 0)
+
+    def news(self, after: int) -> tuple[Event, ...]:
+        """Return the events of the ledger behind one; none while it cannot be read, they come with the next look."""
+        return self._read(lambda ledger: ledger.events_after(after), ())
+
+    def summary_of(self, task: Task, decided: pd.Timestamp) -> str:
+        """Return what a run has written as its summary; nothing when there is none."""
+        folder = SUMMARIES.get(task.kind)
+        day = task.session if task.kind is TaskKind.DAILY else decided
+        try:
+            return "" if folder is None else (self.home / folder / f"{day:%Y-%m-%d}" / "summary.txt").read_text()
+        except OSError:
+            return ""
+
+    def reduce(self, message: str, now: pd.Timestamp) -> bool:
+        """Let the account send exits only, unless it is as strict already; return whether that is recorded."""
+        params = {**self.params, "as_of": f"{self.latest_closed(now):%Y-%m-%d}"}
+        try:
+            with open_account(self.place, self.opened.environment, params) as opened:
+                if opened.book.trading_state is TradingState.ACTIVE:
+                    opened.change_state(TradingState.REDUCING, "LIVE_TASK_FAILED", message)
+        except (QuantPipelineError, sa.exc.SQLAlchemyError, OSError) as error:
+            logger.warning("'%s' could not be set to reducing: %s", self.name, error)
+            return False
+        return True
+
+    @property
+    def _begins_at(self) -> pd.Timestamp:
+        """Close of the last booked session, or of the one that the configuration begins with."""
+        session = self.watermark()
+        if session is None:
+            session = pd.Timestamp(self.opened.project.parameters["as_of"])
+        calendar = TradingCalendar.of(self.opened.calendar, session, session)
+        return calendar.hours(calendar.latest_on_or_before(session))[1]
+
+    def _read(self, read: Callable[[Ledger], Answer], otherwise: Answer) -> Answer:
+        file = self.opened.ledger.file
+        if file is not None and not file.exists():
+            return otherwise
+        try:
+            ledger = self.opened.ledger.open()
+            try:
+                return read(ledger)
+            finally:
+                ledger.engine.dispose()
+        except (QuantPipelineError, sa.exc.SQLAlchemyError, OSError) as error:
+            logger.warning("the ledger of '%s' cannot be read now: %s", self.name, error)
+            return otherwise
+
+
+def flattened(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested parameters as ``--params`` writes them."""
+    found: dict[str, str] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping) and value:
+            found |= flattened(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = _written(value)
+    return found
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(map(_written, value))}]"
+    return str(value)

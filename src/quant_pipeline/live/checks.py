@@ -1,0 +1,166 @@
+"""Everything that would stop the account tomorrow morning, looked at today; nothing is changed and nothing is sent."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+import sqlalchemy as sa
+
+from quant_pipeline.cli.opened_account import Opened
+from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.exceptions import ConfigurationError, NotReadyError, QuantPipelineError
+from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.live.notifications.dispatcher import ways_of
+from quant_pipeline.live.opening import CREDENTIALS
+from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
+from quant_pipeline.trading.orders.remarks import account_remarks
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
+
+AHEAD = pd.Timedelta(days=30)
+"""How far the calendar has to know sessions."""
+HOURS_DIFFER = pd.Timedelta(minutes=1)
+
+
+def report_problems(opened: Opened, say: Callable[[str], None]) -> None:
+    """Check everything and say what is found, line by line.
+
+    Parameters
+    ----------
+    opened
+        The account.
+    say
+        Takes a line.
+
+    Raises
+    ------
+    NotReadyError
+        When something would stop the account.
+    """
+    failed = 0
+    for name, check in CHECKS.items():
+        try:
+            problems = list(check(opened))
+        except (QuantPipelineError, sa.exc.SQLAlchemyError, OSError) as error:
+            problems = [getattr(error, "message", str(error).splitlines()[0])]
+        failed += len(problems)
+        say(f"{name}: {'as it should be' if not problems else ''}".rstrip())
+        for problem in problems:
+            say(f"  ! {in_environment(problem, opened.environment)}")
+    if failed:
+        raise NotReadyError(f"{failed} {'thing' if failed == 1 else 'things'} would stop '{opened.name}'; see above.")
+
+
+def _configuration(opened: Opened) -> Iterator[str]:
+    rules = opened.project.rules
+    for block, kind in (("live", LiveParameters), ("risk", RiskLimits), ("execution", ExecutionRules)):
+        try:
+            rules(block, kind)
+        except ConfigurationError as error:
+            yield error.message
+    if opened.has_broker:
+        market, execution = rules("market_rules", MarketRules), rules("execution", ExecutionRules)
+        opened.gateway.adapter.capability.require(market.deal_price, execution.time_in_force)
+
+
+def _disk(opened: Opened) -> Iterator[str]:
+    home = opened.stop_file.parent
+    place = next(each for each in (home, *home.parents) if each.exists())
+    free, least = shutil.disk_usage(place).free / 2**20, opened.project.rules("live", LiveParameters).min_free_megabytes
+    if free < least:
+        yield f"the disk of {place} has {free:,.0f} MB free, less than live.min_free_megabytes={least:g}; free some."
+
+
+def _calendar(opened: Opened) -> Iterator[str]:
+    now = pd.Timestamp.now("UTC").tz_localize(None).normalize()
+    if not opened.is_simulated:
+        TradingCalendar.of(opened.calendar, now, now + AHEAD)
+    yield from ()
+
+
+def _switches(opened: Opened) -> Iterator[str]:
+    if opened.stop_file.exists():
+        yield f"{opened.stop_file} stops every order while it exists; `kedro account resume` takes it back."
+    yield from account_remarks(opened.events, opened.next_session, opened.account.filled_by).lines
+
+
+def _lease(opened: Opened) -> Iterator[str]:
+    from quant_pipeline.trading.orders.lease import Lease
+
+    file = opened.ledger.file
+    if not opened.has_broker or (file is not None and not file.exists()):
+        return
+    Lease.acquire(opened.ledger.open().engine, 1.0, time.time).release()
+    yield from ()
+
+
+def _broker(opened: Opened) -> Iterator[str]:
+    if not opened.has_broker:
+        return
+    broker = opened.reach_broker()
+    account, clock = broker.account(), broker.clock()
+    execution = opened.project.rules("execution", ExecutionRules)
+    if execution.account_number not in (None, account.account_number):
+        yield (
+            f"the keys open account {account.account_number}, but execution.account_number pins "
+            f"{execution.account_number}. Correct the keys or the pin."
+        )
+    skew = abs((pd.Timestamp.now("UTC") - clock.now).total_seconds())
+    most = opened.project.rules("risk", RiskLimits).max_clock_skew_seconds
+    if not opened.gateway.adapter.has_own_time and skew > most:
+        yield (
+            f"the clock of this machine is {skew:.0f} s off the broker's, and risk.max_clock_skew_seconds allows "
+            f"{most:g} s; synchronise it (ntp)."
+        )
+    opens_at = TradingCalendar.of(opened.calendar, opened.stands_at, opened.stands_at).hours(opened.next_session)[0]
+    if not clock.is_open and clock.now < opens_at and abs(clock.next_open - opens_at) > HOURS_DIFFER:
+        yield (
+            f"the broker opens next at {clock.next_open:%Y-%m-%d %H:%M} UTC, the calendar {opened.calendar} at "
+            f"{opens_at:%Y-%m-%d %H:%M} UTC: update exchange_calendars, or expect no order in that session."
+        )
+
+
+def _arming(opened: Opened) -> Iterator[str]:
+    execution = opened.project.rules("execution", ExecutionRules)
+    session = opened.next_session
+    if execution.needs_arming and opened.book.armed.get(session) != execution.account_number:
+        yield f"it is not armed for {session:%Y-%m-%d}; `kedro account arm` arms it, at any time before the open."
+
+
+def _daily_run(opened: Opened) -> Iterator[str]:
+    from quant_pipeline.pipeline_registry import register_pipelines
+    from quant_pipeline.pipelines.readiness import problems_of
+
+    pipeline = register_pipelines()["daily"]
+    for problem in problems_of(pipeline, opened.catalog, opened.project.configuration):
+        yield problem.message
+
+
+def _channels(opened: Opened) -> Iterator[str]:
+    from kedro.config import MissingConfigException
+
+    rules = opened.project.rules("notifications", NotificationParameters)
+    try:
+        credentials = opened.project.configuration["credentials"]
+    except MissingConfigException:
+        credentials = {}
+    ways_of(rules, credentials.get(CREDENTIALS) or {})
+    yield from ()
+
+
+CHECKS: dict[str, Callable[[Opened], Iterator[str]]] = {
+    "configuration and limits": _configuration,
+    "disk": _disk,
+    "calendar": _calendar,
+    "switches and state of the account": _switches,
+    "right to send": _lease,
+    "broker, keys, clock and hours": _broker,
+    "arming": _arming,
+    "market, models and weights of the daily run": _daily_run,
+    "channels": _channels,
+}
+"""What is looked at, in this sequence; each check yields what is wrong, or raises it."""

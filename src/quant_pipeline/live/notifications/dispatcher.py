@@ -1,0 +1,183 @@
+"""The thread that hands messages to services: it may wait for them, the process does not."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.live.notifications.messages import LONGEST, Message, without_secrets
+from quant_pipeline.live.parameters import Channel, Level, NotificationParameters
+
+logger = logging.getLogger(__name__)
+
+Deliver = Callable[[Message], bool]
+"""Hands a message to a service, and returns whether it took it."""
+ATTEMPTS = 3
+PAUSE = 2.0
+"""Seconds between two attempts at one message; the second pause is twice as long."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A channel with what delivers to it."""
+
+    name: str
+    channel: Channel
+    deliver: Deliver
+
+
+class Dispatcher:
+    """Takes messages at once and delivers them by and by, the ones that matter most are kept longest.
+
+    Parameters
+    ----------
+    ways
+        Channels.
+    rules
+        How many may wait, and how often one repeats.
+    secrets
+        What stands in no message.
+    clock, pause
+        Seconds that only go on, and what waits between attempts.
+
+    Attributes
+    ----------
+    delivered, undelivered, dropped
+        How many messages a service has taken, has not, and were given up for want of room.
+    """
+
+    def __init__(
+        self,
+        ways: Sequence[Way],
+        rules: NotificationParameters,
+        secrets: Iterable[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+        pause: float = PAUSE,
+    ) -> None:
+        self._ways, self._rules, self._secrets = ways, rules, tuple(secrets)
+        self._clock, self._pause = clock, pause
+        self._waiting: deque[tuple[Way, Message]] = deque()
+        self._changed = threading.Condition()
+        self._sent_at: dict[tuple[str, str], float] = {}
+        self._closing = threading.Event()
+        self._busy = False
+        self.delivered = self.undelivered = self.dropped = 0
+        # Not waited for at the end of the process: a service that hangs holds nothing up.
+        self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
+        self._thread.start()
+
+    def send(self, message: Message) -> None:
+        """Take a message; this never waits for a service, and never fails."""
+        title, text = (without_secrets(part, self._secrets) for part in (message.title, message.text))
+        clean = replace(message, title=title, text=text[:LONGEST])
+        if self._is_repeated(clean):
+            return
+        logger.log(logging.INFO if clean.level is Level.INFO else logging.WARNING, "%s", clean.title)
+        with self._changed:
+            for way in self._ways:
+                if way.channel.takes(clean.topic, clean.level):
+                    self._make_room()
+                    self._waiting.append((way, clean))
+            self._changed.notify_all()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until every message is delivered or given up, for so long at most; return whether none waits."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._busy, seconds)
+
+    def close(self, seconds: float) -> None:
+        """Deliver what waits, for so long at most, and stop."""
+        self.flush(seconds)
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _is_repeated(self, message: Message) -> bool:
+        key, now = (message.title, message.text), self._clock()
+        oldest = now - 60 * self._rules.repeat_minutes
+        self._sent_at = {sent: at for sent, at in self._sent_at.items() if at > oldest}
+        if key in self._sent_at:
+            return True
+        self._sent_at[key] = now
+        return False
+
+    def _make_room(self) -> None:
+        if len(self._waiting) >= self._rules.max_waiting:
+            least = min(self._waiting, key=lambda waiting: waiting[1].level)
+            self._waiting.remove(least)
+            self.dropped += 1
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._waiting) or self._closing.is_set())
+                if not self._waiting:
+                    continue
+                way, message = self._waiting.popleft()
+                self._busy = True
+            is_taken = self._deliver(way, message)
+            with self._changed:
+                self._busy = False
+                self.delivered += is_taken
+                self.undelivered += not is_taken
+                self._changed.notify_all()
+
+    def _deliver(self, way: Way, message: Message) -> bool:
+        for attempt in range(ATTEMPTS):
+            try:
+                if way.deliver(message):
+                    return True
+            except Exception as error:  # noqa: BLE001 - libraries of services raise what they like
+                logger.debug("channel %s: %s", way.name, type(error).__name__)
+            if self._closing.wait(self._pause * 2**attempt):
+                break
+        # The address stands in no log, and neither does what the service said of it.
+        logger.warning("the channel '%s' does not take messages: '%s' was not delivered", way.name, message.title)
+        return False
+
+
+def ways_of(rules: NotificationParameters, addresses: Mapping[str, str | None]) -> list[Way]:
+    """Make what delivers to the channels of an account.
+
+    Parameters
+    ----------
+    rules
+        The ``notifications`` block.
+    addresses
+        The entry ``notifications`` of the credentials: a URL of apprise by the name of its channel.
+
+    Raises
+    ------
+    ConfigurationError
+        When a channel has no address, or one that no service knows; the message does not name the address.
+    """
+    return [
+        Way(name, channel, _deliver_by(name, addresses.get(name), rules)) for name, channel in rules.channels.items()
+    ]
+
+
+def _deliver_by(name: str, address: str | None, rules: NotificationParameters) -> Deliver:
+    remedy = f"write `{name}: <URL of apprise>` under `notifications:` into credentials.yml of the environment"
+    if not address:
+        raise ConfigurationError(f"the channel `{name}` of notifications.channels has no address; {remedy}")
+    import apprise
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # It writes addresses.
+    seconds = f"{rules.timeout_seconds:g}"
+    timed = f"{address}{'&' if '?' in address else '?'}cto={seconds}&rto={seconds}"
+    service = apprise.Apprise()
+    if not service.add(timed):
+        raise ConfigurationError(f"the address of the channel `{name}` is none that apprise knows; {remedy}")
+    kinds = {
+        Level.INFO: apprise.NotifyType.INFO,
+        Level.WARNING: apprise.NotifyType.WARNING,
+        Level.ALERT: apprise.NotifyType.FAILURE,
+    }
+    return lambda message: bool(
+        service.notify(body=message.text or message.title, title=message.title, notify_type=kinds[message.level])
+    )

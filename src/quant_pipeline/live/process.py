@@ -1,0 +1,342 @@
+"""The loop: what is due is started, followed, recorded and reported, one task after the other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from quant_pipeline.common.exceptions import QuantPipelineError
+from quant_pipeline.live import journal as lines
+from quant_pipeline.live.account import LiveAccount
+from quant_pipeline.live.board import STOPPED, Board, Seen
+from quant_pipeline.live.clocks import LiveClock
+from quant_pipeline.live.commands import Commands, Running, birth_of, end_orphan
+from quant_pipeline.live.due import Due, Owed, due
+from quant_pipeline.live.journal import Journal
+from quant_pipeline.live.notifications.dispatcher import Dispatcher
+from quant_pipeline.live.notifications.messages import Message
+from quant_pipeline.live.notifications.news import messages_of
+from quant_pipeline.live.parameters import Level, Topic
+from quant_pipeline.live.results import CRITICAL, message_of_missed, messages_about, result_of
+from quant_pipeline.live.timetable import Task, TaskKind, Timetable
+from quant_pipeline.live.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+STARTING, RECONCILING, READY, WORKING, DRAINING = "starting", "reconciling", "ready", "working", "draining"
+RENEWAL = pd.Timedelta(days=90)
+"""How long a timetable is used; its calendar reaches two years."""
+STORAGE_PAUSE = 5.0
+"""Seconds before a disk that is full is tried again."""
+
+
+@dataclass
+class Reach:
+    """What a process reaches the world by.
+
+    Attributes
+    ----------
+    journal, commands, clock, messages, board
+        Its record, its commands, its time, its messages, its state for others.
+    watchdog
+        The service manager.
+    """
+
+    journal: Journal
+    commands: Commands
+    clock: LiveClock
+    messages: Dispatcher
+    board: Board
+    watchdog: Watchdog = field(default_factory=Watchdog)
+
+
+class LiveProcess:
+    """The process of one account; it holds the account's lock while it lives.
+
+    Parameters
+    ----------
+    account
+        The account.
+    reach
+        What it reaches the world by.
+    sessions
+        After so many daily runs it ends; None lives on.
+    say
+        Shows a line to who watches.
+    """
+
+    def __init__(
+        self,
+        account: LiveAccount,
+        reach: Reach,
+        sessions: int | None = None,
+        say: Callable[[str], None] = logger.info,
+    ) -> None:
+        self._account, self._reach, self._left, self._say = account, reach, sessions, say
+        self._state = STARTING
+        self._wake = threading.Event()
+        self._stopping_since: float | None = None
+        self._failed_at: dict[str, pd.Timestamp] = {}
+        self._heard_at: pd.Timestamp | None = None
+        self._running: tuple[Task, Running] | None = None
+        self._shown: Task | None = None
+        self._booked: pd.Timestamp | None = None
+        self._timetable: Timetable
+        self._made_at: pd.Timestamp
+
+    def stop(self) -> None:
+        """Ask the process to end; asked again, it ends at once, as it may at any moment."""
+        if self._stopping_since is not None:
+            if self._running is not None:
+                end_group(self._running[1])
+            os._exit(1)
+        self._stopping_since = time.monotonic()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Live until asked to end."""
+        try:
+            self._begin()
+            while not self._is_stopping:
+                self._step()
+        finally:
+            self._end()
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._stopping_since is not None
+
+    @property
+    def _journal(self) -> Journal:
+        return self._reach.journal
+
+    def _begin(self) -> None:
+        """Record the start, end what a killed process has left running, and compare books and broker."""
+        now = self._first_instant()
+        self._make_timetable(now)
+        if end_orphan(self._journal.state.child):
+            self._say("ended the command that the process before had left running")
+        if self._journal.state.since is None:
+            since = self._account.owed_since(now, self._timetable)
+            self._journal.append(now, lines.BEGUN, since=since.isoformat(), reported=self._account.length())
+        self._change(STARTING)
+        if self._account.has_broker:
+            self._change(RECONCILING)
+            self._reconcile_first(now)
+        if self._is_stopping:
+            return
+        self._change(READY)
+        self._reach.watchdog.ready()
+        upcoming = self._due(self._reach.clock.now()).upcoming
+        words = "" if upcoming is None else f"next: {_when(upcoming)}"
+        self._tell(Topic.PROCESS, Level.INFO, f"{self._account.name}: the live process has started", words)
+
+    def _first_instant(self) -> pd.Timestamp:
+        """Ask for the time, until there is an answer."""
+        while True:
+            try:
+                return self._reach.clock.now()
+            except QuantPipelineError as error:
+                if self._is_stopping:
+                    raise
+                self._say(f"waiting for the time of the exchange: {error.message}")
+                self._wake.wait(1.0)
+
+    def _reconcile_first(self, now: pd.Timestamp) -> None:
+        """Compare books and broker once; what differs has been recorded and is reported, and the day goes on."""
+        session = self._account.latest_closed(now)
+        task = Task(TaskKind.RECONCILIATION, session, now)
+        ran = self._reach.commands.start(task, self._timetable.calendar).wait(self._tick, 600.0)
+        if ran.status != 0 and not self._is_stopping:
+            title = f"{self._account.name}: books and broker could not be compared at the start"
+            self._tell(Topic.ALERTS, Level.WARNING, title, ran.last_lines)
+        self._journal.append(self._reach.clock.now(), lines.NOTE, what="compared at the start", status=ran.status)
+
+    def _step(self) -> None:
+        try:
+            now = self._reach.clock.now()
+            found = self._due(now)
+            for missed in found.missed:
+                self._miss(missed, now)
+            task = next((task for task in found.ready if self._may_try(task, now)), None)
+            if task is not None:
+                self._do(task, now)
+            elif not found.missed:
+                self._rest(found, now)
+        except OSError as error:
+            self._survive(error)
+
+    def _make_timetable(self, now: pd.Timestamp) -> None:
+        self._timetable, self._made_at = self._account.timetable(now), now
+
+    def _due(self, now: pd.Timestamp) -> Due:
+        state = self._journal.state
+        assert state.since is not None
+        found = due(now, self._timetable, Owed(state.since, state.settled.keys()))
+        state.forget_before(found.since)
+        if abs(now - self._made_at) > RENEWAL:
+            self._make_timetable(now)
+        return found
+
+    def _miss(self, task: Task, now: pd.Timestamp) -> None:
+        failures = self._journal.state.failures.get(task.name, 0)
+        why = f"{failures} attempts failed" if failures else "the process did not run, or was busy"
+        self._journal.append(now, lines.MISSED, task=task.name, session=f"{task.session:%Y-%m-%d}", why=why)
+        self._reach.messages.send(message_of_missed(self._account.name, task, now, why))
+
+    def _may_try(self, task: Task, now: pd.Timestamp) -> bool:
+        failed_at = self._failed_at.get(task.name)
+        # A clock that was set back lets nothing wait for longer.
+        return failed_at is None or now < failed_at or now >= failed_at + self._pause_of(task)
+
+    def _pause_of(self, task: Task) -> pd.Timedelta:
+        times, failures = self._account.times, self._journal.state.failures.get(task.name, 0)
+        return pd.Timedelta(seconds=min(times.retry_seconds * 2 ** max(failures - 1, 0), times.max_retry_seconds))
+
+    def _do(self, task: Task, now: pd.Timestamp) -> None:
+        session, calendar = f"{task.session:%Y-%m-%d}", self._timetable.calendar
+        self._journal.append(now, "due", task=task.name, session=session)
+        running = self._reach.commands.start(task, calendar)
+        self._running = task, running
+        try:
+            born = birth_of(running.pid)
+            self._journal.append(now, lines.STARTED, task=task.name, session=session, pid=running.pid, born=born)
+            self._say(f"{now:%Y-%m-%d %H:%M} {task.name}")
+            self._change(WORKING)
+            ran = running.wait(self._tick, 60 * self._account.times.max_task_minutes)
+        finally:
+            end_group(running)
+            self._running = None
+        ended_at, result = self._reach.clock.now(), result_of(task, ran, self._is_stopping)
+        self._take_news(task, session, ended_at, result, ran.status)
+        decided = calendar.previous(task.session)
+        summary = self._account.summary_of(task, decided) if result != lines.FAILED else ""
+        for message in messages_about(self._account.name, task, ran, result, ended_at, summary):
+            self._reach.messages.send(message)
+        self._after(task, result, ended_at)
+
+    def _take_news(self, task: Task, session: str, now: pd.Timestamp, result: str, status: int) -> None:
+        """Record the end of a task and how far messages have covered the ledger, in one line."""
+        reported = self._journal.state.reported or 0
+        events = self._account.news(reported)
+        self._journal.append(
+            now,
+            lines.ENDED,
+            task=task.name,
+            session=session,
+            result=result,
+            status=status,
+            reported=reported + len(events),
+        )
+        for message in messages_of(self._account.name, events):
+            self._reach.messages.send(message)
+
+    def _after(self, task: Task, result: str, now: pd.Timestamp) -> None:
+        if result == lines.FAILED:
+            self._failed_at[task.name] = now
+            self._reduce_after_failures(task, now)
+        elif result in lines.SETTLING:
+            self._failed_at.pop(task.name, None)
+        if result == lines.DONE and task.kind is TaskKind.DAILY and self._left is not None:
+            self._left -= 1
+            if self._left <= 0:
+                self.stop()
+        if not self._is_stopping:
+            self._change(READY)
+
+    def _reduce_after_failures(self, task: Task, now: pd.Timestamp) -> None:
+        failures, times = self._journal.state.failures.get(task.name, 0), self._account.times
+        if task.kind not in CRITICAL or failures != times.max_attempts:
+            return
+        words = f"{task.name} has failed {failures} times"
+        recorded = self._account.reduce(words, now)
+        state = "only exits are sent until `kedro account resume`" if recorded else "its state could not be changed"
+        self._tell(Topic.ALERTS, Level.ALERT, f"{self._account.name}: {words}", state)
+        self._journal.append(now, lines.NOTE, what="reduced", why=words)
+
+    def _rest(self, found: Due, now: pd.Timestamp) -> None:
+        self._beat(now)
+        failed = [task for task in found.ready if task.name in self._failed_at]
+        retries = [self._failed_at[task.name] + self._pause_of(task) for task in failed]
+        if found.upcoming is not None and found.upcoming != self._shown:
+            self._shown = found.upcoming
+            self._say(f"{now:%Y-%m-%d %H:%M} next: {_when(found.upcoming)}")
+        self._tick(found)
+        until = min([*retries, *([] if found.upcoming is None else [found.upcoming.opens])], default=None)
+        self._reach.clock.rest(until, self._wake)
+
+    def _beat(self, now: pd.Timestamp) -> None:
+        hours = self._account.notifications.heartbeat_hours
+        if not hours:
+            return
+        if self._heard_at is None or now < self._heard_at:
+            self._heard_at = now
+        elif now >= self._heard_at + pd.Timedelta(hours=hours):
+            self._heard_at = now
+            watermark = self._account.watermark()
+            booked = "nothing is booked yet" if watermark is None else f"booked up to {watermark:%Y-%m-%d}"
+            self._tell(Topic.HEARTBEAT, Level.INFO, f"{self._account.name} lives, {now:%Y-%m-%d %H:%M} UTC", booked)
+
+    def _survive(self, error: OSError) -> None:
+        """Wait for a disk that cannot be written; nothing was started that is not recorded."""
+        title = f"{self._account.name}: the live process cannot write ({error.strerror or error})"
+        self._tell(Topic.ALERTS, Level.ALERT, title, "It tries again until it can; no task is started meanwhile.")
+        self._reach.watchdog.alive(title)
+        self._wake.wait(STORAGE_PAUSE)
+
+    def _tick(self, found: Due | None = None) -> bool:
+        """Feed the watchdog and show the state; return whether a command that runs may go on."""
+        if self._is_stopping and self._state != DRAINING:
+            self._change(DRAINING)
+        progress = self._running[1].last_lines(1) if self._running is not None else ""
+        doing = self._state if self._running is None else f"{self._running[0].name}: {progress}"
+        self._reach.watchdog.alive(doing)
+        self._write_board(found, progress)
+        limit = self._account.times.drain_seconds
+        return self._stopping_since is None or time.monotonic() - self._stopping_since < limit
+
+    def _write_board(self, found: Due | None = None, progress: str = "", at_once: bool = False) -> None:
+        """Write the state for others; the ledger is only asked when something has changed."""
+        if at_once:
+            self._booked = self._account.watermark() or self._booked
+        upcoming = self._shown if found is None else found.upcoming
+        running = "" if self._running is None else self._running[0].name
+        seen = Seen(self._reach.clock.now(), self._state, upcoming, running, progress, self._booked)
+        self._reach.board.write(seen, self._journal, self._reach.messages, at_once)
+
+    def _change(self, state: str) -> None:
+        if state == STARTING or (state in (READY, DRAINING, STOPPED) and state != self._state):
+            self._journal.append(self._reach.clock.now(), lines.STATE, state=state)
+        self._state = state
+        self._write_board(at_once=True)
+
+    def _tell(self, topic: Topic, level: Level, title: str, text: str = "") -> None:
+        self._reach.messages.send(Message(topic, level, title, text))
+
+    def _end(self) -> None:
+        """Say that the process ends, deliver what waits, and leave the files in order."""
+        self._reach.watchdog.stopping()
+        why = "was asked to end" if self._is_stopping else "ends by an error"
+        level = Level.INFO if self._is_stopping else Level.ALERT
+        self._tell(Topic.PROCESS, level, f"{self._account.name}: the live process {why}")
+        try:
+            self._change(STOPPED)
+        except OSError as error:
+            logger.warning("the end was not recorded: %s", error)
+        self._reach.messages.close(self._account.notifications.timeout_seconds)
+
+
+def end_group(running: Running) -> None:
+    """End a command that still runs."""
+    if running.process.poll() is None:
+        running.end()
+
+
+def _when(task: Task) -> str:
+    return f"{task.name} at {task.opens:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,79 @@
+"""What the live process says of itself, or what its journal says when it does not live."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from quant_pipeline.live.account import LiveAccount
+from quant_pipeline.live.board import STOPPED, counts_of, last_tasks, read_status
+from quant_pipeline.live.due import Owed, due
+from quant_pipeline.live.journal import JournalState, read_journal
+from quant_pipeline.live.opening import JOURNAL, LOCK
+
+
+def status_of(account: LiveAccount) -> dict[str, Any]:
+    """Return the state of the process of an account, its next task, and the end of its journal."""
+    state, tail = read_journal(account.folder / JOURNAL)
+    written = read_status(account.folder)
+    if not is_held(account.folder / LOCK):
+        now = pd.Timestamp(written["now"]) if account.is_simulated and written else pd.Timestamp.now("UTC")
+        written |= {"state": STOPPED, "pid": None, "running": None, "next": _next(account, state, now)}
+    watermark = account.watermark()
+    return {
+        "account": account.name,
+        "environment": account.opened.environment,
+        **written,
+        "last": last_tasks(state),
+        "counts": counts_of(state),
+        "watermark": None if watermark is None else f"{watermark:%Y-%m-%d}",
+        "journal": list(tail),
+    }
+
+
+def describe(status: Mapping[str, Any]) -> Iterator[str]:
+    """Say it in lines."""
+    process = f", process {status['pid']}" if status.get("pid") else ""
+    yield f"{status['account']}: {status['state']}{process}"
+    if status.get("running"):
+        yield f"running: {status['running']}  {status.get('progress', '')}".rstrip()
+    upcoming = status.get("next")
+    yield f"next due: {upcoming['task']} at {_short(upcoming['due'])}" if upcoming else "next due: nothing is known yet"
+    last = status["last"].get("reconciliation")
+    yield f"last reconciliation: {_short(last['at'])} ({last['task']})" if last else "last reconciliation: none"
+    yield f"booked up to: {status['watermark'] or 'nothing yet'}"
+    counts = status["counts"]
+    yield f"tasks: {counts['done']} done, {counts['failed']} attempts failed, {counts['missed']} missed"
+    for line in status["journal"][-8:]:
+        words = " ".join(str(line[key]) for key in ("event", "task", "state", "result", "why", "what") if key in line)
+        yield f"  {_short(line['at'])}  {words}"
+
+
+def is_held(lock: Path) -> bool:
+    """Return whether a process lives by a lock; nothing is made."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _next(
+    account: LiveAccount, since: pd.Timestamp | None, state: JournalState, now: pd.Timestamp
+) -> dict[str, str] | None:
+    if state.since is None:
+        return None
+    found = due(now, account.timetable(now), Owed(state.since, state.settled.keys()))
+    task = next(iter(found.ready), found.upcoming)
+    return None if task is None else {"task": task.name, "due": task.opens.isoformat()}
+
+
+def _short(instant: str) -> str:
+    return f"{pd.Timestamp(instant).tz_convert('UTC'):%Y-%m-%d %H:%M} UTC"

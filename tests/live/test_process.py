@@ -1,0 +1,169 @@
+"""Days of a process whose commands end as a test wants: order, retries, the end, and what is told."""
+
+import json
+import os
+import signal
+import threading
+import time
+from itertools import pairwise
+
+import pandas as pd
+import psutil
+
+from quant_pipeline.live.journal import Journal
+from quant_pipeline.live.notifications.dispatcher import Way
+from quant_pipeline.live.parameters import Channel, Topic
+from quant_pipeline.trading.orders.account_orders import AccountOrders
+from quant_pipeline.trading.orders.risk_view import TradingState
+
+CLOSED = "2025-01-02 21:00"
+SUNDAY = "2025-01-05 12:00"
+
+
+def until(condition):
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_three_days_of_a_broker_account_run_each_task_once_and_in_their_sequence(scripted):
+    live = scripted("paper", CLOSED, sessions=3).run()
+    done = [line["task"] for line in live.of("ended")]
+    assert done == [
+        "reconciliation 2025-01-02", "daily 2025-01-02", "check 2025-01-02", "backup 2025-01-02",
+        "dry_run 2025-01-03", "execution 2025-01-03",
+        "reconciliation 2025-01-03", "daily 2025-01-03", "check 2025-01-03", "backup 2025-01-03",
+        "dry_run 2025-01-06", "execution 2025-01-06",
+        "reconciliation 2025-01-06", "daily 2025-01-06",
+    ]  # fmt: skip
+    assert live.called[0] == "account reconcile --env paper --params as_of=2025-01-02", "compared at the start"
+    assert "--pipelines daily --env paper --params as_of=2025-01-03" in live.called
+    assert "--pipelines execution --env paper --params as_of=2025-01-02,dry_run=true" in live.called
+    assert "--pipelines execution --env paper --params as_of=2025-01-02" in live.called
+    assert live.titles(Topic.PROCESS) == [
+        "paper: the live process has started", "paper: the live process was asked to end",
+    ]  # fmt: skip
+    assert [line["state"] for line in live.of("state")][-1] == "stopped"
+
+
+def test_the_simulated_account_advances_session_by_session_and_tells_of_each(scripted):
+    live = scripted("sim", CLOSED, sessions=2).run()
+    assert [line["task"] for line in live.of("ended")] == ["daily 2025-01-02", "backup 2025-01-02", "daily 2025-01-03"]
+    assert live.titles(Topic.SUMMARY) == ["sim: daily 2025-01-02 is booked", "sim: daily 2025-01-03 is booked"]
+
+
+def test_a_process_that_starts_after_the_window_misses_execution_with_an_alert_and_sends_nothing(scripted):
+    scripted("paper", CLOSED, sessions=1).run()
+    live = scripted("paper", "2025-01-03 15:30", sessions=1).run()
+    missed = ["check 2025-01-02", "dry_run 2025-01-03", "execution 2025-01-03"]
+    assert [line["task"] for line in live.of("missed")] == missed
+    assert live.titles(Topic.MISSED) == [f"paper: {task} is missed" for task in missed]
+    assert not [words for words in live.called if "--pipelines execution" in words]
+
+
+def test_a_daily_run_that_is_late_says_so(scripted):
+    scripted("sim", CLOSED, sessions=1).run()
+    live = scripted("sim", SUNDAY, sessions=1).run()
+    assert live.titles(Topic.SUMMARY) == ["sim: daily 2025-01-03 is booked".replace(" is", ", 38 h 40 min late is")]
+
+
+def test_a_failing_task_is_tried_again_with_growing_pauses_and_then_makes_the_account_reducing(scripted):
+    live = scripted("paper", CLOSED, plan={"daily": [1, 1, 1, 1, 1, 1, 0]}, sessions=1, max_retry_seconds=200.0).run()
+    failed = [line for line in live.of("ended") if line["result"] == "failed"]
+    assert {line["task"] for line in failed} == {"daily 2025-01-02"}
+    assert len(failed) == 6
+    starts = [pd.Timestamp(line["at"]) for line in live.of("started") if line["task"] == "daily 2025-01-02"]
+    pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(starts)]
+    assert all(pause >= wanted for pause, wanted in zip(pauses, (30, 60, 120, 200, 200, 200), strict=True))
+    events = live.account.opened.ledger.open().events()
+    assert AccountOrders.of(events).trading_state is TradingState.REDUCING
+    assert "paper: daily 2025-01-02 has failed 5 times" in live.titles(Topic.ALERTS)
+    assert live.of("ended")[-1]["result"] == "done", "it goes on trying"
+
+
+def test_exit_statuses_of_execution_settle_it_and_are_told(scripted):
+    live = scripted("paper", CLOSED, plan={"execution": [0, 4]}, sessions=2).run()
+    (ended,) = [line for line in live.of("ended") if line["task"] == "execution 2025-01-03"]
+    assert (ended["result"], ended["status"]) == ("attention", 4)
+    assert "paper: execution 2025-01-03: the operator has to act" in live.titles(Topic.TASKS)
+
+
+def test_a_check_that_finds_something_alerts_and_is_not_repeated(scripted):
+    live = scripted("paper", CLOSED, plan={"--check": [1]}, sessions=2).run()
+    checks = [line for line in live.of("ended") if line["task"] == "check 2025-01-02"]
+    assert [line["result"] for line in checks] == ["attention"]
+    assert "paper: check 2025-01-02: the next session will not go well" in live.titles(Topic.ALERTS)
+
+
+def test_a_request_to_end_lets_the_command_finish_within_its_time_and_interrupts_it_after(scripted):
+    live = scripted("sim", CLOSED, plan={"daily": ["hangs"]}, drain_seconds=0.3)
+    runs = threading.Thread(target=live.run)
+    runs.start()
+    until(lambda: live.of("started"))
+    live.process.stop()
+    runs.join(60)
+    assert not runs.is_alive()
+    assert [line["state"] for line in live.of("state")] == ["starting", "ready", "draining", "stopped"]
+    assert live.of("ended")[-1]["result"] == "interrupted"
+    again = scripted("sim", CLOSED, sessions=1).run()
+    assert [line["task"] for line in again.of("ended")] == ["daily 2025-01-02"] * 2
+
+
+def test_a_command_that_a_killed_process_has_left_is_ended_before_its_task_runs_again(scripted):
+    live = scripted("sim", CLOSED, plan={"daily": ["hangs"]})
+    child = os.fork()
+    if child == 0:
+        try:
+            live.reach.messages.__init__([], live.account.notifications)
+            live.run()
+        finally:
+            os._exit(0)
+    until(lambda: live.of("started"))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    orphan = Journal(live.account.folder / "journal.jsonl").state.child.pid
+    os.kill(orphan, 0)
+    again = scripted("sim", CLOSED, sessions=1).run()
+    assert "ended the command that the process before had left running" in again.said
+    until(lambda: not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE)
+    assert again.of("ended")[-1]["result"] == "done"
+
+
+def test_a_full_disk_starts_nothing_until_there_is_room_and_alerts(scripted, monkeypatch):
+    live = scripted("sim", CLOSED, sessions=1)
+    monkeypatch.setattr("quant_pipeline.live.process.STORAGE_PAUSE", 0.05)
+    write, tries = os.write, []
+
+    def full(descriptor, data):
+        if data.startswith(b'{"at"') and b'"due"' in data and len(tries) < 3:
+            tries.append(data)
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", full)
+    live.run()
+    assert len(tries) == 3
+    assert len(live.called) == 1
+    (alert,) = live.titles(Topic.ALERTS)
+    assert alert == "sim: the live process cannot write (No space left on device)"
+
+
+def test_a_message_service_that_hangs_delays_no_task(scripted):
+    live, released = scripted("sim", CLOSED, sessions=2), threading.Event()
+    hanging = Way("hangs", Channel(), lambda message: released.wait(300))
+    live.reach.messages._ways = [hanging]
+    live.account.notifications.__dict__["timeout_seconds"] = 0.2
+    live.run()
+    released.set()
+    assert [line["task"] for line in live.of("ended")][-1] == "daily 2025-01-03"
+
+
+def test_the_state_is_there_for_people_and_for_prometheus(scripted):
+    live = scripted("sim", CLOSED, sessions=1).run()
+    status = json.loads((live.account.folder / "status.json").read_text())
+    assert (status["state"], status["counts"]["done"]) == ("stopped", 1)
+    assert status["last"]["daily"]["task"] == "daily 2025-01-02"
+    metrics = (live.account.folder / "metrics.prom").read_text()
+    assert 'quant_pipeline_live_tasks_done{account="sim"} 1.0' in metrics
+    assert 'quant_pipeline_live_state{account="sim",state="stopped"} 1.0' in metrics
