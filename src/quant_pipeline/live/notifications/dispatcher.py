@@ -167,7 +167,9 @@ def _deliver_by(name: str, address: str | None, rules: NotificationParameters) -
         raise ConfigurationError(f"the channel `{name}` of notifications.channels has no address; {remedy}")
     import apprise
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # It writes addresses.
+    # Both write addresses.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    logging.getLogger("urllib3").setLevel(logging.INFO)
     seconds = f"{rules.timeout_seconds:g}"
     timed = f"{address}{'&' if '?' in address else '?'}cto={seconds}&rto={seconds}"
     service = apprise.Apprise()

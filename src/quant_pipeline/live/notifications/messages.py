@@ -70,9 +70,10 @@ def _parts(address: str) -> Iterable[str]:
     parts = urlsplit(address)
     place = parts.netloc.rpartition("@")
     yield from (unquote(part) for part in place[0].split(":") if part)
-    # Messengers take tokens where others have a host; a host with a dot, or of this machine, is none.
-    host = place[2].partition(":")[0]
+    # Messengers take tokens where others have host and port; a host with a dot, or of this machine, is none.
+    host, *port = place[2].split(":")
     if "." not in host and host != "localhost":
         yield unquote(host)
+    yield from (unquote(part) for part in port if not part.isdigit())
     yield from (unquote(part) for part in parts.path.split("/") if part)
     yield from (unquote(pair.partition("=")[2]) for pair in parts.query.split("&"))

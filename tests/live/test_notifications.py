@@ -1,0 +1,185 @@
+"""Messages arrive at a service on this machine; no secret is in any of them, and no service holds anything up."""
+
+import json
+import logging
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.live.notifications.dispatcher import Dispatcher, Way, ways_of
+from quant_pipeline.live.notifications.messages import HIDDEN, Message, secrets_of, without_secrets
+from quant_pipeline.live.notifications.news import messages_of
+from quant_pipeline.live.parameters import Channel, Level, NotificationParameters, Topic
+from quant_pipeline.trading.ledger.events import Event, EventKind
+
+TOKEN = "s3cr3t-T0ken"
+SESSION = pd.Timestamp("2025-01-03")
+
+
+class Receiver(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.is_down:
+            self.send_error(503, f"no room for {TOKEN}")
+            return
+        self.server.received.append(json.loads(body) | {"path": self.path})
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def service():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    server.received, server.is_down = [], False
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def address(service):
+    return f"json://user:{TOKEN}@127.0.0.1:{service.server_address[1]}/{TOKEN}"
+
+
+def rules(**channels):
+    return NotificationParameters(channels=channels)
+
+
+def test_messages_arrive_by_level_and_topic(service):
+    found = rules(phone={"level": "warning"}, mail={"topics": ["summary"]})
+    ways = ways_of(found, {"phone": address(service), "mail": f"{address(service)}/mail"})
+    sender = Dispatcher(ways, found)
+    sender.send(Message(Topic.SUMMARY, Level.INFO, "paper: booked", "a good day"))
+    sender.send(Message(Topic.ALERTS, Level.ALERT, "paper is halted", "daily loss"))
+    sender.send(Message(Topic.FILLS, Level.INFO, "paper: 3 fills"))
+    assert sender.flush(60)
+    arrived = {
+        (row["path"].removeprefix(f"/{TOKEN}").strip("/"), row["title"], row["type"]) for row in service.received
+    }
+    assert arrived == {("mail", "paper: booked", "info"), ("", "paper is halted", "failure")}
+    assert (sender.delivered, sender.undelivered) == (2, 0)
+    assert "a good day" in {row["message"] for row in service.received}
+
+
+def test_no_secret_leaves_in_a_message_and_none_is_logged(service, caplog):
+    caplog.set_level(logging.DEBUG)
+    found = rules(phone={})
+    credentials = {
+        "notifications": {"phone": address(service)},
+        "alpaca_paper": {"secret_key": "abc/def+ghi=", "id": None},
+    }
+    sender = Dispatcher(ways_of(found, credentials["notifications"]), found, secrets_of(credentials), pause=0.01)
+    sender.send(Message(Topic.TASKS, Level.WARNING, f"failed at {TOKEN}", f"key abc/def+ghi= of {address(service)}"))
+    assert sender.flush(60)
+    service.is_down = True
+    sender.send(Message(Topic.TASKS, Level.WARNING, "again", TOKEN))
+    assert sender.flush(60)
+    (row,) = service.received
+    said = json.dumps({"title": row["title"], "message": row["message"]}, ensure_ascii=False) + caplog.text
+    assert HIDDEN in said
+    assert TOKEN not in said
+    assert "abc/def+ghi=" not in said
+    assert "the channel 'phone' does not take messages: 'again' was not delivered" in caplog.text
+    assert (sender.delivered, sender.undelivered) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("tgram://123456789:AAbbCCddEEff/987654321", "AAbbCCddEEff"),
+        (
+            "slack://T1JJ3T3L2-A1BRTD4JD-TIiajkdnlazkcOXrIdevi7FQ/#general",
+            "T1JJ3T3L2-A1BRTD4JD-TIiajkdnlazkcOXrIdevi7FQ",
+        ),
+        ("mailtos://me:p%40ssw0rd!@example.com?to=you@example.com", "p@ssw0rd!"),
+        ("ntfys://my-hidden-topic", "my-hidden-topic"),
+        ("pover://userkey12@apptoken99", "apptoken99"),
+    ],
+)
+def test_tokens_of_services_are_secrets_wherever_they_stand(url, secret):
+    assert secret not in without_secrets(
+        f"could not reach {url} or {secret}", secrets_of({"notifications": {"a": url}})
+    )
+
+
+def test_a_service_that_is_down_and_comes_back_takes_the_message_again(service):
+    found = rules(phone={})
+    service.is_down = True
+    sender = Dispatcher(ways_of(found, {"phone": address(service)}), found, pause=0.3)
+    sender.send(Message(Topic.ALERTS, Level.ALERT, "down", "and up"))
+    time.sleep(0.1)
+    service.is_down = False
+    assert sender.flush(60)
+    assert [row["title"] for row in service.received] == ["down"]
+
+
+def test_of_too_many_messages_the_ones_that_matter_least_are_dropped_and_counted():
+    released, taken = threading.Event(), []
+
+    def slowly(message):
+        released.wait(60)
+        taken.append(message.title)
+        return True
+
+    sender = Dispatcher([Way("slow", Channel(), slowly)], NotificationParameters(max_waiting=3))
+    sender.send(Message(Topic.FILLS, Level.INFO, "first"))
+    while sender._waiting:
+        time.sleep(0.005)
+    for title, level in (
+        ("a", Level.INFO),
+        ("b", Level.ALERT),
+        ("c", Level.INFO),
+        ("d", Level.WARNING),
+        ("e", Level.ALERT),
+    ):
+        sender.send(Message(Topic.ALERTS, level, title))
+    released.set()
+    assert sender.flush(60)
+    assert taken == ["first", "b", "d", "e"]
+    assert sender.dropped == 2
+
+
+def test_the_same_message_does_not_repeat_within_its_time():
+    now, taken = [0.0], []
+    way = Way("test", Channel(), lambda message: taken.append(message.title) or True)
+    sender = Dispatcher([way], NotificationParameters(repeat_minutes=10), clock=lambda: now[0])
+    for at in (0, 60, 599, 601, 700):
+        now[0] = at
+        sender.send(Message(Topic.ALERTS, Level.ALERT, "disk full"))
+    assert sender.flush(60)
+    assert len(taken) == 2
+
+
+def test_a_channel_without_an_address_or_with_an_unknown_one_is_refused_without_naming_it():
+    with pytest.raises(ConfigurationError, match=r"channel `phone` of notifications\.channels has no address"):
+        ways_of(rules(phone={}), {"phone": None})
+    with pytest.raises(ConfigurationError, match="none that apprise knows") as refused:
+        ways_of(rules(phone={}), {"phone": f"nothing://{TOKEN}"})
+    assert TOKEN not in refused.value.message
+
+
+def test_news_of_the_ledger_are_fills_denials_alerts_and_changes_of_state():
+    order = {"side": "buy", "quantity": 30, "instrument": "AAA"}
+    events = [
+        Event(SESSION, EventKind.FILL, "1", {"side": "buy", "quantity": "10", "instrument": "AAA", "price": "5.10"}),
+        Event(SESSION, EventKind.ORDER_DENIED, "2", {"order": order, "message": "above the limit"}),
+        Event(SESSION, EventKind.ALERT_RAISED, "3", {"code": "EXCHANGE_HOURS", "message": "closed today"}),
+        Event(
+            SESSION, EventKind.TRADING_STATE_CHANGED, "4", {"state": "halted", "code": "DAILY_LOSS", "message": "-5 %"}
+        ),
+        Event(SESSION, EventKind.SESSION_CLOSED, "5", {}),
+    ]
+    assert [(str(m.topic), m.level.name, m.title, m.text) for m in messages_of("paper", events)] == [
+        ("fills", "INFO", "paper: 1 fill", "buy 10 AAA at 5.10"),
+        ("denials", "WARNING", "paper: 1 order denied or rejected", "buy 30 AAA: above the limit"),
+        ("alerts", "ALERT", "paper: EXCHANGE_HOURS", "closed today"),
+        ("alerts", "ALERT", "paper is halted", "-5 % (DAILY_LOSS)"),
+    ]
