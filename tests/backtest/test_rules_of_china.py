@@ -211,7 +211,7 @@ def test_a_limit_is_judged_at_the_price_of_the_execution(price, opens, closes, o
     ],
 )
 def test_special_treatment_moves_by_five_percent_until_july_2026(day, opens, status):
-    from quant_pipeline.exchange.china import special_treatment_limits
+    from quant_pipeline.exchange.chinese_rules import special_treatment_limits
 
     periods = pd.DataFrame({"instrument": ["sh600001"], "since": ["2025-05-06"], "until": [None]})
     rules = CN.model_copy(update={"special_limits": special_treatment_limits(periods)})

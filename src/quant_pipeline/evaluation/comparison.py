@@ -1,4 +1,4 @@
-"""Whether one score is better than another, judged on the same sessions."""
+"""Whether one score is better than another, judged on the same sessions: a paired test, and the gate of promotion."""
 
 from __future__ import annotations
 

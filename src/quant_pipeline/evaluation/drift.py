@@ -1,4 +1,4 @@
-"""Whether today's data still look like those a model was trained on, and whether its scores still rank returns."""
+"""Whether data still look like those of training (population stability index) and scores still rank returns."""
 
 from __future__ import annotations
 

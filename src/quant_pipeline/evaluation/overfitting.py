@@ -1,4 +1,4 @@
-"""How much of a search's best result is luck.
+"""How much of a search's best result is luck: deflated Sharpe, probability of overfitting, White's and Hansen's tests.
 
 A search over thousands of combinations finds a splendid backtest in pure noise. Each measure here asks the question in
 another way; the verdict follows the most severe. All of them look at the selection period only: out-of-sample returns

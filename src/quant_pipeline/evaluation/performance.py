@@ -1,4 +1,4 @@
-"""How good a net asset value was: the usual measures, each with its formula, whole and by year and month.
+"""How good a net asset value was: return, Sharpe ratio, drawdown, alpha, … with formulas; whole, by year and by month.
 
 All functions take simple returns per session, in session order; nothing here looks at prices or dates beyond them.
 A measure of returns with a missing value is NaN; :func:`report_performance` refuses them.

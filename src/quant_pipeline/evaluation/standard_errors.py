@@ -1,4 +1,4 @@
-"""How sure a mean over sessions is when sessions depend on each other: Newey-West errors, block-bootstrap bands."""
+"""How sure a mean over sessions is: Newey-West errors, block-bootstrap bands, p-values, false discovery rates."""
 
 from __future__ import annotations
 

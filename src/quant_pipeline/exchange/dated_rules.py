@@ -1,4 +1,4 @@
-"""Rules that change on a date: price limits by board, taxes on the value of trades."""
+"""Rows of the market's rules, by board and date: price limits, sizes of orders, taxes; units of rates."""
 
 from __future__ import annotations
 

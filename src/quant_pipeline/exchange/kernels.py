@@ -1,4 +1,4 @@
-"""What an exchange and a custodian do to an account, compiled: fills and corporate actions in exact integers.
+"""What an exchange and a custodian do to an account, compiled: fills, corporate actions, interest; outcomes of orders.
 
 The array engine, the event engine and the simulated broker call these kernels; nothing else changes an account.
 """

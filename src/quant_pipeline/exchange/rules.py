@@ -1,4 +1,4 @@
-"""Rules of an exchange as data: what a market allows and what trading costs."""
+"""Rules of an exchange as data, and the presets `US` and `CN`: what a market allows and what trading costs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.parameters import Parameters
-from quant_pipeline.exchange import china
+from quant_pipeline.exchange import chinese_rules
 from quant_pipeline.exchange.dated_rules import LotSize, PerShare, PriceLimit, Rate, TaxChange
 from quant_pipeline.market.chinese_codes import chinese_code
 from quant_pipeline.market.clock import DealPrice
@@ -106,7 +106,7 @@ class CostRules(Parameters):
         ``US``: no commission, SEC fee 27.80 USD per million and FINRA fee 0.000166 USD per share on sales, half a
         spread of 2 basis points. ``CN``: commission 0.025 % with 5 CNY minimum, half a spread of 5 basis points, and
         by date since 1997-05-12 stamp duty (0.05 % on sales since 2023-08-28) and transfer fee (0.001 % of both sides
-        since 2022-04-29), see :mod:`quant_pipeline.exchange.china`.
+        since 2022-04-29), see :mod:`quant_pipeline.exchange.chinese_rules`.
         """
         match name:
             case "US":
@@ -117,7 +117,7 @@ class CostRules(Parameters):
                     sell_rate=0.00025,
                     min_commission=5.0,
                     half_spread=0.0005,
-                    tax_changes=china.tax_changes(),
+                    tax_changes=chinese_rules.tax_changes(),
                 )
             case unknown:
                 assert_never(unknown)
@@ -247,7 +247,7 @@ class MarketRules(Parameters):
         ``US``: lot 1, no limits. ``CN``: codes in any vendor's spelling, lot 100 (STAR from 200 and Beijing from 100 in
         steps of one), bought shares are locked until the next session, limits by date: main boards 10 %, ChiNext 10 %
         and 20 % since 2020-08-24, STAR 20 %, Beijing 30 %, none in the first five sessions of a registered listing. Set
-        ``special_limits`` to :func:`~quant_pipeline.exchange.china.special_treatment_limits` for ST shares.
+        ``special_limits`` to :func:`~quant_pipeline.exchange.chinese_rules.special_treatment_limits` for ST shares.
         """
         match name:
             case "US":
@@ -256,9 +256,9 @@ class MarketRules(Parameters):
                 return cls(
                     calendar="XSHG",
                     lot=100,
-                    lots=china.lot_sizes(),
+                    lots=chinese_rules.lot_sizes(),
                     instrument_codes="china",
-                    price_limits=china.price_limits(),
+                    price_limits=chinese_rules.price_limits(),
                     sell_same_session=False,
                 )
             case unknown:

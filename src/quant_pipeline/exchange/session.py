@@ -1,4 +1,4 @@
-"""Tables in, tables out: the exchange kernels for the simulated broker, the daily loop and notebooks.
+"""A session at the exchange for tables: what the simulated broker, the daily loop and notebooks call.
 
 The order of a session is: corporate actions, then the orders decided at the previous close, then the close.
 """

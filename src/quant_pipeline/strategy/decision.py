@@ -1,4 +1,4 @@
-"""The decision of any strategy, compiled: the one door through which every engine decides."""
+"""The decision of any strategy, compiled: every engine, order generation and `rebalance` call it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of models, and their average that is only worked out where it matters.
+"""Fused scores in the kernels: a rough sum for all instruments, the exact average where their order is open.
 
 An ensemble scores an instrument with the average of its members. A decision looks at few instruments: the holdings and
 the best candidates. So all are first summed in single precision, which is several times faster; only where two of these

@@ -1,7 +1,7 @@
-"""The strategy function: scores, positions, prices and rules in; an explained order table out.
+"""The strategy function, for tables: scores, positions, prices and rules in; an explained order table out.
 
-It calls the very kernel the backtest runs (:func:`quant_pipeline.strategy.decision.decide`), so the daily
-loop and the backtest cannot decide differently.
+`rebalance` is the decision for tables; it runs the kernel :mod:`quant_pipeline.strategy.decision`, as the engines do.
+The daily loop and the backtest therefore cannot decide differently.
 """
 
 from __future__ import annotations

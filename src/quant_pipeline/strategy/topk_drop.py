@@ -1,4 +1,4 @@
-"""The decision of the corrected TopK-Drop strategy, compiled: the only place where its scores become orders.
+"""The rule of TopK-Drop, corrected, compiled.
 
 Semantics, in the order of the code:
 

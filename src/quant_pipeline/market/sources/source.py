@@ -17,7 +17,7 @@ SHIPPED: Final[dict[str, str]] = {
     "simulated": f"{_HERE}.simulated.SIMULATED",
     "files": f"{_HERE}.files.FILES",
     "qlib": f"{_HERE}.qlib.QLIB",
-    "china": f"{_HERE}.china.CHINA",
+    "china": f"{_HERE}.chinese_files.CHINA",
     "alpaca": f"{_HERE}.alpaca.ALPACA",
 }
 """Name of a source, as the catalog names it, to the path of its record."""

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
-from quant_pipeline.exchange.china import special_treatment_limits
+from quant_pipeline.exchange.chinese_rules import special_treatment_limits
 from quant_pipeline.exchange.costs import buy_fee, cost_terms, sell_fee
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.quotes import limit_prices
