@@ -65,9 +65,7 @@ def is_held(lock: Path) -> bool:
     return False
 
 
-def _next(
-    account: LiveAccount, since: pd.Timestamp | None, state: JournalState, now: pd.Timestamp
-) -> dict[str, str] | None:
+def _next(account: LiveAccount, state: JournalState, now: pd.Timestamp) -> dict[str, str] | None:
     if state.since is None:
         return None
     found = due(now, account.timetable(now), Owed(state.since, state.settled.keys()))
