@@ -58,5 +58,7 @@ class Fault(StrEnum):
     """What is held gets another name; its two records come apart from each other."""
     UNBOOKABLE = "unbookable"
     """Shares arrive by an activity of an unknown kind."""
+    SUPERSEDED = "superseded"
+    """Another command plans the session again before the first order leaves."""
     CLOSED = "closed"
     """The exchange is closed for a while within its hours."""

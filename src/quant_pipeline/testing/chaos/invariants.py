@@ -1,4 +1,4 @@
-"""Eight sentences that must be true after every rehearsal, whatever was killed and whatever failed."""
+"""Nine sentences that must be true after every rehearsal, whatever was killed and whatever failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
-from quant_pipeline.testing.chaos.rehearsal import ACCOUNT, LIMITS, ORDERS, PRICES, SESSION
+from quant_pipeline.testing.chaos.rehearsal import ACCOUNT, LATER_ORDERS, LIMITS, ORDERS, PRICES, SESSION
 from quant_pipeline.trading.activities.quarantine import effects_of, open_rows
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.events import EventKind
@@ -29,6 +29,7 @@ HARMLESS = frozenset(Fault) - {
     Fault.RENAMING,
     Fault.UNBOOKABLE,
     Fault.CLOSED,
+    Fault.SUPERSEDED,
 }
 """Faults under which every approved order is filled and the account stays active all the same."""
 
@@ -64,6 +65,7 @@ def find_violations(ledger_file: Path, broker: FaultyBroker) -> list[str]:
     violations += _nothing_above_a_limit(broker)
     violations += [f"I7 {name} was sent while the exchange was closed" for name in broker.sent_while_closed]
     violations += _quarantine_and_state(book, account, broker)
+    violations += _nothing_of_a_superseded_plan(broker)
     for event in events:
         if event.kind in (EventKind.ORDER_RECORDED, EventKind.ORDER_DENIED) and f"order:{ACCOUNT}" in event.key:
             provenance = event.payload.get("provenance", {})
@@ -107,6 +109,13 @@ def _quarantine_and_state(book: AccountOrders, account: AccountState, broker: Fa
     if expected and book.trading_state is TradingState.ACTIVE:
         violations.append("I8 the account is active although a row is in quarantine")
     return violations
+
+
+def _nothing_of_a_superseded_plan(broker: FaultyBroker) -> list[str]:
+    if not broker.is_planned_again():
+        return []
+    sent = [(o.instrument, o.side, int(o.filled_quantity)) for o in broker.all_orders()]
+    return [] if sent == [*LATER_ORDERS] else [f"I9 {sent} were executed, the later plan has {[*LATER_ORDERS]}"]
 
 
 def _nothing_above_a_limit(broker: FaultyBroker) -> list[str]:

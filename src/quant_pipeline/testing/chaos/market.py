@@ -87,6 +87,10 @@ class FaultyMarket:
         self.sent_while_closed: list[str] = []
         self._last_equity = self._equity()
 
+    def is_planned_again(self) -> bool:
+        """Whether another command plans the session again before an order leaves."""
+        return Fault.SUPERSEDED in self.faults
+
     def advance(self, seconds: float) -> None:
         """Let time pass: orders execute, and scheduled events happen."""
         self.now += pd.Timedelta(seconds=seconds)

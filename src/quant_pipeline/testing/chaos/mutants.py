@@ -138,6 +138,11 @@ def _compare_no_hours() -> None:
     _replace(sending, "hours_agree", lambda _desk: True)
 
 
+def _send_superseded() -> None:
+    for module in (sending, execution):
+        _replace(module, "is_superseded", lambda _desk, _tracked: False)
+
+
 def _join_no_parts() -> None:
     _replace(translation, "groups_of", lambda records: [(record,) for record in records])
 
@@ -297,6 +302,7 @@ MUTANTS = (
     Mutant("asks no limits", _ask_no_limits, frozenset()),
     Mutant("books in memory before the ledger", _book_in_memory_before_the_ledger, frozenset()),
     Mutant("compares no hours with the broker's", _compare_no_hours, frozenset({Fault.CLOSED})),
+    Mutant("sends what a later plan has replaced", _send_superseded, frozenset({Fault.SUPERSEDED})),
     Mutant("never joins the parts of a renaming", _join_no_parts, frozenset({Fault.RENAMING})),
     Mutant("never joins the parts of a split", _join_no_parts, frozenset({Fault.SPLIT})),
     Mutant("a cancellation is a new dividend", _take_cancellations_for_new, frozenset({Fault.CANCELLED_DIVIDEND})),

@@ -21,7 +21,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from quant_pipeline.testing.chaos.broker import FaultyBroker
-from quant_pipeline.testing.chaos.rehearsal import Clockwork, live_through_the_day, open_desk
+from quant_pipeline.testing.chaos.rehearsal import Clockwork, live_through_the_day, open_desk, plan_again
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.desk import TradingDesk
@@ -109,7 +109,9 @@ def _live(ledger_file: Path, remote: _Remote, mutate: Callable[[], None] | None)
             mutate()
         clockwork = Clockwork(lambda: remote.time, lambda seconds: remote.call("advance", seconds))
         desk = open_desk(ledger_file, cast(Broker, remote), clockwork)
-        live_through_the_day(desk, lambda: remote.call("close"))
+        live_through_the_day(
+            desk, lambda: remote.call("close"), lambda: remote.call("is_planned_again") and plan_again(ledger_file)
+        )
         ending = Ending(killed=False, steps=steps.count, error=_drift(desk))
     except BaseException:  # noqa: BLE001 - whatever ends the child must be reported to the parent
         ending = Ending(killed=False, steps=steps.count, error=traceback.format_exc(limit=-4))
@@ -151,7 +153,7 @@ def _count_database_steps(steps: _Steps) -> None:
 class _Remote:
     """The port to the broker in the parent; a step before the call and one after its answer."""
 
-    _QUIET = ("advance", "close")
+    _QUIET = ("advance", "close", "is_planned_again")
 
     capability = FaultyBroker.capability
 

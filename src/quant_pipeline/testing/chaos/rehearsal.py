@@ -5,13 +5,14 @@ The day can be lived through again and again on the same ledger; only the first 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
 
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.testing.chaos.broker import ACCOUNT_NUMBER, FaultyBroker
 from quant_pipeline.testing.chaos.faults import Fault
@@ -44,6 +45,8 @@ ORDERS = (
     ("BIG", "buy", 200),
 )
 """``BIG`` stands above the limit of an order: a right desk never sends it."""
+LATER_ORDERS = (("SELL", "sell", 10),)
+"""The plan that another command records in the place of `ORDERS`."""
 LIMITS = RiskLimits(
     max_order_weight=0.30,
     max_exit_weight=0.60,
@@ -106,7 +109,9 @@ def open_desk(ledger_file: Path, broker: Broker, clockwork: Clockwork, holds_lea
     )
 
 
-def live_through_the_day(desk: TradingDesk, close: Callable[[], None]) -> None:
+def live_through_the_day(
+    desk: TradingDesk, close: Callable[[], None], meanwhile: Callable[[], bool] = lambda: False
+) -> None:
     """Do everything that a day asks for; what has been done before is not done again.
 
     Parameters
@@ -115,13 +120,18 @@ def live_through_the_day(desk: TradingDesk, close: Callable[[], None]) -> None:
         The desk of this process.
     close
         Lets the exchange close, when the orders have been followed to their end.
+    meanwhile
+        What happens elsewhere between the verdicts and the first order; whether the session was planned again.
     """
     recover(desk)
     desk.journal.append([arming_event(SESSION, ACCOUNT_NUMBER)])
-    desk.journal.append(plan_events(desk.journal.ledger.events()))
+    if not _is_planned_again(desk):
+        desk.journal.append(plan_events(desk.journal.ledger.events()))
     market = market_views()
-    verdicts = judge(desk, market, 0)
-    desk.journal.append(verdict_events(verdicts, f"{SESSION:%Y-%m-%d}", {"scores": "rehearsal", "data": "2025-01-02"}))
+    _record_verdicts(desk, market)
+    if meanwhile():
+        execute(desk, market, 0)
+        _record_verdicts(desk, market)
     execute(desk, market, 0)
     close()
     close_books(desk)
@@ -129,10 +139,31 @@ def live_through_the_day(desk: TradingDesk, close: Callable[[], None]) -> None:
         desk.journal.lease.release()
 
 
-def plan_events(events: tuple[Event, ...]) -> tuple[Event, ...]:
+def _is_planned_again(desk: TradingDesk) -> bool:
+    plan = desk.journal.account.plans.get(SESSION)
+    return plan is not None and plan.revision > 0
+
+
+def _record_verdicts(desk: TradingDesk, market: dict[str, InstrumentView]) -> None:
+    verdicts = judge(desk, market, 0)
+    desk.journal.append(verdict_events(verdicts, f"{SESSION:%Y-%m-%d}", {"scores": "rehearsal", "data": "2025-01-02"}))
+
+
+def plan_again(ledger_file: Path) -> bool:
+    """Record the later plan, as another command does, and say so; nothing once an order of the session has left."""
+    ledger = Ledger.at(ledger_file)
+    try:
+        return bool(ledger.append(plan_events(ledger.events(), LATER_ORDERS)))
+    except AccountError:
+        return False
+
+
+def plan_events(
+    events: tuple[Event, ...], orders_of_the_day: Sequence[tuple[str, str, int]] = ORDERS
+) -> tuple[Event, ...]:
     """Record the plan of the day."""
     orders = pd.DataFrame(
-        [(name, side, quantity, float(PRICES[name]), "rehearsal") for name, side, quantity in ORDERS],
+        [(name, side, quantity, float(PRICES[name]), "rehearsal") for name, side, quantity in orders_of_the_day],
         columns=["instrument", "side", "quantity", "reference_price", "reason"],
     )
     return record_plan(events, orders, DECIDED, SESSION)
