@@ -8,7 +8,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos fuzz-market clean install compile
+.PHONY: help demo test coverage test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos fuzz-market rehearse-archive clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -94,6 +94,9 @@ chaos: $(INSTALLED)  ## Kill processes at every step of execution and post-trade
 
 fuzz-market: $(INSTALLED)  ## Read market files of every layout, mutated at random; the last line is a JSON object
 	$(BIN)/python -m quant_pipeline.testing.fuzz_market
+
+rehearse-archive: $(INSTALLED)  ## Kill the archive at every step; the last line is a JSON object
+	$(BIN)/python -m quant_pipeline.testing.archive_rehearsal
 
 clean:  ## Remove everything that runs have written
 	rm -rf data/markets data/accounts logs mlflow.db* mlruns build .viz

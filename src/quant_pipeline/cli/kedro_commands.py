@@ -13,7 +13,18 @@ cli = LazyGroup(
     lazy_subcommands={
         **{
             name: f"{PACKAGE}.{name}.{name}"
-            for name in ("account", "backtest", "ensemble", "live", "market", "models", "package", "ranking", "replay")
+            for name in (
+                "account",
+                "archive",
+                "backtest",
+                "ensemble",
+                "live",
+                "market",
+                "models",
+                "package",
+                "ranking",
+                "replay",
+            )
         },
         "compile": f"{PACKAGE}.compile.compile_kernels",
     },

@@ -51,6 +51,10 @@ class TrackingError(QuantPipelineError):
     """The tracking store cannot be opened or written; runs go on without it."""
 
 
+class ArchiveError(QuantPipelineError):
+    """A file cannot be moved into the archive or out of it."""
+
+
 class StorageError(QuantPipelineError):
     """A file or folder cannot be written or read: no space, no permission, too many open files."""
 

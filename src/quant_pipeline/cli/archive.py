@@ -1,0 +1,197 @@
+"""``kedro archive``: move files of old sessions and unused bundles aside, bring them back, verify them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from quant_pipeline.cli.options import ProjectGroup, env_option
+from quant_pipeline.cli.sessions import Place
+from quant_pipeline.common.exceptions import ArchiveError
+
+if TYPE_CHECKING:
+    from quant_pipeline.cli.opened_project import OpenedProject
+    from quant_pipeline.project.archive.retention import OldFile
+    from quant_pipeline.project.archive.store import Archive
+
+Item = TypeVar("Item")
+LARGEST_SHARE = 0.9
+"""Share of the files of sessions above which a move is not what the user means."""
+folder_option = click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data/archive"),
+    show_default=True,
+    help="Folder of the archive, also on another disk.",
+)
+
+
+@click.group(cls=ProjectGroup, invoke_without_command=True)
+@click.option("--keep", type=click.IntRange(1), help="Newest sessions whose files stay, in place of the catalog's.")
+@click.option("--bundles", is_flag=True, help="Also move bundles that no alias, plan or score refers to.")
+@click.option("--dry-run", is_flag=True, help="Say what would be moved.")
+@click.option("--force", is_flag=True, help=f"Also when it is more than {LARGEST_SHARE:.0%} of the files.")
+@folder_option
+@env_option
+@click.pass_context
+def archive(
+    context: click.Context, keep: int | None, bundles: bool, dry_run: bool, force: bool, folder: Path, env: str | None
+) -> None:
+    """Move the files of old sessions of an account and its market into an archive.
+
+    The ledger, statements, champions and candidates are never touched. Each catalog entry says for how many sessions
+    its files stay.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from quant_pipeline.project.archive import retention
+    from quant_pipeline.project.archive.store import Archive
+
+    project = context.obj.project_path
+    with _opened(context.obj, env) as opened:
+        kept = retention.retention_of(opened.configuration["catalog"])
+        old = retention.old_files(project, kept, keep, _pinned(opened))
+        everything = retention.count_files(project, kept)
+        unused = _unused_bundles(context.obj, opened) if bundles else []
+        _describe(old, everything, unused, project)
+        if dry_run or not (old or unused):
+            return
+        if len(old) > LARGEST_SHARE * everything and not force:
+            raise ArchiveError(
+                f"{len(old)} of {everything} files of sessions would be moved, nearly all; with a larger --keep fewer "
+                "are, with --force all of them"
+            )
+        store = Archive(project, project / folder)
+        with store.opened():
+            _move(store, old, unused, project)
+    click.echo(f"archive: {folder}; `kedro archive restore` brings files back, `kedro archive verify` compares hashes")
+
+
+@archive.command()
+@click.argument("names", nargs=-1)
+@folder_option
+@env_option
+@click.pass_obj
+def restore(metadata: Place, names: tuple[str, ...], folder: Path, env: str | None) -> None:
+    """Bring back what is in the archive: everything, or the files whose path contains one of NAMES (2024-01-31)."""
+    store = _archive(metadata, folder)
+    with _opened(metadata, env), store.opened():
+        chosen = [r for r in store.records().values() if not names or any(name in r.path for name in names)]
+        if not chosen:
+            raise ArchiveError(f"the archive has no file whose path contains {' or '.join(names) or 'anything'}")
+        left = _each(chosen, store.restore)
+    click.echo(f"{len(chosen) - len(left)} files are in their places again")
+    _raise_left(left)
+
+
+@archive.command()
+@folder_option
+@click.pass_obj
+def verify(metadata: Place, folder: Path) -> None:
+    """Compare every file of the archive with its hash; exit with 1 if one is missing or has changed."""
+    store = _archive(metadata, folder)
+    wrong = store.verify()
+    if wrong:
+        raise ArchiveError("; ".join(wrong))
+    click.echo(f"{len(store.records())} files in {folder} are as they were moved")
+
+
+def _archive(metadata: Place, folder: Path) -> Archive:
+    from quant_pipeline.project.archive.store import MANIFEST, Archive
+
+    if not (metadata.project_path / folder / MANIFEST).is_file():
+        raise ArchiveError(f"there is no archive in {folder}; `kedro archive` makes one, --folder names another")
+    return Archive(metadata.project_path, metadata.project_path / folder)
+
+
+@contextmanager
+def _opened(metadata: Place, env: str | None) -> Iterator[OpenedProject]:
+    """Open an environment, and keep runs from its account and its market."""
+    from quant_pipeline.cli.opened_project import open_project
+    from quant_pipeline.common.locks import locked
+    from quant_pipeline.project.archive.retention import SESSION
+    from quant_pipeline.project.hooks.storage import LOCK
+
+    with open_project(metadata, env, {"as_of": SESSION}) as opened, ExitStack() as held:
+        names = opened.configuration["globals"]
+        for kind in ("account", "market"):
+            folder = metadata.project_path / names["paths"][kind]
+            if folder.is_dir():
+                held.enter_context(locked(folder / LOCK, f"the {kind} '{names[kind]}'"))
+        yield opened
+
+
+def _pinned(opened: OpenedProject) -> list[str]:
+    """Return the session whose plan is the newest: its scores and orders are still to be executed."""
+    from quant_pipeline.trading.ledger.events import EventKind
+
+    plans = [event for event in opened.catalog.load("ledger_as_found") if event.kind == EventKind.PLAN_RECORDED]
+    return [f"{plans[-1].session:%Y-%m-%d}"] if plans else []
+
+
+def _unused_bundles(metadata: Place, opened: OpenedProject) -> list[Path]:
+    """Find bundles that nothing refers to: no alias, no plan of any account of the market."""
+    from quant_pipeline.cli.opened_project import open_project
+    from quant_pipeline.project.archive.retention import unused_bundles
+    from quant_pipeline.trading.ledger.events import EventKind
+
+    market = opened.configuration["globals"]["paths"]["market"]
+    referenced: set[str] = set()
+    for folder in sorted((metadata.project_path / "conf").glob("*/globals.yml")):
+        if folder.parent.name in ("base", "local"):
+            continue
+        with open_project(metadata, folder.parent.name, logs=False) as other:
+            if other.configuration["globals"]["paths"]["market"] != market:
+                continue
+            for event in other.catalog.load("ledger_as_found"):
+                if event.kind == EventKind.PLAN_RECORDED:
+                    referenced |= set(event.payload.get("provenance", {}).values())
+    stores = sorted(file.parent for file in (metadata.project_path / market).glob("06_models/*/bundle/aliases.json"))
+    return unused_bundles(metadata.project_path, stores, referenced)
+
+
+def _describe(old: list[OldFile], everything: int, unused: list[Path], project: Path) -> None:
+    """Say what is to be moved, by catalog entry."""
+    from collections import Counter
+
+    if not old and not unused:
+        click.echo(f"nothing to move: none of the {everything} files of sessions is old enough")
+        return
+    if old:
+        span = f"{old[0].session} to {old[-1].session}"
+        click.echo(f"{len(old)} of {everything} files of sessions, {span}, {_size(old, project) / 2**20:,.1f} MiB")
+    for entry, number in Counter(file.entry for file in old).items():
+        click.echo(f"  {entry}: {number}")
+    for path in unused:
+        click.echo(f"  bundle {path.relative_to(project)}")
+
+
+def _size(old: list[OldFile], project: Path) -> int:
+    return sum((project / file.path).stat().st_size for file in old)
+
+
+def _move(store: Archive, old: list[OldFile], unused: list[Path], project: Path) -> None:
+    left = _each(old, lambda file: store.move(file.path, file.entry))
+    left += _each(unused, lambda bundle: store.move_folder(str(bundle.relative_to(project)), "bundle"))
+    click.echo(f"{len(old) + len(unused) - len(left)} moved")
+    _raise_left(left)
+
+
+def _each(items: Sequence[Item], act: Callable[[Item], Any]) -> list[str]:
+    """Do something with each item, and return why some could not be done: one of them does not stop the others."""
+    left = []
+    for item in items:
+        try:
+            act(item)
+        except ArchiveError as error:
+            left.append(error.message)
+    return left
+
+
+def _raise_left(left: list[str]) -> None:
+    if left:
+        raise ArchiveError(f"{len(left)} files were left where they are: {'; '.join(left[:5])}")

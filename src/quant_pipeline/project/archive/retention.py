@@ -1,0 +1,147 @@
+"""What may be moved into the archive: files of sessions that their catalog entry keeps no longer, unused bundles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from quant_pipeline.common.exceptions import ConfigurationError
+
+SESSION = "1900-01-01"
+"""Stands for the session of a run where the paths of the catalog are looked at."""
+_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_PLACEHOLDER = re.compile(r"\{[^}]*\}")
+ALWAYS: Literal["always"] = "always"
+
+
+class Kept(NamedTuple):
+    """A catalog entry with files of sessions: where they lie, and for how many sessions they stay."""
+
+    entry: str
+    filepath: str
+    sessions: int
+
+
+class OldFile(NamedTuple):
+    """A file that may be moved: its path from the project's folder, its session, and its catalog entry."""
+
+    path: str
+    session: str
+    entry: str
+
+
+def retention_of(catalog: Mapping[str, Any]) -> list[Kept]:
+    """Read how long the entries of a catalog keep their files; one that does not say it keeps them always.
+
+    Parameters
+    ----------
+    catalog
+        The configuration of the catalog with the session `SESSION`.
+
+    Returns
+    -------
+    list of Kept
+        Entries with one file per session.
+
+    Raises
+    ------
+    ConfigurationError
+        When an entry says neither `always` nor a number of sessions, or has no file per session.
+    """
+    kept = []
+    for name, entry in catalog.items():
+        if name.startswith("_") or not isinstance(entry, Mapping):
+            continue
+        keep = (entry.get("metadata") or {}).get("keep")
+        filepath = str(entry.get("filepath", ""))
+        if keep is None or keep == ALWAYS:
+            continue
+        if not isinstance(keep, int) or isinstance(keep, bool) or keep < 1:
+            raise ConfigurationError(
+                f"catalog entry '{name}' says `keep: {keep}`; write `always`, or for how many sessions its files stay"
+            )
+        if SESSION not in filepath:
+            raise ConfigurationError(
+                f"catalog entry '{name}' has one file, not one per session: it needs `keep: always`"
+            )
+        kept.append(Kept(name, filepath, keep))
+    return kept
+
+
+def old_files(project: Path, retention: Iterable[Kept], keep: int | None, pinned: Iterable[str]) -> list[OldFile]:
+    """Find the files of sessions that need not stay.
+
+    Sessions are counted by the files themselves, so that no clock has a say: a file stays whose session is among the
+    newest of all entries.
+
+    Parameters
+    ----------
+    project
+        Folder of the project.
+    retention
+        See `retention_of`.
+    keep
+        Sessions for all entries in place of their own.
+    pinned
+        Sessions whose files stay, whatever their age.
+
+    Returns
+    -------
+    list of OldFile
+        The oldest first. Links are no files: what they point to may lie anywhere.
+    """
+    found = [OldFile(str(path.relative_to(project)), session, kept.entry)
+             for kept in retention for path, session in _files_of(project, kept.filepath)]  # fmt: skip
+    sessions = sorted({file.session for file in found})
+    stays = {kept.entry: set(sessions[-(keep or kept.sessions) :]) | set(pinned) for kept in retention}
+    return sorted(
+        {file for file in found if file.session not in stays[file.entry]}, key=lambda file: (file.session, file.path)
+    )
+
+
+def count_files(project: Path, retention: Iterable[Kept]) -> int:
+    """Return how many files of sessions there are."""
+    return sum(1 for kept in retention for _ in _files_of(project, kept.filepath))
+
+
+def _files_of(project: Path, filepath: str) -> list[tuple[Path, str]]:
+    pattern = _PLACEHOLDER.sub("*", filepath).replace(SESSION, _GLOB)
+    root = project.resolve()
+    place = Path(filepath).parts
+    session_part = next(index for index, part in enumerate(place) if SESSION in part)
+    files = []
+    for path in project.glob(pattern):
+        session = _DATE.search(path.relative_to(project).parts[session_part])
+        if session and path.is_file() and not path.is_symlink() and path.resolve() == root / path.relative_to(project):
+            files.append((path, session[0]))
+    return files
+
+
+def unused_bundles(project: Path, stores: Iterable[Path], referenced: Iterable[str]) -> list[Path]:
+    """Find the bundles that no alias, no earlier champion and nothing else refers to.
+
+    Parameters
+    ----------
+    project
+        Folder of the project.
+    stores
+        Folders of the bundle stores, with `aliases.json` and `versions/`.
+    referenced
+        Identities that plans of a ledger, or scores that stay, were made by.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Folders of bundles.
+    """
+    from quant_pipeline.models.store import BundleStore
+
+    unused = []
+    for folder in stores:
+        aliases = BundleStore(folder).aliases
+        used = {aliases.candidate, aliases.champion, *aliases.champions, *referenced}
+        unused += [path for path in sorted((folder / "versions").glob("*/")) if path.name not in used]
+    return [path for path in unused if not path.is_symlink() and path.resolve().is_relative_to(project.resolve())]
