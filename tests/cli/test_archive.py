@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -20,11 +21,11 @@ def project(tmp_path, project_path):
     return tmp_path
 
 
-def call(project, *arguments):
+def call(command, project):
     class Place:
         project_path = project
 
-    return CliRunner().invoke(archive, [*arguments], obj=Place)
+    return CliRunner().invoke(archive, command.split()[2:], obj=Place)
 
 
 def files(project):
@@ -33,42 +34,51 @@ def files(project):
 
 def test_old_sessions_go_and_come_back(project):
     before = files(project)
-    dry = call(project, "--keep", "10", "--dry-run")
+    dry = call("kedro archive --keep 10 --dry-run", project)
     assert dry.exit_code == 0, dry.output
     assert "40 of 60 files of sessions, 2024-01-01 to 2024-01-20" in dry.output
     assert files(project) == before
-    done = call(project, "--keep", "10")
+    done = call("kedro archive --keep 10", project)
     assert done.exit_code == 0, done.output
     assert "40 moved" in done.output
     assert not (project / "data/accounts/sim/orders/2024-01-20.csv").exists()
     assert (project / "data/accounts/sim/orders/2024-01-21.csv").exists()
-    assert "nothing to move" in call(project, "--keep", "10").output
-    assert "40 files in data/archive are as they were moved" in call(project, "verify").output
-    assert "2 files are in their places again" in call(project, "restore", "2024-01-05").output
-    assert (
-        project / "data/accounts/sim/08_reporting/2024-01-05/report.html"
-    ).read_text() == "08_reporting/2024-01-05/report.html"
-    assert "38 files are in their places again" in call(project, "restore").output
+    assert "nothing to move" in call("kedro archive --keep 10", project).output
+    assert "40 files in data/archive are as they were moved" in call("kedro archive verify", project).output
+    assert "brought back: 2 of 2" in call("kedro archive restore 2024-01-05", project).output
+    report = "08_reporting/2024-01-05/report.html"
+    assert (project / "data/accounts/sim" / report).read_text() == report
+    assert "brought back: 38 of 38" in call("kedro archive restore", project).output
     assert files(project) == before
 
 
+def test_the_documented_steps_from_the_first_to_the_last(project):
+    earlier = np.arange("2023-04-26", "2024-01-01", dtype="datetime64[D]")
+    for session in earlier:
+        (project / f"data/accounts/sim/orders/{session}.csv").write_text("earlier")
+    assert "30 of 310 files of sessions, 2023-04-26 to" in call("kedro archive --keep 250 --dry-run", project).output
+    assert "30 moved" in call("kedro archive --keep 250", project).output
+    assert call("kedro archive verify", project).exit_code == 0
+    assert "brought back: 1 of 1" in call("kedro archive restore 2023-04-26", project).output
+
+
 def test_nearly_everything_goes_only_by_force(project):
-    refused = call(project, "--keep", "1")
+    refused = call("kedro archive --keep 1", project)
     assert refused.exit_code == 1
     assert "58 of 60 files of sessions would be moved, nearly all" in refused.output
-    assert call(project, "--keep", "1", "--force").exit_code == 0
+    assert call("kedro archive --keep 1 --force", project).exit_code == 0
 
 
 def test_a_changed_file_of_the_archive_is_found(project):
-    call(project, "--keep", "10")
+    call("kedro archive --keep 10", project)
     (project / "data/archive/data/accounts/sim/orders/2024-01-01.csv").write_text("changed")
-    wrong = call(project, "verify")
+    wrong = call("kedro archive verify", project)
     assert wrong.exit_code == 1
     assert "2024-01-01.csv in the archive has another content" in wrong.output
 
 
 def test_without_an_archive_the_command_that_makes_one_is_named(project):
     for command in ("verify", "restore"):
-        missing = call(project, command)
+        missing = call(f"kedro archive {command}", project)
         assert missing.exit_code == 1
         assert "there is no archive in data/archive; `kedro archive` makes one" in missing.output

@@ -84,7 +84,7 @@ def restore(metadata: Place, names: tuple[str, ...], folder: Path, env: str | No
         if not chosen:
             raise ArchiveError(f"the archive has no file whose path contains {' or '.join(names) or 'anything'}")
         left = _each(chosen, store.restore)
-    click.echo(f"{len(chosen) - len(left)} files are in their places again")
+    click.echo(f"brought back: {len(chosen) - len(left)} of {len(chosen)}")
     _raise_left(left)
 
 
