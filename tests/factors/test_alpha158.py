@@ -127,3 +127,10 @@ def test_noise_after_a_session_changes_no_factor_before_it_by_a_bit(bars, sessio
     clean = compute_factors(bars, factors, sessions, end=cut)
     dirty = compute_factors(poisoned, factors, sessions, end=cut)
     pd.testing.assert_frame_equal(clean, dirty, check_exact=True)
+
+
+def test_the_page_explains_every_factor_of_the_bar_and_every_family(project_path):
+    page = (project_path / "docs/concepts/alpha158.md").read_text(encoding="utf-8")
+    windows = [name.removesuffix("60") for name in alpha158.EXPRESSIONS if name.endswith("60")]
+    bar = list(alpha158.EXPRESSIONS)[:13]
+    assert [name for name in (*bar, *windows) if f"`{name}`" not in page] == []
