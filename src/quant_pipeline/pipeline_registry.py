@@ -16,7 +16,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         ``__default__`` is the whole path from market to orders; ``daily`` is what runs after every close, with stored
         models; ``execution`` sends what was ordered, and only when it is asked for by name; ``continuation`` trains on
         from the champions; ``tuning``, ``rolling``, ``cross_validation``, ``ensemble_search``, ``factor_evaluation``,
-        ``model_report`` and ``qlib_comparison`` are research beside that path; the others are single stages.
+        ``signal_evaluation``, ``model_report`` and ``qlib_comparison`` are research beside that path; the others are
+        single stages.
     """
     stages = {
         "ingestion": _stage("ingestion"),
@@ -37,6 +38,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "execution": _stage("execution"),
         "continuation": LazyPipeline(lambda: _made("training", "create_continuation_pipeline")),
         "factor_evaluation": _stage("factor_evaluation"),
+        "signal_evaluation": _stage("signal_evaluation"),
         "model_report": _stage("model_report"),
         "tuning": _stage("tuning"),
         "rolling": _stage("rolling"),

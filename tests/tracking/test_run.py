@@ -6,6 +6,8 @@ import socket
 import sqlite3
 import sys
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import mlflow
 import pytest
@@ -16,10 +18,12 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 from kedro.runner import SequentialRunner
+from kedro_mlflow.io.artifacts import MlflowArtifactDataset
 
 from quant_pipeline.cli.mlflow_commands import mlflow_commands
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.hooks import TrackingHooks
+from quant_pipeline.tracking.opening import page_of
 from quant_pipeline.tracking.registry import show_champion
 
 
@@ -41,9 +45,10 @@ class Sessions:
         bootstrap_project(self.root)
         return KedroSession.create(self.folder, save_on_close=False).load_context()
 
-    def run(self, during=lambda: None, function=double, runner="SequentialRunner"):
-        """Run the node, do something before it, and return what it has made."""
-        hooks, catalog = TrackingHooks(), DataCatalog({"params:number": MemoryDataset(21)})
+    def run(self, during=lambda: None, function=double, runner="SequentialRunner", catalog=None):
+        """Run the node, do something before it, and return what it has made; `note` of a catalog is saved after it."""
+        hooks, catalog = TrackingHooks(), catalog or DataCatalog()
+        catalog["params:number"] = MemoryDataset(21)
         made = pipeline([node(function, "params:number", "doubled", name="double_number")])
         names = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "load_versions")
         asked = {**dict.fromkeys(names), "pipeline_names": ["doubling"], "runner": runner}
@@ -57,6 +62,10 @@ class Sessions:
             hooks.on_pipeline_error(error, asked, made, catalog)
             raise
         hooks.after_node_run(made.nodes[0], catalog, {"params:number": 21}, {"doubled": result})
+        if "note" in catalog:
+            hooks.before_dataset_saved("note")
+            catalog.save("note", str(result))
+            hooks.after_dataset_saved("note")
         hooks.after_pipeline_run(asked, made, catalog)
         return result
 
@@ -224,3 +233,86 @@ def test_the_pages_of_mlflow_open_on_the_default_account_and_its_store(sessions,
 
 def test_commands_of_mlflow_and_notebooks_find_its_configuration_in_the_context(sessions):
     assert sessions.context().mlflow.server.mlflow_tracking_uri == f"sqlite:///{sessions.folder / 'mlflow.db'}"
+
+
+def test_the_experiment_that_the_shell_names_counts_until_an_environment_names_its_own(sessions, monkeypatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    sessions.run()
+    sessions.configure(tracking={"experiment": {"name": "own"}})
+    sessions.run()
+    client = mlflow.MlflowClient()
+    for name in ("mine", "own"):
+        assert len(client.search_runs([client.get_experiment_by_name(name).experiment_id])) == 1
+    assert client.get_experiment_by_name("sim") is None
+
+
+def test_a_run_ends_with_the_address_at_which_it_is_seen(sessions, capsys):
+    logging.getLogger("quant_pipeline").setLevel(logging.INFO)
+    sessions.run()
+    (run,) = mlflow.search_runs(experiment_names=["sim"], output_format="list")
+    path = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    assert f"MLflow run: http://127.0.0.1:5000/{path} while `kedro mlflow ui` runs\n" in capsys.readouterr().out
+
+
+def test_a_run_of_a_server_is_seen_at_its_address(sessions):
+    sessions.run()
+    (run,) = mlflow.search_runs(experiment_names=["sim"], output_format="list")
+    mlflow.set_tracking_uri("http://tracking.example.com:5000/")
+    assert page_of(run, "paper").startswith("http://tracking.example.com:5000/#/experiments/")
+
+
+def test_a_database_that_does_not_answer_stops_no_run(sessions, warnings):
+    port = closed_port()
+    sessions.configure(server={"mlflow_tracking_uri": f"postgresql+psycopg://user@127.0.0.1:{port}/tracking"})
+    assert sessions.run() == 42
+    assert warnings() == [
+        f"MLflow does not record this run any further: no database answers at 127.0.0.1:{port} (ConnectionRefusedError)"
+    ]
+
+
+class _HealthyOnly(BaseHTTPRequestHandler):
+    """Answers that it is healthy, and nothing else: what a server in front of a dead database does."""
+
+    asked = 0
+
+    def do_GET(self):
+        if self.path != "/health":
+            type(self).asked += 1
+        self.send_response(200 if self.path == "/health" else 503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        """Print nothing."""
+
+
+def test_a_server_that_fails_during_the_run_is_asked_twice_and_left_alone(sessions, warnings):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _HealthyOnly)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        sessions.configure(server={"mlflow_tracking_uri": f"http://127.0.0.1:{server.server_port}"})
+        assert sessions.run() == 42
+    finally:
+        server.shutdown()
+        server.server_close()
+    (line,) = warnings()
+    assert line.startswith("MLflow does not record this run any further")
+    assert _HealthyOnly.asked == 2
+
+
+def test_an_artifact_of_the_catalog_is_recorded_and_a_failing_store_ends_no_run(sessions, warnings, tmp_path):
+    entry = {"type": "text.TextDataset", "filepath": str(tmp_path / "note.txt")}
+    catalog = DataCatalog({"note": MlflowArtifactDataset(dataset=entry, artifact_path="notes")})
+    assert sessions.run(catalog=catalog) == 42
+    (run,) = mlflow.search_runs(experiment_names=["sim"], output_format="list")
+    folder = sessions.folder / "mlruns" / run.info.run_id / "artifacts" / "notes"
+    assert (folder / "note.txt").read_text() == "42"
+    for path in (tmp_path / "note.txt", sessions.folder / "mlruns"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (sessions.folder / "mlruns").write_text("a file in the place of the folder")
+    assert sessions.run(catalog=catalog) == 42
+    assert (tmp_path / "note.txt").read_text() == "42"
+    (line,) = warnings()
+    assert line.startswith("MLflow does not record this run any further")

@@ -21,6 +21,7 @@ COMMAND = re.compile(
     r"kedro (?:run --pipelines \w++(?:,\w++)*+"
     r"|account (?:adjust|arm|cancel|disarm|flatten|halt|quarantine (?:list|book|dismiss))\b"
     r"|account (?:missed|orders|pnl|reconcile|replan|resume|show|trades|verify|why)\b"
+    r"|mlflow ui\b"
     r"|models (?:as-of|continue|list|plan|promote|rollback|train)\b)(?! --env)"
 )
 """A command of the project that takes ``--env`` and has none."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from json import loads
 from pathlib import Path, PurePosixPath
@@ -19,9 +18,6 @@ from quant_pipeline.common.atomic import replacing_file
 if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure as PlotlyFigure
-
-
-_FORMULA = re.compile(r"[=+\-@\t]")
 
 
 class _AtomicSave:
@@ -56,7 +52,7 @@ class ParquetTable(_AtomicSave, pandas.ParquetDataset):
 
 
 class CsvTable(_AtomicSave, pandas.CSVDataset):
-    """A table as CSV, for users and spreadsheets.
+    """A table as CSV, for users and spreadsheets; numbers are rounded to what they mean, see `reports.spreadsheet`.
 
     A spreadsheet runs a cell that begins with ``= + - @`` or a tab as a formula. Such a text is written with
     an apostrophe before it (OWASP, "CSV Injection") and read without; numbers stay as they are.
@@ -64,32 +60,15 @@ class CsvTable(_AtomicSave, pandas.CSVDataset):
 
     def save(self, data: DataFrame) -> None:
         """Write the table completely or not at all, with no cell that a spreadsheet would run."""
-        texts = data.select_dtypes(include=["object", "string", "category"]).columns
-        super().save(data.assign(**{name: data[name].map(as_plain_text) for name in texts}))
+        from quant_pipeline.reports.spreadsheet import rounded, safe
+
+        super().save(safe(rounded(data)))
 
     def load(self) -> DataFrame:
         """Read the table as it was saved."""
-        data = super().load()
-        texts = data.select_dtypes(include=["object", "string"]).columns
-        return data.assign(**{name: data[name].map(_as_it_was) for name in texts})
+        from quant_pipeline.reports.spreadsheet import as_it_was
 
-
-def as_plain_text(cell: Any) -> Any:
-    """Return a cell that no spreadsheet runs as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) and not _is_number(cell) else cell
-
-
-def _as_it_was(cell: Any) -> Any:
-    is_escaped = isinstance(cell, str) and cell.startswith("'") and _FORMULA.match(cell[1:])
-    return cell[1:] if is_escaped else cell
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return as_it_was(super().load())
 
 
 class JsonDocument(_AtomicSave, json.JSONDataset):

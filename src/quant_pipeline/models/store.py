@@ -12,7 +12,7 @@ import json
 import logging
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from quant_pipeline.common.atomic import write_text
 from quant_pipeline.common.exceptions import ModelError
@@ -114,10 +114,13 @@ class BundleStore:
             )
         return self.folder / "versions" / identity
 
+    def description(self, role: Role) -> dict[str, Any]:
+        """Return what the version that plays a role says about itself, see `models.bundle.BundleFacts`."""
+        return dict(json.loads((self.folder_of(role) / MANIFEST).read_text()))
+
     def inputs(self, role: Role) -> dict[str, str]:
         """Hashes of what the version that plays a role was trained from, see `models.fingerprint`."""
-        manifest = json.loads((self.folder_of(role) / MANIFEST).read_text())
-        return dict(manifest["inputs"])
+        return dict(self.description(role)["inputs"])
 
     def read(self, role: Role) -> ModelBundle:
         """Read and verify the version that plays a role."""

@@ -219,6 +219,17 @@ def _factors(made: Made) -> Iterator[str]:
     yield f"Page: {made.path('factor_page')}"
 
 
+def _signal(made: Made) -> Iterator[str]:
+    known, performance = made.load("signal_information").iloc[0], made.load("signal_performance")
+    yield (
+        f"{made.parameters['signal_evaluation']['signal']}: rank IC {known['rank_ic']:+.4f} "
+        f"(t = {known['rank_ic_t']:.1f}); "
+        f"backtest {_span(made.load('signal_nav'))}: return {performance['annualised_return']:.1%} per year, benchmark "
+        f"{performance['benchmark_annualised_return']:.1%}, Sharpe ratio {performance['sharpe']:.2f}"
+    )
+    yield f"Page: {made.path('signal_page')}"
+
+
 def _models(made: Made) -> Iterator[str]:
     advised = {model: health["reasons"] for model, health in made.of_models("_health") if health["reasons"]}
     for model, reasons in advised.items():
@@ -285,6 +296,7 @@ RESULTS: tuple[tuple[str, Callable[[Made], Iterator[str]]], ...] = (
     ("backtest_facts", _backtest),
     ("search_page", _search),
     ("factor_page", _factors),
+    ("signal_page", _signal),
     ("model_page", _models),
     (".rolling_metrics", _walks),
     (".cross_validation", _cross_validation),

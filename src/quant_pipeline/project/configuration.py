@@ -28,6 +28,7 @@ from quant_pipeline.project.market_files import RESOLVER as MARKET_FILES
 from quant_pipeline.project.market_files import RULES as EXCHANGE_RULES
 from quant_pipeline.project.market_files import exchange_rules, fact_of
 from quant_pipeline.project.rehearsal import set_apart
+from quant_pipeline.project.signal_models import with_signals
 from quant_pipeline.project.unresolved import WHEN_FILES, when_files
 
 SUFFIXES = (".yml", ".yaml", ".json")
@@ -154,6 +155,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             if key == "parameters":
                 self._refuse_unknown(found)
                 self._refuse_params_of_real_money()
+                found = with_signals(found)
             if key == "catalog":
                 self._refuse_renamed(found)
         except (YAMLError, OSError) as error:

@@ -3,31 +3,54 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import mlflow
+from kedro.io import CatalogProtocol
+from kedro.pipeline.node import Node
 from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from mlflow.entities import Metric
-from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
+from mlflow.utils import validation
+
+from quant_pipeline.tracking.parameters import LARGEST_BLOCK, as_plain, flatten, log_parameters, slices
+
+WHOLE = "parameters"
+"""Input of a node that is given every block; each block is logged where a node uses it."""
 
 
 class BatchedHook(MlflowHook):
-    """Kedro-mlflow's hook; the parameters of a node are one transaction, or one request, instead of one each."""
+    """Kedro-mlflow's hook; every parameter of a node has one key, and all of them are one transaction."""
 
-    def before_node_run(self, *arguments: Any, **named: Any) -> None:
-        """Record the parameters of a node; arguments as of Kedro's hook."""
-        self._short: dict[str, Any] = {}
-        super().before_node_run(*arguments, **named)
-        for batch in _slices(list(self._short.items()), MAX_PARAMS_TAGS_PER_BATCH):
-            mlflow.log_params(dict(batch))
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged: set[str] = set()
 
-    def _log_param(self, name: str, value: Any) -> None:
-        """Keep a value for the batch; what is too long for a parameter follows the strategy of ``mlflow.yml``."""
-        if len(str(value)) <= MAX_PARAM_VAL_LENGTH:
-            self._short[name] = value
-        else:
-            super()._log_param(name, value)
+    def before_node_run(
+        self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any], is_async: bool
+    ) -> None:
+        """Record the parameters of a node that no earlier one had."""
+        super().before_node_run(node, catalog, {}, is_async)
+        if not self._is_mlflow_enabled:
+            return
+        short: dict[str, Any] = {}
+        for name, value in inputs.items():
+            block = name.removeprefix("params:")
+            if block == name or block in self._logged:
+                if name == WHOLE and WHOLE not in self._logged:
+                    mlflow.log_dict(as_plain(value), "parameters.yml")
+                    self._logged.add(WHOLE)
+                continue
+            self._logged.add(block)
+            plain = as_plain(value)
+            values = flatten({block: plain}) if self.flatten else {block: plain}
+            if len(values) > LARGEST_BLOCK:
+                mlflow.log_dict(plain, f"parameters/{block}.yml")
+                continue
+            short |= {key: each for key, each in values.items() if len(str(each)) <= validation.MAX_PARAM_VAL_LENGTH}
+            for key in values.keys() - short.keys():
+                self._log_param(key, values[key])
+        log_parameters(short)
 
 
 def log_points(run: str, points: Iterable[tuple[str, float, int]]) -> None:
@@ -43,9 +66,5 @@ def log_points(run: str, points: Iterable[tuple[str, float, int]]) -> None:
     now = int(time.time() * 1000)
     metrics = [Metric(name, value, now, step) for name, value, step in points]
     client = mlflow.MlflowClient()
-    for batch in _slices(metrics, MAX_METRICS_PER_BATCH):
+    for batch in slices(metrics, validation.MAX_METRICS_PER_BATCH):
         client.log_batch(run, metrics=batch)
-
-
-def _slices(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]

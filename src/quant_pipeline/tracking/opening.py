@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import requests
 from alembic.util import CommandError
 from kedro.framework.context import KedroContext
 from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import BusyError, ConfigurationError, TrackingError
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.tracking.batches import BatchedHook
@@ -32,9 +36,21 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 FAILURES = (TrackingError, BusyError, MlflowException, SQLAlchemyError, sqlite3.Error, CommandError, OSError)
 """What a tracking store may end in; errors of `requests` are errors of the operating system."""
 DEFAULT_STORE = "mlflow.db"
+PAGES = "127.0.0.1:5000"
+"""Where `kedro mlflow ui` serves unless it is asked otherwise."""
 SECONDS_TO_ANSWER = 5
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+}
 """For a server that stops answering during a run; as MLflow comes it would hold up every record for minutes."""
+NO_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
+"""For the end of a record whose server has stopped answering."""
+SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+"""MLflow would print the address of every nested run; the address of the run is logged once, at its end."""
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+"""Ports of databases whose address names none."""
 
 
 def open_tracking(context: KedroContext) -> BatchedHook:
@@ -57,7 +73,7 @@ def open_tracking(context: KedroContext) -> BatchedHook:
     TrackingError
         When the server does not answer.
     """
-    for name, value in PATIENCE.items():
+    for name, value in (PATIENCE | SILENCE).items():
         os.environ.setdefault(name, value)
     if mlflow.active_run() is None:
         uri = _complete_settings(context)
@@ -91,25 +107,32 @@ def _complete_settings(context: KedroContext) -> str:
     """Fill in what ``mlflow.yml`` leaves open, and return the address of the store.
 
     The store is the one that the shell names, or a SQLite file in the folder of the session's project; artifacts lie
-    beside a SQLite file, and where a server wants them.
+    beside a SQLite file, and where a server wants them. The experiment is the one that the shell names, or the account.
     """
     settings = context.config_loader["mlflow"]
     server = settings["server"] = settings.get("server") or {}
     uri = server.get("mlflow_tracking_uri")
     if uri is None:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_STORE}"
+    experiment = _inner(_inner(settings, "tracking"), "experiment")
+    if experiment.get("name") is None:
+        experiment["name"] = os.environ.get("MLFLOW_EXPERIMENT_NAME") or context.config_loader["globals"]["account"]
     file = local_store(uri, context.project_path)
     if file is not None:
         uri = f"sqlite:///{file}"
-        node = settings
-        for key in ("tracking", "experiment", "create_experiment_kwargs"):
-            node[key] = node.get(key) or {}
-            node = node[key]
-        if node.get("artifact_location") is None:
-            node["artifact_location"] = str(file.with_name(ARTIFACTS))
+        created = _inner(experiment, "create_experiment_kwargs")
+        if created.get("artifact_location") is None:
+            created["artifact_location"] = str(file.with_name(ARTIFACTS))
     server["mlflow_tracking_uri"] = uri
     context.config_loader["mlflow"] = settings
     return uri
+
+
+def _inner(settings: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a block of a block, which is made where it is missing."""
+    block: dict[str, Any] = settings.get(key) or {}
+    settings[key] = block
+    return block
 
 
 def local_store(uri: str, project: Path) -> Path | None:
@@ -143,6 +166,8 @@ def prepare(uri: str) -> None:
     """
     if uri.startswith(("http://", "https://")):
         _await_server(uri)
+    elif uri.split("+")[0].split(":")[0] in PORTS:
+        _await_database(uri)
     file = local_store(uri, Path.cwd())
     if file is not None:
         prepare_store(file)
@@ -158,6 +183,33 @@ def _await_server(uri: str) -> None:
         return
     except requests.exceptions.RequestException as error:
         raise TrackingError(f"no tracking server answers at {uri} ({type(error).__name__})") from error
+
+
+def _await_database(uri: str) -> None:
+    """Look whether something listens; MLflow itself tries ten times, for minutes."""
+    url = make_url(uri)
+    place = url.host or "localhost", url.port or PORTS[url.get_backend_name()]
+    try:
+        socket.create_connection(place, timeout=SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise TrackingError(f"no database answers at {place[0]}:{place[1]} ({type(error).__name__})") from error
+
+
+def page_of(run: Run, environment: str | None) -> str:
+    """Say where a run is seen: its address at a server, or the command that serves the pages and the address there.
+
+    Parameters
+    ----------
+    run
+        The run.
+    environment
+        That of the session, whose settings the command reads.
+    """
+    path = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        return f"{uri.rstrip('/')}/{path}"
+    return f"http://{PAGES}/{path} while `{in_environment('kedro mlflow ui', environment)}` runs"
 
 
 def describe(error: BaseException) -> str:

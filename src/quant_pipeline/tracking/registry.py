@@ -12,6 +12,7 @@ import mlflow
 from kedro.framework.context import KedroContext
 
 from quant_pipeline.tracking.opening import FAILURES, describe, open_tracking
+from quant_pipeline.tracking.pyfunc_bundle import as_pyfunc
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def register_candidate(name: str, folder: Path) -> None:
     Parameters
     ----------
     name
-        Registered model.
+        Registered model, `registered_name`.
     folder
         Directory of the bundle; its name is the identity.
     """
@@ -37,12 +38,18 @@ def register_candidate(name: str, folder: Path) -> None:
         client.create_registered_model(name)
     version = _version_of(client, name, folder.name)
     if version is None:
-        mlflow.log_artifacts(str(folder), "bundle")
+        with as_pyfunc(folder) as model:
+            mlflow.log_artifacts(str(model), "bundle")
         created = client.create_model_version(
             name, f"{run.info.artifact_uri}/bundle", run.info.run_id, tags={IDENTITY: folder.name}
         )
         version = created.version
     client.set_registered_model_alias(name, "candidate", version)
+
+
+def registered_name(market: str, model: str) -> str:
+    """Name a model in the registry: models of two markets that share a name are two models."""
+    return f"{market}.{model}"
 
 
 def mark_champion(name: str, identity: str) -> None:
@@ -60,12 +67,14 @@ def show_champion(context: KedroContext, name: str, identity: str) -> None:
     ----------
     context
         Context of a session, whose ``mlflow.yml`` names the registry.
-    name, identity
+    name
+        The model, as the project calls it.
+    identity
         As for `mark_champion`.
     """
     try:
         open_tracking(context)
-        mark_champion(name, identity)
+        mark_champion(registered_name(context.config_loader["globals"]["market"], name), identity)
     except FAILURES as error:
         logger.warning("MLflow's registry does not show that %s is the champion: %s", identity, describe(error))
 

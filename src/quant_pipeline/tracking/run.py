@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import click
 import mlflow
 from kedro.framework.context import KedroContext
 from kedro.io import CatalogProtocol
@@ -14,7 +17,7 @@ from kedro_mlflow.io.catalog.switch_catalog_logging import switch_catalog_loggin
 
 from quant_pipeline.tracking.batches import BatchedHook
 from quant_pipeline.tracking.dead_runs import close_dead_runs
-from quant_pipeline.tracking.opening import FAILURES, describe, open_tracking
+from quant_pipeline.tracking.opening import FAILURES, NO_PATIENCE, PATIENCE, describe, open_tracking, page_of
 from quant_pipeline.tracking.records import record_node
 
 logger = logging.getLogger(__name__)
@@ -47,6 +50,8 @@ class TrackedRun:
 
     def __init__(self, context: KedroContext, catalog: CatalogProtocol[Any, Any]) -> None:
         self._catalog = catalog
+        self._environment = context.env
+        self._market = str(context.config_loader["globals"]["market"])
         self._hook: BatchedHook | None = None
         with self._fail_open():
             self._hook = open_tracking(context)
@@ -76,16 +81,33 @@ class TrackedRun:
         """Record what a node has made; arguments as of `record_node`."""
         if self._hook is not None:
             with self._fail_open():
-                record_node(**arguments)
+                record_node(**arguments, market=self._market)
+
+    def keep_file(self, dataset: Any) -> None:
+        """Log the file of a saved `MlflowArtifactDataset`, which logs nothing itself: a failing store ends no run."""
+        if self._hook is not None:
+            with self._fail_open():
+                mlflow.log_artifact(str(Path(dataset._filepath)), dataset.artifact_path)
+
+    def finish(self, **arguments: Any) -> None:
+        """Close the record and print where it is seen; arguments as of ``after_pipeline_run``."""
+        run = mlflow.active_run() if self._hook is not None else None
+        self.follow("after_pipeline_run", **arguments)
+        if self._hook is not None and run is not None and logger.isEnabledFor(logging.INFO):
+            # Not through the log, which would break the address into lines.
+            click.echo(f"MLflow run: {page_of(run, self._environment)}")
 
     @contextmanager
     def _fail_open(self) -> Iterator[None]:
         try:
             yield
         except FAILURES as error:
+            patience = {name: os.environ.get(name, PATIENCE[name]) for name in NO_PATIENCE}
             self._hook = None
             logger.warning("MLflow does not record this run any further: %s", describe(error))
             switch_catalog_logging(self._catalog, False)
+            os.environ.update(NO_PATIENCE)
             while mlflow.active_run():
                 with suppress(*FAILURES):
                     mlflow.end_run("KILLED")
+            os.environ.update(patience)

@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.io
 import pytest
 
+from quant_pipeline.pipelines.backtest.figures import draw_drawdown, draw_net_asset_value
 from quant_pipeline.pipelines.reporting import figures
 from quant_pipeline.reports import theme
 
@@ -28,14 +29,14 @@ def contrast(one, other):
 
 def test_net_asset_value_and_benchmark_are_drawn_as_they_are(tables):
     nav = tables["backtest_nav"]
-    figure = figures.draw_net_asset_value(nav, "USD")
+    figure = draw_net_asset_value(nav, "USD")
     assert drawn(figure, "strategy") == nav["nav"].tolist()
     assert drawn(figure, "benchmark") == nav["benchmark"].tolist()
     assert figure.layout.yaxis.type == "log"
 
 
 def test_drawdown_is_never_above_zero_and_touches_it_at_the_start(tables):
-    depth = drawn(figures.draw_drawdown(tables["backtest_nav"]), "strategy")
+    depth = drawn(draw_drawdown(tables["backtest_nav"]), "strategy")
     assert max(depth) == depth[0] == 0.0
     assert min(depth) == pytest.approx(tables["backtest_performance"]["maximum_drawdown"])
 
@@ -96,8 +97,8 @@ def test_deposits_and_withdrawals_are_marked_at_their_close_but_for_what_opened_
 @pytest.mark.parametrize(
     "draw",
     [
-        partial(figures.draw_net_asset_value, currency="USD"),
-        figures.draw_drawdown,
+        partial(draw_net_asset_value, currency="USD"),
+        draw_drawdown,
         partial(figures.draw_turnover, currency="USD"),
         figures.draw_cumulative_information,
         figures.draw_rolling_information,
@@ -111,7 +112,7 @@ def test_without_rows_a_figure_says_why_it_is_empty(draw):
 
 
 def test_a_figure_survives_its_file(tables):
-    figure = figures.draw_net_asset_value(tables["backtest_nav"], "USD")
+    figure = draw_net_asset_value(tables["backtest_nav"], "USD")
     written = figure.to_json()
     assert json.loads(plotly.io.from_json(written).to_json()) == json.loads(written)
 

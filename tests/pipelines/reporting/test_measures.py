@@ -3,6 +3,7 @@ import math
 import pandas as pd
 import pytest
 
+from quant_pipeline.pipelines.backtest.figures import drawdown_table
 from quant_pipeline.pipelines.reporting import measures
 
 
@@ -31,7 +32,7 @@ def ic_series():
 
 
 def test_drawdown_is_the_distance_to_the_highest_value_so_far(nav):
-    assert measures.drawdown_table(nav)["nav"].tolist() == pytest.approx([0, 0, 0, -0.1])
+    assert drawdown_table(nav)["nav"].tolist() == pytest.approx([0, 0, 0, -0.1])
 
 
 def test_months_and_years_compound(nav):

@@ -16,6 +16,7 @@ SHIPPED: Final[dict[str, str]] = {
     "catboost": f"{_HERE}.catboost.CATBOOST",
     "ridge": f"{_HERE}.linear.RIDGE",
     "elastic_net": f"{_HERE}.linear.ELASTIC_NET",
+    "signal": f"{_HERE}.signal.SIGNAL",
     "qlib": f"{_HERE}.qlib.QLIB",
     "mlp": f"{_HERE}.networks.MLP",
     "gru": f"{_HERE}.networks.GRU",

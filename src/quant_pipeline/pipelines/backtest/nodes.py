@@ -2,21 +2,35 @@
 
 from typing import Any, assert_never
 
-import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
-from quant_pipeline.backtest.result import BacktestResult
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
-from quant_pipeline.evaluation.performance import measure_performance
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.labels import require_price, stated_label
+from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.pipelines.backtest.facts import decisive_parameters, hash_of_parameters
+from quant_pipeline.pipelines.backtest.figures import compose_equity_curve, draw_equity_picture
+from quant_pipeline.pipelines.backtest.measuring import measure_backtest
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.pipelines.wiring import takes_records
+from quant_pipeline.strategy.account_parameters import AccountParameters
+
+COMPARED = (
+    "annualised_return",
+    "annualised_volatility",
+    "sharpe",
+    "maximum_drawdown",
+    "win_rate",
+    "profit_factor",
+    "annualised_turnover",
+    "information_ratio",
+)
+"""Measures by which combinations are compared, see `evaluation.performance`."""
 
 
 @takes_records(tables=MarketTables, rules=TradingRules)
@@ -86,14 +100,8 @@ def backtest_combinations(
                 result = run_backtest(scores, market, rules.strategy, rules.cost_rules, cash)
             case unknown:
                 assert_never(unknown)
-        nav = _net_asset_value(result, benchmark)
+        nav, performance = measure_backtest(result, benchmark, rules.market_rules.risk_free_rate)
         curves.append(nav[["date", "nav"]].assign(combination=name))
-        performance = measure_performance(
-            nav.set_index("date")["nav"],
-            nav.set_index("date")["benchmark"],
-            result.turnover,
-            rules.market_rules.risk_free_rate,
-        )
         information = summarise(information_coefficients(scores, labels["label"]))
         comparison.append(
             {
@@ -102,7 +110,7 @@ def backtest_combinations(
                 "method": combination.member_weights,
                 "rank_ic": information["rank_ic"],
                 "icir": information["rank_icir"],
-                **{key: performance[key] for key in ("annualised_return", "sharpe", "maximum_drawdown")},
+                **{key: performance[key] for key in COMPARED},
             }
         )
         if name == ensemble.default:
@@ -111,14 +119,29 @@ def backtest_combinations(
     return (*chosen, pd.DataFrame(comparison), combination_nav)
 
 
-def _net_asset_value(result: BacktestResult, benchmark: pd.Series) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "date": result.nav.index,
-            "nav": result.nav.to_numpy(),
-            "cash": result.cash.to_numpy(),
-            "benchmark": np.asarray(benchmark / benchmark.iloc[0] * result.initial_cash),
-            "turnover": result.turnover.to_numpy(),
-            "cost": (result.fees + result.slippage).to_numpy(),
-        }
+def draw_backtest(
+    backtest_nav: pd.DataFrame, ensemble: EnsembleParameters, account: AccountParameters, market_rules: MarketRules
+) -> tuple[str, Any]:
+    """Draw the equity curve of the default combination.
+
+    Parameters
+    ----------
+    backtest_nav
+        ``date``, ``nav``, ``benchmark``.
+    ensemble
+        Names the default combination.
+    account
+        Names the account.
+    market_rules
+        Names the exchange, whose currency amounts are in.
+
+    Returns
+    -------
+    tuple
+        ``backtest_page``, HTML, and ``backtest_picture``, a figure of matplotlib.
+    """
+    currency = unit_of_amounts(market_rules.calendar)
+    return (
+        compose_equity_curve(backtest_nav, ensemble.default, account.name, currency),
+        draw_equity_picture(backtest_nav, ensemble.default, currency),
     )

@@ -7,7 +7,7 @@ from quant_pipeline.pipelines.wiring import by_name
 
 
 def create_pipeline() -> Pipeline:
-    """From fused scores to net asset value, trades, performance and the comparison of combinations."""
+    """From fused scores to net asset value, trades, performance, comparison of combinations and equity curve."""
     return Pipeline(
         [
             Node(
@@ -36,7 +36,13 @@ def create_pipeline() -> Pipeline:
                     "combination_nav",
                 ],
                 name="backtest_combinations",
-            )
+            ),
+            Node(
+                nodes.draw_backtest,
+                by_name("backtest_nav", "params:ensemble", "params:account", "params:market_rules"),
+                ["backtest_page", "backtest_picture"],
+                name="draw_backtest",
+            ),
         ],
         tags="backtest",
     )

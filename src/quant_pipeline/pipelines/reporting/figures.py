@@ -7,69 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from quant_pipeline.pipelines.backtest.figures import NO_BACKTEST
 from quant_pipeline.pipelines.reporting import measures
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.theme import blank_figure, light, plain, say_instead, series_style
 
-NO_BACKTEST = "No backtest yet"
 NO_INFORMATION = "No label of a test session is realised yet"
 FUSED = "fused"
-
-
-def draw_net_asset_value(backtest_nav: pd.DataFrame, currency: str) -> go.Figure:
-    """Draw net asset value against the benchmark, both from the same start, logarithmic.
-
-    Parameters
-    ----------
-    backtest_nav
-        ``date``, ``nav``, ``benchmark``.
-    currency
-        Of the amounts.
-    """
-    title = f"Net asset value, {currency}"
-    if backtest_nav.empty:
-        return say_instead(blank_figure(title, NO_BACKTEST), NO_BACKTEST)
-    first, last = backtest_nav.iloc[0], backtest_nav.iloc[-1]
-    figure = blank_figure(
-        title,
-        f"From {wording.day(first['date'])} to {wording.day(last['date'])} the strategy went from "
-        f"{wording.amount(first['nav'])} to {wording.amount(last['nav'])} {currency}, "
-        f"the benchmark to {wording.amount(last['benchmark'])} {currency}.",
-    )
-    dates = backtest_nav["date"]
-    benchmark = {"color": light("reference"), "width": 1.6}
-    figure.add_scatter(x=dates, y=backtest_nav["benchmark"], name="benchmark", line=benchmark, legendrank=2)
-    figure.add_scatter(
-        x=dates, y=backtest_nav["nav"], name="strategy", legendrank=1, line={"color": light("accent"), "width": 2.2}
-    )
-    return figure.update_yaxes(type="log", tickformat=",.3~s", hoverformat=",.0f")
-
-
-def draw_drawdown(backtest_nav: pd.DataFrame) -> go.Figure:
-    """Draw how far strategy and benchmark stand below their highest value so far.
-
-    Parameters
-    ----------
-    backtest_nav
-        ``date``, ``nav``, ``benchmark``.
-    """
-    title = "Drawdown from the highest value so far"
-    if backtest_nav.empty:
-        return say_instead(blank_figure(title, NO_BACKTEST), NO_BACKTEST)
-    depth = measures.drawdown_table(backtest_nav)
-    deepest = depth.loc[depth["nav"].idxmin()]
-    figure = blank_figure(
-        title,
-        f"The strategy stood deepest on {wording.day(deepest['date'])}, {wording.percent(-deepest['nav'])} below its "
-        f"highest value; the benchmark fell up to {wording.percent(-depth['benchmark'].min())}.",
-    )
-    strategy = {"color": light("loss"), "width": 1.4}
-    benchmark = {"color": light("reference"), "width": 1.4}
-    figure.add_scatter(
-        x=depth["date"], y=depth["nav"], name="strategy", fill="tozeroy", fillcolor=light("loss-wash"), line=strategy
-    )
-    figure.add_scatter(x=depth["date"], y=depth["benchmark"], name="benchmark", line=benchmark)
-    return figure.update_yaxes(tickformat=".0%", hoverformat=".1%", rangemode="tozero").update_layout(height=280)
 
 
 def draw_combinations(combination_nav: pd.DataFrame, default: str, currency: str) -> go.Figure:

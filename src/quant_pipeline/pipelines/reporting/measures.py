@@ -22,18 +22,6 @@ def session_returns(values: pd.Series) -> pd.Series:
     return (values / values.shift(1) - 1).iloc[1:]
 
 
-def drawdown_table(backtest_nav: pd.DataFrame) -> pd.DataFrame:
-    """Measure how far strategy and benchmark stand below their highest value so far.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``date``, ``nav``, ``benchmark``: fractions, 0 or negative.
-    """
-    columns = ["nav", "benchmark"]
-    return pd.concat([backtest_nav["date"], backtest_nav[columns] / backtest_nav[columns].cummax() - 1], axis=1)
-
-
 def compare_measures(backtest_nav: pd.DataFrame, backtest_performance: Mapping[str, float | None]) -> pd.DataFrame:
     """Set the measures of the strategy beside those of the benchmark.
 

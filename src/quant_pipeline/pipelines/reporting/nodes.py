@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.pipelines.backtest.facts import hash_of_parameters
+from quant_pipeline.pipelines.backtest.figures import draw_drawdown, draw_net_asset_value
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import figures, headline
@@ -106,8 +107,8 @@ def draw_figures(
     """
     own = of_own_backtest(backtest_facts, hash_of_parameters(parameters), {"backtest_nav": backtest_nav})
     return (
-        figures.draw_net_asset_value(own["backtest_nav"], unit_of_amounts(market_rules.calendar)),
-        figures.draw_drawdown(own["backtest_nav"]),
+        draw_net_asset_value(own["backtest_nav"], unit_of_amounts(market_rules.calendar)),
+        draw_drawdown(own["backtest_nav"]),
         figures.draw_cumulative_information(ic_series),
     )
 

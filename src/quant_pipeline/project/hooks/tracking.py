@@ -85,12 +85,24 @@ class TrackingHooks:
             run.record(node=node, catalog=catalog, inputs=inputs, outputs=outputs)
 
     @hook_impl
+    def before_dataset_saved(self, dataset_name: str) -> None:
+        """Keep an artifact of MLflow in the catalog from logging itself: an error of its store would end the run."""
+        if (dataset := self._artifact(dataset_name)) is not None:
+            dataset._logging_activated = False
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Record an artifact of MLflow in the catalog."""
+        if (dataset := self._artifact(dataset_name)) is not None and self._run is not None:
+            self._run.keep_file(dataset)
+
+    @hook_impl
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
         """Close the record."""
         if (run := self._open()) is not None:
-            run.follow("after_pipeline_run", run_params=run_params, pipeline=pipeline, catalog=catalog)
+            run.finish(run_params=run_params, pipeline=pipeline, catalog=catalog)
 
     @hook_impl
     def on_pipeline_error(
@@ -99,6 +111,12 @@ class TrackingHooks:
         """Close the record of a run that has failed."""
         if (run := self._open()) is not None:
             run.follow("on_pipeline_error", error=error, run_params=run_params, pipeline=pipeline, catalog=catalog)
+
+    def _artifact(self, name: str) -> Any:
+        """Return a dataset if it is an `MlflowArtifactDataset`, which wraps another one, without a run of its own."""
+        dataset = self._beginning["catalog"].get(name) if self._beginning else None
+        is_artifact = type(dataset).__name__.startswith("Mlflow") and hasattr(dataset, "artifact_path")
+        return dataset if is_artifact and getattr(dataset, "run_id", None) is None else None
 
     def _open(self) -> TrackedRun | None:
         """Return the record; make it, with all that has happened so far, when there is none yet."""

@@ -1,0 +1,41 @@
+"""From the result of a backtest to its table and its measures, the same for every pipeline that backtests scores."""
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.backtest.result import BacktestResult
+from quant_pipeline.evaluation.performance import measure_performance
+
+
+def measure_backtest(
+    result: BacktestResult, benchmark: pd.Series, risk_free_rate: float
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Tabulate and measure a backtest.
+
+    Parameters
+    ----------
+    result
+        The backtest.
+    benchmark
+        Level of the benchmark in its sessions.
+    risk_free_rate
+        Per year; see `evaluation.performance.report_performance`.
+
+    Returns
+    -------
+    tuple
+        ``date``, ``nav``, ``cash``, ``benchmark`` (from the first cash of the account), ``turnover``, ``cost``; and the
+        measures of `evaluation.performance`.
+    """
+    nav = pd.DataFrame(
+        {
+            "date": result.nav.index,
+            "nav": result.nav.to_numpy(),
+            "cash": result.cash.to_numpy(),
+            "benchmark": np.asarray(benchmark / benchmark.iloc[0] * result.initial_cash),
+            "turnover": result.turnover.to_numpy(),
+            "cost": (result.fees + result.slippage).to_numpy(),
+        }
+    )
+    levels = nav.set_index("date")
+    return nav, measure_performance(levels["nav"], levels["benchmark"], result.turnover, risk_free_rate)
