@@ -63,4 +63,4 @@ class TestQlib(AlgorithmContract):
 
 
 def test_every_shipped_algorithm_is_tested_here():
-    assert {*LIBRARIES, "qlib"} == set(SHIPPED)
+    assert {*LIBRARIES, "qlib", "signal"} == set(SHIPPED)

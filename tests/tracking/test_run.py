@@ -48,7 +48,8 @@ class Sessions:
     def run(self, during=lambda: None, function=double, runner="SequentialRunner", catalog=None):
         """Run the node, do something before it, and return what it has made; `note` of a catalog is saved after it."""
         hooks, catalog = TrackingHooks(), catalog or DataCatalog()
-        catalog["params:number"] = MemoryDataset(21)
+        if "params:number" not in catalog:
+            catalog["params:number"] = MemoryDataset(21)
         made = pipeline([node(function, "params:number", "doubled", name="double_number")])
         names = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "load_versions")
         asked = {**dict.fromkeys(names), "pipeline_names": ["doubling"], "runner": runner}

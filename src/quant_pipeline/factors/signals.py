@@ -1,8 +1,8 @@
 """Technical signals by name, as expressions: each gives a score, and the instruments with the highest ones are bought.
 
 Every signal is free of the unit of prices, so that instruments compare, and its parameters have the values of the
-textbooks by default. The formulas are those of the cited authors; what they call a threshold (RSI below 30) is a rank here:
-the strategy buys the best of the universe. Averages of Wilder's are exponential ones of weight ``1 / window`` over the
+textbooks by default. The formulas are those of the cited authors; what they call a threshold (RSI below 30) is a rank
+here: the strategy buys the best of the universe. Averages of Wilder's are exponential ones of weight ``1 / window`` over the
 whole history. A signal that buys after falls is a *reversal*, one that buys after rises *follows the trend*.
 """
 
@@ -16,9 +16,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from quant_pipeline.common.parameters import Parameters, read_part
 
 CHANGE: Final = "($close-Ref($close, 1))"
-TRUE_RANGE: Final = (
-    "Greater(Greater($high-$low, Abs($high-Ref($close, 1))), Abs($low-Ref($close, 1)))"  # Wilder (1978)
-)
+TRUE_RANGE: Final = "Greater(Greater($high-$low, Abs($high-Ref($close, 1))), Abs($low-Ref($close, 1)))"  # Wilder (1978)
 TYPICAL: Final = "(($high+$low+$close)/3)"
 
 

@@ -65,8 +65,8 @@ def score_signal(
     scored = scored[scored["datetime"].between(first, last)]
     if scored.empty:
         raise FactorError(
-            f"signal '{name}' has no value for a member of the universe from {first:%Y-%m-%d} to {last:%Y-%m-%d}; bring "
-            "earlier bars, or shorten its windows"
+            f"signal '{name}' has no value for a member of the universe from {first:%Y-%m-%d} to {last:%Y-%m-%d}; "
+            "bring earlier bars, or shorten its windows"
         )
     return scored.reset_index(drop=True)
 

@@ -72,8 +72,8 @@ def compose_signal_page(
             "information",
             "Does it rank returns?",
             paragraph(
-                f"Returns begin at the {market_rules.deal_price} of the session after the score, before costs; t allows "
-                "for returns that overlap."
+                f"Returns begin at the {market_rules.deal_price} of the session after the score, before costs; "
+                "t allows for returns that overlap."
             ),
             table(signal_information, INFORMATION, "Information coefficients, means of the sessions"),
         ),

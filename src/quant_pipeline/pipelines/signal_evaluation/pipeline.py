@@ -14,9 +14,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.score_signal,
-                by_name(
-                    "adjusted_bars", "sessions", "universe_members", "params:signals", "params:signal_evaluation"
-                ),
+                by_name("adjusted_bars", "sessions", "universe_members", "params:signals", "params:signal_evaluation"),
                 "signal_scores",
                 name="score_signal",
             ),

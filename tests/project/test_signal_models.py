@@ -1,0 +1,48 @@
+"""A signal that is used is a model of the registry, whatever asks for its scores."""
+
+import pytest
+
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
+from quant_pipeline.project.signal_models import with_signals
+
+SIGNALS = {"rsi": {"window": 14}, "reversal": {"window": 5}}
+ASKED = {
+    "enabled": {"signals": {**SIGNALS, "rsi": {"enabled": True}}},
+    "orders": {"order_generation": {"source": "rsi"}},
+    "combination": {"ensemble": {"combinations": {"both": {"models": ["ridge", "rsi"]}}}},
+    "search": {"ensemble_search": {"models": ["ridge", "rsi"]}},
+}
+
+
+@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
+def test_a_signal_becomes_a_model_as_soon_as_something_asks_for_it(asked):
+    found = with_signals({"signals": SIGNALS, "models": {"ridge": {}}, "feature_sets": {}, **asked})
+    assert list(found["models"]) == ["ridge", "rsi"]
+    spec = ModelSpec.model_validate(found["models"]["rsi"])
+    assert (spec.algorithm, spec.features, spec.factors, spec.processors) == ("signal", "signals", ["rsi"], [])
+    assert list(found["feature_sets"]["signals"]["expressions"]) == ["rsi"]
+
+
+def test_signals_that_nothing_asks_for_change_nothing():
+    off = {"combinations": {"both": {"models": ["rsi"], "enabled": False}}}
+    given = {"signals": SIGNALS, "models": {}, "feature_sets": {}, "ensemble": off}
+    assert with_signals(given) is given
+
+
+def test_a_signal_with_the_name_of_a_model_and_one_that_cannot_be_read_are_refused():
+    with pytest.raises(ConfigurationError, match=r"\['rsi'\] are models .* and signals"):
+        with_signals({"signals": {"rsi": {"enabled": True}}, "models": {"rsi": {}}})
+    with pytest.raises(ConfigurationError, match=r"`signals\.rsi\.window` is 0.*parameters_signals\.yml"):
+        with_signals({"signals": {"rsi": {"enabled": True, "window": 0}}, "models": {}})
+    with pytest.raises(ConfigurationError, match="there is no signal 'mine'"):
+        with_signals({"signals": {"mine": {"enabled": True}}, "models": {}})
+
+
+def test_the_parameters_of_the_command_line_make_a_signal_a_model(project_path):
+    asked = {"order_generation": {"source": "macd"}, "signals": {"macd": {"fast": 5}}}
+    loader = ProjectConfigLoader(str(project_path / "conf"), "sim", runtime_params=asked, **LOADER_OPTIONS)
+    parameters = loader["parameters"]
+    assert "macd" in parameters["models"]
+    assert "EMA($close, 5)" in parameters["feature_sets"]["signals"]["expressions"]["macd"]
