@@ -23,6 +23,7 @@ RESEARCH = {
     "cross_validation",
     "ensemble_search",
     "factor_evaluation",
+    "signal_evaluation",
     "model_report",
     "qlib_comparison",
 }

@@ -75,7 +75,7 @@ def test_the_backtest_obeys_lots_and_the_locks_of_the_next_session(project, ran)
 def test_the_next_day_books_what_was_ordered(project, ran):
     done = project.run(NEXT_DAY)
     assert "CNY" in done.stdout + done.stderr
-    log = table(project, "trade_log/2025-01-02.parquet")
+    log = table(project, "trade_log.parquet")
     orders = table(project, "orders/2024-12-31.parquet")
     wanted = orders[orders["quantity"] > 0].set_index("instrument")["quantity"]
     assert set(log["instrument"]) <= set(wanted.index)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_datasets import json, pandas, text
 from kedro_datasets._typing import PlotlyPreview, TablePreview
 
-from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.common.atomic import replacing_file, write_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -37,7 +37,28 @@ class _AtomicSave:
 
 
 class ParquetTable(_AtomicSave, pandas.ParquetDataset):
-    """A table as Parquet."""
+    """A table as Parquet.
+
+    Parameters
+    ----------
+    csv_twin
+        Whether to write the table as CSV beside it too, for users and spreadsheets: rounded, with the same name.
+    **options
+        As for `kedro_datasets.pandas.ParquetDataset`.
+    """
+
+    def __init__(self, *, csv_twin: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self._csv_twin = csv_twin
+
+    def save(self, data: DataFrame) -> None:
+        """Write the table, and then its twin, each completely or not at all."""
+        super().save(data)
+        if self._csv_twin:
+            from quant_pipeline.reports.spreadsheet import csv_text
+
+            named = data if all(name is None for name in data.index.names) else data.reset_index()
+            write_text(Path(self._filepath).with_suffix(".csv"), csv_text(named))
 
     def load_where(self, column: str, values: Sequence[str]) -> DataFrame:
         """Read only the rows whose column holds one of some values."""

@@ -2,8 +2,8 @@
 
 Every signal is free of the unit of prices, so that instruments compare, and its parameters have the values of the
 textbooks by default. The formulas are those of the cited authors; what they call a threshold (RSI below 30) is a rank
-here: the strategy buys the best of the universe. Averages of Wilder's are exponential ones of weight ``1 / window`` over the
-whole history. A signal that buys after falls is a *reversal*, one that buys after rises *follows the trend*.
+here: the strategy buys the best of the universe. Averages of Wilder's are exponential ones of weight ``1 / window``
+over the whole history. A signal that buys after falls is a *reversal*, one that buys after rises *follows the trend*.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from typing import Any, Final
 
@@ -54,15 +53,7 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
 
 def csv_text(table: pd.DataFrame) -> str:
     """Write a table as CSV, rounded and safe to open in a spreadsheet; its index is left out."""
-    import pyarrow as pa
-    import pyarrow.csv as arrow_csv
-
-    shown = safe(rounded(table))
-    days = {name: shown[name].dt.strftime("%Y-%m-%d") for name in shown.columns if _is_day(shown[name])}
-    buffer = io.BytesIO()
-    options = arrow_csv.WriteOptions(quoting_style="needed")
-    arrow_csv.write_csv(pa.Table.from_pandas(shown.assign(**days), preserve_index=False), buffer, options)
-    return buffer.getvalue().decode()
+    return str(safe(rounded(table)).to_csv(index=False))
 
 
 def safe(table: pd.DataFrame) -> pd.DataFrame:
@@ -79,13 +70,6 @@ def as_it_was(table: pd.DataFrame) -> pd.DataFrame:
 
 def _is_float(column: pd.Series) -> bool:
     return pd.api.types.is_float_dtype(column.dtype)
-
-
-def _is_day(column: pd.Series) -> bool:
-    """Return whether a column holds dates without a time of the day."""
-    if not pd.api.types.is_datetime64_dtype(column.dtype):
-        return False
-    return bool((column.dropna() == column.dropna().dt.normalize()).all())
 
 
 def _rounded(name: str, column: pd.Series) -> pd.Series:

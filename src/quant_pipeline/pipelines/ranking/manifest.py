@@ -13,6 +13,7 @@ import pandas as pd
 from quant_pipeline import __version__
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.pipelines.ensemble.provenance import WEIGHTS, stated_bundles
+from quant_pipeline.reports.spreadsheet import safe
 
 MANIFEST = "ranking_manifest.json"
 """Name of the manifest; it lies beside the files."""
@@ -22,11 +23,7 @@ BYTE_ORDER_MARK = "\ufeff"
 
 def write_csv(ranking: pd.DataFrame) -> str:
     """Write a ranking as CSV; a cell that a spreadsheet would run as a formula gets an apostrophe before it."""
-    from quant_pipeline.datasets.atomic import as_plain_text
-
-    texts = ranking.select_dtypes(include=["object", "string"]).columns
-    plain = ranking.assign(**{name: ranking[name].map(as_plain_text) for name in texts})
-    return BYTE_ORDER_MARK + plain.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    return BYTE_ORDER_MARK + safe(ranking).to_csv(index=False, float_format="%.10g", lineterminator="\n")
 
 
 def write_json(ranking: pd.DataFrame) -> str:
