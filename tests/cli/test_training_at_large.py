@@ -118,5 +118,5 @@ def test_a_tracking_server_over_postgres_holds_runs_and_the_registry(project, tm
         assert model.data.tags["mlflow.parentRunId"] == runs["training"].info.run_id
         assert model.data.params["hyper.alpha"] == "0.5"
         assert -1 < model.data.metrics["rank_ic"] < 1
-        version = client.get_model_version_by_alias("ridge_alpha158", "candidate")
+        version = client.get_model_version_by_alias("simulated.ridge_alpha158", "candidate")
         assert version.tags["bundle"] in versions(project)["ridge_alpha158"]
