@@ -15,15 +15,10 @@ cli = LazyGroup(
             name: f"{PACKAGE}.{name}.{name}"
             for name in (
                 "account",
-<<<<<<< HEAD
                 "archive",
                 "backtest",
                 "ensemble",
-=======
-                "backtest",
-                "ensemble",
                 "export",
->>>>>>> fdb50b1 (Write tables for people to open: twins in CSV, logs of one file, kedro export)
                 "live",
                 "market",
                 "models",

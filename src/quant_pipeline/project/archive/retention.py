@@ -68,6 +68,8 @@ def retention_of(catalog: Mapping[str, Any]) -> list[Kept]:
                 f"catalog entry '{name}' has one file, not one per session: it needs `keep: always`"
             )
         kept.append(Kept(name, filepath, keep))
+        if entry.get("csv_twin"):
+            kept.append(Kept(name, str(Path(filepath).with_suffix(".csv")), keep))
     return kept
 
 
