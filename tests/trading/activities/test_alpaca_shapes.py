@@ -293,6 +293,9 @@ def test_nanoseconds_of_an_execution_are_read(account):
         {"transaction_time": None},
         {"transaction_time": "yesterday"},
         {"order_id": None},
+        {"type": "restated"},
+        {"qty": "1e400"},
+        {"side": 1},
     ],
 )
 def test_a_fill_that_cannot_be_read_is_no_trade(account, wrong):
@@ -303,6 +306,17 @@ def test_a_fill_that_cannot_be_read_is_no_trade(account, wrong):
     account.read(bad, good)
     assert account.lots("AAPL") == [(2, 20, "2025-01-06")]
     assert account.codes() == ["UNREADABLE_ACTIVITY"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"status": "pending_review"}, {"net_amount": "1,000.00"}, {"net_amount": True}, {"net_amount": ["2"]},
+     {"net_amount": None}, {"date": "2025-13-45"}],
+)  # fmt: skip
+def test_a_dividend_that_cannot_be_read_waits_and_the_one_after_it_is_booked(account, wrong):
+    good = record("DIV", 2, symbol="AAPL", net_amount="2.5")
+    account.read({**good, "id": "20250106000000001::bad", **wrong}, good)
+    assert (account.state.dividends, account.codes()) == (Decimal("2.5"), ["UNREADABLE_ACTIVITY"])
 
 
 def test_options_move_cash_by_their_multiplier_and_are_carried(account):

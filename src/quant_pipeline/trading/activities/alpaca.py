@@ -36,8 +36,11 @@ AMENDMENTS = {
     "trade_bust": Amendment.CANCELLATION,
     "trade_correct": Amendment.CORRECTION,
     "canceled": Amendment.CANCELLATION,
+    "cancelled": Amendment.CANCELLATION,
     "correct": Amendment.CORRECTION,
 }
+STATUSES = ("", "executed", "correct", "canceled", "cancelled")
+EXECUTIONS = ("", "fill", "partial_fill", "trade_bust", "trade_correct")
 SIDES = {"buy": "buy", "sell": "sell", "sell_short": "sell", "buy_to_cover": "buy"}
 OPTION = re.compile(r"[A-Z][A-Z0-9.]{0,5}\d{6}[CP]\d{8}")
 """Symbols of the Options Clearing Corporation: root, expiry, call or put, strike."""
@@ -152,8 +155,8 @@ def _read_fill(record: Record) -> FillActivity | ForeignActivity:
     at = read_instant(record.get("transaction_time"), "transaction_time")
     date = at.tz_convert(NEW_YORK).tz_localize(None).normalize()
     side = SIDES.get(_text(record, "side"))
-    if side is None:
-        raise ValueError(f"side is {record.get('side')!r}")
+    if side is None or _text(record, "type") not in EXECUTIONS:
+        raise ValueError(f"side is {record.get('side')!r}, type {record.get('type')!r}")
     quantity, price = read_decimal(record.get("qty"), "qty"), read_decimal(record.get("price"), "price")
     symbol, order_id = _text(record, "symbol"), _text(record, "order_id")
     if quantity <= 0 or price <= 0 or not symbol or not order_id:
@@ -235,6 +238,8 @@ def _common(record: Record, is_strict: bool = True) -> _Common:
             raise
         date = pd.Timestamp(str(record["id"])[:8])
     status = _text(record, "status")
+    if is_strict and status not in STATUSES:
+        raise ValueError(f"status is {status!r}")
     facts = {
         "amendment": AMENDMENTS.get(status, Amendment.NEW),
         "supersedes": record.get("previous_id") or None,

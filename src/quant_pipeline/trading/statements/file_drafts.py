@@ -30,6 +30,7 @@ from quant_pipeline.trading.statements.unknown_rows import (
     consequence,
     draft_of,
     fields_of,
+    has_unknown_word,
     is_another_export,
     is_unexplained,
     names_a_sort,
@@ -109,6 +110,8 @@ def _rules_of(
     known: dict[tuple[int, str | None], bool] = {}
     for row in rows:
         rule = next((rule for rule in form.rules if rule.covers(row) and _holds(rule, rows, row.section, known)), None)
+        if rule is not None and rule.book != "ignore" and has_unknown_word(row, form):
+            has_known, rule = True, None
         if row.excess and form.ignore_rows_wider:
             reading.warnings.append(
                 f"{row.place} is left out: {row.excess} cells under a header of {len(row.header.keys)}"

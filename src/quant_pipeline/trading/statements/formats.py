@@ -210,6 +210,9 @@ class StatementFormat(Parameters):
         that the live account uses.
     values
         For a column: what its texts mean. A text that is not listed is an error.
+    words
+        For a column: the only texts it may have besides none, such as the status of a record. What a row with another
+        one means is not known, see `StatementImportParameters`.
     instrument
         Template of the instrument's name, for instance ``{market}{code}``; by default the column of ``instrument``.
     symbols
@@ -266,6 +269,7 @@ class StatementFormat(Parameters):
     zero_filled: dict[str, PositiveInt] = Field(default_factory=dict)
     activity_type: list[str] = Field(default_factory=list)
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
+    words: dict[str, list[str]] = Field(default_factory=dict)
     instrument: str | None = None
     symbols: dict[str, str] = Field(default_factory=dict)
     rows: list[RowRule] = Field(min_length=1)

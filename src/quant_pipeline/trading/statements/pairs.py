@@ -71,6 +71,10 @@ def join_legs(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
             if not whole:
                 name = part[0].legs[0].instrument
                 warnings.append(f"{part[0].place}: {name} gets another number, nothing that is booked changes")
+            elif part[0].cells.rule.book == "unit_split" and any(leg.price is None for leg in _coming(part)):
+                warnings.append(
+                    f"{part[0].place}: the parts of a unit have no prices; the first one takes all of its cost"
+                )
             joined |= {id(draft): [] for draft in part} | {id(part[0]): whole}
     return [made for draft in drafts for made in joined.get(id(draft), [draft])], warnings
 
@@ -195,6 +199,10 @@ def _unit_split(members: list[Draft]) -> list[Draft]:
         for draft, (kind, facts) in zip(came, meaning.more, strict=True)
     ]
     return [_of_rows(whole, members), *parts]
+
+
+def _coming(members: Sequence[Draft]) -> list[Leg]:
+    return [leg for draft in members for leg in draft.legs if leg.quantity > 0]
 
 
 def _of_rows(whole: Draft, members: Sequence[Draft]) -> Draft:

@@ -124,7 +124,11 @@ def _difference(holding: StatedHolding, state: AccountState) -> str:
     """Compare one amount with the books and what rows in quarantine explain; an unknown effect explains everything."""
     rows, (waiting_cash, waiting_shares) = open_rows(state), effects_of(state)
     if holding.instrument:
-        if any(row.shares is None and row.instrument in ("", holding.instrument) for row in rows):
+        # Shares whose number or name is not known may be these.
+        if any(
+            row.shares != 0 and not (row.shares and row.instrument) and row.instrument in ("", holding.instrument)
+            for row in rows
+        ):
             return ""
         position = state.positions.get(holding.instrument)
         booked, what = (Decimal(0) if position is None else position.quantity), holding.instrument

@@ -40,7 +40,13 @@ def sort_of(row: StatementRow, form: StatementFormat) -> dict[str, str]:
     """Return the columns by which rules tell rows apart, the first to look at first, with the texts of a row."""
     rules = [rule for rule in form.rules if rule.section in (None, row.section)]
     uses = Counter(column for rule in rules for column in rule.when if row.key_of(column) is not None)
-    return {column: row.get(column) for column, _ in uses.most_common() if column not in _MADE_HERE}
+    sort = {column: row.get(column) for column, _ in uses.most_common() if column not in _MADE_HERE}
+    return sort | {column: row.get(column) for column in form.words if has_unknown_word(row, form)}
+
+
+def has_unknown_word(row: StatementRow, form: StatementFormat) -> bool:
+    """Whether a column that has one of a few words has another one: what the row means is not known then."""
+    return any(row.get(column) not in ("", *words) for column, words in form.words.items())
 
 
 def without_rule(row: StatementRow, form: StatementFormat) -> str:
@@ -107,7 +113,8 @@ def draft_of(cells: Cells, name: str, row_name: str, currency: str) -> Draft:
     row, form, activity_id = cells.row, cells.form, f"{name}:{row_name}"
     moment, quantity = cells.moment(), _readable(cells, "quantity")
     amends = any(agrees(row, amendment.when) for amendment in form.amendments)
-    cash = None if amends or cells.currency() != currency else _readable(cells, "cash")
+    is_open = amends or cells.currency() != currency or has_unknown_word(row, form)
+    cash = None if is_open else _readable(cells, "cash")
     instrument = cells.renamed(cells.text("instrument", required=False)) if cells.columns("instrument") else ""
     if cash and quantity == 0:
         facts = {"amount": plain(cash), "note": cells.text("note", required=False), "instrument": instrument}
@@ -218,6 +225,8 @@ def _columns(row: StatementRow, form: StatementFormat) -> dict[FieldName, str | 
             columns[field] = [name for name in every if row.get(name)][:1] or every[:1]
         elif field == "date":
             columns[field] = next((names for names in here if row.get(bare(names[0]))), here[0] if here else [])
+        elif field == "instrument":
+            columns[field] = max(here, key=here.count) if here else []
         else:
             # Where a sort of row decides the column, or its sign, the amount of an unknown sort is not known.
             columns[field] = here[0] if here and all(names == here[0] for names in here) else []

@@ -30,7 +30,7 @@ from quant_pipeline.trading.broker_records import (
 )
 from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
-from quant_pipeline.trading.brokers.alpaca.records import read_account, read_order
+from quant_pipeline.trading.brokers.alpaca.records import read_account, read_asset, read_order, read_sessions
 from quant_pipeline.trading.ports import (
     BrokerAccessError,
     BrokerUnavailableError,
@@ -386,10 +386,51 @@ def test_an_order_filled_at_no_price_or_without_a_name_is_no_order(server):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("currency", None), ("currency", ""), ("pattern_day_trader", "false"), ("cash", "1e400")]
+    ("name", "value"),
+    [
+        ("currency", None),
+        ("currency", ""),
+        ("pattern_day_trader", "false"),
+        ("cash", "1e400"),
+        ("status", None),
+        ("daytrade_count", -1),
+        ("daytrade_count", 1.5),
+        ("daytrade_count", True),
+    ],
 )
 def test_an_account_is_read_strictly(server, name, value):
     account = account_json(server.exchange)
     assert read_account(account).currency == "USD"
     with pytest.raises(ValueError, match=name):
         read_account(account | {name: value})
+
+
+def test_an_account_that_is_closed_at_the_broker_is_blocked(server):
+    account = account_json(server.exchange)
+    assert not read_account(account).trading_blocked
+    assert read_account(account | {"status": "ACCOUNT_CLOSED"}).trading_blocked
+
+
+@pytest.mark.parametrize(
+    "hours",
+    [
+        {"open": "09:30", "close": "09:00"},
+        {"open": "", "close": "16:00"},
+        {"open": "25:00", "close": "26:00"},
+        {"open": None, "close": "16:00"},
+        {"open": "09:30", "close": "13:00"},
+    ],
+)
+def test_a_calendar_that_contradicts_itself_is_refused(hours):
+    day = {"date": "2025-03-04", "open": "09:30", "close": "16:00"}
+    assert len(read_sessions([day, day])) == 1
+    with pytest.raises(ValueError, match=r"2025-03-04|time data"):
+        read_sessions([day, {"date": "2025-03-04"} | hours])
+
+
+@pytest.mark.parametrize("wrong", [{"fractionable": "false"}, {"tradable": None}, {"status": None}])
+def test_an_asset_is_read_strictly(wrong):
+    asset = {"symbol": "AAA", "id": "1", "tradable": True, "status": "active", "fractionable": True}
+    assert read_asset(asset).tradable
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        read_asset(asset | wrong)

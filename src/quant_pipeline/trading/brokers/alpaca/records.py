@@ -38,6 +38,10 @@ STATUSES = dict.fromkeys(_AT_WORK.split(), OrderStatus.ACCEPTED) | {
 SIDES_OF_POSITIONS = {"long": 1, "short": -1}
 
 
+OPEN_ACCOUNTS = ("ACTIVE", "ACCOUNT_UPDATED")
+"""Words of Alpaca for accounts that trade; one that is closed, rejected or not yet approved does not."""
+
+
 def order_body(order: OrderRequest) -> dict[str, str]:
     """Write an order for Alpaca; numbers go as text, so that none is rounded on the way."""
     body = {
@@ -90,15 +94,16 @@ def read_account(row: Json) -> BrokerAccount:
     """Read the account; an amount that is missing or not finite is an error, never zero."""
     amounts = {name: read_decimal(row.get(name), name) for name in ("cash", "equity", "last_equity", "buying_power")}
     settled = read_optional(row.get("non_marginable_buying_power"), "non_marginable_buying_power")
+    is_open = _name(row, "status") in OPEN_ACCOUNTS
     return BrokerAccount(
         account_number=_name(row, "account_number"),
         currency=_name(row, "currency"),
         **amounts,
-        trading_blocked=_flag(row, "trading_blocked") or _flag(row, "account_blocked"),
+        trading_blocked=_flag(row, "trading_blocked") or _flag(row, "account_blocked") or not is_open,
         suspended=_flag(row, "trade_suspended_by_user"),
         settled_cash=settled,
         multiplier=read_optional(row.get("multiplier"), "multiplier"),
-        day_trades=None if row.get("daytrade_count") is None else int(row["daytrade_count"]),
+        day_trades=None if row.get("daytrade_count") is None else _count(row, "daytrade_count"),
         is_day_trader=row.get("pattern_day_trader") is not None and _flag(row, "pattern_day_trader"),
     )
 
@@ -125,9 +130,9 @@ def read_asset(row: Json) -> BrokerAsset:
     return BrokerAsset(
         instrument=row["symbol"],
         asset_id=row["id"],
-        tradable=_flag(row, "tradable") and row.get("status", "active") == "active",
-        shortable=bool(row.get("shortable")),
-        fractionable=bool(row.get("fractionable")),
+        tradable=_flag(row, "tradable") and _name(row, "status") == "active",
+        shortable="shortable" in row and _flag(row, "shortable"),
+        fractionable="fractionable" in row and _flag(row, "fractionable"),
     )
 
 
@@ -141,11 +146,15 @@ def read_sessions(rows: Sequence[Json]) -> dict[pd.Timestamp, tuple[pd.Timestamp
     """Read the calendar: open and close (UTC) of each session; Alpaca writes hours of New York."""
     sessions = {}
     for row in rows:
-        hours = [
-            pd.Timestamp(f"{row['date']} {row[name]}").tz_localize(NEW_YORK).tz_convert("UTC")
+        day = pd.to_datetime(row["date"], format="%Y-%m-%d")
+        opens, closes = (
+            pd.to_datetime(f"{row['date']} {row[name]}", format="%Y-%m-%d %H:%M")
+            .tz_localize(NEW_YORK)
+            .tz_convert("UTC")
             for name in ("open", "close")
-        ]
-        sessions[pd.Timestamp(row["date"])] = (hours[0], hours[1])
+        )
+        if closes <= opens or sessions.setdefault(day, (opens, closes)) != (opens, closes):
+            raise ValueError(f"the calendar has {row['date']} from {row['open']} to {row['close']}")
     return sessions
 
 
@@ -166,6 +175,13 @@ def _flag(row: Json, name: str) -> bool:
     value = row.get(name)
     if not isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}, neither true nor false")
+    return value
+
+
+def _count(row: Json, name: str) -> int:
+    value = row[name]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} is {value!r}, which is no count")
     return value
 
 
