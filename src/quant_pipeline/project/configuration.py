@@ -13,12 +13,14 @@ from typing import Any, Final
 
 import yaml
 from kedro.config import OmegaConfigLoader
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.fast_nodes import FastOmegaConf as OmegaConf
+from quant_pipeline.common.fast_nodes import read_nodes_fast
 from quant_pipeline.common.fast_yaml import own_loader, read_yaml_fast
 from quant_pipeline.project.backtest_folder import RESOLVER as BACKTEST_FOLDER
 from quant_pipeline.project.backtest_folder import backtest_folder
@@ -58,6 +60,7 @@ MLFLOW_PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 """As kedro-mlflow sets them, which may be later than the first question."""
 
 read_yaml_fast()
+read_nodes_fast()
 
 
 class ProjectConfigLoader(OmegaConfigLoader):

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from omegaconf import OmegaConf
+
+from quant_pipeline.common.fast_nodes import FastOmegaConf as OmegaConf
 
 if TYPE_CHECKING:
     from quant_pipeline.project.configuration import ProjectConfigLoader
