@@ -10,6 +10,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from tests.helpers.project import bare_project
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,10 +25,7 @@ def _project(project_path):
 @pytest.fixture(scope="module")
 def shipped(project_path, tmp_path_factory):
     """The configuration without keys and with an empty `local`; read only."""
-    copy = tmp_path_factory.mktemp("shipped") / "conf"
-    shutil.copytree(project_path / "conf", copy, ignore=shutil.ignore_patterns("credentials.yml", "local"))
-    (copy / "local").mkdir()
-    return copy
+    return bare_project(project_path, tmp_path_factory.mktemp("shipped") / "project") / "conf"
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.lease import Lease
 from quant_pipeline.trading.orders.plans import record_plan
 from tests.helpers.four_days import orders_table
+from tests.helpers.project import bare_project
 
 AS_OF = pd.Timestamp("2024-12-31")
 
@@ -37,12 +38,7 @@ def small_market():
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory, project_path, small_market):
     """A project folder with a market and a simulated account that holds one instrument."""
-    path = tmp_path_factory.mktemp("accounts")
-    shutil.copytree(project_path / "conf", path / "conf", ignore=shutil.ignore_patterns("credentials.yml", "local"))
-    (path / "conf" / "local").mkdir()
-    # The package is the one that is installed; the folder only has to be there.
-    (path / "src").mkdir()
-    shutil.copy(project_path / "pyproject.toml", path)
+    path = bare_project(project_path, tmp_path_factory.mktemp("accounts"))
     tracking = {"server": {"mlflow_tracking_uri": f"sqlite:///{path / 'mlflow.db'}"}}
     (path / "conf/base/mlflow.yml").write_text(yaml.safe_dump(tracking))
     sessions = pd.DatetimeIndex(sorted(small_market.bars["date"].unique()))

@@ -21,6 +21,7 @@ from quant_pipeline.trading.ledger.bookkeeping import book_days
 from quant_pipeline.trading.ledger.store import Ledger
 from tests.helpers import four_days
 from tests.helpers.execution_desk import ORDERS, PRICES, Desk, places, settle
+from tests.helpers.project import bare_project
 
 WHY = ("--reason", "a test", "--name", "Ann")
 STEPS = {
@@ -62,11 +63,7 @@ ELSEWHERE = {"new": "test_account.py", "preview": "test_account_preview.py", "qu
 @pytest.fixture(scope="module")
 def template(tmp_path_factory, project_path):
     """A project with the environments sim, hand and paper, and two markets of a few instruments."""
-    path = tmp_path_factory.mktemp("commands") / "project"
-    shutil.copytree(project_path / "conf", path / "conf", ignore=shutil.ignore_patterns("credentials.yml", "local"))
-    (path / "conf/local").mkdir()
-    (path / "src").mkdir()
-    shutil.copy(project_path / "pyproject.toml", path)
+    path = bare_project(project_path, tmp_path_factory.mktemp("commands") / "project")
     tracking = {"server": {"mlflow_tracking_uri": f"sqlite:///{path / 'mlflow.db'}"}}
     (path / "conf/base/mlflow.yml").write_text(yaml.safe_dump(tracking))
     scaffold_environment(path / "conf", "hand", "sim")
@@ -149,7 +146,13 @@ def at_broker(path, closes=True):
 
 
 KINDS = {"simulation": "sim", "statements": "hand", "broker": "paper-rehearsal"}
-ALL_KINDS = pytest.mark.parametrize("run", [(kind, True) for kind in KINDS], indirect=True, ids=list(KINDS))
+REPEATED = pytest.mark.slow
+
+
+def kinds(**marks):
+    """Take accounts of every kind; those that only repeat what another shows with marks."""
+    cases = [pytest.param((kind, True), id=kind, marks=marks.get(kind, ())) for kind in KINDS]
+    return pytest.mark.parametrize("run", cases, indirect=True)
 
 
 @pytest.fixture
@@ -186,12 +189,20 @@ def test_every_subcommand_is_tried():
     assert tried | set(ELSEWHERE) == set(command.commands)
 
 
-@ALL_KINDS
+@kinds(statements=REPEATED, broker=REPEATED)
 def test_a_command_answers_or_says_in_one_line_why_not(run, request):
-    kind = request.node.callspec.params["run"][0]
+    """`test_account_emergency.py` types most of them before a broker."""
+    answers_or_says_why_not(run, STEPS | OTHERWISE[request.node.callspec.params["run"][0]])
+
+
+@pytest.mark.parametrize("run", [("statements", True)], indirect=True, ids=["statements"])
+def test_what_an_account_that_statements_keep_cannot_do_is_one_line(run):
+    answers_or_says_why_not(run, OTHERWISE["statements"])
+
+
+def answers_or_says_why_not(run, steps):
     wrong = []
-    for words, expected in STEPS.items():
-        status, text = OTHERWISE.get(kind, {}).get(words, expected)
+    for words, (status, text) in steps.items():
         arguments = words.split()
         is_signed = arguments[0] == "adjust" or arguments[-1] == "nothing"
         if run.exchange is not None and arguments[0] == "flatten":
@@ -206,7 +217,7 @@ def test_a_command_answers_or_says_in_one_line_why_not(run, request):
 BEFORE = {"simulation": ("2025-01-02", "AAA", "30"), "statements": ("2024-12-31", "AAA", "30")}
 
 
-@ALL_KINDS
+@kinds(statements=REPEATED)
 def test_an_account_is_shown_as_it_was_at_the_close_of_a_session(run, request):
     kind = request.node.callspec.params["run"][0]
     day, *held = BEFORE.get(kind, ("2025-03-03",))

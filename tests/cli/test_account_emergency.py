@@ -2,7 +2,6 @@
 
 import os
 import resource
-import shutil
 import sqlite3
 from contextlib import closing
 from decimal import Decimal
@@ -32,21 +31,21 @@ from quant_pipeline.testing.fake_alpaca import (
 )
 from quant_pipeline.trading.activities.quarantine import quarantine_event
 from quant_pipeline.trading.broker_records import UnknownActivity
+from quant_pipeline.trading.ledger import store
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.account_orders import AccountOrders
+from tests.helpers.project import bare_project
 
 DAY, NEXT = "2025-03-03", pd.Timestamp("2025-03-04")
 
 
 @pytest.fixture
 def project(project_path, tmp_path, monkeypatch):
-    path = tmp_path / "project"
-    ignored = shutil.ignore_patterns("credentials.yml", "local")
-    shutil.copytree(project_path / "conf", path / "conf", ignore=ignored)
-    (path / "src").mkdir()
-    shutil.copy(project_path / "pyproject.toml", path)
+    path = bare_project(project_path, tmp_path / "project")
+    # Another process that holds the lock does so until the command has given up.
+    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 100)
     monkeypatch.chdir(path)
     for kind in ("PAPER", "LIVE"):
         monkeypatch.setenv(f"ALPACA_{kind}_API_KEY", API_KEY)

@@ -8,6 +8,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.chinese_codes import chinese_code
 from quant_pipeline.testing.vendor_files import write_akshare, write_baostock, write_tushare
 from tests.helpers.project import SMALL_PARAMETERS, copy_project
+from tests.helpers.representatives import representatives
 
 MARKET = {"n_instruments": 14, "start": "2021-01-04", "end": "2025-03-31", "listed_late": 0.0}
 NEXT_DAY = "kedro run --env cn --pipelines daily --params as_of=2025-01-02"
@@ -22,9 +23,8 @@ def project(tmp_path_factory, project_path, commands):
     catalog["market_source"]["parameters"]["simulated"] |= MARKET
     (conf / "catalog.yml").write_text(yaml.safe_dump(catalog))
     parameters = yaml.safe_load((conf / "parameters.yml").read_text())
-    small = {key: value for key, value in SMALL_PARAMETERS.items() if key != "models"}
-    small["models"] = {"gru_alpha158": {"hyper": {"epochs": 1}}}
-    (conf / "parameters.yml").write_text(yaml.safe_dump(parameters | small | {"account": {"initial_cash": 100000}}))
+    account = {"account": {"initial_cash": 100000}}
+    (conf / "parameters.yml").write_text(yaml.safe_dump(parameters | SMALL_PARAMETERS | account))
     return project
 
 
@@ -83,7 +83,7 @@ def test_the_next_day_books_what_was_ordered(project, ran):
     assert len(log) >= 4
 
 
-@pytest.mark.parametrize("write", [write_tushare, write_akshare, write_baostock])
+@pytest.mark.parametrize("write", representatives([write_tushare, write_akshare, write_baostock], {write_tushare}))
 def test_exports_of_a_vendor_become_a_market_of_their_own(project, ran, write, tmp_path):
     bars = pd.read_parquet(project.path / "data/markets/cn_simulated/02_intermediate/bars.parquet")
     bars = bars[bars["instrument"].isin(bars["instrument"].unique()[:3]) & (bars["date"] >= "2024-06-03")]

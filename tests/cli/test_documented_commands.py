@@ -8,6 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
 
 from tests.helpers.project import PATIENCE
 from tests.helpers.qlib_dump import chinese_provider
@@ -48,6 +51,11 @@ ELSEWHERE = {
     "kedro run --env mine --pipelines ingestion,post_trade,prediction,order_generation": "test_scenarios.py",
     "kedro account show --env mine": "test_scenarios.py",
     "kedro models train --workers 2": "test_training_at_large.py",
+    "kedro run --pipelines training": "test_training_at_large.py",
+    "kedro run --pipelines prediction,ensemble,order_generation": "test_training_at_large.py",
+    "kedro backtest list": "test_backtests.py",
+    "kedro backtest compare own narrow": "test_backtests.py",
+    "kedro ensemble adopt searched": "test_ensemble_adopt.py",
     "kedro run --env qlib --params provider_uri=~/.qlib/qlib_data/cn_data,universe=csi300": "test_own_data.py",
     "kedro package": "test_package.py",
     "kedro run --env cn": "test_chinese_account.py",
@@ -64,23 +72,23 @@ REPETITIONS = {
     "kedro run --pipelines execution --params dry_run=true",
     "kedro run --pipelines features,training",
     "kedro run --pipelines features,training,ensemble",
-    "kedro run --pipelines prediction,ensemble,order_generation",
     "kedro run --pipelines ensemble,prediction,post_trade,order_generation",
     "kedro run --pipelines ensemble,backtest,prediction,post_trade,order_generation",
+    "kedro run --only-missing-outputs",
     "kedro run --pipelines backtest --params strategy.topk=20",
+    "kedro run --pipelines backtest --params backtest.name=narrow,strategy.topk=20",
     "kedro run --pipelines factor_evaluation --params feature_set=alpha158",
     "kedro run --pipelines training --namespaces ridge_alpha158 --params models.ridge_alpha158.hyper.alpha=0.02",
     "python benchmarks/market_facts.py",
 }
+# Single stages of `kedro run`: that each finds in a finished project what it reads is enough.
+STAGES = "ingestion features prediction ensemble backtest post_trade order_generation factor_evaluation"
+ALONE = {f"kedro run --pipelines {stage}": stage for stage in STAGES.split()}
 # What needs the results of another command, which so runs first.
 AFTER = {
     "kedro run --pipelines ensemble_search --params ensemble_search.analysis_only=true": (
         "kedro run --pipelines ensemble_search"
     ),
-    "kedro backtest compare own narrow": (
-        "kedro run --pipelines backtest --params backtest.name=narrow,strategy.topk=20"
-    ),
-    "kedro ensemble adopt searched": "kedro run --pipelines ensemble_search",
     "kedro account restore ledger-copy.sqlite --yes": "kedro account backup ledger-copy.sqlite",
 }
 SERVERS = {
@@ -110,7 +118,18 @@ def test_the_pages_show_commands():
     commands = documented()
     assert {"make demo", "make test"} <= set(made())
     assert "kedro run --pipelines daily --params as_of=2025-01-02" in commands
-    assert {*SERVERS, *ELSEWHERE, *STARTED, *PROCESSES, *AFTER, *AFTER.values()} <= set(commands)
+    assert {*SERVERS, *ELSEWHERE, *STARTED, *PROCESSES, *ALONE, *AFTER, *AFTER.values()} <= set(commands)
+
+
+def test_a_stage_alone_loads_what_it_reads_in_a_finished_project(finished):
+    bootstrap_project(finished.path)
+    with KedroSession.create(finished.path, save_on_close=False) as session:
+        catalog = session.load_context().catalog
+        for stage in ALONE.values():
+            tables = [name for name in sorted(pipelines[stage].inputs()) if not name.startswith("param")]
+            assert tables, stage
+            for name in tables:
+                catalog.load(name)
 
 
 @pytest.mark.parametrize(("command", "module"), ELSEWHERE.items())
@@ -128,7 +147,7 @@ def test_a_documented_target_can_be_made(command):
     subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("command", representatives(short_lived(), {*short_lived()} - REPETITIONS))
+@pytest.mark.parametrize("command", representatives(short_lived(), {*short_lived()} - REPETITIONS - {*ALONE}))
 def test_a_documented_command_runs(project, command, request, tmp_path):
     if "path/to/a-shares" in command:
         command = command.replace("path/to/a-shares", str(A_SHARES)).replace(

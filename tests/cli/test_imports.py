@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
-from tests.helpers.project import copy_project, environment, small_project
+from tests.helpers.project import SMALL_MARKET, copy_project, environment, small_project
 
 HEAVY = {
     *("alpaca", "arch", "exchange_calendars", "fastapi", "git", "kedro_mlflow", "lightgbm", "mlflow", "numba"),
@@ -63,6 +64,10 @@ print("imported:", *sys.modules)
 
 def test_a_simulated_account_imports_nothing_of_a_broker_outside(project_path, tmp_path):
     place = small_project(project_path, tmp_path, None).path
+    catalog = place / "conf/sim/catalog.yml"
+    entries = yaml.safe_load(catalog.read_text())
+    entries["market_source"]["parameters"] = SMALL_MARKET | {"n_instruments": 4, "start": "2024-01-02"}
+    catalog.write_text(yaml.safe_dump(entries))
     done = subprocess.run(
         [sys.executable, "-c", SIMULATED_DAY],
         cwd=place,

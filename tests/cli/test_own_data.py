@@ -12,6 +12,7 @@ from tests.helpers.qlib_dump import chinese_provider
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "path/to/folder"
+MARKET = ("02_intermediate/bars.parquet", "02_intermediate/corporate_actions.parquet")
 HEADER = ["timestamp", "open", "high", "low", "close", "volume", "dividend_amount", "split_coefficient"]
 
 
@@ -49,14 +50,16 @@ def real_exports(folder: Path) -> pd.DataFrame:
     return daily.loc[daily["symbol"].isin(names), ["symbol", *HEADER]]
 
 
+def same_tables(first, second, *names):
+    for name in names:
+        tables = [pd.read_parquet(project.path / "data/markets/files" / name) for project in (first, second)]
+        assert len(tables[0])
+        pd.testing.assert_frame_equal(*tables)
+
+
 def same_results(first, second):
     """Compare bars, corporate actions, scores and orders of two projects."""
-    for name in (
-        "data/markets/files/02_intermediate/bars.parquet",
-        "data/markets/files/02_intermediate/corporate_actions.parquet",
-        "data/markets/files/07_model_output/ensemble/fused_scores.parquet",
-    ):
-        pd.testing.assert_frame_equal(pd.read_parquet(first.path / name), pd.read_parquet(second.path / name))
+    same_tables(first, second, *MARKET, "07_model_output/ensemble/fused_scores.parquet")
     orders = [sorted((each.path / "data/accounts/files/orders").glob("*.parquet")) for each in (first, second)]
     assert len(orders[0]) == len(orders[1]) == 1
     ours, theirs = (pd.read_parquet(files[0]) for files in orders)
@@ -64,19 +67,22 @@ def same_results(first, second):
     pd.testing.assert_frame_equal(ours, theirs)
 
 
-def test_the_section_of_the_readme_is_typed_as_it_stands_on_csv_and_on_parquet(project_path, tmp_path, commands):
+def test_the_section_of_the_readme_is_typed_as_it_stands_and_the_market_of_a_parquet_is_the_same(
+    project_path, tmp_path, commands
+):
+    """`test_twenty_real_stocks_…` goes on to the orders of both."""
     bars = simulated_exports()
     typed = section_of_readme("Your own data")
     assert typed == [f"kedro market check {FOLDER}", f"kedro run --env files --params market_folder={FOLDER}"]
-    projects = []
-    for kind in ("csv", "parquet"):
-        project = copy_project(project_path, tmp_path / kind, commands)
-        exported(project.path / FOLDER, bars, kind == "csv")
-        checked, ran = (project.run(command) for command in typed)
-        assert checked.stdout.rstrip().endswith("can be read")
-        assert "Orders for 2024-01-02 at the open" in ran.stdout
-        projects.append(project)
-    same_results(*projects)
+    single, table = (copy_project(project_path, tmp_path / kind, commands) for kind in ("csv", "parquet"))
+    exported(single.path / FOLDER, bars, as_csv=True)
+    exported(table.path / FOLDER, bars, as_csv=False)
+    checked, ran = (single.run(command) for command in typed)
+    assert checked.stdout.rstrip().endswith("can be read")
+    assert "Orders for 2024-01-02 at the open" in ran.stdout
+    checked, _ = (table.run(command.replace("kedro run", "kedro run --pipelines ingestion")) for command in typed)
+    assert checked.stdout.rstrip().endswith("can be read")
+    same_tables(single, table, *MARKET)
 
 
 @pytest.mark.slow

@@ -133,19 +133,27 @@ def test_the_days_of_the_guide_can_be_rehearsed(module_project, follow, paper, a
     assert len(books.positions) == len(planned) - 1, "the last fill was busted"
 
 
-def test_what_was_rehearsed_is_unknown_to_real_accounts_and_other_rehearsals(module_project, paper, address):
+@pytest.mark.parametrize(
+    "of",
+    [
+        f"paper --params as_of={DAY},{OTHER}",
+        pytest.param(f"paper --params as_of={DAY}", marks=pytest.mark.slow),
+        f"live --params as_of={DAY}",
+    ],
+    ids=["another rehearsal", "paper", "live"],
+)
+def test_what_was_rehearsed_is_unknown_to_real_accounts_and_other_rehearsals(module_project, paper, address, of):
     market = module_project.path / f"data/markets/alpaca-rehearsal-{address.rpartition(':')[2]}"
     champions = {path.name for path in market.glob("06_models/*/bundle/versions/*")}
     listed = paper("kedro models list", DAY).stdout
     assert champions
     assert any(champion in listed for champion in champions)
-    for of in (f"paper --params as_of={DAY}", f"live --params as_of={DAY}", f"paper --params as_of={DAY},{OTHER}"):
-        listed = module_project.run(f"kedro models list --env {of}").stdout
-        assert not [champion for champion in champions if champion in listed]
-        shown = module_project.run(f"kedro account show --env {of}").stdout
-        assert "nothing booked yet" in shown
-        missing = module_project.run(f"kedro run --pipelines features --env {of}", ok=False)
-        assert missing.returncode == 1
+    listed = module_project.run(f"kedro models list --env {of}").stdout
+    assert not [champion for champion in champions if champion in listed]
+    shown = module_project.run(f"kedro account show --env {of}").stdout
+    assert "nothing booked yet" in shown
+    missing = module_project.run(f"kedro run --pipelines features --env {of}", ok=False)
+    assert missing.returncode == 1
     bars = pd.read_parquet(market / "02_intermediate/bars.parquet")
     assert bars.attrs == {"source": f"alpaca at {address}"}
     for real in ("markets/alpaca", "accounts/paper", "accounts/live"):

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.helpers.representatives import representatives
+
 MARKET = "data/markets/simulated"
 MINE = "{algorithm: ridge, features: alpha158}"
 
@@ -96,7 +98,7 @@ def test_files_that_end_before_the_session_are_refused_before_anything_is_writte
     assert not (project.path / "data/markets/files/02_intermediate").exists()
 
 
-@pytest.mark.parametrize("is_trained", [False, True])
+@pytest.mark.parametrize("is_trained", representatives([False, True], {False}))
 def test_a_model_that_no_combination_uses_never_stops_the_day(project, is_trained):
     configure(project, models={"mine": yaml.safe_load(MINE)})
     if is_trained:

@@ -24,7 +24,7 @@ SMALL_PARAMETERS = {
     },
     "rolling": {"start": "2021-06-01", "first_test": "2024-04-01"},
     "strategy": {"topk": 5, "n_drop": 1},
-    "models": {"gru_alpha158": {"hyper": {"epochs": 2}}},
+    "models": {"gru_alpha158": {"hyper": {"epochs": 2}}, "lightgbm_alpha158": {"hyper": {"rounds": 20}}},
     "ensemble_search": {"first_training_periods": 10, "fold_periods": 6, "holdout_periods": 6},
 }
 # Seconds; far more than any command takes on a loaded machine.
@@ -175,8 +175,19 @@ def copy_project(source: Path, target: Path, commands: CommandServer | None = No
     return Project(target, commands)
 
 
+def bare_project(source: Path, target: Path) -> Path:
+    """Copy the configuration without keys and personal overrides: a folder for commands that run in this process."""
+    ignored = shutil.ignore_patterns("credentials.yml", "local")
+    shutil.copytree(source / "conf", target / "conf", ignore=ignored)
+    (target / "conf" / "local").mkdir()
+    # The package is the one that is installed; the folder only has to be there.
+    (target / "src").mkdir()
+    shutil.copy(source / "pyproject.toml", target)
+    return target
+
+
 def small_project(source: Path, target: Path, commands: CommandServer) -> Project:
-    """Copy the project, and give it a market of fourteen instruments and parameters that suit it."""
+    """Copy the project; give it a market of fourteen instruments and parameters that suit it."""
     conf = copy_project(source, target).path / "conf" / "sim"
     entries = yaml.safe_load((conf / "catalog.yml").read_text())
     entries["market_source"]["parameters"] = SMALL_MARKET

@@ -23,6 +23,8 @@ from quant_pipeline.trading.ledger.events import Event, EventKind
 
 GENESIS = "0" * 64
 _KEYS_PER_QUESTION = 500
+BUSY_MILLISECONDS = 10_000
+"""How long a writer waits for another process that writes into the same file."""
 
 _metadata = sa.MetaData()
 _events = sa.Table(
@@ -341,7 +343,7 @@ def _is_served(url: str | sa.URL) -> bool:
 def _make_durable(connection: object, _record: object) -> None:
     # The driver must not open transactions itself, or `BEGIN IMMEDIATE` comes too late to keep writers apart.
     connection.isolation_level = None  # type: ignore[attr-defined]
-    for statement in ("pragma journal_mode=wal", "pragma synchronous=full", "pragma busy_timeout=10000"):
+    for statement in ("pragma journal_mode=wal", "pragma synchronous=full", f"pragma busy_timeout={BUSY_MILLISECONDS}"):
         connection.execute(statement)  # type: ignore[attr-defined]
 
 
