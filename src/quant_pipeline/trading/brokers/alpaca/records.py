@@ -144,7 +144,7 @@ def read_clock(row: Json) -> BrokerClock:
 
 def read_sessions(rows: Sequence[Json]) -> dict[pd.Timestamp, tuple[pd.Timestamp, pd.Timestamp]]:
     """Read the calendar: open and close (UTC) of each session; Alpaca writes hours of New York."""
-    sessions = {}
+    sessions: dict[pd.Timestamp, tuple[pd.Timestamp, pd.Timestamp]] = {}
     for row in rows:
         day = pd.to_datetime(row["date"], format="%Y-%m-%d")
         opens, closes = (
