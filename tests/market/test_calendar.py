@@ -1,5 +1,6 @@
 """Sessions of the New York exchange, by known dates."""
 
+import exchange_calendars
 import pandas as pd
 import pytest
 
@@ -89,3 +90,15 @@ def test_a_calendar_is_known_from_its_first_bar_to_today(name, first, closed, zo
     # Between 240 and 262 sessions a year, but for a market that never closes.
     of_2025 = known.between(pd.Timestamp("2025-01-01"), pd.Timestamp("2025-12-31"))
     assert len(of_2025) == 365 if name == "24/7" else 240 <= len(of_2025) <= 262
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "end"), [("XNYS", "2019-07-01", "2021-02-26"), ("XSHG", "2008-01-02", "2011-12-30")]
+)
+def test_sessions_are_those_of_a_calendar_made_for_these_years_alone(name, start, end):
+    alone = exchange_calendars.get_calendar(name, start=start, end=end)
+    calendar = TradingCalendar.of(name, start, end)
+    assert list(calendar.sessions) == list(alone.sessions)
+    assert calendar.hours(calendar.sessions[-1]) == (alone.opens.iloc[-1], alone.closes.iloc[-1])
+    with pytest.raises(MarketDataError, match="make it with wider bounds"):
+        calendar.offset(calendar.sessions[-1], 500)

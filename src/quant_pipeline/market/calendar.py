@@ -66,7 +66,7 @@ class TradingCalendar:
     @property
     def time_zone(self) -> str:
         """Name of the exchange's time zone."""
-        return str(_exchange(self.name, *_bounds(self.start.year, self.end.year)).tz)
+        return str(self._exchange.tz)
 
     @property
     def sessions(self) -> pd.DatetimeIndex:
@@ -123,7 +123,7 @@ class TradingCalendar:
         instant
             A time-zone-aware time.
         """
-        closes = _exchange(self.name, *_bounds(self.start.year, self.end.year)).closes
+        closes = self._exchange.closes
         return closes.index[closes.searchsorted(instant, side="right") - 1]
 
     def hours(self, session: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -136,8 +136,11 @@ class TradingCalendar:
         """
         if not self.is_session(session):
             raise MarketDataError(f"{session.date()} is not a session of {self.name}")
-        exchange = _exchange(self.name, *_bounds(self.start.year, self.end.year))
-        return exchange.session_open(session), exchange.session_close(session)
+        return self._exchange.session_open(session), self._exchange.session_close(session)
+
+    @property
+    def _exchange(self) -> exchange_calendars.ExchangeCalendar:
+        return _exchange(self.name, self.start.year, self.end.year)
 
     @property
     def _known(self) -> pd.DatetimeIndex:
@@ -159,23 +162,29 @@ def require_session(calendar: TradingCalendar, date: pd.Timestamp) -> None:
         )
 
 
-def _bounds(first_year: int, last_year: int) -> tuple[str, str]:
-    first = pd.Timestamp(first_year, 1, 1) - _MARGIN
-    last = pd.Timestamp(last_year, 12, 31) + _MARGIN
-    return str(first.date()), str(last.date())
+def _bounds(first_year: int, last_year: int) -> tuple[pd.Timestamp, pd.Timestamp]:
+    return pd.Timestamp(first_year, 1, 1) - _MARGIN, pd.Timestamp(last_year, 12, 31) + _MARGIN
 
 
+@lru_cache(maxsize=64)
 def _all_sessions(name: str, first_year: int, last_year: int) -> pd.DatetimeIndex:
-    return _exchange(name, *_bounds(first_year, last_year)).sessions
+    sessions = _exchange(name, first_year, last_year).sessions
+    first, last = _bounds(first_year, last_year)
+    return sessions[sessions.searchsorted(first) : sessions.searchsorted(last, side="right")]
+
+
+def _exchange(name: str, first_year: int, last_year: int) -> exchange_calendars.ExchangeCalendar:
+    """Return the calendar of whole decades: it takes as long to make as that of a year, and serves all who ask."""
+    return _of_decades(name, first_year // 10 * 10, last_year // 10 * 10 + 9)
 
 
 @lru_cache(maxsize=16)
-def _exchange(name: str, start: str, end: str) -> exchange_calendars.ExchangeCalendar:
+def _of_decades(name: str, first_year: int, last_year: int) -> exchange_calendars.ExchangeCalendar:
     # Takes longer to import than many commands take that never ask for a session.
     import exchange_calendars
 
     kind = _kind(name)
-    first, last = (pd.Timestamp(date) for date in (start, end))
+    first, last = _bounds(first_year, last_year)
     # A calendar that knows fewer years is made for those; `TradingCalendar.of` refuses sessions beyond them.
     least, most = kind.bound_min(), kind.bound_max()
     first = first if least is None else max(first, least)
