@@ -3,7 +3,10 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
+
+from quant_pipeline.project import opened_catalog
 
 from tests.helpers.random_market import random_market
 
@@ -12,10 +15,30 @@ def blocks_of(path):
     return re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_event_strategy_of_the_page_trades(project_path):
+class Tables:
+    """What the examples ask of a catalog."""
+
+    def __init__(self, **tables):
+        self.load = tables.get
+
+
+@pytest.fixture
+def random_tables(monkeypatch):
+    """Let the examples find a small random market in the catalog."""
+    bars, actions, sessions, scores = random_market(8, n_sessions=60)
+    tables = Tables(
+        bars=bars,
+        corporate_actions=actions,
+        sessions=pd.DataFrame({"date": sessions}),
+        ridge_alpha158_predictions=scores.to_frame("score"),
+        benchmark=pd.DataFrame({"date": sessions, "total_return_close": 1.0}),
+    )
+    monkeypatch.setattr(opened_catalog, "open_catalog", lambda: tables)
+
+
+def test_the_event_strategy_of_the_page_trades(project_path, random_tables):
     (example,) = blocks_of(project_path / "docs" / "concepts" / "backtest.md")
-    bars, actions, sessions, _ = random_market(8, n_sessions=60)
-    names = {"bars": bars, "corporate_actions": actions, "sessions": sessions}
+    names = {}
     exec(compile(example, "backtest.md", "exec"), names)
     trades = names["result"].trades
     assert {"limit", "stop"} == set(trades["kind"])
@@ -23,13 +46,12 @@ def test_the_event_strategy_of_the_page_trades(project_path):
     assert (trades["status"] == "filled").sum() > 20
 
 
-def test_the_measures_of_the_guide_count_what_costs_took(project_path):
+def test_the_measures_of_the_guide_count_what_costs_took(project_path, random_tables):
     run, measure, *_ = blocks_of(project_path / "docs" / "guides" / "backtest.md")
-    bars, actions, sessions, scores = random_market(8, n_sessions=60)
-    names = {"bars": bars, "corporate_actions": actions, "sessions": sessions, "scores": scores}
+    names = {}
     exec(compile(run, "guide", "exec"), names)
     result = names["result"]
-    exec(compile(measure, "guide", "exec"), names | {"benchmark_returns": 0 * result.returns}, found := {})
+    exec(compile(measure, "guide", "exec"), names, found := {})
 
     before = np.concatenate([[1_000_000], result.nav.to_numpy()[:-1]])
     net = result.nav.to_numpy() / before

@@ -18,6 +18,7 @@ from quant_pipeline.factors.expression.program import Program, compile_graph
 from quant_pipeline.factors.grid import Grid, lay_out
 from quant_pipeline.factors.kernels.entries import reorder
 from quant_pipeline.factors.program_runner import Executor
+from quant_pipeline.market.calendar import as_sessions
 
 PANEL_INDEX = ["datetime", "instrument"]
 
@@ -133,7 +134,7 @@ def compile_factors(
 def compute_factors(
     adjusted_bars: pd.DataFrame,
     expressions: Mapping[str, str],
-    sessions: pd.DatetimeIndex,
+    sessions: pd.DatetimeIndex | pd.DataFrame,
     start: pd.Timestamp | None = None,
     end: pd.Timestamp | None = None,
     *,
@@ -148,8 +149,8 @@ def compute_factors(
     expressions
         Factor name to Qlib expression.
     sessions
-        The trading calendar; a session without a bar between the first and last bar of an instrument is a missing
-        value to the operators, as in Qlib.
+        The trading calendar, as an index or as the catalog's table; a session without a bar between the first and last
+        bar of an instrument is a missing value to the operators, as in Qlib.
     start, end
         First and last session of the result. Its values are the same bits as without them: of the history, everything
         is read that the expressions depend on, and nothing else.
@@ -169,7 +170,7 @@ def compute_factors(
     """
     known = [column for column in adjusted_bars.columns if column not in ("date", "instrument")]
     plan = compile_factors(expressions, fields=known, allow_future=allow_future)
-    return plan.panel(adjusted_bars, pd.DatetimeIndex(sessions), start, end)
+    return plan.panel(adjusted_bars, as_sessions(sessions), start, end)
 
 
 def _as_panel(values: np.ndarray, spans: np.ndarray, grid: Grid, factors: tuple[str, ...]) -> pd.DataFrame:

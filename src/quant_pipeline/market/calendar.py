@@ -147,6 +147,11 @@ class TradingCalendar:
         return _all_sessions(self.name, self.start.year, self.end.year)
 
 
+def as_sessions(sessions: pd.DataFrame | pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Return sessions as an index; the catalog's table has them in its column ``date``."""
+    return pd.DatetimeIndex(sessions["date"] if isinstance(sessions, pd.DataFrame) else sessions)
+
+
 def require_session(calendar: TradingCalendar, date: pd.Timestamp) -> None:
     """Refuse a date on which the exchange does not trade.
 

@@ -15,6 +15,7 @@ import pandas as pd
 from quant_pipeline.common.exceptions import ModelError, StaleDataError
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.feature_sets import FROM_FILE, with_traded
+from quant_pipeline.market.calendar import as_sessions
 from quant_pipeline.models.bundle import ModelBundle, read_bundle
 from quant_pipeline.models.store import BundleStore
 
@@ -87,7 +88,7 @@ class InferenceEngine:
         self._bundle, self._identity, self._refused = bundle, identity, None
         return True
 
-    def score(self, adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> Scores:
+    def score(self, adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex | pd.DataFrame) -> Scores:
         """Score the newest session.
 
         Parameters
@@ -96,7 +97,7 @@ class InferenceEngine:
             Adjusted bars up to the session to score, of at least the sessions that `history` counts; earlier ones are
             not read.
         sessions
-            The trading calendar up to that session.
+            The trading calendar up to that session, as an index or as the catalog's table.
 
         Returns
         -------
@@ -108,6 +109,7 @@ class InferenceEngine:
         StaleDataError
             When no instrument has a bar in the newest session.
         """
+        sessions = as_sessions(sessions)
         watermark = sessions[-1]
         if not (adjusted_bars["date"] == watermark).any():
             newest = adjusted_bars["date"].max()

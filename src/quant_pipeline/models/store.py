@@ -70,8 +70,8 @@ class BundleStore:
         Where they lie; it is made by the first bundle.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
 
     @property
     def aliases(self) -> Aliases:

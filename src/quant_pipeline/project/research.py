@@ -1,4 +1,4 @@
-"""One call from a script or a notebook: values of expressions on the market of the project."""
+"""One call from a script or a notebook: values of expressions, and the market for a backtest, from the catalog."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError, StrategyError
+from quant_pipeline.exchange.market import TradingMarket, scores_in
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.market.calendar import as_sessions
 from quant_pipeline.project.opened_catalog import open_catalog
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ def features(
     ``features(["AAPL"], ["Mean($close, 20)"], "2024-01-02", "2024-12-31")`` is a whole program.
     """
     catalog = open_catalog() if catalog is None else catalog
-    bars, sessions = catalog.load("adjusted_bars"), pd.DatetimeIndex(catalog.load("sessions")["date"])
+    bars, sessions = catalog.load("adjusted_bars"), as_sessions(catalog.load("sessions"))
     named = dict(expressions) if isinstance(expressions, Mapping) else {each: each for each in expressions}
     first, last = (None if date is None else pd.Timestamp(date) for date in (start, end))
     inside = sessions[(sessions >= (first or sessions[0])) & (sessions <= (last or sessions[-1]))]
@@ -65,6 +68,36 @@ def features(
     if unknown := [name for name in wanted if name not in known]:
         raise FactorError(f"the market has no bars of {', '.join(unknown)}; there are {len(known)} instruments")
     return panel[panel.index.get_level_values("instrument").isin(wanted)]
+
+
+def trading_market(
+    catalog: CatalogProtocol[Any, Any],
+    scores: pd.Series | pd.DataFrame,
+    rules: MarketRules | None = None,
+) -> TradingMarket:
+    """Build the market that scores are backtested on; it begins at the first score, so that no idle years are measured.
+
+    Parameters
+    ----------
+    catalog
+        Catalog to read ``bars``, ``corporate_actions`` and ``sessions`` from.
+    scores
+        As for `run_backtest`; predictions begin at their first test session.
+    rules
+        Rules of the exchange; None: those of the US.
+
+    Raises
+    ------
+    StrategyError
+        When there is no score.
+    """
+    days, scored = as_sessions(catalog.load("sessions")), scores_in(scores).dropna()
+    if scored.empty:
+        raise StrategyError("there is no score of a test session to backtest")
+    first = scored.index.get_level_values(0).min()
+    return TradingMarket.from_bars(
+        catalog.load("bars"), catalog.load("corporate_actions"), days[days >= first], rules or MarketRules.preset("US")
+    )
 
 
 def _span(sessions: pd.DatetimeIndex) -> str:
