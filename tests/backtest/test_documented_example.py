@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.project import opened_catalog
-
 from tests.helpers.random_market import random_market
 
 

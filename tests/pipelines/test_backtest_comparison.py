@@ -11,7 +11,7 @@ from quant_pipeline.pipelines.backtest.comparison import (
     overlap_of_holdings,
 )
 from quant_pipeline.pipelines.backtest.comparison_page import compose_comparison, describe_difference
-from quant_pipeline.pipelines.backtest.facts import differences, hash_of_parameters
+from quant_pipeline.pipelines.backtest.facts import changed_parameters, differences, hash_of_parameters
 from quant_pipeline.strategy.rules import StrategyRules
 
 DAYS = pd.bdate_range("2024-01-01", periods=120)
@@ -95,7 +95,9 @@ def test_the_hash_follows_the_parameters_and_not_how_they_are_given():
 def test_the_page_shows_both_and_what_differs(noise):
     held = [(day, name, 50.0) for day in DAYS for name in ("AAA", "BBB")]
     found = compare_backtests(stored("own", noise, held), stored("wide", noise, held))
-    page = compose_comparison(("own", "wide"), found, ["strategy.topk 30 (50)"], "sim")
-    for expected in ("own and wide", "strategy.topk 30 (50)", "Parameters of own (of wide)", "On average 100.0%"):
+    changed = changed_parameters({"strategy": {"topk": 30}}, {"strategy": {"topk": 50}})
+    page = compose_comparison(("own", "wide"), found, changed, "sim")
+    for expected in ("own and wide", "strategy.topk", ">30<", ">50<", "Parameters that differ", "On average 100.0%"):
         assert expected in page, expected
-    assert page == compose_comparison(("own", "wide"), found, ["strategy.topk 30 (50)"], "sim")
+    assert page == compose_comparison(("own", "wide"), found, changed, "sim")
+    assert "All parameters that decide a backtest are equal." in compose_comparison(("own", "wide"), found, [], "sim")

@@ -54,7 +54,7 @@ def list_backtests(metadata: Place, env: str | None, params: dict[str, Any]) -> 
                 wording.percent(measured["annualised_return"]),
                 wording.ratio(measured["sharpe"]),
                 wording.percent(measured["maximum_drawdown"]),
-                wording.percent(measured["annualised_turnover"]),
+                wording.times(measured["annualised_turnover"]),
                 ", ".join(differences(stored.parameters, own)) or "none",
             )
     Console().print(table if table.row_count else "no backtest is stored; `kedro run --pipelines backtest` makes one")
@@ -76,7 +76,7 @@ def compare(metadata: Place, first: str, second: str, env: str | None, params: d
     from quant_pipeline.exchange.rules import MarketRules
     from quant_pipeline.pipelines.backtest import comparison_page
     from quant_pipeline.pipelines.backtest.comparison import compare_backtests
-    from quant_pipeline.pipelines.backtest.facts import differences
+    from quant_pipeline.pipelines.backtest.facts import changed_parameters
 
     names = (first, second)
     with open_project(metadata, env, params) as opened:
@@ -84,13 +84,14 @@ def compare(metadata: Place, first: str, second: str, env: str | None, params: d
         stored = [_read(name, folders) for name in names]
         rules = opened.rules("market_rules", MarketRules)
         found = compare_backtests(stored[0], stored[1], rules.risk_free_rate)
-        changed = differences(stored[0].parameters, stored[1].parameters)
+        changed = changed_parameters(stored[0].parameters, stored[1].parameters)
         account = opened.configuration["globals"]["account"]
         page = _reports(opened) / "backtests" / f"{first}_and_{second}.html"
         write_text(page, comparison_page.compose_comparison(names, found, changed, account))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("measure", *names):
-        table.add_column(column)
+    table.add_column("measure")
+    for name in names:
+        table.add_column(name, justify="right")
     for row in comparison_page.measures_table(found).itertuples(index=False):
         table.add_row(*row)
     Console().print(table)

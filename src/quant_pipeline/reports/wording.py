@@ -43,6 +43,11 @@ def ratio(value: Any) -> str:
     return _number(value, ",.2f")
 
 
+def times(value: Any) -> str:
+    """Write how many times something happens, with one decimal: a turnover of 9,561.6 % is 95.6 times."""
+    return _number(value, ",.1f") + ("" if _absent(value) else " \N{MULTIPLICATION SIGN}")
+
+
 def score(value: Any) -> str:
     """Write a score with four decimals; scores have no unit."""
     return _number(value, ".4f")

@@ -20,7 +20,7 @@ MEASURES: tuple[tuple[str, str, wording.Write], ...] = (
     ("maximum_drawdown", "maximum drawdown", wording.percent),
     ("annualised_excess_return", "excess return over the benchmark per year", wording.percent_signed),
     ("information_ratio", "information ratio", wording.ratio),
-    ("annualised_turnover", "turnover per year, buys plus sales", wording.percent),
+    ("annualised_turnover", "turnover per year, buys plus sales", wording.times),
     ("cost_drag", "return lost to costs per year", wording.percent_exact),
 )
 
@@ -50,7 +50,9 @@ def measures_table(found: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compose_comparison(names: Sequence[str], found: Comparison, changed: Sequence[str], account: str) -> str:
+def compose_comparison(
+    names: Sequence[str], found: Comparison, changed: Sequence[tuple[str, str, str]], account: str
+) -> str:
     """Compose the page.
 
     Parameters
@@ -60,7 +62,7 @@ def compose_comparison(names: Sequence[str], found: Comparison, changed: Sequenc
     found
         Their comparison.
     changed
-        Parameters of the first that the second has not, see `facts.differences`.
+        Parameters in which they differ, with both values, see `facts.changed_parameters`.
     account
         Name of the account.
 
@@ -71,8 +73,10 @@ def compose_comparison(names: Sequence[str], found: Comparison, changed: Sequenc
     """
     first, second = names
     span = f"{wording.day(found.levels['date'].iloc[0])} to {wording.day(found.levels['date'].iloc[-1])}"
-    depths = found.levels.set_index("date")
-    depths = depths / depths.cummax() - 1
+    levels = found.levels.set_index("date")
+    depths = levels / levels.cummax() - 1
+    ends = ", ".join(f"{name} {wording.amount(levels[name].iloc[-1])}" for name in names)
+    falls = ", ".join(f"{name} {wording.percent(-depths[name].min())}" for name in names)
     columns = [Column("measure", "measure", kind="text"), *(Column(name, name) for name in names)]
     years = [
         Column("year", "year", str, "text"),
@@ -83,22 +87,30 @@ def compose_comparison(names: Sequence[str], found: Comparison, changed: Sequenc
         section(
             "value",
             "Net asset value and drawdown",
-            picture(_lines("Net asset value, USD", found.levels.set_index("date"), ",.3~s", log=True), "values"),
-            picture(_lines("Drawdown from the highest value so far", depths, ".0%"), "drawdowns"),
+            picture(
+                _lines("Net asset value, both from the same start", f"At the end {ends}.", levels, ",.4~s", log=True),
+                "values",
+            ),
+            picture(_lines("Drawdown from the highest value so far", f"At most {falls}.", depths, ".0%"), "drawdowns"),
         ),
         section(
             "measures",
             "Measures",
-            paragraph(describe_difference(names, found)),
+            paragraph("A difference per year comes with the band in which it lies with 95 % confidence."),
             table(measures_table(found), columns, "Both backtests"),
             table(found.by_year, years, "Return by year; the first and the last year may be partial"),
         ),
         section("holdings", "Overlap of holdings", *_overlap(found)),
-        section("parameters", f"Parameters of {first} (of {second})", *map(paragraph, changed or ["They are equal."])),
+        section("parameters", "Parameters that differ", _parameters(names, changed)),
     ]
     return compose_page(
         title=f"{account}: {first} and {second}",
-        header=masthead("Backtests compared", f"{first} and {second}", f"The same {span}.", account=account),
+        header=masthead(
+            "Backtests compared",
+            f"{first} and {second}",
+            f"Over the sessions that both have, {span}. {describe_difference(names, found)}",
+            account=account,
+        ),
         links=[("value", "Value"), ("measures", "Measures"), ("holdings", "Holdings"), ("parameters", "Parameters")],
         parts=parts,
         footer="This page contains all it needs: no part of it is loaded from a network.",
@@ -111,13 +123,28 @@ def _overlap(found: Comparison) -> list[Html]:
     mean = wording.percent(found.overlap["overlap"].mean())
     return [
         paragraph(f"On average {mean} of the value held is held alike: the smaller of both weights, name by name."),
-        picture(_lines("Part of the value that both hold alike", found.overlap.set_index("date"), ".0%"), "overlap"),
+        picture(
+            _lines(
+                "Part of the value that both hold alike",
+                "Sessions in which both hold something.",
+                found.overlap.set_index("date"),
+                ".0%",
+            ),
+            "overlap",
+        ),
     ]
 
 
-def _lines(title: str, values: pd.DataFrame, tick: str, *, log: bool = False) -> go.Figure:
+def _parameters(names: Sequence[str], changed: Sequence[tuple[str, str, str]]) -> Html:
+    if not changed:
+        return paragraph("All parameters that decide a backtest are equal.", style="empty")
+    columns = [Column("parameter", "parameter", kind="text"), *(Column(name, name, str, "text") for name in names)]
+    return table(pd.DataFrame(changed, columns=["parameter", *names]), columns, "With both values")
+
+
+def _lines(title: str, description: str, values: pd.DataFrame, tick: str, *, log: bool = False) -> go.Figure:
     """Draw one line for each column."""
-    figure = blank_figure(title, f"{title}: {', '.join(map(str, values.columns))}.")
+    figure = blank_figure(title, description)
     for index, name in enumerate(values.columns):
         figure.add_scatter(x=values.index, y=values[name], name=plain(str(name)), line=series_style(index))
     return figure.update_yaxes(type="log" if log else "linear", tickformat=tick)

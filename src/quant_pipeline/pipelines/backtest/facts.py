@@ -33,9 +33,14 @@ def hash_of_parameters(parameters: Mapping[str, Any]) -> str:
 
 def differences(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Name the parameters of one backtest that differ from those of another: ``strategy.topk 10 (30)``."""
+    return [f"{key} {ours} ({theirs})" for key, ours, theirs in changed_parameters(own, other)]
+
+
+def changed_parameters(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return key and both values of every parameter in which two backtests differ."""
     ours, theirs = _flat(own), _flat(other)
     return [
-        f"{key} {_written(ours.get(key))} ({_written(theirs.get(key))})"
+        (key, _written(ours.get(key)), _written(theirs.get(key)))
         for key in sorted(ours.keys() | theirs.keys())
         if ours.get(key) != theirs.get(key)
     ]

@@ -74,7 +74,7 @@ def draw_drawdown(backtest_nav: pd.DataFrame) -> go.Figure:
     deepest = depth.loc[depth["nav"].idxmin()]
     figure = blank_figure(
         title,
-        f"The strategy stood deepest on {wording.day(deepest['date'])}, {wording.percent(-deepest['nav'])} below its "
+        f"The strategy was lowest on {wording.day(deepest['date'])}, {wording.percent(-deepest['nav'])} below its "
         f"highest value; the benchmark fell up to {wording.percent(-depth['benchmark'].min())}.",
     )
     strategy = {"color": light("loss"), "width": 1.4}

@@ -170,7 +170,7 @@ def leaders_section(leaderboard: pd.DataFrame, curves: pd.DataFrame) -> Html:
         Column("annualised_return", "return per year", wording.percent),
         Column("annualised_volatility", "volatility per year", wording.percent),
         Column("maximum_drawdown", "maximum drawdown", wording.percent),
-        Column("annualised_turnover", "turnover per year", wording.percent),
+        Column("annualised_turnover", "turnover per year", wording.times),
         Column("mean_correlation", "correlation of members", wording.ratio),
         Column("holdout_excess_sharpe", "holdout: Sharpe ratio of excess", wording.ratio),
         Column("holdout_annualised_return", "holdout: return per year", wording.percent),

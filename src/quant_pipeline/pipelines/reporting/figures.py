@@ -149,7 +149,7 @@ def draw_account(
     title = f"Net asset value and cash of the account, {currency}"
     if len(account_nav) < 2:
         message = "A curve needs two booked sessions" if len(account_nav) else "Nothing is booked yet"
-        return say_instead(blank_figure(title, message), message)
+        return say_instead(blank_figure(title, "The account so far."), message)
     last = account_nav.iloc[-1]
     figure = blank_figure(
         title,

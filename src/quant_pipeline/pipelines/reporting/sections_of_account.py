@@ -36,12 +36,16 @@ def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
     traded, held = orders[orders["side"] != "hold"], orders[orders["side"] == "hold"]
     columns, currency = order_columns(context.currency), context.currency
     parts = []
-    if sales or buys:
+    sides = [
+        f"{wording.plural(number, side)} worth about {wording.amount(value)} {currency}"
+        for side, number, value in (("sale", sales, sold), ("buy", buys, bought))
+        if number
+    ]
+    if sides:
         parts.append(
             paragraph(
-                f"They execute on {when}: {wording.plural(sales, 'sale')} worth about {wording.amount(sold)} "
-                f"{currency}, then {wording.plural(buys, 'buy')} worth about {wording.amount(bought)} "
-                f"{currency} in this order, as far as the cash goes. Values are estimates at the last close."
+                f"They execute on {when}: {', then '.join(sides)}, as far as the cash goes. Values are estimates at the "
+                "last close."
             )
         )
         parts.append(table(traded, columns, f"Orders for {wording.day(context.executes_in)}"))

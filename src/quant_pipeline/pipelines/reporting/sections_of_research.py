@@ -43,7 +43,7 @@ RELATIVE_MEASURES: tuple[tuple[str, str, wording.Write], ...] = (
     ("tracking_error", "tracking error per year", wording.percent),
     ("alpha", "alpha per year", wording.percent_signed),
     ("beta", "beta", wording.ratio),
-    ("annualised_turnover", "turnover per year, buys plus sales", wording.percent),
+    ("annualised_turnover", "turnover per year, buys plus sales", wording.times),
     ("cost_drag", "return lost to costs per year", wording.percent_exact),
 )
 
