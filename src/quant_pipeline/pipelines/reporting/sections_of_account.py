@@ -44,8 +44,8 @@ def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
     if sides:
         parts.append(
             paragraph(
-                f"They execute on {when}: {', then '.join(sides)}, as far as the cash goes. Values are estimates at the "
-                "last close."
+                f"They execute on {when}: {', then '.join(sides)}, as far as the cash goes. Values are estimates at "
+                "the last close."
             )
         )
         parts.append(table(traded, columns, f"Orders for {wording.day(context.executes_in)}"))
