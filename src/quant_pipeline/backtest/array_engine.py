@@ -28,7 +28,7 @@ _FIRST_RECORD_ROWS = 4096
 
 
 def run_backtest(
-    scores: pd.Series | pd.DataFrame,
+    scores: pd.Series,
     market: TradingMarket,
     rules: StrategyRules,
     cost_rules: CostRules,
@@ -39,8 +39,8 @@ def run_backtest(
     Parameters
     ----------
     scores
-        Score of every ``(datetime, instrument)``, known after the close of ``datetime``, or a table of them, see
-        `exchange.market.scores_in`. A session without any score makes no decision.
+        Score of every ``(datetime, instrument)``, known after the close of ``datetime``. A session without any score
+        makes no decision.
     market
         The market and its rules.
     rules, cost_rules

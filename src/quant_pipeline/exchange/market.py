@@ -23,7 +23,6 @@ from quant_pipeline.exchange.quotes import (
     price_limits_of,
 )
 from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.market.calendar import as_sessions
 from quant_pipeline.market.volume import has_traded
 
 DAYS_PER_YEAR = 365
@@ -97,7 +96,7 @@ class TradingMarket:
         cls,
         bars: pd.DataFrame,
         corporate_actions: pd.DataFrame,
-        sessions: pd.DatetimeIndex | pd.DataFrame,
+        sessions: pd.DatetimeIndex,
         rules: MarketRules,
         earlier: pd.DatetimeIndex | None = None,
         listings: Listings | None = None,
@@ -112,7 +111,7 @@ class TradingMarket:
         corporate_actions
             ``date`` (ex-date), ``instrument``, ``kind``, ``value``.
         sessions
-            Consecutive sessions of the calendar, as an index or as the catalog's table.
+            Consecutive sessions of the calendar.
         rules
             Market rules: execution price, price limits.
         earlier
@@ -126,7 +125,6 @@ class TradingMarket:
             If a bar or an action between the first and the last session falls on no session, two bars collide, an
             action is malformed, or the price limit of an instrument is unknown.
         """
-        sessions = as_sessions(sessions)
         instruments = pd.Index(np.sort(bars["instrument"].unique()), dtype="str")
         inside = _inside(bars, sessions, "bar")
         shape = (len(sessions), len(instruments))
@@ -166,21 +164,19 @@ class TradingMarket:
         row = t if self.rules.price_limits else 0
         return self.arrays.lowest[row], self.arrays.highest[row]
 
-    def score_matrix(self, scores: pd.Series | pd.DataFrame) -> npt.NDArray[np.float64]:
+    def score_matrix(self, scores: pd.Series) -> npt.NDArray[np.float64]:
         """Arrange scores as sessions × instruments; a missing or infinite score is NaN.
 
         Parameters
         ----------
         scores
-            Indexed ``(datetime, instrument)``, or a table of scores, see `scores_in`; sessions outside the market's are
-            not used.
+            Indexed ``(datetime, instrument)``; sessions outside the market's are not used.
 
         Raises
         ------
         StrategyError
             If a scored instrument or a date within the market's sessions is unknown, or a row is doubled.
         """
-        scores = scores_in(scores)
         dates, names = scores.index.get_level_values(0), scores.index.get_level_values(1)
         inside = np.asarray((dates >= self.sessions[0]) & (dates <= self.sessions[-1]))
         rows = self.sessions.get_indexer(pd.DatetimeIndex(dates[inside]))
@@ -202,23 +198,6 @@ class TradingMarket:
         matrix = np.full((len(self.sessions), len(self.instruments)), np.nan)
         matrix.ravel()[cells] = np.where(np.isfinite(values), values, np.nan)
         return matrix
-
-
-def scores_in(table: pd.Series | pd.DataFrame) -> pd.Series:
-    """Return the scores of a table of the catalog: those of the test sessions, where it says which they are.
-
-    Parameters
-    ----------
-    table
-        Scores indexed ``(datetime, instrument)``; or ``score``, with the same index or with columns ``datetime`` and
-        ``instrument``, and perhaps ``segment``: predictions of the validation sessions stopped the training early.
-    """
-    if isinstance(table, pd.Series):
-        return table
-    known = table[table["segment"] == "test"] if "segment" in table.columns else table
-    indexed = known.set_index(["datetime", "instrument"]) if "datetime" in known.columns else known
-    scores: pd.Series = indexed["score"]
-    return scores
 
 
 def _inside(table: pd.DataFrame, sessions: pd.DatetimeIndex, what: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from quant_pipeline.common.exceptions import FactorError, StrategyError
-from quant_pipeline.exchange.market import TradingMarket, scores_in
+from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.market.calendar import as_sessions
@@ -70,6 +70,23 @@ def features(
     return panel[panel.index.get_level_values("instrument").isin(wanted)]
 
 
+def scores_in(table: pd.Series | pd.DataFrame) -> pd.Series:
+    """Return the scores of a table of the catalog: those of the test sessions, where it says which they are.
+
+    Parameters
+    ----------
+    table
+        Scores indexed ``(datetime, instrument)``; or ``score``, with the same index or with columns ``datetime`` and
+        ``instrument``, and perhaps ``segment``: predictions of the validation sessions stopped the training early.
+    """
+    if isinstance(table, pd.Series):
+        return table
+    known = table[table["segment"] == "test"] if "segment" in table.columns else table
+    indexed = known.set_index(["datetime", "instrument"]) if "datetime" in known.columns else known
+    scores: pd.Series = indexed["score"]
+    return scores
+
+
 def trading_market(
     catalog: CatalogProtocol[Any, Any],
     scores: pd.Series | pd.DataFrame,
@@ -82,7 +99,7 @@ def trading_market(
     catalog
         Catalog to read ``bars``, ``corporate_actions`` and ``sessions`` from.
     scores
-        As for `run_backtest`; predictions begin at their first test session.
+        Scores, or a table of them, see `scores_in`.
     rules
         Rules of the exchange; None: those of the US.
 
