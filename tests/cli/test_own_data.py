@@ -1,6 +1,7 @@
 """README's section "Your own data", typed as it stands; the same bars as single CSV files and as one Parquet."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -44,10 +45,13 @@ def simulated_exports() -> pd.DataFrame:
     return table[["symbol", *HEADER]]
 
 
-def real_exports(folder: Path) -> pd.DataFrame:
-    daily = pd.read_parquet(folder / "us_daily.parquet").rename(columns={"date": "timestamp"})
-    names = sorted(daily["symbol"].unique())[:20]
-    return daily.loc[daily["symbol"].isin(names), ["symbol", *HEADER]]
+def real_exports(market: Path) -> pd.DataFrame:
+    """Return the rows of the table that the folder of single files holds too."""
+    files = sorted((market / "us_daily_csv").glob("*.csv"))
+    first = min(pd.read_csv(file, usecols=["timestamp"])["timestamp"].min() for file in files)
+    daily = pd.read_parquet(market / "us_daily.parquet").rename(columns={"date": "timestamp"})
+    wanted = daily["symbol"].isin([file.stem for file in files]) & (daily["timestamp"] >= first)
+    return daily.loc[wanted, ["symbol", *HEADER, "adjusted_close"]]
 
 
 def same_tables(first, second, *names):
@@ -89,14 +93,13 @@ def test_the_section_of_the_readme_is_typed_as_it_stands_and_the_market_of_a_par
 def test_twenty_real_stocks_as_single_files_and_as_parquet_give_the_same_orders(
     project_path, real_market, tmp_path, commands
 ):
-    bars = real_exports(real_market)
-    projects = []
-    for kind in ("csv", "parquet"):
-        project = copy_project(project_path, tmp_path / kind, commands)
-        exported(project.path / FOLDER, bars, kind == "csv")
+    files, table = (copy_project(project_path, tmp_path / kind, commands) for kind in ("csv", "parquet"))
+    shutil.copytree(real_market / "us_daily_csv", files.path / FOLDER)
+    exported(table.path / FOLDER, real_exports(real_market), as_csv=False)
+    for project in (files, table):
         project.run(f"kedro run --env files --params market_folder={FOLDER}")
-        projects.append(project)
-    same_results(*projects)
+    assert pd.read_parquet(files.path / "data/markets/files/02_intermediate/bars.parquet")["instrument"].nunique() == 20
+    same_results(files, table)
 
 
 def test_a_provider_in_the_home_of_the_user_runs_to_orders_by_the_command_of_the_readme(
@@ -118,4 +121,8 @@ def test_a_market_of_one_instrument_says_what_it_cannot_do(project_path, tmp_pat
     exported(project.path / FOLDER, bars[bars["symbol"] == bars["symbol"].iloc[0]], as_csv=True)
     checked = project.run(f"kedro market check {FOLDER}")
     assert checked.stdout.startswith("1 instruments, ")
+    refused = project.run(f"kedro run --env files --params market_folder={FOLDER}", ok=False)
+    assert refused.returncode == 1
+    assert f"the market has one instrument, {bars['symbol'].iloc[0]}, and models learn to order" in refused.stderr
+    assert not (project.path / "data/markets/files/02_intermediate").exists()
     project.run(f"kedro run --env files --pipelines ingestion --params market_folder={FOLDER}")

@@ -39,6 +39,14 @@ def test_a_training_segment_without_labels_names_the_remedy(make_facts, features
         train_bundle(make_facts("ridge"), features, labels * np.nan, members, segments)
 
 
+def test_one_instrument_has_nothing_to_be_ordered_against(make_facts, features, labels, members, segments):
+    alone = members[members["instrument"] == "I10"]
+    with pytest.raises(
+        ModelError, match=r"no session of segment 'train' has two instruments \(1 in all, such as I10\)"
+    ):
+        train_bundle(make_facts("ridge"), features, labels, alone, segments)
+
+
 @pytest.mark.parametrize("algorithm", ["lightgbm", "gru"])
 def test_a_continued_model_starts_from_what_the_first_one_knew(
     algorithm, make_facts, features, labels, members, segments

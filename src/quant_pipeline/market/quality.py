@@ -17,10 +17,11 @@ COLUMNS = ["instrument", "date", "check", "severity", "value", "detail"]
 LARGE_MOVE = 0.5
 """Unexplained move of a close, as a fraction, from which on it is an error and no warning."""
 BY_EFFECT = (
-    "unexplained_move", "odd_split", "vendor_step", "duplicate", "no_session", "row_left_out", "instrument_left_out",
-    "file_left_out", "vendor_adjustment", "derived_split", "derived_dividend", "moved_action", "bar_consistency",
-    "ended", "gap", "no_price", "suspended", "duplicate_row", "intraday_row", "before_calendar", "excluded",
-    "resampled", "benchmark_left_out", "constant_price", "zero_volume", "renamed", "unlisted", "footer", "litter",
+    "unexplained_move", "odd_split", "vendor_step", "same_bars", "possible_rename", "duplicate", "no_session",
+    "row_left_out", "instrument_left_out", "file_left_out", "vendor_adjustment", "derived_split", "derived_dividend",
+    "moved_action", "bar_consistency", "ended", "gap", "no_price", "suspended", "duplicate_row", "intraday_row",
+    "before_calendar", "excluded", "resampled", "benchmark_left_out", "constant_price", "zero_volume", "renamed",
+    "unlisted", "footer", "litter",
 )  # fmt: skip
 """Checks by what they can do to returns, the most harmful first."""
 

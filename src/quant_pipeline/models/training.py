@@ -69,11 +69,23 @@ def train_bundle(
                 f"{facts.spec.title}: only {len(indices)} rows of segment '{name}' have a label and are members. "
                 "Check the dates of `split` (parameters_models.yml) and the conditions of `universe`."
             )
+        _require_others(features.index[indices], facts.spec.title, name)
     chain = _processors(facts, previous)
     processed = chain.transform(features) if previous else chain.fit_transform(features, rows["train"])
     samples = {name: Samples(processed, indices, _ranked(label.iloc[indices])) for name, indices in rows.items()}
     model = fit_model(facts.spec, samples["train"], samples["valid"], previous.model if previous else None)
     return make_bundle(facts, model, chain.states, _golden_inputs(features, rows["train"], facts.spec.window))
+
+
+def _require_others(index: pd.MultiIndex, title: str, segment: str) -> None:
+    """Refuse sessions of a single instrument, which have nothing to rank."""
+    if not index.get_level_values("datetime").duplicated().any():
+        instruments = index.unique("instrument")
+        raise ModelError(
+            f"{title}: no session of segment '{segment}' has two instruments ({len(instruments)} in all, such as "
+            f"{instruments[0]}), and models learn to order the instruments of a session. Bring more, or trade scores "
+            "of your own: `order_generation.source: file` (docs/guides/account.md)."
+        )
 
 
 def train_or_keep(

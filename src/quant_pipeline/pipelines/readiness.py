@@ -32,9 +32,9 @@ LABELLED = "score_latest"
 class ReadinessHooks:
     """Refuse a run that would stop half-way: the ledger has moved by then, and the orders are missing.
 
-    Looked at are the session and how far the market reaches, every stored table that the run reads and does not make,
-    the champions that score, what they predict and until when they have learned, the age of weights that follow the
-    last sessions, the source of orders, and the space on the disk.
+    Looked at are the session and how far the market reaches, whether models have instruments to order, every stored
+    table that the run reads and does not make, the champions that score, what they predict and until when they have
+    learned, the age of weights that follow the last sessions, the source of orders, and the space on the disk.
     """
 
     def __init__(self) -> None:
@@ -97,7 +97,15 @@ class _Needs:
         self._parameters = configuration["parameters"]
 
     def problems(self) -> Iterator[QuantPipelineError]:
-        for check in (self._session, self._datasets, self._champions, self._weights, self._source, self._disk):
+        for check in (
+            self._session,
+            self._instruments,
+            self._datasets,
+            self._champions,
+            self._weights,
+            self._source,
+            self._disk,
+        ):
             try:
                 yield from check()
             except QuantPipelineError as error:
@@ -128,6 +136,22 @@ class _Needs:
             yield StaleDataError(
                 f"the bars end on {last}, before as_of={session:%Y-%m-%d}. Bring newer bars, or pass --params "
                 f"as_of={last}."
+            )
+
+    def _instruments(self) -> Iterator[QuantPipelineError]:
+        """Check that models which are to be trained on the market that is read have instruments to order."""
+        from quant_pipeline.common.exceptions import ModelError
+        from quant_pipeline.project.market_files import only_instrument
+
+        if "train_model" not in self._nodes or "market_source" not in self._inputs:
+            return
+        name = only_instrument(self._config)
+        if name is not None:
+            yield ModelError(
+                f"the market has one instrument, {name}, and models learn to order the instruments of a session. Bring "
+                "more, or run the stages that need no model, with scores of your own: `--pipelines "
+                "ingestion,post_trade,order_generation --params order_generation.source=file,scores=FILE` "
+                "(docs/guides/account.md)."
             )
 
     def _datasets(self) -> Iterator[QuantPipelineError]:

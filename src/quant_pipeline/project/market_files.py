@@ -80,6 +80,15 @@ def last_bar(loader: ProjectConfigLoader) -> str | None:
     return found
 
 
+def only_instrument(loader: ProjectConfigLoader) -> str | None:
+    """Return the one instrument of the environment's files; None when there are more, or none."""
+    entry = unresolved(loader, "catalog").get("market_source", {})
+    if not isinstance(entry, Mapping) or entry.get("source") not in SOURCES:
+        return None
+    names = _facts(loader).get("instruments", ())
+    return str(names[0]) if len(names) == 1 else None
+
+
 def _today() -> str:
     import pandas as pd
 
@@ -178,7 +187,12 @@ def _look(folder: Path, options: dict[str, Any], cache: Path) -> dict[str, Any]:
     if seen.rows.empty:
         return {}
     sessions = [f"{day:%Y-%m-%d}" for day in sorted(seen.rows["date"].unique())]
-    return {"as_of": sessions[-1], "calendar": seen.calendar, "sessions": sessions}
+    return {
+        "as_of": sessions[-1],
+        "calendar": seen.calendar,
+        "sessions": sessions,
+        "instruments": sorted(seen.rows["instrument"].unique())[:2],
+    }
 
 
 def _segments(loader: ProjectConfigLoader, facts: dict[str, Any], default: Any) -> dict[str, str]:

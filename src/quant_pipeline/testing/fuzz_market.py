@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,6 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.quality import QualityParameters, check_bars
 from quant_pipeline.market.sources.derived import actions_beside
 from quant_pipeline.market.sources.files.observation import Observation, observe
@@ -32,6 +31,8 @@ TOLERANCE = 1e-12
 KEY = ["instrument", "date"]
 HARMLESS = {"zero_volume", "constant_price", "bar_consistency", "derived_dividend", "derived_split"}
 """Findings that explain no other return."""
+FILES_OF_A_FOLDER = 24
+"""Instruments of a market whose files are mutated: together they cost little more than one."""
 
 
 @dataclass
@@ -60,11 +61,11 @@ class Tally:
 
 
 @contextmanager
-def written_market(layout: str, seed: int) -> Iterator[tuple[Path, Written]]:
+def written_market(layout: str, seed: int, instruments: int = 3) -> Iterator[tuple[Path, Written]]:
     """Write a random market in one layout into a folder that lives as long as the context."""
     write, calendar = WRITERS[layout]
     with tempfile.TemporaryDirectory(prefix="fuzz-market-") as name:
-        yield Path(name), write(Path(name), random_market(seed, calendar))
+        yield Path(name), write(Path(name), random_market(seed, calendar, instruments=instruments))
 
 
 def differences(seen: Observation, truth: pd.DataFrame) -> list[str]:
@@ -82,62 +83,65 @@ def differences(seen: Observation, truth: pd.DataFrame) -> list[str]:
     return wrong
 
 
-def silent_difference(seen: Observation, truth: pd.DataFrame, file: str) -> str | None:
-    """Return in what the returns of a reading differ from the truth although nothing says so; None when nothing does.
+def silent_differences(seen: Observation, truth: pd.DataFrame, owners: Mapping[str, str] | None = None) -> list[str]:
+    """Return in what the returns of a reading differ from the truth although nothing says so.
 
     Parameters
     ----------
     seen
-        The reading of a mutated folder.
+        The reading of a folder with mutated files.
     truth
         Bars that were written.
-    file
-        Name of the mutated file.
+    owners
+        Instrument to its file, about which a problem may be noted; None when every file holds all of them.
     """
-    if seen.is_refused or any(problem.file == file for problem in seen.problems):
-        return None
-    if "footer" in set(seen.findings["check"]):
-        # The line at which the file was cut.
-        return None
+    named = {problem.file for problem in seen.problems}
+    if owners is None and (named or "footer" in set(seen.findings["check"])):
+        # The only mutated file is named, or the line at which it was cut.
+        return []
     if seen.rows.empty:
-        return "nothing was read and nothing was said"
+        return [] if seen.problems else ["nothing was read and nothing was said"]
     right, read = _returns(truth), _returns(seen.rows)
     both = right.index.intersection(read.index)
     wrong = np.abs(right[both] - read[both]) > 1e-9
-    others = read.index.difference(right.index)
-    missing = right.index.difference(read.index)
-    changed = [*both[wrong], *others, *missing]
-    named = _named(seen) if changed else set()
+    changed = [*both[wrong], *read.index.difference(right.index), *right.index.difference(read.index)]
+    silent = {instrument for instrument, _ in changed if (owners or {}).get(instrument) not in named}
+    silent -= _noted(seen, silent) if silent else set()
+    found: dict[str, str] = {}
     for instrument, date in changed:
-        if instrument not in named:
-            expected, found = (table.get((instrument, date)) for table in (right, read))
-            return f"{instrument} on {date:%Y-%m-%d}: {expected} read as {found}"
-    return None
+        if instrument in silent:
+            expected, got = (table.get((instrument, date)) for table in (right, read))
+            found.setdefault(instrument, f"{instrument} on {date:%Y-%m-%d}: {expected} read as {got}")
+    return list(found.values())
 
 
 def _returns(bars: pd.DataFrame) -> pd.Series:
-    ordered = bars.sort_values(KEY, kind="stable").reset_index(drop=True)
-    adjusted = adjust_bars(ordered, actions_beside(ordered))
-    returns = adjusted["close"].groupby(adjusted["instrument"], sort=False).pct_change().fillna(0.0)
+    """Return what a share brought since the bar before, with splits and dividends."""
+    ordered = bars.sort_values(KEY, kind="stable")
+    before = ordered["close"].groupby(ordered["instrument"], sort=False).shift()
+    returns = ((ordered["close"] + ordered["dividend"]) * ordered["split"] / before - 1.0).fillna(0.0)
     return pd.Series(returns.to_numpy(), index=pd.MultiIndex.from_frame(ordered[KEY]))
 
 
-def _named(seen: Observation) -> set[str]:
-    """Return instruments about which a finding was noted."""
-    bars = seen.rows
+def _noted(seen: Observation, instruments: set[str]) -> set[str]:
+    """Return which of some instruments a finding or a problem was noted about."""
+    found = seen.findings[~seen.findings["check"].isin(HARMLESS)]
+    noted = set(found["instrument"]) | {str(problem.instrument) for problem in seen.problems}
+    bars = seen.rows[seen.rows["instrument"].isin(instruments - noted)]
+    if bars.empty:
+        return noted
     sessions = TradingCalendar.within_bounds(seen.calendar, bars["date"].min(), bars["date"].max()).sessions
-    found = check_bars(bars, actions_beside(bars), sessions, QualityParameters())
-    both = pd.concat([found, seen.findings])
-    return set(both.loc[~both["check"].isin(HARMLESS), "instrument"])
+    checked = check_bars(bars, actions_beside(bars), sessions, QualityParameters())
+    return noted | set(checked.loc[~checked["check"].isin(HARMLESS), "instrument"])
 
 
 def fuzz(mutations: int, seed: int, layouts: Sequence[str] = tuple(WRITERS)) -> Tally:
-    """Read every layout as it is written, then mutate files at random.
+    """Read every layout as it is written, then folders of which files are mutated at random.
 
     Parameters
     ----------
     mutations
-        How many.
+        How many files are mutated, at least.
     seed
         Of everything that is random.
     layouts
@@ -154,32 +158,46 @@ def fuzz(mutations: int, seed: int, layouts: Sequence[str] = tuple(WRITERS)) -> 
             if wrong:
                 tally.silent_differences.append(f"{layout}, not mutated: {wrong}")
     while tally.mutations < mutations:
-        layout = str(random.choice(list(layouts)))
-        name = str(random.choice(list(MUTATIONS)))
-        own = int(random.integers(2**31))
-        _mutate_once(tally, layout, name, own)
+        for layout in layouts:
+            mutate_folder(tally, layout, int(random.integers(2**31)))
     return tally
 
 
-def _mutate_once(tally: Tally, layout: str, name: str, seed: int) -> None:
+def mutate_folder(tally: Tally, layout: str, seed: int) -> None:
+    """Write a market, mutate its files, read the folder and count what fails.
+
+    Where each instrument has a file of its own, all files but two are mutated, else one.
+    """
     random = np.random.default_rng(seed)
-    with written_market(layout, seed) as (folder, written):
+    with written_market(layout, seed, FILES_OF_A_FOLDER) as (folder, written):
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
-        file = files[int(random.integers(len(files)))]
-        if not MUTATIONS[name](file, random):
-            return
-        tally.mutations += 1
-        what = f"{layout}, {name}, seed {seed}"
+        names = {path: path.relative_to(folder).as_posix() for path in files}
+        owners = _owners(names.values(), written.bars["instrument"].unique())
+        chosen = random.permutation(len(files))[: 1 if owners is None else len(files) - 2]
+        done = {}
+        for place in chosen:
+            for name in random.permutation(list(MUTATIONS)):
+                if MUTATIONS[str(name)](files[place], random):
+                    done[names[files[place]]] = str(name)
+                    break
+        tally.mutations += len(done)
+        what = f"{layout}, seed {seed}"
         try:
             seen = observe(folder, FilesMarketParameters())
-            wrong = silent_difference(seen, written.bars, file.relative_to(folder).as_posix())
-        except MarketDataError:
-            return
+            wrong = silent_differences(seen, written.bars, owners)
+        except MarketDataError as error:
+            # A single file may leave nothing to read; one of many must not.
+            wrong = [] if owners is None else [f"all of it is refused: {error}"]
         except Exception:  # noqa: BLE001 - every other kind is a failure that is looked for
-            tally.tracebacks.append(f"{what}: {traceback.format_exc(limit=-3)}")
+            tally.tracebacks.append(f"{what}, {done}: {traceback.format_exc(limit=-3)}")
             return
-        if wrong is not None:
-            tally.silent_differences.append(f"{what}: {wrong}")
+        tally.silent_differences += [f"{what}, {done}: {text}" for text in wrong]
+
+
+def _owners(files: Iterable[str], instruments: Iterable[str]) -> dict[str, str] | None:
+    """Return the file of each instrument, which is named after it; None where files hold several."""
+    found = {name: [file for file in files if name in file] for name in instruments}
+    return {name: own[0] for name, own in found.items()} if all(len(own) == 1 for own in found.values()) else None
 
 
 @click.command()

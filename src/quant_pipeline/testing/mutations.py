@@ -235,7 +235,8 @@ def _cut(file: Path, random: np.random.Generator) -> bool:
         if len(places) < 8:
             return False
         line = int(random.integers(5, len(places) - 1))
-        inside = content[places[line] : places[line + 1]].find(b",")
+        row = content[places[line] : places[line + 1]]
+        inside = row.find(b"\t" if b"\t" in row else b",")
         file.write_bytes(content[: places[line] + max(inside, 0)])
         return True
     file.write_bytes(content[: int(random.integers(0, max(1, len(content) - 1)))])

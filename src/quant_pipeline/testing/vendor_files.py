@@ -367,7 +367,7 @@ def write_eodhd(folder: Path, bars: pd.DataFrame) -> Written:
 def write_tushare(folder: Path, bars: pd.DataFrame) -> Written:
     """Write tushare's daily bars of A-shares: lots, thousands of CNY, newest first."""
     flat = without_actions(bars)
-    codes = {name: f"60000{index}.SH" for index, name in enumerate(flat["instrument"].unique())}
+    codes = {name: f"6000{index:02d}.SH" for index, name in enumerate(flat["instrument"].unique())}
     flat["instrument"] = flat["instrument"].map(codes)
     before = flat.groupby("instrument")["close"].shift().fillna(flat["close"])
     table = flat.assign(
@@ -383,7 +383,7 @@ def write_tushare(folder: Path, bars: pd.DataFrame) -> Written:
 def write_akshare(folder: Path, bars: pd.DataFrame) -> Written:
     """Write akshare's bars with Chinese names, in GBK."""
     flat = without_actions(bars)
-    codes = {name: f"60000{index}" for index, name in enumerate(flat["instrument"].unique())}
+    codes = {name: f"6000{index:02d}" for index, name in enumerate(flat["instrument"].unique())}
     flat["instrument"] = flat["instrument"].map(codes)
     for code, rows in flat.groupby("instrument"):
         table = pd.DataFrame(
@@ -400,7 +400,7 @@ def write_akshare(folder: Path, bars: pd.DataFrame) -> Written:
 def write_baostock(folder: Path, bars: pd.DataFrame) -> Written:
     """Write baostock's bars: volume in shares, a flag of suspension."""
     flat = without_actions(bars)
-    codes = {name: f"sh.60000{index}" for index, name in enumerate(flat["instrument"].unique())}
+    codes = {name: f"sh.6000{index:02d}" for index, name in enumerate(flat["instrument"].unique())}
     flat["instrument"] = flat["instrument"].map(codes)
     before = flat.groupby("instrument")["close"].shift().fillna(flat["close"])
     table = flat.rename(columns={"instrument": "code"}).assign(

@@ -58,7 +58,7 @@ READ = {
     "53_dividend_text": ("plain yahoo_history_adjusted", 2, 202, {"cash_dividend": 1, "split": 1}, {}),
     "58_exact_duplicate_rows": ("plain", 5, 505, {}, {"duplicate_row": 1}),
     "63_iso_with_time_close": ("plain", 5, 505, {}, {}),
-    "70_sec_NA": ("plain", 3, 303, {}, {}),
+    "70_sec_NA": ("plain", 3, 303, {}, {"same_bars": 2}),
     "72_delisted_stops": ("plain", 5, 464, {}, {"ended": 1}),
 }  # fmt: skip
 

@@ -35,15 +35,14 @@ def check_splits(draft: Draft) -> None:
     applied = np.abs(move) < 0.5 * np.abs(size)
     unapplied = np.abs(move + size) < 0.5 * np.abs(size)
     as_traded = (rows["adjusted"] == NONE).to_numpy()[splits]
-    wrong = large & np.where(as_traded, applied & (np.abs(size) > 0.6), unapplied & ~applied)
+    inverted = large & as_traded & (np.abs(size) > 0.6) & (np.abs(move - size) < 0.5 * np.abs(size))
+    wrong = inverted | (large & np.where(as_traded, applied & (np.abs(size) > 0.6), unapplied & ~applied))
     texts = [
         f"the split {value:g} of {rows['date'].iloc[place]:%Y-%m-%d} is noted, but the prices before it are "
-        + (
-            "restated for it already, where closes as traded are expected; set `adjusted: splits`"
-            if traded
-            else "not restated for it, as this layout does; set `adjusted: none`, or exclude the instrument"
+        + _contradiction(traded, opposite)
+        for place, value, traded, opposite in zip(
+            splits[wrong], ratio[wrong], as_traded[wrong], inverted[wrong], strict=True
         )
-        for place, value, traded in zip(splits[wrong], ratio[wrong], as_traded[wrong], strict=True)
     ]
     mask = np.zeros(len(rows), dtype=bool)
     mask[splits[wrong]] = True
@@ -55,9 +54,30 @@ def check_splits(draft: Draft) -> None:
     )  # fmt: skip
 
 
+def _contradiction(as_traded: bool, is_inverted: bool) -> str:
+    if is_inverted:
+        return "those of the inverse ratio; ratios are new shares per share, such as 2 for two for one: correct it"
+    if as_traded:
+        return "restated for it already, where closes as traded are expected; set `adjusted: splits`"
+    return "not restated for it, as this layout does; set `adjusted: none`, or exclude the instrument"
+
+
 def _is_odd(ratio: float) -> bool:
     near = Fraction(ratio if ratio >= 1 else 1 / ratio).limit_denominator(20)
     return abs(float(near) / (ratio if ratio >= 1 else 1 / ratio) - 1) > _ODD
+
+
+def check_dividends(draft: Draft) -> None:
+    """Refuse dividends that are not below the close before them; the rows are as traded, by instrument and date."""
+    rows = draft.rows
+    again = rows["instrument"] == rows["instrument"].shift()
+    before = rows["close"].shift() / rows["split"]
+    wrong = again & (rows["dividend"] >= before)
+    texts = [
+        f"dividend {value:g} is not below the close before, {close:g}: of another unit, or no dividend; correct it"
+        for value, close in zip(rows.loc[wrong, "dividend"], before[wrong], strict=True)
+    ]
+    draft.refuse_rows(wrong, texts, whole_instrument=True)
 
 
 def restore_traded(rows: pd.DataFrame) -> pd.DataFrame:

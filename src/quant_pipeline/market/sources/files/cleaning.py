@@ -46,6 +46,17 @@ def tidy_instruments(draft: Draft, options: FilesMarketParameters) -> None:
             draft.drop(draft.rows["instrument"].isin(twins))
 
 
+def rename_instruments(draft: Draft, renames: list[tuple[str, str, pd.Timestamp | None]]) -> None:
+    """Give bars of a former name to the present one, those before the stated date or all."""
+    for old, new, date in renames:
+        former = draft.rows["instrument"] == old
+        if date is not None:
+            former &= (draft.rows["date"] < date).astype(bool)
+        if former.any():
+            draft.rows.loc[former, "instrument"] = new
+            draft.note(draft.rows[former].head(1), "renamed", f"called {old} in the files")
+
+
 def exclude_rows(draft: Draft, options: FilesMarketParameters) -> None:
     """Leave out the rows that the rules of ``exclude`` name."""
     for rule in options.exclude:

@@ -52,7 +52,7 @@ class ColumnName(NamedTuple):
 @lru_cache(maxsize=10_000)
 def column_name(text: str) -> ColumnName:
     """Split ``Close (USD)``, ``close_usd`` or ``Volume ('000)`` into name and unit; volumes of money are amounts."""
-    name = " ".join(text.strip().strip("\"'").lower().split())
+    name = " ".join(text.strip().strip("\"'").lower().split()).rstrip("* ")
     name = VARIANTS.get(name, name)
     if name in CANONICAL:
         return ColumnName(name)

@@ -162,6 +162,8 @@ def _numbers(column: pd.Series) -> _Parts | None:
 
 def _stamps(column: pd.Series) -> _Parts | None:
     """Read time stamps with or without zone, and Python's dates."""
+    if pd.api.types.is_string_dtype(column.dtype) and column.dtype != object:
+        return None
     if not pd.api.types.is_datetime64_any_dtype(column):
         cells = column.dropna()
         if cells.empty or not cells.map(lambda cell: isinstance(cell, (datetime.date, pd.Timestamp))).all():
@@ -184,8 +186,10 @@ def _stamps(column: pd.Series) -> _Parts | None:
 
 
 def _texts(column: pd.Series, date_format: str | None, day_first: bool | None) -> _Parts:
-    texts = column.astype("str").str.strip()
-    codes, unique = pd.factorize(texts)
+    codes, unique = pd.factorize(column.astype("str").str.strip().to_numpy(dtype=object))
+    iso = _iso_days(unique) if date_format is None else None
+    if iso is not None:
+        return _Parts(iso[codes], np.full(len(codes), np.nan))
     found = pd.Index(unique)
     if date_format is not None:
         parsed = pd.to_datetime(pd.Series(found), format=date_format, errors="coerce", utc=False)
@@ -200,6 +204,19 @@ def _texts(column: pd.Series, date_format: str | None, day_first: bool | None) -
     local = np.array([moment for moment, _ in read], dtype="datetime64[ns]")
     offset = np.array([zone for _, zone in read], dtype=np.float64)
     return _Parts(local[codes], offset[codes], ambiguous, None if ambiguous else day_first)
+
+
+def _iso_days(texts: np.ndarray) -> np.ndarray | None:
+    """Return the days of texts that are all valid and YYYY-MM-DD; None for others."""
+    if not len(texts) or any(len(text) != 10 or text[4] != "-" or not text.isascii() for text in texts):
+        return None
+    try:
+        days = np.array(texts, dtype="datetime64[D]")
+    except ValueError:
+        return None
+    # Nanoseconds do not reach further than that.
+    is_near = days.min() > np.datetime64("1700-01-01") and days.max() < np.datetime64("2200-01-01")
+    return days.astype("datetime64[ns]") if is_near else None
 
 
 @lru_cache(maxsize=200_000)

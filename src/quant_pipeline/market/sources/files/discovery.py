@@ -10,6 +10,8 @@ from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.sources.files.instrument_names import DATA_ENDINGS, PACKED_ENDINGS
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
+BESIDE = ("securities", "delistings", "renames")
+"""Options that name tables beside the bars."""
 _NO_DATA = ("readme", "license", "licence", "changelog", "notes", "_success", "_metadata", "_common_metadata")
 _LITTER = ("._", "~$", ".~", "thumbs.db", "desktop.ini")
 
@@ -22,7 +24,7 @@ class FoundFiles:
     ----------
     bars
         Files that should hold bars.
-    benchmark, securities, delistings
+    benchmark, securities, delistings, renames
         Files with a purpose of their own.
     litter
         Files with the ending of a table that no vendor wrote: copies of macOS, locks of Excel.
@@ -32,6 +34,7 @@ class FoundFiles:
     benchmark: Path | None = None
     securities: Path | None = None
     delistings: Path | None = None
+    renames: Path | None = None
     litter: list[Path] = field(default_factory=list)
 
 
@@ -47,7 +50,7 @@ def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
         raise MarketDataError(
             f"the folder of market files {folder} does not exist. Name yours: --params market_folder=path/to/folder"
         )
-    named = {name: _named(folder, name, getattr(options, name)) for name in ("securities", "delistings")}
+    named = {name: _named(folder, name, getattr(options, name)) for name in BESIDE}
     benchmark = None
     if options.benchmark is not None and (folder / options.benchmark).is_file():
         benchmark = folder / options.benchmark
@@ -59,12 +62,13 @@ def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
     bars = [file for file in files if file not in litter and file.resolve() not in special]
     if options.benchmark is None:
         benchmark = next((file for file in bars if "benchmark" in file.stem.lower()), None)
-    if named["delistings"] is None:
-        named["delistings"] = next((file for file in bars if file.stem.lower() == "delistings"), None)
-    bars = [file for file in bars if file not in (benchmark, named["delistings"])]
+    for name in ("delistings", "renames"):
+        if named[name] is None:
+            named[name] = next((file for file in bars if file.stem.lower() == name), None)
+    bars = [file for file in bars if file not in (benchmark, named["delistings"], named["renames"])]
     if not bars:
         raise MarketDataError(_nothing(folder, options.bars))
-    return FoundFiles(bars, benchmark, named["securities"], named["delistings"], litter)
+    return FoundFiles(bars, benchmark, **named, litter=litter)
 
 
 def _named(folder: Path, option: str, name: str | None) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -68,7 +68,7 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
     if two is not None:
         return two
     theirs = {name.strip().lower() for name in own.values()}
-    scores = [sum(_is_name(cell, theirs) for cell in row) for row in rows]
+    scores = count_names(rows, theirs)
     best = max(scores, default=0)
     wide_lines = [index for index, row in enumerate(rows[:3]) if best < 3 and wide_names(row) is not None]
     if best >= 3 or wide_lines:
@@ -89,6 +89,11 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
     return Header(_unique(rows[first]), first + 1)
 
 
+def count_names(rows: Sequence[Sequence[str]], own: Collection[str] = ()) -> list[int]:
+    """Return how many cells of each row are names of columns that bars have."""
+    return [sum(_is_name(cell, own) for cell in row) for row in rows]
+
+
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
     seen: dict[str, int] = {}
     result = []
@@ -98,9 +103,12 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(result)
 
 
-def _is_name(cell: str, own: set[str]) -> bool:
-    name = column_name(cell).name
-    return name in CANONICAL or cell.strip().lower() in own or name in _BARE
+def _is_name(cell: str, own: Collection[str]) -> bool:
+    name = cell.strip().lower()
+    if name in CANONICAL or name in own or name in _BARE:
+        return True
+    # Cells of data are most of what is asked about.
+    return name[:1].isalpha() and column_name(cell).name in CANONICAL
 
 
 def _is_data(row: Sequence[str]) -> bool:
@@ -126,16 +134,30 @@ def _two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
     if len(rows) < 3 or len(rows[0]) < 5 or len(rows[0]) != len(rows[1]):
         return None
     above, below = rows[0][1:], rows[1][1:]
-    for fields, instruments in ((above, below), (below, above)):
-        if not all(map(_is_field, fields)) or any(map(_is_field, instruments)) or not all(instruments):
+    for fields, instruments in ((above, _filled(below)), (below, _filled(above))):
+        if not all(map(_is_of_bars, fields)) or any(map(_is_of_bars, instruments)) or not all(instruments):
             continue
         if _is_data(rows[1]) or any(_NUMERIC.fullmatch(cell) and "." in cell for cell in instruments[:5]):
             continue
         has_name = len(rows[2]) > 0 and CANONICAL.get(rows[2][0].strip().lower()) == "date" and not any(rows[2][1:])
         levels = (("date", ""), *((field.strip(), name) for field, name in zip(fields, instruments, strict=True)))
         names = tuple("|".join(level) for level in levels)
-        return Header(names, 3 if has_name else 2, levels, "yahoo_download", is_known=True)
+        form = "yahoo_download" if all(map(_is_field, fields)) else None
+        return Header(names, 3 if has_name else 2, levels, form, is_known=True)
     return None
+
+
+def _is_of_bars(cell: str) -> bool:
+    """Whether a cell names a price, a volume or an action by any of its names."""
+    return CANONICAL.get(column_name(cell).name, "date") not in ("date", "time", "instrument")
+
+
+def _filled(cells: Sequence[str]) -> list[str]:
+    """Return cells of which empty ones, as merged cells are written, carry the one before."""
+    filled: list[str] = []
+    for cell in cells:
+        filled.append(cell if cell.strip() or not filled else filled[-1])
+    return filled
 
 
 def wide_names(names: Sequence[str]) -> list[tuple[str, str]] | None:

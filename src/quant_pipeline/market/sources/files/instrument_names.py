@@ -12,7 +12,12 @@ PACKED_ENDINGS = (".gz", ".bz2", ".xz", ".zip", ".zst")
 
 _PAIR = re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9](/[A-Za-z0-9]+)(:[A-Za-z0-9]+)?")
 _ADDED_BY_VENDORS = (
-    re.compile(r" (Historical Data|Stock Price History|Historical Prices)$", re.IGNORECASE),
+    re.compile(
+        r" (- ?)?(Historical Data|Stock Price History|Historical Prices|Historische Daten|Historische Kurse"
+        r"|Données Historiques|Datos Históricos|Dados Históricos|Dati Storici)$",
+        re.IGNORECASE,
+    ),
+    re.compile(r"^(Datos Históricos|Dados Históricos) (- ?)?", re.IGNORECASE),
     re.compile(r" ?\(\d+\)$"),
     re.compile(r", ?\d*[DWM]([_ ][0-9a-f]{5,6})?$"),
     re.compile(r"_(price-history|daily_historical-data|daily-nearby_historical-data)-\d\d-\d\d-\d{4}$", re.IGNORECASE),

@@ -90,7 +90,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         ),
         "yahoo": _layout(
             "Yahoo, with adjusted close", "adj close",
-            "dividends | stock splits | ex-dividend | split_ratio | divcash | splitfactor | split_coefficient",
+            "dividends | stock splits | ex-dividend | split_ratio | divcash | splitfactor | split_coefficient"
+            " | split_factor | split | splits | dividend | div",
             adjusted=SPLITS, derived=True,
         ),
         "yahoo_download": _layout("Yahoo download(), adjusted closes", adjusted=ALL, two_header_lines=True),
@@ -141,38 +142,45 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
 )  # fmt: skip
 
 PLAIN = "plain"
-PLAIN_LAYOUT = Layout("bars as traded")
+PLAIN_LAYOUT = Layout("bars as traded", derived=True)
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "date": (
             "date", "timestamp", "datetime", "day", "trade_date", "tradedate", "trading_date", "trade date",
             "session", "<date>", "日期", "交易日期", "open_time", "dt", "trading day", "date/time", "gmt time",
-            "local time", "dates", "datum", "fecha", "날짜", "日付",
+            "local time", "dates", "datum", "fecha", "data", "날짜", "日付", "trddt",
         ),
         "time": ("<time>", "time"),
         "instrument": (
             "instrument", "symbol", "ticker", "<ticker>", "ts_code", "code", "stock_code", "stock", "asset", "sid",
-            "股票代码", "证券代码", "代码", "symbols", "tickers", "act_symbol", "secucode",
+            "股票代码", "证券代码", "代码", "symbols", "tickers", "act_symbol", "secucode", "order_book_id", "stkcd",
+            "wind_code",
         ),
         "open": ("open", "<open>", "1. open", "open_price", "openprice", "open price", "开盘", "开盘价",
-                 "开盘价(元)", "px_open", "ouvert", "ouverture", "eröffnung", "apertura", "시가", "始値"),
+                 "开盘价(元)", "px_open", "ouvert", "ouverture", "eröffnung", "eröffn.", "ouv.", "apertura",
+                 "abertura", "otwarcie", "시가", "始値", "open_prc", "opnprc"),
         "high": ("high", "<high>", "2. high", "high_price", "highprice", "high price", "最高", "最高价",
-                 "最高价(元)", "px_high", "haut", "hoch", "고가", "高値"),
+                 "最高价(元)", "px_high", "haut", "plus haut", "hoch", "máximo",
+                 "maximo", "máxima", "maxima", "massimo", "najwyzszy", "고가", "高値", "high_1", "hiprc"),
         "low": ("low", "<low>", "3. low", "low_price", "lowprice", "low price", "最低", "最低价", "最低价(元)",
-                "px_low", "bas", "tief", "저가", "安値"),
+                "px_low", "bas", "plus bas", "tief", "mínimo", "minimo", "mínima", "minima", "najnizszy", "저가",
+                "安値", "low_1", "loprc"),
         "close": ("close", "<close>", "4. close", "close_price", "closeprice", "close price", "last", "收盘", "收盘价",
                   "收盘价(元)", "px_last", "clot", "clôture", "cloture", "schluss", "schlusskurs", "cierre", "종가",
-                  "終値"),
+                  "終値", "zuletzt", "dernier", "último", "ultimo", "fechamento", "chiusura", "zamkniecie",
+                  "trdprc_1", "clsprc"),
         "volume": (
             "volume", "<vol>", "5. volume", "6. volume", "vol", "vol.", "shares traded", "total volume", "成交量",
             "成交量(股)", "px_volume", "volumen", "stück", "stuecke", "no.of shares", "no. of shares", "tottrdqty",
-            "거래량", "出来高",
+            "거래량", "出来高", "wolumen", "acvol_uns", "acvol_1", "dnshrtrd",
         ),
-        "amount": ("amount", "成交额", "quote_volume", "quote_asset_volume", "traded_value", "money", "成交金额"),
+        "amount": ("amount", "成交额", "quote_volume", "quote_asset_volume", "traded_value", "money", "成交金额",
+                   "total_turnover", "dnvaltrd"),
         "vendor_adjusted_close": (
             "vendor_adjusted_close", "adjusted_close", "adj close", "adj_close", "adjclose", "5. adjusted close",
-            "adjusted close", "adj. close", "close_adj", "closeadj", "adj close**",
+            "adjusted close", "adj. close", "close_adj", "closeadj", "調整後終値", "수정종가",
+            "cierre ajustado", "fechamento ajustado", "clôture ajustée",
         ),
         "dividend": (
             "dividend", "dividends", "dividend_amount", "7. dividend amount", "divcash", "ex-dividend",
@@ -195,10 +203,14 @@ VARIANTS = MappingProxyType(
 KNOWN_UNUSED = frozenset(
     _names(
         "adj_open | adj_high | adj_low | adj_volume | adjopen | adjhigh | adjlow | adjvolume | adj_factor"
-        " | adj open | adj high | adj low | adj volume"
+        " | adj open | adj high | adj low | adj volume | unadjustedvolume"
     )
 )
 """Columns that repeat what splits and dividends of the same row say."""
 
-SUSPICIOUS = ("split", "div", "adj", "bonus", "rights", "capital gain", "复权", "分红", "拆")
+SUSPICIOUS = (
+    "split", "div", "adj", "bonus", "rights", "capital gain", "ajust", "bereinigt", "desdob", "frazion", "rettific",
+    "复权", "分红", "拆", "派息", "派现", "送股", "转增", "股息", "红利", "除权",
+    "調整", "配当", "分割", "수정", "배당", "액면",
+)  # fmt: skip
 """Words of columns that change returns when they are not used."""

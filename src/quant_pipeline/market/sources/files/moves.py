@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.draft import Draft
+from quant_pipeline.market.sources.files.layouts import NONE
 
 IMPOSSIBLE = np.log(20.0)
 """A close that is twenty times, or a twentieth, of the one before without an action is another unit or an error."""
@@ -55,6 +57,30 @@ def refuse_wrong_units(draft: Draft) -> None:
         refuse_wrong_units(draft)
         return
     draft.refuse_rows(both, order[both])
+
+
+def refuse_wrong_amounts(draft: Draft) -> None:
+    """Refuse files in which volume times close is a fixed multiple of the traded amount beside it.
+
+    Amounts are volume times the mean price of a session, so that only a unit can make them differ by a factor.
+    """
+    rows = draft.rows[(draft.rows["adjusted"] == NONE) & (draft.rows["amount"] > 0) & (draft.rows["volume"] > 0)]
+    if rows.empty:
+        return
+    ratio = np.log(rows["volume"] * rows["close"] / rows["amount"])
+    spread = ratio.groupby(rows["file"]).agg(lambda part: part.quantile(0.9) - part.quantile(0.1))
+    middle = ratio.groupby(rows["file"]).median()
+    for file in middle.index[(np.abs(middle) > np.log(5.0)) & (spread < np.log(1.3))]:
+        factor = float(np.exp(middle[file]))
+        draft.problems.append(
+            SourceProblem(
+                draft.files[int(file)], None, None,
+                f"volume times close is {factor:.3g} times the traded amount beside it: one of them is of another "
+                "unit, or the prices are adjusted; set `volume_unit` to the shares of one unit of volume, 1 where they "
+                "are shares",
+                int((rows["file"] == file).sum()),
+            )
+        )  # fmt: skip
 
 
 def refuse_mixed_columns(draft: Draft) -> None:

@@ -88,6 +88,9 @@ def _read(column: pd.Series, decimal: str, read: object) -> Numbers:
     if pd.api.types.is_numeric_dtype(column):
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return _finite(values, np.zeros(len(values), dtype=bool))
+    plain = _plain(column) if decimal == "." else None
+    if plain is not None:
+        return Numbers(plain, np.zeros(len(plain), dtype=bool))
     if not pd.api.types.is_string_dtype(column):
         column = column.map(lambda cell: "" if cell is None or cell is pd.NaT else str(cell))
     texts = column.fillna("").astype("str").str.strip()
@@ -104,6 +107,18 @@ def _read(column: pd.Series, decimal: str, read: object) -> Numbers:
         values[rest] = read_values
         unreadable[rest] = np.isnan(read_values) & ~left.str.lower().isin(MISSING).to_numpy()
     return _finite(values, unreadable)
+
+
+def _plain(column: pd.Series) -> np.ndarray | None:
+    """Return a column of nothing but finite numbers without any decoration; None for every other one."""
+    cells = column.to_numpy(dtype=object)
+    try:
+        values = np.array(cells, dtype=np.float64)
+        # Python's float takes 1_000 for a number, and figures of other scripts.
+        is_plain = np.isfinite(values).all() and (text := "".join(cells)).isascii() and "_" not in text
+    except (TypeError, ValueError):
+        return None
+    return values if is_plain else None
 
 
 def _finite(values: np.ndarray, unreadable: np.ndarray) -> Numbers:

@@ -10,7 +10,12 @@ import pandas as pd
 
 from quant_pipeline.common.progress import track
 from quant_pipeline.market.data import SourceProblem
-from quant_pipeline.market.sources.files.adjustment import check_splits, derive_actions, restore_traded
+from quant_pipeline.market.sources.files.adjustment import (
+    check_dividends,
+    check_splits,
+    derive_actions,
+    restore_traded,
+)
 from quant_pipeline.market.sources.files.calendars import (
     choose_calendar,
     length_of_bars,
@@ -24,6 +29,7 @@ from quant_pipeline.market.sources.files.cleaning import (
     merge_duplicates,
     refuse_bad_cells,
     refuse_impossible_dates,
+    rename_instruments,
     resample_sessions,
     tidy_instruments,
 )
@@ -31,7 +37,8 @@ from quant_pipeline.market.sources.files.discovery import FoundFiles, find_files
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
 from quant_pipeline.market.sources.files.field_files import fields_of
 from quant_pipeline.market.sources.files.layouts import ALL
-from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refuse_wrong_units
+from quant_pipeline.market.sources.files.listings import note_listings_twice, note_possible_renames
+from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refuse_wrong_amounts, refuse_wrong_units
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_field_files, read_file
 from quant_pipeline.market.sources.files.recognition import layout_of
@@ -39,6 +46,7 @@ from quant_pipeline.market.sources.files.tables import (
     delisting_actions,
     is_securities,
     read_delistings,
+    read_renames,
     read_securities,
 )
 
@@ -133,6 +141,7 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
             draft.note_file(reading.file, "file_left_out", "see the problems")
     tidy_instruments(draft, options)
     _read_dates(draft, seen, options)
+    rename_instruments(draft, read_renames(found.renames))
     exclude_rows(draft, options)
     for reading in readings:
         if reading.layout and reading.broken is None:
@@ -290,8 +299,13 @@ def _finish(draft: Draft, seen: Observation, options: FilesMarketParameters) -> 
     derive_actions(draft.rows, draft)
     check_splits(draft)
     draft.rows = restore_traded(draft.rows)
+    check_dividends(draft)
     refuse_wrong_units(draft)
     refuse_mixed_columns(draft)
+    if options.volume_unit is None:
+        refuse_wrong_amounts(draft)
+    note_listings_twice(draft)
+    note_possible_renames(draft)
     names = ["date", "instrument", *PRICES, "volume", "dividend", "split", "vendor_adjusted_close", "amount", "file"]
     seen.rows = draft.rows[names].astype({"instrument": "str"})
 

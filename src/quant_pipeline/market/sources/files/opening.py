@@ -18,13 +18,14 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import ArrowException
 
-from quant_pipeline.market.sources.files.header import Header, find_header
+from quant_pipeline.market.sources.files.header import Header, count_names, find_header
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.wide import stack_instruments
 from quant_pipeline.market.sources.files.workbooks import read_workbook
 
 SEPARATORS = (",", ";", "\t", "|")
+LEGACY_ENCODINGS = ("gb18030", "big5", "shift_jis", "cp949", "cp1252", "cp1250")
 
 
 def open_table(file: Path, folder: Path, options: FilesMarketParameters) -> RawTable:
@@ -124,21 +125,25 @@ def _decoded(content: bytes, encoding: str | None) -> str:
 
 
 def _legacy(content: bytes) -> str:
-    """Decode text that is no UTF-8: Chinese by its header, else by the statistics of its signs."""
-    for name in ("gb18030", "big5", "shift_jis"):
+    """Decode text that is no UTF-8 by the names in its header, else by the statistics of its signs."""
+    best, most = None, 2
+    for name in LEGACY_ENCODINGS:
         try:
             text = content.decode(name)
         except UnicodeDecodeError:
             continue
-        if find_header(_first_rows(text, _separator(text)), {}).is_known:
-            return text
+        known = max(count_names(_first_rows(text, _separator(text))), default=0)
+        if known > most:
+            best, most = text, known
+    if best is not None:
+        return best
     from charset_normalizer import from_bytes
 
-    best = from_bytes(content[:200_000]).best()
-    if best is None:
+    guess = from_bytes(content[:200_000]).best()
+    if guess is None:
         raise UnreadableFileError("is no text in a known encoding; set `encoding`")
     try:
-        return content.decode(best.encoding)
+        return content.decode(guess.encoding)
     except (UnicodeDecodeError, LookupError) as error:
         raise UnreadableFileError("is no text in a known encoding; set `encoding`") from error
 

@@ -58,6 +58,9 @@ class FilesMarketParameters(Parameters):
         is not in it is then an error. None takes a file of that content where there is one.
     delistings
         A table with ``symbol``, ``date`` and ``value``: what a share brought when its listing ended.
+    renames
+        A table with ``old``, ``new`` and, if wanted, ``date``: the first session of the new name. Bars of the old name
+        before it are the new one's; without a date all are. None takes a file called ``renames``.
     columns
         Our column name to the file's, for headers that are not recognised.
     ignored_columns
@@ -93,6 +96,7 @@ class FilesMarketParameters(Parameters):
     benchmark: str | None = None
     securities: str | None = None
     delistings: str | None = None
+    renames: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     ignored_columns: tuple[str, ...] = ()
     layout: str | None = None

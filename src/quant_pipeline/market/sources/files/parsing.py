@@ -233,7 +233,8 @@ def _instruments(table: pd.DataFrame, path: Path, options: FilesMarketParameters
 
 
 def _scale(rows: pd.DataFrame, found: Recognised) -> None:
-    rows["volume"] = rows["volume"] * found.volume_unit
+    if found.volume_unit != 1.0:
+        rows["volume"] = rows["volume"] * found.volume_unit
     if "amount" in rows:
         rows["amount"] = rows["amount"] * found.layout.amount_unit
     if "capital_gain" in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -137,12 +138,16 @@ def _faults_of_units(units: dict[str, str], options: FilesMarketParameters) -> l
 
 
 def _said_twice(header: dict[str, str], columns: dict[str, str]) -> list[str]:
-    """Name columns that say the same in two units, of which only one would be used."""
+    """Name columns of the same name, of another unit or instrument, of which only one would be used."""
     found = []
     for column, ours in columns.items():
-        if ours in (*REQUIRED, *_IN_ROW):
-            again = [other for other, name in header.items() if name == header[column] and other not in columns]
-            if again and CANONICAL.get(header[column]) == ours:
+        if ours in (*REQUIRED[1:], *_IN_ROW) and CANONICAL.get(header[column]) == ours:
+            again = [
+                other
+                for other, name in header.items()
+                if re.sub(r"\.\d+$", "", name) == header[column] and other not in columns
+            ]
+            if again:
                 found.append(f"has two columns for {ours}, '{column}' and '{again[0]}'; name one with `columns`")
     return found
 

@@ -16,6 +16,11 @@ from quant_pipeline.market.sources.files.dates import read_dates
 from quant_pipeline.market.sources.files.instrument_names import tidy_name
 from quant_pipeline.market.sources.files.numbers import read_numbers
 
+_RENAMED = {
+    "from": "old", "former": "old", "old_symbol": "old", "old symbol": "old", "old_ticker": "old", "old ticker": "old",
+    "to": "new", "new_symbol": "new", "new symbol": "new", "new_ticker": "new", "new ticker": "new",
+    "change_date": "date", "effective": "date", "effective date": "date",
+}  # fmt: skip
 _SYMBOLS = ("instrument", "symbol", "ticker", "code")
 SECURITIES = frozenset({"name", "sector"})
 
@@ -91,6 +96,32 @@ def read_delistings(file: Path | None, securities: pd.DataFrame | None) -> pd.Da
             "day and what a share then brought, 0 when nothing"
         )
     return stated.assign(delisted=dates.values, value=values.values)
+
+
+def read_renames(file: Path | None) -> list[tuple[str, str, pd.Timestamp | None]]:
+    """Read former and present names with the first session of the new name, None where no date is stated; by date.
+
+    Raises
+    ------
+    MarketDataError
+        When a column is missing, or a name or date cannot be read.
+    """
+    if file is None:
+        return []
+    table = _read(file).rename(columns=_RENAMED)
+    table = table.rename(columns={"instrument": "new"}) if "new" not in table else table
+    missing = sorted({"old", "new"} - set(table.columns))
+    if missing:
+        raise MarketDataError(f"{file} has no column {', '.join(missing)}; it needs old, new and, if wanted, date")
+    stated = table.get("date", pd.Series("", index=table.index)).astype("str").str.strip()
+    dates = read_dates(stated)
+    wrong = (table["old"] == "") | (table["new"] == "") | (dates.unreadable & (stated != "").to_numpy())
+    if wrong.any():
+        row = table[wrong].iloc[0].to_dict()
+        raise MarketDataError(f"{file} holds {row}; state old and new name, and the date as YYYY-MM-DD or not at all")
+    names = zip(table["old"].map(tidy_name), table["new"].map(tidy_name), pd.Series(dates.values), strict=True)
+    found = [(old, new, None if pd.isna(date) else date) for old, new, date in names]
+    return sorted(found, key=lambda rename: (rename[2] is not None, rename[2] or pd.Timestamp.min))
 
 
 def delisting_actions(
