@@ -21,6 +21,7 @@ from quant_pipeline.project.hooks import (
     MarketSourceHooks,
     ModelRegistryHooks,
     ProgressHooks,
+    RunStatusHooks,
     StorageHooks,
     SummaryHooks,
     TrackingHooks,
@@ -36,6 +37,7 @@ if "kedro.framework.cli.cli" in sys.modules:
 HOOKS = (
     ResultHooks(),
     SummaryHooks(),
+    RunStatusHooks(),
     ProgressHooks(),
     ModelRegistryHooks(),
     JsonLogHooks(),

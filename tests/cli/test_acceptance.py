@@ -1,8 +1,13 @@
 """What the operator does on the command line, on a small market."""
 
 import hashlib
+import json
 import re
 import sqlite3
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import nbformat
 import pandas as pd
@@ -10,6 +15,8 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.helpers.project import PATIENCE
+
+from tests.helpers.browser import open_page
 
 DATED = "2024-12-31"
 
@@ -163,12 +170,50 @@ def test_models_are_tracked_one_nested_run_each(finished):
     assert any(key.startswith("curve.") for key in metrics)
 
 
+# A dataset of each layer, and what its preview is made of.
+PREVIEWED = {
+    "score_file": "table",
+    "bars": "table",
+    "adjusted_bars": "table",
+    "alpha158_features": "table",
+    "labels": "table",
+    "champions": ".pipeline-json__object",
+    "fused_scores": "table",
+    "ledger_booked": "table",
+    "nav_figure": ".js-plotly-plot",
+    "backtest_picture": "img",
+    "report_page": ".html-renderer h1",
+}
+
+
+@contextmanager
+def served(folder):
+    """Serve a folder, as a static page is."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietFiles, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        """Print nothing."""
+
+
 def test_the_lineage_builds_with_layers_and_previews(project):
     project.run("kedro viz build --include-previews")
     main = (project.path / "build" / "api" / "main").read_text()
     assert (project.path / "build" / "index.html").is_file()
     for layer in ("raw", "intermediate", "primary", "feature", "models", "model_output", "reporting", "account"):
         assert f'"{layer}"' in main, layer
+    nodes = {node["name"]: node["id"] for node in json.loads(main)["nodes"]}
+    with served(project.path / "build") as url, open_page(url) as (page, _):
+        for name, kind in PREVIEWED.items():
+            page.goto(f"{url}?pid=__default__&sid={nodes[name]}")
+            page.wait_for_selector(f".pipeline-metadata {kind}")
 
 
 @pytest.mark.parametrize("name", ["01_tour", "02_qlib"])

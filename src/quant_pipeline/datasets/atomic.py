@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from kedro_datasets import json, pandas, text
-from kedro_datasets._typing import PlotlyPreview, TablePreview
+from kedro_datasets._typing import HTMLPreview, PlotlyPreview, TablePreview
 
 from quant_pipeline.common.atomic import replacing_file, write_text
+from quant_pipeline.datasets.previews import preview_document, preview_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -67,9 +68,8 @@ class ParquetTable(_AtomicSave, pandas.ParquetDataset):
         return read_parquet(self._filepath, filters=[(column, "in", list(values))])
 
     def preview(self, nrows: int = 5) -> TablePreview:
-        """First rows, for kedro-viz; through JSON, because it cannot show a missing date."""
-        shown = self.load().head(nrows).to_json(orient="split", date_format="iso", date_unit="s")
-        return TablePreview(loads(shown))
+        """First rows, for kedro-viz."""
+        return preview_table(self.load(), nrows)
 
 
 class CsvTable(_AtomicSave, pandas.CSVDataset):
@@ -98,6 +98,10 @@ class JsonDocument(_AtomicSave, json.JSONDataset):
 
 class TextDocument(_AtomicSave, text.TextDataset):
     """A text, for instance an HTML page."""
+
+    def preview(self) -> HTMLPreview:
+        """Words and tables of a page, or the text itself, for kedro-viz."""
+        return preview_document(self.load(), is_page=Path(self._filepath).suffix == ".html")
 
 
 class Figure(_AtomicSave, text.TextDataset):

@@ -11,6 +11,7 @@ from kedro_datasets._typing import JSONPreview
 
 from quant_pipeline.common.atomic import write_text
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.datasets.previews import preview_facts
 from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, read_facts, write_bundle
 from quant_pipeline.models.store import ALIASES, BundleStore, Role
 
@@ -85,6 +86,14 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
     def save(self, data: ModelBundle) -> None:
         """Add the version."""
         self.store.add(data, promote=self._promotion == "automatic", session=self._as_of)
+
+    def preview(self) -> JSONPreview:
+        """Show what the version says about itself in kedro-viz."""
+        if not self._exists():
+            return preview_facts({})
+        described = self.store.description(self._role)
+        shown = ("identity", "spec", "label", "window", "calendar", "inputs", "libraries")
+        return preview_facts({name: described[name] for name in shown if name in described})
 
     @property
     def is_optional(self) -> bool:

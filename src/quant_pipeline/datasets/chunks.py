@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.datasets.atomic import ParquetTable
+from quant_pipeline.datasets.previews import preview_rows, preview_table
 
 Chunks = dict[str, pd.DataFrame]
 LazyChunks = dict[str, Callable[[], pd.DataFrame]]
@@ -45,6 +47,11 @@ class ChunkedTable(AbstractDataset[Chunks, LazyChunks]):
             file = self._folder / f"{key}.parquet"
             file.parent.mkdir(parents=True, exist_ok=True)
             ParquetTable(filepath=str(file)).save(table)
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """First rows of the first piece, for kedro-viz."""
+        pieces = self.load()
+        return preview_table(next(iter(pieces.values()))(), nrows) if pieces else preview_rows([], [])
 
     def _exists(self) -> bool:
         return False

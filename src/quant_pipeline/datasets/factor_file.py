@@ -5,8 +5,10 @@ from typing import Any
 
 import pandas as pd
 from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.datasets.previews import preview_rows, preview_table
 
 
 class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
@@ -34,6 +36,11 @@ class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
             return pd.read_parquet(self._filepath)
         except (OSError, ValueError) as error:
             raise FactorError(f"{self._filepath} cannot be read as Parquet: {error}") from error
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """First rows, for kedro-viz; none without a file."""
+        table = self.load()
+        return preview_rows([], []) if table is None else preview_table(table, nrows)
 
     def save(self, data: None) -> None:
         """Refuse: the project does not write this file."""

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
 from sqlalchemy import make_url
 
+from quant_pipeline.datasets.previews import preview_rows
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.store import Ledger, require_ledger
 
@@ -58,12 +60,11 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
         """Hash the whole chain again and return how many events it has; see `Ledger.verify`."""
         return self.open().verify() if self._is_there() else 0
 
-    def preview(self, nrows: int = 10) -> dict[str, Any]:
+    def preview(self, nrows: int = 10) -> TablePreview:
         """Newest events, for kedro-viz."""
         newest = self.load()[-nrows:]
-        columns = ["session", "kind", "key"]
         rows = [[f"{event.session:%Y-%m-%d}", str(event.kind), event.key] for event in newest]
-        return {"index": list(range(len(rows))), "columns": columns, "data": rows}
+        return preview_rows(["session", "kind", "key"], rows)
 
     def _exists(self) -> bool:
         # Only the node that appends knows whether its events are there, and appending them again is nothing.

@@ -10,10 +10,12 @@ from typing import Any
 
 import pandas as pd
 from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.atomic import replacing_file, write_text
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets.point_in_time import cut_at
+from quant_pipeline.datasets.previews import preview_table
 
 MANIFEST = "_manifest.json"
 """Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
@@ -77,10 +79,9 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         if manifest != known:
             write_text(self._folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
-    def preview(self, nrows: int = 5) -> dict[str, Any]:
+    def preview(self, nrows: int = 5) -> TablePreview:
         """First rows and columns, for kedro-viz."""
-        head = pd.read_parquet(self._complete_files()[0]).head(nrows).iloc[:, :8].reset_index()
-        return head.astype(str).to_dict(orient="split")
+        return preview_table(pd.read_parquet(self._complete_files()[0]), nrows)
 
     def _complete_files(self) -> list[Path]:
         manifest = self._read_manifest()

@@ -6,8 +6,12 @@ from typing import Any, NoReturn
 import pandas as pd
 from kedro.io import AbstractDataset
 from kedro.io.core import DatasetError
+from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.datasets.previews import preview_rows, preview_table
+
+COLUMNS = ["date", "instrument", "score"]
 
 
 class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
@@ -42,7 +46,7 @@ class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
             raise ConfigurationError(
                 f"{self._file} cannot be read: {error}; write it again as CSV or Parquet"
             ) from error
-        missing = {"date", "instrument", "score"} - set(table.columns)
+        missing = set(COLUMNS) - set(table.columns)
         if missing:
             raise ConfigurationError(f"{self._file} lacks the column {', '.join(sorted(missing))}")
         try:
@@ -56,6 +60,11 @@ class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
         if len(twice):
             raise ConfigurationError(f"{self._file} has {twice.iloc[0]} twice on one date; keep one score of it")
         return typed.rename(columns={"date": "datetime"})[["datetime", "instrument", "score"]]
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """First rows, for kedro-viz; none without a file."""
+        table = self.load()
+        return preview_rows(COLUMNS, []) if table is None else preview_table(table, nrows)
 
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse: these scores are made elsewhere."""

@@ -3,6 +3,7 @@
 from quant_pipeline.project.hooks.configuration import LocalOverrideHooks, LogConfigurationHooks, ModelRegistryHooks
 from quant_pipeline.project.hooks.errors import ErrorHooks
 from quant_pipeline.project.hooks.guard import AccountGuardHooks
+from quant_pipeline.project.hooks.lineage import RunStatusHooks
 from quant_pipeline.project.hooks.narration import JsonLogHooks, ProgressHooks, SummaryHooks
 from quant_pipeline.project.hooks.source import MarketSourceHooks
 from quant_pipeline.project.hooks.storage import StorageHooks
@@ -17,6 +18,7 @@ __all__ = [
     "MarketSourceHooks",
     "ModelRegistryHooks",
     "ProgressHooks",
+    "RunStatusHooks",
     "StorageHooks",
     "SummaryHooks",
     "TrackingHooks",
