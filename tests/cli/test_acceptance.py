@@ -14,9 +14,8 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
-from tests.helpers.project import PATIENCE
-
 from tests.helpers.browser import open_page
+from tests.helpers.project import PATIENCE
 
 DATED = "2024-12-31"
 

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.pipelines.order_generation import nodes
+from quant_pipeline.pipelines.order_generation import listing, nodes
 from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import asks_models, load_model_registry
 
@@ -32,6 +32,18 @@ def create_pipeline() -> Pipeline:
                 by_name(*scores, *DECIDED, events="ledger_booked", orders_with_alternates="orders_csv"),
                 ["opinions", "opinions_csv", "rank_figure", "opinion_page"],
                 name="tell_opinions",
+            ),
+            Node(
+                listing.list_orders,
+                by_name(
+                    "instruments",
+                    "params:market_rules",
+                    "params:execution",
+                    "params:as_of",
+                    orders_with_alternates="orders_csv",
+                ),
+                "order_list",
+                name="list_orders",
             ),
         ],
         tags="order_generation",

@@ -1,0 +1,63 @@
+"""The orders of a session as CSV, in a file that is named by the session in which they execute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
+
+from quant_pipeline.common.atomic import write_text
+from quant_pipeline.datasets.previews import preview_rows, preview_table
+from quant_pipeline.reports.spreadsheet import as_it_was, csv_text
+
+EXECUTES, DECIDED = "executes_on", "decided_on"
+"""Columns, and attributes of a table without rows: session of the execution, and of the decision."""
+
+
+class OrderList(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """Orders of one session: ``<execution session>.csv`` in a folder.
+
+    Parameters
+    ----------
+    filepath
+        The folder.
+    as_of
+        Session of the decision, the one of the run.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(self, filepath: str, as_of: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder, self._as_of = Path(filepath), str(as_of)
+        self.metadata = metadata
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Write the orders completely or not at all; `data` names the session of their execution in ``attrs``."""
+        write_text(self._folder / f"{data.attrs[EXECUTES]}.csv", csv_text(data))
+
+    def load(self) -> pd.DataFrame:
+        """Read the orders that were decided in the session."""
+        return as_it_was(pd.read_csv(self.file)) if self.file.is_file() else pd.DataFrame()
+
+    @property
+    def file(self) -> Path:
+        """The first file after the session of the decision; orders execute in the session that follows."""
+        later = sorted(file for file in self._folder.glob("????-??-??.csv") if file.stem > self._as_of)
+        return later[0] if later else self._folder / f"after {self._as_of}.csv"
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """First orders, for kedro-viz."""
+        found = self.load()
+        return preview_rows([], []) if found.empty else preview_table(found, nrows)
+
+    def _exists(self) -> bool:
+        if not self.file.is_file():
+            return False
+        decided = pd.read_csv(self.file, usecols=[DECIDED])[DECIDED]
+        return bool(decided.empty or (decided == self._as_of).all())
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder), "as_of": self._as_of}
