@@ -107,6 +107,7 @@ def test_daily_loop_equals_the_array_engine_on_the_simulated_market_with_delisti
     assert_replay_equals(market.bars, market.corporate_actions, market.sessions, scores, *case)
 
 
+@pytest.mark.slow
 def test_daily_loop_equals_the_array_engine_on_the_real_market(real_market):
     bars, actions, sessions = real_bars(real_market, "2014-05-01", "2014-12-31", 30)
     assert (actions["kind"] == "split").any()

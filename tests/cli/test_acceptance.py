@@ -16,6 +16,7 @@ from nbclient import NotebookClient
 
 from tests.helpers.browser import open_page
 from tests.helpers.project import PATIENCE
+from tests.helpers.representatives import representatives
 
 DATED = "2024-12-31"
 
@@ -145,7 +146,7 @@ def test_a_day_that_is_no_session_is_one_clear_error(project):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("environment", ["paper", "live"])
+@pytest.mark.parametrize("environment", representatives(["paper", "live"], {"live"}))
 def test_a_real_account_without_keys_is_one_clear_error(project, environment, monkeypatch):
     monkeypatch.delenv(f"ALPACA_{environment.upper()}_API_KEY", raising=False)
     done = project.run(f"kedro run --env {environment}", ok=False)

@@ -23,8 +23,9 @@ def project(tmp_path_factory, project_path, commands):
     catalog["market_source"]["parameters"]["simulated"] |= MARKET
     (conf / "catalog.yml").write_text(yaml.safe_dump(catalog))
     parameters = yaml.safe_load((conf / "parameters.yml").read_text())
-    account = {"account": {"initial_cash": 100000}}
-    (conf / "parameters.yml").write_text(yaml.safe_dump(parameters | SMALL_PARAMETERS | account))
+    small = {key: value for key, value in SMALL_PARAMETERS.items() if key != "models"}
+    small["models"] = {"gru_alpha158": {"hyper": {"epochs": 1}}}
+    (conf / "parameters.yml").write_text(yaml.safe_dump(parameters | small | {"account": {"initial_cash": 100000}}))
     return project
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
+import pytest
 import yaml
 
 from quant_pipeline.models.store import BundleStore
@@ -58,6 +59,7 @@ def test_a_killed_training_goes_on_where_it_was_and_gives_the_same_models(projec
         assert set(versions(project)[model]) <= set(whole[model]), model
 
 
+@pytest.mark.slow  # As in test_scenarios.py, with a closer look at the ledger.
 def test_orders_after_retraining_one_model_name_the_new_bundle_or_are_refused(project):
     before = aliases(project, "champion")
     project.run(

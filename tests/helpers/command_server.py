@@ -40,23 +40,46 @@ WARM = (
     "kedro_datasets.pandas.parquet_dataset",
     "kedro_datasets.text.text_dataset",
     "kedro_mlflow.framework.hooks",
-    "kedro_viz.launchers.cli",
+    "kedro_viz.integrations.kedro.run_hooks",
+    "kedro_viz.launchers.cli.main",
     "lightgbm",
     "mlflow.lightgbm",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
     "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.tracing.processor.otel",
     "numba",
     "pandas",
     "pandera.api.pandas.container",
+    "pandera.backends.pandas.register",
     "pandera.pandas",
     "pandera.strategies.pandas_strategies",
+    "plotly.graph_objects",
     "plotly.io",
     "pyarrow.dataset",
     "pyarrow.parquet",
     "quant_pipeline.cli.account",
+    "quant_pipeline.cli.account_picture",
     "quant_pipeline.cli.models",
+    "quant_pipeline.cli.opened_models",
     "quant_pipeline.cli.replay",
+    "quant_pipeline.cli.run_command",
+    "quant_pipeline.market.schemas",
+    "quant_pipeline.market.sources.simulated",
+    "quant_pipeline.models.algorithms.boosted_trees",
+    "quant_pipeline.models.algorithms.double_ensemble",
+    "quant_pipeline.models.algorithms.lightgbm",
+    "quant_pipeline.models.algorithms.linear",
+    "quant_pipeline.models.algorithms.networks",
+    "quant_pipeline.models.gbdt",
+    "quant_pipeline.models.networks.recurrent",
+    "quant_pipeline.models.networks.scoring",
     "quant_pipeline.project.hooks",
     "quant_pipeline.pipeline_registry",
+    "quant_pipeline.reports.theme",
+    "quant_pipeline.tracking.records",
+    "quant_pipeline.tracking.run",
+    "quant_pipeline.trading.brokers.simulated.adapter",
     "safetensors.torch",
     "sqlalchemy.dialects.sqlite",
     "torch",
@@ -74,8 +97,7 @@ def serve() -> None:
     for package in PACKAGES:
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
             importlib.import_module(f"{package}.{module.name}")
-    # The calendar of the small market takes most of a second.
-    importlib.import_module("quant_pipeline.market.calendar").TradingCalendar.of("XNYS", "2021-01-04", "2025-03-31")
+    _prepare()
     gc.collect()
     gc.freeze()
     assert threading.active_count() == 1, "a process with threads must not be forked"
@@ -87,6 +109,15 @@ def serve() -> None:
                 _watch(order, answers)
         else:
             _answer(answers, _exit_code(_fork(order, answers)))
+
+
+def _prepare() -> None:
+    """Make what every process makes once: the calendar, what kernels need to be loaded, what figures are checked by."""
+    importlib.import_module("quant_pipeline.market.calendar").TradingCalendar.of("XNYS", "2021-01-04", "2025-03-31")
+    target = importlib.import_module("numba.core.registry").cpu_target
+    target.typing_context.refresh()
+    target.target_context.refresh()
+    importlib.import_module("quant_pipeline.reports.theme").blank_figure("title", "description")
 
 
 def _watch(order: dict[str, Any], answers: TextIO) -> NoReturn:

@@ -24,7 +24,7 @@ SMALL_PARAMETERS = {
     },
     "rolling": {"start": "2021-06-01", "first_test": "2024-04-01"},
     "strategy": {"topk": 5, "n_drop": 1},
-    "models": {"gru_alpha158": {"hyper": {"epochs": 2}}, "lightgbm_alpha158": {"hyper": {"rounds": 20}}},
+    "models": {"gru_alpha158": {"hyper": {"epochs": 2}}},
     "ensemble_search": {"first_training_periods": 10, "fold_periods": 6, "holdout_periods": 6},
 }
 # Seconds; far more than any command takes on a loaded machine.
