@@ -160,6 +160,26 @@ def test_halt_goes_on_to_the_broker_when_the_ledger_cannot_be_written(run, excha
     assert (exchange.suspended, statuses(exchange)["paper-rehearsal-20250304-CCC-buy-0"]) == (True, "canceled")
 
 
+def test_a_file_that_resume_cannot_remove_is_named_and_goes_on_stopping(run, exchange, stop):
+    (stop / "kept").mkdir(parents=True)
+    run("halt")
+    assert exchange.suspended
+    said = run("resume", fails=True)
+    assert f"{stop} cannot be removed" in said
+    assert "nothing is sent while it exists; remove it by hand" in said
+    assert stop.exists()
+
+
+def test_halt_with_keys_that_the_broker_refuses_stops_here_and_says_what_goes_on_there(run, stop, ledger, monkeypatch):
+    monkeypatch.setenv("ALPACA_PAPER_SECRET_KEY", "another")
+    said = run("halt", fails=True)
+    assert "the orders at the broker: not stopped, Alpaca refuses the keys" in said
+    assert "trading at the broker: not stopped, Alpaca refuses the keys" in said
+    assert stop.exists()
+    assert AccountOrders.of(ledger().events()).trading_state == "halted"
+    assert "another" not in said
+
+
 def test_halt_says_which_layer_failed_and_tries_the_others(run, exchange, stop):
     order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
     fault = ScriptedFault(request=Request.CANCEL, kind=FaultKind.STATUS_BEFORE, status=500, times=9)

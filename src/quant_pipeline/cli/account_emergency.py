@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,8 +40,17 @@ def resume(metadata: Place, reason: str, reducing: bool, env: str | None, params
             click.echo("the broker has been instructed to take orders")
         state = TradingState.REDUCING if reducing else TradingState.ACTIVE
         opened.change_state(state, "PERSON", reason)
-        opened.stop_file.unlink(missing_ok=True)
+        _remove(opened.stop_file)
     click.echo(f"{opened.name} may send {'sales' if reducing else 'orders'} again")
+
+
+def _remove(stop: Path) -> None:
+    try:
+        stop.unlink(missing_ok=True)
+    except OSError as error:
+        raise AccountError(
+            f"{stop} cannot be removed ({error.strerror}), and nothing is sent while it exists; remove it by hand"
+        ) from error
 
 
 @click.command()
@@ -130,7 +140,7 @@ def _flatten_by_execution(metadata: Place, yes: bool, env: str | None, params: d
             )
         # Exits go through, buys do not, until the operator resumes.
         opened.change_state(TradingState.REDUCING, FLATTEN, "everything is sold by the operator's command")
-        opened.stop_file.unlink(missing_ok=True)
+        _remove(opened.stop_file)
         person = {"scores": "none, the operator's command"}
         session = opened.next_session
         opened.append(*record_plan(opened.events, orders, opened.stands_at, session, person, replaces_sent=True))
