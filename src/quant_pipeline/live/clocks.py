@@ -75,10 +75,12 @@ class AskedClock:
     ----------
     ask
         Asks the broker.
+    pause
+        Seconds between two questions.
     """
 
-    def __init__(self, ask: Callable[[], pd.Timestamp]) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[[], pd.Timestamp], pause: float = 0.2) -> None:
+        self._ask, self._pause = ask, pause
         self._last: tuple[pd.Timestamp, float] | None = None
 
     def now(self) -> pd.Timestamp:
@@ -100,4 +102,4 @@ class AskedClock:
 
     def rest(self, until: pd.Timestamp | None, wake: threading.Event) -> None:
         """Wait a little: only the exchange knows how fast its time goes."""
-        wake.wait(0.2)
+        wake.wait(self._pause)

@@ -24,6 +24,7 @@ TAIL = 20
 """Lines that the state of the process shows."""
 
 BEGUN, STATE, STARTED, ENDED, MISSED, NOTE = "begun", "state", "started", "ended", "missed", "note"
+REPORTED = "reported"
 DONE, ATTENTION, FAILED, INTERRUPTED = "done", "attention", "failed", "interrupted"
 SETTLING = (DONE, ATTENTION)
 """Results after which a task is not tried again."""
@@ -65,6 +66,8 @@ class JournalState:
         By kind of task, the last one that was done: instant and name.
     missed, done, failed
         How many tasks there were of each.
+    unreported
+        Missed tasks whose message no service has taken yet, with their sessions.
     reported
         Number of the last event of the ledger that messages have covered.
     """
@@ -77,6 +80,7 @@ class JournalState:
     missed: int = 0
     done: int = 0
     failed: int = 0
+    unreported: dict[str, str] = field(default_factory=dict)
     reported: int | None = None
 
     def apply(self, line: Mapping[str, Any]) -> None:
@@ -90,7 +94,10 @@ class JournalState:
             self._end(task, line)
         elif event == MISSED:
             self.missed += 1
+            self.unreported[task] = line["session"]
             self._settle(task, line["session"])
+        elif event == REPORTED:
+            self.unreported.pop(task, None)
         if "reported" in line:
             self.reported = line["reported"]
 

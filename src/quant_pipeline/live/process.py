@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ from quant_pipeline.live.watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 STARTING, RECONCILING, READY, WORKING, DRAINING = "starting", "reconciling", "ready", "working", "draining"
+LASTING = (STARTING, READY, DRAINING, STOPPED)
+"""States that the journal records."""
 RENEWAL = pd.Timedelta(days=90)
 """How long a timetable is used; its calendar reaches two years."""
 STORAGE_PAUSE = 5.0
@@ -84,7 +87,9 @@ class LiveProcess:
         self._stopping_since: float | None = None
         self._failed_at: dict[str, pd.Timestamp] = {}
         self._heard_at: pd.Timestamp | None = None
+        self._now: pd.Timestamp
         self._running: tuple[Task, Running] | None = None
+        self._taken: deque[str] = deque()
         self._shown: Task | None = None
         self._booked: pd.Timestamp | None = None
         self._timetable: Timetable
@@ -118,7 +123,7 @@ class LiveProcess:
 
     def _begin(self) -> None:
         """Record the start, end what a killed process has left running, and compare books and broker."""
-        now = self._first_instant()
+        now = self._now = self._first_instant()
         self._make_timetable(now)
         if end_orphan(self._journal.state.child):
             self._say("ended the command that the process before had left running")
@@ -133,6 +138,10 @@ class LiveProcess:
             return
         self._change(READY)
         self._reach.watchdog.ready()
+        for task in list(self._journal.state.unreported):
+            title = f"{self._account.name}: {task} is missed"
+            text = "It was missed before the process started again."
+            self._report_missed(Message(Topic.MISSED, Level.WARNING, title, text), task)
         upcoming = self._due(self._reach.clock.now()).upcoming
         words = "" if upcoming is None else f"next: {_when(upcoming)}"
         self._tell(Topic.PROCESS, Level.INFO, f"{self._account.name}: the live process has started", words)
@@ -160,8 +169,9 @@ class LiveProcess:
 
     def _step(self) -> None:
         try:
-            now = self._reach.clock.now()
+            now = self._now = self._reach.clock.now()
             found = self._due(now)
+            self._record_taken(now)
             for missed in found.missed:
                 self._miss(missed, now)
             task = next((task for task in found.ready if self._may_try(task, now)), None)
@@ -188,7 +198,16 @@ class LiveProcess:
         failures = self._journal.state.failures.get(task.name, 0)
         why = f"{failures} attempts failed" if failures else "the process did not run, or was busy"
         self._journal.append(now, lines.MISSED, task=task.name, session=f"{task.session:%Y-%m-%d}", why=why)
-        self._reach.messages.send(message_of_missed(self._account.name, task, now, why))
+        self._report_missed(message_of_missed(self._account.name, task, now, why), task.name)
+
+    def _report_missed(self, message: Message, task: str) -> None:
+        """Send the message; that a service has taken it is recorded, so that a kill loses none."""
+        self._reach.messages.send(message, lambda: self._taken.append(task))
+
+    def _record_taken(self, now: pd.Timestamp) -> None:
+        while self._taken:
+            self._journal.append(now, lines.REPORTED, task=self._taken[0])
+            self._taken.popleft()
 
     def _may_try(self, task: Task, now: pd.Timestamp) -> bool:
         failed_at = self._failed_at.get(task.name)
@@ -214,6 +233,7 @@ class LiveProcess:
             end_group(running)
             self._running = None
         ended_at, result = self._reach.clock.now(), result_of(task, ran, self._is_stopping)
+        self._now = ended_at
         self._take_news(task, session, ended_at, result, ran.status)
         decided = calendar.previous(task.session)
         summary = self._account.summary_of(task, decided) if result != lines.FAILED else ""
@@ -307,11 +327,11 @@ class LiveProcess:
             self._booked = self._account.watermark() or self._booked
         upcoming = self._shown if found is None else found.upcoming
         running = "" if self._running is None else self._running[0].name
-        seen = Seen(self._reach.clock.now(), self._state, upcoming, running, progress, self._booked)
+        seen = Seen(self._now, self._state, upcoming, running, progress, self._booked)
         self._reach.board.write(seen, self._journal, self._reach.messages, at_once)
 
     def _change(self, state: str) -> None:
-        if state == STARTING or (state in (READY, DRAINING, STOPPED) and state != self._state):
+        if state in LASTING and not (state == READY and self._state == WORKING):
             self._journal.append(self._reach.clock.now(), lines.STATE, state=state)
         self._state = state
         self._write_board(at_once=True)
@@ -325,11 +345,12 @@ class LiveProcess:
         why = "was asked to end" if self._is_stopping else "ends by an error"
         level = Level.INFO if self._is_stopping else Level.ALERT
         self._tell(Topic.PROCESS, level, f"{self._account.name}: the live process {why}")
+        self._reach.messages.close(self._account.notifications.timeout_seconds)
         try:
+            self._record_taken(self._reach.clock.now())
             self._change(STOPPED)
         except OSError as error:
             logger.warning("the end was not recorded: %s", error)
-        self._reach.messages.close(self._account.notifications.timeout_seconds)
 
 
 def end_group(running: Running) -> None:

@@ -61,7 +61,7 @@ class Dispatcher:
     ) -> None:
         self._ways, self._rules, self._secrets = ways, rules, tuple(secrets)
         self._clock, self._pause = clock, pause
-        self._waiting: deque[tuple[Way, Message]] = deque()
+        self._waiting: deque[tuple[Way, Message, Callable[[], None]]] = deque()
         self._changed = threading.Condition()
         self._sent_at: dict[tuple[str, str], float] = {}
         self._closing = threading.Event()
@@ -71,19 +71,29 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
         self._thread.start()
 
-    def send(self, message: Message) -> None:
-        """Take a message; this never waits for a service, and never fails."""
+    def send(self, message: Message, then: Callable[[], None] = lambda: None) -> None:
+        """Take a message; this never waits for a service, and never fails.
+
+        Parameters
+        ----------
+        message
+            The message.
+        then
+            Called, in the thread of the services, as soon as one has taken it; at once when no channel is for it.
+        """
         title, text = (without_secrets(part, self._secrets) for part in (message.title, message.text))
         clean = replace(message, title=title, text=text[:LONGEST])
         if self._is_repeated(clean):
             return
         logger.log(logging.INFO if clean.level is Level.INFO else logging.WARNING, "%s", clean.title)
         with self._changed:
-            for way in self._ways:
-                if way.channel.takes(clean.topic, clean.level):
-                    self._make_room()
-                    self._waiting.append((way, clean))
+            ways = [way for way in self._ways if way.channel.takes(clean.topic, clean.level)]
+            for way in ways:
+                self._make_room()
+                self._waiting.append((way, clean, then))
             self._changed.notify_all()
+        if not ways:
+            then()
 
     def flush(self, seconds: float) -> bool:
         """Wait until every message is delivered or given up, for so long at most; return whether none waits."""
@@ -118,9 +128,11 @@ class Dispatcher:
                 self._changed.wait_for(lambda: bool(self._waiting) or self._closing.is_set())
                 if not self._waiting:
                     continue
-                way, message = self._waiting.popleft()
+                way, message, then = self._waiting.popleft()
                 self._busy = True
             is_taken = self._deliver(way, message)
+            if is_taken:
+                then()
             with self._changed:
                 self._busy = False
                 self.delivered += is_taken

@@ -1,0 +1,35 @@
+"""``python -m quant_pipeline.testing.live_rehearsal``: a year of sessions; the last line is a JSON object."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from random import Random
+
+import click
+
+from quant_pipeline.testing.live_rehearsal.director import Director
+from quant_pipeline.testing.live_rehearsal.stage import on_stage
+
+PROJECT = Path(__file__).resolve().parents[4]
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--sessions", default=250, help="Daily runs to see.")
+@click.option("--seed", default=1, help="Chooses faults and moments.")
+def main(sessions: int, seed: int) -> None:
+    """Rehearse the live process."""
+    with tempfile.TemporaryDirectory(prefix="live-rehearsal-") as folder:
+        place = Path(folder) / "project"
+        place.mkdir()
+        with on_stage(PROJECT, place, "2024-01-02", "2026-06-30") as stage:
+            director = Director(stage, sessions, Random(seed))  # noqa: S311 - no secret hangs on it
+            report = director.lead()
+    for name, count in sorted(director.struck.items()):
+        click.echo(f"{count:4d}  {name}")
+    click.echo(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""What goes wrong: each fault strikes before or during a task of one session, and is over when the session is."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from random import Random
+
+import pandas as pd
+
+from quant_pipeline.live.timetable import TaskKind
+from quant_pipeline.testing.fake_alpaca import bookings
+from quant_pipeline.testing.live_rehearsal.stage import Stage
+
+BEFORE, DURING = "before", "during"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way in which a session goes wrong.
+
+    Attributes
+    ----------
+    when, task
+        ``before`` the clock reaches a task of this kind, or ``during`` its command.
+    strike
+        What happens.
+    """
+
+    when: str
+    task: TaskKind
+    strike: Callable[[Stage, Random], None]
+
+
+def _kill(stage: Stage, chance: Random) -> None:
+    time.sleep(chance.random() * 0.3)
+    stage.kill()
+
+
+def _end_by(number: signal.Signals) -> Callable[[Stage, Random], None]:
+    return lambda stage, _: stage.kill(number)
+
+
+def _second(stage: Stage, _: Random) -> None:
+    said = stage.second()
+    assert "is in use by process" in said, said
+
+
+def _kill_command(stage: Stage, _: Random) -> None:
+    child = stage.state().child
+    if child is not None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+def _sleep(days: float) -> Callable[[Stage, Random], None]:
+    """Let the computer sleep: the process stands still while days go by."""
+
+    def strike(stage: Stage, _: Random) -> None:
+        assert stage.live is not None
+        stage.live.send_signal(signal.SIGSTOP)
+        stage.move(stage.now() + pd.Timedelta(days=days))
+        stage.live.send_signal(signal.SIGCONT)
+
+    return strike
+
+
+def _jump(hours: float) -> Callable[[Stage, Random], None]:
+    def strike(stage: Stage, _: Random) -> None:
+        if hours > 0:
+            stage.move(stage.now() + pd.Timedelta(hours=hours))
+        else:
+            stage.exchange.hours.set(stage.now() + pd.Timedelta(hours=hours))
+
+    return strike
+
+
+def _fill_disk(stage: Stage, _: Random) -> None:
+    """No file of the process may grow for a second."""
+    assert stage.live is not None
+    hard = resource.prlimit(stage.live.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(stage.live.pid, resource.RLIMIT_FSIZE, (0, hard))
+    time.sleep(1.0)
+    if stage.is_alive():
+        resource.prlimit(stage.live.pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def _service(mood: str) -> Callable[[Stage, Random], None]:
+    def strike(stage: Stage, _: Random) -> None:
+        stage.receiver.mood = mood
+
+    return strike
+
+
+def _lock_ledger(stage: Stage, _: Random) -> None:
+    with closing(sqlite3.connect(stage.settings.ledger, isolation_level=None, timeout=30)) as other:
+        other.execute("begin immediate")
+        time.sleep(0.5)
+        other.execute("rollback")
+
+
+def _broker(**script: object) -> Callable[[Stage, Random], None]:
+    return lambda stage, _: stage.play(**script)
+
+
+def _fault(request: str, kind: str, times: int = 1, **more: object) -> Callable[[Stage, Random], None]:
+    return _broker(faults=[{"request": request, "kind": kind, "times": times, **more}])
+
+
+def _book(book: Callable[[Stage, str], object]) -> Callable[[Stage, Random], None]:
+    """Book something on a position, if there is one."""
+
+    def strike(stage: Stage, chance: Random) -> None:
+        with stage.exchange.lock:
+            held = sorted(name for name, position in stage.exchange.positions.items() if position.quantity > 0)
+            if held:
+                book(stage, chance.choice(held))
+
+    return strike
+
+
+def _deposit(stage: Stage, _: Random) -> None:
+    bookings.deposit(stage.exchange, Decimal(500))
+
+
+def _charge(stage: Stage, _: Random) -> None:
+    bookings.book_cash(stage.exchange, "FEE", Decimal("-0.07"))
+
+
+FAULTS: dict[str, Fault] = {
+    "killed during execution": Fault(DURING, TaskKind.EXECUTION, _kill),
+    "killed during the daily run": Fault(DURING, TaskKind.DAILY, _kill),
+    "killed during reconciliation": Fault(DURING, TaskKind.RECONCILIATION, _kill),
+    "killed while it waits": Fault(BEFORE, TaskKind.EXECUTION, _kill),
+    "SIGTERM during execution": Fault(DURING, TaskKind.EXECUTION, _end_by(signal.SIGTERM)),
+    "SIGTERM while it waits": Fault(BEFORE, TaskKind.DAILY, _end_by(signal.SIGTERM)),
+    "terminal closed": Fault(BEFORE, TaskKind.BACKUP, _end_by(signal.SIGHUP)),
+    "second process": Fault(BEFORE, TaskKind.DAILY, _second),
+    "command of execution killed": Fault(DURING, TaskKind.EXECUTION, _kill_command),
+    "command of the daily run killed": Fault(DURING, TaskKind.DAILY, _kill_command),
+    "asleep over execution": Fault(BEFORE, TaskKind.DRY_RUN, _sleep(0.1)),
+    "asleep for three days": Fault(BEFORE, TaskKind.BACKUP, _sleep(3.0)),
+    "clock two hours on": Fault(BEFORE, TaskKind.DRY_RUN, _jump(2.0)),
+    "clock two hours back": Fault(BEFORE, TaskKind.BACKUP, _jump(-2.0)),
+    "disk full": Fault(BEFORE, TaskKind.RECONCILIATION, _fill_disk),
+    "message service down": Fault(BEFORE, TaskKind.DRY_RUN, _service("down")),
+    "message service hangs": Fault(BEFORE, TaskKind.DRY_RUN, _service("hangs")),
+    "ledger locked": Fault(DURING, TaskKind.DAILY, _lock_ledger),
+    "503 for an hour at the open": Fault(
+        BEFORE, TaskKind.EXECUTION, _fault("any", "status_before", 100_000, status=503)
+    ),
+    "order lost": Fault(BEFORE, TaskKind.EXECUTION, _fault("submit", "reset_before")),
+    "answer to an order lost": Fault(BEFORE, TaskKind.EXECUTION, _fault("submit", "reset_after")),
+    "requests limited": Fault(BEFORE, TaskKind.EXECUTION, _fault("any", "status_before", 2, status=429, seconds=0)),
+    "activities unreadable": Fault(BEFORE, TaskKind.DAILY, _fault("activities", "garbage", 3)),
+    "activities twice": Fault(BEFORE, TaskKind.EXECUTION, _broker(feed={"duplicate": True})),
+    "activities in disorder": Fault(BEFORE, TaskKind.EXECUTION, _broker(feed={"reorder": True})),
+    "fills late": Fault(BEFORE, TaskKind.EXECUTION, _broker(feed={"hidden_reads": 4})),
+    "stream mute": Fault(BEFORE, TaskKind.EXECUTION, _broker(stream={"mute": True})),
+    "stream drops": Fault(BEFORE, TaskKind.EXECUTION, _broker(stream={"drop_before_fill": 2})),
+    "partly filled and cancelled": Fault(
+        BEFORE, TaskKind.EXECUTION, _broker(orders=[{"parts": ["0.5"], "ending": "canceled"}])
+    ),
+    "order rejected": Fault(BEFORE, TaskKind.EXECUTION, _broker(orders=[{"refuse": "not_tradable"}])),
+    "dividend overnight": Fault(
+        BEFORE, TaskKind.DRY_RUN, _book(lambda stage, name: bookings.pay_dividend(stage.exchange, name, "0.25"))
+    ),
+    "split overnight": Fault(
+        BEFORE, TaskKind.DRY_RUN, _book(lambda stage, name: bookings.split(stage.exchange, name, "2"))
+    ),
+    "renamed overnight": Fault(
+        BEFORE,
+        TaskKind.DRY_RUN,
+        _book(lambda stage, name: bookings.change_symbol(stage.exchange, name, f"N{stage.now():%m%d}")),
+    ),
+    "deposit": Fault(BEFORE, TaskKind.DRY_RUN, _deposit),
+    "fee": Fault(BEFORE, TaskKind.DRY_RUN, _charge),
+}
+"""Every kind of fault by its name."""

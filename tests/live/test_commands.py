@@ -1,0 +1,114 @@
+"""`kedro live` as it is typed: its check, its state, its channels, and what it refuses."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from quant_pipeline.cli.live import live
+from quant_pipeline.common.locks import locked
+from quant_pipeline.live.commands import Commands
+from quant_pipeline.live.timetable import Task, TaskKind
+from quant_pipeline.market.calendar import TradingCalendar
+from tests.conftest import PROJECT
+from tests.helpers.project import copy_project
+
+PARAMS = "as_of=2025-01-02"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return SimpleNamespace(project_path=copy_project(PROJECT, tmp_path_factory.mktemp("live") / "project").path)
+
+
+@pytest.fixture
+def run(place, monkeypatch):
+    for name in ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    return lambda *words: CliRunner().invoke(live, [str(word) for word in words], obj=place)
+
+
+def test_the_check_names_everything_that_would_stop_the_account_and_fails(run):
+    done = run("--check", "--env", "paper", "--params", PARAMS)
+    assert done.exit_code == 1
+    lines = done.output.splitlines()
+    assert "disk: as it should be" in lines
+    assert "configuration and limits: as it should be" in lines
+    assert any("'paper' has no api_key and no secret_key for Alpaca" in line for line in lines)
+    assert any("there is no champion of" in line for line in lines)
+    assert "things would stop 'paper'; see above." in done.output
+
+
+def test_the_state_of_an_account_that_never_lived_says_that_nothing_happened(run):
+    done = run("status", "--env", "paper", "--params", PARAMS)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[:4] == [
+        "paper: stopped",
+        "next due: nothing is known yet",
+        "last reconciliation: none",
+        "booked up to: nothing yet",
+    ]
+
+
+def test_a_second_process_is_refused_and_the_first_is_named(run, place):
+    with locked(place.project_path / "data/accounts/sim/live/.lock", "the live process"):
+        done = run("--params", PARAMS)
+    assert done.exit_code == 1
+    assert "the live process of account 'sim' is in use by process" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--env", "paper", "--speed", 100, "--params", PARAMS), "--speed is for accounts at the simulated exchange"),
+        (("--env", "paper", "status"), "options belong behind `status`"),
+        (("notify-test",), "'sim' has no channel. Name one under notifications.channels"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_remedy(run, words, message):
+    done = run(*words)
+    assert done.exit_code != 0
+    assert message in done.output
+
+
+def test_a_test_message_reaches_each_channel_and_a_failed_one_is_named(run, place):
+    received = []
+
+    class Service(BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200 if "good" in self.path else 500)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        home, port = place.project_path / "conf" / "sim", server.server_address[1]
+        addresses = {name: f"json://127.0.0.1:{port}/{name}" for name in ("good", "bad")}
+        (home / "credentials.yml").write_text(yaml.safe_dump({"notifications": addresses}))
+        channels = {"channels": {"good": {"level": "alert"}, "bad": {}}}
+        (home / "parameters_live.yml").write_text(yaml.safe_dump({"notifications": channels}))
+        done = run("notify-test", "--params", PARAMS)
+        server.shutdown()
+    assert done.exit_code == 3
+    assert set(done.output.splitlines()[:2]) == {"good: delivered", "bad: not delivered"}
+    assert {message["title"] for message in received} == {"sim: a test"}
+
+
+def test_tasks_are_the_commands_that_can_be_typed(tmp_path):
+    calendar = TradingCalendar.of("XNYS", "2025-01-02", "2025-01-10")
+    commands = Commands(tmp_path, "paper", {"alpaca_url": "http://127.0.0.1:1"}, tmp_path, program=("kedro", "run"))
+    session, opens = pd.Timestamp("2025-01-06"), pd.Timestamp("2025-01-06 14:30", tz="UTC")
+    words = {kind: " ".join(commands.words(Task(kind, session, opens), calendar)) for kind in TaskKind}
+    given = "--env paper --params alpaca_url=http://127.0.0.1:1,as_of="
+    assert words[TaskKind.EXECUTION] == f"kedro run --pipelines execution {given}2025-01-03", "decided on Friday"
+    assert words[TaskKind.DRY_RUN] == f"kedro run --pipelines execution {given}2025-01-03,dry_run=true"
+    assert words[TaskKind.DAILY] == f"kedro run --pipelines daily {given}2025-01-06"
+    assert words[TaskKind.RECONCILIATION].endswith(f"account reconcile {given}2025-01-06")
