@@ -83,7 +83,9 @@ class Director:
     def _due(self) -> Due:
         state = self.stage.state()
         assert state.since is not None
-        return due(self.stage.now(), self._timetable, Owed(state.since, state.settled.keys()))
+        found = due(self.stage.now(), self._timetable, Owed(state.since, state.settled.keys()))
+        state.forget_before(found.since)
+        return found
 
     def _wait_for_progress(self) -> None:
         """Wait for a line of the journal; a fault may strike while the command of a task runs."""

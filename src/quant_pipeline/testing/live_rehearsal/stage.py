@@ -14,12 +14,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
 from quant_pipeline.live.account import FOLDER
-from quant_pipeline.live.journal import JournalState, read_journal
+from quant_pipeline.live.journal import JournalState
 from quant_pipeline.live.opening import JOURNAL
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, ExchangeHours, FakeAlpaca, FakeExchange, Script
 from quant_pipeline.testing.fake_alpaca.days import advance
@@ -51,6 +52,9 @@ class Stage:
         self.kills = 0
         self.restarts: list[float] = []
         self.door = str(folder / "door")
+        self._lines: list[dict[str, Any]] = []
+        self._state = JournalState()
+        self._read = 0
 
     @property
     def journal(self) -> Path:
@@ -59,12 +63,25 @@ class Stage:
 
     def state(self) -> JournalState:
         """Return what the journal says."""
-        return read_journal(self.journal)[0]
+        self._catch_up()
+        return self._state
 
-    def lines(self) -> list[dict[str, str]]:
+    def lines(self) -> list[dict[str, Any]]:
         """Return all whole lines of the journal."""
-        text = self.journal.read_text() if self.journal.exists() else ""
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        self._catch_up()
+        return self._lines
+
+    def _catch_up(self) -> None:
+        """Read what was appended; a line that is torn, or cut off again, is read when it is whole."""
+        if not self.journal.exists():
+            return
+        with self.journal.open("rb") as file:
+            file.seek(self._read)
+            for written in file:
+                if written.endswith(b"\n"):
+                    self._lines.append(json.loads(written))
+                    self._state.apply(self._lines[-1])
+                    self._read += len(written)
 
     def now(self) -> pd.Timestamp:
         """Return the time of the exchange."""
