@@ -8,7 +8,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos fuzz-market rehearse-archive clean install compile
+.PHONY: help demo test coverage test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos rehearse-live fuzz-market rehearse-archive clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -91,6 +91,9 @@ compare-peers: $(INSTALLED) $(PEERS)/.installed  ## Performance, IC, quantile re
 
 chaos: $(INSTALLED)  ## Kill processes at every step of execution and post-trade, under every fault of a broker
 	$(BIN)/python -m quant_pipeline.testing.chaos
+
+rehearse-live: $(INSTALLED)  ## Let the live process run a year of sessions with faults; the last line is a JSON object
+	$(BIN)/python -m quant_pipeline.testing.live_rehearsal
 
 fuzz-market: $(INSTALLED)  ## Read market files of every layout, mutated at random; the last line is a JSON object
 	$(BIN)/python -m quant_pipeline.testing.fuzz_market

@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "live"
 """Folder of the live process in that of its account."""
-YEARS = pd.DateOffset(years=2)
+BACK = pd.Timedelta(days=60)
+"""How far a calendar reaches behind what is owed; it always knows the half year that follows."""
 SUMMARIES = {TaskKind.DAILY: "08_reporting", TaskKind.EXECUTION: "execution", TaskKind.DRY_RUN: "execution"}
 
 
@@ -111,10 +112,9 @@ class LiveAccount:
         broker = self.opened.reach_broker()
         return AskedClock(lambda: broker.clock().now)
 
-    def timetable(self, now: pd.Timestamp) -> Timetable:
-        """Return the tasks of the account; ``now`` is where the calendar has to reach."""
-        day = now.tz_convert("UTC").tz_localize(None).normalize()
-        calendar = TradingCalendar.within_bounds(self.opened.calendar, day - YEARS, day + YEARS)
+    def timetable(self, now: pd.Timestamp, since: pd.Timestamp | None = None) -> Timetable:
+        """Return the tasks of the account, for instants around ``now`` and from ``since`` on."""
+        calendar = self._calendar(now, since)
         auction = None
         if self.has_broker:
             rules = self.opened.desk_rules.execution
@@ -136,8 +136,7 @@ class LiveAccount:
 
     def latest_closed(self, now: pd.Timestamp) -> pd.Timestamp:
         """Return the last session that has closed."""
-        day = now.tz_convert("UTC").tz_localize(None).normalize()
-        return TradingCalendar.of(self.opened.calendar, day - pd.Timedelta(days=30), day).latest_closed(now)
+        return self._calendar(now).latest_closed(now)
 
     def watermark(self) -> pd.Timestamp | None:
         """Return the last session that is booked; None when none is, or the ledger cannot be read."""
@@ -172,6 +171,10 @@ class LiveAccount:
             return False
         return True
 
+    def _calendar(self, now: pd.Timestamp, since: pd.Timestamp | None = None) -> TradingCalendar:
+        first, last = (_day(at) for at in (now if since is None else min(now, since), now))
+        return TradingCalendar.within_bounds(self.opened.calendar, first - BACK, last)
+
     @property
     def _begins_at(self) -> pd.Timestamp:
         """Close of the last booked session, or of the one that the configuration begins with."""
@@ -194,6 +197,10 @@ class LiveAccount:
         except (QuantPipelineError, sa.exc.SQLAlchemyError, OSError) as error:
             logger.warning("the ledger of '%s' cannot be read now: %s", self.name, error)
             return otherwise
+
+
+def _day(instant: pd.Timestamp) -> pd.Timestamp:
+    return instant.tz_convert("UTC").tz_localize(None).normalize()
 
 
 def flattened(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

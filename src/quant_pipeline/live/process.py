@@ -130,6 +130,7 @@ class LiveProcess:
         if self._journal.state.since is None:
             since = self._account.owed_since(now, self._timetable)
             self._journal.append(now, lines.BEGUN, since=since.isoformat(), reported=self._account.length())
+        self._booked = self._account.watermark()
         self._change(STARTING)
         if self._account.has_broker:
             self._change(RECONCILING)
@@ -183,7 +184,7 @@ class LiveProcess:
             self._survive(error)
 
     def _make_timetable(self, now: pd.Timestamp) -> None:
-        self._timetable, self._made_at = self._account.timetable(now), now
+        self._timetable, self._made_at = self._account.timetable(now, self._journal.state.since), now
 
     def _due(self, now: pd.Timestamp) -> Due:
         state = self._journal.state
@@ -258,6 +259,7 @@ class LiveProcess:
             self._reach.messages.send(message)
 
     def _after(self, task: Task, result: str, now: pd.Timestamp) -> None:
+        self._booked = self._account.watermark() or self._booked
         if result == lines.FAILED:
             self._failed_at[task.name] = now
             self._reduce_after_failures(task, now)
@@ -322,19 +324,18 @@ class LiveProcess:
         return self._stopping_since is None or time.monotonic() - self._stopping_since < limit
 
     def _write_board(self, found: Due | None = None, progress: str = "", at_once: bool = False) -> None:
-        """Write the state for others; the ledger is only asked when something has changed."""
-        if at_once:
-            self._booked = self._account.watermark() or self._booked
+        """Write the state for others."""
         upcoming = self._shown if found is None else found.upcoming
         running = "" if self._running is None else self._running[0].name
         seen = Seen(self._now, self._state, upcoming, running, progress, self._booked)
         self._reach.board.write(seen, self._journal, self._reach.messages, at_once)
 
     def _change(self, state: str) -> None:
-        if state in LASTING and not (state == READY and self._state == WORKING):
+        lasts = state in LASTING and not (state == READY and self._state == WORKING)
+        if lasts:
             self._journal.append(self._reach.clock.now(), lines.STATE, state=state)
         self._state = state
-        self._write_board(at_once=True)
+        self._write_board(at_once=lasts)
 
     def _tell(self, topic: Topic, level: Level, title: str, text: str = "") -> None:
         self._reach.messages.send(Message(topic, level, title, text))

@@ -68,7 +68,7 @@ def is_held(lock: Path) -> bool:
 def _next(account: LiveAccount, state: JournalState, now: pd.Timestamp) -> dict[str, str] | None:
     if state.since is None:
         return None
-    found = due(now, account.timetable(now), Owed(state.since, state.settled.keys()))
+    found = due(now, account.timetable(now, state.since), Owed(state.since, state.settled.keys()))
     task = next(iter(found.ready), found.upcoming)
     return None if task is None else {"task": task.name, "due": task.opens.isoformat()}
 

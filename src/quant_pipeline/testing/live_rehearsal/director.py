@@ -162,7 +162,7 @@ class Director:
         ended = [line for line in lines if line["event"] == "ended"]
         done = Counter(line["task"] for line in ended if line["result"] in ("done", "attention"))
         missed = [line["task"] for line in lines if line["event"] == "missed"]
-        told = set(stage.receiver.titles)
+        titles = set(stage.receiver.titles)
         orders = Counter(order.client_order_id for order in stage.exchange.orders.values())
         restarts = sorted(stage.restarts[1:]) or [0.0]
         steady = self.memory[len(self.memory) // 10] if self.memory else 1
@@ -175,7 +175,7 @@ class Director:
             "duplicates": sum(count > 1 for count in (*done.values(), *orders.values())) + len(set(done) & set(missed)),
             "orders": len(orders),
             "missed": len(missed),
-            "missed_without_message": sum(f"paper-rehearsal: {task} is missed" not in told for task in missed),
+            "missed_without_message": sum(f"paper-rehearsal: {task} is missed" not in titles for task in missed),
             "secrets_in_messages": sum(TOKEN in text for text in stage.receiver.texts),
             "ledger_differences": self._differences(),
             "restart_seconds_p95": round(restarts[min(len(restarts) - 1, int(0.95 * len(restarts)))], 2),
