@@ -58,6 +58,7 @@ ELSEWHERE = {
     "kedro ensemble adopt searched": "test_ensemble_adopt.py",
     "kedro run --env qlib --params provider_uri=~/.qlib/qlib_data/cn_data,universe=csi300": "test_own_data.py",
     "kedro package": "test_package.py",
+    "kedro viz build --include-previews": "test_acceptance.py",
     "kedro run --env cn": "test_chinese_account.py",
     "kedro run --env paper": "test_paper_account.py",
     "kedro run --env paper --pipelines execution": "test_paper_account.py",
