@@ -2,6 +2,7 @@
 
 import click
 import pytest
+from kedro.framework import project
 from kedro.io import MemoryDataset
 from kedro.pipeline import node, pipeline
 
@@ -55,6 +56,15 @@ def test_an_unknown_name_is_one_message_with_the_remedy(chosen, words):
     stage = pipeline([node(abs, "a", "b", name="first", tags="known")])
     with pytest.raises(ConfigurationError, match=words):
         tell_unknown_names(stage.filter)(**chosen)
+
+
+def test_a_misspelt_pipeline_gets_the_nearest_name(monkeypatch):
+    def refuse():
+        raise ValueError("Failed to find the pipeline named 'trainning'. It needs to be generated and returned.")
+
+    monkeypatch.setattr(project, "pipelines", {"training": None, "tuning": None})
+    with pytest.raises(ConfigurationError, match=r"did you mean 'training'\?\)\. `kedro registry list`"):
+        tell_unknown_names(refuse)()
 
 
 def test_a_programming_error_is_left_as_it_is():

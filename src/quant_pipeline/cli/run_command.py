@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -44,10 +45,23 @@ def tell_unknown_names(callback: Callable[..., Any]) -> Callable[..., Any]:
         except ValueError as error:
             for beginning, remedy in REFUSALS.items():
                 if str(error).startswith(beginning):
-                    raise ConfigurationError(f"{str(error).strip().rstrip('.')}. {remedy}") from error
+                    refusal = str(error).strip().rstrip(".")
+                    raise ConfigurationError(f"{refusal}{_nearest(refusal)}. {remedy}") from error
             raise
 
     return reporting
+
+
+def _nearest(refusal: str) -> str:
+    """Suggest the pipeline or model that is nearest to what Kedro quotes."""
+    from kedro.framework.project import pipelines
+
+    from quant_pipeline.common.parameters import did_you_mean
+    from quant_pipeline.project.model_registry import models_of_session
+
+    known = {*pipelines, *models_of_session()}
+    quoted = re.findall(r"'([\w-]+)'", refusal)
+    return next((hint for name in quoted if name not in known and (hint := did_you_mean(name, known))), "")
 
 
 def end_with_status(callback: Callable[..., Any]) -> Callable[..., Any]:

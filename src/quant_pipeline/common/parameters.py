@@ -147,7 +147,7 @@ def _describe(fault: Any, kind: Any, block: str, place_of: Callable[[str], str] 
     match fault["type"]:
         case "extra_forbidden":
             known = fault.get("ctx", {}).get("known") or _keys_at(kind, path[:-1])
-            return f"nothing reads {named}{_hint(path[-1], known)}"
+            return f"nothing reads {named}{did_you_mean(path[-1], known)}"
         case "missing":
             return f"{named} is missing"
         case "value_error":
@@ -162,7 +162,7 @@ def _describe(fault: Any, kind: Any, block: str, place_of: Callable[[str], str] 
     allowed = re.findall(r"'([^']*)'", fault.get("ctx", {}).get("expected", ""))
     message = fault["msg"].partition(", ")[0] if fault["type"].endswith("_parsing") else fault["msg"]
     wanted = message.replace("Input should", "it should", 1)
-    return f"{named} is {_shown(fault['input'])}; {wanted}{_hint(str(fault['input']).lower(), allowed)}"
+    return f"{named} is {_shown(fault['input'])}; {wanted}{did_you_mean(str(fault['input']).lower(), allowed)}"
 
 
 def _named(key: str, place_of: Callable[[str], str] | None, setting: str | None = None) -> str:
@@ -172,7 +172,8 @@ def _named(key: str, place_of: Callable[[str], str] | None, setting: str | None 
     return f"`{key}` of {place_of(setting or key)}" if place_of else f"`{key}`"
 
 
-def _hint(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Suggest the nearest known name in brackets, or say nothing."""
     near = get_close_matches(word, known, n=1)
     return f" (did you mean '{near[0]}'?)" if near else ""
 

@@ -40,6 +40,11 @@ def load_model_registry() -> dict[str, ModelSpec]:
     return {name: spec for name, spec in specs.items() if spec.enabled}
 
 
+def models_of_session() -> list[str]:
+    """Return the names of the enabled models of a running session; none without one."""
+    return [] if _session_loader is None else list(load_model_registry())
+
+
 def _specification(name: str, entry: Any) -> ModelSpec:
     try:
         spec = ModelSpec.model_validate(entry)
