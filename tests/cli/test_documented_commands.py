@@ -65,7 +65,13 @@ ELSEWHERE = {
     "kedro account show --env paper": "test_paper_account.py",
 }
 # Minutes long, or named without their arguments: that they start is enough here.
-STARTED = {"python benchmarks/backtest.py", "kedro account", "kedro account new"}
+STARTED = {
+    "kedro live",
+    "kedro live --speed 20000 --sessions 21",
+    "python benchmarks/backtest.py",
+    "kedro account",
+    "kedro account new",
+}
 # Started as the reader starts them, as is the first `kedro run`; forks of a warm process run the others.
 PROCESSES = {"kedro account show", "kedro models list"}
 # Stages that other commands run too, together or with other values.
