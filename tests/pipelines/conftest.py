@@ -7,6 +7,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import AbstractDataset, DataCatalog
 from kedro.runner import SequentialRunner
 
+from quant_pipeline.trading.brokers.gateway import Gateway
 from tests.helpers.whole_path import AS_OF, MODELS, Kept, parameters, small_market
 
 
@@ -27,9 +28,11 @@ class KeptChampions(AbstractDataset):
 
 
 @pytest.fixture(scope="session")
-def run_in_memory(project_path):
+def run_in_memory(project_path, tmp_path_factory):
     """Run stages on a market and return a function that loads any of their datasets."""
     bootstrap_project(project_path)
+    folder = tmp_path_factory.mktemp("account")
+    desk = Gateway("simulated", {}, str(folder / "ledger.sqlite"), folder / "STOP")
 
     def run(
         market,
@@ -53,7 +56,7 @@ def run_in_memory(project_path):
         catalog["ledger_as_found"] = Kept(())
         catalog["statement_files"] = Kept(())
         catalog["score_file"] = Kept(None)
-        catalog["trading_desk"] = Kept(None)
+        catalog["trading_desk"] = Kept(desk)
         catalog["previous_ranking"] = Kept(None)
         for name, value in {**parameters(as_of), **given}.items():
             catalog[f"params:{name}"] = Kept(value)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.rendering import call_macro
+from quant_pipeline.reports.ticks import label_apart
 
 Html = Markup
 """Text that is markup already; everything else gets escaped."""
@@ -194,7 +195,7 @@ def picture(figure: go.Figure, name: str, *, scale_choice: bool = False) -> Html
     scale_choice
         Offer a logarithmic and a linear value axis.
     """
-    shown = figure.to_plotly_json()
+    shown = label_apart(go.Figure(figure)).to_plotly_json()
     layout = figure.layout
     shown["layout"] = {**shown["layout"], "title": None, "margin": {**shown["layout"]["margin"], "t": 36}}
     data = _inside_script(go.Figure(shown).to_json())

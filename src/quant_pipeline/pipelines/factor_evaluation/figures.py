@@ -11,6 +11,8 @@ from quant_pipeline.reports.theme import blank_figure, light, plain, say_instead
 
 SHOWN_AS_LINES = 6
 SHOWN_AS_ROWS = 25
+WRITTEN_COLUMNS = 12
+"""Columns of a heat map up to which numbers stand in its cells."""
 
 
 def draw_decay(factor_decay: pd.DataFrame, factors: list[str]) -> go.Figure:
@@ -120,7 +122,7 @@ def draw_persistence(factor_summary: pd.DataFrame) -> go.Figure:
     return figure.update_yaxes(title="absolute t of the mean rank IC", rangemode="tozero")
 
 
-def draw_relations(factor_correlations: pd.DataFrame, factors: list[str]) -> go.Figure:
+def draw_relations(factor_correlations: pd.DataFrame, factors: list[str], noun: str = "factor") -> go.Figure:
     """Draw the correlation of factors with the known ones, as a heat map.
 
     Parameters
@@ -128,16 +130,21 @@ def draw_relations(factor_correlations: pd.DataFrame, factors: list[str]) -> go.
     factor_correlations
         ``factor``, ``other``, ``correlation``, ``is_known``.
     factors
-        Which to draw, strongest first.
+        Which to draw, strongest first; those among the known ones come in the same order.
+    noun
+        What they are.
     """
     figure = blank_figure(
-        "Correlation with known factors",
-        "Mean correlation of ranks within sessions. Beyond ±0.7 a factor says little that is new.",
+        f"Correlation with known {noun}s",
+        f"Mean correlation of ranks within sessions. Beyond ±0.7 a {noun} says little that is new.",
     )
     known = factor_correlations[factor_correlations["is_known"] & factor_correlations["factor"].isin(factors)]
     if known.empty:
-        return say_instead(figure, "There is no other known factor")
-    wide = known.pivot(index="factor", columns="other", values="correlation").reindex(factors[::-1])
+        return say_instead(figure, f"There is no other known {noun}")
+    names = sorted(known["other"].unique())
+    others = [name for name in factors if name in names] + [name for name in names if name not in factors]
+    wide = known.pivot(index="factor", columns="other", values="correlation").reindex(factors[::-1])[others]
+    written = {"texttemplate": "%{z:+.2f}"} if len(others) <= WRITTEN_COLUMNS else {}
     figure.add_heatmap(
         x=[plain(name) for name in wide.columns],
         y=[plain(name) for name in wide.index],
@@ -147,6 +154,7 @@ def draw_relations(factor_correlations: pd.DataFrame, factors: list[str]) -> go.
         colorscale=[[0, light("loss")], [0.5, light("surface")], [1, light("accent")]],
         hovertemplate="%{y} with %{x}: %{z:+.2f}<extra></extra>",
         colorbar={"thickness": 10, "tickfont": {"color": light("muted")}},
+        **written,
     )
     figure.update_layout(hovermode="closest", height=120 + 20 * max(len(wide), 8))
     return figure.update_xaxes(hoverformat=None, type="category").update_yaxes(type="category", dtick=1)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.evaluation import factor_tables
 from quant_pipeline.evaluation.drift import DriftParameters, advise, compare_distributions, rolling_rank_ic
 from quant_pipeline.evaluation.factor_correlation import correlate_factors
@@ -139,12 +140,26 @@ def sample_rows(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 
 def _test_scores(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put the scores of the test sessions side by side; a model that has none for a row is NaN there."""
+    """Put the scores of the test sessions that every model has scored side by side; a missing score is NaN.
+
+    Raises
+    ------
+    StaleDataError
+        When there is no such session: means over other sessions cannot be compared.
+    """
     columns = {
         name.removesuffix("_predictions"): table.loc[table["segment"] == "test", "score"]
         for name, table in predictions.items()
     }
-    return pd.concat(columns, axis=1).sort_index()
+    panel = pd.concat(columns, axis=1).sort_index()
+    is_common = panel.notna().groupby(level="datetime").any().all(axis=1)
+    common = is_common.index[is_common]
+    if common.empty:
+        raise StaleDataError(
+            f"{', '.join(columns)} have no test session in common; train them with the same `split`: "
+            "kedro run --pipelines training"
+        )
+    return panel[panel.index.get_level_values("datetime").isin(common)]
 
 
 def _by_year(by_session: pd.DataFrame) -> pd.DataFrame:

@@ -26,6 +26,8 @@ from quant_pipeline.reports.page import compose_page
 
 LINKS = (("comparison", "Comparison"), ("likeness", "Likeness"), ("health", "Health"), ("importance", "Importance"))
 FACTORS_SHOWN = 12
+NO_REASON = "no reason to train it again"
+UNSURE = "the band of its rank IC includes zero"
 
 
 class Watched(NamedTuple):
@@ -71,7 +73,7 @@ def compose_model_page(
         _headline(model_summary, found),
         _comparison(model_summary, model_decay, model_years, model_comparison),
         _likeness(model_correlations, models),
-        _health(found, monitoring),
+        _health(model_summary, found, monitoring),
         _importance(found),
     ]
     return compose_page("Models", _header(model_summary, found), LINKS, parts, "Written by quant-pipeline.")
@@ -125,7 +127,8 @@ def _comparison(summary: pd.DataFrame, decay: pd.DataFrame, years: pd.DataFrame,
         "comparison",
         "Comparison",
         paragraph(
-            f"Test sessions whose label is realised; bands hold {comparison.confidence:.0%} by Newey-West errors."
+            "Test sessions that every model has scored and whose label is realised; bands hold "
+            f"{comparison.confidence:.0%} by Newey-West errors."
         ),
         table(summary, columns, f"At a horizon of {wording.plural(comparison.horizons[0], 'session')}"),
         picture(draw_decay(decay, models), "decay"),
@@ -138,21 +141,32 @@ def _likeness(correlations: pd.DataFrame, models: list[str]) -> Html:
         "likeness",
         "Likeness",
         paragraph("Models that agree add little to each other; the ensemble search measures what each one adds."),
-        picture(draw_relations(correlations, models).update_layout(title_text="Correlation of ranks"), "likeness-map"),
+        picture(
+            draw_relations(correlations, models, "model").update_layout(title_text="Correlation of ranks"),
+            "likeness-map",
+        ),
     )
 
 
-def _health(found: dict[str, Watched], monitoring: DriftParameters) -> Html:
+def _verdict(one: Watched, lower: float) -> str:
+    """Call a model healthy only where its rank IC is above zero by more than chance explains."""
+    if one.health["reasons"]:
+        return "train again"
+    return "healthy" if lower > 0 else "unproven"
+
+
+def _health(summary: pd.DataFrame, found: dict[str, Watched], monitoring: DriftParameters) -> Html:
+    lower = summary.set_index("factor")["rank_ic_lower"].fillna(0.0)
     rows = pd.DataFrame(
         [
             {
                 "model": model,
-                "verdict": "train again" if one.health["reasons"] else "healthy",
+                "verdict": _verdict(one, lower[model]),
                 "expected": one.health["expected_rank_ic"],
                 "recent": one.health["recent_rank_ic"],
                 "score_psi": one.health["score_psi"],
                 "drifted": int((one.drift["verdict"] == "drifted").sum()),
-                "reasons": "; ".join(one.health["reasons"]) or "nothing speaks for it",
+                "reasons": "; ".join(one.health["reasons"]) or (NO_REASON if lower[model] > 0 else UNSURE),
             }
             for model, one in found.items()
         ]

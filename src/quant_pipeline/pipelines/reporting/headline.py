@@ -139,7 +139,7 @@ def _score_card(ic_series: pd.DataFrame) -> Card:
     if fused.empty:
         return Card(label, wording.MISSING, "not measured yet", "scores")
     row = measures.information_table(fused).iloc[0]
-    beside = f"ICIR {wording.ratio(row['rank_icir'])} in {wording.plural(int(row['sessions']), 'session')}"
+    beside = f"rank ICIR {wording.ratio(row['rank_icir'])} in {wording.plural(int(row['sessions']), 'session')}"
     return Card(label, wording.coefficient(row["rank_ic"]), beside, "scores")
 
 

@@ -26,7 +26,7 @@ from quant_pipeline.reports.elements import (
 NO_BACKTEST = "No backtest of the present parameters has been run."
 MEASURES: tuple[tuple[str, str, wording.Write], ...] = (
     ("total_return", "total return", wording.percent),
-    ("annualised_return", "return per year", wording.percent),
+    ("annualised_return", "return per year, compound", wording.percent),
     ("annualised_volatility", "volatility per year", wording.percent),
     ("risk_free_rate", "risk-free rate per year", wording.percent),
     ("sharpe", "Sharpe ratio", wording.ratio),
@@ -45,6 +45,15 @@ RELATIVE_MEASURES: tuple[tuple[str, str, wording.Write], ...] = (
     ("beta", "beta", wording.ratio),
     ("annualised_turnover", "turnover per year, buys plus sales", wording.times),
     ("cost_drag", "return lost to costs per year", wording.percent_exact),
+)
+
+DEFINITIONS = (
+    "Returns per year compound the returns of the sessions; the excess return is the difference of two of them. "
+    "The Sharpe ratio is the arithmetic mean of the daily returns above the risk-free rate over their deviation, "
+    "times the root of 252; Sortino's deviation counts losses alone. The information ratio is the mean of the "
+    "daily differences to the benchmark over their deviation, times that root, so it is not the quotient of "
+    "excess return and tracking error, which are of the year. Calmar is the compound return over the maximum "
+    "drawdown; the profit factor is the sum of gains over the sum of losses, of sessions."
 )
 
 
@@ -88,6 +97,7 @@ def backtest_section(
         picture(drawdown_figure, "drawdown"),
         months_table,
         side_by_side(_measures_table(compared), _relative_table(compared)),
+        paragraph(DEFINITIONS),
     )
 
 
@@ -105,9 +115,9 @@ def costs_section(context: ReportContext, backtest_nav: pd.DataFrame, backtest_t
         return section("costs", "Turnover and costs", run_first(NO_BACKTEST, context.command("backtest")))
     columns = [
         Column("year", "year", str, "text"),
-        Column("turnover", "turnover, buys plus sales", wording.percent),
+        Column("turnover", "turnover, times the net asset value", wording.ratio),
         Column("cost", f"cost, {context.currency}", wording.amount),
-        Column("cost_share", "cost, part of mean NAV", wording.percent_exact),
+        Column("cost_share", "cost over the mean net asset value", wording.percent_exact),
         Column("sessions", "sessions", wording.count),
     ]
     parts = [table(measures.yearly_costs(backtest_nav), columns, "Turnover and costs by year")]

@@ -1,0 +1,84 @@
+"""Labels of axes that differ from each other: enough decimals for the values shown, and days where few are shown."""
+
+from __future__ import annotations
+
+import math
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+_FORMAT = re.compile(r"(?P<before>\+?,?)\.(?P<digits>\d+)(?P<trim>~?)(?P<kind>[%fs])")
+TICKS = 6
+"""About how many ticks an axis has."""
+FEW_DAYS = 10
+"""Days up to which each one is labelled; plotly would put hours between them."""
+
+
+def label_apart(figure: go.Figure) -> go.Figure:
+    """Give the value axes as many decimals as their ticks need to differ, and a label to each of a few days.
+
+    Parameters
+    ----------
+    figure
+        It is changed. An axis without a ``tickformat``, or of another kind than ``.2f``, ``.0%`` and ``.3s``, stays.
+    """
+    for axis in figure.select_yaxes():
+        if written := _finer(str(axis.tickformat or ""), _values(figure, axis.plotly_name)):
+            axis.tickformat = written
+    days = _days(figure)
+    if 0 < len(days) <= FEW_DAYS:
+        are_months = len(days) > 1 and all(day.day == 1 for day in days)
+        figure.update_xaxes(tickmode="array", tickvals=days, tickformat="%b %Y" if are_months else "%-d %b")
+    return figure
+
+
+def _finer(written: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+    """Return a format with more digits where neighbouring ticks would look the same; empty where it need not change."""
+    parts = _FORMAT.fullmatch(written)
+    if parts is None or len(values) == 0 or not np.ptp(values) > 0:
+        return ""
+    step = float(np.ptp(values)) / TICKS * (100.0 if parts["kind"] == "%" else 1.0)
+    needed = -math.floor(math.log10(step))
+    if parts["kind"] == "s":
+        needed += 1 + math.floor(math.log10(float(np.abs(values).max())))
+    if needed <= int(parts["digits"]):
+        return ""
+    return f"{parts['before']}.{needed}{parts['trim']}{parts['kind']}"
+
+
+def _values(figure: go.Figure, axis: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return what is drawn on a value axis, with zero where the axis reaches it."""
+    found = [_array(trace.y).astype("float64") for trace in _traces_on(figure, axis)]
+    reaches_zero = figure.layout[axis].rangemode == "tozero" or any(
+        trace.type == "bar" or trace.fill == "tozeroy" for trace in _traces_on(figure, axis)
+    )
+    values = np.concatenate([*found, [0.0] if reaches_zero else []])
+    return values[np.isfinite(values)]
+
+
+def _traces_on(figure: go.Figure, axis: str) -> Iterator[Any]:
+    for trace in figure.data:
+        if trace.type in ("scatter", "bar") and (trace.yaxis or "y").replace("y", "yaxis") == axis:
+            yield trace
+
+
+def _days(figure: go.Figure) -> pd.DatetimeIndex:
+    """Return the days on the time axis; none where it shows something else."""
+    shown = [_array(trace.x) for trace in figure.data if trace.type in ("scatter", "bar") and trace.x is not None]
+    try:
+        days = [pd.to_datetime(x, format="ISO8601") for x in shown if x.dtype.kind in "MOU"]
+    except ValueError:
+        return pd.DatetimeIndex([])
+    return days[0].append(days[1:]).unique().sort_values() if days and len(days) == len(shown) else pd.DatetimeIndex([])
+
+
+def _array(values: Any) -> np.ndarray[Any, Any]:
+    """Return the values of a trace; a figure that was read from JSON holds them as bytes in base64."""
+    if isinstance(values, dict):
+        return np.frombuffer(b64decode(values["bdata"]), dtype=values["dtype"])
+    return np.asarray(values)
