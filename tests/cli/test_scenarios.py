@@ -78,6 +78,5 @@ def test_an_account_begins_with_the_holdings_that_a_file_names(project, project_
     shown = project.run("kedro account show --env mine").stdout
     assert re.search(r"DERU +100 +12\.50 +12\.88 +1,288\.00 +\+38\.00", shown)
     orders = pd.read_csv(project.path / "data/accounts/mine/orders/2024-12-31.csv")
-    assert orders.set_index("instrument")["side"].to_dict() == {
-        "DERU": "hold", "LELE": "buy", "FOKE": "buy", "ZOFU": "buy", "MEVA": "buy"
-    }  # fmt: skip
+    sides = orders[orders["side"] != "alternate"].set_index("instrument")["side"].to_dict()
+    assert sides == {"DERU": "hold", "LELE": "buy", "FOKE": "buy", "ZOFU": "buy", "MEVA": "buy"}
