@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
+from tests.helpers.engine_cases import CASES, GROUPS
 from tests.helpers.random_market import random_market
 
 N_MODELS = 5
@@ -28,13 +30,15 @@ BUFFERED = StrategyRules(method="buffer_zone", topk=6, buffer=4)
 WEIGHTED = StrategyRules(
     method="target_weights", topk=5, buffer=2, position_weights="inverse_volatility", weight_sessions=10
 )
+UNDER_RULES = [CASES[name][0] for name in ("portfolio rules", "weights under rules")]
 WEEKLY = StrategyRules(topk=6, n_drop=3, hold_threshold=2, schedule=Schedule(frequency="weekly", phase=3))
 
 
 @pytest.fixture(scope="module")
 def market() -> TradingMarket:
     bars, actions, sessions, _ = random_market(11, n_sessions=160)
-    return TradingMarket.from_bars(bars, actions, sessions, MarketRules(max_participation=0.5))
+    market = TradingMarket.from_bars(bars, actions, sessions, MarketRules(max_participation=0.5))
+    return replace(market, classification=GROUPS)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def single(scores, market, combination, rules):
     return run_backtest(fused, market, rules, COSTS, 200_000)
 
 
-@pytest.mark.parametrize("rules", [DAILY, WEEKLY, BUFFERED, WEIGHTED])
+@pytest.mark.parametrize("rules", [DAILY, WEEKLY, BUFFERED, WEIGHTED, *UNDER_RULES])
 def test_every_combination_equals_its_single_backtest_to_the_cent(scores, market, rules):
     results = run_combinations(search_of(scores, market, rules), all_combinations(N_MODELS))
     assert len(results.combinations) == 31

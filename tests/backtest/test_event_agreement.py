@@ -1,5 +1,7 @@
 """The event engine runs the daily strategy to the same trades and the same value as the array engine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,18 +13,18 @@ from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.strategy.rules import StrategyRules
-from tests.helpers.engine_cases import CASES
+from tests.helpers.engine_cases import CASES, GROUPS
 from tests.helpers.random_market import random_market, random_scores
 from tests.helpers.real_bars import real_bars
 from tests.helpers.representatives import representatives
 
 # The daily loop, too, is held against the array engine, in the cases that this leaves out.
-GATE = ("cn", "poor, all costs", "weekly", "buffer zone", "weights by score", "orphans kept")
+GATE = ("cn", "poor, all costs", "weekly", "buffer zone", "weights by score", "orphans kept", "weights under rules")
 PATIENT = StrategyRules(topk=25, n_drop=1), MarketRules.preset("US"), CostRules.preset("US"), 1_000_000
 
 
 def assert_engines_agree(bars, actions, sessions, scores, rules, market_rules, costs, cash):
-    market = TradingMarket.from_bars(bars, actions, sessions, market_rules)
+    market = replace(TradingMarket.from_bars(bars, actions, sessions, market_rules), classification=GROUPS)
     expected = run_backtest(scores, market, rules, costs, cash)
     result = run_events(RebalanceStrategy(market, rules, costs), market, bars, costs, cash, scores=scores)
     for name in ("nav", "cash", "fees", "slippage", "turnover", "held"):

@@ -1,5 +1,6 @@
 """The daily loop, one session at a time with tables and Decimal, must equal the array engine to the last tick."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -22,13 +23,13 @@ from quant_pipeline.exchange.tables import positions_table
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.strategy.rebalance import rebalance
 from quant_pipeline.strategy.schedule import decision_flags
-from tests.helpers.engine_cases import CASES
+from tests.helpers.engine_cases import CASES, GROUPS
 from tests.helpers.random_market import random_market, random_scores
 from tests.helpers.real_bars import real_bars
 from tests.helpers.representatives import representatives
 
 # The event engine, too, is held against the array engine, in the cases that this leaves out.
-GATE = ("us", "cn", "poor, all costs", "weights by volatility, cn", "interest and tax")
+GATE = ("us", "cn", "poor, all costs", "weights by volatility, cn", "interest and tax", "portfolio rules")
 
 
 def last_known_close(bars: pd.DataFrame, actions: pd.DataFrame, known: dict[str, float], session: pd.Timestamp):
@@ -76,7 +77,7 @@ def replay(bars, actions, sessions, scores, rules, market_rules, costs, cash):
                 preferred = pd.Series(preferences(known_market, rules)[-1], index=known_market.instruments)
             todays_costs = costs.at(session)
             pending = rebalance(
-                todays_scores, positions, prices, tradable, cash, rules, market_rules, todays_costs, preferred
+                todays_scores, positions, prices, tradable, cash, rules, market_rules, todays_costs, preferred, GROUPS
             )
     return values, pd.concat(fills_of, ignore_index=True)
 
@@ -88,7 +89,7 @@ def test_daily_loop_equals_the_array_engine_to_the_last_tick(case):
 
 
 def assert_replay_equals(bars, actions, sessions, scores, rules, market_rules, costs, cash):
-    market = TradingMarket.from_bars(bars, actions, sessions, market_rules)
+    market = replace(TradingMarket.from_bars(bars, actions, sessions, market_rules), classification=GROUPS)
     result = run_backtest(scores, market, rules, costs, cash)
     values, fills = replay(bars, actions, sessions, scores, rules, market_rules, costs, cash)
     assert [Decimal(str(value)) for value in result.nav] == values

@@ -2,6 +2,7 @@
 
 from quant_pipeline.exchange.dated_rules import PriceLimit, TaxChange
 from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.market.classification import Classification
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
 
@@ -25,6 +26,12 @@ DATED_TAXES = CostRules.preset("CN").model_copy(
         )
     }
 )
+GROUPS = Classification(
+    sectors={f"I{number:02d}": f"sector {number % 3}" for number in range(20)},
+    companies={f"I{number:02d}": f"company {number // 2}" for number in range(12)},
+)
+"""Of the instruments of `random_market`; the last ones have no sector."""
+
 CASES = {
     "us": (StrategyRules(topk=6, n_drop=2), MarketRules.preset("US"), CostRules.preset("US"), 100_000),
     "cn": (
@@ -75,6 +82,44 @@ CASES = {
         MarketRules(cash_interest_rate=0.045, dividend_tax_rate=0.3),
         FULL_COSTS,
         70_000,
+    ),
+    "portfolio rules": (
+        StrategyRules(
+            topk=6,
+            n_drop=3,
+            max_sector_weight=0.4,
+            max_turnover=0.5,
+            min_position_weight=0.05,
+            one_listing_per_company=True,
+            blacklist=["I05"],
+            watchlist=["I06", "I20"],
+        ),
+        MarketRules(max_participation=0.2),
+        FULL_COSTS,
+        60_000,
+    ),
+    "buffer zone under rules": (
+        StrategyRules(method="buffer_zone", topk=6, buffer=4, max_sector_weight=0.35, max_turnover=0.6),
+        MarketRules(),
+        FULL_COSTS,
+        60_000,
+    ),
+    "weights under rules": (
+        StrategyRules(
+            method="target_weights",
+            topk=6,
+            buffer=2,
+            position_weights="score",
+            max_sector_weight=0.4,
+            max_position_weight=0.25,
+            min_position_weight=0.06,
+            max_turnover=0.7,
+            one_listing_per_company=True,
+            watchlist=["I03"],
+        ),
+        DATED_LIMITS,
+        DATED_TAXES,
+        900_000,
     ),
     "orphans kept": (StrategyRules(topk=5, n_drop=1, sell_orphans=False), MarketRules(), CostRules(), 30_000),
 }

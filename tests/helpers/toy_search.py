@@ -22,6 +22,7 @@ from quant_pipeline.strategy.rules import StrategyRules
 N_SESSIONS, N_INSTRUMENTS = 420, 40
 SESSIONS = pd.bdate_range("2022-01-03", periods=N_SESSIONS, unit="ns", name="date")
 INSTRUMENTS = [f"I{number:02d}" for number in range(N_INSTRUMENTS)]
+SECTORS = pd.DataFrame({"instrument": INSTRUMENTS, "sector": [f"sector {n % 4}" for n in range(N_INSTRUMENTS)]})
 ENSEMBLE = EnsembleParameters.model_validate({"default": "one", "combinations": {"one": {"models": ["good"]}}})
 STRATEGY = StrategyRules(topk=8, n_drop=4)
 LABEL = "Ref($open, -2)/Ref($open, -1)-1"
@@ -58,7 +59,7 @@ class Toy:
         return nodes.align_candidates(ENSEMBLE, self.parameters, self.market_rules, **named)
 
     def market(self, candidates: pd.DataFrame) -> tuple[Any, ...]:
-        return candidates, self.bars, self.actions, pd.DataFrame({"date": SESSIONS}), self.benchmark
+        return candidates, self.bars, self.actions, pd.DataFrame({"date": SESSIONS}), self.benchmark, SECTORS
 
     def rules(self) -> tuple[Any, ...]:
         account = AccountParameters(name="toy", initial_cash=1_000_000)

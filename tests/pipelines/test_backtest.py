@@ -12,7 +12,7 @@ from quant_pipeline.pipelines.ensemble.nodes import fuse_history
 from tests.helpers.representatives import representatives
 from tests.helpers.whole_path import AS_OF, MODELS, parameters
 
-TABLES = ["fused_scores", "bars", "corporate_actions", "sessions", "benchmark", "labels"]
+TABLES = ["fused_scores", "bars", "corporate_actions", "sessions", "benchmark", "instruments", "labels"]
 RULES = ["ensemble", "strategy", "market_rules", "cost_rules", "account"]
 
 

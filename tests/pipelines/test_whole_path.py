@@ -16,6 +16,7 @@ from quant_pipeline.pipelines.features import nodes as features_nodes
 from quant_pipeline.pipelines.order_generation.nodes import generate_orders
 from quant_pipeline.pipelines.prediction import nodes as prediction_nodes
 from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from tests.helpers.whole_path import AS_OF, FACTORS, MODELS, parameters
 
 RESEARCH = ("ingestion", "features", "training", "prediction", "ensemble", "backtest")
@@ -188,6 +189,7 @@ def test_stale_account_is_refused(clean_run):
             "bars",
             "corporate_actions",
             "sessions",
+            "instruments",
             "universe_members",
             "champions",
             "ensemble_weights",
@@ -196,6 +198,7 @@ def test_stale_account_is_refused(clean_run):
         return generate_orders(
             score_file=None,
             events=ledger,
+            risk=RiskLimits(),
             **{name: values[name] for name in rules},
             **{name: clean_run(name) for name in tables},
         )

@@ -94,7 +94,7 @@ def run_of(scores: npt.NDArray[np.float64], market: TradingMarket, rules: Strate
         table=table,
         decides=decision_flags(market.sessions, rules.schedule) & ~np.isnan(table.exact).all(axis=(1, 2)),
         preferred=preferences(market, rules),
-        terms=strategy_terms(rules, market.rules, market.instruments),
+        terms=strategy_terms(rules, market.rules, market.instruments, market.classification),
         exchange=exchange_terms(market.rules, market.instruments),
         schedule=cost_schedule(cost_rules, market.sessions),
     )

@@ -33,6 +33,8 @@ def _in_basis_points(value: float) -> float:
 Rate = Annotated[float, Field(ge=0, lt=1), AfterValidator(_in_rate_units)]
 PerShare = Annotated[float, Field(ge=0, lt=100), AfterValidator(_in_rate_units)]
 BasisPoints = Annotated[float, Field(ge=0, le=1), AfterValidator(_in_basis_points)]
+PositiveBasisPoints = Annotated[float, Field(gt=0, le=1), AfterValidator(_in_basis_points)]
+Turnover = Annotated[float, Field(gt=0, le=2), AfterValidator(_in_basis_points)]
 PriceMove = Annotated[float, Field(gt=0, lt=1), AfterValidator(_in_basis_points)]
 
 

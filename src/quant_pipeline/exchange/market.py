@@ -23,6 +23,7 @@ from quant_pipeline.exchange.quotes import (
     price_limits_of,
 )
 from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.market.classification import Classification
 from quant_pipeline.market.volume import has_traded
 
 DAYS_PER_YEAR = 365
@@ -83,6 +84,8 @@ class TradingMarket:
         Prices and corporate actions.
     history
         The same market from earlier sessions on, for what looks back over more than is traded; None without any.
+    classification
+        Sectors and companies of the instruments; None where they are not known.
     """
 
     sessions: pd.DatetimeIndex
@@ -90,6 +93,7 @@ class TradingMarket:
     rules: MarketRules
     arrays: MarketArrays
     history: TradingMarket | None = None
+    classification: Classification | None = None
 
     @classmethod
     def from_bars(

@@ -42,6 +42,7 @@ INSTRUMENTS_SCHEMA = pa.DataFrameSchema(
         "sector": pa.Column(str),
         "listed": DATE,
         "delisted": pa.Column("datetime64[ns]", nullable=True),
+        "company": pa.Column(str, required=False),
     },
     strict=True,
     unique=["instrument"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from quant_pipeline.exchange.listings import Listings
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.benchmark import levels_in
+from quant_pipeline.market.classification import Classification
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
 
@@ -37,12 +38,15 @@ class MarketTables:
         ``date`` of every session.
     benchmark
         ``date``, ``total_return_close`` and, for a dividend tax, ``dividend_return``.
+    instruments
+        ``instrument``, ``sector`` and, where the source has it, ``company``.
     """
 
     bars: pd.DataFrame
     corporate_actions: pd.DataFrame
     sessions: pd.DataFrame
     benchmark: pd.DataFrame
+    instruments: pd.DataFrame
 
     def market_of(self, traded: pd.DatetimeIndex, rules: TradingRules) -> TradingMarket:
         """Build the market of some consecutive sessions; nothing later than the last of them goes in.
@@ -55,7 +59,8 @@ class MarketTables:
             table[(table["date"] >= first) & (table["date"] <= last)] for table in (self.bars, self.corporate_actions)
         )
         listings = Listings.of(self.bars) if rules.market_rules.frees_listings else None
-        return TradingMarket.from_bars(bars, actions, traded, rules.market_rules, earlier, listings)
+        market = TradingMarket.from_bars(bars, actions, traded, rules.market_rules, earlier, listings)
+        return replace(market, classification=Classification.of(self.instruments))
 
     def benchmark_levels(self, market: TradingMarket) -> pd.Series:
         """Level of the benchmark in the sessions of a market, after the tax on dividends; see `levels_in`."""

@@ -14,9 +14,21 @@ from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
 from quant_pipeline.exchange.lots import whole_lots
 from quant_pipeline.exchange.purchases import affordable_shares, whole_quotient
 from quant_pipeline.strategy.fused_scores import FusedScores
+from quant_pipeline.strategy.portfolio_terms import NO_LIMIT
 from quant_pipeline.strategy.ranking import DecisionBuffers
-from quant_pipeline.strategy.reasons import BUY_RANKED, KEEP, KEEP_UNTRADABLE, KEEP_YOUNG, SKIP_BELOW_LOT
+from quant_pipeline.strategy.reasons import (
+    BUY_RANKED,
+    KEEP,
+    KEEP_UNTRADABLE,
+    KEEP_YOUNG,
+    SKIP_BELOW_LOT,
+    SKIP_SMALL,
+    SKIP_TURNOVER,
+)
 from quant_pipeline.strategy.terms import StrategyTerms
+
+UNBOUNDED = 2**62
+"""Ticks that no account has."""
 
 
 class Decision(NamedTuple):
@@ -128,16 +140,60 @@ def budget_per_buy(available: int, net_asset_value: int, risk_degree: int, n_buy
 
 
 @inlined
+def part_of_value(value: int, basis_points: int) -> int:
+    """Ticks of a part of the net asset value, without bound where the part is no limit."""
+    return UNBOUNDED if basis_points == NO_LIMIT else max(value, 0) * basis_points // DEGREE_UNITS
+
+
+@inlined
+def turnover_left(decision: Decision) -> int:
+    """Ticks that the decision may still trade after the sales that it has ordered; nothing has been bought yet."""
+    accounts, a = decision.accounts, decision.a
+    left = part_of_value(decision.value, decision.terms.portfolio.max_turnover)
+    if left == UNBOUNDED:
+        return left
+    for order in range(accounts.totals[a, ORDERS]):
+        left += accounts.order_shares[a, order] * decision.prices[accounts.order_instrument[a, order]]
+    return max(left, 0)
+
+
+@inlined
+def largest_position(decision: Decision) -> int:
+    """Ticks of a full position: what a buy may spend at most."""
+    terms = decision.terms
+    invested = max(decision.value, 0) * terms.risk_degree // DEGREE_UNITS
+    return min(whole_quotient(invested, terms.topk), part_of_value(decision.value, terms.portfolio.max_position))
+
+
+@inlined
 def buy_best(decision: Decision, proceeds: int, n_buys: int) -> None:
-    """Order the first `n_buys` of ``buffers.best`` with equal budgets; one below a lot is an order of 0 shares."""
+    """Order the first `n_buys` of ``buffers.best`` with equal budgets; one below a lot is an order of 0 shares.
+
+    The last of them are left out where the turnover of the decision does not allow all, or where the cash gives them
+    less than the smallest position that is wanted.
+    """
     if n_buys <= 0:
         return
     accounts, a, terms = decision.accounts, decision.a, decision.terms
     available = accounts.totals[a, CASH] + proceeds
     budget = budget_per_buy(available, decision.value, terms.risk_degree, n_buys, terms.topk)
-    for i in range(n_buys):
+    n_bought = n_buys
+    reason = SKIP_BELOW_LOT
+    if terms.portfolio.is_bound != 0:
+        room, largest = turnover_left(decision), largest_position(decision)
+        smallest = max(part_of_value(decision.value, max(terms.portfolio.min_position, 0)), 0)
+        while n_bought > 0:
+            budget = budget_per_buy(available, decision.value, terms.risk_degree, n_bought, terms.topk)
+            budget = min(budget, largest)
+            if n_bought * budget <= room and budget >= smallest:
+                break
+            reason = SKIP_SMALL if budget < smallest else SKIP_TURNOVER
+            n_bought -= 1
+    for i in range(n_bought):
         instrument = decision.buffers.best[i]
         fewest, step = terms.lots.fewest[instrument], terms.lots.step[instrument]
         shares = affordable_shares(budget, decision.prices[instrument], step, decision.costs)
         shares = whole_lots(shares, fewest, step)
         place_order(accounts, a, instrument, shares, BUY_RANKED if shares > 0 else SKIP_BELOW_LOT)
+    for i in range(n_bought, n_buys):
+        place_order(accounts, a, decision.buffers.best[i], 0, reason)

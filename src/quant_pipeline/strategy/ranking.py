@@ -28,7 +28,9 @@ class DecisionBuffers(NamedTuple):
     groups matter; ``hits`` lists the holdings that may be among the weakest. ``guess`` remembers, per account, a score
     that the next decision's candidates will probably exceed, ``guess_step`` by how much to lower it when too few do,
     ``worst_guess`` a score its weakest holdings will probably not reach. ``best`` and ``worst`` are what was found,
-    ``weights`` and ``wanted_shares`` what target weights make of it.
+    ``weights``, ``wanted_shares`` and ``surplus_shares`` what target weights make of it. ``eligible``, ``refusal``,
+    ``sector_value``, ``company_held`` and ``wished_weights`` are of the portfolio rules, see
+    :mod:`~quant_pipeline.strategy.portfolio_rules`.
     """
 
     group_best: npt.NDArray[np.float32]
@@ -42,10 +44,16 @@ class DecisionBuffers(NamedTuple):
     slot_decision: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float64]
     wanted_shares: npt.NDArray[np.int64]
+    surplus_shares: npt.NDArray[np.int64]
     best: npt.NDArray[np.uint32]
     best_rough: npt.NDArray[np.float32]
     worst: npt.NDArray[np.uint32]
     worst_rough: npt.NDArray[np.float32]
+    eligible: npt.NDArray[np.bool_]
+    refusal: npt.NDArray[np.int32]
+    sector_value: npt.NDArray[np.int64]
+    company_held: npt.NDArray[np.int32]
+    wished_weights: npt.NDArray[np.float64]
 
 
 def new_decision_buffers(n_instruments: int, n_accounts: int = 1) -> DecisionBuffers:
@@ -64,10 +72,16 @@ def new_decision_buffers(n_instruments: int, n_accounts: int = 1) -> DecisionBuf
         slot_decision=np.empty(n_instruments, dtype=np.int32),
         weights=np.empty(n_instruments, dtype=np.float64),
         wanted_shares=np.empty(n_instruments, dtype=np.int64),
+        surplus_shares=np.empty(n_instruments, dtype=np.int64),
         best=np.empty(n_instruments, dtype=np.uint32),
         best_rough=np.empty(n_instruments, dtype=np.float32),
         worst=np.empty(n_instruments, dtype=np.uint32),
         worst_rough=np.empty(n_instruments, dtype=np.float32),
+        eligible=np.empty(n_instruments, dtype=np.bool_),
+        refusal=np.empty(n_instruments, dtype=np.int32),
+        sector_value=np.empty(n_instruments, dtype=np.int64),
+        company_held=np.empty(n_instruments, dtype=np.int32),
+        wished_weights=np.empty(n_instruments, dtype=np.float64),
     )
 
 

@@ -24,6 +24,19 @@ SELL_TRIMMED = 8
 BUY_RAISED = 9
 """Bought more of: less than its target weight."""
 
+SELL_BLACKLISTED = 10
+"""Sold: it is on the blacklist."""
+KEEP_TURNOVER = 11
+"""Held: should go, but the turnover of the decision is used up."""
+SKIP_SECTOR = 12
+"""Not bought: its sector has no room."""
+SKIP_COMPANY = 13
+"""Not bought: another listing of its company is held or bought."""
+SKIP_TURNOVER = 14
+"""Not bought: the turnover of the decision is used up."""
+SKIP_SMALL = 15
+"""Not bought: the position would be smaller than the smallest that is wanted."""
+
 NAMES = {
     KEEP: "kept",
     KEEP_YOUNG: "kept: hold threshold",
@@ -35,4 +48,10 @@ NAMES = {
     SKIP_BELOW_LOT: "below one lot",
     SELL_TRIMMED: "above target",
     BUY_RAISED: "below target",
+    SELL_BLACKLISTED: "blacklist",
+    KEEP_TURNOVER: "kept: turnover used up",
+    SKIP_SECTOR: "sector full",
+    SKIP_COMPANY: "company held",
+    SKIP_TURNOVER: "turnover used up",
+    SKIP_SMALL: "position too small",
 }

@@ -18,6 +18,7 @@ from quant_pipeline.exchange.costs import cost_terms
 from quant_pipeline.exchange.lots import lots_of
 from quant_pipeline.exchange.money import cash_to_ticks, ticks_to_float, to_ticks
 from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.market.classification import Classification
 from quant_pipeline.strategy import reasons
 from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import FusedScores, rough_gap, score_table
@@ -40,6 +41,7 @@ def rebalance(
     market_rules: MarketRules,
     cost_rules: CostRules,
     preferences: pd.Series | None = None,
+    classification: Classification | None = None,
 ) -> pd.DataFrame:
     """Decide at the close of a session what to sell, buy and hold.
 
@@ -62,13 +64,16 @@ def rebalance(
         Rules; costs that change by date as those of the session, ``cost_rules.at(session)``.
     preferences
         Factor of the weight of each instrument, needed for target weights that depend on past returns.
+    classification
+        Sectors and companies, needed for the rules about them.
 
     Returns
     -------
     pandas.DataFrame
         Columns ``instrument``, ``side`` (``buy``, ``sell`` or ``hold``), ``quantity``, ``reference_price``,
         ``score``, ``rank`` (1 = best of the scored instruments) and ``reason``: first the sales, then the buys, both
-        in the order in which they are to execute, then what is held. A wanted buy below one lot is a ``hold`` of 0.
+        in the order in which they are to execute, then what is held. A wanted buy below one lot is a ``hold`` of 0, and
+        so is one that a portfolio rule refuses.
 
     Raises
     ------
@@ -103,12 +108,12 @@ def rebalance(
             tradable=tradable_array,
             prices=price_array,
             preferences=_preferences_of(preferences, instruments, rules),
-            terms=strategy_terms(rules, market_rules, instruments),
+            terms=strategy_terms(rules, market_rules, instruments, classification),
             costs=cost_terms(cost_rules),
             buffers=buffers,
         )
     )
-    return _explained(accounts, buffers, instruments, score_array, price_array, rules, market_rules)
+    return _explained(accounts, buffers, instruments, score_array, price_array, rules, market_rules, classification)
 
 
 def _preferences_of(
@@ -175,6 +180,7 @@ def _explained(
     prices: npt.NDArray[np.int64],
     rules: StrategyRules,
     market_rules: MarketRules,
+    classification: Classification | None,
 ) -> pd.DataFrame:
     ranks = score_ranks(scores)
     n_scored = int((ranks > 0).sum())
@@ -191,10 +197,12 @@ def _explained(
         rows.append((index, "hold", int(accounts.slot_shares[0, slot]), int(buffers.slot_decision[slot])))
 
     lots = lots_of(market_rules, instruments)
-    texts = [
-        _reason_text(code, scores[index], int(ranks[index]), n_scored, rules, int(lots.fewest[index]))
-        for index, _, _, code in rows
-    ]
+    texts = []
+    for index, _, _, code in rows:
+        name, rank = str(instruments[index]), int(ranks[index])
+        where = f"rank {rank} of {n_scored}, score {scores[index]:.6g}" if rank else "it has no score"
+        text = _text_of_rule(code, where, name, rules, classification)
+        texts.append(text or _reason_text(code, name, where, rank, rules, int(lots.fewest[index])))
     indices = np.array([row[0] for row in rows], dtype=np.int64)
     return pd.DataFrame(
         {
@@ -210,12 +218,34 @@ def _explained(
     )
 
 
-def _reason_text(code: int, score: float, rank: int, n_scored: int, rules: StrategyRules, lot: int) -> str:
-    where = f"rank {rank} of {n_scored}, score {score:.6g}" if rank else "it has no score"
+def _text_of_rule(code: int, where: str, name: str, rules: StrategyRules, classification: Classification | None) -> str:
+    """Say what a portfolio rule decided; empty for what none did."""
+    match code:
+        case reasons.SELL_BLACKLISTED:
+            return "sold: it is on the blacklist"
+        case reasons.KEEP_TURNOVER:
+            return f"held: {where}, should go, but max_turnover {rules.max_turnover:.0%} leaves no room for its sale"
+        case reasons.SKIP_TURNOVER:
+            return f"not bought: {where}, but max_turnover {rules.max_turnover:.0%} is used up"
+        case reasons.SKIP_SMALL:
+            least = f"min_position_weight {rules.min_position_weight:.2%}"
+            return f"not bought: {where}, but there is too little money for {least}"
+        case reasons.SKIP_SECTOR:
+            sector = "its sector" if classification is None else f"sector {classification.sector_of(name)}"
+            return (
+                f"not bought: {where}, but {sector} has no room below max_sector_weight {rules.max_sector_weight:.0%}"
+            )
+        case reasons.SKIP_COMPANY:
+            return f"not bought: {where}, but another listing of its company is held or bought"
+    return ""
+
+
+def _reason_text(code: int, name: str, where: str, rank: int, rules: StrategyRules, lot: int) -> str:
     weakest = f"among the {rules.n_drop} weakest of holdings and candidates"
     if rules.method != "topk_drop":
         weakest = f"below the best {rules.topk + rules.buffer} tradable"
-    unscored = rank == 0
+    due = f"{where}, {weakest}" if rank else "it has no score"
+    due = "it is on the blacklist" if name in rules.blacklist else due
     if code == reasons.BUY_RANKED:
         among = f"among the best {rules.topk}" if rank <= rules.topk else "the best that is not held and tradable"
         return f"bought: {where}, {among}"
@@ -231,10 +261,8 @@ def _reason_text(code: int, score: float, rank: int, n_scored: int, rules: Strat
     if code == reasons.SELL_ORPHAN:
         return SOLD_UNSCORED
     if code == reasons.KEEP_YOUNG:
-        due = "it has no score" if unscored else f"{where}, {weakest}"
         return f"held: {due}, but not held for {rules.hold_threshold} sessions yet"
     if code == reasons.KEEP_UNTRADABLE:
-        due = "it has no score" if unscored else f"{where}, {weakest}"
         return f"held: {due}, but it cannot trade"
     if code == reasons.KEEP_UNSCORED:
         return "held: it has no score, and orphans are kept"

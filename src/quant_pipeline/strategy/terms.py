@@ -10,6 +10,8 @@ from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
 from quant_pipeline.exchange.lots import Lots, lots_of
 from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.market.classification import Classification
+from quant_pipeline.strategy.portfolio_terms import PortfolioTerms, portfolio_terms
 from quant_pipeline.strategy.rules import Method, StrategyRules
 
 TOPK_DROP = 0
@@ -25,7 +27,8 @@ class StrategyTerms(NamedTuple):
     """:class:`StrategyRules` in numbers.
 
     ``risk_degree`` is in basis points, ``lots`` in shares, ``max_weight`` and ``min_trade`` are fractions;
-    ``weighting`` is :data:`BY_SCORE`, or :data:`BY_PREFERENCE` (all others, which differ in the preferences).
+    ``weighting`` is :data:`BY_SCORE`, or :data:`BY_PREFERENCE` (all others, which differ in the preferences);
+    ``portfolio`` holds the rules beyond rank and weight.
     """
 
     method: int
@@ -39,15 +42,23 @@ class StrategyTerms(NamedTuple):
     weighting: int
     max_weight: float
     min_trade: float
+    portfolio: PortfolioTerms
 
 
-def strategy_terms(rules: StrategyRules, market_rules: MarketRules, instruments: pd.Index) -> StrategyTerms:
+def strategy_terms(
+    rules: StrategyRules,
+    market_rules: MarketRules,
+    instruments: pd.Index,
+    classification: Classification | None = None,
+) -> StrategyTerms:
     """Convert rules to kernel terms for some instruments.
 
     Raises
     ------
     StrategyError
-        When the method is one that the kernels do not know.
+        When the method is one that the kernels do not know, or a portfolio rule needs sectors and there are none.
+    MarketDataError
+        When a portfolio rule needs companies and none is known.
     ExtensionError
         When there is no such weighting of positions.
     """
@@ -65,4 +76,5 @@ def strategy_terms(rules: StrategyRules, market_rules: MarketRules, instruments:
         weighting=BY_SCORE if rules.weighting.by_score else BY_PREFERENCE,
         max_weight=float(rules.max_weight),
         min_trade=float(rules.min_trade),
+        portfolio=portfolio_terms(rules, instruments, classification),
     )

@@ -19,7 +19,7 @@ from quant_pipeline.pipelines.ensemble_search.trials import rules_of_phases
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
-from tests.helpers.toy_search import PARAMETERS, SESSIONS, toy
+from tests.helpers.toy_search import PARAMETERS, SECTORS, SESSIONS, toy
 
 PLANTED = {"good": 0.2, "noise_a": 0.0, "noise_b": 0.0, "noise_c": 0.0, "noise_d": 0.0}
 NOISE = {f"noise_{letter}": 0.0 for letter in "abcde"}
@@ -134,7 +134,7 @@ def test_only_a_search_that_weighs_by_volatility_looks_at_the_sessions_before_it
     label, strategy, rules, costs, account, search = market.rules()
     span = search_span(pd.DatetimeIndex(SESSIONS[30:]), pd.DatetimeIndex(SESSIONS), search, label.horizon)
     calm = strategy.model_copy(update={"method": "target_weights", "position_weights": "inverse_volatility"})
-    tables = MarketTables(market.bars, market.actions, pd.DataFrame({"date": SESSIONS}), market.benchmark)
+    tables = MarketTables(market.bars, market.actions, pd.DataFrame({"date": SESSIONS}), market.benchmark, SECTORS)
     known = tables.market_of(span.selection, TradingRules(calm, rules, costs, account))
     assert known.sessions[0] == SESSIONS[30]
     assert known.history.sessions[[0, -1]].tolist() == [SESSIONS[0], span.selection[-1]]

@@ -62,7 +62,7 @@ def test_a_dry_run_shows_orders_and_verdicts_and_changes_nothing(simulated, capl
         left = simulated.run(dry_run=True)
     assert simulated.events() == before
     assert "buy      100 AAA    at 50.00: approved" in caplog.text
-    assert "buy     7000 CCC    at 5.00: ORDER_VALUE: 35000.00 against 30000.00" in caplog.text
+    assert "buy     7000 CCC    at 5.00: ORDER_VALUE: 35.00% (35000.00) against 30% (30000.00)" in caplog.text
     assert list(left["execution_report_csv"]["state"]) == ["not sent"] * 3
     assert "dry run: nothing sent" in left["execution_report"]
     assert "Orders: 3 planned, 2 would be sent.\n  buy  7000 CCC: ORDER_VALUE" in left["execution_summary"]
@@ -182,7 +182,7 @@ def test_the_page_says_what_an_order_waits_for(tmp_path):
     told = table.set_index("instrument")[["state", "message"]].T.to_dict("list")
     waits = "waits for a trade: STALE_DATA: last trade 75 s ago against 60 s"
     assert told["SELL"] == told["AAA"] == ["intended", waits]
-    assert told["BIG"] == ["denied", "ORDER_VALUE: 8000.00 against 3600.00"]
+    assert told["BIG"] == ["denied", "ORDER_VALUE: 66.67% (8000.00) against 30% (3600.00)"]
     assert waits in page
     assert f"  sell 50 SELL intended: {waits}\n" in summary
     assert status == 3

@@ -20,6 +20,7 @@ from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.desk import trading_state_event
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import TradingState
 from tests.helpers.browser import open_page
 
@@ -90,6 +91,8 @@ def arguments(source="fused", held=("A", "B"), halted=(), alternates=2, **change
         "bars": bars,
         "corporate_actions": actions,
         "sessions": pd.DataFrame({"date": DAYS}),
+        "instruments": pd.DataFrame({"instrument": NAMES, "sector": ["Tech"] * 3 + ["Oil"] * 3}),
+        "risk": RiskLimits(max_position_weight=1, max_sector_weight=1),
         "ensemble": EnsembleParameters.model_validate({"default": "both", "combinations": combinations}),
         "order_generation": OrderGenerationParameters(source=source, alternates=alternates),
         "strategy": StrategyRules(topk=2, n_drop=1),
@@ -105,7 +108,7 @@ def arguments(source="fused", held=("A", "B"), halted=(), alternates=2, **change
 
 def opinions_on(given, orders_with_alternates):
     """Call the node with what the pipeline gives to it."""
-    not_given = ("champions", "ensemble_weights", "universe_members")
+    not_given = ("champions", "ensemble_weights", "universe_members", "risk")
     own = {name: value for name, value in given.items() if name not in not_given}
     return nodes.tell_opinions(**own, orders_with_alternates=orders_with_alternates)
 
@@ -169,7 +172,7 @@ def test_a_file_needs_no_model_and_no_prediction():
     models = ("champions", "ensemble_weights")
     alone = {name: value for name, value in given.items() if not name.endswith("_scores") and name not in models}
     orders, for_people = nodes.generate_orders(**alone)
-    alone.pop("universe_members")
+    alone = {name: value for name, value in alone.items() if name not in ("universe_members", "risk")}
     assert sides(orders) == {"B": "sell", "E": "buy", "A": "hold"}
     opinions, *_, page = nodes.tell_opinions(**alone, orders_with_alternates=for_people)
     assert opinions[["source", "kind", "is_chosen"]].drop_duplicates().to_numpy().tolist() == [["file", "file", True]]
@@ -546,3 +549,47 @@ def test_stop_leaves_what_cannot_be_traded_alone():
     by_name = nodes.generate_orders(**given)[0].set_index("instrument")
     assert by_name.loc["A", "reason"].startswith("stopped: close 10.00 is 50.0% below its cost")
     assert by_name.loc["GEVX", "side"] == "hold"
+
+
+def test_what_the_limits_will_deny_is_said_with_the_rule_that_keeps_below(caplog):
+    # A and B, ten shares each, and 1,000 of cash: C is bought with B's money and cash.
+    limits = RiskLimits(max_position_weight=0.3, max_sector_weight=0.4, max_turnover=0.2)
+    given = arguments(risk=limits)
+    orders, _ = nodes.generate_orders(**given)
+    (row,) = orders[orders["side"] == "buy"].itertuples()
+    value = given["bars"].groupby("instrument")["close"].last()[["A", "B"]].sum() * 10 + 1_000
+    warned = [record.message for record in caplog.records if "will be denied" in record.message]
+    assert [message.split(" to ")[0] for message in warned] == [
+        "the plan brings the position C",
+        "the plan brings the sector Tech",
+        "the plan brings the value of all orders",
+    ]
+    amount = row.quantity * row.reference_price
+    assert f"position C to {amount / value:.1%} of the account ({amount:,.2f}), above risk.max_position_weight 30%" in (
+        warned[0]
+    )
+    assert "Set strategy.max_sector_weight a little below it" in warned[1]
+
+
+def test_orders_within_the_limits_say_nothing(caplog):
+    nodes.generate_orders(**arguments())
+    assert "will be denied" not in caplog.text
+
+
+def test_the_rules_of_the_strategy_keep_orders_within_the_limits(caplog):
+    strategy = StrategyRules(topk=2, n_drop=1, max_sector_weight=0.6, max_position_weight=0.5)
+    given = arguments(held=(), strategy=strategy, risk=RiskLimits(max_position_weight=0.5, max_sector_weight=0.6))
+    orders, _ = nodes.generate_orders(**given)
+    bought = orders[(orders["side"] == "buy") & (orders["quantity"] > 0)]
+    assert bought["instrument"].tolist() == ["C", "D"]
+    assert "will be denied" not in caplog.text
+
+
+def test_no_alternate_breaks_a_rule_of_the_strategy():
+    _, plain = nodes.generate_orders(**arguments(held=(), alternates=4))
+    assert plain.loc[plain["side"] == "alternate", "instrument"].tolist() == ["E", "F", "A", "B"]
+    strategy = StrategyRules(
+        topk=2, n_drop=1, watchlist=["E"], blacklist=["A"], companies={"B": "X", "D": "X"}, one_listing_per_company=True
+    )
+    _, bound = nodes.generate_orders(**arguments(held=(), alternates=4, strategy=strategy))
+    assert bound.loc[bound["side"] == "alternate", "instrument"].tolist() == ["F"]

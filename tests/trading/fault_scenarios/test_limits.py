@@ -45,7 +45,7 @@ def test_24_scores_prices_or_clock_are_off(day):
 
 def test_25_a_fat_finger_never_reaches_the_broker(day):
     lived = day().live()
-    assert lived.order("BIG").message == "ORDER_VALUE: 8000.00 against 3600.00"
+    assert lived.order("BIG").message == "ORDER_VALUE: 66.67% (8000.00) against 30% (3600.00)"
     assert "BIG" not in lived.at_broker()
 
 

@@ -22,7 +22,7 @@ def test_orders_are_counted_with_the_reasons_of_those_that_were_not_executed(tmp
     assert outcome.counts == {"planned": 5, "sent": 4, "denied": 1, "filled": 3, "rejected": 1}
     assert reasons(outcome) == {
         "BAD": ("rejected", "42210000 asset is not tradable"),
-        "BIG": ("denied", "ORDER_VALUE: 8000.00 against 3600.00"),
+        "BIG": ("denied", "ORDER_VALUE: 66.67% (8000.00) against 30% (3600.00)"),
     }
     assert outcome.status is ExitStatus.INCOMPLETE
 

@@ -65,7 +65,7 @@ DENIALS = [
     ("scores of the future", order(), view(signal_age=-1), {}, "STALE_SIGNAL", "0 sessions"),
     ("old price", order(), with_facts(price_age=1), {}, "STALE_DATA", "0 sessions"),
     ("price of the future", order(), with_facts(price_age=-1), {}, "STALE_DATA", "0 sessions"),
-    ("dearer now than decided", order(quantity=200), with_facts(price=Decimal("50.01")), {}, "ORDER_VALUE", "10000.00"),
+    ("dearer now than decided", order(quantity=200), with_facts(price=Decimal("50.01")), {}, "ORDER_VALUE", "10% (10000.00)"),
     ("held short", order(), view(foreign=frozenset({"AAA"})), {}, "FOREIGN_POSITION", ""),
     ("money of a day", order(), view(value_sent=Decimal(1_000)), {"max_daily_value": 5_999}, "DAILY_VALUE", "5999.00"),
     (
@@ -82,7 +82,7 @@ DENIALS = [
         view(positions={"DARK": Decimal(1)}),
         {},
         "GROSS_EXPOSURE",
-        "100000.00",
+        "100% (100000.00)",
     ),
     (
         "a holding that only the broker values",
@@ -90,7 +90,7 @@ DENIALS = [
         view(positions={"DARK": Decimal(1)}, market_values={"DARK": Decimal(-95_001)}),
         {},
         "GROSS_EXPOSURE",
-        "100000.00",
+        "100% (100000.00)",
     ),
     ("restricted", order(), view(), {"restricted": ["AAA"]}, "RESTRICTED", ""),
     ("not tradable", order(), with_facts(tradable=False), {}, "NOT_TRADABLE", ""),
@@ -105,18 +105,18 @@ DENIALS = [
     ("nothing to execute", order(quantity=0), view(), {}, "INVALID_QUANTITY", "buy or sell of at least one share"),
     ("unknown side", order(side="short"), view(), {}, "INVALID_QUANTITY", "buy or sell of at least one share"),
     ("short", order("HELD", "sell", 801), view(), {"max_exit_weight": 1}, "SHORT_SALE", "800 shares held"),
-    ("fat finger", order(quantity=201), view(), {}, "ORDER_VALUE", "10000.00"),
+    ("fat finger", order(quantity=201), view(), {}, "ORDER_VALUE", "10% (10000.00)"),
     ("absolute bound", order(quantity=100), view(), {"max_order_value": 4_999.99}, "ORDER_VALUE", "4999.99"),
-    ("exit too large", order("HELD", "sell", 501), view(), {}, "ORDER_VALUE", "25000.00"),
+    ("exit too large", order("HELD", "sell", 501), view(), {}, "ORDER_VALUE", "25% (25000.00)"),
     ("part of the volume", order(), with_facts(average_volume=Decimal(1_999)), {}, "PARTICIPATION", "100 shares"),
     ("unknown volume", order(), with_facts(average_volume=Decimal("NaN")), {}, "PARTICIPATION", "unknown volume"),
     ("illiquid", order(), with_facts(average_volume=Decimal(19_999)), {}, "ILLIQUID", "1000000.00"),
-    ("position", order("HELD", quantity=1), view(), {}, "POSITION_WEIGHT", "10000.00"),
+    ("position", order("HELD", quantity=1), view(), {}, "POSITION_WEIGHT", "10% (10000.00)"),
     ("cash", order(), view(cash=Decimal(4_999)), {}, "INSUFFICIENT_CASH", "4999.00"),
     ("cash reserve", order(), view(), {"min_cash": 0.56}, "INSUFFICIENT_CASH", "4000.00"),
-    ("turnover", order(), view(value_sent=Decimal(95_001)), {}, "TURNOVER", "100000.00"),
+    ("turnover", order(), view(value_sent=Decimal(95_001)), {}, "TURNOVER", "100% (100000.00)"),
     ("count", SELL, view(orders_sent=1000), {}, "ORDER_COUNT", "1000"),
-    ("gross", order(), view(), {"max_gross_exposure": 0.44}, "GROSS_EXPOSURE", "44000.00"),
+    ("gross", order(), view(), {"max_gross_exposure": 0.44}, "GROSS_EXPOSURE", "44% (44000.00)"),
 ]  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def test_a_sector_fills_up_along_the_plan():
     crowded = view(positions={}, instruments=dict.fromkeys(names, facts()))
     verdicts = check_orders([order(name, quantity=160) for name in names], crowded, LIMITS)
     assert [v.code for v in verdicts] == [None, None, None, DenialCode.SECTOR_WEIGHT]
-    assert verdicts[3].value == "32000.00"
+    assert verdicts[3].message == "SECTOR_WEIGHT: sector Energy 32.00% (32000.00) against 30% (30000.00)"
 
 
 def test_an_instrument_of_unknown_sector_is_a_sector_by_itself():
@@ -230,11 +230,37 @@ def test_flatten_is_stopped_by_no_limit():
     assert check_orders([order("HELD", "sell", 801)], seen, LIMITS)[0].code == DenialCode.SHORT_SALE
 
 
-def test_a_plan_full_of_mistakes_is_refused_as_a_whole():
-    orders = [order(quantity=100), order("BBB", quantity=10_000, price="20"), order("ZZZ")]
+def test_a_plan_full_of_mistakes_buys_nothing_and_holds_back_no_exit():
+    orders = [SELL, order(quantity=100), order("BBB", quantity=10_000, price="20"), order("ZZZ")]
     verdicts = check_orders(orders, view(), LIMITS)
-    assert [v.code for v in verdicts] == ["PLAN_REFUSED", "ORDER_VALUE", "NOT_TRADABLE"]
-    assert verdicts[0].message == "PLAN_REFUSED: 2 of 3 orders denied against 20%"
+    assert [v.code for v in verdicts] == [None, "PLAN_REFUSED", "ORDER_VALUE", "NOT_TRADABLE"]
+    assert verdicts[1].message == "PLAN_REFUSED: 2 of 4 orders denied against 20%"
+
+
+def test_exits_go_when_a_sector_limit_refuses_every_buy():
+    names = ["A1", "A2", "A3", "A4"]
+    crowded = view(instruments={**dict.fromkeys(names, facts(sector="Tech")), "HELD": facts(sector="Tech")})
+    verdicts = check_orders([SELL, *(order(name) for name in names)], crowded, LIMITS)
+    assert [v.code for v in verdicts] == [None, "PLAN_REFUSED", "SECTOR_WEIGHT", "SECTOR_WEIGHT", "SECTOR_WEIGHT"]
+    assert verdicts[2].message == "SECTOR_WEIGHT: sector Tech 35.00% (35000.00) against 30% (30000.00)"
+
+
+def test_verdicts_about_weights_name_what_the_percent_and_the_money():
+    def said(asked, seen, **limits):
+        return check_orders([asked], seen, LIMITS.model_copy(update=limits))[0].message
+
+    poor = view(equity=Decimal(0), previous_equity=Decimal(0), highest_equity=Decimal(0))
+    assert said(order("HELD", quantity=1), view()) == (
+        "POSITION_WEIGHT: HELD 40.05% (40050.00) against 10% (10000.00)"
+    )
+    assert said(order(), view(), max_gross_exposure=0.44) == (
+        "GROSS_EXPOSURE: all positions 45.00% (45000.00) against 44% (44000.00)"
+    )
+    assert said(order(), view(value_sent=Decimal(95_001))) == (
+        "TURNOVER: orders 100.00% (100001.00) against 100% (100000.00)"
+    )
+    assert said(order(quantity=201), view()) == "ORDER_VALUE: 10.05% (10050.00) against 10% (10000.00)"
+    assert said(order(), poor) == "ORDER_VALUE: 5000.00 against 10% (0.00)"
 
 
 @pytest.mark.parametrize(

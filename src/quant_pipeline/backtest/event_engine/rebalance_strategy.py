@@ -38,6 +38,7 @@ class RebalanceStrategy:
         weighs = rules.method == "target_weights"
         self._preferred: npt.NDArray[np.float64] | None = preferences(market, rules) if weighs else None
         self._sessions = market.sessions
+        self._classification = market.classification
 
     def react(self, view: MarketView) -> Iterable[EventOrder]:
         """Decide at the close of a session that has scores."""
@@ -60,6 +61,7 @@ class RebalanceStrategy:
             self._market_rules,
             self._cost_rules.at(view.session),
             preferred,
+            self._classification,
         )
         traded = orders[orders["side"].isin(["sell", "buy"]) & (orders["quantity"] > 0)]
         signs = np.where(traded["side"] == "sell", -1, 1)

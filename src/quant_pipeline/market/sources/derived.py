@@ -27,7 +27,8 @@ def list_instruments(
     bars
         As-traded bars.
     securities
-        ``instrument``, ``name``, ``sector``; without it instruments are called by their symbols, in sector ``Unknown``.
+        ``instrument``, ``name``, ``sector`` and, if wanted, ``company``; without it instruments are called by their
+        symbols, in sector ``Unknown``.
     delistings
         ``instrument`` and ``date``: those that are known to have ended; their last bar is the end of the listing.
     """
@@ -35,14 +36,16 @@ def list_instruments(
     if securities is None:
         table = listed.assign(name=listed["instrument"], sector=pd.array(["Unknown"] * len(listed), dtype="str"))
     else:
-        table = listed.merge(securities[["instrument", "name", "sector"]], on="instrument", how="left")
-        table = table.fillna({"name": table["instrument"], "sector": "Unknown"})
+        stated = [name for name in ("instrument", "name", "sector", "company") if name in securities]
+        table = listed.merge(securities[stated], on="instrument", how="left")
+        table = table.fillna({"name": table["instrument"], "sector": "Unknown", "company": ""})
     delisted = pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns]")
     if delistings is not None and len(delistings):
         last = bars.groupby("instrument")["date"].max()
         delisted = table["instrument"].where(table["instrument"].isin(delistings["instrument"])).map(last)
         delisted = delisted.astype("datetime64[ns]")
-    return table.assign(delisted=delisted)[["instrument", "name", "sector", "listed", "delisted"]]
+    columns = ["instrument", "name", "sector", "listed", "delisted", *(["company"] if "company" in table else [])]
+    return table.assign(delisted=delisted)[columns]
 
 
 def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ def create_pipeline() -> Pipeline:
                     "corporate_actions",
                     "sessions",
                     "benchmark",
+                    "instruments",
                     "labels",
                     "params:ensemble",
                     "params:strategy",

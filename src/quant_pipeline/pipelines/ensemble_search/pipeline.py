@@ -12,6 +12,7 @@ INPUTS = (
     "corporate_actions",
     "sessions",
     "benchmark",
+    "instruments",
     "params:label",
     "params:strategy",
     "params:market_rules",

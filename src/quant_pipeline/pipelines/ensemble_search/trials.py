@@ -17,6 +17,7 @@ from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.common.progress import track
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.strategy.schedule import Schedule
+from quant_pipeline.strategy.terms import strategy_terms
 
 Members = tuple[str, ...]
 Chunk = dict[str, pd.DataFrame]
@@ -188,6 +189,9 @@ def foundation_of(search: CombinationSearch, phases: Sequence[StrategyRules]) ->
     optional = [value for value in (search.benchmark_returns, search.period_of_session) if value is not None]
     if market.history is not None:
         optional.append(preferences(market, search.rules))
+    if search.rules.needs_classification:
+        known = strategy_terms(search.rules, market.rules, market.instruments, market.classification).portfolio
+        optional += [known.sector.astype(np.int64), known.company.astype(np.int64)]
     rules = [market.rules, search.cost_rules, *phases]
     return _digest(
         _code(),

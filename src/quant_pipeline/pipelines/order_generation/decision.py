@@ -15,8 +15,10 @@ from quant_pipeline.exchange.money import ticks_to_float
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.classification import Classification
 from quant_pipeline.market.clock import execution_session
 from quant_pipeline.market.point_in_time import known_at
+from quant_pipeline.pipelines.order_generation.limits import PlannedPortfolio
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rebalance import SOLD_UNSCORED, rebalance
@@ -61,6 +63,8 @@ class Situation:
         The market up to the session.
     remarks
         The trading state of the account, and which orders of the next session it denies.
+    classification
+        Sectors and companies of the instruments.
     """
 
     state: AccountState
@@ -73,6 +77,7 @@ class Situation:
     bars: pd.DataFrame
     corporate_actions: pd.DataFrame
     remarks: AccountRemarks
+    classification: Classification
 
     @classmethod
     def at(
@@ -82,6 +87,7 @@ class Situation:
         bars: pd.DataFrame,
         corporate_actions: pd.DataFrame,
         sessions: pd.DataFrame,
+        instruments: pd.DataFrame,
         market_rules: MarketRules,
         account: AccountParameters,
     ) -> "Situation":
@@ -115,6 +121,7 @@ class Situation:
             bars,
             corporate_actions,
             account_remarks(events, execution_session(_calendar(market_rules, session), session), account.filled_by),
+            Classification.of(instruments),
         )
 
     @property
@@ -139,10 +146,17 @@ class Situation:
             rules.market_rules,
             rules.cost_rules.at(self.session),
             preferred,
+            self.classification,
         )
         traded = {name: self.state.positions[name] for name in self.positions.index}
         found = find_stops(stops, traded, self.prices, self.bars, self.corporate_actions)
         return self._with_carried(apply_stops(orders, found, self.positions))
+
+    def planned(self, orders: pd.DataFrame) -> PlannedPortfolio:
+        """Return the account as it would be if every order executed at its reference price."""
+        held = self.state.positions
+        shares = pd.Series({name: float(position.quantity) for name, position in held.items()}, dtype="float64")
+        return PlannedPortfolio.of(orders, shares, self.prices, float(self.state.cash), self.classification)
 
     def _with_carried(self, orders: pd.DataFrame) -> pd.DataFrame:
         """Show what is held and not traded below the decision."""
@@ -231,7 +245,7 @@ def mark_denied(orders: pd.DataFrame, situation: Situation) -> pd.DataFrame:
 
 
 def add_alternates(
-    orders: pd.DataFrame, scores: pd.Series, situation: Situation, number: int, market_rules: MarketRules
+    orders: pd.DataFrame, scores: pd.Series, situation: Situation, rules: DecisionRules
 ) -> pd.DataFrame:
     """Append the alternates for buys that cannot be executed, flagged as such.
 
@@ -243,10 +257,8 @@ def add_alternates(
         Score by instrument.
     situation
         Account and market.
-    number
-        How many alternates.
-    market_rules
-        Sizes that an order may have.
+    rules
+        How many alternates, which names the strategy may buy, and sizes that an order may have.
 
     Returns
     -------
@@ -259,12 +271,16 @@ def add_alternates(
     buys = orders[(orders["side"] == "buy") & (orders["quantity"] > 0)]
     free = scores.drop(orders["instrument"], errors="ignore").dropna()
     free = free[free.index.map(situation.tradable).fillna(False).astype(bool)]
-    chosen = free.sort_index().sort_values(ascending=False, kind="stable").head(number if len(buys) else 0)
-    prices = situation.prices.reindex(chosen.index)
     budget = (buys["quantity"] * buys["reference_price"]).mean() if len(buys) else 0.0
+    if rules.strategy.binds_portfolio:
+        planned = situation.planned(orders)
+        free = free[[planned.may_take(str(name), float(budget), rules.strategy) for name in free.index]]
+    number = rules.order_generation.alternates if len(buys) else 0
+    chosen = free.sort_index().sort_values(ascending=False, kind="stable").head(number)
+    prices = situation.prices.reindex(chosen.index)
     ranks = scores.rank(ascending=False, method="first").reindex(chosen.index)
     indices = range(1, len(chosen) + 1)
-    lots = lots_of(market_rules, pd.Index(chosen.index))
+    lots = lots_of(rules.market_rules, pd.Index(chosen.index))
     quantity = (budget / prices // lots.step * lots.step).astype("int64")
     quantity = quantity.where(quantity >= lots.fewest, 0)
     alternates = pd.DataFrame(

@@ -37,6 +37,7 @@ from quant_pipeline.strategy.schedule import decides_on
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.remarks import account_remarks
+from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.stop_rules import STOPPED
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def generate_orders(
     ensemble: EnsembleParameters,
     universe_members: pd.DataFrame,
     in_force: InForce,
+    risk: RiskLimits,
     latest_fused_scores: pd.DataFrame | None = None,
     **latest_scores: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -67,6 +69,8 @@ def generate_orders(
         ``date``, ``instrument``: who may be traded.
     in_force
         What scores must have been made by.
+    risk
+        Limits of the account: what the orders exceed of them is logged with the rule that keeps below.
     latest_fused_scores
         ``datetime``, ``instrument``, ``combination``, ``score`` of the session; None when the scores of a file become
         the orders.
@@ -100,7 +104,9 @@ def generate_orders(
         orders = _keep_stops(orders)
     value = orders["quantity"] * orders["reference_price"]
     orders.insert(orders.columns.get_loc("reference_price") + 1, "estimated_value", value)
-    with_alternates = add_alternates(orders, scores, situation, own.alternates, rules.market_rules)
+    for exceeded in situation.planned(orders).exceeded(risk):
+        logger.warning("%s", exceeded)
+    with_alternates = add_alternates(orders, scores, situation, rules)
     return orders, mark_denied(with_alternates, situation)
 
 

@@ -7,7 +7,8 @@ from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import asks_models, load_model_registry
 
 RECORDED = ("params:ensemble", "params:order_generation", "params:market_rules", "params:account", "params:as_of")
-DECIDED = ("bars", "corporate_actions", "sessions", *RECORDED, "params:strategy", "params:cost_rules")
+MARKET = ("bars", "corporate_actions", "sessions", "instruments")
+DECIDED = (*MARKET, *RECORDED, "params:strategy", "params:cost_rules")
 
 
 def create_pipeline() -> Pipeline:
@@ -17,7 +18,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.generate_orders,
-                by_name(*scores, *_in_force(), *DECIDED, "universe_members", events="ledger_booked"),
+                by_name(*scores, *_in_force(), *DECIDED, "universe_members", "params:risk", events="ledger_booked"),
                 ["orders", "orders_csv"],
                 name="generate_orders",
             ),

@@ -2,7 +2,7 @@
 
 The checks follow SEC rule 15c3-5 (17 CFR 240.15c3-5): authority, age of the data, instrument, duplicates, price,
 size, position, exposure, cash, rate. Sales must be exits of what is held; they are not held against the limits of
-positions, because they make them smaller.
+positions, because they make them smaller, and the refusal of a plan stops buys alone.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def check_orders(orders: Sequence[Order], view: RiskView, limits: RiskLimits) ->
     -------
     tuple of Verdict
         One per order, in their order. When several orders, and more than `max_denied_share` of the plan, are
-        denied for what they are, everything is refused: such a plan is a mistake, and its good half is not trusted
-        either. A plan to sell everything by the operator's command is no mistake.
+        denied for what they are, every buy is refused: such a plan is a mistake, and its good half is not trusted
+        either. Exits that have passed their own checks go on, because a limit must not block an exit.
     """
     tally = Tally.start(view)
     verdicts = []
@@ -77,11 +77,13 @@ def check_orders(orders: Sequence[Order], view: RiskView, limits: RiskLimits) ->
             tally.take(order, view)
         verdicts.append(verdict)
     wrong = sum(1 for verdict in verdicts if verdict.code is not None and verdict.code not in _OF_THE_ACCOUNT)
-    if wrong > max(1, limits.max_denied_share * len(verdicts)) and not view.is_flattening:
+    if wrong > max(1, limits.max_denied_share * len(verdicts)):
         share = f"{wrong} of {len(verdicts)} orders denied"
         limit = f"{limits.max_denied_share:.0%}"
         return tuple(
-            Verdict(known.order, DenialCode.PLAN_REFUSED, share, limit) if known.approved else known
+            Verdict(known.order, DenialCode.PLAN_REFUSED, share, limit)
+            if known.approved and known.order.side == "buy"
+            else known
             for known in verdicts
         )
     return tuple(verdicts)

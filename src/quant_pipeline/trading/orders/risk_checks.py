@@ -208,7 +208,7 @@ def _check_size(q: Candidate) -> Answer:
     order, limits, equity = q.order, q.limits, q.view.equity
     weight = limits.max_order_weight if q.is_buy else limits.max_exit_weight
     if q.value > as_decimal(weight) * equity:
-        return DenialCode.ORDER_VALUE, _cents(q.value), _cents(as_decimal(weight) * equity)
+        return DenialCode.ORDER_VALUE, _part(q.value, equity), _limit(weight, equity)
     if q.is_buy and limits.max_order_value is not None and q.value > as_decimal(limits.max_order_value):
         return DenialCode.ORDER_VALUE, _cents(q.value), _cents(as_decimal(limits.max_order_value))
     if not q.facts.average_volume.is_finite():
@@ -226,30 +226,28 @@ def _check_exposure(q: Candidate) -> Answer:
     if not q.is_buy:
         return None
     limits, equity, tally = q.limits, q.view.equity, q.tally
-    held = tally.held.get(q.order.instrument, Decimal(0)) * q.facts.price
+    instrument, sector = q.order.instrument, _sector(q.order.instrument, q.facts)
+    held = tally.held.get(instrument, Decimal(0)) * q.facts.price
+    of_sector = tally.sector_value.get(sector, Decimal(0))
     after = (
-        (DenialCode.POSITION_WEIGHT, held + q.value, limits.max_position_weight),
-        (
-            DenialCode.SECTOR_WEIGHT,
-            tally.sector_value.get(_sector(q.order.instrument, q.facts), Decimal(0)) + q.value,
-            limits.max_sector_weight,
-        ),
-        (DenialCode.GROSS_EXPOSURE, tally.gross + q.value, limits.max_gross_exposure),
+        (DenialCode.POSITION_WEIGHT, instrument, held + q.value, limits.max_position_weight),
+        (DenialCode.SECTOR_WEIGHT, f"sector {sector}", of_sector + q.value, limits.max_sector_weight),
+        (DenialCode.GROSS_EXPOSURE, "all positions", tally.gross + q.value, limits.max_gross_exposure),
     )
-    for code, value, limit in after:
+    for code, what, value, limit in after:
         if value > as_decimal(limit) * equity:
-            return code, _cents(value), _cents(as_decimal(limit) * equity)
+            return code, f"{what} {_part(value, equity)}", _limit(limit, equity)
     return None
 
 
 def _check_turnover(q: Candidate) -> Answer:
     # Exits are counted but pass: a limit must not block an exit.
-    most = as_decimal(q.limits.max_turnover) * q.view.equity
-    if q.is_buy and q.tally.turnover + q.value > most:
-        return DenialCode.TURNOVER, _cents(q.tally.turnover + q.value), _cents(most)
+    turnover, equity = q.tally.turnover + q.value, q.view.equity
+    if q.is_buy and turnover > as_decimal(q.limits.max_turnover) * equity:
+        return DenialCode.TURNOVER, f"orders {_part(turnover, equity)}", _limit(q.limits.max_turnover, equity)
     money = q.limits.max_daily_value
-    if q.is_buy and money is not None and q.tally.turnover + q.value > as_decimal(money):
-        return DenialCode.DAILY_VALUE, _cents(q.tally.turnover + q.value), _cents(as_decimal(money))
+    if q.is_buy and money is not None and turnover > as_decimal(money):
+        return DenialCode.DAILY_VALUE, _cents(turnover), _cents(as_decimal(money))
     return None
 
 
@@ -327,6 +325,18 @@ def as_decimal(limit: float) -> Decimal:
 
 def _text(part: Decimal | float) -> str:
     return str(Decimal(str(part)).quantize(_PERCENT).normalize())
+
+
+def _part(amount: Decimal, equity: Decimal) -> str:
+    """Write an amount as a part of the equity and as money."""
+    if not amount.is_finite():
+        return "of unknown value"
+    return f"{amount / equity:.2%} ({amount:.2f})" if equity > 0 else f"{amount:.2f}"
+
+
+def _limit(part: float, equity: Decimal) -> str:
+    """Write a limit as a part of the equity and as money."""
+    return f"{(100 * as_decimal(part)).normalize():f}% ({as_decimal(part) * equity:.2f})"
 
 
 def _cents(amount: Decimal) -> str:

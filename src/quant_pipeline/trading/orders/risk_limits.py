@@ -84,7 +84,7 @@ class RiskLimits(Parameters):
     max_consecutive_rejects
         Rejects in a row after which the account is halted.
     max_denied_share
-        Denied part of a plan above which the whole plan is refused.
+        Denied part of a plan above which all its buys are refused; its exits go on.
     max_external_position_weight
         Value of positions that this account did not open, as a part of the equity, above which only exits pass.
     restricted

@@ -54,8 +54,8 @@ class FilesMarketParameters(Parameters):
         A file of one instrument, or the name of an instrument among the bars, which is then no member of the market;
         None takes a file whose name contains ``benchmark``, else the equally weighted mean of all instruments.
     securities
-        A table with ``symbol``, ``name`` and ``sector`` and, if wanted, ``delisted`` and ``value``; an instrument that
-        is not in it is then an error. None takes a file of that content where there is one.
+        A table with ``symbol``, ``name`` and ``sector`` and, if wanted, ``company``, ``delisted`` and ``value``; an
+        instrument that is not in it is then an error. None takes a file of that content where there is one.
     delistings
         A table with ``symbol``, ``date`` and ``value``: what a share brought when its listing ended.
     renames

@@ -32,7 +32,7 @@ def is_securities(header: Iterable[str]) -> bool:
 
 
 def read_securities(file: Path) -> pd.DataFrame:
-    """Read ``instrument``, ``name``, ``sector`` and, where stated, ``delisted`` and ``value``.
+    """Read ``instrument``, ``name``, ``sector`` and, where stated, ``company``, ``delisted`` and ``value``.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def read_securities(file: Path) -> pd.DataFrame:
     twice = table["instrument"].duplicated()
     if twice.any():
         raise MarketDataError(f"{file} lists {table.loc[twice, 'instrument'].iloc[0]} twice; delete one line")
-    return table[[name for name in ("instrument", "name", "sector", "delisted", "value") if name in table]]
+    return table[[name for name in ("instrument", "name", "sector", "company", "delisted", "value") if name in table]]
 
 
 def _read(file: Path) -> pd.DataFrame:
