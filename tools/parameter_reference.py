@@ -83,7 +83,7 @@ def meanings(block: type) -> dict[str, str]:
 
 
 def _attributes(text: str) -> dict[str, str]:
-    section = re.search(r"^Attributes\n-+\n(.*?)(?=^\S.*\n-{3,}$|\Z)", text, re.MULTILINE | re.DOTALL)
+    section = re.search(r"^Attributes\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}$|\Z)", text, re.MULTILINE | re.DOTALL)
     found: dict[str, str] = {}
     for names, description in re.findall(
         r"^(\w[\w, ]*)\n((?:[ \t]+.*\n?|\n(?=[ \t]))+)", section[1] if section else "", re.MULTILINE

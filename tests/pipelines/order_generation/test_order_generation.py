@@ -565,8 +565,9 @@ def test_what_the_limits_will_deny_is_said_with_the_rule_that_keeps_below(caplog
         "the plan brings the value of all orders",
     ]
     amount = row.quantity * row.reference_price
-    assert f"position C to {amount / value:.1%} of the account ({amount:,.2f}), above risk.max_position_weight 30%" in (
-        warned[0]
+    assert (
+        f"position C to {amount / value:.1%} of the account ({amount:,.2f}), above risk.max_position_weight 30%"
+        in (warned[0])
     )
     assert "Set strategy.max_sector_weight a little below it" in warned[1]
 

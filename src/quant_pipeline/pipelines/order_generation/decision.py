@@ -244,9 +244,7 @@ def mark_denied(orders: pd.DataFrame, situation: Situation) -> pd.DataFrame:
     return orders.assign(remark=is_denied.map({True: denial, False: ""}).astype("str"))
 
 
-def add_alternates(
-    orders: pd.DataFrame, scores: pd.Series, situation: Situation, rules: DecisionRules
-) -> pd.DataFrame:
+def add_alternates(orders: pd.DataFrame, scores: pd.Series, situation: Situation, rules: DecisionRules) -> pd.DataFrame:
     """Append the alternates for buys that cannot be executed, flagged as such.
 
     Parameters

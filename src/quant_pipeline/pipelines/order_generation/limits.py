@@ -1,4 +1,4 @@
-"""What the risk limits of the account will say to decided orders, told while the strategy can still be given rules."""
+"""What the risk limits of the account will deny of decided orders, reported with the rule that keeps below them."""
 
 from __future__ import annotations
 
