@@ -33,7 +33,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.backtest_signal,
-                by_name("signal_scores", "bars", "corporate_actions", "sessions", "benchmark", *RULES),
+                by_name("signal_scores", "bars", "corporate_actions", "sessions", "benchmark", "instruments", *RULES),
                 ["signal_nav", "signal_trades", "signal_performance"],
                 name="backtest_signal",
             ),
