@@ -55,3 +55,8 @@ def test_a_figure_that_was_read_from_json_is_labelled_the_same():
 def test_names_on_an_axis_stay():
     figure = go.Figure(go.Bar(x=["ridge", "gru"], y=[1.0, 2.0]))
     assert label_apart(figure).layout.xaxis.tickvals is None
+
+
+def test_an_axis_of_names_stays_as_it_is():
+    figure = go.Figure().add_bar(x=[0.1, 0.2], y=["ridge", "gru"], orientation="h")
+    assert label_apart(figure).layout.yaxis.tickformat is None

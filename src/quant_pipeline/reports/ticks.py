@@ -52,8 +52,9 @@ def _finer(written: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> str:
 
 
 def _values(figure: go.Figure, axis: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return what is drawn on a value axis, with zero where the axis reaches it."""
-    found = [_array(trace.y).astype("float64") for trace in _traces_on(figure, axis)]
+    """Return what is drawn on a value axis, with zero where the axis reaches it; nothing of an axis of names."""
+    shown = [_array(trace.y) for trace in _traces_on(figure, axis)]
+    found = [values.astype("float64") for values in shown if values.dtype.kind in "bfiu"]
     reaches_zero = figure.layout[axis].rangemode == "tozero" or any(
         trace.type == "bar" or trace.fill == "tozeroy" for trace in _traces_on(figure, axis)
     )
