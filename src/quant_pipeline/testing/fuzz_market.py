@@ -159,7 +159,8 @@ def fuzz(mutations: int, seed: int, layouts: Sequence[str] = tuple(WRITERS)) -> 
                 tally.silent_differences.append(f"{layout}, not mutated: {wrong}")
     while tally.mutations < mutations:
         for layout in layouts:
-            mutate_folder(tally, layout, int(random.integers(2**31)))
+            if tally.mutations < mutations:
+                mutate_folder(tally, layout, int(random.integers(2**31)))
     return tally
 
 
