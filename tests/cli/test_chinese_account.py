@@ -6,6 +6,7 @@ import yaml
 
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.chinese_codes import chinese_code
+from quant_pipeline.market.sources.simulated_china import SimulatedChinaParameters, generate_chinese_market
 from quant_pipeline.testing.vendor_files import write_akshare, write_baostock, write_tushare
 from tests.helpers.project import SMALL_PARAMETERS, copy_project
 from tests.helpers.representatives import representatives
@@ -95,6 +96,25 @@ def test_exports_of_a_vendor_become_a_market_of_their_own(project, ran, write, t
     pd.testing.assert_frame_equal(in_codes(read), in_codes(written), check_exact=False, rtol=1e-12)
     again = pd.read_parquet(project.path / "data/markets/cn_simulated/02_intermediate/bars.parquet")
     assert len(again["instrument"].unique()) == 14, "the embedded market keeps its tables"
+
+
+@pytest.mark.slow
+def test_models_are_trained_on_exports_and_end_with_orders_in_allowed_sizes(project, tmp_path):
+    market = generate_chinese_market(SimulatedChinaParameters(**MARKET))
+    bars = market.as_of(pd.Timestamp(MARKET["end"])).bars
+    rows = bars.drop(columns="vendor_adjusted_close", errors="ignore").assign(split=1.0, dividend=0.0)
+    write_tushare(tmp_path, rows.sort_values(["instrument", "date"], ignore_index=True))
+    done = project.run(f"kedro run --env cn --params market_folder={tmp_path}")
+    assert "CNY" in done.stdout + done.stderr
+    (file,) = (project.path / "data/accounts/cn_files/orders").glob("*.parquet")
+    orders = pd.read_parquet(file)
+    bought = orders[(orders["side"] == "buy") & (orders["quantity"] > 0)].reset_index(drop=True)
+    allowed = sizes(bought)
+    assert file.stem == "2025-03-31"
+    assert len(bought) == 5
+    assert ((bought["quantity"] >= allowed["fewest"]) & (bought["quantity"] % allowed["step"] == 0)).all()
+    scores = pd.read_parquet(project.path / "data/markets/cn_files/07_model_output/ensemble/fused_scores.parquet")
+    assert scores.notna().all(axis=None)
 
 
 def in_codes(bars):
