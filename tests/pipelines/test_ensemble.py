@@ -416,3 +416,27 @@ def test_weights_that_cannot_be_used_are_refused(name, words):
 def test_a_weighting_that_cannot_be_read_names_its_key(entry, words):
     with pytest.raises(ValidationError, match=words):
         Combination.model_validate({"models": ["a", "b"], **entry})
+
+
+def test_every_member_is_weighed_by_the_label_that_it_states():
+    """The slow model knows the returns of five sessions and nothing of those of one; the fast model the reverse."""
+    random = np.random.default_rng(8)
+    shape = (len(LONG), 4)
+    one, five = scores(random.normal(size=shape), LONG), scores(random.normal(size=shape), LONG)
+    noise = 0.8 * scores(random.normal(size=shape), LONG)
+    stated = {"fast": "Ref($open, -2)/Ref($open, -1)-1", "slow": "Ref($open, -6)/Ref($open, -1)-1"}
+    segment = np.where(one.index.get_level_values(0) < LONG[60], "valid", "test")
+    tables = {
+        f"{name}_predictions": pd.DataFrame({"score": known + noise, "segment": segment, "label": stated[name]})
+        for name, known in (("fast", one), ("slow", five))
+    }
+    parameters = EnsembleParameters.model_validate(
+        {"default": "c", "combinations": {"c": {"models": ["fast", "slow"], "member_weights": "icir"}}}
+    )
+    own = five.to_frame("label")
+    own.attrs["expression"] = stated["slow"]
+    given = one.to_frame("label"), pd.DataFrame({"date": LONG}), parameters, LabelParameters()
+    weights = weigh_combinations(*given, **tables, horizon_5_labels=own)[0].set_index("model")["weight"]
+    assert weights["slow"] == pytest.approx(0.5, abs=0.15)
+    without = weigh_combinations(*given, **tables)[0].set_index("model")["weight"]
+    assert without["slow"] < 0.1

@@ -25,6 +25,7 @@ def folder(project_path, **given):
             "backtests/strategy.schedule.frequency=weekly__strategy.topk=50",
         ),
         ({"backtest": {"engine": "event"}}, "backtests/backtest.engine=event"),
+        ({"rhythm": "weekly"}, "backtests/rhythm=weekly"),
     ],
 )
 def test_a_backtest_of_other_parameters_never_takes_the_place_of_the_account_s_own(project_path, given, expected):

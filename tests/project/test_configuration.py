@@ -89,6 +89,21 @@ def test_an_environment_that_sets_one_key_keeps_the_siblings(project_path):
     assert parameters["strategy"].keys() == base["strategy"].keys()
 
 
+@pytest.mark.parametrize(
+    ("params", "horizon", "frequency"),
+    [({}, 1, "daily"), ({"rhythm": "daily"}, 1, "daily"), ({"rhythm": "weekly"}, 5, "weekly")],
+)
+def test_one_switch_sets_label_and_schedule(project_path, params, horizon, frequency):
+    parameters = load_context(project_path, "sim", **params).config_loader["parameters"]
+    assert parameters["label"]["horizon"] == horizon
+    assert parameters["strategy"]["schedule"] == {"frequency": frequency}
+
+
+def test_an_unknown_rhythm_is_named_with_those_there_are(project_path):
+    with pytest.raises(ConfigurationError, match=r"rhythm is 'monthly' .*; it is one of daily, weekly"):
+        load_context(project_path, "sim", rhythm="monthly").config_loader["parameters"]
+
+
 @pytest.mark.parametrize(("key", "value"), [("strategy.topkk", 3), ("universe.min_pric", 1.0)])
 def test_a_misspelt_parameter_is_refused(project_path, key, value):
     block, name = key.split(".")

@@ -10,6 +10,7 @@ import pandas as pd
 from quant_pipeline.cli.opened_models import store_of
 from quant_pipeline.cli.opened_project import OpenedProject
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.factors.labels import describe_label
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.models.bundle import BundleFacts
 from quant_pipeline.models.fingerprint import CONTINUED
@@ -17,7 +18,7 @@ from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.store import Aliases
 
 UNKNOWN = "-"
-COLUMNS = ("model", "version", "role", "learned from", "rank IC", "age")
+COLUMNS = ("model", "version", "role", "label", "learned from", "rank IC", "age")
 
 
 class Change(NamedTuple):
@@ -52,21 +53,22 @@ def describe_versions(opened: OpenedProject, registry: Mapping[str, ModelSpec]) 
         store = store_of(opened, name)
         roles = _roles(store.aliases)
         if not roles:
-            rows.append((name, UNKNOWN, "not trained yet", *[UNKNOWN] * 3))
+            rows.append((name, UNKNOWN, "not trained yet", *[UNKNOWN] * 4))
             continue
         measures = opened.catalog.load(f"{name}.measures")
         for identity, role in roles.items():
             try:
                 facts = store.facts_of(identity)
             except ModelError:
-                rows.append((name, identity, f"{role}, damaged", *[UNKNOWN] * 3))
+                rows.append((name, identity, f"{role}, damaged", *[UNKNOWN] * 4))
                 continue
             if origin := facts.inputs.get(CONTINUED):
                 role = f"{role}, from {origin}"
             learned = f"{facts.window['train'][0]} to {facts.window['valid'][1]}"
             worth = measures.get(identity, {}).get("rank_ic")
             rank_ic = UNKNOWN if worth is None else f"{worth:+.4f}"
-            rows.append((name, identity, role, learned, rank_ic, _age(facts, pd.Timestamp(opened.parameters["as_of"]))))
+            age = _age(facts, pd.Timestamp(opened.parameters["as_of"]))
+            rows.append((name, identity, role, describe_label(facts.label), learned, rank_ic, age))
     return rows
 
 

@@ -5,6 +5,7 @@ Commands import what they need when they are called: Kedro imports this module t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,11 +34,9 @@ def list_models(metadata: Place, env: str | None, params: dict[str, Any]) -> Non
     from quant_pipeline.cli.opened_models import open_models
     from quant_pipeline.project.model_registry import load_model_registry
 
-    table = _table(*COLUMNS)
     with open_models(metadata, env, params) as opened:
-        for row in describe_versions(opened, load_model_registry()):
-            table.add_row(*row)
-    _print(table)
+        rows = describe_versions(opened, load_model_registry())
+    _print(_where_labels_differ(COLUMNS, rows))
 
 
 @models.command()
@@ -49,12 +48,10 @@ def plan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     from quant_pipeline.cli.opened_models import describe_windows, open_models, plan_training
     from quant_pipeline.project.model_registry import load_model_registry
 
-    table = _table("model", "training would", "because")
     with open_models(metadata, env, params) as opened:
-        for name, planned in plan_training(opened, load_model_registry()).items():
-            table.add_row(name, *planned)
+        rows = [(name, *planned) for name, planned in plan_training(opened, load_model_registry()).items()]
         windows = describe_windows(opened)
-    _print(table)
+    _print(_where_labels_differ(("model", "label", "training would", "because"), rows))
     for line in windows:
         click.echo(line)
 
@@ -192,6 +189,17 @@ def _show_champion(place: Place, env: str | None, params: dict[str, Any], name: 
 
     with open_session(place, env, **params) as session:
         show_champion(session.load_context(), name, identity)
+
+
+def _where_labels_differ(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Put rows into a table, with what models learn to predict only where they learn different things."""
+    place = columns.index("label")
+    differ = len({row[place] for row in rows} - {"-"}) > 1
+    shown = [index for index in range(len(columns)) if differ or index != place]
+    table = _table(*(columns[index] for index in shown))
+    for row in rows:
+        table.add_row(*(row[index] for index in shown))
+    return table
 
 
 def _table(*columns: str) -> Table:

@@ -16,6 +16,7 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.factors.labels import describe_label, expression_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.date_splits import SplitParameters, split_sessions
@@ -26,7 +27,7 @@ from quant_pipeline.models.window_lengths import next_refit_date
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.training.nodes import predict_out_of_sample
 from quant_pipeline.pipelines.training.records import ModelSetting
-from quant_pipeline.project.model_registry import load_model_registry, use_config_loader
+from quant_pipeline.project.model_registry import label_dataset, load_model_registry, use_config_loader
 
 
 class Inputs(NamedTuple):
@@ -50,11 +51,28 @@ def open_models(place: Place, env: str | None, params: dict[str, Any] | None = N
         yield opened
 
 
-def plan_training(opened: OpenedProject, registry: Mapping[str, ModelSpec]) -> dict[str, tuple[str, str]]:
-    """Say what training would do with every model, and why; tables that models share are read and hashed once."""
+def plan_training(opened: OpenedProject, registry: Mapping[str, ModelSpec]) -> dict[str, tuple[str, str, str]]:
+    """Say what every model learns, what training would do with it, and why.
+
+    Tables that models share are read and hashed once.
+    """
     load = cache(opened.catalog.load)
     hashed: Hashed = {}
-    return {name: _plan_one(opened, name, spec, load, hashed) for name, spec in registry.items()}
+    price = opened.rules("market_rules", MarketRules).deal_price
+    return {
+        name: (
+            describe_label(expression_of(label_of(opened, spec), price)),
+            *_plan_one(opened, name, spec, load, hashed),
+        )
+        for name, spec in registry.items()
+    }
+
+
+def label_of(opened: OpenedProject, spec: ModelSpec) -> LabelParameters:
+    """Return what a model learns to predict."""
+    if spec.label is None:
+        return opened.rules("label", LabelParameters)
+    return LabelParameters.model_validate(spec.label.model_dump())
 
 
 def describe_windows(opened: OpenedProject) -> list[str]:
@@ -85,6 +103,9 @@ def _plan_one(
     if not opened.catalog.exists(f"{spec.features}_features"):
         command = in_environment("kedro run --pipelines features", opened.configuration.environment)
         return "wait", f"features '{spec.features}' are not there; run `{command}`"
+    if not opened.catalog.exists(label_dataset(spec)):
+        command = in_environment("kedro run --pipelines features", opened.configuration.environment)
+        return "wait", f"its labels are not there; run `{command}`"
     inputs = inputs_of(opened, spec, load)
     found = bundles_of(opened, f"{name}.bundle_as_found").load_facts()
     wanted = fingerprint(inputs.facts, inputs.features, inputs.labels["label"], inputs.members, inputs.segments, hashed)
@@ -100,13 +121,14 @@ def inputs_of(opened: OpenedProject, spec: ModelSpec, load: Callable[[str], Any]
     """Load what training a model reads; `load` may give tables that are in memory already."""
     load = load or opened.catalog.load
     sessions = load("sessions")
-    label = opened.rules("label", LabelParameters)
+    label = label_of(opened, spec)
     split = opened.rules("split", SplitParameters)
     segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
     feature_set = FeatureSet.model_validate(opened.parameters["feature_sets"][spec.features])
     rules = opened.rules("market_rules", MarketRules)
     facts = ModelSetting(spec, feature_set, label, rules).describe(segments)
-    features, labels, members = (load(table) for table in (f"{spec.features}_features", "labels", "universe_members"))
+    tables = (f"{spec.features}_features", label_dataset(spec), "universe_members")
+    features, labels, members = (load(table) for table in tables)
     return Inputs(features, labels, members, sessions, label, split, segments, facts)
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.factors.model_label import ModelLabel
 from quant_pipeline.market.clock import EXECUTION_LAG, DealPrice, label_lag
 from quant_pipeline.market.delistings import received_values
 from quant_pipeline.market.volume import has_traded
@@ -42,6 +43,11 @@ def label_expression(deal_price: DealPrice, horizon: int) -> str:
         after ``t``. It knows no delistings; `compute_labels` does.
     """
     return f"Ref(${deal_price}, -{label_lag(horizon)})/{_entry_expression(deal_price)}-1"
+
+
+def expression_of(label: ModelLabel, deal_price: DealPrice) -> str:
+    """Return a label as an expression, given the execution price of the market; see `label_expression`."""
+    return label_expression(label.price or deal_price, label.horizon)
 
 
 def compute_labels(
@@ -158,6 +164,21 @@ def known_after(expression: str) -> int:
     2
     """
     return max((int(sessions) for sessions in re.findall(r"-(\d+)\)", expression)), default=0)
+
+
+def describe_label(expression: str) -> str:
+    """Say in words what a label is: its price and its horizon.
+
+    Examples
+    --------
+    >>> describe_label("Ref($open, -6)/Ref($open, -1)-1")
+    'open, 5 sessions'
+    """
+    price = re.match(r"Ref\(\$(open|close|vwap), ", expression)
+    horizon = known_after(expression) - EXECUTION_LAG
+    if price is None or horizon < 1:
+        return expression
+    return f"{price[1]}, {horizon} session{'' if horizon == 1 else 's'}"
 
 
 def stated_label(scores: pd.DataFrame) -> str:

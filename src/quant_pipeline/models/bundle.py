@@ -322,7 +322,7 @@ def _files(bundle: ModelBundle) -> dict[str, bytes]:
 
 def _description(facts: BundleFacts) -> dict[str, Any]:
     return {
-        "spec": facts.spec.model_dump(mode="json"),
+        "spec": facts.spec.as_stored(),
         "expressions": list(facts.expressions.items()),
         "label": facts.label,
         "window": facts.window,

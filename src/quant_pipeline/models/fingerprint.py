@@ -58,10 +58,10 @@ def fingerprint(
     -------
     dict
         Part, see `PARTS`, to hash; the source is in words, and only `continue_or_keep` adds what was continued. Fields
-        that choose where and when a model runs (tags, enabled) are left out.
+        that choose where and when a model runs (tags, enabled) are left out, and its label, which is a part.
     """
     last = segments["valid"][-1]
-    spec = facts.spec.model_dump(mode="json", exclude={"tags", "enabled"})
+    spec = facts.spec.model_dump(mode="json", exclude={"tags", "enabled", "label"})
     hashed = {} if hashed is None else hashed
 
     def hash_once(part: str, table: pd.DataFrame | pd.Series, make: Callable[[], pd.DataFrame], *which: str) -> str:

@@ -16,6 +16,7 @@ from pydantic import (
 
 from quant_pipeline.common.extensions import ExtensionError
 from quant_pipeline.common.parameters import Parameters, keep_as_given, read_chosen_part
+from quant_pipeline.factors.model_label import ModelLabel
 from quant_pipeline.factors.processors import ProcessorSpec
 from quant_pipeline.models.algorithms import HyperParameters, SequenceHyper, find_algorithm
 
@@ -41,6 +42,8 @@ class ModelSpec(Parameters):
         Hyper-parameters of the algorithm; keys it does not know are refused.
     processors
         Steps between factors and model; None chooses those of the algorithm.
+    label
+        What it learns to predict, when that is not what the others do: ``{horizon: 5}``.
     seed
         Seed of everything random in training.
     enabled
@@ -54,6 +57,7 @@ class ModelSpec(Parameters):
     factors: list[str] | None = None
     hyper: SerializeAsAny[HyperParameters] = Field(default_factory=HyperParameters, validate_default=True)
     processors: list[ProcessorSpec] = Field(default_factory=list)
+    label: ModelLabel | None = None
     seed: int = 7
     enabled: bool = True
     tags: list[str] = Field(default_factory=list)
@@ -88,6 +92,10 @@ class ModelSpec(Parameters):
         if self.factors is None and self.window > 1 and self.features == "alpha158":
             object.__setattr__(self, "factors", SEQUENCE_FACTORS)
         return self
+
+    def as_stored(self) -> dict[str, Any]:
+        """Return the specification as plain values, without a label of its own where it has none."""
+        return self.model_dump(mode="json", exclude=set() if self.label else {"label"})
 
     @property
     def title(self) -> str:

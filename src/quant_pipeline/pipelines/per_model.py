@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.project.model_registry import load_model_registry
+from quant_pipeline.models.spec import ModelSpec
+from quant_pipeline.project.model_registry import label_dataset, label_parameter, load_model_registry
 
-SHARED_INPUTS = ("labels", "universe_members", "sessions")
+SHARED_INPUTS = ("universe_members", "sessions")
 TRAINING_INPUTS = (
-    "features", *SHARED_INPUTS, "params:spec", "params:feature_set", "params:label", "params:market_rules",
+    "features", "labels", *SHARED_INPUTS, "params:spec", "params:feature_set", "params:label", "params:market_rules",
 )  # fmt: skip
 """What every node that trains begins with."""
 
@@ -28,12 +29,12 @@ def repeat_per_model(
     Parameters
     ----------
     nodes
-        Of one model. ``features``, ``params:spec`` and ``params:feature_set`` become those of the model;
+        Of one model. ``features``, ``labels``, ``params:spec`` and ``params:feature_set`` become those of the model;
         `SHARED_INPUTS` are the same for all, and every other dataset is the model's own.
     tag
         Tag of all nodes, beside those of the model.
     parameters
-        Parameters that are the same for all models, ``params:label``.
+        Parameters that are the same for all models, and ``params:label``, which a model may have of its own.
     only
         Models to repeat for; None is all enabled ones.
     outputs
@@ -44,12 +45,12 @@ def repeat_per_model(
             Pipeline(
                 list(nodes),
                 namespace=name,
-                inputs={"features": f"{spec.features}_features", **{each: each for each in SHARED_INPUTS}},
+                inputs=inputs_of(spec),
                 outputs={output: f"{name}_{output}" for output in outputs},
                 parameters={
                     "params:spec": f"params:models.{name}",
                     "params:feature_set": f"params:feature_sets.{spec.features}",
-                    **{parameter: parameter for parameter in parameters},
+                    **parameters_of(name, spec, parameters),
                 },
                 tags=[tag, spec.algorithm, spec.features, *spec.tags],
             )
@@ -57,3 +58,17 @@ def repeat_per_model(
             if only is None or name in only
         ]
     )
+
+
+def inputs_of(spec: ModelSpec, shared: Sequence[str] = SHARED_INPUTS) -> dict[str, str]:
+    """Return the datasets that nodes of a model read beside its own, by what the nodes call them."""
+    return {
+        "features": f"{spec.features}_features",
+        "labels": label_dataset(spec),
+        **{each: each for each in shared},
+    }
+
+
+def parameters_of(name: str, spec: ModelSpec, parameters: Sequence[str]) -> dict[str, str]:
+    """Return the parameters that nodes of a model share, by what the nodes call them."""
+    return {each: label_parameter(name, spec) if each == "params:label" else each for each in parameters}

@@ -40,7 +40,7 @@ def backtest_folder(loader: ProjectConfigLoader, _: str = "") -> str:
     block = given.get("backtest")
     name = block.get("name") if isinstance(block, Mapping) else None
     if name is None:
-        changed = [item for key in DECISIVE if key in given for item in _flat(key, given[key])]
+        changed = [item for key in (*DECISIVE, "rhythm") if key in given for item in _flat(key, given[key])]
         if not changed:
             return OWN
         name = _short(re.sub(r"[^\w.=-]+", "_", "+".join(sorted(changed)).replace("+", "__")))

@@ -30,6 +30,7 @@ from quant_pipeline.project.market_files import RESOLVER as MARKET_FILES
 from quant_pipeline.project.market_files import RULES as EXCHANGE_RULES
 from quant_pipeline.project.market_files import exchange_rules, fact_of
 from quant_pipeline.project.rehearsal import set_apart
+from quant_pipeline.project.rhythm import by_rhythm
 from quant_pipeline.project.signal_models import with_signals
 from quant_pipeline.project.unresolved import WHEN_FILES, when_files
 
@@ -436,6 +437,6 @@ LOADER_OPTIONS: Final[dict[str, Any]] = {
     "default_run_env": DEFAULT_ENVIRONMENT,
     # An environment that sets one key keeps the siblings of that key.
     "merge_strategy": {"parameters": "soft", "mlflow": "soft", "globals": "soft"},
-    "custom_resolvers": {"latest_closed_session": latest_closed_session},
+    "custom_resolvers": {"latest_closed_session": latest_closed_session, "by_rhythm": by_rhythm},
 }
 """How the project's configuration is read, by sessions of Kedro and by the commands that need none."""

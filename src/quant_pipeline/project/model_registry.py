@@ -73,6 +73,35 @@ def factor_file_of(feature_set: str) -> dict[str, str]:
     return {} if file is None else {"factor_file": f"{file}.factor_file"}
 
 
+def label_dataset(spec: ModelSpec) -> str:
+    """Return the dataset of the labels that a model learns."""
+    return "labels" if spec.label is None else f"{spec.label.title}.labels"
+
+
+def label_parameter(name: str, spec: ModelSpec) -> str:
+    """Return the parameter that says what a model learns to predict."""
+    return "params:label" if spec.label is None else f"params:models.{name}.label"
+
+
+def models_of_own_labels() -> dict[str, ModelSpec]:
+    """Return one enabled model for each label that is not that of the others."""
+    found: dict[str, str] = {}
+    registry = load_model_registry()
+    for name, spec in registry.items():
+        if spec.label is not None:
+            found.setdefault(spec.label.title, name)
+    return {name: registry[name] for name in found.values()}
+
+
+def longest_label() -> str:
+    """Return the parameter of the label with the longest horizon: gaps between parts of the time need that."""
+    horizon, parameter = int(_parameters()["label"].get("horizon", 1)), "params:label"
+    for name, spec in load_model_registry().items():
+        if spec.label is not None and spec.label.horizon > horizon:
+            horizon, parameter = spec.label.horizon, label_parameter(name, spec)
+    return parameter
+
+
 def load_ensemble_parameters() -> dict[str, Any]:
     """Return the raw ``ensemble`` block: which combinations exist decides which models must be there."""
     return _parameters()["ensemble"]

@@ -11,7 +11,7 @@ from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.evaluation.decile_returns import HISTORY_COLUMNS, decile_returns, round_trip_cost
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exchange.rules import CostRules
-from quant_pipeline.factors.labels import BETWEEN, stated_label
+from quant_pipeline.factors.labels import BETWEEN, known_after, stated_label
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
@@ -35,7 +35,7 @@ def weigh_combinations(
     sessions: pd.DataFrame,
     ensemble: EnsembleParameters,
     label: LabelParameters,
-    **predictions: pd.DataFrame,
+    **tables: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Weigh the members of every combination by what was realised before the weights are used.
 
@@ -48,8 +48,10 @@ def weigh_combinations(
     ensemble, label
         Combinations, and the horizon. The validation segment ends a gap before the first test session, so every label
         it uses is realised by then; dynamic weights leave the same gap.
-    **predictions
-        ``<model>_predictions``: panel with columns ``score``, ``segment`` and ``label``.
+    **tables
+        ``<model>_predictions``: panel with columns ``score``, ``segment`` and ``label``; ``<title>_labels``: as
+        `labels`, for models with a label of their own. Each model is judged on the label that it states, and the gaps
+        are those of the longest.
 
     Returns
     -------
@@ -57,11 +59,15 @@ def weigh_combinations(
         ``ensemble_weights``, those newest in force, and ``ensemble_weight_history``, all: ``combination``, ``model``,
         ``weight``, ``session`` (the first one they hold for). The weights of a combination sum to one in each session.
     """
-    tables = {name.removesuffix("_predictions"): table for name, table in predictions.items()}
+    suffix = "_predictions"
+    predictions = {name.removesuffix(suffix): table for name, table in tables.items() if name.endswith(suffix)}
+    others = {table.attrs["expression"]: table["label"] for name, table in tables.items() if not name.endswith(suffix)}
+    own = {name: others.get(stated_label(table), labels["label"]) for name, table in predictions.items()}
+    lag = max(label_lag(label.horizon), *(known_after(expression) for expression in others), 0)
     calendar = pd.DatetimeIndex(sessions["date"])
     history = pd.concat(
         [
-            _weights(combination, tables, labels["label"], calendar, label_lag(label.horizon))
+            _weights(combination, predictions, own, calendar, lag)
             .rename_axis(index="session", columns="model")
             .stack()
             .rename("weight")
@@ -78,7 +84,7 @@ def weigh_combinations(
 def _weights(
     combination: Combination,
     predictions: dict[str, pd.DataFrame],
-    labels: pd.Series,
+    labels: dict[str, pd.Series],
     calendar: pd.DatetimeIndex,
     lag: int,
 ) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from quant_pipeline.pipelines.ensemble import nodes
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import (
+    label_dataset,
     load_ensemble_parameters,
     load_model_registry,
     load_order_generation_parameters,
@@ -20,7 +21,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.weigh_combinations,
-                by_name("labels", "sessions", "params:ensemble", "params:label", *predictions),
+                by_name("labels", "sessions", "params:ensemble", "params:label", *predictions, **_own_labels()),
                 ["ensemble_weights", "ensemble_weight_history"],
                 name="weigh_combinations",
             ),
@@ -61,6 +62,13 @@ def create_latest_pipeline() -> Pipeline:
         ],
         tags="ensemble",
     )
+
+
+def _own_labels() -> dict[str, str]:
+    """Return the labels of members that have their own, by the argument of a node."""
+    registry, fused = load_model_registry(), fused_models()
+    own = {name: spec for name, spec in registry.items() if name in fused and spec.label is not None}
+    return {f"{spec.label.title}_labels": label_dataset(spec) for spec in own.values() if spec.label is not None}
 
 
 def models_in_force() -> set[str]:

@@ -1,6 +1,7 @@
 """Weights of a combination, from what was realised before the weights are used."""
 
 import logging
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -19,9 +20,20 @@ def equal_weights(models: list[str]) -> pd.Series:
     return pd.Series(1.0 / len(models), index=models)
 
 
-def rank_coefficients(scores: dict[str, pd.Series], labels: pd.Series) -> pd.DataFrame:
-    """Rank ICs of every model, sessions × models; a session's value is known only once its label is."""
-    return pd.DataFrame({model: information_coefficients(score, labels)["rank_ic"] for model, score in scores.items()})
+def rank_coefficients(scores: dict[str, pd.Series], labels: pd.Series | Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Rank ICs of every model, sessions × models; a session's value is known only once its label is.
+
+    Parameters
+    ----------
+    scores
+        Scores by model.
+    labels
+        What was realised: the same for all, or by model.
+    """
+    of_model = labels if isinstance(labels, Mapping) else dict.fromkeys(scores, labels)
+    return pd.DataFrame(
+        {model: information_coefficients(score, of_model[model])["rank_ic"] for model, score in scores.items()}
+    )
 
 
 def dynamic_weights(

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.ensemble_search import nodes
 from quant_pipeline.pipelines.wiring import by_name
-from quant_pipeline.project.model_registry import load_model_registry
+from quant_pipeline.project.model_registry import load_model_registry, longest_label
 
 INPUTS = (
     "candidate_scores",
@@ -13,7 +13,6 @@ INPUTS = (
     "sessions",
     "benchmark",
     "instruments",
-    "params:label",
     "params:strategy",
     "params:market_rules",
     "params:cost_rules",
@@ -45,19 +44,19 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.backtest_candidates,
-                by_name(*INPUTS, chunks="search_chunks_found"),
+                by_name(*INPUTS, label=longest_label(), chunks="search_chunks_found"),
                 "search_chunks",
                 name="backtest_candidates",
             ),
             Node(
                 nodes.collect_trials,
-                by_name(*INPUTS, chunks="search_chunks"),
+                by_name(*INPUTS, label=longest_label(), chunks="search_chunks"),
                 ["search_trials", "search_periods"],
                 name="collect_trials",
             ),
             Node(
                 nodes.backtest_finalists,
-                by_name("search_trials", "search_periods", *INPUTS),
+                by_name("search_trials", "search_periods", *INPUTS, label=longest_label()),
                 ["finalist_curves", "finalist_measures"],
                 name="backtest_finalists",
             ),

@@ -3,17 +3,17 @@
 import pandas as pd
 from pydantic import PositiveInt
 
-from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors import labels
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
+from quant_pipeline.factors.model_label import ModelLabel
 from quant_pipeline.factors.precomputed import join_file_factors
 from quant_pipeline.market.data import said_to_come_from, source_of
 
 
-class LabelParameters(Parameters):
-    """What the models learn to predict.
+class LabelParameters(ModelLabel):
+    """What the models learn to predict, unless their entry in the registry says otherwise.
 
     Attributes
     ----------
@@ -63,6 +63,7 @@ def compute_labels(
     """
     calendar = pd.DatetimeIndex(sessions["date"])
     horizons = {"label": label.horizon}
-    table = labels.compute_labels(adjusted_bars, corporate_actions, calendar, market_rules.deal_price, horizons)
-    table.attrs["expression"] = labels.label_expression(market_rules.deal_price, label.horizon)
+    price = label.price or market_rules.deal_price
+    table = labels.compute_labels(adjusted_bars, corporate_actions, calendar, price, horizons)
+    table.attrs["expression"] = labels.expression_of(label, market_rules.deal_price)
     return table

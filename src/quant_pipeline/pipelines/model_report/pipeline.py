@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from quant_pipeline.pipelines.model_report import nodes, page
+from quant_pipeline.pipelines.per_model import inputs_of, parameters_of
 from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import load_model_registry
 
@@ -31,13 +32,9 @@ def create_pipeline() -> Pipeline:
                 )
             ],
             namespace=name,
-            inputs={
-                "features": f"{spec.features}_features",
-                "labels": "labels",
-                "universe_members": "universe_members",
-            },
+            inputs=inputs_of(spec, ["universe_members"]),
             outputs={part: f"{name}_{part}" for part in MONITORED},
-            parameters={name: name for name in ("params:label", "params:monitoring")},
+            parameters=parameters_of(name, spec, ["params:label", "params:monitoring"]),
         )
         for name, spec in registry.items()
     ]

@@ -13,7 +13,7 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
-from quant_pipeline.factors.labels import label_expression
+from quant_pipeline.factors.labels import expression_of
 from quant_pipeline.models.bundle import BundleFacts
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member, train_bundle
@@ -72,7 +72,7 @@ class ModelSetting:
         ConfigurationError
             When they were computed for another execution price or horizon.
         """
-        wanted = label_expression(self.market_rules.deal_price, self.label.horizon)
+        wanted = expression_of(self.label, self.market_rules.deal_price)
         # Tables that were written before they said it are taken as they are.
         stated = data.labels.attrs.get("expression", wanted)
         if stated != wanted:
@@ -101,7 +101,7 @@ class ModelSetting:
         return BundleFacts(
             spec=spec,
             expressions={factor: available[factor] for factor in factors},
-            label=label_expression(self.market_rules.deal_price, self.label.horizon),
+            label=expression_of(self.label, self.market_rules.deal_price),
             window={part: [f"{segments[part][end]:%Y-%m-%d}" for end in (0, -1)] for part in ("train", "valid")},
             calendar=self.market_rules.calendar,
         )
