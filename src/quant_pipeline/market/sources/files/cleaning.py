@@ -52,6 +52,8 @@ def rename_instruments(draft: Draft, renames: list[tuple[str, str, pd.Timestamp 
         former = draft.rows["instrument"] == old
         if date is not None:
             former &= (draft.rows["date"] < date).astype(bool)
+        if not former.any() and old not in draft.rows["instrument"].to_numpy():
+            draft.note_file("renames", "unlisted", f"{old} is no instrument of the bars: the rename to {new} is unused")
         if former.any():
             draft.rows.loc[former, "instrument"] = new
             draft.note(draft.rows[former].head(1), "renamed", f"called {old} in the files")
@@ -60,7 +62,15 @@ def rename_instruments(draft: Draft, renames: list[tuple[str, str, pd.Timestamp 
 def exclude_rows(draft: Draft, options: FilesMarketParameters) -> None:
     """Leave out the rows that the rules of ``exclude`` name."""
     for rule in options.exclude:
-        draft.leave_out_rows(rule.covers(draft.rows), "excluded", "left out by `exclude`")
+        covered = rule.covers(draft.rows)
+        before = any(
+            ((part["check"] == "excluded") & (part["instrument"] == rule.instrument)).any() for part in draft.findings
+        )
+        if not covered.any() and not before:
+            name = "every instrument" if rule.instrument is None else rule.instrument
+            span = f"from {rule.start or 'the first bar'} to {rule.end or 'the last'}"
+            draft.note_file("`exclude`", "unlisted", f"no bar is of {name} {span}; correct the name or the dates")
+        draft.leave_out_rows(covered, "excluded", "left out by `exclude`")
 
 
 def leave_out_no_bars(draft: Draft) -> None:
@@ -103,6 +113,14 @@ def _move_actions(draft: Draft, no_bar: pd.Series) -> None:
         rows.loc[place, "split"] *= row.split
 
 
+def _carry_actions(draft: Draft, no_bar: pd.Series) -> None:
+    """Let readable actions of rows with bad cells count on the next bar: leaving out the row does not undo them."""
+    bad = draft.rows["bad"].copy()
+    draft.rows["bad"] = bad & ~no_bar
+    _move_actions(draft, no_bar)
+    draft.rows["bad"] = bad
+
+
 def refuse_bad_cells(draft: Draft) -> None:
     """Report prices and volumes that are missing or not positive; texts that are no number were reported before."""
     for name in PRICES:
@@ -122,6 +140,7 @@ def refuse_bad_cells(draft: Draft) -> None:
         left = draft.rows[acting].drop_duplicates("instrument")
         draft.note(left, "instrument_left_out", "a split or dividend cannot be read", "error")
         draft.drop(acting)
+        _carry_actions(draft, draft.rows["bad"])
         draft.leave_out_rows(draft.rows["bad"], "row_left_out", "left out by `on_problem: leave_out`")
     else:
         draft.drop(draft.rows["bad"])

@@ -13,6 +13,11 @@ from quant_pipeline.market.sources.files.options import FilesMarketParameters
 BESIDE = ("securities", "delistings", "renames")
 """Options that name tables beside the bars."""
 _NO_DATA = ("readme", "license", "licence", "changelog", "notes", "_success", "_metadata", "_common_metadata")
+_OTHER_FORMATS = (
+    ".json", ".jsonl", ".ndjson", ".pkl", ".pickle", ".h5", ".hdf", ".hdf5", ".db", ".sqlite", ".sqlite3", ".duckdb",
+    ".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".ods", ".xls", ".xlsb", ".xlsm", ".arrow", ".orc", ".avro",
+    ".npy", ".npz", ".mat", ".rds", ".dta", ".sas7bdat",
+)  # fmt: skip
 _LITTER = ("._", "~$", ".~", "thumbs.db", "desktop.ini")
 
 
@@ -28,6 +33,8 @@ class FoundFiles:
         Files with a purpose of their own.
     litter
         Files with the ending of a table that no vendor wrote: copies of macOS, locks of Excel.
+    unread
+        Names of other files that may hold bars, to why they are not read.
     """
 
     bars: list[Path]
@@ -36,6 +43,7 @@ class FoundFiles:
     delistings: Path | None = None
     renames: Path | None = None
     litter: list[Path] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
@@ -68,7 +76,24 @@ def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
     bars = [file for file in bars if file not in (benchmark, named["delistings"], named["renames"])]
     if not bars:
         raise MarketDataError(_nothing(folder, options.bars))
-    return FoundFiles(bars, benchmark, **named, litter=litter)
+    unread = {} if options.bars is not None else _unread(folder, files)
+    return FoundFiles(bars, benchmark, **named, litter=litter, unread=unread)
+
+
+def _unread(folder: Path, files: list[Path]) -> dict[str, str]:
+    """Return files that a user may take for read ones: of other formats, in folders beside tables, broken links."""
+    read, found = set(files), {}
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        if path in read or path.is_dir() or any(part.startswith((".", "_")) for part in inner.parts):
+            continue
+        if path.is_symlink() and not path.exists():
+            found[inner.as_posix()] = "is a link to a file that does not exist"
+        elif path.is_file() and path.name.lower().endswith(_OTHER_FORMATS):
+            found[inner.as_posix()] = f"is of a format that is not read; save it as one of {', '.join(DATA_ENDINGS)}"
+        elif path.is_file() and _is_table(path):
+            found[inner.as_posix()] = 'lies in a folder beside tables; read both with `bars: "**/*.csv"`, or move it'
+    return found
 
 
 def _named(folder: Path, option: str, name: str | None) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import PurePath
 
 import pandas as pd
@@ -64,7 +65,8 @@ def instrument_of(path: PurePath, pattern: str | None) -> str:
 
 def tidy_name(name: str) -> str:
     """Return the name by which an instrument is kept: without blanks around, a pair such as BTC/USDT as BTC-USDT."""
-    name = name.strip()
+    name = unicodedata.normalize("NFC", name)
+    name = "".join(sign for sign in name if unicodedata.category(sign) != "Cf").strip()
     return re.sub(r"[/:]", "-", name) if _PAIR.fullmatch(name) else name
 
 

@@ -209,7 +209,8 @@ KNOWN_UNUSED = frozenset(
 """Columns that repeat what splits and dividends of the same row say."""
 
 SUSPICIOUS = (
-    "split", "div", "adj", "bonus", "rights", "capital gain", "ajust", "bereinigt", "desdob", "frazion", "rettific",
+    "split", "div", "adj", "factor", "ajex", "cfac", "trfd", "bonus",
+    "rights", "capital gain", "ajust", "bereinigt", "desdob", "frazion", "rettific",
     "复权", "分红", "拆", "派息", "派现", "送股", "转增", "股息", "红利", "除权",
     "調整", "配当", "分割", "수정", "배당", "액면",
 )  # fmt: skip

@@ -12,8 +12,10 @@ from quant_pipeline.common.progress import track
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.adjustment import (
     check_dividends,
+    check_joined_files,
     check_splits,
     derive_actions,
+    refuse_unknown_ratios,
     restore_traded,
 )
 from quant_pipeline.market.sources.files.calendars import (
@@ -41,13 +43,14 @@ from quant_pipeline.market.sources.files.listings import note_listings_twice, no
 from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refuse_wrong_amounts, refuse_wrong_units
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_field_files, read_file
-from quant_pipeline.market.sources.files.recognition import layout_of
+from quant_pipeline.market.sources.files.recognition import holds_actions, layout_of
 from quant_pipeline.market.sources.files.tables import (
     delisting_actions,
     is_securities,
     read_delistings,
     read_renames,
     read_securities,
+    slips,
 )
 
 _OPTIONAL = {"vendor_adjusted_close": np.nan, "previous_close": np.nan, "amount": np.nan, "dividend": 0.0, "split": 1.0}
@@ -121,6 +124,7 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
         readings.append(read_field_files(own, folder, options))
         found.bars.append(own["close"])
     readings, found = _set_securities_apart(readings, found, folder)
+    _refuse_unused_actions(readings)
     readings = _settle_order_of_dates(readings, found.bars, folder, options, cache)
     broken = [reading for reading in readings if reading.broken is not None]
     good = [reading for reading in readings if reading.rows is not None]
@@ -134,6 +138,8 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     draft.problems += real
     for file in found.litter:
         draft.note_file(file.name, "litter", "no file of a vendor")
+    for name, why in found.unread.items():
+        draft.note_file(name, "file_left_out", why)
     for reading in broken:
         draft.note_file(reading.file, "file_left_out", str(reading.broken))
     for reading in readings:
@@ -166,6 +172,20 @@ def _set_securities_apart(readings: list[Reading], found: FoundFiles, folder: Pa
         found.securities = found.bars[apart[0]]
     found.bars = [file for index, file in enumerate(found.bars) if index not in apart]
     return [reading for index, reading in enumerate(readings) if index not in apart], found
+
+
+def _refuse_unused_actions(readings: list[Reading]) -> None:
+    """Refuse files of splits, dividends or factors beside the bars: left out, they would change returns."""
+    for reading in readings:
+        is_bars = bool({"open", "high", "low"} & set(reading.fields))
+        named = bool(reading.header) and holds_actions(Path(reading.file).stem, reading.header)
+        if reading.broken is not None and named and not is_bars:
+            what = (
+                "may hold splits, dividends or factors of adjustment, and would not be used; put them into columns "
+                "`split` and `dividend` of the bars, or name the bars alone with `bars`, such as `bars: prices/*.csv`"
+            )
+            reading.problems.append(SourceProblem(reading.file, None, None, what))
+            reading.broken = None
 
 
 def _settle_order_of_dates(
@@ -296,7 +316,9 @@ def _finish(draft: Draft, seen: Observation, options: FilesMarketParameters) -> 
             better = choose_calendar(values, pd.Index(draft.rows["instrument"].unique()), layouts).name
         keep_sessions(draft, seen.calendar, better)
     draft.rows = draft.rows.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
+    refuse_unknown_ratios(draft)
     derive_actions(draft.rows, draft)
+    check_joined_files(draft)
     check_splits(draft)
     draft.rows = restore_traded(draft.rows)
     check_dividends(draft)
@@ -368,6 +390,10 @@ def _add_tables(seen: Observation, found: FoundFiles, options: FilesMarketParame
             draft.note_file(found.securities.name, "unlisted", f"does not list {listed}")
     stated = read_delistings(found.delistings, seen.securities)
     if len(seen.rows):
+        name = "securities" if found.delistings is None else found.delistings.name
+        for slip, right in slips(stated["instrument"], seen.rows["instrument"]).items():
+            what = f"is no instrument of the bars, in which {right} is; correct the name of the delisting"
+            draft.problems.append(SourceProblem(name, None, slip, what))
         seen.delistings = delisting_actions(stated, seen.rows, seen.calendar, draft.problems)
 
 

@@ -6,7 +6,7 @@ import datetime
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from quant_pipeline.common.parameters import Parameters
 
@@ -30,6 +30,12 @@ class Exclusion(Parameters):
     end: datetime.date | None = Field(default=None, alias="to")
 
     model_config = Parameters.model_config | {"populate_by_name": True}
+
+    @model_validator(mode="after")
+    def _begin_before_the_end(self) -> Exclusion:
+        if self.start is not None and self.end is not None and self.end < self.start:
+            raise ValueError(f"`exclude` from {self.start} to {self.end} means no date; exchange the two")
+        return self
 
     def covers(self, bars: pd.DataFrame) -> pd.Series:
         """Return which rows of ``instrument`` and ``date`` the rule means."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -32,9 +33,12 @@ from quant_pipeline.market.sources.files.numbers import read_numbers
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
 _PRICED = {"open", "high", "low", "close", "vendor_adjusted_close", "dividend", "previous_close"}
+_CURRENCY = {"currency", "ccy", "curr", "currency_code", "货币", "币种", "währung", "devise", "moneda"}
 _RANKS = {name: rank for names in SYNONYMS.values() for rank, name in enumerate(names)}
 """Place of a name among those of its field: of several in one file, such as Last and Close, the first one is taken."""
 _IN_ROW = {"vendor_adjusted_close", "dividend", "split"}
+_ACTIONS = {*SYNONYMS["split"], *SYNONYMS["dividend"]}
+_OF_ACTIONS = re.compile(r"split|dividend|factor|(?<![a-z])actions?(?![a-z])")
 _CAREFUL = _IN_ROW | {"instrument"}
 
 
@@ -107,7 +111,7 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
         )
         if "volume" in lacking and "amount" in columns.values():
             missing += "; its volume is in money, and shares are needed"
-    faults += _unused(header, columns, options)
+    faults += _unused(header, columns, options) + _currencies(table, header, columns, options)
     units = {ours: spelt[column].unit for column, ours in columns.items() if spelt[column].unit}
     faults += _faults_of_units(units, options) + _said_twice(header, columns)
     unit = units.get("volume")
@@ -134,6 +138,22 @@ def _faults_of_units(units: dict[str, str], options: FilesMarketParameters) -> l
         )
     if units.get("volume") in LOTS and options.volume_unit is None:
         found.append(f"states its volume in {units['volume']}; set `volume_unit` to the shares of one, such as 100")
+    return found
+
+
+def _currencies(
+    table: pd.DataFrame, header: dict[str, str], columns: dict[str, str], options: FilesMarketParameters
+) -> list[str]:
+    """Name a column that states more than one currency of the prices."""
+    found = []
+    for column, name in header.items():
+        if name in _CURRENCY and column not in columns and column not in options.ignored_columns:
+            stated = sorted(set(table[column].dropna().astype("str").str.strip()) - {""})
+            if len(stated) > 1:
+                found.append(
+                    f"states prices in {', '.join(stated[:4])} in its column '{column}', and one account adds them up; "
+                    f"convert them to one currency and name the column in `ignored_columns: [{column}]`"
+                )
     return found
 
 
@@ -222,6 +242,12 @@ def _holds_dates(column: pd.Series) -> bool:
     readable = ~dates.unreadable
     years = dates.values[readable].astype("datetime64[Y]").astype("int64") + 1970
     return bool(readable.mean() > 0.5 and np.all((years > 1850) & (years < 2200))) or dates.ambiguous
+
+
+def holds_actions(stem: str, header: Iterable[str]) -> bool:
+    """Whether a table without bars is one of splits, dividends or factors, by its name or its columns."""
+    names = {column_name(column).name for column in header}
+    return bool(names & _ACTIONS) or _OF_ACTIONS.search(stem.lower()) is not None
 
 
 def _looks_like(name: str, columns: dict[str, str]) -> bool:

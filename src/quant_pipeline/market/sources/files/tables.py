@@ -124,6 +124,13 @@ def read_renames(file: Path | None) -> list[tuple[str, str, pd.Timestamp | None]
     return sorted(found, key=lambda rename: (rename[2] is not None, rename[2] or pd.Timestamp.min))
 
 
+def slips(stated: pd.Series, present: pd.Series) -> dict[str, str]:
+    """Return names that are no instrument of the bars but for capital letters, and what they should be."""
+    right = {name.casefold(): name for name in present.unique()}
+    unknown = sorted(set(stated) - set(right.values()))
+    return {name: right[name.casefold()] for name in unknown if name.casefold() in right}
+
+
 def delisting_actions(
     stated: pd.DataFrame, bars: pd.DataFrame, calendar: str, problems: list[SourceProblem]
 ) -> pd.DataFrame:

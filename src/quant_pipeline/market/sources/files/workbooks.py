@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -31,12 +32,23 @@ def read_workbook(content: bytes) -> RawTable:
             f"has {len(parts)} sheets with bars ({', '.join(parts)}) of different columns; save each as a file"
         )
     names = {str(column).strip().lower() for column in next(iter(parts.values())).table.columns}
-    if not any(CANONICAL.get(name) == "instrument" for name in names):
+    if not any(CANONICAL.get(name) == "instrument" for name in names) and not _are_years(parts):
         for name, part in parts.items():
             part.table["symbol"] = pd.array([name] * len(part.table), dtype="str")
     first = next(iter(parts.values()))
     table = pd.concat([part.table for part in parts.values()], ignore_index=True)
     return RawTable(table, np.concatenate([part.lines for part in parts.values()]), first.layout, has_commas=True)
+
+
+def _are_years(parts: dict[str, RawTable]) -> bool:
+    """Whether each sheet is called after the year of its dates, so that all are bars of one instrument."""
+    for name, part in parts.items():
+        dates = [part.table[column] for column in part.table if CANONICAL.get(str(column).strip().lower()) == "date"]
+        if not dates or not re.fullmatch(r"(19|20)\d\d", name):
+            return False
+        if not dates[0].dropna().astype("str").str.contains(name, regex=False).all():
+            return False
+    return True
 
 
 def _header_of(cells: pd.DataFrame) -> Header:
