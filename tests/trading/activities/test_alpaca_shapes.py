@@ -4,9 +4,11 @@ from decimal import Decimal
 
 import pytest
 
+from quant_pipeline.testing.fake_alpaca import FakeExchange, bookings
 from quant_pipeline.trading.activities.activity_types import ACTIVITY_TYPES, meaning_of
-from quant_pipeline.trading.activities.alpaca import read_activity
+from quant_pipeline.trading.activities.alpaca import instrument_of, read_activity
 from quant_pipeline.trading.broker_records import CashKind, PositionKind, UnknownActivity
+from quant_pipeline.trading.brokers.alpaca.records import read_position
 
 # Schema ActivityType of 6 November 2026, with the names that alpaca-py has and those of the changelog.
 DOCUMENTED = (
@@ -239,6 +241,72 @@ def test_a_cancellation_that_names_nothing_takes_back_the_equal_record(account, 
     assert (account.state.dividends, account.state.quarantine) == (0, {})
 
 
+def test_a_cancellation_that_names_nothing_takes_back_no_amount_of_another_kind(account):
+    account.read(record("DIV", 1, symbol="KO", net_amount="10"), record("FEE", 2, symbol="KO", net_amount="-10"))
+    account.read(record("DIV", 3, symbol="KO", net_amount="10", status="canceled"))
+    assert (account.state.cash, account.state.dividends, account.state.fees) == (9990, 0, 10)
+    account.read(record("INT", 4, symbol="KO", net_amount="10", status="canceled"))
+    assert (account.state.cash, account.codes()) == (9990, ["AMENDMENT_OF_UNKNOWN_ACTIVITY"])
+
+
+def test_a_cancelled_split_that_names_nothing_leaves_the_stock_dividend_after_it(account):
+    account.hold("KO", 10, 100)
+    gone, come = ({"symbol": "KO", "qty": qty, "net_amount": "0"} for qty in ("-10", "20"))
+    account.read(record("SPLIT", 1, group_id="g", **gone), record("SPLIT", 2, group_id="g", **come))
+    for number in (3, 4):
+        shares = {"symbol": "KO", "qty": "0.4", "net_amount": "0", "activity_sub_type": "SDIV"}
+        account.read(record("DIV", number, **shares))
+    account.read(record("SPLIT", 5, status="canceled", **gone), record("SPLIT", 6, status="canceled", **come))
+    assert account.lots("KO") == [(Decimal("10.8"), 100, "2025-01-03")]
+    account.read(record("DIV", 7, status="canceled", **shares), record("DIV", 8, status="canceled", **shares))
+    assert (account.lots("KO"), account.codes()) == ([(10, 100, "2025-01-03")], [])
+
+
+@pytest.mark.parametrize("names_it", [True, False])
+def test_cash_in_lieu_that_is_cancelled_gives_its_fraction_back(account, names_it):
+    account.hold("KO", "11", 110)
+    paid = {"symbol": "KO", "qty": "-0.5", "net_amount": "6"}
+    account.read(record("CIL", 1, **paid), record("CIL", 2, **paid))
+    previous = [{"previous_id": record("CIL", number)["id"]} if names_it else {} for number in (2, 1)]
+    account.read(record("CIL", 3, status="canceled", **paid, **previous[0]))
+    assert (account.shares(), account.state.cash, account.state.realised) == ({"KO": Decimal("10.5")}, 10_006, 1)
+    account.read(record("CIL", 4, status="canceled", **paid, **previous[1]))
+    assert (account.lots("KO"), account.state.cash, account.state.realised) == ([(11, 110, "2025-01-03")], 10_000, 0)
+
+
+@pytest.mark.parametrize("in_one_reading", [True, False])
+def test_cash_in_lieu_is_corrected_with_its_fraction(account, in_one_reading):
+    account.hold("KO", "10.5", 105)
+    paid = record("CIL", 1, symbol="KO", qty="-0.5", net_amount="6")
+    right = record("CIL", 2, symbol="KO", qty="-0.4", net_amount="5", status="correct", previous_id=paid["id"])
+    for reading in [[paid, right]] if in_one_reading else [[paid], [right]]:
+        account.read(*reading)
+    assert (account.shares(), account.state.cash, account.state.realised) == ({"KO": Decimal("10.1")}, 10_005, 1)
+
+
+def test_a_return_of_capital_beyond_the_cost_is_corrected_and_cancelled_as_if_it_had_not_been(account):
+    names = [record("DIVROC", number)["id"] for number in range(6)]
+    account.hold("KO", 10, 10)
+
+    def books(number, amount, **facts):
+        account.read(record("DIVROC", number, symbol="KO", net_amount=amount, **facts))
+        return account.state.positions["KO"].cost, account.state.cash, account.state.realised
+
+    assert books(1, "25") == (0, 10_025, 15)
+    assert books(2, "6", status="correct", previous_id=names[1]) == (4, 10_006, 0)
+    assert books(3, "8", status="correct", previous_id=names[2]) == (2, 10_008, 0)
+    assert books(4, "8", status="canceled", previous_id=names[3]) == (10, 10_000, 0)
+    assert books(5, "8", status="canceled", previous_id=names[3]) == (10, 10_000, 0)
+
+
+def test_a_dividend_that_is_restated_as_a_return_of_capital_lowers_the_cost(account):
+    account.hold("KO", 10, 100)
+    account.read(record("DIV", 1, symbol="KO", net_amount="10"))
+    previous = record("DIV", 1)["id"]
+    account.read(record("DIVROC", 2, symbol="KO", net_amount="10", status="correct", previous_id=previous))
+    assert (account.state.dividends, account.state.positions["KO"].cost, account.state.cash) == (0, 90, 10_010)
+
+
 def test_a_cancellation_of_something_unknown_is_kept_aside_with_its_effect(account):
     account.read(record("DIV", 2, symbol="AAPL", net_amount="2.50", status="canceled", previous_id="before"))
     assert (account.state.cash, account.cash()) == (10_000, Decimal("9997.50"))
@@ -340,6 +408,38 @@ def test_coins_are_carried_and_never_traded(account):
     account.read(record("FILL", 1, qty="0.01", transaction_time="2025-01-06T15:00:00Z", **facts))
     account.read(record("CFEE", 2, symbol="BTC/USD", net_amount="-0.50"))
     assert (account.state.cash, account.state.foreign) == (Decimal("9799.50"), {"BTC/USD": Decimal("0.01")})
+
+
+def test_fees_in_coins_are_taken_from_the_coins_under_either_spelling(account):
+    facts = {"side": "buy", "order_id": "o", "type": "fill", "price": "20000"}
+    at = "2025-01-06T15:00:00Z"
+    account.read(record("FILL", 1, symbol="BTC/USD", qty="0.01", transaction_time=at, **facts))
+    account.read(record("CFEE", 2, symbol="BTCUSD", qty="-0.000025", price="20000", net_amount="0"))
+    account.read(record("FILL", 3, symbol="ETHUSD", qty="2", transaction_time=at, **facts | {"price": "1000"}))
+    account.read(record("CFEE", 4, symbol="ETHUSD", qty="-0.005", price="1000"))
+    held = {"BTC/USD": Decimal("0.009975"), "ETH/USD": Decimal("1.995")}
+    assert (account.state.cash, account.state.foreign, account.state.positions) == (7800, held, {})
+
+
+def test_coins_have_one_name_in_fills_and_positions_and_shares_keep_theirs(exchange_of_coins):
+    (coins,) = (read_position(row) for row in exchange_of_coins)
+    assert (exchange_of_coins[0]["symbol"], coins.instrument, coins.is_foreign) == ("BTCUSD", "BTC/USD", True)
+    assert [instrument_of(name) for name in ("AUSD", "USD", "BRK.B", "USDTUSD", "LINKUSDT")] == [
+        "AUSD",
+        "USD",
+        "BRK.B",
+        "USDT/USD",
+        "LINK/USDT",
+    ]
+    assert instrument_of("BTCUSD", "us_equity") == "BTCUSD"
+
+
+@pytest.fixture
+def exchange_of_coins():
+    exchange = FakeExchange(cash=5000, prices={"AAA": "10"}, auto_fill=False)
+    exchange.hours.set("2025-01-06 15:00")
+    bookings.trade_by_hand(exchange, "buy", "BTC/USD", 1, "100")
+    return [held.as_json(name, Decimal(100), Decimal(0)) for name, held in exchange.positions.items()]
 
 
 def test_a_short_sale_by_hand_is_carried_until_it_is_bought_back(account):

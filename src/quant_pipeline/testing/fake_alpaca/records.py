@@ -157,7 +157,8 @@ class FakePosition:
         value = self.quantity * price * multiplier_of(symbol)
         return {
             "asset_id": asset_id(symbol),
-            "symbol": symbol,
+            # Coins are BTC/USD in orders and fills and BTCUSD here (https://github.com/alpacahq/alpaca-py/issues/490).
+            "symbol": symbol.replace("/", ""),
             "exchange": "NASDAQ",
             "asset_class": asset_class(symbol),
             "asset_marginable": True,

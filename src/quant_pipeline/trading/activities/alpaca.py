@@ -45,6 +45,9 @@ SIDES = {"buy": "buy", "sell": "sell", "sell_short": "sell", "buy_to_cover": "bu
 OPTION = re.compile(r"[A-Z][A-Z0-9.]{0,5}\d{6}[CP]\d{8}")
 """Symbols of the Options Clearing Corporation: root, expiry, call or put, strike."""
 
+COINS = re.compile(r"(?=[A-Z0-9]{6})([A-Z0-9]+?)(USD[TC]?)")
+"""Pairs of coins in the older spelling, BTCUSD; symbols of US shares are shorter."""
+
 SHARES_PER_CONTRACT = Decimal(100)
 ZERO = Decimal(0)
 
@@ -87,6 +90,15 @@ def read_activity(record: Record) -> Activity:
         return _unknown(kind, record, f"{error}" if isinstance(error, ValueError) else f"{error!r}")
 
 
+def instrument_of(symbol: str, asset_class: str = "") -> str:
+    """Return the one name of an instrument: orders and fills say BTC/USD, positions and fees BTCUSD.
+
+    Source: https://github.com/alpacahq/alpaca-py/issues/490.
+    """
+    is_coin = asset_class in ("", "crypto") and COINS.fullmatch(symbol)
+    return f"{is_coin[1]}/{is_coin[2]}" if is_coin else symbol
+
+
 def is_foreign(symbol: str, asset_class: str = "") -> bool:
     """Return whether an instrument is an option, a crypto currency or anything else that is no US share."""
     return asset_class not in ("", "us_equity") or "/" in symbol or OPTION.fullmatch(symbol) is not None
@@ -105,11 +117,13 @@ def _read_known(kind: str, record: Record) -> Activity:
         return _unknown(kind, record, "")
     if meaning is OtherMeaning.TRADE:
         return _read_trade(record)
-    symbol, words = _text(record, "symbol"), _text(record, "description")
+    symbol, words = _instrument(record), _text(record, "description")
     foreign = is_foreign(symbol, _text(record, "asset_class"))
     common = _common(record)
     quantity = read_optional(record.get("qty"), "qty")
-    if meaning is OtherMeaning.FOREIGN or (foreign and isinstance(meaning, PositionKind)):
+    # The fee of a purchase of coins is taken in coins.
+    in_coins = foreign and bool(quantity) and meaning is CashKind.FEE
+    if meaning is OtherMeaning.FOREIGN or (foreign and isinstance(meaning, PositionKind)) or in_coins:
         amount = read_optional(record.get("net_amount"), "net_amount") or ZERO
         return ForeignActivity(*common[:2], symbol, quantity or ZERO, amount, words, **common.facts)
     if meaning is OtherMeaning.MEMO:
@@ -134,7 +148,7 @@ def _read_position(meaning: object, record: Record, common: _Common) -> Position
     amount = read_optional(record.get("net_amount"), "net_amount")
     if quantity is None and amount is None:
         raise ValueError("qty and net_amount are missing")
-    symbol = _text(record, "symbol")
+    symbol = _instrument(record)
     if not symbol:
         raise ValueError("symbol is missing")
     return PositionActivity(
@@ -158,7 +172,7 @@ def _read_fill(record: Record) -> FillActivity | ForeignActivity:
     if side is None or _text(record, "type") not in EXECUTIONS:
         raise ValueError(f"side is {record.get('side')!r}, type {record.get('type')!r}")
     quantity, price = read_decimal(record.get("qty"), "qty"), read_decimal(record.get("price"), "price")
-    symbol, order_id = _text(record, "symbol"), _text(record, "order_id")
+    symbol, order_id = _instrument(record), _text(record, "order_id")
     if quantity <= 0 or price <= 0 or not symbol or not order_id:
         raise ValueError(f"a fill of {quantity} {symbol or 'of nothing'} at {price} in order {order_id or 'unknown'}")
     facts: dict[str, Any] = {
@@ -188,7 +202,7 @@ def _read_trade(record: Record) -> FillActivity | ForeignActivity:
     """Read shares that changed hands without an order: their cash is what the broker states, fees included."""
     common = _common(record)
     quantity = read_decimal(record.get("qty"), "qty")
-    amount, symbol = read_decimal(record.get("net_amount"), "net_amount"), _text(record, "symbol")
+    amount, symbol = read_decimal(record.get("net_amount"), "net_amount"), _instrument(record)
     if is_foreign(symbol, _text(record, "asset_class")):
         words = _text(record, "description")
         return ForeignActivity(*common[:2], symbol, quantity, amount, words, **common.facts)
@@ -213,7 +227,7 @@ def _unknown(kind: str, record: Record, problem: str) -> UnknownActivity:
         *common[:2],
         raw_type=kind,
         amount=_readable(record.get("net_amount"), is_absent=ZERO if kind != "FILL" else None),
-        instrument=_text(record, "symbol"),
+        instrument=_instrument(record),
         quantity=_readable(record.get("qty"), is_absent=ZERO),
         problem=problem,
         **common.facts,
@@ -247,6 +261,10 @@ def _common(record: Record, is_strict: bool = True) -> _Common:
         "raw": dict(record),
     }
     return _Common(record["id"], date, facts)
+
+
+def _instrument(record: Record) -> str:
+    return instrument_of(_text(record, "symbol"), _text(record, "asset_class"))
 
 
 def _text(record: Record, name: str) -> str:

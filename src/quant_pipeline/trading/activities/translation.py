@@ -43,6 +43,8 @@ _CASH = {
     CashKind.RETURN_OF_CAPITAL: EventKind.RETURN_OF_CAPITAL,
     CashKind.OTHER: EventKind.OTHER_CASH,
 }
+_OWNERS = {EventKind.DEPOSIT, EventKind.WITHDRAWAL}
+_WITH_COST = {EventKind.CASH_IN_LIEU, EventKind.RETURN_OF_CAPITAL}
 _THE_BROKER = "the broker"
 
 
@@ -267,6 +269,8 @@ class Translator:
 
     def _cash(self, activity: CashActivity, session: pd.Timestamp) -> list[Event]:
         amount, amends = self._amount(activity)
+        if amends and self._must_be_booked_again(activity, amends["amends"]):
+            return self._booked_again(activity, amends["amends"], session)
         kind = _CASH.get(activity.kind)
         if kind is None:
             kind = EventKind.DEPOSIT if amount >= 0 else EventKind.WITHDRAWAL
@@ -279,9 +283,29 @@ class Translator:
             "message": activity.description,
             **amends,
         }
-        if activity.kind is CashKind.CASH_IN_LIEU and activity.quantity and not amends:
+        if activity.kind is CashKind.CASH_IN_LIEU and activity.quantity:
             facts["quantity"] = str(activity.quantity)
         return [Event(session, kind, _key(activity), facts)]
+
+    def _must_be_booked_again(self, activity: CashActivity, root: str) -> bool:
+        """Whether a difference in cash says too little: cost or shares moved too, or it was cash of another kind."""
+        kinds = {event.kind for event in self._counting(f"cash:{root}", root)} - {EventKind.ACTIVITY_NOTED}
+        if activity.kind is CashKind.TRANSFER:
+            return bool(kinds - _OWNERS)
+        return _CASH[activity.kind] in _WITH_COST or bool(kinds - {_CASH[activity.kind]})
+
+    def _booked_again(self, activity: CashActivity, root: str, session: pd.Timestamp) -> list[Event]:
+        """Take back cash that changed shares or their cost, and book what corrects it anew."""
+        counting = [event.key for event in self._counting(f"cash:{root}", root)]
+        is_correction = activity.amendment is Amendment.CORRECTION
+        key = f"{_key(activity)}:undone" if is_correction else _key(activity)
+        undone = [Event(session, EventKind.EVENT_CANCELLED, key, {"events": counting, "amends": root})]
+        if not counting:
+            undone = [Event(session, EventKind.ACTIVITY_NOTED, key, {"amends": root})]
+        if not is_correction:
+            return undone
+        (event,) = self._cash(replace(activity, amendment=Amendment.NEW), session)
+        return [*undone, replace(event, payload={**event.payload, "amends": root})]
 
     def _foreign(self, activity: ForeignActivity, session: pd.Timestamp) -> list[Event]:
         amount, amends = self._amount(activity)
@@ -324,7 +348,8 @@ class Translator:
         if not found:
             problem = f"the broker takes back or corrects {root}, which the ledger does not have"
             raise NotBookableError("AMENDMENT_OF_UNKNOWN_ACTIVITY", problem)
-        booked = sum((Decimal(event.payload["amount"]) for event in found), ZERO)
+        counting = self._counting(f"{prefix}:{root}", root)
+        booked = sum((Decimal(event.payload["amount"]) for event in counting), ZERO)
         amount = -booked if activity.amendment is Amendment.CANCELLATION else activity.amount - booked
         return amount, {"amends": root}
 
@@ -335,14 +360,23 @@ class Translator:
         later = (event for event in self.account.history if event.payload.get("amends") == root)
         return list((first | {event.key: event for event in later}).values())
 
+    def _counting(self, key: str, root: str) -> list[Event]:
+        """Return what is booked of an activity and moves cash or shares still."""
+        booked = self._booked(key, root)
+        return [event for event in booked if "amount" in event.payload and event.key not in self.account.cancelled]
+
     def _equal_to(self, activity: CashActivity | ForeignActivity) -> str:
         """Return the newest activity that equals one which does not say what it takes back."""
         prefix = _key(activity).partition(":")[0]
+        kind = _CASH.get(activity.kind) if isinstance(activity, CashActivity) else EventKind.FOREIGN_MOVED
+        kinds = _OWNERS if kind is None else {kind}
         taken_back = {event.payload["amends"] for event in self.account.history if "amends" in event.payload}
         for event in reversed(self.account.history):
-            same = event.key.startswith(f"{prefix}:") and event.payload.get("instrument") == activity.instrument
+            same = event.key.startswith(f"{prefix}:") and event.kind in kinds
+            same = same and event.payload.get("instrument") == activity.instrument
             name = event.key.partition(":")[2]
-            if same and abs(Decimal(event.payload["amount"])) == abs(activity.amount) and name not in taken_back:
+            is_open = name not in taken_back and event.key not in self.account.cancelled
+            if same and is_open and abs(Decimal(event.payload["amount"])) == abs(activity.amount):
                 return name
         raise NotBookableError("AMENDMENT_OF_UNKNOWN_ACTIVITY", "it does not say which activity it takes back")
 
@@ -359,6 +393,7 @@ class Translator:
         events, members = [], list(records)
         if meaning.kind is not None:
             facts = {**(meaning.facts or {}), "activities": [record.activity_id for record in records]}
+            facts["moved"] = [_moved(record) for record in records]
             events.append(Event(session, meaning.kind, main, facts))
             members = records[1:]
         for number, (kind, facts) in enumerate(meaning.more):
@@ -388,9 +423,15 @@ class Translator:
         raise NotBookableError("AMENDMENT_OF_UNKNOWN_ACTIVITY", problem)
 
     def _equal_position(self, activity: PositionActivity) -> str:
+        """Return the newest booked record, or the group that it is in, which moved as much of the same instrument."""
+        wanted = {_moved(activity), _moved(replace(activity, quantity=-activity.quantity))}
         for event in reversed(self.account.history):
-            facts = event.payload
-            if event.key.startswith("position:") and facts.get("instrument") == activity.instrument:
+            # Ledgers of earlier versions name only the instrument.
+            moved = event.payload.get("moved")
+            same = event.payload.get("instrument") == activity.instrument if moved is None else wanted & {*moved}
+            # The other records of a group that has been taken back are about the same group.
+            is_open = event.key not in self.account.cancelled or len(moved or ()) > 1
+            if event.key.startswith("position:") and same and is_open:
                 return event.key.partition(":")[2]
         raise NotBookableError("AMENDMENT_OF_UNKNOWN_ACTIVITY", "it does not say which activity it takes back")
 
@@ -409,6 +450,10 @@ def _key(activity: Activity) -> str:
         return f"{prefix[activity.amendment]}:{activity.activity_id}"
     sorts = {CashActivity: "cash", PositionActivity: "position", ForeignActivity: "foreign", UnknownActivity: "unknown"}
     return f"{sorts[type(activity)]}:{activity.activity_id}"
+
+
+def _moved(activity: PositionActivity) -> str:
+    return f"{activity.quantity.normalize():f} {activity.instrument}"
 
 
 def _is_part(activity: Activity) -> bool:

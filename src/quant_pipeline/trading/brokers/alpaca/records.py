@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from quant_pipeline.trading.activities.alpaca import NEW_YORK, is_foreign
+from quant_pipeline.trading.activities.alpaca import NEW_YORK, instrument_of, is_foreign
 from quant_pipeline.trading.activities.numbers import read_decimal, read_instant, read_optional
 from quant_pipeline.trading.broker_records import (
     BrokerAccount,
@@ -110,7 +110,8 @@ def read_account(row: Json) -> BrokerAccount:
 
 def read_position(row: Json) -> BrokerPosition:
     """Read a position; one without a market value has none that is known."""
-    quantity, symbol = read_decimal(row.get("qty"), "qty"), _name(row, "symbol")
+    quantity, kind = read_decimal(row.get("qty"), "qty"), row.get("asset_class") or ""
+    symbol = instrument_of(_name(row, "symbol"), kind)
     sign = SIDES_OF_POSITIONS[row["side"]]
     quantity = abs(quantity) * sign
     available = read_decimal(row.get("qty_available"), "qty_available")
@@ -121,7 +122,7 @@ def read_position(row: Json) -> BrokerPosition:
         average_entry_price=read_decimal(row.get("avg_entry_price"), "avg_entry_price"),
         market_value=read_optional(row.get("market_value"), "market_value"),
         asset_id=row.get("asset_id") or "",
-        is_foreign=quantity < 0 or is_foreign(symbol, row.get("asset_class") or ""),
+        is_foreign=quantity < 0 or is_foreign(symbol, kind),
     )
 
 
