@@ -295,7 +295,7 @@ class Translator:
         return _CASH[activity.kind] in _WITH_COST or bool(kinds - {_CASH[activity.kind]})
 
     def _booked_again(self, activity: CashActivity, root: str, session: pd.Timestamp) -> list[Event]:
-        """Take back cash that changed shares or their cost, and book what corrects it anew."""
+        """Take back cash that changed shares or their cost, and book what corrects it again."""
         counting = [event.key for event in self._counting(f"cash:{root}", root)]
         is_correction = activity.amendment is Amendment.CORRECTION
         key = f"{_key(activity)}:undone" if is_correction else _key(activity)
