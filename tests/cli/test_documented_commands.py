@@ -68,6 +68,7 @@ ELSEWHERE = {
 STARTED = {
     "kedro live",
     "kedro live --speed 20000 --sessions 21",
+    "kedro run --env paper --pipelines daily",
     "python benchmarks/backtest.py",
     "kedro account",
     "kedro account new",
