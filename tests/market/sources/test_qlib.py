@@ -217,6 +217,30 @@ def test_a_damaged_file_is_named(small, damage, words):
         read(folder)
 
 
+@pytest.mark.parametrize("name", ["calendars/day.txt", "instruments/all.txt"])
+def test_a_list_in_another_encoding_is_named(small, name):
+    folder = small()
+    (folder / name).write_bytes((folder / name).read_text().encode("utf-16"))
+    with pytest.raises(MarketDataError, match=r"\.txt is no text in UTF-8 \(byte 0\)"):
+        read(folder)
+
+
+def test_a_field_without_numbers_loses_no_instrument(small):
+    folder = small()
+    (folder / "features/sh600000/close.day.bin").write_bytes(b"")
+    with pytest.raises(MarketDataError, match="SH600000: holds no number in field close; dump it again"):
+        read(folder)
+
+
+def test_a_negative_volume_is_refused(small):
+    folder = small()
+    file = folder / "features/sh600000/volume.day.bin"
+    content = file.read_bytes()
+    file.write_bytes(content[:40] + np.float32(-5).tobytes() + content[44:])
+    with pytest.raises(MarketDataError, match=r"volume -.* is no volume"):
+        read(folder)
+
+
 def test_a_name_that_is_a_path_is_refused_and_nothing_outside_is_read(small):
     folder = small()
     write_universe(folder, "mine", [("SH600000", "2018-01-02", "2019-12-31"), ("../../x", "2018-01-02", "2019-12-31")])

@@ -132,9 +132,11 @@ def refuse_bad_cells(draft: Draft) -> None:
         ]
         draft.rows.loc[wrong, "bad"] = True
         _report_only(draft, wrong, texts)
-    missing = draft.rows["volume"].isna() & ~draft.rows["bad"]
-    draft.rows.loc[missing, "bad"] = True
-    _report_only(draft, missing, "volume is missing")
+    volume = draft.rows["volume"]
+    wrong = ~(volume >= 0) & ~draft.rows["bad"]
+    texts = ["volume is missing" if np.isnan(value) else f"volume {value:g} is no volume" for value in volume[wrong]]
+    draft.rows.loc[wrong, "bad"] = True
+    _report_only(draft, wrong, texts)
     if draft.leave_out and draft.rows["bad"].any():
         acting = draft.rows["instrument"].isin(draft.rows.loc[draft.rows["bad_action"], "instrument"])
         left = draft.rows[acting].drop_duplicates("instrument")

@@ -56,7 +56,7 @@ class QlibFolder:
         calendar = path / "calendars" / "day.txt"
         if not calendar.is_file():
             raise MarketDataError(f"{path} is no Qlib provider: {_what_is_wrong(path)}; correct `provider_uri`")
-        lines = [line.strip() for line in calendar.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = [line.strip() for line in _lines(calendar) if line.strip()]
         days = pd.to_datetime(pd.Series(lines, dtype="str"), errors="coerce", format="mixed")
         if days.isna().any():
             raise MarketDataError(
@@ -88,7 +88,7 @@ class QlibFolder:
             near = difflib.get_close_matches(universe.lower(), self.universes(), n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise MarketDataError(f"{self.path} has no universe '{universe}'; there are {named}{hint}")
-        text = file.read_text(encoding="utf-8-sig").splitlines()
+        text = _lines(file)
         rows = [(number, line.split("\t")) for number, line in enumerate(text, start=1) if line.strip()]
         for number, cells in rows:
             if len(cells) < 3 or not cells[0].strip():
@@ -138,6 +138,13 @@ class QlibFolder:
 
     def _features(self, instrument: str) -> Path:
         return self.path / "features" / folder_name(instrument)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise MarketDataError(f"{file} is no text in UTF-8 (byte {error.start}); dump it again") from error
 
 
 def _dates(texts: list[str], file: Path, rows: list[tuple[int, list[str]]]) -> pd.Series:

@@ -148,8 +148,11 @@ def _bars_of(
         return f"has no field {', '.join(missing)}; there are {', '.join(fields)}"
     read = {field: folder.read(name, field) for field in (*NEEDED, FACTOR)}
     found = {field: stored for field, stored in read.items() if stored is not None}
-    if not all(field in found for field in PRICES):
+    empty = [field for field in PRICES if field not in found]
+    if len(empty) == len(PRICES):
         return pd.DataFrame()
+    if empty:
+        return f"holds no number in field {', '.join(empty)}; dump it again"
     first = min(stored.first for stored in found.values())
     end = min(last, max(stored.first + len(stored.values) for stored in found.values()))
     table = {field: _laid_out(found.get(field), first, end) for field in (*NEEDED, FACTOR)}
