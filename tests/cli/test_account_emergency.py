@@ -449,6 +449,50 @@ def test_an_adjustment_books_what_no_record_explains(run, exchange, ledger):
     assert (account.other, account.discrepancy) == (Decimal("-1.25"), 0)
 
 
+NOT_MEANT = (
+    (("--cash", "1e40"), "larger or longer than an amount can be", 2),
+    (("--cash", "1e-30"), "more than 9 decimals", 2),
+    (("--cash", "0"), "say what is corrected", 2),
+    (("--instrument", " ", "--quantity", "1", "--cost", "1"), "it is empty", 2),
+    (("--instrument", "AAA", "--quantity", "1", "--cost", "-5"), "is not negative", 1),
+    (("--instrument", "AAA", "--quantity", "-11"), "holds 10.5; say --foreign", 1),
+    (("--cash", "1", "--reason", " "), "it is empty", 2),
+)
+
+
+def test_an_adjustment_that_cannot_be_meant_is_refused_and_books_nothing(run, ledger):
+    run("reconcile")
+    before = len(ledger().events())
+    for words, said, status in NOT_MEANT:
+        assert said in " ".join(run("adjust", "--reason", "typed too fast", *words, fails=status).split())
+    assert len(ledger().events()) == before
+
+
+def test_coins_and_short_shares_that_the_operator_books_are_carried_and_can_be_corrected(run, exchange, ledger):
+    run("reconcile")
+    exchange.prices["BTC/USD"] = Decimal(100)
+    exchange.move("BTC/USD", Decimal("0.5"), Decimal(0))
+    exchange.move("CCC", Decimal(-3), Decimal(5))
+    exchange.cash += 15
+    day = {"date": "2025-03-04", "status": "executed"}
+    coins = exchange.feed.append(
+        exchange.hours.now(), {"activity_type": "COIN", "symbol": "BTCUSD", "qty": "0.5"} | day
+    )
+    lent = exchange.feed.append(exchange.hours.now(), {"activity_type": "LENT", "symbol": "CCC", "qty": "-3"} | day)
+    run("reconcile", fails=True)
+    why = ("--reason", "sent from a wallet", "--name", "Ann")
+    run("quarantine", "book", coins["id"], *why)
+    assert "say --foreign" in run("quarantine", "book", lent["id"], "--cash", "15", *why, fails=True)
+    run("quarantine", "book", lent["id"], "--cash", "15", "--foreign", *why)
+    run("reconcile")
+    exchange.move("BTC/USD", Decimal("-0.25"), Decimal(0))
+    run("adjust", "--instrument", "BTC/USD", "--quantity", "-0.25", *why)
+    run("reconcile")
+    account = fold(ledger().events())
+    assert account.foreign == {"BTC/USD": Decimal("0.25"), "CCC": -3}
+    assert (set(account.positions), account.cash, account.discrepancy) == ({"AAA", "BBB"}, 10_015, 0)
+
+
 @pytest.mark.parametrize("words", [("show",), ("verify",), ("quarantine", "list"), ("halt",), ("resume",)])
 def test_commands_of_an_account_that_statements_fill_know_trades_without_orders(project, words):
     (project.project_path / "conf/sim/parameters_own.yml").write_text("account: {filled_by: statements}\n")

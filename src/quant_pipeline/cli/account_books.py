@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from quant_pipeline.trading.ledger.events import Event
 
 
+MOST_DECIMALS = 9
+"""Decimals of amounts and shares, as brokers state them."""
+
+
 class Amount(click.ParamType[Decimal]):
     """A number of the command line, exact to the last digit."""
 
@@ -25,21 +29,42 @@ class Amount(click.ParamType[Decimal]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
         """Read it."""
+        from quant_pipeline.trading.activities.numbers import read_decimal
+
         try:
-            number = Decimal(str(value))
-        except InvalidOperation:
-            self.fail(f"'{value}' is no number", param, ctx)
-        if not number.is_finite():
-            self.fail(f"'{value}' is not finite", param, ctx)
+            number = read_decimal(value, "it")
+        except ValueError as error:
+            self.fail(f"{error}", param, ctx)
+        if number != round(number, MOST_DECIMALS):
+            self.fail(f"'{value}' has more than {MOST_DECIMALS} decimals", param, ctx)
         return number
 
 
-reason_option = click.option("--reason", required=True, help="Why, in words; it is kept in the ledger.")
-name_option = click.option("--name", default=getpass.getuser, help="Who decides it; by default your name here.")
+class Words(click.ParamType[str]):
+    """Words that say something."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse blanks."""
+        if not (words := str(value).strip()):
+            self.fail("it is empty", param, ctx)
+        return words
+
+
+reason_option = click.option("--reason", required=True, type=Words(), help="Why, in words; it is kept in the ledger.")
+name_option = click.option(
+    "--name", default=getpass.getuser, type=Words(), help="Who decides it; by default your name here."
+)
 shares_options = (
     click.option("--cost", type=Amount(), help="What shares that come in have cost, in all."),
     click.option("--quantity", type=Amount(), help="Shares that come in, or go out when negative."),
-    click.option("--instrument", help="Which shares."),
+    click.option(
+        "--foreign",
+        is_flag=True,
+        help="They are carried and never traded, as a short position; coins and options always are.",
+    ),
+    click.option("--instrument", type=Words(), help="Which shares."),
     click.option("--cash", type=Amount(), help="Cash that comes in, or goes out when negative."),
 )
 
@@ -131,7 +156,7 @@ def adjust(metadata: Place, /, env: str | None, params: dict[str, Any], **answer
     """Book a correction of cash or shares that no record of the broker explains."""
     from quant_pipeline.cli.opened_account import open_account
 
-    if answer["cash"] is None and answer["quantity"] is None:
+    if not answer["cash"] and not answer["quantity"]:
         raise click.UsageError("say what is corrected: --cash, or --instrument with --quantity and --cost")
     with open_account(metadata, env, params) as opened:
         given = answer | {"cash": answer["cash"] or Decimal(0), "quantity": answer["quantity"] or Decimal(0)}
@@ -150,16 +175,32 @@ def _find(opened: Opened, row: str) -> Event:
 
 
 def _adjustment(opened: Opened, given: dict[str, Any], key: str, **more: str) -> Event:
+    from quant_pipeline.trading.activities.alpaca import is_foreign
     from quant_pipeline.trading.ledger.events import Event, EventKind
 
     quantity: Decimal = given["quantity"]
-    if quantity and not given["instrument"]:
+    name: str = given["instrument"] or ""
+    if quantity and not name:
         raise AccountError("say which shares with --instrument")
-    if quantity > 0 and given["cost"] is None:
-        raise AccountError("say with --cost what the shares that come in have cost, in all; 0 when nothing")
-    facts = {"amount": str(given["cash"]), "quantity": str(quantity), "instrument": given["instrument"] or ""}
-    facts |= {"cost": str(given["cost"] or 0), "reason": given["reason"], "name": given["name"], **more}
+    facts = {"amount": str(given["cash"]), "quantity": str(quantity), "instrument": name}
+    facts |= {"reason": given["reason"], "name": given["name"], **more}
+    if quantity and (given["foreign"] or name in opened.state.foreign or is_foreign(name)):
+        return Event(opened.stands_at, EventKind.FOREIGN_MOVED, key, facts)
+    _require_sound(opened, name, quantity, given["cost"])
+    facts["cost"] = str(given["cost"] or 0)
     return Event(opened.stands_at, EventKind.ADJUSTMENT, key, facts)
+
+
+def _require_sound(opened: Opened, name: str, quantity: Decimal, cost: Decimal | None) -> None:
+    if quantity > 0 and cost is None:
+        raise AccountError("say with --cost what the shares that come in have cost, in all; 0 when nothing")
+    if cost is not None and cost < 0:
+        raise AccountError(f"--cost is {cost}; what shares have cost is not negative")
+    held = opened.state.positions[name].quantity if name in opened.state.positions else Decimal(0)
+    if quantity < -held:
+        raise AccountError(
+            f"{-quantity} {name} go out but the ledger holds {held}; say --foreign when the account is short of them"
+        )
 
 
 def _answer(opened: Opened, stored: Any, how: str, answer: dict[str, Any], *before: Event) -> None:
