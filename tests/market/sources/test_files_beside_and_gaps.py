@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from quant_pipeline.market.quality import QualityParameters
 from quant_pipeline.market.sources.files.checking import check_folder
+from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
 DAYS = pd.bdate_range("2024-01-02", periods=9).as_unit("ns")
@@ -65,7 +66,9 @@ def test_a_table_of_something_else_is_left_out_by_name(two):
     assert "transactions.csv: has no column" in named(checked)
 
 
-@pytest.mark.parametrize("column", ["factor", "cum_factor", "ajexdi", "cfacpr", "trfd"])
+@pytest.mark.parametrize(
+    "column", ["factor", "cum_factor", "ajexdi", "cfacpr", "trfd", "Payout", "distribution", "raw_close"]
+)
 def test_a_factor_of_adjustment_that_nothing_uses_is_an_error(tmp_path, column):
     write(tmp_path, "AAA.csv", bars(**{column: 0.5}))
     assert f"has '{column}', which may hold" in check(tmp_path).summary["problems"][0]
@@ -76,6 +79,15 @@ def test_prices_of_two_currencies_are_refused_with_their_names(tmp_path):
     checked = check(tmp_path)
     assert "prices in GBp, USD in its column 'Currency'" in checked.summary["problems"][0]
     assert check(tmp_path, ignored_columns=["Currency"]).ok
+
+
+def test_files_of_two_currencies_are_refused_read_again_or_not(tmp_path):
+    write(tmp_path, "AAA.csv", bars(Currency="USD"))
+    write(tmp_path, "BBB.csv", bars(Currency="EUR"))
+    for _ in range(2):
+        seen = observe(tmp_path, FilesMarketParameters(), tmp_path / ".cache")
+        assert seen.is_refused
+        assert "prices in EUR, USD in its column 'Currency'" in str(seen.problems[0])
 
 
 def test_one_currency_is_no_matter(tmp_path):

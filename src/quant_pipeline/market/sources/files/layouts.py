@@ -210,6 +210,7 @@ KNOWN_UNUSED = frozenset(
 
 SUSPICIOUS = (
     "split", "div", "adj", "factor", "ajex", "cfac", "trfd", "bonus",
+    "payout", "distribution", "total return", "total_return", "raw close", "raw_close", "close_raw",
     "rights", "capital gain", "ajust", "bereinigt", "desdob", "frazion", "rettific",
     "复权", "分红", "拆", "派息", "派现", "送股", "转增", "股息", "红利", "除权",
     "調整", "配当", "分割", "수정", "배당", "액면",

@@ -43,7 +43,7 @@ from quant_pipeline.market.sources.files.listings import note_listings_twice, no
 from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refuse_wrong_amounts, refuse_wrong_units
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_field_files, read_file
-from quant_pipeline.market.sources.files.recognition import holds_actions, layout_of
+from quant_pipeline.market.sources.files.recognition import holds_actions, layout_of, several_currencies
 from quant_pipeline.market.sources.files.tables import (
     delisting_actions,
     is_securities,
@@ -125,6 +125,7 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
         found.bars.append(own["close"])
     readings, found = _set_securities_apart(readings, found, folder)
     _refuse_unused_actions(readings)
+    _refuse_currencies(readings)
     readings = _settle_order_of_dates(readings, found.bars, folder, options, cache)
     broken = [reading for reading in readings if reading.broken is not None]
     good = [reading for reading in readings if reading.rows is not None]
@@ -186,6 +187,15 @@ def _refuse_unused_actions(readings: list[Reading]) -> None:
             )
             reading.problems.append(SourceProblem(reading.file, None, None, what))
             reading.broken = None
+
+
+def _refuse_currencies(readings: list[Reading]) -> None:
+    """Refuse files whose prices are of different currencies."""
+    stated = {reading.currency[1] for reading in readings} - {""}
+    if len(stated) > 1:
+        first = next(reading for reading in readings if reading.currency[1])
+        others = f"together with the other files, {several_currencies(stated, first.currency[0])}"
+        first.problems.append(SourceProblem(first.file, None, None, others, len(readings)))
 
 
 def _settle_order_of_dates(

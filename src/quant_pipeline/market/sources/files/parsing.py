@@ -20,9 +20,9 @@ from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, r
 from quant_pipeline.market.sources.files.opening import open_table
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import RawTable, UnreadableFileError
-from quant_pipeline.market.sources.files.recognition import Recognised, layout_of, recognise
+from quant_pipeline.market.sources.files.recognition import Recognised, currency_of, layout_of, recognise
 
-CACHE_VERSION = 5
+CACHE_VERSION = 6
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain", "previous_close")
 AMBIGUOUS = "every date can be read with the day or the month first"
@@ -55,6 +55,8 @@ class Reading:
         Our names of its columns.
     header
         Its own.
+    currency
+        Column that states the currency of the prices, and the currency; empty where none does.
     """
 
     file: str
@@ -67,6 +69,7 @@ class Reading:
     day_first: bool | None = None
     fields: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
+    currency: tuple[str, str] = ("", "")
 
     @property
     def adjusted(self) -> str:
@@ -86,6 +89,7 @@ def read_file(file: Path, folder: Path, options: FilesMarketParameters, cache: P
             "kind": reading.kind,
             "fields": list(reading.fields),
             "day_first": reading.day_first,
+            "currency": list(reading.currency),
         }
         stored = reading.rows.copy()
         stored.attrs = {"facts": json.dumps(facts)}
@@ -116,6 +120,7 @@ def _from_cache(kept: Path, file: Path, folder: Path) -> Reading:
     return Reading(
         _name(file, folder), facts["layout"], rows, facts["kind"],
         day_first=facts["day_first"], fields=tuple(facts["fields"]),
+        currency=tuple(facts["currency"]),
     )  # fmt: skip
 
 
@@ -151,6 +156,7 @@ def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters)
     if raw.table.empty:
         reading.broken = "has a header and no rows"
         return reading
+    reading.currency = currency_of(raw.table, options)
     _type(reading, raw, found, Path(reading.file), options)
     return reading
 

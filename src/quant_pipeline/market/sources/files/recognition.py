@@ -148,13 +148,26 @@ def _currencies(
     found = []
     for column, name in header.items():
         if name in _CURRENCY and column not in columns and column not in options.ignored_columns:
-            stated = sorted(set(table[column].dropna().astype("str").str.strip()) - {""})
+            stated = set(table[column].dropna().astype("str").str.strip()) - {""}
             if len(stated) > 1:
-                found.append(
-                    f"states prices in {', '.join(stated[:4])} in its column '{column}', and one account adds them up; "
-                    f"convert them to one currency and name the column in `ignored_columns: [{column}]`"
-                )
+                found.append(several_currencies(stated, column))
     return found
+
+
+def several_currencies(stated: set[str], column: str) -> str:
+    """Return what is wrong with prices of more than one currency."""
+    return (
+        f"states prices in {', '.join(sorted(stated)[:4])} in its column '{column}', and one account adds them up; "
+        f"convert them to one currency and name the column in `ignored_columns: [{column}]`"
+    )
+
+
+def currency_of(table: pd.DataFrame, options: FilesMarketParameters) -> tuple[str, str]:
+    """Return the column that states one currency, and the currency; empty where none does."""
+    for column in map(str, table.columns):
+        if column_name(column).name in _CURRENCY and column not in options.ignored_columns:
+            return column, next(iter(set(table[column].dropna().astype("str").str.strip()) - {""}), "")
+    return "", ""
 
 
 def _said_twice(header: dict[str, str], columns: dict[str, str]) -> list[str]:
