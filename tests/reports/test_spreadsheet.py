@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quant_pipeline.reports.spreadsheet import as_it_was, csv_text, rounded, safe
@@ -29,6 +29,7 @@ def test_fractions_of_shares_stay():
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=20))
+@example([1.7976931345000002e308])
 def test_an_unnamed_number_keeps_ten_digits(numbers):
     values = np.array(numbers, dtype="float64")
     found = rounded(pd.DataFrame({"anything": values}))["anything"].to_numpy()

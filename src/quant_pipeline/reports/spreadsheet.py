@@ -83,11 +83,13 @@ def _rounded(name: str, column: pd.Series) -> pd.Series:
 
 def _significant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     size = np.abs(values)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         exponent = np.floor(np.log10(np.where(np.isfinite(size) & (size > 0), size, 1.0)))
         shift = DIGITS - 1 - exponent
         up, down = 10.0 ** np.clip(shift, 0, 300), 10.0 ** np.clip(-shift, 0, 300)
-        return np.asarray(np.where(shift >= 0, np.round(values * up) / up, np.round(values / down) * down))
+        near = np.where(shift >= 0, np.round(values * up) / up, np.round(values / down) * down)
+    # The largest numbers would be rounded up to infinity.
+    return np.asarray(np.where(np.isfinite(near), near, values))
 
 
 def _as_plain_text(cell: Any) -> Any:
