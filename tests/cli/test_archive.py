@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from quant_pipeline.cli.archive import archive
+from quant_pipeline.project.archive import store as archive_store
+from quant_pipeline.project.archive.store import hash_of
 
 
 @pytest.fixture
@@ -67,6 +69,21 @@ def test_nearly_everything_goes_only_by_force(project):
     assert refused.exit_code == 1
     assert "58 of 60 files of sessions would be moved, nearly all" in refused.output
     assert call("kedro archive --keep 1 --force", project).exit_code == 0
+
+
+def test_a_file_that_cannot_be_read_stops_no_other(project, monkeypatch):
+    def unreadable(path):
+        if path.name == "2024-01-03.csv":
+            raise PermissionError(13, "Permission denied", str(path))
+        return hash_of(path)
+
+    monkeypatch.setattr(archive_store, "hash_of", unreadable)
+    done = call("kedro archive --keep 10", project)
+    assert done.exit_code == 1
+    assert "39 moved" in done.output
+    assert "1 files were left where they are" in done.output
+    assert "2024-01-03.csv: Permission denied" in done.output
+    assert (project / "data/accounts/sim/orders/2024-01-03.csv").exists()
 
 
 def test_a_changed_file_of_the_archive_is_found(project):

@@ -1,4 +1,4 @@
-"""Days of a process whose commands end as a test wants: order, retries, the end, and what is told."""
+"""Days of a process whose commands end as a test wants: order, retries, the end, and the messages."""
 
 import json
 import os

@@ -189,6 +189,8 @@ def _each(items: Sequence[Item], act: Callable[[Item], Any]) -> list[str]:
             act(item)
         except ArchiveError as error:
             left.append(error.message)
+        except OSError as error:
+            left.append(f"{error.filename or item}: {error.strerror or error}")
     return left
 
 

@@ -11,6 +11,9 @@ from quant_pipeline.cli.options import ProjectGroup
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import ConfigurationError
 
+NEEDED = {"session", "execution_session", "sources", "files", "rows_sha256"}
+"""What a manifest has to state."""
+
 
 @click.group(cls=ProjectGroup)
 def ranking() -> None:
@@ -37,7 +40,7 @@ def verify(metadata: Place, file: Path, manifest: Path | None) -> None:
         stated = json.loads(place.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigurationError(f"{place} is no manifest: {error}; ask for it again") from error
-    if not isinstance(stated, dict) or not {"files", "rows_sha256", "sources"} <= stated.keys():
+    if not isinstance(stated, dict) or not stated.keys() >= NEEDED:
         raise ConfigurationError(f"{place} is no manifest of a ranking; ask for it again")
     if not is_unchanged(file, stated):
         raise click.ClickException(f"{file.name} is not the file that was written: its hash differs from {place.name}")

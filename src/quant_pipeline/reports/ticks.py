@@ -15,6 +15,8 @@ import plotly.graph_objects as go
 _FORMAT = re.compile(r"(?P<before>\+?,?)\.(?P<digits>\d+)(?P<trim>~?)(?P<kind>[%fs])")
 TICKS = 6
 """About how many ticks an axis has."""
+MOST_DIGITS = 12
+"""Digits beyond which a label is no help."""
 FEW_DAYS = 10
 """Days up to which each one is labelled; plotly would put hours between them."""
 
@@ -48,7 +50,7 @@ def _finer(written: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> str:
         needed += 1 + math.floor(math.log10(float(np.abs(values).max())))
     if needed <= int(parts["digits"]):
         return ""
-    return f"{parts['before']}.{needed}{parts['trim']}{parts['kind']}"
+    return f"{parts['before']}.{min(needed, MOST_DIGITS)}{parts['trim']}{parts['kind']}"
 
 
 def _values(figure: go.Figure, axis: str) -> np.ndarray[Any, np.dtype[np.float64]]:

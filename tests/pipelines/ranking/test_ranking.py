@@ -146,6 +146,8 @@ def test_the_files_say_the_same_and_a_changed_byte_is_found(tmp_path):
     assert not verify(changed, manifest)
     table.assign(score=table["score"] + 1).to_parquet(tmp_path / "ranking.parquet")
     assert not verify(tmp_path / "ranking.parquet", manifest)
+    (tmp_path / "ranking.parquet").write_bytes(b"PAR1 cut off")
+    assert not verify(tmp_path / "ranking.parquet", manifest)
     with pytest.raises(ConfigurationError, match=r"no file 'other\.csv'"):
         verify(changed.rename(tmp_path / "other.csv"), manifest)
 
