@@ -22,12 +22,15 @@ def isolated() -> Iterator[None]:
     floats, threads = _floating_point_errors(), _torch_threads()
     _begin_random_numbers()
     _leave_levels_to_the_root()
-    root, disabled = logging.getLogger(), logging.root.manager.disable
+    root, disabled, levels = logging.getLogger(), logging.root.manager.disable, _levels_of_libraries()
     level, handlers = root.level, list(root.handlers)
     yield
     root.setLevel(level)
     root.handlers[:] = handlers
     logging.disable(disabled)
+    for name, found in _levels_of_libraries().items():
+        if found != levels.get(name, found):
+            logging.getLogger(name).setLevel(levels[name])
     _end_tracking()
     _restore_environment(environment)
     os.chdir(folder)
@@ -51,6 +54,14 @@ def _leave_levels_to_the_root() -> None:
         if isinstance(logger, logging.Logger) and name.partition(".")[0] == "quant_pipeline":
             logger.disabled, logger.propagate = False, True
             logger.setLevel(logging.NOTSET)
+
+
+def _levels_of_libraries() -> dict[str, int]:
+    """Levels by logger, also of `urllib3`, whose requests a notification keeps out of the log for the whole process."""
+    loggers = logging.root.manager.loggerDict.items()
+    return {"urllib3": logging.NOTSET} | {
+        name: logger.level for name, logger in list(loggers) if isinstance(logger, logging.Logger)
+    }
 
 
 def _end_tracking() -> None:

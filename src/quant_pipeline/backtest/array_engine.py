@@ -1,6 +1,6 @@
 """Exact backtest of one set of scores: every session, every order, every cent, in milliseconds.
 
-Sessions run as :mod:`~quant_pipeline.backtest.session_step` says.
+Sessions run in :mod:`~quant_pipeline.backtest.session_loop`.
 """
 
 from __future__ import annotations
@@ -8,23 +8,20 @@ from __future__ import annotations
 from decimal import Decimal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.backtest.combination_kernels import combination_arrays, new_measured
 from quant_pipeline.backtest.result import N_POSITION_COLUMNS, N_SERIES, BacktestResult, build_result
-from quant_pipeline.backtest.session_step import Records, Run, close_account, decide_account, run_of, session_of
-from quant_pipeline.common.compiled import kernel
+from quant_pipeline.backtest.session_loop import Counts, run_sessions
+from quant_pipeline.backtest.session_step import Records, Run, run_of
 from quant_pipeline.common.exceptions import StrategyError
-from quant_pipeline.exchange.account_arrays import HELD, N_TOTALS, AccountArrays, new_accounts, sessions_held
 from quant_pipeline.exchange.kernels import N_EVENT_COLUMNS, N_FILL_COLUMNS
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import cash_to_ticks
 from quant_pipeline.exchange.rules import CostRules
-from quant_pipeline.strategy.fused_scores import single_scores
-from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
 from quant_pipeline.strategy.rules import StrategyRules
 
-_FIRST_RECORD_ROWS = 4096
+_FIRST_ROWS = 4096
 
 
 def run_backtest(
@@ -65,71 +62,30 @@ def run_backtest(
             "a score. Check the dates of the scores and the schedule."
         )
     cash = cash_to_ticks(initial_cash)
-    rows = _new_rows((_FIRST_RECORD_ROWS,) * len(_RECORD_COLUMNS))
+    records = _new_records(len(market.sessions), (_FIRST_ROWS, _FIRST_ROWS, _FIRST_ROWS))
     while True:
-        series, counts = _run(run, cash, rows)
-        if all(count <= len(record) for count, record in zip(counts, rows, strict=True)):
+        counts = _run(run, cash, records)
+        if all(count <= len(rows) for count, rows in zip(counts, records[:-1], strict=True)):
             break
         # The first run counted what it could not keep; the second has room for all of it.
-        rows = _new_rows(counts)
-    fills, events, positions = (record[:count] for record, count in zip(rows, counts, strict=True))
-    return build_result(market, cash, series, fills, events, positions)
+        records = _new_records(len(market.sessions), counts)
+    fills, events, positions = (rows[:count] for count, rows in zip(counts, records[:-1], strict=True))
+    return build_result(market, cash, records.series, fills, events, positions)
 
 
-_RECORD_COLUMNS = (N_FILL_COLUMNS, N_EVENT_COLUMNS, N_POSITION_COLUMNS)
-
-
-Rows = tuple[npt.NDArray[np.int64], ...]
-"""Records of fills, of corporate actions and of positions."""
-
-
-def _new_rows(counts: tuple[int, ...]) -> Rows:
-    return tuple(np.zeros((count, n), np.int64) for count, n in zip(counts, _RECORD_COLUMNS, strict=True))
-
-
-def _run(run: Run, cash: int, rows: Rows) -> tuple[npt.NDArray[np.int64], tuple[int, int, int]]:
-    n_sessions, n_instruments = run.market.mark.shape
-    series = np.zeros((n_sessions, N_SERIES), dtype=np.int64)
-    fills, events, positions = rows
-    counts = _run_account(
-        run,
-        new_accounts(1, n_instruments, cash),
-        np.zeros(1, dtype=np.uint32),
-        new_decision_buffers(n_instruments),
-        series,
-        Records(fills, events),
-        positions,
+def _new_records(n_sessions: int, counts: Counts) -> Records:
+    n_fills, n_events, n_positions = counts
+    return Records(
+        np.zeros((n_fills, N_FILL_COLUMNS), dtype=np.int64),
+        np.zeros((n_events, N_EVENT_COLUMNS), dtype=np.int64),
+        np.zeros((n_positions, N_POSITION_COLUMNS), dtype=np.int64),
+        np.zeros((n_sessions, N_SERIES), dtype=np.int64),
     )
-    return series, counts
 
 
-@kernel
-def _run_account(
-    run: Run,
-    accounts: AccountArrays,
-    members: npt.NDArray[np.uint32],
-    buffers: DecisionBuffers,
-    series: npt.NDArray[np.int64],
-    rows: Records,
-    positions: npt.NDArray[np.int64],
-) -> tuple[int, int, int]:
-    """Run account 0 through every session and return how many fills, events and positions there were."""
-    n_fills = 0
-    n_events = 0
-    n_positions = 0
-    for t in range(run.decides.shape[0]):
-        session = session_of(run, t)
-        value, n_fills, n_events = close_account(run, session, accounts, 0, rows, n_fills, n_events)
-        for column in range(N_TOTALS):
-            series[t, column] = accounts.totals[0, column]
-        series[t, N_TOTALS] = value
-        for slot in range(accounts.totals[0, HELD]):
-            if n_positions < positions.shape[0]:
-                positions[n_positions, 0] = t
-                positions[n_positions, 1] = accounts.slot_instrument[0, slot]
-                positions[n_positions, 2] = accounts.slot_shares[0, slot]
-                positions[n_positions, 3] = sessions_held(accounts, 0, slot)
-            n_positions += 1
-        if session.decides:
-            decide_account(run, session, accounts, 0, value, single_scores(run.table, t, members), buffers)
-    return n_fills, n_events, n_positions
+def _run(run: Run, cash: int, records: Records) -> Counts:
+    """Trade the only model of the scores; its statistics are not asked for."""
+    n_sessions = len(run.decides)
+    measured = new_measured(1, cash, np.zeros(n_sessions), np.zeros(n_sessions, dtype=np.int64))
+    _, counts = run_sessions(run, combination_arrays([(0,)]), cash, measured, records)
+    return counts

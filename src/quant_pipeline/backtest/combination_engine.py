@@ -20,22 +20,23 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.backtest import combination_kernels as kernels
-from quant_pipeline.backtest.combination_kernels import BlockBuffers, CombinationArrays, Measured, run_block
+from quant_pipeline.backtest.combination_kernels import CombinationArrays
+from quant_pipeline.backtest.session_loop import run_sessions
 from quant_pipeline.backtest.session_step import Records, run_of
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.common.progress import track
-from quant_pipeline.exchange.account_arrays import FEES, SLIPPAGE, new_accounts
+from quant_pipeline.exchange.account_arrays import FEES, SLIPPAGE
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import TICKS_PER_UNIT, cash_to_ticks
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR, rate_per_session
-from quant_pipeline.strategy.fused_scores import padded_width
-from quant_pipeline.strategy.ranking import new_decision_buffers
 from quant_pipeline.strategy.rules import StrategyRules
 
 Combination = tuple[int, ...]
 
 _ACCOUNTS_PER_BLOCK = 128
+_NO_ROWS = np.empty((0, 0), dtype=np.int64)
+_NO_RECORDS = Records(_NO_ROWS, _NO_ROWS, _NO_ROWS, _NO_ROWS)
 
 
 FIGURES = (
@@ -207,7 +208,7 @@ def stream_combinations(
     StrategyError
         If there is no combination, or one of them is empty, doubled within itself or names an unknown model.
     """
-    arrays = _combination_arrays(in_order(combinations, search.scores.shape[0]))
+    arrays = kernels.combination_arrays(in_order(combinations, search.scores.shape[0]))
     starts = range(0, len(arrays.sizes), _ACCOUNTS_PER_BLOCK)
     runner = _BlockRunner(search, arrays)
     if n_threads == 1:
@@ -257,40 +258,14 @@ class _BlockRunner:
 
     def run(self, start: int) -> CombinationBlock:
         """Run the combinations from row `start` to the end of its block."""
-        search, n_instruments = self.search, len(self.search.market.instruments)
-        stop = min(start + _ACCOUNTS_PER_BLOCK, len(self.combinations.sizes))
-        accounts = new_accounts(stop - start, n_instruments, self.cash)
-        statistics = np.zeros((stop - start, kernels.N_STATISTICS))
-        statistics[:, [kernels.VALUE, kernels.PEAK]] = self.cash
-        period_sums = np.zeros((stop - start, int(self.periods.max()) + 1, 2))
-        largest = self.combinations.members.shape[1]
-        nothing = np.empty((0, 0), dtype=np.int64)
-        run_block(
-            self.arrays,
-            accounts,
-            self.combinations,
-            start,
-            Measured(self.periods, self.benchmark, statistics, period_sums),
-            new_decision_buffers(n_instruments, stop - start),
-            BlockBuffers(
-                np.zeros((largest + 1, padded_width(n_instruments)), dtype=np.float32), Records(nothing, nothing)
-            ),
-        )
-        free = rate_per_session(search.market.rules.risk_free_rate)
-        figures = _figures(statistics, accounts.totals, self.cash, len(self.periods) - 1, free)
-        return CombinationBlock(start, figures, period_sums)
-
-
-def _combination_arrays(rows: list[Combination]) -> CombinationArrays:
-    sizes = np.array([len(row) for row in rows], dtype=np.int64)
-    members = np.zeros((len(rows), int(sizes.max())), dtype=np.uint32)
-    for index, row in enumerate(rows):
-        members[index, : len(row)] = row
-    shared = np.zeros(len(rows), dtype=np.int64)
-    for index in range(1, len(rows)):
-        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(rows[index - 1], rows[index], strict=False))
-        shared[index] = sum(1 for _ in same)
-    return CombinationArrays(members, sizes, shared)
+        rows = slice(start, start + _ACCOUNTS_PER_BLOCK)
+        members, sizes, shared = self.combinations
+        block = CombinationArrays(members[rows], sizes[rows], shared[rows])
+        measured = kernels.new_measured(len(block.sizes), self.cash, self.benchmark, self.periods)
+        accounts, _ = run_sessions(self.arrays, block, self.cash, measured, _NO_RECORDS)
+        free = rate_per_session(self.search.market.rules.risk_free_rate)
+        figures = _figures(measured.statistics, accounts.totals, self.cash, len(self.periods) - 1, free)
+        return CombinationBlock(start, figures, measured.periods)
 
 
 def _figures(

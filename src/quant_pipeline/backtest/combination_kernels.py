@@ -1,22 +1,20 @@
-"""Many accounts through the market side by side, compiled: one account per combination of models.
+"""Combinations of models as accounts trade them, compiled: fused scores, and running statistics instead of curves.
 
-Accounts of a block advance together, session by session, so that a session's scores and prices stay in the cache. The
-members of consecutive combinations share sums: with combinations in lexicographic order almost every fused score is
-its predecessor plus one member. Every account runs the same kernels as a single backtest.
+The members of consecutive combinations share sums: with combinations in lexicographic order almost every fused score is
+its predecessor plus one member.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.backtest.session_step import Records, Run, close_account, decide_account, session_of
-from quant_pipeline.common.compiled import inlined, kernel
-from quant_pipeline.exchange.account_arrays import BOUGHT, HELD, SOLD, AccountArrays
-from quant_pipeline.strategy.fused_scores import FusedScores, ScoreTable, rough_gap
-from quant_pipeline.strategy.ranking import DecisionBuffers
+from quant_pipeline.common.compiled import inlined
+from quant_pipeline.strategy.fused_scores import FusedScores, ScoreTable, padded_width, rough_gap
 
 # Columns of the running statistics of an account.
 VALUE, PEAK, MAX_DRAWDOWN, SUM_RETURN, SUM_SQUARE, SUM_EXCESS, SUM_EXCESS_SQUARE, TURNOVER, HELD_SUM, TRADED = range(10)
@@ -35,32 +33,25 @@ class CombinationArrays(NamedTuple):
     shared: npt.NDArray[np.int64]
 
 
-class BlockBuffers(NamedTuple):
-    """Scratch space of one thread: rough partial sums of members (largest size + 1 rows, the first zero)."""
-
-    sums: npt.NDArray[np.float32]
-    no_records: Records
-
-
 @inlined
 def fuse_next(
     table: ScoreTable,
     t: int,
     combinations: CombinationArrays,
     row: int,
-    is_first: bool,
-    buffers: BlockBuffers,
+    sums: npt.NDArray[np.float32],
 ) -> FusedScores:
     """Return the equally weighted score of one combination: the sum in member order, divided by their number.
 
-    Rough sums shared with the row before are taken from the buffers, unless this is the first row of the block.
+    `sums` holds the rough partial sums of the row before (:func:`new_sums`), of which those of shared members are kept;
+    the first row shares none.
     """
     size = combinations.sizes[row]
-    start = 0 if is_first else min(combinations.shared[row], size - 1)
+    start = 0 if row == 0 else min(combinations.shared[row], size - 1)
     for level in range(start, size):
         member = table.rough[t, combinations.members[row, level]]
-        before = buffers.sums[level]  # Row 0 stays zero, and adding zero changes no score.
-        total = buffers.sums[level + 1]
+        before = sums[level]  # Row 0 stays zero, and adding zero changes no score.
+        total = sums[level + 1]
         for j in range(total.size):
             total[j] = before[j] + member[j]
     return FusedScores(
@@ -68,13 +59,13 @@ def fuse_next(
         combinations.members[row],
         size,
         1.0 / size,
-        buffers.sums[size],
+        sums[size],
         rough_gap(size, table.largest[t]),
     )
 
 
 @inlined
-def _count_session(
+def count_session(
     statistics: npt.NDArray[np.float64],
     periods: npt.NDArray[np.float64],
     value: float,
@@ -114,44 +105,32 @@ class Measured(NamedTuple):
     periods: npt.NDArray[np.float64]
 
 
-@kernel
-def run_block(
-    run: Run,
-    accounts: AccountArrays,
-    combinations: CombinationArrays,
-    first: int,
-    measured: Measured,
-    buffers: DecisionBuffers,
-    block: BlockBuffers,
-) -> None:
-    """Run the accounts of one block through every session; the first has no return, because nothing is held yet.
+def combination_arrays(rows: Sequence[tuple[int, ...]]) -> CombinationArrays:
+    """Put combinations in lexicographic order, members ascending, into arrays."""
+    sizes = np.array([len(row) for row in rows], dtype=np.int64)
+    members = np.zeros((len(rows), int(sizes.max())), dtype=np.uint32)
+    for index, row in enumerate(rows):
+        members[index, : len(row)] = row
+    shared = np.zeros(len(rows), dtype=np.int64)
+    for index in range(1, len(rows)):
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(rows[index - 1], rows[index], strict=False))
+        shared[index] = sum(1 for _ in same)
+    return CombinationArrays(members, sizes, shared)
 
-    Parameters
-    ----------
-    run
-        Market, scores of the models, and rules.
-    accounts
-        Fresh accounts, one per row of the statistics.
-    combinations, first
-        All combinations, and the row of the one account 0 trades; account ``a`` trades row ``first + a``.
-    measured
-        What is kept of the accounts; updated.
-    buffers, block
-        Scratch space.
-    """
-    for t in range(run.decides.shape[0]):
-        session = session_of(run, t)
-        for a in range(measured.statistics.shape[0]):
-            value, _, _ = close_account(run, session, accounts, a, block.no_records, 0, 0)
-            if t > 0:
-                _count_session(
-                    measured.statistics[a],
-                    measured.periods[a, measured.period_of_session[t]],
-                    float(value),
-                    float(accounts.totals[a, BOUGHT] + accounts.totals[a, SOLD]),
-                    accounts.totals[a, HELD],
-                    measured.benchmark_returns[t],
-                )
-            if session.decides:
-                fused = fuse_next(run.table, t, combinations, first + a, a == 0, block)
-                decide_account(run, session, accounts, a, value, fused, buffers)
+
+def new_sums(combinations: CombinationArrays, n_instruments: int) -> npt.NDArray[np.float32]:
+    """Create room for the rough partial sums of the largest combination: a row more than members, the first zero."""
+    return np.zeros((combinations.members.shape[1] + 1, padded_width(n_instruments)), dtype=np.float32)
+
+
+def new_measured(
+    n_accounts: int,
+    cash: int,
+    benchmark_returns: npt.NDArray[np.float64],
+    period_of_session: npt.NDArray[np.int64],
+) -> Measured:
+    """Begin to measure accounts that hold so much cash, in ticks."""
+    statistics = np.zeros((n_accounts, N_STATISTICS))
+    statistics[:, [VALUE, PEAK]] = cash
+    periods = np.zeros((n_accounts, int(period_of_session.max()) + 1, 2))
+    return Measured(period_of_session, benchmark_returns, statistics, periods)

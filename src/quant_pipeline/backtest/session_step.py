@@ -1,8 +1,7 @@
-"""One session of one account, compiled: the step that the engines of arrays share.
+"""One session of one account, compiled: the step of :mod:`~quant_pipeline.backtest.session_loop`.
 
 A session runs in the order of the timing contract: corporate actions, fills of the orders decided at the previous
-close, the close (net asset value), the decision. The array engine takes the step for one account and keeps every fill;
-the combination engine takes it for many accounts side by side and keeps sums. Neither has rules of its own.
+close, the close (net asset value), the decision.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from quant_pipeline.backtest.result import NET_ASSET_VALUE
 from quant_pipeline.backtest.weight_multipliers import preferences
 from quant_pipeline.common.compiled import inlined
-from quant_pipeline.exchange.account_arrays import ORDERS, AccountArrays, net_asset_value
+from quant_pipeline.exchange.account_arrays import HELD, N_TOTALS, ORDERS, AccountArrays, net_asset_value, sessions_held
 from quant_pipeline.exchange.costs import CostSchedule, CostTerms, cost_schedule, costs_of_session
 from quant_pipeline.exchange.kernels import (
     ExchangeTerms,
@@ -69,10 +69,15 @@ class Session(NamedTuple):
 
 
 class Records(NamedTuple):
-    """Rows that fills and corporate actions are written to; what finds no row is counted and not kept."""
+    """Rows that fills, corporate actions and positions are written to; what finds no row is counted and not kept.
+
+    ``series`` holds the totals and the net asset value of one account per session, or has no rows.
+    """
 
     fills: npt.NDArray[np.int64]
     events: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    series: npt.NDArray[np.int64]
 
 
 def run_of(scores: npt.NDArray[np.float64], market: TradingMarket, rules: StrategyRules, cost_rules: CostRules) -> Run:
@@ -119,7 +124,7 @@ def session_of(run: Run, t: int) -> Session:
 
 @inlined
 def close_account(
-    run: Run, session: Session, accounts: AccountArrays, a: int, rows: Records, n_fills: int, n_events: int
+    run: Run, session: Session, accounts: AccountArrays, a: int, records: Records, n_fills: int, n_events: int
 ) -> tuple[int, int, int]:
     """Bring an account to the close of a session; return its net asset value, and how many rows there are so far.
 
@@ -129,17 +134,38 @@ def close_account(
         The market and its rules.
     accounts, a
         Accounts and the row of the one that is meant.
-    rows, n_fills, n_events
+    records, n_fills, n_events
         Where fills and corporate actions are recorded, and how many have been.
     """
     if session.has_actions:
-        n_events = apply_session_actions(accounts, a, session.t, run.market, run.exchange.lots, rows.events, n_events)
+        n_events = apply_session_actions(
+            accounts, a, session.t, run.market, run.exchange.lots, records.events, n_events
+        )
     if accounts.totals[a, ORDERS] > 0:
         n_fills = execute_pending_orders(
-            accounts, a, session.t, session.quotes, run.exchange, session.costs, rows.fills, n_fills
+            accounts, a, session.t, session.quotes, run.exchange, session.costs, records.fills, n_fills
         )
     count_close(accounts, a)
     return net_asset_value(accounts, a, session.mark), n_fills, n_events
+
+
+@inlined
+def record_close(
+    session: Session, accounts: AccountArrays, a: int, value: int, records: Records, n_positions: int
+) -> int:
+    """Record totals, net asset value and positions of an account at a close; return how many positions there were."""
+    if session.t < records.series.shape[0]:
+        for column in range(N_TOTALS):
+            records.series[session.t, column] = accounts.totals[a, column]
+        records.series[session.t, NET_ASSET_VALUE] = value
+    held = accounts.totals[a, HELD]
+    for slot in range(min(held, records.positions.shape[0] - n_positions)):
+        row = records.positions[n_positions + slot]
+        row[0] = session.t
+        row[1] = accounts.slot_instrument[a, slot]
+        row[2] = accounts.slot_shares[a, slot]
+        row[3] = sessions_held(accounts, a, slot)
+    return n_positions + held
 
 
 @inlined

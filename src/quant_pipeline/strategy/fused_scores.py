@@ -117,9 +117,3 @@ def fused_below(fused: FusedScores, rough: float, instrument: int, other_rough: 
     if rough > other_rough + fused.gap:
         return False
     return ranks_below(exact_score(fused, instrument), instrument, exact_score(fused, other), other)
-
-
-@inlined
-def single_scores(table: ScoreTable, t: int, members: npt.NDArray[np.uint32]) -> FusedScores:
-    """Scores of the only model of a table in session ``t``; `members` is ``[0]``. For kernels: it returns views."""
-    return FusedScores(table.exact[t], members, 1, 1.0, table.rough[t, 0], rough_gap(1, table.largest[t]))
