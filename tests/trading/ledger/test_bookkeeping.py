@@ -220,3 +220,27 @@ def test_order_that_was_half_filled_in_an_earlier_statement_counts_once(bars, no
     ]
     assert sum(event.kind is EventKind.TRADE_CORRECTION for event in events) == (not together)
     assert state.discrepancy == 0
+
+
+SPLIT = "2025-01-02,split,AAA,,90,,,"
+"""30 shares become 120."""
+
+
+def lots(events, instrument="AAA"):
+    return [(lot.quantity, lot.cost) for lot in fold(events).positions[instrument].lots]
+
+
+def test_a_split_of_a_closed_session_leaves_the_shares_that_were_bought_since(book):
+    since = "2025-01-02,fill,AAA,buy,4,2.75,0,-11"
+    once = book((), [statement(DEPOSIT, BUY, since)], up_to=DAYS[2])
+    both = book(once, [statement(DEPOSIT, BUY, since), statement(SPLIT, name="late.csv")])
+    assert lots(both) == [(120, Decimal("300.35")), (4, 11)]
+    assert book(both, [statement(DEPOSIT, BUY, since), statement(SPLIT, name="late.csv")]) == both
+
+
+def test_a_trade_of_a_closed_session_is_split_by_the_split_that_came_before_it(book):
+    late = "2024-12-31,fill,AAA,buy,10,10,0,-100"
+    split = SPLIT.replace(",90,", ",120,")
+    once = book((), [statement(DEPOSIT, BUY, split)], up_to=DAYS[2])
+    both = book(once, [statement(DEPOSIT, BUY, split), statement(late, name="late.csv")])
+    assert lots(both) == [(120, Decimal("300.35")), (40, 100)]

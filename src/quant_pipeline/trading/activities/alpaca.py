@@ -244,13 +244,8 @@ def _readable(value: Any, is_absent: Decimal | None) -> Decimal | None:
 
 
 def _common(record: Record, is_strict: bool = True) -> _Common:
-    text = _text(record, "date") or _text(record, "transaction_time") or str(record["id"])[:8]
-    try:
-        date = pd.Timestamp(text[:10])
-    except ValueError:
-        if is_strict:
-            raise
-        date = pd.Timestamp(str(record["id"])[:8])
+    dates = (_text(record, "date")[:10], _text(record, "transaction_time")[:10], str(record["id"])[:8])
+    date = _day(*dates, is_strict=is_strict)
     status = _text(record, "status")
     if is_strict and status not in STATUSES:
         raise ValueError(f"status is {status!r}")
@@ -261,6 +256,17 @@ def _common(record: Record, is_strict: bool = True) -> _Common:
         "raw": dict(record),
     }
     return _Common(record["id"], date, facts)
+
+
+def _day(*texts: str, is_strict: bool) -> pd.Timestamp:
+    """Return the first date; one that is not strict is the first that can be read, NaT without any."""
+    for text in filter(None, texts):
+        try:
+            return pd.Timestamp(text).normalize()
+        except ValueError:
+            if is_strict:
+                raise ValueError(f"its date is {text!r}") from None
+    return pd.NaT
 
 
 def _instrument(record: Record) -> str:

@@ -108,7 +108,12 @@ def _split(
         return _exchange(records, leaving, coming, cash)
     change = sum((record.quantity for record in records), ZERO)
     facts = {"instrument": records[0].instrument, "quantity_change": str(change), "amount": str(cash)}
-    return Meaning(EventKind.SPLIT, facts)
+    return Meaning(EventKind.SPLIT, facts | _taken_out(leaving))
+
+
+def _taken_out(leaving: Sequence[PositionActivity]) -> dict[str, str]:
+    gone = -sum((record.quantity for record in leaving), ZERO)
+    return {"quantity_before": str(gone)} if gone else {}
 
 
 def _exchange(
@@ -135,6 +140,7 @@ def _exchange(
         return Meaning()  # Only its CUSIP has changed.
     if new == old:
         facts = {"instrument": instrument, "quantity_change": str(after - gone), "amount": str(cash)}
+        facts |= {"quantity_before": str(gone)}
         return Meaning(EventKind.SPLIT, facts)
     facts = {"instrument": instrument, "quantity": str(gone)}
     if new:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +30,9 @@ from quant_pipeline.trading.ledger.amendments import EffectiveFill
 from quant_pipeline.trading.ledger.events import Event, EventKind
 
 PREFIX = "quarantine:"
+WAITS_FOR_SPLIT = "WAITS_FOR_CORPORATE_ACTION"
+"""Code of a sale that is booked by itself as soon as the other part of a corporate action has come."""
+
 ZERO = Decimal(0)
 
 
@@ -108,7 +111,7 @@ def quarantine_event(
         shares = -sign * (activity.quantity - corrected.quantity)
     facts = {
         "activity_id": activity.activity_id,
-        "date": f"{activity.date:%Y-%m-%d}",
+        "date": "an unknown date" if activity.date is pd.NaT else f"{activity.date:%Y-%m-%d}",
         "sort": _sort(activity),
         "code": code,
         "problem": problem,
@@ -118,7 +121,8 @@ def quarantine_event(
         "order_id": activity.broker_order_id if isinstance(activity, FillActivity) else "",
         # What brokers of one's own put into a record may not be JSON.
         "record": json.loads(json.dumps(dict(activity.raw), default=str)),
-        "waiting": _facts_of(activity) if isinstance(activity, PositionActivity) else None,
+        "amendment": str(activity.amendment),
+        "waiting": _facts_of(activity) if isinstance(activity, PositionActivity | FillActivity) else None,
     }
     return Event(session, EventKind.ACTIVITY_QUARANTINED, f"{PREFIX}{activity.activity_id}", facts)
 
@@ -131,11 +135,65 @@ def resolution_event(row: str, session: pd.Timestamp, how: str, name: str, reaso
 
 def waiting_parts(account: AccountState, code: str) -> list[PositionActivity]:
     """Return the parts of corporate actions that wait in quarantine for their other parts."""
-    return [
-        _position_of(event)
-        for event in account.quarantine.values()
-        if event.payload["code"] == code and event.payload["waiting"] is not None
-    ]
+    rows = (event for event in account.quarantine.values() if event.payload["code"] == code)
+    return [_read_waiting(row) for row in rows if row.payload["waiting"] is not None]
+
+
+def waiting_fills(account: AccountState) -> list[FillActivity]:
+    """Return the trades that wait in quarantine for a corporate action to be whole."""
+    rows = (event for event in account.quarantine.values() if event.payload["code"] == WAITS_FOR_SPLIT)
+    return [_read_fill(row) for row in rows]
+
+
+def amendment_of_row(row: Event) -> Amendment:
+    """Return what the activity of a row is to an earlier one; ledgers of earlier versions do not say."""
+    return Amendment(row.payload.get("amendment", Amendment.NEW))
+
+
+def facts_of_position(activity: PositionActivity) -> dict[str, Any]:
+    """Write a record of a corporate action down, to be read again by `position_of`."""
+    cusip = {"cusip": str(activity.raw["cusip"])} if activity.raw.get("cusip") else {}
+    return {**_facts_of(activity), "date": f"{activity.date:%Y-%m-%d}", **cusip}
+
+
+def position_of(facts: Mapping[str, Any]) -> PositionActivity:
+    """Read a record of a corporate action."""
+    return PositionActivity(
+        facts["activity_id"],
+        pd.Timestamp(facts["date"]),
+        kind=PositionKind(facts["kind"]),
+        instrument=facts["instrument"],
+        quantity=Decimal(facts["quantity"]),
+        amount=Decimal(facts["amount"]),
+        description=facts["description"],
+        price=None if facts["price"] is None else Decimal(facts["price"]),
+        consideration=Consideration(facts["consideration"]),
+        amendment=Amendment(facts["amendment"]),
+        supersedes=facts["supersedes"],
+        group=facts["group"],
+        is_half=facts["is_half"] == "True",
+        raw={"cusip": facts["cusip"]} if "cusip" in facts else {},
+    )
+
+
+def _read_waiting(row: Event) -> PositionActivity:
+    return replace(position_of({**row.payload["waiting"], "date": row.payload["date"]}), raw=row.payload["record"])
+
+
+def _read_fill(row: Event) -> FillActivity:
+    facts = row.payload["waiting"]
+    return FillActivity(
+        facts["activity_id"],
+        pd.Timestamp(row.payload["date"]),
+        occurred_at=pd.Timestamp(facts["occurred_at"]),
+        broker_order_id=facts["broker_order_id"],
+        instrument=facts["instrument"],
+        side=facts["side"],
+        quantity=Decimal(facts["quantity"]),
+        price=Decimal(facts["price"]),
+        cash=None if facts["cash"] is None else Decimal(facts["cash"]),
+        raw=row.payload["record"],
+    )
 
 
 def _effect(activity: Activity) -> tuple[Decimal | None, str, Decimal | None]:
@@ -162,29 +220,9 @@ def _sort(activity: Activity) -> str:
     return "/".join(words) or str(getattr(activity, "kind", "fill"))
 
 
-def _facts_of(activity: PositionActivity) -> dict[str, Any]:
+def _facts_of(activity: PositionActivity | FillActivity) -> dict[str, Any]:
     values = {field.name: getattr(activity, field.name) for field in fields(activity) if field.name not in _NOT_TEXT}
     return {name: None if value is None else str(value) for name, value in values.items()}
 
 
 _NOT_TEXT = ("raw", "date")
-
-
-def _position_of(event: Event) -> PositionActivity:
-    facts = event.payload["waiting"]
-    return PositionActivity(
-        facts["activity_id"],
-        pd.Timestamp(event.payload["date"]),
-        kind=PositionKind(facts["kind"]),
-        instrument=facts["instrument"],
-        quantity=Decimal(facts["quantity"]),
-        amount=Decimal(facts["amount"]),
-        description=facts["description"],
-        price=None if facts["price"] is None else Decimal(facts["price"]),
-        consideration=Consideration(facts["consideration"]),
-        amendment=Amendment(facts["amendment"]),
-        supersedes=facts["supersedes"],
-        group=facts["group"],
-        is_half=facts["is_half"] == "True",
-        raw=event.payload["record"],
-    )

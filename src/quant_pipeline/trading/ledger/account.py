@@ -10,10 +10,17 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.market.clock import DealPrice
-from quant_pipeline.trading.ledger import corporate_actions as corporate
 from quant_pipeline.trading.ledger.amendments import EffectiveFill
-from quant_pipeline.trading.ledger.events import TICK, Event, EventKind, Order
-from quant_pipeline.trading.ledger.lots import ZERO, ClosedLot, Lot, LotMethod, Position
+from quant_pipeline.trading.ledger.books import MOVES, Books
+from quant_pipeline.trading.ledger.events import Event, EventKind, Order
+from quant_pipeline.trading.ledger.late_events import (
+    TRADED,
+    effective_session,
+    is_trade_in,
+    mark_newest,
+    place_in,
+)
+from quant_pipeline.trading.ledger.lots import ZERO, Position
 
 
 @dataclass(frozen=True)
@@ -36,102 +43,6 @@ class Plan:
 
 
 @dataclass
-class Books:
-    """What an account owns and where it came from.
-
-    At every moment ``cash + cost of all lots = contributed + realised + dividends + interest + other - charges -
-    taxes``: money changes its place but does not appear or vanish.
-
-    Attributes
-    ----------
-    cash
-        Cash.
-    positions
-        By instrument; only instruments that are held.
-    contributed
-        Deposits less withdrawals, and the cost of shares transferred in less that of shares transferred out.
-    realised
-        Profit of everything sold so far, fees included.
-    dividends, interest
-        Received so far; paid interest counts negative.
-    other
-        Cash that moved for a reason that no other amount names, and that of foreign positions.
-    foreign
-        By instrument, what the account holds at its broker and these books do not keep lots of: short positions
-        (negative), options and the like. They are never traded; their broker values them.
-    charges, taxes
-        Fees and taxes that were booked by themselves, not as part of a fill.
-    fees
-        All fees paid so far, those of fills included.
-    lot_method
-        Which lots sales take that name none.
-    closed_lots
-        What was sold, lot by lot.
-    """
-
-    cash: Decimal = ZERO
-    positions: dict[str, Position] = field(default_factory=dict)
-    contributed: Decimal = ZERO
-    realised: Decimal = ZERO
-    dividends: Decimal = ZERO
-    interest: Decimal = ZERO
-    other: Decimal = ZERO
-    foreign: dict[str, Decimal] = field(default_factory=dict)
-    charges: Decimal = ZERO
-    taxes: Decimal = ZERO
-    fees: Decimal = ZERO
-    lot_method: LotMethod = LotMethod.FIFO
-    closed_lots: list[ClosedLot] = field(default_factory=list)
-
-    @property
-    def cost(self) -> Decimal:
-        """What everything held has cost."""
-        return sum((position.cost for position in self.positions.values()), ZERO)
-
-    @property
-    def discrepancy(self) -> Decimal:
-        """What appeared from nowhere (or vanished, when negative); zero, or the fold is wrong."""
-        income = self.realised + self.dividends + self.interest + self.other - self.charges - self.taxes
-        return self.cash + self.cost - self.contributed - income
-
-    def receive(self, instrument: str, lots: Iterable[Lot]) -> None:
-        """Add lots to a position, which stays in the order of acquisition."""
-        position = self.positions.setdefault(instrument, Position())
-        position.lots = sorted([*position.lots, *lots], key=lambda lot: lot.session)
-
-    def take(
-        self, event: Event, instrument: str, quantity: Decimal, chosen: Iterable[tuple[str, str]] = ()
-    ) -> list[Lot]:
-        """Remove shares by the lot method, or the lots that were chosen."""
-        position = self.positions.get(instrument)
-        if position is None or position.quantity < quantity:
-            held = ZERO if position is None else position.quantity
-            raise AccountError(
-                f"the ledger sells {quantity} {instrument} but holds {held}; an event before it is missing "
-                f"(at {event.key})"
-            )
-        taken = position.take(quantity, self.lot_method, [(name, Decimal(part)) for name, part in chosen])
-        if not position.lots:
-            del self.positions[instrument]
-        return taken
-
-    def close(self, event: Event, instrument: str, lots: list[Lot], proceeds: Decimal, reason: str) -> None:
-        """Realise lots: each gets its part of the proceeds, the last one what is left of it."""
-        self.cash += proceeds
-        quantity = sum((lot.quantity for lot in lots), ZERO)
-        left = proceeds
-        for index, lot in enumerate(lots):
-            last = index == len(lots) - 1
-            part = left if last else (proceeds * lot.quantity / quantity).quantize(TICK)
-            left -= part
-            closed = ClosedLot(
-                instrument, lot.identity, lot.session, event.session, lot.quantity, lot.cost, part, reason
-            )
-            self.closed_lots.append(closed)
-            self.realised += closed.profit
-
-
-@dataclass
 class AccountState(Books):
     """An account at the close of a session.
 
@@ -144,13 +55,18 @@ class AccountState(Books):
     closes
         ``(session, net asset value, cash)`` of every booked session.
     history
-        Everything that moved cash or shares, so that a corrected fill can be booked as if it had been right at once.
+        Everything that moved cash or shares, so that a corrected fill can be booked as if it had been right at once;
+        in the order of the ledger, but for trades and corporate actions that came late.
     amended
         Busted and corrected fills by key, as they count.
     cancelled
         Keys of events that their broker has taken back; they count no more.
     quarantine
         By key, the activities of the broker that could not be booked and that the operator has not answered.
+    newest
+        By ``traded`` or ``converted`` and instrument, the newest session with a trade or a corporate action.
+    taken_back
+        The broker's names of records of corporate actions that it has taken back by name.
     """
 
     name: str = ""
@@ -160,6 +76,8 @@ class AccountState(Books):
     amended: dict[str, EffectiveFill] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
     quarantine: dict[str, Event] = field(default_factory=dict)
+    newest: dict[tuple[str, str], pd.Timestamp] = field(default_factory=dict)
+    taken_back: set[str] = field(default_factory=set)
 
     def fork(self) -> AccountState:
         """Return a copy on which events can be tried: what is applied to it leaves this account as it is."""
@@ -177,6 +95,8 @@ class AccountState(Books):
             amended=dict(self.amended),
             cancelled=set(self.cancelled),
             quarantine=dict(self.quarantine),
+            newest=dict(self.newest),
+            taken_back=set(self.taken_back),
         )
 
     @property
@@ -189,8 +109,41 @@ class AccountState(Books):
         if event.kind in _RECORDS:
             _RECORDS[event.kind](self, event)
         if event.kind in MOVES:
-            MOVES[event.kind](self, event)
-            self.history.append(event)
+            place = place_in(self.history, self.cancelled, event)
+            self.history.insert(place, event)
+            if place == len(self.history) - 1:
+                MOVES[event.kind](self, event)
+            else:
+                _book_again(self)
+            mark_newest(self.newest, event)
+
+    def held_before_trades(self, instrument: str) -> list[tuple[pd.Timestamp, Decimal]]:
+        """Return the sessions that traded an instrument, oldest first, with the shares held before their trades."""
+        books, sessions = Books(), dict[pd.Timestamp, Decimal]()
+        for known in self.history:
+            session = effective_session(known)
+            if is_trade_in(known, instrument) and session not in sessions:
+                held = books.positions.get(instrument)
+                sessions[session] = ZERO if held is None else held.quantity
+            self._replay(books, known)
+        return sorted(sessions.items())
+
+    def held_at_open(self, instrument: str, session: pd.Timestamp) -> Decimal:
+        """Return the shares of an instrument that are held before the trades of a session, late ones included."""
+        if self.newest.get((TRADED, instrument), pd.Timestamp.min) >= session:
+            return next(held for day, held in self.held_before_trades(instrument) if day >= session)
+        held = self.positions.get(instrument)
+        return ZERO if held is None else held.quantity
+
+    def _replay(self, books: Books, known: Event) -> None:
+        """Apply an event of the history as it counts now."""
+        if known.key in self.cancelled:
+            return
+        revised = self.amended.get(known.key)
+        if revised is None:
+            MOVES[known.kind](books, known)
+        elif revised.counts:
+            MOVES[known.kind](books, replace(known, payload=revised.facts))
 
     def paid_in(self, session: pd.Timestamp) -> Decimal:
         """Cash that the owner has paid in less what was taken out in a session."""
@@ -245,95 +198,6 @@ def owners_cash(event: Event) -> Decimal:
     return Decimal(event.payload["amount"])
 
 
-def _open(state: Books, event: Event) -> None:
-    amount = Decimal(event.payload["cash"])
-    state.cash += amount
-    state.contributed += amount
-    state.lot_method = LotMethod(event.payload.get("lot_method", LotMethod.FIFO))
-
-
-def _choose_lot_method(state: Books, event: Event) -> None:
-    state.lot_method = LotMethod(event.payload["method"])
-
-
-def _fill(state: Books, event: Event) -> None:
-    payload = event.payload
-    quantity, fee = Decimal(payload["quantity"]), Decimal(payload["fee"])
-    value = quantity * Decimal(payload["price"])
-    state.fees += fee
-    if payload["side"] == "buy":
-        # A statement says what was paid to the cent; price times quantity may have more decimals.
-        paid = -Decimal(payload["cash"]) if "cash" in payload else value + fee
-        state.cash -= paid
-        state.receive(payload["instrument"], [Lot(event.session, quantity, paid, event.key)])
-    else:
-        proceeds = Decimal(payload["cash"]) if "cash" in payload else value - fee
-        lots = state.take(event, payload["instrument"], quantity, payload.get("lots", ()))
-        state.close(event, payload["instrument"], lots, proceeds, "sale")
-
-
-def _external_cash(state: Books, event: Event) -> None:
-    amount = Decimal(event.payload["amount"])
-    state.cash += amount
-    state.contributed += amount
-
-
-def _fee(state: Books, event: Event) -> None:
-    amount = Decimal(event.payload["amount"])
-    state.cash += amount
-    state.charges -= amount
-    state.fees -= amount
-
-
-def _tax(state: Books, event: Event) -> None:
-    amount = Decimal(event.payload["amount"])
-    state.cash += amount
-    state.taxes -= amount
-
-
-def _interest(state: Books, event: Event) -> None:
-    amount = Decimal(event.payload["amount"])
-    state.cash += amount
-    state.interest += amount
-
-
-def _other_cash(state: Books, event: Event) -> None:
-    amount = Decimal(event.payload["amount"])
-    state.cash += amount
-    state.other += amount
-
-
-def _move_foreign(state: Books, event: Event) -> None:
-    instrument = event.payload["instrument"]
-    held = state.foreign.pop(instrument, ZERO) + Decimal(event.payload["quantity"])
-    if held:
-        state.foreign[instrument] = held
-    _other_cash(state, event)
-
-
-def _adjust(state: Books, event: Event) -> None:
-    if Decimal(event.payload.get("quantity", "0")):
-        _transfer(state, event)
-    _other_cash(state, event)
-
-
-def _transfer(state: Books, event: Event) -> None:
-    instrument, quantity = event.payload["instrument"], Decimal(event.payload["quantity"])
-    if quantity > 0:
-        cost = Decimal(event.payload["cost"])
-        opened = pd.Timestamp(event.payload.get("opened", event.session))
-        state.contributed += cost
-        state.receive(instrument, [Lot(opened, quantity, cost, event.key)])
-    else:
-        lots = state.take(event, instrument, -quantity, event.payload.get("lots", ()))
-        state.contributed -= sum((lot.cost for lot in lots), ZERO)
-
-
-def _count_session(state: Books, event: Event) -> None:
-    for position in state.positions.values():
-        position.sessions_held += 1
-
-
 def _revise(state: AccountState, event: Event) -> None:
     key = event.payload["fill"]
     fill = state.amended.get(key) or next(
@@ -350,7 +214,13 @@ def _cancel(state: AccountState, event: Event) -> None:
     if missing := sorted(keys - {known.key for known in state.history}):
         raise AccountError(f"{event.key} takes back {missing[0]}, which the ledger does not have")
     state.cancelled |= keys
+    _note(state, event)
     _book_again(state)
+
+
+def _note(state: AccountState, event: Event) -> None:
+    if "record" in event.payload:
+        state.taken_back.add(event.payload["record"])
 
 
 def _quarantine(state: AccountState, event: Event) -> None:
@@ -366,13 +236,7 @@ def _book_again(state: AccountState) -> None:
     """Compute what the account owns from its whole history, as if amended fills had been right at once."""
     books = Books()
     for known in state.history:
-        if known.key in state.cancelled:
-            continue
-        revised = state.amended.get(known.key)
-        if revised is None:
-            MOVES[known.kind](books, known)
-        elif revised.counts:
-            MOVES[known.kind](books, replace(known, payload=revised.facts))
+        state._replay(books, known)
     for name in vars(books):
         setattr(state, name, getattr(books, name))
 
@@ -397,31 +261,6 @@ def _name(state: AccountState, event: Event) -> None:
     state.name = event.payload["account"]
 
 
-MOVES: dict[EventKind, Callable[[Books, Event], None]] = {
-    EventKind.ACCOUNT_OPENED: _open,
-    EventKind.FILL: _fill,
-    EventKind.DEPOSIT: _external_cash,
-    EventKind.WITHDRAWAL: _external_cash,
-    EventKind.FEE: _fee,
-    EventKind.TAX: _tax,
-    EventKind.INTEREST: _interest,
-    EventKind.TRANSFER: _transfer,
-    EventKind.LOT_METHOD_CHOSEN: _choose_lot_method,
-    EventKind.SPLIT: corporate.split,
-    EventKind.CASH_DIVIDEND: corporate.pay_dividend,
-    EventKind.DELISTING: corporate.delist,
-    EventKind.SPIN_OFF: corporate.spin_off,
-    EventKind.MERGER: corporate.merge,
-    EventKind.SYMBOL_CHANGE: corporate.change_symbol,
-    EventKind.CASH_IN_LIEU: corporate.pay_in_lieu,
-    EventKind.RETURN_OF_CAPITAL: corporate.return_capital,
-    EventKind.OTHER_CASH: _other_cash,
-    EventKind.FOREIGN_MOVED: _move_foreign,
-    EventKind.ADJUSTMENT: _adjust,
-    EventKind.SESSION_CLOSED: _count_session,
-}
-"""What moves the books. Kinds that are not here, such as a plan or an order that ended without a trade, do not."""
-
 _RECORDS: dict[EventKind, Callable[[AccountState, Event], None]] = {
     EventKind.ACCOUNT_OPENED: _name,
     EventKind.SESSION_CLOSED: _close,
@@ -429,6 +268,7 @@ _RECORDS: dict[EventKind, Callable[[AccountState, Event], None]] = {
     EventKind.TRADE_BUST: _revise,
     EventKind.TRADE_CORRECTION: _revise,
     EventKind.EVENT_CANCELLED: _cancel,
+    EventKind.ACTIVITY_NOTED: _note,
     EventKind.ACTIVITY_QUARANTINED: _quarantine,
     EventKind.QUARANTINE_RESOLVED: _resolve,
 }

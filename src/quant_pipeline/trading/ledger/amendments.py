@@ -7,7 +7,7 @@ it was, also after a bust.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -73,7 +73,7 @@ class EffectiveFill:
 
 
 def effective_fills(events: Iterable[Event]) -> dict[str, EffectiveFill]:
-    """Return every fill as it counts, by its key, in the order of the ledger; busted ones too."""
+    """Return every fill as it counts, by its key, in the order of the ledger; busted and cancelled ones too."""
     fills: dict[str, EffectiveFill] = {}
     for event in events:
         if event.kind is EventKind.FILL:
@@ -81,4 +81,7 @@ def effective_fills(events: Iterable[Event]) -> dict[str, EffectiveFill]:
         elif event.kind in AMENDING:
             key = event.payload["fill"]
             fills[key] = fills[key].amended(event)
+        elif event.kind is EventKind.EVENT_CANCELLED:
+            for key in fills.keys() & set(event.payload["events"]):
+                fills[key] = replace(fills[key], amendment="bust")
     return fills

@@ -21,6 +21,7 @@ from quant_pipeline.exchange.money import (
 )
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.events import Event, EventKind, money
+from quant_pipeline.trading.ledger.late_events import EFFECTIVE, effective, effective_session, matters_when
 
 # Books are read by commands that should not wait for the kernels of a market.
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def is_same_fact(one: Event, other: Event) -> bool:
         return one.kind is other.kind
 
     def facts(event: Event) -> dict[str, Any]:
-        return {name: value for name, value in event.payload.items() if name != "note"}
+        return {name: value for name, value in event.payload.items() if name not in ("note", EFFECTIVE)}
 
     return facts(one) == facts(other)
 
@@ -210,8 +211,7 @@ def _refuse_split_of_others(state: AccountState, entry: StatementEntry) -> None:
     facts = entry.event.payload
     if entry.event.kind is not EventKind.SPLIT or "quantity_before" not in facts:
         return
-    position = state.positions.get(facts["instrument"])
-    held = Decimal(0) if position is None else position.quantity
+    held = state.held_at_open(facts["instrument"], effective_session(entry.event))
     if held != Decimal(facts["quantity_before"]):
         raise AccountError(
             f"{entry.place}: the split is of {facts['quantity_before']} {facts['instrument']}, but {held} are held; a "
@@ -276,7 +276,10 @@ def _schedule(
             continue
         session = sessions[index]
         late += session != entry.event.session
-        scheduled.setdefault(session, []).append(replace(entry, event=replace(entry.event, session=session)))
+        event = replace(entry.event, session=session)
+        if session != entry.event.session and matters_when(event.kind):
+            event = effective(event, entry.event.session)
+        scheduled.setdefault(session, []).append(replace(entry, event=event))
     if waiting:
         logger.info("%d rows of statements wait for a session that has not been booked yet", waiting)
     if late:

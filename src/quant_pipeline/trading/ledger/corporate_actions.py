@@ -16,7 +16,7 @@ from quant_pipeline.trading.ledger.events import TICK, Event
 from quant_pipeline.trading.ledger.lots import SHARE_STEP, Position
 
 if TYPE_CHECKING:
-    from quant_pipeline.trading.ledger.account import Books
+    from quant_pipeline.trading.ledger.books import Books
 
 
 def split(books: Books, event: Event) -> None:

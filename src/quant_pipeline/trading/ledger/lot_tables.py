@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pandas as pd
 
-from quant_pipeline.trading.ledger.account import Books
+from quant_pipeline.trading.ledger.books import Books
 
 OPEN_LOT_COLUMNS = {
     "instrument": "str",

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from quant_pipeline.trading.ledger.account import AccountState, Books
+from quant_pipeline.trading.ledger.account import AccountState
+from quant_pipeline.trading.ledger.books import Books
 from quant_pipeline.trading.ledger.events import Event, EventKind
 
 SESSION_COLUMNS = {

@@ -14,7 +14,7 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.retrying import Patience
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import DealPrice
-from quant_pipeline.trading.activities.translation import alert
+from quant_pipeline.trading.activities.booked import alert
 from quant_pipeline.trading.broker_records import BrokerAccount
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.account_orders import AccountOrders, TrackedOrder

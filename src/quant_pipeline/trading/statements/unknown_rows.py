@@ -11,8 +11,8 @@ from functools import lru_cache
 import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.trading.activities.booked import alert
 from quant_pipeline.trading.activities.quarantine import PREFIX, quarantine_event, resolution_event
-from quant_pipeline.trading.activities.translation import alert
 from quant_pipeline.trading.broker_records import UnknownActivity
 from quant_pipeline.trading.ledger.bookkeeping import StatementEntry
 from quant_pipeline.trading.ledger.events import Event, EventKind
