@@ -52,7 +52,6 @@ ELSEWHERE = {
     "kedro account show --env mine": "test_scenarios.py",
     "kedro models train --workers 2": "test_training_at_large.py",
     "kedro run --pipelines training": "test_training_at_large.py",
-    "kedro run --pipelines prediction,ensemble,order_generation": "test_training_at_large.py",
     "kedro backtest list": "test_backtests.py",
     "kedro backtest compare own narrow": "test_backtests.py",
     "kedro ensemble adopt searched": "test_ensemble_adopt.py",

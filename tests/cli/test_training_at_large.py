@@ -72,7 +72,7 @@ def test_orders_after_retraining_one_model_name_the_new_bundle_or_are_refused(pr
     refused = project.run("kedro run --pipelines ensemble,order_generation", ok=False)
     assert f"come from bundle {before['ridge_alpha158']} of ridge_alpha158" in refused.stdout + refused.stderr
     assert ledger.length() == known
-    project.run("kedro run --pipelines prediction,ensemble,order_generation")
+    project.run("kedro run --pipelines ensemble,prediction,post_trade,order_generation")
     plans = [event for event in ledger.events() if event.kind is EventKind.PLAN_RECORDED]
     made_by = plans[-1].payload["provenance"]
     assert {model: made_by[f"bundle.{model}"] for model in MODELS} == retrained

@@ -1,4 +1,4 @@
-"""``kedro account resume|flatten``: they need keys and the ledger; what the broker holds is sold also without it."""
+"""``kedro account resume|flatten``: resume needs keys and the ledger, flatten only keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kedro account halt|cancel``: they need keys and the ledger at most, and each layer is tried independently."""
+"""``kedro account halt|cancel``: they need keys only; file, ledger, orders and broker are tried one by one."""
 
 from __future__ import annotations
 

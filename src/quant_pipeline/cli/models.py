@@ -1,4 +1,4 @@
-"""``kedro models list|plan|train|continue|promote|rollback|as-of``: versions of models, training, and the way back.
+"""``kedro models list|plan|train|continue|promote|rollback|as-of``: versions of models, training, and rollback.
 
 Commands import what they need when they are called: Kedro imports this module to describe it.
 """

@@ -1,4 +1,4 @@
-"""What the live process did, line by line: appended, brought to the disk, never changed.
+"""What the live process did, line by line: appended, flushed to disk, never changed.
 
 A line that a kill or a full disk has torn is the last one; it never counted and is cut off before the next is written.
 """

@@ -41,10 +41,10 @@ class LiveParameters(Parameters):
         How long after the close of a session books and broker are compared, the daily run begins, and the ledger is
         backed up.
     dry_run_before_open_minutes
-        How long before orders may leave the dry run shows what would be sent.
+        How long before orders may be sent the dry run shows what would be sent.
     execution_within_minutes
         For orders that execute at the prices of the open: how long after the open execution may still begin. Later it
-        is missed: no order leaves late.
+        is missed: no order is sent late.
     auction_lead_minutes
         For orders of an auction: how long before the last moment execution begins.
     max_attempts
@@ -104,7 +104,7 @@ class NotificationParameters(Parameters):
     channels
         Names of channels, each with its level and its topics.
     heartbeat_hours
-        A sign of life leaves this often; 0 sends none.
+        A sign of life is sent this often; 0 sends none.
     timeout_seconds
         How long a service may take to answer.
     max_waiting

@@ -74,7 +74,7 @@ def message_of_missed(account: str, task: Task, now: pd.Timestamp, why: str) -> 
     if task.kind in (TaskKind.BACKUP, TaskKind.DRY_RUN, TaskKind.CHECK):
         level = Level.INFO
     consequence = {
-        TaskKind.EXECUTION: "No order leaves late; the next plan is made after the close.",
+        TaskKind.EXECUTION: "No order is sent late; the next plan is made after the close.",
         TaskKind.DAILY: "Its broker cannot state this close any more; the next daily run covers it.",
     }.get(task.kind, "")
     over = "" if task.closes is None else f"Its time was over at {task.closes:%Y-%m-%d %H:%M} UTC: {why}."

@@ -116,7 +116,7 @@ def silent_differences(seen: Observation, truth: pd.DataFrame, owners: Mapping[s
 
 
 def _returns(bars: pd.DataFrame) -> pd.Series:
-    """Return what a share brought since the bar before, with splits and dividends."""
+    """Return the cash per share that the holder received since the bar before, with splits and dividends."""
     ordered = bars.sort_values(KEY, kind="stable")
     before = ordered["close"].groupby(ordered["instrument"], sort=False).shift()
     returns = ((ordered["close"] + ordered["dividend"]) * ordered["split"] / before - 1.0).fillna(0.0)

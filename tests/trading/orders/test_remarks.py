@@ -29,7 +29,7 @@ def test_a_state_is_named_with_its_reason_and_what_lifts_it_until_it_is_lifted()
 def test_an_armed_session_is_named_until_it_is_taken_back():
     armed = arming_event(SESSION, "PA1")
     assert account_remarks((armed,), SESSION).lines == (
-        "the account is armed for 2025-01-03: real orders may leave; `kedro account disarm` takes it back",
+        "the account is armed for 2025-01-03: real orders may be sent; `kedro account disarm` takes it back",
     )
     assert account_remarks((armed,), SESSION + pd.Timedelta(days=3)).lines == ()
     assert account_remarks((armed, disarming_event(SESSION, 1)), SESSION).lines == ()

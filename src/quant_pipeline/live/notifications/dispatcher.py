@@ -1,4 +1,4 @@
-"""The thread that hands messages to services: it may wait for them, the process does not."""
+"""Hand messages to services in a thread of its own; leave out repeats, drop the least important if too many wait."""
 
 from __future__ import annotations
 

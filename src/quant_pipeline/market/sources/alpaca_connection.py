@@ -125,7 +125,7 @@ class BoundedAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send, within the limits."""
-        # What was checked before an order leaves must still be true when it does: an order waits for nothing.
+        # What was checked before an order is sent must still be true when it does: an order waits for nothing.
         self._budget.take(may_wait=request.method != "POST")
         response = super().send(request, **(options | {"timeout": self._timeout}))
         if response.headers.get("X-RateLimit-Remaining") == "0" or response.status_code == 429:

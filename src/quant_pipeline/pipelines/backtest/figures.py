@@ -1,4 +1,4 @@
-"""Draw: the equity curve of a backtest, for pages, as a page of its own and as a picture."""
+"""Draw the equity curve of a backtest, for pages, as a page of its own and as a picture."""
 
 from __future__ import annotations
 

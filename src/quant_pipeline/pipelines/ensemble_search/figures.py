@@ -1,4 +1,4 @@
-"""Draw: each function makes one figure of the search from one table."""
+"""Figures of the search: each function makes one from one table."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Walk = Generator[Chunk, None, Trials]
 
 
 def try_combinations(
-    runner: TrialRunner, models: list[str], search: EnsembleSearchParameters, guide: Guide, likeness: pd.DataFrame
+    runner: TrialRunner, models: list[str], search: EnsembleSearchParameters, guide: Guide, similarity: pd.DataFrame
 ) -> Walk:
     """Try combinations by the method of the parameters.
 
@@ -36,7 +36,7 @@ def try_combinations(
         Method and limits.
     guide
         Merit by which a guided search goes on.
-    likeness
+    similarity
         Correlation of the candidates' scores in the periods of the guide.
 
     Raises
@@ -46,7 +46,7 @@ def try_combinations(
     """
     match search.method:
         case "low_correlation":
-            return (yield from _join_unlike(runner, models, search, guide, likeness))
+            return (yield from _join_unlike(runner, models, search, guide, similarity))
         case "greedy":
             return (yield from _grow_best(runner, models, search, guide))
         case "auto" | "every" as method:
@@ -91,7 +91,7 @@ def _grow_best(runner: TrialRunner, models: list[str], search: EnsembleSearchPar
 
 
 def _join_unlike(
-    runner: TrialRunner, models: list[str], search: EnsembleSearchParameters, guide: Guide, likeness: pd.DataFrame
+    runner: TrialRunner, models: list[str], search: EnsembleSearchParameters, guide: Guide, similarity: pd.DataFrame
 ) -> Walk:
     """Maximum relevance, minimum redundancy (Peng, Long and Ding, 2005), from every model and for every penalty."""
     singles = yield from runner.run([(model,) for model in models])
@@ -108,7 +108,7 @@ def _join_unlike(
 
             def gain(candidate: Members, members: Members = members, penalty: float = penalty) -> float:
                 (joining,) = set(candidate) - set(members)
-                return relevance[joining] - penalty * float(likeness.loc[joining, list(members)].mean())
+                return relevance[joining] - penalty * float(similarity.loc[joining, list(members)].mean())
 
             members = max(grown, key=gain)
             found[members] = None

@@ -1,4 +1,4 @@
-"""Nodes of the search: candidates, trials, finalists, likeness, judgement, attribution, page."""
+"""Nodes of the search: candidates, trials, finalists, similarity, judgement, attribution, page."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass

@@ -239,7 +239,7 @@ def attribution_section(attribution: pd.DataFrame) -> Html:
 def similarity_section(correlations: pd.DataFrame) -> Html:
     """Show which models are alike."""
     pictures = [
-        picture(figures.draw_similarity(correlations, kind), f"{kind}-likeness") for kind in ("scores", "returns")
+        picture(figures.draw_similarity(correlations, kind), f"{kind}-similarity") for kind in ("scores", "returns")
     ]
     return section(
         "similarity",

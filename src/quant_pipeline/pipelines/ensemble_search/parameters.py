@@ -31,7 +31,7 @@ class EnsembleSearchParameters(Parameters):
     beam
         ``greedy``: how many combinations of each size grow on.
     penalties
-        ``low_correlation``: weights of likeness against merit; each gives another path.
+        ``low_correlation``: weights of similarity against merit; each gives another path.
     average_phases
         Whether to backtest a weekly or every-n-sessions strategy in all its phases and average.
     period_sessions

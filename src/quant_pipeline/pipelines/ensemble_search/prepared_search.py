@@ -39,7 +39,7 @@ class PreparedSearch:
         The strategy in each phase.
     parameters
         Of the search.
-    likeness
+    similarity
         Correlation of the candidates' scores before the first fold.
     """
 
@@ -48,7 +48,7 @@ class PreparedSearch:
     draws: list[str]
     phases: list[StrategyRules]
     parameters: EnsembleSearchParameters
-    likeness: pd.DataFrame
+    similarity: pd.DataFrame
 
     def runner(self, chunks: LazyChunks, *, may_run: bool) -> TrialRunner:
         """Return what backtests combinations here, given the results of earlier runs."""
@@ -58,7 +58,7 @@ class PreparedSearch:
     def walk(self, runner: TrialRunner) -> Generator[Chunk, None, tuple[Trials, Trials]]:
         """Try the combinations and the draws: yield new results, return all of both."""
         draws = yield from runner.run([(draw,) for draw in self.draws])
-        trials = yield from try_combinations(runner, self.models, self.parameters, self.guide, self.likeness)
+        trials = yield from try_combinations(runner, self.models, self.parameters, self.guide, self.similarity)
         return trials, draws
 
     def guide(self, trials: Trials) -> npt.NDArray[np.float64]:
@@ -137,7 +137,7 @@ class SearchInputs:
             draws=[f"{UNINFORMED} {number}" for number in range(parameters.uninformed_draws)],
             phases=rules_of_phases(rules.strategy, parameters.average_phases),
             parameters=parameters,
-            likeness=correlate_scores(seen[seen.index.get_level_values("datetime") <= guided[-1]]),
+            similarity=correlate_scores(seen[seen.index.get_level_values("datetime") <= guided[-1]]),
         )
 
 

@@ -1,4 +1,4 @@
-"""Draw: each function makes one figure about the factors it is given, strongest first."""
+"""Figures of factors: each function makes one about the factors it is given, strongest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw: rank IC by year, and rolling against the band of validation."""
+"""Figures of models: rank IC by year, and rolling against the band of validation."""
 
 from __future__ import annotations
 

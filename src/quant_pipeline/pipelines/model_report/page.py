@@ -24,7 +24,7 @@ from quant_pipeline.reports.elements import (
 )
 from quant_pipeline.reports.page import compose_page
 
-LINKS = (("comparison", "Comparison"), ("likeness", "Likeness"), ("health", "Health"), ("importance", "Importance"))
+LINKS = (("comparison", "Comparison"), ("similarity", "Similarity"), ("health", "Health"), ("importance", "Importance"))
 FACTORS_SHOWN = 12
 NO_REASON = "no reason to train it again"
 UNSURE = "the band of its rank IC includes zero"
@@ -72,7 +72,7 @@ def compose_model_page(
     parts = [
         _headline(model_summary, found),
         _comparison(model_summary, model_decay, model_years, model_comparison),
-        _likeness(model_correlations, models),
+        _similarity(model_correlations, models),
         _health(model_summary, found, monitoring),
         _importance(found),
     ]
@@ -136,14 +136,14 @@ def _comparison(summary: pd.DataFrame, decay: pd.DataFrame, years: pd.DataFrame,
     )
 
 
-def _likeness(correlations: pd.DataFrame, models: list[str]) -> Html:
+def _similarity(correlations: pd.DataFrame, models: list[str]) -> Html:
     return section(
-        "likeness",
-        "Likeness",
+        "similarity",
+        "Similarity",
         paragraph("Models that agree add little to each other; the ensemble search measures what each one adds."),
         picture(
             draw_relations(correlations, models, "model").update_layout(title_text="Correlation of ranks"),
-            "likeness-map",
+            "similarity-map",
         ),
     )
 

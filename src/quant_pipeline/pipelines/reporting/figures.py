@@ -1,4 +1,4 @@
-"""Draw: each function makes one figure from one table; `measures` computes what is shown."""
+"""Figures of the daily report: each function makes one from one table; `measures` computes what they show."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Moving files into an archive and back, so that a kill at any moment loses nothing.
 
-A file is copied beside its place in the archive, brought to the disk, compared by its hash and renamed; then the
+A file is copied beside its place in the archive, flushed to disk, compared by its hash and renamed; then the
 manifest gets a line, and only then the original goes. Whatever step a process dies at, the original or a verified copy
 is there, and the next run goes on. Nothing here overwrites a file with other content.
 """

@@ -59,6 +59,6 @@ class Fault(StrEnum):
     UNBOOKABLE = "unbookable"
     """Shares arrive by an activity of an unknown kind."""
     SUPERSEDED = "superseded"
-    """Another command plans the session again before the first order leaves."""
+    """Another command plans the session again before the first order is sent."""
     CLOSED = "closed"
     """The exchange is closed for a while within its hours."""

@@ -88,7 +88,7 @@ class FaultyMarket:
         self._last_equity = self._equity()
 
     def is_planned_again(self) -> bool:
-        """Whether another command plans the session again before an order leaves."""
+        """Whether another command plans the session again before an order is sent."""
         return Fault.SUPERSEDED in self.faults
 
     def advance(self, seconds: float) -> None:

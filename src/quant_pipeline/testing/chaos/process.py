@@ -1,4 +1,4 @@
-"""A process that lives through the day and is killed, really, by SIGKILL, at a numbered step.
+"""A process that runs through the day and is killed, really, by SIGKILL, at a numbered step.
 
 The broker stays in the parent: it is the outside world and survives. The child is forked from the warm parent, which
 takes a few milliseconds instead of the seconds of a new interpreter; what dies is a process all the same.

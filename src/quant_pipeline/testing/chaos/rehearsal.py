@@ -1,4 +1,4 @@
-"""One small trading day that a process lives through: a plan of sales and buys, execution, the close.
+"""One small trading day of a process: a plan of sales and buys, execution, the close.
 
 The day can be lived through again and again on the same ledger; only the first time something happens.
 """

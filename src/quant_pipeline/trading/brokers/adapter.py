@@ -1,6 +1,6 @@
 """What a broker package provides: an adapter, which YAML names, and what the gateway gives it to connect.
 
-An adapter translates and does nothing else. Whether an order may leave is decided by the gateway, the same way for
+An adapter translates and does nothing else. Whether an order may be sent is decided by the gateway, the same way for
 every broker.
 """
 

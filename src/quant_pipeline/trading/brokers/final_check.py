@@ -1,4 +1,4 @@
-"""The last check before an order leaves, the same for every broker: leased, armed, not stopped, approved."""
+"""The last check before an order is sent, the same for every broker: leased, armed, not stopped, approved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from quant_pipeline.trading.ports import Broker, OrderWithheldError
 
 
 class GatedBroker:
-    """A broker that takes only orders which may leave; everything else passes through.
+    """A broker that takes only orders which may be sent; everything else passes through.
 
     Order management checks all of this before, with better answers. The gate holds for whatever code sends: an order
     that was forgotten to be checked is an error here, and nothing arrives at the broker. Requests and cancellations
@@ -50,7 +50,7 @@ class GatedBroker:
         return getattr(self._broker, name)
 
     def submit(self, order: OrderRequest) -> BrokerOrder:
-        """Send an order once, if it may leave; see `quant_pipeline.trading.ports.Broker.submit`.
+        """Send an order once, if it may be sent; see `quant_pipeline.trading.ports.Broker.submit`.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class GatedBroker:
         ConfigurationError
             When the account needs arming and is not pinned, or not armed for the session.
         OrderWithheldError
-            When a kill switch is pulled, or the trading state does not let this side through.
+            When a kill switch is active, or the trading state does not let this side through.
         """
         checks: tuple[Callable[[OrderRequest], None], ...] = (
             self._require_lease,

@@ -18,7 +18,7 @@ def watch(desk: TradingDesk) -> TradingState:
     Returns
     -------
     TradingState
-        What may leave now.
+        What may be sent now.
     """
     desk.journal.catch_up()
     state, account = desk.journal.book.trading_state, None

@@ -54,7 +54,7 @@ class Outcome:
     waits_for
         What open orders wait for by design, such as an auction; empty when they should have been executed by now.
     is_active
-        Whether orders of both sides may leave.
+        Whether orders of both sides may be sent.
     remarks
         What the operator has to know of the account: its state with the command that lifts it.
     breaks

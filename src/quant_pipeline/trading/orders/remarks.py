@@ -91,7 +91,7 @@ def _armed(events: Sequence[Event], session: pd.Timestamp) -> str | None:
     is_closed = any(event.kind is EventKind.SESSION_CLOSED and event.session >= session for event in events)
     if not is_armed or is_closed:
         return None
-    return f"the account is armed for {session:%Y-%m-%d}: real orders may leave; `kedro account disarm` takes it back"
+    return f"the account is armed for {session:%Y-%m-%d}: real orders may be sent; `kedro account disarm` takes it back"
 
 
 def _quarantined(events: Sequence[Event]) -> str | None:

@@ -48,7 +48,7 @@ class RiskLimits(Parameters):
     price_collar
         Largest distance of an order's reference price from the last known price.
     max_trade_age_seconds
-        While the exchange is open, that price is the last trade, asked for just before the order leaves; while it is
+        While the exchange is open, that price is the last trade, asked for just before the order is sent; while it is
         older than this, the order waits. None compares with a trade of the session where there is one, however old,
         and else with the last close.
     min_price, min_traded_value

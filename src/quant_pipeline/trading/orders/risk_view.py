@@ -21,7 +21,7 @@ class TradingState(StrEnum):
     HALTED = "halted"
 
     def lets_through(self, side: str) -> bool:
-        """Whether an order of a side may leave."""
+        """Whether an order of a side may be sent."""
         return self is TradingState.ACTIVE or (self is TradingState.REDUCING and side == "sell")
 
 

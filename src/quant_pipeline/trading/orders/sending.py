@@ -67,8 +67,8 @@ def look(desk: TradingDesk, order: Order) -> Verdict | None:
     Returns
     -------
     Verdict or None
-        What the price says of the order; None when nothing of its side may leave: a kill switch is pulled, the trading
-        state lets only exits or nothing through, the window of the session is over, or prices cannot be asked for.
+        What the price says of the order; None when nothing of its side may be sent: a kill switch is active, the
+        trading state lets only exits or nothing through, the window of the session is over, or prices are unknown.
     """
     while True:
         wait_for_rate(desk)

@@ -25,11 +25,11 @@ CLOSING_AUCTION = pd.Timedelta(minutes=15)
 """How long after the close the executions of the closing auction may arrive."""
 
 FIRST_MINUTES = pd.Timedelta(minutes=30)
-"""How long after the open day orders may leave without a warning."""
+"""How long after the open day orders may be sent without a warning."""
 
 
 def time_in_force_of(desk: TradingDesk) -> TimeInForce:
-    """Return what orders leave with: as configured; the sale of everything does not wait for an auction."""
+    """Return what orders are sent with: as configured; the sale of everything does not wait for an auction."""
     return TimeInForce.DAY if desk.journal.book.is_flattening else desk.rules.time_in_force
 
 

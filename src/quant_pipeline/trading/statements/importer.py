@@ -18,12 +18,12 @@ from quant_pipeline.trading.statements.amendments import (
     repeated_in_another_format,
     supersede_partial,
 )
+from quant_pipeline.trading.statements.booking_order import place_drafts
 from quant_pipeline.trading.statements.choice import choose_format
 from quant_pipeline.trading.statements.drafts import Draft
 from quant_pipeline.trading.statements.file_drafts import read_drafts
 from quant_pipeline.trading.statements.formats import StatementImportParameters
 from quant_pipeline.trading.statements.pairs import join_halves
-from quant_pipeline.trading.statements.placing import place_drafts
 from quant_pipeline.trading.statements.reader import read_rows
 from quant_pipeline.trading.statements.records import StatementFile
 from quant_pipeline.trading.statements.stated import StatedHolding, stated_holdings

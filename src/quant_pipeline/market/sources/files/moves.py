@@ -1,4 +1,4 @@
-"""Moves of prices that are no moves of a market: another unit, a typing error, a missing split."""
+"""Wrong units, found by content: closes that jump, columns that contradict each other, volume against the amount."""
 
 from __future__ import annotations
 

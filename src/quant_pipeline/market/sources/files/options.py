@@ -63,7 +63,7 @@ class FilesMarketParameters(Parameters):
         A table with ``symbol``, ``name`` and ``sector`` and, if wanted, ``company``, ``delisted`` and ``value``; an
         instrument that is not in it is then an error. None takes a file of that content where there is one.
     delistings
-        A table with ``symbol``, ``date`` and ``value``: what a share brought when its listing ended.
+        A table with ``symbol``, ``date`` and ``value``: cash per share that the holder received at its end.
     renames
         A table with ``old``, ``new`` and, if wanted, ``date``: the first session of the new name. Bars of the old name
         before it are the new one's; without a date all are. None takes a file called ``renames``.
