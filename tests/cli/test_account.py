@@ -347,3 +347,26 @@ def test_missed_sessions_are_named(run, ledger):
     Ledger.at(file).append(skipped)
     told = run("missed")
     assert "2024-12-27 Friday: never closed, no orders were decided" in told
+
+
+def test_a_ledger_from_the_folder_of_another_account_is_refused_until_it_is_renamed(run, project, ledger):
+    """Both accounts and the way to rename are named; every kind of command refuses it alike."""
+    copied = [Event(AS_OF, EventKind.ACCOUNT_OPENED, "open", {"account": "other", "cash": "1", "lot_method": "fifo"})]
+    file = project.project_path / "data/accounts/sim/ledger.sqlite"
+    ledger.engine.dispose()
+    for path in file.parent.glob("ledger.*"):
+        path.unlink()
+    Ledger.at(file).append(copied)
+    for words in (["show"], ["verify"], ["reconcile"], ["orders"]):
+        message = run(*words, fails=True)
+        assert "is of the account 'other', not of 'sim'" in message.replace("\n", " ")
+        assert "kedro account rename other --reason WHY" in message.replace("\n", " ")
+    assert "is of the account 'other', not of 'third'" in run("rename", "third", "--reason", "moved", fails=True)
+    assert "goes on under this name" in run("rename", "other", "--reason", "the account moved", "--name", "kim")
+    assert "2 events, the chain is whole" in run("verify")
+    assert "bears that name already" in run("rename", "sim", "--reason", "again", fails=True)
+    renamed = Ledger.read(file).events()[-1]
+    assert (renamed.kind, renamed.payload) == (
+        EventKind.ACCOUNT_RENAMED,
+        {"account": "sim", "from": "other", "reason": "the account moved", "name": "kim"},
+    )

@@ -57,7 +57,12 @@ OTHERWISE = {
     },
     "broker": {},
 }
-ELSEWHERE = {"new": "test_account.py", "preview": "test_account_preview.py", "quarantine": "its three commands above"}
+ELSEWHERE = {
+    "new": "test_account.py",
+    "rename": "test_account.py",
+    "preview": "test_account_preview.py",
+    "quarantine": "its three commands above",
+}
 
 
 @pytest.fixture(scope="module")

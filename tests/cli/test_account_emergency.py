@@ -212,6 +212,32 @@ def test_halt_of_a_locked_ledger_stops_every_other_layer(run, exchange, stop, lo
     assert (exchange.suspended, statuses(exchange)["paper-rehearsal-20250304-CCC-buy-0"]) == (True, "canceled")
 
 
+def test_halt_with_a_lost_ledger_says_what_was_lost_and_how_to_restore_it(run, exchange, stop, ledger):
+    run("reconcile")
+    lost = ledger().file
+    for file in lost.parent.glob("ledger.sqlite*"):
+        file.unlink()
+    said = run("halt", fails=True)
+    assert "the ledger: not stopped, the ledger" in said
+    assert "has no events or is missing, but" in said
+    assert "Restore it with `kedro account restore BACKUP" in said
+    assert "the ledger could not be stopped; what is named above was. Run halt again." in said
+    assert (stop.exists(), exchange.suspended) == (True, True)
+
+
+def test_halt_and_flatten_act_with_a_ledger_of_another_account_and_say_so(run, exchange, stop, ledger):
+    facts = {"account": "other", "cash": "1", "lot_method": "fifo"}
+    ledger().append([Event(pd.Timestamp("2025-03-03"), EventKind.ACCOUNT_OPENED, "open", facts)])
+    other = "is of the account 'other', not of 'paper-rehearsal'"
+    assert other in run("reconcile", fails=True)
+    assert f"the ledger: not stopped, the ledger {ledger().file} {other}" in run("halt", fails=True).replace("\n", "")
+    assert (stop.exists(), exchange.suspended) == (True, True)
+    exchange.auto_fill = True
+    said = run("flatten", "--yes", fails=ExitStatus.ATTENTION)
+    assert other in said
+    assert (exchange.positions, len(ledger().events())) == ({}, 1)
+
+
 def test_cancel_needs_no_ledger(run, exchange, locked_ledger):
     order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
     order(exchange, "by-hand", symbol="BBB")
@@ -351,6 +377,14 @@ def test_flatten_sells_what_the_broker_holds_when_the_books_say_something_else(r
     exchange.move("BBB", Decimal(3), Decimal(20))
     exchange.auto_fill = True
     run("flatten", "--yes")
+    assert exchange.positions == {}
+
+
+def test_flatten_sells_at_the_market_also_where_orders_are_limited(run, exchange):
+    exchange.auto_fill = True
+    run("flatten", "--yes", more=",execution.order_type=limit,execution.time_in_force=opg,execution.waves=together")
+    sent = {(o.symbol, o.order_type, o.limit_price, o.time_in_force) for o in exchange.by_client_id.values()}
+    assert sent == {("AAA", "market", None, "day"), ("BBB", "market", None, "day")}
     assert exchange.positions == {}
 
 

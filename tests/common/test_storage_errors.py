@@ -66,3 +66,10 @@ def test_an_error_that_says_already_what_to_do_stays():
 def test_other_errors_stay(tmp_path):
     with pytest.raises(FileNotFoundError), StorageErrorsInOneLine():
         (tmp_path / "nothing").read_text()
+
+
+def test_an_error_of_ours_that_kedro_wraps_as_one_of_a_dataset_is_raised_as_it_was():
+    error = DatasetError("Failed while loading data from dataset LedgerEvents()")
+    error.__cause__ = AccountError("the ledger knows better")
+    with pytest.raises(AccountError, match="the ledger knows better"), StorageErrorsInOneLine():
+        raise error

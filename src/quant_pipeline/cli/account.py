@@ -88,7 +88,7 @@ def reconcile_account(metadata: Place, env: str | None, params: dict[str, Any]) 
 
 for command in ("show", "orders", "trades", "pnl", "missed"):
     account.add_command(getattr(account_queries, command))
-for command in ("backup", "restore"):
+for command in ("backup", "restore", "rename"):
     account.add_command(getattr(account_backup, command))
 for command in ("arm", "disarm", "replan"):
     account.add_command(getattr(account_control, command))

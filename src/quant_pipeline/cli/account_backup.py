@@ -1,4 +1,4 @@
-"""``kedro account backup|restore``: the ledger in one file, and that file in the place of a lost or damaged ledger."""
+"""``kedro account backup|restore|rename``: a ledger in one file, put back, under another name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quant_pipeline.cli.account_books import name_option, reason_option
 from quant_pipeline.cli.options import env_option, params_option
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import AccountError, ConfigurationError
@@ -76,6 +77,32 @@ def restore(
         click.echo(f"`kedro account reconcile --env {opened.environment}` books what the broker has reported since")
 
 
+@click.command()
+@click.argument("former")
+@reason_option
+@name_option
+@env_option
+@params_option
+@click.pass_obj
+def rename(metadata: Place, former: str, reason: str, name: str, env: str | None, params: dict[str, Any]) -> None:
+    """Let the ledger of the account FORMER, which lies in the folder of this account, go on as this account's."""
+    from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.trading.ledger.identity import account_of, renaming_event
+
+    with open_account(metadata, env, params) as opened:
+        events = opened.ledger.load_of_any()
+        found = account_of(events)
+        if found is None:
+            raise AccountError(f"'{opened.name}' has no ledger yet; copy the one of '{former}' into its folder first")
+        if found != former:
+            raise AccountError(f"the ledger of '{opened.name}' is of the account '{found}', not of '{former}'")
+        if found == opened.name:
+            raise AccountError(f"the ledger of '{opened.name}' bears that name already")
+        newest = max(event.session for event in events)
+        opened.append(renaming_event(events, newest, opened.name, reason, name))
+    click.echo(f"{opened.name}: the ledger of '{former}' goes on under this name")
+
+
 def _ledger_file(opened: Opened) -> Path:
     file = opened.ledger.file
     if file is None:
@@ -87,12 +114,15 @@ def _ledger_file(opened: Opened) -> Path:
 
 
 def _require_same_account(opened: Opened, found: Backup) -> None:
-    from quant_pipeline.trading.ledger.backup import account_of
+    from quant_pipeline.trading.ledger.identity import account_of
     from quant_pipeline.trading.ledger.store import Ledger
 
     name = account_of(Ledger.read(found.file).events())
     if name is not None and name != opened.name:
-        raise AccountError(f"{found.file} is a backup of the account '{name}', not of '{opened.name}'")
+        raise AccountError(
+            f"{found.file} is a backup of the account '{name}', not of '{opened.name}'; to go on with it as "
+            f"'{opened.name}', copy it to the place of the ledger and run `kedro account rename {name} --reason WHY`"
+        )
 
 
 def _dated(opened: Opened, folder: str, name: str) -> Path:

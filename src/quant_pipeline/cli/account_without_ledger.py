@@ -10,7 +10,7 @@ import click
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import AccountError, ConfigurationError, QuantPipelineError
 from quant_pipeline.common.exit_status import ExitStatus
-from quant_pipeline.common.storage_errors import explain_storage_error
+from quant_pipeline.common.storage_errors import explain_storage_error, repairable_cause
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def in_words(error: Exception) -> str:
     """Return what refused to store or to read, in one line."""
-    if isinstance(error, QuantPipelineError):
-        return error.message
+    if (cause := repairable_cause(error)) is not None:
+        return cause.message
     explained = explain_storage_error(error)
     return (str(error).splitlines() or [type(error).__name__])[0] if explained is None else explained.message
 

@@ -62,8 +62,18 @@ def explain_storage_error(error: BaseException) -> StorageError | None:
     return None
 
 
+def repairable_cause(error: BaseException | None) -> QuantPipelineError | None:
+    """Return the error of this project that another one, such as Kedro's of a dataset, was raised from, if any."""
+    while error is not None and not isinstance(error, QuantPipelineError):
+        error = error.__cause__
+    return error
+
+
 class StorageErrorsInOneLine:
-    """Context in which an error that :func:`explain_storage_error` knows becomes that one line."""
+    """Context in which an error that :func:`explain_storage_error` knows becomes that one line.
+
+    An error of this project that Kedro has wrapped as one of a dataset is raised as it was.
+    """
 
     def __enter__(self) -> None:
         """Do nothing."""
@@ -75,10 +85,19 @@ class StorageErrorsInOneLine:
         ------
         StorageError
             When the error is of a known kind.
+        QuantPipelineError
+            When it was wrapped on its way.
         """
-        explained = None if error is None else explain_storage_error(error)
+        if error is None or isinstance(error, QuantPipelineError):
+            return
+        explained = explain_storage_error(error)
         if explained is not None:
             raise explained from error
+        from kedro.io import DatasetError
+
+        cause = repairable_cause(error)
+        if cause is not None and isinstance(error, DatasetError):
+            raise cause from error
 
 
 def _sqlite_remedy(error: sqlite3.Error) -> str | None:

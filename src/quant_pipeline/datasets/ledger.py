@@ -10,6 +10,7 @@ from sqlalchemy import make_url
 
 from quant_pipeline.datasets.previews import preview_rows
 from quant_pipeline.trading.ledger.events import Event
+from quant_pipeline.trading.ledger.identity import account_of, require_account
 from quant_pipeline.trading.ledger.store import Ledger, require_ledger
 
 
@@ -23,6 +24,8 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
         ``postgresql+psycopg://user@host/accounts``.
     anchors
         ``{filepath: …}`` of the file that knows how far a ledger at a URL went; of a SQLite file it lies beside it.
+    account
+        Name of the account: a ledger that names another one is refused. None takes any.
     metadata
         Ignored here; read by kedro-viz.
     """
@@ -31,14 +34,32 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
     _SINGLE_PROCESS = True
 
     def __init__(
-        self, filepath: str, anchors: dict[str, str] | None = None, metadata: dict[str, Any] | None = None
+        self,
+        filepath: str,
+        anchors: dict[str, str] | None = None,
+        account: str | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         self._address = filepath
         self._anchors = None if anchors is None else Path(anchors["filepath"])
+        self._account = account
         self.metadata = metadata
 
     def load(self) -> tuple[Event, ...]:
-        """Read all events; an account that was never used has none."""
+        """Read all events; an account that was never used has none.
+
+        Raises
+        ------
+        AccountError
+            When the ledger is of another account.
+        """
+        events = self.load_of_any()
+        if self._account is not None:
+            require_account(account_of(events), self._account, self._describe()["filepath"])
+        return events
+
+    def load_of_any(self) -> tuple[Event, ...]:
+        """Read all events, whichever account they are of."""
         return self.open().events() if self._is_there() else ()
 
     def save(self, data: Sequence[Event]) -> None:

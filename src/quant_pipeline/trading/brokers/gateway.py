@@ -20,6 +20,7 @@ from quant_pipeline.trading.brokers.adapter import NO_MARKET, BrokerAdapter, Exc
 from quant_pipeline.trading.brokers.final_check import GatedBroker
 from quant_pipeline.trading.brokers.registry import make_adapter
 from quant_pipeline.trading.ledger.account import AccountState, fold
+from quant_pipeline.trading.ledger.identity import require_account
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
@@ -108,6 +109,8 @@ class Gateway:
         ConfigurationError
             When the account trades real money and is configured to need no arming, when keys are missing, or when the
             broker cannot be made as configured.
+        AccountError
+            When the ledger is of another account.
         """
         require_arming_rule(self.adapter, rules.account, rules.execution.needs_arming)
         keys = require_keys(self.adapter, rules.account, self.credentials)
@@ -144,6 +147,7 @@ class Gateway:
         lease = Lease.acquire(ledger.engine, rules.execution.lease_seconds, time.time) if takes_lease else None
         try:
             journal, kill_switch = Journal(ledger, lease), self.kill_switch
+            require_account(journal.account.name, rules.account, ledger.where)
             # What the gate passes through by its name, no type checker sees.
             gated = cast(Broker, GatedBroker(broker, journal, kill_switch, rules.execution, session))
             desk = TradingDesk(

@@ -263,6 +263,7 @@ def _name(state: AccountState, event: Event) -> None:
 
 _RECORDS: dict[EventKind, Callable[[AccountState, Event], None]] = {
     EventKind.ACCOUNT_OPENED: _name,
+    EventKind.ACCOUNT_RENAMED: _name,
     EventKind.SESSION_CLOSED: _close,
     EventKind.PLAN_RECORDED: _plan,
     EventKind.TRADE_BUST: _revise,

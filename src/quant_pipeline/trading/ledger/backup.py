@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.anchors import Anchor
-from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.store import Ledger, anchors_beside, require_ledger
 
 _BESIDE = ("", "-wal", "-shm")
@@ -129,12 +129,6 @@ def restore(backup: Backup, file: Path, kept: Path) -> None:
                 path.rename(kept / path.name)
     agreed = [anchor for anchor in anchors.read() if anchor in set(enumerate(backup.chain, start=1))]
     anchors.replace(dict.fromkeys((*agreed, backup.end)))
-
-
-def account_of(events: Sequence[Event]) -> str | None:
-    """Return the name of the account that events belong to; None when they do not say."""
-    opened = next((event for event in events if event.kind is EventKind.ACCOUNT_OPENED), None)
-    return None if opened is None else opened.payload.get("account")
 
 
 def _copy(source: Path, target: Path) -> None:

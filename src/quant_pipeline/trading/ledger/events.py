@@ -27,6 +27,7 @@ class EventKind(StrEnum):
     """
 
     ACCOUNT_OPENED = "account_opened"
+    ACCOUNT_RENAMED = "account_renamed"
     PLAN_RECORDED = "plan_recorded"
     FILL = "fill"
     ORDER_ENDED = "order_ended"

@@ -68,7 +68,7 @@ class Ledger:
         _metadata.create_all(self._engine)
         _widen_keys(self._engine)
         if self._anchors is not None:
-            self._anchors.begin(self.newest(), self._where)
+            self._anchors.begin(self.newest(), self.where)
 
     def _bind(self, engine: sa.Engine, anchors: Anchors | None) -> None:
         self._engine = engine
@@ -166,7 +166,7 @@ class Ledger:
         return new
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
         """The database, for messages; without a password."""
         return str(self.file or self._engine.url.render_as_string())
 
@@ -237,7 +237,7 @@ class Ledger:
         """
         chain = self.chain()
         if self._anchors is not None:
-            self._anchors.compare(chain, self._where)
+            self._anchors.compare(chain, self.where)
         return len(chain)
 
     def chain(self) -> list[str]:

@@ -197,9 +197,10 @@ def end(desk: TradingDesk, tracked: TrackedOrder, state: OrderState, message: st
 
 
 def request_of(desk: TradingDesk, tracked: TrackedOrder) -> OrderRequest:
-    """Write an order as the broker takes it."""
+    """Write an order as the broker takes it; the sale of everything takes any price, whatever is configured."""
     order, limit = tracked.order, None
-    if desk.rules.order_type == "limit":
+    kind = OrderType.MARKET if desk.journal.book.is_flattening else OrderType(desk.rules.order_type)
+    if kind is OrderType.LIMIT:
         distance = Decimal(str(desk.rules.limit_distance)) * (1 if order.side == "buy" else -1)
         price = Decimal(order.reference_price) * (1 + distance)
         limit = price.quantize(_CENT if price >= 1 else TICK)
@@ -208,7 +209,7 @@ def request_of(desk: TradingDesk, tracked: TrackedOrder) -> OrderRequest:
         order.instrument,
         order.side,
         tracked.quantity,
-        OrderType(desk.rules.order_type),
+        kind,
         limit,
         time_in_force_of(desk),
     )
