@@ -1,4 +1,4 @@
-"""``kedro account new|show|verify|reconcile``: make an account, look at it, verify it, compare it with its broker.
+"""``kedro account new|verify|reconcile``: make an account, verify it, compare it with its broker.
 
 Commands import what they need when they are called: Kedro imports this module to describe it.
 """

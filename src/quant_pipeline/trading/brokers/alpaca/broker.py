@@ -1,4 +1,4 @@
-"""The Alpaca account, paper or live, behind the port; the client library is unmodified alpaca-py."""
+"""The Alpaca account behind the port, by unmodified alpaca-py; what a refusal of an order means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wires to Alpaca's trading and data APIs: raw JSON, and what a failed request means for an order."""
+"""The wires to Alpaca's trading and data APIs: raw JSON, and whether a failed request can have been carried out."""
 
 from __future__ import annotations
 
