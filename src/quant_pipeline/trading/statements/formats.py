@@ -219,7 +219,7 @@ class StatementFormat(Parameters):
         Names of instruments at the broker, as regular expressions of the whole name, and here:
         ``'(\w+) (\w)': '\1.\2'`` makes ``BRK B`` ``BRK.B``.
     rows, more_rows
-        The first rule that covers a row decides; ``on_unknown`` says what becomes of a row without rule. ``more_rows`` come first.
+        The first rule that covers a row decides, ``more_rows`` first; ``on_unknown`` is for rows without rule.
     amendments
         Rows that take back or correct others.
     ignored_sections, more_ignored_sections
