@@ -289,4 +289,14 @@ def test_why_tells_universe_rank_decision_cash_and_what_became_of_the_order(run)
     unknown = run("why", "ZZZ", "--date", day).output
     assert "  universe: no member, the market does not know it\n" in unknown
     assert "  scores: no source has a score of it\n" in unknown
-    assert "  decision: nothing, it is not held and others came first" in unknown
+    assert "  decision: nothing, it is not held, and what gives the orders has no score of it; the strategy" in unknown
+    assert "the market does not know it (did you mean 'AAA'?)" in run("why", "aaa", "--date", day).output
+    for given, words in (("blacklist", "sold as soon as it can be"), ("watchlist", "kept or sold by its rank")):
+        listed = run("why", "ZZZ", "--date", day, "--params", f"strategy.{given}=[ZZZ]").output
+        named = f"  decision: nothing, strategy.{given} names it: it is never bought, and a holding is {words}; the strat"
+        assert named in listed
+    missed = run("why", "AAA", "--date", "2024-12-31").output
+    assert "  scores: none were decided on at this close, and the session is over\n" in missed
+    no_session = run("why", "AAA", "--date", "2025-01-04")
+    assert (no_session.exit_code, no_session.output.count("\n")) == (1, 1)
+    assert "'sim' has no close of 2025-01-04; the newest is of 2025-01-03" in no_session.output

@@ -39,7 +39,7 @@ def show(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) ->
     from quant_pipeline.trading.orders.account_orders import AccountOrders
 
     with open_account(metadata, env, params) as opened:
-        state = _state_at(opened, date)
+        state = state_at(opened, date)
         events = tuple(event for event in opened.events if date is None or event.session <= date)
         book = AccountOrders.of(events)
         remarks = _remarks(opened, book, events)
@@ -98,7 +98,7 @@ def pnl(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) -> 
     from quant_pipeline.trading.ledger.profits import session_profits
 
     with open_account(metadata, env, params) as opened:
-        state = _state_at(opened, date)
+        state = state_at(opened, date)
         if not state.closes:
             print_drawing("no session is closed yet", opened.name)
             return
@@ -150,7 +150,14 @@ def _plan_of(opened: Opened, date: Any) -> Plan | None:
     return plans[max(plans) if date is None else date] if plans else None
 
 
-def _state_at(opened: Opened, date: Any) -> AccountState:
+def state_at(opened: Opened, date: Any) -> AccountState:
+    """Return the account as it is, or as it was at the close of a session.
+
+    Raises
+    ------
+    AccountError
+        When no such session was closed.
+    """
     from quant_pipeline.trading.ledger.account import fold
 
     state = opened.state if date is None else fold(opened.events, up_to=date)

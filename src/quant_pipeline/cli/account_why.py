@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quant_pipeline.cli.account_queries import date_option
+from quant_pipeline.cli.account_queries import date_option, state_at
 from quant_pipeline.cli.options import env_option, params_option
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.environments import in_environment
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from quant_pipeline.cli.opened_account import Opened
+    from quant_pipeline.strategy.rules import StrategyRules
     from quant_pipeline.trading.ledger.account import AccountState
 
 
@@ -30,14 +31,14 @@ def why(metadata: Place, instrument: str, date: Any, env: str | None, params: di
     from quant_pipeline.cli.opened_account import open_account
 
     with open_account(metadata, env, params) as opened:
-        state = opened.state
-        day = date or state.last_session
+        state = state_at(opened, date)
+        day = state.last_session
         if day is None:
             raise AccountError(f"'{opened.name}' has no close yet, so nothing has been decided")
     # Tables of a session lie under its date.
     with open_account(metadata, env, params | {"as_of": f"{day:%Y-%m-%d}"}) as opened:
-        lines = [*_universe(opened, instrument, day), *_scores(opened, instrument), *_decision(opened, instrument)]
-        lines += [*_holding(opened, instrument, day), *_orders(opened, instrument, day)]
+        lines = [*_universe(opened, instrument, day), *_scores(opened, instrument, day)]
+        lines += [*_decision(opened, instrument), *_holding(state, instrument), *_orders(opened, instrument, day)]
         click.echo(f"{instrument} at the close of {day:%Y-%m-%d}, account {opened.name}")
         for line in lines:
             click.echo(f"  {in_environment(line, opened.environment)}")
@@ -45,6 +46,7 @@ def why(metadata: Place, instrument: str, date: Any, env: str | None, params: di
 
 def _universe(opened: Opened, instrument: str, day: pd.Timestamp) -> list[str]:
     from quant_pipeline.cli.opened_account import rows_of
+    from quant_pipeline.common.parameters import did_you_mean
     from quant_pipeline.market.universe import UniverseParameters, reasons_against
 
     if not opened.catalog.exists("universe_members"):
@@ -53,15 +55,21 @@ def _universe(opened: Opened, instrument: str, day: pd.Timestamp) -> list[str]:
     if (members["date"] == day).any():
         return ["universe: a member of this session"]
     known = rows_of(opened.catalog, "instruments", [instrument])
+    if known.empty:
+        names = opened.catalog.load("instruments")["instrument"].astype(str)
+        near = did_you_mean(instrument.upper(), names)
+        return [f"universe: no member, the market does not know it{near}"]
     bars, rules = rows_of(opened.catalog, "bars", [instrument]), opened.project.rules("universe", UniverseParameters)
     named = opened.catalog.load("named_universes") if rules.name and "named_universes" in opened.catalog else None
     reasons = reasons_against(bars, known, rules, day, named) or ["its conditions were others when it was ingested"]
     return [f"universe: no member, {'; '.join(reasons)}"]
 
 
-def _scores(opened: Opened, instrument: str) -> list[str]:
+def _scores(opened: Opened, instrument: str, day: pd.Timestamp) -> list[str]:
     if not opened.catalog.exists("opinions"):
-        return ["scores: none were decided on at this close; `kedro run --pipelines order_generation` makes them"]
+        is_newest = day == opened.state.last_session
+        remedy = "; `kedro run --pipelines order_generation` makes them" if is_newest else ", and the session is over"
+        return [f"scores: none were decided on at this close{remedy}"]
     opinions = opened.catalog.load("opinions")
     scored = opinions[opinions["rank"] > 0].groupby("source")["rank"].max()
     lines = []
@@ -87,7 +95,7 @@ def _decision(opened: Opened, instrument: str) -> list[str]:
     orders = opened.catalog.load("orders_csv")
     rows = orders[orders["instrument"].astype(str) == instrument]
     if rows.empty:
-        return [f"decision: nothing, it is not held and others came first; {words}", _budget(orders)]
+        return [f"decision: nothing, {_why_nothing(opened, rules, instrument)}; {words}", _budget(orders)]
     lines = []
     for row in rows.itertuples(index=False):
         lines.append(f"decision: {row.side} {row.quantity:,} at about {row.reference_price:,.2f}; {row.reason}")
@@ -96,25 +104,32 @@ def _decision(opened: Opened, instrument: str) -> list[str]:
     return [*lines, f"decision: {words}", _budget(orders)]
 
 
+def _why_nothing(opened: Opened, rules: StrategyRules, instrument: str) -> str:
+    """Say why there is no order of an instrument that is not held."""
+    if instrument in rules.blacklist:
+        return "strategy.blacklist names it: it is never bought, and a holding is sold as soon as it can be"
+    if instrument in rules.watchlist:
+        return "strategy.watchlist names it: it is never bought, and a holding is kept or sold by its rank"
+    if opened.catalog.exists("opinions"):
+        opinions = opened.catalog.load("opinions")
+        is_own = opinions["is_chosen"] & (opinions["instrument"] == instrument)
+        if not (is_own & (opinions["rank"] > 0)).any():
+            return "it is not held, and what gives the orders has no score of it"
+    return "it is not held and others came first"
+
+
 def _budget(orders: pd.DataFrame) -> str:
     """Say what the orders of the session bring and cost."""
     worth = (orders["quantity"] * orders["reference_price"]).groupby(orders["side"]).sum()
     return f"cash: sales bring about {worth.get('sell', 0.0):,.2f}, buys cost about {worth.get('buy', 0.0):,.2f}"
 
 
-def _holding(opened: Opened, instrument: str, day: pd.Timestamp) -> list[str]:
-    state = _state_of(opened, day)
+def _holding(state: AccountState, instrument: str) -> list[str]:
     held, cash = state.positions.get(instrument), f"cash: {state.cash:,.2f} in the account at the close"
     if held is None:
         return [cash, "holding: none"]
     cost = held.cost / held.quantity
     return [cash, f"holding: {held.quantity:f} shares at {cost:,.2f}, {held.sessions_held} sessions"]
-
-
-def _state_of(opened: Opened, day: pd.Timestamp) -> AccountState:
-    from quant_pipeline.trading.ledger.account import fold
-
-    return fold(opened.events, up_to=day)
 
 
 def _orders(opened: Opened, instrument: str, day: pd.Timestamp) -> list[str]:
