@@ -293,7 +293,9 @@ def test_why_tells_universe_rank_decision_cash_and_what_became_of_the_order(run)
     assert "the market does not know it (did you mean 'AAA'?)" in run("why", "aaa", "--date", day).output
     for given, words in (("blacklist", "sold as soon as it can be"), ("watchlist", "kept or sold by its rank")):
         listed = run("why", "ZZZ", "--date", day, "--params", f"strategy.{given}=[ZZZ]").output
-        named = f"  decision: nothing, strategy.{given} names it: it is never bought, and a holding is {words}; the strat"
+        named = (
+            f"  decision: nothing, strategy.{given} names it: it is never bought, and a holding is {words}; the strat"
+        )
         assert named in listed
     missed = run("why", "AAA", "--date", "2024-12-31").output
     assert "  scores: none were decided on at this close, and the session is over\n" in missed

@@ -25,10 +25,16 @@ def test_a_what_if_is_kept_apart_listed_and_compared(project):
     assert "there is no backtest 'nothing'; there are own, narrow" in " ".join(
         refused.stderr.split() + refused.stdout.split()
     )
+    same = project.run("kedro backtest compare own own", ok=False)
+    assert "a backtest is compared with another one; both are 'own'" in same.stderr
     weekly = "data/accounts/sim/08_reporting/backtests/strategy.schedule.frequency=weekly__strategy.topk=3"
     facts = json.loads((project.path / weekly / "facts.json").read_text())
     assert facts["parameters"]["strategy"]["schedule"] == {"frequency": "weekly"}
+    told = project.run("kedro run --pipelines reporting --params strategy.topk=2,backtest.name=narrow").stdout
+    assert "This is backtest narrow, of the --params of this run: not the account's own." in " ".join(told.split())
+    project.run("kedro run --pipelines reporting")
     page = "data/accounts/sim/08_reporting/2024-12-31/report.html"
+    assert "not the account's own" not in (project.path / page).read_text()
     before = (project.path / page).read_bytes()
     project.run("kedro run --pipelines reporting")
     assert (project.path / page).read_bytes() == before

@@ -69,7 +69,7 @@ def test_the_section_is_on_the_page_and_in_the_menu(block, tables):
 def test_the_pipeline_reads_what_the_section_shows(block, project_path, monkeypatch):
     bootstrap_project(project_path)
     assert "instruments" not in create_pipeline().inputs()
-    monkeypatch.setattr(module, "load_report_parameters", lambda: block)
+    monkeypatch.setattr(module, "read_block", lambda _, kind: kind.model_validate(block))
     assert "instruments" in create_pipeline().inputs()
 
 

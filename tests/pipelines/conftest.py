@@ -14,11 +14,11 @@ from tests.helpers.whole_path import AS_OF, MODELS, Kept, parameters, small_mark
 class KeptChampions(AbstractDataset):
     """The champions in a catalog in memory."""
 
-    def __init__(self, catalog):
-        self.catalog = catalog
+    def __init__(self, catalog, models):
+        self.catalog, self.models = catalog, models
 
     def load(self):
-        return {model: self.catalog.load(f"{model}.bundle@champion").identity for model in MODELS}
+        return {model: self.catalog.load(f"{model}.bundle@champion").identity for model in self.models}
 
     def save(self, data):
         raise NotImplementedError
@@ -49,9 +49,14 @@ def run_in_memory(project_path, tmp_path_factory):
             "ranking",
         ),
         continues=None,
+        registered=pipelines,
+        models=MODELS,
         **given,
     ):
-        """Run the stages; `continues` loads what they need of stages that ran before."""
+        """Run the stages; `continues` loads what they need of stages that ran before.
+
+        Other models than those of the project come with the pipelines that were registered for them.
+        """
         catalog = DataCatalog({"market_source": Kept(market)})
         catalog["ledger_as_found"] = Kept(())
         catalog["statement_files"] = Kept(())
@@ -60,17 +65,17 @@ def run_in_memory(project_path, tmp_path_factory):
         catalog["previous_ranking"] = Kept(None)
         for name, value in {**parameters(as_of), **given}.items():
             catalog[f"params:{name}"] = Kept(value)
-        path = sum((pipelines[stage] for stage in stages[1:]), pipelines[stages[0]])
+        path = sum((registered[stage] for stage in stages[1:]), registered[stages[0]])
         for name in path.all_outputs():
             catalog[name] = Kept()
         if "training" in stages:
-            catalog["champions"] = KeptChampions(catalog)
-        for name in path.inputs() - set(catalog) if continues else ():
-            catalog[name] = Kept(continues(name))
-        for model in MODELS:
+            catalog["champions"] = KeptChampions(catalog, models)
+        for model in models:
             catalog[f"{model}.bundle_as_found"] = Kept(None)
             # One store: what training saves as the candidate is loaded as the champion.
             catalog[f"{model}.bundle@candidate"] = catalog[f"{model}.bundle@champion"] = Kept()
+        for name in path.inputs() - set(catalog) if continues else ():
+            catalog[name] = Kept(continues(name))
         SequentialRunner().run(path, catalog)
         return catalog.load
 

@@ -14,7 +14,7 @@ from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import fuse, normalise
 from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, require_fresh_weights, weigh_combinations
 from quant_pipeline.pipelines.ensemble.parameters import Combination, EnsembleParameters
-from quant_pipeline.pipelines.ensemble.provenance import fingerprint_of_weights
+from quant_pipeline.pipelines.ensemble.provenance import bundles_behind, fingerprint_of_weights
 from quant_pipeline.pipelines.ensemble.weighting_formulas import (
     dynamic_weights,
     equal_weights,
@@ -215,6 +215,38 @@ def fused_by(combination, labels, members):
     calendar = pd.DataFrame({"date": LONG})
     newest, history = weigh_combinations(labels.to_frame("label"), calendar, parameters, LabelParameters(), **tables)
     return parameters, newest, history, fuse_history(history, parameters, **tables)
+
+
+def test_weights_that_were_estimated_from_scores_of_another_bundle_are_named_once_they_decide(caplog):
+    """After a model was trained again, a promotion or a rollback, until the ensemble has run again."""
+    labels, members = informed(LONG, 0.5, seed=4)
+    combinations = {
+        "c": {"models": ["early", "late"], "member_weights": "icir"},
+        "same": {"models": ["early", "late"]},
+    }
+    parameters = EnsembleParameters.model_validate({"default": "c", "combinations": combinations})
+    tables, latest = {}, {}
+    for name, score in members.items():
+        segment = np.where(score.index.get_level_values(0) < LONG[60], "valid", "test")
+        made = pd.DataFrame({"score": score, "segment": segment, "bundle": name.upper(), "label": LABELS[name]})
+        tables[f"{name}_predictions"] = made
+        latest[f"{name}_latest_scores"] = made.loc[[LONG[199]]].drop(columns="segment")
+    calendar = pd.DataFrame({"date": LONG})
+    weights, history = weigh_combinations(labels.to_frame("label"), calendar, parameters, LabelParameters(), **tables)
+    assert set(zip(weights["model"], weights["bundle"], strict=True)) == set(CHAMPIONS.items())
+    assert bundles_behind(history, "c") == CHAMPIONS
+    fuse_latest(weights, parameters, calendar, CHAMPIONS, **latest)
+    assert caplog.messages == []
+    latest["late_latest_scores"]["bundle"] = "newer"
+    fuse_latest(weights, parameters, calendar, CHAMPIONS | {"late": "newer"}, **latest)
+    assert caplog.messages == [
+        "the weights of combination 'c' were estimated from scores of bundle LATE of late, and newer scores now; "
+        "`kedro run --pipelines ensemble,backtest` estimates them again from its newest training"
+    ]
+    # Tables that were written before they said it.
+    caplog.clear()
+    fuse_latest(weights.drop(columns="bundle"), parameters, calendar, CHAMPIONS | {"late": "newer"}, **latest)
+    assert caplog.messages == []
 
 
 def test_every_session_is_fused_with_the_weights_in_force():

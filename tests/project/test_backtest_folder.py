@@ -39,7 +39,12 @@ def test_long_names_are_cut_and_stay_apart(project_path):
     assert len(first) == len("backtests/") + LONGEST
 
 
+def test_the_name_of_the_account_s_own_backtest_is_taken(project_path):
+    with pytest.raises(ConfigurationError, match=r"^backtest\.name is 'own', which means the backtest of the account"):
+        folder(project_path, backtest={"name": "own"}, strategy={"topk": 2})
+
+
 @pytest.mark.parametrize("name", ["../own", "a/b", "", ".hidden", "x" * 100])
 def test_a_name_that_is_no_plain_name_is_refused(project_path, name):
-    with pytest.raises(ConfigurationError, match=r"backtest\.name is"):
+    with pytest.raises(ConfigurationError, match=r"^backtest\.name is"):
         folder(project_path, backtest={"name": name})

@@ -25,13 +25,13 @@ def registry(monkeypatch):
     monkeypatch.setattr(model_registry, "_session_loader", None)
     monkeypatch.setattr(model_registry, "_as_read", (None, {}))
 
-    def load(models, feature_sets=None):
+    def load(models, feature_sets=None, ensemble=None):
         combinations = {"both": {"models": list(models)}}
         blocks = {
             "models": models,
             "feature_sets": feature_sets or {},
             "label": {"horizon": 1},
-            "ensemble": {"default": "both", "combinations": combinations},
+            "ensemble": ensemble or {"default": "both", "combinations": combinations},
             "order_generation": {"source": "fused"},
         }
         use_config_loader({"parameters": blocks})
@@ -59,6 +59,37 @@ def test_a_feature_set_with_a_file_reads_the_dataset_of_that_name(registry):
     registry({"ridge": RIDGE | {"features": "joined"}}, {"joined": joined, "alpha158": {"library": "alpha158"}})
     assert factor_file_of("joined") == {"factor_file": "found.factor_file"}
     assert factor_file_of("alpha158") == factor_file_of("alpha360") == {}
+
+
+@pytest.mark.parametrize("name", ["fused", "file"])
+def test_a_name_that_means_another_source_of_orders_is_refused(registry, name):
+    with pytest.raises(
+        ConfigurationError, match=f"'{name}' cannot name a model .*: as a source of orders it means the"
+    ):
+        registry({name: RIDGE})
+
+
+@pytest.mark.parametrize("name", ["ridge", "fused", "file"])
+def test_a_combination_has_no_name_of_another_source_of_orders(registry, name):
+    registry({"ridge": RIDGE}, ensemble={"default": name, "combinations": {name: {"models": ["ridge"]}}})
+    with pytest.raises(
+        ConfigurationError, match=rf"are called \['{name}'\], as models are, or other sources of orders"
+    ):
+        ensemble_pipeline.create_pipeline()
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"model": ["ridge"]}, r"nothing reads `ensemble\.model` of .* \(did you mean 'models'\?\)\. Correct it there"),
+        ({"normalisation": "rnak"}, r"`ensemble\.normalisation` of .* is 'rnak'; it should be 'rank' or 'zscore'"),
+        ({"default": "neither"}, "the default combination 'neither' is not among the enabled ones"),
+    ],
+)
+def test_a_block_that_decides_which_nodes_there_are_names_its_key(registry, block, message):
+    registry({"ridge": RIDGE}, ensemble={"default": "one", "combinations": {"one": {"models": ["ridge"]}}, **block})
+    with pytest.raises(ConfigurationError, match=message):
+        ensemble_pipeline.create_pipeline()
 
 
 DAYS_AND_WEEKS = {

@@ -379,3 +379,9 @@ def test_kernel_equals_the_rule_in_plain_python(account, topk, n_drop, sector_ca
     assert list(orders.loc[orders["side"] == "sell", "instrument"]) == sells
     bought = orders[(orders["side"] == "buy") | orders["reason"].str.contains("does not pay for one lot")]
     assert list(bought["instrument"]) == buys
+
+
+def test_an_instrument_without_sector_is_one_of_its_own_however_the_source_writes_it():
+    table = pd.DataFrame({"instrument": ["A", "B", "C", "D"], "sector": ["Tech", "", "Unknown", None]})
+    known = Classification.of(table)
+    assert [known.sector_of(name) for name in "ABCDE"] == ["Tech", "only B", "only C", "only D", "only E"]

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from quant_pipeline.cli.opened_project import OpenedProject
     from quant_pipeline.pipelines.backtest.comparison import StoredBacktest
 
-OWN = "own"
-"""Name of the backtest of the account's own parameters."""
-
 
 @click.group(cls=ProjectGroup)
 def backtest() -> None:
@@ -78,6 +75,8 @@ def compare(metadata: Place, first: str, second: str, env: str | None, params: d
     from quant_pipeline.pipelines.backtest.comparison import compare_backtests
     from quant_pipeline.pipelines.backtest.facts import changed_parameters
 
+    if first == second:
+        raise ConfigurationError(f"a backtest is compared with another one; both are '{first}'")
     names = (first, second)
     with open_project(metadata, env, params) as opened:
         folders = _folders(opened)
@@ -106,11 +105,10 @@ def _reports(opened: OpenedProject) -> Path:
 
 def _folders(opened: OpenedProject) -> dict[str, Path]:
     """Return the stored backtests by name, the account's own first."""
-    from quant_pipeline.project.backtest_folder import OTHERS
-    from quant_pipeline.project.backtest_folder import OWN as OWN_FOLDER
+    from quant_pipeline.project.backtest_folder import CALLED, OTHERS, OWN
 
     reports = _reports(opened)
-    found = {OWN: reports / OWN_FOLDER} | {path.name: path for path in sorted((reports / OTHERS).glob("*/"))}
+    found = {CALLED: reports / OWN} | {path.name: path for path in sorted((reports / OTHERS).glob("*/"))}
     return {name: folder for name, folder in found.items() if (folder / "facts.json").is_file()}
 
 

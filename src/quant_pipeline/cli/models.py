@@ -50,7 +50,7 @@ def plan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
 
     with open_models(metadata, env, params) as opened:
         rows = [(name, *planned) for name, planned in plan_training(opened, load_model_registry()).items()]
-        windows = describe_windows(opened)
+        windows = describe_windows(opened, load_model_registry())
     _print(_where_labels_differ(("model", "label", "training would", "because"), rows))
     for line in windows:
         click.echo(line)

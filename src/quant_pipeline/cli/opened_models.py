@@ -75,23 +75,31 @@ def label_of(opened: OpenedProject, spec: ModelSpec) -> LabelParameters:
     return LabelParameters.model_validate(spec.label.model_dump())
 
 
-def describe_windows(opened: OpenedProject) -> list[str]:
-    """Say on which sessions training would train, and when its windows move."""
+def describe_windows(opened: OpenedProject, registry: Mapping[str, ModelSpec]) -> list[str]:
+    """Say on which sessions training would train each label, and when its windows move."""
     split = opened.rules("split", SplitParameters)
     if not opened.catalog.exists("sessions"):
         return []
     sessions = opened.catalog.load("sessions")
     days, _ = known_at(opened.parameters["as_of"], sessions, sessions)
-    segments = split_sessions(days, split, opened.rules("label", LabelParameters).horizon)
-    spans = ", ".join(f"{name} {part[0]:%Y-%m-%d} to {part[-1]:%Y-%m-%d}" for name, part in segments.items())
+    horizons = {label_of(opened, spec).horizon for spec in registry.values()}
+    horizons = horizons or {opened.rules("label", LabelParameters).horizon}
+    spans = [
+        (f"label of {horizon} session{'' if horizon == 1 else 's'}: " if len(horizons) > 1 else "")
+        + ", ".join(
+            f"{name} {part[0]:%Y-%m-%d} to {part[-1]:%Y-%m-%d}"
+            for name, part in split_sessions(days, split, horizon).items()
+        )
+        for horizon in sorted(horizons)
+    ]
     if split.moves:
         moves = f"The windows move {split.refit}, next on {next_refit_date(days[-1], split.refit):%Y-%m-%d}."
         return [
-            spans,
+            *spans,
             moves if split.anchor is None else f"The windows are anchored at {split.anchor} and do not move.",
         ]
     return [
-        spans,
+        *spans,
         "These dates are fixed: with the same data, training again trains nothing. Lengths move with the calendar: "
         "`split: {train: 8 years, valid: 2 years, test: 3 years, refit: monthly}`.",
     ]

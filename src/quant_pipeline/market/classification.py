@@ -35,7 +35,7 @@ class Classification:
     def of(cls, instruments: pd.DataFrame) -> Classification:
         """Read the table of instruments: ``instrument``, ``sector`` and, where a source has it, ``company``."""
         names = instruments["instrument"].astype(str)
-        sectors = instruments["sector"].astype(str)
+        sectors = instruments["sector"].fillna("").astype(str)
         is_known = ~sectors.isin(UNKNOWN_SECTORS)
         companies: dict[str, str] = {}
         if "company" in instruments.columns:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
+    from quant_pipeline.models.bundle import BundleFacts
     from quant_pipeline.models.store import Aliases
     from quant_pipeline.project.configuration import ProjectConfigLoader
 
@@ -192,6 +193,7 @@ class _Needs:
                     require_label(facts, MarketRules.model_validate(self._parameters["market_rules"]).deal_price)
                     require_not_learned(facts, session)
                     self._say_who_was_champion(name.partition(".")[0], dataset.store.aliases)
+                    self._say_what_it_predicts(name.partition(".")[0], facts)
             except QuantPipelineError as error:
                 yield error
         if untrained:
@@ -210,6 +212,22 @@ class _Needs:
                 "%s: champion %s scores %s, although it has been champion since %s only; then it was %s, which "
                 "`kedro models as-of %s` brings back",
                 model, aliases.champion, session, aliases.since, then, session,
+            )  # fmt: skip
+
+    def _say_what_it_predicts(self, model: str, facts: BundleFacts) -> None:
+        """Name a champion that was trained for another label than the parameters ask for by now."""
+        from quant_pipeline.factors.labels import describe_label, expression_of
+        from quant_pipeline.factors.model_label import ModelLabel
+
+        entry = self._parameters["models"].get(model, {})
+        own = entry.get("label") if isinstance(entry, dict) else None
+        label = ModelLabel.model_validate(own or {"horizon": 1, **self._parameters["label"]})
+        wanted = expression_of(label, self._parameters["market_rules"]["deal_price"])
+        if facts.label != wanted:
+            logger.warning(
+                "%s predicts the return of %s, and the parameters ask for %s by now; train it for that: `kedro run "
+                "--pipelines features,training,ensemble,backtest`",
+                model, describe_label(facts.label), describe_label(wanted),
             )  # fmt: skip
 
     def _weights(self) -> Iterator[QuantPipelineError]:

@@ -184,7 +184,9 @@ def _ensemble(made: Made) -> Iterator[str]:
     known = series.loc[series["model"] == "fused", "rank_ic"].dropna()
     own = weights[weights["combination"] == default].sort_values("weight", ascending=False)
     shares = ", ".join(f"{row.model} {row.weight:.0%}" for row in own.itertuples())
-    yield f"{default}: rank IC {known.mean():+.4f} over {len(known)} test sessions; weights {shares}"
+    horizon = int(made.parameters["label"].get("horizon", 1))
+    returns = f"returns of {horizon} session{'' if horizon == 1 else 's'}"
+    yield f"{default}: rank IC {known.mean():+.4f} over {len(known)} test sessions, on {returns}; weights {shares}"
     yield "Next: kedro run --pipelines backtest"
 
 
@@ -276,7 +278,23 @@ def _orders(made: Made) -> Iterator[str]:
         f"Orders decided at the close of {made.as_of}: "
         f"{', '.join(f'{counts.get(side, 0)} {side}' for side in ('sell', 'buy', 'hold'))}; {made.path('orders_csv')}"
     )
+    yield from _schedule(made)
     yield f"Next: kedro run --pipelines execution --params as_of={made.as_of},dry_run=true"
+
+
+def _schedule(made: Made) -> Iterator[str]:
+    """Say when the strategy decides, where it does not decide at this close."""
+    import pandas as pd
+
+    from quant_pipeline.market.calendar import TradingCalendar
+    from quant_pipeline.pipelines.reporting.context import decides_at
+    from quant_pipeline.strategy.schedule import Schedule, decides_on
+
+    schedule = Schedule.model_validate(made.parameters["strategy"].get("schedule", {}))
+    session = pd.Timestamp(made.as_of)
+    calendar = TradingCalendar.of(made.parameters["market_rules"]["calendar"], session, session)
+    if not decides_on(calendar, session, schedule):
+        yield f"The strategy decides at {decides_at(schedule)}, and this is none: holdings stay"
 
 
 def _ranking(made: Made) -> Iterator[str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 RESOLVER: Final = "backtest_folder"
 OWN: Final = "backtest"
 """Folder of the backtest of the parameters in the account's files."""
+CALLED: Final = "own"
+"""What commands call it."""
 OTHERS: Final = "backtests"
 """Folder of the named ones."""
 DECISIVE: Final = ("strategy", "market_rules", "cost_rules", "account", "ensemble", "backtest")
@@ -44,6 +46,10 @@ def backtest_folder(loader: ProjectConfigLoader, _: str = "") -> str:
         if not changed:
             return OWN
         name = _short(re.sub(r"[^\w.=-]+", "_", "+".join(sorted(changed)).replace("+", "__")))
+    if name == CALLED:
+        raise ConfigurationError(
+            f"backtest.name is '{CALLED}', which means the backtest of the account's files; take another name."
+        )
     if not re.fullmatch(r"\w[\w.=-]*", str(name)) or len(str(name)) > LONGEST:
         raise ConfigurationError(
             f"backtest.name is '{name}'; a name has at most {LONGEST} letters, digits, points, hyphens and underscores."

@@ -64,6 +64,13 @@ read_yaml_fast()
 read_nodes_fast()
 
 
+def _own_message(error: BaseException | None) -> ConfigurationError | None:
+    """Return what a resolver of the project has said, which OmegaConf wraps into an error of its own."""
+    while error is not None and not isinstance(error, ConfigurationError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 class ProjectConfigLoader(OmegaConfigLoader):
     """Kedro's loader of YAML: base, then the account, then conf/local; what cannot be read is named.
 
@@ -165,6 +172,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
         except (YAMLError, OSError) as error:
             raise ConfigurationError(self._describe_unreadable(error)) from error
         except OmegaConfBaseException as error:
+            if own := _own_message(error):
+                raise own from error
             raise ConfigurationError(
                 f"`{error.full_key}` of the {key} of environment '{self.environment}' cannot be resolved: "
                 f"{str(error).splitlines()[0]} Correct it in {self._names_of_folders()}."

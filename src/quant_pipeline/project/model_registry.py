@@ -4,18 +4,22 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from kedro.config import AbstractConfigLoader
 from kedro.framework.project import settings
 from kedro.utils import find_kedro_project
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.project.configuration import ProjectConfigLoader
 
+Block = TypeVar("Block", bound=BaseModel)
+
+TAKEN: Final = {"fused": "the default combination", "file": "the file of scores"}
+"""Names that sources of orders have already, and what they mean."""
 _NAME = re.compile(r"[\w-]+")
 _session_loader: AbstractConfigLoader | None = None
 _as_read: tuple[AbstractConfigLoader | None, dict[str, Any]] = (None, {})
@@ -45,13 +49,30 @@ def models_of_session() -> list[str]:
     return [] if _session_loader is None else list(load_model_registry())
 
 
-def _specification(name: str, entry: Any) -> ModelSpec:
+def read_block(name: str, kind: type[Block]) -> Block:
+    """Read a block of the parameters that decides which nodes there are.
+
+    Raises
+    ------
+    ConfigurationError
+        When it has an unknown key or a value that does not fit; the message lists all of them.
+    """
+    return _validated(name, _parameters()[name], kind)
+
+
+def _validated(block: str, given: Any, kind: type[Block]) -> Block:
     try:
-        spec = ModelSpec.model_validate(entry)
+        return kind.model_validate(given)
     except ValidationError as error:
+        raise ConfigurationError(f"{describe_faults(error, kind, block, _place_of)}. Correct it there.") from error
+
+
+def _specification(name: str, entry: Any) -> ModelSpec:
+    spec = _validated(f"models.{name}", entry, ModelSpec)
+    if name in TAKEN:
         raise ConfigurationError(
-            f"{describe_faults(error, ModelSpec, f'models.{name}', _place_of)}. Correct it there."
-        ) from error
+            f"'{name}' cannot name a model ({_place_of('models')}): as a source of orders it means {TAKEN[name]}."
+        )
     for what, text in (("a model", name), ("a feature set", spec.features)):
         if not _NAME.fullmatch(text):
             raise ConfigurationError(
@@ -102,11 +123,6 @@ def longest_label() -> str:
     return parameter
 
 
-def load_ensemble_parameters() -> dict[str, Any]:
-    """Return the raw ``ensemble`` block: which combinations exist decides which models must be there."""
-    return _parameters()["ensemble"]
-
-
 def load_tuning_parameters() -> dict[str, Any]:
     """Return the raw ``tuning`` block: which models have a space decides which are searched."""
     return _parameters()["tuning"]
@@ -120,11 +136,6 @@ def load_order_generation_parameters() -> dict[str, Any]:
 def asks_models() -> bool:
     """Return whether scores of models become orders; those of a file need neither models nor predictions."""
     return bool(load_order_generation_parameters()["source"] != "file")
-
-
-def load_report_parameters() -> dict[str, Any]:
-    """Return the raw ``report`` block: its sections decide which tables must be there."""
-    return _parameters()["report"]
 
 
 def _parameters() -> dict[str, Any]:

@@ -572,6 +572,16 @@ def test_what_the_limits_will_deny_is_said_with_the_rule_that_keeps_below(caplog
     assert "Set strategy.max_sector_weight a little below it" in warned[1]
 
 
+def test_a_name_on_a_list_that_the_market_does_not_have_is_told(caplog):
+    strategy = StrategyRules(topk=2, n_drop=1, blacklist=["A", "GEVXX"], watchlist=["c"], companies={"NOSUCH": "X"})
+    nodes.generate_orders(**arguments(strategy=strategy))
+    assert [message for message in caplog.messages if "the market does not have" in message] == [
+        "strategy.blacklist names GEVXX, which the market does not have: it binds nothing",
+        "strategy.watchlist names c, which the market does not have (did you mean 'C'?): it binds nothing",
+        "strategy.companies names NOSUCH, which the market does not have: it binds nothing",
+    ]
+
+
 def test_orders_within_the_limits_say_nothing(caplog):
     nodes.generate_orders(**arguments())
     assert "will be denied" not in caplog.text

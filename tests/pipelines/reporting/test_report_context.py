@@ -9,6 +9,7 @@ from quant_pipeline.pipelines.reporting.context import describe_run
 from quant_pipeline.pipelines.reporting.next_steps import AccountInReport
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.strategy.account_parameters import AccountParameters
+from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.desk import trading_state_event
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.risk_view import TradingState
@@ -23,6 +24,41 @@ def describe(settings, account="sim", as_of="2024-12-31", repeat=None, own=None,
 
 def test_orders_execute_in_the_next_session_of_the_exchange(settings):
     assert describe(settings).executes_in == pd.Timestamp("2025-01-02")
+
+
+def plan_of(bundle):
+    payload = {"provenance": {"bundle.ridge_alpha158": bundle, "weights_sha256": "f" * 64}}
+    return Event(pd.Timestamp("2024-12-31"), EventKind.PLAN_RECORDED, "plan:2025-01-02:0", payload)
+
+
+def test_a_backtest_of_other_versions_than_those_that_score_says_so(settings):
+    own = AccountInReport(AccountParameters(name="sim"), ExecutionRules(), (plan_of("newer"),))
+    context = describe(settings, own=own)
+    facts = {"hash": context.backtest_hash, "bundles": {"ridge_alpha158": "former", "gru_alpha158": "any"}}
+    assert context.with_backtest(facts).not_backtested == (
+        "The backtest is of other versions of ridge_alpha158 than the orders; `kedro run --pipelines "
+        "ensemble,backtest` makes one of the newest training."
+    )
+    for same in ({"bundles": {"ridge_alpha158": "newer"}}, {"bundles": {}}, {"hash": "of other parameters"}):
+        assert context.with_backtest(facts | same).not_backtested == ""
+
+
+def test_models_of_another_label_are_named_where_all_are_measured_on_that_of_the_account(settings):
+    week = {"algorithm": "ridge", "features": "alpha158", "label": {"horizon": 5}}
+    day = {"algorithm": "ridge", "features": "alpha158"}
+    assert describe(settings, models={"day": day, "same": {**day, "label": {"horizon": 1}}}).other_labels == ""
+    unused = {**week, "enabled": False}
+    assert describe(settings, models={"day": day, "week": week, "unused": unused}).other_labels == (
+        "All are measured on the label of the account (open, 1 session), although some learned open, 5 sessions (week)."
+    )
+
+
+def test_a_session_at_whose_close_the_strategy_does_not_decide_is_known(settings):
+    weekly = {"topk": 5, "schedule": {"frequency": "weekly"}}
+    tuesday = describe(settings, strategy=weekly)
+    assert (tuesday.is_decided, tuesday.decides) == (False, "the close of each Monday")
+    assert describe(settings, strategy=weekly, as_of="2024-12-30").is_decided
+    assert describe(settings).is_decided
 
 
 def test_the_next_commands_of_a_simulated_account_are_in_the_order_of_the_day(settings):

@@ -25,6 +25,17 @@ def line_with(text, start):
     return line.split()
 
 
+def test_the_summary_says_on_which_returns_and_that_this_close_decides_nothing(context, tables):
+    said = (
+        "All are measured on the label of the account (open, 1 session), although some learned open, 5 sessions (week)."
+    )
+    waits = replace(context, other_labels=said, is_decided=False, decides="the close of each Monday")
+    text = " ".join(summarise(waits, tables, orders=tables["orders"].iloc[:0]).split())
+    assert said in text
+    assert "0 sell, 0 buy, 0 hold; the strategy decides at the close of each Monday, and this is none" in text
+    assert "measured on" not in summarise(context, tables)
+
+
 def test_the_summary_states_result_orders_and_next_commands(context, tables):
     text = summarise(context, tables)
     fused = tables["ic_series"][tables["ic_series"]["model"] == "fused"]

@@ -16,6 +16,7 @@ from quant_pipeline.pipelines.backtest.figures import compose_equity_curve, draw
 from quant_pipeline.pipelines.backtest.measuring import measure_backtest
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.pipelines.ensemble.provenance import bundles_behind
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.strategy.account_parameters import AccountParameters
@@ -41,6 +42,7 @@ def backtest_combinations(
     ensemble: EnsembleParameters,
     rules: TradingRules,
     backtest: BacktestParameters,
+    ensemble_weight_history: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any], dict[str, float], pd.DataFrame, pd.DataFrame]:
     """Trade the fused score of every combination through the test sessions.
 
@@ -57,14 +59,16 @@ def backtest_combinations(
         Rules, the same that order generation and the account use.
     backtest
         The engine.
+    ensemble_weight_history
+        ``combination``, ``model`` and ``bundle``: what made the scores.
 
     Returns
     -------
     tuple
         Of the default combination: ``backtest_nav`` (``date``, ``nav``, ``cash``, ``benchmark``, ``turnover``,
         ``cost``), ``backtest_trades``, ``backtest_positions``, ``backtest_facts`` (``hash`` and ``parameters`` that
-        decide it) and ``backtest_performance``; and of all: ``combination_comparison``, and ``combination_nav``
-        (``date``, ``combination``, ``nav``).
+        decide it, ``bundles`` by model) and ``backtest_performance``; and of all: ``combination_comparison``, and
+        ``combination_nav`` (``date``, ``combination``, ``nav``).
 
     Raises
     ------
@@ -79,7 +83,11 @@ def backtest_combinations(
     comparison, curves = [], []
     blocks = {name: getattr(rules, name) for name in ("strategy", "market_rules", "cost_rules", "account")}
     blocks |= {"ensemble": ensemble, "backtest": backtest}
-    facts = {"hash": hash_of_parameters(blocks), "parameters": decisive_parameters(blocks)}
+    facts = {
+        "hash": hash_of_parameters(blocks),
+        "parameters": decisive_parameters(blocks),
+        "bundles": bundles_behind(ensemble_weight_history, ensemble.default),
+    }
     for name, combination in ensemble.enabled.items():
         table = fused_scores[fused_scores["combination"] == name]
         require_price(

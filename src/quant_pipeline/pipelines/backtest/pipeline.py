@@ -20,6 +20,7 @@ def create_pipeline() -> Pipeline:
                     "benchmark",
                     "instruments",
                     "labels",
+                    "ensemble_weight_history",
                     "params:ensemble",
                     "params:strategy",
                     "params:market_rules",

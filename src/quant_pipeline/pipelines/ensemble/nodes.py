@@ -1,6 +1,7 @@
 """Nodes of the ensemble: member weights, fused scores of the past and of the newest session, their information."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from itertools import pairwise
 from typing import assert_never
@@ -22,10 +23,13 @@ from quant_pipeline.pipelines.ensemble.provenance import (
     fingerprint_of_weights,
     require_champions,
     state_bundles,
+    weighed_by_others,
 )
 from quant_pipeline.pipelines.ensemble.weighting_formulas import dynamic_weights, rank_coefficients
 from quant_pipeline.pipelines.ensemble.weighting_registry import weigh_members
 from quant_pipeline.pipelines.features.nodes import LabelParameters
+
+logger = logging.getLogger(__name__)
 
 _RENEW = "Renew them: kedro run --pipelines features,training,ensemble"
 
@@ -57,7 +61,8 @@ def weigh_combinations(
     -------
     tuple of pandas.DataFrame
         ``ensemble_weights``, those newest in force, and ``ensemble_weight_history``, all: ``combination``, ``model``,
-        ``weight``, ``session`` (the first one they hold for). The weights of a combination sum to one in each session.
+        ``weight``, ``session`` (the first one they hold for), ``bundle`` (whose scores they were estimated from, empty
+        where the predictions do not state it). The weights of a combination sum to one in each session.
     """
     suffix = "_predictions"
     predictions = {name.removesuffix(suffix): table for name, table in tables.items() if name.endswith(suffix)}
@@ -77,6 +82,8 @@ def weigh_combinations(
         ],
         ignore_index=True,
     )[["combination", "model", "weight", "session"]]
+    made_by = {name: bundle_of(table) for name, table in predictions.items()}
+    history["bundle"] = history["model"].map(made_by).astype("str")
     newest = history["session"] == history.groupby("combination")["session"].transform("max")
     return history[newest].reset_index(drop=True), history
 
@@ -175,6 +182,7 @@ def fuse_latest(
     bundles = {model: bundle_of(table) for model, table in tables.items()}
     for model, made_by in bundles.items():
         require_champions(model, {model: made_by}, champions, newest)
+    _tell_weights_of_others(weights, ensemble, champions)
     fused = _fuse_all(scores, weights, ensemble, _stated_labels(tables))
     made = pd.DataFrame(
         [
@@ -225,6 +233,18 @@ def require_fresh_weights(
                 f"the weights of combination '{name}' are of {since:%Y-%m-%d}, {age} sessions before "
                 f"{session:%Y-%m-%d}; they hold for {combination.refresh}. {_RENEW}"
             )
+
+
+def _tell_weights_of_others(weights: pd.DataFrame, ensemble: EnsembleParameters, champions: Mapping[str, str]) -> None:
+    """Name the weights that were estimated from scores of other bundles than those that score now."""
+    for name, combination in ensemble.enabled.items():
+        others = {} if combination.weighting.sees == "nothing" else weighed_by_others(weights, name, champions)
+        for model, bundle in others.items():
+            logger.warning(
+                "the weights of combination '%s' were estimated from scores of bundle %s of %s, and %s scores now; "
+                "`kedro run --pipelines ensemble,backtest` estimates them again from its newest training",
+                name, bundle, model, champions.get(model),
+            )  # fmt: skip
 
 
 def _require_members(name: str, combination: Combination, weighted: Iterable[str]) -> None:

@@ -7,10 +7,11 @@ from quant_pipeline.pipelines.ensemble import nodes
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import (
+    TAKEN,
     label_dataset,
-    load_ensemble_parameters,
     load_model_registry,
     load_order_generation_parameters,
+    read_block,
 )
 
 
@@ -82,10 +83,16 @@ def fused_models() -> list[str]:
     Raises
     ------
     ConfigurationError
-        When a combination names a model that the registry does not have.
+        When a combination names a model that the registry does not have, or has the name of another source of orders.
     """
-    members = EnsembleParameters.model_validate(load_ensemble_parameters()).members
-    unknown = sorted(set(members) - set(load_model_registry()))
+    ensemble, registry = read_block("ensemble", EnsembleParameters), load_model_registry()
+    if taken := sorted(ensemble.enabled.keys() & {*registry, *TAKEN}):
+        raise ConfigurationError(
+            f"combinations in parameters_ensemble.yml are called {taken}, as models are, or other sources of orders: "
+            "nothing would say whose scores become orders. Rename the combinations."
+        )
+    members = ensemble.members
+    unknown = sorted(set(members) - set(registry))
     if unknown:
         raise ConfigurationError(
             f"combinations in parameters_ensemble.yml name {unknown}, which parameters_models.yml does not have "

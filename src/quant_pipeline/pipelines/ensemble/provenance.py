@@ -21,8 +21,42 @@ WEIGHTS = "weights_sha256"
 
 
 def bundle_of(table: pd.DataFrame) -> str:
-    """Return the identity of the bundle that made ``<model>_latest_scores``."""
-    return str(table["bundle"].iloc[0])
+    """Return the identity of the bundle that made the scores of a model; empty when the table does not state it."""
+    return str(table["bundle"].iloc[0]) if "bundle" in table.columns and len(table) else ""
+
+
+def bundles_behind(weights: pd.DataFrame | None, combination: str) -> dict[str, str]:
+    """Return the bundles from whose scores a combination was made, by model; without those that are not stated.
+
+    Parameters
+    ----------
+    weights
+        ``ensemble_weights`` or their history: ``combination``, ``model`` and ``bundle``, which is empty or missing in
+        tables of former versions.
+    combination
+        Name of the combination.
+    """
+    if weights is None or "bundle" not in weights.columns:
+        return {}
+    own = weights[weights["combination"] == combination]
+    made_by = zip(own["model"].astype(str), own["bundle"].astype(str), strict=True)
+    return {model: bundle for model, bundle in sorted(made_by) if bundle}
+
+
+def weighed_by_others(weights: pd.DataFrame, combination: str, champions: Mapping[str, str]) -> dict[str, str]:
+    """Return the bundles from whose scores weights were estimated, of the models of which another one scores now.
+
+    Parameters
+    ----------
+    weights
+        See `bundles_behind`.
+    combination
+        Name of the combination.
+    champions
+        Champion by model.
+    """
+    made_by = bundles_behind(weights, combination)
+    return {model: bundle for model, bundle in made_by.items() if bundle != champions.get(model)}
 
 
 def state_bundles(bundles: Mapping[str, str]) -> str:

@@ -8,15 +8,13 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from quant_pipeline.market.classification import UNKNOWN_SECTORS
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR
 from quant_pipeline.market.volume import has_traded
 from quant_pipeline.trading.ledger.events import Order
 from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.reconciliation import Break
 from quant_pipeline.trading.orders.risk_view import DenialCode, Verdict
-
-UNKNOWN_SECTOR = "Unknown"
-"""What market sources write for unknown values."""
 
 _ORDER = ["client_order_id", "instrument", "side", "quantity", "reference_price", "reason"]
 _VERDICT = [*_ORDER, "verdict", "code", "value", "limit", "message", "deal_session", "provenance", "is_new"]
@@ -66,7 +64,12 @@ def market_table(
     volume = by_instrument["volume"].apply(lambda values: values.tail(volume_window).mean())
     today = set(members.loc[members["date"] == sessions[-1], "instrument"])
     age = len(sessions) - 1 - sessions.get_indexer(pd.DatetimeIndex(last["date"]))
-    sector = instruments.set_index("instrument")["sector"].reindex(last.index).replace(UNKNOWN_SECTOR, "").fillna("")
+    sector = (
+        instruments.set_index("instrument")["sector"]
+        .reindex(last.index)
+        .replace(dict.fromkeys(UNKNOWN_SECTORS, ""))
+        .fillna("")
+    )
     table = pd.DataFrame(
         {
             "price": last["close"],

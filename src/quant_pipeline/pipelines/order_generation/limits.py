@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
+from quant_pipeline.common.parameters import did_you_mean
 from quant_pipeline.market.classification import Classification
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
+
+
+def unknown_names(rules: StrategyRules, known: Iterable[str]) -> Iterator[str]:
+    """Name what the lists of the strategy name and the market does not have: such a rule never binds.
+
+    Parameters
+    ----------
+    rules
+        Lists by instrument.
+    known
+        Instruments of the market.
+    """
+    names = {str(name) for name in known}
+    for key in ("blacklist", "watchlist", "companies"):
+        for name in sorted(set(getattr(rules, key)) - names):
+            yield (
+                f"strategy.{key} names {name}, which the market does not have{did_you_mean(name.upper(), names)}: it "
+                "binds nothing"
+            )
 
 
 @dataclass(frozen=True)

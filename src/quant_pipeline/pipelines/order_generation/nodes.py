@@ -21,6 +21,7 @@ from quant_pipeline.pipelines.order_generation.decision import (
     mark_denied,
     require_coverage,
 )
+from quant_pipeline.pipelines.order_generation.limits import unknown_names
 from quant_pipeline.pipelines.order_generation.opinions import compare_opinions, opinions_of_sources
 from quant_pipeline.pipelines.order_generation.page import compose_opinion_page, draw_ranks, write_header
 from quant_pipeline.pipelines.order_generation.parameters import FUSED, OrderGenerationParameters
@@ -104,8 +105,8 @@ def generate_orders(
         orders = _keep_stops(orders)
     value = orders["quantity"] * orders["reference_price"]
     orders.insert(orders.columns.get_loc("reference_price") + 1, "estimated_value", value)
-    for exceeded in situation.planned(orders).exceeded(risk):
-        logger.warning("%s", exceeded)
+    for remark in (*unknown_names(rules.strategy, situation.prices.index), *situation.planned(orders).exceeded(risk)):
+        logger.warning("%s", remark)
     with_alternates = add_alternates(orders, scores, situation, rules)
     return orders, mark_denied(with_alternates, situation)
 

@@ -168,7 +168,8 @@ def _orders_sentence(context: ReportContext, orders: pd.DataFrame) -> str:
     sales, buys = totals["sell"][0], totals["buy"][0]
     when = f"{wording.long_day(context.executes_in)} at the {context.deal_price}"
     if not sales and not buys:
-        return f"There is nothing to trade on {when}."
+        why = "" if context.is_decided else f": the strategy decides at {context.decides}, and this is none"
+        return f"There is nothing to trade on {when}{why}."
     return f"{wording.plural(sales, 'sale')} and {wording.plural(buys, 'buy')} are due on {when}."
 
 

@@ -131,6 +131,7 @@ def compose_report(context: ReportContext, report: ReportParameters, **tables: A
     str
         A self-contained HTML page; the same input gives the same bytes.
     """
+    context = context.with_backtest(tables["backtest_facts"])
     tables = of_own_backtest(tables["backtest_facts"], context.backtest_hash, tables)
     sections = [find_section(name) for name in report.sections]
     shown = {name: tables[name] for name in HEADLINE}
@@ -186,5 +187,10 @@ def summarise(
     }
     own = of_own_backtest(backtest_facts, context.backtest_hash, results)
     return summary_text(
-        context, ic_series, orders=orders, account_nav=account_nav, missed_sessions=missed_sessions, **own
+        context.with_backtest(backtest_facts),
+        ic_series,
+        orders=orders,
+        account_nav=account_nav,
+        missed_sessions=missed_sessions,
+        **own,
     )

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.pipelines.reporting.sections import SHIPPED, find_section
+from quant_pipeline.project.backtest_folder import OWN
 
 
 class ReportParameters(Parameters):
@@ -19,6 +20,8 @@ class ReportParameters(Parameters):
         Name of the market it trades.
     path
         Folder of the reports of the account.
+    backtest
+        Folder of the backtest that is shown, below `path`: the account's own, or that of the ``--params`` of the run.
     repeat
         What ``--params`` gave besides the session and the next run needs again; None was not given.
     sections
@@ -28,6 +31,7 @@ class ReportParameters(Parameters):
     account: str
     market: str
     path: str
+    backtest: str = OWN
     repeat: dict[str, str | None] = Field(default_factory=dict)
     sections: tuple[str, ...] = tuple(SHIPPED)
 

@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from quant_pipeline.pipelines.reporting import nodes
 from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.pipelines.wiring import by_name
-from quant_pipeline.project.model_registry import load_report_parameters
+from quant_pipeline.project.model_registry import read_block
 
 WHERE_IT_STANDS = (
     "params:report", "params:market_rules", "params:ensemble", "params:label", "params:as_of", "parameters",
@@ -26,7 +26,7 @@ SUMMARISED = (
 
 def create_pipeline() -> Pipeline:
     """From finished tables to figures, the page with the sections of the parameters, and the summary."""
-    shown = nodes.tables_of(ReportParameters.model_validate(load_report_parameters()))
+    shown = nodes.tables_of(read_block("report", ReportParameters))
     return Pipeline(
         [
             Node(

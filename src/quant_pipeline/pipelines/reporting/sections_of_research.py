@@ -173,7 +173,8 @@ def scores_section(context: ReportContext, ic_figure: go.Figure, ic_series: pd.D
             "The information coefficient (IC) correlates scores with the returns that follow, session by session; the "
             f"rank IC does so with ranks. Returns are over {span} from {context.deal_price} to {context.deal_price}. "
             "ICIR is the mean over the standard deviation, not annualised. The t statistic has Newey-West errors, "
-            "which allow for sessions that repeat each other, as those of overlapping returns do."
+            "which allow for sessions that repeat each other, as those of overlapping returns do. "
+            f"{context.other_labels}".rstrip()
         ),
         picture(ic_figure, "cumulative-information"),
         picture(figures.draw_rolling_information(ic_series), "rolling-information"),
@@ -203,7 +204,7 @@ def combinations_section(
     parts = [
         paragraph(
             f"Orders come from {context.combination}, in bold. All are traded by the same rules in the same sessions, "
-            "so the best one of many looks better than it is."
+            "so the best one of many looks better than it is. Rank ICs are on the returns that Scores names."
         )
     ]
     if len(combination_comparison):

@@ -45,7 +45,7 @@ def summary_text(
     blocks = [
         [f"{context.account} at the close of {wording.long_day(context.as_of)}", "=" * WIDTH],
         [line for remark in context.remarks for line in textwrap.wrap(f"! {remark}", WIDTH)],
-        _information(ic_series),
+        _information(ic_series) + textwrap.wrap(context.other_labels, WIDTH),
         _backtest(backtest_nav, backtest_performance) + textwrap.wrap(context.not_backtested, WIDTH),
         _comparison(combination_comparison, context.combination),
         _orders(context, orders),
@@ -114,8 +114,10 @@ def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
     totals = measures.order_totals(orders)
     counts = ", ".join(f"{number} {side}" for side, (number, _) in totals.items())
     title = f"Orders for {wording.day(context.executes_in)} at the {context.deal_price}: {counts}"
+    if not context.is_decided:
+        title += f"; the strategy decides at {context.decides}, and this is none"
     if orders.empty:
-        return [title]
+        return textwrap.wrap(title, WIDTH)
     traded = orders[orders["side"] != "hold"]
     lines = [
         _clip(
@@ -124,7 +126,7 @@ def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
         )
         for row in traded.head(LISTED_ORDERS).itertuples(index=False)
     ]
-    return [title, *lines, *_more(len(traded) - LISTED_ORDERS)]
+    return [*textwrap.wrap(title, WIDTH), *lines, *_more(len(traded) - LISTED_ORDERS)]
 
 
 def _without_verb(reason: str) -> str:

@@ -90,8 +90,8 @@ def predict_out_of_sample(
     Returns
     -------
     pandas.DataFrame
-        Panel ``(datetime, instrument)`` of universe members with ``score``, ``segment`` and ``label``, what the bundle
-        was trained to predict.
+        Panel ``(datetime, instrument)`` of universe members with ``score``, ``segment``, ``label``, what the bundle
+        was trained to predict, and ``bundle``, its identity.
     """
     segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
     datetimes = features.index.get_level_values("datetime")
@@ -99,8 +99,12 @@ def predict_out_of_sample(
     rows = np.flatnonzero(is_member(features.index, universe_members) & datetimes.isin(wanted))
     scores = bundle.predict(features, rows).to_frame()
     in_test = scores.index.get_level_values("datetime").isin(segments["test"])
-    label_of_all = pd.array([bundle.facts.label] * len(scores), dtype="str")
-    return scores.assign(segment=pd.array(np.where(in_test, "test", "valid"), dtype="str"), label=label_of_all)
+    said = {name: pd.array([text] * len(scores), dtype="str") for name, text in _said_by(bundle).items()}
+    return scores.assign(segment=pd.array(np.where(in_test, "test", "valid"), dtype="str"), **said)
+
+
+def _said_by(bundle: ModelBundle) -> dict[str, str]:
+    return {"label": bundle.facts.label, "bundle": bundle.identity}
 
 
 def evaluate_model(
