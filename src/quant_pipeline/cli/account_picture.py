@@ -63,6 +63,7 @@ def draw_account(view: AccountView) -> RenderableType:
     )
     parts: list[RenderableType] = [Text(f"! {remark}", style="bold red") for remark in view.remarks]
     parts += [_headline(view, priced, since), _holdings(state, priced)]
+    parts += [_carried(state)] if state.foreign else []
     closed = state.last_session
     upcoming = [plan for plan in state.plans.values() if closed is None or plan.execution_session > closed]
     parts += [draw_orders(plan, view.book, view.events) for plan in upcoming[-1:]]
@@ -83,9 +84,11 @@ def _fills_since_close(view: AccountView) -> pd.DataFrame:
 def _headline(view: AccountView, prices: pd.Series, since: pd.DataFrame) -> RenderableType:
     state, trading = view.state, str(view.book.trading_state)
     held = sum((position.quantity * prices[name] for name, position in state.positions.items()), Decimal(0))
-    value = state.cash + held
+    foreign = state.foreign_values
+    value = state.cash + held + sum((worth for worth in foreign.values() if worth is not None), Decimal(0))
+    unknown = sum(worth is None for worth in foreign.values())
     facts: dict[str, str | Text] = {
-        "net asset value": amount_text(value),
+        f"net asset value{f' without {unknown} of unknown value' if unknown else ''}": amount_text(value),
         "cash": amount_text(state.cash),
         "profit so far": signed_text(value - state.contributed),
         "realised": signed_text(state.realised),
@@ -123,6 +126,15 @@ def _holdings(state: AccountState, prices: pd.Series) -> RenderableType:
             str(row.sessions_held),
         )
     return table if state.positions else Text("\nno holdings", style="dim")
+
+
+def _carried(state: AccountState) -> RenderableType:
+    """Draw what is carried and never traded: short positions, options, coins."""
+    columns = ("quantity", "value at the broker")
+    table = terminal_table("Carried, never traded", "instrument", *columns, numbers=columns)
+    for name, worth in sorted(state.foreign_values.items()):
+        table.add_row(name, f"{state.foreign[name]:,f}", "not known yet" if worth is None else amount_text(worth))
+    return table
 
 
 def _draw_fills(events: Sequence[Event]) -> RenderableType:

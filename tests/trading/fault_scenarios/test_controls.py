@@ -398,3 +398,18 @@ def test_a_halt_that_comes_while_the_broker_is_slow_to_tell_its_hours_holds_the_
     send_side(replace(desk, sleep=pull, kill_switch=switch, broker=gated), "sell")
     assert broker.received == []
     assert broker.failures == 0
+
+
+def test_a_close_keeps_what_the_broker_says_of_foreign_positions(day):
+    class Foreign(FaultyBroker):
+        def positions(self):
+            shorted = BrokerPosition("SHORTED", Decimal(-10), Decimal(-10), Decimal(5), Decimal(-50), is_foreign=True)
+            return (*super().positions(), shorted, replace(shorted, instrument="COIN", market_value=None))
+
+    lived = day(broker=broker_of(Foreign))
+    recover(lived.desk)
+    lived.broker.close_session()
+    lived.broker.now = pd.Timestamp("2025-01-03 21:05", tz="UTC")
+    assert close_books(lived.desk) == ()
+    account = lived.desk.journal.account
+    assert account.foreign_values == {"SHORTED": Decimal(-50), "COIN": None}

@@ -67,6 +67,7 @@ DENIALS = [
     ("price of the future", order(), with_facts(price_age=-1), {}, "STALE_DATA", "0 sessions"),
     ("dearer now", order(quantity=200), with_facts(price=Decimal("50.01")), {}, "ORDER_VALUE", "10% (10000.00)"),
     ("held short", order(), view(foreign=frozenset({"AAA"})), {}, "FOREIGN_POSITION", ""),
+    ("half a split", SELL, view(converting=frozenset({"HELD"})), {}, "CORPORATE_ACTION", ""),
     ("money of a day", order(), view(value_sent=Decimal(1_000)), {"max_daily_value": 5_999}, "DAILY_VALUE", "5999.00"),
     (
         "day trades",
@@ -224,6 +225,7 @@ def test_flatten_is_stopped_by_no_limit():
         orders_sent=1_000,
         live_orders={"HELD": frozenset({("sell", "ended")}), "BBB": frozenset({("sell", "open")})},
         ended_orders=frozenset({"ended"}),
+        converting=frozenset({"HELD"}),
     )
     plan = [order("HELD", "sell", 800), order("BBB", "sell", 3_000, "20"), order("DEAD", "sell", 5)]
     assert [v.code for v in check_orders(plan, seen, LIMITS)] == [None, "DUPLICATE_ORDER", "NOT_TRADABLE"]

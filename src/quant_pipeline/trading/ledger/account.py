@@ -67,6 +67,8 @@ class AccountState(Books):
         By ``traded`` or ``converted`` and instrument, the newest session with a trade or a corporate action.
     taken_back
         The broker's names of records of corporate actions that it has taken back by name.
+    foreign_prices
+        Value of one unit of each foreign position that its broker stated at the last close; none where it did not.
     """
 
     name: str = ""
@@ -78,6 +80,7 @@ class AccountState(Books):
     quarantine: dict[str, Event] = field(default_factory=dict)
     newest: dict[tuple[str, str], pd.Timestamp] = field(default_factory=dict)
     taken_back: set[str] = field(default_factory=set)
+    foreign_prices: dict[str, Decimal] = field(default_factory=dict)
 
     def fork(self) -> AccountState:
         """Return a copy on which events can be tried: what is applied to it leaves this account as it is."""
@@ -97,7 +100,14 @@ class AccountState(Books):
             quarantine=dict(self.quarantine),
             newest=dict(self.newest),
             taken_back=set(self.taken_back),
+            foreign_prices=dict(self.foreign_prices),
         )
+
+    @property
+    def foreign_values(self) -> dict[str, Decimal | None]:
+        """Value of each foreign position at its broker's price of the last close; None where that is not known."""
+        prices = self.foreign_prices
+        return {name: held * prices[name] if name in prices else None for name, held in self.foreign.items()}
 
     @property
     def last_session(self) -> pd.Timestamp | None:
@@ -255,6 +265,12 @@ def _close(state: AccountState, event: Event) -> None:
             "an event is missing or was booked twice"
         )
     state.closes.append((event.session, Decimal(event.payload["net_asset_value"]), cash))
+    stated = event.payload.get("foreign", {})
+    state.foreign_prices = {
+        name: Decimal(facts["value"]) / Decimal(facts["quantity"])
+        for name, facts in stated.items()
+        if facts["value"] is not None and Decimal(facts["quantity"])
+    }
 
 
 def _name(state: AccountState, event: Event) -> None:

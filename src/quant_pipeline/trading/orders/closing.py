@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import Event, EventKind, money
 from quant_pipeline.trading.orders.desk import TradingDesk
@@ -51,9 +53,22 @@ def close_books(desk: TradingDesk) -> tuple[Break, ...]:
         )
     account = desk.check_account()
     equity = account.last_equity if desk.now() >= next_opens else account.equity
-    facts = {"net_asset_value": money(equity), "cash": str(desk.journal.account.cash)}
+    facts: dict[str, Any] = {"net_asset_value": money(equity), "cash": str(desk.journal.account.cash)}
+    facts |= {"foreign": _values_of_foreign(desk)} if desk.journal.account.foreign else {}
     desk.journal.append([Event(desk.session, EventKind.SESSION_CLOSED, f"close:{desk.session:%Y-%m-%d}", facts)])
     return ()
+
+
+def _values_of_foreign(desk: TradingDesk) -> dict[str, dict[str, str | None]]:
+    """Return quantity, and value where the broker has one, of positions that these books keep no lots of."""
+    return {
+        position.instrument: {
+            "quantity": str(position.quantity),
+            "value": None if position.market_value is None else str(position.market_value),
+        }
+        for position in desk.ask(desk.broker.positions)
+        if position.instrument in desk.journal.account.foreign
+    }
 
 
 def _is_past(desk: TradingDesk) -> AccountError:

@@ -145,6 +145,8 @@ def _check_symbol(q: Candidate) -> Answer:
         return DenialCode.RESTRICTED, q.order.instrument, ""
     if q.order.instrument in q.view.foreign:
         return DenialCode.FOREIGN_POSITION, f"{q.order.instrument} is held short or is no share", ""
+    if q.order.instrument in q.view.converting and not q.view.is_flattening:
+        return DenialCode.CORPORATE_ACTION, f"a part of a corporate action of {q.order.instrument} is missing", ""
     if not q.facts.tradable:
         return DenialCode.NOT_TRADABLE, q.order.instrument, ""
     if q.is_buy and not q.facts.member:

@@ -8,6 +8,8 @@ from decimal import Decimal
 
 import pandas as pd
 
+from quant_pipeline.trading.activities.corporate import INCOMPLETE
+from quant_pipeline.trading.activities.quarantine import waiting_parts
 from quant_pipeline.trading.broker_records import BrokerAccount, BrokerOrder
 from quant_pipeline.trading.orders.account_orders import AccountOrders, TrackedOrder
 from quant_pipeline.trading.orders.desk import TradingDesk
@@ -60,6 +62,7 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
         positions=positions,
         market_values={held.instrument: held.market_value for held in stated},
         foreign=frozenset(held.instrument for held in stated if held.is_foreign),
+        converting=frozenset(part.instrument for part in waiting_parts(desk.journal.account, INCOMPLETE)),
         bought_today=frozenset(o.order.instrument for o in own if o.order.side == "buy" and o.filled),
         day_trades=_binding_day_trades(account),
         instruments=_as_of_now(desk, market, {*positions, *planned}),

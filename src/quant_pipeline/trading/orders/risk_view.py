@@ -155,6 +155,9 @@ class RiskView(Standing):
         Value of each position as the broker states it; None where it has no price.
     foreign
         Instruments that are held short, or are no shares: they are never traded.
+    converting
+        Instruments of whose split, merger or renaming the broker has reported a part only: how many shares there are,
+        and at which price, is not certain until the rest has come.
     bought_today
         Instruments of which this account has bought shares in this session.
     day_trades
@@ -175,6 +178,7 @@ class RiskView(Standing):
     live_orders: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     market_values: Mapping[str, Decimal | None] = field(default_factory=dict)
     foreign: frozenset[str] = frozenset()
+    converting: frozenset[str] = frozenset()
     bought_today: frozenset[str] = frozenset()
     day_trades: int | None = None
     ended_orders: frozenset[str] = frozenset()
