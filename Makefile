@@ -20,8 +20,10 @@ $(INSTALLED): requirements.lock pyproject.toml tools/install.py
 
 install: $(INSTALLED)  ## Everything of requirements.lock into .venv
 
-compile: $(INSTALLED)  ## Make all machine code now, so that the first run does not wait for it
-	$(BIN)/kedro compile
+compile: compile-trading compile-factors  ## Make all machine code now, so that the first run does not wait for it
+
+compile-%: $(INSTALLED)
+	$(BIN)/kedro compile $*
 
 demo: $(INSTALLED)  ## From a fresh clone to orders on the embedded market
 	$(BIN)/kedro run
@@ -38,7 +40,8 @@ test-all: checked  ## Run every test, also the slow ones, with the same threshol
 test-random: checked  ## Run the tests in another order, which is printed
 	$(PYTEST) --random-order
 
-# The kernels are compiled on one core while the other checks the sources; no test compiles what another needs too.
+# One core compiles the kernels of trading, the other those of the factors, and then checks the sources; no test compiles
+# what another needs too.
 checked: $(INSTALLED)
 	+$(MAKE) --no-print-directory --jobs 2 --output-sync=target compile lint
 

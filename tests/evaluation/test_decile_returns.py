@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.evaluation.decile_returns import decile_returns, deciles, round_trip_cost
+from quant_pipeline.evaluation.decile_returns import (
+    decile_returns,
+    deciles,
+    deciles_by_session,
+    round_trip_cost,
+)
 from quant_pipeline.exchange.rules import CostRules
 
 DAYS = pd.bdate_range("2024-01-02", periods=30, unit="ns")
@@ -62,3 +67,12 @@ def test_deciles_of_twenty_scores_are_pairs():
 
 def test_the_decile_of_one_score_is_in_the_middle():
     assert deciles(pd.Series([7.0])).tolist() == [5.0]
+
+
+def test_deciles_of_a_panel_are_those_of_each_session_alone():
+    scores = panel(np.random.default_rng(5).integers(0, 9, (30, 20)))
+    scores.loc[DAYS[3], NAMES[:17]] = np.nan
+    scores.loc[DAYS[4]] = np.nan
+    alone = pd.concat([deciles(scores.loc[[day]]) for day in DAYS])
+    pd.testing.assert_series_equal(deciles_by_session(scores), alone, check_names=False)
+    assert deciles_by_session(scores).loc[DAYS[4]].isna().all()

@@ -6,22 +6,25 @@ import click
 
 from quant_pipeline.cli.options import ProjectCommand
 
+PARTS = {
+    "trading": ("book_session", "decide", "run_backtest", "run_combinations"),
+    "factors": ("compute_factors", "score_factors"),
+}
+"""Steps of `SmallMarket` by part: no kernel of one part is inside a kernel of the other."""
+
 
 @click.command(name="compile", cls=ProjectCommand)
-def compile_kernels() -> None:
-    """Compile what runs need, once; machine code that is kept already stays."""
+@click.argument("part", type=click.Choice(list(PARTS)), required=False)
+def compile_kernels(part: str | None) -> None:
+    """Compile what runs need, once; machine code that is kept already stays.
+
+    PART compiles only that part, so that two processes can share the work.
+    """
     from quant_pipeline.cli.small_market import SmallMarket
     from quant_pipeline.common.progress import track
 
     market = SmallMarket()
-    steps = (
-        market.compute_factors,
-        market.book_session,
-        market.decide,
-        market.run_backtest,
-        market.run_combinations,
-        market.score_factors,
-    )
+    steps = [step for name, steps in PARTS.items() if part in (None, name) for step in steps]
     for step in track(steps, "compiling kernels"):
-        step()
-    click.echo("all kernels are compiled and kept")
+        getattr(market, step)()
+    click.echo(f"all kernels{f' of {part}' if part else ''} are compiled and kept")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from quant_pipeline.exchange.market import TradingMarket
 
 
 class SmallMarket:
@@ -15,7 +20,6 @@ class SmallMarket:
     """
 
     def __init__(self) -> None:
-        from quant_pipeline.exchange.market import TradingMarket
         from quant_pipeline.exchange.rules import CostRules, MarketRules
         from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
         from quant_pipeline.strategy.rules import StrategyRules
@@ -24,9 +28,16 @@ class SmallMarket:
         self.bars, self.sessions = simulated.bars, simulated.sessions
         self.actions = simulated.corporate_actions
         self.strategy, self.rules, self.costs = StrategyRules(topk=3, n_drop=1), MarketRules(), CostRules()
-        self.market = TradingMarket.from_bars(self.bars, self.actions, self.sessions, self.rules)
-        index = pd.MultiIndex.from_product([self.sessions, self.market.instruments], names=["datetime", "instrument"])
+        instruments = sorted(self.bars["instrument"].unique())
+        index = pd.MultiIndex.from_product([self.sessions, instruments], names=["datetime", "instrument"])
         self.scores = pd.Series(np.random.default_rng(7).random(len(index)), index=index)
+
+    @cached_property
+    def market(self) -> TradingMarket:
+        """The arrays in which orders are executed; reading bars into them is compiled too."""
+        from quant_pipeline.exchange.market import TradingMarket
+
+        return TradingMarket.from_bars(self.bars, self.actions, self.sessions, self.rules)
 
     def compute_factors(self) -> None:
         """Run the engine of the factors."""

@@ -22,8 +22,17 @@ def deciles(scores: pd.Series) -> pd.Series:
 
     Fewer than ten scores leave deciles empty; equal scores share one. A missing score has none.
     """
-    share = (scores.rank() - 0.5) / scores.count()
-    return np.ceil(share * DECILES).clip(1, DECILES)
+    return _deciles_of_ranks(scores.rank(), scores.count())
+
+
+def deciles_by_session(scores: pd.Series) -> pd.Series:
+    """Return the decile of each score of a panel among those of its session, as `deciles` does for one of them."""
+    by_session = scores.groupby(level="datetime")
+    return _deciles_of_ranks(by_session.rank(), by_session.transform("count"))
+
+
+def _deciles_of_ranks(ranks: pd.Series, count: pd.Series | int) -> pd.Series:
+    return np.ceil((ranks - 0.5) / count * DECILES).clip(1, DECILES)
 
 
 def round_trip_cost(rules: CostRules, session: pd.Timestamp) -> float:
@@ -58,7 +67,7 @@ def decile_returns(scores: pd.Series, labels: pd.Series, horizon: int, cost: flo
         ``sessions`` and ``cases``, how many sessions and instruments it is the mean of.
     """
     known = pd.DataFrame({"score": scores, "label": labels.reindex(scores.index)})
-    known["decile"] = known["score"].groupby(level="datetime", group_keys=False).transform(deciles)
+    known["decile"] = deciles_by_session(known["score"])
     known = known.dropna()
     groups = known.groupby([known.index.get_level_values("datetime"), "decile"])["label"]
     by_session = groups.mean().unstack("decile").reindex(columns=np.arange(1.0, DECILES + 1)) - cost
