@@ -5,12 +5,12 @@ The commands of the account and the market need neither Kedro's plugins nor a se
 
 from __future__ import annotations
 
-import gc
 import sys
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+from quant_pipeline.common.collection import collect_rarely
 from quant_pipeline.common.interruption import end_on_interrupt
 
 
@@ -25,8 +25,7 @@ def main() -> None:
     end_on_interrupt()
     standalone = not hasattr(sys, "ps1")
     if sys.argv[1:2] in (["account"], ["live"], ["market"]):
-        # Imports make hundreds of thousands of objects that stay; to look through them again and again finds nothing.
-        gc.set_threshold(100_000)
+        collect_rarely()
         from kedro.utils import find_kedro_project
 
         place = Place(find_kedro_project(Path.cwd()) or Path.cwd())

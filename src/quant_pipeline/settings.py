@@ -2,11 +2,13 @@
 
 import sys
 
+from quant_pipeline.common.collection import collect_rarely
 from quant_pipeline.common.interruption import end_on_interrupt, is_command
 
 if is_command():
     # Before the imports that take long.
     end_on_interrupt()
+    collect_rarely()
 
 from quant_pipeline.pipelines.readiness import ReadinessHooks
 from quant_pipeline.pipelines.results import ResultHooks
@@ -14,6 +16,7 @@ from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLo
 from quant_pipeline.project.context import ProjectContext
 from quant_pipeline.project.hooks import (
     AccountGuardHooks,
+    CollectionHooks,
     ErrorHooks,
     JsonLogHooks,
     LocalOverrideHooks,
@@ -35,6 +38,7 @@ if "kedro.framework.cli.cli" in sys.modules:
 # Hooks registered last act first: the guard of real accounts comes before everything else. An error ends its record
 # before it is reported.
 HOOKS = (
+    CollectionHooks(),
     ResultHooks(),
     SummaryHooks(),
     RunStatusHooks(),

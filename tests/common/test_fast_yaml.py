@@ -1,17 +1,16 @@
 """The fast parser reads what OmegaConf's own loader reads: the same values of the same types, the same refusals."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf, _utils
+from omegaconf import OmegaConf
+from omegaconf._utils import get_yaml_loader as own_loader
 from yaml.cyaml import CParser
 
-import quant_pipeline.project.configuration  # noqa: F401 - it lets Kedro read with the fast parser
-from quant_pipeline.common.fast_yaml import fast_loader, own_loader
+from quant_pipeline.common.fast_yaml import fast_loader
 
 CONF = Path(__file__).parents[2] / "conf"
 SCALARS = [
@@ -37,7 +36,6 @@ def exactly(value):
 
 def test_configuration_is_parsed_by_libyaml():
     assert issubclass(fast_loader(), CParser)
-    assert _utils.get_yaml_loader is fast_loader
 
 
 @pytest.mark.parametrize("text", SCALARS)
@@ -86,14 +84,3 @@ values = st.recursive(
 def test_whatever_is_written_as_yaml_is_read_as_before(value, flow):
     text = yaml.safe_dump(value, allow_unicode=True, default_flow_style=flow)
     assert exactly(read(text, fast_loader())) == exactly(read(text, own_loader()))
-
-
-def test_a_second_import_in_a_process_reads_the_same(monkeypatch):
-    """Kedro's notebooks import the package again; the parser is then put below OmegaConf's own rules again."""
-    monkeypatch.setattr(_utils, "get_yaml_loader", _utils.get_yaml_loader)
-    again = importlib.util.module_from_spec(importlib.util.find_spec("quant_pipeline.common.fast_yaml"))
-    again.__spec__.loader.exec_module(again)
-    again.read_yaml_fast()
-    assert again.own_loader is own_loader
-    assert OmegaConf.create("a: 1e-3") == {"a": 0.001}
-    assert issubclass(_utils.get_yaml_loader(), CParser)

@@ -108,6 +108,7 @@ def notify_test(metadata: Place, env: str | None, params: dict[str, Any]) -> Non
 
 
 def _live(account: LiveAccount, speed: float | None, sessions: int | None) -> None:
+    from quant_pipeline.common.collection import collect_as_usual
     from quant_pipeline.common.locks import locked
     from quant_pipeline.live.opening import LOCK, open_reach
     from quant_pipeline.live.process import LiveProcess
@@ -116,6 +117,7 @@ def _live(account: LiveAccount, speed: float | None, sessions: int | None) -> No
         reach = open_reach(account, speed)
         process = LiveProcess(account, reach, sessions, click.echo)
         _listen(process)
+        collect_as_usual()
         process.run()
 
 

@@ -10,10 +10,7 @@ from omegaconf import _utils
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
-__all__ = ["fast_loader", "own_loader", "read_yaml_fast"]
-
-own_loader: Any = getattr(_utils.get_yaml_loader, "in_place_of", _utils.get_yaml_loader)
-"""OmegaConf's own, also when this module is imported again in a process: Kedro's notebooks do so."""
+__all__ = ["fast_loader"]
 
 
 @cache
@@ -27,7 +24,7 @@ def fast_loader() -> Any:
     type
         A loader for `yaml.load`; OmegaConf's own, which is pure Python, where PyYAML was built without libyaml.
     """
-    rules: Any = own_loader()
+    rules: Any = _utils.get_yaml_loader()
     if not yaml.__with_libyaml__:
         return rules
 
@@ -38,9 +35,3 @@ def fast_loader() -> Any:
             Resolver.__init__(self)
 
     return FastLoader
-
-
-def read_yaml_fast() -> None:
-    """Let OmegaConf, and so Kedro, parse with `fast_loader`; it has no setting for it."""
-    fast_loader.in_place_of = own_loader  # type: ignore[attr-defined]
-    _utils.get_yaml_loader = fast_loader

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from kedro.config import OmegaConfigLoader
-from omegaconf import DictConfig
+from kedro.config import MissingConfigException, OmegaConfigLoader
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.common.fast_nodes import FastOmegaConf as OmegaConf
-from quant_pipeline.common.fast_nodes import read_nodes_fast
-from quant_pipeline.common.fast_yaml import own_loader, read_yaml_fast
+from quant_pipeline.common.fast_yaml import fast_loader
 from quant_pipeline.project.backtest_folder import RESOLVER as BACKTEST_FOLDER
 from quant_pipeline.project.backtest_folder import backtest_folder
 from quant_pipeline.project.last_booked import RESOLVER as LAST_BOOKED
@@ -29,6 +27,7 @@ from quant_pipeline.project.last_booked import last_booked_session
 from quant_pipeline.project.market_files import RESOLVER as MARKET_FILES
 from quant_pipeline.project.market_files import RULES as EXCHANGE_RULES
 from quant_pipeline.project.market_files import exchange_rules, fact_of
+from quant_pipeline.project.references import merge, merged_and_resolved, require_plain, select
 from quant_pipeline.project.rehearsal import set_apart
 from quant_pipeline.project.rhythm import by_rhythm
 from quant_pipeline.project.signal_models import with_signals
@@ -59,9 +58,6 @@ RENAMED_TYPES = {
 """Types of datasets in earlier catalogs, and what is written in their place."""
 MLFLOW_PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 """As kedro-mlflow sets them, which may be later than the first question."""
-
-read_yaml_fast()
-read_nodes_fast()
 
 
 def _own_message(error: BaseException | None) -> ConfigurationError | None:
@@ -186,6 +182,48 @@ class ProjectConfigLoader(OmegaConfigLoader):
             ) from error
         return found
 
+    def _read_dir_configs(
+        self,
+        conf_path: str,
+        patterns: Iterable[str],
+        key: str,
+        processed_files: set[Path],
+        read_environment_variables: bool | None = False,
+    ) -> dict[Path, dict[str, Any]]:
+        """Read the files of a folder as Kedro does, as plain tables instead of trees of OmegaConf."""
+        folder = Path(conf_path).as_posix()
+        if not self._fs.isdir(folder):
+            raise MissingConfigException(f"There is no folder {folder}")
+        names = {name for pattern in patterns for name in self._fs.glob(f"{folder}/{pattern}")}
+        files = [Path(name) for name in sorted(names) if not (self.ignore_hidden and self._is_hidden(name))]
+        found = {file: self._read_file(file) for file in files if self._is_valid_config_path(file)}
+        processed_files.update(found)
+        if read_environment_variables:
+            found = {file: self._with_variables(content) for file, content in found.items()}
+        self._check_duplicates(key, found)
+        return found
+
+    def _read_file(self, file: Path) -> Any:
+        text = self._fs.read_text(file.as_posix(), encoding="utf-8")
+        return require_plain(yaml.load(text, Loader=fast_loader()))  # noqa: S506 - it is a safe one
+
+    def _with_variables(self, content: dict[str, Any]) -> Any:
+        """Put variables of the shell in their places, which only credentials may name."""
+        tree = OmegaConf.create(content)
+        self._resolve_environment_variables(tree)
+        return OmegaConf.to_container(tree)
+
+    def _merge_and_resolve(self, key: str, config_per_file: dict[Path, dict[str, Any]]) -> dict[str, Any]:
+        """Merge the files of a layer and resolve their references, as Kedro does."""
+        files = list(config_per_file.values())
+        if key == "parameters":
+            return merged_and_resolved(files, self.runtime_params) if files else {}
+        self._runtime_params_hits = set()
+        found = merged_and_resolved(files)
+        if key == "catalog":
+            self._guard_runtime_params_in_catalog_type(files, found)
+        return {name: value for name, value in found.items() if not str(name).startswith("_")}
+
     def _read_raw_config(self, key: str) -> Any:
         read = super()._read_raw_config(key)
         local = self._read_local(key)
@@ -210,18 +248,18 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     @staticmethod
     def _soft_merge(config: dict[str, Any], env_config: dict[str, Any], env_path: str | None = None) -> dict[str, Any]:
-        """Merge as Kedro does by way of OmegaConf, which takes a third of all time; both are resolved tables by now."""
-        return _merge(config, env_config)
+        """Merge as Kedro does by way of OmegaConf; both are resolved tables by now."""
+        return merge(config, env_config)
 
-    def _read_local(self, key: str) -> dict[Path, DictConfig]:
+    def _read_local(self, key: str) -> dict[Path, dict[str, Any]]:
         folder = self._get_conf_env_path(LOCAL)
         if not self._fs.isdir(Path(folder).as_posix()):
             return {}
         patterns = self.config_patterns[key]
-        files: dict[Path, DictConfig] = self._read_dir_configs(folder, patterns, key, set(), key == "credentials")
+        files: dict[Path, dict[str, Any]] = self._read_dir_configs(folder, patterns, key, set(), key == "credentials")
         return files
 
-    def _withhold(self, key: str, file: DictConfig) -> None:
+    def _withhold(self, key: str, file: dict[str, Any]) -> None:
         """Take what only the account's own files may say out of a file of conf/local, and remember that."""
         pinned = {str(name) for name in file if str(name).startswith(PINNED.get(key, ()))}
         if pinned and self._needs_arming():
@@ -232,7 +270,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def _needs_arming(self) -> bool:
         """Whether the files of the account say that it trades real money."""
         base, own, *_ = super()._read_raw_config("parameters")
-        files = [OmegaConf.select(file, "execution.needs_arming") for file in (*base.values(), *own.values())]
+        files = [select(file, "execution.needs_arming") for file in (*base.values(), *own.values())]
         return any(files)
 
     def _check_duplicates(self, key: str, config_per_file: dict[Path, Any]) -> None:
@@ -241,13 +279,19 @@ class ProjectConfigLoader(OmegaConfigLoader):
         Raises
         ------
         ConfigurationError
-            When a file holds a list.
+            When a file holds a list, or one value.
         """
         for file, content in config_per_file.items():
-            if not isinstance(content, DictConfig):
+            if not isinstance(content, dict):
                 name = next((name for name, path in self._files().items() if path == file), file.as_posix())
-                raise ConfigurationError(f"{name} holds a list; it has to hold `key: value` lines.")
-        super()._check_duplicates(key, config_per_file)
+                held = "a list" if isinstance(content, list) else "a single value"
+                raise ConfigurationError(f"{name} holds {held}; it has to hold `key: value` lines.")
+        # Kedro looks into tables of parameters; it takes trees of OmegaConf there, and names elsewhere.
+        nested = key == "parameters"
+        names = {
+            file: dict.fromkeys(self._get_all_keys(content)) for file, content in config_per_file.items() if nested
+        }
+        super()._check_duplicates("names", names or config_per_file)
 
     def read_beside(self, name: str) -> str | None:
         """Return the text of a file that lies beside the environments, or None when there is none."""
@@ -259,8 +303,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         variables: dict[str, str] = {}
         for folder in self._names_of_layers():
             for file in self._read_layer("credentials", folder):
-                block: Any = OmegaConf.to_container(file, resolve=False)
-                for key, value in (block.get(entry) or {}).items():
+                for key, value in (file.get(str(entry)) or {}).items():
                     variables |= {str(key): name for name in re.findall(r"\$\{oc\.env: *(\w+)", str(value))}
         return variables
 
@@ -277,10 +320,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
             if not file.name.startswith("."):
                 yield self._fs.read_text(file.as_posix(), encoding="utf-8")
 
-    def raw_files(self, key: str) -> list[DictConfig]:
+    def raw_files(self, key: str) -> list[dict[str, Any]]:
         """Return the files of one kind, of base, the environment and conf/local, without resolving them."""
-        base, own, *_ = super()._read_raw_config(key)
-        return [*base.values(), *own.values(), *self._read_local(key).values()]
+        read: Any = super()._read_raw_config(key)
+        return [*read[0].values(), *read[1].values(), *self._read_local(key).values()]
 
     def _refuse_unknown(self, parameters: dict[str, Any]) -> None:
         """Refuse a name that nothing reads: a misspelt ``dry_run`` would be no dry run."""
@@ -326,14 +369,14 @@ class ProjectConfigLoader(OmegaConfigLoader):
             for layer in reversed(self._names_of_layers()):
                 folder = Path(self._get_conf_env_path(layer))
                 for file, content in self._files_of_parameters(folder).items():
-                    if _leads_somewhere(OmegaConf.to_container(content, resolve=False), path[:length]):
+                    if _leads_somewhere(content, path[:length]):
                         return f"{folder.parent.name}/{layer}/{file.relative_to(folder).as_posix()}"
         return self._names_of_folders()
 
-    def _files_of_parameters(self, folder: Path) -> dict[Path, DictConfig]:
+    def _files_of_parameters(self, folder: Path) -> dict[Path, dict[str, Any]]:
         if not self._fs.isdir(folder.as_posix()):
             return {}
-        found: dict[Path, DictConfig] = self._read_dir_configs(
+        found: dict[Path, dict[str, Any]] = self._read_dir_configs(
             str(folder), self.config_patterns["parameters"], "parameters", set()
         )
         return found
@@ -351,7 +394,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
                 files += self._read_layer(kind, folder)
         return self._taken_by_parameters | _names_from_params(files)
 
-    def _read_layer(self, kind: str, folder: str) -> list[DictConfig]:
+    def _read_layer(self, kind: str, folder: str) -> list[dict[str, Any]]:
         """Read the files of one layer without resolving them; a layer that is not there has none."""
         path = self._get_conf_env_path(folder)
         if not self._fs.isdir(Path(path).as_posix()):
@@ -393,7 +436,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
         for name, file in sorted(self._files().items()):
             try:
                 text = self._fs.read_text(file.as_posix(), encoding="utf-8")
-                yaml.load(text, Loader=own_loader())  # noqa: S506 - it is a safe one
                 OmegaConf.load(StringIO(text))
             except MarkedYAMLError as problem:
                 mark = problem.problem_mark
@@ -415,20 +457,8 @@ def _leads_somewhere(values: Any, path: Sequence[str]) -> bool:
     return True
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Lay one table over another, key by key where both hold tables; ``???`` says nothing, as in OmegaConf."""
-    merged = dict(below)
-    for key, value in above.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merge(merged[key], value)
-        elif value != "???" or key not in merged:
-            merged[key] = value
-    return merged
-
-
 def _names_from_params(files: Iterable[Any]) -> set[str]:
-    texts = (str(OmegaConf.to_container(file, resolve=False)) for file in files)
-    return {name for text in texts for name in re.findall(r"\$\{runtime_params: *([\w-]+)", text)}
+    return {name for file in files for name in re.findall(r"\$\{runtime_params: *([\w-]+)", str(file))}
 
 
 def latest_closed_session(calendar: str) -> str:

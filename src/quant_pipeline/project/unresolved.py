@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from quant_pipeline.common.fast_nodes import FastOmegaConf as OmegaConf
+from quant_pipeline.project.references import select
 
 if TYPE_CHECKING:
     from quant_pipeline.project.configuration import ProjectConfigLoader
@@ -26,8 +26,7 @@ def unresolved(loader: ProjectConfigLoader, kind: str) -> dict[str, Any]:
         return loader.as_written[kind]
     merged: dict[str, Any] = {}
     for file in loader.raw_files(kind):
-        content: Any = OmegaConf.to_container(file, resolve=False)
-        for key, value in content.items():
+        for key, value in file.items():
             both = isinstance(value, dict) and isinstance(merged.get(key), dict) and kind == "globals"
             merged[key] = merged[key] | value if both else value
     loader.as_written[kind] = merged
@@ -48,9 +47,9 @@ def plain(loader: ProjectConfigLoader, value: Any) -> Any:
         return _REFERENCE.sub(lambda match: str(plain(loader, match[0])), value) if _REFERENCE.search(value) else value
     place, name, default = found.groups()
     source = loader.runtime_params if place == "runtime_params" else unresolved(loader, "globals")
-    known = OmegaConf.select(OmegaConf.create(source), name) if source else None
+    known = select(source, name) if source else None
     if known is not None:
-        return OmegaConf.to_container(known) if OmegaConf.is_config(known) else known
+        return known
     return None if default is None else plain(loader, default if "${" in default else yaml.safe_load(default))
 
 
