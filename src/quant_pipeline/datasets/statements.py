@@ -1,5 +1,6 @@
 """The folder of an account's statements as a dataset."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,8 +29,9 @@ class StatementFolder(AbstractDataset[NoReturn, tuple[StatementFile, ...]]):
     def load(self) -> tuple[StatementFile, ...]:
         """Read all files, by name."""
         files = {path.relative_to(self._folder).as_posix(): path for path in self._folder.rglob("*") if path.is_file()}
+        today = datetime.now(UTC).date()
         return tuple(
-            StatementFile(name, files[name].read_bytes()) for name in sorted(files) if not is_system_file(name)
+            StatementFile(name, files[name].read_bytes(), today) for name in sorted(files) if not is_system_file(name)
         )
 
     def save(self, data: NoReturn) -> NoReturn:

@@ -54,6 +54,8 @@ class Draft:
         Names of the rows that were joined.
     rows
         Names of the rows it comes from, which do not depend on what rules make of them.
+    currency
+        Currency of its amounts, where that is not the account's.
     """
 
     format: str
@@ -71,6 +73,7 @@ class Draft:
     legs: list[Leg] = field(default_factory=list)
     parts: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
+    currency: str = ""
 
     @property
     def place(self) -> str:

@@ -7,10 +7,13 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import groupby
 
+import pandas as pd
+
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.statements.cells import Cells, Readers
 from quant_pipeline.trading.statements.choice import StatementChoice
+from quant_pipeline.trading.statements.currencies import CASH_ONLY, EXCHANGE
 from quant_pipeline.trading.statements.dates import AmbiguousDates, reader_of
 from quant_pipeline.trading.statements.drafts import Draft, name_drafts
 from quant_pipeline.trading.statements.formats import (
@@ -25,7 +28,7 @@ from quant_pipeline.trading.statements.formats import (
 from quant_pipeline.trading.statements.interpreter import interpret
 from quant_pipeline.trading.statements.numbers import decimal_mark
 from quant_pipeline.trading.statements.pairs import join_legs, leg_of
-from quant_pipeline.trading.statements.records import Reading, StatementRow
+from quant_pipeline.trading.statements.records import Reading, StatementFile, StatementRow
 from quant_pipeline.trading.statements.unknown_rows import (
     consequence,
     draft_of,
@@ -37,6 +40,10 @@ from quant_pipeline.trading.statements.unknown_rows import (
     row_names,
     without_rule,
 )
+
+_ZONES = pd.Timedelta(days=1)
+_BOOKED_AHEAD = pd.Timedelta(days=31)
+"""How far cash and corporate actions may be dated ahead: brokers announce payments and settle deposits later."""
 
 
 def read_drafts(
@@ -84,12 +91,30 @@ def read_drafts(
     reading.warnings += [
         _told(draft)
         for draft in drafts
-        if draft.kind in (EventKind.FOREIGN_MOVED, EventKind.OTHER_CASH) and not is_unexplained(draft)
+        if draft.kind in (EventKind.FOREIGN_MOVED, EventKind.OTHER_CASH)
+        and not is_unexplained(draft)
+        and draft.cells.rule.book != EXCHANGE
+        and not draft.currency
     ]
     drafts, warnings = join_legs(drafts)
     reading.problems += name_drafts([draft for draft in drafts if not draft.legs])
     reading.warnings += warnings
     return drafts
+
+
+def refuse_future(file: StatementFile, drafts: Sequence[Draft]) -> list[str]:
+    """Return what is dated so far behind the day of reading that it cannot have happened: one problem for each date."""
+    if file.read_on is None:
+        return []
+    problems = {}
+    for draft in drafts:
+        ahead = draft.day - pd.Timestamp(file.read_on)
+        if ahead > (_ZONES if draft.kind is EventKind.FILL else _BOOKED_AHEAD):
+            problems[draft.day] = (
+                f"{draft.place}: it is dated {draft.day:%Y-%m-%d}, and today is {file.read_on}; correct the date, or "
+                "the `date_formats` of the format if the file means another day"
+            )
+    return list(problems.values())
 
 
 def _refuse_base_currency(name: str, form: StatementFormat, reading: Reading, currency: str) -> None:
@@ -186,7 +211,8 @@ def _draft(name: str, cells: Cells, currency: str) -> Draft:
     found = cells.currency()
     # A row that moves no cash may leave the column of its currency empty.
     is_stated = cells.has("currency") or not cells.columns("currency")
-    if is_stated and found != currency:
+    other = found if is_stated and found != currency else ""
+    if other and not (cells.rule.book in CASH_ONLY and any(rule.book == EXCHANGE for rule in cells.form.rules)):
         raise cells.fail("currency", f"the amounts are in {found}, the account is kept in {currency}")
     moment = cells.moment()
     cash = cells.number("cash") if cells.has("cash") else None
@@ -197,9 +223,9 @@ def _draft(name: str, cells: Cells, currency: str) -> Draft:
         facts = {"instrument": leg.instrument}
         return Draft(name, cells, kind, facts, moment, cash, identities, amendment=amendment, legs=[leg])
     meaning = interpret(cells)
-    return Draft(
-        name, cells, meaning.kind, meaning.values, moment, cash, identities, meaning.missing, amendment=amendment
-    )
+    facts = meaning.values | ({"currency": other} if other else {})
+    draft = Draft(name, cells, meaning.kind, facts, moment, cash, identities, meaning.missing, amendment=amendment)
+    return replace(draft, currency=other)
 
 
 def _told(draft: Draft) -> str:

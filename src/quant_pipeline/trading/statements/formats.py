@@ -21,7 +21,7 @@ DATES: tuple[FieldName, ...] = ("date", "opened")
 Meaning = Literal[
     "fill", "deposit", "withdrawal", "dividend", "fee", "tax", "interest", "transfer", "split", "spin_off", "merger",
     "symbol_change", "delisting", "return_of_capital", "cash_in_lieu", "other_cash", "foreign", "bust", "correction",
-    "unit_split", "ignore",
+    "unit_split", "exchange", "ignore",
 ]  # fmt: skip
 OnUnknown = Literal["quarantine", "refuse"]
 EMPTY = ("-", "--", "---", "n/a", "N/A", "#N/A", "null", "NULL", "None")
@@ -42,7 +42,8 @@ class RowRule(Parameters):
     book
         What is booked. ``ignore`` is for rows that repeat others, such as totals; ``other_cash`` books the cash alone;
         ``foreign`` books the cash of an instrument of which these books keep no lots, such as an option, and carries
-        it.
+        it; ``exchange`` is one side of an exchange of currencies: with a rule for it, rows in other currencies that
+        move no shares are left out, as long as all of what they moved was exchanged.
     columns
         Columns of this kind of row, where they differ from those of the format.
     set
@@ -337,7 +338,7 @@ class StatementImportParameters(Parameters):
     Attributes
     ----------
     currency
-        Currency of the account; a row in another one is an error.
+        Currency of the account; a row in another one is an error, unless the format knows exchanges.
     formats
         Column maps by name.
     shipped

@@ -20,8 +20,9 @@ from quant_pipeline.trading.statements.amendments import (
 )
 from quant_pipeline.trading.statements.booking_order import place_drafts
 from quant_pipeline.trading.statements.choice import choose_format
+from quant_pipeline.trading.statements.currencies import settle_currencies
 from quant_pipeline.trading.statements.drafts import Draft
-from quant_pipeline.trading.statements.file_drafts import read_drafts
+from quant_pipeline.trading.statements.file_drafts import read_drafts, refuse_future
 from quant_pipeline.trading.statements.formats import StatementImportParameters
 from quant_pipeline.trading.statements.pairs import join_halves
 from quant_pipeline.trading.statements.reader import read_rows
@@ -124,7 +125,7 @@ def read_statements(
             continue
         known = accounts.setdefault(choice.name, {})
         known |= {number: place for number, place in reading.accounts.items() if number not in known}
-        found.problems += reading.problems
+        found.problems += reading.problems + refuse_future(file, booked)
         found.warnings += reading.warnings
         drafts += booked
         if booked:
@@ -140,6 +141,9 @@ def read_statements(
     name_fills(drafts)
     drafts, problems, warnings = prefer_by_hand(drafts)
     found.problems += problems + repeated_in_another_format(drafts)
+    found.warnings += warnings
+    drafts, problems, warnings = settle_currencies(drafts)
+    found.problems += [] if found.problems else problems
     found.warnings += warnings
     entries, problems = place_drafts(drafts, calendar)
     found.problems = list(dict.fromkeys([*found.problems, *problems]))

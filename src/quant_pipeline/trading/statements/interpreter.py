@@ -209,6 +209,7 @@ _MEANINGS: dict[str, Callable[[Cells], Facts]] = {
     "tax": _cash_row(EventKind.TAX),
     "interest": _cash_row(EventKind.INTEREST),
     "other_cash": _cash_row(EventKind.OTHER_CASH),
+    "exchange": _cash_row(EventKind.OTHER_CASH),
     "return_of_capital": _return_of_capital,
     "foreign": _foreign,
     "transfer": _transfer,

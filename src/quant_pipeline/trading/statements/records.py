@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 
 from quant_pipeline.common.exceptions import AccountError
@@ -23,10 +24,13 @@ class StatementFile:
         Path relative to the folder of the statements.
     content
         Its bytes.
+    read_on
+        Day (UTC) on which it was read, after which nothing in it can have happened; None where no clock was asked.
     """
 
     name: str
     content: bytes
+    read_on: date | None = None
 
     @cached_property
     def digest(self) -> str:
