@@ -37,7 +37,7 @@ def settle_currencies(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str], 
     Returns
     -------
     tuple
-        The drafts in the currency of the account; what stays in another one, or cannot be told; what was left out.
+        The drafts in the currency of the account; what stays in another one, or is not clear; what was left out.
     """
     # A row that stands in two files is one.
     others = list({draft.key: draft for draft in drafts if draft.currency}.values())
