@@ -48,6 +48,9 @@ OPTION = re.compile(r"[A-Z][A-Z0-9.]{0,5}\d{6}[CP]\d{8}")
 COINS = re.compile(r"(?=[A-Z0-9]{6})([A-Z0-9]+?)(USD[TC]?)")
 """Pairs of coins in the older spelling, BTCUSD; symbols of US shares are shorter."""
 
+NIGHT = pd.Timedelta(hours=4)
+"""Before midnight in New York: trading from 20:00 on belongs to the next day, as in Alpaca's files."""
+
 SHARES_PER_CONTRACT = Decimal(100)
 ZERO = Decimal(0)
 
@@ -167,7 +170,7 @@ def _read_position(meaning: object, record: Record, common: _Common) -> Position
 
 def _read_fill(record: Record) -> FillActivity | ForeignActivity:
     at = read_instant(record.get("transaction_time"), "transaction_time")
-    date = at.tz_convert(NEW_YORK).tz_localize(None).normalize()
+    date = (at.tz_convert(NEW_YORK).tz_localize(None) + NIGHT).normalize()
     side = SIDES.get(_text(record, "side"))
     if side is None or _text(record, "type") not in EXECUTIONS:
         raise ValueError(f"side is {record.get('side')!r}, type {record.get('type')!r}")

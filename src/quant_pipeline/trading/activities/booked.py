@@ -115,7 +115,7 @@ class Booked:
             When no such fill is known.
         """
         named = activity.supersedes or activity.activity_id
-        found = self.events((f"fill:{named}", f"correction:{named}"))
+        found = self.events((f"fill:{named}", f"correction:{named}")) or self._ending_in(named)
         if not found:
             # Of a fill before the books were opened, for instance.
             problem = f"the broker amends the fill {named}, which the ledger does not have"
@@ -125,6 +125,11 @@ class Booked:
         while key in self.account.cancelled and self.events([f"{key}{AGAIN}"]):
             key = f"{key}{AGAIN}"
         return key
+
+    def _ending_in(self, name: str) -> list[Event]:
+        """Return the fills whose ids end in a name: executions are also called by that end."""
+        ends = f"::{name}"
+        return [event for event in self.account.history if event.key.startswith("fill:") and event.key.endswith(ends)]
 
     def corrected_fill(self, activity: Activity) -> EffectiveFill | None:
         """Return the fill that a correction is about, as it counts; None when it is no correction or not known."""

@@ -17,6 +17,8 @@ from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.late_events import belongs_before, effective
 
+_TURNED = (EventKind.SPLIT, EventKind.MERGER, EventKind.SYMBOL_CHANGE)
+
 
 def placed_fill(account: AccountState, fill: Event) -> Event:
     """Let a trade count before the corporate actions of later sessions that are booked already."""
@@ -42,7 +44,8 @@ def in_time(account: AccountState, action: Event, day: pd.Timestamp) -> tuple[li
         again; and what the operator should know, empty when nothing.
     """
     name = action.payload["instrument"]
-    shorts = _short_sales(account, name, day) if action.kind is EventKind.SPLIT else []
+    # What was sold since is of the new name, where there is one.
+    shorts = _short_sales(account, action.payload.get("new_instrument", name), day) if action.kind in _TURNED else []
     if not shorts:
         if action.kind is EventKind.SPLIT and name not in account.positions and name in account.foreign:
             return [_of_short(action)], ""

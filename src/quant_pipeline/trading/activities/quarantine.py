@@ -18,6 +18,7 @@ from quant_pipeline.trading.broker_records import (
     Activity,
     Amendment,
     CashActivity,
+    CashKind,
     Consideration,
     FillActivity,
     ForeignActivity,
@@ -122,7 +123,8 @@ def quarantine_event(
         # What brokers of one's own put into a record may not be JSON.
         "record": json.loads(json.dumps(dict(activity.raw), default=str)),
         "amendment": str(activity.amendment),
-        "waiting": _facts_of(activity) if isinstance(activity, PositionActivity | FillActivity) else None,
+        "supersedes": activity.supersedes,
+        "waiting": None if isinstance(activity, UnknownActivity) else _facts_of(activity),
     }
     return Event(session, EventKind.ACTIVITY_QUARANTINED, f"{PREFIX}{activity.activity_id}", facts)
 
@@ -143,6 +145,35 @@ def waiting_fills(account: AccountState) -> list[FillActivity]:
     """Return the trades that wait in quarantine for a corporate action to be whole."""
     rows = (event for event in account.quarantine.values() if event.payload["code"] == WAITS_FOR_SPLIT)
     return [_read_fill(row) for row in rows]
+
+
+def early_amendment(account: AccountState, activity_id: str) -> Activity | None:
+    """Return the amendment of an activity that was reported before it and waits in quarantine, if one does."""
+    names = {activity_id, activity_id.partition("::")[2]} - {""}
+    for row in account.quarantine.values():
+        if row.payload.get("supersedes") in names and row.payload["waiting"] is not None:
+            return _read_row(row)
+    return None
+
+
+def _read_row(row: Event) -> Activity | None:
+    facts = row.payload["waiting"]
+    if "occurred_at" in facts:
+        return _read_fill(row)
+    if "consideration" in facts:
+        return _read_waiting(row)
+    common: dict[str, Any] = {
+        "amendment": amendment_of_row(row), "supersedes": facts["supersedes"], "raw": row.payload["record"],
+    }  # fmt: skip
+    day, name, amount = pd.Timestamp(row.payload["date"]), facts["activity_id"], Decimal(facts["amount"])
+    if "kind" not in facts:
+        return ForeignActivity(
+            name, day, facts["instrument"], Decimal(facts["quantity"]), amount, facts["description"], **common
+        )
+    quantity = Decimal(facts["quantity"])
+    return CashActivity(
+        name, day, CashKind(facts["kind"]), amount, facts["instrument"], facts["description"], quantity, **common
+    )
 
 
 def amendment_of_row(row: Event) -> Amendment:
@@ -192,6 +223,8 @@ def _read_fill(row: Event) -> FillActivity:
         quantity=Decimal(facts["quantity"]),
         price=Decimal(facts["price"]),
         cash=None if facts["cash"] is None else Decimal(facts["cash"]),
+        amendment=amendment_of_row(row),
+        supersedes=facts["supersedes"],
         raw=row.payload["record"],
     )
 
@@ -220,7 +253,7 @@ def _sort(activity: Activity) -> str:
     return "/".join(words) or str(getattr(activity, "kind", "fill"))
 
 
-def _facts_of(activity: PositionActivity | FillActivity) -> dict[str, Any]:
+def _facts_of(activity: PositionActivity | FillActivity | CashActivity | ForeignActivity) -> dict[str, Any]:
     values = {field.name: getattr(activity, field.name) for field in fields(activity) if field.name not in _NOT_TEXT}
     return {name: None if value is None else str(value) for name, value in values.items()}
 

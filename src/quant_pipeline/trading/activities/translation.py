@@ -30,12 +30,14 @@ from quant_pipeline.trading.activities.corporate import INCOMPLETE, Meaning, gro
 from quant_pipeline.trading.activities.late import in_time, placed_fill
 from quant_pipeline.trading.activities.quarantine import (
     WAITS_FOR_SPLIT,
+    early_amendment,
     facts_of_position,
     quarantine_event,
     resolution_event,
     waiting_fills,
     waiting_parts,
 )
+from quant_pipeline.trading.activities.reading_order import fresh_of
 from quant_pipeline.trading.broker_records import (
     Activity,
     Amendment,
@@ -109,18 +111,7 @@ class Translator:
         return Booked(self.find, self.account, self._events)
 
     def _fresh(self, activities: Sequence[Activity]) -> list[Activity]:
-        named: dict[str, Activity] = {}
-        booked = self._booked
-        for activity in activities:
-            key = key_of(activity)
-            if booked.is_new_state_of(activity, named.get(key)):
-                activity = _of_itself(activity)
-                key = key_of(activity)
-            named[key] = activity
-        # What an earlier version did not know was booked by another name.
-        others = {key: (row_of(a.activity_id), f"unknown:{a.activity_id}") for key, a in named.items()}
-        known = self.find([*named, *(name for names in others.values() for name in names)])
-        return [a for key, a in named.items() if not any(name in known for name in (key, *others[key]))]
+        return fresh_of(self._booked, activities)
 
     def _units(self, fresh: Sequence[Activity]) -> Iterable[tuple[Activity, ...]]:
         """Yield what is booked together, in the order of what comes first.
@@ -129,7 +120,11 @@ class Translator:
         """
         left = {a.activity_id: a for a in fresh if isinstance(a, PositionActivity) and a.amendment is Amendment.NEW}
         for activity in fresh:
-            if isinstance(activity, PositionActivity) and activity.amendment is Amendment.CORRECTION:
+            early = early_amendment(self.account, activity.activity_id)
+            if early is not None and activity.amendment is Amendment.NEW:
+                left.pop(activity.activity_id, None)
+                self._amended_before(activity, early)
+            elif isinstance(activity, PositionActivity) and activity.amendment is Amendment.CORRECTION:
                 yield from self._corrected(activity)
             elif activity.activity_id not in left:
                 if activity.amendment is not Amendment.NEW or not isinstance(activity, PositionActivity):
@@ -171,6 +166,19 @@ class Translator:
             return
         self.account = trial
         self._events += events
+
+    def _amended_before(self, activity: Activity, early: Activity) -> None:
+        """Book what was taken back or corrected before it was reported: not at all, or as its correction says."""
+        session = self.session_of(self._day_of(activity))
+        events = [
+            self._answer(early.activity_id, session, "booked", f"{activity.activity_id}, which it amends, has come"),
+            Event(session, EventKind.ACTIVITY_NOTED, key_of(activity), {"with": row_of(early.activity_id)}),
+        ]
+        for event in events:
+            self.account.apply(event)
+        self._events += events
+        if early.amendment is Amendment.CORRECTION:
+            self._book((replace(early, amendment=Amendment.NEW, supersedes=None),))
 
     def _day_of(self, activity: Activity) -> pd.Timestamp:
         """Return the date of an activity; what has none is booked where the books are now."""
@@ -248,6 +256,8 @@ class Translator:
                 whole, _ = self._whole_fill(activity, session)
                 return amended_short(self.account, activity, whole, parts)
             facts = {"fill": original}
+            if self._is_another_trade(activity, original):
+                return self._traded_otherwise(activity, original, session)
             if activity.amendment is Amendment.CANCELLATION:
                 return [Event(session, EventKind.TRADE_BUST, key_of(activity), facts)]
             facts |= {"quantity": str(activity.quantity), "price": str(activity.price)}
@@ -260,6 +270,25 @@ class Translator:
             problem = f"a part of a corporate action of {activity.instrument} is missing; it is booked after that"
             raise NotBookableError(WAITS_FOR_SPLIT, problem)
         return beyond_zero(self.account, whole, activity)
+
+    def _is_another_trade(self, activity: FillActivity, original: str) -> bool:
+        """Whether a correction says that another instrument was traded, or on the other side."""
+        if activity.amendment is not Amendment.CORRECTION:
+            return False
+        facts = next((e.payload for e in self.account.history if e.key == original and "side" in e.payload), None)
+        return facts is not None and (facts["instrument"], facts["side"]) != (activity.instrument, activity.side)
+
+    def _traded_otherwise(self, activity: FillActivity, original: str, session: pd.Timestamp) -> list[Event]:
+        """Take a trade by hand back and book what it was; an order of ours cannot have been another one."""
+        whole, is_own = self._whole_fill(replace(activity, amendment=Amendment.NEW), session)
+        if is_own:
+            problem = f"the broker corrects {original} to {activity.side} {activity.instrument}, which was not ordered"
+            raise NotBookableError("NOT_BOOKABLE", problem)
+        undone = Event(session, EventKind.TRADE_BUST, f"{key_of(activity)}:undone", {"fill": original})
+        trial = self.account.fork()
+        trial.apply(undone)
+        noted = Event(session, EventKind.ACTIVITY_NOTED, key_of(activity), {"fill": whole.key})
+        return [undone, *beyond_zero(trial, whole, activity), noted]
 
     def _whole_fill(self, activity: FillActivity, session: pd.Timestamp) -> tuple[Event, bool]:
         own = self.own_order(activity.broker_order_id)
@@ -381,11 +410,3 @@ class Translator:
                 if not together.problem:
                     return list(group), together
         return records, meaning
-
-
-def _of_itself(activity: Activity) -> Activity:
-    """Give an amendment that its broker has written into the record itself a name of its own."""
-    values = [str(getattr(activity, name, None)) for name in ("quantity", "amount", "price")]
-    state = "" if activity.amendment is Amendment.CANCELLATION else ":" + ":".join(values)
-    name = activity.activity_id
-    return replace(activity, activity_id=f"{name}:{activity.amendment}{state}", supersedes=name)
