@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from kedro.io import DatasetError
 
 from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.datasets.factor_file import FactorFile
@@ -110,3 +111,53 @@ def test_no_file_is_a_valid_answer_and_a_wrong_one_is_not(tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"no parquet")
     with pytest.raises(Exception, match="cannot be read as Parquet"):
         FactorFile(str(tmp_path / "broken.parquet")).load()
+
+
+# RD-Agent's files: a panel of several factors, float32, with values that are missing.
+FACTORS = pd.DataFrame(
+    {"RESI5": np.linspace(-1, 1, 10, dtype="float32"), "MOM_10": [np.nan, *range(9)], "VOL": 0.5},
+    index=pd.MultiIndex.from_product([SESSIONS, ["AAA", "BBB"]], names=["datetime", "instrument"]),
+)
+RD_AGENT = {
+    "columns of two levels": FACTORS.set_axis(pd.MultiIndex.from_product([["feature"], FACTORS.columns]), axis=1),
+    "instrument first": FACTORS.swaplevel().sort_index(),
+    "nullable numbers": FACTORS.astype("Float32"),
+    "microseconds": FACTORS.set_axis(FACTORS.index.set_levels(SESSIONS.astype("datetime64[us]"), level=0)),
+    "a category of instruments": FACTORS.reset_index().astype({"instrument": "category"}),
+}
+
+
+@pytest.mark.parametrize("given", RD_AGENT.values(), ids=RD_AGENT)
+def test_several_factors_of_rd_agent_are_read_with_what_is_missing(given):
+    panel = check(given)
+    assert panel.columns.tolist() == ["RESI5", "MOM_10", "VOL"]
+    assert set(panel.dtypes.astype(str)) == {"float32"}
+    assert panel["MOM_10"].isna().tolist() == [True] + [False] * 9
+    assert panel.loc[(SESSIONS[4], "BBB"), "MOM_10"] == 8.0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (FACTORS.rename_axis([None, None]), "needs 'datetime' and 'instrument'"),
+        (FACTORS.set_axis(FACTORS.index.set_levels(SESSIONS + pd.Timedelta("15h"), level=0)), "at midnight"),
+        (FACTORS.astype(object), "'RESI5' of the factor file holds object, not numbers"),
+        (FACTORS.rename(index=str.lower, level=1), "no instrument of the factor file is in the market"),
+        (FACTORS.assign(CAP=1e39), "factor 'CAP' of the factor file reaches 1e\\+39, more than the float32"),
+    ],
+)
+def test_a_panel_of_rd_agent_that_would_be_read_wrong_is_refused(given, words):
+    with pytest.raises(FactorError, match=words):
+        check(given)
+
+
+def test_a_factor_without_any_value_is_named(caplog):
+    check(FACTORS.assign(NOTHING=np.nan))
+    assert "without any value: NOTHING" in caplog.text
+
+
+def test_a_file_of_hdf_is_refused_with_the_command_that_converts_it(tmp_path):
+    file = tmp_path / "result.h5"
+    file.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(40))
+    with pytest.raises(DatasetError, match=r"pandas.read_hdf\('result.h5'\)"):
+        FactorFile(str(file)).load()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.market.benchmark import levels_in, net_total_return
+from quant_pipeline.market.benchmark import check_benchmark, levels_in, net_total_return
 from quant_pipeline.market.price_adjustment import adjust_bars, dividend_returns
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
@@ -109,3 +109,27 @@ def test_the_embedded_index_pays_what_its_members_pay():
     net = net_total_return(market.benchmark, 0.3)
     lost = np.log(market.benchmark["total_return_close"].iloc[-1] / net.iloc[-1]) / 3
     assert lost == pytest.approx(0.3 * yearly, rel=0.05)
+
+
+WHOLE = pd.DataFrame({"date": pd.bdate_range("2024-01-02", periods=20).as_unit("ns"), "total_return_close": 100.0})
+
+
+def found_in(levels):
+    return check_benchmark(levels, pd.DatetimeIndex(WHOLE["date"]))
+
+
+def test_a_benchmark_with_a_level_in_every_session_lacks_nothing():
+    assert found_in(WHOLE).empty
+
+
+@pytest.mark.parametrize(("last", "severity"), [(7, "warning"), (12, "error")])
+def test_an_inner_gap_of_the_benchmark_is_named_with_its_length(last, severity):
+    (found,) = found_in(WHOLE.drop(index=range(5, last))).to_dict("records")
+    assert (found["check"], found["severity"], found["value"]) == ("benchmark_gap", severity, float(last - 5))
+    assert found["date"] == WHOLE["date"][last]
+
+
+def test_a_benchmark_that_begins_late_is_named_with_its_first_day():
+    (found,) = found_in(WHOLE.iloc[6:]).to_dict("records")
+    assert (found["check"], found["value"], found["date"]) == ("benchmark_late", 6.0, WHOLE["date"][6])
+    assert "begins on 2024-01-10, 6 sessions after the bars" in found["detail"]

@@ -10,6 +10,9 @@ from kedro_datasets._typing import TablePreview
 from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.datasets.previews import preview_rows, preview_table
 
+HDF = b"\x89HDF\r\n\x1a\n"
+"""How a file of HDF5 begins."""
+
 
 class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
     """Read a Parquet table of factors when one is named.
@@ -32,6 +35,14 @@ class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
             return None
         if not self._filepath.is_file():
             raise FactorError(f"there is no factor file {self._filepath}. Put it there, or correct its path.")
+        with self._filepath.open("rb") as file:
+            is_hdf = file.read(8) == HDF
+        if is_hdf:
+            raise FactorError(
+                f"{self._filepath} is HDF, as RD-Agent writes a single factor; write it as Parquet: "
+                f"pandas.read_hdf('{self._filepath.name}').to_frame().to_parquet('{self._filepath.stem}.parquet'), "
+                "without to_frame() where it holds several factors."
+            )
         try:
             return pd.read_parquet(self._filepath)
         except (OSError, ValueError) as error:

@@ -62,7 +62,9 @@ def check_precomputed(table: pd.DataFrame, sessions: pd.DatetimeIndex, instrumen
         )
     if not known.all():
         logger.warning("%d rows of the factor file are of instruments outside the market", int((~known).sum()))
-    return table[known].astype("float32").replace([np.inf, -np.inf], np.nan).sort_index()
+    finite = table[known].astype("float64").replace([np.inf, -np.inf], np.nan)
+    _check_sizes(finite)
+    return finite.astype("float32").sort_index()
 
 
 def join_file_factors(
@@ -182,6 +184,20 @@ def _check_columns(table: pd.DataFrame) -> None:
             raise FactorError(
                 f"factor '{name}' of the factor file holds {kind}, not numbers. Remove the column or convert it."
             )
+
+
+def _check_sizes(table: pd.DataFrame) -> None:
+    """Refuse numbers that float32 cannot hold, and name factors that have none at all."""
+    largest = table.abs().max()
+    beyond = largest[largest > float(np.finfo("float32").max)]
+    if len(beyond):
+        raise FactorError(
+            f"factor '{beyond.index[0]}' of the factor file reaches {beyond.iloc[0]:g}, more than the float32 of panels "
+            "holds. Scale it, for example by its logarithm."
+        )
+    empty = largest.index[largest.isna()]
+    if len(empty):
+        logger.warning("factors of the factor file without any value: %s", ", ".join(map(str, empty)))
 
 
 def _check_sessions(days: pd.Index, sessions: pd.DatetimeIndex) -> None:

@@ -5,9 +5,49 @@ from __future__ import annotations
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.quality import COLUMNS, no_findings
 
 MOST_SESSIONS_LATE = 5
 """Sessions by which a benchmark may lag behind the bars, as some vendors deliver it; its level stands meanwhile."""
+
+
+def check_benchmark(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return what the benchmark lacks of the sessions of the bars: a late beginning, and gaps.
+
+    Parameters
+    ----------
+    benchmark
+        As `MarketData` has it.
+    sessions
+        Dates on which the market has bars, in order.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In the columns of `quality.COLUMNS`; empty where it has a level in every session up to its last one.
+    """
+    known = pd.DatetimeIndex(benchmark.loc[benchmark["total_return_close"].notna(), "date"])
+    if known.empty:
+        return no_findings()
+    late = int((sessions < known[0]).sum())
+    inner = sessions[(sessions > known[0]) & (sessions < known[-1])]
+    missing = inner[~inner.isin(known)]
+    runs = pd.Series(known.searchsorted(missing)).value_counts(sort=False)
+    table = pd.DataFrame({"date": known[runs.index], "value": runs.to_numpy(dtype="float64"), "check": "benchmark_gap"})
+    table["severity"] = ["error" if count > MOST_SESSIONS_LATE else "warning" for count in runs]
+    table["detail"] = [
+        f"the benchmark has no level for {count} sessions before; its level stands and the next one counts in full: "
+        "complete it, or compare no returns within"
+        for count in runs
+    ]
+    if late:
+        text = (
+            f"the benchmark begins on {known[0]:%Y-%m-%d}, {late} sessions after the bars; comparisons that begin "
+            "before are refused: bring its earlier levels, or let the test segment begin later"
+        )
+        row = {"date": known[0], "value": float(late), "check": "benchmark_late", "severity": "warning"}
+        table = pd.concat([pd.DataFrame([row | {"detail": text}]), table], ignore_index=True)
+    return pd.concat([no_findings(), table.assign(instrument="benchmark")[COLUMNS]]) if len(table) else no_findings()
 
 
 def levels_in(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex, dividend_tax_rate: float) -> pd.Series:

@@ -138,6 +138,12 @@ class TradingCalendar:
             raise MarketDataError(f"{session.date()} is not a session of {self.name}")
         return self._exchange.session_open(session), self._exchange.session_close(session)
 
+    def all_hours(self) -> pd.DataFrame:
+        """Return when each session within the bounds opens and closes: ``open``, ``close``, in UTC without zone."""
+        table = pd.DataFrame({"open": self._exchange.opens, "close": self._exchange.closes})
+        naive = table.apply(lambda times: times.dt.tz_localize(None).astype("datetime64[ns]"))
+        return naive.loc[self.start : self.end]
+
     @property
     def _exchange(self) -> exchange_calendars.ExchangeCalendar:
         return _exchange(self.name, self.start.year, self.end.year)

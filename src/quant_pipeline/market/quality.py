@@ -19,7 +19,8 @@ LARGE_MOVE = 0.5
 BY_EFFECT = (
     "unexplained_move", "odd_split", "vendor_step", "same_bars", "possible_rename", "duplicate", "no_session",
     "row_left_out", "instrument_left_out", "file_left_out", "vendor_adjustment", "derived_split", "derived_dividend",
-    "joined_files", "no_adjusted_close", "moved_action", "bar_consistency", "ended", "gap", "no_price", "suspended",
+    "no_actions", "adjusted_by_name", "benchmark_gap", "benchmark_late", "calendar_unsure", "outside_hours",
+    "no_adjusted_close", "moved_action", "bar_consistency", "ended", "gap", "no_price", "suspended",
     "duplicate_row", "intraday_row",
     "before_calendar", "excluded", "resampled", "benchmark_left_out", "constant_price", "zero_volume", "renamed",
     "unlisted", "footer", "litter",

@@ -345,3 +345,21 @@ def test_a_universe_that_the_market_does_not_have_is_refused(provider):
         with pytest.raises(ConfigurationError) as raised:
             select_universe(market.bars, market.instruments, UniverseParameters(name="csi300"), known)
         assert raised.value.message == words
+
+
+def test_a_saturday_that_was_added_to_the_calendar_is_no_session(tmp_path):
+    made = chinese_provider(tmp_path / "made")
+    days = made.sessions.append(pd.DatetimeIndex(["2019-02-16", "2020-01-04"]).as_unit("ns")).sort_values()
+    names = ("SH600519", "SH601398")
+    tables = {name: made.tables[name].reindex(days).ffill() for name in names}
+    tables["SH601398"]["factor"] *= np.where(days >= "2019-02-16", 1.013, 1.0)
+    dump(tmp_path / "cn", tables, days)
+    facts = facts_of(QlibSourceParameters(provider_uri=str(tmp_path / "cn")))
+    assert (facts["as_of"], facts["calendar"]) == ("2019-12-31", "XSHG")
+    assert "2019-02-16" not in facts["sessions"]
+    market = read(tmp_path / "cn")
+    assert market.as_of == pd.Timestamp("2019-12-31")
+    assert sorted(market.bars["date"].unique()) == list(made.sessions)
+    assert market.findings["check"].tolist() == ["no_session", "derived_dividend"]
+    # What the added day would have paid is paid on the next session.
+    assert market.corporate_actions["date"].tolist() == [pd.Timestamp("2019-02-18")]

@@ -1,4 +1,4 @@
-"""Prices as traded out of prices that a vendor has adjusted, and the actions that the adjustment implies."""
+"""Prices as traded out of prices that a vendor has adjusted; splits and dividends that the prices contradict."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from quant_pipeline.market.sources.files.draft import PRICES, Draft
 from quant_pipeline.market.sources.files.layouts import ALL, NONE
 
 _ODD = 0.005
-_FEW = 5
-"""Bars at the beginning or end of an instrument that may lack an adjusted close."""
 _SMALLEST_SPLIT = 0.2
 """Logarithm of the smallest split ratio whose traces in prices can be seen beside a session's move."""
 
@@ -53,38 +51,6 @@ def check_splits(draft: Draft) -> None:
     draft.note(
         rows.iloc[splits[odd]], "odd_split", "a split that is no ratio of small numbers: a spin-off, or an error",
         "error", ratio[odd],
-    )  # fmt: skip
-
-
-def check_joined_files(draft: Draft) -> None:
-    """Refuse files of one instrument that were not exported together: the earlier one knows no later split.
-
-    The rows are sorted by instrument and date; prices are as in the files.
-    """
-    rows = draft.rows
-    adjusted = (rows["adjusted"] != NONE).to_numpy()
-    same = (rows["instrument"] == rows["instrument"].shift()).to_numpy()
-    joints = np.flatnonzero(adjusted & same & (rows["file"] != rows["file"].shift()).to_numpy())
-    if not len(joints):
-        return
-    later = rows[::-1].groupby("instrument", sort=False)["split"].cumprod()[::-1].to_numpy()
-    close = rows["close"].to_numpy()
-    size, move = np.log(later[joints]), np.log(close[joints] / close[joints - 1])
-    wrong = (np.abs(size) > _SMALLEST_SPLIT) & (np.abs(move + size) < 0.5 * np.abs(size))
-    mask = np.zeros(len(rows), dtype=bool)
-    mask[joints[wrong]] = True
-    what = (
-        "the bars before, of another file, are not restated for the later splits, as these are: the files were not "
-        "exported together; export the whole span at once"
-    )
-    draft.refuse_rows(mask, what, whole_instrument=True)
-    rows = draft.rows
-    paid = rows[::-1].groupby("instrument", sort=False)["dividend"].cumsum()[::-1] > 0
-    joint = (rows["file"] != rows["file"].shift()) & (rows["instrument"] == rows["instrument"].shift())
-    draft.note(
-        rows[joint & paid & (rows["adjusted"] == ALL)], "joined_files",
-        "its bars before are of another file; if the two were not exported together, the earlier one is not adjusted "
-        "for the later dividends",
     )  # fmt: skip
 
 
@@ -157,79 +123,3 @@ def _undo_dividends(rows: pd.DataFrame) -> None:
         factor[start:place] = close[place - 1] / before
     for name in PRICES:
         rows[name] = rows[name].to_numpy() / factor
-
-
-def refuse_unknown_ratios(draft: Draft) -> None:
-    """Note bars without the vendor's adjusted close; refuse instruments of which it tells no action of many bars.
-
-    The rows are sorted by instrument and date.
-    """
-    rows = draft.rows
-    stated = rows["vendor_adjusted_close"].notna() | rows["previous_close"].notna()
-    first = rows["instrument"] != rows["instrument"].shift()
-    by_previous = rows["previous_close"].notna().shift(-1, fill_value=False)
-    unknown = rows["derived"].astype(bool) & ~stated & ~(first & by_previous)
-    if not unknown.any():
-        return
-    names = rows["instrument"]
-    known = pd.Series(np.where(stated, 1.0, np.nan), index=rows.index).groupby(names, sort=False)
-    outside = unknown & (known.ffill().isna() | known.bfill().isna())
-    many = outside & (outside.groupby(names).transform("sum") > _FEW)
-    draft.note(
-        rows[unknown & ~many], "no_adjusted_close",
-        "a bar without the vendor's adjusted close: a split or dividend that it hides counts on the next one",
-    )  # fmt: skip
-    what = "has no adjusted close, so that its splits and dividends are unknown; export it again, or exclude it"
-    draft.refuse_rows(many, what, whole_instrument=True)
-
-
-def derive_actions(rows: pd.DataFrame, draft: Draft) -> None:
-    """Derive splits and dividends from the vendor's adjusted close, or its previous close, where none are stated.
-
-    A step of ``adjusted close / close`` from one bar to the next is an action: a split where its size is one, else a
-    dividend of ``close before × (1 − 1 / step)``. Steps within the rounding of the two columns are none.
-    """
-    if not rows["derived"].any():
-        return
-    again = (rows["instrument"] == rows["instrument"].shift()).to_numpy()
-    close = rows["close"].to_numpy()
-    before = np.append(np.nan, close[:-1])
-    by_previous = rows["derived"].to_numpy() & rows["previous_close"].notna().to_numpy()
-    ratio = (rows["vendor_adjusted_close"] / rows["close"]).to_numpy()
-    # What a bar without an adjusted close hides, the next known ratio tells.
-    last_known = pd.Series(ratio, index=rows.index).groupby(rows["instrument"], sort=False).ffill().to_numpy()
-    step = ratio / np.append(np.nan, last_known[:-1])
-    step[by_previous] = (before / rows["previous_close"].to_numpy())[by_previous]
-    noise = _noise(rows, by_previous)
-    acting = again & rows["derived"].to_numpy() & (np.abs(step - 1) > noise)
-    places = np.flatnonzero(acting)
-    splits = [place for place in places if _is_split(step[place])]
-    paid = [place for place in places if not _is_split(step[place]) and step[place] > 1]
-    wrong = [place for place in places if not _is_split(step[place]) and step[place] <= 1]
-    rows.loc[splits, "split"] = [float(Fraction(step[place]).limit_denominator(20)) for place in splits]
-    rows.loc[paid, "dividend"] = before[paid] * (1 - 1 / step[paid])
-    draft.note(rows.iloc[splits], "derived_split", "derived from the vendor's adjusted close", value=step[splits])
-    draft.note(rows.iloc[paid], "derived_dividend", "derived from the vendor's adjusted close", value=step[paid])
-    detail = "the adjusted close falls against the close, which neither a split nor a dividend does"
-    draft.note(rows.iloc[wrong], "vendor_step", detail, "error", step[wrong])
-
-
-def _is_split(step: float) -> bool:
-    if 0.77 < step < 1.3:
-        return False
-    near = Fraction(step).limit_denominator(20)
-    return near > 0 and abs(float(near) / step - 1) < _ODD
-
-
-def _noise(rows: pd.DataFrame, by_previous: np.ndarray) -> np.ndarray:
-    """Return the largest step that rounding explains: both columns, in this row and the one before."""
-    close = rows["close"].to_numpy()
-    other = np.where(by_previous, rows["previous_close"].to_numpy(), rows["vendor_adjusted_close"].to_numpy())
-    unit_close, unit_other = 10.0 ** -_decimals(close), 10.0 ** -_decimals(other[~np.isnan(other)])
-    noise = pd.Series(unit_close / close + unit_other / other).ffill().to_numpy()
-    return 1.2 * np.maximum(noise, np.append(0.0, noise[:-1])) + 1e-6
-
-
-def _decimals(values: np.ndarray) -> int:
-    sample = values[:: max(1, len(values) // 2000)]
-    return next((n for n in range(10) if np.allclose(np.round(sample, n), sample, rtol=0, atol=1e-11)), 10)

@@ -22,15 +22,33 @@ _ENDINGS = {
     "L": "XLON", "DE": "XETR", "PA": "XPAR", "TO": "XTSE", "BO": "XBOM", "NS": "XBOM", "AX": "XASX", "KS": "XKRX",
     "TW": "XTAI", "SA": "BVMF", "AT": "ASEX", "US": "XNYS",
 }  # fmt: skip
+USUAL = ("XLON", "XETR", "XTSE", "XTKS", "XHKG", "XSHG", "XBOM")
+"""Exchanges with which a short span that nothing assigns is compared."""
+SHORT = 100
+"""Dates of a span in which too few holidays differ to tell one exchange from another."""
 _CHINESE = {"tushare", "akshare", "baostock"}
 
 
 class Fit(NamedTuple):
-    """How well dates fit a calendar: dates that are no sessions, and sessions without a bar within short gaps."""
+    """How well dates fit a calendar: dates that are no sessions, and sessions without a bar within short gaps.
+
+    Attributes
+    ----------
+    name
+        The calendar.
+    off, missing
+        How many dates, and how many sessions.
+    in_hours
+        Part of the times with a zone that are midnights of the exchange or within its hours; 1 without any.
+    others
+        Calendars that fit as well.
+    """
 
     name: str
     off: int
     missing: int
+    in_hours: float = 1.0
+    others: tuple[str, ...] = ()
 
     @property
     def mismatches(self) -> int:
@@ -75,7 +93,21 @@ def fit_of(calendar: str, values: pd.DataFrame) -> Fit:
     after = dates[np.clip(index, 0, len(dates) - 1)]
     near = (after - before) <= pd.Timedelta(days=10)
     missing = int((inside & near & ~sessions.isin(dates)).sum())
-    return Fit(calendar, off, missing)
+    return Fit(calendar, off, missing, _in_hours(calendar, values))
+
+
+def _in_hours(calendar: str, values: pd.DataFrame) -> float:
+    """Return which part of the instants are midnights of an exchange, or between an open and its close."""
+    instants = values.loc[values["kind"] == "instant", "date"]
+    if instants.empty:
+        return 1.0
+    day = pd.Timedelta(days=2)
+    trading = TradingCalendar.within_bounds(calendar, instants.min().normalize() - day, instants.max() + day)
+    hours = trading.all_hours()
+    place = hours["open"].to_numpy().searchsorted(instants.to_numpy(), side="right") - 1
+    within = (place >= 0) & (instants.to_numpy() <= hours["close"].to_numpy()[np.maximum(place, 0)])
+    local = instants.dt.tz_localize("UTC").dt.tz_convert(trading.time_zone)
+    return float((within | (local == local.dt.normalize()).to_numpy()).mean())
 
 
 def choose_calendar(values: pd.DataFrame, instruments: pd.Index, layouts: set[str]) -> Fit:
@@ -91,10 +123,11 @@ def choose_calendar(values: pd.DataFrame, instruments: pd.Index, layouts: set[st
         Layouts of the files.
     """
     hint = _hint(instruments, layouts)
+    dates = values["date"].dt.normalize().nunique()
     tolerance = max(2, int(0.01 * len(values)))
-    first = fit_of(hint, values)
+    first = fit_of(hint or "XNYS", values)
     if first.mismatches <= tolerance:
-        return first
+        return first if hint or dates > SHORT else _of_a_short_span(first, values)
     default = fit_of("XNYS", values)
     if default.mismatches <= tolerance:
         return default
@@ -108,6 +141,18 @@ def choose_calendar(values: pd.DataFrame, instruments: pd.Index, layouts: set[st
     return best if best.mismatches <= default.mismatches / 3 else default
 
 
+def _of_a_short_span(first: Fit, values: pd.DataFrame) -> Fit:
+    """Return New York's calendar, or one that dates or times of day fit clearly better, with all that fit as well."""
+    fits = [fit_of(name, values) for name in USUAL]
+    in_time = [fit for fit in fits if fit.in_hours > 0.95]
+    if first.in_hours < 0.5 and in_time:
+        first = min(in_time, key=lambda fit: fit.mismatches)
+    elif first.mismatches > 1 and any(fit.mismatches == 0 for fit in in_time):
+        first = next(fit for fit in in_time if fit.mismatches == 0)
+    alike = [fit for fit in in_time if fit.mismatches <= first.mismatches and fit.name != first.name]
+    return first._replace(others=tuple(fit.name for fit in alike))
+
+
 def _candidates(values: pd.DataFrame) -> list[str]:
     """Return the calendars to try; a market that trades on weekends has one that never closes."""
     # Midnights of Asia are Sundays to Thursdays in UTC, so both days have to be there.
@@ -117,6 +162,7 @@ def _candidates(values: pd.DataFrame) -> list[str]:
 
 
 def _hint(instruments: pd.Index, layouts: set[str]) -> str:
+    """Return the calendar that layouts or endings of names say; empty where they say none."""
     if layouts & _CHINESE:
         return "XSHG"
     if "binance" in layouts:
@@ -127,8 +173,8 @@ def _hint(instruments: pd.Index, layouts: set[str]) -> str:
     codes = sum(bool(re.fullmatch(r"(SH|SZ|BJ)?\d{6}", name, re.IGNORECASE)) for name in instruments)
     if codes:
         found["XSHG"] += codes
-    name, count = found.most_common(1)[0] if found else ("XNYS", 0)
-    return name if count >= len(instruments) / 2 else "XNYS"
+    name, count = found.most_common(1)[0] if found else ("", 0)
+    return name if count >= len(instruments) / 2 else ""
 
 
 def length_of_bars(rows: pd.DataFrame) -> str:

@@ -83,7 +83,7 @@ def check_folder(folder: Path, options: FilesMarketParameters, quality: QualityP
             problems.append(str(error))
             refused = True
         else:
-            actions = market.corporate_actions
+            actions, findings = market.corporate_actions, market.findings
             if seen.frequency == DAILY:
                 first, last = seen.rows["date"].min(), seen.rows["date"].max()
                 sessions = TradingCalendar.within_bounds(seen.calendar, first, last).sessions

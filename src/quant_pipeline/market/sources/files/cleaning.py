@@ -11,8 +11,8 @@ from quant_pipeline.market.sources.files.draft import PRICES, Draft
 from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of, tidy_name
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
-KEY = ["instrument", "date"]
-_VALUES = (*PRICES, "volume", "dividend", "split")
+_ACTIONS = ["dividend", "split"]
+_VALUES = [*PRICES, "volume", *_ACTIONS]
 
 
 def tidy_instruments(draft: Draft, options: FilesMarketParameters) -> None:
@@ -83,7 +83,7 @@ def leave_out_no_bars(draft: Draft) -> None:
     empty = rows[list(PRICES)].isna().all(axis=1) & ~rows["bad_price"]
     nothing = rows[["open", "high", "low"]].fillna(0.0).eq(0.0).all(axis=1) & rows["volume"].fillna(0.0).eq(0.0)
     suspended = rows["suspended"] | (nothing & ~empty & ~rows["bad_price"])
-    _move_actions(draft, empty | suspended)
+    draft.carry_actions((empty | suspended).to_numpy())
     draft.leave_out_rows(empty, "no_price", "a row without prices")
     if suspended.any():
         suspended = draft.rows["suspended"] | (
@@ -92,33 +92,6 @@ def leave_out_no_bars(draft: Draft) -> None:
             & ~draft.rows["bad_price"]
         )
         draft.leave_out_rows(suspended, "suspended", "a suspended session: no trade, the close carried on")
-
-
-def _move_actions(draft: Draft, no_bar: pd.Series) -> None:
-    """Let splits and dividends of rows that are no bars count on the next bar of the instrument."""
-    rows = draft.rows
-    acting = no_bar & ~rows["bad"] & ((rows["dividend"] > 0) | (rows["split"] != 1.0))
-    if not acting.any():
-        return
-    bars = rows[~no_bar].reset_index(names="row").sort_values("date", kind="stable")
-    moved = pd.merge_asof(
-        rows.loc[acting, [*KEY, "dividend", "split"]].sort_values("date", kind="stable"),
-        bars[["date", "instrument", "row"]],
-        on="date", by="instrument", direction="forward", allow_exact_matches=True,
-    )  # fmt: skip
-    draft.note(moved, "moved_action", "a split or dividend without a bar counts on the next one")
-    for row in moved.dropna(subset="row").itertuples():
-        place = int(row.row)
-        rows.loc[place, "dividend"] += row.dividend
-        rows.loc[place, "split"] *= row.split
-
-
-def _carry_actions(draft: Draft, no_bar: pd.Series) -> None:
-    """Let readable actions of rows with bad cells count on the next bar: leaving out the row does not undo them."""
-    bad = draft.rows["bad"].copy()
-    draft.rows["bad"] = bad & ~no_bar
-    _move_actions(draft, no_bar)
-    draft.rows["bad"] = bad
 
 
 def refuse_bad_cells(draft: Draft) -> None:
@@ -142,7 +115,6 @@ def refuse_bad_cells(draft: Draft) -> None:
         left = draft.rows[acting].drop_duplicates("instrument")
         draft.note(left, "instrument_left_out", "a split or dividend cannot be read", "error")
         draft.drop(acting)
-        _carry_actions(draft, draft.rows["bad"])
         draft.leave_out_rows(draft.rows["bad"], "row_left_out", "left out by `on_problem: leave_out`")
     else:
         draft.drop(draft.rows["bad"])
@@ -164,35 +136,51 @@ def _report_only(draft: Draft, wrong: pd.Series, what: object) -> None:
     draft.leave_out = leave_out
 
 
-def merge_duplicates(draft: Draft) -> None:
-    """Take equal rows of one session once, and refuse different ones."""
-    order = ["instrument", "date", "file", "line"]
-    draft.rows = draft.rows.sort_values(order, kind="stable", ignore_index=True)
-    twice = draft.rows.duplicated(KEY, keep=False)
-    if not twice.any():
+def merge_duplicates(draft: Draft, moment: str = "date") -> None:
+    """Take equal rows of one session once, and refuse different ones.
+
+    Parameters
+    ----------
+    draft
+        The market.
+    moment
+        Column that says when a bar is: ``moment`` for bars shorter than a session.
+    """
+    key = ["instrument", moment]
+    draft.rows = draft.rows.sort_values([*key, "file", "line"], kind="stable", ignore_index=True)
+    rows = draft.rows[draft.rows.duplicated(key, keep=False)]
+    if rows.empty:
         return
-    rows = draft.rows[twice]
-    first = rows.groupby(KEY, sort=False)[list(_VALUES)].transform("first")
-    same = ((rows[list(_VALUES)] == first) | (rows[list(_VALUES)].isna() & first.isna())).all(axis=1)
-    again = rows.duplicated(KEY, keep="first")
-    equal = pd.Series(False, index=draft.rows.index)
-    equal[rows.index] = same & again
-    differing = pd.Series(False, index=draft.rows.index)
-    differing[rows.index] = ~same
-    origin = rows.groupby(KEY, sort=False)[["file", "line"]].transform("first")
-    texts = [
-        f"date '{date:%Y-%m-%d}' stands twice for the instrument with different values, first in "
-        f"{draft.files[file]}, row {line}"
-        for date, file, line in zip(
-            rows.loc[~same, "date"], origin.loc[~same, "file"], origin.loc[~same, "line"], strict=True
-        )
+    again, same = rows.duplicated(key), _like_the_first(rows, key, _VALUES)
+    origin = rows.groupby(key, sort=False)["file"].transform("first")[again & same]
+    equal = rows[again & same]
+    draft.note(equal, "duplicate_row", [f"the same row as in {draft.files[file]}" for file in origin])
+    draft.same_in_files |= set(zip(equal["instrument"], origin, equal["file"], strict=True))
+    contradict = again & ~_like_the_first(rows, key, _ACTIONS)
+    unsure = set(rows.loc[contradict, "instrument"])
+    draft.rows.loc[rows.index[again], _ACTIONS] = (0.0, 1.0)
+    draft.drop(draft.rows.index.isin(equal.index))
+    for is_unsure in (False, True):
+        wrong = draft.rows.duplicated(key) & (draft.rows["instrument"].isin(unsure) == is_unsure)
+        # Of two rows with different splits or dividends nothing says which one is right.
+        draft.refuse_rows(wrong, _said_before(draft, wrong, key), whole_instrument=is_unsure)
+    draft.drop(draft.rows.duplicated(key))
+
+
+def _said_before(draft: Draft, again: pd.Series, key: list[str]) -> list[str]:
+    first = draft.rows.groupby(key, sort=False)[["file", "line"]].transform("first")[again]
+    shown = "%Y-%m-%d" if key[-1] == "date" else "%Y-%m-%d %H:%M"
+    return [
+        f"date '{when:{shown}}' stands twice for the instrument with different values, first in {draft.files[file]}, "
+        f"row {line}"
+        for when, file, line in zip(draft.rows.loc[again, key[-1]], first["file"], first["line"], strict=True)
     ]
-    details = [f"the same row as in {draft.files[file]}" for file in origin.loc[equal[rows.index], "file"]]
-    draft.note(draft.rows[equal], "duplicate_row", details)
-    wrong = differing[~equal].reset_index(drop=True)
-    draft.drop(equal)
-    draft.refuse_rows(wrong, texts)
-    draft.drop(draft.rows.duplicated(KEY))
+
+
+def _like_the_first(rows: pd.DataFrame, key: list[str], names: list[str]) -> pd.Series:
+    """Whether each row says in some columns what the first one of its key says."""
+    values, first = rows[names], rows.groupby(key, sort=False)[names].transform("first")
+    return ((values == first) | (values.isna() & first.isna())).all(axis=1)
 
 
 def keep_sessions(draft: Draft, calendar: str, better: str | None) -> None:
@@ -229,15 +217,4 @@ def keep_sessions(draft: Draft, calendar: str, better: str | None) -> None:
             )
         )  # fmt: skip
     wrong = draft.rows["date"].isin(off)
-    _move_actions(draft, wrong)
     draft.leave_out_rows(wrong, "no_session", f"no session of {calendar}")
-
-
-def resample_sessions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Make one bar of each session out of shorter ones: first open, highest high, lowest low, last close, volume."""
-    ordered = rows.sort_values(["instrument", "date", "moment"], kind="stable")
-    grouped = ordered.groupby(KEY, sort=False)
-    rules = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum", "split": "prod"}
-    made = grouped.agg(rules | {"dividend": "sum"})
-    others = [name for name in rows.columns if name not in (*made.columns, *KEY)]
-    return grouped[others].first().join(made).reset_index()[list(rows.columns)]

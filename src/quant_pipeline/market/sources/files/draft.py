@@ -11,6 +11,7 @@ from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.quality import COLUMNS, no_findings
 
 PRICES = ("open", "high", "low", "close")
+KEY = ["instrument", "date"]
 
 
 @dataclass
@@ -29,6 +30,8 @@ class Draft:
         What is wrong.
     findings
         Tables in the columns of `quality.COLUMNS`.
+    same_in_files
+        Instrument and places of two files that have rows in common: they were exported together.
     """
 
     rows: pd.DataFrame
@@ -36,6 +39,7 @@ class Draft:
     leave_out: bool = False
     problems: list[SourceProblem] = field(default_factory=list)
     findings: list[pd.DataFrame] = field(default_factory=list)
+    same_in_files: set[tuple[str, int, int]] = field(default_factory=set)
 
     def note(
         self, rows: pd.DataFrame, check: str, detail: object, severity: str = "warning", value: object = np.nan
@@ -45,9 +49,9 @@ class Draft:
             columns = {"check": check, "severity": severity, "value": value, "detail": detail}
             self.findings.append(rows[["instrument", "date"]].assign(**columns)[COLUMNS])
 
-    def note_file(self, file: str, check: str, detail: str) -> None:
+    def note_file(self, file: str, check: str, detail: str, severity: str = "warning") -> None:
         """Note a finding about a whole file."""
-        row = {"instrument": "", "date": pd.NaT, "check": check, "severity": "warning", "value": np.nan}
+        row = {"instrument": "", "date": pd.NaT, "check": check, "severity": severity, "value": np.nan}
         self.findings.append(pd.DataFrame([row | {"detail": f"{file}: {detail}"}])[COLUMNS])
 
     def drop(self, which: pd.Series | np.ndarray) -> None:
@@ -55,11 +59,40 @@ class Draft:
         self.rows = self.rows[~np.asarray(which, dtype=bool)].reset_index(drop=True)
 
     def leave_out_rows(self, which: pd.Series | np.ndarray, check: str, detail: object) -> None:
-        """Leave rows out and note each of them."""
+        """Leave rows out and note each of them; their splits and dividends count on the next bar."""
         which = np.asarray(which, dtype=bool)
         if which.any():
+            self.carry_actions(which)
             self.note(self.rows[which], check, detail)
             self.drop(which)
+
+    def carry_actions(self, leaving: np.ndarray) -> None:
+        """Let splits and dividends of rows that leave count on the next bar of the instrument.
+
+        Those before the first bar that stays explain no return and leave with their rows.
+        """
+        rows = self.rows
+        if not {"dividend", "split", "bad_action"} <= set(rows.columns):
+            return
+        acts = (rows["dividend"] > 0) | (rows["split"].notna() & (rows["split"] != 1.0))
+        acting = leaving & acts.to_numpy() & rows["date"].notna().to_numpy() & ~rows["bad_action"].to_numpy(dtype=bool)
+        if not acting.any():
+            return
+        by = {"on": "date", "by": "instrument"}
+        staying = rows.loc[~leaving & rows["date"].notna(), KEY].drop_duplicates().sort_values("date", kind="stable")
+        stated = rows.loc[acting, [*KEY, "dividend", "split"]].drop_duplicates().sort_values("date", kind="stable")
+        following = pd.merge_asof(stated, staying.assign(next=staying["date"]), direction="forward", **by)
+        before = pd.merge_asof(stated, staying.assign(last=staying["date"]), allow_exact_matches=False, **by)["last"]
+        rows.loc[acting, "dividend"], rows.loc[acting, "split"] = 0.0, 1.0
+        moved = following[following["next"].notna() & before.notna()]
+        self.note(moved, "moved_action", "a split or dividend without a bar counts on the next one")
+        places = pd.MultiIndex.from_frame(rows.loc[~leaving, KEY])
+        for row in moved.itertuples():
+            there = rows.index[~leaving][(places == (row.instrument, row.next))]
+            if "moment" in rows:
+                there = there[rows.loc[there, "moment"] == rows.loc[there, "moment"].min()]
+            rows.loc[there, "dividend"] += row.dividend
+            rows.loc[there, "split"] *= row.split
 
     def refuse_rows(self, which: pd.Series | np.ndarray, what: object, whole_instrument: bool = False) -> None:
         """Report rows that are wrong, one problem for each file and instrument; leave them out where that is wanted.
@@ -91,6 +124,7 @@ class Draft:
             self.note(left, "instrument_left_out", "left out by `on_problem: leave_out`", "error")
             self.drop(which)
         elif self.leave_out:
+            self.carry_actions(which)
             self.note(self.rows[which], "row_left_out", "left out by `on_problem: leave_out`", "error")
             self.drop(which)
 

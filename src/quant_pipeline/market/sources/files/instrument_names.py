@@ -8,11 +8,21 @@ from pathlib import PurePath
 
 import pandas as pd
 
+from quant_pipeline.market.sources.files.layouts import ALL, SPLITS
+
 DATA_ENDINGS = (".csv", ".txt", ".tsv", ".dat", ".parquet", ".pq", ".xlsx", ".feather")
 PACKED_ENDINGS = (".gz", ".bz2", ".xz", ".zip", ".zst")
 
 _PAIR = re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9](/[A-Za-z0-9]+)(:[A-Za-z0-9]+)?")
+_MARK = r"(?:^|[\s_.(\[-])(?:{})(?=$|[\s_.)\]-])"
+_ADJUSTED_NAMES = (
+    (re.compile(_MARK.format(r"hfq|qfq|前复权|后复权|adj_?split_?div|total_?return"), re.IGNORECASE), ALL),
+    (re.compile(_MARK.format(r"adj_?split"), re.IGNORECASE), SPLITS),
+)
+"""What names of files and folders say that their prices are adjusted for."""
 _ADDED_BY_VENDORS = (
+    re.compile(r"^(hfq|qfq|bfq|前复权|后复权|不复权)[_.-]", re.IGNORECASE),
+    re.compile(r"[\s_.(\[-]+(hfq|qfq|bfq|前复权|后复权|不复权)[)\]]?$", re.IGNORECASE),
     re.compile(
         r" (- ?)?(Historical Data|Stock Price History|Historical Prices|Historische Daten|Historische Kurse"
         r"|Données Historiques|Datos Históricos|Dados Históricos|Dati Storici)$",
@@ -56,11 +66,22 @@ def instrument_of(path: PurePath, pattern: str | None) -> str:
         found = re.fullmatch(f"(?:.*/)?{before}(.+?){after}", path.as_posix())
         if found is not None:
             return found[1].rpartition("/")[2].upper()
-    name = stem_of(path).strip()
-    for addition in _ADDED_BY_VENDORS:
-        shorter = addition.sub("", name).strip()
-        name = shorter or name
+    name, longer = stem_of(path).strip(), ""
+    while name != longer:
+        longer = name
+        for addition in _ADDED_BY_VENDORS:
+            name = addition.sub("", name).strip() or name
     return re.sub(r"_us_d$", ".US", name, flags=re.IGNORECASE).upper()
+
+
+def adjustment_named(path: PurePath) -> tuple[str, str]:
+    """Return what the name of a file, or of a folder around it, says that prices are adjusted for, and its word."""
+    for part in (stem_of(path), *map(str, path.parent.parts)):
+        for mark, adjusted in _ADJUSTED_NAMES:
+            found = mark.search(part)
+            if found is not None:
+                return adjusted, found.group().strip(" _.([-")
+    return "", ""
 
 
 def tidy_name(name: str) -> str:

@@ -5,6 +5,7 @@ A layout fits when all its ``marks`` are in the header. Sources are the vendors'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -191,6 +192,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "split_ratio", "split_factor", "split ratio", "split factor", "split coefficient",
         ),
         "capital_gain": ("capital gains", "capital_gains"),
+        "adjust_flag": ("adjustflag", "adjust_flag", "adjust", "adjust_type", "复权", "复权类型", "复权方式"),
     }
 )  # fmt: skip
 CANONICAL = {name: ours for ours, names in SYNONYMS.items() for name in names}
@@ -211,8 +213,16 @@ KNOWN_UNUSED = frozenset(
 SUSPICIOUS = (
     "split", "div", "adj", "factor", "ajex", "cfac", "trfd", "bonus",
     "payout", "distribution", "total return", "total_return", "raw close", "raw_close", "close_raw",
-    "rights", "capital gain", "ajust", "bereinigt", "desdob", "frazion", "rettific",
+    "rights", "capital gain", "reverse", "consolid", "nominal", "spinoff", "spin_off", "spin-off", "scrip",
+    "corporate", "capital_change", "as_traded", "ajust", "bereinigt", "desdob", "frazion", "rettific",
     "复权", "分红", "拆", "派息", "派现", "送股", "转增", "股息", "红利", "除权",
     "調整", "配当", "分割", "수정", "배당", "액면",
 )  # fmt: skip
 """Words of columns that change returns when they are not used."""
+
+OTHER_CLOSE = re.compile(
+    r"clos(?!.*(?:time|date|chang|chg|pct|%|bid|ask|ratio|log|ret|diff|lag|shift|sma|ema|mean|std|rsi|\d))",
+    re.IGNORECASE,
+)
+"""A second close: of two, one may be as traded and the other adjusted."""
+PREVIOUS = re.compile(r"prev|pre_?clos|prior|yesterday|last_clos|昨")

@@ -92,8 +92,10 @@ class FilesMarketParameters(Parameters):
     on_problem
         ``refuse`` the market when something is wrong with it, or ``leave_out`` what is wrong: the row, or the
         instrument where a row alone cannot be left out. Files that hold no bars at all are left out either way.
+    exported_together
+        Whether files of one instrument that follow one another are parts of one export; adjusted prices fit only then.
     exclude
-        Rows that are left out, by instrument and dates.
+        Rows that are left out, by instrument and dates; their splits and dividends count on the next bar.
     rename
         Former name of an instrument to its present one.
     """
@@ -118,6 +120,7 @@ class FilesMarketParameters(Parameters):
     calendar: str = AUTO
     intraday: Literal["refuse", "resample"] = "refuse"
     on_problem: Literal["refuse", "leave_out"] = "refuse"
+    exported_together: bool = False
     exclude: tuple[Exclusion, ...] = ()
     rename: dict[str, str] = Field(default_factory=dict)
 

@@ -15,16 +15,19 @@ from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.dates import Dates, read_dates
 from quant_pipeline.market.sources.files.field_files import join_fields
-from quant_pipeline.market.sources.files.instrument_names import instrument_of
+from quant_pipeline.market.sources.files.instrument_names import adjustment_named, instrument_of
 from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.opening import open_table
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.recognition import Recognised, currency_of, layout_of, recognise
 
-CACHE_VERSION = 6
+CACHE_VERSION = 7
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain", "previous_close")
+ADJUSTED_FLAGS = ("1", "2", "qfq", "hfq", "前复权", "后复权")
+TRADED_FLAGS = ("3", "", "bfq", "不复权", "除权", "raw", "unadjusted")
+"""Words of a column that says of each row whether it is adjusted; the numbers are baostock's."""
 AMBIGUOUS = "every date can be read with the day or the month first"
 
 
@@ -72,9 +75,15 @@ class Reading:
     currency: tuple[str, str] = ("", "")
 
     @property
+    def named(self) -> tuple[str, str]:
+        """What its name says that the prices are adjusted for, and the word; empty where a column or nothing does."""
+        stated = {"dividend", "split", "vendor_adjusted_close", "adjust_flag"} & set(self.fields)
+        return ("", "") if stated else adjustment_named(Path(self.file))
+
+    @property
     def adjusted(self) -> str:
-        """What the prices of the layout are adjusted for."""
-        return layout_of(self.layout).adjusted
+        """What the prices are adjusted for, by the name of the file or by the layout."""
+        return self.named[0] or layout_of(self.layout).adjusted
 
 
 def read_file(file: Path, folder: Path, options: FilesMarketParameters, cache: Path | None = None) -> Reading:
@@ -182,6 +191,9 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
         numbers["split"] = read_splits(table["split"], decimal)
     rows = _rows(table, raw, dates, numbers)
     rows["instrument"] = _instruments(table, path, options)
+    if "adjust_flag" in table:
+        known = _texts_of(table["adjust_flag"]).isin({*ADJUSTED_FLAGS, *TRADED_FLAGS}).to_numpy()
+        _append(reading, table, rows, "adjust_flag", ~known, "is no mark of adjustment that is known")
     wrong = dates.unreadable & ~rows["footer"].to_numpy()
     _append(reading, table, rows, "date", wrong, "is no date")
     for name, column in numbers.items():
@@ -213,9 +225,14 @@ def _rows(table: pd.DataFrame, raw: RawTable, dates: Dates, numbers: dict[str, N
     columns |= {name: column.values for name, column in numbers.items()}
     if "suspended" in table:
         columns["suspended"] = read_numbers(table["suspended"]).values == 0
-    # Of baostock: 3 is as traded, 2 and 1 are adjusted back from the end and forward from the start.
-    columns["adjusted_row"] = read_numbers(table["adjust_flag"]).values != 3 if "adjust_flag" in table else none.copy()
+    flags = _texts_of(table["adjust_flag"]) if "adjust_flag" in table else pd.Series("", index=table.index)
+    columns["adjusted_row"] = flags.isin(ADJUSTED_FLAGS).to_numpy()
     return pd.DataFrame(columns)
+
+
+def _texts_of(column: pd.Series) -> pd.Series:
+    texts = column.astype("str").fillna("").str.strip().str.lower().str.removesuffix(".0")
+    return texts.mask(texts.isin({"nan", "none", "<na>"}), "")
 
 
 def _with_time(table: pd.DataFrame) -> pd.Series:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.benchmark import check_benchmark
 from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.sources.derived import (
     PRICES,
@@ -92,7 +93,9 @@ def known_at(seen: Observation, as_of: str) -> MarketData:
                 f"{last:%Y-%m-%d}; bring its newer bars, or leave `benchmark` out"
             )
     instruments = list_instruments(bars, seen.securities, delistings)
-    findings = seen.findings[~(seen.findings["date"] > cut)].reset_index(drop=True)
+    sessions = pd.DatetimeIndex(bars["date"].unique()).sort_values()
+    own = seen.findings[~(seen.findings["date"] > cut)]
+    findings = pd.concat([own, check_benchmark(index, sessions)], ignore_index=True)
     return MarketData(
         bars, actions, instruments, index, cut, tuple(seen.problems), findings,
         benchmark_is_mean=seen.benchmark is None,

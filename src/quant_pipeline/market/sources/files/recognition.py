@@ -22,8 +22,10 @@ from quant_pipeline.market.sources.files.layouts import (
     FIELDS,
     KNOWN_UNUSED,
     LAYOUTS,
+    OTHER_CLOSE,
     PLAIN,
     PLAIN_LAYOUT,
+    PREVIOUS,
     REQUIRED,
     SUSPICIOUS,
     SYNONYMS,
@@ -266,6 +268,8 @@ def holds_actions(stem: str, header: Iterable[str]) -> bool:
 def _looks_like(name: str, columns: dict[str, str]) -> bool:
     """Whether a name is a slip of one that means splits, dividends, adjusted closes or the instrument."""
     if any(word in name for word in SUSPICIOUS):
+        return True
+    if OTHER_CLOSE.search(name) and not PREVIOUS.search(name):
         return True
     wanted = [known for known, ours in CANONICAL.items() if ours in _CAREFUL and ours not in columns.values()]
     return len(name) > 3 and bool(get_close_matches(name, wanted, n=1, cutoff=0.8))

@@ -10,6 +10,8 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.progress import track
+from quant_pipeline.market.benchmark import check_benchmark
+from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.sources.derived import (
     PRICES,
@@ -44,11 +46,12 @@ def read_provider(parameters: QlibSourceParameters, request: MarketRequest) -> M
         When there is no provider, universe, benchmark or field of that name, or bars cannot be used.
     """
     folder = QlibFolder.open(parameters.folder)
-    cut = folder.sessions[-1] if request.as_of == LATEST else pd.Timestamp(request.as_of)
     members = folder.members(parameters.universe)
+    calendar = calendar_of(folder, members, parameters)
+    cut = _sessions_of(folder, calendar)[-1] if request.as_of == LATEST else pd.Timestamp(request.as_of)
     benchmark = choose_benchmark(folder, parameters.universe, parameters.benchmark)
     draft = _draft(folder, members, benchmark, parameters, cut)
-    _tidy(draft, calendar_of(folder, members, parameters))
+    _tidy(draft, calendar)
     if draft.problems and (parameters.on_problem == "refuse" or draft.rows.empty):
         raise list_problems(draft.problems, folder.path, _remedy(parameters))
     for problem in draft.problems:
@@ -64,11 +67,18 @@ def calendar_of(folder: QlibFolder, members: pd.DataFrame, parameters: QlibSourc
     return choose_calendar(days, pd.Index(members["instrument"].unique()), set()).name
 
 
+def _sessions_of(folder: QlibFolder, calendar: str) -> pd.DatetimeIndex:
+    """Return the days of a provider on which the exchange trades; all of them where it trades on none."""
+    days = folder.sessions
+    kept = days[days.isin(TradingCalendar.within_bounds(calendar, days[0], days[-1]).sessions)]
+    return kept if len(kept) else days
+
+
 def facts_of(parameters: QlibSourceParameters) -> dict[str, Any]:
     """Return what the configuration takes from a provider: ``as_of``, ``calendar`` and ``sessions``."""
     folder = QlibFolder.open(parameters.folder)
-    sessions = [f"{day:%Y-%m-%d}" for day in folder.sessions]
     calendar = calendar_of(folder, folder.members(parameters.universe), parameters)
+    sessions = [f"{day:%Y-%m-%d}" for day in _sessions_of(folder, calendar)]
     return {"as_of": sessions[-1], "calendar": calendar, "sessions": sessions}
 
 
@@ -243,14 +253,16 @@ def _market(
             "as `benchmark`"
         )
     known = members[members["start"] <= cut].reset_index(drop=True)
+    level = mean_benchmark(bars, actions) if benchmark is None else benchmark_of(index)
+    sessions = pd.DatetimeIndex(bars["date"].unique()).sort_values()
     return MarketData(
         bars,
         actions,
         list_instruments(bars),
-        mean_benchmark(bars, actions) if benchmark is None else benchmark_of(index),
+        level,
         cut,
         tuple(draft.problems),
-        draft.all_findings(),
+        pd.concat([draft.all_findings(), check_benchmark(level, sessions)], ignore_index=True),
         benchmark_is_mean=benchmark is None,
         universes=known.assign(universe=pd.array([parameters.universe] * len(known), dtype="str")),
     )

@@ -1,0 +1,150 @@
+"""The rows of all files in one table: their dates settled, what is no bar left out, prices as traded restored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.sources.files.adjustment import (
+    check_dividends,
+    check_splits,
+    restore_traded,
+)
+from quant_pipeline.market.sources.files.calendars import (
+    choose_calendar,
+    length_of_bars,
+    session_dates,
+    zone_of,
+)
+from quant_pipeline.market.sources.files.cleaning import (
+    keep_sessions,
+    leave_out_no_bars,
+    merge_duplicates,
+    refuse_bad_cells,
+    refuse_impossible_dates,
+)
+from quant_pipeline.market.sources.files.derived_actions import derive_actions, refuse_unknown_ratios
+from quant_pipeline.market.sources.files.draft import PRICES, Draft
+from quant_pipeline.market.sources.files.intraday import settle_intraday
+from quant_pipeline.market.sources.files.joined_files import check_joined_files
+from quant_pipeline.market.sources.files.layouts import ALL, NONE
+from quant_pipeline.market.sources.files.listings import note_listings_twice, note_possible_renames
+from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refuse_wrong_amounts, refuse_wrong_units
+from quant_pipeline.market.sources.files.observed_market import DAILY, INTRADAY, Observation
+from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
+from quant_pipeline.market.sources.files.parsing import Reading
+from quant_pipeline.market.sources.files.recognition import layout_of
+
+_OPTIONAL = {"vendor_adjusted_close": np.nan, "previous_close": np.nan, "amount": np.nan, "dividend": 0.0, "split": 1.0}
+
+
+def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Draft:
+    """Put the rows of files into one table."""
+    files = [reading.file for reading in readings]
+    tables = []
+    for index, reading in enumerate(readings):
+        assert reading.rows is not None
+        layout = layout_of(reading.layout)
+        stated = {"dividend", "split"} & set(reading.rows.columns)
+        adjusted = options.adjusted or reading.adjusted
+        derived = len(stated) < 2 and (
+            (layout.derived and "vendor_adjusted_close" in reading.rows)
+            or (not stated and "previous_close" in reading.rows and adjusted == NONE)
+        )
+        rows = reading.rows.assign(
+            file=index, kind=reading.kind, adjusted=adjusted, derived=derived,
+            no_split="split" not in stated, no_dividend="dividend" not in stated,
+        )  # fmt: skip
+        if options.adjusted is None and rows["adjusted_row"].any():
+            rows.loc[rows["adjusted_row"], "adjusted"] = ALL
+            rows["derived"] &= ~rows["adjusted_row"]
+        tables.append(rows)
+    if not tables:
+        names = ("line", "date", "instrument", *PRICES, "volume", *_OPTIONAL, "bad", "bad_price", "bad_action")
+        marks = ("timed", "footer", "suspended", "file", "kind", "adjusted", "derived", "no_split", "no_dividend")
+        empty = pd.DataFrame({name: [] for name in (*names, *marks)})
+        return Draft(
+            empty.astype({"date": "datetime64[ns]", "instrument": "str"}), files, options.on_problem == "leave_out"
+        )
+    rows = pd.concat(tables, ignore_index=True)
+    for name, default in _OPTIONAL.items():
+        rows[name] = rows[name].fillna(default) if name in rows else default
+    rows["suspended"] = rows["suspended"].fillna(False).astype(bool) if "suspended" in rows else False
+    if options.price_unit is not None:
+        for name in (*PRICES, "dividend", "vendor_adjusted_close", "previous_close"):
+            rows[name] = rows[name] * options.price_unit
+    return Draft(rows, files, options.on_problem == "leave_out")
+
+
+def read_session_dates(draft: Draft, seen: Observation, options: FilesMarketParameters) -> None:
+    """Choose the calendar, turn instants into its dates, and recognise bars that are not daily."""
+    rows = draft.rows
+    if options.time_zone is not None:
+        local = rows["kind"] == "local"
+        times = rows.loc[local, "date"]
+        standard = np.zeros(len(times), dtype=bool)
+        moved = times.dt.tz_localize(options.time_zone, ambiguous=standard, nonexistent="shift_forward")
+        rows.loc[local, "date"] = moved.dt.tz_convert("UTC").dt.tz_localize(None)
+        rows.loc[local, "kind"] = "instant"
+    dated = rows[rows["date"].notna() & ~rows["timed"] & rows[list(PRICES)].notna().any(axis=1)]
+    if dated.empty:
+        return
+    values = dated[["date", "kind"]].drop_duplicates()
+    if options.calendar != AUTO:
+        seen.calendar = options.calendar
+    elif length_of_bars(dated.assign(date=dated["date"].dt.normalize())) == DAILY:
+        chosen = choose_calendar(values, pd.Index(dated["instrument"].unique()), set(seen.layouts.values()))
+        seen.calendar = chosen.name
+        if chosen.others:
+            draft.note_file(
+                "calendar", "calendar_unsure",
+                f"the dates and names fit {', '.join((chosen.name, *chosen.others))} alike; read as {chosen.name}; "
+                "name the right one with `calendar`, or --params market_rules.calendar=…",
+            )  # fmt: skip
+    rows["moment"] = rows["date"]
+    zone = zone_of(seen.calendar, values["date"])
+    for kind in rows["kind"].unique():
+        which = rows["kind"] == kind
+        rows.loc[which, "date"] = session_dates(rows.loc[which, "date"], kind, zone)
+    settle_intraday(draft, seen, options)
+
+
+def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) -> None:
+    """Leave out what is no bar, refuse what is wrong, and restore prices as traded."""
+    leave_out_no_bars(draft)
+    refuse_bad_cells(draft)
+    refuse_impossible_dates(draft)
+    merge_duplicates(draft)
+    if len(draft.rows):
+        seen.frequency = length_of_bars(draft.rows)
+    if seen.frequency not in (DAILY, INTRADAY):
+        draft.problems.append(
+            SourceProblem(
+                draft.files[0], None, None,
+                f"these bars are {seen.frequency}, and daily ones are needed; export them again with one bar a session",
+                len(draft.rows),
+            )
+        )  # fmt: skip
+    elif seen.frequency == DAILY:
+        better = None
+        if options.calendar != AUTO and len(draft.rows):
+            values = draft.rows[["date"]].drop_duplicates().assign(kind="date")
+            layouts = set(seen.layouts.values())
+            better = choose_calendar(values, pd.Index(draft.rows["instrument"].unique()), layouts).name
+        keep_sessions(draft, seen.calendar, better)
+    draft.rows = draft.rows.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
+    refuse_unknown_ratios(draft)
+    check_joined_files(draft, options.exported_together)
+    derive_actions(draft.rows, draft)
+    check_splits(draft)
+    draft.rows = restore_traded(draft.rows)
+    check_dividends(draft)
+    refuse_wrong_units(draft)
+    refuse_mixed_columns(draft)
+    if options.volume_unit is None:
+        refuse_wrong_amounts(draft)
+    note_listings_twice(draft)
+    note_possible_renames(draft)
+    names = ["date", "instrument", *PRICES, "volume", "dividend", "split", "vendor_adjusted_close", "amount", "file"]
+    seen.rows = draft.rows[names].astype({"instrument": "str"})
