@@ -1,10 +1,13 @@
 """Every check finds what it is for, and nothing else."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.market.quality import QualityParameters, check_bars, order_by_effect
+from quant_pipeline.market.quality import BY_EFFECT, QualityParameters, check_bars, order_by_effect
+from quant_pipeline.market.sources.files.layouts import LAYOUTS
 
 SESSIONS = pd.bdate_range("2020-01-06", periods=15, unit="ns")
 NO_ACTIONS = pd.DataFrame(
@@ -124,3 +127,10 @@ def test_bars_that_stop_are_found_unless_a_delisting_says_why(bars):
     assert checks(both, max_silent_sessions=silent)[0] == []
     delisted = pd.DataFrame({"date": [SESSIONS[5]], "instrument": ["AAA"], "kind": ["delisting"], "value": [4.0]})
     assert checks(both, delisted, max_silent_sessions=1)[0] == []
+
+
+def test_every_check_and_every_layout_stands_in_its_guide():
+    guides = Path(__file__).resolve().parents[2] / "docs" / "guides"
+    listed, layouts = ((guides / name).read_text() for name in ("ingestion.md", "your-own-data.md"))
+    assert [check for check in BY_EFFECT if f"`{check}`" not in listed] == []
+    assert [name for name in LAYOUTS if f"`{name}`" not in layouts and not name.endswith("_numbered")] == []

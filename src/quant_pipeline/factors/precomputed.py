@@ -192,8 +192,8 @@ def _check_sizes(table: pd.DataFrame) -> None:
     beyond = largest[largest > float(np.finfo("float32").max)]
     if len(beyond):
         raise FactorError(
-            f"factor '{beyond.index[0]}' of the factor file reaches {beyond.iloc[0]:g}, more than the float32 of panels "
-            "holds. Scale it, for example by its logarithm."
+            f"factor '{beyond.index[0]}' of the factor file reaches {beyond.iloc[0]:g}, more than the float32 of "
+            "panels holds. Scale it, for example by its logarithm."
         )
     empty = largest.index[largest.isna()]
     if len(empty):

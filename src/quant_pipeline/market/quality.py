@@ -22,6 +22,7 @@ BY_EFFECT = (
     "no_actions", "adjusted_by_name", "benchmark_gap", "benchmark_late", "calendar_unsure", "outside_hours",
     "no_adjusted_close", "moved_action", "bar_consistency", "ended", "gap", "no_price", "suspended",
     "duplicate_row", "intraday_row",
+    "index_left_out", "no_bars",
     "before_calendar", "excluded", "resampled", "benchmark_left_out", "constant_price", "zero_volume", "renamed",
     "unlisted", "footer", "litter",
 )  # fmt: skip

@@ -364,6 +364,60 @@ def write_eodhd(folder: Path, bars: pd.DataFrame) -> Written:
     return Written("eodhd", bars)
 
 
+def _as_permnos(bars: pd.DataFrame) -> pd.DataFrame:
+    numbers = {name: str(10001 + index) for index, name in enumerate(bars["instrument"].unique())}
+    return bars.assign(instrument=bars["instrument"].map(numbers))
+
+
+def _returns(bars: pd.DataFrame) -> pd.Series:
+    before = bars.groupby("instrument")["close"].shift()
+    return (bars["close"] + bars["dividend"]) * bars["split"] / before - 1
+
+
+def write_crsp(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write CRSP's daily stock file: total returns, a letter for the first, a minus before means of bid and ask."""
+    table = _as_permnos(bars)
+    later = bars.groupby("instrument")["split"].transform(lambda ratio: ratio[::-1].cumprod()[::-1] / ratio)
+    sign = np.where(np.arange(len(bars)) % 17 == 5, -1.0, 1.0)
+    names = {"instrument": "PERMNO", "low": "BIDLO", "high": "ASKHI", "open": "OPENPRC", "volume": "VOL"}
+    shown = table.assign(
+        TICKER=bars["instrument"], PRC=bars["close"] * sign, RET=_returns(bars).map(repr).replace("nan", "C"),
+        SHROUT=1000, CFACPR=later, CFACSHR=later,
+    ).rename(columns=names)  # fmt: skip
+    shown.drop(columns=["close", "dividend", "split"]).to_csv(folder / "dsf.csv", index=False)
+    return Written("crsp", table)
+
+
+def write_crsp_ciz(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write CRSP's daily stock file of format 2, one file a month."""
+    table = _as_permnos(bars)
+    names = {"instrument": "PERMNO", "date": "DlyCalDt", "low": "DlyLow", "high": "DlyHigh", "open": "DlyOpen"}
+    shown = table.assign(DlyPrc=bars["close"], DlyClose=bars["close"], DlyRet=_returns(bars), Ticker=bars["instrument"])
+    shown = shown.rename(columns=names | {"volume": "DlyVol"}).drop(columns=["close", "dividend", "split"])
+    for month, rows in shown.groupby(bars["date"].dt.month):
+        rows.to_csv(folder / f"ciz_{month:02d}.csv", index=False)
+    return Written("crsp_ciz", table)
+
+
+def write_sharadar(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write the table SEP: adjusted for splits, with closes adjusted for dividends too and closes as traded."""
+    adjusted = split_adjusted(bars)
+    table = adjusted.assign(closeadj=adjusted["close"] * dividend_factor(bars), closeunadj=bars["close"])
+    table = table.rename(columns={"instrument": "ticker"})[["ticker", "date", *NUMBERS, "closeadj", "closeunadj"]]
+    table.assign(lastupdated="2024-05-01").to_csv(folder / "SHARADAR_SEP.csv", index=False)
+    return Written("sharadar", bars)
+
+
+def write_databento(folder: Path, bars: pd.DataFrame) -> Written:
+    """Write daily bars of Databento: nanoseconds since 1970, prices in billionths."""
+    flat = without_actions(bars)
+    fixed = {name: (flat[name] * 1e9).round().astype("int64") for name in PRICES}
+    table = pd.DataFrame({"ts_event": flat["date"].astype("int64"), "rtype": 35, "publisher_id": 2, "instrument_id": 7})
+    table = table.assign(**fixed, volume=flat["volume"].astype("int64"), symbol=flat["instrument"])
+    table.to_csv(folder / "xnas-itch-20240102.ohlcv-1d.csv", index=False)
+    return Written("databento", flat)
+
+
 def write_tushare(folder: Path, bars: pd.DataFrame) -> Written:
     """Write tushare's daily bars of A-shares: lots, thousands of CNY, newest first."""
     flat = without_actions(bars)

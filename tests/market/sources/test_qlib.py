@@ -360,6 +360,6 @@ def test_a_saturday_that_was_added_to_the_calendar_is_no_session(tmp_path):
     market = read(tmp_path / "cn")
     assert market.as_of == pd.Timestamp("2019-12-31")
     assert sorted(market.bars["date"].unique()) == list(made.sessions)
-    assert market.findings["check"].tolist() == ["no_session", "derived_dividend"]
+    assert market.findings["check"].tolist() == ["no_session", "no_session", "derived_dividend"]
     # What the added day would have paid is paid on the next session.
     assert market.corporate_actions["date"].tolist() == [pd.Timestamp("2019-02-18")]

@@ -57,11 +57,50 @@ def derive_actions(rows: pd.DataFrame, draft: Draft) -> None:
     splits, paid = places[is_split & no_split], places[~is_split & no_dividend & (step[places] > 1)]
     wrong = places[~is_split & no_dividend & (step[places] <= 1)]
     rows.loc[splits, "split"] = [float(Fraction(step[place]).limit_denominator(20)) for place in splits]
-    rows.loc[paid, "dividend"] = before[paid] * (1 - 1 / step[paid])
+    # A return reinvests at the close, an adjusted close by the close before.
+    by_return = rows["total_return"].notna().to_numpy()
+    close = rows["close"].to_numpy()
+    value = np.where(by_return, close * (step - 1), before * (1 - 1 / step))
+    rows.loc[paid, "dividend"] = value[paid]
     draft.note(rows.iloc[splits], "derived_split", "derived from the vendor's adjusted close", value=step[splits])
     draft.note(rows.iloc[paid], "derived_dividend", "derived from the vendor's adjusted close", value=step[paid])
     detail = "the adjusted close falls against the close, which neither a split nor a dividend does"
     draft.note(rows.iloc[wrong], "vendor_step", detail, "error", step[wrong])
+
+
+def chain_returns(rows: pd.DataFrame) -> None:
+    """Make an adjusted close of the total returns of a vendor; the rows are sorted by instrument and date.
+
+    A return that is missing is none of splits and dividends, and its bar has no adjusted close.
+    """
+    stated = rows["total_return"].where(rows["total_return"] > -1)
+    by_return = stated.notna().groupby(rows["instrument"], sort=False).transform("any")
+    if not by_return.any():
+        return
+    first = rows["instrument"] != rows["instrument"].shift()
+    price_only = rows["close"] / rows["close"].shift() - 1
+    growth = 1 + stated.fillna(price_only).mask(first, 0.0)
+    start = rows["close"].groupby(rows["instrument"], sort=False).transform("first")
+    chained = start * growth.groupby(rows["instrument"], sort=False).cumprod()
+    known = by_return & (stated.notna() | first)
+    rows["vendor_adjusted_close"] = chained.where(known, rows["vendor_adjusted_close"].mask(by_return))
+
+
+def split_by_traded_close(rows: pd.DataFrame, draft: Draft) -> None:
+    """Derive splits from closes adjusted for them beside closes as traded; the rows are sorted as above."""
+    if rows["traded_close"].isna().all():
+        return
+    known = rows["traded_close"] > 0
+    ratio = (rows["close"] / rows["traded_close"]).where(known)
+    before = ratio.groupby(rows["instrument"], sort=False).ffill().groupby(rows["instrument"], sort=False).shift()
+    unit = 10.0 ** -_decimals(rows["close"].to_numpy()) / rows["close"]
+    noise = _ODD + 2 * np.maximum(unit, unit.shift(fill_value=0.0))
+    step = ratio / before
+    places = np.flatnonzero((known & rows["no_split"].astype(bool) & (np.abs(step - 1) > noise)).to_numpy())
+    values = step.to_numpy()[places]
+    found = [float(Fraction(value).limit_denominator(20)) if _is_split(value) else float(value) for value in values]
+    rows.loc[places, "split"] = found
+    draft.note(rows.iloc[places], "derived_split", "derived from the close as traded beside it", value=values)
 
 
 def adjusted_ratio(rows: pd.DataFrame) -> pd.Series:

@@ -35,6 +35,8 @@ class FoundFiles:
         Files with the ending of a table that no vendor wrote: copies of macOS, locks of Excel.
     unread
         Names of other files that may hold bars, to why they are not read.
+    deeper
+        Tables in folders beside the tables of `bars`, of which `unread` has the names.
     """
 
     bars: list[Path]
@@ -44,6 +46,7 @@ class FoundFiles:
     renames: Path | None = None
     litter: list[Path] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
+    deeper: list[Path] = field(default_factory=list)
 
 
 def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
@@ -77,7 +80,8 @@ def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
     if not bars:
         raise MarketDataError(_nothing(folder, options.bars))
     unread = {} if options.bars is not None else _unread(folder, files)
-    return FoundFiles(bars, benchmark, **named, litter=litter, unread=unread)
+    deeper = [folder / name for name in unread if (folder / name).is_file() and _is_table(folder / name)]
+    return FoundFiles(bars, benchmark, **named, litter=litter, unread=unread, deeper=deeper)
 
 
 def _unread(folder: Path, files: list[Path]) -> dict[str, str]:
@@ -124,6 +128,8 @@ def _is_table(path: Path) -> bool:
         return False
     if name.startswith(("._", "~$")):
         return True
+    if name.endswith(".zip"):
+        return not name.startswith(".")
     for packed in PACKED_ENDINGS:
         name = name.removesuffix(packed)
     return not name.startswith(".") and name.endswith(DATA_ENDINGS)

@@ -24,7 +24,12 @@ from quant_pipeline.market.sources.files.cleaning import (
     refuse_bad_cells,
     refuse_impossible_dates,
 )
-from quant_pipeline.market.sources.files.derived_actions import derive_actions, refuse_unknown_ratios
+from quant_pipeline.market.sources.files.derived_actions import (
+    chain_returns,
+    derive_actions,
+    refuse_unknown_ratios,
+    split_by_traded_close,
+)
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
 from quant_pipeline.market.sources.files.intraday import settle_intraday
 from quant_pipeline.market.sources.files.joined_files import check_joined_files
@@ -36,7 +41,10 @@ from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParamet
 from quant_pipeline.market.sources.files.parsing import Reading
 from quant_pipeline.market.sources.files.recognition import layout_of
 
-_OPTIONAL = {"vendor_adjusted_close": np.nan, "previous_close": np.nan, "amount": np.nan, "dividend": 0.0, "split": 1.0}
+_OPTIONAL = {
+    "total_return": np.nan, "traded_close": np.nan, "vendor_adjusted_close": np.nan, "previous_close": np.nan,
+    "amount": np.nan, "dividend": 0.0, "split": 1.0,
+}  # fmt: skip
 
 
 def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Draft:
@@ -50,6 +58,7 @@ def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Dr
         adjusted = options.adjusted or reading.adjusted
         derived = len(stated) < 2 and (
             (layout.derived and "vendor_adjusted_close" in reading.rows)
+            or "total_return" in reading.rows
             or (not stated and "previous_close" in reading.rows and adjusted == NONE)
         )
         rows = reading.rows.assign(
@@ -72,7 +81,7 @@ def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Dr
         rows[name] = rows[name].fillna(default) if name in rows else default
     rows["suspended"] = rows["suspended"].fillna(False).astype(bool) if "suspended" in rows else False
     if options.price_unit is not None:
-        for name in (*PRICES, "dividend", "vendor_adjusted_close", "previous_close"):
+        for name in (*PRICES, "dividend", "vendor_adjusted_close", "previous_close", "traded_close"):
             rows[name] = rows[name] * options.price_unit
     return Draft(rows, files, options.on_problem == "leave_out")
 
@@ -134,7 +143,9 @@ def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) 
             better = choose_calendar(values, pd.Index(draft.rows["instrument"].unique()), layouts).name
         keep_sessions(draft, seen.calendar, better)
     draft.rows = draft.rows.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
+    chain_returns(draft.rows)
     refuse_unknown_ratios(draft)
+    split_by_traded_close(draft.rows, draft)
     check_joined_files(draft, options.exported_together)
     derive_actions(draft.rows, draft)
     check_splits(draft)

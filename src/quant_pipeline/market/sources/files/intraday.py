@@ -64,7 +64,7 @@ def resample_sessions(rows: pd.DataFrame) -> pd.DataFrame:
     ordered = rows.sort_values(["instrument", "date", "moment"], kind="stable")
     grouped = ordered.groupby(KEY, sort=False)
     rules = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum", "split": "prod"}
-    rules |= {"dividend": "sum", "amount": "sum", "vendor_adjusted_close": "last"}
+    rules |= {"dividend": "sum", "amount": "sum", "vendor_adjusted_close": "last", "traded_close": "last"}
     made = grouped.agg(rules)
     made["amount"] = made["amount"].where(grouped["amount"].count() > 0)
     others = [name for name in rows.columns if name not in (*made.columns, *KEY)]

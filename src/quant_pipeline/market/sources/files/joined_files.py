@@ -46,6 +46,12 @@ def check_joined_files(draft: Draft, exported_together: bool) -> None:
     draft.refuse_rows(mask, [faults[place] for place in np.flatnonzero(mask)], whole_instrument=True)
 
 
+def _by_adjusted_close(rows: pd.DataFrame) -> pd.Series:
+    """Return which rows' actions are derived from an adjusted close of the vendor; returns stand for themselves."""
+    by_return = rows["total_return"].notna().groupby(rows["instrument"], sort=False).transform("any")
+    return rows["derived"].astype(bool) & ~by_return
+
+
 def _share_rows(draft: Draft, place: int) -> bool:
     name, files = draft.rows["instrument"].iloc[place], draft.rows["file"].iloc[[place - 1, place]]
     return not draft.same_in_files.isdisjoint({(name, *files), (name, *files[::-1])})
@@ -65,7 +71,7 @@ def _contradicted(rows: pd.DataFrame, joints: np.ndarray) -> dict[int, str]:
     ratio, noise = adjusted_ratio(rows).to_numpy(), rounding_of_steps(rows)
     one = np.abs(ratio[joints - 1] - 1) <= noise[joints - 1]
     falls = (ratio[joints] < ratio[joints - 1] * (1 - noise[joints])) | (np.abs(ratio[joints] - 1) > noise[joints])
-    apart = rows["derived"].to_numpy(dtype=bool)[joints] & one & falls
+    apart = _by_adjusted_close(rows).to_numpy()[joints] & one & falls
     what = (
         "the adjusted closes before, of another file, end at the close, as if no split or dividend came later: the "
         "files were not exported together; export the whole span at once"
@@ -98,7 +104,7 @@ def _unsure(rows: pd.DataFrame, joints: np.ndarray) -> dict[int, str]:
 
 def _of_the_day(rows: pd.DataFrame, joints: np.ndarray) -> dict[int, str]:
     """Return joints of files of one day each, in all of which the adjusted close is the close, as on its own day."""
-    own = rows[rows["derived"].astype(bool) & rows["vendor_adjusted_close"].notna()]
+    own = rows[_by_adjusted_close(rows) & rows["vendor_adjusted_close"].notna()]
     days = own.groupby(["file", "instrument"])["date"].nunique()
     if own.empty or days.max() > 1 or not (own["vendor_adjusted_close"] == own["close"]).all():
         return {}

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 FIELDS = (
     "date", "time", "instrument", "open", "high", "low", "close", "volume", "amount", "vendor_adjusted_close",
-    "dividend", "split", "capital_gain", "previous_close", "suspended", "adjust_flag",
+    "dividend", "split", "capital_gain", "previous_close", "suspended", "adjust_flag", "total_return", "traded_close",
 )  # fmt: skip
 REQUIRED = ("date", "open", "high", "low", "close", "volume")
 NONE, SPLITS, ALL = "none", "splits", "splits_and_dividends"
@@ -38,6 +38,10 @@ class Layout:
         Whether splits and dividends are derived from the adjusted close, because no column states them.
     volume_unit, amount_unit
         Shares per unit of volume, currency per unit of traded amount.
+    fixed_point
+        What one unit of a price is where prices are whole numbers beyond a million.
+    quotes_are_negative
+        Whether a close below zero is the mean of bid and ask of a session without a trade.
     two_header_lines
         Whether the file has a line of fields and a line of instruments.
     order
@@ -52,6 +56,8 @@ class Layout:
     derived: bool = False
     volume_unit: float = 1.0
     amount_unit: float = 1.0
+    fixed_point: float = 1.0
+    quotes_are_negative: bool = False
     two_header_lines: bool = False
     order: tuple[str, ...] = ()
 
@@ -62,6 +68,11 @@ def _layout(title: str, marks: str = "", without: str = "", **more: object) -> L
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split("|") if name.strip()]
+
+
+def _of_crsp(names: str) -> dict[str, str]:
+    """Return columns that total returns explain, and that are not used."""
+    return dict.fromkeys(names.split(), "")
 
 
 _BINANCE = (
@@ -128,6 +139,28 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             "EODHD, adjusted close beside closes as traded", "adjusted_close",
             "dividend_amount | split_coefficient", derived=True,
         ),
+        "sharadar": _layout(
+            "Sharadar SEP, adjusted for splits beside closes as traded and for dividends", "closeadj | closeunadj",
+            columns={"closeunadj": "traded_close"}, adjusted=SPLITS, derived=True,
+        ),
+        "crsp": _layout(
+            "CRSP daily stock file", "permno | prc | ret | openprc | askhi | bidlo",
+            columns={"permno": "instrument", "prc": "close", "openprc": "open", "askhi": "high", "bidlo": "low",
+                     "vol": "volume", "ret": "total_return"}
+            | _of_crsp("ticker cfacpr cfacshr facpr facshr divamt"),
+            derived=True, quotes_are_negative=True,
+        ),
+        "crsp_ciz": _layout(
+            "CRSP daily stock file, format 2", "permno | dlycaldt | dlyprc | dlyret | dlyopen",
+            columns={"permno": "instrument", "dlycaldt": "date", "dlyprc": "close", "dlyopen": "open",
+                     "dlyhigh": "high", "dlylow": "low", "dlyvol": "volume", "dlyret": "total_return"}
+            | _of_crsp("ticker dlyclose dlycumfacpr dlycumfacshr dlyfacprc dlyorddivamt dlynonorddivamt disfacpr"
+                       " disfacshr"),
+            derived=True, quotes_are_negative=True,
+        ),
+        "databento": _layout(
+            "Databento OHLCV", "ts_event | rtype | open | close", columns={"ts_event": "date"}, fixed_point=1e-9,
+        ),
         "tushare": _layout(
             "tushare daily", "ts_code | trade_date", columns={"vol": "volume", "pre_close": "previous_close"},
             volume_unit=100.0, amount_unit=1000.0,
@@ -150,34 +183,37 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "date": (
             "date", "timestamp", "datetime", "day", "trade_date", "tradedate", "trading_date", "trade date",
             "session", "<date>", "日期", "交易日期", "open_time", "dt", "trading day", "date/time", "gmt time",
-            "local time", "dates", "datum", "fecha", "data", "날짜", "日付", "trddt",
+            "local time", "exchange date", "<dtyyyymmdd>", "traddt",
+            "dates", "datum", "fecha", "data", "날짜", "日付", "trddt",
         ),
         "time": ("<time>", "time"),
         "instrument": (
             "instrument", "symbol", "ticker", "<ticker>", "ts_code", "code", "stock_code", "stock", "asset", "sid",
             "股票代码", "证券代码", "代码", "symbols", "tickers", "act_symbol", "secucode", "order_book_id", "stkcd",
-            "wind_code",
+            "wind_code", "tckrsymb",
         ),
         "open": ("open", "<open>", "1. open", "open_price", "openprice", "open price", "开盘", "开盘价",
-                 "开盘价(元)", "px_open", "ouvert", "ouverture", "eröffnung", "eröffn.", "ouv.", "apertura",
+                 "开盘价(元)", "px_open", "opnpric", "ouvert", "ouverture", "eröffnung", "eröffn.", "ouv.", "apertura",
                  "abertura", "otwarcie", "시가", "始値", "open_prc", "opnprc"),
         "high": ("high", "<high>", "2. high", "high_price", "highprice", "high price", "最高", "最高价",
-                 "最高价(元)", "px_high", "haut", "plus haut", "hoch", "máximo",
+                 "最高价(元)", "px_high", "hghpric", "haut", "plus haut", "hoch", "máximo",
                  "maximo", "máxima", "maxima", "massimo", "najwyzszy", "고가", "高値", "high_1", "hiprc"),
         "low": ("low", "<low>", "3. low", "low_price", "lowprice", "low price", "最低", "最低价", "最低价(元)",
-                "px_low", "bas", "plus bas", "tief", "mínimo", "minimo", "mínima", "minima", "najnizszy", "저가",
+                "px_low", "lwpric",
+                "bas", "plus bas", "tief", "mínimo", "minimo", "mínima", "minima", "najnizszy", "저가",
                 "安値", "low_1", "loprc"),
         "close": ("close", "<close>", "4. close", "close_price", "closeprice", "close price", "last", "收盘", "收盘价",
-                  "收盘价(元)", "px_last", "clot", "clôture", "cloture", "schluss", "schlusskurs", "cierre", "종가",
+                  "收盘价(元)", "px_last", "clspric",
+                  "clot", "clôture", "cloture", "schluss", "schlusskurs", "cierre", "종가",
                   "終値", "zuletzt", "dernier", "último", "ultimo", "fechamento", "chiusura", "zamkniecie",
                   "trdprc_1", "clsprc"),
         "volume": (
             "volume", "<vol>", "5. volume", "6. volume", "vol", "vol.", "shares traded", "total volume", "成交量",
             "成交量(股)", "px_volume", "volumen", "stück", "stuecke", "no.of shares", "no. of shares", "tottrdqty",
-            "거래량", "出来高", "wolumen", "acvol_uns", "acvol_1", "dnshrtrd",
+            "ttltradgvol", "거래량", "出来高", "wolumen", "acvol_uns", "acvol_1", "dnshrtrd",
         ),
         "amount": ("amount", "成交额", "quote_volume", "quote_asset_volume", "traded_value", "money", "成交金额",
-                   "total_turnover", "dnvaltrd"),
+                   "total_turnover", "dnvaltrd", "ttltrfval"),
         "vendor_adjusted_close": (
             "vendor_adjusted_close", "adjusted_close", "adj close", "adj_close", "adjclose", "5. adjusted close",
             "adjusted close", "adj. close", "close_adj", "closeadj", "調整後終値", "수정종가",
@@ -212,7 +248,8 @@ KNOWN_UNUSED = frozenset(
 
 SUSPICIOUS = (
     "split", "div", "adj", "factor", "ajex", "cfac", "trfd", "bonus",
-    "payout", "distribution", "total return", "total_return", "raw close", "raw_close", "close_raw",
+    "payout", "distribution", "total return", "total_return", "tot_return", "dvd", "dlret",
+    "raw close", "raw_close", "close_raw",
     "rights", "capital gain", "reverse", "consolid", "nominal", "spinoff", "spin_off", "spin-off", "scrip",
     "corporate", "capital_change", "as_traded", "ajust", "bereinigt", "desdob", "frazion", "rettific",
     "复权", "分红", "拆", "派息", "派现", "送股", "转增", "股息", "红利", "除权",

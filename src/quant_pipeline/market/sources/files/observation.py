@@ -52,6 +52,11 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     own = fields_of(found.bars)
     found.bars = [file for file in found.bars if file not in own.values()]
     readings = [read_file(file, folder, options, cache) for file in track(found.bars, "reading files")]
+    if found.deeper and all(reading.broken is not None for reading in readings):
+        # Lists of symbols lie above folders of bars.
+        readings += [read_file(file, folder, options, cache) for file in track(found.deeper, "reading files")]
+        found.bars += found.deeper
+        found.unread = {name: why for name, why in found.unread.items() if folder / name not in found.deeper}
     if own:
         readings.append(read_field_files(own, folder, options))
         found.bars.append(own["close"])

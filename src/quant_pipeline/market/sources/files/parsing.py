@@ -24,7 +24,10 @@ from quant_pipeline.market.sources.files.recognition import Recognised, currency
 
 CACHE_VERSION = 7
 PRICES = ("open", "high", "low", "close")
-NUMBERS = (*PRICES, "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain", "previous_close")
+NUMBERS = (
+    *PRICES, "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain", "previous_close", "total_return",
+    "traded_close",
+)  # fmt: skip
 ADJUSTED_FLAGS = ("1", "2", "qfq", "hfq", "前复权", "后复权")
 TRADED_FLAGS = ("3", "", "bfq", "不复权", "除权", "raw", "unadjusted")
 """Words of a column that says of each row whether it is adjusted; the numbers are baostock's."""
@@ -258,6 +261,12 @@ def _instruments(table: pd.DataFrame, path: Path, options: FilesMarketParameters
 def _scale(rows: pd.DataFrame, found: Recognised) -> None:
     if found.volume_unit != 1.0:
         rows["volume"] = rows["volume"] * found.volume_unit
+    if found.layout.quotes_are_negative:
+        quoted = rows["close"] < 0
+        rows["close"] = rows["close"].abs()
+        rows["open"] = rows["open"].mask(quoted & ~(rows["open"] > 0), rows["close"])
+    if found.layout.fixed_point != 1.0 and _are_fixed_point(rows):
+        rows[list(PRICES)] *= found.layout.fixed_point
     if "amount" in rows:
         rows["amount"] = rows["amount"] * found.layout.amount_unit
     if "capital_gain" in rows:
@@ -265,8 +274,14 @@ def _scale(rows: pd.DataFrame, found: Recognised) -> None:
         rows["dividend"] = rows["dividend"].fillna(0.0) + gains if "dividend" in rows else gains
 
 
+def _are_fixed_point(rows: pd.DataFrame) -> bool:
+    """Whether prices are whole numbers beyond a million, which no vendor quotes."""
+    close = rows["close"].dropna()
+    return bool(len(close)) and bool((close % 1 == 0).all()) and float(close.median()) > 1e6
+
+
 def _report(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str, column: Numbers) -> None:
-    if name in ("amount", "previous_close", "capital_gain"):
+    if name in ("amount", "previous_close", "capital_gain", "total_return"):
         return
     what = {"volume": "is no volume", "split": "is no split ratio", "dividend": "is no dividend"}
     wrong = column.unreadable

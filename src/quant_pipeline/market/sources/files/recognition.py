@@ -113,7 +113,8 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
         )
         if "volume" in lacking and "amount" in columns.values():
             missing += "; its volume is in money, and shares are needed"
-    faults += _unused(header, columns, options) + _currencies(table, header, columns, options)
+    explained = {column: name for column, name in header.items() if layout.columns.get(name) != ""}
+    faults += _unused(explained, columns, options) + _currencies(table, header, columns, options)
     units = {ours: spelt[column].unit for column, ours in columns.items() if spelt[column].unit}
     faults += _faults_of_units(units, options) + _said_twice(header, columns)
     unit = units.get("volume")
@@ -269,7 +270,7 @@ def _looks_like(name: str, columns: dict[str, str]) -> bool:
     """Whether a name is a slip of one that means splits, dividends, adjusted closes or the instrument."""
     if any(word in name for word in SUSPICIOUS):
         return True
-    if OTHER_CLOSE.search(name) and not PREVIOUS.search(name):
+    if name not in CANONICAL and OTHER_CLOSE.search(name) and not PREVIOUS.search(name):
         return True
     wanted = [known for known, ours in CANONICAL.items() if ours in _CAREFUL and ours not in columns.values()]
     return len(name) > 3 and bool(get_close_matches(name, wanted, n=1, cutoff=0.8))
