@@ -183,3 +183,20 @@ def test_a_download_of_many_tickers_by_ticker_pays_its_dividends(tmp_path):
     wide.rename_axis(columns=["Ticker", "Price"]).to_csv(tmp_path / "prices.csv")
     assert_reads(tmp_path, MARKET)
     assert check(tmp_path).summary["actions"] == {"cash_dividend": 6, "split": 3}
+
+
+def test_an_archive_beside_what_was_in_it_is_named_and_refuses_nothing(tmp_path):
+    per_instrument(tmp_path, lambda rows: rows[["date", *NUMBERS]], bars=FLAT[FLAT["instrument"] == "AAA"])
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as packed:
+        packed.write(tmp_path / "AAA.csv", "AAA.csv")
+    checked = check(tmp_path)
+    assert checked.ok
+    assert checked.summary["findings"] == {"file_left_out": 1}
+
+
+def test_a_close_as_traded_is_used_where_the_user_maps_it(tmp_path):
+    table = split_adjusted(MARKET).drop(columns=["dividend", "split"]).assign(nominal_close=MARKET["close"])
+    table.to_csv(tmp_path / "bars.csv", index=False)
+    checked = check(tmp_path, columns={"traded_close": "nominal_close"}, adjusted="splits")
+    assert checked.seen.rows["split"].tolist() == MARKET["split"].tolist()
+    np.testing.assert_allclose(checked.seen.rows["close"], MARKET["close"], rtol=1e-9)

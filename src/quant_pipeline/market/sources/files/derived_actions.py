@@ -73,10 +73,10 @@ def chain_returns(rows: pd.DataFrame) -> None:
 
     A return that is missing is none of splits and dividends, and its bar has no adjusted close.
     """
+    if rows["total_return"].isna().all():
+        return
     stated = rows["total_return"].where(rows["total_return"] > -1)
     by_return = stated.notna().groupby(rows["instrument"], sort=False).transform("any")
-    if not by_return.any():
-        return
     first = rows["instrument"] != rows["instrument"].shift()
     price_only = rows["close"] / rows["close"].shift() - 1
     growth = 1 + stated.fillna(price_only).mask(first, 0.0)

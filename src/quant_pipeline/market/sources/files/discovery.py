@@ -80,7 +80,8 @@ def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
     if not bars:
         raise MarketDataError(_nothing(folder, options.bars))
     unread = {} if options.bars is not None else _unread(folder, files)
-    deeper = [folder / name for name in unread if (folder / name).is_file() and _is_table(folder / name)]
+    others = [folder / name for name in unread if (folder / name).is_file() and not _is_archive(folder / name)]
+    deeper = [path for path in others if _is_table(path)]
     return FoundFiles(bars, benchmark, **named, litter=litter, unread=unread, deeper=deeper)
 
 
@@ -93,6 +94,8 @@ def _unread(folder: Path, files: list[Path]) -> dict[str, str]:
             continue
         if path.is_symlink() and not path.exists():
             found[inner.as_posix()] = "is a link to a file that does not exist"
+        elif path.is_file() and _is_archive(path):
+            found[inner.as_posix()] = "is an archive beside tables; unpack it if they are not what is in it"
         elif path.is_file() and path.name.lower().endswith(_OTHER_FORMATS):
             found[inner.as_posix()] = f"is of a format that is not read; save it as one of {', '.join(DATA_ENDINGS)}"
         elif path.is_file() and _is_table(path):
@@ -116,8 +119,11 @@ def _tables(folder: Path, pattern: str | None) -> list[Path]:
         found = place.rglob("*") if place.is_dir() else folder.glob(pattern.replace("{symbol}", "*"))
         files = sorted(path for path in found if path.is_file())
         return [path for path in files if _is_table(path)] if place.is_dir() else files
-    top = sorted(path for path in folder.iterdir() if path.is_file() and _is_table(path))
-    inner = sorted(path for path in folder.rglob("*") if path.is_file() and _is_table(path) and path.parent != folder)
+    tables = sorted(path for path in folder.rglob("*") if path.is_file() and _is_table(path))
+    # Archives lie beside what was taken out of them.
+    tables = [path for path in tables if not _is_archive(path)] or tables
+    top = [path for path in tables if path.parent == folder]
+    inner = [path for path in tables if path.parent != folder]
     partitioned = [path for path in inner if any("=" in part for part in path.relative_to(folder).parent.parts)]
     return [*top, *partitioned] if top else inner
 
@@ -128,11 +134,17 @@ def _is_table(path: Path) -> bool:
         return False
     if name.startswith(("._", "~$")):
         return True
-    if name.endswith(".zip"):
+    if _is_archive(path):
         return not name.startswith(".")
     for packed in PACKED_ENDINGS:
         name = name.removesuffix(packed)
     return not name.startswith(".") and name.endswith(DATA_ENDINGS)
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a file is a zip whose name does not say that a table is in it."""
+    name = path.name.lower()
+    return name.endswith(".zip") and not name.removesuffix(".zip").endswith(DATA_ENDINGS)
 
 
 def _nothing(folder: Path, pattern: str | None) -> str:

@@ -41,7 +41,7 @@ def note_lacking_actions(draft: Draft, readings: list[Reading]) -> None:
     """
     for name, none, enough in (("dividend", 0.0, (ALL,)), ("split", 1.0, (ALL, SPLITS))):
         stating = [each for each in readings if each.rows is not None and name in each.rows]
-        if not any((each.rows[name].fillna(none) != none).any() for each in stating):
+        if not any((each.rows[name].fillna(none) != none).any() for each in stating if each.rows is not None):
             continue
         for reading in readings:
             if reading.rows is None or reading in stating or reading.adjusted in enough:

@@ -35,15 +35,18 @@ def check_joined_files(draft: Draft, exported_together: bool) -> None:
         return
     faults = _contradicted(rows, joints)
     if not exported_together:
-        unsure = [place for place in joints if not _share_rows(draft, place)]
-        faults = _unsure(rows, np.array(unsure, dtype="int64")) | faults
+        doubtful = ((rows["adjusted"] != NONE) | rows["derived"].astype(bool)).to_numpy()
+        unsure = joints[doubtful[joints]]
+        if draft.same_in_files:
+            unsure = unsure[[not _share_rows(draft, int(place)) for place in unsure]]
+        faults = _unsure(rows, unsure) | faults
     mask = np.zeros(len(rows), dtype=bool)
     seen: set[str] = set()
     for place in sorted(faults):
         name = rows["instrument"].iloc[place]
         mask[place] = name not in seen
         seen.add(name)
-    draft.refuse_rows(mask, [faults[place] for place in np.flatnonzero(mask)], whole_instrument=True)
+    draft.refuse_rows(mask, [faults[int(place)] for place in np.flatnonzero(mask)], whole_instrument=True)
 
 
 def _by_adjusted_close(rows: pd.DataFrame) -> pd.Series:

@@ -21,6 +21,7 @@ from quant_pipeline.market.sources.files.opening import open_table
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.recognition import Recognised, currency_of, layout_of, recognise
+from quant_pipeline.market.sources.files.units import scale_to_shares_and_prices
 
 CACHE_VERSION = 7
 PRICES = ("open", "high", "low", "close")
@@ -204,7 +205,7 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
     for line, text in raw.damaged:
         what = f"more cells than the header has columns: {text!r}"
         reading.problems.append(SourceProblem(reading.file, line, None, what))
-    _scale(rows, found)
+    scale_to_shares_and_prices(rows, found)
     reading.rows = rows
 
 
@@ -256,28 +257,6 @@ def _instruments(table: pd.DataFrame, path: Path, options: FilesMarketParameters
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     return column.astype("str").fillna("").str.strip().astype("str")
-
-
-def _scale(rows: pd.DataFrame, found: Recognised) -> None:
-    if found.volume_unit != 1.0:
-        rows["volume"] = rows["volume"] * found.volume_unit
-    if found.layout.quotes_are_negative:
-        quoted = rows["close"] < 0
-        rows["close"] = rows["close"].abs()
-        rows["open"] = rows["open"].mask(quoted & ~(rows["open"] > 0), rows["close"])
-    if found.layout.fixed_point != 1.0 and _are_fixed_point(rows):
-        rows[list(PRICES)] *= found.layout.fixed_point
-    if "amount" in rows:
-        rows["amount"] = rows["amount"] * found.layout.amount_unit
-    if "capital_gain" in rows:
-        gains = rows.pop("capital_gain").fillna(0.0)
-        rows["dividend"] = rows["dividend"].fillna(0.0) + gains if "dividend" in rows else gains
-
-
-def _are_fixed_point(rows: pd.DataFrame) -> bool:
-    """Whether prices are whole numbers beyond a million, which no vendor quotes."""
-    close = rows["close"].dropna()
-    return bool(len(close)) and bool((close % 1 == 0).all()) and float(close.median()) > 1e6
 
 
 def _report(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str, column: Numbers) -> None:

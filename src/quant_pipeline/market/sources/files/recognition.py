@@ -42,6 +42,7 @@ _IN_ROW = {"vendor_adjusted_close", "dividend", "split"}
 _ACTIONS = {*SYNONYMS["split"], *SYNONYMS["dividend"]}
 _OF_ACTIONS = re.compile(r"split|dividend|factor|(?<![a-z])actions?(?![a-z])")
 _CAREFUL = _IN_ROW | {"instrument"}
+_MAPPED = _CAREFUL | {"total_return", "traded_close"}
 
 
 @dataclass(frozen=True)
@@ -292,5 +293,5 @@ def _unused(header: dict[str, str], columns: dict[str, str], options: FilesMarke
     names = ", ".join(f"'{name}'" for name in unused)
     return [
         f"has {names}, which may hold splits, dividends, adjusted closes or instruments, and would not use it. Map it "
-        f"with `columns` ({', '.join(field for field in FIELDS if field in _CAREFUL)}) or name it in `ignored_columns`"
+        f"with `columns` ({', '.join(field for field in FIELDS if field in _MAPPED)}) or name it in `ignored_columns`"
     ]
