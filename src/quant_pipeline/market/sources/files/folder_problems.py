@@ -44,7 +44,7 @@ def note_lacking_actions(draft: Draft, readings: list[Reading]) -> None:
         if not any((each.rows[name].fillna(none) != none).any() for each in stating if each.rows is not None):
             continue
         for reading in readings:
-            if reading.rows is None or reading in stating or reading.adjusted in enough:
+            if reading.rows is None or name in reading.rows or reading.adjusted in enough:
                 continue
             if not {"vendor_adjusted_close", "previous_close"} & set(reading.rows.columns):
                 draft.note_file(
