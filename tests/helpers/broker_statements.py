@@ -15,7 +15,8 @@ id,activity_type,transaction_time,date,symbol,side,qty,price,net_amount,descript
 20250103000000000::e,DIV,,2025-01-03,AAPL,,,,2.5,cash dividend
 20250103000000000::f,DIVNRA,,2025-01-03,AAPL,,,,-0.38,withheld
 20250104000000000::g,CSW,,2025-01-04,,,,,-500,withdrawal
-20250106000000000::h,SPLIT,,2025-01-06,AAPL,,18,,0,4:1
+20250106000000000::h,SPLIT,,2025-01-06,AAPL,,-6,,0,4:1
+20250106000000000::i,SPLIT,,2025-01-06,AAPL,,24,,0,4:1
 """
 
 INTERACTIVE_BROKERS = """\

@@ -67,6 +67,12 @@ def _target(draft: Draft, known: Sequence[Draft], taken: dict[str, str]) -> str 
             if other.format == draft.format and any(named):
                 return other.key
         return f"{draft.format}:{draft.kind}:{previous}"
+    for other in known:
+        # A later export may write into the row itself that it was taken back.
+        if draft.identities and (other.format, other.kind, other.identities) == (
+            draft.format, draft.kind, draft.identities,
+        ):  # fmt: skip
+            return other.key
     same = [
         other
         for other in known
@@ -97,6 +103,8 @@ def _amending(draft: Draft, key: str) -> list[Draft]:
     cancellation = replace(
         plain_draft, kind=EventKind.EVENT_CANCELLED, facts=cancelled, key=f"{key}:cancelled", cash=None, identities=()
     )
+    if plain_draft.key == key:
+        plain_draft = replace(plain_draft, key=f"{key}:corrected")
     return [cancellation, plain_draft] if is_correction else [cancellation]
 
 

@@ -214,6 +214,9 @@ def _draft(name: str, cells: Cells, currency: str) -> Draft:
     other = found if is_stated and found != currency else ""
     if other and not (cells.rule.book in CASH_ONLY and any(rule.book == EXCHANGE for rule in cells.form.rules)):
         raise cells.fail("currency", f"the amounts are in {found}, the account is kept in {currency}")
+    if cells.text("fee_currency", required=False) not in ("", currency) and cells.number("fee", required=False):
+        what = f"the fee is in {cells.text('fee_currency')}, the account is kept in {currency}"
+        raise cells.fail("fee_currency", f"{what}; write the trade into plain.csv with the fee in {currency}")
     moment = cells.moment()
     cash = cells.number("cash") if cells.has("cash") else None
     identities = (cells.text("id"),) if cells.has("id") else ()

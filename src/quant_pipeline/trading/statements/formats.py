@@ -12,8 +12,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 from quant_pipeline.common.parameters import Parameters
 
 FieldName = Literal[
-    "id", "date", "instrument", "side", "quantity", "price", "fee", "cash", "balance", "currency", "note",
-    "new_instrument", "cost", "cost_fraction", "opened", "lots", "fill", "previous", "multiplier",
+    "id", "date", "instrument", "side", "quantity", "price", "fee", "cash", "balance", "currency", "fee_currency",
+    "note", "new_instrument", "cost", "cost_fraction", "opened", "lots", "fill", "previous", "multiplier",
     "ratio",
 ]  # fmt: skip
 NUMBERS: tuple[FieldName, ...] = ("quantity", "price", "fee", "cash", "balance", "cost", "cost_fraction")

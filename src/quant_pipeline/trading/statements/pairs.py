@@ -248,6 +248,11 @@ def _facts(
         raise AccountError(f"{first.place}: {plain(came)} {new} come, but no row says which shares they stand for")
     if first.kind is EventKind.SYMBOL_CHANGE:
         raise AccountError(f"{first.place}: {plain(-left)} {old} leave under their name, but no row has the new one")
+    if first.kind is EventKind.MERGER and not amount:
+        raise AccountError(
+            f"{first.place}: {plain(-left)} {old} leave by a merger, but no row says what came for them; add the "
+            "statement with it, or write the merger, or a delisting when nothing came, into plain.csv"
+        )
     kind = EventKind.MERGER if first.kind is EventKind.MERGER else EventKind.DELISTING
     return kind, {"instrument": old, "quantity": plain(-left)}
 
