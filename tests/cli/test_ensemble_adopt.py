@@ -15,6 +15,12 @@ def test_the_winner_of_a_search_gives_the_orders_after_three_commands(project):
     printed = project.run("kedro run --pipelines ensemble_search --params ensemble_search.min_models=2").stdout
     assert "Best of 4 combinations: " in printed
     assert "Page: data/accounts/sim/08_reporting/ensemble_search/search.html" in printed
+    for name, words in {
+        "all_icir": "conf/base/parameters_ensemble.yml has a combination 'all_icir' already",
+        "fused": "as a source of orders 'fused' means the default combination already",
+        "ridge_alpha158": "as a source of orders 'ridge_alpha158' means a model already",
+    }.items():
+        assert words in " ".join(project.run(f"kedro ensemble adopt {name}", ok=False).stderr.split())
     adopted = project.run("kedro ensemble adopt searched").stdout
     assert "gives the orders: conf/sim/parameters_ensemble.yml" in adopted
     text = (project.path / FILE).read_text()

@@ -35,7 +35,12 @@ def test_a_constant_lead_is_found_with_its_size(noise):
     found = compare_backtests(stored("ahead", noise + 0.001), stored("behind", noise))
     assert found.difference["mean"] == pytest.approx(0.252)
     assert found.difference["low"] == pytest.approx(0.252)
-    assert "so they differ by more than luck" in describe_difference(("ahead", "behind"), found)
+    assert describe_difference(("ahead", "behind"), found) == (
+        "ahead returned 25.2% a year more than behind (daily means times 252, not compounded); the 95 % band of ahead "
+        "less behind is +25.2% to +25.2%, so they differ by more than luck."
+    )
+    found = compare_backtests(stored("behind", noise), stored("ahead", noise + 0.001))
+    assert describe_difference(("behind", "ahead"), found).startswith("behind returned 25.2% a year less than ahead (")
 
 
 def test_a_difference_of_unrelated_noise_may_be_luck(noise):

@@ -61,6 +61,13 @@ def test_a_feature_set_with_a_file_reads_the_dataset_of_that_name(registry):
     assert factor_file_of("alpha158") == factor_file_of("alpha360") == {}
 
 
+def test_a_misspelt_model_of_params_is_told_with_those_there_are(registry):
+    with pytest.raises(
+        ConfigurationError, match=r"sets keys of a model 'rige', which is not registered; there are ridge\."
+    ):
+        registry({"ridge": RIDGE, "rige": {"hyper": {"alpha": 1}}})
+
+
 @pytest.mark.parametrize("name", ["fused", "file"])
 def test_a_name_that_means_another_source_of_orders_is_refused(registry, name):
     with pytest.raises(

@@ -43,6 +43,7 @@ def adopt(metadata: Place, name: str, rank: int, keep_default: bool, env: str | 
     with open_project(metadata, env) as opened:
         found, remark = _found(opened, rank)
         file = _file_of(opened)
+        _require_free(opened, name)
         text = _adopted(file, name, str(found["combination"]).split(" + "), remark, keep_default)
         _require_models(opened, str(found["combination"]).split(" + "))
         _require_reachable(opened, keep_default)
@@ -94,8 +95,6 @@ def _adopted(file: Path, name: str, models: list[str], remark: str, keep_default
     content = CommentedMap() if content is None else content
     block = content.setdefault(BLOCK, CommentedMap())
     combinations = block.setdefault("combinations", CommentedMap())
-    if name in combinations:
-        raise ConfigurationError(f"{file.name} has a combination '{name}' already; choose another name, or remove it")
     members = CommentedSeq(models)
     members.fa.set_flow_style()
     combinations[name] = CommentedMap({"models": members, "member_weights": "equal"})
@@ -105,6 +104,18 @@ def _adopted(file: Path, name: str, models: list[str], remark: str, keep_default
     written = StringIO()
     yaml.dump(content, written)
     return written.getvalue()
+
+
+def _require_free(opened: OpenedProject, name: str) -> None:
+    """Refuse the name of a combination that some file has, and of another source of orders."""
+    from quant_pipeline.project.model_registry import TAKEN
+
+    if name in opened.parameters["ensemble"]["combinations"]:
+        place = opened.configuration.place_of(f"{BLOCK}.combinations.{name}")
+        raise ConfigurationError(f"{place} has a combination '{name}' already; choose another name, or remove it")
+    if name in TAKEN or name in opened.parameters["models"]:
+        meaning = TAKEN.get(name, "a model")
+        raise ConfigurationError(f"as a source of orders '{name}' means {meaning} already; choose another name")
 
 
 def _require_models(opened: OpenedProject, models: list[str]) -> None:

@@ -40,6 +40,13 @@ def load_model_registry() -> dict[str, ModelSpec]:
         When an entry has an unknown key or a value of the wrong type; the message lists all of them.
     """
     entries: dict[str, Any] = _parameters()["models"]
+    for name, entry in entries.items():
+        if isinstance(entry, dict) and not entry.keys() & {"algorithm", "features"}:
+            known = ", ".join(other for other in entries if other != name)
+            raise ConfigurationError(
+                f"{_place_of(f'models.{name}')} sets keys of a model '{name}', which is not registered; there are "
+                f"{known}."
+            )
     specs = {name: _specification(name, entry) for name, entry in entries.items()}
     return {name: spec for name, spec in specs.items() if spec.enabled}
 

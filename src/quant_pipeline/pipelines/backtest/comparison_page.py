@@ -29,13 +29,14 @@ def describe_difference(names: Sequence[str], found: Comparison) -> str:
     """Say in one sentence how much two backtests differ, and whether that is more than luck."""
     first, second = names
     band = found.difference
-    mean = wording.percent_signed(band["mean"])
+    by = f"{wording.percent(abs(band['mean']))} a year {'less' if band['mean'] < 0 else 'more'} than {second}"
+    said = f"{first} returned {by} (daily means times 252, not compounded)"
     if pd.isna(band["low"]):
-        return f"{first} returned {mean} per year more than {second}, over too few sessions to say more."
+        return f"{said}, over too few sessions to say more."
     inside = band["low"] <= 0 <= band["high"]
     verdict = "so it may be luck" if inside else "so they differ by more than luck"
     return (
-        f"{first} returned {mean} per year more than {second}, 95 % band {wording.percent_signed(band['low'])} to "
+        f"{said}; the 95 % band of {first} less {second} is {wording.percent_signed(band['low'])} to "
         f"{wording.percent_signed(band['high'])}, {verdict}."
     )
 
@@ -96,7 +97,10 @@ def compose_comparison(
         section(
             "measures",
             "Measures",
-            paragraph("A difference per year comes with the band in which it lies with 95 % confidence."),
+            paragraph(
+                "Returns per year are compounded. The difference at the top and its band are not: they are of daily "
+                "returns, whose mean has a known error."
+            ),
             table(measures_table(found), columns, "Both backtests"),
             table(found.by_year, years, "Return by year; the first and the last year may be partial"),
         ),

@@ -1,5 +1,8 @@
 """Nodes of training; each runs once per registered model, in the model's namespace."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -28,16 +31,7 @@ def train_model(
         The bundle, its learning curve (``step``, ``metric``, ``value``) and its feature importance (``factor``,
         ``importance``).
     """
-    segments = split_sessions(data.days, split, setting.label.horizon)
-    bundle = train_or_keep(
-        setting.describe(segments),
-        data.features,
-        setting.labels_of(data),
-        data.universe_members,
-        segments,
-        bundle_as_found,
-    )
-    return bundle, bundle.learning_curve, bundle.importance
+    return _seal(train_or_keep, data, setting, split, bundle_as_found)
 
 
 @takes_records(data=TrainingData, setting=ModelSetting)
@@ -64,16 +58,20 @@ def continue_model(
         raise ModelError(
             f"{setting.spec.title} has no champion to continue from; train it first: kedro run --pipelines training"
         )
+    return _seal(partial(continue_or_keep, champion=champion), data, setting, split, bundle_as_found)
+
+
+def _seal(
+    learn: Callable[..., ModelBundle],
+    data: TrainingData,
+    setting: ModelSetting,
+    split: SplitParameters,
+    bundle_as_found: ModelBundle | None,
+) -> tuple[ModelBundle, pd.DataFrame, pd.DataFrame]:
+    """Let a model learn on the segments of its label; return the bundle with its learning curve and importance."""
     segments = split_sessions(data.days, split, setting.label.horizon)
-    bundle = continue_or_keep(
-        setting.describe(segments),
-        data.features,
-        setting.labels_of(data),
-        data.universe_members,
-        segments,
-        bundle_as_found,
-        champion,
-    )
+    labels, members = setting.labels_of(data), data.universe_members
+    bundle = learn(setting.describe(segments), data.features, labels, members, segments, bundle_as_found)
     return bundle, bundle.learning_curve, bundle.importance
 
 
