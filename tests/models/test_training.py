@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.models.algorithms import SHIPPED, find_algorithm
 from quant_pipeline.models.training import continue_or_keep, is_member, train_bundle, train_or_keep
+from tests.helpers.representatives import representatives
 
 
 def test_ridge_equals_the_closed_form_of_scikit_learn(make_facts, features, labels, members, segments):
@@ -47,12 +49,23 @@ def test_one_instrument_has_nothing_to_be_ordered_against(make_facts, features, 
         train_bundle(make_facts("ridge"), features, labels, alone, segments)
 
 
-@pytest.mark.parametrize("algorithm", ["lightgbm", "gru"])
+LINEAR = {"ridge", "elastic_net"}
+BOOSTERS = {"lightgbm", "xgboost", "catboost"}
+CONTINUED = sorted(name for name in SHIPPED if find_algorithm(name).continue_from is not None and name not in LINEAR)
+"""Linear models have tests of their own, which know the coefficients."""
+
+
+def test_the_algorithms_that_continue_are_those_that_the_guide_names():
+    refuse = {name for name in SHIPPED if find_algorithm(name).continue_from is None}
+    assert refuse == {"double_ensemble", "qlib", "signal"}
+
+
+@pytest.mark.parametrize("algorithm", representatives(CONTINUED, {"lightgbm", "gru"}))
 def test_a_continued_model_starts_from_what_the_first_one_knew(
     algorithm, make_facts, features, labels, members, segments
 ):
     first = train_bundle(make_facts(algorithm), features, labels, members, segments)
-    facts = make_facts(algorithm, learning_rate=1e-6, **({"rounds": 5} if algorithm == "lightgbm" else {"epochs": 1}))
+    facts = make_facts(algorithm, learning_rate=1e-6, **({"rounds": 5} if algorithm in BOOSTERS else {"epochs": 1}))
     later = {"train": segments["train"][60:], "valid": segments["valid"]}
     continued = train_bundle(facts, features, labels, members, later, previous=first)
     both = pd.concat([each.predict(features) for each in (first, continued)], axis=1).dropna()
