@@ -36,6 +36,14 @@ def test_the_summary_says_on_which_returns_and_that_this_close_decides_nothing(c
     assert "measured on" not in summarise(context, tables)
 
 
+def test_a_command_in_a_sentence_stays_on_one_line(context, tables):
+    command = "`kedro run --pipelines ensemble,backtest --env paper`"
+    for words in range(1, 40, 3):
+        text = summarise(replace(context, not_backtested=f"{'word ' * words}{command} renews it."), tables)
+        assert command in text
+        assert max(map(len, text.splitlines())) <= 100
+
+
 def test_the_summary_states_result_orders_and_next_commands(context, tables):
     text = summarise(context, tables)
     fused = tables["ic_series"][tables["ic_series"]["model"] == "fused"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -16,6 +17,8 @@ WIDTH = 100
 LISTED_ORDERS = 12
 LISTED_COMBINATIONS = 12
 NAME_WIDTH = 34
+_COMMAND = re.compile("`[^`]*`")
+_NO_BREAK = "\0"
 
 
 def summary_text(
@@ -44,9 +47,9 @@ def summary_text(
     """
     blocks = [
         [f"{context.account} at the close of {wording.long_day(context.as_of)}", "=" * WIDTH],
-        [line for remark in context.remarks for line in textwrap.wrap(f"! {remark}", WIDTH)],
-        _information(ic_series) + textwrap.wrap(context.other_labels, WIDTH),
-        _backtest(backtest_nav, backtest_performance) + textwrap.wrap(context.not_backtested, WIDTH),
+        [line for remark in context.remarks for line in _wrapped(f"! {remark}")],
+        _information(ic_series) + _wrapped(context.other_labels),
+        _backtest(backtest_nav, backtest_performance) + _wrapped(context.not_backtested),
         _comparison(combination_comparison, context.combination),
         _orders(context, orders),
         [_account(context, account_nav), *_missed(missed_sessions)],
@@ -117,7 +120,7 @@ def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
     if not context.is_decided:
         title += f"; the strategy decides at {context.decides}, and this is none"
     if orders.empty:
-        return textwrap.wrap(title, WIDTH)
+        return _wrapped(title)
     traded = orders[orders["side"] != "hold"]
     lines = [
         _clip(
@@ -126,7 +129,7 @@ def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
         )
         for row in traded.head(LISTED_ORDERS).itertuples(index=False)
     ]
-    return [*textwrap.wrap(title, WIDTH), *lines, *_more(len(traded) - LISTED_ORDERS)]
+    return [*_wrapped(title), *lines, *_more(len(traded) - LISTED_ORDERS)]
 
 
 def _without_verb(reason: str) -> str:
@@ -178,6 +181,13 @@ def _aligned(head: list[str], rows: list[list[str]]) -> list[str]:
 
 def _more(left: int) -> list[str]:
     return [f"  and {left} more in the report"] if left > 0 else []
+
+
+def _wrapped(text: str) -> list[str]:
+    """Break a text into lines; a command in it is copied whole, so it is not broken."""
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), text)
+    lines = textwrap.wrap(whole, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_NO_BREAK, " ") for line in lines]
 
 
 def _clip(text: str, width: int = WIDTH) -> str:
