@@ -17,6 +17,13 @@ def test_a_what_if_is_kept_apart_listed_and_compared(project):
     assert next(line.split()[0] for line in listed.splitlines()[1:]) == "own"
     assert "narrow" in listed
     assert "strategy.topk 2 (5)" in " ".join(listed.split())
+    assert "bundle" not in listed
+    facts = project.path / "data/accounts/sim/08_reporting/backtests/narrow/facts.json"
+    stored = json.loads(facts.read_text())
+    former = {**stored["bundles"], "ridge_alpha158": "former"}
+    facts.write_text(json.dumps(stored | {"bundles": former}))
+    assert "bundle.ridge_alpha158 former (" in " ".join(project.run("kedro backtest list").stdout.split())
+    facts.write_text(json.dumps(stored))
     compared = project.run("kedro backtest compare own narrow").stdout
     assert "own returned" in compared
     assert "page: data/accounts/sim/08_reporting/backtests/own_and_narrow.html" in compared

@@ -1,5 +1,7 @@
 """From a search to the orders of an account."""
 
+import json
+
 import pandas as pd
 import yaml
 
@@ -14,6 +16,9 @@ def test_the_winner_of_a_search_gives_the_orders_after_three_commands(project):
     assert "no search has been made yet; run `kedro run --pipelines ensemble_search` first" in refused.stderr
     printed = project.run("kedro run --pipelines ensemble_search --params ensemble_search.min_models=2").stdout
     assert "Best of 4 combinations: " in printed
+    verdict = json.loads((project.path / "data/accounts/sim/08_reporting/ensemble_search/verdict.json").read_text())
+    luck = "Keep the simplest combination; `kedro ensemble adopt searched` takes the best one all the same"
+    assert (luck in printed) == (verdict["verdict"] != "probably skill")
     assert "Page: data/accounts/sim/08_reporting/ensemble_search/search.html" in printed
     for name, words in {
         "all_icir": "conf/base/parameters_ensemble.yml has a combination 'all_icir' already",

@@ -77,8 +77,11 @@ def test_the_page_tells_who_leads_and_who_is_tired(clean_run, compared, monitore
         watched |= {f"{model}_{part}": value for part, value in parts.items()}
     watched["ridge_alpha158_health"] = {**watched["ridge_alpha158_health"], "reasons": ["<it> & it drifts"]}
     page = compose_model_page(*compared, SCORING, MONITORING, **watched)
-    best = compared[0].sort_values("rank_ic").iloc[-1]["factor"]
-    assert f"{best} orders the next returns best" in page
+    best = compared[0].sort_values("rank_ic").iloc[-1]
+    assert f"{best['factor']} orders the next returns best, with a mean rank IC of {best['rank_ic']:+.4f} (t = " in page
+    assert (", which may be chance. To be" in page) == (best["rank_ic_lower"] <= 0)
+    unsure = compared[0].assign(rank_ic_lower=-0.01)
+    assert ", which may be chance. To be" in compose_model_page(unsure, *compared[1:], SCORING, MONITORING, **watched)
     assert "To be trained again: ridge_alpha158." in page
     assert "&lt;it&gt; &amp; it drifts" in page
     assert "bands hold 90% by Newey-West errors" in page

@@ -10,10 +10,15 @@ import click
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.project.backtest_folder import CALLED
 
 if TYPE_CHECKING:
     from quant_pipeline.cli.opened_project import OpenedProject
     from quant_pipeline.pipelines.backtest.comparison import StoredBacktest
+
+
+BUNDLES = "bundle"
+"""Word for what made the scores, beside the parameters."""
 
 
 @click.group(cls=ProjectGroup)
@@ -39,8 +44,9 @@ def list_backtests(metadata: Place, env: str | None, params: dict[str, Any]) -> 
     for column in ("backtest", "sessions", "return", "Sharpe", "drawdown", "turnover", "other parameters (own)"):
         table.add_column(column)
     with open_project(metadata, env, params) as opened:
-        own = decisive_parameters(opened.parameters)
         folders = _folders(opened)
+        behind = _read(CALLED, folders).parameters[BUNDLES] if CALLED in folders else {}
+        own = decisive_parameters(opened.parameters) | {BUNDLES: behind}
         for name in folders:
             stored = _read(name, folders)
             levels = stored.nav.set_index("date")
@@ -105,7 +111,7 @@ def _reports(opened: OpenedProject) -> Path:
 
 def _folders(opened: OpenedProject) -> dict[str, Path]:
     """Return the stored backtests by name, the account's own first."""
-    from quant_pipeline.project.backtest_folder import CALLED, OTHERS, OWN
+    from quant_pipeline.project.backtest_folder import OTHERS, OWN
 
     reports = _reports(opened)
     found = {CALLED: reports / OWN} | {path.name: path for path in sorted((reports / OTHERS).glob("*/"))}
@@ -125,6 +131,7 @@ def _read(name: str, folders: dict[str, Path]) -> StoredBacktest:
             "`kedro run --pipelines backtest --params backtest.name=wide,strategy.topk=50`"
         )
     folder = folders[name]
-    parameters = json.loads((folder / "facts.json").read_text(encoding="utf-8"))["parameters"]
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    parameters = facts["parameters"] | {BUNDLES: facts.get("bundles", {})}
     nav, positions = (pd.read_parquet(folder / f"{table}.parquet") for table in ("nav", "positions"))
     return StoredBacktest(name, nav, positions, parameters)

@@ -209,7 +209,10 @@ def _search(made: Made) -> Iterator[str]:
         f"{verdict['excess_sharpe']:.2f} over the benchmark. That it is the best is {verdict['verdict']}"
     )
     yield f"Page: {made.path('search_page')}"
-    yield "Next: kedro ensemble adopt searched"
+    if verdict["verdict"] == "probably skill":
+        yield "Next: kedro ensemble adopt searched"
+    else:
+        yield "Keep the simplest combination; `kedro ensemble adopt searched` takes the best one all the same"
 
 
 def _factors(made: Made) -> Iterator[str]:

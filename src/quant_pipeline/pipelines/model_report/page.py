@@ -83,9 +83,10 @@ def _header(summary: pd.DataFrame, found: dict[str, Watched]) -> Html:
     best = summary.sort_values("rank_ic", ascending=False).iloc[0]
     tired = [model for model, one in found.items() if one.health["reasons"]]
     advice = f"To be trained again: {', '.join(tired)}." if tired else "None of them has to be trained again."
+    found_at = f"a mean rank IC of {wording.coefficient(best['rank_ic'])} (t = {wording.ratio(best['rank_ic_t'])})"
     sentence = (
-        f"{wording.plural(len(summary), 'model')} out of sample. {best['factor']} orders the next returns best, with a "
-        f"mean rank IC of {wording.coefficient(best['rank_ic'])}. {advice}"
+        f"{wording.plural(len(summary), 'model')} out of sample. {best['factor']} orders the next returns best, with "
+        f"{found_at}{'' if best['rank_ic_lower'] > 0 else ', which may be chance'}. {advice}"
     )
     return masthead("Model report", "Models", sentence)
 
@@ -119,7 +120,7 @@ def _comparison(summary: pd.DataFrame, decay: pd.DataFrame, years: pd.DataFrame,
         Column("rank_icir", "rank ICIR", wording.ratio),
         Column("positive_share", "sessions above zero", wording.percent),
         Column("spread", "top less bottom quantile", wording.percent_exact),
-        Column("autocorrelation", "autocorrelation", wording.ratio),
+        Column("autocorrelation", "auto-correlation", wording.ratio),
         Column("replaced", "replaced a session", wording.percent),
         Column("best_horizon", "best horizon", wording.count),
     ]
