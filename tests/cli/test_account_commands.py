@@ -196,7 +196,7 @@ def test_every_subcommand_is_tried():
 
 @kinds(statements=REPEATED, broker=REPEATED)
 def test_a_command_answers_or_says_in_one_line_why_not(run, request):
-    """`test_account_emergency.py` types most of them before a broker."""
+    """`account_at_broker` types most of them before a broker."""
     answers_or_says_why_not(run, STEPS | OTHERWISE[request.node.callspec.params["run"][0]])
 
 

@@ -7,7 +7,7 @@ import yaml
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.chinese_codes import chinese_code
 from quant_pipeline.market.sources.simulated_china import SimulatedChinaParameters, generate_chinese_market
-from quant_pipeline.testing.vendor_files import write_akshare, write_baostock, write_tushare
+from quant_pipeline.testing.chinese_vendor_files import write_akshare, write_baostock, write_tushare
 from tests.helpers.project import SMALL_PARAMETERS, copy_project
 from tests.helpers.representatives import representatives
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from quant_pipeline.common.atomic import replacing_file, replacing_folder, sweep, write_text
+from quant_pipeline.common.atomic import remove_folder, replacing_file, replacing_folder, sweep, write_text
 from tests.helpers.other_process import other_process
 
 
@@ -99,6 +99,17 @@ def test_sweep_removes_neighbours_of_dead_processes_and_of_this_one_only(tmp_pat
         f".sessions.parquet.{own}.tmp",
     ]
     assert names(nested) == sorted(kept)
+
+
+def test_a_folder_whose_removal_ends_half_way_is_gone_from_its_place_and_swept_later(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").touch()
+    with monkeypatch.context() as killed:
+        killed.setattr("shutil.rmtree", lambda _: None)
+        remove_folder(tmp_path / "folder")
+    assert names(tmp_path) == [f".folder.{os.getpid()}.old"]
+    sweep(tmp_path)
+    assert names(tmp_path) == []
 
 
 def test_sweep_of_a_folder_that_is_not_there_removes_nothing(tmp_path):

@@ -15,7 +15,16 @@ from quant_pipeline.testing.contract_market import (
     contract_bars,
     contract_opening,
 )
-from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange, bookings
+from quant_pipeline.testing.fake_alpaca import (
+    API_KEY,
+    SECRET_KEY,
+    FakeAlpaca,
+    FakeExchange,
+    Script,
+    ScriptedFault,
+    bookings,
+)
+from quant_pipeline.trading.broker_records import OrderRequest
 from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 from quant_pipeline.trading.brokers.alpaca.broker import AlpacaBroker
 from quant_pipeline.trading.brokers.simulated.adapter import SimulatedAdapter
@@ -38,6 +47,15 @@ def adapter_of(server, **options):
 
 def broker_of(server, **options):
     return AlpacaBroker(adapter_of(server, **options), API_KEY, SECRET_KEY)
+
+
+def buy(name, quantity="10", instrument="AAA"):
+    return OrderRequest(name, instrument, "buy", Decimal(quantity))
+
+
+def strike(server, request, kind, seconds=0.6, **options):
+    """Let the next requests of a kind meet a fault."""
+    server.play(Script(faults=(ScriptedFault(request=request, kind=kind, seconds=seconds, **options),)))
 
 
 class SimulatedHarness:

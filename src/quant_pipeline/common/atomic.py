@@ -84,6 +84,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         beside.write_bytes(content)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder as a whole: it is renamed first, and what a kill leaves of it is a left-over for `sweep`."""
+    old = _beside(folder, "old")
+    folder.rename(old)
+    shutil.rmtree(old)
+
+
 def sweep(root: Path) -> list[Path]:
     """Remove the temporary neighbours of processes that live no more, and of this one.
 

@@ -17,7 +17,7 @@ from quant_pipeline.evaluation.standard_errors import newey_west_errors
 SMALLEST_SHARE = 1e-4
 """Share given to an empty bin, so that its logarithm exists."""
 
-Verdict = Literal["stable", "moved", "drifted", "unknown"]
+DriftVerdict = Literal["stable", "moved", "drifted", "unknown"]
 
 
 class DriftParameters(Parameters):
@@ -118,7 +118,7 @@ def compare_distributions(reference: pd.DataFrame, current: pd.DataFrame, parame
     return table.sort_values("psi", ascending=False, kind="stable", ignore_index=True)
 
 
-def judge_index(index: float, parameters: DriftParameters) -> Verdict:
+def judge_index(index: float, parameters: DriftParameters) -> DriftVerdict:
     """Put a population stability index into words."""
     if not np.isfinite(index):
         return "unknown"

@@ -29,7 +29,7 @@ import scipy
 
 from quant_pipeline.common.exceptions import ConfigurationError
 
-Verdict = Literal["probably skill", "inconclusive", "probably luck"]
+SkillVerdict = Literal["probably skill", "inconclusive", "probably luck"]
 
 _SPLITS_AT_ONCE = 64
 
@@ -62,7 +62,7 @@ class OverfittingReport:
     reality_check: float
     superior_ability: float
     trials: int
-    verdict: Verdict
+    verdict: SkillVerdict
     reasons: tuple[str, ...]
 
 
@@ -125,7 +125,7 @@ def judge_measures(
         _judge("p-value of White's reality check", reality, 0.05, 0.2, low_is_good=True),
         _judge("p-value of Hansen's test", superior, 0.05, 0.2, low_is_good=True),
     )
-    severity: tuple[Verdict, ...] = ("probably skill", "inconclusive", "probably luck")
+    severity: tuple[SkillVerdict, ...] = ("probably skill", "inconclusive", "probably luck")
     return OverfittingReport(
         probabilistic_sharpe=probabilistic,
         deflated_sharpe=deflated,
@@ -326,9 +326,9 @@ def _sharpe_of(
     return ratio
 
 
-def _judge(name: str, value: float, good: float, poor: float, low_is_good: bool = False) -> tuple[Verdict, str]:
+def _judge(name: str, value: float, good: float, poor: float, low_is_good: bool = False) -> tuple[SkillVerdict, str]:
     sign = -1 if low_is_good else 1
-    verdict: Verdict = "inconclusive"
+    verdict: SkillVerdict = "inconclusive"
     if sign * value >= sign * good:
         verdict = "probably skill"
     elif sign * value < sign * poor:

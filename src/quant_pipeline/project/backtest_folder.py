@@ -1,6 +1,6 @@
 """Where a backtest is stored: the account's own beside the pages of the account, every other one under its name.
 
-`ProjectConfigLoader` registers `backtest_folder` as a resolver; ``conf/base/catalog_account.yml`` uses it.
+`project.resolvers` registers `backtest_folder`; ``conf/base/catalog_account.yml`` uses it.
 """
 
 from __future__ import annotations

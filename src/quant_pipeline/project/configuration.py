@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from difflib import get_close_matches
-from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,23 +12,24 @@ import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import MarkedYAMLError, YAMLError
+from yaml import YAMLError
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.fast_yaml import fast_loader
-from quant_pipeline.project.backtest_folder import RESOLVER as BACKTEST_FOLDER
-from quant_pipeline.project.backtest_folder import backtest_folder
-from quant_pipeline.project.last_booked import RESOLVER as LAST_BOOKED
-from quant_pipeline.project.last_booked import last_booked_session
-from quant_pipeline.project.market_files import RESOLVER as MARKET_FILES
-from quant_pipeline.project.market_files import RULES as EXCHANGE_RULES
-from quant_pipeline.project.market_files import exchange_rules, fact_of
 from quant_pipeline.project.references import merge, merged_and_resolved, require_plain, select
+from quant_pipeline.project.refused_configuration import (
+    describe_unreadable,
+    leads_somewhere,
+    limits_of_real_money,
+    own_message,
+    refuse_limits_of_real_money,
+    refuse_renamed_types,
+    refuse_unknown_parameter,
+)
 from quant_pipeline.project.rehearsal import set_apart
-from quant_pipeline.project.rhythm import by_rhythm
+from quant_pipeline.project.resolvers import CUSTOM_RESOLVERS, register_resolvers
 from quant_pipeline.project.signal_models import with_signals
-from quant_pipeline.project.unresolved import WHEN_FILES, when_files
 
 SUFFIXES = (".yml", ".yaml", ".json")
 LOCAL = "local"
@@ -44,27 +42,8 @@ PINNED = {
     "catalog": ("trading_desk", "ledger"),
 }
 """Beginnings of names that an account with real money takes from its own files and never from conf/local."""
-ONLY_IN_FILES = ("account", "risk", "execution.account_number", "execution.needs_arming", "market_rules.calendar")
-"""Parameters that ``--params`` cannot set for an account with real money."""
-_DESK = "quant_pipeline.datasets.trading_desk"
-_MARKET = "quant_pipeline.datasets.market"
-RENAMED_TYPES = {
-    f"{_DESK}.AlpacaDesk": f"`type: {_DESK}.BrokerDesk` with `broker: alpaca`",
-    f"{_DESK}.SimulatedDesk": f"`type: {_DESK}.BrokerDesk` with `broker: simulated` and `parameters: {{path: …}}`",
-    f"{_MARKET}.SimulatedMarket": f"`type: {_MARKET}.Market` with `source: simulated`",
-    f"{_MARKET}.FilesMarket": f"`type: {_MARKET}.Market` with `source: files`, and `folder` within `parameters`",
-    f"{_MARKET}.AlpacaMarket": f"`type: {_MARKET}.Market` with `source: alpaca`, and `url` within `parameters`",
-}
-"""Types of datasets in earlier catalogs, and what is written in their place."""
 MLFLOW_PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 """As kedro-mlflow sets them, which may be later than the first question."""
-
-
-def _own_message(error: BaseException | None) -> ConfigurationError | None:
-    """Return what a resolver of the project has said, which OmegaConf wraps into an error of its own."""
-    while error is not None and not isinstance(error, ConfigurationError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 class ProjectConfigLoader(OmegaConfigLoader):
@@ -150,13 +129,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
         self._globals_oc = self._runtime_params_oc = None
 
     def _read(self, key: str) -> dict[str, Any]:
-        # Resolvers belong to the process; these have to ask the configuration that is being read.
         self._register_globals_resolver()
-        OmegaConf.register_new_resolver(MARKET_FILES, partial(fact_of, self), replace=True)
-        OmegaConf.register_new_resolver(EXCHANGE_RULES, partial(exchange_rules, self), replace=True)
-        OmegaConf.register_new_resolver(WHEN_FILES, partial(when_files, self), replace=True)
-        OmegaConf.register_new_resolver(LAST_BOOKED, partial(last_booked_session, self), replace=True)
-        OmegaConf.register_new_resolver(BACKTEST_FOLDER, partial(backtest_folder, self), replace=True)
+        register_resolvers(self)
         try:
             found = super().__getitem__(key)
             if key == "parameters":
@@ -164,11 +138,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
                 self._refuse_params_of_real_money()
                 found = with_signals(found)
             if key == "catalog":
-                self._refuse_renamed(found)
+                refuse_renamed_types(found, self.environment)
         except (YAMLError, OSError) as error:
-            raise ConfigurationError(self._describe_unreadable(error)) from error
+            raise ConfigurationError(describe_unreadable(self._files(), self._text_of) or str(error)) from error
         except OmegaConfBaseException as error:
-            if own := _own_message(error):
+            if own := own_message(error):
                 raise own from error
             raise ConfigurationError(
                 f"`{error.full_key}` of the {key} of environment '{self.environment}' cannot be resolved: "
@@ -318,7 +292,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         for file in self._files().values():
             # Locks of editors are links to nowhere.
             if not file.name.startswith("."):
-                yield self._fs.read_text(file.as_posix(), encoding="utf-8")
+                yield self._text_of(file)
+
+    def _text_of(self, file: Path) -> str:
+        return str(self._fs.read_text(file.as_posix(), encoding="utf-8"))
 
     def raw_files(self, key: str) -> list[dict[str, Any]]:
         """Return the files of one kind, of base, the environment and conf/local, without resolving them."""
@@ -330,29 +307,13 @@ class ProjectConfigLoader(OmegaConfigLoader):
         unknown = {str(name) for name in parameters if not str(name).startswith("_")} - self._known
         known = self._known | self._runtime_names() if unknown else self._known
         for name in sorted(unknown - known):
-            near = get_close_matches(name, known, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else "Its name and its default belong into conf/base."
-            place = "--params" if name in self.runtime_params else self._place_of(name)
-            raise ConfigurationError(f"Nothing reads the parameter '{name}' of {place}. {hint}")
+            refuse_unknown_parameter(name, known, "--params" if name in self.runtime_params else self._place_of(name))
 
     def _refuse_params_of_real_money(self) -> None:
         """Refuse limits and identity of an account with real money in --params: they come from its files only."""
-        named = [name for name in ONLY_IN_FILES if _leads_somewhere(self.runtime_params, name.split("."))]
+        named = limits_of_real_money(self.runtime_params)
         if named and self._needs_arming():
-            raise ConfigurationError(
-                f"--params sets {', '.join(named)}, which account '{self.environment}' takes from its own files "
-                f"because it trades real money. Write them into conf/{self.environment}, where a change leaves a trace."
-            )
-
-    def _refuse_renamed(self, catalog: dict[str, Any]) -> None:
-        """Refuse a dataset by its earlier type, and give the new one."""
-        for name, entry in catalog.items():
-            kind = entry.get("type") if isinstance(entry, dict) else None
-            if isinstance(kind, str) and kind in RENAMED_TYPES:
-                raise ConfigurationError(
-                    f"`type: {kind}` of {name} in the catalog of environment '{self.environment}' is now "
-                    f"{RENAMED_TYPES[kind]}."
-                )
+            refuse_limits_of_real_money(named, self.environment)
 
     def place_of(self, key: str) -> str:
         """Return what sets a parameter, or the nearest part of its name that is set: ``--params`` or a file.
@@ -364,12 +325,12 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """
         path = key.split(".")
         for length in range(len(path), 0, -1):
-            if _leads_somewhere(self.runtime_params, path[:length]):
+            if leads_somewhere(self.runtime_params, path[:length]):
                 return "--params"
             for layer in reversed(self._names_of_layers()):
                 folder = Path(self._get_conf_env_path(layer))
                 for file, content in self._files_of_parameters(folder).items():
-                    if _leads_somewhere(content, path[:length]):
+                    if leads_somewhere(content, path[:length]):
                         return f"{folder.parent.name}/{layer}/{file.relative_to(folder).as_posix()}"
         return self._names_of_folders()
 
@@ -428,47 +389,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def _names_of_folders(self) -> str:
         return " or ".join(dict.fromkeys("/".join(name.split("/")[:2]) for name in self._files()))
 
-    def _describe_unreadable(self, error: Exception) -> str:
-        """Name the first file that cannot be read; Kedro's own error counts lines from 0, or names no file at all.
-
-        OmegaConf's own loader says better what is wrong than the fast one.
-        """
-        for name, file in sorted(self._files().items()):
-            try:
-                text = self._fs.read_text(file.as_posix(), encoding="utf-8")
-                OmegaConf.load(StringIO(text))
-            except MarkedYAMLError as problem:
-                mark = problem.problem_mark
-                place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-                return f"{name}{place}: {problem.problem}. Correct the YAML there."
-            except (YAMLError, OSError) as problem:
-                return f"{name}: {problem}. The file has to hold `key: value` lines."
-        return str(error)
-
-
-def _leads_somewhere(values: Any, path: Sequence[str]) -> bool:
-    for part in path:
-        if isinstance(values, list) and part.isdecimal() and int(part) < len(values):
-            values = values[int(part)]
-        elif isinstance(values, dict) and part in values:
-            values = values[part]
-        else:
-            return False
-    return True
-
 
 def _names_from_params(files: Iterable[Any]) -> set[str]:
     return {name for file in files for name in re.findall(r"\$\{runtime_params: *([\w-]+)", str(file))}
-
-
-def latest_closed_session(calendar: str) -> str:
-    """Resolve ``as_of`` of a real account: the last session of the exchange that has closed by now."""
-    import pandas as pd
-
-    from quant_pipeline.market.calendar import TradingCalendar
-
-    now = pd.Timestamp.now("UTC")
-    return f"{TradingCalendar.of(calendar, now - pd.Timedelta(days=30), now).latest_closed(now):%Y-%m-%d}"
 
 
 LOADER_OPTIONS: Final[dict[str, Any]] = {
@@ -476,6 +399,6 @@ LOADER_OPTIONS: Final[dict[str, Any]] = {
     "default_run_env": DEFAULT_ENVIRONMENT,
     # An environment that sets one key keeps the siblings of that key.
     "merge_strategy": {"parameters": "soft", "mlflow": "soft", "globals": "soft"},
-    "custom_resolvers": {"latest_closed_session": latest_closed_session, "by_rhythm": by_rhythm},
+    "custom_resolvers": CUSTOM_RESOLVERS,
 }
 """How the project's configuration is read, by sessions of Kedro and by the commands that need none."""

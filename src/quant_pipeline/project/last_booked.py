@@ -1,6 +1,6 @@
 """The default session of an account that keeps its own time: the one that was booked last.
 
-`ProjectConfigLoader` registers `last_booked_session` as the resolver of this name; ``conf/base/globals.yml`` uses it.
+`project.resolvers` registers `last_booked_session` as the resolver of this name; ``conf/base/globals.yml`` uses it.
 """
 
 from __future__ import annotations

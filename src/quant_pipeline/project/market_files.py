@@ -1,6 +1,6 @@
 """What the configuration takes from the user's files: last session, calendar, rules of its exchange, segments.
 
-`ProjectConfigLoader` registers `fact_of` as the resolver ``market_files``, and `exchange_rules` under its name;
+`project.resolvers` registers `fact_of` as the resolver ``market_files``, and `exchange_rules` under its name;
 ``conf/files``, ``conf/qlib`` and ``conf/cn`` refer to them. Facts of a folder are kept beside the parsed files, so that
 a command that reads no market knows them too.
 """

@@ -24,8 +24,9 @@ from quant_pipeline.market.quality import QualityParameters, check_bars
 from quant_pipeline.market.sources.derived import actions_beside
 from quant_pipeline.market.sources.files.observation import Observation, observe
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.testing.market_to_write import Written, random_market
 from quant_pipeline.testing.mutations import MUTATIONS
-from quant_pipeline.testing.vendor_files import WRITERS, Written, random_market
+from quant_pipeline.testing.vendor_files import WRITERS
 
 TOLERANCE = 1e-12
 KEY = ["instrument", "date"]

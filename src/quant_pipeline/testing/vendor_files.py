@@ -1,124 +1,28 @@
-"""A random market, written as every layout of the table of vendors writes it, with what has to be read back.
-
-The conventions are those of the vendors' own descriptions: Yahoo restates prices for later splits, and its adjusted
-close for dividends by ``1 − dividend / close before the ex-date``; Alpha Vantage, Tiingo and WIKI list what was traded.
-"""
+"""A market written as every layout of the table of vendors, with what has to be read back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.testing import chinese_vendor_files, plain_files
+from quant_pipeline.testing.market_to_write import (
+    NUMBERS,
+    PRICES,
+    Written,
+    dividend_factor,
+    plain_columns,
+    save_per_instrument,
+    split_adjusted,
+    total_return,
+    without_actions,
+)
 
-PRICES = ["open", "high", "low", "close"]
-NUMBERS = [*PRICES, "volume"]
-START = "2024-01-02"
-
-
-@dataclass(frozen=True)
-class Written:
-    """Files of one layout, and their right reading.
-
-    Attributes
-    ----------
-    layout
-        Name in the table of layouts.
-    bars
-        ``date``, ``instrument``, prices, ``volume``, ``dividend`` and ``split`` that have to be read.
-    """
-
-    layout: str
-    bars: pd.DataFrame
-
-
-def random_market(seed: int, calendar: str = "XNYS", sessions: int = 40, instruments: int = 3) -> pd.DataFrame:
-    """Return bars as traded with splits and dividends on some of them, sorted by instrument and date.
-
-    Parameters
-    ----------
-    seed
-        Of everything that is random.
-    calendar
-        Of the dates.
-    sessions, instruments
-        How many.
-    """
-    random = np.random.default_rng(seed)
-    dates = TradingCalendar.of(calendar, START, "2024-12-30").sessions[:sessions].as_unit("ns")
-    parts = []
-    for number in range(instruments):
-        level = 20.0 + 60.0 * random.random()
-        split, dividend = np.ones(sessions), np.zeros(sessions)
-        acting = random.choice(np.arange(2, sessions - 2), size=4, replace=False)
-        split[acting[0]] = random.choice([2.0, 3.0, 4.0, 0.5, 0.1, 1.5])
-        dividend[acting[1:3]] = np.round(level * random.uniform(0.004, 0.02, 2), 2)
-        close = np.empty(sessions)
-        for index, move in enumerate(random.normal(0, 0.012, sessions)):
-            level = level * np.exp(move) / split[index] - dividend[index]
-            close[index] = level = round(max(level, 0.5), 4)
-        open_ = np.round(close * np.exp(random.normal(0, 0.006, sessions)), 4)
-        high = np.round(np.maximum(open_, close) * (1 + random.uniform(0, 0.01, sessions)), 4)
-        low = np.round(np.minimum(open_, close) * (1 - random.uniform(0, 0.01, sessions)), 4)
-        volume = 10_000.0 * random.integers(20, 400, sessions)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "date": dates, "instrument": f"{chr(65 + number) * 3}", "open": open_,
-                    "high": np.maximum.reduce([high, open_, close]), "low": np.minimum.reduce([low, open_, close]),
-                    "close": close, "volume": volume, "dividend": dividend, "split": split,
-                }
-            )
-        )  # fmt: skip
-    return pd.concat(parts, ignore_index=True)
-
-
-def without_actions(bars: pd.DataFrame) -> pd.DataFrame:
-    """Return a market of the same dates and instruments in which nothing splits or pays."""
-    flat = bars.copy()
-    later = bars.groupby("instrument")["split"].transform(lambda ratio: ratio[::-1].cumprod()[::-1] / ratio)
-    for name in PRICES:
-        flat[name] = (flat[name] / later).round(2)
-    flat["high"] = flat[PRICES].max(axis=1)
-    flat["low"] = flat[PRICES].min(axis=1)
-    return flat.assign(dividend=0.0, split=1.0)
-
-
-def split_adjusted(bars: pd.DataFrame) -> pd.DataFrame:
-    """Return prices, volumes and dividends in the shares of the last bar."""
-    later = bars.groupby("instrument")["split"].transform(lambda ratio: ratio[::-1].cumprod()[::-1] / ratio)
-    table = bars.copy()
-    for name in (*PRICES, "dividend"):
-        table[name] = bars[name] / later
-    table["volume"] = bars["volume"] * later
-    return table
-
-
-def dividend_factor(bars: pd.DataFrame) -> pd.Series:
-    """Return the factor of Yahoo's adjusted close: the product of ``1 − dividend / close before`` of later ex-dates."""
-    adjusted = split_adjusted(bars)
-    before = adjusted.groupby("instrument")["close"].shift()
-    step = (1 - adjusted["dividend"] / before).fillna(1.0)
-    return step.groupby(bars["instrument"]).transform(lambda ratio: ratio[::-1].cumprod()[::-1] / ratio)
-
-
-def total_return(bars: pd.DataFrame) -> pd.DataFrame:
-    """Return prices adjusted for splits and dividends, which list neither."""
-    table, factor = split_adjusted(bars), dividend_factor(bars)
-    for name in PRICES:
-        table[name] = table[name] * factor
-    return table.assign(dividend=0.0, split=1.0)
-
-
-def _per_instrument(
-    folder: Path, bars: pd.DataFrame, write: Callable[[pd.DataFrame], pd.DataFrame], name: str = "{}.csv"
-) -> None:
-    for instrument, rows in bars.groupby("instrument"):
-        write(rows.reset_index(drop=True)).to_csv(folder / name.format(instrument), index=False)
+Writer = Callable[[Path, pd.DataFrame], Written]
 
 
 def _yahoo_columns(bars: pd.DataFrame) -> pd.DataFrame:
@@ -132,17 +36,6 @@ def _yahoo_columns(bars: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _plain(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[["date", *NUMBERS]].rename(columns=str.title)
-
-
-def write_plain(folder: Path, bars: pd.DataFrame) -> Written:
-    """Write one CSV per instrument without actions."""
-    flat = without_actions(bars)
-    _per_instrument(folder, flat, _plain)
-    return Written("plain", flat)
-
-
 def write_alpha_vantage_adjusted(folder: Path, bars: pd.DataFrame) -> Written:
     """Write Alpha Vantage's daily adjusted CSV, newest row first."""
     factor = dividend_factor(bars)
@@ -150,7 +43,7 @@ def write_alpha_vantage_adjusted(folder: Path, bars: pd.DataFrame) -> Written:
     table = bars.assign(adjusted_close=bars["close"] / later * factor)
     names = {"date": "timestamp", "dividend": "dividend_amount", "split": "split_coefficient"}
     order = ["date", *PRICES, "adjusted_close", "volume", "dividend", "split"]
-    _per_instrument(folder, table, lambda rows: rows[order][::-1].rename(columns=names))
+    save_per_instrument(folder, table, lambda rows: rows[order][::-1].rename(columns=names))
     return Written("alpha_vantage_adjusted", bars)
 
 
@@ -167,7 +60,7 @@ def write_alpha_vantage_adjusted_numbered(folder: Path, bars: pd.DataFrame) -> W
         "8. split coefficient",
     ]
     order = ["date", *NUMBERS, "dividend", "split"]
-    _per_instrument(folder, bars, lambda rows: rows[order].set_axis(names, axis=1))
+    save_per_instrument(folder, bars, lambda rows: rows[order].set_axis(names, axis=1))
     return Written("alpha_vantage_adjusted_numbered", bars)
 
 
@@ -175,13 +68,13 @@ def write_alpha_vantage_numbered(folder: Path, bars: pd.DataFrame) -> Written:
     """Write the numbered daily CSV."""
     flat = without_actions(bars)
     names = ["date", "1. open", "2. high", "3. low", "4. close", "5. volume"]
-    _per_instrument(folder, flat, lambda rows: rows[["date", *NUMBERS]].set_axis(names, axis=1))
+    save_per_instrument(folder, flat, lambda rows: rows[["date", *NUMBERS]].set_axis(names, axis=1))
     return Written("alpha_vantage_numbered", flat)
 
 
 def write_yahoo_history(folder: Path, bars: pd.DataFrame) -> Written:
     """Write ``Ticker.history(auto_adjust=False)``."""
-    _per_instrument(folder, bars, _yahoo_columns)
+    save_per_instrument(folder, bars, _yahoo_columns)
     return Written("yahoo_history", bars)
 
 
@@ -195,13 +88,13 @@ def write_yahoo_history_adjusted(folder: Path, bars: pd.DataFrame) -> Written:
         columns["Date"] = rows["date"].dt.tz_localize("America/New_York").map(str)
         return columns.drop(columns="Adj Close")
 
-    _per_instrument(folder, bars, table)
+    save_per_instrument(folder, bars, table)
     return Written("yahoo_history_adjusted", bars)
 
 
 def write_yahoo(folder: Path, bars: pd.DataFrame) -> Written:
     """Write the classic download: no actions; dividends are in the adjusted close."""
-    _per_instrument(folder, bars, lambda rows: _yahoo_columns(rows).iloc[:, :7])
+    save_per_instrument(folder, bars, lambda rows: _yahoo_columns(rows).iloc[:, :7])
     return Written("yahoo", split_adjusted(bars).assign(split=1.0))
 
 
@@ -231,7 +124,7 @@ def write_stooq(folder: Path, bars: pd.DataFrame) -> Written:
         numbers = {f"<{name.upper()}>": rows[name] for name in PRICES}
         return pd.DataFrame(fixed | numbers | {"<VOL>": rows["volume"], "<OPENINT>": 0})
 
-    _per_instrument(folder, table, columns, "{}.txt")
+    save_per_instrument(folder, table, columns, "{}.txt")
     return Written("stooq", table)
 
 
@@ -256,7 +149,7 @@ def write_tiingo(folder: Path, bars: pd.DataFrame) -> Written:
     ).rename(columns={"dividend": "divCash", "split": "splitFactor"})  # fmt: skip
     order = ["date", "close", "high", "low", "open", "volume", "adjClose", "adjHigh", "adjLow", "adjOpen", "adjVolume",
              "divCash", "splitFactor"]  # fmt: skip
-    _per_instrument(
+    save_per_instrument(
         folder, table, lambda rows: rows[order].assign(date=rows["date"].dt.strftime("%Y-%m-%dT00:00:00.000Z"))
     )
     return Written("tiingo", bars)
@@ -292,7 +185,7 @@ def write_polygon_aggregates(folder: Path, bars: pd.DataFrame) -> Written:
         letters = {"v": rows["volume"], "o": rows["open"], "c": rows["close"], "h": rows["high"], "l": rows["low"]}
         return pd.DataFrame(letters | {"t": start, "n": 7})
 
-    _per_instrument(folder, table, columns)
+    save_per_instrument(folder, table, columns)
     return Written("polygon_aggregates", table)
 
 
@@ -310,7 +203,7 @@ def write_nasdaq(folder: Path, bars: pd.DataFrame) -> Written:
             }
         )[::-1]  # fmt: skip
 
-    _per_instrument(folder, flat, columns)
+    save_per_instrument(folder, flat, columns)
     return Written("nasdaq", flat)
 
 
@@ -352,7 +245,7 @@ def write_kaggle_all_stocks_5yr(folder: Path, bars: pd.DataFrame) -> Written:
 def write_kaggle_huge_stock_market(folder: Path, bars: pd.DataFrame) -> Written:
     """Write one text file per stock."""
     table = total_return(bars)
-    _per_instrument(folder, table, lambda rows: _plain(rows).assign(OpenInt=0), "{}.txt")
+    save_per_instrument(folder, table, lambda rows: plain_columns(rows).assign(OpenInt=0), "{}.txt")
     return Written("kaggle_huge_stock_market", table)
 
 
@@ -360,7 +253,7 @@ def write_eodhd(folder: Path, bars: pd.DataFrame) -> Written:
     """Write closes as traded beside an adjusted close, from which splits and dividends follow."""
     adjusted = split_adjusted(bars)["close"] * dividend_factor(bars)
     table = bars.assign(Adjusted_close=adjusted)
-    _per_instrument(folder, table, lambda rows: _plain(rows).assign(Adjusted_close=rows["Adjusted_close"]))
+    save_per_instrument(folder, table, lambda rows: plain_columns(rows).assign(Adjusted_close=rows["Adjusted_close"]))
     return Written("eodhd", bars)
 
 
@@ -418,109 +311,17 @@ def write_databento(folder: Path, bars: pd.DataFrame) -> Written:
     return Written("databento", flat)
 
 
-def write_tushare(folder: Path, bars: pd.DataFrame) -> Written:
-    """Write tushare's daily bars of A-shares: lots, thousands of CNY, newest first."""
-    flat = without_actions(bars)
-    codes = {name: f"6000{index:02d}.SH" for index, name in enumerate(flat["instrument"].unique())}
-    flat["instrument"] = flat["instrument"].map(codes)
-    before = flat.groupby("instrument")["close"].shift().fillna(flat["close"])
-    table = flat.assign(
-        ts_code=flat["instrument"], trade_date=flat["date"].dt.strftime("%Y%m%d"), pre_close=before,
-        change=flat["close"] - before, pct_chg=0.0, vol=flat["volume"] / 100,
-        amount=flat["volume"] * flat["close"] / 1000,
-    )  # fmt: skip
-    order = ["ts_code", "trade_date", *PRICES, "pre_close", "change", "pct_chg", "vol", "amount"]
-    _per_instrument(folder, table, lambda rows: rows[order][::-1])
-    return Written("tushare", flat)
+def _writers(module: Mapping[str, Any], calendar: str) -> dict[str, tuple[Writer, str]]:
+    return {
+        name.removeprefix("write_"): (function, calendar)
+        for name, function in module.items()
+        if name.startswith("write_")
+    }
 
 
-def write_akshare(folder: Path, bars: pd.DataFrame) -> Written:
-    """Write akshare's bars with Chinese names, in GBK."""
-    flat = without_actions(bars)
-    codes = {name: f"6000{index:02d}" for index, name in enumerate(flat["instrument"].unique())}
-    flat["instrument"] = flat["instrument"].map(codes)
-    for code, rows in flat.groupby("instrument"):
-        table = pd.DataFrame(
-            {
-                "日期": rows["date"].dt.strftime("%Y-%m-%d"), "股票代码": code, "开盘": rows["open"],
-                "收盘": rows["close"], "最高": rows["high"], "最低": rows["low"], "成交量": rows["volume"] / 100,
-                "成交额": rows["volume"] * rows["close"], "振幅": 1.0, "涨跌幅": 0.1, "涨跌额": 0.1, "换手率": 0.3,
-            }
-        )  # fmt: skip
-        table.to_csv(folder / f"sh{code}.csv", index=False, encoding="gbk")
-    return Written("akshare", flat)
-
-
-def write_baostock(folder: Path, bars: pd.DataFrame) -> Written:
-    """Write baostock's bars: volume in shares, a flag of suspension."""
-    flat = without_actions(bars)
-    codes = {name: f"sh.6000{index:02d}" for index, name in enumerate(flat["instrument"].unique())}
-    flat["instrument"] = flat["instrument"].map(codes)
-    before = flat.groupby("instrument")["close"].shift().fillna(flat["close"])
-    table = flat.rename(columns={"instrument": "code"}).assign(
-        preclose=before,
-        amount=flat["volume"] * flat["close"],
-        adjustflag=3,
-        turn=0.5,
-        tradestatus=1,
-        pctChg=0.1,
-        isST=0,
-    )
-    order = [
-        "date",
-        "code",
-        *PRICES,
-        "preclose",
-        "volume",
-        "amount",
-        "adjustflag",
-        "turn",
-        "tradestatus",
-        "pctChg",
-        "isST",
-    ]
-    _per_instrument(folder, table.assign(instrument=flat["instrument"]), lambda rows: rows[order])
-    return Written("baostock", flat)
-
-
-def write_partitions(folder: Path, bars: pd.DataFrame) -> Written:
-    """Write Parquet as Spark and pandas do: a folder per instrument, with the marks of a finished job."""
-    flat = without_actions(bars)
-    for instrument, rows in flat.groupby("instrument"):
-        place = folder / "bars" / f"ticker={instrument}"
-        place.mkdir(parents=True)
-        rows[["date", *NUMBERS]].to_parquet(place / "part-00000-c000.snappy.parquet", index=False)
-    (folder / "bars" / "_SUCCESS").touch()
-    return Written("plain", flat)
-
-
-def write_table_with_index(folder: Path, bars: pd.DataFrame) -> Written:
-    """Write one Parquet whose dates and instruments are the index."""
-    flat = without_actions(bars)
-    flat.set_index(["date", "instrument"])[NUMBERS].to_parquet(folder / "bars.parquet")
-    return Written("plain", flat)
-
-
-def write_workbooks(folder: Path, bars: pd.DataFrame) -> Written:
-    """Write one workbook per instrument."""
-    flat = without_actions(bars)
-    for instrument, rows in flat.groupby("instrument"):
-        _plain(rows).to_excel(folder / f"{instrument}.xlsx", index=False)
-    return Written("plain", flat)
-
-
-def write_wide_names(folder: Path, bars: pd.DataFrame) -> Written:
-    """Write columns such as ``AAA_Close``."""
-    table = total_return(bars)
-    wide = table.pivot(index="date", columns="instrument", values=NUMBERS)
-    wide.columns = pd.Index([f"{instrument}_{field.title()}" for field, instrument in wide.columns])
-    wide.reset_index().to_csv(folder / "prices.csv", index=False)
-    return Written("yahoo_download", table)
-
-
-WRITERS: Mapping[str, tuple[Callable[[Path, pd.DataFrame], Written], str]] = {
-    name.removeprefix("write_"): (function, "XSHG" if name.endswith(("tushare", "akshare", "baostock")) else "XNYS")
-    for name, function in list(globals().items())
-    if name.startswith("write_")
-}
+WRITERS = (
+    _writers(vars(plain_files), "XNYS")
+    | _writers(dict(globals()), "XNYS")
+    | _writers(vars(chinese_vendor_files), "XSHG")
+)
 """Name of a writer to it and to the calendar of its market."""

@@ -9,15 +9,8 @@ import pytest
 from quant_pipeline.market.quality import QualityParameters
 from quant_pipeline.market.sources.files.checking import check_folder
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.testing.vendor_files import (
-    dividend_factor,
-    random_market,
-    split_adjusted,
-    without_actions,
-    write_crsp,
-    write_databento,
-    write_sharadar,
-)
+from quant_pipeline.testing.market_to_write import dividend_factor, random_market, split_adjusted, without_actions
+from quant_pipeline.testing.vendor_files import write_crsp, write_databento, write_sharadar
 
 MARKET = random_market(9)
 FLAT = without_actions(MARKET)

@@ -11,7 +11,7 @@ from quant_pipeline.market.sources.files.dates import read_dates
 from quant_pipeline.market.sources.files.instrument_names import PACKED_ENDINGS, fault_of, instrument_of, tidy_name
 from quant_pipeline.market.sources.files.numbers import decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.observation import observe
-from quant_pipeline.testing.vendor_files import random_market, without_actions
+from quant_pipeline.testing.market_to_write import random_market, without_actions
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def _scoring(is_in_force: bool) -> Node:
         return Node(nodes.score_latest, by_name(*read, bundle="bundle@champion"), "latest_scores", name="score_latest")
     return Node(
         nodes.score_unused,
-        by_name(*read, "params:spec", bundle="champion_if_any"),
+        by_name(*read, "params:spec", bundle="bundle@champion_if_any"),
         "latest_scores",
         name="score_unused",
     )

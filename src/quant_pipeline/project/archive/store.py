@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from quant_pipeline.common.atomic import replacing_file, sweep
+from quant_pipeline.common.atomic import remove_folder, replacing_file, sweep
 from quant_pipeline.common.exceptions import ArchiveError
 from quant_pipeline.common.locks import locked
 
@@ -108,10 +108,8 @@ class Archive:
         folder = self._project / path
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         records = [self.copy(str(file.relative_to(self._project)), entry) for file in files]
-        # Renamed first: a kill between two files would leave half a folder. `sweep` removes it under this name.
-        aside = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        folder.rename(aside)
-        shutil.rmtree(aside)
+        # A kill between two files would leave half a folder.
+        remove_folder(folder)
         return records
 
     def copy(self, path: str, entry: str) -> Record:

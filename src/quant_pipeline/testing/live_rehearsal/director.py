@@ -15,7 +15,7 @@ from quant_pipeline.live.due import Due, Owed, due
 from quant_pipeline.live.parameters import LiveParameters
 from quant_pipeline.live.timetable import TaskKind, Timetable
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.testing.live_rehearsal.faults import BEFORE, DURING, FAULTS, Fault
+from quant_pipeline.testing.live_rehearsal.faults import BEFORE, DURING, FAULTS, TimedFault
 from quant_pipeline.testing.live_rehearsal.receiver import TOKEN
 from quant_pipeline.testing.live_rehearsal.stage import PATIENCE, Stage
 from quant_pipeline.trading.ledger.account import fold
@@ -127,7 +127,7 @@ class Director:
         if not self._order:
             self._order = self.chance.sample(sorted(FAULTS), len(FAULTS))
         name = self._order.pop()
-        fault: Fault = FAULTS[name]
+        fault: TimedFault = FAULTS[name]
         self._armed = {(fault.when, fault.task): name}
 
     def _tidy(self) -> None:

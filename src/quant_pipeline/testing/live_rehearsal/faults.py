@@ -23,7 +23,7 @@ BEFORE, DURING = "before", "during"
 
 
 @dataclass(frozen=True)
-class Fault:
+class TimedFault:
     """One way in which a session goes wrong.
 
     Attributes
@@ -134,53 +134,55 @@ def _charge(stage: Stage, _: Random) -> None:
     bookings.book_cash(stage.exchange, "FEE", Decimal("-0.07"))
 
 
-FAULTS: dict[str, Fault] = {
-    "killed during execution": Fault(DURING, TaskKind.EXECUTION, _kill),
-    "killed during the daily run": Fault(DURING, TaskKind.DAILY, _kill),
-    "killed during reconciliation": Fault(DURING, TaskKind.RECONCILIATION, _kill),
-    "killed while it waits": Fault(BEFORE, TaskKind.EXECUTION, _kill),
-    "SIGTERM during execution": Fault(DURING, TaskKind.EXECUTION, _end_by(signal.SIGTERM)),
-    "SIGTERM while it waits": Fault(BEFORE, TaskKind.DAILY, _end_by(signal.SIGTERM)),
-    "terminal closed": Fault(BEFORE, TaskKind.BACKUP, _end_by(signal.SIGHUP)),
-    "second process": Fault(BEFORE, TaskKind.DAILY, _second),
-    "command of execution killed": Fault(DURING, TaskKind.EXECUTION, _kill_command),
-    "command of the daily run killed": Fault(DURING, TaskKind.DAILY, _kill_command),
-    "asleep over execution": Fault(BEFORE, TaskKind.DRY_RUN, _sleep(0.1)),
-    "asleep for three days": Fault(BEFORE, TaskKind.BACKUP, _sleep(3.0)),
-    "clock two hours on": Fault(BEFORE, TaskKind.DRY_RUN, _jump(2.0)),
-    "clock two hours back": Fault(BEFORE, TaskKind.BACKUP, _jump(-2.0)),
-    "disk full": Fault(BEFORE, TaskKind.RECONCILIATION, _fill_disk),
-    "message service down": Fault(BEFORE, TaskKind.DRY_RUN, _service("down")),
-    "message service hangs": Fault(BEFORE, TaskKind.DRY_RUN, _service("hangs")),
-    "ledger locked": Fault(DURING, TaskKind.DAILY, _lock_ledger),
-    "503 for an hour at the open": Fault(
+FAULTS: dict[str, TimedFault] = {
+    "killed during execution": TimedFault(DURING, TaskKind.EXECUTION, _kill),
+    "killed during the daily run": TimedFault(DURING, TaskKind.DAILY, _kill),
+    "killed during reconciliation": TimedFault(DURING, TaskKind.RECONCILIATION, _kill),
+    "killed while it waits": TimedFault(BEFORE, TaskKind.EXECUTION, _kill),
+    "SIGTERM during execution": TimedFault(DURING, TaskKind.EXECUTION, _end_by(signal.SIGTERM)),
+    "SIGTERM while it waits": TimedFault(BEFORE, TaskKind.DAILY, _end_by(signal.SIGTERM)),
+    "terminal closed": TimedFault(BEFORE, TaskKind.BACKUP, _end_by(signal.SIGHUP)),
+    "second process": TimedFault(BEFORE, TaskKind.DAILY, _second),
+    "command of execution killed": TimedFault(DURING, TaskKind.EXECUTION, _kill_command),
+    "command of the daily run killed": TimedFault(DURING, TaskKind.DAILY, _kill_command),
+    "asleep over execution": TimedFault(BEFORE, TaskKind.DRY_RUN, _sleep(0.1)),
+    "asleep for three days": TimedFault(BEFORE, TaskKind.BACKUP, _sleep(3.0)),
+    "clock two hours on": TimedFault(BEFORE, TaskKind.DRY_RUN, _jump(2.0)),
+    "clock two hours back": TimedFault(BEFORE, TaskKind.BACKUP, _jump(-2.0)),
+    "disk full": TimedFault(BEFORE, TaskKind.RECONCILIATION, _fill_disk),
+    "message service down": TimedFault(BEFORE, TaskKind.DRY_RUN, _service("down")),
+    "message service hangs": TimedFault(BEFORE, TaskKind.DRY_RUN, _service("hangs")),
+    "ledger locked": TimedFault(DURING, TaskKind.DAILY, _lock_ledger),
+    "503 for an hour at the open": TimedFault(
         BEFORE, TaskKind.EXECUTION, _fault("any", "status_before", 100_000, status=503)
     ),
-    "order lost": Fault(BEFORE, TaskKind.EXECUTION, _fault("submit", "reset_before")),
-    "answer to an order lost": Fault(BEFORE, TaskKind.EXECUTION, _fault("submit", "reset_after")),
-    "requests limited": Fault(BEFORE, TaskKind.EXECUTION, _fault("any", "status_before", 2, status=429, seconds=0)),
-    "activities unreadable": Fault(BEFORE, TaskKind.DAILY, _fault("activities", "garbage", 3)),
-    "activities twice": Fault(BEFORE, TaskKind.EXECUTION, _broker(feed={"duplicate": True})),
-    "activities in disorder": Fault(BEFORE, TaskKind.EXECUTION, _broker(feed={"reorder": True})),
-    "fills late": Fault(BEFORE, TaskKind.EXECUTION, _broker(feed={"hidden_reads": 4})),
-    "stream mute": Fault(BEFORE, TaskKind.EXECUTION, _broker(stream={"mute": True})),
-    "stream drops": Fault(BEFORE, TaskKind.EXECUTION, _broker(stream={"drop_before_fill": 2})),
-    "partly filled and cancelled": Fault(
+    "order lost": TimedFault(BEFORE, TaskKind.EXECUTION, _fault("submit", "reset_before")),
+    "answer to an order lost": TimedFault(BEFORE, TaskKind.EXECUTION, _fault("submit", "reset_after")),
+    "requests limited": TimedFault(
+        BEFORE, TaskKind.EXECUTION, _fault("any", "status_before", 2, status=429, seconds=0)
+    ),
+    "activities unreadable": TimedFault(BEFORE, TaskKind.DAILY, _fault("activities", "garbage", 3)),
+    "activities twice": TimedFault(BEFORE, TaskKind.EXECUTION, _broker(feed={"duplicate": True})),
+    "activities in disorder": TimedFault(BEFORE, TaskKind.EXECUTION, _broker(feed={"reorder": True})),
+    "fills late": TimedFault(BEFORE, TaskKind.EXECUTION, _broker(feed={"hidden_reads": 4})),
+    "stream mute": TimedFault(BEFORE, TaskKind.EXECUTION, _broker(stream={"mute": True})),
+    "stream drops": TimedFault(BEFORE, TaskKind.EXECUTION, _broker(stream={"drop_before_fill": 2})),
+    "partly filled and cancelled": TimedFault(
         BEFORE, TaskKind.EXECUTION, _broker(orders=[{"parts": ["0.5"], "ending": "canceled"}])
     ),
-    "order rejected": Fault(BEFORE, TaskKind.EXECUTION, _broker(orders=[{"refuse": "not_tradable"}])),
-    "dividend overnight": Fault(
+    "order rejected": TimedFault(BEFORE, TaskKind.EXECUTION, _broker(orders=[{"refuse": "not_tradable"}])),
+    "dividend overnight": TimedFault(
         BEFORE, TaskKind.DRY_RUN, _book(lambda stage, name: bookings.pay_dividend(stage.exchange, name, "0.25"))
     ),
-    "split overnight": Fault(
+    "split overnight": TimedFault(
         BEFORE, TaskKind.DRY_RUN, _book(lambda stage, name: bookings.split(stage.exchange, name, "2"))
     ),
-    "renamed overnight": Fault(
+    "renamed overnight": TimedFault(
         BEFORE,
         TaskKind.DRY_RUN,
         _book(lambda stage, name: bookings.change_symbol(stage.exchange, name, f"N{stage.now():%m%d}")),
     ),
-    "deposit": Fault(BEFORE, TaskKind.DRY_RUN, _deposit),
-    "fee": Fault(BEFORE, TaskKind.DRY_RUN, _charge),
+    "deposit": TimedFault(BEFORE, TaskKind.DRY_RUN, _deposit),
+    "fee": TimedFault(BEFORE, TaskKind.DRY_RUN, _charge),
 }
 """Every kind of fault by its name."""

@@ -25,10 +25,10 @@ class OtherMeaning(StrEnum):
     MEMO = "memo"
 
 
-Meaning = CashKind | PositionKind | OtherMeaning
+ActivityMeaning = CashKind | PositionKind | OtherMeaning
 
 # Pairs, because members of two enumerations with one word are equal.
-_TYPES: tuple[tuple[Meaning, str], ...] = (
+_TYPES: tuple[tuple[ActivityMeaning, str], ...] = (
     (OtherMeaning.FILL, "FILL"),
     (OtherMeaning.TRADE, "OPTRD EXTRD TRD DVF ALLOC"),
     (OtherMeaning.FOREIGN, "OPASN OPEXP OPEXC OPCA ECEXP"),
@@ -49,18 +49,18 @@ _TYPES: tuple[tuple[Meaning, str], ...] = (
     (PositionKind.TRANSFER, "ACATS JNLS DTCS"),
     (PositionKind.REMOVAL, "WRM FIMAT"),
 )
-_SUB_TYPES: dict[tuple[str, str], Meaning] = {
+_SUB_TYPES: dict[tuple[str, str], ActivityMeaning] = {
     ("DIV", "SDIV"): PositionKind.STOCK_DIVIDEND,
     ("DIV", "ROC"): CashKind.RETURN_OF_CAPITAL,
     ("SPLIT", "USPLIT"): PositionKind.UNIT_SPLIT,
     ("REORG", "WRM"): PositionKind.REMOVAL,
 }
 
-ACTIVITY_TYPES: dict[str, Meaning] = {name: meaning for meaning, names in _TYPES for name in names.split()}
+ACTIVITY_TYPES: dict[str, ActivityMeaning] = {name: meaning for meaning, names in _TYPES for name in names.split()}
 """Meaning of every known type; `meaning_of` also looks at the sub type."""
 
 
-def meaning_of(activity_type: str, sub_type: str = "") -> Meaning | None:
+def meaning_of(activity_type: str, sub_type: str = "") -> ActivityMeaning | None:
     """Return what a record of a type, and where it matters of a sub type, means; None when the type is not known."""
     # Corporate actions of options carry their sub type as in DIV.ROC under OPCA; only their type matters.
     return _SUB_TYPES.get((activity_type, sub_type), ACTIVITY_TYPES.get(activity_type))

@@ -14,7 +14,7 @@ from quant_pipeline.trading.orders.risk_checks import (
     Candidate,
     Tally,
     as_decimal,
-    judge,
+    check_order,
     old_trade,
     unknown_price,
     wrong_price,
@@ -72,7 +72,7 @@ def check_orders(orders: Sequence[Order], view: RiskView, limits: RiskLimits) ->
     tally = Tally.start(view)
     verdicts = []
     for order in orders:
-        verdict = judge(Candidate(order, view, limits, tally))
+        verdict = check_order(Candidate(order, view, limits, tally))
         if verdict.approved:
             tally.take(order, view)
         verdicts.append(verdict)

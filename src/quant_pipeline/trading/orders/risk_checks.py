@@ -85,7 +85,7 @@ class Candidate:
 Answer = tuple[DenialCode, str, str] | None
 
 
-def judge(candidate: Candidate) -> Verdict:
+def check_order(candidate: Candidate) -> Verdict:
     """Check an order until a check denies it."""
     is_flattened = candidate.view.is_flattening and not candidate.is_buy
     for check in FLATTEN_CHECKS if is_flattened else CHECKS:

@@ -14,7 +14,7 @@ import pandas as pd
 from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.statements.cells import Cells, plain
 from quant_pipeline.trading.statements.dates import Moment
-from quant_pipeline.trading.statements.formats import Amendment
+from quant_pipeline.trading.statements.formats import AmendmentRule
 
 _NOT_COMPARED = ("note", "lots", "cost", "opened", "cost_fraction")
 """Facts that do not distinguish rows: words may be reworded, and what is missing is stated by hand later."""
@@ -66,7 +66,7 @@ class Draft:
     cash: Decimal | None
     identities: tuple[str, ...] = ()
     missing: str = ""
-    amendment: Amendment | None = None
+    amendment: AmendmentRule | None = None
     key: str = ""
     replaces: tuple[str, ...] = ()
     is_ordered: bool = True

@@ -18,7 +18,7 @@ FieldName = Literal[
 ]  # fmt: skip
 NUMBERS: tuple[FieldName, ...] = ("quantity", "price", "fee", "cash", "balance", "cost", "cost_fraction")
 DATES: tuple[FieldName, ...] = ("date", "opened")
-Meaning = Literal[
+RowMeaning = Literal[
     "fill", "deposit", "withdrawal", "dividend", "fee", "tax", "interest", "transfer", "split", "spin_off", "merger",
     "symbol_change", "delisting", "return_of_capital", "cash_in_lieu", "other_cash", "foreign", "bust", "correction",
     "unit_split", "exchange", "ignore",
@@ -61,7 +61,7 @@ class RowRule(Parameters):
 
     when: Condition = Field(default_factory=dict)
     section: str | None = None
-    book: Meaning
+    book: RowMeaning
     columns: dict[FieldName, str | list[str]] = Field(default_factory=dict)
     set: dict[FieldName, str] = Field(default_factory=dict)
     repeats: Condition = Field(default_factory=dict)
@@ -118,7 +118,7 @@ class DerivedColumn(Parameters):
         return found.group(1) if found else ""
 
 
-class Amendment(Parameters):
+class AmendmentRule(Parameters):
     """Rows that take back, or correct, a row before them.
 
     Attributes
@@ -275,7 +275,7 @@ class StatementFormat(Parameters):
     symbols: dict[str, str] = Field(default_factory=dict)
     rows: list[RowRule] = Field(min_length=1)
     more_rows: list[RowRule] = Field(default_factory=list)
-    amendments: list[Amendment] = Field(default_factory=list)
+    amendments: list[AmendmentRule] = Field(default_factory=list)
     ignored_sections: list[str] = Field(default_factory=list)
     more_ignored_sections: list[str] = Field(default_factory=list)
     period: str | None = None

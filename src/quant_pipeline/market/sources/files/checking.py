@@ -16,7 +16,7 @@ from quant_pipeline.market.quality import QualityParameters, check_bars
 from quant_pipeline.market.sources.files.layouts import ALL, NONE, SPLITS
 from quant_pipeline.market.sources.files.observation import DAILY, Observation, observe
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
-from quant_pipeline.market.sources.files.reading import LATEST, known_at
+from quant_pipeline.market.sources.files.reading import LATEST, market_at
 from quant_pipeline.market.sources.files.recognition import layout_of
 
 _ADJUSTED = {
@@ -78,7 +78,7 @@ def check_folder(folder: Path, options: FilesMarketParameters, quality: QualityP
     findings, actions = seen.findings, seen.delistings
     if len(seen.rows):
         try:
-            market = known_at(seen, LATEST)
+            market = market_at(seen, LATEST)
         except MarketDataError as error:
             problems.append(str(error))
             refused = True

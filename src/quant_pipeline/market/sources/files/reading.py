@@ -58,10 +58,10 @@ def read_market_files(
         raise all_problems(seen.problems, folder)
     for problem in seen.problems:
         logger.warning("left out: %s", problem)
-    return known_at(seen, as_of)
+    return market_at(seen, as_of)
 
 
-def known_at(seen: Observation, as_of: str) -> MarketData:
+def market_at(seen: Observation, as_of: str) -> MarketData:
     """Return what of an observed market was known at the close of a session.
 
     Raises
