@@ -221,3 +221,54 @@ def test_what_cannot_be_booked_is_one_line_that_names_it(shipped, name):
     assert found.problems or found.quarantined
     assert any(words in line for line in [*found.problems, *found.quarantined])
     assert all(len(problem.splitlines()) == 1 for problem in found.problems)
+
+
+PAID = "DIV,,d,2025-01-06,2.5,AAPL,,executed,,,,,\n"
+HELD = ALPACA + DEPOSIT + BUY
+AGAIN = BUY.replace(",b,", ",c,").replace(",fill,200,buy,", ",trade_correct,201,buy,b")
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "cash", "positions"),
+    [
+        (
+            "two corrections that name the original",
+            [HELD + PAID + PAID.replace("d,2025-01-06,2.5,AAPL,,executed,,,,,", "e,2025-01-06,3.5,AAPL,,correct,,,,,d")
+             + PAID.replace("d,2025-01-06,2.5,AAPL,,executed,,,,,", "f,2025-01-08,4.5,AAPL,,correct,,,,,d")],
+            "8004.50",
+            {"AAPL": "10"},
+        ),
+        (
+            "a corrected trade that is corrected again by the name of the correction",
+            [HELD + AGAIN.replace(",c,", ",e,").replace("201,buy,b", "202,buy,c") + AGAIN],
+            "7980.00",
+            {"AAPL": "10"},
+        ),
+        ("a trade of another instrument", [HELD + AGAIN.replace("AAPL", "MSFT")], "7990.00", {"MSFT": "10"}),
+        (
+            "three exports, each with the amount of its day",
+            [HELD + PAID, HELD + PAID.replace("2.5,AAPL,,executed", "3,AAPL,,correct"),
+             HELD + PAID.replace("2.5,AAPL,,executed", "3.25,AAPL,,correct"),
+             HELD + PAID.replace("2.5,AAPL,,executed", "3.25,AAPL,,correct")],
+            "8003.25",
+            {"AAPL": "10"},
+        ),
+        (
+            "a split whose halves are cancelled in a later export",
+            [HELD + "SPLIT,,s,2025-01-06,0,AAPL,-10,executed,,,,,\nSPLIT,,t,2025-01-06,0,AAPL,40,executed,,,,,\n",
+             HELD + "SPLIT,,s,2025-01-06,0,AAPL,-10,canceled,,,,,\nSPLIT,,t,2025-01-06,0,AAPL,40,canceled,,,,,\n"],
+            "8000.00",
+            {"AAPL": "10"},
+        ),
+    ],
+)  # fmt: skip
+def test_amendments_of_amendments_count_as_the_last_one_says(shipped, name, files, cash, positions):
+    found = preview_of(shipped, {f"alpaca_{number}.csv": text for number, text in enumerate(files)})
+    assert (found.problems, found.summary()["cash"], found.summary()["positions"]) == ([], cash, positions), name
+    assert found.state.discrepancy == 0
+
+
+def test_a_correction_by_hand_to_another_instrument_is_refused(shipped):
+    plain = "date,kind,instrument,side,quantity,price,fee,cash,fill\n2025-01-06,correction,MSFT,buy,10,200,0,-2000,b\n"
+    (problem,) = preview_of(shipped, {"alpaca.csv": HELD, "plain.csv": plain}).problems
+    assert "turns a trade of AAPL buy into one of MSFT buy; bust it and book the right one instead" in problem

@@ -170,6 +170,7 @@ def book_entry(state: AccountState, entry: StatementEntry) -> None:
     """
     _refuse_short_sale(state, entry)
     _refuse_split_of_others(state, entry)
+    _refuse_another_trade(state, entry)
     before = state.cash
     try:
         state.apply(entry.event)
@@ -216,6 +217,19 @@ def _refuse_split_of_others(state: AccountState, entry: StatementEntry) -> None:
         raise AccountError(
             f"{entry.place}: the split is of {facts['quantity_before']} {facts['instrument']}, but {held} are held; a "
             "statement before it is missing"
+        )
+
+
+def _refuse_another_trade(state: AccountState, entry: StatementEntry) -> None:
+    """Refuse a correction that turns a trade into one of another instrument or on the other side."""
+    facts = entry.event.payload
+    if entry.event.kind is not EventKind.TRADE_CORRECTION or "instrument" not in facts:
+        return
+    fill = next((event.payload for event in state.history if event.key == facts["fill"]), facts)
+    was, found = (f"{trade.get('instrument')} {trade.get('side')}" for trade in (fill, facts))
+    if was != found:
+        raise AccountError(
+            f"{entry.place}: turns a trade of {was} into one of {found}; bust it and book the right one instead"
         )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -37,51 +39,102 @@ def apply_amendments(drafts: Sequence[Draft]) -> tuple[list[Draft], list[str]]:
     tuple
         The drafts, and what takes back a row that no statement has.
     """
-    kept: list[Draft] = [draft for draft in drafts if draft.amendment is None]
+    kept = [draft for draft in drafts if draft.amendment is None]
     made: dict[str, Draft] = {}
     problems: list[str] = []
-    taken: dict[str, str] = {}
-    for draft in drafts:
-        if draft.amendment is None:
-            continue
-        key = _target(draft, kept, taken)
+    amended = _Amended([*kept])
+    for draft in _in_turn([draft for draft in drafts if draft.amendment is not None]):
+        key = amended.target(draft)
         if key is None:
             problems.append(
                 f"{draft.place}: takes back a {draft.kind} that no statement has; add the statement with it, or write "
                 "what is right into plain.csv and let a rule ignore this row"
             )
             continue
-        taken[key] = draft.key
-        for event in _amending(draft, key):
+        for event in amended.apply(draft, key):
             made.setdefault(event.key, event)
     return [*kept, *made.values()], list(dict.fromkeys(problems))
 
 
-def _target(draft: Draft, known: Sequence[Draft], taken: dict[str, str]) -> str | None:
-    """Find the key of the row that is amended: by the id that it names, else by what it says."""
-    previous = draft.cells.text("previous", required=False)
-    if previous:
-        for other in known:
-            # Executions are also named by the end of their id, behind the time of the record.
-            named = (name == previous or name.endswith(f"::{previous}") for name in other.identities)
-            if other.format == draft.format and any(named):
+def _in_turn(amendments: Sequence[Draft]) -> Iterator[Draft]:
+    """Yield amendments by their time, those of other amendments behind these."""
+    waiting = sorted(amendments, key=lambda draft: draft.moment.at)
+    while waiting:
+        names = {(draft.format, name) for draft in waiting for name in draft.identities}
+        ready = [draft for draft in waiting if (draft.format, _previous(draft)) not in names] or waiting
+        yield from ready
+        waiting = [draft for draft in waiting if draft not in ready]
+
+
+def _previous(draft: Draft) -> str:
+    named = draft.cells.text("previous", required=False)
+    return "" if named in draft.identities else named
+
+
+class _Amended:
+    """Rows as they stand after the amendments so far.
+
+    Parameters
+    ----------
+    known
+        Rows that amend nothing; rows that stand in the place of others are added.
+    """
+
+    def __init__(self, known: list[Draft]) -> None:
+        self._known = known
+        self._taken: dict[str, str] = {}
+        self._replaced: dict[str, str] = {}
+        self._corrected_by: dict[tuple[str, str], str] = {}
+
+    def target(self, draft: Draft) -> str | None:
+        """Find the key of the row that is amended, as it stands now; None when no row is."""
+        key, own = self._named(draft), self._standing(draft)
+        while key in self._replaced and self._replaced[key] != own:
+            key = self._replaced[key]
+        return key
+
+    def _standing(self, draft: Draft) -> str:
+        """Return the key under which an amendment itself is booked; one within the row needs another than the row."""
+        if all(other.key != draft.key for other in self._known):
+            return draft.key
+        facts = json.dumps(draft.compared, sort_keys=True, default=str)
+        return f"{draft.key}:corrected:{hashlib.sha256(facts.encode()).hexdigest()[:8]}"
+
+    def _named(self, draft: Draft) -> str | None:
+        """Find a row by the id that an amendment names, or has itself, else by what it says."""
+        previous = _previous(draft)
+        if previous:
+            for other in self._known:
+                # Executions are also named by the end of their id, behind the time of the record.
+                named = (name == previous or name.endswith(f"::{previous}") for name in other.identities)
+                if other.format == draft.format and any(named):
+                    return other.key
+            return self._corrected_by.get((draft.format, previous), f"{draft.format}:{draft.kind}:{previous}")
+        for other in self._known:
+            # A later export may write into the row itself that it was taken back.
+            is_itself = (other.format, other.kind, other.identities) == (draft.format, draft.kind, draft.identities)
+            if draft.identities and is_itself:
                 return other.key
-        return f"{draft.format}:{draft.kind}:{previous}"
-    for other in known:
-        # A later export may write into the row itself that it was taken back.
-        if draft.identities and (other.format, other.kind, other.identities) == (
-            draft.format, draft.kind, draft.identities,
-        ):  # fmt: skip
-            return other.key
-    same = [
-        other
-        for other in known
-        if (other.format, other.kind) == (draft.format, draft.kind)
-        and other.moment.at <= draft.moment.at
-        and taken.get(other.key, draft.key) == draft.key
-        and (_unsigned(other.facts) == _unsigned(draft.facts))
-    ]
-    return max(same, key=lambda other: other.moment.at).key if same else None
+        same = [
+            other
+            for other in self._known
+            if (other.format, other.kind) == (draft.format, draft.kind)
+            and other.moment.at <= draft.moment.at
+            and self._taken.get(other.key, draft.key) == draft.key
+            and (_unsigned(other.facts) == _unsigned(draft.facts))
+        ]
+        return max(same, key=lambda other: other.moment.at).key if same else None
+
+    def apply(self, draft: Draft, key: str) -> list[Draft]:
+        """Return what an amendment books, and keep in mind what stands in the place of the row."""
+        self._taken[key] = draft.key
+        original = next((other for other in self._known if other.key == key), None)
+        events = _amending(draft, self._standing(draft), key, original)
+        self._corrected_by |= {(draft.format, name): key for name in draft.identities}
+        if len(events) > 1:
+            self._known.append(events[-1])
+            self._replaced[key] = events[-1].key
+        return events
 
 
 def _unsigned(facts: dict[str, Any]) -> dict[str, Any]:
@@ -91,21 +144,37 @@ def _unsigned(facts: dict[str, Any]) -> dict[str, Any]:
     return amounts | others
 
 
-def _amending(draft: Draft, key: str) -> list[Draft]:
-    own = draft.key.partition(":")[2].partition(":")[2]
+def _amending(draft: Draft, standing: str, key: str, original: Draft | None) -> list[Draft]:
+    """Return the bust, correction or cancellation of a row, and behind it the row that stands in its place, if any."""
     is_correction = draft.amendment is not None and draft.amendment.kind == "correct"
-    plain_draft = replace(draft, amendment=None)
+    plain_draft = replace(draft, amendment=None, key=standing)
     if draft.kind is EventKind.FILL:
-        kind = EventKind.TRADE_CORRECTION if is_correction else EventKind.TRADE_BUST
-        facts = {"fill": key, **draft.facts} if is_correction else {"fill": key}
-        return [replace(plain_draft, kind=kind, facts=facts, key=f"{draft.format}:{kind}:{own}", cash=None)]
+        facts: dict[str, Any] = {"fill": key}
+        bust = replace(
+            plain_draft, kind=EventKind.TRADE_BUST, facts=facts, key=_key(draft.key, "trade_bust"), cash=None
+        )
+        if not is_correction:
+            return [bust]
+        if original is not None and _trade_of(original) != _trade_of(draft):
+            return [bust, plain_draft]
+        kind = EventKind.TRADE_CORRECTION
+        return [replace(plain_draft, kind=kind, facts=facts | draft.facts, key=_key(standing, str(kind)), cash=None)]
     cancelled = {"events": [key], "message": draft.cells.text("note", required=False)}
     cancellation = replace(
         plain_draft, kind=EventKind.EVENT_CANCELLED, facts=cancelled, key=f"{key}:cancelled", cash=None, identities=()
     )
-    if plain_draft.key == key:
-        plain_draft = replace(plain_draft, key=f"{key}:corrected")
     return [cancellation, plain_draft] if is_correction else [cancellation]
+
+
+def _key(key: str, kind: str) -> str:
+    """Return the key of an amendment: that of its row with another kind."""
+    form, _, rest = key.partition(":")
+    return f"{form}:{kind}:{rest.partition(':')[2]}"
+
+
+def _trade_of(draft: Draft) -> tuple[str, str]:
+    """Return instrument and side, which no correction of a trade can change: then it was another trade."""
+    return draft.instrument, str(draft.facts.get("side"))
 
 
 def name_fills(drafts: Iterable[Draft]) -> None:
