@@ -13,6 +13,7 @@ import pytest
 OWN = {"quant_pipeline", "tests", "factor_exact", "factor_peers", "qlib_needed"}
 WITHOUT_WHEELS = {"antlr4-python3-runtime", "gym", "peewee"}
 """Pure Python that has source distributions only."""
+PYTHONS = ("3.11", "3.12", "3.13")
 OF_TORCH = re.compile(r"cuda|nvidia|triton")
 
 
@@ -76,27 +77,35 @@ def test_readme_promises_the_pythons_of_the_project(project_path, configured):
     assert f"Python {', '.join(promised[:-1])} or {promised[-1]}" in (project_path / "README.md").read_text()
 
 
-@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
-def test_the_lock_resolves(project_path, locked, python):
-    """Resolve everything against the index, with wheels only, and find each package in the lock in its version."""
+@pytest.fixture(scope="module")
+def resolving(project_path, locked):
+    """Resolutions for every Python, against the index and with wheels only: they wait for its answers side by side."""
     wheels = [option for name in locked if name not in WITHOUT_WHEELS for option in ("--only-binary", name)]
     command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "dev", "--quiet"]
-    command += [
-        "--constraint",
-        "requirements.lock",
-        "--python-version",
-        python,
-        "--no-annotate",
-        "--no-header",
-        *wheels,
-    ]
-    done = subprocess.run(command, cwd=project_path, capture_output=True, text=True)
-    if re.search(r"error sending request|dns error|Failed to fetch|timed out", done.stderr) and (
+    command += ["--constraint", "requirements.lock", "--no-annotate", "--no-header", *wheels]
+    started = {
+        python: subprocess.Popen(
+            [*command, "--python-version", python],
+            cwd=project_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for python in PYTHONS
+    }  # fmt: skip
+    yield started
+    for process in started.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_resolves(locked, resolving, python):
+    """Each package that is resolved is in the lock in its version."""
+    printed, errors = resolving[python].communicate()
+    if re.search(r"error sending request|dns error|Failed to fetch|timed out", errors) and (
         os.environ.get("CI") != "true"
     ):
         pytest.skip("the package index is not reachable")
-    assert done.returncode == 0, done.stderr[-2000:]
-    resolved = dict(line.split("==") for line in done.stdout.splitlines())
+    assert resolving[python].returncode == 0, errors[-2000:]
+    resolved = dict(line.split("==") for line in printed.splitlines())
     astray = {
         f"{name}=={version}"
         for name, version in resolved.items()

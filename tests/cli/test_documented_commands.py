@@ -47,6 +47,8 @@ ELSEWHERE = {
     "kedro archive restore 2023-04-26": "test_archive.py",
     "kedro models rollback ridge_alpha158": "test_acceptance.py",
     "kedro models continue ridge_alpha158": "test_model_versions.py",
+    "kedro compile trading": "test_compile.py",
+    "kedro compile factors": "test_compile.py",
     "kedro account new mine --from sim": "test_scenarios.py",
     "kedro run --env mine --pipelines ingestion,post_trade,prediction,order_generation": "test_scenarios.py",
     "kedro account show --env mine": "test_scenarios.py",
@@ -74,8 +76,13 @@ STARTED = {
 }
 # Started as the reader starts them, as is the first `kedro run`; forks of a warm process run the others.
 PROCESSES = {"kedro account show", "kedro models list"}
-# Stages that other commands run too, together or with other values.
+# What other commands run too, together or with other values.
 REPETITIONS = {
+    "kedro run --env files --params market_folder=path/to/folder",
+    "kedro run --env cn --params market_folder=path/to/a-shares",
+    "kedro run --pipelines ensemble,backtest",
+    "kedro run --pipelines ensemble,backtest,prediction",
+    "kedro models as-of 2024-12-31",
     "kedro run --pipelines execution --params dry_run=true",
     "kedro run --pipelines features,training",
     "kedro run --pipelines features,training,ensemble",

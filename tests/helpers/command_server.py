@@ -36,6 +36,7 @@ WARM = (
     "kedro.framework.session",
     "kedro.runner",
     "kedro_datasets.json.json_dataset",
+    "kedro_datasets.matplotlib.matplotlib_dataset",
     "kedro_datasets.pandas.csv_dataset",
     "kedro_datasets.pandas.parquet_dataset",
     "kedro_datasets.text.text_dataset",
@@ -43,6 +44,8 @@ WARM = (
     "kedro_viz.integrations.kedro.run_hooks",
     "kedro_viz.launchers.cli.main",
     "lightgbm",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.pyplot",
     "mlflow.lightgbm",
     "mlflow.store.model_registry.sqlalchemy_workspace_store",
     "mlflow.store.tracking.sqlalchemy_store",
@@ -50,6 +53,7 @@ WARM = (
     "mlflow.tracing.processor.otel",
     "numba",
     "pandas",
+    "pandera.accessors.pandas_accessor",
     "pandera.api.pandas.container",
     "pandera.backends.pandas.register",
     "pandera.pandas",
@@ -117,7 +121,11 @@ def _prepare() -> None:
     target = importlib.import_module("numba.core.registry").cpu_target
     target.typing_context.refresh()
     target.target_context.refresh()
-    importlib.import_module("quant_pipeline.reports.theme").blank_figure("title", "description")
+    figure = importlib.import_module("quant_pipeline.reports.theme").blank_figure("title", "description")
+    table = importlib.import_module("pandas").DataFrame({"x": [1.0]})
+    graphs = importlib.import_module("plotly.graph_objects")
+    figure.add_traces([graphs.Scatter(x=table["x"]), graphs.Bar(x=table["x"]), graphs.Heatmap(z=table)])
+    figure.to_json()
 
 
 def _watch(order: dict[str, Any], answers: TextIO) -> NoReturn:
