@@ -17,7 +17,7 @@ from yaml import YAMLError
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.fast_yaml import fast_loader
-from quant_pipeline.project.references import merge, merged_and_resolved, require_plain, select
+from quant_pipeline.project.references import merge, merged_and_resolved, names_from_params, require_plain, select
 from quant_pipeline.project.refused_configuration import (
     describe_unreadable,
     leads_somewhere,
@@ -206,7 +206,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             # Now, as Kedro merges what --params say into the first of these files.
             base, own = read[0].values(), read[1].values()
             self._known = {str(name) for file in base for name in file}
-            self._taken_by_parameters = _names_from_params([*base, *own, *local.values()])
+            self._taken_by_parameters = names_from_params([*base, *own, *local.values()])
         return read
 
     def _resolve_from_raw_config(self, key: str, *read: Any) -> dict[str, Any]:
@@ -353,7 +353,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         for kind in ("credentials", "mlflow"):
             for folder in self._names_of_layers():
                 files += self._read_layer(kind, folder)
-        return self._taken_by_parameters | _names_from_params(files)
+        return self._taken_by_parameters | names_from_params(files)
 
     def _read_layer(self, kind: str, folder: str) -> list[dict[str, Any]]:
         """Read the files of one layer without resolving them; a layer that is not there has none."""
@@ -388,10 +388,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def _names_of_folders(self) -> str:
         return " or ".join(dict.fromkeys("/".join(name.split("/")[:2]) for name in self._files()))
-
-
-def _names_from_params(files: Iterable[Any]) -> set[str]:
-    return {name for file in files for name in re.findall(r"\$\{runtime_params: *([\w-]+)", str(file))}
 
 
 LOADER_OPTIONS: Final[dict[str, Any]] = {

@@ -14,7 +14,7 @@ from typing import Any, Final
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-__all__ = ["SIGN", "merge", "merged_and_resolved", "require_plain", "select"]
+__all__ = ["SIGN", "merge", "merged_and_resolved", "names_from_params", "require_plain", "select"]
 
 SIGN: Final = "${"
 """What a text with references holds."""
@@ -83,6 +83,11 @@ def select(table: Mapping[str, Any], name: str) -> Any:
         return None if found == "???" else found
     selected = OmegaConf.select(OmegaConf.create(dict(table)), name)
     return OmegaConf.to_container(selected) if OmegaConf.is_config(selected) else selected
+
+
+def names_from_params(files: Iterable[Any]) -> set[str]:
+    """Return the names that unresolved tables take from ``--params``."""
+    return {name for file in files for name in re.findall(r"\$\{runtime_params: *([\w-]+)", str(file))}
 
 
 def require_plain(parsed: Any) -> Any:
