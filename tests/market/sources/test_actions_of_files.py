@@ -193,7 +193,19 @@ def test_a_mark_of_adjustment_that_is_not_known_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "column", ["nominal_close", "reverse", "real_close", "CloseUnadj", "spinoff", "share_consolidation"]
+    "column",
+    [
+        "nominal_close",
+        "reverse",
+        "real_close",
+        "CloseUnadj",
+        "spinoff",
+        "share_consolidation",
+        "ex_date",
+        "cash_amount",
+        "ratio",
+        "action",
+    ],
 )
 def test_a_column_that_may_be_another_close_or_an_action_is_an_error(tmp_path, column):
     refused = check(tmp_path, {"AAA.csv": bars(**{column: 2.0})})

@@ -193,3 +193,12 @@ def test_a_close_as_traded_is_used_where_the_user_maps_it(tmp_path):
     checked = check(tmp_path, columns={"traded_close": "nominal_close"}, adjusted="splits")
     assert checked.seen.rows["split"].tolist() == MARKET["split"].tolist()
     np.testing.assert_allclose(checked.seen.rows["close"], MARKET["close"], rtol=1e-9)
+
+
+def test_grouped_days_of_polygon_have_a_ticker_and_a_time_of_one_letter(tmp_path):
+    letters = {"instrument": "T", "volume": "v", "open": "o", "close": "c", "high": "h", "low": "l"}
+    for day, rows in FLAT.groupby("date"):
+        closes = day.tz_localize("America/New_York") + pd.Timedelta(hours=16)
+        table = rows[list(letters)].rename(columns=letters).assign(t=closes.value // 10**6, n=9)
+        table.to_csv(tmp_path / f"grouped_{day:%Y-%m-%d}.csv", index=False)
+    assert_reads(tmp_path, FLAT)

@@ -96,3 +96,30 @@ def test_a_dividend_outside_of_the_hours_is_paid_once_and_amounts_are_summed(tmp
     assert checked.summary["problems"] == []
     assert checked.seen.rows["dividend"].tolist() == [0.0, 0.5, 0.0, 0.0, 0.0, 0.0]
     assert checked.seen.rows["amount"].iloc[0] == 10 * 100 + 120 * 101
+
+
+SHANGHAI = TradingCalendar.of("XSHG", "2024-01-02", "2024-01-12").sessions
+CLOCKS = ["09:35", "10:30", "11:30", "13:05", "15:00"]
+HEADERS = {
+    "baostock": ("date,time,code,open,high,low,close,volume", "{d:%Y-%m-%d},{d:%Y%m%d}{c}00000,sh.600000,"),
+    "tushare": ("trade_time,ts_code,open,high,low,close,volume", "{d:%Y-%m-%d} {h}:00,600000.SH,"),
+    "akshare": ("时间,股票代码,开盘,最高,最低,收盘,成交量", "{d:%Y-%m-%d} {h}:00,600000,"),
+}
+
+
+@pytest.mark.parametrize("vendor", HEADERS)
+def test_minutes_of_chinese_vendors_carry_the_time_of_their_end(tmp_path, vendor):
+    header, start = HEADERS[vendor]
+    lines = [
+        start.format(d=day, h=clock, c=clock.replace(":", "")) + f"10,{10 + place},9,{10 + place / 10},100"
+        for day in SHANGHAI
+        for place, clock in enumerate(CLOCKS)
+    ]
+    (tmp_path / "minutes.csv").write_text("\n".join([header, *lines]) + "\n")
+    checked = check(tmp_path)
+    assert checked.ok, checked.summary["problems"]
+    assert checked.seen.calendar == "XSHG"
+    assert checked.seen.rows["date"].tolist() == SHANGHAI.tolist()
+    assert set(checked.seen.rows["close"]) == {10.4}
+    assert set(checked.seen.rows["volume"]) == {500.0}
+    assert "outside_hours" not in checked.summary["findings"]

@@ -170,7 +170,7 @@ def _hint(instruments: pd.Index, layouts: set[str]) -> str:
     found = Counter(
         _ENDINGS[ending] for ending in (name.rpartition(".")[2].upper() for name in instruments) if ending in _ENDINGS
     )
-    codes = sum(bool(re.fullmatch(r"(SH|SZ|BJ)?\d{6}", name, re.IGNORECASE)) for name in instruments)
+    codes = sum(bool(re.fullmatch(r"(SH|SZ|BJ)?\.?\d{6}", name, re.IGNORECASE)) for name in instruments)
     if codes:
         found["XSHG"] += codes
     name, count = found.most_common(1)[0] if found else ("", 0)

@@ -35,6 +35,7 @@ _ADDED_BY_VENDORS = (
     re.compile(r"_candlestick_\d+_[a-z]+_.*$", re.IGNORECASE),
     re.compile(r"_full_1day(_adj\w*|_unadjusted)?$", re.IGNORECASE),
     re.compile(r"-(\d+(s|m|h|d|w|mo))-\d{4}(-\d{2}){0,2}$"),
+    re.compile(r"[_-]\d+(min|m|h|hour)$", re.IGNORECASE),
     re.compile(r"[_ -]\d{4}(-?\d{2}-?\d{2})?[-_]+(to[-_])?\d{4}(-?\d{2}-?\d{2})?$", re.IGNORECASE),
     re.compile(
         r"[_-](daily|data|1d|ohlcv|prices|history|historical|stock|stock_data|1day|day|adjusted)$", re.IGNORECASE

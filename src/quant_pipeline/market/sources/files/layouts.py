@@ -183,7 +183,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "date": (
             "date", "timestamp", "datetime", "day", "trade_date", "tradedate", "trading_date", "trade date",
             "session", "<date>", "日期", "交易日期", "open_time", "dt", "trading day", "date/time", "gmt time",
-            "local time", "exchange date", "<dtyyyymmdd>", "traddt",
+            "local time", "exchange date", "<dtyyyymmdd>", "traddt", "trade_time", "时间",
             "dates", "datum", "fecha", "data", "날짜", "日付", "trddt",
         ),
         "time": ("<time>", "time"),
@@ -249,6 +249,7 @@ KNOWN_UNUSED = frozenset(
 SUSPICIOUS = (
     "split", "div", "adj", "factor", "ajex", "cfac", "trfd", "bonus",
     "payout", "distribution", "total return", "total_return", "tot_return", "dvd", "dlret",
+    "ex_date", "ex-date", "exdate", "ex date", "cash_amount", "record_date", "pay_date", "payment_date",
     "raw close", "raw_close", "close_raw",
     "rights", "capital gain", "reverse", "consolid", "nominal", "spinoff", "spin_off", "spin-off", "scrip",
     "corporate", "capital_change", "as_traded", "ajust", "bereinigt", "desdob", "frazion", "rettific",
@@ -256,6 +257,11 @@ SUSPICIOUS = (
     "調整", "配当", "分割", "수정", "배당", "액면",
 )  # fmt: skip
 """Words of columns that change returns when they are not used."""
+
+SUSPICIOUS_NAMES = frozenset(
+    _names("ratio | action | actions | event | events | coef | coefficient | tri | cash | cumret")
+)
+"""Whole names that may mean the same."""
 
 OTHER_CLOSE = re.compile(
     r"clos(?!.*(?:time|date|chang|chg|pct|%|bid|ask|ratio|log|ret|diff|lag|shift|sma|ema|mean|std|rsi|\d))",

@@ -246,7 +246,9 @@ def _with_time(table: pd.DataFrame) -> pd.Series:
     times = table["time"].fillna("").astype("str").str.replace(":", "", regex=False).str.strip()
     if times.nunique() <= 1:
         return table["date"]
-    clock = times.str.zfill(6).str[:4]
+    # Some write the whole date again before the time of day.
+    whole = times.str.fullmatch(r"(19|20)\d{10,15}").to_numpy(dtype=bool)
+    clock = times.str.zfill(6).str[:4].where(~whole, times.str[8:12])
     return table["date"].astype("str").str.strip() + " " + clock.str[:2] + ":" + clock.str[2:]
 
 

@@ -28,6 +28,7 @@ from quant_pipeline.market.sources.files.layouts import (
     PREVIOUS,
     REQUIRED,
     SUSPICIOUS,
+    SUSPICIOUS_NAMES,
     SYNONYMS,
     Layout,
 )
@@ -95,6 +96,9 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
     """
     spelt = {str(column): column_name(str(column)) for column in table.columns}
     header = {column: named.name for column, named in spelt.items()}
+    if {"T", "t"} <= set(header):
+        # Polygon's grouped days: the ticker and the time differ by capital letters only.
+        header["T"] = "ticker"
     own = {theirs: ours for ours, theirs in options.columns.items()}
     name, faults = _choose(set(header.values()), form, options, own)
     layout = layout_of(name)
@@ -269,7 +273,7 @@ def holds_actions(stem: str, header: Iterable[str]) -> bool:
 
 def _looks_like(name: str, columns: dict[str, str]) -> bool:
     """Whether a name is a slip of one that means splits, dividends, adjusted closes or the instrument."""
-    if any(word in name for word in SUSPICIOUS):
+    if name in SUSPICIOUS_NAMES or any(word in name for word in SUSPICIOUS):
         return True
     if name not in CANONICAL and OTHER_CLOSE.search(name) and not PREVIOUS.search(name):
         return True
