@@ -252,6 +252,14 @@ def test_what_was_filled_since_the_close_is_valued_at_its_own_price(run):
 
 
 @pytest.mark.parametrize("run", [("simulation", True)], indirect=True, ids=["simulation"])
+def test_what_is_booked_after_the_close_is_no_profit_of_that_close(run):
+    before = run("pnl").output
+    assert run("adjust", "--cash", "500", *WHY).exit_code == 0
+    assert run("pnl").output == f"{before}Booked since this close, and counted at the next one: +500.00 in cash\n"
+    assert "Booked since" not in run("pnl", "--date", "2025-01-02").output
+
+
+@pytest.mark.parametrize("run", [("simulation", True)], indirect=True, ids=["simulation"])
 def test_why_tells_universe_rank_decision_cash_and_what_became_of_the_order(run):
     day = "2025-01-02"
     orders = pd.DataFrame(

@@ -68,6 +68,11 @@ def test_everything_that_a_daily_run_lacks_is_one_message(project):
     assert "order_generation.source is 'somebody_elses', which is neither a combination nor a model in use" in message
 
 
+def test_the_backtest_that_other_parameters_lack_is_made_with_these_parameters(project):
+    message = refused(project, "kedro run --pipelines daily --params as_of=2025-01-02,strategy.topk=2,rhythm=weekly")
+    assert "run `kedro run --pipelines backtest --params strategy.topk=2,rhythm=weekly` first." in message
+
+
 def test_orders_from_a_file_that_is_not_there_are_refused_before_the_ledger_moves(project):
     message = refused(project, "kedro run --pipelines daily --params as_of=2025-01-02,order_generation.source=file")
     assert message.startswith("order_generation.source is `file`, but there is no file of scores")

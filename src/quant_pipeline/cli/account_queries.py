@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,7 @@ def pnl(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) -> 
     from quant_pipeline.cli.account_tables import draw_profits
     from quant_pipeline.cli.opened_account import known_prices, open_account
     from quant_pipeline.cli.terminal import print_drawing
+    from quant_pipeline.trading.ledger.account import fold
     from quant_pipeline.trading.ledger.profits import session_profits
 
     with open_account(metadata, env, params) as opened:
@@ -102,9 +103,14 @@ def pnl(metadata: Place, date: Any, env: str | None, params: dict[str, Any]) -> 
         if not state.closes:
             print_drawing("no session is closed yet", opened.name)
             return
-        sessions = session_profits(opened.events, state.closes[-1][0])
-        prices: dict[str, Decimal] = known_prices(opened, state)
-        print_drawing(draw_profits(state, sessions, prices, _benchmark(opened)), opened.name)
+        # What was booked after the close is no part of the value of that close.
+        known = _known_at_close(opened.events, state.closes[-1][0])
+        closed = fold(known)
+        sessions = session_profits(known, state.closes[-1][0])
+        prices: dict[str, Decimal] = known_prices(opened, closed)
+        print_drawing(draw_profits(closed, sessions, prices, _benchmark(opened)), opened.name)
+    if moved := state.cash - closed.cash:
+        click.echo(f"Booked since this close, and counted at the next one: {moved:+,.2f} in cash")
 
 
 @click.command()
@@ -129,6 +135,15 @@ def missed(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
         click.echo(f"{row.session:%Y-%m-%d %A}: {row.missed}")
     span = f"from {closed[0]:%Y-%m-%d} to {newest:%Y-%m-%d}"
     click.echo(f"{opened.name}, sessions {span}: {len(found) or 'none'} missed")
+
+
+def _known_at_close(events: Sequence[Event], session: pd.Timestamp) -> list[Event]:
+    """Return the events that the close of a session has seen."""
+    from quant_pipeline.trading.ledger.events import EventKind
+
+    of_session = [event for event in events if event.session <= session]
+    closes = [place for place, event in enumerate(of_session) if event.kind is EventKind.SESSION_CLOSED]
+    return of_session[: closes[-1] + 1]
 
 
 def _remarks(opened: Opened, book: AccountOrders, events: tuple[Event, ...]) -> tuple[str, ...]:

@@ -160,6 +160,7 @@ class _Needs:
         from quant_pipeline.common.exceptions import StaleDataError
         from quant_pipeline.datasets import atomic
         from quant_pipeline.datasets.panel import YearlyPanel
+        from quant_pipeline.project.backtest_folder import changed_parameters
         from quant_pipeline.project.hooks.errors import describe_missing, stage_that_makes
 
         stored = (atomic.ParquetTable, atomic.JsonDocument, atomic.TextDocument, atomic.Figure, YearlyPanel)
@@ -168,7 +169,9 @@ class _Needs:
             if isinstance(self._catalog.get(name), stored) and not self._catalog.exists(name):
                 missing.setdefault(stage_that_makes(name), []).append(name)
         for stage, names in missing.items():
-            yield StaleDataError(describe_missing(names, stage))
+            # The backtest of other parameters than the account's lies elsewhere.
+            given = changed_parameters(self._config.runtime_params) if stage == "backtest" else ()
+            yield StaleDataError(describe_missing(names, stage, given))
 
     def _champions(self) -> Iterator[QuantPipelineError]:
         """Find models that have to score and have no champion, a damaged one, or one that cannot score this session."""

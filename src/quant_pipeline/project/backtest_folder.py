@@ -42,7 +42,7 @@ def backtest_folder(loader: ProjectConfigLoader, _: str = "") -> str:
     block = given.get("backtest")
     name = block.get("name") if isinstance(block, Mapping) else None
     if name is None:
-        changed = [item for key in (*DECISIVE, "rhythm") if key in given for item in _flat(key, given[key])]
+        changed = changed_parameters(given)
         if not changed:
             return OWN
         name = _short(re.sub(r"[^\w.=-]+", "_", "+".join(sorted(changed)).replace("+", "__")))
@@ -55,6 +55,11 @@ def backtest_folder(loader: ProjectConfigLoader, _: str = "") -> str:
             f"backtest.name is '{name}'; a name has at most {LONGEST} letters, digits, points, hyphens and underscores."
         )
     return f"{OTHERS}/{name}"
+
+
+def changed_parameters(given: Mapping[str, Any]) -> list[str]:
+    """Return what ``--params`` change of what a backtest depends on: ``strategy.topk=20``."""
+    return [item for key in (*DECISIVE, "rhythm") if key in given for item in _flat(key, given[key])]
 
 
 def _flat(key: str, value: Any) -> Iterator[str]:

@@ -77,9 +77,10 @@ def stage_that_makes(dataset: str) -> str | None:
     return next(results, None) or next(on_the_way, None)
 
 
-def describe_missing(datasets: Sequence[str], stage: str | None) -> str:
-    """Say which datasets are not there, and which command makes them."""
-    remedy = f"run `kedro run --pipelines {stage}` first" if stage else "correct its path in the catalog"
+def describe_missing(datasets: Sequence[str], stage: str | None, given: Sequence[str] = ()) -> str:
+    """Say which datasets are not there, and which command makes them, with the ``--params`` that it needs."""
+    params = f" --params {','.join(given)}" if given else ""
+    remedy = f"run `kedro run --pipelines {stage}{params}` first" if stage else "correct its path in the catalog"
     if len(datasets) == 1:
         return f"dataset '{datasets[0]}' has not been made yet; {remedy}."
     return f"datasets {', '.join(datasets)} have not been made yet; {remedy}."
