@@ -79,3 +79,9 @@ class BookedAccount:
 @pytest.fixture
 def account():
     return BookedAccount()
+
+
+@pytest.fixture
+def new_account():
+    """Make any number of accounts."""
+    return BookedAccount

@@ -4,9 +4,15 @@ Each case: what is held before (instrument, shares, cost), the readings, and wha
 profit. Nothing is left in quarantine unless the case says so.
 """
 
+import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from quant_pipeline.trading.ledger.account import fold
 
 SUNDAY, MONDAY, TUESDAY, WEDNESDAY = "2025-01-05", "2025-01-06", "2025-01-07", "2025-01-08"
 FRIDAY = "2025-01-03"
@@ -256,3 +262,38 @@ def test_a_half_without_its_symbol_waits_with_the_other_and_changes_nothing(acco
     account.hold(*AAPL)
     account.read(SPLIT[0], SPLIT[1] | {"symbol": None})
     assert (account.lots("AAPL"), len(account.state.quarantine)) == (WHOLE["AAPL"], 2)
+
+
+MERGED = renamed("MA", 40, -50, 25, activity_sub_type="SMA")
+SOLD = fill(21, "sell", "AAPL", 30, 55, TUESDAY)
+RECORDS = [*SPLIT, fill(20, "buy", "AAPL", 10, 50), SOLD, DIVIDEND, record("CSD", 31, net_amount="500"), *MERGED]
+AMENDMENTS = [
+    bust(60, RECORDS[2]),
+    bust(61, SOLD, type="trade_correct", qty="20"),
+    taken_back(62, DIVIDEND),
+    taken_back(63, RECORDS[5], status="correct", net_amount="400"),
+    taken_back(64, MERGED[1], status="correct", qty="30"),
+    taken_back(65, SPLIT[1], status="correct", qty="500"),
+]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(st.sampled_from(range(len(AMENDMENTS))), max_size=3), st.randoms(use_true_random=False))
+def test_neither_order_nor_readings_of_the_records_change_the_books(new_account, amended, random):
+    """What is read in one go and in order is what comes of any order, read in any parts, some of them again."""
+    records = [*RECORDS, *(AMENDMENTS[place] for place in sorted(amended))]
+    whole = new_account().hold(*AAPL).hold("OLD", 50, 1_000).read(*records)
+    account = new_account().hold(*AAPL).hold("OLD", 50, 1_000)
+    shuffled = random.sample(records, len(records))
+    read = 0
+    while read < len(shuffled):
+        upto = random.randint(read + 1, len(shuffled))
+        account.read(*shuffled[0 if random.random() < 0.3 else read : upto])
+        read = upto
+    assert account.state.quarantine == whole.state.quarantine == {}
+    assert (account.state.cash, account.state.realised) == (whole.state.cash, whole.state.realised)
+    assert {name: account.lots(name) for name in account.state.positions} == {
+        name: whole.lots(name) for name in whole.state.positions
+    }
+    stored = [replace(event, payload=json.loads(event.content)) for event in account.events]
+    assert fold(stored).positions == account.state.positions

@@ -31,6 +31,9 @@ from quant_pipeline.trading.ledger.amendments import EffectiveFill
 from quant_pipeline.trading.ledger.events import Event, EventKind
 
 PREFIX = "quarantine:"
+AMENDS_UNKNOWN = "AMENDMENT_OF_UNKNOWN"
+"""Begin of the codes of amendments whose original is not known."""
+
 WAITS_FOR_SPLIT = "WAITS_FOR_CORPORATE_ACTION"
 """Code of a sale that is booked by itself as soon as the other part of a corporate action has come."""
 
@@ -147,16 +150,23 @@ def waiting_fills(account: AccountState) -> list[FillActivity]:
     return [_read_fill(row) for row in rows]
 
 
-def early_amendment(account: AccountState, activity_id: str) -> Activity | None:
-    """Return the amendment of an activity that was reported before it and waits in quarantine, if one does."""
-    names = {activity_id, activity_id.partition("::")[2]} - {""}
+def waiting_amendments(account: AccountState) -> list[Activity]:
+    """Return amendments that wait in quarantine for what they amend; of corporate actions, see `early_amendment`."""
+    rows = (row for row in account.quarantine.values() if row.payload["code"].startswith(AMENDS_UNKNOWN))
+    found = [_read_row(row) for row in rows if row.payload["waiting"] is not None]
+    return [activity for activity in found if not isinstance(activity, PositionActivity)]
+
+
+def early_amendment(account: AccountState, activity_id: str) -> PositionActivity | None:
+    """Return the amendment of a part of a corporate action that was reported before it and waits, if one does."""
     for row in account.quarantine.values():
-        if row.payload.get("supersedes") in names and row.payload["waiting"] is not None:
-            return _read_row(row)
+        if row.payload.get("supersedes") == activity_id and row.payload["waiting"] is not None:
+            found = _read_row(row)
+            return found if isinstance(found, PositionActivity) else None
     return None
 
 
-def _read_row(row: Event) -> Activity | None:
+def _read_row(row: Event) -> Activity:
     facts = row.payload["waiting"]
     if "occurred_at" in facts:
         return _read_fill(row)

@@ -34,6 +34,7 @@ from quant_pipeline.trading.activities.quarantine import (
     facts_of_position,
     quarantine_event,
     resolution_event,
+    waiting_amendments,
     waiting_fills,
     waiting_parts,
 )
@@ -118,12 +119,12 @@ class Translator:
 
         What is yielded is booked before the next is asked for.
         """
-        left = {a.activity_id: a for a in fresh if isinstance(a, PositionActivity) and a.amendment is Amendment.NEW}
+        parts = [a for a in fresh if isinstance(a, PositionActivity) and a.amendment is Amendment.NEW]
+        early = {a.activity_id: row for a in parts if (row := early_amendment(self.account, a.activity_id)) is not None}
+        left = {part.activity_id: part for part in parts if part.activity_id not in early}
         for activity in fresh:
-            early = early_amendment(self.account, activity.activity_id)
-            if early is not None and activity.amendment is Amendment.NEW:
-                left.pop(activity.activity_id, None)
-                self._amended_before(activity, early)
+            if isinstance(activity, PositionActivity) and activity.activity_id in early:
+                self._amended_before(activity, early[activity.activity_id])
             elif isinstance(activity, PositionActivity) and activity.amendment is Amendment.CORRECTION:
                 yield from self._corrected(activity)
             elif activity.activity_id not in left:
@@ -167,18 +168,20 @@ class Translator:
         self.account = trial
         self._events += events
 
-    def _amended_before(self, activity: Activity, early: Activity) -> None:
-        """Book what was taken back or corrected before it was reported: not at all, or as its correction says."""
-        session = self.session_of(self._day_of(activity))
-        events = [
-            self._answer(early.activity_id, session, "booked", f"{activity.activity_id}, which it amends, has come"),
-            Event(session, EventKind.ACTIVITY_NOTED, key_of(activity), {"with": row_of(early.activity_id)}),
-        ]
+    def _amended_before(self, part: PositionActivity, early: PositionActivity) -> None:
+        """Leave out a part of a corporate action that was taken back before it was reported; what corrects it waits."""
+        session = self.session_of(part.date)
+        noted = Event(session, EventKind.ACTIVITY_NOTED, key_of(part), {"with": row_of(early.activity_id)})
+        if row_of(early.activity_id) in self.account.quarantine:
+            answer = self._answer(early.activity_id, session, "booked", f"{part.activity_id} has come, which it amends")
+            self._keep([answer, noted])
+        else:
+            self._keep([noted])
+
+    def _keep(self, events: Sequence[Event]) -> None:
         for event in events:
             self.account.apply(event)
         self._events += events
-        if early.amendment is Amendment.CORRECTION:
-            self._book((replace(early, amendment=Amendment.NEW, supersedes=None),))
 
     def _day_of(self, activity: Activity) -> pd.Timestamp:
         """Return the date of an activity; what has none is booked where the books are now."""
@@ -187,16 +190,15 @@ class Translator:
         return max((event.session for event in self.account.history), default=pd.Timestamp.min)
 
     def _book_what_waited(self) -> None:
-        """Book trades that waited for the other part of a corporate action which is whole now."""
+        """Book what waited for another record: sales for a whole corporate action, amendments for what they amend."""
         unfinished = {part.instrument for part in waiting_parts(self.account, INCOMPLETE)}
-        for fill in waiting_fills(self.account):
-            if fill.instrument in unfinished:
-                continue
-            session = self.session_of(fill.date)
-            answer = self._answer(fill.activity_id, session, "booked", "the corporate action before it is whole")
+        fills = [fill for fill in waiting_fills(self.account) if fill.instrument not in unfinished]
+        for activity in (*fills, *waiting_amendments(self.account)):
+            session = self.session_of(self._day_of(activity))
+            answer = self._answer(activity.activity_id, session, "booked", "the record that it waited for has come")
             trial = self.account.fork()
             try:
-                events = [answer, *self._fill(fill, session)]
+                events = [answer, *self._translate((activity,), session)]
                 for event in events:
                     trial.apply(event)
             except AccountError:
@@ -216,9 +218,7 @@ class Translator:
             event = quarantine_event(activity, session, code, problem, corrected)
             words = f"{event.payload['sort']} of {event.payload['date']} is in quarantine: {problem}"
             events = [event, alert(session, row, code, words, activity.raw)]
-            for made in events:
-                self.account.apply(made)
-            self._events += events
+            self._keep(events)
 
     def _translate(self, unit: tuple[Activity, ...], session: pd.Timestamp) -> list[Event]:
         activity = unit[0]
