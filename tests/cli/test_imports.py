@@ -10,10 +10,11 @@ from tests.helpers.project import SMALL_MARKET, copy_project, environment, small
 
 HEAVY = {
     *("alpaca", "arch", "exchange_calendars", "fastapi", "git", "kedro_mlflow", "lightgbm", "mlflow", "numba"),
-    *("optuna", "pandera", "plotly", "qlib", "scipy", "sklearn", "statsmodels", "torch"),
+    *("optuna", "pandera", "plotly", "qlib", "requests", "scipy", "sklearn", "statsmodels", "torch"),
 }
 TABLES = {"pandas", "pyarrow", "sqlalchemy"}
-OF_KEDRO = {"dynaconf", "kedro.framework.cli", "kedro.framework.context", "kedro.framework.session"}
+OF_KEDRO = {"dynaconf", "kedro.framework.cli", "kedro.framework.context", "kedro.framework.session", "kedro.pipeline"}
+OF_MARKETS = {"kedro_datasets.pandas", "quant_pipeline.exchange.rules"}
 KEDRO, CONSOLE_SCRIPT = "kedro.framework.cli", "quant_pipeline.__main__"
 
 COMMANDS = {
@@ -22,7 +23,7 @@ COMMANDS = {
     "account --help": (KEDRO, "account --help", HEAVY | TABLES),
     "account show": (KEDRO, "account show", HEAVY),
     "models list": (KEDRO, "models list", HEAVY),
-    "quant-pipeline account show": (CONSOLE_SCRIPT, "account show", HEAVY | OF_KEDRO),
+    "quant-pipeline account show": (CONSOLE_SCRIPT, "account show", HEAVY | OF_KEDRO | OF_MARKETS),
 }
 RUN = """
 import sys
@@ -80,3 +81,4 @@ def test_a_simulated_account_imports_nothing_of_a_broker_outside(project_path, t
     imported = set(done.stdout.rpartition("imported:")[2].split())
     assert "quant_pipeline.trading.brokers.simulated.broker" in imported
     assert {name for name in imported if "alpaca" in name} == set()
+    assert {name for name in imported if name.startswith("kedro_telemetry.")} == set()

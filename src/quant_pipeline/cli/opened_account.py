@@ -16,9 +16,7 @@ from kedro.io import DataCatalog
 from quant_pipeline.cli.opened_project import OpenedProject, open_project
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
-from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.datasets.ledger import LedgerEvents
-from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.trading.ledger.account import AccountState, fold
@@ -27,6 +25,7 @@ from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.orders.account_orders import AccountOrders
 
 if TYPE_CHECKING:
+    from quant_pipeline.exchange.rules import MarketRules
     from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
     from quant_pipeline.trading.orders.desk import TradingDesk
     from quant_pipeline.trading.orders.risk_view import TradingState
@@ -81,7 +80,13 @@ class Opened:
     @cached_property
     def calendar(self) -> str:
         """Name of the exchange calendar."""
-        return self.project.rules("market_rules", MarketRules).calendar
+        return self._market_rules.calendar
+
+    @property
+    def _market_rules(self) -> MarketRules:
+        from quant_pipeline.exchange.rules import MarketRules
+
+        return self.project.rules("market_rules", MarketRules)
 
     @property
     def name(self) -> str:
@@ -165,7 +170,7 @@ class Opened:
         """Open the desk of the next session at a broker that fills orders itself; no market data are read."""
         from quant_pipeline.trading.brokers.adapter import NO_MARKET
 
-        exchange = replace(NO_MARKET, market_rules=self.project.rules("market_rules", MarketRules))
+        exchange = replace(NO_MARKET, market_rules=self._market_rules)
         return self.gateway.open(self.next_session, self.desk_rules, exchange, takes_lease)
 
     @property
@@ -194,6 +199,7 @@ def open_account(place: Place, env: str | None, params: dict[str, Any]) -> Itera
 @contextmanager
 def open_desk(opened: Opened, takes_lease: bool = True) -> Iterator[TradingDesk]:
     """Open the desk of the next session at the broker; with the lease, no other process sends meanwhile."""
+    from quant_pipeline.exchange.rules import CostRules, MarketRules
     from quant_pipeline.trading.brokers.adapter import Exchange
 
     if opened.account.filled_by == "statements":
@@ -229,6 +235,8 @@ def known_prices(opened: Opened, state: AccountState | None = None) -> dict[str,
 
 def rows_of(catalog: DataCatalog, table: str, instruments: Sequence[str]) -> pd.DataFrame:
     """Read the rows of a few instruments, without reading and validating those of all others where that can be."""
+    from quant_pipeline.datasets.atomic import ParquetTable
+
     dataset = catalog.get(table)
     if isinstance(dataset, ParquetTable):
         return dataset.load_where("instrument", instruments)

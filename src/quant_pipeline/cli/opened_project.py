@@ -21,7 +21,7 @@ from quant_pipeline.common.environments import naming_environment
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import Parameters, describe_faults
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
-from quant_pipeline.project.hooks.narration import log_to_file
+from quant_pipeline.project.log_file import log_to_file
 from quant_pipeline.project.opened_catalog import catalog_of
 
 Rules = TypeVar("Rules", bound=Parameters)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from kedro.framework.cli import utils
+from kedro.framework.cli.hooks.manager import CLIHooksManager
 
 
 class PostponedCommand(click.Command):
@@ -50,10 +51,14 @@ PLUGIN_GROUPS = {
     )
 }
 """What Kedro lists in place of the groups of a plugin, by the module of its entry point."""
+TELEMETRY = "kedro-telemetry"
+"""Entry point of a plugin that `.telemetry` switches off; it would be imported to find that out."""
 
 
 def postpone_plugins() -> None:
     """Let Kedro's command line import a plugin when a command of it is called, not to learn what it is called.
+
+    The plugin of Kedro's telemetry is not imported at all.
 
     Kedro 1.7 imports every plugin before it reads the arguments, and has no setting for it; MLflow alone takes longer
     than all the rest of ``kedro --help``.
@@ -64,3 +69,10 @@ def postpone_plugins() -> None:
         return PLUGIN_GROUPS.get(entry_point.module) or load(entry_point)
 
     utils._safe_load_entry_point = load_unless_postponed
+    register = CLIHooksManager._register_cli_hooks
+
+    def register_others(manager: CLIHooksManager) -> None:
+        manager.set_blocked(TELEMETRY)
+        register(manager)
+
+    CLIHooksManager._register_cli_hooks = register_others  # type: ignore[assignment, method-assign]

@@ -11,7 +11,7 @@ import gc
 from typing import Final
 
 USUAL: Final = gc.get_threshold()
-RARELY: Final = 100_000
+RARELY: Final = 1_000_000
 """Objects made before the collector looks again."""
 
 

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.market.data import MarketData
-from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of
 from quant_pipeline.market.sources.source import MarketRequest, find_source
 
 
@@ -86,6 +85,9 @@ def require_names(market: MarketData, source: str) -> None:
     MarketDataError
         When a name could not be that of a file or folder, or two differ by capital letters only.
     """
+    # The package reads files of users in all their layouts, and is imported by no market that has none.
+    from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of
+
     tables = (market.bars, market.instruments, market.corporate_actions)
     names = pd.Index(sorted({str(name) for table in tables for name in table["instrument"].unique()}))
     faults = [f"{name[:40]!r} {fault}" for name in names if (fault := fault_of(name)) is not None]

@@ -129,9 +129,12 @@ class _Needs:
         if "params:as_of" not in self._inputs:
             return
         session = pd.Timestamp(self._parameters["as_of"])
-        require_session(TradingCalendar.of(self._parameters["market_rules"]["calendar"], session, session), session)
-        if "sessions" in self._inputs and self._catalog.exists("sessions"):
-            known_at(session, self._load("sessions"))
+        stored = self._load("sessions") if "sessions" in self._inputs and self._catalog.exists("sessions") else None
+        if stored is None or session not in pd.DatetimeIndex(stored["date"]):
+            # Stored sessions are the calendar's, and making that takes longer than everything else here.
+            require_session(TradingCalendar.of(self._parameters["market_rules"]["calendar"], session, session), session)
+        if stored is not None:
+            known_at(session, stored)
         last = last_bar(self._config) if "market_source" in self._inputs else None
         if last is not None and last < f"{session:%Y-%m-%d}":
             yield StaleDataError(

@@ -1,5 +1,20 @@
-"""Ensemble: scores of several models become one, with weights known before they are used."""
+"""Ensemble: scores of several models become one, with weights known before they are used.
 
-from quant_pipeline.pipelines.ensemble.pipeline import create_latest_pipeline, create_pipeline
+Other stages read its parameters, so its nodes and what they compute with are imported when its pipeline is made.
+"""
 
-__all__ = ["create_latest_pipeline", "create_pipeline"]
+from kedro.pipeline import Pipeline
+
+
+def create_pipeline() -> Pipeline:
+    """Make the pipeline, see `pipelines.ensemble.pipeline`."""
+    from quant_pipeline.pipelines.ensemble import pipeline
+
+    return pipeline.create_pipeline()
+
+
+def create_latest_pipeline() -> Pipeline:
+    """Make the pipeline of the newest session, see `pipelines.ensemble.pipeline`."""
+    from quant_pipeline.pipelines.ensemble import pipeline
+
+    return pipeline.create_latest_pipeline()

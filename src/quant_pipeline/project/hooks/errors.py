@@ -10,7 +10,7 @@ from kedro.framework.hooks import hook_impl
 from quant_pipeline.common.environments import naming_environment
 from quant_pipeline.common.exceptions import QuantPipelineError, StaleDataError
 from quant_pipeline.common.storage_errors import explain_storage_error
-from quant_pipeline.project.hooks.narration import LOG_FILE
+from quant_pipeline.project.log_file import LOG_FILE
 
 COMPOSITES = ("__default__", "daily")
 

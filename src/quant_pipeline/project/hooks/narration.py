@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.framework.hooks import hook_impl
-from pythonjsonlogger.json import JsonFormatter
 
-from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
+from quant_pipeline.project.log_file import log_to_file
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -24,7 +23,6 @@ logger = logging.getLogger(__name__)
 SECONDS_WORTH_TELLING = 3.0
 SUMMARIES = ("run_summary", "execution_summary")
 """Datasets whose text a run ends with."""
-LOG_FILE = "log file of the environment"
 
 
 class ProgressHooks:
@@ -61,38 +59,6 @@ class JsonLogHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Open the file of the environment and let go of the one before."""
         log_to_file(Path(context.project_path), context.env)
-
-
-class _LogFile(logging.FileHandler):
-    """A log that ends when it cannot be written, on a full disk for example, instead of ending what it reports on."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Close the file."""
-        logging.getLogger().removeHandler(self)
-        self.close()
-
-
-def log_to_file(project_path: Path, env: str | None) -> None:
-    """Copy every log record from now on into ``logs/<environment>.jsonl`` of a project, instead of an earlier one."""
-    folder = project_path / "logs"
-    environment = env or DEFAULT_ENVIRONMENT
-    try:
-        folder.mkdir(exist_ok=True)
-        (folder / f"{environment}.jsonl").open("a").close()
-    except OSError as error:
-        # A folder that is only read still answers questions; a run that has to write is refused with its own message.
-        logger.debug("no log file: %s", error)
-        return
-    handler = _LogFile(folder / f"{environment}.jsonl", encoding="utf-8", delay=True)
-    handler.set_name(LOG_FILE)
-    handler.setFormatter(
-        JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": environment})
-    )
-    root = logging.getLogger()
-    for earlier in [other for other in root.handlers if other.get_name() == LOG_FILE]:
-        root.removeHandler(earlier)
-        earlier.close()
-    root.addHandler(handler)
 
 
 class SummaryHooks:
