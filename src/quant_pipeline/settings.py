@@ -15,6 +15,7 @@ from quant_pipeline.pipelines.results import ResultHooks
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.project.context import ProjectContext
 from quant_pipeline.project.hooks import (
+    LEFT_OUT,
     AccountGuardHooks,
     CollectionHooks,
     ErrorHooks,
@@ -27,6 +28,7 @@ from quant_pipeline.project.hooks import (
     RunStatusHooks,
     StorageHooks,
     SummaryHooks,
+    TakenName,
     TrackingHooks,
 )
 
@@ -53,6 +55,7 @@ HOOKS = (
     AccountGuardHooks(),
     LocalOverrideHooks(),
     LogConfigurationHooks(),
+    *map(TakenName, LEFT_OUT),
 )
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz", "kedro-telemetry")
 

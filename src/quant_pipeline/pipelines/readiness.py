@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from quant_pipeline.common.environments import naming_environment
 from quant_pipeline.common.exceptions import ConfigurationError, NotReadyError, QuantPipelineError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
@@ -117,6 +119,25 @@ class _Needs:
         dataset = self._catalog.get(name)
         return None if dataset is None else dataset.load()
 
+    @cached_property
+    def _stored_sessions(self) -> pd.DataFrame | None:
+        """The calendar as far as the market reaches, where the run reads it: making it takes longer than all checks."""
+        is_read = "sessions" in self._inputs and self._catalog.exists("sessions")
+        sessions: pd.DataFrame | None = self._load("sessions") if is_read else None
+        return sessions
+
+    def _sessions_since(self, first: pd.Timestamp) -> pd.DataFrame:
+        """Return the sessions from a date, or an earlier one, up to ``as_of``, as the table that ingestion makes."""
+        import pandas as pd
+
+        from quant_pipeline.market.calendar import TradingCalendar
+
+        as_of, stored = pd.Timestamp(self._parameters["as_of"]), self._stored_sessions
+        if stored is not None and len(stored) and stored["date"].min() <= first and stored["date"].max() >= as_of:
+            return stored
+        calendar = TradingCalendar.of(self._parameters["market_rules"]["calendar"], min(first, as_of), as_of)
+        return pd.DataFrame({"date": calendar.sessions})
+
     def _session(self) -> Iterator[QuantPipelineError]:
         """Check that ``as_of`` is a session, and that the market reaches it where the run brings no newer one."""
         import pandas as pd
@@ -129,9 +150,8 @@ class _Needs:
         if "params:as_of" not in self._inputs:
             return
         session = pd.Timestamp(self._parameters["as_of"])
-        stored = self._load("sessions") if "sessions" in self._inputs and self._catalog.exists("sessions") else None
+        stored = self._stored_sessions
         if stored is None or session not in pd.DatetimeIndex(stored["date"]):
-            # Stored sessions are the calendar's, and making that takes longer than everything else here.
             require_session(TradingCalendar.of(self._parameters["market_rules"]["calendar"], session, session), session)
         if stored is not None:
             known_at(session, stored)
@@ -247,7 +267,7 @@ class _Needs:
             return
         ensemble = EnsembleParameters.model_validate(self._parameters["ensemble"])
         weights = self._load("ensemble_weights")
-        sessions = _sessions_around(self._parameters, weights["session"].min())
+        sessions = self._sessions_since(weights["session"].min())
         require_fresh_weights(weights, ensemble, sessions, pd.Timestamp(self._parameters["as_of"]))
         yield from ()
 
@@ -292,17 +312,6 @@ class _Needs:
                     f"the disk of {place} has {free / 2**20:,.0f} MB free, and this run needs about "
                     f"{(size + SPARE) / 2**20:,.0f} MB. Free some, then run it again."
                 )
-
-
-def _sessions_around(parameters: dict[str, Any], first: Any) -> Any:
-    """Return the sessions from a date up to ``as_of``, as the table that ingestion makes."""
-    import pandas as pd
-
-    from quant_pipeline.market.calendar import TradingCalendar
-
-    as_of = pd.Timestamp(parameters["as_of"])
-    calendar = TradingCalendar.of(parameters["market_rules"]["calendar"], min(first, as_of), as_of)
-    return pd.DataFrame({"date": calendar.sessions})
 
 
 def _enabled(entry: Any) -> bool:

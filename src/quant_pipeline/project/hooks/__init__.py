@@ -6,11 +6,13 @@ from quant_pipeline.project.hooks.errors import ErrorHooks
 from quant_pipeline.project.hooks.guard import AccountGuardHooks
 from quant_pipeline.project.hooks.lineage import RunStatusHooks
 from quant_pipeline.project.hooks.narration import JsonLogHooks, ProgressHooks, SummaryHooks
+from quant_pipeline.project.hooks.plugins import LEFT_OUT, TakenName
 from quant_pipeline.project.hooks.source import MarketSourceHooks
 from quant_pipeline.project.hooks.storage import StorageHooks
 from quant_pipeline.project.hooks.tracking import TrackingHooks
 
 __all__ = [
+    "LEFT_OUT",
     "AccountGuardHooks",
     "CollectionHooks",
     "ErrorHooks",
@@ -23,5 +25,6 @@ __all__ = [
     "RunStatusHooks",
     "StorageHooks",
     "SummaryHooks",
+    "TakenName",
     "TrackingHooks",
 ]

@@ -8,9 +8,6 @@ from quant_pipeline.common.collection import collect_as_usual
 class CollectionHooks:
     """Let Python collect as usual as soon as a run computes: what nodes leave behind may be large."""
 
-    __name__ = "kedro-telemetry"
-    """Kedro does not load a plugin whose name is taken; this one is switched off, and imports a client of HTTP."""
-
     @hook_impl(trylast=True)
     def before_node_run(self) -> None:
         """Look from now on through what nodes make, and no more through what was imported for them."""

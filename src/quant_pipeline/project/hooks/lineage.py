@@ -19,9 +19,6 @@ class RunStatusHooks:
     Its plugin is not loaded: it warns of every other run that it does not follow, and takes a second to import.
     """
 
-    __name__ = "pipeline-run-hook"
-    """Kedro does not load a plugin whose name is taken, and this is the name of kedro-viz' own."""
-
     def __init__(self) -> None:
         self._catalog: CatalogProtocol[Any, Any] | None = None
         self._status: Any = None
