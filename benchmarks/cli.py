@@ -145,7 +145,9 @@ def arguments(words: tuple[str, ...]) -> list[str]:
 def place(project: Path) -> dict:
     """Return where and how a command is started."""
     environment = {**os.environ, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    environment.pop("KEDRO_ENV", None)
+    # Commands of users find the bytecode of the last call, whatever the shell of this one says.
+    for name in ("KEDRO_ENV", "PYTHONDONTWRITEBYTECODE"):
+        environment.pop(name, None)
     return {"cwd": project, "env": environment, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
 
 
