@@ -52,7 +52,11 @@ def adopt(metadata: Place, name: str, rank: int, keep_default: bool, env: str | 
     role = "is added" if keep_default else "gives the orders"
     click.echo(f"{name} ({found['combination']}) {role}: {file.relative_to(metadata.project_path)}")
     click.echo(remark)
-    click.echo(in_environment("Next: kedro run --pipelines ensemble,backtest,prediction", environment))
+    click.echo(
+        in_environment(
+            "Next: kedro run --pipelines ensemble,backtest,prediction,post_trade,order_generation", environment
+        )
+    )
 
 
 def _found(opened: OpenedProject, rank: int) -> tuple[pd.Series, str]:

@@ -191,8 +191,11 @@ def test_weights_that_were_estimated_later_do_not_fuse_an_earlier_session(weight
         require_fresh_weights(newest, parameters, calendar, before)
 
 
-@pytest.mark.parametrize("stored", [["early"], []])
-def test_stored_weights_of_other_members_are_refused(stored):
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [(["early"], r"its stored weights are of \['early'\]"), ([], "no weights of it are stored yet")],
+)
+def test_stored_weights_of_other_members_are_refused(stored, words):
     labels, members = informed(LONG, 0.5, seed=6)
     combination = {"models": ["early", "late"], "member_weights": "icir"}
     parameters, newest, _, _ = fused_by(combination, labels, members)
@@ -203,7 +206,9 @@ def test_stored_weights_of_other_members_are_refused(stored):
     calendar = pd.DataFrame({"date": LONG})
     unstated = fuse_latest(newest, parameters, calendar, CHAMPIONS, **day)
     assert unstated["label"].tolist() == [""] * 20
-    with pytest.raises(StaleDataError, match=r"'c' fuses \['early', 'late'\], but its stored weights are of"):
+    with pytest.raises(
+        StaleDataError, match=rf"'c' fuses \['early', 'late'\], but {words}. Estimate them: .*--pipelines ensemble`"
+    ):
         fuse_latest(newest[newest["model"].isin(stored)], parameters, calendar, CHAMPIONS, **day)
 
 

@@ -248,10 +248,12 @@ def _tell_weights_of_others(weights: pd.DataFrame, ensemble: EnsembleParameters,
 
 
 def _require_members(name: str, combination: Combination, weighted: Iterable[str]) -> None:
-    if set(weighted) != set(combination.models):
+    found = sorted(set(weighted))
+    if found != sorted(set(combination.models)):
+        stored = f"its stored weights are of {found}" if found else "no weights of it are stored yet"
         raise StaleDataError(
-            f"combination '{name}' fuses {sorted(combination.models)}, but its stored weights are of "
-            f"{sorted(set(weighted))}. {_RENEW}"
+            f"combination '{name}' fuses {sorted(combination.models)}, but {stored}. Estimate them: `kedro run "
+            "--pipelines ensemble`"
         )
 
 
