@@ -103,6 +103,13 @@ def test_what_no_column_states_is_derived_from_the_adjusted_close(tmp_path, tabl
     assert returns(checked) == pytest.approx(RETURNS)
 
 
+def test_an_adjusted_close_counts_in_every_layout(tmp_path):
+    table = bars(CLOSES / LATER, **{"Adj. Close": ADJUSTED}).rename(columns={"Close": "Close/Last"})
+    checked = check(tmp_path, {"AAA.csv": table})
+    assert set(checked.summary["layouts"].values()) == {"nasdaq"}
+    assert returns(checked) == pytest.approx(RETURNS)
+
+
 def test_dividends_of_closes_adjusted_for_stated_splits_are_in_the_adjusted_close(tmp_path):
     table = bars(CLOSES / LATER, **{"Adj Close": ADJUSTED, "Stock Splits": SPLITS})
     assert "set `adjusted: splits`" in check(tmp_path, {"AAA.csv": table}).summary["problems"][0]

@@ -39,7 +39,6 @@ from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refu
 from quant_pipeline.market.sources.files.observed_market import DAILY, INTRADAY, Observation
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import Reading
-from quant_pipeline.market.sources.files.recognition import layout_of
 
 _OPTIONAL = {
     "total_return": np.nan, "traded_close": np.nan, "vendor_adjusted_close": np.nan, "previous_close": np.nan,
@@ -53,11 +52,10 @@ def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Dr
     tables = []
     for index, reading in enumerate(readings):
         assert reading.rows is not None
-        layout = layout_of(reading.layout)
         stated = {"dividend", "split"} & set(reading.rows.columns)
         adjusted = options.adjusted or reading.adjusted
         derived = len(stated) < 2 and (
-            (layout.derived and "vendor_adjusted_close" in reading.rows)
+            ("vendor_adjusted_close" in reading.rows and adjusted != ALL)
             or "total_return" in reading.rows
             or (not stated and "previous_close" in reading.rows and adjusted == NONE)
         )

@@ -34,8 +34,6 @@ class Layout:
         Names of this vendor to ours, in addition to `SYNONYMS`, which they overrule.
     adjusted
         What the prices are adjusted for: ``none`` (as traded), ``splits``, ``splits_and_dividends``.
-    derived
-        Whether splits and dividends are derived from the adjusted close, because no column states them.
     volume_unit, amount_unit
         Shares per unit of volume, currency per unit of traded amount.
     fixed_point
@@ -53,7 +51,6 @@ class Layout:
     without: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
     adjusted: str = NONE
-    derived: bool = False
     volume_unit: float = 1.0
     amount_unit: float = 1.0
     fixed_point: float = 1.0
@@ -104,7 +101,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             "Yahoo, with adjusted close", "adj close",
             "dividends | stock splits | ex-dividend | split_ratio | divcash | splitfactor | split_coefficient"
             " | split_factor | split | splits | dividend | div",
-            adjusted=SPLITS, derived=True,
+            adjusted=SPLITS,
         ),
         "yahoo_download": _layout("Yahoo download(), adjusted closes", adjusted=ALL, two_header_lines=True),
         "stooq": _layout("Stooq ASCII", "<date> | <close> | <vol>", "<tickvol>", adjusted=ALL),
@@ -137,18 +134,18 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         ),
         "eodhd": _layout(
             "EODHD, adjusted close beside closes as traded", "adjusted_close",
-            "dividend_amount | split_coefficient", derived=True,
+            "dividend_amount | split_coefficient",
         ),
         "sharadar": _layout(
             "Sharadar SEP, adjusted for splits beside closes as traded and for dividends", "closeadj | closeunadj",
-            columns={"closeunadj": "traded_close"}, adjusted=SPLITS, derived=True,
+            columns={"closeunadj": "traded_close"}, adjusted=SPLITS,
         ),
         "crsp": _layout(
             "CRSP daily stock file", "permno | prc | ret | openprc | askhi | bidlo",
             columns={"permno": "instrument", "prc": "close", "openprc": "open", "askhi": "high", "bidlo": "low",
                      "vol": "volume", "ret": "total_return"}
             | _of_crsp("ticker cfacpr cfacshr facpr facshr divamt"),
-            derived=True, quotes_are_negative=True,
+            quotes_are_negative=True,
         ),
         "crsp_ciz": _layout(
             "CRSP daily stock file, format 2", "permno | dlycaldt | dlyprc | dlyret | dlyopen",
@@ -156,7 +153,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
                      "dlyhigh": "high", "dlylow": "low", "dlyvol": "volume", "dlyret": "total_return"}
             | _of_crsp("ticker dlyclose dlycumfacpr dlycumfacshr dlyfacprc dlyorddivamt dlynonorddivamt disfacpr"
                        " disfacshr"),
-            derived=True, quotes_are_negative=True,
+            quotes_are_negative=True,
         ),
         "databento": _layout(
             "Databento OHLCV", "ts_event | rtype | open | close", columns={"ts_event": "date"}, fixed_point=1e-9,
@@ -176,7 +173,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
 )  # fmt: skip
 
 PLAIN = "plain"
-PLAIN_LAYOUT = Layout("bars as traded", derived=True)
+PLAIN_LAYOUT = Layout("bars as traded")
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
