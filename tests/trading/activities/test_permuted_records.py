@@ -297,3 +297,27 @@ def test_neither_order_nor_readings_of_the_records_change_the_books(new_account,
     }
     stored = [replace(event, payload=json.loads(event.content)) for event in account.events]
     assert fold(stored).positions == account.state.positions
+
+
+@pytest.mark.parametrize("group", [{"group_id": "g"}, {}])
+def test_cash_for_a_fraction_that_stands_before_its_reverse_split_is_of_the_new_shares(account, group):
+    # 25 shares cost 100, so a new one costs 40 and half of it 20; the half brings 19.50.
+    account.hold("AAPL", 25, 100)
+    account.read(
+        record("CIL", 1, symbol="AAPL", qty="-0.5", net_amount="19.50", **group),
+        record("SPLIT", 2, symbol="AAPL", qty="2.5", activity_sub_type="RSPLIT", **group),
+        record("SPLIT", 3, symbol="AAPL", qty="-25", activity_sub_type="RSPLIT", **group),
+    )
+    assert account.lots("AAPL") == [(2, 80, "2025-01-03")]
+    assert (account.state.cash, account.state.realised) == (Decimal("10019.50"), Decimal("-0.50"))
+
+
+def test_a_split_that_stands_before_the_renaming_that_brings_its_shares_is_booked(account):
+    account.hold("OLD", 10, 1000)
+    account.read(
+        record("SPLIT", 1, symbol="NEW", qty="-10"),
+        record("SPLIT", 2, symbol="NEW", qty="20"),
+        record("NC", 3, symbol="OLD", qty="-10"),
+        record("NC", 4, symbol="NEW", qty="10"),
+    )
+    assert (account.lots("NEW"), account.codes()) == ([(20, 1000, "2025-01-03")], [])

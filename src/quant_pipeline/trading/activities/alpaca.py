@@ -52,6 +52,9 @@ NIGHT = pd.Timedelta(hours=4)
 """Before midnight in New York: trading from 20:00 on belongs to the next day, as in Alpaca's files."""
 
 SHARES_PER_CONTRACT = Decimal(100)
+CURRENCY = "USD"
+"""Of these books; pairs of coins may be paid in other coins, and accounts elsewhere report other currencies."""
+
 ZERO = Decimal(0)
 
 Record = Mapping[str, Any]
@@ -117,6 +120,7 @@ def _read_known(kind: str, record: Record) -> Activity:
     if meaning is OtherMeaning.FILL:
         return _read_fill(record)
     if meaning is None:
+        _require_currency(record)
         return _unknown(kind, record, "")
     if meaning is OtherMeaning.TRADE:
         return _read_trade(record)
@@ -183,7 +187,11 @@ def _read_fill(record: Record) -> FillActivity | ForeignActivity:
         "supersedes": record.get("previous_execution_id") or None,
         "raw": dict(record),
     }
+    _require_currency(record)
     if is_foreign(symbol, _text(record, "asset_class")):
+        paid_in = symbol.partition("/")[2]
+        if paid_in not in ("", CURRENCY):
+            raise ValueError(f"{symbol} is paid in {paid_in}, not in {CURRENCY}")
         signed = quantity if side == "buy" else -quantity
         cash = -signed * price * multiplier_of(symbol)
         return ForeignActivity(record["id"], date, symbol, signed, cash, f"{side} {quantity} at {price}", **facts)
@@ -229,7 +237,9 @@ def _unknown(kind: str, record: Record, problem: str) -> UnknownActivity:
     return UnknownActivity(
         *common[:2],
         raw_type=kind,
-        amount=_readable(record.get("net_amount"), is_absent=ZERO if kind != "FILL" else None),
+        amount=_readable(record.get("net_amount"), is_absent=ZERO if kind != "FILL" else None)
+        if _is_in_currency(record)
+        else None,
         instrument=_instrument(record),
         quantity=_readable(record.get("qty"), is_absent=ZERO),
         problem=problem,
@@ -252,6 +262,8 @@ def _common(record: Record, is_strict: bool = True) -> _Common:
     status = _text(record, "status")
     if is_strict and status not in STATUSES:
         raise ValueError(f"status is {status!r}")
+    if is_strict:
+        _require_currency(record)
     facts = {
         "amendment": AMENDMENTS.get(status, Amendment.NEW),
         "supersedes": record.get("previous_id") or None,
@@ -259,6 +271,15 @@ def _common(record: Record, is_strict: bool = True) -> _Common:
         "raw": dict(record),
     }
     return _Common(record["id"], date, facts)
+
+
+def _require_currency(record: Record) -> None:
+    if not _is_in_currency(record):
+        raise ValueError(f"its currency is {record.get('currency')!r}, not {CURRENCY}")
+
+
+def _is_in_currency(record: Record) -> bool:
+    return (_text(record, "currency") or CURRENCY) == CURRENCY
 
 
 def _day(*texts: str, is_strict: bool) -> pd.Timestamp:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from quant_pipeline.trading.activities.booked import Booked, key_of, row_of
-from quant_pipeline.trading.broker_records import Activity, Amendment
+from quant_pipeline.trading.broker_records import Activity, Amendment, CashActivity, CashKind, PositionActivity
 
 
 def fresh_of(booked: Booked, activities: Sequence[Activity]) -> list[Activity]:
@@ -24,7 +24,26 @@ def fresh_of(booked: Booked, activities: Sequence[Activity]) -> list[Activity]:
     # What an earlier version did not know was booked by another name.
     others = {key: (row_of(a.activity_id), f"unknown:{a.activity_id}") for key, a in named.items()}
     known = booked.find([*named, *(name for names in others.values() for name in names)])
-    return _amendments_last([a for key, a in named.items() if not any(n in known for n in (key, *others[key]))])
+    fresh = [a for key, a in named.items() if not any(n in known for n in (key, *others[key]))]
+    return _amendments_last(_fractions_last(fresh))
+
+
+def _fractions_last(fresh: Sequence[Activity]) -> list[Activity]:
+    """Put cash for a fraction behind the corporate action that left it, wherever it stands in the reading."""
+    ordered = list(fresh)
+    for paid in (a for a in fresh if isinstance(a, CashActivity) and a.kind is CashKind.CASH_IN_LIEU):
+        last = max((place for place, a in enumerate(ordered) if _has_left(a, paid)), default=-1)
+        if last > (place := ordered.index(paid)):
+            ordered.insert(last, ordered.pop(place))
+    return ordered
+
+
+def _has_left(action: Activity, paid: CashActivity) -> bool:
+    if not isinstance(action, PositionActivity):
+        return False
+    if paid.group and action.group:
+        return paid.group == action.group
+    return (action.instrument, action.date) == (paid.instrument, paid.date)
 
 
 def _amendments_last(fresh: Sequence[Activity]) -> list[Activity]:

@@ -102,9 +102,16 @@ class Translator:
         self.account = self.account.fork()
         for event in before:
             self.account.apply(event)
-        for unit in self._units(self._fresh(activities)):
-            self._book(unit)
+        fresh, later = self._fresh(activities), []
+        amended = {activity.supersedes for activity in fresh}
+        for unit in self._units(fresh):
+            may_wait = not any(isinstance(a, FillActivity) or a.activity_id in amended for a in unit)
+            if not self._book(unit, may_wait):
+                later.append(unit)
             self._book_what_waited()
+        # What is of shares that another record of the same reading brings stands before it at times.
+        for unit in later:
+            self._book(unit)
         return self._events
 
     @property
@@ -153,8 +160,8 @@ class Translator:
             groups = groups_of([*waiting_parts(self.account, INCOMPLETE), corrected])
             yield next(group for group in groups if corrected in group)
 
-    def _book(self, unit: tuple[Activity, ...]) -> None:
-        """Book a unit, or put it into quarantine."""
+    def _book(self, unit: tuple[Activity, ...], may_wait: bool = False) -> bool:
+        """Book a unit, or put it into quarantine; return False for what the books refuse now and that may wait."""
         session = self.session_of(max(self._day_of(activity) for activity in unit))
         trial = self.account.fork()
         try:
@@ -162,11 +169,14 @@ class Translator:
             for event in events:
                 trial.apply(event)
         except AccountError as error:
+            if may_wait and not isinstance(error, NotBookableError):
+                return False
             code = error.code if isinstance(error, NotBookableError) else "NOT_BOOKABLE"
             self._put_aside(unit, session, code, error.message)
-            return
+            return True
         self.account = trial
         self._events += events
+        return True
 
     def _amended_before(self, part: PositionActivity, early: PositionActivity) -> None:
         """Leave out a part of a corporate action that was taken back before it was reported; what corrects it waits."""
