@@ -15,12 +15,15 @@ RESEARCH = (
     f"{MARKET}/08_reporting",
     f"{ACCOUNT}/08_reporting/backtest",
     f"{ACCOUNT}/08_reporting/ensemble_search",
+    f"{ACCOUNT}/08_reporting/signals",
 )
 PATH = "features,training,ensemble,backtest"
 NAV = f"{ACCOUNT}/08_reporting/backtest/nav.parquet"
 FUSED = f"{MARKET}/07_model_output/ensemble/fused_scores.parquet"
-BESIDE = "factor_evaluation,model_report,ensemble_search,rolling,cross_validation"
-EXPRESSION = "expression='Mean($close, 5)/$close-1'"
+BESIDE = (
+    "factor_evaluation,signal_evaluation,model_report,ensemble_search,rolling,cross_validation,tuning,qlib_comparison"
+)
+EXPRESSION = "expression='Mean($close, 5)/$close-1',signal=rsi,tuning.trials=2"
 
 
 def outputs(project):
