@@ -58,6 +58,12 @@ def test_two_servers_have_folders_of_their_own(project_path):
     assert not set(one.values()) & set(other.values())
 
 
+@pytest.mark.parametrize("url", ["http://LocalHost:8765", "HTTP://LOCALHOST:8765/"])
+def test_an_address_of_this_machine_in_capitals_is_a_rehearsal_too(project_path, url):
+    paths = configuration(project_path, "live", alpaca_url=url)["globals"]["paths"]
+    assert paths == {"market": "data/markets/alpaca-rehearsal-8765", "account": "data/accounts/live-rehearsal-8765"}
+
+
 def test_an_address_written_into_a_file_is_a_rehearsal_too(project_path, tmp_path):
     conf = tmp_path / "conf"
     for name in ("base", "paper"):

@@ -89,6 +89,7 @@ def _flatten_with_ledger(opened: Opened) -> str | None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from quant_pipeline.trading.orders.emergency import require_sold, sell_everything
+    from quant_pipeline.trading.ports import PartlyUnreadableError
 
     try:
         with opened.open_without_market() as desk:
@@ -96,7 +97,9 @@ def _flatten_with_ledger(opened: Opened) -> str | None:
             left = sell_everything(desk)
             orders = [o for o in desk.journal.book.of_session(desk.session) if o.order.side == "sell" and o.filled]
     except (OSError, SQLAlchemyError) as error:
-        return in_words(error)
+        return f"the ledger cannot be used: {in_words(error)}"
+    except PartlyUnreadableError as error:
+        return f"the books cannot follow the broker: {error.message}"
     note = in_environment("buys stay closed until `kedro account resume`", opened.environment)
     for order in orders:
         click.echo(f"sold {order.filled} {order.order.instrument} at {order.average_price:.4f}")

@@ -34,7 +34,7 @@ def ledger_problem(opened: Opened) -> str | None:
     try:
         opened.ledger.load()
     except (QuantPipelineError, DatasetError, SQLAlchemyError, OSError) as error:
-        return in_words(error)
+        return f"the ledger cannot be used: {in_words(error)}"
     return None
 
 
@@ -64,7 +64,7 @@ def flatten_without_ledger(opened: Opened, problem: str) -> None:
     from quant_pipeline.trading.orders.emergency import require_sold
     from quant_pipeline.trading.orders.unrecorded_sale import sell_without_ledger
 
-    said = f"the ledger cannot be used: {problem}\nwhat is sold now is not recorded; {opened.stop_file} stops senders"
+    said = f"{problem}\nwhat is sold now is not recorded; {opened.stop_file} stops senders"
     click.secho(said, fg="red", err=True)
     rules = opened.desk_rules.execution
     require_arming_rule(opened.gateway.adapter, opened.name, rules.needs_arming)

@@ -32,7 +32,8 @@ def set_apart(loader: ProjectConfigLoader, settings: dict[str, Any]) -> dict[str
         The same for a real account. In a rehearsal ``account`` and ``market`` end in ``-rehearsal``, and their folders
         in ``-rehearsal-`` and the port: another server invents other prices.
     """
-    if not any(host in text for host in LOOPBACK for text in (str(loader.runtime_params), *loader.texts())):
+    texts = [text.lower() for text in (str(loader.runtime_params), *loader.texts())]
+    if not any(host in text for host in LOOPBACK for text in texts):
         # Parsing the catalog once more takes every command a moment.
         return settings
     catalog = unresolved(loader, "catalog")

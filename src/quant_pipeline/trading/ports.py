@@ -7,7 +7,7 @@ is unknown. Only the second may never be taken for the first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -67,6 +67,23 @@ class RateLimitedError(BrokerError):
 
 class BrokerUnavailableError(BrokerError):
     """The broker did not answer a question, or could not be reached at all; nothing was changed by it."""
+
+
+class PartlyUnreadableError(BrokerUnavailableError):
+    """Rows of a list cannot be read, so that nothing can be concluded from it; emergencies act on the others.
+
+    Attributes
+    ----------
+    readable
+        Records of the rows that can be read.
+    unreadable
+        Why the others cannot, by their names.
+    """
+
+    def __init__(self, message: str, readable: tuple[Any, ...], unreadable: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.readable = readable
+        self.unreadable = unreadable
 
 
 class BrokerAccessError(BrokerError):

@@ -5,15 +5,15 @@ Both ask the broker what there is, not the books: when they are needed, the book
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import ROUND_FLOOR, Decimal
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pandas as pd
 
 from quant_pipeline.common.exceptions import IncompleteError
-from quant_pipeline.trading.broker_records import BrokerOrder, BrokerPosition
+from quant_pipeline.trading.broker_records import BrokerAsset, BrokerOrder, BrokerPosition
 from quant_pipeline.trading.ledger.events import is_named_by
 from quant_pipeline.trading.orders.collection import collect
 from quant_pipeline.trading.orders.desk import TradingDesk, trading_state_event
@@ -23,7 +23,15 @@ from quant_pipeline.trading.orders.reconciliation import open_books, reconcile
 from quant_pipeline.trading.orders.risk_view import FLATTEN, InstrumentView, TradingState
 from quant_pipeline.trading.orders.sending import send_side
 from quant_pipeline.trading.orders.windows import refuse_too_early
-from quant_pipeline.trading.ports import Broker, BrokerError, OrderNotCancelableError, UnknownOrderError
+from quant_pipeline.trading.ports import (
+    Broker,
+    BrokerError,
+    OrderNotCancelableError,
+    PartlyUnreadableError,
+    UnknownOrderError,
+)
+
+Row = TypeVar("Row")
 
 _LOOK_BACK = pd.Timedelta(days=5)
 
@@ -36,10 +44,10 @@ class Cancelled(NamedTuple):
 
 
 class Left(NamedTuple):
-    """Shares that were not sold, and why."""
+    """Shares that were not sold, and why; their number is None when it cannot be read."""
 
     instrument: str
-    quantity: Decimal
+    quantity: Decimal | None
     reason: str
 
 
@@ -61,8 +69,12 @@ def cancel_own(broker: Broker, account: str, known: Collection[str] = ()) -> Can
         When the broker does not say what is open.
     """
     ours: set[str] = set()
-    done, failed = [], {}
-    orders = {o.broker_order_id: o for o in (*broker.orders(broker.clock().now - _LOOK_BACK), *broker.open_orders())}
+    done = []
+    # Of what has ended, only the chain of replacements matters; what is open and cannot be read may be ours.
+    known_before, _ = as_far_as_readable(lambda: broker.orders(broker.clock().now - _LOOK_BACK))
+    still_open, unreadable = as_far_as_readable(broker.open_orders)
+    failed = {name: f"its record cannot be read, {why}" for name, why in unreadable.items()}
+    orders = {order.broker_order_id: order for order in (*known_before, *still_open)}
     for order in sorted(orders.values(), key=lambda order: order.submitted_at):
         if not (_is_ours(order, account, known) or order.replaces in ours):
             continue
@@ -78,6 +90,14 @@ def cancel_own(broker: Broker, account: str, known: Collection[str] = ()) -> Can
         else:
             done.append(order.client_order_id)
     return Cancelled(tuple(done), failed)
+
+
+def as_far_as_readable(question: Callable[[], tuple[Row, ...]]) -> tuple[tuple[Row, ...], Mapping[str, str]]:
+    """Return the rows of a list that can be read, and by name why others cannot; those must stop no emergency."""
+    try:
+        return question(), {}
+    except PartlyUnreadableError as error:
+        return error.readable, error.unreadable
 
 
 def _is_ours(order: BrokerOrder, account: str, known: Collection[str]) -> bool:
@@ -125,8 +145,16 @@ def _await_cancellations(desk: TradingDesk) -> None:
 
 
 def _view_of(desk: TradingDesk, position: BrokerPosition) -> InstrumentView:
-    asset = desk.ask(partial(desk.broker.asset, position.instrument))
+    asset = _asset_of(desk, position)
     return InstrumentView(_price_of(position), 0, Decimal(0), "", asset is not None and asset.tradable, True)
+
+
+def _asset_of(desk: TradingDesk, position: BrokerPosition) -> BrokerAsset | None:
+    """Ask for an asset; one that the broker does not answer for is left, and stops no other sale."""
+    try:
+        return desk.ask(partial(desk.broker.asset, position.instrument))
+    except BrokerError:
+        return None
 
 
 def _price_of(position: BrokerPosition) -> Decimal:
@@ -156,7 +184,7 @@ def _sellable(desk: TradingDesk, position: BrokerPosition) -> Decimal:
     available = min(position.available, position.quantity)
     if available % 1 == 0:
         return available
-    asset = desk.ask(partial(desk.broker.asset, position.instrument))
+    asset = _asset_of(desk, position)
     is_whole_only = asset is None or not asset.fractionable
     return available.to_integral_value(ROUND_FLOOR) if is_whole_only else available
 
@@ -185,7 +213,10 @@ def require_sold(left: tuple[Left, ...], account: str) -> None:
         Names everything that is left, and why.
     """
     if left:
-        rows = "; ".join(f"{row.quantity} {row.instrument}: {row.reason}" for row in left)
+        rows = "; ".join(
+            f"{'an unknown number of' if row.quantity is None else row.quantity} {row.instrument}: {row.reason}"
+            for row in left
+        )
         raise IncompleteError(
             f"'{account}' still holds {len(left)} positions: {rows}. Run flatten again, or sell them there."
         )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.trading.broker_records import BrokerOrder, BrokerPosition, OrderRequest
 from quant_pipeline.trading.ledger.events import client_order_id
-from quant_pipeline.trading.orders.emergency import Left, cancel_own
+from quant_pipeline.trading.orders.emergency import Left, as_far_as_readable, cancel_own
 from quant_pipeline.trading.ports import Broker, BrokerError, DuplicateOrderError
 
 _FIRST_REVISION, _LAST_REVISION = 80, 99
@@ -63,9 +63,9 @@ def sell_without_ledger(
             f"the broker's market is closed until {clock.next_open:%Y-%m-%d %H:%M} UTC; open orders were cancelled. "
             "Run `kedro account flatten` again then"
         )
-    _await(broker, lambda: not broker.open_orders(), polls, pause)
+    _await(broker, lambda: not as_far_as_readable(broker.open_orders)[0], polls, pause)
     reasons, names = {}, []
-    for position in broker.positions():
+    for position in as_far_as_readable(broker.positions)[0]:
         try:
             names.append(_sell(broker, account, position).client_order_id)
         except BrokerError as error:
@@ -73,11 +73,10 @@ def sell_without_ledger(
         except _NothingToSellError as error:
             reasons[position.instrument] = str(error)
     _await(broker, lambda: all(order.status.is_final for order in _orders(broker, names)), polls, pause)
-    left = tuple(
-        Left(p.instrument, p.quantity, reasons.get(p.instrument, "its sale has not ended yet"))
-        for p in broker.positions()
-    )
-    return UnrecordedSale(_orders(broker, names), left)
+    held, unreadable = as_far_as_readable(broker.positions)
+    left = [Left(p.instrument, p.quantity, reasons.get(p.instrument, "its sale has not ended yet")) for p in held]
+    left += [Left(name, None, f"its record cannot be read, {why}") for name, why in unreadable.items()]
+    return UnrecordedSale(_orders(broker, names), tuple(left))
 
 
 class _NothingToSellError(Exception):

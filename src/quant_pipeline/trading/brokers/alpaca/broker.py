@@ -39,6 +39,7 @@ from quant_pipeline.trading.ports import (
     OrderNotCancelableError,
     OrderRejectedError,
     OutcomeUnknownError,
+    PartlyUnreadableError,
     QuestionRefusedError,
     UnknownOrderError,
 )
@@ -83,8 +84,10 @@ class AlpacaBroker:
 
     def positions(self) -> tuple[BrokerPosition, ...]:
         """List all positions, by instrument."""
-        rows = _rows(self._wire.ask("/positions"))
-        return tuple(sorted((_read(records.read_position, row) for row in rows), key=lambda held: held.instrument))
+        found, faults = _readable(records.read_position, _rows(self._wire.ask("/positions")), "symbol")
+        held = tuple(sorted(found, key=lambda held: held.instrument))
+        _refuse_unreadable(held, faults)
+        return held
 
     def open_orders(self) -> tuple[BrokerOrder, ...]:
         """List all orders that have not ended, oldest first."""
@@ -192,15 +195,19 @@ class AlpacaBroker:
 
     def _list_orders(self, query: Mapping[str, str], since: pd.Timestamp | None = None) -> tuple[BrokerOrder, ...]:
         found: dict[str, BrokerOrder] = {}
+        faults: dict[str, str] = {}
         while True:
             # ``after`` is exclusive: one microsecond earlier, so that orders of one instant are not parted.
             start = {} if since is None else {"after": (since - pd.Timedelta(microseconds=1)).isoformat()}
             page = _rows(self._wire.ask("/orders", {**query, "direction": "asc", "limit": ORDERS_A_PAGE, **start}))
-            orders = [_read(records.read_order, row) for row in page]
+            orders, unreadable = _readable(records.read_order, page, "client_order_id")
+            faults |= unreadable
             known = len(found)
             found |= {order.broker_order_id: order for order in orders}
             if len(page) < ORDERS_A_PAGE:
-                return tuple(sorted(found.values(), key=lambda order: order.submitted_at))
+                listed = tuple(sorted(found.values(), key=lambda order: order.submitted_at))
+                _refuse_unreadable(listed, faults)
+                return listed
             if len(found) == known:
                 raise BrokerUnavailableError(f"more than {ORDERS_A_PAGE} orders of one instant cannot be listed")
             since = orders[-1].submitted_at
@@ -220,6 +227,27 @@ def _rows(answer: Any) -> list[dict[str, Any]]:
     if not isinstance(answer, list):
         raise BrokerUnavailableError("Alpaca's answer is no list; nothing can be concluded from it")
     return answer
+
+
+def _readable(
+    reader: Callable[[Mapping[str, Any]], Record], rows: Sequence[Any], name: str
+) -> tuple[list[Record], dict[str, str]]:
+    """Read rows, and say why some cannot be read, by what they are called."""
+    found, faults = [], {}
+    for place, row in enumerate(rows, start=1):
+        try:
+            found.append(reader(row))
+        except _UNREADABLE as error:
+            called = row.get(name) if isinstance(row, Mapping) else None
+            faults[str(called or f"row {place}")] = repr(error)
+    return found, faults
+
+
+def _refuse_unreadable(readable: tuple[Any, ...], faults: Mapping[str, str]) -> None:
+    if faults:
+        rows = "; ".join(f"{name}: {why}" for name, why in faults.items())
+        message = f"Alpaca's answer cannot be read ({rows}); nothing was changed"
+        raise PartlyUnreadableError(message, readable, faults)
 
 
 def _read(reader: Callable[[Mapping[str, Any]], Record], row: Any) -> Record:

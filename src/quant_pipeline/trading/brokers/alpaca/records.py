@@ -38,6 +38,9 @@ STATUSES = dict.fromkeys(_AT_WORK.split(), OrderStatus.ACCEPTED) | {
 SIDES_OF_POSITIONS = {"long": 1, "short": -1}
 
 
+MULTI_LEG = "mleg"
+"""Class of orders in several options at once; they have no symbol of their own."""
+
 OPEN_ACCOUNTS = ("ACTIVE", "ACCOUNT_UPDATED")
 """Words of Alpaca for accounts that trade; one that is closed, rejected or not yet approved does not."""
 
@@ -65,6 +68,8 @@ def read_order(row: Json) -> BrokerOrder:
     """
     filled = read_decimal(row["filled_qty"], "filled_qty")
     average = read_optional(row.get("filled_avg_price"), "filled_avg_price")
+    if row.get("order_class") == MULTI_LEG:
+        average = None  # Of several options in one order; a negative one has brought money.
     if filled < 0 or (average is not None and average <= 0):
         raise ValueError(f"an order is filled by {filled} at {average}")
     status = STATUSES.get(row["status"], OrderStatus.UNKNOWN)
