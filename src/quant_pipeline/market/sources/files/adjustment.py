@@ -11,6 +11,8 @@ from quant_pipeline.market.sources.files.draft import PRICES, Draft
 from quant_pipeline.market.sources.files.layouts import ALL, NONE
 
 _ODD = 0.005
+_PAYMENTS = 10
+"""Dividends from which their number is judged; funds that pay each week pay on a fifth of the sessions."""
 _SMALLEST_SPLIT = 0.2
 """Logarithm of the smallest split ratio whose traces in prices can be seen beside a session's move."""
 
@@ -67,6 +69,14 @@ def _is_odd(ratio: float) -> bool:
     return abs(float(near) / (ratio if ratio >= 1 else 1 / ratio) - 1) > _ODD
 
 
+def refuse_mixed_adjustment(draft: Draft) -> None:
+    """Refuse instruments some of whose bars are adjusted and others are not: the return between them is of neither."""
+    kinds = draft.rows["adjusted"].groupby(draft.rows["instrument"])
+    mixed = kinds.transform("nunique") > 1
+    what = "some of its bars are adjusted and some are not, so that a return between them is wrong; export all alike"
+    draft.refuse_rows(mixed, what, whole_instrument=True)
+
+
 def check_dividends(draft: Draft) -> None:
     """Refuse dividends that are not below the close before them; the rows are as traded, by instrument and date."""
     rows = draft.rows
@@ -78,6 +88,15 @@ def check_dividends(draft: Draft) -> None:
         for value, close in zip(rows.loc[wrong, "dividend"], before[wrong], strict=True)
     ]
     draft.refuse_rows(wrong, texts, whole_instrument=True)
+    rows = draft.rows
+    paid = (rows["dividend"] > 0) & ~rows["no_dividend"].astype(bool)
+    payments = paid.groupby(rows["instrument"]).transform("sum")
+    bars = rows.groupby("instrument")["dividend"].transform("size")
+    what = (
+        "has a dividend on most bars: a rate or a sum that is carried on, not what was paid on that day; leave it on "
+        "the ex-dates alone, or name the column in `ignored_columns`"
+    )
+    draft.refuse_rows(paid & (payments >= _PAYMENTS) & (payments > bars / 3), what, whole_instrument=True)
 
 
 def restore_traded(rows: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def set_benchmark(
             return
         own = seen.rows["instrument"] == name
         if not own.any():
-            draft.problems.append(
+            draft.refuse_market(
                 SourceProblem(name, None, None, "is the `benchmark`, but neither a file nor an instrument of the bars")
             )
             return
@@ -37,7 +37,8 @@ def set_benchmark(
     reading = read_file(found.benchmark, folder, own_options)
     if reading.rows is None:
         what = reading.broken or "cannot be read"
-        draft.problems += reading.problems or [SourceProblem(reading.file, None, None, f"is the benchmark and {what}")]
+        for problem in reading.problems or [SourceProblem(reading.file, None, None, f"is the benchmark and {what}")]:
+            draft.refuse_market(problem)
         return
     part = join_readings([reading], options)
     part.problems += reading.problems
@@ -46,11 +47,12 @@ def set_benchmark(
     read_session_dates(part, inner, own_options)
     clean_bars(part, inner, own_options)
     draft.problems += part.problems
+    draft.is_blocked |= part.is_blocked
     draft.findings += part.findings
     instruments = inner.rows["instrument"].unique()
     if len(instruments) != 1:
         what = f"is the benchmark and holds {len(instruments)} instruments; it has to be one"
-        draft.problems.append(SourceProblem(reading.file, None, None, what))
+        draft.refuse_market(SourceProblem(reading.file, None, None, what))
         return
     seen.benchmark = inner.rows
     among = seen.rows["instrument"] == instruments[0]

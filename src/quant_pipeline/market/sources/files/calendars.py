@@ -15,7 +15,8 @@ from quant_pipeline.market.calendar import TradingCalendar
 CANDIDATES = (
     "XNYS", "24/7", "XSHG", "XHKG", "XTKS", "XLON", "XETR", "XPAR", "XTSE", "XBOM", "XASX", "XTAI", "BVMF",
     "XSWX", "XSTO", "XMIL", "XMAD", "XAMS", "XSES", "XIDX", "XBKK", "XKLS", "XJSE", "XMEX", "ASEX", "XSAU",
-    "24/5",
+    "XKRX", "XHEL", "XCSE", "XOSL", "XWBO", "XDUB", "XWAR", "XPRA", "XBUD", "XIST", "XNZE", "XPHS", "XSGO", "XBUE",
+    "XBOG", "XLIM", "24/5",
 )  # fmt: skip
 _ENDINGS = {
     "SH": "XSHG", "SZ": "XSHG", "SS": "XSHG", "BJ": "XSHG", "XSHG": "XSHG", "XSHE": "XSHG", "HK": "XHKG", "T": "XTKS",
@@ -26,6 +27,8 @@ USUAL = ("XLON", "XETR", "XTSE", "XTKS", "XHKG", "XSHG", "XBOM")
 """Exchanges with which a short span that nothing assigns is compared."""
 SHORT = 100
 """Dates of a span in which too few holidays differ to tell one exchange from another."""
+_SHIFTABLE = 20
+"""Dates from which a shift by a day differs from holidays."""
 _CHINESE = {"tushare", "akshare", "baostock"}
 
 
@@ -42,6 +45,8 @@ class Fit(NamedTuple):
         Part of the times with a zone that are midnights of the exchange or within its hours; 1 without any.
     others
         Calendars that fit as well.
+    shifted
+        What is wrong with dates that fit only when all of them are moved by a day; empty where none is.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Fit(NamedTuple):
     missing: int
     in_hours: float = 1.0
     others: tuple[str, ...] = ()
+    shifted: str = ""
 
     @property
     def mismatches(self) -> int:
@@ -110,6 +116,15 @@ def _in_hours(calendar: str, values: pd.DataFrame) -> float:
     return float((within | (local == local.dt.normalize()).to_numpy()).mean())
 
 
+def fits_at_once(values: pd.DataFrame, instruments: pd.Index, layouts: set[str]) -> bool:
+    """Whether dates fit the calendar that their names or layouts say, or New York's where these say none."""
+    return fit_of(_hint(instruments, layouts) or "XNYS", values).mismatches <= _tolerance(values)
+
+
+def _tolerance(values: pd.DataFrame) -> int:
+    return max(2, int(0.01 * len(values)))
+
+
 def choose_calendar(values: pd.DataFrame, instruments: pd.Index, layouts: set[str]) -> Fit:
     """Return the calendar that fits best: New York's unless another one fits clearly better.
 
@@ -124,7 +139,7 @@ def choose_calendar(values: pd.DataFrame, instruments: pd.Index, layouts: set[st
     """
     hint = _hint(instruments, layouts)
     dates = values["date"].dt.normalize().nunique()
-    tolerance = max(2, int(0.01 * len(values)))
+    tolerance = _tolerance(values)
     first = fit_of(hint or "XNYS", values)
     if first.mismatches <= tolerance:
         return first if hint or dates > SHORT else _of_a_short_span(first, values)
@@ -138,7 +153,20 @@ def choose_calendar(values: pd.DataFrame, instruments: pd.Index, layouts: set[st
             best = fit
         if not best.mismatches:
             break
-    return best if best.mismatches <= default.mismatches / 3 else default
+    found = best if best.mismatches <= default.mismatches / 3 else default
+    return found._replace(shifted=_shift_of(hint or "XNYS", values, min(tolerance, found.mismatches - 1)))
+
+
+def _shift_of(calendar: str, values: pd.DataFrame, tolerance: int) -> str:
+    """Return what is wrong with dates that are sessions of an exchange when moved by a day; empty when they are not."""
+    for days, side in ((1, "before"), (-1, "after")):
+        moved = values.assign(date=values["date"] + pd.Timedelta(days=days))
+        if len(values) > _SHIFTABLE and fit_of(calendar, moved).mismatches <= tolerance:
+            return (
+                f"its dates are those of the days {side} the sessions of {calendar}: times that were turned to another "
+                "zone; export dates or times of the exchange, with their zone"
+            )
+    return ""
 
 
 def _of_a_short_span(first: Fit, values: pd.DataFrame) -> Fit:

@@ -125,7 +125,7 @@ def describe_check(checked: CheckedFolder, options: FilesMarketParameters) -> li
     if summary["problems"]:
         lines.append(f"{len(summary['problems'])} problems:" if not checked.ok else "left out:")
         lines += [f"  {problem}" for problem in summary["problems"]]
-    if not checked.ok and seen.problems:
+    if not checked.ok and seen.problems and not seen.is_blocked:
         lines += ["", "To read all the rest, put this into `parameters` of market_source (conf/files/catalog.yml):"]
         lines += [f"  {line}" for line in yaml.safe_dump(_advice(seen), sort_keys=False).splitlines()]
     lines.append("can be read" if checked.ok else "cannot be read")

@@ -10,9 +10,12 @@ from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
 from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of, tidy_name
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.regularity import repeated_dates
 
 _ACTIONS = ["dividend", "split"]
 _VALUES = [*PRICES, "volume", *_ACTIONS]
+_OFF = 0.02
+"""Part of the dates that may be off the calendar: the holidays of two exchanges differ by more."""
 
 
 def tidy_instruments(draft: Draft, options: FilesMarketParameters) -> None:
@@ -204,12 +207,13 @@ def keep_sessions(draft: Draft, calendar: str, better: str | None) -> None:
     late = draft.rows["date"] > trading.end
     draft.refuse_rows(late, f"lies beyond the end of the calendar {calendar}, {trading.end:%Y-%m-%d}")
     off = dates[~dates.isin(trading.sessions) & (dates >= trading.start) & (dates <= trading.end)]
-    if len(off) > max(5, 0.05 * len(dates)):
+    many = max(5, _OFF * len(dates))
+    if len(off) > many and len(off[~off.isin(repeated_dates(draft.rows))]) > many:
         hint = f"; `calendar: {better}` fits them" if better is not None and better != calendar else ""
         advice = (
             "pass --params market_rules.calendar=… or leave the option out" if hint else "is it the right calendar?"
         )
-        draft.problems.append(
+        draft.refuse_market(
             SourceProblem(
                 draft.files[int(draft.rows["file"].iloc[0])], None, None,
                 f"{len(off)} of {len(dates)} dates, such as {off[0]:%Y-%m-%d} ({off[0]:%A}), are no sessions of "

@@ -32,6 +32,8 @@ class Draft:
         Tables in the columns of `quality.COLUMNS`.
     same_in_files
         Instrument and places of two files that have rows in common: they were exported together.
+    is_blocked
+        Whether a problem remains whatever is left out: of the whole market, or of an option that is missing.
     """
 
     rows: pd.DataFrame
@@ -40,6 +42,7 @@ class Draft:
     problems: list[SourceProblem] = field(default_factory=list)
     findings: list[pd.DataFrame] = field(default_factory=list)
     same_in_files: set[tuple[str, int, int]] = field(default_factory=set)
+    is_blocked: bool = False
 
     def note(
         self, rows: pd.DataFrame, check: str, detail: object, severity: str = "warning", value: object = np.nan
@@ -94,6 +97,11 @@ class Draft:
             rows.loc[there, "dividend"] += row.dividend
             rows.loc[there, "split"] *= row.split
 
+    def refuse_market(self, problem: SourceProblem) -> None:
+        """Report what no leaving out of rows or instruments mends."""
+        self.problems.append(problem)
+        self.is_blocked = True
+
     def refuse_rows(self, which: pd.Series | np.ndarray, what: object, whole_instrument: bool = False) -> None:
         """Report rows that are wrong, one problem for each file and instrument; leave them out where that is wanted.
 
@@ -119,14 +127,19 @@ class Draft:
                 )
             )
         if self.leave_out and whole_instrument:
-            which = self.rows["instrument"].isin(wrong["instrument"]).to_numpy()
-            left = self.rows[which].groupby("instrument", sort=False)[["instrument", "date"]].head(1)
-            self.note(left, "instrument_left_out", "left out by `on_problem: leave_out`", "error")
-            self.drop(which)
+            self.leave_out_instruments(which)
         elif self.leave_out:
             self.carry_actions(which)
             self.note(self.rows[which], "row_left_out", "left out by `on_problem: leave_out`", "error")
             self.drop(which)
+
+    def leave_out_instruments(self, which: pd.Series | np.ndarray) -> None:
+        """Leave out the instruments of some rows, and note each of them."""
+        named = self.rows.loc[np.asarray(which, dtype=bool), "instrument"]
+        which = self.rows["instrument"].isin(named).to_numpy()
+        left = self.rows[which].groupby("instrument", sort=False)[["instrument", "date"]].head(1)
+        self.note(left, "instrument_left_out", "left out by `on_problem: leave_out`", "error")
+        self.drop(which)
 
     def all_findings(self) -> pd.DataFrame:
         """Return every finding in one table."""

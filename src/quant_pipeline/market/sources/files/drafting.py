@@ -9,10 +9,12 @@ from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.adjustment import (
     check_dividends,
     check_splits,
+    refuse_mixed_adjustment,
     restore_traded,
 )
 from quant_pipeline.market.sources.files.calendars import (
     choose_calendar,
+    fits_at_once,
     length_of_bars,
     session_dates,
     zone_of,
@@ -39,6 +41,11 @@ from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refu
 from quant_pipeline.market.sources.files.observed_market import DAILY, INTRADAY, Observation
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import Reading
+from quant_pipeline.market.sources.files.regularity import (
+    leave_out_unfinished,
+    refuse_other_lengths,
+    repeated_dates,
+)
 
 _OPTIONAL = {
     "total_return": np.nan, "traded_close": np.nan, "vendor_adjusted_close": np.nan, "previous_close": np.nan,
@@ -101,8 +108,13 @@ def read_session_dates(draft: Draft, seen: Observation, options: FilesMarketPara
     if options.calendar != AUTO:
         seen.calendar = options.calendar
     elif length_of_bars(dated.assign(date=dated["date"].dt.normalize())) == DAILY:
-        chosen = choose_calendar(values, pd.Index(dated["instrument"].unique()), set(seen.layouts.values()))
+        names, layouts = pd.Index(dated["instrument"].unique()), set(seen.layouts.values())
+        filled = pd.DatetimeIndex([]) if fits_at_once(values, names, layouts) else repeated_dates(dated)
+        traded = values[~values["date"].isin(filled)]
+        chosen = choose_calendar(values if traded.empty else traded, names, layouts)
         seen.calendar = chosen.name
+        if chosen.shifted:
+            draft.refuse_market(SourceProblem(draft.files[0], None, None, chosen.shifted, len(rows)))
         if chosen.others:
             draft.note_file(
                 "calendar", "calendar_unsure",
@@ -126,7 +138,7 @@ def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) 
     if len(draft.rows):
         seen.frequency = length_of_bars(draft.rows)
     if seen.frequency not in (DAILY, INTRADAY):
-        draft.problems.append(
+        draft.refuse_market(
             SourceProblem(
                 draft.files[0], None, None,
                 f"these bars are {seen.frequency}, and daily ones are needed; export them again with one bar a session",
@@ -140,12 +152,16 @@ def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) 
             layouts = set(seen.layouts.values())
             better = choose_calendar(values, pd.Index(draft.rows["instrument"].unique()), layouts).name
         keep_sessions(draft, seen.calendar, better)
+        leave_out_unfinished(draft, seen.calendar, pd.Timestamp.now("UTC"))
     draft.rows = draft.rows.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
+    if seen.frequency == DAILY:
+        refuse_other_lengths(draft, seen.calendar)
     chain_returns(draft.rows)
     refuse_unknown_ratios(draft)
     split_by_traded_close(draft.rows, draft)
     check_joined_files(draft, options.exported_together)
     derive_actions(draft.rows, draft)
+    refuse_mixed_adjustment(draft)
     check_splits(draft)
     draft.rows = restore_traded(draft.rows)
     check_dividends(draft)

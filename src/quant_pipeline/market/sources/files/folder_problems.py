@@ -22,7 +22,7 @@ def refuse_unused_actions(readings: list[Reading]) -> None:
                 "`split` and `dividend` of the bars, or name the bars alone with `bars`, such as `bars: prices/*.csv`"
             )
             reading.problems.append(SourceProblem(reading.file, None, None, what))
-            reading.broken = None
+            reading.broken, reading.is_blocking = None, True
 
 
 def refuse_currencies(readings: list[Reading]) -> None:
@@ -32,6 +32,7 @@ def refuse_currencies(readings: list[Reading]) -> None:
         first = next(reading for reading in readings if reading.currency[1])
         others = f"together with the other files, {several_currencies(stated, first.currency[0])}"
         first.problems.append(SourceProblem(first.file, None, None, others, len(readings)))
+        first.is_blocking = True
 
 
 def note_lacking_actions(draft: Draft, readings: list[Reading]) -> None:

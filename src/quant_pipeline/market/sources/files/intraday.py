@@ -89,7 +89,7 @@ def _keep_hours(draft: Draft, calendar: str, options: FilesMarketParameters) -> 
     if fault is not None:
         first = rows.iloc[0]
         name = draft.files[int(first["file"])]
-        draft.problems.append(SourceProblem(name, int(first["line"]), None, fault, int(outside.sum())))
+        draft.refuse_market(SourceProblem(name, int(first["line"]), None, fault, int(outside.sum())))
     rows["date"] = days.where(place < 0, pd.Series(hours.index[place], index=rows.index))
     counts = rows[outside].groupby(KEY, sort=False).size().rename("count").reset_index()
     details = [f"{count} bars outside of the hours of {calendar}" for count in counts["count"]]

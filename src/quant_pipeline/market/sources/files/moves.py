@@ -72,15 +72,14 @@ def refuse_wrong_amounts(draft: Draft) -> None:
     middle = ratio.groupby(rows["file"]).median()
     for file in middle.index[(np.abs(middle) > np.log(5.0)) & (spread < np.log(1.3))]:
         factor = float(np.exp(middle[file]))
-        draft.problems.append(
-            SourceProblem(
-                draft.files[int(file)], None, None,
-                f"volume times close is {factor:.3g} times the traded amount beside it: one of them is of another "
-                "unit, or the prices are adjusted; set `volume_unit` to the shares of one unit of volume, 1 where they "
-                "are shares",
-                int((rows["file"] == file).sum()),
-            )
-        )  # fmt: skip
+        what = (
+            f"volume times close is {factor:.3g} times the traded amount beside it: one of them is of another unit, or "
+            "the prices are adjusted; set `volume_unit` to the shares of one unit of volume, 1 where they are shares"
+        )
+        count = int((rows["file"] == file).sum())
+        draft.problems.append(SourceProblem(draft.files[int(file)], None, None, what, count))
+        if draft.leave_out:
+            draft.leave_out_instruments(draft.rows["file"] == file)
 
 
 def refuse_mixed_columns(draft: Draft) -> None:

@@ -100,7 +100,8 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     seen.findings = draft.all_findings()
     unread = any(reading.rows is None and reading.broken is None for reading in readings)
     refusing = bool(draft.problems) and (options.on_problem == "refuse" or (unread and not good))
-    seen.is_refused = refusing or (bool(broken) and too_many) or seen.rows.empty
+    seen.is_blocked = draft.is_blocked or any(reading.is_blocking for reading in readings)
+    seen.is_refused = refusing or seen.is_blocked or (bool(broken) and too_many) or seen.rows.empty
     return seen
 
 
@@ -145,7 +146,7 @@ def _add_tables(seen: Observation, found: FoundFiles, options: FilesMarketParame
         name = "securities" if found.delistings is None else found.delistings.name
         for slip, right in slips(stated["instrument"], seen.rows["instrument"]).items():
             what = f"is no instrument of the bars, in which {right} is; correct the name of the delisting"
-            draft.problems.append(SourceProblem(name, None, slip, what))
+            draft.refuse_market(SourceProblem(name, None, slip, what))
         seen.delistings = delisting_actions(stated, seen.rows, seen.calendar, draft.problems)
 
 

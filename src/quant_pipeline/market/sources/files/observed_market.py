@@ -38,6 +38,8 @@ class Observation:
         What was left out or noted, in the columns of `quality.COLUMNS`.
     is_refused
         Whether the problems refuse the market; else what they name was left out.
+    is_blocked
+        Whether one of them remains whatever is left out.
     """
 
     layouts: dict[str, str] = field(default_factory=dict)
@@ -51,3 +53,4 @@ class Observation:
     problems: list[SourceProblem] = field(default_factory=list)
     findings: pd.DataFrame = field(default_factory=pd.DataFrame)
     is_refused: bool = False
+    is_blocked: bool = False

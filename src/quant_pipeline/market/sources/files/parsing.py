@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from quant_pipeline.market.sources.files.raw_table import RawTable, UnreadableFi
 from quant_pipeline.market.sources.files.recognition import Recognised, currency_of, layout_of, recognise
 from quant_pipeline.market.sources.files.units import scale_to_shares_and_prices
 
-CACHE_VERSION = 7
+CACHE_VERSION = 8
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (
     *PRICES, "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain", "previous_close", "total_return",
@@ -64,6 +65,8 @@ class Reading:
         Its own.
     currency
         Column that states the currency of the prices, and the currency; empty where none does.
+    is_blocking
+        Whether its problem refuses the market whatever is left out.
     """
 
     file: str
@@ -77,6 +80,7 @@ class Reading:
     fields: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
     currency: tuple[str, str] = ("", "")
+    is_blocking: bool = False
 
     @property
     def named(self) -> tuple[str, str]:
@@ -176,6 +180,7 @@ def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters)
 
 def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, options: FilesMarketParameters) -> None:
     table = raw.table[list(found.columns)].rename(columns=found.columns).reset_index(drop=True)
+    _empty_repeated_headers(table, found.columns)
     decimal = _decimal(table, raw, options)
     if decimal is None:
         what = (
@@ -207,6 +212,19 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
         reading.problems.append(SourceProblem(reading.file, line, None, what))
     scale_to_shares_and_prices(rows, found)
     reading.rows = rows
+
+
+def _empty_repeated_headers(table: pd.DataFrame, columns: Mapping[str, str]) -> None:
+    """Make lines that repeat the header, as joined files have them, lines that are no bars."""
+    if not isinstance(table["date"].dtype, pd.StringDtype) and table["date"].dtype != object:
+        return
+    again = table["date"].notna()
+    for theirs, ours in columns.items():
+        if not again.any():
+            return
+        again &= table[ours].astype("str").str.strip() == theirs.strip()
+    if again.any():
+        table.loc[again, [name for name in columns.values() if name not in ("date", "instrument")]] = ""
 
 
 def _decimal(table: pd.DataFrame, raw: RawTable, options: FilesMarketParameters) -> str | None:

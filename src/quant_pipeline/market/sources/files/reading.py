@@ -94,7 +94,8 @@ def market_at(seen: Observation, as_of: str) -> MarketData:
             )
     instruments = list_instruments(bars, seen.securities, delistings)
     sessions = pd.DatetimeIndex(bars["date"].unique()).sort_values()
-    own = seen.findings[~(seen.findings["date"] > cut)]
+    # Rows that are no bars may follow the last bar.
+    own = seen.findings if cut >= seen.rows["date"].max() else seen.findings[~(seen.findings["date"] > cut)]
     findings = pd.concat([own, check_benchmark(index, sessions)], ignore_index=True)
     return MarketData(
         bars, actions, instruments, index, cut, tuple(seen.problems), findings,

@@ -1,0 +1,83 @@
+"""Bars that do not fit those beside them: of another length, carried over days without trading, or not yet over."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.sources.files.draft import PRICES, Draft
+
+ALWAYS_OPEN = "24/7"
+_FEW = 4
+"""Distances between bars from which their length is judged."""
+_MOST = 0.6
+"""Part of the distances that are those of a length."""
+_WEEKS = pd.Timedelta(days=28)
+"""Span in which an instrument that trades on weekends has bars on some."""
+
+
+def repeated_dates(rows: pd.DataFrame) -> pd.DatetimeIndex:
+    """Return the dates on which every bar carries on the one before: days without trading that were filled in.
+
+    Parameters
+    ----------
+    rows
+        ``instrument``, ``date``, prices and ``volume``.
+    """
+    ordered = rows.sort_values(["instrument", "date"], kind="stable")
+    before = ordered.shift()
+    idle = ordered["volume"].fillna(0.0) == 0.0
+    same = (ordered[list(PRICES)] == before[list(PRICES)]).all(axis=1)
+    same &= idle | (ordered["volume"] == before["volume"])
+    flat = idle & ordered[list(PRICES)].eq(before["close"], axis=0).all(axis=1)
+    repeats = ordered["instrument"].eq(before["instrument"]) & (same | flat)
+    is_filled = repeats.groupby(ordered["date"]).all()
+    return pd.DatetimeIndex(is_filled.index[is_filled])
+
+
+def refuse_other_lengths(draft: Draft, calendar: str) -> None:
+    """Refuse instruments whose bars are longer than those of the others, or that rest where the others trade.
+
+    The rows are sorted by instrument and date, and most of them are daily.
+    """
+    for name, least, most in (("weekly", 6, 8), ("monthly", 27, 34)):
+        names = draft.rows["instrument"]
+        days = draft.rows["date"].diff().dt.days.where(names.eq(names.shift()))
+        inside = days.between(least, most).where(days.notna()).astype("float64").groupby(names)
+        longer = (inside.transform("mean") > _MOST) & (inside.transform("count") >= _FEW)
+        what = f"its bars are {name}, those of the others daily; export it again with one bar a session, or exclude it"
+        draft.refuse_rows(longer, what, whole_instrument=True)
+    if calendar != ALWAYS_OPEN:
+        return
+    rows = draft.rows
+    names = rows["instrument"]
+    span = rows["date"].groupby(names).transform("max") - rows["date"].groupby(names).transform("min")
+    on_weekend = (rows["date"].dt.dayofweek >= 5).groupby(names).transform("any")
+    what = "it has no bar on a weekend, and the others trade every day; read them as two markets, or exclude it"
+    draft.refuse_rows((span > _WEEKS) & ~on_weekend & on_weekend.any(), what, whole_instrument=True)
+
+
+def leave_out_unfinished(draft: Draft, calendar: str, now: pd.Timestamp) -> None:
+    """Refuse bars of sessions that have not opened, and leave out those of a session that is not over.
+
+    Parameters
+    ----------
+    draft
+        The market, its dates being sessions.
+    calendar
+        Name of the exchange calendar.
+    now
+        With a time zone.
+    """
+    today, day = now.tz_localize(None), pd.Timedelta(days=1)
+    # Later dates are refused before the calendar is known.
+    recent = draft.rows["date"].between(today.normalize() - day, today + 2 * day)
+    dates = draft.rows.loc[recent, "date"].drop_duplicates()
+    if dates.empty:
+        return
+    trading = TradingCalendar.within_bounds(calendar, dates.min(), dates.max())
+    hours = {date: trading.hours(date) for date in dates if trading.is_session(date)}
+    coming = draft.rows["date"].isin([date for date, (opens, _) in hours.items() if opens > now])
+    draft.refuse_rows(coming, [f"date '{day:%Y-%m-%d}' lies in the future" for day in draft.rows.loc[coming, "date"]])
+    running = draft.rows["date"].isin([date for date, (opens, closes) in hours.items() if opens <= now < closes])
+    draft.leave_out_rows(running, "unfinished", f"the session of {calendar} is not over: its bar is none yet")
