@@ -23,6 +23,20 @@ def test_flatten_sells_also_while_the_ledger_is_locked(run, exchange, stop, lock
     assert stop.exists(), "no other process may buy meanwhile"
 
 
+def test_flatten_with_a_ledger_that_was_cut_off_sells_and_waits_for_no_order_by_hand(run, exchange, ledger):
+    run("reconcile")
+    order(exchange, "by-hand")
+    with closing(sqlite3.connect(ledger().file)) as file:
+        file.execute("delete from event where sequence = (select max(sequence) from event)")
+        file.commit()
+    assert "events, but " in run("show", fails=True), "what is shown would be the account of an earlier time"
+    exchange.auto_fill = True
+    said = run("flatten", "--yes", fails=ExitStatus.ATTENTION)
+    assert "ledger.anchors shows that it had " in said
+    assert "everything is sold" in said
+    assert (exchange.positions, statuses(exchange)["by-hand"]) == ({}, "accepted")
+
+
 def test_what_was_sold_without_the_ledger_is_booked_by_the_next_comparison(run, exchange, ledger):
     run("reconcile")
     exchange.auto_fill = True

@@ -70,7 +70,7 @@ class Anchors:
         """Replace all of them, for a ledger that was restored by the operator."""
         write_text(self.file, "".join(map(_line, anchors)))
 
-    def begin(self, newest: Anchor | None, where: str) -> None:
+    def begin(self, newest: Anchor | None, where: str, known: Anchor | None) -> None:
         """Check a ledger that is opened for writing; one without anchors gets its first.
 
         Raises
@@ -78,11 +78,11 @@ class Anchors:
         AccountError
             See `require`.
         """
-        self.require(0 if newest is None else newest.sequence, where)
+        self.require(0 if newest is None else newest.sequence, where, known)
         if newest is not None and not self.file.exists():
             self.add(newest)
 
-    def require(self, found: int, where: str) -> None:
+    def require(self, found: int, where: str, known: Anchor | None) -> None:
         """Refuse a ledger that ends before its anchors do.
 
         Parameters
@@ -91,13 +91,14 @@ class Anchors:
             How many events the ledger has.
         where
             The ledger, for the message.
+        known
+            The newest anchor, read before the ledger: what another process appends meanwhile is only more.
 
         Raises
         ------
         AccountError
             When events that were committed are missing.
         """
-        known = self.newest()
         if known is not None and known.sequence > found:
             has = f"has only {found} events" if found else "has no events or is missing"
             raise AccountError(
@@ -105,7 +106,7 @@ class Anchors:
                 "`kedro account restore BACKUP`; to begin a new account instead, remove the folder of this one"
             )
 
-    def compare(self, chain: Sequence[str], where: str) -> None:
+    def compare(self, chain: Sequence[str], where: str, known: Sequence[Anchor]) -> None:
         """Compare a whole chain with all anchors.
 
         Parameters
@@ -114,14 +115,16 @@ class Anchors:
             Hashes of the ledger's events, in order.
         where
             The ledger, for the message.
+        known
+            All anchors, read before the chain.
 
         Raises
         ------
         AccountError
             When events are missing at its end, or it is another chain.
         """
-        self.require(len(chain), where)
-        for anchor in self.read():
+        self.require(len(chain), where, max(known, default=None))
+        for anchor in known:
             if anchor.sequence > len(chain) or chain[anchor.sequence - 1] != anchor.hash:
                 raise AccountError(
                     f"the chain of the ledger {where} was rewritten: its event {anchor.sequence} is not the one "

@@ -68,7 +68,8 @@ class Ledger:
         _metadata.create_all(self._engine)
         _widen_keys(self._engine)
         if self._anchors is not None:
-            self._anchors.begin(self.newest(), self.where)
+            known = self._anchors.newest()
+            self._anchors.begin(self.newest(), self.where, known)
 
     def _bind(self, engine: sa.Engine, anchors: Anchors | None) -> None:
         self._engine = engine
@@ -79,13 +80,20 @@ class Ledger:
         """Open the ledger in a SQLite file for reading only: nothing is locked, and its folder may be read-only.
 
         A file without a table is of a process that was killed when it made the ledger; the table is made then.
+
+        Raises
+        ------
+        AccountError
+            When the ledger ends before its anchors do.
         """
         require_ledger(file)
         engine = _reading_engine(file)
         if not sa.inspect(engine).has_table(_events.name):
             return cls.at(file)
-        ledger = cls.__new__(cls)
-        ledger._bind(engine, anchors_beside(file))
+        ledger, anchors = cls.__new__(cls), anchors_beside(file)
+        ledger._bind(engine, anchors)
+        known = anchors.newest()
+        anchors.require(ledger.length(), str(file), known)
         return ledger
 
     @classmethod
@@ -235,9 +243,10 @@ class Ledger:
         AccountError
             When an event was changed, put in between or removed, also at the end, or the chain was rewritten.
         """
+        known = () if self._anchors is None else self._anchors.read()
         chain = self.chain()
         if self._anchors is not None:
-            self._anchors.compare(chain, self.where)
+            self._anchors.compare(chain, self.where, known)
         return len(chain)
 
     def chain(self) -> list[str]:
@@ -274,9 +283,11 @@ def require_ledger(file: Path) -> bool:
     AccountError
         When there is none although its anchors know of events.
     """
+    anchors = anchors_beside(file)
+    known = anchors.newest()
     is_there = file.exists() and file.stat().st_size > 0
     if not is_there:
-        anchors_beside(file).require(0, str(file))
+        anchors.require(0, str(file), known)
     return is_there
 
 

@@ -6,7 +6,7 @@ alert, and lets only exits pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
@@ -55,7 +55,7 @@ def sell_without_ledger(
     found = broker.account().account_number
     if pinned is not None and found != pinned:
         raise ConfigurationError(f"the keys of '{account}' open account {found}, not {pinned}; nothing was sold")
-    cancel_own(broker, account)
+    cancelled = cancel_own(broker, account).done
     broker.suspend_trading(False)
     clock = broker.clock()
     if not clock.is_open:
@@ -63,7 +63,8 @@ def sell_without_ledger(
             f"the broker's market is closed until {clock.next_open:%Y-%m-%d %H:%M} UTC; open orders were cancelled. "
             "Run `kedro account flatten` again then"
         )
-    _await(broker, lambda: not as_far_as_readable(broker.open_orders)[0], polls, pause)
+    # Orders by hand go on, and the sale does not wait for them.
+    _await(broker, lambda: all(order.status.is_final for order in _orders(broker, cancelled)), polls, pause)
     reasons, names = {}, []
     for position in as_far_as_readable(broker.positions)[0]:
         try:
@@ -103,7 +104,7 @@ def _sell(broker: Broker, account: str, position: BrokerPosition) -> BrokerOrder
     raise _NothingToSellError("too many sales of it were tried today: sell it at the broker")
 
 
-def _orders(broker: Broker, names: list[str]) -> tuple[BrokerOrder, ...]:
+def _orders(broker: Broker, names: Sequence[str]) -> tuple[BrokerOrder, ...]:
     found = (broker.order_by_client_id(name) for name in names)
     return tuple(order for order in found if order is not None)
 
