@@ -94,6 +94,7 @@ DENIALS = [
         "100% (100000.00)",
     ),
     ("restricted", order(), view(), {"restricted": ["AAA"]}, "RESTRICTED", ""),
+    ("restricted in small letters", order(), view(), {"restricted": ["zzz", "aaa"]}, "RESTRICTED", ""),
     ("not tradable", order(), with_facts(tradable=False), {}, "NOT_TRADABLE", ""),
     ("never heard of", order("ZZZ"), view(), {}, "NOT_TRADABLE", ""),
     ("outside the universe", order(), with_facts(member=False), {}, "NOT_IN_UNIVERSE", ""),

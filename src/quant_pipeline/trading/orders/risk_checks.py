@@ -141,7 +141,7 @@ def old_trade(order: Order, facts: InstrumentView, limits: RiskLimits) -> Answer
 
 
 def _check_symbol(q: Candidate) -> Answer:
-    if q.order.instrument in q.limits.restricted:
+    if q.order.instrument.upper() in {name.strip().upper() for name in q.limits.restricted}:
         return DenialCode.RESTRICTED, q.order.instrument, ""
     if q.order.instrument in q.view.foreign:
         return DenialCode.FOREIGN_POSITION, f"{q.order.instrument} is held short or is no share", ""

@@ -88,7 +88,7 @@ class RiskLimits(Parameters):
     max_external_position_weight
         Value of positions that this account did not open, as a part of the equity, above which only exits pass.
     restricted
-        Instruments that are never traded.
+        Instruments that are never traded, in capitals or not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
