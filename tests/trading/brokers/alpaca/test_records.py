@@ -20,6 +20,13 @@ def test_an_account_without_its_fields_is_not_an_empty_account(server, broker, m
         broker.account()
 
 
+@pytest.mark.parametrize("row", [{"activity_type": "DIV"}, {"activity_type": "DIV", "id": 7}, None, "DIV"])
+def test_an_activity_without_an_id_is_an_answer_that_cannot_be_read(broker, monkeypatch, row):
+    monkeypatch.setattr(broker._wire, "ask", lambda path, query: [row])
+    with pytest.raises(BrokerUnavailableError, match="a record without an id"):
+        list(broker.activities())
+
+
 def test_quantities_and_prices_keep_every_digit(server, broker):
     server.exchange.prices["AAA"] = Decimal("0.1003")
     broker.submit(buy("one", "0.123456789"))

@@ -133,7 +133,7 @@ class AlpacaBroker:
             query["after"] = f"{since - pd.Timedelta(days=1):%Y-%m-%d}"
         token = after or ""
         while True:
-            page = _rows(self._wire.ask("/account/activities", query | ({"page_token": token} if token else {})))
+            page = _named(self._wire.ask("/account/activities", query | ({"page_token": token} if token else {})))
             fresh = {row["id"]: row for row in page if row["id"] > token}
             for name in sorted(fresh):
                 yield self._complete(_read(read_activity, fresh[name]))
@@ -218,7 +218,7 @@ class AlpacaBroker:
         if not is_fill or activity.amendment is Amendment.NEW or activity.supersedes is None:
             return activity
         query = {"activity_types": "FILL", "direction": "asc", "page_size": ACTIVITIES_A_PAGE}
-        rows = _rows(self._wire.ask("/account/activities", query | {"order_id": activity.raw.get("order_id")}))
+        rows = _named(self._wire.ask("/account/activities", query | {"order_id": activity.raw.get("order_id")}))
         matches = [row["id"] for row in rows if row["id"].partition("::")[2] == activity.supersedes]
         return replace(activity, supersedes=matches[0]) if matches else activity
 
@@ -227,6 +227,14 @@ def _rows(answer: Any) -> list[dict[str, Any]]:
     if not isinstance(answer, list):
         raise BrokerUnavailableError("Alpaca's answer is no list; nothing can be concluded from it")
     return answer
+
+
+def _named(answer: Any) -> list[dict[str, Any]]:
+    """Return rows that all have an id: what lies behind one without cannot be asked for."""
+    rows = _rows(answer)
+    if not all(isinstance(row, Mapping) and isinstance(row.get("id"), str) for row in rows):
+        raise BrokerUnavailableError("Alpaca's answer cannot be read (a record without an id); nothing was changed")
+    return rows
 
 
 def _readable(
