@@ -71,6 +71,22 @@ READ = {
     "investing.com in Portuguese": (
         "AAA Dados Históricos.csv", table("Data;Último;Abertura;Máxima;Mínima;Vol.;Var%", SPANISH, write=comma),
     ),
+    **{
+        f"investing.com in {language}": (
+            "AAA.csv", "\ufeff" + table(header, f"{date};{SPANISH.split(';', 1)[1]}", write=comma),
+        )
+        for language, header, date in (
+            ("Polish", "Data;Ostatnio;Otwarcie;Max.;Min.;Wol.;Zmiana%", "{d:%d.%m.%Y}"),
+            ("Turkish", "Tarih;Şimdi;Açılış;Yüksek;Düşük;Hac.;Fark %", "{d:%d.%m.%Y}"),
+            ("Russian", "Дата;Цена;Откр.;Макс.;Мин.;Объём;Изм. %", "{d:%d.%m.%Y}"),
+            ("Dutch", "Datum;Laatst;Open;Hoog;Laag;Vol.;Verschil %", "{d:%d-%m-%Y}"),
+            ("Swedish", "Datum;Senaste;Öppen;Högst;Lägst;Vol.;+/- %", "{d:%Y-%m-%d}"),
+            ("Indonesian", "Tanggal;Terakhir;Pembukaan;Tertinggi;Terendah;Vol.;Perubahan%", "{d:%d/%m/%Y}"),
+            ("Chinese", "日期;收盘;开盘;高;低;交易量;涨跌幅", "{d:%Y年%m月%d日}"),
+            ("Japanese", "日付け;終値;始値;高値;安値;出来高;変化率 %", "{d:%Y年%m月%d日}"),
+            ("Korean", "날짜;종가;시가;고가;저가;거래량;변동 %", "{d:%Y- %m- %d}"),
+        )
+    },
     "Refinitiv": (
         "x.csv",
         table("RIC,Date,TRDPRC_1,OPEN_PRC,HIGH_1,LOW_1,ACVOL_UNS", "AAA,{d:%Y-%m-%d},{c},{o},{h},{low},{v}"),

@@ -363,3 +363,9 @@ def test_a_saturday_that_was_added_to_the_calendar_is_no_session(tmp_path):
     assert market.findings["check"].tolist() == ["no_session", "no_session", "derived_dividend"]
     # What the added day would have paid is paid on the next session.
     assert market.corporate_actions["date"].tolist() == [pd.Timestamp("2019-02-18")]
+
+
+@pytest.mark.parametrize("on_problem", ["refuse", "leave_out"])
+def test_a_calendar_of_another_exchange_is_refused_whatever_is_left_out(provider, on_problem):
+    with pytest.raises(MarketDataError, match="are no sessions of XNYS"):
+        read(provider.folder, calendar="XNYS", on_problem=on_problem)

@@ -25,7 +25,9 @@ _EPOCH_OF_EXCEL = pd.Timestamp("1899-12-30")
 
 _TIME = r"(?:[T ]+(?P<hour>\d{1,2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:\.\d+)?)?)?"
 _ZONE = r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}(?::\d{2})?)?"
-_YEAR_FIRST = re.compile(rf"(?P<year>\d{{4}})(?P<mark>[-/.])(?P<a>\d{{1,2}})(?P=mark)(?P<b>\d{{1,2}}){_TIME}{_ZONE}")
+_YEAR_FIRST = re.compile(
+    rf"(?P<year>\d{{4}})(?P<mark>[-/.]) ?(?P<a>\d{{1,2}})(?P=mark) ?(?P<b>\d{{1,2}}){_TIME}{_ZONE}"
+)
 _TOGETHER = re.compile(rf"(?P<year>\d{{4}})(?P<a>\d{{2}})(?P<b>\d{{2}})(?:{_TIME}|\d{{4}}|\d{{6}}){_ZONE}")
 _CHINESE = re.compile(rf"(?P<year>\d{{4}})年(?P<a>\d{{1,2}})月(?P<b>\d{{1,2}})日{_TIME}{_ZONE}")
 _YEAR_LAST = re.compile(

@@ -52,7 +52,7 @@ def read_provider(parameters: QlibSourceParameters, request: MarketRequest) -> M
     benchmark = choose_benchmark(folder, parameters.universe, parameters.benchmark)
     draft = _draft(folder, members, benchmark, parameters, cut)
     _tidy(draft, calendar)
-    if draft.problems and (parameters.on_problem == "refuse" or draft.rows.empty):
+    if draft.problems and (parameters.on_problem == "refuse" or draft.is_blocked or draft.rows.empty):
         raise list_problems(draft.problems, folder.path, _remedy(parameters))
     for problem in draft.problems:
         logger.warning("left out: %s", problem)
