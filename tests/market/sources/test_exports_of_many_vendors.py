@@ -255,3 +255,10 @@ def test_a_name_that_is_used_again_keeps_its_later_bars(tmp_path):
 def test_a_rename_that_cannot_be_read_is_refused(tmp_path, text, words):
     summary = check(tmp_path, {**halves(), "renames.csv": text}).summary
     assert words in summary["problems"][0]
+
+
+@pytest.mark.parametrize(("word", "findings"), [("不复权", {}), ("前复权", {"adjusted_by_name": 1})])
+def test_a_title_says_that_prices_are_adjusted_as_a_name_does(tmp_path, word, findings):
+    text = f"600519 贵州茅台 日线 {word}\n" + table(USUAL, PLAIN, days=SHANGHAI)
+    summary = check(tmp_path, {"SH600519.csv": text}).summary
+    assert (summary["problems"], summary["findings"]) == ([], findings)

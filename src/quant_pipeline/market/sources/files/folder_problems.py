@@ -62,6 +62,6 @@ def note_adjusted_names(draft: Draft, readings: list[Reading]) -> None:
         if adjusted and reading.rows is not None:
             draft.note_file(
                 reading.file, "adjusted_by_name",
-                f"its name says {word}: read as {adjusted.replace('_', ' ')} adjusted, not as traded; limits, lots and "
-                "fees of an account count on prices as traded: export those, or set `adjusted`",
+                f"its name or title says {word}: read as {adjusted.replace('_', ' ')} adjusted, not as traded; limits, "
+                "lots and fees of an account count on prices as traded: export those, or set `adjusted`",
             )  # fmt: skip

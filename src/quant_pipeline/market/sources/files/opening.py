@@ -177,7 +177,8 @@ def _text(text: str, options: FilesMarketParameters) -> RawTable:
     table, lines, damaged = _cells(text, separator, header)
     if header.levels:
         table, lines = stack_instruments(table, lines)
-    return RawTable(table, lines, header.layout, damaged, has_commas=separator != "," or '"' in text)
+    title = " ".join(text.splitlines()[: max(header.lines - 1, 0)]) if not header.levels else ""
+    return RawTable(table, lines, header.layout, damaged, separator != "," or '"' in text, title)
 
 
 def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.ndarray, list[tuple[int, str]]]:

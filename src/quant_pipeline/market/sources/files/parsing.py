@@ -24,7 +24,7 @@ from quant_pipeline.market.sources.files.raw_table import RawTable, UnreadableFi
 from quant_pipeline.market.sources.files.recognition import Recognised, currency_of, layout_of, recognise
 from quant_pipeline.market.sources.files.units import scale_to_shares_and_prices
 
-CACHE_VERSION = 8
+CACHE_VERSION = 9
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (
     *PRICES, "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain", "previous_close", "total_return",
@@ -67,6 +67,8 @@ class Reading:
         Column that states the currency of the prices, and the currency; empty where none does.
     is_blocking
         Whether its problem refuses the market whatever is left out.
+    title
+        Lines before its header.
     """
 
     file: str
@@ -81,12 +83,16 @@ class Reading:
     header: tuple[str, ...] = ()
     currency: tuple[str, str] = ("", "")
     is_blocking: bool = False
+    title: str = ""
 
     @property
     def named(self) -> tuple[str, str]:
         """What its name says that the prices are adjusted for, and the word; empty where a column or nothing does."""
         stated = {"dividend", "split", "vendor_adjusted_close", "adjust_flag"} & set(self.fields)
-        return ("", "") if stated else adjustment_named(Path(self.file))
+        if stated:
+            return "", ""
+        by_name = adjustment_named(Path(self.file))
+        return by_name if by_name[0] else adjustment_named(Path(self.title.replace("/", " ")))
 
     @property
     def adjusted(self) -> str:
@@ -107,6 +113,7 @@ def read_file(file: Path, folder: Path, options: FilesMarketParameters, cache: P
             "fields": list(reading.fields),
             "day_first": reading.day_first,
             "currency": list(reading.currency),
+            "title": reading.title,
         }
         stored = reading.rows.copy()
         stored.attrs = {"facts": json.dumps(facts)}
@@ -138,6 +145,7 @@ def _from_cache(kept: Path, file: Path, folder: Path) -> Reading:
         _name(file, folder), facts["layout"], rows, facts["kind"],
         day_first=facts["day_first"], fields=tuple(facts["fields"]),
         currency=tuple(facts["currency"]),
+        title=facts["title"],
     )  # fmt: skip
 
 
@@ -161,7 +169,7 @@ def _read(file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
 
 def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters) -> Reading:
     found = recognise(raw.table, raw.layout, options)
-    reading.layout = found.name
+    reading.layout, reading.title = found.name, raw.title
     reading.fields = tuple(found.columns.values())
     reading.header = tuple(str(column) for column in raw.table.columns)
     if found.missing is not None:

@@ -32,6 +32,8 @@ class RawTable:
         Lines that have more cells than the header, and how they begin.
     has_commas
         Whether numbers may hold commas, whose meaning has to be found.
+    title
+        Lines before the header.
     """
 
     table: pd.DataFrame
@@ -39,3 +41,4 @@ class RawTable:
     layout: str | None = None
     damaged: list[tuple[int, str]] = field(default_factory=list)
     has_commas: bool = False
+    title: str = ""
