@@ -20,6 +20,7 @@ from quant_pipeline.common.storage_errors import StorageErrorsInOneLine, explain
         (errno.EROFS, "it cannot be written"),
         (errno.EACCES, "this user may not use it"),
         (errno.EMFILE, "ulimit -n"),
+        (errno.EISDIR, "a folder is there instead of a file"),
     ],
 )
 def test_an_error_of_the_operating_system_names_file_and_remedy(number, remedy):

@@ -25,7 +25,7 @@ from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.desk import arming_event
 from quant_pipeline.trading.orders.lease import Lease, LeaseHeldError
 from quant_pipeline.trading.orders.risk_view import DenialCode
-from quant_pipeline.trading.ports import BrokerUnavailableError
+from quant_pipeline.trading.ports import BrokerUnavailableError, OrderWithheldError
 from tests.helpers.documented_files import files_of
 from tests.helpers.execution_desk import LIMITS, Desk, places, settle
 
@@ -228,7 +228,7 @@ class TestGate:
         ("events", "options", "kind", "message"),
         [
             ([TestPipeline.ARMED], {"takes_lease": False}, AccountError, "opened to look only"),
-            ([], {"account_number": NUMBER}, ConfigurationError, f"account {NUMBER} is not armed"),
+            ([], {"account_number": NUMBER}, OrderWithheldError, f"account {NUMBER} is not armed"),
             ([TestPipeline.ARMED], {}, ConfigurationError, "pins no account"),
             ([TestPipeline.ARMED], {"account_number": NUMBER}, AccountError, "has no approved order buy 1 AAA"),
         ],

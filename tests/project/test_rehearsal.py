@@ -7,7 +7,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
 
-from quant_pipeline.common.exceptions import MarketDataError, ModelError
+from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError, ModelError
 from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.data import said_to_come_from, source_of
@@ -15,6 +15,7 @@ from quant_pipeline.market.sources.source import find_source
 from quant_pipeline.pipelines.prediction.nodes import score_latest
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.project.hooks.source import MarketSourceHooks
+from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
 
 FAKE = "http://127.0.0.1:8765"
 
@@ -62,6 +63,45 @@ def test_two_servers_have_folders_of_their_own(project_path):
 def test_an_address_of_this_machine_in_capitals_is_a_rehearsal_too(project_path, url):
     paths = configuration(project_path, "live", alpaca_url=url)["globals"]["paths"]
     assert paths == {"market": "data/markets/alpaca-rehearsal-8765", "account": "data/accounts/live-rehearsal-8765"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://paper.example\\@127.0.0.1:8765",  # A client connects to paper.example, `urllib.parse` reads 127.0.0.1.
+        "http://127.0.0.1:8765\\@paper.example",
+        "http://127.0.0.1@paper.example",
+        "http://user:pass@localhost.example.com",
+        "http://user:pass@localhost:8765",
+        "https://api.alpaca.markets.localhost.evil",
+        "http://127.1:8080",
+        "http://2130706433",
+        "http://0.0.0.0",
+        "http://localhost.:80",
+        "http://127.0.0.1:8765/v3",
+        "http://127.0.0.1:8765?host=evil",
+        "http://127.0.0.1\t:8765",
+        " http://localhost:8765",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:port",
+        "http://[::1",
+        "http://[::ffff:127.0.0.1]:8765",
+        "ftp://localhost",
+    ],
+)
+def test_an_address_that_may_be_elsewhere_is_no_rehearsal_and_takes_no_key(project_path, url):
+    paths = configuration(project_path, "live", alpaca_url=url)["globals"]["paths"]
+    assert paths == {"market": "data/markets/alpaca", "account": "data/accounts/live"}
+    with pytest.raises(ConfigurationError, match="is not allowed for a live account"):
+        _ = AlpacaAdapter(kind="live", url=url).address
+    assert not AlpacaAdapter(kind="live", url=url).has_own_time
+
+
+@pytest.mark.parametrize("url", ["http://[::1]", "http://[::1]:8765/", "https://localhost:5", "http://127.0.0.1"])
+def test_an_address_of_this_machine_takes_keys_for_rehearsals(url):
+    assert AlpacaAdapter(url=url).address == url.rstrip("/")
+    assert AlpacaAdapter(url=url).has_own_time
 
 
 def test_an_address_written_into_a_file_is_a_rehearsal_too(project_path, tmp_path):

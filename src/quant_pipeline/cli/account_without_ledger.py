@@ -27,12 +27,13 @@ def in_words(error: Exception) -> str:
 
 
 def ledger_problem(opened: Opened) -> str | None:
-    """Return why the ledger of an account cannot be read, for example because it was lost; None when it can."""
+    """Return why the ledger of an account cannot be used: it was lost, changed or is another's; None when it can."""
     from kedro.io import DatasetError
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         opened.ledger.load()
+        opened.ledger.verify()
     except (QuantPipelineError, DatasetError, SQLAlchemyError, OSError) as error:
         return f"the ledger cannot be used: {in_words(error)}"
     return None

@@ -15,7 +15,11 @@ _TOO_MANY_FILES = "too many files are open. Raise the limit with `ulimit -n` and
 
 _TOO_LARGE = "a file would be larger than this process may write. Raise the limit with `ulimit -f` and run again"
 
+_NOT_A_FILE = "a folder is there instead of a file, or a file instead of a folder. Move it away and run again"
+
 _BY_NUMBER = {
+    errno.EISDIR: _NOT_A_FILE,
+    errno.ENOTDIR: _NOT_A_FILE,
     errno.EFBIG: _TOO_LARGE,
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
@@ -102,6 +106,8 @@ class StorageErrorsInOneLine:
 
 def _sqlite_remedy(error: sqlite3.Error) -> str | None:
     name = getattr(error, "sqlite_errorname", "")
+    if str(error).startswith(("no such column", "no such table")):
+        return "it is of another version. Use the version that has written it, or restore a backup"
     return next((remedy for prefix, remedy in _BY_SQLITE_NAME.items() if name.startswith(prefix)), None)
 
 

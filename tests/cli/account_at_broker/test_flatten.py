@@ -4,6 +4,8 @@ import sqlite3
 from contextlib import closing
 from decimal import Decimal
 
+import pytest
+
 from quant_pipeline.common.exit_status import ExitStatus
 from quant_pipeline.testing.fake_alpaca import OrderScript, Refusal, Script, bookings
 from quant_pipeline.trading.ledger.account import fold
@@ -153,3 +155,31 @@ def test_a_real_account_is_flattened_only_with_its_typed_number(run, exchange, p
     assert "nothing was sold" in run("flatten", "--yes", fails=True, input="PA9\n", **live)
     assert "everything is sold" in run("flatten", "--yes", input="PA3FAKE00001\n", **live)
     assert exchange.positions == {}
+
+
+@pytest.mark.parametrize("wrong", ["a changed event", "a changed hash", "anchors of another ledger", "a newer kind"])
+def test_flatten_with_a_ledger_that_was_changed_sells_without_it(run, exchange, ledger, wrong):
+    run("reconcile")
+    change = {
+        "a changed event": "update event set payload='{\"x' where sequence=2",
+        "a changed hash": "update event set hash='beef' where sequence=2",
+        "a newer kind": "update event set kind='hologram_moved' where sequence=2",
+    }
+    if wrong == "anchors of another ledger":
+        ledger().file.with_suffix(".anchors").write_text(f"1 {'a' * 64}\n2 {'b' * 64}\n")
+    else:
+        with closing(sqlite3.connect(ledger().file)) as file:
+            file.execute(change[wrong])
+            file.commit()
+    exchange.auto_fill = True
+    said = run("flatten", "--yes", fails=ExitStatus.ATTENTION)
+    assert "the ledger cannot be used: " in said
+    assert "everything is sold" in said
+    assert exchange.positions == {}
+
+
+def test_flatten_says_which_switch_holds_its_orders(run, exchange, monkeypatch):
+    monkeypatch.setenv("QUANT_PIPELINE_KILL_SWITCH", "1")
+    said = run("flatten", "--yes", fails=ExitStatus.INCOMPLETE)
+    assert "4 BBB: its order has not left: QUANT_PIPELINE_KILL_SWITCH is set" in said
+    assert len(exchange.positions) == 2

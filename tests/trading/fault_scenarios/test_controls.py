@@ -8,21 +8,23 @@ import pytest
 
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
-from quant_pipeline.trading.broker_records import BrokerPosition, OrderRequest, OrderStatus
+from quant_pipeline.trading.broker_records import BrokerClock, BrokerPosition, OrderRequest, OrderStatus
 from quant_pipeline.trading.brokers.final_check import GatedBroker
 from quant_pipeline.trading.ledger.events import client_order_id
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.closing import close_books
-from quant_pipeline.trading.orders.desk import trading_state_event
+from quant_pipeline.trading.orders.desk import arming_event, disarming_event, trading_state_event
 from quant_pipeline.trading.orders.execution import cancel_what_is_left, judge, recover
 from quant_pipeline.trading.orders.halt_checks import standing_of, watch
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
+from quant_pipeline.trading.orders.outcome import outcome_of
 from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.reconciliation import find_breaks
 from quant_pipeline.trading.orders.risk import check_orders
 from quant_pipeline.trading.orders.risk_inputs import view_of_account
 from quant_pipeline.trading.orders.risk_view import FLATTEN, TradingState
 from quant_pipeline.trading.orders.sending import look, send_side
+from quant_pipeline.trading.orders.windows import hours_agree
 from quant_pipeline.trading.ports import BrokerUnavailableError, OrderRejectedError
 
 
@@ -89,6 +91,53 @@ def test_hours_that_differ_from_the_brokers_stop_sending_with_a_message(day, now
     alerts = [e.payload["message"] for e in lived.desk.journal.ledger.events() if e.key.startswith("alert:hours:")]
     assert len(alerts) == 1
     assert said in alerts[0]
+
+
+class Clocked(FaultyBroker):
+    """States its hours as a test says."""
+
+    stated: BrokerClock | None = None
+
+    def clock(self):
+        return self.stated or super().clock()
+
+
+@pytest.mark.parametrize(
+    ("now", "is_open", "next_open", "next_close", "said"),
+    [
+        # A holiday that the calendar does not know, half a minute before and after the bell.
+        ("01-03 14:29:30", False, "01-06 14:30", "01-06 21:00", "the broker opens at 2025-01-06 14:30"),
+        ("01-03 14:30:30", False, "01-06 14:30", "01-06 21:00", "the broker opens at 2025-01-06 14:30"),
+        ("01-03 14:20:00", False, "01-02 14:30", "01-03 21:00", "the broker opens at 2025-01-02 14:30"),
+        # The calendar has an early close that the exchange has not: an order would execute in the session before.
+        ("01-02 21:30:00", True, "01-03 14:30", "01-02 22:00", "the broker's market is open"),
+    ],
+    ids=["holiday before the bell", "holiday after the bell", "next open in the past", "open before the session"],
+)
+def test_no_order_leaves_into_another_session_than_the_calendars(day, now, is_open, next_open, next_close, said):
+    lived = day(broker=broker_of(Clocked))
+    lived.plan()
+    lived.open(rules=rehearsal.RULES.model_copy(update={"waves": "together"}))
+    now, next_open, next_close = (pd.Timestamp(f"2025-{at}", tz="UTC") for at in (now, next_open, next_close))
+    lived.broker.now, lived.broker.stated = now, BrokerClock(now, is_open, next_open, next_close)
+    assert not hours_agree(lived.desk)
+    alerts = [e.payload["message"] for e in lived.desk.journal.ledger.events() if e.key.startswith("alert:hours:")]
+    assert [said in alert for alert in alerts] == [True]
+
+
+def test_the_bell_itself_is_no_difference_of_hours(day):
+    lived = day(broker=broker_of(Clocked))
+    opens, closes = (pd.Timestamp(f"2025-01-03 {at}", tz="UTC") for at in ("14:30", "21:00"))
+    before, later = pd.Timestamp("2025-01-02 21:00", tz="UTC"), pd.Timestamp("2025-01-06 14:30", tz="UTC")
+    second = pd.Timedelta(seconds=1)
+    for clock in (
+        BrokerClock(opens - second, False, opens, closes),
+        BrokerClock(opens + second, True, later, closes),
+        BrokerClock(opens + second, False, opens, closes),  # The broker is a moment late.
+        BrokerClock(before + second, True, opens, before),
+    ):
+        lived.broker.now, lived.broker.stated = clock.now, clock
+        assert hours_agree(lived.desk), clock
 
 
 @pytest.mark.parametrize("equity", ["0", "-5"])
@@ -369,7 +418,7 @@ def test_an_order_waits_for_its_turn_first_and_for_nothing_between_its_checks_an
         assert broker.trace[broker.trace.index("submit") - 1] == "clock"
 
 
-@pytest.mark.parametrize("layer", ["file", "ledger"])
+@pytest.mark.parametrize("layer", ["file", "ledger", "disarm", "plan"])
 def test_a_halt_that_comes_while_the_broker_is_slow_to_tell_its_hours_holds_the_order(day, tmp_path, layer):
     class Slow(FaultyBroker):
         failures = 1
@@ -384,12 +433,16 @@ def test_a_halt_that_comes_while_the_broker_is_slow_to_tell_its_hours_holds_the_
     lived = day(broker=broker)
     lived.plan()
     halted = trading_state_event(rehearsal.SESSION, 9, TradingState.HALTED, "PERSON", "stop")
+    disarmed = disarming_event(rehearsal.SESSION, 1)
 
     def pull(_):
         if layer == "file":
             (tmp_path / "STOP").touch()
+        elif layer == "plan":
+            ledger = Ledger.at(lived.file)
+            ledger.append(plan_of(("KEEP", "sell", 10, 50.0, "newer"), replaces_sent=True)(ledger.events()))
         else:
-            Ledger.at(lived.file).append([halted])
+            Ledger.at(lived.file).append([halted if layer == "ledger" else disarmed])
 
     desk = rehearsal.open_desk(lived.file, broker, lived.clock)
     switch = KillSwitch(tmp_path / "STOP", {})
@@ -413,3 +466,24 @@ def test_a_close_keeps_what_the_broker_says_of_foreign_positions(day):
     assert close_books(lived.desk) == ()
     account = lived.desk.journal.account
     assert account.foreign_values == {"SHORTED": Decimal(-50), "COIN": None}
+
+
+def test_an_account_that_is_disarmed_while_it_sends_follows_what_left_and_goes_on_when_it_is_armed_again(day):
+    class Disarmed(FaultyBroker):
+        def submit(self, order):
+            if len(self.received) == 0:
+                Ledger.at(lived.file).append([disarming_event(rehearsal.SESSION, 1)])
+            return super().submit(order)
+
+    lived = day(broker=broker_of(Disarmed))
+    lived.plan()
+    lived.open(rules=rehearsal.RULES.model_copy(update={"waves": "together"}))
+    lived.execute()
+    assert [request.instrument for request in lived.broker.received] == ["SELL"]
+    assert lived.states() == dict.fromkeys(("AAA", "BBB", "BAD"), "intended") | {"SELL": "filled", "BIG": "denied"}
+    reasons = {o.tracked.order.instrument: o.reason for o in outcome_of(lived.desk).orders}
+    assert reasons["AAA"] == "the account is not armed for 2025-01-03"
+    number = lived.broker.account().account_number
+    lived.desk.journal.append([arming_event(rehearsal.SESSION, number, lived.desk.journal.book.arm_changes)])
+    lived.execute()
+    assert lived.states()["AAA"] == "filled"

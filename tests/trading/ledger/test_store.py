@@ -10,7 +10,8 @@ import textwrap
 import pandas as pd
 import pytest
 
-from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.exceptions import AccountError, StorageError
+from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
 from quant_pipeline.trading.ledger.events import Event, EventKind, client_order_id, money
 from quant_pipeline.trading.ledger.store import Ledger
 
@@ -181,3 +182,35 @@ def test_a_ledger_whose_making_was_killed_is_an_empty_one(tmp_path):
     file = tmp_path / "ledger.sqlite"
     file.touch()
     assert Ledger.read(file).events() == ()
+
+
+def test_a_folder_in_the_place_of_the_ledger_is_named(tmp_path):
+    file = tmp_path / "ledger.sqlite"
+    file.mkdir()
+    for opened in (Ledger.read, Ledger.at):
+        with pytest.raises(AccountError, match=r"ledger.sqlite is a folder, but has to be the ledger; move it away"):
+            opened(file)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("update event set kind = 'hologram_moved' where sequence = 2", "event 2 of the ledger is of the kind 'holog"),
+        ("update event set payload = '{' where sequence = 2", r"changed from outside at event 2 \(b\)"),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_named_with_the_remedy(ledger, statement, said):
+    ledger.append([event("a"), event("b")])
+    with sqlite3.connect(ledger.file) as connection:
+        connection.execute(statement)
+    for read in (ledger.events, lambda: ledger.find(["b"]), lambda: ledger.events_after(1)):
+        with pytest.raises(AccountError, match=said):
+            read()
+
+
+def test_a_ledger_with_other_columns_is_of_another_version(ledger):
+    ledger.append([event("a")])
+    with sqlite3.connect(ledger.file) as connection:
+        connection.execute("alter table event rename column payload to body")
+    with pytest.raises(StorageError, match=r"it is of another version\."), StorageErrorsInOneLine():
+        Ledger.read(ledger.file).events()

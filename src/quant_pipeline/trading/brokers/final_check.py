@@ -57,15 +57,17 @@ class GatedBroker:
         AccountError
             When the account was opened without its lease, or no recorded verdict approves this very order.
         ConfigurationError
-            When the account needs arming and is not pinned, or not armed for the session.
+            When the account needs arming and is not pinned.
         OrderWithheldError
-            When a kill switch is active, or the trading state does not let this side through.
+            When a kill switch is active, the trading state does not let this side through, the account is not armed
+            for the session, or a later plan of it has taken the place of the order's.
         """
         checks: tuple[Callable[[OrderRequest], None], ...] = (
             self._require_lease,
-            self._require_arming,
             self._require_no_stop,
+            self._require_arming,
             self._require_approval,
+            self._require_newest_plan,
         )
         for check in checks:
             check(order)
@@ -79,15 +81,22 @@ class GatedBroker:
 
     def _require_arming(self, order: OrderRequest) -> None:
         pinned = self._rules.account_number
-        if self._rules.needs_arming and (pinned is None or self._journal.book.armed.get(self._session) != pinned):
-            missing = "execution.account_number pins no account" if pinned is None else f"account {pinned} is not armed"
+        if not self._rules.needs_arming:
+            return
+        if pinned is None:
             raise ConfigurationError(
-                f"{order.client_order_id} was not sent: {missing} for {self._session:%Y-%m-%d}. Pin the account, then "
-                "run `kedro account arm`."
+                f"{order.client_order_id} was not sent: execution.account_number pins no account. Pin it, then run "
+                "`kedro account arm`."
+            )
+        if self._journal.book.armed.get(self._session) != pinned:
+            raise OrderWithheldError(
+                f"{order.client_order_id} was not sent: account {pinned} is not armed for {self._session:%Y-%m-%d}; "
+                "`kedro account arm` arms it"
             )
 
     def _require_no_stop(self, order: OrderRequest) -> None:
-        # Another process may have halted the account while the broker was slow to answer the questions before.
+        # Another process may have halted, disarmed or planned again while the broker was slow to answer the questions
+        # before; the checks that follow see that too.
         self._journal.catch_up()
         state = self._journal.book.trading_state
         reason = self._kill_switch.reason(state)
@@ -106,3 +115,9 @@ class GatedBroker:
                 f"{order.client_order_id} was not sent: the ledger has no approved order {order.side} "
                 f"{order.quantity} {order.instrument} of that name that is about to be sent"
             )
+
+    def _require_newest_plan(self, order: OrderRequest) -> None:
+        plan = self._journal.account.plans.get(self._session)
+        tracked = self._journal.book.orders[order.client_order_id]
+        if plan is not None and tracked.session == self._session and not plan.has(order.client_order_id):
+            raise OrderWithheldError(f"{order.client_order_id} was not sent: a later plan has taken its place")

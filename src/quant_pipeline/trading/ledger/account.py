@@ -41,6 +41,10 @@ class Plan:
     orders: tuple[Order, ...]
     deal_price: DealPrice | None = None
 
+    def has(self, client_order_id: str) -> bool:
+        """Return whether an order belongs to it."""
+        return any(order.client_order_id == client_order_id for order in self.orders)
+
 
 @dataclass
 class AccountState(Books):

@@ -23,6 +23,7 @@ from quant_pipeline.trading.ledger.events import Event, EventKind
 
 GENESIS = "0" * 64
 _KEYS_PER_QUESTION = 500
+_KINDS = frozenset(map(str, EventKind))
 BUSY_MILLISECONDS = 10_000
 """How long a writer waits for another process that writes into the same file."""
 
@@ -285,6 +286,8 @@ def require_ledger(file: Path) -> bool:
     """
     anchors = anchors_beside(file)
     known = anchors.newest()
+    if file.is_dir():
+        raise AccountError(f"{file} is a folder, but has to be the ledger; move it away and restore a backup")
     is_there = file.exists() and file.stat().st_size > 0
     if not is_there:
         anchors.require(0, str(file), known)
@@ -395,7 +398,18 @@ def _read(rows: Iterable[sa.Row[Any]]) -> Iterator[Event]:
         session = sessions.get(row.session)
         if session is None:
             session = sessions[row.session] = pd.Timestamp(row.session)
-        yield Event(session, EventKind(row.kind), row.key, json.loads(row.payload))
+        if row.kind not in _KINDS:
+            raise AccountError(
+                f"event {row.sequence} of the ledger is of the kind '{row.kind}', which this version does not know. "
+                "Use the version that has written it; `kedro account verify` says whether it was changed from outside"
+            )
+        try:
+            payload = json.loads(row.payload)
+        except ValueError as error:
+            raise AccountError(
+                f"the ledger was changed from outside at event {row.sequence} ({row.key}); restore it from a backup"
+            ) from error
+        yield Event(session, EventKind(row.kind), row.key, payload)
 
 
 def _row(event: Event, sequence: int, previous: str) -> dict[str, object]:

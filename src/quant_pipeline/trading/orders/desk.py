@@ -123,6 +123,12 @@ class TradingDesk:
         pinned = self.rules.account_number
         return pinned == account_number and self.journal.book.armed.get(self.session) == pinned
 
+    @property
+    def was_disarmed(self) -> bool:
+        """Whether a pinned account that needs arming may not send in this session, or no more."""
+        pinned = self.rules.account_number
+        return pinned is not None and not self.is_armed(pinned)
+
     def tighten(self, state: TradingState, code: str, message: str) -> None:
         """Change to a stricter trading state and cancel what it forbids; only the operator relaxes it."""
         # The operator's halt numbers the changes of state too.

@@ -18,10 +18,12 @@ from quant_pipeline.trading.ledger.events import is_named_by
 from quant_pipeline.trading.orders.collection import collect
 from quant_pipeline.trading.orders.desk import TradingDesk, trading_state_event
 from quant_pipeline.trading.orders.execution import judge, verdict_events, wait_for
+from quant_pipeline.trading.orders.outcome import why_unsent
 from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.reconciliation import open_books, reconcile
 from quant_pipeline.trading.orders.risk_view import FLATTEN, InstrumentView, TradingState
 from quant_pipeline.trading.orders.sending import send_side
+from quant_pipeline.trading.orders.states import OrderState
 from quant_pipeline.trading.orders.windows import refuse_too_early
 from quant_pipeline.trading.ports import (
     Broker,
@@ -200,6 +202,8 @@ def _what_is_left(desk: TradingDesk) -> tuple[Left, ...]:
         else:
             order = said[position.instrument]
             reason = order.message or f"the order is {order.state}"
+            if order.state is OrderState.INTENDED:
+                reason = f"its order has not left: {why_unsent(desk, order)}"
         left.append(Left(position.instrument, position.quantity, reason))
     return tuple(left)
 

@@ -124,7 +124,7 @@ def outcome_of(desk: TradingDesk, breaks: Sequence[Break] = ()) -> Outcome:
         currency=unit_of_amounts(desk.calendar.name),
         has_plan=plan is not None,
         orders=tuple(
-            OrderOutcome(o, _is_sent(o), _reason(desk, o, stop, o.order.client_order_id in cancelled)) for o in shown
+            OrderOutcome(o, _is_sent(o), _reason(desk, o, o.order.client_order_id in cancelled)) for o in shown
         ),
         waits_for=_designed_wait(desk),
         is_active=stop is None and book.trading_state is TradingState.ACTIVE,
@@ -162,12 +162,12 @@ def _designed_wait(desk: TradingDesk) -> str:
     return f"{'the open' if auction is None else 'the auction'} of {comes_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _reason(desk: TradingDesk, order: TrackedOrder, stop: str | None, is_cancelled_here: bool) -> str:
+def _reason(desk: TradingDesk, order: TrackedOrder, is_cancelled_here: bool) -> str:
     """Say why an order was not executed."""
     if order.state is OrderState.FILLED:
         return ""
     if order.state is OrderState.INTENDED:
-        return _why_unsent(desk, order, stop)
+        return why_unsent(desk, order)
     if order.state is OrderState.CANCELED:
         by = "cancelled from here" if is_cancelled_here else "cancelled at the broker, not from here"
         words = order.message if order.message not in ("", str(order.state)) else ""
@@ -179,13 +179,17 @@ def _reason(desk: TradingDesk, order: TrackedOrder, stop: str | None, is_cancell
     return order.message
 
 
-def _why_unsent(desk: TradingDesk, order: TrackedOrder, stop: str | None) -> str:
+def why_unsent(desk: TradingDesk, order: TrackedOrder) -> str:
+    """Say why an order that is recorded has not left."""
     held = desk.held_back.get(order.order.client_order_id)
     if held is not None:
         return held
+    state = desk.journal.book.trading_state
+    stop = desk.kill_switch.reason(state)
     if stop is not None:
         return stop
-    state = desk.journal.book.trading_state
+    if desk.was_disarmed:
+        return f"the account is not armed for {desk.session:%Y-%m-%d}"
     if not state.lets_through(order.order.side):
         return f"the account is {state}"
     if window_is_over(desk):

@@ -68,7 +68,8 @@ def look(desk: TradingDesk, order: Order) -> Verdict | None:
     -------
     Verdict or None
         What the price says of the order; None when nothing of its side may be sent: a kill switch is active, the
-        trading state lets only exits or nothing through, the window of the session is over, or prices are unknown.
+        trading state lets only exits or nothing through, the operator has disarmed the account, the window of the
+        session is over, or prices are unknown.
     """
     while True:
         wait_for_rate(desk)
@@ -80,7 +81,7 @@ def look(desk: TradingDesk, order: Order) -> Verdict | None:
             return None
         if verdict.code is DenialCode.STALE_DATA:
             return verdict  # It stays here, and is looked at many times: that must not cost the broker's answers.
-        lets_through = watch(desk).lets_through(order.side)
+        lets_through = watch(desk).lets_through(order.side) and not desk.was_disarmed
         if not lets_through or window_is_over(desk) or not hours_agree(desk):
             return None
         # A broker that is slow to answer may have made the price an old one.
@@ -94,7 +95,7 @@ def is_superseded(desk: TradingDesk, tracked: TrackedOrder) -> bool:
     plan = desk.journal.account.plans.get(desk.session)
     if plan is None or tracked.session != desk.session:
         return False
-    return tracked.order.client_order_id not in {order.client_order_id for order in plan.orders}
+    return not plan.has(tracked.order.client_order_id)
 
 
 def post(desk: TradingDesk, tracked: TrackedOrder) -> None:

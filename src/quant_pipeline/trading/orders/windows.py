@@ -74,7 +74,9 @@ def _hours_problem(desk: TradingDesk, clock: BrokerClock) -> str | None:
     now = desk.now()
     if opens_at + _CLOCKS_DIFFER <= now < closes_at - _CLOCKS_DIFFER and not clock.is_open:
         return "the broker says that its market is closed"
-    if not clock.is_open and abs(clock.next_open - opens_at) > _CLOCKS_DIFFER and now < opens_at - _CLOCKS_DIFFER:
+    if clock.is_open and now < opens_at - _CLOCKS_DIFFER and clock.next_close > now + _CLOCKS_DIFFER:
+        return f"the broker's market is open, the calendar says that it opens at {opens_at:%Y-%m-%d %H:%M} UTC"
+    if not clock.is_open and abs(clock.next_open - opens_at) > _CLOCKS_DIFFER and now < opens_at + _CLOCKS_DIFFER:
         return f"the broker opens at {clock.next_open:%Y-%m-%d %H:%M}, the calendar says {opens_at:%Y-%m-%d %H:%M} UTC"
     if clock.is_open and now >= opens_at and abs(clock.next_close - closes_at) > _CLOCKS_DIFFER:
         return (
