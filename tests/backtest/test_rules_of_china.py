@@ -5,6 +5,7 @@ The documents are named in `quant_pipeline.market.chinese_boards` and at the tes
 
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,10 +15,13 @@ from quant_pipeline.backtest.event_engine.events import SessionPhase
 from quant_pipeline.backtest.event_engine.orders import EventOrder
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
 from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.quotes import limit_prices
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.exchange.session import execute_orders
 from quant_pipeline.exchange.tables import positions_table
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
+from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.brokers.simulated.bookkeeping import execute_session
 
@@ -241,3 +245,58 @@ def test_a_suspended_share_is_neither_bought_nor_valued_at_anything_but_its_last
     assert market.arrays.mark[:, 0].tolist() == [100_000, 100_000, 100_000, 110_000]
     # The limit after a suspension refers to the last close before it.
     assert market.arrays.highest[3, 0] == 110_000
+
+
+@pytest.mark.parametrize(("split", "first_open", "limit"), [(None, 11.0, 110_000), (2.0, 5.5, 55_000)])
+@pytest.mark.parametrize("begin", [3, 5])
+def test_limits_of_the_first_sessions_refer_to_the_closes_before_them(begin, split, first_open, limit):
+    """A backtest may begin in a suspension, or on the day after a close that it does not trade on."""
+    days = sessions_from("2024-01-02", 8)
+    trading = days.delete([3, 4])
+    bars = bars_of("600000.SH", trading, [10.0] * 3 + [first_open] * 3)
+    actions = NO_ACTIONS
+    if split:
+        actions = pd.DataFrame({"date": days[[4]], "instrument": "600000.SH", "kind": "split", "value": [split]})
+    market = TradingMarket.from_bars(bars, actions, days[begin:], CN, days[:begin])
+    assert market.arrays.highest[5 - begin, 0] == market.history.arrays.highest[5, 0] == limit
+    assert market.arrays.buy_blocked[:, 0].tolist() == market.history.arrays.buy_blocked[begin:, 0].tolist()
+    if begin < 5:
+        events = run_events(Script("600000.SH", market, {4 - begin: 200}), market, bars, FREE, 100_000).trades
+        orders = pd.DataFrame({"instrument": ["600000.SH"], "side": ["buy"], "quantity": [200]})
+        session, nothing = bars[bars["date"] == days[5]], positions_table([], [], [])
+        # The simulated broker has the market of all sessions.
+        whole = TradingMarket.from_bars(bars, actions, days, CN)
+        _, fills = execute_session(nothing, Decimal(100_000), orders, days[5], session, NO_ACTIONS, whole, FREE)
+        assert events["status"].tolist() == fills["status"].tolist() == ["rejected"]
+
+
+def test_the_market_of_an_account_knows_the_closes_before_its_first_session():
+    days = sessions_from("2024-01-02", 6)
+    bars = bars_of("600000.SH", days.delete([2, 3]), [9.0, 10.0, 11.0, 11.0])
+    gone = bars_of("600016.SH", days[:2], [5.0, 5.0])
+    names = pd.DataFrame({"instrument": ["600000.SH"], "sector": ["Banks"]})
+    tables = MarketTables(pd.concat([bars, gone]), NO_ACTIONS, pd.DataFrame({"date": days}), pd.DataFrame(), names)
+    market = tables.market_of(days[3:], TradingRules(ONE, CN, FREE, AccountParameters(name="a")))
+    assert market.instruments.tolist() == ["600000.SH"]
+    assert market.arrays.highest[:, 0].tolist() == [110_000, 110_000, 121_000]
+    assert market.arrays.mark[:, 0].tolist() == [0, 110_000, 110_000]
+
+
+@pytest.mark.parametrize(
+    ("close", "limit", "lowest", "highest"),
+    [
+        # 深圳证券交易所交易规则, chapter 3: rounded half up to a fen; a step from the close at least, never below one.
+        ("4.35", 0.1, "3.92", "4.79"),
+        ("10.05", 0.1, "9.05", "11.06"),
+        ("10.15", 0.05, "9.64", "10.66"),
+        ("9.99", 0.2, "7.99", "11.99"),
+        ("7.77", 0.3, "5.44", "10.10"),
+        ("0.09", 0.05, "0.08", "0.10"),
+        ("0.04", 0.1, "0.03", "0.05"),
+        ("0.01", 0.1, "0.01", "0.02"),
+    ],
+)
+def test_limits_are_whole_fen_and_at_least_one_away(close, limit, lowest, highest):
+    given = np.array([round(Decimal(close) * 10_000)]), np.array([round(limit * 10_000)])
+    found = [int(each[0]) for each in limit_prices(*given, CN)]
+    assert found == [int(Decimal(lowest) * 10_000), int(Decimal(highest) * 10_000)]

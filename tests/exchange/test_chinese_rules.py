@@ -1,5 +1,6 @@
 """Rules of mainland China by date, each against the day on which it came into force."""
 
+import datetime as dt
 import re
 from collections import ChainMap
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
 from quant_pipeline.exchange.chinese_rules import special_treatment_limits
@@ -110,6 +112,54 @@ def test_special_treatment_narrows_the_limit_on_the_main_boards_only_while_it_la
 def test_a_table_of_special_treatment_that_lacks_something_is_refused(columns, message):
     with pytest.raises(ConfigurationError, match=message):
         special_treatment_limits(pd.DataFrame(columns))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "day_after"),
+    [
+        ("2019-05-21", "2022-06-09", "2022-06-09"),
+        ("20190521", "20220609", "2022-06-09"),
+        # tushare's days, read out of CSV as whole numbers or, beside a missing one, as numbers with a point.
+        (20190521, 20220609.0, "2022-06-09"),
+        (pd.Timestamp("2019-05-21"), None, "2026-07-06"),
+        (dt.date(2019, 5, 21), float("nan"), "2026-07-06"),
+    ],
+)
+def test_days_of_special_treatment_are_read_by_their_digits(since, until, day_after):
+    (limit,) = special_treatment_limits(
+        pd.DataFrame({"instrument": ["600518.SH"], "since": [since], "until": [until]}, dtype=object)
+    )
+    assert (limit.since, limit.until) == (dt.date(2019, 5, 21), dt.date.fromisoformat(day_after))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "message"),
+    [
+        ("05/06/2019", None, "has '05/06/2019' for a day"),
+        (43606, None, "has 43606 for a day"),
+        ("2019-13-01", None, "has '2019-13-01' for a day"),
+        ("2019-05-21", "", "has '' for a day"),
+        ("2019-05-21", "2018-01-01", "ends on 2018-01-01, before it begins on 2019-05-21"),
+    ],
+)
+def test_a_day_of_special_treatment_that_cannot_be_read_is_refused(since, until, message):
+    periods = pd.DataFrame({"instrument": ["600518.SH"], "since": [since], "until": [until]}, dtype=object)
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        special_treatment_limits(periods)
+
+
+@pytest.mark.parametrize("prefix", ["600518.SH", "sh600518", "sh.600518", "600518", "SH61", "SH6005180", "SZ399", "S"])
+@pytest.mark.parametrize("key", ["special_limits", "price_limits", "lots"])
+def test_a_prefix_that_no_code_begins_with_is_refused_and_not_ignored(key, prefix):
+    row = {"fewest": 200, "step": 1} if key == "lots" else {"limit": 0.05}
+    with pytest.raises(ValidationError, match=f"begins with the prefix '{re.escape(prefix)}' of {key}"):
+        MarketRules.model_validate(RULES.model_dump() | {key: [{"prefix": prefix} | row]})
+
+
+@pytest.mark.parametrize("prefix", ["", "SH6", "SH600518", "SZ00", "SZ302", "BJ92"])
+def test_a_prefix_of_codes_is_taken(prefix):
+    given = [{"prefix": prefix, "limit": 0.05}]
+    assert MarketRules.model_validate(RULES.model_dump() | {"special_limits": given}).special_limits[0].prefix == prefix
 
 
 @pytest.mark.parametrize(("block", "rules"), [("market_rules", MarketRules), ("cost_rules", CostRules)])

@@ -129,6 +129,8 @@ REFUSED = {
     "$close $open": r"unexpected '\$open', at position 8 of",
     "$close @ $open": "unexpected character '@', at position 8 of",
     "": "the expression ends too early, at position 1 of",
+    "Abs(" * 1000 + "$close" + ")" * 1000: "nested beyond reason",
+    "+".join(["$close"] * 2000): "a sum of too many terms: .*Split it into several factors",
     "__import__('os').system('true')": "unexpected character '.', at position 17 of",
 }
 

@@ -1,5 +1,7 @@
 """A file of factors computed elsewhere is checked before it counts."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from quant_pipeline.factors.precomputed import check_precomputed
 
 SESSIONS = pd.bdate_range("2024-01-01", periods=5)
 INSTRUMENTS = pd.Index(["AAA", "BBB"])
+FAR = pd.Timestamp("9999-12-31").as_unit("us")
 
 
 def table(**columns):
@@ -88,6 +91,8 @@ def test_instruments_outside_the_market_are_left_out_and_counted(caplog):
         (pd.concat([table(), table().head(1)]), "1 duplicate rows, the first for BBB on 2024-01-01"),
         (table().assign(datetime=table()["datetime"] + pd.Timedelta(hours=16)), "not on sessions"),
         (table().assign(datetime=table()["datetime"] + pd.Timedelta(days=365)), "not on sessions up to 2024-01-05"),
+        (table().assign(datetime=[*[day.date() for day in SESSIONS.repeat(2)][:9], date(9999, 12, 31)]), "9999-12-31"),
+        (table().assign(datetime=SESSIONS.repeat(2).as_unit("us").where([True] * 9 + [False], FAR)), "9999-12-31"),
         (table().assign(instrument=["aaa", "bbb"] * 5), "no instrument of the factor file"),
     ],
 )

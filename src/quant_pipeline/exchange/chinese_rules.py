@@ -8,7 +8,9 @@ of China Securities Depository and Clearing of 2015 and 2022.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -84,14 +86,14 @@ def special_treatment_limits(periods: pd.DataFrame, limit: float = SPECIAL_TREAT
     ----------
     periods
         One row per period: ``instrument`` (any spelling), ``since``, and ``until`` (first day without, missing while
-        it lasts).
+        it lasts). Days are dates, or written as 2019-05-21 or 20190521, also as numbers.
     limit
         Their limit.
 
     Raises
     ------
     ConfigurationError
-        When a column or a first day is missing.
+        When a column or a first day is missing, a day cannot be read, or a period ends before it begins.
     MarketDataError
         When an instrument is no Chinese share.
     """
@@ -106,7 +108,26 @@ def _special_treatments(periods: pd.DataFrame, limit: float) -> Iterable[PriceLi
     for instrument, since, until in periods[["instrument", "since", "until"]].itertuples(index=False, name=None):
         code = chinese_code(str(instrument))
         if code.startswith(MAIN_BOARDS):
-            begin = pd.Timestamp(since).date()
-            end = SPECIAL_TREATMENT_ENDS if pd.isna(until) else min(pd.Timestamp(until).date(), SPECIAL_TREATMENT_ENDS)
+            begin = _day(since, instrument)
+            last = SPECIAL_TREATMENT_ENDS if pd.isna(until) else _day(until, instrument)
+            if not pd.isna(until) and last <= begin:
+                raise ConfigurationError(
+                    f"The special treatment of {instrument} ends on {last}, before it begins on {begin}. Correct it."
+                )
+            end = min(last, SPECIAL_TREATMENT_ENDS)
             if begin < SPECIAL_TREATMENT_ENDS:
                 yield PriceLimit(prefix=code, limit=limit, since=begin, until=end)
+
+
+def _day(value: Any, instrument: Any) -> dt.date:
+    """Read a day; a number is one by its digits, 20190521, never a count of nanoseconds."""
+    if isinstance(value, dt.date):
+        return pd.Timestamp(value).date()
+    text = value if isinstance(value, str) else f"{value:.0f}"
+    read = re.fullmatch(r"(\d{4})-?(\d{2})-?(\d{2})", text.strip(), re.ASCII)
+    try:
+        return dt.date(*map(int, read.groups())) if read else dt.date.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigurationError(
+            f"The special treatment of {instrument} has {value!r} for a day. Write it as 2019-05-21 or 20190521."
+        ) from None

@@ -21,6 +21,7 @@ from quant_pipeline.exchange.quotes import (
     deal_prices,
     limit_prices,
     price_limits_of,
+    reference_price,
 )
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.classification import Classification
@@ -111,7 +112,8 @@ class TradingMarket:
         ----------
         bars
             As-traded bars: ``date``, ``instrument``, ``open``, ``high``, ``low``, ``close``, ``volume``. Bars outside
-            the sessions are not used, except that the instruments are those of all bars given.
+            the sessions are not used, except that the instruments are those of all bars given, and that the price
+            limits of the first sessions refer to the last closes before them.
         corporate_actions
             ``date`` (ex-date), ``instrument``, ``kind``, ``value``.
         sessions
@@ -145,7 +147,13 @@ class TradingMarket:
         _fill_marks(close, np.zeros(len(instruments), dtype=np.int64), actions)
         if listings is None and rules.frees_listings:
             listings = Listings.of(bars)
-        lowest, highest = _limits(close, has_bar, actions, sessions, rules, instruments, listings)
+        if rules.price_limits:
+            before = _closes_before(bars, known, sessions[0], instruments)
+            reference = reference_ticks(close, actions, before)
+            lowest, highest = _limits(reference, has_bar, sessions, rules, instruments, listings)
+        else:
+            free = np.zeros((1, len(instruments)), dtype=np.int64)
+            lowest, highest = limit_prices(free, free, rules)
         arrays = MarketArrays(
             deal_price=deal_price,
             mark=close,
@@ -312,14 +320,30 @@ def bar_matrices(
     return matrices | {"volume": _spread(inside["volume"].fillna(0).to_numpy().astype(np.int64), cells, shape)}
 
 
-def reference_ticks(mark: npt.NDArray[np.int64], actions: ActionArrays) -> npt.NDArray[np.int64]:
+def reference_ticks(
+    mark: npt.NDArray[np.int64], actions: ActionArrays, before: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.int64]:
     """Previous closes after the corporate actions of the session: what its limits and its return refer to.
 
-    Sessions × instruments in ticks, 0 where there is none.
+    Parameters
+    ----------
+    mark, actions
+        Those of the market.
+    before
+        Closes before the first session, ticks by instrument; None: not known.
+
+    Returns
+    -------
+    numpy.ndarray
+        Sessions × instruments in ticks, 0 where there is none.
     """
     reference = np.zeros_like(mark)
+    if before is not None:
+        mark = mark.copy()
+        _fill_marks(mark, before.copy(), actions)
+        reference[0] = before
     reference[1:] = mark[:-1]
-    for t in range(1, len(reference)):
+    for t in range(len(reference)):
         for k in range(actions.offsets[t], actions.offsets[t + 1]):
             j = actions.instrument[k]
             terms = int(actions.kind[k]), int(actions.numerator[k]), int(actions.denominator[k])
@@ -327,20 +351,34 @@ def reference_ticks(mark: npt.NDArray[np.int64], actions: ActionArrays) -> npt.N
     return reference
 
 
+def _closes_before(
+    bars: pd.DataFrame, actions: pd.DataFrame, first: pd.Timestamp, instruments: pd.Index
+) -> npt.NDArray[np.int64]:
+    """Last closes before a session, after the corporate actions since, ticks by instrument; 0 where there is none."""
+    closes = np.zeros(len(instruments), dtype=np.int64)
+    earlier = bars[(bars["date"] < first) & (bars["close"] > 0)].sort_values("date", kind="stable")
+    last = earlier.drop_duplicates("instrument", keep="last").set_index("instrument")
+    closes[instruments.get_indexer(last.index)] = to_ticks(last["close"])
+    since = last["date"].reindex(actions["instrument"]).to_numpy()
+    dates = actions["date"].to_numpy("datetime64[ns]")
+    acted = actions[(dates > since) & (dates < first.to_datetime64())]
+    acted = acted.assign(rank=acted["kind"].map(ACTION_KINDS)).sort_values(["date", "rank"], kind="stable")
+    for instrument, kind, value in zip(acted["instrument"], acted["kind"], acted["value"], strict=True):
+        index = instruments.get_loc(instrument)
+        closes[index] = reference_price(int(closes[index]), kind, *action_terms(instrument, kind, value))
+    return closes
+
+
 def _limits(
-    mark: npt.NDArray[np.int64],
+    reference: npt.NDArray[np.int64],
     has_bar: npt.NDArray[np.bool_],
-    actions: ActionArrays,
     sessions: pd.DatetimeIndex,
     rules: MarketRules,
     instruments: pd.Index,
     listings: Listings | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Lowest and highest prices, sessions × instruments, or one row for all sessions where there are no limits."""
-    if not rules.price_limits:
-        free = np.zeros((1, len(instruments)), dtype=np.int64)
-        return limit_prices(free, free, rules)
+    """Lowest and highest prices, sessions × instruments."""
     limits = price_limits_of(instruments, sessions, has_bar, rules)
     if listings is not None:
         limits[free_sessions(instruments, sessions, listings, rules)] = 0
-    return limit_prices(reference_ticks(mark, actions), limits, rules)
+    return limit_prices(reference, limits, rules)

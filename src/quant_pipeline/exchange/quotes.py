@@ -54,7 +54,8 @@ def limit_prices(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Lowest and highest price of a session in ticks, rounded half up to the market's price step.
 
-    So is the price that they refer to, as an exchange publishes it on an ex-date.
+    So is the price that they refer to, as an exchange publishes it on an ex-date. A limit is a step away from that
+    price at least, and no price is below a step (trading rules of Shanghai and Shenzhen, chapter 3).
 
     Parameters
     ----------
@@ -71,6 +72,8 @@ def limit_prices(
     limited = (limits > 0) & (reference > 0)
     lowest = (reference * (DEGREE_UNITS - limits) + step // 2) // step * ticks
     highest = (reference * (DEGREE_UNITS + limits) + step // 2) // step * ticks
+    lowest = np.maximum(np.minimum(lowest, reference - ticks), ticks)
+    highest = np.maximum(highest, reference + ticks)
     return np.where(limited, lowest, 0), np.where(limited, highest, NO_LIMIT)
 
 

@@ -13,7 +13,7 @@ from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.exchange import chinese_rules
 from quant_pipeline.exchange.dated_rules import LotSize, PerShare, PriceLimit, Rate, TaxChange
-from quant_pipeline.market.chinese_codes import chinese_code
+from quant_pipeline.market.chinese_codes import begins_a_code, chinese_code
 from quant_pipeline.market.clock import DealPrice
 
 PresetName = Literal["US", "CN"]
@@ -181,6 +181,19 @@ class MarketRules(Parameters):
     def _check_limits(self) -> Self:
         if self.special_limits and not self.price_limits:
             raise ValueError("special_limits come on top of price_limits; give these, `limit: null` for none")
+        return self
+
+    @model_validator(mode="after")
+    def _check_prefixes(self) -> Self:
+        """Refuse prefixes that no code begins with: rules of another spelling would be those of no instrument."""
+        if self.instrument_codes == "china":
+            for key in ("price_limits", "special_limits", "lots"):
+                for row in getattr(self, key):
+                    if not begins_a_code(row.prefix):
+                        raise ValueError(
+                            f"no code of a Chinese share begins with the prefix {row.prefix!r} of {key}; write codes "
+                            "as SH600518, SZ000001 and BJ430047, and boards as SH60, SZ30, SH68 and BJ"
+                        )
         return self
 
     def code_of(self, instrument: str) -> str:

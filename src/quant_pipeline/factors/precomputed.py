@@ -142,6 +142,17 @@ def _with_stamps(day: pd.Series) -> pd.Series:
     return pd.to_datetime(day) if kinds == {datetime.date} else day
 
 
+def _in_nanoseconds(day: pd.Series) -> pd.Series:
+    """Return time stamps in the unit of sessions; refuse days that it cannot hold, such as a 9999-12-31 for "open"."""
+    beyond = (day.dt.year < pd.Timestamp.min.year + 1) | (day.dt.year > pd.Timestamp.max.year - 1)
+    if beyond.any():
+        raise FactorError(
+            f"{int(beyond.sum())} rows of the factor file are dated beyond any session, the first "
+            f"{day[beyond].iloc[0]:%Y-%m-%d}. Leave them out, or correct their dates."
+        )
+    return day.dt.as_unit("ns")
+
+
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         raise FactorError(f"the factor file has no rows. {REMEDY}")
@@ -169,7 +180,7 @@ def _with_index(table: pd.DataFrame) -> pd.DataFrame:
         )
     if not pd.api.types.is_string_dtype(instrument) or instrument.isna().any() or day.isna().any():
         raise FactorError(f"the factor file has missing sessions or instruments that are no text. {REMEDY}")
-    index = pd.MultiIndex.from_arrays([day.dt.as_unit("ns"), instrument.astype("str")], names=PANEL_INDEX)
+    index = pd.MultiIndex.from_arrays([_in_nanoseconds(day), instrument.astype("str")], names=PANEL_INDEX)
     return table.drop(columns=[named[0], "instrument"]).set_axis(index)
 
 

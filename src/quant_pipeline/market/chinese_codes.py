@@ -31,6 +31,14 @@ _SHARES = {
 _CODE = re.compile(r"(?:([A-Z]+)\.?)?(\d{6})(?:\.?([A-Z]+))?", re.ASCII)
 
 
+def begins_a_code(prefix: str) -> bool:
+    """Return whether the code of a share, as `chinese_code` returns it, can begin with a text."""
+    if re.fullmatch(r"(?:[A-Z]{2}\d{0,6})?", prefix, re.ASCII) is None:
+        return False
+    starts = [exchange + digits for exchange, each in _SHARES.items() for digits in each]
+    return any(start.startswith(prefix) or prefix.startswith(start) for start in starts)
+
+
 def chinese_code(instrument: str) -> str:
     """Return the code of a share in Qlib's spelling: ``SH600000``, ``SZ000001``, ``BJ430047``.
 

@@ -58,9 +58,18 @@ class MarketTables:
         bars, actions = (
             table[(table["date"] >= first) & (table["date"] <= last)] for table in (self.bars, self.corporate_actions)
         )
+        if rules.market_rules.price_limits:
+            bars = self._with_closes_before(first, bars)
+            actions = self.corporate_actions[self.corporate_actions["date"] <= last]
         listings = Listings.of(self.bars) if rules.market_rules.frees_listings else None
         market = TradingMarket.from_bars(bars, actions, traded, rules.market_rules, earlier, listings)
         return replace(market, classification=Classification.of(self.instruments))
+
+    def _with_closes_before(self, first: pd.Timestamp, bars: pd.DataFrame) -> pd.DataFrame:
+        """Add the last bar before a session of every instrument: what the limits of its first bar refer to."""
+        earlier = self.bars[(self.bars["date"] < first) & self.bars["instrument"].isin(bars["instrument"].unique())]
+        last = earlier.sort_values("date", kind="stable").drop_duplicates("instrument", keep="last")
+        return pd.concat([last, bars], ignore_index=True)
 
     def benchmark_levels(self, market: TradingMarket) -> pd.Series:
         """Level of the benchmark in the sessions of a market, after the tax on dividends; see `levels_in`."""

@@ -105,6 +105,11 @@ def build_graph(
             graph.roots[name] = _Builder(graph, expression, fields).build()
         except FactorError as error:
             raise FactorError(f"factor '{name}' cannot be read: {error}") from error
+        except RecursionError:
+            raise FactorError(
+                f"factor '{name}' cannot be read: it is nested beyond reason, or a sum of too many terms: "
+                f"'{expression[:40]}…'. Split it into several factors."
+            ) from None
         if not allow_future:
             _refuse_future(graph, name, expression)
     return graph
