@@ -147,6 +147,12 @@ def test_a_file_that_cannot_be_changed_is_named_and_nothing_is_left(tmp_path, te
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_an_account_is_not_called_like_a_rehearsal(tmp_path):
+    (tmp_path / "live").mkdir()
+    with pytest.raises(ConfigurationError, match="names of rehearsals end like this"):
+        scaffold_environment(tmp_path, "live-rehearsal", "live")
+
+
 def test_what_a_killed_command_has_left_does_not_stand_in_the_way(tmp_path):
     left = tmp_path / ".second.99999999.tmp"
     left.mkdir()

@@ -15,7 +15,10 @@ from quant_pipeline.market.sources.source import find_source
 from quant_pipeline.pipelines.prediction.nodes import score_latest
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.project.hooks.source import MarketSourceHooks
+from quant_pipeline.testing.chaos import rehearsal
+from quant_pipeline.trading.brokers.adapter import NO_MARKET
 from quant_pipeline.trading.brokers.alpaca.adapter import AlpacaAdapter
+from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 
 FAKE = "http://127.0.0.1:8765"
 
@@ -102,6 +105,23 @@ def test_an_address_that_may_be_elsewhere_is_no_rehearsal_and_takes_no_key(proje
 def test_an_address_of_this_machine_takes_keys_for_rehearsals(url):
     assert AlpacaAdapter(url=url).address == url.rstrip("/")
     assert AlpacaAdapter(url=url).has_own_time
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "account", "said"),
+    [
+        ("live", FAKE, "live", "'live' is a real account, but its broker is on this machine"),
+        ("live", None, "live-rehearsal", "'live-rehearsal' is a rehearsal, but its broker is Alpaca itself"),
+        ("paper", None, "paper-rehearsal", "'paper-rehearsal' is a rehearsal, but its broker is Alpaca itself"),
+    ],
+    ids=["an address that was put together", "only the market is invented", "the same of a paper account"],
+)
+def test_no_desk_is_opened_at_a_broker_that_its_account_is_not_of(tmp_path, kind, url, account, said):
+    gateway = Gateway("alpaca", {"kind": kind, "url": url}, str(tmp_path / "ledger.sqlite"), tmp_path / "STOP")
+    rules = DeskRules(account, rehearsal.LIMITS, rehearsal.RULES)
+    with pytest.raises(ConfigurationError, match=said):
+        gateway.open(rehearsal.SESSION, rules, NO_MARKET)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_address_written_into_a_file_is_a_rehearsal_too(project_path, tmp_path):

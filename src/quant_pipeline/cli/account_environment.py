@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from quant_pipeline.common.atomic import replacing_folder, sweep
+from quant_pipeline.common.environments import REHEARSAL
 from quant_pipeline.common.exceptions import ConfigurationError
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,15}")
@@ -66,6 +67,8 @@ def _check_names(conf: Path, name: str, source: str) -> None:
             f"'{name}' cannot name an account: take up to 16 of a-z 0-9 _ -, beginning with a letter, and not "
             f"{' or '.join(RESERVED)}"
         )
+    if name.endswith(f"-{REHEARSAL}"):
+        raise ConfigurationError(f"'{name}' cannot name an account: names of rehearsals end like this")
     if (conf / name).exists():
         raise ConfigurationError(f"there is an environment '{name}' already ({conf / name}); take another name")
     known = sorted(path.name for path in conf.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -70,12 +70,12 @@ class BrokerUnavailableError(BrokerError):
 
 
 class PartlyUnreadableError(BrokerUnavailableError):
-    """Rows of a list cannot be read, so that nothing can be concluded from it; emergencies act on the others.
+    """Parts of an answer cannot be read, so that nothing can be concluded from it; emergencies act on the others.
 
     Attributes
     ----------
     readable
-        Records of the rows that can be read.
+        Records of the rows of a list that can be read; of an account its number.
     unreadable
         Why the others cannot, by their names.
     """

@@ -183,3 +183,9 @@ def test_flatten_says_which_switch_holds_its_orders(run, exchange, monkeypatch):
     said = run("flatten", "--yes", fails=ExitStatus.INCOMPLETE)
     assert "4 BBB: its order has not left: QUANT_PIPELINE_KILL_SWITCH is set" in said
     assert len(exchange.positions) == 2
+
+
+def test_flatten_without_a_ledger_says_of_what_was_not_sold_why(run, exchange, locked_ledger):
+    said = run("flatten", "--yes", more=",execution.wait_for_sales_seconds=0.1", fails=ExitStatus.INCOMPLETE)
+    assert "4 BBB: its sale has not ended yet" in said
+    assert "sold 0" not in said

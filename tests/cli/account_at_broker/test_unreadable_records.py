@@ -7,7 +7,7 @@ import pytest
 from quant_pipeline.common.exit_status import ExitStatus
 from quant_pipeline.testing.fake_alpaca import exchange as fake
 from quant_pipeline.testing.fake_alpaca import routes
-from tests.helpers.broker_account import order, statuses
+from tests.helpers.broker_account import order, pin, statuses
 
 OURS, BY_HAND = "paper-rehearsal-20250304-CCC-buy-0", "by-hand"
 
@@ -66,3 +66,26 @@ def test_orders_are_cancelled_beside_one_that_cannot_be_read_and_that_one_is_nam
     said = run(command, fails=ExitStatus.INCOMPLETE if command == "cancel" else True)
     assert "by-hand: its record cannot be read, " in said
     assert statuses(exchange) == {OURS: "canceled", BY_HAND: "accepted"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"equity": "NaN"}, {"daytrade_count": "three"}, {"cash": None}, {"multiplier": "four"}]
+)
+def test_flatten_sells_although_the_account_states_what_cannot_be_read(run, exchange, monkeypatch, wrong):
+    stated = routes.account_json
+    monkeypatch.setattr(routes, "account_json", lambda *arguments: {**stated(*arguments), **wrong})
+    exchange.auto_fill = True
+    said = run("flatten", "--yes", fails=ExitStatus.ATTENTION)
+    assert next(iter(wrong)) in said
+    assert "everything is sold" in said
+    assert exchange.positions == {}
+
+
+def test_flatten_of_a_pinned_account_sells_nothing_while_its_number_is_unknown(run, exchange, project, monkeypatch):
+    pin(project)
+    stated = routes.account_json
+    monkeypatch.setattr(routes, "account_json", lambda *arguments: {**stated(*arguments), "account_number": ""})
+    exchange.auto_fill = True
+    said = run("flatten", "--yes", env="live", input="PA3FAKE00001\n" * 2, fails=True)
+    assert "open an account without a number, not PA3FAKE00001; nothing was sold" in said
+    assert len(exchange.positions) == 2

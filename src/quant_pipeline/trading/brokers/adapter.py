@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 
 import pandas as pd
 
+from quant_pipeline.common.loopback import is_loopback
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
@@ -140,6 +141,12 @@ class BrokerAdapter(Parameters, ABC):
     def has_own_time(self) -> bool:
         """Whether the exchange invents its time, so that the desk has to use the broker's clock instead of its own."""
         return False
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether its ``url`` is one of this machine, where a server plays the broker."""
+        url = getattr(self, "url", None)
+        return isinstance(url, str) and is_loopback(url)
 
     @abstractmethod
     def connect(self, opening: Opening) -> Broker:

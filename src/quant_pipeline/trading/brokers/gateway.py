@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from quant_pipeline.common.environments import REHEARSAL
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar
@@ -107,11 +108,13 @@ class Gateway:
         Raises
         ------
         ConfigurationError
-            When the account trades real money and is configured to need no arming, when keys are missing, or when the
-            broker cannot be made as configured.
+            When the account trades real money and is configured to need no arming, when keys are missing, when a
+            rehearsal would reach a broker outside or a real account one of this machine, or when the broker cannot be
+            made as configured.
         AccountError
             When the ledger is of another account.
         """
+        require_own_name(self.adapter, rules.account)
         require_arming_rule(self.adapter, rules.account, rules.execution.needs_arming)
         keys = require_keys(self.adapter, rules.account, self.credentials)
         opening = Opening(rules.account, session, exchange, keys, self._books)
@@ -171,6 +174,30 @@ class Gateway:
         finally:
             if lease is not None:
                 lease.release()
+
+
+def require_own_name(adapter: BrokerAdapter, account: str) -> None:
+    """Refuse a rehearsal that would reach a broker outside, and a real account at a server of this machine.
+
+    `quant_pipeline.project.rehearsal` names accounts whose broker or market is on this machine ``…-rehearsal``.
+
+    Raises
+    ------
+    ConfigurationError
+        When name and address do not belong together.
+    """
+    is_named = account.endswith(f"-{REHEARSAL}")
+    if is_named and not adapter.is_rehearsal and adapter.money is not Money.SIMULATED:
+        raise ConfigurationError(
+            f"'{account}' is a rehearsal, but its broker is {adapter.capability.broker} itself: only the market is on "
+            "this machine. Give `url` of market_source and of trading_desk in the catalog the same address"
+        )
+    if adapter.is_rehearsal and not is_named and adapter.money is Money.REAL:
+        raise ConfigurationError(
+            f"'{account}' is a real account, but its broker is on this machine: what a rehearsal says would be booked "
+            f"as real. Write the address of trading_desk in the catalog in one piece, or call the account "
+            f"'{account}-{REHEARSAL}'"
+        )
 
 
 def require_arming_rule(adapter: BrokerAdapter, account: str, needs_arming: bool) -> None:

@@ -11,10 +11,10 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
-from quant_pipeline.trading.broker_records import BrokerOrder, BrokerPosition, OrderRequest
+from quant_pipeline.trading.broker_records import BrokerOrder, BrokerPosition, OrderRequest, OrderStatus
 from quant_pipeline.trading.ledger.events import client_order_id
 from quant_pipeline.trading.orders.emergency import Left, as_far_as_readable, cancel_own
-from quant_pipeline.trading.ports import Broker, BrokerError, DuplicateOrderError
+from quant_pipeline.trading.ports import Broker, BrokerError, DuplicateOrderError, PartlyUnreadableError
 
 _FIRST_REVISION, _LAST_REVISION = 80, 99
 """Numbers that no plan of a session reaches; a name that the broker knows already is not used again."""
@@ -48,13 +48,14 @@ def sell_without_ledger(
     Raises
     ------
     ConfigurationError
-        When the keys open another account than the pinned one.
+        When the keys open another account than the pinned one, or one that does not state its number.
     StaleDataError
         When the market of the broker is closed; open orders were cancelled.
     """
-    found = broker.account().account_number
+    found = _number_of(broker)
     if pinned is not None and found != pinned:
-        raise ConfigurationError(f"the keys of '{account}' open account {found}, not {pinned}; nothing was sold")
+        other = f"account {found}" if found else "an account without a number"
+        raise ConfigurationError(f"the keys of '{account}' open {other}, not {pinned}; nothing was sold")
     cancelled = cancel_own(broker, account).done
     broker.suspend_trading(False)
     clock = broker.clock()
@@ -75,9 +76,27 @@ def sell_without_ledger(
             reasons[position.instrument] = str(error)
     _await(broker, lambda: all(order.status.is_final for order in _orders(broker, names)), polls, pause)
     held, unreadable = as_far_as_readable(broker.positions)
-    left = [Left(p.instrument, p.quantity, reasons.get(p.instrument, "its sale has not ended yet")) for p in held]
+    orders = _orders(broker, names)
+    reasons |= {order.instrument: _why_unsold(order) for order in orders}
+    left = [Left(p.instrument, p.quantity, reasons.get(p.instrument, "it was bought meanwhile")) for p in held]
     left += [Left(name, None, f"its record cannot be read, {why}") for name, why in unreadable.items()]
-    return UnrecordedSale(_orders(broker, names), tuple(left))
+    return UnrecordedSale(tuple(order for order in orders if order.filled_quantity), tuple(left))
+
+
+def _number_of(broker: Broker) -> str:
+    """Return the number of the account, also when the rest of its record cannot be read; empty when it has none."""
+    try:
+        return broker.account().account_number
+    except PartlyUnreadableError as error:
+        return next(iter(error.readable), "")
+
+
+def _why_unsold(order: BrokerOrder) -> str:
+    if not order.status.is_final:
+        return "its sale has not ended yet"
+    if order.status is OrderStatus.FILLED:
+        return "no more of it could be sold"
+    return f"the broker has {order.raw_status} its sale{f': {order.message}' if order.message else ''}"
 
 
 class _NothingToSellError(Exception):

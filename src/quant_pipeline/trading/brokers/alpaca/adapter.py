@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 import pandas as pd
 from pydantic import Field
 
-from quant_pipeline.common.loopback import is_loopback
 from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_address
 from quant_pipeline.trading.broker_records import TimeInForce
 from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Money, Opening, Updates
@@ -111,7 +110,7 @@ class AlpacaAdapter(BrokerAdapter):
     @property
     def has_own_time(self) -> bool:
         """Whether it is a rehearsal on this machine, whose exchange keeps a time of its own."""
-        return self.url is not None and is_loopback(self.url)
+        return self.is_rehearsal
 
     def connect(self, opening: Opening) -> Broker:
         """Open the wire to the account; nothing is sent yet.

@@ -80,7 +80,14 @@ class AlpacaBroker:
 
     def account(self) -> BrokerAccount:
         """Return cash, equity, buying power and blocks of the account."""
-        return _read(records.read_account, self._wire.ask("/account"))
+        row = self._wire.ask("/account")
+        try:
+            return records.read_account(row)
+        except _UNREADABLE as error:
+            number = row.get("account_number") if isinstance(row, Mapping) else None
+            known = (number,) if isinstance(number, str) and number else ()
+            message = f"Alpaca's answer cannot be read ({error!r}); nothing was changed"
+            raise PartlyUnreadableError(message, known, {"the account": repr(error)}) from error
 
     def positions(self) -> tuple[BrokerPosition, ...]:
         """List all positions, by instrument."""
