@@ -262,3 +262,20 @@ def test_a_title_says_that_prices_are_adjusted_as_a_name_does(tmp_path, word, fi
     text = f"600519 贵州茅台 日线 {word}\n" + table(USUAL, PLAIN, days=SHANGHAI)
     summary = check(tmp_path, {"SH600519.csv": text}).summary
     assert (summary["problems"], summary["findings"]) == ([], findings)
+
+
+@pytest.mark.parametrize(
+    ("names", "one_share"),
+    [
+        (["600000.SH", "sh600000"], True),
+        (["sh.600000", "600000"], True),
+        (["000001.SZ", "XSHE.000001"], True),
+        (["600000.SH", "000001.SZ"], False),
+        # Shanghai's index has the digits of a share of Shenzhen.
+        (["000001.SH", "000001.SZ"], False),
+    ],
+)
+def test_one_chinese_share_in_two_spellings_is_refused_and_not_two_instruments(tmp_path, names, one_share):
+    given = {f"{name}.csv": table(USUAL, PLAIN, SHANGHAI) for name in names}
+    problems = check(tmp_path, given).summary["problems"]
+    assert [("are one Chinese share; rename one" in str(each)) for each in problems] == [True] * one_share

@@ -8,7 +8,7 @@ import pandas as pd
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
-from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of, tidy_name
+from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of, share_twins, tidy_name
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.regularity import repeated_dates
 
@@ -35,13 +35,18 @@ def tidy_instruments(draft: Draft, options: FilesMarketParameters) -> None:
     wrong = draft.rows["instrument"].isin(list(faults))
     texts = draft.rows.loc[wrong, "instrument"].map(lambda name: f"the name {name!r} {faults[name]}; rename it")
     draft.refuse_rows(wrong, texts, whole_instrument=True)
-    for twins in case_twins(pd.Index(draft.rows["instrument"].unique())):
+    _refuse_twins(draft, case_twins(pd.Index(draft.rows["instrument"].unique())), "differ by capital letters only")
+    _refuse_twins(draft, share_twins(pd.Index(draft.rows["instrument"].unique())), "are one Chinese share")
+
+
+def _refuse_twins(draft: Draft, groups: list[list[str]], what: str) -> None:
+    for twins in groups:
         rows = draft.rows[draft.rows["instrument"].isin(twins)].drop_duplicates("instrument")
         places = " and ".join(f"{row.instrument} in {draft.files[row.file]}" for row in rows.itertuples())
         draft.problems.append(
             SourceProblem(
                 draft.files[int(rows["file"].iloc[0])], None, None,
-                f"{places} differ by capital letters only; rename one, or leave it out with `exclude`",
+                f"{places} {what}; rename one, or leave it out with `exclude`",
             )
         )  # fmt: skip
         if draft.leave_out:

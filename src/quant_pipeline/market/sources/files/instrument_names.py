@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import suppress
 from pathlib import PurePath
 
 import pandas as pd
 
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.chinese_codes import chinese_code
 from quant_pipeline.market.sources.files.layouts import ALL, SPLITS
 
 DATA_ENDINGS = (".csv", ".txt", ".tsv", ".dat", ".parquet", ".pq", ".xlsx", ".feather")
@@ -109,3 +112,12 @@ def case_twins(names: pd.Index) -> list[list[str]]:
     """Return groups of names that differ by capital letters only, which one folder of files cannot hold."""
     groups = pd.Series(names).groupby(pd.Series(names).str.casefold().to_numpy()).agg(list)
     return [sorted(group) for group in groups if len(group) > 1]
+
+
+def share_twins(names: pd.Index) -> list[list[str]]:
+    """Return groups of names that are one Chinese share in the spellings of several vendors."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        with suppress(MarketDataError):
+            groups.setdefault(chinese_code(str(name)), []).append(str(name))
+    return [sorted(group) for group in groups.values() if len({name.casefold() for name in group}) > 1]
