@@ -42,6 +42,8 @@ class DayAtAlpaca:
         self.exchange.last_equity = self.exchange.equity()
         self.server = FakeAlpaca(self.exchange)
         self._file = folder / "ledger.sqlite"
+        is_live = parameters.get("kind") == "live"
+        self._account = f"{rehearsal.ACCOUNT}-rehearsal" if is_live else rehearsal.ACCOUNT
         self._parameters = {"read_pause_seconds": 0.01, "requests_a_minute": 100_000} | parameters
         changes = {"poll_seconds": poll_seconds, "account_number": self.exchange.account_number}
         self.market = replace(MARKET, market_rules=market_rules)
@@ -50,7 +52,7 @@ class DayAtAlpaca:
     @contextmanager
     def desk(self, takes_lease=True):
         """Open the desk as a command does."""
-        rules = DeskRules(rehearsal.ACCOUNT, rehearsal.LIMITS, self.rules)
+        rules = DeskRules(self._account, rehearsal.LIMITS, self.rules)
         with self.server:
             parameters = {"url": self.server.url, **self._parameters}
             keys = {"api_key": API_KEY, "secret_key": SECRET_KEY}

@@ -89,3 +89,10 @@ def test_flatten_of_a_pinned_account_sells_nothing_while_its_number_is_unknown(r
     said = run("flatten", "--yes", env="live", input="PA3FAKE00001\n" * 2, fails=True)
     assert "open an account without a number, not PA3FAKE00001; nothing was sold" in said
     assert len(exchange.positions) == 2
+
+
+def test_orders_are_cancelled_while_the_clock_of_the_broker_cannot_be_read(run, exchange, monkeypatch):
+    order(exchange, OURS)
+    monkeypatch.setattr(type(exchange.hours), "clock_json", lambda _: {"timestamp": None})
+    assert "1 open orders were cancelled" in run("halt")
+    assert statuses(exchange) == {OURS: "canceled"}

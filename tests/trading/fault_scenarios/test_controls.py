@@ -6,6 +6,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
 from quant_pipeline.trading.broker_records import BrokerClock, BrokerPosition, OrderRequest, OrderStatus
@@ -14,6 +15,7 @@ from quant_pipeline.trading.ledger.events import client_order_id
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.closing import close_books
 from quant_pipeline.trading.orders.desk import arming_event, disarming_event, trading_state_event
+from quant_pipeline.trading.orders.emergency import sell_everything
 from quant_pipeline.trading.orders.execution import cancel_what_is_left, judge, recover
 from quant_pipeline.trading.orders.halt_checks import standing_of, watch
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
@@ -487,3 +489,34 @@ def test_an_account_that_is_disarmed_while_it_sends_follows_what_left_and_goes_o
     lived.desk.journal.append([arming_event(rehearsal.SESSION, number, lived.desk.journal.book.arm_changes)])
     lived.execute()
     assert lived.states()["AAA"] == "filled"
+
+
+def test_everything_is_sold_by_the_calendar_while_the_broker_does_not_say_its_hours(day):
+    class Mute(FaultyBroker):
+        is_mute = False
+
+        def clock(self):
+            if self.is_mute:
+                raise BrokerUnavailableError("no clock")
+            return super().clock()
+
+    lived = day(broker=broker_of(Mute))
+    lived.plan()
+    lived.open(now=lambda: lived.broker.now)
+    lived.broker.is_mute = True
+    with pytest.raises(BrokerUnavailableError, match="no clock"):
+        lived.execute()
+    assert lived.broker.received == []
+    assert sell_everything(lived.desk) == ()
+    assert [(order.instrument, order.side) for order in lived.broker.received] == [("KEEP", "sell"), ("SELL", "sell")]
+
+
+def test_an_account_in_another_currency_than_the_market_gets_no_order(day):
+    lived = day(broker=broker_of(Stating))
+    lived.plan()
+    lived.broker.stated = {"currency": "EUR"}
+    with pytest.raises(ConfigurationError, match="the account of 'chaos' in EUR, but the market XNYS is in USD"):
+        lived.execute()
+    assert lived.broker.received == []
+    sell_everything(lived.desk)
+    assert {order.side for order in lived.broker.received} == {"sell"}

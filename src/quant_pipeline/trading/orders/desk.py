@@ -14,8 +14,9 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.retrying import Patience
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.clock import DealPrice
+from quant_pipeline.market.currencies import currency_of
 from quant_pipeline.trading.activities.booked import alert
-from quant_pipeline.trading.broker_records import BrokerAccount
+from quant_pipeline.trading.broker_records import BrokerAccount, BrokerClock
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.account_orders import AccountOrders, TrackedOrder
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
@@ -105,16 +106,36 @@ class TradingDesk:
         Raises
         ------
         ConfigurationError
-            When the keys open another account than the configured one.
+            When the keys open another account than the configured one, or one in another currency than the market's.
         """
         account = self.ask(self.broker.account)
-        pinned = self.rules.account_number
+        pinned, currency = self.rules.account_number, currency_of(self.calendar.name)
+        if currency not in (None, account.currency) and not self.journal.book.is_flattening:
+            raise ConfigurationError(
+                f"the broker keeps the account of '{self.account}' in {account.currency}, but the market "
+                f"{self.calendar.name} is in {currency}. Nothing was sent; correct the keys or market_rules.calendar."
+            )
         if pinned is not None and account.account_number != pinned:
             raise ConfigurationError(
                 f"the keys of '{self.account}' open account {account.account_number}, but execution.account_number "
                 f"pins {pinned}. Nothing was sent; correct the keys or the pin."
             )
         return account
+
+    def ask_clock(self) -> BrokerClock | None:
+        """Ask for the broker's clock; None while everything is sold, which does not wait for it.
+
+        Raises
+        ------
+        BrokerUnavailableError
+            When the broker does not say it otherwise.
+        """
+        if not self.journal.book.is_flattening:
+            return self.ask(self.broker.clock)
+        try:
+            return self.broker.clock()
+        except (BrokerUnavailableError, RateLimitedError):
+            return None
 
     def is_armed(self, account_number: str) -> bool:
         """Return whether the account may send in this session."""

@@ -73,7 +73,7 @@ def cancel_own(broker: Broker, account: str, known: Collection[str] = ()) -> Can
     ours: set[str] = set()
     done = []
     # Of what has ended, only the chain of replacements matters; what is open and cannot be read may be ours.
-    known_before, _ = as_far_as_readable(lambda: broker.orders(broker.clock().now - _LOOK_BACK))
+    known_before, _ = as_far_as_readable(lambda: broker.orders(_time_of(broker) - _LOOK_BACK))
     still_open, unreadable = as_far_as_readable(broker.open_orders)
     failed = {name: f"its record cannot be read, {why}" for name, why in unreadable.items()}
     orders = {order.broker_order_id: order for order in (*known_before, *still_open)}
@@ -92,6 +92,14 @@ def cancel_own(broker: Broker, account: str, known: Collection[str] = ()) -> Can
         else:
             done.append(order.client_order_id)
     return Cancelled(tuple(done), failed)
+
+
+def _time_of(broker: Broker) -> pd.Timestamp:
+    """Return the broker's time, and that of this machine when the broker does not say it: it only says how far back."""
+    try:
+        return broker.clock().now
+    except BrokerError:
+        return pd.Timestamp.now("UTC")
 
 
 def as_far_as_readable(question: Callable[[], tuple[Row, ...]]) -> tuple[tuple[Row, ...], Mapping[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
@@ -38,7 +39,7 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
         Sessions between the scores and the session of the decision.
     """
     account = desk.check_account()
-    clock = desk.ask(desk.broker.clock)
+    clock = desk.ask_clock()
     book, plan = desk.journal.book, desk.journal.account.plans.get(desk.session)
     own = book.of_session(desk.session)
     sent = [order for order in own if _has_left(order)]
@@ -56,7 +57,7 @@ def view_of_account(desk: TradingDesk, market: Mapping[str, InstrumentView], sig
         **vars(standing_of(desk, account)),
         session=desk.session,
         armed=desk.is_armed(account.account_number),
-        clock_skew_seconds=abs((desk.now() - clock.now).total_seconds()),
+        clock_skew_seconds=math.nan if clock is None else abs((desk.now() - clock.now).total_seconds()),
         signal_age=signal_age,
         cash=_spendable(desk, account, cash),
         positions=positions,

@@ -61,8 +61,12 @@ def window_is_over(desk: TradingDesk) -> bool:
 
 
 def hours_agree(desk: TradingDesk) -> bool:
-    """Compare the hours of the session with those of the broker: an unscheduled or early close stops sending."""
-    problem = _hours_problem(desk, desk.ask(desk.broker.clock))
+    """Compare the hours of the session with those of the broker: an unscheduled or early close stops sending.
+
+    The sale of everything goes by the calendar alone when the broker does not say its hours.
+    """
+    clock = desk.ask_clock()
+    problem = None if clock is None else _hours_problem(desk, clock)
     if problem is not None:
         session = f"{desk.session:%Y-%m-%d}"
         desk.raise_alert(f"hours:{session}:{problem}", EXCHANGE_HOURS, f"nothing is sent on {session}: {problem}")
