@@ -82,6 +82,8 @@ def test_instruments_outside_the_market_are_left_out_and_counted(caplog):
         (table().drop(columns="instrument"), "needs 'datetime' and 'instrument'"),
         (table().assign(date=SESSIONS.repeat(2)), "needs 'datetime' and 'instrument'"),
         (table().drop(columns="alpha"), "no factor"),
+        (table(fold=1).set_index(["datetime", "instrument", "fold"]), "the index of the factor file holds 'fold'"),
+        (table().rename_axis("row"), "the index of the factor file holds 'row'"),
         (table(alpha=list("abcdefghij")), "'alpha' of the factor file holds"),
         (table(alpha=[True, False] * 5), "'alpha' of the factor file holds bool"),
         (table().assign(datetime=table()["datetime"].dt.strftime("%Y-%m-%d")), "not timestamps"),

@@ -156,6 +156,7 @@ def _in_nanoseconds(day: pd.Series) -> pd.Series:
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         raise FactorError(f"the factor file has no rows. {REMEDY}")
+    further = set(table.index.names) - {None, *SESSION_COLUMNS, *INSTRUMENT_COLUMNS}
     if isinstance(table.index, pd.MultiIndex) or table.index.name is not None:
         table = table.reset_index()
     table = table.set_axis(pd.Index([_factor_name(column) for column in table.columns]), axis=1)
@@ -167,6 +168,11 @@ def _with_index(table: pd.DataFrame) -> pd.DataFrame:
         raise FactorError(
             f"the factor file needs 'datetime' and 'instrument' as index or columns, it has {list(table.columns)[:8]}. "
             f"{REMEDY}"
+        )
+    if further:
+        raise FactorError(
+            f"the index of the factor file holds '{min(map(str, further))}' beside session and instrument, which is no "
+            "factor. Drop that level, or make it a column."
         )
     day, instrument = _with_stamps(table[named[0]]), table["instrument"]
     if not pd.api.types.is_datetime64_any_dtype(day):
