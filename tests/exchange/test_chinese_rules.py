@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
 from quant_pipeline.exchange.chinese_rules import special_treatment_limits
 from quant_pipeline.exchange.costs import buy_fee, cost_terms, sell_fee
+from quant_pipeline.exchange.dated_rules import PriceLimit
+from quant_pipeline.exchange.listings import Listings, free_sessions
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.quotes import limit_prices
 from quant_pipeline.exchange.rules import CostRules, MarketRules
@@ -187,3 +189,12 @@ def test_a_purchase_on_an_ex_date_goes_up_to_the_limit_that_the_exchange_publish
     assert market.arrays.buy_blocked[:, 0].tolist() == [False, False, False]
     at_limit = TradingMarket.from_bars(bars.assign(open=[10.0, 10.87, 10.87], high=10.87), dividend, days, RULES)
     assert at_limit.arrays.buy_blocked[:, 0].tolist() == [False, True, False]
+
+
+def test_special_treatment_takes_no_free_session_from_a_listing_on_the_board_for_technology():
+    days = pd.DatetimeIndex(pd.bdate_range("2024-03-01", periods=8))
+    listings = Listings(days, pd.Series({"688001.SH": days[1]}))
+    special = PriceLimit(prefix="SH688001", limit=0.05)
+    for rules in (RULES, RULES.model_copy(update={"special_limits": (special,)})):
+        free = free_sessions(pd.Index(["688001.SH"]), days, listings, rules)[:, 0]
+        assert free.tolist() == [False, True, True, True, True, True, False, False]

@@ -38,7 +38,7 @@ def free_sessions(
 ) -> npt.NDArray[np.bool_]:
     """Return where a share has no price limit because it was just listed, sessions × instruments.
 
-    The limit that is in force on the day of the listing says for how many sessions.
+    The limit of the board that is in force on the day of the listing says for how many sessions.
     """
     free = np.zeros((len(sessions), len(instruments)), dtype=np.bool_)
     days = listings.days.union(sessions)
@@ -53,5 +53,6 @@ def free_sessions(
 
 
 def _count(instrument: str, listed: pd.Timestamp, rules: MarketRules) -> int:
-    holding = [limit for limit in rules.price_limits_of(instrument) if limit.holds_on(listed.date())]
+    boards = [limit for limit in rules.price_limits_of(instrument) if limit not in rules.special_limits]
+    holding = [limit for limit in boards if limit.holds_on(listed.date())]
     return holding[-1].free_sessions if holding else 0
