@@ -19,7 +19,7 @@ from quant_pipeline.testing.fake_alpaca import (
     FakeExchange,
     Script,
 )
-from quant_pipeline.trading.ledger import store
+from quant_pipeline.trading.ledger import connections
 from quant_pipeline.trading.ledger.store import Ledger
 from tests.helpers.broker_account import DAY
 from tests.helpers.project import bare_project
@@ -29,7 +29,7 @@ from tests.helpers.project import bare_project
 def project(project_path, tmp_path, monkeypatch):
     path = bare_project(project_path, tmp_path / "project")
     # Another process that holds the lock does so until the command has given up.
-    monkeypatch.setattr(store, "BUSY_MILLISECONDS", 100)
+    monkeypatch.setattr(connections, "BUSY_MILLISECONDS", 100)
     monkeypatch.chdir(path)
     for kind in ("PAPER", "LIVE"):
         monkeypatch.setenv(f"ALPACA_{kind}_API_KEY", API_KEY)

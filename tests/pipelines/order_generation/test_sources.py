@@ -148,7 +148,7 @@ def test_scores_of_a_few_names_sell_nothing(source):
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        ({"source": "nobody"}, ConfigurationError, r"'nobody', which is neither .* there are fused, both, other, up"),
+        ({"source": "unheard"}, ConfigurationError, r"'unheard', which is neither .* there are fused, both, other, up"),
         ({"source": "file"}, ConfigurationError, "there is no file of scores"),
         ({"source": "file", "score_file": ranked("ABCDEF", DAYS[0])}, StaleDataError, "they are of 2024-12-30.*file"),
         ({"source": "up", "up_latest_scores": panel("AB", DAYS[0])}, StaleDataError, "need up scores .* 2024-12-30"),

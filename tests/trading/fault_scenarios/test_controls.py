@@ -1,4 +1,4 @@
-"""What is asked just before each order leaves, what is cancelled when a day goes wrong, and what is never spent."""
+"""What is asked just before each order is sent, what is cancelled when a day goes wrong, and what is never spent."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -9,7 +9,7 @@ import pytest
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.broker import FaultyBroker
-from quant_pipeline.trading.broker_records import BrokerClock, BrokerPosition, OrderRequest, OrderStatus
+from quant_pipeline.trading.broker_records import BrokerPosition, OrderRequest, OrderStatus
 from quant_pipeline.trading.brokers.final_check import GatedBroker
 from quant_pipeline.trading.ledger.events import client_order_id
 from quant_pipeline.trading.ledger.store import Ledger
@@ -20,21 +20,13 @@ from quant_pipeline.trading.orders.execution import cancel_what_is_left, judge, 
 from quant_pipeline.trading.orders.halt_checks import standing_of, watch
 from quant_pipeline.trading.orders.kill_switch import KillSwitch
 from quant_pipeline.trading.orders.outcome import outcome_of
-from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.reconciliation import find_breaks
 from quant_pipeline.trading.orders.risk import check_orders
 from quant_pipeline.trading.orders.risk_inputs import view_of_account
 from quant_pipeline.trading.orders.risk_view import FLATTEN, TradingState
-from quant_pipeline.trading.orders.sending import look, send_side
-from quant_pipeline.trading.orders.windows import hours_agree
+from quant_pipeline.trading.orders.sending import send_side
 from quant_pipeline.trading.ports import BrokerUnavailableError, OrderRejectedError
-
-
-class Still(FaultyBroker):
-    """Nothing executes by itself."""
-
-    def _work(self, order):
-        pass
+from tests.helpers.faulty_days import Still, broker_of, plan_of
 
 
 class Stating(FaultyBroker):
@@ -44,15 +36,6 @@ class Stating(FaultyBroker):
 
     def account(self):
         return replace(super().account(), **self.stated)
-
-
-def broker_of(kind):
-    return kind(rehearsal.CASH, rehearsal.HOLDINGS, rehearsal.PRICES, rehearsal.OPENED)
-
-
-def plan_of(*orders, **options):
-    table = pd.DataFrame(orders, columns=["instrument", "side", "quantity", "reference_price", "reason"])
-    return lambda events: record_plan(events, table, rehearsal.DECIDED, rehearsal.SESSION, **options)
 
 
 def test_a_plan_that_is_replaced_while_it_is_sent_is_not_sent_on(day):
@@ -70,76 +53,6 @@ def test_a_plan_that_is_replaced_while_it_is_sent_is_not_sent_on(day):
     assert [request.instrument for request in lived.broker.received] == ["AAA"]
     assert (lived.states()["BBB"], lived.order("BBB").message) == ("expired", "a later plan has taken its place")
     assert (lived.states()["BAD"], lived.order("BAD").message) == ("expired", "a later plan has taken its place")
-
-
-@pytest.mark.parametrize(
-    ("now", "is_open", "closes_at", "said"),
-    [
-        ("2025-01-03 15:00", False, None, "the broker says that its market is closed"),
-        ("2025-01-03 15:00", True, "2025-01-03 18:00", "the broker closes at 2025-01-03 18:00"),
-    ],
-    ids=["unscheduled close", "unscheduled early close"],
-)
-def test_hours_that_differ_from_the_brokers_stop_sending_with_a_message(day, now, is_open, closes_at, said):
-    lived = day()
-    lived.plan()
-    lived.broker.now = pd.Timestamp(now, tz="UTC")
-    lived.broker.is_open = is_open
-    lived.broker.closes_at = None if closes_at is None else pd.Timestamp(closes_at, tz="UTC")
-    send_side(lived.desk, "sell")
-    send_side(lived.desk, "buy")
-    assert lived.broker.received == []
-    assert lived.alerts() == {"EXCHANGE_HOURS"}
-    alerts = [e.payload["message"] for e in lived.desk.journal.ledger.events() if e.key.startswith("alert:hours:")]
-    assert len(alerts) == 1
-    assert said in alerts[0]
-
-
-class Clocked(FaultyBroker):
-    """States its hours as a test says."""
-
-    stated: BrokerClock | None = None
-
-    def clock(self):
-        return self.stated or super().clock()
-
-
-@pytest.mark.parametrize(
-    ("now", "is_open", "next_open", "next_close", "said"),
-    [
-        # A holiday that the calendar does not know, half a minute before and after the bell.
-        ("01-03 14:29:30", False, "01-06 14:30", "01-06 21:00", "the broker opens at 2025-01-06 14:30"),
-        ("01-03 14:30:30", False, "01-06 14:30", "01-06 21:00", "the broker opens at 2025-01-06 14:30"),
-        ("01-03 14:20:00", False, "01-02 14:30", "01-03 21:00", "the broker opens at 2025-01-02 14:30"),
-        # The calendar has an early close that the exchange has not: an order would execute in the session before.
-        ("01-02 21:30:00", True, "01-03 14:30", "01-02 22:00", "the broker's market is open"),
-    ],
-    ids=["holiday before the bell", "holiday after the bell", "next open in the past", "open before the session"],
-)
-def test_no_order_leaves_into_another_session_than_the_calendars(day, now, is_open, next_open, next_close, said):
-    lived = day(broker=broker_of(Clocked))
-    lived.plan()
-    lived.open(rules=rehearsal.RULES.model_copy(update={"waves": "together"}))
-    now, next_open, next_close = (pd.Timestamp(f"2025-{at}", tz="UTC") for at in (now, next_open, next_close))
-    lived.broker.now, lived.broker.stated = now, BrokerClock(now, is_open, next_open, next_close)
-    assert not hours_agree(lived.desk)
-    alerts = [e.payload["message"] for e in lived.desk.journal.ledger.events() if e.key.startswith("alert:hours:")]
-    assert [said in alert for alert in alerts] == [True]
-
-
-def test_the_bell_itself_is_no_difference_of_hours(day):
-    lived = day(broker=broker_of(Clocked))
-    opens, closes = (pd.Timestamp(f"2025-01-03 {at}", tz="UTC") for at in ("14:30", "21:00"))
-    before, later = pd.Timestamp("2025-01-02 21:00", tz="UTC"), pd.Timestamp("2025-01-06 14:30", tz="UTC")
-    second = pd.Timedelta(seconds=1)
-    for clock in (
-        BrokerClock(opens - second, False, opens, closes),
-        BrokerClock(opens + second, True, later, closes),
-        BrokerClock(opens + second, False, opens, closes),  # The broker is a moment late.
-        BrokerClock(before + second, True, opens, before),
-    ):
-        lived.broker.now, lived.broker.stated = clock.now, clock
-        assert hours_agree(lived.desk), clock
 
 
 @pytest.mark.parametrize("equity", ["0", "-5"])
@@ -203,15 +116,6 @@ def test_the_close_cancels_what_still_works_before_it_is_booked(day):
     lived.broker.now = pd.Timestamp("2025-01-03 21:05", tz="UTC")
     assert close_books(lived.desk) == ()
     assert lived.states()["SELL"] == "canceled"
-
-
-def test_no_order_leaves_in_the_last_half_minute(day):
-    lived = day()
-    lived.plan()
-    lived.broker.now = pd.Timestamp("2025-01-03 20:59:30", tz="UTC")
-    assert look(lived.desk, lived.order("AAA").order) is None
-    lived.broker.now = pd.Timestamp("2025-01-03 20:59:29", tz="UTC")
-    assert look(lived.desk, lived.order("AAA").order).approved
 
 
 def test_rejects_in_a_row_do_not_stop_the_sale_of_everything(day):
@@ -291,15 +195,6 @@ def test_cash_of_open_buys_is_not_spent_twice(day):
     send_side(lived.desk, "buy")
     # 30 AAA at 50, 90 BBB at 20 and 20 BAD at 10 are open.
     assert view_of_account(lived.desk, rehearsal.market_views(), 0).cash == 4000 - 1500 - 1800 - 200
-
-
-@pytest.mark.parametrize("seconds", [61, -61])
-def test_a_clock_that_is_fast_or_slow_stops_every_order(day, seconds):
-    lived = day()
-    recover(lived.desk)
-    lived.desk.journal.append(rehearsal.plan_events(lived.desk.journal.ledger.events()))
-    off = lived.open(now=lambda: lived.broker.now + pd.Timedelta(seconds=seconds))
-    assert view_of_account(off, rehearsal.market_views(), 0).clock_skew_seconds == 61
 
 
 @pytest.mark.parametrize("missing", ["0.01", "-0.01"])
@@ -489,26 +384,6 @@ def test_an_account_that_is_disarmed_while_it_sends_follows_what_left_and_goes_o
     lived.desk.journal.append([arming_event(rehearsal.SESSION, number, lived.desk.journal.book.arm_changes)])
     lived.execute()
     assert lived.states()["AAA"] == "filled"
-
-
-def test_everything_is_sold_by_the_calendar_while_the_broker_does_not_say_its_hours(day):
-    class Mute(FaultyBroker):
-        is_mute = False
-
-        def clock(self):
-            if self.is_mute:
-                raise BrokerUnavailableError("no clock")
-            return super().clock()
-
-    lived = day(broker=broker_of(Mute))
-    lived.plan()
-    lived.open(now=lambda: lived.broker.now)
-    lived.broker.is_mute = True
-    with pytest.raises(BrokerUnavailableError, match="no clock"):
-        lived.execute()
-    assert lived.broker.received == []
-    assert sell_everything(lived.desk) == ()
-    assert [(order.instrument, order.side) for order in lived.broker.received] == [("KEEP", "sell"), ("SELL", "sell")]
 
 
 def test_an_account_in_another_currency_than_the_market_gets_no_order(day):

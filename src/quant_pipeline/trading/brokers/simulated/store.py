@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from quant_pipeline.trading.ledger.store import durable_engine
+from quant_pipeline.trading.ledger.connections import durable_engine
 
 _metadata = sa.MetaData()
 _documents = sa.Table(
