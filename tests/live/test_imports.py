@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 HEAVY = {
+    "apprise",
     "lightgbm",
     "mlflow",
     "kedro_mlflow",

@@ -161,9 +161,13 @@ def test_the_same_message_does_not_repeat_within_its_time():
 def test_a_channel_without_an_address_or_with_an_unknown_one_is_refused_without_naming_it():
     with pytest.raises(ConfigurationError, match=r"channel `phone` of notifications\.channels has no address"):
         ways_of(rules(phone={}), {"phone": None})
+    found = rules(phone={})
+    (way,) = ways_of(found, {"phone": f"nothing://{TOKEN}"})
     with pytest.raises(ConfigurationError, match="none that apprise knows") as refused:
-        ways_of(rules(phone={}), {"phone": f"nothing://{TOKEN}"})
+        way.prepare()
     assert TOKEN not in refused.value.message
+    with pytest.raises(ConfigurationError, match="none that apprise knows"):
+        Dispatcher([way], found).require_channels()
 
 
 def test_news_of_the_ledger_are_fills_denials_alerts_and_changes_of_state():

@@ -9,10 +9,12 @@ from itertools import pairwise
 
 import pandas as pd
 import psutil
+import pytest
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.live.journal import Journal
-from quant_pipeline.live.notifications.dispatcher import Way
-from quant_pipeline.live.parameters import Channel, Topic
+from quant_pipeline.live.notifications.dispatcher import Dispatcher, Way, ways_of
+from quant_pipeline.live.parameters import Channel, NotificationParameters, Topic
 from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.risk_view import TradingState
 
@@ -157,6 +159,17 @@ def test_a_message_service_that_hangs_delays_no_task(scripted):
     live.run()
     released.set()
     assert [line["task"] for line in live.of("ended")][-1] == "daily 2025-01-03"
+
+
+def test_a_channel_with_a_wrong_address_is_refused_before_the_process_is_ready(scripted):
+    live = scripted("sim", CLOSED)
+    (wrong,) = ways_of(NotificationParameters(channels={"phone": {}}), {"phone": "nothing://of-the-kind"})
+    live.reach.messages = Dispatcher([wrong], live.account.notifications, pause=0.0)
+    live.process._reach = live.reach
+    with pytest.raises(ConfigurationError, match="`phone` is none that apprise knows"):
+        live.run()
+    assert [line["state"] for line in live.of("state")] == ["starting", "stopped"]
+    assert live.called == []
 
 
 def test_the_state_is_there_for_people_and_for_prometheus(scripted):

@@ -148,7 +148,8 @@ def _channels(opened: Opened) -> Iterator[str]:
         credentials = opened.project.configuration["credentials"]
     except MissingConfigException:
         credentials = {}
-    ways_of(rules, credentials.get(CREDENTIALS) or {})
+    for way in ways_of(rules, credentials.get(CREDENTIALS) or {}):
+        way.prepare()
     yield from ()
 
 

@@ -137,6 +137,7 @@ class LiveProcess:
             self._reconcile_first(now)
         if self._is_stopping:
             return
+        self._reach.messages.require_channels()
         self._change(READY)
         self._reach.watchdog.ready()
         for task in list(self._journal.state.unreported):

@@ -8,10 +8,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
 from quant_pipeline.live.notifications.messages import LONGEST, Message, without_secrets
 from quant_pipeline.live.parameters import Channel, Level, NotificationParameters
+
+if TYPE_CHECKING:
+    from apprise import Apprise
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +29,12 @@ PAUSE = 2.0
 
 @dataclass(frozen=True)
 class Way:
-    """A channel with what delivers to it."""
+    """A channel with what delivers to it; ``prepare`` makes that, and raises what is wrong with its address."""
 
     name: str
     channel: Channel
     deliver: Deliver
+    prepare: Callable[[], object] = lambda: None
 
 
 class Dispatcher:
@@ -65,11 +71,25 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._sent_at: dict[tuple[str, str], float] = {}
         self._closing = threading.Event()
+        self._prepared = threading.Event()
+        self._fault: QuantPipelineError | None = None
         self._busy = False
         self.delivered = self.undelivered = self.dropped = 0
         # Not waited for at the end of the process: a service that hangs holds nothing up.
         self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
         self._thread.start()
+
+    def require_channels(self) -> None:
+        """Wait until every channel is prepared: the thread of the services does it while the process starts.
+
+        Raises
+        ------
+        ConfigurationError
+            When no service knows the address of a channel.
+        """
+        self._prepared.wait()
+        if self._fault is not None:
+            raise self._fault
 
     def send(self, message: Message, then: Callable[[], None] = lambda: None) -> None:
         """Take a message; this never waits for a service, and never fails.
@@ -123,6 +143,13 @@ class Dispatcher:
             self.dropped += 1
 
     def _work(self) -> None:
+        try:
+            for way in self._ways:
+                way.prepare()
+        except QuantPipelineError as error:
+            self._fault = error
+        finally:
+            self._prepared.set()
         while not self._closing.is_set():
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._waiting) or self._closing.is_set())
@@ -154,7 +181,7 @@ class Dispatcher:
 
 
 def ways_of(rules: NotificationParameters, addresses: Mapping[str, str | None]) -> list[Way]:
-    """Make what delivers to the channels of an account.
+    """Make what delivers to the channels of an account; `Way.prepare` looks whether a service knows the address.
 
     Parameters
     ----------
@@ -166,32 +193,56 @@ def ways_of(rules: NotificationParameters, addresses: Mapping[str, str | None]) 
     Raises
     ------
     ConfigurationError
-        When a channel has no address, or one that no service knows; the message does not name the address.
+        When a channel has no address.
     """
-    return [
-        Way(name, channel, _deliver_by(name, addresses.get(name), rules)) for name, channel in rules.channels.items()
-    ]
+    ways = []
+    for name, channel in rules.channels.items():
+        address = addresses.get(name)
+        if not address:
+            raise ConfigurationError(f"the channel `{name}` of notifications.channels has no address; {_remedy(name)}")
+        service = _Service(name, address, rules.timeout_seconds)
+        ways.append(Way(name, channel, service.deliver, service.prepare))
+    return ways
 
 
-def _deliver_by(name: str, address: str | None, rules: NotificationParameters) -> Deliver:
-    remedy = f"write `{name}: <URL of apprise>` under `notifications:` into credentials.yml of the environment"
-    if not address:
-        raise ConfigurationError(f"the channel `{name}` of notifications.channels has no address; {remedy}")
-    import apprise
+class _Service:
+    """A channel of apprise; its library, which loads every service that it knows, waits until it is needed."""
 
-    # Both write addresses.
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)
-    logging.getLogger("urllib3").setLevel(logging.INFO)
-    seconds = f"{rules.timeout_seconds:g}"
-    timed = f"{address}{'&' if '?' in address else '?'}cto={seconds}&rto={seconds}"
-    service = apprise.Apprise()
-    if not service.add(timed):
-        raise ConfigurationError(f"the address of the channel `{name}` is none that apprise knows; {remedy}")
-    kinds = {
-        Level.INFO: apprise.NotifyType.INFO,
-        Level.WARNING: apprise.NotifyType.WARNING,
-        Level.ALERT: apprise.NotifyType.FAILURE,
-    }
-    return lambda message: bool(
-        service.notify(body=message.text or message.title, title=message.title, notify_type=kinds[message.level])
-    )
+    def __init__(self, name: str, address: str, seconds: float) -> None:
+        self._name, self._address, self._seconds = name, address, seconds
+
+    def prepare(self) -> None:
+        """Make the service.
+
+        Raises
+        ------
+        ConfigurationError
+            When no service knows the address; the message does not name the address.
+        """
+        self._apprise  # noqa: B018 - made when it is first asked for
+
+    def deliver(self, message: Message) -> bool:
+        """Hand a message over; return whether the service took it."""
+        from apprise import NotifyType
+
+        kinds = {Level.INFO: NotifyType.INFO, Level.WARNING: NotifyType.WARNING, Level.ALERT: NotifyType.FAILURE}
+        body, kind = message.text or message.title, kinds[message.level]
+        return bool(self._apprise.notify(body=body, title=message.title, notify_type=kind))
+
+    @cached_property
+    def _apprise(self) -> Apprise:
+        from apprise import Apprise
+
+        # Both write addresses.
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)
+        logging.getLogger("urllib3").setLevel(logging.INFO)
+        limits = f"cto={self._seconds:g}&rto={self._seconds:g}"
+        service = Apprise()
+        if not service.add(f"{self._address}{'&' if '?' in self._address else '?'}{limits}"):
+            words = f"the address of the channel `{self._name}` is none that apprise knows"
+            raise ConfigurationError(f"{words}; {_remedy(self._name)}")
+        return service
+
+
+def _remedy(name: str) -> str:
+    return f"write `{name}: <URL of apprise>` under `notifications:` into credentials.yml of the environment"

@@ -18,6 +18,7 @@ from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY
 from quant_pipeline.testing.fake_alpaca.tape import MarketTape
+from quant_pipeline.testing.live_rehearsal import SETTINGS
 from quant_pipeline.trading.brokers.adapter import NO_MARKET
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.ledger.backup import back_up
@@ -32,7 +33,6 @@ from quant_pipeline.trading.orders.reconciliation import open_books, reconcile
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import InstrumentView
 
-SETTINGS: Final = "rehearsal.json"
 SYMBOLS: Final = ("AAPL", "CAT", "JPM", "KO", "MSFT", "NEE", "PFE", "XOM")
 LIMITS = RiskLimits(
     max_order_weight=0.5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import sys
@@ -10,14 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from quant_pipeline.cli.opened_account import open_account
+from quant_pipeline.common.collection import collect_as_usual, collect_rarely
 from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.common.locks import locked
 from quant_pipeline.live.account import LiveAccount
 from quant_pipeline.live.clocks import AskedClock
 from quant_pipeline.live.opening import LOCK, open_reach
 from quant_pipeline.live.process import LiveProcess
-from quant_pipeline.testing.live_rehearsal import client
-from quant_pipeline.testing.live_rehearsal.desk import Settings
+from quant_pipeline.testing.live_rehearsal import SETTINGS, client
 
 PAUSE = 0.03
 """Seconds between two looks at the clock of the fake."""
@@ -31,7 +32,8 @@ class Place(NamedTuple):
 
 def main(folder: Path, door: str) -> None:
     """Live until asked to end."""
-    params = {"alpaca_url": Settings.of(folder).url, "as_of": "2024-01-02"}
+    # The process imports no more than `kedro live` does: how soon it is ready again is measured.
+    params = {"alpaca_url": json.loads((folder / SETTINGS).read_text())["url"], "as_of": "2024-01-02"}
     place = Place(folder)
     with open_account(place, "paper", params) as opened:
         account = LiveAccount.of(place, opened, {"alpaca_url": params["alpaca_url"]})
@@ -43,11 +45,13 @@ def main(folder: Path, door: str) -> None:
             process = LiveProcess(account, reach)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, lambda *_: process.stop())
+            collect_as_usual()
             process.run()
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
+    collect_rarely()
     try:
         main(Path(sys.argv[1]), sys.argv[2])
     except QuantPipelineError as error:

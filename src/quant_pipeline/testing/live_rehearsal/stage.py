@@ -24,7 +24,7 @@ from quant_pipeline.live.journal import JournalState
 from quant_pipeline.live.opening import JOURNAL
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, ExchangeHours, FakeAlpaca, FakeExchange, Script
 from quant_pipeline.testing.fake_alpaca.days import advance
-from quant_pipeline.testing.live_rehearsal import desk, process, warm
+from quant_pipeline.testing.live_rehearsal import SETTINGS, desk, process, warm
 from quant_pipeline.testing.live_rehearsal.receiver import Receiver
 from quant_pipeline.trading.ledger.store import Ledger
 
@@ -172,7 +172,7 @@ def on_stage(project: Path, folder: Path, first: str, last: str) -> Iterator[Sta
         home = folder / f"data/accounts/paper-rehearsal-{server.port}"
         settings = desk.Settings(server.url, "paper-rehearsal", str(home), start, end)
         exchange.take_prices(desk.tape(settings).prices_at)
-        (folder / desk.SETTINGS).write_text(json.dumps(asdict(settings)))
+        (folder / SETTINGS).write_text(json.dumps(asdict(settings)))
         _configure(folder, receiver)
         stage = Stage(folder, receiver, server, settings)
         os.environ.update(ALPACA_PAPER_API_KEY=API_KEY, ALPACA_PAPER_SECRET_KEY=SECRET_KEY)
