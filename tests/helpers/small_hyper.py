@@ -17,5 +17,15 @@ HYPER = {
     "tra": {**NETWORK, "window": 4, "hidden": 8, "epochs": 4, "learning_rate": 0.03},
     "transformer": {**NETWORK, "hidden": 8, "feedforward": 16, "span": 3, "epochs": 4, "learning_rate": 0.02},
     "localformer": {**NETWORK, "hidden": 8, "feedforward": 16, "span": 2, "epochs": 4, "learning_rate": 0.02},
+    "tabnet": {
+        **NETWORK,
+        "decision": 8,
+        "attention": 8,
+        "steps": 2,
+        "ghost_rows": 64,
+        "epochs": 6,
+        "learning_rate": 0.03,
+    },
+    "sfm": {**NETWORK, "window": 4, "hidden": 8, "frequencies": 3, "epochs": 4, "learning_rate": 0.03},
     "tcn": {**NETWORK, "channels": 8, "levels": 1, "epochs": 4, "learning_rate": 0.02},
 }

@@ -13,7 +13,7 @@ from quant_pipeline.testing.algorithm_contract import AlgorithmContract
 from tests.helpers.small_hyper import HYPER
 
 # Every algorithm, and what fits it beside numpy and pandas, as it is imported.
-NETWORKS = ("mlp", "gru", "lstm", "alstm", "tcn", "transformer", "localformer", "gats", "tra")
+NETWORKS = ("mlp", "gru", "lstm", "alstm", "tcn", "transformer", "localformer", "gats", "tra", "tabnet", "sfm")
 LIBRARIES = {
     "lightgbm": ("lightgbm",),
     "double_ensemble": ("lightgbm",),
@@ -23,8 +23,9 @@ LIBRARIES = {
     "elastic_net": ("sklearn",),
     **dict.fromkeys(NETWORKS, ("torch",)),
 }
-# Networks like others that are tested in every run: one runs along the window, one convolves it, one attends to it.
-LIKE_OTHERS = {"mlp", "lstm", "alstm", "localformer", "gats", "tra"}
+# Networks like others that are tested in every run: one runs along the window, one convolves it, one attends to it,
+# one has a state beside its weights.
+LIKE_OTHERS = {"mlp", "lstm", "alstm", "localformer", "gats", "tra", "sfm"}
 
 
 def _release(version: str) -> str:

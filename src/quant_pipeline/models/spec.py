@@ -105,4 +105,4 @@ class ModelSpec(Parameters):
     @property
     def window(self) -> int:
         """Sessions of features that one score needs."""
-        return self.hyper.window if isinstance(self.hyper, SequenceHyper) else 1
+        return self.hyper.panel_window if isinstance(self.hyper, SequenceHyper) else 1

@@ -16,6 +16,8 @@ from quant_pipeline.models.algorithms.networks import (
     LocalformerHyper,
     LSTMHyper,
     MLPHyper,
+    SFMHyper,
+    TabNetHyper,
     TCNHyper,
     TRAHyper,
     TransformerHyper,
@@ -41,8 +43,10 @@ SMALL = {
     "localformer": LocalformerHyper(hidden=8, heads=2, layers=1, span=3, kernel=2, feedforward=16),
     "gats": GATsHyper(window=7, hidden=8),
     "tra": TRAHyper(window=7, hidden=8),
+    "tabnet": TabNetHyper(window=2, decision=4, attention=4, relaxation=2.0),
+    "sfm": SFMHyper(window=7, hidden=8, frequencies=3),
 }
-WITH_STATE = {"gru", "lstm", "alstm", "alstm of lstm", "gats", "tra"}
+WITH_STATE = {"gru", "lstm", "alstm", "alstm of lstm", "gats", "tra", "sfm"}
 
 
 @pytest.fixture(params=SMALL)

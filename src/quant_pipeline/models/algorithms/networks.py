@@ -1,11 +1,21 @@
-"""MLP, GRU, LSTM, ALSTM, TCN, Transformer, Localformer, GATs, TRA: hyper-parameters and records of the networks."""
+"""Hyper-parameters and records of the networks: what they share, and MLP to TRA, TabNet and SFM."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.algorithms.record import Algorithm, SequenceHyper
 from quant_pipeline.models.fitted import Samples
 
@@ -24,6 +34,9 @@ class NetworkHyper(SequenceHyper):
     ----------
     window
         Sessions a score looks back over.
+    row_sessions
+        Sessions that a row of factors holds side by side, as Alpha360 holds 60, each factor of its own from the oldest
+        to the newest: the network then reads the newest ``window`` of them, and no earlier row.
     dropout
         Part of the hidden values that training leaves out at random.
     loss
@@ -52,6 +65,7 @@ class NetworkHyper(SequenceHyper):
     """
 
     window: PositiveInt = 20
+    row_sessions: PositiveInt = 1
     dropout: Dropout = 0.1
     loss: Literal["mse", "ic", "icir", "rank_ic"] = "mse"
     epochs: PositiveInt = 8
@@ -65,9 +79,42 @@ class NetworkHyper(SequenceHyper):
     precision: Literal["full", "mixed"] = "full"
     threads: PositiveInt = 1
 
+    @model_serializer(mode="wrap")
+    def _leave_out_whole_rows(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write `row_sessions` only where it says something: models of the time before it keep their identity."""
+        written: dict[str, Any] = write(self)
+        if self.row_sessions == 1:
+            written.pop("row_sessions", None)
+        return written
+
+    @property
+    def panel_window(self) -> int:
+        """Rows of an instrument that one score needs."""
+        return self.window if self.row_sessions == 1 else 1
+
     def make_network(self, factors: int) -> nn.Module:
         """Return the network of this size for a number of factors, with new weights; it scores blocks of sessions."""
         raise NotImplementedError
+
+    def make_scorer(self, factors: int) -> nn.Module:
+        """Return what scores blocks of rows: the network, which reads rows as windows where they hold several sessions.
+
+        Raises
+        ------
+        ModelError
+            When the factors are no whole number of fields, or the window is longer than a row.
+        """
+        if self.row_sessions == 1:
+            return self.make_network(factors)
+        from quant_pipeline.models.networks.folded import fold
+
+        fields, rest = divmod(factors, self.row_sessions)
+        if rest:
+            raise ModelError(
+                f"{factors} factors are no whole number of fields of {self.row_sessions} sessions each "
+                "(`hyper.row_sessions`); it fits sets such as alpha360, which has 6 fields of 60"
+            )
+        return fold(self.make_network(fields), self.row_sessions, self.window)
 
 
 def network_algorithm(hyper: type[NetworkHyper]) -> Algorithm[NetworkHyper]:
@@ -355,3 +402,70 @@ class TRAHyper(RecurrentHyper):
 
 
 TRA = network_algorithm(TRAHyper)
+
+
+class TabNetHyper(NetworkHyper):
+    """Hyper-parameters of the network that chooses its factors (TabNet).
+
+    Attributes
+    ----------
+    decision, attention
+        Width of what a step decides, and of what it hands to the choice of the next step.
+    steps
+        Choices of factors after each other.
+    shared, own
+        Layers of a step whose weights all steps share, and layers of its own.
+    relaxation
+        1 lets a factor be chosen in one step only; the more, the oftener.
+    sparsity
+        Weight of the entropy of the choices in the loss.
+    ghost_rows
+        Rows that are normalised together while learning, at least.
+    """
+
+    window: PositiveInt = 1
+    dropout: Dropout = 0.0
+    decision: PositiveInt = 16
+    attention: PositiveInt = 16
+    steps: PositiveInt = 3
+    shared: PositiveInt = 2
+    own: NonNegativeInt = 2
+    relaxation: float = Field(default=1.3, ge=1)
+    sparsity: NonNegativeFloat = 0.001
+    ghost_rows: PositiveInt = 512
+
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network."""
+        from quant_pipeline.models.networks.tabular import TabularScorer, TabularSize
+
+        size = TabularSize(
+            self.decision, self.attention, self.steps, self.shared, self.own, self.relaxation, self.ghost_rows
+        )
+        return TabularScorer(factors, self.window, size, self.dropout, self.sparsity)
+
+
+TABNET = network_algorithm(TabNetHyper)
+
+
+class SFMHyper(NetworkHyper):
+    """Hyper-parameters of the state frequency memory.
+
+    Attributes
+    ----------
+    hidden
+        States of the memory.
+    frequencies
+        Frequencies that each state is kept at.
+    """
+
+    hidden: PositiveInt = 32
+    frequencies: PositiveInt = 8
+
+    def make_network(self, factors: int) -> nn.Module:
+        """Return the network."""
+        from quant_pipeline.models.networks.frequency import FrequencyScorer
+
+        return FrequencyScorer(factors, self.window, self.hidden, self.frequencies, self.dropout)
+
+
+SFM = network_algorithm(SFMHyper)

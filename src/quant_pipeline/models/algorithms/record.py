@@ -43,6 +43,11 @@ class SequenceHyper(HyperParameters):
 
     window: PositiveInt = 1
 
+    @property
+    def panel_window(self) -> int:
+        """Rows of an instrument that one score needs; fewer than the window where a row holds several sessions."""
+        return self.window
+
 
 Hyper = TypeVar("Hyper", bound=HyperParameters)
 

@@ -27,6 +27,8 @@ SHIPPED: Final[dict[str, str]] = {
     "localformer": f"{_HERE}.networks.LOCALFORMER",
     "gats": f"{_HERE}.networks.GATS",
     "tra": f"{_HERE}.networks.TRA",
+    "tabnet": f"{_HERE}.networks.TABNET",
+    "sfm": f"{_HERE}.networks.SFM",
 }
 """Name of an algorithm, as it stands in ``parameters_models.yml``, to the path of its record."""
 

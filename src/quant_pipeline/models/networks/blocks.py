@@ -25,7 +25,7 @@ def score_block(network: nn.Module, block: torch.Tensor, present: torch.Tensor) 
     Parameters
     ----------
     network
-        One that `NetworkHyper.make_network` made.
+        One that `NetworkHyper.make_scorer` made.
     block
         ``(window - 1 + sessions, instruments, factors)``.
     present

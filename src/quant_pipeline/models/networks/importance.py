@@ -35,7 +35,7 @@ def integrate_gradients(
     Parameters
     ----------
     network
-        A network that `NetworkHyper.make_network` made, in evaluation mode.
+        A network that `NetworkHyper.make_scorer` made, in evaluation mode.
     windows
         ``(window, rows, factors)``; rows of one session where the network looks across instruments.
     steps
@@ -69,7 +69,7 @@ def attribute_rows(
     Parameters
     ----------
     network
-        A network that `NetworkHyper.make_network` made, in evaluation mode.
+        A network that `NetworkHyper.make_scorer` made, in evaluation mode.
     cube
         The data.
     sessions, columns

@@ -35,7 +35,7 @@ class FittedNetwork:
 
     def __init__(self, network: nn.Module, hyper: NetworkHyper, curve: pd.DataFrame, importance: pd.DataFrame) -> None:
         self.network = network.eval()
-        self.window = hyper.window
+        self.window = hyper.panel_window
         self._hyper = hyper
         self.curve = curve
         self.importance = importance
@@ -47,7 +47,7 @@ class FittedNetwork:
         """
         torch.set_num_threads(self._hyper.threads)
         scores = np.full(len(samples.rows), np.nan)
-        cube = SessionCube(samples.features, samples.rows, self._hyper.window)
+        cube = SessionCube(samples.features, samples.rows, self._hyper.panel_window)
         sessions, columns = cube.locate(samples.rows)
         usable = np.flatnonzero(cube.complete[sessions, columns])
         with torch.inference_mode():
@@ -83,6 +83,6 @@ class FittedNetwork:
 
 def load_network(weights: dict[str, bytes], n_factors: int, hyper: NetworkHyper) -> FittedNetwork:
     """Make the network again from its weights."""
-    network = hyper.make_network(n_factors)
+    network = hyper.make_scorer(n_factors)
     network.load_state_dict(load(weights[WEIGHTS]))
     return FittedNetwork(network, hyper, learning_curve([]), importance_table([], []))

@@ -72,12 +72,12 @@ def _fit(
                 break
     if best_score == -np.inf:
         raise ModelError(
-            f"no epoch has a validation rank IC: no row of the validation segment has {hyper.window} sessions behind "
-            "it, or all of a session score alike; choose a shorter window, another segment or another learning_rate"
+            f"no epoch has a validation rank IC: no row of the validation segment has {hyper.panel_window} sessions "
+            "behind it, or all of a session score alike; choose a shorter window, another segment or another learning_rate"
         )
-    network = hyper.make_network(valid.features.shape[1])
+    network = hyper.make_scorer(valid.features.shape[1])
     network.load_state_dict(best)
-    importance = network_importance(network, valid, hyper.window)
+    importance = network_importance(network, valid, hyper.panel_window)
     return FittedNetwork(network, hyper, learning_curve(rows), importance)
 
 
@@ -97,11 +97,13 @@ class NetworkTraining:
         torch.set_num_threads(hyper.threads)
         torch.use_deterministic_algorithms(mode=True, warn_only=self._device.type != "cpu")
         self._hyper, self._valid = hyper, valid
-        self._cube = SessionCube(train.features, np.concatenate([train.rows, valid.rows]), hyper.window)
+        self._cube = SessionCube(train.features, np.concatenate([train.rows, valid.rows]), hyper.panel_window)
         self._labels, self._valid_labels = self._cube.labels(train), self._cube.labels(valid)
         if not np.isfinite(self._labels).any():
-            raise ModelError(f"no row to learn from has {hyper.window} sessions behind it; choose a shorter window")
-        self._network = hyper.make_network(train.features.shape[1]).to(self._device)
+            raise ModelError(
+                f"no row to learn from has {hyper.panel_window} sessions behind it; choose a shorter window"
+            )
+        self._network = hyper.make_scorer(train.features.shape[1]).to(self._device)
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
         )

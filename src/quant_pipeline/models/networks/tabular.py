@@ -1,0 +1,197 @@
+"""A network that chooses the factors it reads, row by row and step by step (TabNet; Arik, Pfister, 2019)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from quant_pipeline.models.networks.losses import Loss
+
+MOMENTUM = 0.1
+SMALL = 1e-10
+
+
+class TabularSize(NamedTuple):
+    """Size of a `TabularScorer`.
+
+    Attributes
+    ----------
+    decision, attention
+        Width of what a step decides, and of what it hands to the choice of the next step.
+    steps
+        Choices of factors after each other.
+    shared, own
+        Layers of a step whose weights all steps share, and layers of its own.
+    relaxation
+        1 lets a factor be chosen in one step only; the more, the oftener.
+    ghost_rows
+        Rows that are normalised together while learning, at least.
+    """
+
+    decision: int
+    attention: int
+    steps: int
+    shared: int
+    own: int
+    relaxation: float
+    ghost_rows: int
+
+    @property
+    def width(self) -> int:
+        """Width of the layers."""
+        return self.decision + self.attention
+
+
+class TabularScorer(nn.Module):
+    """Sum what several steps decide, each from the factors that it chooses.
+
+    While learning, rows are normalised among those that have labels. A score is normalised by what was seen then, so
+    that it depends on its own window only.
+
+    Parameters
+    ----------
+    factors
+        Number of factors per session.
+    window
+        Sessions whose factors are read side by side.
+    size
+        Size of the network.
+    dropout
+        Acts on the sum of the decisions.
+    sparsity
+        Weight of the entropy of the choices in the loss.
+    """
+
+    def __init__(self, factors: int, window: int, size: TabularSize, dropout: float, sparsity: float) -> None:
+        super().__init__()
+        self.window, self.size, self.sparsity = window, size, sparsity
+        columns = factors * window
+        self.entry = nn.BatchNorm1d(columns, momentum=MOMENTUM)
+        shared = [
+            nn.Linear(columns if layer == 0 else size.width, 2 * size.width, bias=False) for layer in range(size.shared)
+        ]
+        self.shared = nn.ModuleList(shared)
+        self.first = FeatureTransformer(columns, size)
+        self.choices = nn.ModuleList(AttentiveTransformer(columns, size) for _ in range(size.steps))
+        self.transformers = nn.ModuleList(FeatureTransformer(columns, size) for _ in range(size.steps))
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(size.decision, 1)
+
+    def forward(self, block: torch.Tensor) -> torch.Tensor:
+        """Map a block ``(window - 1 + sessions, instruments, factors)`` to scores ``(sessions, instruments)``."""
+        rows = self._side_by_side(block)
+        return self.score_rows(rows.flatten(0, 1))[0].unflatten(0, rows.shape[:2])
+
+    def loss(self, block: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
+        """Return the loss of the scores and of the entropy of the choices, from the rows that have labels."""
+        known = torch.isfinite(labels)
+        scores, masks = self.score_rows(self._side_by_side(block)[known])
+        entropy = -(masks * torch.log(masks + SMALL)).sum(dim=-1).mean()
+        laid_out = torch.zeros_like(labels).masked_scatter(known, scores.float())
+        return of_scores(laid_out, labels) + self.sparsity * entropy
+
+    def score_rows(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map rows ``(rows, columns)`` to scores and to what each step chose, ``(steps, rows, columns)``.
+
+        The parts that a step gives to the columns of a row are not negative and add up to one.
+        """
+        normalised = _normalise(self.entry, rows)
+        attention = self.first(normalised, self.shared)[:, self.size.decision :]
+        left = torch.ones_like(normalised)
+        decided, masks = normalised.new_zeros((len(rows), self.size.decision)), []
+        for choose, transform in zip(self.choices, self.transformers, strict=True):
+            mask = choose(attention, left)
+            left = left * (self.size.relaxation - mask)
+            seen = transform(mask * normalised, self.shared)
+            decided = decided + torch.relu(seen[:, : self.size.decision])
+            attention = seen[:, self.size.decision :]
+            masks.append(mask)
+        return self.head(self.dropout(decided)).squeeze(-1), torch.stack(masks)
+
+    def _side_by_side(self, block: torch.Tensor) -> torch.Tensor:
+        return block.unfold(0, self.window, 1).flatten(start_dim=-2) if self.window > 1 else block
+
+
+class AttentiveTransformer(nn.Module):
+    """Choose the factors of a step from what the step before hands over and from what is left to choose."""
+
+    def __init__(self, columns: int, size: TabularSize) -> None:
+        super().__init__()
+        self.linear = nn.Linear(size.attention, columns, bias=False)
+        self.norm = GhostNorm(columns, size.ghost_rows)
+
+    def forward(self, attention: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
+        """Return the parts of the columns, ``(rows, columns)``."""
+        return sparsemax(self.norm(self.linear(attention)) * left)
+
+
+class FeatureTransformer(nn.Module):
+    """Gated layers, shared ones first, each beside a shortcut."""
+
+    def __init__(self, columns: int, size: TabularSize) -> None:
+        super().__init__()
+        own = [
+            nn.Linear(columns if layer + size.shared == 0 else size.width, 2 * size.width, bias=False)
+            for layer in range(size.own)
+        ]
+        self.own = nn.ModuleList(own)
+        self.norms = nn.ModuleList(GhostNorm(2 * size.width, size.ghost_rows) for _ in range(size.shared + size.own))
+
+    def forward(self, rows: torch.Tensor, shared: nn.ModuleList) -> torch.Tensor:
+        """Map ``(rows, columns)`` to ``(rows, width)``."""
+        values = None
+        for linear, norm in zip([*shared, *self.own], self.norms, strict=True):
+            gated = nn.functional.glu(norm(linear(rows if values is None else values)), dim=-1)
+            # Halved variance: the sum of two would grow from layer to layer.
+            values = gated if values is None else (values + gated) * math.sqrt(0.5)
+        assert values is not None
+        return values
+
+
+class GhostNorm(nn.Module):
+    """Batch normalisation of parts of a batch (Hoffer, Hubara, Soudry, 2017).
+
+    Parameters
+    ----------
+    columns
+        Columns to normalise.
+    rows
+        Fewest rows of a part, unless there are fewer in all.
+    """
+
+    def __init__(self, columns: int, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.norm = nn.BatchNorm1d(columns, momentum=MOMENTUM)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Map ``(rows, columns)`` to the same shape."""
+        if not self.training:
+            return self.norm(values)
+        parts = values.tensor_split(max(len(values) // self.rows, 1))
+        return torch.cat([_normalise(self.norm, part) for part in parts])
+
+
+def _normalise(norm: nn.BatchNorm1d, values: torch.Tensor) -> torch.Tensor:
+    """Normalise among the rows while learning; a single row has no deviation, and takes what was seen before."""
+    if norm.training and len(values) > 1:
+        return norm(values)
+    return nn.functional.batch_norm(
+        values, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps
+    )
+
+
+def sparsemax(logits: torch.Tensor) -> torch.Tensor:
+    """Return the nearest point of the simplex, ``max(logits - tau, 0)`` along the last axis (Martins, Astudillo, 2016).
+
+    Unlike those of softmax, its parts may be exactly zero.
+    """
+    descending = torch.sort(logits, dim=-1, descending=True).values
+    excess = descending.cumsum(dim=-1) - 1
+    counts = torch.arange(1, logits.shape[-1] + 1, device=logits.device, dtype=logits.dtype)
+    support = (counts * descending > excess).sum(dim=-1, keepdim=True)
+    threshold = excess.gather(-1, support - 1) / support
+    return torch.relu(logits - threshold)
