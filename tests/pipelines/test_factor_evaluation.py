@@ -5,16 +5,19 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError, FactorError
-from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import label_expression
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.sources.simulated import generate_market
 from quant_pipeline.market.universe import UniverseParameters, select_universe
 from quant_pipeline.pipelines.factor_evaluation import nodes
+from quant_pipeline.pipelines.factor_evaluation.holding import MEASURES, backtest_factors
 from quant_pipeline.pipelines.factor_evaluation.page import compose_factor_page
 from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
 from quant_pipeline.pipelines.ingestion.nodes import list_sessions
+from quant_pipeline.strategy.account_parameters import AccountParameters
+from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.browser import open_page
 from tests.helpers.whole_path import AS_OF, small_market
 
@@ -23,6 +26,7 @@ KNOWN = {
     "TRADEDVALUE20": "Log(Mean($vwap*$volume, 20)+1)",
 }
 CUT = pd.Timestamp("2023-06-30")
+RULES = (StrategyRules(topk=4, n_drop=1), MarketRules(), CostRules(), AccountParameters(name="t"))
 
 
 def parameters(**given):
@@ -65,7 +69,8 @@ def evaluate(tables, chosen, handed_over=None, feature_sets=None):
         MarketRules(),
     )
     collected = collect(tables, chosen, handed_over, feature_sets)
-    return nodes.evaluate_factors(*collected, returns, tables["instruments"], chosen)
+    backtests = pd.DataFrame({"factor": list(collected[0].columns), **dict.fromkeys(MEASURES, 0.5)})
+    return nodes.evaluate_factors(*collected, returns, tables["instruments"], backtests, chosen)
 
 
 @pytest.fixture(scope="module")
@@ -188,23 +193,71 @@ def test_evaluated_factors_do_not_know_the_future(tables):
     assert not before.loc[CUT:].equals(after.loc[CUT:])
 
 
+def _two_names():
+    """Six sessions, each of which opens where the one before it closed: A rises by one every day, B falls by one."""
+    days = pd.bdate_range("2024-01-01", periods=6, unit="ns")
+    changes = {"A": (10.0, 1.0), "B": (50.0, -1.0)}
+    rows = [
+        (day, name, first + place * step, first + place * step + 1, first + place * step - 1,
+         first + (place + 1) * step, first + place * step, 1e6)
+        for name, (first, step) in changes.items()
+        for place, day in enumerate(days)
+    ]  # fmt: skip
+    bars = pd.DataFrame(rows, columns=["date", "instrument", "open", "high", "low", "close", "vwap", "volume"])
+    actions = pd.DataFrame({"date": [], "instrument": [], "kind": [], "value": []})
+    return days, {
+        "bars": bars.astype({"instrument": "str"}),
+        "corporate_actions": actions.astype({"date": "datetime64[ns]", "instrument": "str"}),
+        "sessions": pd.DataFrame({"date": days}),
+        "benchmark": pd.DataFrame({"date": days, "total_return_close": 100.0}),
+        "instruments": pd.DataFrame({"instrument": ["A", "B"], "sector": "x"}),
+    }
+
+
+def test_holding_a_factor_earns_what_its_highest_instrument_earns_after_costs():
+    """The first value is known after 1 January: 95 % of the cash buys A for 11 at the open of the 2nd, and a spread."""
+    days, tables = _two_names()
+    index = pd.MultiIndex.from_product([days, ["A", "B"]], names=["datetime", "instrument"])
+    factors = pd.DataFrame(
+        {"finds A": [1.0, 0.0] * 6, "finds B": [0.0, 1.0] * 6, "nothing": np.nan, "too late": np.nan}, index=index
+    )
+    factors.loc[(days[-1], "A"), "too late"] = 1.0
+    rules = {
+        "strategy": StrategyRules(topk=1, n_drop=1, risk_degree=0.95),
+        "market_rules": MarketRules(),
+        "cost_rules": CostRules(half_spread=0.01),
+        "account": AccountParameters(name="t", initial_cash=100_000),
+    }
+    found = backtest_factors(factors, **tables, **rules).set_index("factor")
+    shares = int(95_000 / 11)
+    values = np.array([100_000.0] + [100_000 - shares * 11 * 1.01 + shares * close for close in range(12, 17)])
+    returns = values[1:] / values[:-1] - 1
+    assert found.loc["finds A", "topk_return"] == pytest.approx((values[-1] / 100_000) ** (252 / 5) - 1, rel=1e-4)
+    assert found.loc["finds A", "topk_sharpe"] == pytest.approx(
+        returns.mean() / returns.std(ddof=1) * np.sqrt(252), rel=1e-4
+    )
+    assert found.loc["finds B", "topk_return"] < 0
+    assert found.loc[["nothing", "too late"], list(MEASURES)].isna().all(axis=None)
+
+
 @pytest.fixture(scope="module")
 def page(judged):
     chosen, results = judged
-    return compose_factor_page(*results, chosen, MarketRules(), AS_OF)
+    return compose_factor_page(*results, chosen, *RULES, AS_OF)
 
 
 def test_the_page_says_what_was_found(page, judged):
     assert "5 factors" in page
     assert "Strongest: next" in page
     assert "Benjamini and Yekutieli" in page
-    assert page == compose_factor_page(*judged[1], judged[0], MarketRules(), AS_OF)
+    assert "keeps the 4 instruments with the highest values" in page
+    assert page == compose_factor_page(*judged[1], judged[0], *RULES, AS_OF)
 
 
 def test_the_page_of_one_factor_with_a_hostile_name_is_escaped(tables):
     handed_over = collect(tables, parameters(expression="$close/$open"))[0].set_axis(["<script>x"], axis=1)
     chosen = parameters(factor_file="x", known_factors={"TRADEDVALUE20": KNOWN["TRADEDVALUE20"]})
-    page = compose_factor_page(*evaluate(tables, chosen, handed_over), chosen, MarketRules(), AS_OF)
+    page = compose_factor_page(*evaluate(tables, chosen, handed_over), chosen, *RULES, AS_OF)
     assert "<script>x" not in page
 
 

@@ -17,7 +17,18 @@ from quant_pipeline.tracking.parameters import as_plain, flatten, key_of, log_pa
 
 LEADERS_LOGGED = 1_000
 FACTORS_LOGGED = 20
-FACTOR_MEASURES = ("ic", "icir", "rank_ic", "rank_icir", "rank_ic_t", "spread", "autocorrelation", "coverage")
+FACTOR_MEASURES = (
+    "ic",
+    "icir",
+    "rank_ic",
+    "rank_icir",
+    "rank_ic_t",
+    "spread",
+    "autocorrelation",
+    "coverage",
+    "topk_return",
+    "topk_sharpe",
+)
 
 
 def record_node(

@@ -73,7 +73,8 @@ def _fit(
     if best_score == -np.inf:
         raise ModelError(
             f"no epoch has a validation rank IC: no row of the validation segment has {hyper.panel_window} sessions "
-            "behind it, or all of a session score alike; choose a shorter window, another segment or another learning_rate"
+            "behind it, or all of a session score alike; choose a shorter window, another segment or another "
+            "learning_rate"
         )
     network = hyper.make_scorer(valid.features.shape[1])
     network.load_state_dict(best)

@@ -105,6 +105,7 @@ def evaluate_factors(
     factor_sources: dict[str, str],
     returns_by_horizon: pd.DataFrame,
     instruments: pd.DataFrame,
+    factor_backtests: pd.DataFrame,
     factor_evaluation: FactorEvaluationParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Score all factors and tabulate the result.
@@ -117,13 +118,16 @@ def evaluate_factors(
         Labels on the same rows.
     instruments
         ``instrument``, ``sector``.
+    factor_backtests
+        What holding each factor earned, see `backtest_factors`.
     factor_evaluation
         How to score.
 
     Returns
     -------
     tuple of pandas.DataFrame
-        Summary, decay, quantiles, sessions and correlations, see `quant_pipeline.evaluation.factor_tables`.
+        Summary, with the columns of the backtests, decay, quantiles, sessions and correlations, see
+        `quant_pipeline.evaluation.factor_tables`.
     """
     index = evaluated_factors.index
     groups = _sectors(index, instruments) if factor_evaluation.is_net_of("sector") else None
@@ -136,8 +140,9 @@ def evaluate_factors(
     matrix = correlate_factors(pd.concat([evaluated_factors, others], axis=1), factor_evaluation.correlation_sessions)
     correlations = factor_tables.tabulate_correlations(matrix, evaluated, known)
     decay = factor_tables.tabulate_decay(scores, factor_evaluation)
+    summary = factor_tables.summarise_factors(decay, scores, correlations, factor_sources)
     return (
-        factor_tables.summarise_factors(decay, scores, correlations, factor_sources),
+        summary.merge(factor_backtests, on="factor", how="left", validate="one_to_one"),
         decay,
         factor_tables.tabulate_quantiles(scores),
         factor_tables.tabulate_sessions(scores),

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.factor_evaluation import figures
 from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
+from quant_pipeline.pipelines.market_tables import TradingRules
+from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import (
     Card,
@@ -43,6 +44,9 @@ RANKING = (
     Column("icir", "ICIR", wording.ratio),
     Column("spread", "highest less lowest quantile", wording.percent_exact, "signed"),
     Column("monotonicity", "monotonicity", wording.ratio),
+    Column("topk_return", "return a year, held", wording.percent, "signed"),
+    Column("topk_sharpe", "Sharpe ratio, held", wording.ratio),
+    Column("topk_turnover", "turnover a year, held", wording.times),
     Column("best_horizon", "best horizon", wording.count),
     Column("autocorrelation", "autocorrelation", wording.ratio),
     Column("replaced", "new in outer quantiles", wording.percent),
@@ -53,6 +57,7 @@ RANKING = (
 )
 
 
+@takes_records(rules=TradingRules)
 def compose_factor_page(
     factor_summary: pd.DataFrame,
     factor_decay: pd.DataFrame,
@@ -60,7 +65,7 @@ def compose_factor_page(
     factor_sessions: pd.DataFrame,
     factor_correlations: pd.DataFrame,
     factor_evaluation: FactorEvaluationParameters,
-    market_rules: MarketRules,
+    rules: TradingRules,
     as_of: str,
 ) -> str:
     """Compose the page, from the verdict down to how it was reached.
@@ -69,8 +74,8 @@ def compose_factor_page(
     ----------
     factor_summary, factor_decay, factor_quantiles, factor_sessions, factor_correlations
         Tables of the evaluation.
-    factor_evaluation, market_rules, as_of
-        How and when it was made.
+    factor_evaluation, rules, as_of
+        How and when it was made, and the rules by which factors are held.
 
     Returns
     -------
@@ -83,7 +88,7 @@ def compose_factor_page(
     shown = "" if len(order) <= len(lines) else f" The {len(lines)} strongest of {len(order)} factors are drawn."
     parts = [
         cards(_headline(factor_summary, factor_sessions)),
-        _ranking(factor_summary, factor_evaluation),
+        _ranking(factor_summary, factor_evaluation, rules),
         section(
             "decay",
             "Does it last?",
@@ -106,7 +111,7 @@ def compose_factor_page(
         section(
             "relations", "Is it new?", picture(figures.draw_relations(factor_correlations, rows), "relations-figure")
         ),
-        _method(factor_evaluation, market_rules, factor_sessions),
+        _method(factor_evaluation, rules, factor_sessions),
     ]
     return compose_page(
         title=f"Factor evaluation {as_of}",
@@ -158,7 +163,7 @@ def _headline(summary: pd.DataFrame, sessions: pd.DataFrame) -> list[Card]:
     ]
 
 
-def _ranking(summary: pd.DataFrame, parameters: FactorEvaluationParameters) -> Html:
+def _ranking(summary: pd.DataFrame, parameters: FactorEvaluationParameters, rules: TradingRules) -> Html:
     written = summary.assign(
         rank_ic_band=_bands(summary, "rank_ic", wording.coefficient),
         rank_icir_band=_bands(summary, "rank_icir", wording.ratio),
@@ -178,6 +183,11 @@ def _ranking(summary: pd.DataFrame, parameters: FactorEvaluationParameters) -> H
             "for sessions that depend on each other and for having tried all factors of this page at once, but not for "
             "those tried before it."
         ),
+        paragraph(
+            f"Held: an account that keeps the {rules.strategy.topk} instruments with the highest values, by the rules "
+            "and after the costs of the account, over all sessions. A factor that sorts the other way loses here; put "
+            "-1* before it."
+        ),
         top,
         *folded,
     )
@@ -188,7 +198,8 @@ def _bands(summary: pd.DataFrame, name: str, write: wording.Write) -> list[str]:
     return [f"{write(lower)} to {write(upper)}" for lower, upper in ends]
 
 
-def _method(parameters: FactorEvaluationParameters, rules: MarketRules, sessions: pd.DataFrame) -> Html:
+def _method(parameters: FactorEvaluationParameters, rules: TradingRules, sessions: pd.DataFrame) -> Html:
+    price = rules.market_rules.deal_price
     first = parameters.horizons[0]
     return section(
         "method",
@@ -197,8 +208,14 @@ def _method(parameters: FactorEvaluationParameters, rules: MarketRules, sessions
             [
                 (
                     "return",
-                    f"{rules.deal_price} of the next session to {rules.deal_price} {first} sessions later; what a "
+                    f"{price} of the next session to {price} {first} sessions later; what a "
                     "decision at the close would have earned, before costs",
+                ),
+                (
+                    "held",
+                    f"exact backtest of the strategy of account {rules.account.name} ({rules.strategy.method}, topk "
+                    f"{rules.strategy.topk}), the values as they are, net of nothing; Sharpe above "
+                    f"{wording.percent(rules.market_rules.risk_free_rate)} a year",
                 ),
                 ("universe", "members of the session, by what was known then"),
                 ("net of", parameters.net_of.replace("_", " ")),

@@ -2,10 +2,12 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from quant_pipeline.pipelines.factor_evaluation import nodes, page
+from quant_pipeline.pipelines.factor_evaluation import holding, nodes, page
 from quant_pipeline.pipelines.wiring import by_name
 
 TABLES = ["factor_summary", "factor_decay", "factor_quantiles", "factor_sessions", "factor_correlations"]
+
+RULES = ("params:strategy", "params:market_rules", "params:cost_rules", "params:account")
 
 
 def create_pipeline() -> Pipeline:
@@ -39,6 +41,14 @@ def create_pipeline() -> Pipeline:
                 name="compute_returns_by_horizon",
             ),
             Node(
+                holding.backtest_factors,
+                by_name(
+                    "evaluated_factors", "bars", "corporate_actions", "sessions", "benchmark", "instruments", *RULES
+                ),
+                "factor_backtests",
+                name="backtest_factors",
+            ),
+            Node(
                 nodes.evaluate_factors,
                 by_name(
                     "evaluated_factors",
@@ -46,6 +56,7 @@ def create_pipeline() -> Pipeline:
                     "factor_sources",
                     "returns_by_horizon",
                     "instruments",
+                    "factor_backtests",
                     "params:factor_evaluation",
                 ),
                 TABLES,
@@ -53,7 +64,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 page.compose_factor_page,
-                by_name(*TABLES, "params:factor_evaluation", "params:market_rules", "params:as_of"),
+                by_name(*TABLES, "params:factor_evaluation", "params:as_of", *RULES),
                 "factor_page",
                 name="compose_factor_page",
             ),
