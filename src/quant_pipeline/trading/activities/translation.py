@@ -303,6 +303,9 @@ class Translator:
     def _whole_fill(self, activity: FillActivity, session: pd.Timestamp) -> tuple[Event, bool]:
         own = self.own_order(activity.broker_order_id)
         cash = {} if activity.cash is None else {"cash": str(activity.cash)}
+        at = activity.occurred_at
+        # Of some records only the day is known.
+        when = {"at": at.isoformat()} if at != at.normalize() else {}
         facts = {
             "client_order_id": own.client_order_id if own else f"{EXTERNAL}:{activity.broker_order_id}",
             "instrument": activity.instrument,
@@ -314,7 +317,7 @@ class Translator:
             "status": "filled",
             "message": "" if own else "ordered outside of this account's plans",
         }
-        event = Event(session, EventKind.FILL, key_of(activity), facts | cash)
+        event = Event(session, EventKind.FILL, key_of(activity), facts | when | cash)
         return placed_fill(self.account, event), own is not None
 
     def _cash(self, activity: CashActivity, session: pd.Timestamp) -> list[Event]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from math import inf
@@ -84,5 +85,6 @@ def check_last_trade(desk: TradingDesk, order: Order) -> Verdict:
         When the trade cannot be asked for.
     """
     approved = InstrumentView(Decimal(order.reference_price), 0, Decimal(0), "", True, True)
-    market = at_last_trades(desk, {order.instrument: approved}, [order.instrument])
-    return check_price(order, market[order.instrument], desk.limits)
+    known = at_last_trades(desk, {order.instrument: approved}, [order.instrument])[order.instrument]
+    verdict = check_price(order, known, desk.limits)
+    return verdict if known is approved else replace(verdict, last_trade=known.price)

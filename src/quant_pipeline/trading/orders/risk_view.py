@@ -198,12 +198,15 @@ class Verdict:
         Why it is denied; None when it may be sent.
     value, limit
         The number that was compared and the one it was compared with; empty where there is none.
+    last_trade
+        Price of the last trade in the running session, where the order was compared with one.
     """
 
     order: Order
     code: DenialCode | None = None
     value: str = ""
     limit: str = ""
+    last_trade: Decimal | None = None
 
     @property
     def approved(self) -> bool:

@@ -53,7 +53,7 @@ def send_side(desk: TradingDesk, side: str) -> None:
         if is_superseded(desk, tracked):
             end(desk, tracked, OrderState.EXPIRED, SUPERSEDED)
         elif verdict.approved:
-            desk.journal.append([_submitting(desk, tracked)])
+            desk.journal.append([_submitting(desk, tracked, verdict.last_trade)])
             post(desk, tracked)
         elif verdict.code is DenialCode.STALE_DATA:
             _hold_back(desk, tracked.order, verdict.message)
@@ -229,7 +229,8 @@ def wait_for_rate(desk: TradingDesk) -> None:
         desk.sleep((desk.sent[excess] + _MINUTE - now).total_seconds())
 
 
-def _submitting(desk: TradingDesk, tracked: TrackedOrder) -> Event:
+def _submitting(desk: TradingDesk, tracked: TrackedOrder, last_trade: Decimal | None) -> Event:
     order_id = tracked.order.client_order_id
     facts = {"client_order_id": order_id, "at": desk.now().isoformat()}
+    facts |= {} if last_trade is None else {"last_trade": str(last_trade)}
     return Event(tracked.session, EventKind.ORDER_SUBMITTING, f"submitting:{order_id}", facts)

@@ -1,0 +1,215 @@
+"""What changed the net asset value in a session, event by event, in exact money; the parts sum to the change.
+
+At the closes of a session, an event is worth the cash that it moves and the shares that it moves at these closes. What
+was held before earns the difference of two closes. The two together are the change of the value, whatever the events
+are: fills, splits, mergers, corrections of what was booked long ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.money import ticks_to_decimal
+from quant_pipeline.trading.ledger.account import AccountState
+from quant_pipeline.trading.ledger.bookkeeping import last_prices
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.ledger.lots import ZERO
+
+REVISING = (EventKind.TRADE_BUST, EventKind.TRADE_CORRECTION, EventKind.EVENT_CANCELLED)
+"""Events that may change anything that was booked before."""
+
+
+class Effect(NamedTuple):
+    """What one event did to an account.
+
+    Attributes
+    ----------
+    event
+        The event.
+    profit
+        Cash that it moved, and shares at the closes of the session, without the flow.
+    flow
+        What the owner paid in by it, shares at their cost.
+    shares
+        Shares that it moved, by instrument.
+    """
+
+    event: Event
+    profit: Decimal
+    flow: Decimal
+    shares: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True)
+class SessionEffects:
+    """The change of the net asset value from one close to the next, in parts.
+
+    ``after - before`` is ``flow`` and ``profit``; ``profit`` is the sum of ``held``, of the profits of all effects, of
+    ``foreign`` and of ``valuation``.
+
+    Attributes
+    ----------
+    session
+        Session of the close.
+    before, after
+        Net asset value as the ledger closed with it; 0 before the first close.
+    flow
+        Deposits less withdrawals, shares transferred at their cost.
+    held
+        By instrument, what the shares of the close before have earned by the change of their closes.
+    effects
+        What happened since the close before, in the order of the ledger.
+    foreign
+        Change of the broker's value of positions that the books keep no lots of.
+    valuation
+        What the closes of the ledger differ from those of the market as it is known now.
+    start
+        The account at the close before; it is not to be changed.
+    closes, closes_before
+        Closes of the market by instrument, for what was held or traded.
+    """
+
+    session: pd.Timestamp
+    before: Decimal
+    after: Decimal
+    flow: Decimal
+    held: Mapping[str, Decimal]
+    effects: tuple[Effect, ...]
+    foreign: Decimal
+    valuation: Decimal
+    start: AccountState
+    closes: Closes
+    closes_before: Mapping[str, Decimal]
+
+    @property
+    def profit(self) -> Decimal:
+        """Change of the net asset value without the flow."""
+        return self.after - self.before - self.flow
+
+    def of_kinds(self, *kinds: EventKind) -> Iterator[Effect]:
+        """Yield the effects of some kinds of events."""
+        return (effect for effect in self.effects if effect.event.kind in kinds)
+
+
+class Closes:
+    """Closes of one session by instrument, in exact money.
+
+    Parameters
+    ----------
+    market, session
+        Where closes come from.
+    known
+        What holdings are valued at, which the market may not price.
+    earlier
+        Prices of the close before, for what has left the account and has no price.
+    """
+
+    def __init__(
+        self,
+        market: TradingMarket,
+        session: pd.Timestamp,
+        known: Mapping[str, Decimal],
+        earlier: Mapping[str, Decimal],
+    ) -> None:
+        self._marks = market.arrays.mark[market.sessions.get_loc(session)]
+        self._places = market.instruments
+        self._known, self._earlier = known, earlier
+
+    def __getitem__(self, instrument: str) -> Decimal:
+        """Return the last known close; 0 of what never had a price and is not held."""
+        if instrument in self._known:
+            return self._known[instrument]
+        place = int(self._places.get_indexer([instrument])[0])
+        if place >= 0 and self._marks[place] > 0:
+            return ticks_to_decimal(int(self._marks[place]))
+        return self._earlier.get(instrument, ZERO)
+
+
+def walk_effects(
+    events: Sequence[Event], market: TradingMarket, first: pd.Timestamp, last: pd.Timestamp
+) -> Iterator[SessionEffects]:
+    """Walk through the ledger, and take every session apart between its close and the one before.
+
+    Parameters
+    ----------
+    events
+        The ledger, from its beginning.
+    market
+        Prices of every booked session; its last one is `last` or later.
+    first, last
+        Sessions to take apart.
+
+    Yields
+    ------
+    SessionEffects
+        In the order of the closes.
+    """
+    state = AccountState()
+    waiting: list[Event] = []
+    for event in events:
+        if event.session > last:
+            continue
+        waiting.append(event)
+        if event.kind is not EventKind.SESSION_CLOSED:
+            continue
+        if event.session >= first:
+            yield _take_apart(state, waiting, market)
+        else:
+            for each in waiting:
+                state.apply(each)
+        waiting = []
+
+
+def _take_apart(state: AccountState, events: Sequence[Event], market: TradingMarket) -> SessionEffects:
+    """Apply the events of a session to an account, and measure what each of them did."""
+    session, start = events[-1].session, state.fork()
+    moved = [_apply(state, event) for event in events]
+    before = start.closes[-1] if start.closes else None
+    closes_before = last_prices(start, market, before[0]) if before and start.positions else {}
+    closes = Closes(market, session, last_prices(state, market, session), closes_before)
+    effects = tuple(
+        Effect(event, cash + sum((n * closes[name] for name, n in shares.items()), ZERO) - flow, flow, shares)
+        for event, (cash, shares, flow) in zip(events, moved, strict=True)
+        if cash or shares or flow
+    )
+    held = {
+        name: position.quantity * (closes[name] - closes_before[name]) for name, position in start.positions.items()
+    }
+    value, after = ZERO if before is None else before[1], state.closes[-1][1]
+    flow = sum((effect.flow for effect in effects), ZERO)
+    foreign = _foreign_value(state) - _foreign_value(start)
+    explained = sum(held.values(), ZERO) + sum((effect.profit for effect in effects), ZERO) + foreign
+    valuation = after - value - flow - explained
+    return SessionEffects(session, value, after, flow, held, effects, foreign, valuation, start, closes, closes_before)
+
+
+def _apply(state: AccountState, event: Event) -> tuple[Decimal, dict[str, Decimal], Decimal]:
+    """Apply an event; return the cash, the shares and what the owner paid in that it moved."""
+    named = {str(event.payload[name]) for name in ("instrument", "new_instrument") if event.payload.get(name)}
+    cash, contributed = state.cash, state.contributed
+    shares = _shares(state, named, event)
+    state.apply(event)
+    now = _shares(state, named, event)
+    moved = {name: now.get(name, ZERO) - shares.get(name, ZERO) for name in {*shares, *now}}
+    return (
+        state.cash - cash,
+        {name: quantity for name, quantity in sorted(moved.items()) if quantity},
+        state.contributed - contributed,
+    )
+
+
+def _shares(state: AccountState, named: set[str], event: Event) -> dict[str, Decimal]:
+    # What comes late is booked in its place, and corrections in the place of what they correct.
+    is_far = event.kind in REVISING or "effective" in event.payload
+    names: Any = state.positions if is_far else named & state.positions.keys()
+    return {name: state.positions[name].quantity for name in names}
+
+
+def _foreign_value(state: AccountState) -> Decimal:
+    return sum((value for value in state.foreign_values.values() if value is not None), ZERO)
