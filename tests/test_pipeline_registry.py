@@ -12,6 +12,7 @@ STAGES = {
     "ensemble",
     "backtest",
     "post_trade",
+    "shadow",
     "order_generation",
     "ranking",
     "reporting",
@@ -71,7 +72,9 @@ def test_only_sources_the_broker_and_what_an_earlier_run_left_come_from_outside(
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("param")}
     models = {f"{node.namespace}.bundle_as_found" for node in pipelines["training"].nodes}
     files = {"statement_files", "score_file"}
-    earlier = {"ledger_as_found", "champions", "previous_ranking"}
+    earlier = {"ledger_as_found", "champions", "previous_ranking", "earlier_fused_scores"}
+    earlier |= {f"{node.namespace}_earlier_scores" for node in pipelines["training"].nodes}
+    earlier |= {"shadow_sessions_found", "shadow_differences_found", "order_shortfall_found"}
     assert free == {"market_source", "trading_desk", *earlier, *files, *models}
 
 

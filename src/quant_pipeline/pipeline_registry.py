@@ -27,11 +27,12 @@ def register_pipelines() -> dict[str, Pipeline]:
         "ensemble": _stage("ensemble"),
         "backtest": _stage("backtest"),
         "post_trade": _stage("post_trade"),
+        "shadow": _stage("shadow"),
         "order_generation": _stage("order_generation"),
         "ranking": _stage("ranking"),
         "reporting": _stage("reporting"),
     }
-    daily = ("ingestion", "prediction", "post_trade", "order_generation", "ranking", "reporting")
+    daily = ("ingestion", "prediction", "post_trade", "shadow", "order_generation", "ranking", "reporting")
     return {
         "__default__": LazyPipeline(lambda: Pipeline(list(stages.values()))),
         **stages,

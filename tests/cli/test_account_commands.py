@@ -32,6 +32,8 @@ STEPS = {
     "pnl": (0, "since the beginning"),
     "missed": (0, "missed"),
     "why AAA": (0, "AAA at the close of"),
+    "explain 2025-01-03": (0, "by the backtest"),
+    "explain 2024-12-28": (1, "has not closed 2024-12-28"),
     "quarantine list": (0, "quarantine"),
     "backup copy.sqlite": (0, "the chain is whole"),
     "quarantine book nothing": (1, "is not in quarantine"),
@@ -55,7 +57,7 @@ OTHERWISE = {
         "reconcile": (1, "is kept by statements; there is no broker to ask"),
         "flatten --yes": (1, "is kept by statements: nothing here reaches its broker. Sell there: 20 AAA"),
     },
-    "broker": {},
+    "broker": {"explain 2025-01-03": (1, "has not closed 2025-01-03; the last one is 2025-03-04")},
 }
 ELSEWHERE = {
     "new": "test_account.py",

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from quant_pipeline.datasets.cumulative import CumulativeTable
+from quant_pipeline.datasets.cumulative import CumulativeTable, EarlierLog
 
 
 def log_until(*days, value=1.0):
@@ -40,3 +40,11 @@ def test_the_log_is_missing_until_it_reaches_the_session_of_the_run(log_of):
     log_of("2025-01-02").save(log_until())
     assert log_of("2025-01-02").exists()
     assert not log_of("2025-01-03").exists()
+
+
+def test_log_that_is_continued_is_none_before_the_first_run(tmp_path):
+    place = str(tmp_path / "log.parquet")
+    assert EarlierLog(filepath=place, as_of="2024-01-03").load() is None
+    assert EarlierLog(filepath=place, as_of="2024-01-03").exists()
+    CumulativeTable(filepath=place, as_of="2024-01-03").save(pd.DataFrame({"date": pd.to_datetime(["2024-01-03"])}))
+    assert len(EarlierLog(filepath=place, as_of="2024-01-03").load()) == 1

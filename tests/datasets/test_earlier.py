@@ -31,3 +31,11 @@ def test_a_table_of_a_stage_that_has_not_run_is_none(tmp_path):
     assert table.load() is None
     table.save(pd.DataFrame({"decile": [1]}))
     assert table.load()["decile"].tolist() == [1]
+
+
+def test_files_that_are_named_by_their_sessions_are_found_too(tmp_path):
+    for day in ("2024-01-03", "2024-01-04", "2024-01-05"):
+        pd.DataFrame({"day": [day]}).to_parquet(tmp_path / f"{day}.parquet")
+    pd.DataFrame({"day": ["other"]}).to_parquet(tmp_path / "notes.parquet")
+    assert EarlierTable(folder=str(tmp_path), before="2024-01-05").load()["day"].item() == "2024-01-04"
+    assert EarlierTable(folder=str(tmp_path), before="2024-01-03").load() is None

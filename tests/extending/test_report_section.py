@@ -40,6 +40,7 @@ def tables():
         "backtest_performance": {},
         "backtest_facts": {},
         "missed_sessions": pd.DataFrame({"session": [], "missed": [], "is_new": []}),
+        "shadow_sessions": pd.DataFrame({"date": [], "difference": []}),
         "ic_series": pd.DataFrame({"date": [], "model": [], "rank_ic": []}),
         "orders": pd.DataFrame({"instrument": [], "side": [], "estimated_value": []}),
         "data_quality": pd.DataFrame({"instrument": [], "date": [], "check": [], "severity": []}),

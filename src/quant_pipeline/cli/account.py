@@ -14,6 +14,7 @@ from quant_pipeline.cli import (
     account_books,
     account_control,
     account_emergency,
+    account_explain,
     account_halt,
     account_preview,
     account_queries,
@@ -100,3 +101,4 @@ for command in ("quarantine", "adjust"):
     account.add_command(getattr(account_books, command))
 account.add_command(account_preview.preview)
 account.add_command(account_why.why)
+account.add_command(account_explain.explain)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.datasets.point_in_time import PointInTimeTable, cut_at
 
 COVERS = "covers"
@@ -45,3 +46,15 @@ class CumulativeTable(PointInTimeTable):
 
     def _describe(self) -> dict[str, Any]:
         return {**super()._describe(), "as_of": self._as_of}
+
+
+class EarlierLog(CumulativeTable):
+    """A log as earlier runs have left it, for the run that continues it; none before the first."""
+
+    def load(self) -> pd.DataFrame | None:
+        """Read the rows up to the session; None when there is no log."""
+        return super().load() if ParquetTable._exists(self) else None
+
+    def _exists(self) -> bool:
+        """Return that no log is an answer too."""
+        return True

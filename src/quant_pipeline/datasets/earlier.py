@@ -21,32 +21,37 @@ class OptionalTable(ParquetTable):
 
 
 class EarlierTable(AbstractDataset[NoReturn, pd.DataFrame | None]):
-    """The newest of the tables of earlier sessions, which lie in folders named by their sessions.
+    """The newest of the tables of earlier sessions, in folders or files named by their sessions.
 
     Parameters
     ----------
     folder
-        Folder of the sessions' folders.
+        Folder of the sessions' folders or files.
     file
-        Name of the Parquet file in each of them.
+        Name of the Parquet file in each folder; None where the files themselves are named by their sessions.
     before
         The session of the run; its own table and later ones are none of the earlier.
     metadata
         Ignored here; read by kedro-viz.
     """
 
-    def __init__(self, *, folder: str, file: str, before: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, folder: str, file: str | None = None, before: str, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._folder, self._file, self._before = Path(folder), file, str(before)
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame | None:
         """Read the newest table of an earlier session; None when there is none."""
-        earlier = [path for path in self._folder.glob(f"????-??-??/{self._file}") if path.parent.name < self._before]
-        return pd.read_parquet(max(earlier)) if earlier else None
+        pattern = "????-??-??.parquet" if self._file is None else f"????-??-??/{self._file}"
+        files = self._folder.glob(pattern)
+        found = {path.relative_to(self._folder).parts[0].removesuffix(".parquet"): path for path in files}
+        earlier = [session for session in found if session < self._before]
+        return pd.read_parquet(found[max(earlier)]) if earlier else None
 
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse: each session writes its own table."""
-        raise DatasetError(f"the {self._file} of an earlier session is not written again")
+        raise DatasetError(f"the {self._file or 'table'} of an earlier session is not written again")
 
     def _exists(self) -> bool:
         return True

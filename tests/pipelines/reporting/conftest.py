@@ -16,6 +16,7 @@ from quant_pipeline.pipelines.reporting.parameters import ReportParameters
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.trading.ledger.tables import HOLDING_COLUMNS
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
+from quant_pipeline.trading.shadow.causes import CAUSES
 
 AS_OF = "2024-12-31"
 MODELS = ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158")
@@ -192,8 +193,16 @@ def tables(context):
         "missed_sessions": pd.DataFrame(
             {"session": [sessions[-9], sessions[-2]], "missed": "no orders were decided", "is_new": [False, True]}
         ),
+        "shadow_sessions": _shadow(sessions[-2:]),
         "data_quality": _quality(random, sessions),
     }
+
+
+def _shadow(sessions):
+    """Two sessions of account and shadow; the newest was sent late and paid a fee."""
+    rows = {"date": sessions, "base": 1e6, "account": [250.0, -120.0], "shadow": [250.0, -100.25]}
+    rows |= {"difference": [0.0, 19.75], **dict.fromkeys(CAUSES, 0.0)}
+    return pd.DataFrame(rows).assign(delay=[0.0, 18.75], fees=[0.0, 1.0])
 
 
 def _renewed_weights(sessions):

@@ -207,3 +207,12 @@ def compose_for(compose, tables, account, market):
 
     report = ReportParameters(account=account, market=market, path=f"data/accounts/{account}/08_reporting")
     return compose(tables, report=report)
+
+
+def test_the_shadow_account_has_a_line_with_its_causes(compose, tables):
+    page = compose(tables)
+    assert "On 2024-12-31 the account earned 19.75 USD less than the backtest makes of the same session" in page
+    assert "delay +19, fees +1" in page
+    same = tables["shadow_sessions"].iloc[:1]
+    assert "to the cent what the backtest makes" in compose(tables | {"shadow_sessions": same})
+    assert "the backtest makes of" not in compose(tables | {"shadow_sessions": same.iloc[:0]})

@@ -23,12 +23,13 @@ from quant_pipeline.pipelines.order_generation.parameters import OrderGeneration
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rebalance import SOLD_UNSCORED, rebalance
 from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.strategy.schedule import decides_on
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.history import account_history
 from quant_pipeline.trading.orders.position_sizing import choose_exposure
 from quant_pipeline.trading.orders.remarks import AccountRemarks, account_remarks
-from quant_pipeline.trading.orders.stop_rules import apply_stops, cooling_down, find_stops
+from quant_pipeline.trading.orders.stop_rules import STOPPED, apply_stops, cooling_down, find_stops
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +152,18 @@ class Situation:
         traded = {name: self.state.positions[name] for name in self.positions.index}
         found = find_stops(stops, traded, self.prices, self.bars, self.corporate_actions)
         return self._with_carried(apply_stops(orders, found, self.positions))
+
+    def decide_by_schedule(self, scores: pd.Series, rules: DecisionRules) -> pd.DataFrame:
+        """Run the decision; on a session without one everything is held but for what a stop sells."""
+        orders = self.decide(scores, rules)
+        if decides_on(_calendar(rules.market_rules, self.session), self.session, rules.strategy.schedule):
+            return orders
+        # Stops have no schedule.
+        stopped = orders["reason"].str.startswith(STOPPED)
+        held = orders[~stopped & (orders["side"] != "buy")]
+        return pd.concat(
+            [orders[stopped], held.assign(side="hold", reason="the schedule decides nothing today")], ignore_index=True
+        )
 
     def planned(self, orders: pd.DataFrame) -> PlannedPortfolio:
         """Return the account as it would be if every order executed at its reference price."""

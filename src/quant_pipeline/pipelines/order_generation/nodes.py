@@ -1,6 +1,5 @@
 """Nodes of order generation: the orders of the next session, the opinion of every model, the plan in the ledger."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 
@@ -28,18 +27,17 @@ from quant_pipeline.pipelines.order_generation.parameters import FUSED, OrderGen
 from quant_pipeline.pipelines.order_generation.sources import (
     InForce,
     choose_source,
+    fingerprint_of_scores,
     provenance_of,
     scores_by_source,
     sources_of_session,
 )
 from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.strategy.account_parameters import AccountParameters
-from quant_pipeline.strategy.schedule import decides_on
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.orders.plans import record_plan
 from quant_pipeline.trading.orders.remarks import account_remarks
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
-from quant_pipeline.trading.orders.stop_rules import STOPPED
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +98,7 @@ def generate_orders(
     members = pd.Index(universe_members.loc[universe_members["date"] == session, "instrument"])
     scores = today.set_index("instrument")["score"]
     require_coverage(scores, members, own.min_coverage, session)
-    orders = explain_unscored(situation.decide(scores, rules), members)
-    if not decides_on(_calendar(rules.market_rules, session), session, rules.strategy.schedule):
-        orders = _keep_stops(orders)
+    orders = explain_unscored(situation.decide_by_schedule(scores, rules), members)
     value = orders["quantity"] * orders["reference_price"]
     orders.insert(orders.columns.get_loc("reference_price") + 1, "estimated_value", value)
     for remark in (*unknown_names(rules.strategy, situation.prices.index), *situation.planned(orders).exceeded(risk)):
@@ -161,11 +157,8 @@ def record_orders(
     decided = pd.Timestamp(as_of)
     sources = scores_by_source(latest_fused_scores, latest_scores, score_file)
     today = choose_source(sources, order_generation.source, ensemble, decided, market_rules.deal_price)
-    scores = today.set_index("instrument")["score"]
-    # Not a hash of bytes of memory, so that anybody can compute it from the table of scores.
-    digest = hashlib.sha256(scores.sort_index().to_csv(header=False).encode()).hexdigest()
     name = _name(order_generation, ensemble)
-    provenance = {"scores": name, "scores_sha256": digest} | provenance_of(today)
+    provenance = {"scores": name, "scores_sha256": fingerprint_of_scores(today)} | provenance_of(today)
     session = execution_session(_calendar(market_rules, decided), decided)
     for remark in account_remarks(events, session, account.filled_by).lines:
         logger.warning("%s", in_environment(remark, account.name))
@@ -174,15 +167,6 @@ def record_orders(
 
 def _name(order_generation: OrderGenerationParameters, ensemble: EnsembleParameters) -> str:
     return ensemble.default if order_generation.source == FUSED else order_generation.source
-
-
-def _keep_stops(orders: pd.DataFrame) -> pd.DataFrame:
-    """Hold everything on a session without decision, but for what a stop sells: stops have no schedule."""
-    stopped = orders["reason"].str.startswith(STOPPED)
-    held = orders[~stopped & (orders["side"] != "buy")]
-    return pd.concat(
-        [orders[stopped], held.assign(side="hold", reason="the schedule decides nothing today")], ignore_index=True
-    )
 
 
 def _calendar(market_rules: MarketRules, session: pd.Timestamp) -> TradingCalendar:

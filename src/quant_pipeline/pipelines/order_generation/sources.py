@@ -1,5 +1,6 @@
 """Scores of one session by where they come from: combinations, models, a file."""
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -170,6 +171,15 @@ class InForce:
                 f"the weights of combination '{name}' were renewed after its scores of {session:%Y-%m-%d} were fused. "
                 f"Fuse them again: `kedro run --pipelines prediction --params as_of={session:%Y-%m-%d}`"
             )
+
+
+def fingerprint_of_scores(today: pd.DataFrame) -> str:
+    """Return the SHA-256 of the scores of a session.
+
+    It is not one of bytes of memory, so that anybody can compute it from the table of scores.
+    """
+    scores = today.set_index("instrument")["score"]
+    return hashlib.sha256(scores.sort_index().to_csv(header=False).encode()).hexdigest()
 
 
 def provenance_of(today: pd.DataFrame) -> dict[str, str]:

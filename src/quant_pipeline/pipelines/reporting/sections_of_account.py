@@ -11,6 +11,7 @@ from quant_pipeline.pipelines.reporting.sections import Section
 from quant_pipeline.reports import elements, wording
 from quant_pipeline.reports.elements import Column, Html, paragraph, section, table
 from quant_pipeline.reports.order_columns import INSTRUMENT, order_columns
+from quant_pipeline.trading.shadow.causes import CAUSES
 
 LISTED_FINDINGS = 40
 
@@ -58,7 +59,11 @@ def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
 
 
 def account_section(
-    context: ReportContext, holdings: pd.DataFrame, account_nav: pd.DataFrame, missed_sessions: pd.DataFrame
+    context: ReportContext,
+    holdings: pd.DataFrame,
+    account_nav: pd.DataFrame,
+    missed_sessions: pd.DataFrame,
+    shadow_sessions: pd.DataFrame,
 ) -> Html:
     """Show net asset value, cash and holdings of the account.
 
@@ -72,6 +77,8 @@ def account_section(
         ``date``, ``nav``, ``cash``; empty before the first booked session.
     missed_sessions
         ``session``, ``missed``: sessions that went by without a daily run.
+    shadow_sessions
+        Account and shadow by session, see `quant_pipeline.trading.shadow.tables.sessions_table`.
     """
     heading = f"Account {context.account}"
     if account_nav.empty:
@@ -89,7 +96,7 @@ def account_section(
         ),
         elements.picture(figures.draw_account(account_nav, currency, context.flows), "account-value"),
     ]
-    parts += _missed(missed_sessions)
+    parts += [*_missed(missed_sessions), *_shadow(context, shadow_sessions)]
     if holdings.empty:
         parts.append(paragraph("The account holds cash only.", style="empty"))
     else:
@@ -104,6 +111,29 @@ def account_section(
         ]
         parts.append(table(holdings, columns, "Holdings, largest first"))
     return section("account", heading, *parts)
+
+
+def _shadow(context: ReportContext, shadow_sessions: pd.DataFrame) -> list[Html]:
+    """Say how far the newest session and all of them are from what the backtest makes of the same books."""
+    if shadow_sessions.empty:
+        return []
+    newest, total = shadow_sessions.iloc[-1], shadow_sessions["difference"].sum()
+    day, currency = wording.day(newest["date"]), context.currency
+    if not newest["difference"]:
+        said = f"On {day} the account earned to the cent what the backtest makes of the same session"
+    else:
+        parts = [
+            f"{cause.replace('_', ' ')} {wording.amount_signed(newest[cause])}" for cause in CAUSES if newest[cause]
+        ]
+        side = "less" if newest["difference"] > 0 else "more"
+        amount = wording.price(abs(newest["difference"]))
+        said = (
+            f"On {day} the account earned {amount} {currency} {side} than the backtest makes of the same session: "
+            f"{', '.join(parts)}"
+        )
+    sessions = wording.plural(len(shadow_sessions), "session")
+    sentence = f"{said}; over {sessions} the difference is {wording.amount_signed(total)} {currency}."
+    return [paragraph(sentence, style="callout" if newest["unexplained"] else "")]
 
 
 def account_change(context: ReportContext, account_nav: pd.DataFrame) -> str:

@@ -1,0 +1,136 @@
+"""The decision for a session, made again from what is known now, with the code of now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pandas as pd
+
+from quant_pipeline.common.exceptions import QuantPipelineError
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+from quant_pipeline.pipelines.order_generation.decision import DecisionRules, Situation
+from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
+from quant_pipeline.pipelines.order_generation.sources import choose_source, fingerprint_of_scores, scores_by_source
+from quant_pipeline.strategy.account_parameters import AccountParameters
+from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.trading.ledger.events import Event, EventKind, Order, money
+from quant_pipeline.trading.shadow.causes import DecidedAgain
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EarlierScores:
+    """Scores of an earlier session, by source.
+
+    Attributes
+    ----------
+    score_file, earlier_fused_scores
+        Scores made elsewhere, and fused scores; None where there are none.
+    """
+
+    score_file: pd.DataFrame | None
+    earlier_fused_scores: pd.DataFrame | None = None
+
+    def of(self, models: Mapping[str, pd.DataFrame | None]) -> dict[str, pd.DataFrame]:
+        """Arrange them with those of the models, ``<model>_earlier_scores``; see `scores_by_source`."""
+        latest = {
+            name.replace("_earlier_scores", "_latest_scores"): table
+            for name, table in models.items()
+            if table is not None
+        }
+        return scores_by_source(self.earlier_fused_scores, latest, self.score_file)
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """Everything that a decision is made from beside scores and the ledger."""
+
+    bars: pd.DataFrame
+    corporate_actions: pd.DataFrame
+    sessions: pd.DataFrame
+    instruments: pd.DataFrame
+    rules: DecisionRules
+    ensemble: EnsembleParameters
+    account: AccountParameters
+
+    @classmethod
+    def of(
+        cls,
+        bars: pd.DataFrame,
+        corporate_actions: pd.DataFrame,
+        sessions: pd.DataFrame,
+        instruments: pd.DataFrame,
+        strategy: StrategyRules,
+        market_rules: MarketRules,
+        cost_rules: CostRules,
+        order_generation: OrderGenerationParameters,
+        ensemble: EnsembleParameters,
+        account: AccountParameters,
+    ) -> Deciding:
+        """Put together what a node is given."""
+        rules = DecisionRules(strategy, market_rules, cost_rules, order_generation)
+        return cls(bars, corporate_actions, sessions, instruments, rules, ensemble, account)
+
+    def again(
+        self, session: pd.Timestamp, events: Sequence[Event], sources: Mapping[str, pd.DataFrame]
+    ) -> DecidedAgain | None:
+        """Decide again for the session after this one.
+
+        Parameters
+        ----------
+        session
+            Session at whose close it is decided.
+        events
+            The ledger, as it is now.
+        sources
+            Scores of that session.
+
+        Returns
+        -------
+        DecidedAgain or None
+            None where the scores are not there any more, or are not what the parameters of now ask for.
+        """
+        rules = self.rules
+        try:
+            today = choose_source(
+                sources, rules.order_generation.source, self.ensemble, session, rules.market_rules.deal_price
+            )
+            situation = Situation.at(
+                f"{session:%Y-%m-%d}",
+                events,
+                self.bars,
+                self.corporate_actions,
+                self.sessions,
+                self.instruments,
+                rules.market_rules,
+                self.account,
+            )
+        except QuantPipelineError as error:
+            logger.info("the decision of %s is not made again: %s", f"{session:%Y-%m-%d}", error.message)
+            return None
+        decided = situation.decide_by_schedule(today.set_index("instrument")["score"], rules)
+        wanted = decided[decided["side"].isin(["sell", "buy"]) & (decided["quantity"] > 0)]
+        orders = tuple(
+            Order("", row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
+            for row in wanted.itertuples(index=False)
+        )
+        return DecidedAgain(orders, _has_same_inputs(events, session, today, situation.prices))
+
+
+def _has_same_inputs(events: Sequence[Event], session: pd.Timestamp, today: pd.DataFrame, prices: pd.Series) -> bool:
+    """Whether the first plan of a decision was made from these scores and these closes."""
+    plans = [e for e in events if e.kind is EventKind.PLAN_RECORDED and e.session == session]
+    if not plans:
+        return True
+    recorded = plans[0].payload
+    if recorded.get("provenance", {}).get("scores_sha256") != fingerprint_of_scores(today):
+        return False
+    return all(
+        Decimal(order["reference_price"]) == Decimal(money(float(prices.get(order["instrument"], 0.0))))
+        for order in recorded["orders"]
+    )
