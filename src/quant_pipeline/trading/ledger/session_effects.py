@@ -24,6 +24,24 @@ from quant_pipeline.trading.ledger.lots import ZERO
 REVISING = (EventKind.TRADE_BUST, EventKind.TRADE_CORRECTION, EventKind.EVENT_CANCELLED)
 """Events that may change anything that was booked before."""
 
+_CORPORATE = (
+    EventKind.SPLIT,
+    EventKind.CASH_DIVIDEND,
+    EventKind.DELISTING,
+    EventKind.SPIN_OFF,
+    EventKind.MERGER,
+    EventKind.SYMBOL_CHANGE,
+    EventKind.CASH_IN_LIEU,
+    EventKind.RETURN_OF_CAPITAL,
+)
+_OF_INSTRUMENTS = (EventKind.TAX, EventKind.DEPOSIT, EventKind.WITHDRAWAL)
+"""Kinds that belong to a corporate action where they name an instrument: taxes of dividends, cash of mergers."""
+
+
+def is_corporate(event: Event) -> bool:
+    """Return whether an event is a corporate action, or a part of one."""
+    return event.kind in _CORPORATE or (event.kind in _OF_INSTRUMENTS and bool(event.payload.get("instrument")))
+
 
 class Effect(NamedTuple):
     """What one event did to an account.

@@ -19,7 +19,7 @@ from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.ledger.account import Plan
 from quant_pipeline.trading.ledger.events import TICK, Event, EventKind, Order
 from quant_pipeline.trading.ledger.lots import ZERO
-from quant_pipeline.trading.ledger.session_effects import REVISING, Effect, SessionEffects
+from quant_pipeline.trading.ledger.session_effects import REVISING, Effect, SessionEffects, is_corporate
 from quant_pipeline.trading.shadow.replay import ModelFill, Replay, replay_orders
 from quant_pipeline.trading.shadow.session_orders import OrderOutcome, SessionOrders, orders_of_session
 
@@ -40,16 +40,6 @@ CAUSES: tuple[Cause, ...] = (
     "valuation", "unexplained",
 )  # fmt: skip
 
-_CORPORATE = (
-    EventKind.SPLIT,
-    EventKind.CASH_DIVIDEND,
-    EventKind.DELISTING,
-    EventKind.SPIN_OFF,
-    EventKind.MERGER,
-    EventKind.SYMBOL_CHANGE,
-    EventKind.CASH_IN_LIEU,
-    EventKind.RETURN_OF_CAPITAL,
-)
 _OPERATORS = (EventKind.TRANSFER, EventKind.ADJUSTMENT, EventKind.FOREIGN_MOVED)
 
 
@@ -273,7 +263,7 @@ def _of_corporate_actions(effects: SessionEffects, replay: Replay) -> Iterator[D
     """Compare what corporate actions did to the account and to its shadow, instrument by instrument."""
     real: dict[str, Decimal] = {}
     for effect in effects.effects:
-        if _is_corporate(effect.event):
+        if is_corporate(effect.event):
             name = str(effect.event.payload.get("instrument", ""))
             real[name] = real.get(name, ZERO) + effect.profit
     for name in {**replay.actions, **real}:
@@ -282,19 +272,12 @@ def _of_corporate_actions(effects: SessionEffects, replay: Replay) -> Iterator[D
         yield Difference("corporate_actions", name, "", amount, words)
 
 
-def _is_corporate(event: Event) -> bool:
-    if event.kind in _CORPORATE:
-        return True
-    owners = (EventKind.TAX, EventKind.DEPOSIT, EventKind.WITHDRAWAL)
-    return event.kind in owners and bool(event.payload.get("instrument"))
-
-
 def _of_other_events(effects: SessionEffects, replay: Replay) -> Iterator[Difference]:
     interest = sum((effect.profit for effect in effects.of_kinds(EventKind.INTEREST)), ZERO)
     yield Difference("fees", "", "", replay.interest - interest, "interest")
     for effect in effects.effects:
         event = effect.event
-        if event.kind in (EventKind.FILL, EventKind.INTEREST) or _is_corporate(event):
+        if event.kind in (EventKind.FILL, EventKind.INTEREST) or is_corporate(event):
             continue
         name = str(event.payload.get("instrument", ""))
         cause, words = _SORTS.get(event.kind, ("unexplained", str(event.payload.get("message") or event.kind.value)))

@@ -1,0 +1,1 @@
+"""Risk factors: exposures of instruments, returns of factors, and what a portfolio owes to them."""
