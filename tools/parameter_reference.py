@@ -24,6 +24,7 @@ from quant_pipeline.evaluation.comparison import PromotionGate
 from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
 from quant_pipeline.models.algorithms import SHIPPED, HyperParameters, find_algorithm
 from quant_pipeline.models.algorithms.networks import ReachingHyper
+from quant_pipeline.service.parameters import ServiceParameters
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGE = PROJECT / "docs" / "reference" / "parameters.md"
@@ -42,6 +43,7 @@ def blocks() -> dict[str, type[Parameters]]:
     found: dict[str, type[Parameters]] = {
         "promotion_gate": PromotionGate,
         "live": LiveParameters,
+        "service": ServiceParameters,
         "notifications": NotificationParameters,
     }
     for pipeline in pipelines.values():

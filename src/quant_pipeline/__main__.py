@@ -21,10 +21,10 @@ class Place(NamedTuple):
 
 
 def main() -> None:
-    """Run the command of account, live process or market that the command line names, else Kedro's ``run``."""
+    """Run a command of account, live process, market, models or service, else Kedro's ``run``."""
     end_on_interrupt()
     standalone = not hasattr(sys, "ps1")
-    if sys.argv[1:2] in (["account"], ["live"], ["market"]):
+    if sys.argv[1:2] in (["account"], ["live"], ["market"], ["models"], ["service"]):
         collect_rarely()
         from kedro.utils import find_kedro_project
 

@@ -4,30 +4,13 @@ import json
 
 import pytest
 
+from tests.helpers.finished_project import PRINTED, commands, finished
 from tests.helpers.once import made_once
-from tests.helpers.project import CommandServer, Project, small_project
+from tests.helpers.project import Project
 
-PRINTED = "first_run.json"
+__all__ = ["commands", "finished"]
+
 NEXT_DAY = "kedro run --pipelines daily --params as_of=2025-01-02"
-
-
-@pytest.fixture(scope="session")
-def commands(tmp_path_factory, project_path):
-    """The warm process that runs commands of this worker."""
-    server = CommandServer(project_path / "src", tmp_path_factory.mktemp("commands"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, project_path, commands) -> Project:
-    """The project after `kedro run` in a process of its own; made once for all workers, and never written again."""
-
-    def make(folder):
-        done = small_project(project_path, folder, commands).run_process("kedro run")
-        (folder / PRINTED).write_text(json.dumps(done.stdout + done.stderr))
-
-    return Project(made_once(tmp_path_factory, "finished-project", make), commands)
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,7 @@ ELSEWHERE = {
 }
 # Minutes long, or named without their arguments: that they start is enough here.
 STARTED = {
+    "kedro service --public",
     "kedro live",
     "kedro live --speed 20000 --sessions 21",
     "kedro run --env paper --pipelines daily",
@@ -106,6 +107,7 @@ AFTER = {
     "kedro account restore ledger-copy.sqlite --yes": "kedro account backup ledger-copy.sqlite",
 }
 SERVERS = {
+    "kedro service": 8600,
     "kedro viz run": 4141,
     "mlflow ui --backend-store-uri sqlite:///mlflow.db": 5000,
     "python -m quant_pipeline.testing.fake_alpaca": 8765,

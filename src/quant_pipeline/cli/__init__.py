@@ -1,4 +1,4 @@
-"""Commands: account, archive, backtest, compile, ensemble, export, live, market, mlflow, models, ranking, replay, run.
+"""Commands: `kedro account`, `kedro run` and all others; each module is named for its command.
 
 Kedro takes ``cli`` and ``run`` from here. They are made when Kedro asks: ``quant-pipeline account`` needs nothing of
 Kedro's command line and does not wait for it.

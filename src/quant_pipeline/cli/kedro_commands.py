@@ -25,6 +25,7 @@ cli = LazyGroup(
                 "package",
                 "ranking",
                 "replay",
+                "service",
             )
         },
         "compile": f"{PACKAGE}.compile.compile_kernels",

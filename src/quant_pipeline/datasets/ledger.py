@@ -71,6 +71,11 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
         """The SQLite file; None when a server keeps the ledger."""
         return None if "://" in self._address else Path(self._address)
 
+    @property
+    def url(self) -> str | None:
+        """URL of the server that keeps the ledger, which may carry a password; None for a SQLite file."""
+        return self._address if "://" in self._address else None
+
     def open(self) -> Ledger:
         """Open the ledger for reading."""
         if self.file is not None:

@@ -1,0 +1,107 @@
+"""Kinds of jobs: which command does one, and which tables are its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quant_pipeline.common.extensions import find_part
+
+Request = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """One kind of job.
+
+    Attributes
+    ----------
+    words
+        Command line of a request, without environment and parameters.
+    params
+        Parameters of the run of a request.
+    tables
+        Catalog entries that are the result.
+    program
+        Arguments of Python before the command line.
+    """
+
+    words: Callable[[Request], list[str]]
+    params: Callable[[Request], Mapping[str, Any]]
+    tables: Callable[[Request], list[str]]
+    program: tuple[str, ...] = ("-m", "quant_pipeline")
+
+
+def _pipelines(*names: str) -> Callable[[Request], list[str]]:
+    return lambda request: ["--pipelines", ",".join(names)]
+
+
+def _training_words(request: Request) -> list[str]:
+    names = request.get("models") or []
+    return ["--pipelines", "training", *(["--namespaces", ",".join(names)] if names else [])]
+
+
+def _training_tables(request: Request) -> list[str]:
+    return [f"{name}_predictions" for name in request.get("models") or []]
+
+
+def _backtest_params(request: Request) -> Mapping[str, Any]:
+    return {f"{block}.{key}": value for block, keys in request["changes"].items() for key, value in keys.items()}
+
+
+def _evaluation_params(request: Request) -> Mapping[str, Any]:
+    keys = ("expression", "feature_set", "start", "end")
+    return {f"factor_evaluation.{key}": request[key] for key in keys if request.get(key) is not None}
+
+
+def _nothing(request: Request) -> Mapping[str, Any]:
+    return {}
+
+
+KINDS: Mapping[str, JobKind] = {
+    "training": JobKind(_training_words, _nothing, _training_tables),
+    "backtest": JobKind(
+        _pipelines("backtest"),
+        _backtest_params,
+        lambda request: ["backtest_nav", "backtest_trades", "combination_comparison"],
+    ),
+    "search": JobKind(
+        _pipelines("ensemble_search"), _nothing, lambda request: ["search_leaderboard", "finalist_performance"]
+    ),
+    "factor_evaluation": JobKind(
+        _pipelines("factor_evaluation"),
+        _evaluation_params,
+        lambda request: ["factor_summary", "factor_decay", "factor_quantiles"],
+    ),
+    "prediction": JobKind(_pipelines("prediction", "ensemble"), _nothing, lambda request: ["latest_fused_scores"]),
+    "promotion": JobKind(lambda request: ["models", "promote", str(request["model"])], _nothing, lambda request: []),
+    "rollback": JobKind(lambda request: ["models", "rollback", str(request["model"])], _nothing, lambda request: []),
+}
+
+
+def find_kind(name: str) -> JobKind:
+    """Return a kind by its name, or by the dotted path of one that is not shipped."""
+    return KINDS[name] if name in KINDS else find_part(name, {}, JobKind, "kind of job")
+
+
+def command_of(kind: str, request: Request, env: str, given: Mapping[str, Any]) -> list[str]:
+    """Return the command line of a job, behind ``python``.
+
+    Parameters
+    ----------
+    kind, request
+        The job.
+    env, given
+        Environment, and ``--params``, of the service.
+    """
+    found = find_kind(kind)
+    params = {**given, **found.params(request)}
+    texts = ",".join(f"{key}={_as_text(value)}" for key, value in params.items())
+    return [*found.program, *found.words(request), "--env", env, *(["--params", texts] if texts else [])]
+
+
+def _as_text(value: Any) -> str:
+    """Write a value as ``--params`` read it: lists and mappings in brackets, texts as they are."""
+    return value if isinstance(value, str) else json.dumps(value)

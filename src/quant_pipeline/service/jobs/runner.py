@@ -1,0 +1,184 @@
+"""Start waiting jobs, one process group each, notice processes that are gone, and end what is cancelled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from quant_pipeline.live.commands import birth_of
+from quant_pipeline.service.jobs.table import ENDED, Job, JobState, JobTable
+from quant_pipeline.service.jobs.worker import OUTPUT, JobSetting
+from quant_pipeline.service.problems import Refused
+
+logger = logging.getLogger(__name__)
+
+TICK = 0.2
+"""Seconds between two looks at the table."""
+LOOKED_BACK = 200
+"""How many jobs are looked at for processes that should have ended."""
+GRACE = 5.0
+"""Seconds that a cancelled job has to end."""
+
+
+class JobRunner:
+    """The jobs of one account; one service runs them, and any number of them survives it.
+
+    Parameters
+    ----------
+    table
+        Where jobs are recorded.
+    folder
+        Where each job has a folder of its own.
+    setting
+        What all jobs have in common.
+    max_jobs, max_waiting
+        How many run, and how many may wait.
+    """
+
+    def __init__(self, table: JobTable, folder: Path, setting: JobSetting, max_jobs: int, max_waiting: int) -> None:
+        self.table = table
+        self._folder, self._setting = folder, setting
+        self._max_jobs, self._max_waiting = max_jobs, max_waiting
+        self._spawned: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = threading.Event()
+        self._asking = threading.Lock()
+        self._thread = threading.Thread(target=self._live, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look after jobs; what was cancelled when the service was killed is ended now."""
+        for job in self.table.newest(LOOKED_BACK):
+            if job.state in ENDED:
+                _end_group(job)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave jobs alone; those that run go on."""
+        self._stopping.set()
+        self._thread.join(GRACE)
+
+    def ask(
+        self, kind: str, request: Mapping[str, Any], depends_on: Mapping[str, Any], asked_by: str, key: str | None
+    ) -> tuple[Job, bool]:
+        """Return the job that answers a question: one with the same question when there is one, else a new one.
+
+        Parameters
+        ----------
+        kind, request
+            What is to be done.
+        depends_on
+            What else the result depends on: parameters, market, version of the code.
+        asked_by
+            Holder of the token.
+        key
+            ``Idempotency-Key``: the same request with it is the same job, whatever has happened since.
+
+        Returns
+        -------
+        tuple
+            The job, and whether it was there already.
+
+        Raises
+        ------
+        Refused
+            When the key belongs to another request, or too many jobs wait.
+        """
+        question = _hash({"kind": kind, "request": request, **depends_on})
+        with self._asking:
+            if key is not None and (found := self.table.of_key(key)) is not None:
+                if (found.kind, dict(found.request)) != (kind, json.loads(json.dumps(request))):
+                    raise Refused(
+                        409, "key in use", "the key belongs to another request", "Take a new one.", "Idempotency-Key"
+                    )
+                return found, True
+            if (same := self.table.of_question(question)) is not None:
+                return same, True
+            if len(self.table.in_states(JobState.WAITING)) >= self._max_waiting:
+                text = f"{self._max_waiting} jobs wait already"
+                raise Refused(429, "too many jobs", text, "Cancel some, or wait.", headers={"Retry-After": "60"})
+            return self.table.add(uuid.uuid4().hex, kind, request, question, asked_by, key), False
+
+    def cancel(self, job: Job) -> Job:
+        """End a job: record it, then end its whole group of processes."""
+        counted = self.table.end(job, JobState.CANCELLED, None, "cancelled")
+        if counted and (now := self.table.find(job.id)) is not None and now.pid is not None:
+            threading.Thread(target=_end_group, args=(now,), daemon=True).start()
+        found = self.table.find(job.id)
+        assert found is not None
+        return found
+
+    def output_of(self, job: Job) -> Path:
+        """Return the file of what the command of a job has printed."""
+        return self._folder / job.id / OUTPUT
+
+    def step(self) -> None:
+        """Look at the table once: notice what is gone, and start what waits."""
+        for id, process in list(self._spawned.items()):
+            if process.poll() is not None:
+                del self._spawned[id]
+                found = self.table.find(id)
+                if found is not None and found.state is JobState.WAITING:
+                    self.table.end(found, JobState.FAILED, process.returncode, "its process ended before it had begun")
+        running = self.table.in_states(JobState.RUNNING)
+        for job in running:
+            if birth_of(job.pid or 0) != job.born and not self._has_ended(job):
+                self.table.end(job, JobState.LOST, None, "its process was killed; ask for it again")
+        waiting = [job for job in self.table.in_states(JobState.WAITING) if job.id not in self._spawned]
+        unclaimed = [id for id in self._spawned if id not in {job.id for job in running}]
+        for job in waiting[: max(0, self._max_jobs - len(running) - len(unclaimed))]:
+            self._spawn(job)
+
+    def _has_ended(self, job: Job) -> bool:
+        """Look again: a process that is gone may have recorded its end since the table was read."""
+        now = self.table.find(job.id)
+        return now is None or now.state in ENDED
+
+    def _spawn(self, job: Job) -> None:
+        folder = self._folder / job.id
+        replace(self._setting, id=job.id).write(folder)
+        self._spawned[job.id] = subprocess.Popen(  # noqa: S603 - the words are ours
+            [sys.executable, "-m", "quant_pipeline.service.jobs.worker", str(folder)],
+            cwd=self._setting.project,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _live(self) -> None:
+        while not self._stopping.wait(TICK):
+            try:
+                self.step()
+            except (sa.exc.SQLAlchemyError, OSError) as error:
+                # A full disk or a database that restarts: jobs wait until it is over.
+                logger.warning("jobs cannot be looked after now: %s", error)
+                self._stopping.wait(10 * TICK)
+
+
+def _end_group(job: Job) -> None:
+    for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+        if job.pid is None or birth_of(job.pid) != job.born:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(job.pid, number)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and birth_of(job.pid) == job.born:
+            time.sleep(TICK)
+
+
+def _hash(question: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(question, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,202 @@
+"""The table of jobs, in SQLite or Postgres: what was asked, by which process it is done, and how it ended.
+
+A job is *waiting*, *running*, and then one of `ENDED`. Every change is one statement that names the state before, so
+of two processes that want the same change one makes it and the other learns that it came late.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from quant_pipeline.trading.ledger.connections import durable_engine
+
+METADATA = sa.MetaData()
+JOBS = sa.Table(
+    "jobs",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False, unique=True),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("question", sa.String(64), nullable=False, index=True),
+    sa.Column("idempotency_key", sa.String(200), unique=True),
+    sa.Column("asked_by", sa.String(100), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False, index=True),
+    sa.Column("pid", sa.Integer),
+    sa.Column("born", sa.String(30)),
+    sa.Column("created", sa.String(40), nullable=False),
+    sa.Column("started", sa.String(40)),
+    sa.Column("ended", sa.String(40)),
+    sa.Column("status", sa.Integer),
+    sa.Column("message", sa.Text),
+    sa.Column("result", sa.Text),
+)
+
+
+class JobState(StrEnum):
+    """Where a job is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """Its process is not there any more and has recorded no end; it is not started again by itself."""
+
+
+ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.LOST)
+OPEN = (JobState.WAITING, JobState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the table.
+
+    Attributes
+    ----------
+    id, number
+        Name, and place in the order in which jobs were asked for.
+    kind, request
+        What is to be done.
+    question
+        Hash of what the result depends on.
+    asked_by
+        Holder of the token.
+    state
+        Where it is.
+    pid, born
+        The process that does it, and when that began: numbers of processes are used again.
+    created, started, ended
+        Instants, UTC.
+    status, message
+        Exit status, and the last line that says why.
+    result
+        Hashes of the resulting tables by name, and the last lines that the command has printed.
+    """
+
+    id: str
+    number: int
+    kind: str
+    request: Mapping[str, Any]
+    question: str
+    asked_by: str
+    state: JobState
+    pid: int | None
+    born: str | None
+    created: str
+    started: str | None
+    ended: str | None
+    status: int | None
+    message: str | None
+    result: Mapping[str, Any] | None
+
+
+class JobTable:
+    """The table of the jobs of one account.
+
+    Parameters
+    ----------
+    url
+        Database, as SQLAlchemy names it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = durable_engine(url)
+        METADATA.create_all(self._engine)
+
+    def add(
+        self, id: str, kind: str, request: Mapping[str, Any], question: str, asked_by: str, key: str | None = None
+    ) -> Job:
+        """Add a waiting job."""
+        with self._engine.begin() as connection:
+            newest = connection.execute(sa.select(sa.func.max(JOBS.c.number))).scalar() or 0
+            connection.execute(
+                JOBS.insert().values(
+                    id=id,
+                    number=newest + 1,
+                    kind=kind,
+                    request=json.dumps(request, sort_keys=True),
+                    question=question,
+                    idempotency_key=key,
+                    asked_by=asked_by,
+                    state=JobState.WAITING,
+                    created=_now(),
+                )
+            )
+        found = self.find(id)
+        assert found is not None
+        return found
+
+    def find(self, id: str) -> Job | None:
+        """Return a job by its name."""
+        found = self._select(JOBS.c.id == id, 1)
+        return found[0] if found else None
+
+    def of_key(self, key: str) -> Job | None:
+        """Return the job that was asked for with an idempotency key."""
+        found = self._select(JOBS.c.idempotency_key == key, 1)
+        return found[0] if found else None
+
+    def of_question(self, question: str) -> Job | None:
+        """Return the newest job with the same question that is not in vain: it waits, runs, or has a result."""
+        useful = JOBS.c.state.in_((*OPEN, JobState.DONE))
+        found = self._select((JOBS.c.question == question) & useful, 1)
+        return found[0] if found else None
+
+    def in_states(self, *states: JobState) -> list[Job]:
+        """Return all jobs in some states, in the order in which they were asked for."""
+        return self._select(JOBS.c.state.in_(states), None)[::-1]
+
+    def newest(self, number: int, kind: str | None = None) -> list[Job]:
+        """Return the newest jobs, the newest first."""
+        return self._select(sa.true() if kind is None else JOBS.c.kind == kind, number)
+
+    def claim(self, id: str, pid: int, born: str) -> bool:
+        """Let a process do a waiting job; return whether it is the one that does."""
+        return self._change(
+            (JOBS.c.id == id) & (JOBS.c.state == JobState.WAITING),
+            state=JobState.RUNNING,
+            pid=pid,
+            born=born,
+            started=_now(),
+        )
+
+    def end(
+        self, job: Job, state: JobState, status: int | None, message: str, result: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Record how a job has ended, unless an end is recorded already; return whether this one counts."""
+        return self._change(
+            (JOBS.c.id == job.id) & JOBS.c.state.in_(OPEN),
+            state=state,
+            status=status,
+            message=message,
+            ended=_now(),
+            result=None if result is None else json.dumps(result),
+        )
+
+    def _change(self, which: sa.ColumnElement[bool], **values: Any) -> bool:
+        with self._engine.begin() as connection:
+            return connection.execute(JOBS.update().where(which).values(**values)).rowcount == 1
+
+    def _select(self, which: sa.ColumnElement[bool], limit: int | None) -> list[Job]:
+        columns: Sequence[sa.Column[Any]] = [column for column in JOBS.c if column.name != "idempotency_key"]
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(*columns).where(which).order_by(JOBS.c.number.desc()).limit(limit))
+            return [_job(row._asdict()) for row in rows]
+
+
+def _job(row: Mapping[str, Any]) -> Job:
+    result = None if row["result"] is None else json.loads(row["result"])
+    return Job(**{**row, "request": json.loads(row["request"]), "state": JobState(row["state"]), "result": result})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,125 @@
+"""The process of one job: it claims the job, runs its command, and records the end, whatever becomes of the service."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from quant_pipeline.live.commands import birth_of, last_lines
+from quant_pipeline.service.jobs.kinds import command_of, find_kind
+from quant_pipeline.service.jobs.table import Job, JobState, JobTable
+
+SETTING: Final = "job.json"
+OUTPUT: Final = "output.log"
+NICE: Final = 10
+"""Jobs give way to everything else, the answers of the service first."""
+
+
+@dataclass(frozen=True)
+class JobSetting:
+    """What the process of a job has to know; it lies in the folder of the job.
+
+    Attributes
+    ----------
+    id, url
+        The job, and the database of jobs.
+    project, environment, params
+        Where and for which account the command runs.
+    results, max_megabytes
+        Where resulting tables are kept, and how much space these have.
+    threads, gigabytes, hours
+        Limits; None does not limit.
+    """
+
+    id: str
+    url: str
+    project: str
+    environment: str
+    params: Mapping[str, Any]
+    results: str
+    max_megabytes: float
+    threads: int | None
+    gigabytes: float | None
+    hours: float
+
+    def write(self, folder: Path) -> None:
+        """Write it into the folder of the job, readable by this user alone: the database's URL may carry a password."""
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(folder / SETTING, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8") as opened:
+            json.dump(asdict(self), opened)
+
+    @classmethod
+    def read(cls, folder: Path) -> JobSetting:
+        """Read it."""
+        return cls(**json.loads((folder / SETTING).read_text(encoding="utf-8")))
+
+
+def main(folder: Path) -> int:
+    """Do the job of a folder, unless another process does it."""
+    setting = JobSetting.read(folder)
+    table = JobTable(setting.url)
+    if not table.claim(setting.id, os.getpid(), birth_of(os.getpid())):
+        return 0
+    job = table.find(setting.id)
+    assert job is not None
+    os.nice(NICE)
+    try:
+        status = _run(job, setting, folder / OUTPUT)
+    except subprocess.TimeoutExpired:
+        table.end(job, JobState.FAILED, None, f"it took longer than {setting.hours:g} hours and was ended")
+        os.killpg(0, signal.SIGKILL)
+    lines = last_lines(folder / OUTPUT, 30).splitlines()
+    if status:
+        table.end(job, JobState.FAILED, status, lines[-1] if lines else f"its command ended with status {status}")
+        return 1
+    table.end(job, JobState.DONE, 0, "done", {"tables": _keep_tables(job, setting), "lines": lines})
+    return 0
+
+
+def _run(job: Job, setting: JobSetting, output: Path) -> int:
+    words = command_of(job.kind, job.request, setting.environment, setting.params)
+    environment = dict(os.environ)
+    if setting.threads is not None:
+        names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        environment |= dict.fromkeys(names, str(setting.threads))
+    if setting.gigabytes is not None:
+        most = int(setting.gigabytes * 2**30)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    with output.open("ab") as printed:
+        command = subprocess.Popen(  # noqa: S603 - words of `kinds`, requests were checked
+            [sys.executable, *words],
+            cwd=setting.project,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        )
+        return command.wait(setting.hours * 3600)
+
+
+def _keep_tables(job: Job, setting: JobSetting) -> dict[str, str]:
+    """Keep the tables that the command has made, and return their hashes."""
+    kind = find_kind(job.kind)
+    names = kind.tables(job.request)
+    if not names:
+        return {}
+    from quant_pipeline.project.opened_catalog import open_catalog
+    from quant_pipeline.service.results import ResultStore
+
+    store = ResultStore(Path(setting.results), setting.max_megabytes)
+    params = {**setting.params, **kind.params(job.request)}
+    catalog = open_catalog(setting.project, setting.environment, params)
+    return {name: store.put(catalog.load(name)) for name in names if catalog.exists(name)}
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,69 @@
+"""Open everything that the service of an environment needs: project, jobs, results, rules of access."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+from kedro.config import MissingConfigException
+from pydantic import ValidationError
+
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.service.access import Access
+from quant_pipeline.service.jobs.runner import JobRunner
+from quant_pipeline.service.jobs.table import JobTable
+from quant_pipeline.service.jobs.worker import JobSetting
+from quant_pipeline.service.parameters import CREDENTIALS, ServiceParameters, Token
+from quant_pipeline.service.results import ResultStore
+from quant_pipeline.service.served import Served
+from quant_pipeline.service.served_project import ServedProject
+
+
+def open_served(project: ServedProject, changes: Mapping[str, Any]) -> Served:
+    """Open jobs and results of an account, in its folder ``service``; ``changes`` are of the rules."""
+    rules = project.project.rules("service", ServiceParameters).model_copy(update=dict(changes))
+    folder = project.folder
+    results = folder / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    url = project.account.ledger.url or f"sqlite:///{folder / 'jobs.sqlite'}"
+    setting = JobSetting(
+        id="",
+        url=url,
+        project=str(project.place.project_path),
+        environment=project.environment,
+        params=project.params,
+        results=str(results),
+        max_megabytes=rules.max_stored_megabytes,
+        threads=rules.job_threads,
+        gigabytes=rules.job_gigabytes,
+        hours=rules.job_hours,
+    )
+    return Served(
+        project=project,
+        rules=rules,
+        jobs=JobRunner(JobTable(url), folder / "jobs", setting, rules.max_jobs, rules.max_waiting_jobs),
+        results=ResultStore(results, rules.max_stored_megabytes),
+        questions=anyio.CapacityLimiter(rules.max_questions),
+    )
+
+
+def open_access(project: ServedProject, rules: ServiceParameters, public: bool) -> Access:
+    """Read the tokens and the rules of access."""
+    return Access.of(rules, _tokens(project), public)
+
+
+def _tokens(project: ServedProject) -> dict[str, Token]:
+    try:
+        found: Mapping[str, Any] = project.project.configuration["credentials"].get(CREDENTIALS) or {}
+    except MissingConfigException:
+        return {}
+    tokens = {}
+    for name, entry in found.items():
+        try:
+            tokens[name] = Token.model_validate(entry)
+        except ValidationError as error:
+            # The values are secrets: the message names keys alone, and the cause is not shown.
+            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise ConfigurationError(f"{CREDENTIALS}.{name}: {faults}. Correct it in credentials.yml.") from None
+    return tokens

@@ -1,0 +1,181 @@
+"""What may be asked, typed: every unknown key, impossible number and reversed span is refused before work begins."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from quant_pipeline.common.parameters import Parameters
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.^=-]{1,64}$")]
+"""Name of an instrument, a model, a combination or a factor; never a path."""
+Expression = Annotated[str, Field(min_length=1, max_length=4_000)]
+
+
+def with_examples(*examples: dict[str, Any]) -> ConfigDict:
+    """Return the settings of a question that the document of the routes shows with examples."""
+    return ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": list(examples)})
+
+
+class Span(Parameters):
+    """Sessions from ``start`` to ``end``, both included; the newest one alone when neither is given."""
+
+    start: date | None = None
+    end: date | None = None
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Span:
+        if self.start is not None and self.end is not None and self.start > self.end:
+            raise ValueError(f"start {self.start} is after end {self.end}; exchange them")
+        return self
+
+
+class FactorQuestion(Span):
+    """Factors of instruments.
+
+    Attributes
+    ----------
+    expressions
+        Name to Qlib expression.
+    feature_set
+        A configured or shipped set, such as ``alpha158``, instead of expressions or beside them.
+    instruments
+        Which; all when not given.
+    allow_future
+        Whether expressions may look ahead, as labels do.
+    """
+
+    model_config = with_examples(
+        {
+            "expressions": {"month": "$close/Ref($close, 21)-1"},
+            "instruments": ["AADI", "ABUX"],
+            "start": "2024-12-01",
+            "end": "2024-12-31",
+        }
+    )
+
+    expressions: dict[Name, Expression] = Field(default_factory=dict, max_length=500)
+    feature_set: Name | None = None
+    instruments: list[Name] | None = Field(default=None, min_length=1, max_length=20_000)
+    allow_future: bool = False
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> FactorQuestion:
+        if not self.expressions and self.feature_set is None:
+            raise ValueError("name `expressions` or a `feature_set`")
+        return self
+
+
+class EvaluationQuestion(Span):
+    """How well a factor, or each factor of a set, orders the returns that follow; a job."""
+
+    model_config = with_examples({"expression": "-1*($close/Ref($close, 5)-1)"})
+
+    expression: Expression | None = None
+    feature_set: Name | None = None
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> EvaluationQuestion:
+        if self.expression is None and self.feature_set is None:
+            raise ValueError("name an `expression` or a `feature_set`")
+        return self
+
+
+class PredictionQuestion(Parameters):
+    """Scores of the newest session by the champion of a model."""
+
+    model_config = with_examples({"instruments": ["AADI", "ABUX"]})
+
+    instruments: list[Name] | None = Field(default=None, min_length=1, max_length=20_000)
+
+
+class TrainingQuestion(Parameters):
+    """Training of models; a job. What has not changed since it was trained is kept."""
+
+    model_config = with_examples({"models": ["ridge_alpha158"]})
+
+    models: list[Name] = Field(default_factory=list, max_length=100)
+
+
+class ScoreColumns(Parameters):
+    """Scores as three columns of equal length."""
+
+    date: list[date]
+    instrument: list[Name]
+    score: list[FiniteFloat]
+
+    @model_validator(mode="after")
+    def _have_one_length(self) -> ScoreColumns:
+        lengths = {len(self.date), len(self.instrument), len(self.score)}
+        if len(lengths) != 1 or lengths == {0}:
+            raise ValueError(f"date, instrument and score have {sorted(lengths)} values; they need the same number")
+        return self
+
+
+class BacktestQuestion(Span):
+    """What the strategy would have earned.
+
+    Attributes
+    ----------
+    combination, model
+        Whose stored scores are traded, the out-of-sample ones.
+    scores
+        Scores of your own instead: columns ``date``, ``instrument``, ``score``, each known after the close of its date.
+    topk, n_drop
+        How many instruments are held, and how many leave at a decision; the account's when not given.
+    costs
+        Keys of ``cost_rules`` that differ from the account's, such as ``buy_rate``.
+    initial_cash
+        The account's when not given.
+    """
+
+    model_config = with_examples(
+        {"combination": "all_icir", "topk": 20, "n_drop": 4}, {"model": "ridge_alpha158", "costs": {"buy_rate": 0.001}}
+    )
+
+    combination: Name | None = None
+    model: Name | None = None
+    scores: ScoreColumns | None = None
+    topk: PositiveInt | None = None
+    n_drop: NonNegativeInt | None = None
+    costs: dict[Name, NonNegativeFloat] = Field(default_factory=dict)
+    initial_cash: PositiveFloat | None = Field(default=None, le=1e12)
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> BacktestQuestion:
+        given = [name for name in ("combination", "model", "scores") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("name exactly one of combination, model and scores")
+        return self
+
+
+class JobQuestion(Parameters):
+    """A job by its kind; the routes of each kind ask the same with typed requests."""
+
+    model_config = with_examples({"kind": "search", "request": {}})
+
+    kind: Name
+    request: dict[str, Any] = Field(default_factory=dict)
+
+
+class SearchQuestion(Parameters):
+    """Search over combinations of models, as the parameters of the account say; a job."""
+
+
+class HaltQuestion(Parameters):
+    """Stop sending orders."""
+
+    model_config = with_examples({"reason": "strange prices"})
+
+    reason: str = Field(default="halted over HTTP", min_length=1, max_length=500)

@@ -1,0 +1,88 @@
+"""Results by the hash of their content: the same table is kept once, and an answer can be asked for again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from quant_pipeline.common.atomic import replacing_file, write_text
+from quant_pipeline.service.answers import arrow_of, flattened, hash_of
+
+HASH = re.compile(r"[0-9a-f]{32}")
+
+
+class ResultStore:
+    """A folder of tables and documents.
+
+    Parameters
+    ----------
+    folder
+        Where they lie.
+    max_megabytes
+        Space; when there is more, what was used longest ago goes.
+    """
+
+    def __init__(self, folder: Path, max_megabytes: float) -> None:
+        self._folder = folder
+        self._max_bytes = int(max_megabytes * 2**20)
+
+    def put(self, table: pd.DataFrame) -> str:
+        """Keep a table and return its hash."""
+        table = flattened(table)
+        name = hash_of(table)
+        file = self._folder / f"{name}.arrow"
+        if not file.exists():
+            with replacing_file(file) as beside:
+                beside.write_bytes(arrow_of(table))
+            self._make_room()
+        return name
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a table by its hash; None when it is not kept (any more)."""
+        file = self._file(name, "arrow")
+        if file is None:
+            return None
+        with pa.OSFile(str(file)) as content:
+            found: pd.DataFrame = pa.ipc.open_stream(content).read_pandas()
+        return found
+
+    def put_document(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a document under a hash that the caller has computed."""
+        write_text(self._folder / f"{name}.json", json.dumps(document))
+
+    def document(self, name: str) -> Mapping[str, Any] | None:
+        """Return a document; None when it is not kept (any more)."""
+        file = self._file(name, "json")
+        if file is None:
+            return None
+        found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return found
+
+    def _file(self, name: str, kind: str) -> Path | None:
+        """Return the file of a hash; a name that is none never becomes a path."""
+        if not HASH.fullmatch(name):
+            return None
+        file = self._folder / f"{name}.{kind}"
+        if not file.exists():
+            return None
+        with suppress(OSError):
+            file.touch()
+        return file
+
+    def _make_room(self) -> None:
+        files = sorted(
+            ((file.stat().st_mtime, file.stat().st_size, file) for file in self._folder.glob("*.*")), reverse=True
+        )
+        used = 0
+        for place, (_, size, file) in enumerate(files):
+            used += size
+            if used > self._max_bytes and place > 0:
+                with suppress(FileNotFoundError):
+                    file.unlink()

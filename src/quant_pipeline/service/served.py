@@ -1,0 +1,109 @@
+"""What every route is given: the project, the jobs, the results, and a place among the questions that are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import anyio
+from fastapi import Depends, Header, Request, Response
+
+from quant_pipeline.service.access import Asker
+from quant_pipeline.service.answers import CODE, answer
+from quant_pipeline.service.jobs.runner import JobRunner
+from quant_pipeline.service.jobs.table import Job
+from quant_pipeline.service.parameters import ServiceParameters
+from quant_pipeline.service.problems import Refused
+from quant_pipeline.service.results import ResultStore
+from quant_pipeline.service.served_project import ServedProject
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What every route is given.
+
+    Attributes
+    ----------
+    project
+        Configuration, tables and account.
+    rules
+        The block ``service``.
+    jobs, results
+        Long work, and what came of it.
+    """
+
+    project: ServedProject
+    rules: ServiceParameters
+    jobs: JobRunner
+    results: ResultStore
+    questions: anyio.CapacityLimiter
+
+    async def compute(self, question: Callable[[], Answer]) -> Answer:
+        """Compute an answer in a thread; other questions, and `/health`, go on.
+
+        Raises
+        ------
+        Refused
+            503 when too many are computed already, 422 when it takes too long. A thread cannot be ended: it goes on,
+            and keeps its place, until it is done.
+        """
+        seconds = self.rules.max_seconds
+        with anyio.move_on_after(seconds) as waited:
+            await self.questions.acquire_on_behalf_of(question)
+        if waited.cancelled_caught:
+            text = f"{self.rules.max_questions} questions are being computed"
+            raise Refused(503, "busy", text, "Ask again later.", headers={"Retry-After": "5"})
+
+        def compute_and_leave() -> Answer:
+            try:
+                return question()
+            finally:
+                anyio.from_thread.run_sync(self.questions.release_on_behalf_of, question)
+
+        with anyio.move_on_after(seconds):
+            return await anyio.to_thread.run_sync(compute_and_leave, abandon_on_cancel=True)
+        raise Refused(
+            422,
+            "takes too long",
+            f"the answer was not there after {seconds:g} seconds",
+            "Ask for less at once, post it as a job, or raise service.max_seconds.",
+        )
+
+    async def compute_without_limit(self, question: Callable[[], Answer]) -> Answer:
+        """Compute an answer that must not wait for others: to halt an account."""
+        return await anyio.to_thread.run_sync(question, limiter=anyio.CapacityLimiter(1))
+
+    def ask(self, kind: str, request: Mapping[str, Any], asker: Asker, key: str | None) -> Response:
+        """Answer with the job of a question: 202 when it was added now, 200 when it was there already."""
+        depends_on = {
+            "market": self.project.known.market,
+            "parameters": self.project.parameters_hash(),
+            "code": CODE,
+        }
+        job, was_there = self.jobs.ask(kind, request, depends_on, asker.name, key)
+        response = answer(
+            {**describe(job), "answered_from": "store" if was_there else "new"}, 200 if was_there else 202
+        )
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return response
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """Return a job as its routes state it; processes are nothing to the asker."""
+    hidden = ("pid", "born", "question", "result")
+    shown = {name: value for name, value in vars(job).items() if name not in hidden}
+    tables = dict(job.result["tables"]) if job.result else {}
+    return {**shown, "tables": tables}
+
+
+def served_of(request: Request) -> Served:
+    """Return what the application serves."""
+    served: Served = request.app.state.served
+    return served
+
+
+TheServed = Annotated[Served, Depends(served_of)]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]

@@ -1,0 +1,203 @@
+"""The project as the service answers from it: tables of the catalog, kept in memory while their files are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pandas as pd
+
+from quant_pipeline.cli.opened_account import Opened
+from quant_pipeline.cli.opened_project import OpenedProject, open_project
+from quant_pipeline.cli.sessions import Place, configuration_folder
+from quant_pipeline.common.exceptions import NotReadyError
+from quant_pipeline.common.parameters import as_configured
+from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
+from quant_pipeline.project.model_registry import use_config_loader
+from quant_pipeline.service.answers import Known
+from quant_pipeline.strategy.account_parameters import AccountParameters
+from quant_pipeline.strategy.rules import StrategyRules
+
+Value = TypeVar("Value")
+MARKET = ("bars", "corporate_actions", "sessions")
+"""Datasets whose files say which market an answer is of."""
+PLACES = ("_folder", "_filepath")
+"""Attributes in which datasets keep their folder or file."""
+SECONDS = 60.0
+"""How long a configuration is believed whose files are the same: the session of an account moves with the clock."""
+
+
+class Kept(NamedTuple):
+    """Something that was computed from files, and what those files were."""
+
+    files: tuple[Any, ...]
+    value: Any
+
+
+class ServedProject:
+    """Configuration, tables and account of one environment; all of them follow their files.
+
+    Parameters
+    ----------
+    place
+        The project.
+    env
+        Environment; None: the default one.
+    params
+        What ``--params`` say.
+    """
+
+    def __init__(self, place: Place, env: str | None, params: dict[str, Any]) -> None:
+        self.place, self.env, self.params = place, env, params
+        self._kept: dict[str, Kept] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.RLock()
+        self._open()
+
+    @property
+    def project(self) -> OpenedProject:
+        """Configuration and catalog as they are now."""
+        with self._guard:
+            if self._stamp != self._stamp_of_now() or time.monotonic() - self._since > SECONDS:
+                self._open()
+            return self._opened
+
+    @property
+    def environment(self) -> str:
+        """Name of the environment."""
+        return self._opened.configuration.environment
+
+    @property
+    def account(self) -> Opened:
+        """The account; its ledger is read when it is asked for, so it is the newest each time."""
+        return Opened(self.project)
+
+    @property
+    def folder(self) -> Path:
+        """Folder in that of the account in which the service keeps what is its own."""
+        return self.account.stop_file.parent / "service"
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table of the catalog. It is shared: do not write into it.
+
+        Raises
+        ------
+        NotReadyError
+            When it was not made yet.
+        """
+        table: pd.DataFrame = self.kept(name, (name,), lambda: self._load(name))
+        return table
+
+    def has(self, name: str) -> bool:
+        """Return whether a table was made."""
+        catalog = self.project.catalog
+        return name in catalog and catalog.exists(name)
+
+    def kept(self, key: str, datasets: tuple[str, ...], compute: Callable[[], Value], question: Any = None) -> Value:
+        """Return what was computed before from the same files, or compute it now, once for all who ask at that time.
+
+        Parameters
+        ----------
+        key
+            What it is; of each thing the last one is kept.
+        datasets
+            What it is computed from.
+        compute
+            Computes it.
+        question
+            What else it depends on.
+        """
+        catalog = self.project.catalog
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            files = (question, *(_file_of(catalog.get(name)) for name in datasets))
+            found = self._kept.get(key)
+            if found is None or found.files != files:
+                found = self._kept[key] = Kept(files, compute())
+            value: Value = found.value
+            return value
+
+    @property
+    def known(self) -> Known:
+        """Session of the newest bars, and the hash of the files of the market."""
+        if not self.has("sessions"):
+            return Known(None, "")
+
+        def look() -> Known:
+            files = json.dumps([_file_of(self.project.catalog.get(name)) for name in MARKET], default=str)
+            return Known(f"{self.calendar[-1]:%Y-%m-%d}", hashlib.blake2b(files.encode(), digest_size=8).hexdigest())
+
+        return self.kept("market known", MARKET, look)
+
+    @property
+    def calendar(self) -> pd.DatetimeIndex:
+        """Sessions of the market, up to the newest one that was ingested."""
+        return pd.DatetimeIndex(self.table("sessions")["date"])
+
+    def market_tables(self) -> MarketTables:
+        """Return the market as every backtest is given it."""
+        names = ("bars", "corporate_actions", "sessions", "benchmark", "instruments")
+        return MarketTables(*(self.table(name) for name in names))
+
+    def trading_rules(self) -> TradingRules:
+        """Return the rules of the account."""
+        rules = self.project.rules
+        return TradingRules(
+            rules("strategy", StrategyRules),
+            rules("market_rules", MarketRules),
+            rules("cost_rules", CostRules),
+            rules("account", AccountParameters),
+        )
+
+    def parameters_hash(self) -> str:
+        """Return the hash of all parameters: part of the question of every job."""
+        text = json.dumps(as_configured(self.project.parameters), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def _open(self) -> None:
+        """Read the configuration; what was computed by other parameters, or up to another session, is forgotten."""
+        with ExitStack() as stack:
+            opened = stack.enter_context(open_project(self.place, self.env, self.params, logs=False))
+        former = getattr(self, "_opened", None)
+        if former is not None and former.parameters != opened.parameters:
+            self._kept.clear()
+        self._opened = opened
+        self._since, self._stamp = time.monotonic(), self._stamp_of_now()
+        use_config_loader(opened.configuration)
+
+    def _stamp_of_now(self) -> Any:
+        folder = configuration_folder(self.place)
+        files = sorted(folder.rglob("*.yml"))
+        ledger = Opened(self._opened).ledger.file
+        # What is appended stands in the write-ahead log beside the ledger first.
+        files += [] if ledger is None else [ledger, ledger.with_name(f"{ledger.name}-wal")]
+        return [(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()]
+
+    def _load(self, name: str) -> Any:
+        if not self.has(name):
+            raise NotReadyError(
+                f"'{name}' was not made yet in environment '{self.environment}'. Run the pipeline that makes it: "
+                f"`kedro run --env {self.environment}` makes everything"
+            )
+        return self.project.catalog.load(name)
+
+
+def _file_of(dataset: Any) -> Any:
+    """Return size and time of the file of a dataset, or of the manifest of a folder; None when there is none."""
+    place = next((found for name in PLACES if (found := getattr(dataset, name, None))), None)
+    if place is None:
+        return None
+    path = Path(str(place))
+    try:
+        found = (path / "_manifest.json" if path.is_dir() else path).stat()
+    except OSError:
+        return None
+    return path.name, found.st_size, found.st_mtime_ns

@@ -1,0 +1,70 @@
+"""Serve the application by uvicorn, one process per account."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import uvicorn
+
+from quant_pipeline.cli.sessions import Place
+from quant_pipeline.common.collection import collect_as_usual
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.locks import locked
+from quant_pipeline.service.app import build_app
+from quant_pipeline.service.opening import open_access, open_served
+from quant_pipeline.service.served_project import ServedProject
+
+LOCK = ".lock"
+
+
+def serve(place: Place, env: str | None, params: dict[str, Any], changes: Mapping[str, Any], public: bool) -> None:
+    """Serve until the process is asked to end; jobs that run go on.
+
+    Parameters
+    ----------
+    place
+        The project.
+    env, params
+        Environment, and what ``--params`` say.
+    changes
+        Keys of the block ``service`` that the command line changes.
+    public
+        Whether an address that other machines reach was asked for.
+
+    Raises
+    ------
+    ConfigurationError
+        When the address is refused or in use.
+    BusyError
+        When another service serves the account.
+    """
+    project = ServedProject(place, env, params)
+    served = open_served(project, changes)
+    access = open_access(project, served.rules, public)
+    name = project.account.name
+    with locked(project.folder / LOCK, f"the service of account '{name}'"):
+        listening = _listen(served.rules.host, served.rules.port)
+        address, port = listening.getsockname()[:2]
+        click.echo(f"{name}: serving at http://{address}:{port}; end it with Ctrl-C")
+        collect_as_usual()
+        settings = uvicorn.Config(
+            build_app(served, access), log_level="warning", timeout_graceful_shutdown=5, server_header=False
+        )
+        uvicorn.Server(settings).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"cannot listen at {host}:{port}: {error.strerror}. Choose another port: kedro service --port 8601"
+        ) from error
+    return listening

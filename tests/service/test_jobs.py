@@ -1,0 +1,204 @@
+"""Jobs: real processes that are started once, followed, cancelled with their group, and lost with a message."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from quant_pipeline.live.commands import birth_of
+from quant_pipeline.service.jobs.runner import JobRunner
+from quant_pipeline.service.jobs.table import ENDED, JobState, JobTable
+from quant_pipeline.service.jobs.worker import JobSetting
+from quant_pipeline.service.problems import Refused
+from tests.conftest import PROJECT
+from tests.helpers.scripted_jobs import NAME
+
+KNOWN = {"market": "1", "parameters": "2", "code": "3"}
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A table and a runner that is stepped by the test."""
+    monkeypatch.setenv("PYTHONPATH", f"{PROJECT / 'src'}:{PROJECT}")
+    return desk_of(tmp_path)
+
+
+def desk_of(folder, **limits):
+    url = f"sqlite:///{folder / 'jobs.sqlite'}"
+    setting = JobSetting("", url, str(folder), "sim", {}, str(folder / "results"), 10.0, None, None, 1.0)
+    table = JobTable(url)
+    runner = JobRunner(table, folder / "jobs", setting, **{"max_jobs": 1, "max_waiting": 3, **limits})
+    return SimpleNamespace(table=table, runner=runner, folder=folder, started=folder / "started")
+
+
+def ask(desk, number=0, key=None, **request):
+    request = {"file": str(desk.started), "number": number, **request}
+    return desk.runner.ask(NAME, request, KNOWN, "test", key)
+
+
+def until(desk, job, *states, step=True):
+    deadline = time.monotonic() + 120
+    while (found := desk.table.find(job.id)).state not in states:
+        assert time.monotonic() < deadline, found
+        if step:
+            desk.runner.step()
+        time.sleep(0.02)
+    return found
+
+
+def starts(desk):
+    return desk.started.read_text().count("started") if desk.started.exists() else 0
+
+
+def test_a_job_runs_once_and_keeps_what_it_printed(desk):
+    job, was_there = ask(desk)
+    assert (was_there, job.state) == (False, JobState.WAITING)
+    done = until(desk, job, *ENDED)
+    assert (done.state, done.status, starts(desk)) == (JobState.DONE, 0, 1)
+    assert done.result["lines"] == ["first line", "last line"]
+    assert desk.runner.output_of(done).read_text() == "first line\nlast line\n"
+
+
+def test_a_failed_job_says_why_in_its_last_line(desk):
+    job, _ = ask(desk, status=3)
+    failed = until(desk, job, *ENDED)
+    assert (failed.state, failed.status, failed.message) == (JobState.FAILED, 3, "last line")
+
+
+def test_the_same_question_is_one_job_and_a_failed_one_is_asked_again(desk):
+    job, _ = ask(desk)
+    again, was_there = ask(desk)
+    assert (again.id, was_there) == (job.id, True)
+    until(desk, job, JobState.DONE)
+    assert ask(desk)[0].id == job.id
+    failed, _ = ask(desk, status=1)
+    until(desk, failed, JobState.FAILED)
+    assert ask(desk, status=1)[0].id != failed.id
+    other_market, was_there = desk.runner.ask(
+        NAME, {"file": str(desk.started), "number": 0}, {**KNOWN, "market": "9"}, "test", None
+    )
+    assert (other_market.id != job.id, was_there) == (True, False)
+
+
+def test_an_idempotency_key_is_one_job_and_belongs_to_one_request(desk):
+    job, _ = ask(desk, key="monday")
+    until(desk, job, JobState.DONE)
+    assert ask(desk, key="monday")[0].id == job.id
+    with pytest.raises(Refused, match="another request"):
+        ask(desk, number=1, key="monday")
+
+
+def test_no_more_jobs_run_than_may_and_no_more_wait(desk):
+    jobs = [ask(desk, number, seconds=60)[0] for number in range(3)]
+    with pytest.raises(Refused, match="wait already"):
+        ask(desk, 3)
+    until(desk, jobs[0], JobState.RUNNING)
+    desk.runner.step()
+    assert [job.state for job in desk.table.newest(3)] == [JobState.WAITING, JobState.WAITING, JobState.RUNNING]
+    for job in jobs:
+        desk.runner.cancel(desk.table.find(job.id))
+
+
+def test_a_cancelled_job_ends_with_all_its_processes(desk):
+    job, _ = ask(desk, seconds=600)
+    running = until(desk, job, JobState.RUNNING)
+    family = [psutil.Process(running.pid), *children_of(desk, running.pid)]
+    assert desk.runner.cancel(running).state is JobState.CANCELLED
+    _, alive = psutil.wait_procs(family, timeout=30)
+    desk.runner.step()
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    assert desk.runner.cancel(desk.table.find(job.id)).state is JobState.CANCELLED
+    assert starts(desk) == 1
+
+
+def test_a_waiting_job_that_is_cancelled_never_starts(desk):
+    job, _ = ask(desk)
+    desk.runner.cancel(job)
+    desk.runner.step()
+    assert desk.table.find(job.id).state is JobState.CANCELLED
+    assert starts(desk) == 0
+
+
+def test_a_job_whose_processes_are_killed_is_lost_and_not_started_again(desk):
+    job, _ = ask(desk, seconds=600)
+    running = until(desk, job, JobState.RUNNING)
+    children_of(desk, running.pid)
+    os.killpg(running.pid, signal.SIGKILL)
+    lost = until(desk, job, *ENDED)
+    assert (lost.state, starts(desk)) == (JobState.LOST, 1)
+    assert "ask for it again" in lost.message
+
+
+def test_a_process_with_the_number_of_a_dead_one_is_another_process(desk):
+    job, _ = ask(desk)
+    assert desk.table.claim(job.id, os.getpid(), "1.00")
+    desk.runner.step()
+    assert desk.table.find(job.id).state is JobState.LOST
+    assert birth_of(os.getpid()) != ""
+
+
+def test_two_processes_that_claim_one_job_start_it_once(desk):
+    job, _ = ask(desk)
+    folder = desk.folder / "jobs" / job.id
+    url = f"sqlite:///{desk.folder / 'jobs.sqlite'}"
+    JobSetting(job.id, url, str(desk.folder), "sim", {}, "", 1, None, None, 1).write(folder)
+    command = [sys.executable, "-m", "quant_pipeline.service.jobs.worker", str(folder)]
+    both = [subprocess.Popen(command, start_new_session=True) for _ in range(2)]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert starts(desk) == 1
+    assert desk.table.find(job.id).state is JobState.DONE
+
+
+def test_a_job_goes_on_without_the_service_and_the_next_one_finds_its_end(desk):
+    job, _ = ask(desk, seconds=1)
+    until(desk, job, JobState.RUNNING)
+    later = desk_of(desk.folder)
+    assert until(later, job, *ENDED).state is JobState.DONE
+    assert starts(desk) == 1
+
+
+def test_what_a_killed_service_has_cancelled_is_ended_by_the_next_one(desk):
+    job, _ = ask(desk, seconds=600)
+    running = until(desk, job, JobState.RUNNING)
+    family = [psutil.Process(running.pid), *children_of(desk, running.pid)]
+    desk.table.end(running, JobState.CANCELLED, None, "cancelled")
+    later = desk_of(desk.folder)
+    later.runner.start()
+    psutil.wait_procs(family, timeout=30)
+    later.runner.stop()
+    desk.runner.step()
+    assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_job_that_takes_too_long_is_ended(desk):
+    job, _ = ask(desk, seconds=600)
+    folder = desk.folder / "jobs" / job.id
+    url = f"sqlite:///{desk.folder / 'jobs.sqlite'}"
+    JobSetting(job.id, url, str(desk.folder), "sim", {}, "", 1, None, None, 0.5 / 3600).write(folder)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "quant_pipeline.service.jobs.worker", str(folder)], start_new_session=True
+    )
+    assert process.wait(120) == -signal.SIGKILL
+    assert "longer than" in desk.table.find(job.id).message
+
+
+def test_the_setting_of_a_job_is_readable_by_its_user_alone(tmp_path):
+    JobSetting("a", "postgresql://user:secret@host/db", "", "sim", {}, "", 1, None, None, 1).write(tmp_path / "a")
+    file = tmp_path / "a" / "job.json"
+    assert file.stat().st_mode & 0o077 == 0
+    assert json.loads(file.read_text())["id"] == "a"
+
+
+def children_of(desk, pid):
+    """Return the processes below one as soon as its command has begun."""
+    deadline = time.monotonic() + 60
+    while not starts(desk):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return psutil.Process(pid).children(recursive=True)
