@@ -55,7 +55,11 @@ def imported_by(folder):
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("src", ["boosters", "cluster", "onnx", "postgres"]), ("tests", ["dev"]), ("benchmarks", ["bench", "dev"])],
+    [
+        ("src", ["boosters", "cluster", "onnx", "postgres", "service"]),
+        ("tests", ["dev", "service"]),
+        ("benchmarks", ["bench", "dev", "service"]),
+    ],
 )
 def test_everything_imported_is_declared(project_path, configured, folder, extras):
     declared = {normal(line) for line in configured["dependencies"]}

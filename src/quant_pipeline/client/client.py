@@ -57,7 +57,7 @@ class Job(NamedTuple):
 
 
 class Client:
-    """Ask a running service.
+    """Ask a running service; docs/guides/service.md has an example.
 
     Parameters
     ----------
@@ -67,11 +67,6 @@ class Client:
         Token with the scopes that the questions need; None where the service has no tokens.
     timeout
         Seconds that one answer may take.
-
-    Examples
-    --------
-    >>> with Client("http://127.0.0.1:8600") as service:  # doctest: +SKIP
-    ...     service.factors({"month": "$close/Ref($close, 21)-1"})
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8600", token: str | None = None, timeout: float = 60.0) -> None:
