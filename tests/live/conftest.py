@@ -67,6 +67,13 @@ class Scripted:
         self.process.run()
         return self
 
+    def train(self, model, identity):
+        """Name a champion in the store of a model, as training and `kedro models promote` do."""
+        store = self.account.models / model / "bundle"
+        (store / "versions" / identity).mkdir(parents=True, exist_ok=True)
+        (store / "versions" / identity / "manifest.json").write_text(identity)
+        (store / "aliases.json").write_text(json.dumps({"champion": identity}))
+
     @property
     def journal(self):
         return [json.loads(line) for line in (self.account.folder / "journal.jsonl").read_text().splitlines()]

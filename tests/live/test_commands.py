@@ -1,6 +1,8 @@
 """`kedro live` as it is typed: its check, its state, its channels, and what it refuses."""
 
 import json
+import os
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -10,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from quant_pipeline.cli.live import live
+from quant_pipeline.cli.live import begin_again, live
 from quant_pipeline.common.locks import locked
 from quant_pipeline.live.commands import Commands
 from quant_pipeline.live.timetable import Task, TaskKind
@@ -42,6 +44,27 @@ def test_the_check_names_everything_that_would_stop_the_account_and_fails(run):
     assert any("'paper' has no api_key and no secret_key for Alpaca" in line for line in lines)
     assert any("there is no champion of" in line for line in lines)
     assert "things would stop 'paper'; see above." in done.output
+
+
+def test_the_check_of_the_configuration_asks_nothing_else_and_names_the_key(run, place):
+    assert run("--check-configuration", "--env", "paper", "--params", PARAMS).exit_code == 0
+    file = place.project_path / "conf" / "paper" / "parameters_live.yml"
+    file.write_text(yaml.safe_dump({"live": {"drain_secnds": 1}}))
+    try:
+        done = run("--check-configuration", "--env", "paper", "--params", PARAMS)
+    finally:
+        file.unlink()
+    assert done.exit_code == 1
+    assert "drain_secnds" in done.output
+    assert "broker" not in done.output
+
+
+def test_the_process_begins_again_as_it_was_called(monkeypatch):
+    called = []
+    monkeypatch.setattr(os, "execv", lambda program, words: called.append((program, words)))
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "quant_pipeline", "live", "--env", "paper"])
+    begin_again()
+    assert called == [(sys.executable, [sys.executable, "-m", "quant_pipeline", "live", "--env", "paper"])]
 
 
 def test_the_state_of_an_account_that_never_lived_says_that_nothing_happened(run):

@@ -12,6 +12,8 @@ import psutil
 import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.live.changes import ChampionFiles
+from quant_pipeline.live.follower import Follower
 from quant_pipeline.live.journal import Journal
 from quant_pipeline.live.notifications.dispatcher import Dispatcher, Way, ways_of
 from quant_pipeline.live.parameters import Channel, NotificationParameters, Topic
@@ -159,6 +161,63 @@ def test_a_message_service_that_hangs_delays_no_task(scripted):
     live.run()
     released.set()
     assert [line["task"] for line in live.of("ended")][-1] == "daily 2025-01-03"
+
+
+def test_a_new_champion_is_verified_between_tasks_and_the_event_names_the_old_and_the_new_one(scripted, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.live.follower.PAUSE", 0.0)
+    live = scripted("sim", CLOSED, sessions=1)
+    live.train("lightgbm", "aaaa")
+    live.run()
+    live = scripted("sim", SUNDAY, sessions=1)
+    live.train("lightgbm", "bbbb")
+    live.run()
+    named = [(line["model"], line["old"], line["new"], line["result"]) for line in live.of("champion")]
+    assert named == [("lightgbm", None, "aaaa", "done"), ("lightgbm", "aaaa", "bbbb", "done")]
+    assert [words for words in live.called if "verify" in words] == ["models verify lightgbm --env sim"] * 2
+    assert "sim: champion bbbb of lightgbm takes the place of aaaa" in live.titles(Topic.PROCESS)
+
+
+def test_a_damaged_champion_alerts_once_and_is_told_of_again_only_when_its_files_change(scripted, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.live.follower.PAUSE", 0.0)
+    live = scripted("sim", CLOSED, plan={"verify": [1, 1, 0]}, sessions=1)
+    live.train("lightgbm", "aaaa")
+    follower = Follower("sim", live.reach, ChampionFiles(live.account.models), None, lambda: True)
+    now = pd.Timestamp(CLOSED, tz="UTC")
+    for _ in range(3):
+        follower.follow(now)
+    live.train("lightgbm", "aaaa")
+    follower.follow(now)
+    live.reach.messages.flush(60)
+    assert live.titles() == ["sim: champion aaaa of lightgbm cannot be used"], "the same message is left out"
+    assert [line["result"] for line in live.of("champion")] == ["failed", "failed"]
+    live.train("lightgbm", "aaaa")
+    follower.follow(now)
+    assert [line["result"] for line in live.of("champion")] == ["failed", "failed", "done"]
+    assert live.reach.journal.state.champions == {"lightgbm": "aaaa"}
+
+
+def test_a_changed_configuration_is_checked_by_a_command_before_the_process_begins_again(scripted, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.live.follower.PAUSE", 0.0)
+    live = scripted("sim", SUNDAY, plan={"check-configuration": [1, 0], "daily": [0]})
+    file = live.folder / "conf" / "sim" / "parameters_live.yml"
+    written = iter(["live: {drain_secnds: 1}\n", "live: {drain_seconds: 1}\n"])
+    rest = live.reach.clock.rest
+
+    def edit_and_rest(until, wake):
+        if len(live.of("configuration")) < 2 and (text := next(written, None)):
+            file.write_text(text)
+        rest(until, wake)
+
+    live.reach.clock.rest = edit_and_rest
+    try:
+        live.run()
+    finally:
+        file.unlink()
+    assert live.process.begins_again
+    assert [line["result"] for line in live.of("configuration")] == ["failed", "done"]
+    assert "sim: the changed configuration cannot be used" in live.titles(Topic.ALERTS)
+    assert live.titles(Topic.PROCESS)[-1] == "sim: the live process begins again"
+    assert [words for words in live.called if "check-" in words] == ["live --check-configuration --env sim"] * 2
 
 
 def test_a_channel_with_a_wrong_address_is_refused_before_the_process_is_ready(scripted):

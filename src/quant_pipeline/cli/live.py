@@ -5,8 +5,10 @@ Commands import what they need when they are called: Kedro imports this module t
 
 from __future__ import annotations
 
+import os
 import signal
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -23,6 +25,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @click.group(cls=ProjectGroup, invoke_without_command=True)
 @click.option("--check", is_flag=True, help="Say what would stop it, and end.")
+@click.option("--check-configuration", is_flag=True, help="Say whether the configuration can be used, and end.")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Seconds in one, at the simulated exchange.")
 @click.option("--sessions", type=click.IntRange(min=1), help="End after so many daily runs.")
 @env_option
@@ -31,6 +34,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def live(
     context: click.Context,
     check: bool,
+    check_configuration: bool,
     speed: float | None,
     sessions: int | None,
     env: str | None,
@@ -38,20 +42,22 @@ def live(
 ) -> None:
     """Live through the days of an account: run what is due, and tell what happened."""
     if context.invoked_subcommand is not None:
-        if check or speed or sessions or env or params:
+        if check or check_configuration or speed or sessions or env or params:
             context.fail(f"options belong behind `{context.invoked_subcommand}`")
         return
     from quant_pipeline.cli.opened_account import open_account
 
     with open_account(context.obj, env, params) as opened:
-        if check:
-            from quant_pipeline.live.checks import report_problems
+        if check or check_configuration:
+            from quant_pipeline.live.checks import CHECKS, OF_CONFIGURATION, report_problems
 
-            report_problems(opened, click.echo)
+            report_problems(opened, click.echo, CHECKS if check else OF_CONFIGURATION)
             return
         from quant_pipeline.live.account import LiveAccount, flattened
 
-        _live(LiveAccount.of(context.obj, opened, flattened(params)), speed, sessions)
+        begins_again = _live(LiveAccount.of(context.obj, opened, flattened(params)), speed, sessions)
+    if begins_again:
+        begin_again()
 
 
 @live.command()
@@ -107,7 +113,14 @@ def notify_test(metadata: Place, env: str | None, params: dict[str, Any]) -> Non
         raise IncompleteError(f"{' and '.join(failed)} did not take the message; correct the address and try again")
 
 
-def _live(account: LiveAccount, speed: float | None, sessions: int | None) -> None:
+def begin_again() -> NoReturn:
+    """Put a new process in the place of this one, as it was called: with the configuration of now, nothing of then."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the words that started this process
+
+
+def _live(account: LiveAccount, speed: float | None, sessions: int | None) -> bool:
+    """Live, and return whether the process should begin again."""
     from quant_pipeline.common.collection import collect_as_usual
     from quant_pipeline.common.locks import locked
     from quant_pipeline.live.opening import LOCK, open_reach
@@ -119,6 +132,7 @@ def _live(account: LiveAccount, speed: float | None, sessions: int | None) -> No
         _listen(process)
         collect_as_usual()
         process.run()
+    return process.begins_again
 
 
 def _listen(process: LiveProcess) -> None:

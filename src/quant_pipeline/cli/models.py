@@ -1,4 +1,4 @@
-"""``kedro models list|plan|train|continue|promote|rollback|as-of``: versions of models, training, and rollback.
+"""``kedro models list|plan|train|continue|verify|promote|rollback|as-of``: versions of models, training, and rollback.
 
 Commands import what they need when they are called: Kedro imports this module to describe it.
 """
@@ -134,6 +134,27 @@ def promote(metadata: Place, name: str, force: bool, env: str | None, params: di
             )
         _show_champion(metadata, env, params, name, store.promote(str(opened.parameters["as_of"])))
         click.echo(f"{name}: {candidate.identity} scores new sessions from now on; back: kedro models rollback {name}")
+
+
+@models.command()
+@click.argument("names", nargs=-1)
+@env_option
+@params_option
+@click.pass_obj
+def verify(metadata: Place, names: tuple[str, ...], env: str | None, params: dict[str, Any]) -> None:
+    """Read the champions of the models NAMES, of all without any: every file, and whether they give the golden scores."""
+    from quant_pipeline.cli.opened_models import open_models, store_of
+
+    damaged = []
+    with open_models(metadata, env, params) as opened:
+        for name in names or sorted(opened.catalog.load("champions")):
+            try:
+                click.echo(f"{name}: champion {store_of(opened, name).read('champion').identity} is sound")
+            except ModelError as error:
+                click.echo(f"{name}: {error.message}")
+                damaged.append(name)
+    if damaged:
+        raise ModelError(f"the champions of {', '.join(damaged)} cannot be used; see above.")
 
 
 @models.command()

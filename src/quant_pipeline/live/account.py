@@ -12,6 +12,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from quant_pipeline.cli.opened_account import Opened, open_account
+from quant_pipeline.cli.sessions import configuration_folder
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
 from quant_pipeline.live.clocks import AskedClock, FastClock, LiveClock, WorldClock
 from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
@@ -76,6 +77,17 @@ class LiveAccount:
     def folder(self) -> Path:
         """Folder of its live process."""
         return self.home / FOLDER
+
+    @property
+    def models(self) -> Path | None:
+        """Folder of the models as the catalog says it; None where it names none."""
+        entry = self.opened.project.configuration["catalog"].get("champions", {})
+        return None if "filepath" not in entry else self.place.project_path / entry["filepath"]
+
+    @property
+    def configuration_folders(self) -> tuple[Path, ...]:
+        """Folders of the configuration of the environment, in the order in which they count."""
+        return tuple(configuration_folder(self.place) / name for name in ("base", self.opened.environment, "local"))
 
     @property
     def has_broker(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 import sqlalchemy as sa
@@ -26,8 +26,11 @@ AHEAD = pd.Timedelta(days=30)
 HOURS_DIFFER = pd.Timedelta(minutes=1)
 
 
-def report_problems(opened: Opened, say: Callable[[str], None]) -> None:
-    """Check everything and say what is found, line by line.
+Check = Callable[[Opened], Iterator[str]]
+
+
+def report_problems(opened: Opened, say: Callable[[str], None], checks: Mapping[str, Check]) -> None:
+    """Check and say what is found, line by line.
 
     Parameters
     ----------
@@ -35,6 +38,8 @@ def report_problems(opened: Opened, say: Callable[[str], None]) -> None:
         The account.
     say
         Takes a line.
+    checks
+        What is looked at: `CHECKS` or `OF_CONFIGURATION`.
 
     Raises
     ------
@@ -42,7 +47,7 @@ def report_problems(opened: Opened, say: Callable[[str], None]) -> None:
         When something would stop the account.
     """
     failed = 0
-    for name, check in CHECKS.items():
+    for name, check in checks.items():
         try:
             problems = list(check(opened))
         except (QuantPipelineError, sa.exc.SQLAlchemyError, OSError) as error:
@@ -153,7 +158,7 @@ def _channels(opened: Opened) -> Iterator[str]:
     yield from ()
 
 
-CHECKS: dict[str, Callable[[Opened], Iterator[str]]] = {
+CHECKS: dict[str, Check] = {
     "configuration and limits": _configuration,
     "disk": _disk,
     "calendar": _calendar,
@@ -165,3 +170,5 @@ CHECKS: dict[str, Callable[[Opened], Iterator[str]]] = {
     "channels": _channels,
 }
 """What is looked at, in this sequence; each check yields what is wrong, or raises it."""
+OF_CONFIGURATION = {name: CHECKS[name] for name in ("configuration and limits", "channels")}
+"""What a changed configuration is asked before a process begins again with it."""

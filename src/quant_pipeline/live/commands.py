@@ -74,15 +74,24 @@ class Commands:
         params = {**self.params, "as_of": f"{as_of:%Y-%m-%d}"}
         if task.kind is TaskKind.DRY_RUN:
             params["dry_run"] = "true"
-        given = ",".join(f"{name}={value}" for name, value in params.items())
-        return [*self.program, *COMMANDS[task.kind], "--env", self.environment, "--params", given]
+        return [*self.program, *COMMANDS[task.kind], "--env", self.environment, "--params", _joined(params)]
 
     def start(self, task: Task, calendar: ExchangeSessions) -> Running:
         """Start the command of a task."""
-        log = self.logs / f"{task.name.replace(' ', '-')}.log"
+        return self._started(task.name.replace(" ", "-"), self.words(task, calendar))
+
+    def begin(self, name: str, words: Sequence[str]) -> Running:
+        """Start a command that belongs to no session; ``name`` is that of the file for what it prints now."""
+        given = ["--params", _joined(self.params)] if self.params else []
+        with suppress(OSError):
+            (self.logs / f"{name}.log").unlink()
+        return self._started(name, [*self.program, *words, "--env", self.environment, *given])
+
+    def _started(self, name: str, words: Sequence[str]) -> Running:
+        log = self.logs / f"{name}.log"
         with _opened(log) as printed:
             process = subprocess.Popen(  # noqa: S603 - the words are ours
-                self.words(task, calendar),
+                words,
                 cwd=self.project,
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
@@ -179,6 +188,10 @@ def end_orphan(child: Child | None) -> bool:
                 return True
             time.sleep(0.02)
     return True
+
+
+def _joined(params: Mapping[str, Any]) -> str:
+    return ",".join(f"{name}={value}" for name, value in params.items())
 
 
 def _opened(log: Path) -> IO[bytes]:

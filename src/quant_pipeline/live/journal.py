@@ -25,6 +25,7 @@ TAIL = 20
 
 BEGUN, STATE, STARTED, ENDED, MISSED, NOTE = "begun", "state", "started", "ended", "missed", "note"
 REPORTED = "reported"
+CHAMPION, CONFIGURATION = "champion", "configuration"
 DONE, ATTENTION, FAILED, INTERRUPTED = "done", "attention", "failed", "interrupted"
 SETTLING = (DONE, ATTENTION)
 """Results after which a task is not tried again."""
@@ -70,6 +71,8 @@ class JournalState:
         Missed tasks whose message no service has taken yet, with their sessions.
     reported
         Number of the last event of the ledger that messages have covered.
+    champions
+        By model, the champion that was verified last.
     """
 
     since: pd.Timestamp | None = None
@@ -82,6 +85,7 @@ class JournalState:
     failed: int = 0
     unreported: dict[str, str] = field(default_factory=dict)
     reported: int | None = None
+    champions: dict[str, str] = field(default_factory=dict)
 
     def apply(self, line: Mapping[str, Any]) -> None:
         """Take in a line."""
@@ -98,6 +102,8 @@ class JournalState:
             self._settle(task, line["session"])
         elif event == REPORTED:
             self.unreported.pop(task, None)
+        elif event == CHAMPION and line["result"] == DONE:
+            self.champions[line["model"]] = line["new"]
         if "reported" in line:
             self.reported = line["reported"]
 

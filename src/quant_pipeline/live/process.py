@@ -16,9 +16,11 @@ from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.live import journal as lines
 from quant_pipeline.live.account import LiveAccount
 from quant_pipeline.live.board import STOPPED, Board, Seen
+from quant_pipeline.live.changes import ChampionFiles, ConfigurationFiles
 from quant_pipeline.live.clocks import LiveClock
 from quant_pipeline.live.commands import Commands, Running, birth_of, end_orphan
 from quant_pipeline.live.due import Due, Owed, due
+from quant_pipeline.live.follower import Follower
 from quant_pipeline.live.journal import Journal
 from quant_pipeline.live.notifications.dispatcher import Dispatcher
 from quant_pipeline.live.notifications.messages import Message
@@ -72,6 +74,11 @@ class LiveProcess:
         After so many daily runs it ends; None lives on.
     say
         Shows a line to who watches.
+
+    Attributes
+    ----------
+    begins_again
+        Whether it has ended to begin again with a changed configuration.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class LiveProcess:
         say: Callable[[str], None] = logger.info,
     ) -> None:
         self._account, self._reach, self._left, self._say = account, reach, sessions, say
+        self.begins_again = False
         self._state = STARTING
         self._wake = threading.Event()
         self._stopping_since: float | None = None
@@ -93,6 +101,7 @@ class LiveProcess:
         self._shown: Task | None = None
         self._booked: pd.Timestamp | None = None
         self._timetable: Timetable
+        self._follower: Follower
         self._made_at: pd.Timestamp
 
     def stop(self) -> None:
@@ -108,7 +117,7 @@ class LiveProcess:
         """Live until asked to end."""
         try:
             self._begin()
-            while not self._is_stopping:
+            while not (self._is_stopping or self.begins_again):
                 self._step()
         finally:
             self._end()
@@ -138,6 +147,10 @@ class LiveProcess:
         if self._is_stopping:
             return
         self._reach.messages.require_channels()
+        # A process that ends after some sessions counts them: it does not begin again.
+        watched = ConfigurationFiles(self._account.configuration_folders) if self._left is None else None
+        champions = ChampionFiles(self._account.models)
+        self._follower = Follower(self._account.name, self._reach, champions, watched, self._tick)
         self._change(READY)
         self._reach.watchdog.ready()
         for task in list(self._journal.state.unreported):
@@ -177,6 +190,10 @@ class LiveProcess:
             for missed in found.missed:
                 self._miss(missed, now)
             task = next((task for task in found.ready if self._may_try(task, now)), None)
+            if task is None or task.kind is not TaskKind.EXECUTION:
+                self.begins_again = self._follower.follow(now)
+            if self.begins_again:
+                return
             if task is not None:
                 self._do(task, now)
             elif not found.missed:
@@ -343,9 +360,13 @@ class LiveProcess:
 
     def _end(self) -> None:
         """Say that the process ends, deliver what waits, and leave the files in order."""
-        self._reach.watchdog.stopping()
+        if self.begins_again:
+            self._reach.watchdog.reloading()
+        else:
+            self._reach.watchdog.stopping()
         why = "was asked to end" if self._is_stopping else "ends by an error"
-        level = Level.INFO if self._is_stopping else Level.ALERT
+        why = "begins again" if self.begins_again else why
+        level = Level.INFO if self._is_stopping or self.begins_again else Level.ALERT
         self._tell(Topic.PROCESS, level, f"{self._account.name}: the live process {why}")
         self._reach.messages.close(self._account.notifications.timeout_seconds)
         try:

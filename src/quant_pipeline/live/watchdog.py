@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -32,6 +33,10 @@ class Watchdog:
     def alive(self, status: str) -> None:
         """Say that the loop goes on, and what it does."""
         self._say(f"WATCHDOG=1\nSTATUS={status}")
+
+    def reloading(self) -> None:
+        """Say that the process begins again in its own place; `ready` says that this is over."""
+        self._say(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
         """Say that the process ends because it was asked to."""
