@@ -142,7 +142,7 @@ def promote(metadata: Place, name: str, force: bool, env: str | None, params: di
 @params_option
 @click.pass_obj
 def verify(metadata: Place, names: tuple[str, ...], env: str | None, params: dict[str, Any]) -> None:
-    """Read the champions of the models NAMES, of all without any: every file, and whether they give the golden scores."""
+    """Read the champions of models NAMES, or of all: every file, and whether they give the golden scores."""
     from quant_pipeline.cli.opened_models import open_models, store_of
 
     damaged = []

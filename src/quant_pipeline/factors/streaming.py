@@ -21,6 +21,10 @@ from quant_pipeline.factors.kernels.histories import STATE
 from quant_pipeline.factors.program_runner import Executor
 
 
+_CHANGING = frozenset(("_instruments", "_places", "_bars", "_traded", "_ages", "_gone", "_sessions"))
+"""What a session changes of a stream, beside its memory."""
+
+
 class FactorStream:
     """Factors of the newest session.
 
@@ -102,6 +106,26 @@ class FactorStream:
         self._ages += 1
         self._gone[self._gone >= 0] += 1
         return self._evaluate(session)
+
+    def preview(self, session: pd.Timestamp, bars: pd.DataFrame) -> pd.DataFrame:
+        """Return what `update` would and stay as before, so that a session that goes on can be asked for again.
+
+        Parameters
+        ----------
+        session, bars
+            See `update`; the bars are those of the session so far.
+
+        Raises
+        ------
+        FactorError
+            As `update`.
+        """
+        kept = {name: value.copy() for name, value in vars(self).items() if name in _CHANGING}
+        memory = {key: Memory(known.states.copy(), known.values.copy()) for key, known in self._memory.items()}
+        try:
+            return self.update(session, bars)
+        finally:
+            vars(self).update(kept, _memory=memory)
 
     def drop(self, instruments: list[str]) -> None:
         """End the history of instruments that trade no more: they have no factors from the next session on."""

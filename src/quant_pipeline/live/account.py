@@ -179,7 +179,7 @@ class LiveAccount:
                 if opened.book.trading_state is TradingState.ACTIVE:
                     opened.change_state(TradingState.REDUCING, "LIVE_TASK_FAILED", message)
         except (QuantPipelineError, sa.exc.SQLAlchemyError, OSError) as error:
-            logger.warning("'%s' could not be set to reducing: %s", self.name, error)
+            logger.warning("'%s' could not be set to reducing: %s", self.name, str(error).splitlines()[0])
             return False
         return True
 
@@ -207,7 +207,7 @@ class LiveAccount:
             finally:
                 ledger.engine.dispose()
         except (QuantPipelineError, sa.exc.SQLAlchemyError, OSError) as error:
-            logger.warning("the ledger of '%s' cannot be read now: %s", self.name, error)
+            logger.warning("the ledger of '%s' cannot be read now: %s", self.name, str(error).splitlines()[0])
             return otherwise
 
 

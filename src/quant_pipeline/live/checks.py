@@ -29,7 +29,7 @@ HOURS_DIFFER = pd.Timedelta(minutes=1)
 Check = Callable[[Opened], Iterator[str]]
 
 
-def report_problems(opened: Opened, say: Callable[[str], None], checks: Mapping[str, Check]) -> None:
+def report_problems(opened: Opened, say: Callable[[str], object], checks: Mapping[str, Check]) -> None:
     """Check and say what is found, line by line.
 
     Parameters

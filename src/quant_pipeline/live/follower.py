@@ -1,4 +1,4 @@
-"""Follow what changes while the process lives: a champion is verified before it counts, a configuration before it is used.
+"""Follow what changes while the process lives: a champion is verified, and so is a configuration before it is used.
 
 Both are looked at by a command of its own, between tasks: whatever is wrong with them, the process lives on.
 """
@@ -95,7 +95,9 @@ class Follower:
         result = lines.DONE if is_usable else lines.FAILED
         self._reach.journal.append(now, lines.CONFIGURATION, result=result)
         if is_usable:
-            self._tell(Level.INFO, f"{self._account}: the configuration has changed", "The process begins again with it.")
+            self._tell(
+                Level.INFO, f"{self._account}: the configuration has changed", "The process begins again with it."
+            )
         else:
             title = f"{self._account}: the changed configuration cannot be used"
             self._tell(Level.ALERT, title, f"{ran.last_lines}\nThe process lives on; the next command will fail.")

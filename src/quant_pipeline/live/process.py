@@ -37,6 +37,8 @@ LASTING = (STARTING, READY, DRAINING, STOPPED)
 """States that the journal records."""
 RENEWAL = pd.Timedelta(days=90)
 """How long a timetable is used; its calendar reaches two years."""
+REPORTED_AGAIN = 60.0
+"""Seconds after which a missed task is reported again whose message no service has taken."""
 STORAGE_PAUSE = 5.0
 """Seconds before a disk that is full is tried again."""
 
@@ -99,6 +101,7 @@ class LiveProcess:
         self._running: tuple[Task, Running] | None = None
         self._taken: deque[str] = deque()
         self._shown: Task | None = None
+        self._reported_at = 0.0
         self._booked: pd.Timestamp | None = None
         self._timetable: Timetable
         self._follower: Follower
@@ -153,10 +156,7 @@ class LiveProcess:
         self._follower = Follower(self._account.name, self._reach, champions, watched, self._tick)
         self._change(READY)
         self._reach.watchdog.ready()
-        for task in list(self._journal.state.unreported):
-            title = f"{self._account.name}: {task} is missed"
-            text = "It was missed before the process started again."
-            self._report_missed(Message(Topic.MISSED, Level.WARNING, title, text), task)
+        self._report_unreported("It was missed before the process started again.")
         upcoming = self._due(self._reach.clock.now()).upcoming
         words = "" if upcoming is None else f"next: {_when(upcoming)}"
         self._tell(Topic.PROCESS, Level.INFO, f"{self._account.name}: the live process has started", words)
@@ -222,6 +222,13 @@ class LiveProcess:
     def _report_missed(self, message: Message, task: str) -> None:
         """Send the message; that a service has taken it is recorded, so that a kill loses none."""
         self._reach.messages.send(message, lambda: self._taken.append(task))
+
+    def _report_unreported(self, text: str) -> None:
+        """Report missed tasks again whose message no service has taken."""
+        self._reported_at = time.monotonic()
+        for task in list(self._journal.state.unreported):
+            title = f"{self._account.name}: {task} is missed"
+            self._report_missed(Message(Topic.MISSED, Level.WARNING, title, text), task)
 
     def _record_taken(self, now: pd.Timestamp) -> None:
         while self._taken:
@@ -302,6 +309,8 @@ class LiveProcess:
 
     def _rest(self, found: Due, now: pd.Timestamp) -> None:
         self._beat(now)
+        if time.monotonic() - self._reported_at > REPORTED_AGAIN:
+            self._report_unreported("No service has taken this message so far.")
         failed = [task for task in found.ready if task.name in self._failed_at]
         retries = [self._failed_at[task.name] + self._pause_of(task) for task in failed]
         if found.upcoming is not None and found.upcoming != self._shown:

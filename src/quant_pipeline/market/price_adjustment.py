@@ -95,7 +95,11 @@ def adjust_bars(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataF
         multiplied by the factor, volume is divided by it; ``vwap`` is the mean of high, low and close, because daily
         sources rarely deliver the traded amount.
     """
-    factor = adjustment_factors(bars, corporate_actions).to_numpy()
+    return multiply(bars, adjustment_factors(bars, corporate_actions).to_numpy())
+
+
+def multiply(bars: pd.DataFrame, factor: np.ndarray) -> pd.DataFrame:
+    """Adjust bars by known factors, one per row; see `adjust_bars`."""
     adjusted = {name: bars[name].to_numpy(dtype=np.float64) * factor for name in PRICES}
     return pd.DataFrame(
         {

@@ -30,6 +30,7 @@ class ExchangeHours:
         self.set(now)
         last = (pd.Timestamp.now() + YEARS_AHEAD).normalize()
         self._calendar = TradingCalendar.of("XNYS", FIRST_YEAR, last)
+        self._closings: dict[pd.Timestamp, pd.Timestamp | None] = {}
 
     def set(self, now: pd.Timestamp | str | None) -> None:
         """Stop the clock at an instant (UTC unless it carries a zone), or run when it is None."""
@@ -38,6 +39,24 @@ class ExchangeHours:
             return
         at = pd.Timestamp(now)
         self._fixed = at.tz_localize("UTC") if at.tzinfo is None else at.tz_convert("UTC")
+
+    def close(self, session: pd.Timestamp, at: pd.Timestamp | None = None) -> None:
+        """Close a session earlier than every calendar says, or let it not take place at all."""
+        self._closings[session] = at
+
+    def opens_at(self, session: pd.Timestamp) -> pd.Timestamp:
+        """Return when a session opens."""
+        return self._hours_of(session)[0]
+
+    def _hours_of(self, session: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
+        opens, closes = self._calendar.hours(session)
+        return opens, self._closings.get(session) or closes
+
+    def _takes_place(self, session: pd.Timestamp) -> bool:
+        return self._calendar.is_session(session) and self._closings.get(session, session) is not None
+
+    def _sessions_between(self, first: pd.Timestamp, last: pd.Timestamp) -> list[pd.Timestamp]:
+        return [session for session in self._calendar.between(first, last) if self._takes_place(session)]
 
     def now(self) -> pd.Timestamp:
         """Return the instant, in UTC."""
@@ -49,34 +68,38 @@ class ExchangeHours:
 
     def is_open(self) -> bool:
         """Whether the exchange trades now."""
-        if not self._calendar.is_session(self.date()):
+        if not self._takes_place(self.date()):
             return False
-        opens, closes = self._calendar.hours(self.date())
+        opens, closes = self._hours_of(self.date())
         return bool(opens <= self.now() < closes)
 
     def latest_closed(self) -> pd.Timestamp:
         """Return the last session that has closed."""
-        return self._calendar.latest_closed(self.now())
+        today = self.date()
+        if self._takes_place(today) and self._hours_of(today)[1] <= self.now():
+            return today
+        return self.latest_before(today)
 
     def latest_before(self, date: pd.Timestamp) -> pd.Timestamp:
         """Return the last session before a date."""
-        return self._calendar.latest_on_or_before(date - pd.Timedelta(days=1))
+        session = self._calendar.latest_on_or_before(date - pd.Timedelta(days=1))
+        return session if self._takes_place(session) else self.latest_before(session)
 
     def turns_until(self, instant: pd.Timestamp) -> list[tuple[pd.Timestamp, pd.Timestamp, bool]]:
         """List the opens and closes after now and up to an instant: when, of which session, whether it is the open."""
         now = self.now()
         first, last = (at.tz_convert(NEW_YORK).tz_localize(None).normalize() for at in (now, instant))
-        sessions = self._calendar.between(first, last) if last >= first else []
+        sessions = self._sessions_between(first, last) if last >= first else []
         turns = [
             (at, session, is_open)
             for session in sessions
-            for at, is_open in zip(self._calendar.hours(session), (True, False), strict=True)
+            for at, is_open in zip(self._hours_of(session), (True, False), strict=True)
         ]
         return [turn for turn in turns if now < turn[0] <= instant]
 
     def last_trading(self) -> pd.Timestamp:
         """Return the present while the exchange trades, else its last close."""
-        return self.now() if self.is_open() else self._calendar.hours(self.latest_closed())[1]
+        return self.now() if self.is_open() else self._hours_of(self.latest_closed())[1]
 
     def takes_auction_orders(self, time_in_force: str) -> bool:
         """Whether orders of an auction are taken now: from 19:00 in New York until the cut-off of the auction.
@@ -87,8 +110,8 @@ class ExchangeHours:
         """
         local = self.now().tz_convert(NEW_YORK)
         closes_at = local.normalize() + pd.Timedelta(hours=16)
-        if self._calendar.is_session(self.date()):
-            closes_at = self._calendar.hours(self.date())[1].tz_convert(NEW_YORK)
+        if self._takes_place(self.date()):
+            closes_at = self._hours_of(self.date())[1].tz_convert(NEW_YORK)
         cutoffs = {"opg": local.replace(hour=9, minute=28, second=0, microsecond=0), "cls": closes_at - CLOSING_CUTOFF}
         evening = local.replace(hour=19, minute=0, second=0, microsecond=0)
         return not (cutoffs[time_in_force] <= local < evening)
@@ -96,8 +119,8 @@ class ExchangeHours:
     def auction_after(self, time_in_force: str, instant: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
         """Return session and instant of the first auction after an instant."""
         first = instant.tz_convert(NEW_YORK).tz_localize(None).normalize()
-        for session in self._calendar.between(first, first + pd.Timedelta(days=14)):
-            at = self._calendar.hours(session)[AUCTIONS.index(time_in_force)]
+        for session in self._sessions_between(first, first + pd.Timedelta(days=14)):
+            at = self._hours_of(session)[AUCTIONS.index(time_in_force)]
             if at > instant:
                 return session, at
         raise AssertionError("unreachable: the exchange opens every fortnight")
@@ -114,9 +137,7 @@ class ExchangeHours:
     def clock_json(self) -> dict[str, Any]:
         """Write the clock as the API does."""
         now, today = self.now(), self.date()
-        hours = [
-            self._calendar.hours(session) for session in self._calendar.between(today, today + pd.Timedelta(days=14))
-        ]
+        hours = [self._hours_of(session) for session in self._sessions_between(today, today + pd.Timedelta(days=14))]
         return {
             "timestamp": now.isoformat(),
             "is_open": self.is_open(),
@@ -127,7 +148,7 @@ class ExchangeHours:
     def calendar_json(self, start: str, end: str) -> list[dict[str, str]]:
         """Write the sessions between two dates as the API does: hours in New York."""
         rows = []
-        for session in self._calendar.between(pd.Timestamp(start), pd.Timestamp(end)):
-            opens, closes = (at.tz_convert(NEW_YORK) for at in self._calendar.hours(session))
+        for session in self._sessions_between(pd.Timestamp(start), pd.Timestamp(end)):
+            opens, closes = (at.tz_convert(NEW_YORK) for at in self._hours_of(session))
             rows.append({"date": f"{session:%Y-%m-%d}", "open": f"{opens:%H:%M}", "close": f"{closes:%H:%M}"})
         return rows

@@ -19,6 +19,7 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY
 from quant_pipeline.testing.fake_alpaca.tape import MarketTape
 from quant_pipeline.testing.live_rehearsal import SETTINGS
+from quant_pipeline.testing.live_rehearsal.project import check_configuration, verify_champions
 from quant_pipeline.trading.brokers.adapter import NO_MARKET
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.ledger.backup import back_up
@@ -62,22 +63,33 @@ class Settings:
     home: str
     start: str
     end: str
+    models: str
+    database: str | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the ledger is: a database, or the file in the folder of the account."""
+        return self.database or str(Path(self.home) / "ledger.sqlite")
+
+    @property
+    def anchors(self) -> Path | None:
+        """Anchors of a ledger in a database; of a file they lie beside it."""
+        return None if self.database is None else Path(self.home) / "ledger.anchors"
 
     @classmethod
     def of(cls, folder: Path) -> Settings:
         """Read them."""
         return cls(**json.loads((folder / SETTINGS).read_text()))
 
-    @property
-    def ledger(self) -> Path:
-        """The file of the ledger."""
-        return Path(self.home) / "ledger.sqlite"
+    def ledger(self) -> Ledger:
+        """Open the ledger for reading."""
+        return Ledger.read(Path(self.address)) if self.database is None else Ledger.open(self.address, self.anchors)
 
     def gateway(self) -> Gateway:
         """Return the way to the fake."""
         parameters = {"url": self.url, "read_pause_seconds": 0.02, "max_read_attempts": 2, "requests_a_minute": 100_000}
         keys = {"api_key": API_KEY, "secret_key": SECRET_KEY}
-        return Gateway("alpaca", parameters, str(self.ledger), self.ledger.with_name("STOP"), keys)
+        return Gateway("alpaca", parameters, self.address, Path(self.home) / "STOP", keys, self.anchors)
 
     def open(self, session: pd.Timestamp, takes_lease: bool = True) -> AbstractContextManager[TradingDesk]:
         """Open the desk of a session."""
@@ -87,15 +99,19 @@ class Settings:
 def run(words: Sequence[str], folder: Path) -> int:
     """Run a command of the live process, and return its exit status."""
     given = dict(pair.split("=", 1) for pair in words[list(words).index("--params") + 1].split(","))
+    name = " ".join(words[:2])
+    if name in LOOKS:
+        return LOOKS[name](Settings.of(folder), folder)
     as_of = pd.Timestamp(given["as_of"])
-    task = TASKS[" ".join(words[:2])]
+    task = TASKS[name]
     if task is _execute and given.get("dry_run") == "true":
         task = _show
     return task(Settings.of(folder), as_of)
 
 
 def _daily(settings: Settings, session: pd.Timestamp) -> int:
-    """Close the session with the broker and plan the next one."""
+    """Close the session with the broker and plan the next one, if the champion can be read, as prediction demands."""
+    verify_champions(Path(settings.models))
     following = _calendar(settings).next(session)
     with settings.open(session) as desk:
         breaks = close_books(desk)
@@ -137,7 +153,7 @@ def _reconcile(settings: Settings, session: pd.Timestamp) -> int:
 def _back_up(settings: Settings, session: pd.Timestamp) -> int:
     file = Path(settings.home) / "backups" / f"{session.date()}.sqlite"
     if not file.exists():
-        back_up(Ledger.read(settings.ledger), file)
+        back_up(settings.ledger(), file)
     return 0
 
 
@@ -154,6 +170,13 @@ TASKS: dict[str, Callable[[Settings, pd.Timestamp], int]] = {
     "account backup": _back_up,
     "live --check": _check,
 }
+
+
+LOOKS: dict[str, Callable[[Settings, Path], int]] = {
+    "models verify": lambda settings, _: verify_champions(Path(settings.models)),
+    "live --check-configuration": lambda settings, folder: check_configuration(folder, settings.url),
+}
+"""Commands that look at what has changed; they belong to no session."""
 
 
 def _plan(settings: Settings, desk: TradingDesk, session: pd.Timestamp) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from quant_pipeline.live.due import Due, Owed, due
 from quant_pipeline.live.parameters import LiveParameters
 from quant_pipeline.live.timetable import TaskKind, Timetable
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.testing.live_rehearsal.faults import BEFORE, DURING, FAULTS, TimedFault
+from quant_pipeline.testing.live_rehearsal.faults import BEFORE, DURING, FAULTS, TimedFault, faults_of
 from quant_pipeline.testing.live_rehearsal.receiver import TOKEN
 from quant_pipeline.testing.live_rehearsal.stage import PATIENCE, Stage
 from quant_pipeline.trading.ledger.account import fold
@@ -58,9 +58,10 @@ class Director:
     def lead(self) -> dict[str, object]:
         """Lead through all sessions, and report."""
         self.stage.start()
-        seen = 0
+        seen = -1
         while (booked := self._booked()) < self.sessions:
-            if booked > seen or not self._armed:
+            # A fault lasts until its session is booked.
+            if booked > seen:
                 self._next_fault()
                 seen = booked
             self._step()
@@ -112,6 +113,8 @@ class Director:
         session = self._calendar.latest_on_or_before(self.stage.now().tz_localize(None).normalize())
         if self.stage.now() > self._calendar.hours(session)[0] + pd.Timedelta(hours=1):
             self.stage.play()
+            if self.stage.state().failures:
+                self.stage.repair()
 
     def _strike(self, when: str, kind: TaskKind) -> bool:
         name = self._armed.pop((when, kind), None)
@@ -125,13 +128,15 @@ class Director:
         """Put everything in order as an operator would, and choose what goes wrong next; every kind has its turn."""
         self._tidy()
         if not self._order:
-            self._order = self.chance.sample(sorted(FAULTS), len(FAULTS))
+            names = faults_of(self.stage)
+            self._order = self.chance.sample(names, len(names))
         name = self._order.pop()
         fault: TimedFault = FAULTS[name]
         self._armed = {(fault.when, fault.task): name}
 
     def _tidy(self) -> None:
         self.stage.play()
+        self.stage.repair()
         self.stage.receiver.mood = "up"
         if not self.stage.is_alive():
             self.stage.start()
@@ -176,6 +181,8 @@ class Director:
             "orders": len(orders),
             "missed": len(missed),
             "missed_without_message": sum(f"paper-rehearsal: {task} is missed" not in titles for task in missed),
+            "changes_of_champion": stage.count("champion"),
+            "changes_of_configuration": stage.count("configuration"),
             "secrets_in_messages": sum(TOKEN in text for text in stage.receiver.texts),
             "ledger_differences": self._differences(),
             "restart_seconds_p95": round(restarts[min(len(restarts) - 1, int(0.95 * len(restarts)))], 2),

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
 import pandas as pd
 
+from quant_pipeline.live.journal import CHAMPION, CONFIGURATION
 from quant_pipeline.live.timetable import TaskKind
 from quant_pipeline.testing.fake_alpaca import bookings
-from quant_pipeline.testing.live_rehearsal.stage import Stage
+from quant_pipeline.testing.live_rehearsal.stage import FAULT, Stage
+from quant_pipeline.trading.ledger.store import Ledger
 
 BEFORE, DURING = "before", "during"
+DATABASE_RESTARTED = "database restarted"
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,44 @@ def _service(mood: str) -> Callable[[Stage, Random], None]:
 
 
 def _lock_ledger(stage: Stage, _: Random) -> None:
-    with closing(sqlite3.connect(stage.settings.ledger, isolation_level=None, timeout=30)) as other:
-        other.execute("begin immediate")
+    engine = Ledger.open(stage.settings.address, stage.settings.anchors).engine
+    with engine.begin():
         time.sleep(0.5)
-        other.execute("rollback")
+    engine.dispose()
+
+
+def _restart_database(stage: Stage, chance: Random) -> None:
+    assert stage.database is not None
+    stage.database.stop()
+    time.sleep(chance.random())
+    stage.database.start()
+
+
+def _until_noticed(event: str, change: Callable[[Stage, Random], object]) -> Callable[[Stage, Random], None]:
+    """Change something beside the process, and wait until its journal says that it was looked at."""
+
+    def strike(stage: Stage, chance: Random) -> None:
+        before = stage.count(event)
+        change(stage, chance)
+        stage.wait_until(lambda: stage.count(event) > before, f"the process notices a changed {event}")
+
+    return strike
+
+
+def _reconfigure(stage: Stage, chance: Random) -> None:
+    before = stage.readies()
+    stage.configure(drain_seconds=2.0 + chance.random())
+    stage.wait_until(lambda: stage.readies() > before, "the process begins again with the changed configuration")
+
+
+def _close(minutes: float | None) -> Callable[[Stage, Random], None]:
+    """Close the coming session some minutes after its open, or let it not take place: no calendar has known it."""
+
+    def strike(stage: Stage, _: Random) -> None:
+        session, hours = stage.coming_session(), stage.exchange.hours
+        hours.close(session, None if minutes is None else hours.opens_at(session) + pd.Timedelta(minutes=minutes))
+
+    return strike
 
 
 def _broker(**script: object) -> Callable[[Stage, Random], None]:
@@ -153,6 +189,26 @@ FAULTS: dict[str, TimedFault] = {
     "message service down": TimedFault(BEFORE, TaskKind.DRY_RUN, _service("down")),
     "message service hangs": TimedFault(BEFORE, TaskKind.DRY_RUN, _service("hangs")),
     "ledger locked": TimedFault(DURING, TaskKind.DAILY, _lock_ledger),
+    DATABASE_RESTARTED: TimedFault(DURING, TaskKind.DAILY, _restart_database),
+    "champion damaged": TimedFault(
+        BEFORE, TaskKind.DAILY, _until_noticed(CHAMPION, lambda stage, _: stage.model.damage())
+    ),
+    "champion promoted": TimedFault(
+        BEFORE,
+        TaskKind.DAILY,
+        _until_noticed(CHAMPION, lambda stage, _: stage.model.promote_other(stage.coming_session())),
+    ),
+    "damaged champion promoted": TimedFault(
+        BEFORE,
+        TaskKind.DAILY,
+        _until_noticed(CHAMPION, lambda stage, _: stage.model.promote_damaged(stage.coming_session())),
+    ),
+    "configuration changed": TimedFault(BEFORE, TaskKind.DRY_RUN, _reconfigure),
+    "configuration broken": TimedFault(
+        BEFORE, TaskKind.DRY_RUN, _until_noticed(CONFIGURATION, lambda stage, _: stage.configure(**{FAULT: 2.0}))
+    ),
+    "closed early": TimedFault(BEFORE, TaskKind.EXECUTION, _close(10.0)),
+    "closed without notice": TimedFault(BEFORE, TaskKind.DRY_RUN, _close(None)),
     "503 for an hour at the open": TimedFault(
         BEFORE, TaskKind.EXECUTION, _fault("any", "status_before", 100_000, status=503)
     ),
@@ -186,3 +242,8 @@ FAULTS: dict[str, TimedFault] = {
     "fee": TimedFault(BEFORE, TaskKind.DRY_RUN, _charge),
 }
 """Every kind of fault by its name."""
+
+
+def faults_of(stage: Stage) -> list[str]:
+    """Return the names of the faults that can strike: a database that is a file is not restarted."""
+    return sorted(name for name in FAULTS if stage.database is not None or name != DATABASE_RESTARTED)

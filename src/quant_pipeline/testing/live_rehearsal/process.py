@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from quant_pipeline.cli.live import begin_again
 from quant_pipeline.cli.opened_account import open_account
 from quant_pipeline.common.collection import collect_as_usual, collect_rarely
 from quant_pipeline.common.exceptions import QuantPipelineError
@@ -47,6 +48,8 @@ def main(folder: Path, door: str) -> None:
                 signal.signal(number, lambda *_: process.stop())
             collect_as_usual()
             process.run()
+    if process.begins_again:
+        begin_again()
 
 
 if __name__ == "__main__":

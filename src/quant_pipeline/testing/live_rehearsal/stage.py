@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from decimal import Decimal
@@ -25,9 +25,16 @@ from quant_pipeline.live.opening import JOURNAL
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, ExchangeHours, FakeAlpaca, FakeExchange, Script
 from quant_pipeline.testing.fake_alpaca.days import advance
 from quant_pipeline.testing.live_rehearsal import SETTINGS, desk, process, warm
+from quant_pipeline.testing.live_rehearsal.champions import RehearsedModel
+from quant_pipeline.testing.live_rehearsal.project import folder_of_models
 from quant_pipeline.testing.live_rehearsal.receiver import Receiver
+from quant_pipeline.testing.postgres_server import PostgresServer
 from quant_pipeline.trading.ledger.store import Ledger
 
+BLOCKS = "parameters_live.yml"
+FAULT = "drain_secnds"
+"""A key that is misspelt."""
+FORTNIGHT = pd.Timedelta(days=14)
 PATIENCE = 120.0
 """Seconds after which a rehearsal that does not move is given up."""
 
@@ -39,14 +46,26 @@ class Stage:
     ----------
     exchange, server, receiver, settings
         The fake Alpaca, the message service, and what commands read.
+    model
+        The store of the model that scores.
+    database
+        The server that keeps the ledger; None when a file does.
     live
         The process under rehearsal.
     kills, restarts
         How often it was killed, and the seconds from each start to ready.
     """
 
-    def __init__(self, folder: Path, receiver: Receiver, server: FakeAlpaca, settings: desk.Settings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        receiver: Receiver,
+        server: FakeAlpaca,
+        settings: desk.Settings,
+        database: PostgresServer | None = None,
+    ) -> None:
         self.folder, self.receiver, self.server, self.settings = folder, receiver, server, settings
+        self.database, self.model = database, RehearsedModel(Path(settings.models))
         self.exchange = server.exchange
         self.live: subprocess.Popen[bytes] | None = None
         self.kills = 0
@@ -83,6 +102,26 @@ class Stage:
                     self._state.apply(self._lines[-1])
                     self._read += len(written)
 
+    def configure(self, **changes: float) -> None:
+        """Write the blocks of the live process anew, with changes of ``live``."""
+        configure(self.folder, self.receiver, changes)
+
+    def repair(self) -> None:
+        """Put back what an operator would: models from a backup, the configuration without its fault."""
+        self.model.repair()
+        if self.is_misconfigured:
+            self.configure()
+
+    @property
+    def is_misconfigured(self) -> bool:
+        """Whether the configuration has a fault."""
+        return FAULT in blocks_of(self.folder)["live"]
+
+    def coming_session(self) -> pd.Timestamp:
+        """Return the next session that opens."""
+        now = self.now()
+        return next(session for _, session, opens in self.exchange.hours.turns_until(now + FORTNIGHT) if opens)
+
     def now(self) -> pd.Timestamp:
         """Return the time of the exchange."""
         return self.exchange.hours.now()
@@ -93,9 +132,9 @@ class Stage:
 
     def start(self) -> None:
         """Start the process, and wait until it is ready."""
-        began, before = time.monotonic(), self._ready()
+        began, before = time.monotonic(), self.readies()
         self.live = self._spawn()
-        self.wait_until(lambda: self._ready() > before or not self.is_alive(), "the process is ready")
+        self.wait_until(lambda: self.readies() > before or not self.is_alive(), "the process is ready")
         self.restarts.append(time.monotonic() - began)
 
     def second(self) -> str:
@@ -135,9 +174,14 @@ class Stage:
 
     def events(self) -> Ledger:
         """Open the ledger."""
-        return Ledger.read(self.settings.ledger)
+        return self.settings.ledger()
 
-    def _ready(self) -> int:
+    def count(self, event: str) -> int:
+        """Return how many lines of the journal tell of an event."""
+        return sum(line["event"] == event for line in self.lines())
+
+    def readies(self) -> int:
+        """Return how often the process was ready after a start."""
         return sum(line["event"] == "state" and line["state"] == "ready" for line in self.lines())
 
     def _spawn(self, errors: int | None = None) -> subprocess.Popen[bytes]:
@@ -150,7 +194,9 @@ class Stage:
 
 
 @contextmanager
-def on_stage(project: Path, folder: Path, first: str, last: str) -> Iterator[Stage]:
+def on_stage(
+    project: Path, folder: Path, first: str, last: str, database: PostgresServer | None = None
+) -> Iterator[Stage]:
     """Set the stage for the sessions between two dates.
 
     Parameters
@@ -161,6 +207,8 @@ def on_stage(project: Path, folder: Path, first: str, last: str) -> Iterator[Sta
         A new folder.
     first, last
         The session before the first one, and the last one that prices reach.
+    database
+        What keeps the ledger, restarted by faults; None keeps it in a file.
     """
     shutil.copytree(project / "conf", folder / "conf", ignore=shutil.ignore_patterns("credentials.yml"))
     shutil.copy(project / "pyproject.toml", folder)
@@ -170,11 +218,15 @@ def on_stage(project: Path, folder: Path, first: str, last: str) -> Iterator[Sta
     start, end = "2023-01-03", last
     with FakeAlpaca(exchange) as server:
         home = folder / f"data/accounts/paper-rehearsal-{server.port}"
-        settings = desk.Settings(server.url, "paper-rehearsal", str(home), start, end)
+        configure(folder, receiver)
+        url = None if database is None else database.url
+        if url is not None:
+            _keep_ledger_at(folder, url)
+        models = str(folder_of_models(folder, server.url))
+        settings = desk.Settings(server.url, "paper-rehearsal", str(home), start, end, models, url)
         exchange.take_prices(desk.tape(settings).prices_at)
         (folder / SETTINGS).write_text(json.dumps(asdict(settings)))
-        _configure(folder, receiver)
-        stage = Stage(folder, receiver, server, settings)
+        stage = Stage(folder, receiver, server, settings, database)
         os.environ.update(ALPACA_PAPER_API_KEY=API_KEY, ALPACA_PAPER_SECRET_KEY=SECRET_KEY)
         with (folder / "warm.log").open("ab") as log:
             serving = subprocess.Popen(  # noqa: S603 - the words are ours
@@ -192,12 +244,27 @@ def on_stage(project: Path, folder: Path, first: str, last: str) -> Iterator[Sta
             receiver.shutdown()
 
 
-def _configure(folder: Path, receiver: Receiver) -> None:
+def configure(folder: Path, receiver: Receiver, changes: Mapping[str, float] | None = None) -> None:
     """Name a channel, and let failures be tried again soon."""
     own = folder / "conf" / "paper"
     (own / "credentials.yml").write_text(yaml.safe_dump({"notifications": {"phone": receiver.address}}))
     blocks = {
         "notifications": {"channels": {"phone": {"level": "info"}}, "timeout_seconds": 2.0, "repeat_minutes": 0},
-        "live": {"drain_seconds": 2.0, "retry_seconds": 20.0, "max_attempts": 1000},
+        "live": {"drain_seconds": 2.0, "retry_seconds": 20.0, "max_attempts": 1000, **(changes or {})},
     }
-    (own / "parameters_live.yml").write_text(yaml.safe_dump(blocks))
+    (own / BLOCKS).write_text(yaml.safe_dump(blocks))
+
+
+def blocks_of(folder: Path) -> dict[str, Any]:
+    """Return the blocks of the live process as they are written."""
+    found: dict[str, Any] = yaml.safe_load((folder / "conf" / "paper" / BLOCKS).read_text())
+    return found
+
+
+def _keep_ledger_at(folder: Path, url: str) -> None:
+    """Name a database in every entry of the catalog that names the file of the ledger, with anchors beside it."""
+    place, anchors = "${globals:paths.account}/ledger.sqlite", '{filepath: "${globals:paths.account}/ledger.anchors"}'
+    for catalog in (folder / "conf").rglob("catalog*.yml"):
+        text = catalog.read_text()
+        text = text.replace(f'ledger: {{filepath: "{place}"}}', f'ledger: {{filepath: "{url}", anchors: {anchors}}}')
+        catalog.write_text(text.replace(f"  filepath: {place}\n", f'  filepath: "{url}"\n  anchors: {anchors}\n'))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import alpaca.trading.client  # noqa: F401 - what every command needs is imported once
 
+import quant_pipeline.models.algorithms.linear  # noqa: F401
 from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.testing.live_rehearsal import desk
 
