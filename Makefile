@@ -8,7 +8,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-cli compare-peers chaos rehearse-live fuzz-market rehearse-archive clean install compile
+.PHONY: help demo test coverage test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli compare-peers chaos rehearse-live fuzz-market rehearse-archive clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -80,6 +80,9 @@ bench-factors: $(INSTALLED)  ## Alpha158 and Alpha360 against Qlib, and against 
 
 bench-ledger: $(INSTALLED)  ## Orders per second through risk and log, replay of a ledger of a million events
 	$(BIN)/python benchmarks/ledger.py
+
+bench-live: $(INSTALLED)  ## Milliseconds from the last bar to the scores of 500 instruments
+	$(BIN)/python benchmarks/live.py
 
 bench-cli: $(INSTALLED)  ## Seconds of the commands, and of `kedro run` before its first node
 	$(BIN)/python benchmarks/cli.py

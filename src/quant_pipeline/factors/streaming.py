@@ -20,7 +20,6 @@ from quant_pipeline.factors.grid import Grid
 from quant_pipeline.factors.kernels.histories import STATE
 from quant_pipeline.factors.program_runner import Executor
 
-
 _CHANGING = frozenset(("_instruments", "_places", "_bars", "_traded", "_ages", "_gone", "_sessions"))
 """What a session changes of a stream, beside its memory."""
 

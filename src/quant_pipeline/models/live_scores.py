@@ -45,6 +45,9 @@ class LiveScorer:
         last = bars.groupby("instrument", observed=True).tail(1)
         self._last = last[["date", "instrument", *PRICES, "volume"]]
         self._actions = corporate_actions
+        seen = last.set_index("instrument")["date"].reindex(corporate_actions["instrument"]).to_numpy()
+        # Nearly no instrument has a split or a dividend in one session: the others keep their factor.
+        self._acting = set(corporate_actions.loc[corporate_actions["date"].to_numpy() > seen, "instrument"])
         self._factors = adjusted_bars.groupby("instrument", observed=True)["factor"].last()
         self._prepare()
 
@@ -98,12 +101,18 @@ class LiveScorer:
     def _adjust(self, session: pd.Timestamp, bars: pd.DataFrame) -> pd.DataFrame:
         """Adjust the bars of the session as `adjust_bars` would adjust them at the end of the history."""
         today = bars[["instrument", *PRICES, "volume"]].assign(date=session)
+        today = today.sort_values("instrument", kind="stable", ignore_index=True)
+        factor = self._factors.reindex(today["instrument"]).fillna(1.0).to_numpy(copy=True)
+        if (acts := today["instrument"].isin(self._acting)).any():
+            factor[acts.to_numpy()] *= self._changes(session, today[acts])
+        return multiply(today, factor)
+
+    def _changes(self, session: pd.Timestamp, today: pd.DataFrame) -> np.ndarray:
+        """Return what splits and dividends since their last bars change of the factors of some instruments.
+
+        The factor of the first of two bars is 1, so that of the second is the change.
+        """
         known = self._last[self._last["instrument"].isin(today["instrument"])]
         both = pd.concat([known, today]).sort_values(["instrument", "date"], kind="stable", ignore_index=True)
-        # The factor of the first of two bars is 1, so that of the second is what the session has changed.
-        changes = adjust_bars(both, self._actions)
-        changes = changes[changes["date"] == session]
-        before = self._factors.reindex(changes["instrument"]).fillna(1.0).to_numpy()
-        own = both[both["date"] == session].reset_index(drop=True)
-        return multiply(own, before * changes["factor"].to_numpy())
-
+        adjusted = adjust_bars(both, self._actions)
+        return adjusted.loc[adjusted["date"] == session, "factor"].to_numpy()

@@ -16,7 +16,10 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 # The server refuses to run as root; root lends it the account that owns nothing.
-AS_NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+OWNS_NOTHING = 65534
+AS_ANOTHER: dict[str, Any] = (
+    {"user": OWNS_NOTHING, "group": OWNS_NOTHING, "extra_groups": []} if os.geteuid() == 0 else {}
+)
 PATIENCE = 300.0
 """Seconds for a server to answer, and to end."""
 
@@ -48,10 +51,10 @@ class PostgresServer:
         if programs is None:
             raise FileNotFoundError("no PostgreSQL server is installed")
         self._programs = programs
-        if AS_NOBODY:
-            shutil.chown(self._folder, "nobody", "nogroup")
+        if AS_ANOTHER:
+            shutil.chown(self._folder, OWNS_NOTHING, OWNS_NOTHING)
         words = ["-D", str(self._folder / "data"), "-U", "trader", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run([programs / "initdb", *words], check=True, capture_output=True, cwd="/", **AS_NOBODY)  # noqa: S603 - the words are ours
+        subprocess.run([programs / "initdb", *words], check=True, capture_output=True, cwd="/", **AS_ANOTHER)  # noqa: S603 - the words are ours
         self.start()
         return self
 
@@ -66,7 +69,7 @@ class PostgresServer:
         words = ["-D", str(self._folder / "data"), "-k", str(self._folder), "-p", str(self._port), "-h", "127.0.0.1"]
         with (self._folder / "log").open("ab") as log:
             running: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - the words are ours
-                [self._programs / "postgres", *words], stdout=log, stderr=log, cwd="/", **AS_NOBODY
+                [self._programs / "postgres", *words], stdout=log, stderr=log, cwd="/", **AS_ANOTHER
             )
         self._running = running
         engine, deadline = sa.create_engine(self.url, poolclass=sa.NullPool), time.monotonic() + PATIENCE

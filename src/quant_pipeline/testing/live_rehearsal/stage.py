@@ -103,7 +103,7 @@ class Stage:
                     self._read += len(written)
 
     def configure(self, **changes: float) -> None:
-        """Write the blocks of the live process anew, with changes of ``live``."""
+        """Write the blocks of the live process again, with changes of ``live``."""
         configure(self.folder, self.receiver, changes)
 
     def repair(self) -> None:
