@@ -8,7 +8,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage test-all test-random checked lint format lock reference bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli compare-peers chaos rehearse-live fuzz-market rehearse-archive clean install compile
+.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli compare-peers chaos rehearse-live fuzz-market rehearse-archive clean install compile
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -65,6 +65,10 @@ lock: $(INSTALLED)  ## Rewrite requirements.lock from pyproject.toml, for every 
 reference: $(INSTALLED)  ## Rewrite docs/reference/ from the code: parameters, modules
 	$(BIN)/python tools/parameter_reference.py
 	$(BIN)/python tools/module_reference.py
+
+# Hours on a laptop, and what is computed is kept: an interrupted one goes on where it was.
+results: $(INSTALLED)  ## Recompute docs/results.md on the bars of QUANT_PIPELINE_MARKET_DATA; what is trained is kept
+	$(BIN)/python tools/real_results.py
 
 bench: $(INSTALLED)  ## Time and peak memory of every stage
 	$(BIN)/python benchmarks/stages.py

@@ -41,6 +41,7 @@ ELSEWHERE = {
     "kedro run --pipelines order_generation --only-missing-outputs": "test_acceptance.py",
     "kedro models plan": "test_acceptance.py",
     "kedro models promote ridge_alpha158": "test_acceptance.py",
+    "kedro models export ridge_alpha158 --to onnx": "test_model_export.py",
     "kedro archive --keep 250 --dry-run": "test_archive.py",
     "kedro archive --keep 250": "test_archive.py",
     "kedro archive verify": "test_archive.py",

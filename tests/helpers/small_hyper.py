@@ -5,6 +5,7 @@ HYPER = {
     "lightgbm": {"rounds": 60, "patience": 20, "min_data_in_leaf": 20, "lambda_l2": 1.0, "threads": 1},
     "ridge": {},
     "qlib": {},
+    "signal": {},
     "elastic_net": {"alpha": 0.001},
     "double_ensemble": {"rounds": 20, "models": 2, "min_data_in_leaf": 20, "lambda_l2": 1.0, "threads": 1},
     "xgboost": {"rounds": 40, "patience": 20, "min_child_weight": 20, "lambda_l2": 1.0, "threads": 1},

@@ -60,6 +60,20 @@ def _contract_of(algorithm):
 globals().update({f"Test_{algorithm}": _contract_of(algorithm) for algorithm in LIBRARIES})
 
 
+@pytest.mark.slow
+class TestQlibNetwork(AlgorithmContract):
+    """A class that seeds the generators of the process when it is made, as most networks of Qlib do."""
+
+    algorithm = "qlib"
+    hyper = {  # noqa: RUF012
+        "import_path": "qlib.contrib.model.pytorch_gru.GRU",
+        "arguments": {
+            "d_feat": 3, "hidden_size": 8, "num_layers": 1, "n_epochs": 8, "lr": 0.03, "batch_size": 200, "GPU": -1,
+            "seed": 1,
+        },
+    }  # fmt: skip
+
+
 class TestQlib(AlgorithmContract):
     algorithm = "qlib"
     hyper = {  # noqa: RUF012

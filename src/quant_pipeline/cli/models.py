@@ -1,4 +1,4 @@
-"""``kedro models list|plan|train|continue|verify|promote|rollback|as-of``: versions of models, training, and rollback.
+"""``kedro models list|plan|train|continue|verify|promote|rollback|as-of|export``: versions, training, other formats.
 
 Commands import what they need when they are called: Kedro imports this module to describe it.
 """
@@ -6,6 +6,7 @@ Commands import what they need when they are called: Kedro imports this module t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=ProjectGroup)
 def models() -> None:
-    """List, plan, train and continue models, promote a candidate, go back to former champions."""
+    """List, plan, train, continue and export models, promote a candidate, go back to former champions."""
 
 
 @models.command(name="list")
@@ -171,6 +172,30 @@ def rollback(metadata: Place, name: str, env: str | None, params: dict[str, Any]
         identity = store_of(opened, name).roll_back(str(opened.parameters["as_of"]))
         _show_champion(metadata, env, params, name, identity)
     click.echo(f"{name}: {identity} scores new sessions again")
+
+
+@models.command(name="export")
+@click.argument("name")
+@click.option("--to", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="Kind of the file.")
+@click.option("--path", type=click.Path(path_type=Path), help="File to write; by default exports/NAME.onnx.")
+@click.option("--candidate", is_flag=True, help="Write the newest trained version instead of the one that scores.")
+@env_option
+@params_option
+@click.pass_obj
+def export_model(
+    metadata: Place, name: str, kind: str, path: Path | None, candidate: bool, env: str | None, params: dict[str, Any]
+) -> None:
+    """Write model NAME for a server without Python, after its scores were compared with those of the file."""
+    from quant_pipeline.cli.model_export import export_version
+    from quant_pipeline.cli.opened_models import open_models
+
+    target = path or Path("exports") / f"{name}.{kind}"
+    with open_models(metadata, env, params) as opened:
+        done = export_version(opened, name, "candidate" if candidate else "champion", target)
+    click.echo(
+        f"{name}: {done.bundle} in {target}, its input in {target}.json; the scores of {done.rows:,} rows agree within "
+        f"{done.difference:.1g}"
+    )
 
 
 @models.command(name="as-of")

@@ -154,6 +154,10 @@ class ModelBundle:
         """
         return _predict(self.facts, self.model, self.processor_states, features, rows)
 
+    def samples(self, features: pd.DataFrame, rows: np.ndarray | None = None) -> Samples:
+        """Return what the model reads: the rows behind the stored processors; arguments and errors as of `predict`."""
+        return _samples(self.facts, self.processor_states, features, rows)
+
 
 def make_bundle(
     facts: BundleFacts, model: FittedModel, processor_states: list[Arrays], golden_inputs: pd.DataFrame
@@ -295,6 +299,11 @@ def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str], dict[str, s
 def _predict(
     facts: BundleFacts, model: FittedModel, states: list[Arrays], features: pd.DataFrame, rows: np.ndarray | None
 ) -> pd.Series:
+    samples = _samples(facts, states, features, rows)
+    return pd.Series(score_rows(facts.spec, model, samples), index=features.index[samples.rows], name="score")
+
+
+def _samples(facts: BundleFacts, states: list[Arrays], features: pd.DataFrame, rows: np.ndarray | None) -> Samples:
     missing = sorted(set(facts.columns) - set(features.columns))
     if missing == [TRADED]:
         raise ModelError(
@@ -305,8 +314,7 @@ def _predict(
         raise ModelError(f"{facts.spec.title} needs factors that the features do not have: {', '.join(missing[:5])}")
     processed = ProcessorChain(facts.spec.processors, states).transform(features[facts.columns])
     indices = np.arange(len(features)) if rows is None else rows
-    samples = Samples(processed, indices, np.empty(0, dtype=np.float32))
-    return pd.Series(score_rows(facts.spec, model, samples), index=features.index[indices], name="score")
+    return Samples(processed, indices, np.empty(0, dtype=np.float32))
 
 
 def _files(bundle: ModelBundle) -> dict[str, bytes]:

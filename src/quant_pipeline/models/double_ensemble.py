@@ -30,7 +30,7 @@ class FittedDoubleEnsemble:
     def __init__(
         self, boosters: list[lightgbm.Booster], columns: list[list[int]], curve: pd.DataFrame, factors: list[str]
     ) -> None:
-        self._boosters, self._columns, self._factors = boosters, columns, factors
+        self.boosters, self.columns, self._factors = boosters, columns, factors
         self.curve = curve
         gains = np.zeros(len(factors))
         for booster, chosen in zip(boosters, columns, strict=True):
@@ -39,14 +39,12 @@ class FittedDoubleEnsemble:
 
     def predict(self, samples: Samples) -> Vector:
         """Score rows by the mean of the models."""
-        return _mean_score(self._boosters, self._columns, samples.values)
+        return _mean_score(self.boosters, self.columns, samples.values)
 
     def weights(self) -> dict[str, bytes]:
         """Return the text of each model and the factors it reads."""
-        texts = {f"model_{index}.txt": each.model_to_string().encode() for index, each in enumerate(self._boosters)}
-        return texts | {
-            FACTORS: json.dumps([[self._factors[c] for c in columns] for columns in self._columns]).encode()
-        }
+        texts = {f"model_{index}.txt": each.model_to_string().encode() for index, each in enumerate(self.boosters)}
+        return texts | {FACTORS: json.dumps([[self._factors[c] for c in columns] for columns in self.columns]).encode()}
 
 
 def fit_double_ensemble(train: Samples, valid: Samples, hyper: DoubleEnsembleHyper, seed: int) -> FittedDoubleEnsemble:

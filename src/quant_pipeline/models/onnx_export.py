@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.common.atomic import write_bytes
+from quant_pipeline.common.atomic import write_bytes, write_text
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.models import onnx_graphs
+from quant_pipeline.models.algorithms.catboost import FittedCatBoost
+from quant_pipeline.models.algorithms.linear import FittedLinear
+from quant_pipeline.models.algorithms.signal import Signal
+from quant_pipeline.models.algorithms.xgboost import FittedXGBoost
 from quant_pipeline.models.bundle import ModelBundle
+from quant_pipeline.models.double_ensemble import FittedDoubleEnsemble
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.gbdt import FittedTrees
 from quant_pipeline.models.libraries import import_optional
 
-if TYPE_CHECKING:
-    from quant_pipeline.models.networks.scoring import FittedNetwork
-
-EXTRA = "onnx"
 TOLERANCE = 1e-4
 ALLOWED_SHARE = 0.001
 """Rows that may differ by more: thresholds of trees are in single precision there, and a value may fall beside one."""
 
+Inputs = npt.NDArray[np.float32]
+
 
 def export_onnx(bundle: ModelBundle, samples: Samples, file: Path) -> float:
-    """Write the model of a bundle as ONNX and check it on rows.
+    """Write the model of a bundle as ONNX, checked on rows, and beside it what its input is.
 
-    The graph begins behind the processors: its input ``features`` is ``(rows, factors)`` for trees and
-    ``(window, rows, factors)`` for a network, single precision; its output ``score`` has one number per row.
+    The graph begins behind the processors: its input ``features`` is ``(rows, factors)``, and ``(window, rows,
+    factors)`` for a network, single precision; its output ``score`` has one number per row. A network that looks across
+    instruments takes all rows of one session at a time. The document ``<file>.json`` names the factors in their order,
+    their expressions, and the processors with what they learned.
 
     Parameters
     ----------
     bundle
-        Bundle of LightGBM or of a network that does not look across instruments.
+        Bundle of any shipped algorithm but a class of Qlib.
     samples
         Processed rows to check on, the more the better.
     file
@@ -47,68 +55,93 @@ def export_onnx(bundle: ModelBundle, samples: Samples, file: Path) -> float:
     Raises
     ------
     ModelError
-        When the algorithm cannot be exported, a library is missing, or the scores differ; nothing is written then.
+        When the algorithm cannot be exported, a library is missing, no row can be scored, or the scores differ; nothing
+        is written then.
     """
-    model: Any = bundle.model
-    if isinstance(model, FittedTrees):
-        content, inputs = _trees(model, len(bundle.facts.expressions)), samples.values
-        expected = model.predict(samples)
-    elif _scores_single_names(model):
-        content, inputs, expected = _network(model, samples)
-    else:
-        raise ModelError(f"{bundle.facts.spec.title} cannot be exported to ONNX; LightGBM and single-name networks can")
-    difference = _difference(content, inputs, expected)
+    title = bundle.facts.spec.title
+    scored = bundle.model.predict(samples)
+    usable = np.isfinite(scored)
+    if not usable.any():
+        raise ModelError(f"{title}: no row has a score to compare the graph with; bring more sessions")
+    content, batches = _graph_of(bundle, samples, usable)
+    session = import_optional("onnxruntime", onnx_graphs.EXTRA).InferenceSession(
+        content, _quietly(), providers=["CPUExecutionProvider"]
+    )
+    given = [np.asarray(session.run(None, {onnx_graphs.INPUT: batch})[0]).reshape(-1) for batch in batches]
+    difference = _difference(np.concatenate(given).astype(np.float64), scored[usable])
     if difference > TOLERANCE:
-        raise ModelError(
-            f"the ONNX graph of {bundle.facts.spec.title} scores otherwise, by {difference:.2g}; not written"
-        )
+        raise ModelError(f"the ONNX graph of {title} scores otherwise, by {difference:.2g}; not written")
     write_bytes(file, content)
+    write_text(file.with_name(f"{file.name}.json"), json.dumps(_description(bundle), indent=2) + "\n")
     return difference
 
 
-def _scores_single_names(model: Any) -> bool:
+def _graph_of(
+    bundle: ModelBundle, samples: Samples, usable: npt.NDArray[np.bool_]
+) -> tuple[bytes, list[Inputs] | Iterator[Inputs]]:
+    """Return the graph of a model, and the rows that have a score as its inputs, in their order."""
+    model: Any = bundle.model
+    factors = samples.features.shape[1]
+    rows = [samples.values[usable]]
+    match model:
+        case FittedTrees():
+            return onnx_graphs.lightgbm_graph([model.booster], [list(range(factors))], factors), rows
+        case FittedDoubleEnsemble():
+            return onnx_graphs.lightgbm_graph(model.boosters, model.columns, factors), rows
+        case FittedXGBoost():
+            return onnx_graphs.xgboost_graph(model, factors), rows
+        case FittedCatBoost():
+            return onnx_graphs.catboost_graph(model), rows
+        case FittedLinear():
+            return onnx_graphs.linear_graph(model.coefficients, model.intercept), rows
+        case Signal():
+            return onnx_graphs.first_factor_graph(factors), rows
     if not hasattr(model, "network"):
-        return False
+        raise ModelError(
+            f"{bundle.facts.spec.title} cannot be exported to ONNX; all shipped algorithms can, classes of Qlib and "
+            "algorithms of your own cannot"
+        )
+    batches = list(_windows(model, samples, usable))
+    return onnx_graphs.network_graph(model.network, batches[0]), batches
+
+
+def _windows(model: Any, samples: Samples, usable: npt.NDArray[np.bool_]) -> Iterator[Inputs]:
+    """Yield the windows of the rows: of all at once, or session by session where the network looks across."""
     from quant_pipeline.models.networks.blocks import looks_across
-
-    return not looks_across(model.network)
-
-
-def _trees(model: FittedTrees, n_factors: int) -> bytes:
-    tools = import_optional("onnxmltools", EXTRA)
-    types = import_optional("onnxmltools.convert.common.data_types", EXTRA)
-    graph = tools.convert_lightgbm(
-        model.booster, initial_types=[("features", types.FloatTensorType([None, n_factors]))], target_opset=15
-    )
-    return graph.SerializeToString()
-
-
-def _network(model: FittedNetwork, samples: Samples) -> tuple[bytes, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    import_optional("onnxscript", EXTRA)
-    import torch
-
     from quant_pipeline.models.networks.cube import SessionCube
 
     cube = SessionCube(samples.features, samples.rows, model.window)
-    sessions, columns = cube.locate(samples.rows)
-    usable = cube.complete[sessions, columns]
-    windows = cube.windows(sessions[usable], columns[usable])
-    program = torch.onnx.export(
-        model.network,
-        (torch.from_numpy(windows[:, :2]),),
-        input_names=["features"],
-        output_names=["score"],
-        dynamic_shapes=({1: torch.export.Dim("rows")},),
-        dynamo=True,
-        verbose=False,
-    )
-    if program is None:
-        raise ModelError("torch made no ONNX graph")
-    return program.model_proto.SerializeToString(), windows, model.predict(samples)[usable]
+    sessions, columns = (places[usable] for places in cube.locate(samples.rows))
+    ends = np.flatnonzero(np.diff(sessions)) + 1 if looks_across(model.network) else np.empty(0, dtype=np.int64)
+    for session, column in zip(np.split(sessions, ends), np.split(columns, ends), strict=True):
+        yield cube.windows(session, column)
 
 
-def _difference(content: bytes, inputs: npt.NDArray[np.float32], expected: npt.NDArray[np.float64]) -> float:
-    session = import_optional("onnxruntime", EXTRA).InferenceSession(content, providers=["CPUExecutionProvider"])
-    (given,) = session.run(None, {session.get_inputs()[0].name: inputs})
-    differences = np.sort(np.abs(np.asarray(given, dtype=np.float64).reshape(-1) - expected))
+def _difference(given: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
+    if not np.isfinite(given).all():
+        return np.inf
+    differences = np.sort(np.abs(given - expected))
     return float(differences[: len(differences) - int(len(differences) * ALLOWED_SHARE)].max(initial=0.0))
+
+
+def _quietly() -> Any:
+    """Return options of a session that report errors only: CatBoost states a shape that it does not keep."""
+    options = import_optional("onnxruntime", onnx_graphs.EXTRA).SessionOptions()
+    options.log_severity_level = 3
+    return options
+
+
+def _description(bundle: ModelBundle) -> dict[str, Any]:
+    facts = bundle.facts
+    steps = [
+        {**spec.model_dump(mode="json"), "learned": {name: values.tolist() for name, values in state.items()}}
+        for spec, state in zip(facts.spec.processors, bundle.processor_states, strict=True)
+    ]
+    return {
+        "bundle": bundle.identity,
+        "model": facts.spec.title,
+        "predicts": facts.label,
+        "window": facts.spec.window,
+        "factors": facts.expressions,
+        "processors": steps,
+    }

@@ -83,7 +83,8 @@ def fit_qlib(train: Samples, valid: Samples, hyper: QlibHyper, seed: int) -> Fit
 
 def load_qlib(weights: dict[str, bytes], factors: list[str], hyper: QlibHyper) -> FittedQlibModel:
     """Make the model again: its class with its arguments, then what it has learned."""
-    model = _make(hyper)
+    with seeded(0):  # Classes of Qlib seed the generators of the process, and draw weights, when they are made.
+        model = _make(hyper)
     unpack(weights, vars(model))
     return FittedQlibModel(model, hyper, learning_curve([]), factors)
 
@@ -151,6 +152,10 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, str, float]] = []
+
+    def get_recorder(self, **names: object) -> _Recorder:
+        """Return itself: there is one run, that of the fit."""
+        return self
 
     def log_metrics(self, step: int | None = None, **metrics: float) -> None:
         """Keep metrics as rows of a learning curve."""

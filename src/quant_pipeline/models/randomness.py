@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ _ONE_AT_A_TIME = threading.RLock()
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch and numpy within a block, one block of the process at a time.
+    """Seed torch, numpy and Python's own generator within a block, one block of the process at a time.
 
     Dropout and new weights of torch, and models of Qlib, draw from generators that all threads share. Fits in threads
     would take numbers from each other and restart each other's series, so they wait for each other here. The state of
@@ -26,10 +27,12 @@ def seeded(seed: int) -> Iterator[None]:
         Same seed, same numbers.
     """
     with _ONE_AT_A_TIME, torch.random.fork_rng():
-        before = np.random.get_state()
+        before = np.random.get_state(), random.getstate()
         torch.manual_seed(seed)
         np.random.seed(seed)
+        random.seed(seed)
         try:
             yield
         finally:
-            np.random.set_state(before)
+            np.random.set_state(before[0])
+            random.setstate(before[1])

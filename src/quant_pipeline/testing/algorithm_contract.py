@@ -12,22 +12,32 @@ walk forward, tuning, promotion, daily prediction.
 from __future__ import annotations
 
 import json
+import random
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from pydantic import ValidationError
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.models.algorithms import find_algorithm
 from quant_pipeline.models.bundle import MANIFEST, ModelBundle, read_bundle, write_bundle
+from quant_pipeline.models.fitting import load_model
 from quant_pipeline.models.libraries import versions_of
 from quant_pipeline.models.training import train_bundle
 from quant_pipeline.testing.planted_panel import FACTORS, planted_facts, planted_panel
+
+
+class TrainedAgain(NamedTuple):
+    """A second training, and the generators of the process that it or loading its result has moved."""
+
+    bundle: ModelBundle
+    moved: list[str]
 
 
 class AlgorithmContract:
@@ -53,6 +63,11 @@ class AlgorithmContract:
         """The algorithm trained on the panel; trained once."""
         return _trained(self.algorithm, json.dumps(self.hyper, sort_keys=True))
 
+    @property
+    def trained_again(self) -> TrainedAgain:
+        """The algorithm trained again after others have drawn random numbers; trained once."""
+        return _trained_again(self.algorithm, json.dumps(self.hyper, sort_keys=True))
+
     def test_a_planted_relation_is_learned(self) -> None:
         """Score the test sessions in an order that is close to that of their labels."""
         assert _rank_ic(self.bundle, planted_panel().labels).mean() > self.least_rank_ic
@@ -65,8 +80,12 @@ class AlgorithmContract:
         assert abs(rank_ic.mean()) < 3 * rank_ic.std() / np.sqrt(len(rank_ic))
 
     def test_the_same_seed_gives_the_same_bundle(self) -> None:
-        """Train twice with the same result to the last bit."""
-        assert _train(self.algorithm, self.hyper).identity == self.bundle.identity
+        """Train twice with the same result to the last bit, whatever else has drawn random numbers in between."""
+        assert self.trained_again.bundle.identity == self.bundle.identity
+
+    def test_training_and_loading_leave_the_generators_of_the_process_alone(self) -> None:
+        """Draw random numbers from generators of its own, or restore those of the process."""
+        assert self.trained_again.moved == []
 
     def test_save_load_predict_is_identical_to_the_last_bit(self, tmp_path: Path) -> None:
         """Make the model again from its files."""
@@ -150,6 +169,31 @@ class AlgorithmContract:
 @cache
 def _trained(algorithm: str, hyper: str) -> ModelBundle:
     return _train(algorithm, json.loads(hyper))
+
+
+@cache
+def _trained_again(algorithm: str, hyper: str) -> TrainedAgain:
+    _trained(algorithm, hyper)  # Importing a library may draw a number too, once.
+    for draw in (random.random, np.random.random, lambda: torch.rand(1)):
+        draw()
+    before = generator_states()
+    bundle = _train(algorithm, json.loads(hyper))
+    moved = [f"{name} while training" for name, state in generator_states().items() if state != before[name]]
+    before = generator_states()
+    load_model(bundle.facts.spec, bundle.model.weights(), list(bundle.facts.expressions))
+    bundle.predict(planted_panel().features)
+    moved += [f"{name} while loading" for name, state in generator_states().items() if state != before[name]]
+    return TrainedAgain(bundle, moved)
+
+
+def generator_states() -> dict[str, bytes]:
+    """Return the states of the generators that all modules of a process share."""
+    numbers = np.random.get_state()
+    return {
+        "random": repr(random.getstate()).encode(),
+        "numpy": repr([part.tobytes() if isinstance(part, np.ndarray) else part for part in numbers]).encode(),
+        "torch": torch.get_rng_state().numpy().tobytes(),
+    }
 
 
 def _train(

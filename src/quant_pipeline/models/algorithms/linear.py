@@ -68,6 +68,11 @@ class FittedLinear:
         """One per factor."""
         return self._coefficients
 
+    @property
+    def intercept(self) -> float:
+        """Score of a row of zeros."""
+        return self._intercept
+
     def predict(self, samples: Samples) -> Vector:
         """Score rows."""
         # Summed column by column: a matrix product may round differently for another number of rows.
@@ -145,6 +150,7 @@ def fit_elastic_net(
         precompute=True,
         copy_X=False,
         warm_start=previous is not None,
+        random_state=seed,  # Nothing is drawn, but without a seed a number of numpy's own generator is taken.
     )
     if previous is not None:
         descent.coef_ = previous.coefficients.copy()

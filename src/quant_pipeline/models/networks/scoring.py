@@ -83,6 +83,8 @@ class FittedNetwork:
 
 def load_network(weights: dict[str, bytes], n_factors: int, hyper: NetworkHyper) -> FittedNetwork:
     """Make the network again from its weights."""
-    network = hyper.make_scorer(n_factors)
-    network.load_state_dict(load(weights[WEIGHTS]))
+    # On no device, so that no weights are drawn, which the loaded ones would replace.
+    with torch.device("meta"):
+        network = hyper.make_scorer(n_factors)
+    network.load_state_dict(load(weights[WEIGHTS]), assign=True)
     return FittedNetwork(network, hyper, learning_curve([]), importance_table([], []))
