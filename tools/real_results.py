@@ -30,6 +30,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 PAGE = PROJECT / "docs" / "results.md"
 FOLDER = PROJECT / "build" / "results"
 ENVIRONMENT = "research"
+CONF, COMPARED = "conf", "conf_compared"
+"""Folders of the configuration by which models are trained, and by which those that are there are compared."""
 SPLIT = {
     "train": ["2008-01-01", "2017-12-31"],
     "valid": ["2018-01-01", "2018-12-31"],
@@ -77,6 +79,13 @@ def registered() -> dict[str, dict[str, Any]]:
     return entries
 
 
+def combinations_of_base() -> dict[str, Any]:
+    """Return the combinations that the project ships."""
+    text = (PROJECT / "conf" / "base" / "parameters_ensemble.yml").read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.safe_load(text)["ensemble"]["combinations"]
+    return found
+
+
 class Results:
     """The environment in which the figures are computed.
 
@@ -100,7 +109,7 @@ class Results:
         missing = [name for name in names if not self.is_trained(name)]
         if not missing:
             return
-        self.write_environment(registered())
+        self.write_environment(CONF, registered())
         if self._stamp("features") != self._inputs:
             self._run("ingestion,features")
             self._write_stamp("features", self._inputs)
@@ -115,9 +124,10 @@ class Results:
 
     def compare(self, names: list[str]) -> None:
         """Score the models side by side, and trade each of them, and the combinations that they allow."""
-        self.write_environment(names)
-        self._run("model_report", "--nodes", "compare_models")
-        self._run("ensemble,backtest")
+        # A configuration of its own: others may be training by the one that has all models.
+        self.write_environment(COMPARED, names)
+        self._run("model_report", "--nodes", "compare_models", "--conf-source", COMPARED)
+        self._run("ensemble,backtest", "--conf-source", COMPARED)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Read what was computed: ``summary``, ``years``, ``combinations`` and ``nav``."""
@@ -127,14 +137,14 @@ class Results:
         files = {
             "summary": market / "models" / "summary.parquet",
             "years": market / "models" / "years.parquet",
-            "combinations": account / "combinations.parquet",
-            "nav": account / "nav.parquet",
+            "combinations": account / "backtest" / "combinations.parquet",
+            "nav": account / "backtest" / "nav.parquet",
         }
         return {name: pd.read_parquet(file) for name, file in files.items()}
 
-    def write_environment(self, enabled: Iterable[str]) -> None:
+    def write_environment(self, name: str, enabled: Iterable[str]) -> None:
         """Write a project that has the configuration of this one, and an environment with these models."""
-        conf, enabled = self.folder / "conf", list(enabled)
+        conf, enabled = self.folder / name, list(enabled)
         shutil.rmtree(conf, ignore_errors=True)
         ignored = shutil.ignore_patterns("credentials.yml", "local")
         shutil.copytree(PROJECT / "conf", conf, ignore=ignored)
@@ -151,13 +161,8 @@ class Results:
         (environment / "globals.yml").write_text(yaml.safe_dump(named), encoding="utf-8")
         parameters = yaml.safe_load((environment / "parameters.yml").read_text(encoding="utf-8"))
         parameters |= {"split": SPLIT, "models": {name: {"enabled": name in enabled} for name in registered()}}
-        parameters["ensemble"] = combinations(enabled, self._combinations_of_base())
+        parameters["ensemble"] = combinations(enabled, combinations_of_base())
         (environment / "parameters.yml").write_text(yaml.safe_dump(parameters, sort_keys=False), encoding="utf-8")
-
-    def _combinations_of_base(self) -> dict[str, Any]:
-        file = self.folder / "conf" / "base" / "parameters_ensemble.yml"
-        found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))["ensemble"]["combinations"]
-        return found
 
     def _run(self, pipelines: str, *options: str) -> None:
         kedro = str(Path(sys.executable).parent / "kedro")
@@ -188,7 +193,7 @@ def combinations(enabled: list[str], known: Mapping[str, Any]) -> dict[str, Any]
         if entry.get("enabled", True)
     }
     block |= {f"{ALONE}{name}": {"models": [name], "member_weights": "equal"} for name in enabled}
-    default = next(name for name in ("all_icir", *block) if block[name].get("enabled", True))
+    default = next(name for name in ("all_icir", *block) if block.get(name, {}).get("enabled", name in block))
     return {"default": default, "combinations": block}
 
 
