@@ -13,6 +13,7 @@ from aiohttp import web
 
 from quant_pipeline.testing.fake_alpaca.account_records import account_json, asset_json
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
+from quant_pipeline.testing.fake_alpaca.market_stream import MarketStream
 from quant_pipeline.testing.fake_alpaca.records import Refused, asset_id, instant
 from quant_pipeline.testing.fake_alpaca.script import Request
 from quant_pipeline.testing.fake_alpaca.tape import MarketTape
@@ -176,11 +177,14 @@ class DataRoutes:
         Bars and corporate actions.
     exchange
         Where everything is traded all the time, at the prices of the moment.
+    stream
+        What has published bars of minutes.
     """
 
-    def __init__(self, tape: MarketTape, exchange: FakeExchange) -> None:
+    def __init__(self, tape: MarketTape, exchange: FakeExchange, stream: MarketStream) -> None:
         self._tape = tape
         self._exchange = exchange
+        self._stream = stream
 
     def table(self) -> list[tuple[str, str, Request, Handler]]:
         """List method, path, name and handler of every request."""
@@ -191,7 +195,9 @@ class DataRoutes:
         ]
 
     async def bars(self, request: web.Request) -> web.Response:
-        """Return a page of daily bars, of sessions that have closed by the clock of the fake."""
+        """Return a page of daily bars of sessions that have closed by the clock of the fake, or the bars of minutes."""
+        if request.query.get("timeframe") == "1Min":
+            return _answer(self._stream.minutes_json, request)
         newest = self._exchange.hours.latest_closed()
         return _answer(lambda query: self._tape.bars_json(query, newest), request)
 

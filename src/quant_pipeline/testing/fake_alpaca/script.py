@@ -176,6 +176,24 @@ class StreamScript(Parameters):
     max_connections: int = Field(default=1, ge=0)
 
 
+class MarketStreamScript(Parameters):
+    """How the stream of market data suffers.
+
+    Attributes
+    ----------
+    mute
+        The connection stands, but nothing comes.
+    drop_before_message
+        In the place of the next messages the connections are closed.
+    max_connections
+        Connections at the same time; with one key Alpaca takes one.
+    """
+
+    mute: bool = False
+    drop_before_message: int = Field(default=0, ge=0)
+    max_connections: int = Field(default=1, ge=0)
+
+
 class Script(Parameters):
     """Everything that shall go wrong."""
 
@@ -183,6 +201,7 @@ class Script(Parameters):
     orders: tuple[OrderScript, ...] = ()
     feed: FeedScript = FeedScript()
     stream: StreamScript = StreamScript()
+    market: MarketStreamScript = MarketStreamScript()
 
     @classmethod
     def from_file(cls, path: Path) -> Script:
@@ -213,9 +232,10 @@ class Director:
         with self._lock:
             self._faults = [[fault, fault.skip, fault.times] for fault in script.faults]
             self._orders = [[order, order.times] for order in script.orders]
-            self.feed, self.stream = script.feed, script.stream
+            self.feed, self.stream, self.market = script.feed, script.stream, script.market
             self.fills_to_lose = script.feed.lose
             self.drops = script.stream.drop_before_fill
+            self.market_drops = script.market.drop_before_message
 
     def fault_for(self, request: Request) -> ScriptedFault | None:
         """Hand out the fault that strikes this request, if any."""
@@ -241,7 +261,7 @@ class Director:
         return OrderScript()
 
     def takes_one(self, counter: str) -> bool:
-        """Use up one of ``fills_to_lose`` or ``drops``, when one is left."""
+        """Use up one of ``fills_to_lose``, ``drops`` or ``market_drops``, when one is left."""
         with self._lock:
             left = getattr(self, counter)
             setattr(self, counter, max(left - 1, 0))

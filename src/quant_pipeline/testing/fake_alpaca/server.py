@@ -16,10 +16,11 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.testing.fake_alpaca.control import book
 from quant_pipeline.testing.fake_alpaca.days import advance
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
+from quant_pipeline.testing.fake_alpaca.market_stream import MarketStream
 from quant_pipeline.testing.fake_alpaca.records import Refused, number
 from quant_pipeline.testing.fake_alpaca.routes import DataRoutes, Handler, TradingRoutes
 from quant_pipeline.testing.fake_alpaca.script import FaultKind, Request, Script, ScriptedFault
-from quant_pipeline.testing.fake_alpaca.streams import MarketStream, TradeUpdates
+from quant_pipeline.testing.fake_alpaca.streams import TradeUpdates
 from quant_pipeline.testing.fake_alpaca.tape import MarketTape
 
 API_KEY, SECRET_KEY = "FAKEKEY", "fake-secret"
@@ -52,7 +53,7 @@ class FakeAlpaca:
     ) -> None:
         self.exchange = exchange or FakeExchange()
         self.trade_updates = TradeUpdates(self.exchange, (API_KEY, SECRET_KEY))
-        self.market_stream = MarketStream((API_KEY, SECRET_KEY))
+        self.market_stream = MarketStream((API_KEY, SECRET_KEY), self.exchange.director)
         self.requests: Counter[Request] = Counter()
         self._tape = tape or MarketTape.empty()
         self._port = port
@@ -145,7 +146,8 @@ class FakeAlpaca:
         return application
 
     def _routes(self) -> list[tuple[str, str, Request, Handler]]:
-        return TradingRoutes(self.exchange).table() + DataRoutes(self._tape, self.exchange).table()
+        data = DataRoutes(self._tape, self.exchange, self.market_stream)
+        return TradingRoutes(self.exchange).table() + data.table()
 
     def _wrapped(self, name: Request, handler: Handler) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""The two websockets: trade updates (JSON in binary frames) and market data (msgpack)."""
+"""The websocket of trade updates: JSON in binary frames."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-import msgpack
-import pandas as pd
 from aiohttp import WSMsgType, web
 
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
@@ -108,72 +106,3 @@ _RUNNING: set[asyncio.Future[Any]] = set()
 async def _send(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
     if not socket.closed:
         await socket.send_bytes(json.dumps(message).encode())
-
-
-class MarketStream:
-    """``/v2/{feed}``: bars to those who have subscribed to them.
-
-    Parameters
-    ----------
-    keys
-        Key and secret that are let in.
-    """
-
-    def __init__(self, keys: tuple[str, str]) -> None:
-        self._keys = keys
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.subscriptions: dict[web.WebSocketResponse, dict[str, list[str]]] = {}
-
-    async def handle(self, request: web.Request) -> web.WebSocketResponse:
-        """Serve one connection until it ends."""
-        self._loop = asyncio.get_running_loop()
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        await socket.send_bytes(msgpack.packb([{"T": "success", "msg": "connected"}]))
-        try:
-            async for message in socket:
-                if message.type is not WSMsgType.BINARY:
-                    break
-                await self._obey(socket, msgpack.unpackb(message.data))
-        finally:
-            self.subscriptions.pop(socket, None)
-        return socket
-
-    async def _obey(self, socket: web.WebSocketResponse, command: dict[str, Any]) -> None:
-        if command["action"] == "auth":
-            right = (command.get("key"), command.get("secret")) == self._keys
-            answer = (
-                {"T": "success", "msg": "authenticated"} if right else {"T": "error", "code": 402, "msg": "auth failed"}
-            )
-            await socket.send_bytes(msgpack.packb([answer]))
-        elif command["action"] == "subscribe":
-            wanted = self.subscriptions.setdefault(socket, {})
-            for channel, symbols in command.items():
-                if channel != "action":
-                    wanted[channel] = sorted({*wanted.get(channel, []), *symbols})
-            await socket.send_bytes(msgpack.packb([{"T": "subscription", **wanted}]))
-
-    def publish_bar(self, symbol: str, at: pd.Timestamp, bar: dict[str, float], channel: str = "bars") -> None:
-        """Send a bar to its subscribers, from any thread.
-
-        Parameters
-        ----------
-        symbol, at
-            Which instrument, beginning of the bar.
-        bar
-            ``o, h, l, c, v``.
-        channel
-            ``bars``, ``updatedBars`` or ``dailyBars``.
-        """
-        if self._loop is None:
-            return
-        kind = {"bars": "b", "updatedBars": "u", "dailyBars": "d"}[channel]
-        stamp = msgpack.Timestamp.from_datetime(at.to_pydatetime())
-        message = msgpack.packb([{"T": kind, "S": symbol, "t": stamp, "n": 1, "vw": bar["c"]} | bar])
-
-        async def send() -> None:
-            for socket, wanted in list(self.subscriptions.items()):
-                if {symbol, "*"} & set(wanted.get(channel, [])):
-                    await socket.send_bytes(message)
-
-        asyncio.run_coroutine_threadsafe(send(), self._loop).result(timeout=5)

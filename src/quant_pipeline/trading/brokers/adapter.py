@@ -7,7 +7,7 @@ every broker.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +23,7 @@ from quant_pipeline.market.clock import execution_session
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.trading.execution_capability import ExecutionCapability
 from quant_pipeline.trading.ledger.account import AccountState
+from quant_pipeline.trading.market_listener import MarketListener, MarketStream
 from quant_pipeline.trading.ports import Broker
 
 
@@ -160,4 +161,10 @@ class BrokerAdapter(Parameters, ABC):
 
     def updates(self, keys: Mapping[str, str]) -> Updates | None:
         """Return what cuts pauses between polls short; None when the broker reports nothing on its own."""
+        return None
+
+    def market_stream(
+        self, keys: Mapping[str, str], instruments: Sequence[str], listener: MarketListener
+    ) -> MarketStream | None:
+        """Return a stream of market data about some instruments; None when the broker has none."""
         return None

@@ -23,6 +23,7 @@ from quant_pipeline.trading.brokers.registry import make_adapter
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.identity import require_account
 from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.market_snapshot import MARKET_FILE, MarketSnapshot
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.journal import Journal
@@ -85,6 +86,11 @@ class Gateway:
             When there is no such broker, or its parameters do not fit.
         """
         return make_adapter(self.broker, self.parameters)
+
+    @property
+    def market_file(self) -> Path:
+        """The file in which the live process says what its stream of market data has said last."""
+        return self.kill_switch_file.parent / "live" / MARKET_FILE
 
     @property
     def kill_switch(self) -> KillSwitch:
@@ -168,6 +174,7 @@ class Gateway:
                 now=(lambda: broker.clock().now) if self.adapter.has_own_time else (lambda: pd.Timestamp.now("UTC")),
                 sleep=time.sleep,
                 pause=None if updates is None else updates.pause,
+                streamed=lambda: MarketSnapshot.read(self.market_file),
             )
             with updates or nullcontext():
                 yield desk

@@ -18,6 +18,7 @@ from quant_pipeline.market.currencies import currency_of
 from quant_pipeline.trading.activities.booked import alert
 from quant_pipeline.trading.broker_records import BrokerAccount, BrokerClock
 from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.market_snapshot import MarketSnapshot
 from quant_pipeline.trading.orders.account_orders import AccountOrders, TrackedOrder
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.journal import Journal
@@ -71,6 +72,8 @@ class TradingDesk:
     pause
         Waits for fills at most so many seconds and returns how many it did; None sleeps. What a broker demands, or
         what follows a failure, is slept instead: nothing may cut that short.
+    streamed
+        Reads what a stream of market data has said last; nothing where no process listens.
     """
 
     account: str
@@ -88,6 +91,7 @@ class TradingDesk:
     sent: deque[pd.Timestamp] = field(default_factory=deque)
     held_back: dict[str, str] = field(default_factory=dict)
     pause: Callable[[float], float] | None = None
+    streamed: Callable[[], MarketSnapshot] = MarketSnapshot
 
     def ask(self, question: Callable[[], Answer]) -> Answer:
         """Put a question that changes nothing, again when the broker is busy or away.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import pandas as pd
@@ -12,9 +12,12 @@ from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_ad
 from quant_pipeline.trading.broker_records import TimeInForce
 from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Money, Opening, Updates
 from quant_pipeline.trading.execution_capability import AuctionOrders, ExecutionCapability
+from quant_pipeline.trading.market_listener import MarketListener, MarketStream
 from quant_pipeline.trading.ports import Broker
 
 HOSTS = {"paper": "paper-api.alpaca.markets", "live": "api.alpaca.markets"}
+
+STREAM_HOST = "stream.data.alpaca.markets"
 
 CAPABILITY = ExecutionCapability(
     broker="Alpaca",
@@ -55,6 +58,8 @@ class AlpacaAdapter(BrokerAdapter):
     trade_updates
         Whether the account's stream of trade updates cuts the pauses between polls short, so that fills are collected
         within a moment. An account has one such connection; switch it off where another program needs it.
+    max_mute_seconds
+        A stream of market data that says nothing for so long is connected again.
     """
 
     capability = CAPABILITY
@@ -74,6 +79,7 @@ class AlpacaAdapter(BrokerAdapter):
     max_read_attempts: int = Field(default=3, ge=1)
     read_pause_seconds: float = Field(default=0.5, ge=0)
     trade_updates: bool = True
+    max_mute_seconds: float = Field(default=120.0, gt=0)
 
     @property
     def credentials_entry(self) -> str:
@@ -96,6 +102,13 @@ class AlpacaAdapter(BrokerAdapter):
         """Address of the trade updates: on the same host, without TLS only on this machine."""
         scheme, _, place = self.address.partition("://")
         return f"{'ws' if scheme == 'http' else 'wss'}://{place}/stream"
+
+    @property
+    def market_stream_address(self) -> str:
+        """Address of the market data as they come, checked likewise."""
+        if self.url is None:
+            return f"wss://{STREAM_HOST}/v2/{self.feed}"
+        return f"{self.updates_address.removesuffix('/stream')}/v2/{self.feed}"
 
     @property
     def data_address(self) -> str:
@@ -131,3 +144,11 @@ class AlpacaAdapter(BrokerAdapter):
         from quant_pipeline.trading.brokers.alpaca.updates import TradeUpdates
 
         return TradeUpdates(self.updates_address, keys["api_key"], keys["secret_key"])
+
+    def market_stream(
+        self, keys: Mapping[str, str], instruments: Sequence[str], listener: MarketListener
+    ) -> MarketStream | None:
+        """Listen to trades, bars and trading statuses of the configured feed."""
+        from quant_pipeline.trading.brokers.alpaca.market_stream import AlpacaMarketStream
+
+        return AlpacaMarketStream(self, keys, instruments, listener)

@@ -30,6 +30,8 @@ _MOST_WAKINGS, _WINDOW_SECONDS = 4, 15.0
 _CLOSING_SECONDS = 0.5
 _STOPPING_SECONDS = 2.0
 _LONGEST_REASON = 200
+WITHOUT_UPDATES = "sends no trade updates for now ({reason}). Every poll reads the fills instead; nothing is lost."
+"""What follows from a trouble of the trade updates."""
 
 
 class TradeUpdates:
@@ -53,7 +55,7 @@ class TradeUpdates:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._stream = _WakingStream(address, api_key, secret_key, self._news.set)
-        self._troubles = _Troubles(self._thread, address, (api_key, secret_key))
+        self._troubles = Troubles(self._thread, address, (api_key, secret_key))
 
     def __enter__(self) -> Self:
         return self
@@ -151,11 +153,14 @@ class _WakingStream(TradingStream):
             raise ConnectionError(f"{asked} leads to {found}, which is sent no keys")
 
 
-class _Troubles(logging.Filter):
+class Troubles(logging.Filter):
     """Logs the first trouble of a stream in one plain line, and keeps the client's own lines and traces back."""
 
-    def __init__(self, thread: threading.Thread, address: str, secrets: tuple[str, ...]) -> None:
+    def __init__(
+        self, thread: threading.Thread, address: str, secrets: tuple[str, ...], consequence: str = WITHOUT_UPDATES
+    ) -> None:
         super().__init__()
+        self._consequence = consequence
         self._thread = thread
         self._address = address
         self._secrets = secrets
@@ -177,8 +182,4 @@ class _Troubles(logging.Filter):
         reason = " ".join(str(trouble).split()) or type(trouble).__name__
         for secret in self._secrets:
             reason = reason.replace(secret, "…")
-        logger.info(
-            "%s sends no trade updates for now (%s). Every poll reads the fills instead; nothing is lost.",
-            self._address,
-            reason[:_LONGEST_REASON],
-        )
+        logger.info("%s %s", self._address, self._consequence.format(reason=reason[:_LONGEST_REASON]))
