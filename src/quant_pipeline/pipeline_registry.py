@@ -16,8 +16,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         ``__default__`` is the whole path from market to orders; ``daily`` is what runs after every close, with stored
         models; ``execution`` sends what was ordered, and only when it is asked for by name; ``continuation`` trains on
         from the champions; ``tuning``, ``rolling``, ``cross_validation``, ``ensemble_search``, ``factor_evaluation``,
-        ``signal_evaluation``, ``model_report`` and ``qlib_comparison`` are research beside that path; the others are
-        single stages.
+        ``signal_evaluation``, ``model_report``, ``analysis`` and ``qlib_comparison`` are beside that path; the others
+        are single stages.
     """
     stages = {
         "ingestion": _stage("ingestion"),
@@ -41,6 +41,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "factor_evaluation": _stage("factor_evaluation"),
         "signal_evaluation": _stage("signal_evaluation"),
         "model_report": _stage("model_report"),
+        "analysis": _stage("analysis"),
         "tuning": _stage("tuning"),
         "rolling": _stage("rolling"),
         "cross_validation": LazyPipeline(lambda: _made("rolling", "create_cross_validation_pipeline")),

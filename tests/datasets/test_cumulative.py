@@ -45,6 +45,5 @@ def test_the_log_is_missing_until_it_reaches_the_session_of_the_run(log_of):
 def test_log_that_is_continued_is_none_before_the_first_run(tmp_path):
     place = str(tmp_path / "log.parquet")
     assert EarlierLog(filepath=place, as_of="2024-01-03").load() is None
-    assert EarlierLog(filepath=place, as_of="2024-01-03").exists()
     CumulativeTable(filepath=place, as_of="2024-01-03").save(pd.DataFrame({"date": pd.to_datetime(["2024-01-03"])}))
     assert len(EarlierLog(filepath=place, as_of="2024-01-03").load()) == 1

@@ -51,10 +51,8 @@ class CumulativeTable(PointInTimeTable):
 class EarlierLog(CumulativeTable):
     """A log as earlier runs have left it, for the run that continues it; none before the first."""
 
+    is_optional = True
+
     def load(self) -> pd.DataFrame | None:
         """Read the rows up to the session; None when there is no log."""
         return super().load() if ParquetTable._exists(self) else None
-
-    def _exists(self) -> bool:
-        """Return that no log is an answer too."""
-        return True

@@ -9,14 +9,26 @@ import pandas as pd
 from kedro.io import AbstractDataset
 from kedro.io.core import DatasetError
 
-from quant_pipeline.datasets.atomic import ParquetTable
+from quant_pipeline.datasets.atomic import ParquetTable, TextDocument
 
 
 class OptionalTable(ParquetTable):
     """A table as Parquet; none where its stage has not run yet."""
 
+    is_optional = True
+
     def load(self) -> pd.DataFrame | None:
         """Read the table; None when there is none."""
+        return super().load() if self._exists() else None
+
+
+class OptionalText(TextDocument):
+    """A text; none where there is no file."""
+
+    is_optional = True
+
+    def load(self) -> str | None:
+        """Read the text; None when there is none."""
         return super().load() if self._exists() else None
 
 

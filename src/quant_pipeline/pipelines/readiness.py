@@ -189,7 +189,10 @@ class _Needs:
         stored = (atomic.ParquetTable, atomic.JsonDocument, atomic.TextDocument, atomic.Figure, YearlyPanel)
         missing: dict[str | None, list[str]] = {}
         for name in sorted(self._inputs):
-            if isinstance(self._catalog.get(name), stored) and not self._catalog.exists(name):
+            dataset = self._catalog.get(name)
+            if getattr(dataset, "is_optional", False):
+                continue  # Nothing is an answer, too.
+            if isinstance(dataset, stored) and not self._catalog.exists(name):
                 missing.setdefault(stage_that_makes(name), []).append(name)
         for stage, names in missing.items():
             # The backtest of other parameters than the account's lies elsewhere.

@@ -95,4 +95,5 @@ class RiskModel:
         factors = dict(zip(fit.names, fit.values, strict=True))
         names = self.exposures.sectors.fillna("unknown").to_numpy(dtype=str)[places]
         found = [factors.get(f"{SECTOR}{name}") for name in names]
-        return np.array([0.0 if value is None else value for value in found]), np.array([v is not None for v in found])
+        known = np.array([v is not None for v in found], dtype=bool)
+        return np.array([0.0 if value is None else value for value in found], dtype=np.float64), known

@@ -1,0 +1,176 @@
+"""What executing has cost: implementation shortfall by group, excursions of round trips, slippage to propose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.exchange.rules import CostRules
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.pipelines.analysis.bands import Banded, ratio_with_band
+from quant_pipeline.pipelines.analysis.parameters import AnalysisParameters
+from quant_pipeline.trading.shadow.shortfall import PARTS
+
+GROUP_COLUMNS = {
+    "group": "str",
+    "of": "str",
+    "orders": "int64",
+    "executed": "int64",
+    "decided_value": "float64",
+    **dict.fromkeys(PARTS, "float64"),
+    "shortfall": "float64",
+    "shortfall_bps": "float64",
+    "lower": "float64",
+    "upper": "float64",
+    "sessions": "int64",
+    "share_of_volume": "float64",
+}
+EXCURSION_COLUMNS = ["instrument", "opened", "closed", "sessions", "return", "worst", "best", "realised_profit"]
+SLIPPAGE_COLUMNS = ["parameter", "present", "proposed", "lower", "upper", "orders", "sessions"]
+SIZES = ("small", "middle", "large")
+
+
+def group_shortfall(order_shortfall: pd.DataFrame, calendar: str, parameters: AnalysisParameters) -> pd.DataFrame:
+    """Sum the implementation shortfall of orders up: all, by side, by size, by hour of the session.
+
+    Parameters
+    ----------
+    order_shortfall
+        See `quant_pipeline.trading.shadow.shortfall.shortfall_table`.
+    calendar
+        Exchange, for the local hour of fills.
+    parameters
+        Minimum of orders and confidence of the bands.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``group``, ``of``, ``orders`` and how many of them ``executed``, ``decided_value``, the four parts and their sum
+        ``shortfall`` in the currency, ``shortfall_bps`` of the decided value with its band over sessions, ``sessions``,
+        and the mean ``share_of_volume``, by value.
+    """
+    rows = []
+    for kind, name, orders in _groups(order_shortfall, calendar):
+        by_session = orders.groupby("date")[["shortfall", "decided_value"]].sum()
+        least = 2 if len(orders) >= parameters.min_orders else len(by_session) + 1
+        band = ratio_with_band(by_session["shortfall"], by_session["decided_value"], least, parameters.confidence)
+        rows.append(_row(kind, name, orders, band))
+    return pd.DataFrame(rows, columns=list(GROUP_COLUMNS)).astype(GROUP_COLUMNS)
+
+
+def _row(kind: str, name: str, orders: pd.DataFrame, band: Banded) -> dict[str, object]:
+    traded = orders.dropna(subset="share_of_volume")
+    weights = traded["decided_value"]
+    return {
+        "group": kind,
+        "of": name,
+        "orders": len(orders),
+        "executed": int((orders["executed"] > 0).sum()),
+        "decided_value": orders["decided_value"].sum(),
+        **{part: orders[part].sum() for part in (*PARTS, "shortfall")},
+        "shortfall_bps": band.value * 1e4,
+        "lower": band.lower * 1e4,
+        "upper": band.upper * 1e4,
+        "sessions": orders["date"].nunique(),
+        "share_of_volume": np.average(traded["share_of_volume"], weights=weights) if weights.sum() > 0 else np.nan,
+    }
+
+
+def _groups(orders: pd.DataFrame, calendar: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    if orders.empty:
+        return
+    yield "all", "all orders", orders
+    for side, rows in orders.groupby("side"):
+        yield "side", {"buy": "buys", "sell": "sales"}[str(side)], rows
+    if len(orders) >= len(SIZES):
+        ranks = orders["decided_value"].rank(method="first")
+        thirds = np.minimum((ranks - 1) * len(SIZES) // len(orders), len(SIZES) - 1).astype(int)
+        for place, size in enumerate(SIZES):
+            yield "size", size, orders[thirds == place]
+    at = orders["at"].replace("", None).dropna()
+    if len(at):
+        zone = TradingCalendar.of(calendar, orders["date"].min(), orders["date"].max()).time_zone
+        hours = pd.to_datetime(at, format="ISO8601", utc=True).dt.tz_convert(zone).dt.hour
+        for hour, places in hours.groupby(hours).groups.items():
+            yield "hour", f"{hour:02d}:00", orders.loc[places]
+
+
+def measure_excursions(closed_lots: pd.DataFrame, adjusted_bars: pd.DataFrame) -> pd.DataFrame:
+    """Measure how far each sold lot was under and above water while it was held.
+
+    Parameters
+    ----------
+    closed_lots
+        ``instrument``, ``opened``, ``closed``, ``realised_profit``, ``cost``.
+    adjusted_bars
+        Bars of the sessions in which lots were held.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``instrument``, ``opened``, ``closed``, ``sessions``, ``return`` (realised, of the cost), ``worst`` and
+        ``best``: lowest low and highest high between purchase and sale against the open of the first session, splits
+        and dividends included (maximum adverse and favourable excursion). Lots without bars are left out.
+    """
+    bars = {name: rows.set_index("date") for name, rows in adjusted_bars.groupby("instrument", sort=False)}
+    rows = []
+    for lot in closed_lots.itertuples(index=False):
+        held = bars.get(lot.instrument, pd.DataFrame()).loc[lot.opened : lot.closed]
+        start = held["open"].iloc[0] if len(held) else np.nan
+        if not start > 0 or not lot.cost > 0:
+            continue
+        worst, best = held["low"].min() / start - 1, held["high"].max() / start - 1
+        earned = lot.realised_profit / lot.cost
+        rows.append((lot.instrument, lot.opened, lot.closed, len(held), earned, worst, best, lot.realised_profit))
+    return pd.DataFrame(rows, columns=EXCURSION_COLUMNS)
+
+
+def propose_slippage(order_shortfall: pd.DataFrame, present: CostRules, parameters: AnalysisParameters) -> pd.DataFrame:
+    """Estimate the slippage of the backtest from what fills really cost against the price of the market.
+
+    ``signed (fill - market) / market = half_spread + root_impact × √(share of volume)``, weighted by the value of the
+    orders; the errors allow for orders of one session being alike. An estimate below zero is proposed as zero.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``parameter`` (``half_spread``, ``root_impact``), the ``present`` value, the ``proposed`` one with its band,
+        ``orders``, ``sessions``. Empty with too few executed orders. Where the shares of volume hardly differ, only the
+        half spread is estimated, and the present impact stays.
+    """
+    from statsmodels.regression.linear_model import WLS
+
+    done = order_shortfall[(order_shortfall["executed"] > 0) & (order_shortfall["market_price"] > 0)]
+    done = done.dropna(subset=["price", "share_of_volume"])
+    sessions = done["date"].nunique()
+    if len(done) < parameters.min_orders or sessions < 2:
+        return pd.DataFrame(columns=SLIPPAGE_COLUMNS)
+    sign = np.where(done["side"] == "buy", 1.0, -1.0)
+    cost = sign * (done["price"] / done["market_price"] - 1).to_numpy()
+    root = np.sqrt(done["share_of_volume"].to_numpy())
+    names: list[Literal["half_spread", "root_impact"]] = ["half_spread"]
+    design = np.ones((len(done), 1))
+    if root.std() > 0.01 * max(root.mean(), 1e-12):
+        names, design = ["half_spread", "root_impact"], np.column_stack([np.ones(len(done)), root])
+    else:
+        cost = cost - present.root_impact * root
+    value = (done["executed"] * done["market_price"]).to_numpy()
+    clusters = pd.factorize(done["date"])[0]
+    fitted = WLS(cost, design, weights=value / value.mean()).fit(
+        cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True
+    )
+    bands = fitted.conf_int(alpha=1 - parameters.confidence)
+    return pd.DataFrame(
+        {
+            "parameter": names,
+            "present": [getattr(present, name) for name in names],
+            "proposed": np.maximum(fitted.params, 0.0),
+            "lower": bands[:, 0],
+            "upper": bands[:, 1],
+            "orders": len(done),
+            "sessions": sessions,
+        }
+    )[SLIPPAGE_COLUMNS]
