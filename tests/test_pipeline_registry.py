@@ -26,6 +26,7 @@ RESEARCH = {
     "factor_evaluation",
     "signal_evaluation",
     "model_report",
+    "analysis",
     "qlib_comparison",
 }
 SENDING = {"execution"}

@@ -33,6 +33,7 @@ STEPS = {
     "missed": (0, "missed"),
     "why AAA": (0, "AAA at the close of"),
     "explain 2025-01-03": (0, "by the backtest"),
+    "adopt-slippage": (1, "no slippage is proposed: it takes 100 executed orders"),
     "explain 2024-12-28": (1, "has not closed 2024-12-28"),
     "quarantine list": (0, "quarantine"),
     "backup copy.sqlite": (0, "the chain is whole"),

@@ -18,6 +18,7 @@ from quant_pipeline.cli import (
     account_halt,
     account_preview,
     account_queries,
+    account_slippage,
     account_why,
 )
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
@@ -102,3 +103,4 @@ for command in ("quarantine", "adjust"):
 account.add_command(account_preview.preview)
 account.add_command(account_why.why)
 account.add_command(account_explain.explain)
+account.add_command(account_slippage.adopt_slippage)

@@ -35,6 +35,7 @@ def ensemble() -> None:
 @click.pass_obj
 def adopt(metadata: Place, name: str, rank: int, keep_default: bool, env: str | None) -> None:
     """Write the winner of the newest search into the account's YAML as combination NAME, which gives the orders."""
+    from quant_pipeline.cli.account_yaml import file_of_block, require_reachable
     from quant_pipeline.cli.opened_project import open_project
     from quant_pipeline.common.atomic import write_text
 
@@ -42,11 +43,12 @@ def adopt(metadata: Place, name: str, rank: int, keep_default: bool, env: str | 
         raise ConfigurationError(f"'{name}' is no name of a combination; use letters, digits and underscores")
     with open_project(metadata, env) as opened:
         found, remark = _found(opened, rank)
-        file = _file_of(opened)
+        file = file_of_block(opened, BLOCK, FILE)
         _require_free(opened, name)
         text = _adopted(file, name, str(found["combination"]).split(" + "), remark, keep_default)
         _require_models(opened, str(found["combination"]).split(" + "))
-        _require_reachable(opened, keep_default)
+        if not keep_default:
+            require_reachable(opened, f"{BLOCK}.default", "remove it there, or give --keep-default")
         write_text(file, text)
         environment = opened.configuration.environment
     role = "is added" if keep_default else "gives the orders"
@@ -75,39 +77,23 @@ def _found(opened: OpenedProject, rank: int) -> tuple[pd.Series, str]:
     )
 
 
-def _file_of(opened: OpenedProject) -> Path:
-    """Return the file of the account that has the block, or is to have it."""
-    from omegaconf import OmegaConf
-
-    folder = opened.configuration.project / "conf" / opened.configuration.environment
-    for file in sorted(folder.rglob("parameters*.y*ml")):
-        if BLOCK in (OmegaConf.to_container(OmegaConf.load(file), resolve=False) or {}):
-            return file
-    return folder / FILE
-
-
 def _adopted(file: Path, name: str, models: list[str], remark: str, keep_default: bool) -> str:
     """Return the text of the file with the combination; comments and order of what is there stay."""
-    from io import StringIO
-
-    from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-    yaml = YAML()
-    yaml.width = 120
-    content: Any = yaml.load(file.read_text(encoding="utf-8")) if file.is_file() else None
-    content = CommentedMap() if content is None else content
-    block = content.setdefault(BLOCK, CommentedMap())
-    combinations = block.setdefault("combinations", CommentedMap())
-    members = CommentedSeq(models)
-    members.fa.set_flow_style()
-    combinations[name] = CommentedMap({"models": members, "member_weights": "equal"})
-    combinations.yaml_set_comment_before_after_key(name, before=remark[0].upper() + remark[1:], indent=4)
-    if not keep_default:
-        block["default"] = name
-    written = StringIO()
-    yaml.dump(content, written)
-    return written.getvalue()
+    from quant_pipeline.cli.account_yaml import edited
+
+    def adopt(content: Any) -> None:
+        block = content.setdefault(BLOCK, CommentedMap())
+        combinations = block.setdefault("combinations", CommentedMap())
+        members = CommentedSeq(models)
+        members.fa.set_flow_style()
+        combinations[name] = CommentedMap({"models": members, "member_weights": "equal"})
+        combinations.yaml_set_comment_before_after_key(name, before=remark[0].upper() + remark[1:], indent=4)
+        if not keep_default:
+            block["default"] = name
+
+    return edited(file, adopt)
 
 
 def _require_free(opened: OpenedProject, name: str) -> None:
@@ -128,15 +114,3 @@ def _require_models(opened: OpenedProject, models: list[str]) -> None:
     gone = [model for model in models if not entries.get(model, {}).get("enabled", model in entries)]
     if gone:
         raise ConfigurationError(f"{', '.join(gone)} of the found combination is not enabled in parameters_models.yml")
-
-
-def _require_reachable(opened: OpenedProject, keep_default: bool) -> None:
-    """Refuse a default that conf/local would hide."""
-    from omegaconf import OmegaConf
-
-    for file in opened.configuration.local_files():
-        path = opened.configuration.project / "conf" / "local" / file
-        if path.is_file() and not keep_default and OmegaConf.select(OmegaConf.load(path), f"{BLOCK}.default"):
-            raise ConfigurationError(
-                f"conf/local/{file} sets ensemble.default for every account; remove it there, or give --keep-default"
-            )

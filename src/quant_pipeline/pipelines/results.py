@@ -300,6 +300,24 @@ def _schedule(made: Made) -> Iterator[str]:
         yield f"The strategy decides at {decides_at(schedule)}, and this is none: holdings stay"
 
 
+def _shadow(made: Made) -> Iterator[str]:
+    sessions = made.load("shadow_sessions")
+    if sessions.empty:
+        return
+    newest = sessions.iloc[-1]
+    yield (
+        f"Shadow of {newest['date']:%Y-%m-%d}: the backtest earned {newest['shadow']:+,.2f}, the account "
+        f"{newest['account']:+,.2f}; over {len(sessions)} sessions it earned {sessions['difference'].sum():+,.2f} more "
+        f"({made.path('shadow_sessions')})"
+    )
+
+
+def _analysis(made: Made) -> Iterator[str]:
+    summary = made.load("analysis_attribution_summary").set_index("part")["amount"]
+    yield f"Profit {summary['profit']:+,.2f}: market {summary['market']:+,.2f}, selection {summary['selection']:+,.2f}"
+    yield f"Page: {made.path('analysis_page')}"
+
+
 def _ranking(made: Made) -> Iterator[str]:
     ranked = made.load("ranking")
     default = made.parameters["ensemble"]["default"]
@@ -324,7 +342,9 @@ RESULTS: tuple[tuple[str, Callable[[Made], Iterator[str]]], ...] = (
     (".best_hyper", _tuning),
     ("latest_fused_scores", _prediction),
     ("account_nav", _post_trade),
+    ("shadow_sessions", _shadow),
     ("orders_csv", _orders),
     ("ranking_page", _ranking),
+    ("analysis_page", _analysis),
 )
 """A dataset, or how its name ends, and what describes the result of the stage that makes it."""

@@ -107,6 +107,9 @@ def _slippage(page: AnalysedAccount, slippage: pd.DataFrame) -> list[Html]:
 def _shadow(page: AnalysedAccount, shadow_sessions: pd.DataFrame) -> list[Html]:
     if shadow_sessions.empty:
         return []
+    sessions = wording.plural(len(shadow_sessions), "session")
+    if not shadow_sessions["difference"].any():
+        return [paragraph(f"Over {sessions} the account earned to the cent what its shadow earned.")]
     sums = shadow_sessions[[*CAUSES]].sum()
     rows = pd.DataFrame({"cause": [cause.replace("_", " ") for cause in sums.index], "amount": sums.to_numpy()})
     whole = pd.DataFrame({"cause": ["difference"], "amount": [shadow_sessions["difference"].sum()]})
@@ -115,7 +118,7 @@ def _shadow(page: AnalysedAccount, shadow_sessions: pd.DataFrame) -> list[Html]:
         Column("cause", "cause", kind="text"),
         Column("amount", f"earned less than the backtest, {page.currency}", wording.price),
     ]
-    caption = f"Account against its shadow over {wording.plural(len(shadow_sessions), 'session')}"
+    caption = f"Account against its shadow over {sessions}"
     return [
         picture(figures.draw_shadow(shadow_sessions, page.currency), "shadow"),
         table(shown, columns, caption, strong="difference"),
@@ -192,4 +195,6 @@ def _measures(measures: pd.DataFrame) -> Html:
 def _measure(measure: str, value: Any) -> str:
     if measure in SHARES:
         return wording.percent_exact(value)
+    if measure == "annualised_turnover":
+        return wording.times(value)
     return wording.count(value) if measure.endswith("sessions") else wording.ratio(value)

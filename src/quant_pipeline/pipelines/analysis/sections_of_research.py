@@ -23,10 +23,14 @@ def models_section(page: AnalysedAccount, decay: pd.DataFrame | None) -> Html:
         Column("long_rank_ic", "among the best", wording.coefficient),
         Column("long_lower", "from", wording.coefficient),
         Column("long_upper", "to", wording.coefficient),
-        Column("score_psi", "PSI of scores", wording.ratio),
-        Column("stability", "stability", kind="text"),
-        Column("cusum", "CUSUM", wording.ratio),
-        Column("cusum_p", "p", wording.ratio),
+        Column("sessions", "sessions", wording.count),
+    ]
+    stability = [
+        Column("model", "model", kind="text"),
+        Column("score_psi", "PSI of scores", wording.score),
+        Column("stability", "scores are", kind="text"),
+        Column("cusum", "CUSUM of rank IC", wording.ratio),
+        Column("cusum_p", "p", wording.score),
         Column("turned", "furthest on", wording.day),
         Column("sessions", "sessions", wording.count),
     ]
@@ -38,6 +42,7 @@ def models_section(page: AnalysedAccount, decay: pd.DataFrame | None) -> Html:
             "turned."
         ),
         table(measured, columns, "What each model has known"),
+        table(measured, stability, "Whether it is still what it was"),
     ]
     if len(left_out):
         parts.append(

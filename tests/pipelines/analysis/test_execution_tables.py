@@ -1,0 +1,107 @@
+"""Execution summed up: groups of orders, excursions, and slippage that was planted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.exchange.rules import CostRules
+from quant_pipeline.pipelines.analysis.execution import group_shortfall, measure_excursions, propose_slippage
+from quant_pipeline.pipelines.analysis.parameters import AnalysisParameters
+from quant_pipeline.trading.shadow.shortfall import PARTS, SHORTFALL_COLUMNS
+
+DAYS = pd.bdate_range("2025-01-02", periods=40)
+RULES = AnalysisParameters(min_orders=100, min_sessions=20)
+
+
+def orders(number=400, half_spread=0.0003, root_impact=0.02, seed=1):
+    """Orders of forty sessions whose fills pay a spread and the root of their share of the volume, and noise."""
+    random = np.random.default_rng(seed)
+    side = random.choice(["buy", "sell"], number)
+    sign = np.where(side == "buy", 1, -1)
+    share = random.uniform(0.0001, 0.02, number)
+    market = random.uniform(20, 200, number)
+    cost = half_spread + root_impact * np.sqrt(share) + random.normal(0, 0.0002, number)
+    executed = np.full(number, 100.0)
+    table = {
+        "date": random.choice(DAYS, number),
+        "side": side,
+        "requested": executed,
+        "executed": executed,
+        "decision_price": market,
+        "market_price": market,
+        "price": market * (1 + sign * cost),
+        "delay": random.normal(0, 30, number),
+        "impact": executed * market * cost,
+        "opportunity": 0.0,
+        "fees": 1.0,
+        "decided_value": executed * market,
+        "share_of_volume": share,
+        "at": [f"2025-01-02T{hour}:30:00+00:00" for hour in random.choice([15, 19], number)],
+    }
+    frame = pd.DataFrame(table).reindex(columns=list(SHORTFALL_COLUMNS))
+    frame[["client_order_id", "instrument", "reason"]] = ""
+    frame["shortfall"] = frame[[*PARTS]].sum(axis=1)
+    return frame.astype(SHORTFALL_COLUMNS).sort_values("date", ignore_index=True)
+
+
+def test_groups_sum_to_the_whole_and_large_ones_have_bands():
+    table = orders()
+    found = group_shortfall(table, "XNYS", RULES).set_index("of")
+    whole = found.loc["all orders"]
+    assert whole["orders"] == 400
+    assert whole[[*PARTS]].tolist() == pytest.approx(table[[*PARTS]].sum().tolist(), abs=1e-9)
+    assert whole["shortfall_bps"] == pytest.approx(table["shortfall"].sum() / table["decided_value"].sum() * 1e4)
+    assert whole["lower"] < whole["shortfall_bps"] < whole["upper"]
+    # 15:30 and 19:30 in London are 10:30 and 14:30 in New York.
+    assert list(found.index[1:]) == ["buys", "sales", "small", "middle", "large", "10:00", "14:00"]
+    for group in ("side", "size", "hour"):
+        rows = found[found["group"] == group]
+        assert rows["shortfall"].sum() == pytest.approx(whole["shortfall"], abs=1e-9)
+    few = group_shortfall(table.head(99), "XNYS", RULES)
+    assert few[["lower", "upper"]].isna().all().all()
+    assert np.isfinite(few["shortfall_bps"]).all()
+    assert group_shortfall(table.head(0), "XNYS", RULES).empty
+
+
+def test_planted_slippage_is_recovered_within_its_band():
+    found = propose_slippage(orders(), CostRules(half_spread=0.0001), RULES).set_index("parameter")
+    for name, true in (("half_spread", 0.0003), ("root_impact", 0.02)):
+        assert found.loc[name, "lower"] < true < found.loc[name, "upper"]
+        assert found.loc[name, "proposed"] == pytest.approx(true, rel=0.2)
+    assert found.loc["half_spread", "present"] == 0.0001
+    assert found["orders"].tolist() == [400, 400]
+
+
+def test_slippage_of_equal_shares_of_volume_is_a_spread_beside_the_present_impact():
+    table = orders(half_spread=0.0004, root_impact=0.0)
+    table["share_of_volume"] = 0.0001
+    table["price"] = table["market_price"] * (1 + np.where(table["side"] == "buy", 1, -1) * 0.0006)
+    found = propose_slippage(table, CostRules(root_impact=0.02), RULES)
+    assert found["parameter"].tolist() == ["half_spread"]
+    assert found["proposed"].item() == pytest.approx(0.0004)
+
+
+def test_gains_are_no_slippage_and_few_orders_propose_nothing():
+    table = orders(half_spread=-0.001, root_impact=0.0)
+    assert propose_slippage(table, CostRules(), RULES).set_index("parameter").loc["half_spread", "proposed"] == 0
+    assert propose_slippage(orders(99), CostRules(), RULES).empty
+    assert propose_slippage(orders().assign(executed=0.0), CostRules(), RULES).empty
+
+
+def test_excursions_are_lowest_low_and_highest_high_while_a_lot_was_held():
+    bars = pd.DataFrame(
+        {
+            "date": DAYS[:4],
+            "instrument": "AAA",
+            "open": [10.0, 10.0, 11.0, 12.0],
+            "high": [10.0, 12.0, 13.0, 20.0],
+            "low": [9.0, 9.5, 8.0, 1.0],
+        }
+    )
+    lots = pd.DataFrame(
+        [("AAA", DAYS[1], DAYS[2], 100.0, 15.0), ("ZZZ", DAYS[1], DAYS[2], 100.0, 1.0)],
+        columns=["instrument", "opened", "closed", "cost", "realised_profit"],
+    )
+    (row,) = measure_excursions(lots, bars).to_dict("records")
+    assert (row["sessions"], row["return"], row["realised_profit"]) == (2, 0.15, 15.0)
+    assert (row["worst"], row["best"]) == (pytest.approx(-0.2), pytest.approx(0.3))

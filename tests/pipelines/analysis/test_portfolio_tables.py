@@ -1,0 +1,93 @@
+"""The portfolio by hand: measures, round trips, concentration, how long a sale of everything takes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from quant_pipeline.pipelines.analysis.bands import mean_with_band, rate_with_band, ratio_with_band
+from quant_pipeline.pipelines.analysis.parameters import AnalysisParameters
+from quant_pipeline.pipelines.analysis.portfolio import (
+    group_round_trips,
+    measure_concentration,
+    measure_exit,
+    measure_portfolio,
+)
+
+DAYS = pd.bdate_range("2024-01-01", periods=120)
+RULES = AnalysisParameters(min_sessions=60, min_round_trips=3)
+
+
+def amounts(returns):
+    days = DAYS[: len(returns) + 1]
+    nav = 1000 * np.cumprod([1.0, *(1 + np.asarray(returns))])
+    return pd.DataFrame({"date": days, "nav": nav, "return": [0.0, *returns]})
+
+
+def test_measures_are_those_of_the_returns_and_have_bands_from_enough_sessions_on():
+    returns = np.random.default_rng(2).normal(0.001, 0.01, 119)
+    table = amounts(returns)
+    benchmark, turnover = pd.Series(np.arange(100.0, 220.0), DAYS), pd.Series(0.1, DAYS)
+    found = measure_portfolio(table, benchmark, turnover, 0.0, RULES).set_index("measure")
+    assert found.loc["total_return", "value"] == pytest.approx(np.prod(1 + returns) - 1)
+    assert found.loc["benchmark_total_return", "value"] == pytest.approx(1.19)
+    for measure in ("annualised_return", "sharpe", "information_ratio", "win_rate"):
+        row = found.loc[measure]
+        assert row["lower"] < row["value"] < row["upper"]
+    few = measure_portfolio(amounts(returns[:59]), benchmark, turnover, 0.0, RULES)
+    assert few[["lower", "upper"]].isna().all().all()
+    assert measure_portfolio(amounts(returns[:1]), benchmark, turnover, 0.0, RULES).empty
+
+
+def test_account_without_a_whole_benchmark_is_measured_alone():
+    found = measure_portfolio(amounts([0.01, -0.01, 0.02]), pd.Series(dtype=float), pd.Series(dtype=float), 0.0, RULES)
+    assert "beta" not in set(found["measure"])
+
+
+def test_round_trips_by_the_time_they_were_held():
+    lots = pd.DataFrame({"days_held": [1, 3, 4, 5, 90], "cost": 100.0, "realised_profit": [5.0, -2.0, 1.0, 3.0, 7.0]})
+    found = group_round_trips(lots, RULES).set_index("held")
+    assert found["round_trips"].to_dict() == {"all": 5, "up to a day": 1, "up to 5 days": 3, "more than 60 days": 1}
+    assert found.loc["all", "hit_rate"] == 0.8
+    lower, upper = proportion_confint(4, 5, method="wilson")
+    assert found.loc["all", ["lower", "upper"]].tolist() == pytest.approx([lower, upper])
+    assert found.loc["up to a day", ["lower", "upper"]].isna().all()
+    assert found.loc["up to 5 days", "mean_return"] == pytest.approx(0.02 / 3)
+    assert found.loc["more than 60 days", "profit"] == 7
+    assert group_round_trips(lots.head(0), RULES)["round_trips"].tolist() == [0]
+
+
+def test_four_equal_holdings_are_as_spread_as_four():
+    held = pd.DataFrame({"date": DAYS[0], "instrument": list("ABCD"), "market_value": 100.0})
+    (row,) = measure_concentration(held, pd.DataFrame({"date": [DAYS[0]], "nav": [500.0]})).to_dict("records")
+    assert (row["holdings"], row["effective_holdings"]) == (4, 4)
+    assert (row["largest"], row["five_largest"], row["invested"]) == (0.2, 0.8, 0.8)
+
+
+def test_selling_everything_takes_what_the_median_volume_allows():
+    volumes = {"A": [1000.0] * 20, "B": [100.0, 90.0] * 10, "C": [0.0] * 20}
+    bars = pd.DataFrame(
+        [(day, name, volume) for name, of in volumes.items() for day, volume in zip(DAYS[:20], of, strict=True)],
+        columns=["date", "instrument", "volume"],
+    )
+    held = pd.DataFrame({"instrument": ["A", "B", "C"], "quantity": [100, 96, 1], "market_value": [50.0, 30.0, 20.0]})
+    found = measure_exit(held, bars, 200.0, RULES).set_index("instrument")
+    assert found["sessions_to_exit"].to_dict() == {"C": np.inf, "B": 11, "A": 1}
+    assert found.loc["A", "weight"] == 0.25
+
+
+def test_bands_cover_what_they_should_and_need_their_cases():
+    random = np.random.default_rng(5)
+    covered = sum(
+        band.lower < 0.5 < band.upper
+        for band in (mean_with_band(random.normal(0.5, 1, 250), 60, 0.95) for _ in range(200))
+    )
+    assert 180 <= covered <= 198
+    assert np.isnan(mean_with_band([1.0, 2.0], 3, 0.95).lower)
+    assert mean_with_band([np.nan], 3, 0.95).cases == 0
+    parts, wholes = random.normal(2, 1, 250), random.uniform(50, 150, 250)
+    band = ratio_with_band(parts, wholes, 60, 0.95)
+    assert band.value == pytest.approx(parts.sum() / wholes.sum())
+    assert band.lower < 0.02 < band.upper
+    assert np.isnan(ratio_with_band([1.0], [0.0], 1, 0.95).value)
+    assert np.isnan(rate_with_band(0, 0, 1, 0.95).value)
