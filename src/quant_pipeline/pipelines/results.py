@@ -307,8 +307,8 @@ def _shadow(made: Made) -> Iterator[str]:
     newest = sessions.iloc[-1]
     yield (
         f"Shadow of {newest['date']:%Y-%m-%d}: the backtest earned {newest['shadow']:+,.2f}, the account "
-        f"{newest['account']:+,.2f}; over {len(sessions)} sessions the backtest earned {sessions['difference'].sum():+,.2f} more "
-        f"({made.path('shadow_sessions')})"
+        f"{newest['account']:+,.2f}; over {len(sessions)} sessions the backtest earned "
+        f"{sessions['difference'].sum():+,.2f} more ({made.path('shadow_sessions')})"
     )
 
 
