@@ -9,10 +9,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-import nbformat
 import pandas as pd
 import pytest
-from nbclient import NotebookClient
 
 from tests.helpers.browser import open_page
 from tests.helpers.project import PATIENCE
@@ -218,6 +216,10 @@ def test_the_lineage_builds_with_layers_and_previews(project):
 
 @pytest.mark.parametrize("name", representatives(["01_tour", "02_qlib"], {"01_tour"}))
 def test_a_notebook_runs(project, name):
+    # Loading them compiles grammars for five seconds: only the worker that runs a notebook waits for that.
+    import nbformat
+    from nbclient import NotebookClient
+
     folder = project.path / "notebooks"
     notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
     kernel = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": str(folder)}})

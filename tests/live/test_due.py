@@ -1,5 +1,6 @@
 """Every task of every session is settled exactly once, however long the process sleeps."""
 
+from functools import cache
 from random import Random
 
 import pandas as pd
@@ -25,7 +26,8 @@ class Hours:
         known = TradingCalendar.of(name, FROM - 40 * pd.Timedelta(days=1), TO + 40 * pd.Timedelta(days=1))
         self.sessions = known.sessions
         self._place = {session: place for place, session in enumerate(self.sessions)}
-        self._hours = [known.hours(session) for session in self.sessions]
+        times = known.all_hours().apply(lambda naive: naive.dt.tz_localize("UTC"))
+        self._hours = list(times.itertuples(index=False, name=None))
 
     def between(self, start, end):
         return self.sessions[self.sessions.searchsorted(start) : self.sessions.searchsorted(end, side="right")]
@@ -43,12 +45,11 @@ class Hours:
         return self.sessions[self.sessions.searchsorted(date, side="right") - 1]
 
 
-CALENDARS = {name: Hours(name) for name in ("XNYS", "XSHG", "24/7")}
+hours_of = cache(Hours)
 
 
 def timetable(calendar="XNYS", has_broker=True, kind=None, **times):
-    known = CALENDARS.get(calendar) or CALENDARS.setdefault(calendar, Hours(calendar))
-    return Timetable(known, LiveParameters(**times), has_broker, CAPABILITY.auctions.get(kind))
+    return Timetable(hours_of(calendar), LiveParameters(**times), has_broker, CAPABILITY.auctions.get(kind))
 
 
 def at(text):

@@ -11,6 +11,7 @@ from quant_pipeline.common.exceptions import ArchiveError, BusyError
 from quant_pipeline.project.archive import store as archive_store
 from quant_pipeline.project.archive.store import MANIFEST, Archive
 from quant_pipeline.testing.archive_rehearsal import rehearse
+from tests.helpers.representatives import representatives
 
 PATH = "data/orders/2024-01-02.parquet"
 
@@ -115,9 +116,10 @@ def test_the_archive_may_lie_on_another_file_system(archive, tmp_path_factory):
         shutil.rmtree(folder)
 
 
-def test_killed_at_any_step_nothing_is_lost(tmp_path):
-    found = rehearse(tmp_path, 120, 11)
-    assert found.kill_points >= 120
+@pytest.mark.parametrize("kills", representatives([40, 120], {40}))
+def test_killed_at_any_step_nothing_is_lost(tmp_path, kills):
+    found = rehearse(tmp_path, kills, 11)
+    assert found.kill_points >= kills
     assert found[1:] == (0, 0, True)
 
 
@@ -132,7 +134,7 @@ def test_the_rehearsal_finds_an_archive_that_deletes_before_it_has_written(tmp_p
         self._append(archive_store.Record("moved", path, archive_store.hash_of(kept), len(content), entry))
 
     monkeypatch.setattr(Archive, "move", hasty)
-    assert rehearse(tmp_path, 120, 11).bytes_lost > 0
+    assert rehearse(tmp_path, 20, 11).bytes_lost > 0
 
 
 def test_the_manifest_has_one_line_per_move_and_restore(archive):
