@@ -17,9 +17,9 @@ from tests.helpers.servers import answers, free_port
 
 
 @contextmanager
-def running_service(folder, tokens=None, **rules):
+def running_service(folder, tokens=None, env=None, params=None, **rules):
     """Serve a project; give a client, what is served, and the address."""
-    project = ServedProject(SimpleNamespace(project_path=folder), None, {})
+    project = ServedProject(SimpleNamespace(project_path=folder), env, params or {})
     port = free_port()
     served = open_served(project, {"port": port, **rules})
     access = open_access(project, served.rules, public=False)

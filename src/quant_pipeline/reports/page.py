@@ -47,7 +47,7 @@ def compose_page(title: str, header: Html, links: Sequence[tuple[str, str]], par
         links=links,
         parts=parts,
         footer=footer,
-        colours=Html(_colours()),
+        colours=Html(style_colours()),
         style=Html(STYLE),
         behaviour=Html(BEHAVIOUR),
         dark_twins=as_json(theme.dark_twins()),
@@ -61,7 +61,8 @@ def packed_library() -> str:
     return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
 
 
-def _colours() -> str:
+def style_colours() -> str:
+    """Write the colours of the theme, light and dark, as CSS."""
     light, dark = theme.style_variables(dark=False), theme.style_variables(dark=True)
     return (
         f":root {{ color-scheme: light; {light} }}\n"

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 
 from quant_pipeline.service.access import Access, Gate
 from quant_pipeline.service.answers import CODE
+from quant_pipeline.service.page.routes import add_page
 from quant_pipeline.service.problems import answer_errors
 from quant_pipeline.service.routes import account, backtests, factors, health, jobs, models
 from quant_pipeline.service.served import Served
@@ -20,8 +20,6 @@ Tables are JSON, or Arrow IPC with `Accept: application/vnd.apache.arrow.stream`
 content, the session of the newest bar that entered, and the version of the code. Errors are `application/problem+json`
 with `detail` and `remedy`.
 """
-
-DOCUMENT = "/v1/openapi.json"
 
 
 def build_app(served: Served, access: Access) -> FastAPI:
@@ -42,13 +40,19 @@ def build_app(served: Served, access: Access) -> FastAPI:
         served.jobs.stop()
 
     app = FastAPI(
-        title="quant-pipeline", version=CODE, description=ABOUT, lifespan=living, openapi_url="/v1/openapi.json"
+        title="quant-pipeline",
+        version=CODE,
+        description=ABOUT,
+        lifespan=living,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
     )
-    app.add_api_route("/", lambda: RedirectResponse(DOCUMENT), include_in_schema=False)
     app.state.served = served
     app.state.access = access
     app.add_middleware(Gate, access=access)
     answer_errors(app, served.project.place.project_path)
     for part in (health, factors, models, backtests, account, jobs):
         app.include_router(part.router)
+    add_page(app, served, access)
     return app

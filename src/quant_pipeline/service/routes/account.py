@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 from fastapi import APIRouter, Request, Response
 
-from quant_pipeline.service.access import Halter, Reader, audit
+from quant_pipeline.service.access import Asker, Halter, Reader, audit
 from quant_pipeline.service.account_tables import (
     account_picture,
     nav_table,
@@ -78,15 +79,21 @@ async def halt(question: HaltQuestion, served: TheServed, asker: Halter) -> Resp
 
     The file is there when this begins; the rest is what `kedro account halt` does. Resuming is not offered over HTTP.
     """
+    done = await halt_account(served, asker, question.reason)
+    return answer(done, 200 if done["everything_stopped"] else 207)
+
+
+async def halt_account(served: Served, asker: Asker, reason: str) -> dict[str, Any]:
+    """Stop sending, and return what of it has happened: ``halted``, ``everything_stopped``, ``lines``, ``at``."""
     project = served.project
-    audit.warning("halt by %s: %r", asker.name, question.reason)
+    audit.warning("halt by %s: %r", asker.name, reason)
     file = project.account.stop_file
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
 
-    def stop_the_rest() -> Response:
+    def stop_the_rest() -> dict[str, Any]:
         params = ",".join(f"{key}={value}" for key, value in project.params.items())
-        words = ["account", "halt", "--env", project.environment, "--reason", f"{question.reason} ({asker.name})"]
+        words = ["account", "halt", "--env", project.environment, "--reason", f"{reason} ({asker.name})"]
         command = subprocess.run(  # noqa: S603 - a list of words, no shell
             [sys.executable, "-m", "quant_pipeline", *words, *(["--params", params] if params else [])],
             cwd=project.place.project_path,
@@ -97,10 +104,7 @@ async def halt(question: HaltQuestion, served: TheServed, asker: Halter) -> Resp
         )
         lines = [*command.stdout.splitlines(), *command.stderr.splitlines()]
         found = [without_paths(line, project.place.project_path) for line in lines if line.strip()]
-        return answer(
-            {"halted": True, "everything_stopped": command.returncode == 0, "lines": found, "at": _now()},
-            200 if command.returncode == 0 else 207,
-        )
+        return {"halted": True, "everything_stopped": command.returncode == 0, "lines": found, "at": _now()}
 
     return await served.compute_without_limit(stop_the_rest)
 

@@ -117,6 +117,41 @@ class Lease:
             connection.execute(_PROLONG, {"held": self.fence, "until": self.now() - 1})
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who may send orders now.
+
+    Attributes
+    ----------
+    holder
+        ``host/process/random``.
+    expires_at
+        Until when, unless it is prolonged; seconds since the epoch.
+    """
+
+    holder: str
+    expires_at: float
+
+
+def read_holder(engine: sa.Engine, now: float) -> Holder | None:
+    """Return who holds the lease; None when it is free. Nothing is written.
+
+    Parameters
+    ----------
+    engine
+        Database of the ledger.
+    now
+        Seconds since the epoch.
+    """
+    if not sa.inspect(engine).has_table(_leases.name):
+        return None
+    with engine.connect() as connection:
+        known = connection.execute(sa.select(_leases).where(_leases.c.name == _NAME)).one_or_none()
+    if known is None or known.expires_at <= now or not _is_alive(known.holder):
+        return None
+    return Holder(known.holder, known.expires_at)
+
+
 def _is_alive(holder: str) -> bool:
     """Return whether a holder may still run; one of another machine may."""
     host, process, _ = holder.split("/")

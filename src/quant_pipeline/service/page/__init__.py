@@ -1,0 +1,1 @@
+"""The operator's page: what the account is and does, and one click that stops it."""

@@ -1,0 +1,110 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const find = (id) => document.getElementById(id);
+
+  // Light and dark; the choice is kept in this browser.
+  const systemDark = matchMedia("(prefers-color-scheme: dark)");
+  const chosen = localStorage.getItem("theme");
+  if (chosen) root.dataset.theme = chosen;
+  const isDark = () => (root.dataset.theme ?? (systemDark.matches ? "dark" : "light")) === "dark";
+  const button = find("theme");
+  const name = () => { button.textContent = isDark() ? "Light" : "Dark"; };
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+    name();
+  });
+  systemDark.addEventListener("change", name);
+  name();
+
+  // What is behind a pane's new markup was escaped by the service; scripts in it would not run.
+  const replace = (pane, html) => {
+    const opened = [...pane.querySelectorAll("details")].map((each) => each.open);
+    const scrolled = [...pane.querySelectorAll(".scroll, .printed")].map((each) => [each.scrollLeft, each.scrollTop]);
+    const focusable = () => [...pane.querySelectorAll("a, button, input, select, summary, .scroll")];
+    const focused = focusable().indexOf(document.activeElement);
+    pane.innerHTML = html;
+    pane.querySelectorAll("details").forEach((each, at) => { each.open = opened[at] ?? each.open; });
+    pane.querySelectorAll(".scroll, .printed").forEach((each, at) => { [each.scrollLeft, each.scrollTop] = scrolled[at] ?? [0, 0]; });
+    if (focused >= 0) focusable()[focused]?.focus({ preventScroll: true });
+  };
+  // A form that is being filled in is not taken away.
+  const isWrittenIn = (pane) => pane.contains(document.activeElement) && /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
+
+  // The service says every second that it lives; the clock of this browser only measures how long it has not.
+  const PATIENCE = 3000;
+  const live = document.body.dataset.live;
+  let heard = performance.now();
+  let heardAt = find("pulse").textContent.replace("as of ", "");
+  let source = null;
+  const waiting = new Map();
+  const listen = () => {
+    source = new EventSource(live);
+    source.addEventListener("pane", (event) => {
+      const { name, html } = JSON.parse(event.data);
+      const pane = find(`pane-${name}`);
+      if (isWrittenIn(pane)) waiting.set(pane, html);
+      else replace(pane, html);
+    });
+    source.addEventListener("beat", (event) => {
+      heard = performance.now();
+      heardAt = JSON.parse(event.data).at;
+      find("pulse").textContent = `as of ${heardAt}`;
+      show();
+    });
+    source.addEventListener("error", () => {
+      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 1000);
+    });
+  };
+  const show = () => {
+    const isStale = performance.now() - heard > PATIENCE;
+    const banner = find("stale");
+    if (isStale === !banner.hidden) return;
+    root.classList.toggle("stale", isStale);
+    banner.textContent = isStale ? `No answer from the service since ${heardAt}. Everything below is as of then.` : "";
+    banner.hidden = !isStale;
+  };
+  if (live) {
+    listen();
+    setInterval(show, 500);
+    document.addEventListener("visibilitychange", show);
+    document.addEventListener("focusout", () => setTimeout(() => {
+      for (const [pane, html] of waiting) if (!isWrittenIn(pane)) { replace(pane, html); waiting.delete(pane); }
+    }));
+  }
+
+  // Halting stays on the page, so that the state is seen to change.
+  const halt = find("halt");
+  halt?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const pressed = halt.querySelector("button");
+    pressed.disabled = true;
+    find("outcome").textContent = "Halting …";
+    try {
+      const answer = await fetch(halt.action, {
+        method: "POST",
+        body: new URLSearchParams(new FormData(halt)),
+        headers: { "X-Part": "outcome" },
+      });
+      replace(find("outcome"), await answer.text());
+    } catch {
+      find("outcome").textContent = "The service does not answer: halt at the terminal with kedro account halt.";
+    } finally {
+      pressed.disabled = false;
+    }
+  });
+
+  // The lines of one job, as it prints them.
+  const printed = find("printed");
+  if (printed) {
+    const lines = new EventSource(printed.dataset.events);
+    lines.addEventListener("line", (event) => {
+      const isAtEnd = printed.scrollTop + printed.clientHeight > printed.scrollHeight - 40;
+      printed.append(`${JSON.parse(event.data).line}\n`);
+      if (isAtEnd) printed.scrollTop = printed.scrollHeight;
+    });
+    lines.addEventListener("end", () => lines.close());
+  }
+})();

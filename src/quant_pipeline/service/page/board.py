@@ -1,0 +1,143 @@
+"""The panes as they are now: drawn again when what they follow has changed, once for everyone who looks."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from kedro.io import DatasetError
+
+from quant_pipeline.common.exceptions import QuantPipelineError
+from quant_pipeline.reports.elements import Html
+from quant_pipeline.service.page.drawing import draw, instant, pane
+from quant_pipeline.service.page.looking import Look, stamp_of
+from quant_pipeline.service.problems import Refused, without_paths
+from quant_pipeline.service.served import Served
+
+logger = logging.getLogger(__name__)
+FAULTS = (
+    QuantPipelineError,
+    Refused,
+    DatasetError,
+    OSError,
+    sa.exc.SQLAlchemyError,
+    LookupError,
+    ValueError,
+    TypeError,
+)
+"""What keeps one pane from being drawn; the others go on."""
+
+
+@dataclass(frozen=True)
+class PaneKind:
+    """One pane.
+
+    Attributes
+    ----------
+    heading
+        For people.
+    make
+        Draws it from one look at the account.
+    seconds
+        After how long it is drawn again although nothing that it follows has changed.
+    """
+
+    heading: str
+    make: Callable[[Look], Html]
+    seconds: float = 30.0
+
+
+@dataclass
+class Drawn:
+    """A pane as it was drawn last.
+
+    Attributes
+    ----------
+    html, hash
+        Markup, and what it is known by.
+    stamp, at
+        What it was drawn from, and when, by a clock that only goes on.
+    good, since
+        Markup of the last time that it could be drawn, and when that was.
+    """
+
+    html: Html = field(default_factory=Html)
+    hash: str = ""
+    stamp: Any = None
+    at: float = float("-inf")
+    good: Html | None = None
+    since: pd.Timestamp | None = None
+
+
+class Board:
+    """Panes of one account.
+
+    Parameters
+    ----------
+    served
+        What they are drawn from.
+    kinds
+        Panes by name.
+    """
+
+    def __init__(self, served: Served, kinds: Mapping[str, PaneKind]) -> None:
+        self.served, self.kinds = served, kinds
+        self._drawn = {name: Drawn() for name in kinds}
+        self._locks = {name: threading.Lock() for name in kinds}
+        self._looking = threading.Lock()
+        self._look: tuple[Any, Look] | None = None
+
+    def panes(self, names: Iterable[str]) -> dict[str, Drawn]:
+        """Return panes as they are now; one that another thread is drawing stays as it was, if it was drawn before."""
+        stamp, look = self._newest()
+        return {name: self._pane(name, stamp, look) for name in names}
+
+    def _newest(self) -> tuple[Any, Look]:
+        """Return the newest look at the account, the same one as long as its files are the same."""
+        with self._looking:
+            known = self._look
+            stamp = stamp_of(known[1] if known else Look.now(self.served))
+            if known is None or known[0] != stamp:
+                self._look = known = (stamp, Look.now(self.served))
+            return known
+
+    def _pane(self, name: str, stamp: Any, look: Look) -> Drawn:
+        drawn, kind, lock = self._drawn[name], self.kinds[name], self._locks[name]
+        if not lock.acquire(blocking=not drawn.hash):
+            return drawn
+        try:
+            if drawn.stamp != stamp or time.monotonic() - drawn.at > kind.seconds:
+                if drawn.stamp == stamp:
+                    # Other files than those of the stamp, and the time, may have changed.
+                    look = Look.now(self.served)
+                self._draw(name, drawn, look)
+                drawn.stamp, drawn.at = stamp, time.monotonic()
+            return drawn
+        finally:
+            lock.release()
+
+    def _draw(self, name: str, drawn: Drawn, look: Look) -> None:
+        kind = self.kinds[name]
+        try:
+            html = kind.make(look)
+            drawn.good, drawn.since = html, pd.Timestamp.now("UTC")
+        except FAULTS as error:
+            logger.warning("the pane '%s' could not be drawn: %s", name, error, exc_info=error)
+            html = self._fault(name, drawn, error)
+        drawn.html = html
+        drawn.hash = hashlib.blake2b(html.encode(), digest_size=12).hexdigest()
+
+    def _fault(self, name: str, drawn: Drawn, error: Exception) -> Html:
+        """Say why a pane could not be drawn, above what it was when it could be."""
+        known = isinstance(error, (QuantPipelineError, Refused))
+        why = without_paths(str(error), self.served.project.place.project_path) if known else type(error).__name__
+        if drawn.good is None:
+            return pane(name, self.kinds[name].heading, "", draw("fault.html", why=why, since="", before=Html("")))
+        return draw("fault.html", why=why, since=instant(drawn.since), before=drawn.good)

@@ -1,0 +1,104 @@
+"""Compose: pages made of panes, one of them for what the operator needs first."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import anyio
+import pandas as pd
+from fastapi import Response
+from fastapi.responses import HTMLResponse
+
+from quant_pipeline.reports.elements import Html
+from quant_pipeline.service.answers import CODE
+from quant_pipeline.service.page.assets import addresses
+from quant_pipeline.service.page.board import PaneKind
+from quant_pipeline.service.page.drawing import draw, instant, markup
+from quant_pipeline.service.page.entrance import Visit
+from quant_pipeline.service.page.forms import FORM_TOKEN
+from quant_pipeline.service.page.panes.now import now
+from quant_pipeline.service.page.panes.orders import today
+from quant_pipeline.service.page.panes.positions import positions
+from quant_pipeline.service.page.panes.strip import strip
+from quant_pipeline.service.parameters import Scope
+
+PANES: Final = {
+    "strip": PaneKind("State", strip, 5.0),
+    "now": PaneKind("Now", now, 5.0),
+    "today": PaneKind("Today", today),
+    "positions": PaneKind("Positions", positions),
+}
+
+
+class PageKind(NamedTuple):
+    """One page: address, heading, panes."""
+
+    address: str
+    heading: str
+    panes: tuple[str, ...]
+
+
+PAGES: Final = {
+    "desk": PageKind("/", "The account", ("now", "today", "positions")),
+}
+LINKS: Final = (
+    ("/#now", "Now", "desk"),
+    ("/#today", "Today", "desk"),
+    ("/#positions", "Positions", "desk"),
+)
+DRAWERS: Final = anyio.CapacityLimiter(4)
+"""Threads that draw panes: apart from those of questions, so that research never keeps the operator waiting."""
+
+
+def with_token(html: str, form_token: str) -> Html:
+    """Put the token of a visitor into the forms of a pane, which are drawn once for all visitors."""
+    return markup(html.replace(FORM_TOKEN, form_token))
+
+
+async def page(visit: Visit, name: str, outcome: Html | None = None, panes: dict[str, Html] | None = None) -> Response:
+    """Answer with a page.
+
+    Parameters
+    ----------
+    visit
+        Who asks.
+    name
+        Which page.
+    outcome
+        What has just been done.
+    panes
+        Panes of this request alone, instead of those that everyone is shown.
+    """
+    kind, served, visitor = PAGES[name], visit.served, visit.visitor
+    shown = () if panes is not None else kind.panes
+    drawn = await anyio.to_thread.run_sync(visit.board.panes, ("strip", *shown), limiter=DRAWERS)
+    parts = list((panes or {pane: drawn[pane].html for pane in shown}).items())
+    account = served.project.account
+    money = str(account.gateway.adapter.money.value) if account.has_broker else account.account.filled_by
+    html = draw(
+        "page.html",
+        title=f"{kind.heading}, {account.name}",
+        heading=kind.heading,
+        account=account.name,
+        money=money,
+        environment=account.environment,
+        code=CODE,
+        strip=drawn["strip"].html,
+        parts=[(pane, with_token(part, visitor.form_token)) for pane, part in parts],
+        outcome=outcome or Html(""),
+        links=[(address, label, of == name) for address, label, of in LINKS],
+        at=instant(pd.Timestamp.now("UTC").floor("s")),
+        live=f"/page/events?panes={','.join(('strip', *shown))}",
+        may_halt=visitor.may(Scope.HALT),
+        form_token=visitor.form_token,
+        assets=addresses(),
+    )
+    answer = HTMLResponse(html)
+    if visitor.is_new:
+        visit.visitors.remember(answer, visitor, visit.request.url.scheme == "https")
+    return answer
+
+
+def fragment(html: Html, status: int = 200) -> Response:
+    """Answer with a part of a page, or with one that has no panes."""
+    return HTMLResponse(html, status)

@@ -1,0 +1,75 @@
+"""Who comes to the page, and what a browser is shown instead of an answer for programs when something is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+
+from quant_pipeline.common.exceptions import QuantPipelineError
+from quant_pipeline.service.page.assets import addresses
+from quant_pipeline.service.page.board import Board
+from quant_pipeline.service.page.drawing import draw
+from quant_pipeline.service.page.visitors import LOGIN, Visitor, Visitors
+from quant_pipeline.service.problems import STATUSES, Refused, in_words, remedy_of, without_paths
+from quant_pipeline.service.served import Served
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request for a page: who asks, and what is shown."""
+
+    request: Request
+    visitor: Visitor
+    visitors: Visitors
+    board: Board
+
+    @property
+    def served(self) -> Served:
+        """What the application serves."""
+        return self.board.served
+
+
+def visit(request: Request) -> Visit:
+    """Return who comes.
+
+    Raises
+    ------
+    Refused
+        401 when a token is needed.
+    """
+    state = request.app.state
+    visitor = state.visitors.of(request)
+    return Visit(request, visitor, state.visitors, state.board)
+
+
+class PageRoute(APIRoute):
+    """A route for browsers: who is not known is asked for a token, and what is refused is said on a page."""
+
+    def get_route_handler(self) -> Handler:
+        """Return the handler with its refusals as pages."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Refused as refused:
+                if refused.status == 401:
+                    return RedirectResponse(LOGIN, 303)
+                return _page_of(refused)
+            except QuantPipelineError as error:
+                status = next((number for kind, number in STATUSES.items() if isinstance(error, kind)), 409)
+                text = without_paths(error.message, request.app.state.served.project.place.project_path)
+                return _page_of(Refused(status, in_words(error), text, remedy_of(text)))
+
+        return answer
+
+
+def _page_of(refused: Refused) -> Response:
+    return HTMLResponse(draw("refused.html", assets=addresses(), refused=refused), refused.status, refused.headers)

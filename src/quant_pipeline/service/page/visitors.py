@@ -1,0 +1,193 @@
+"""Who looks at the page: a signed session in a cookie of this site alone, and a token in every form.
+
+A token is asked for once. The cookie says whose it was and until when that is believed, signed with a key that only
+this account's folder and the token itself give: another token in ``credentials.yml`` ends its sessions, a restart does
+not.
+Forms carry a second value that follows from the cookie, so that no other page can post them in this browser's name.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl
+
+from fastapi import Request, Response
+
+from quant_pipeline.service.access import THIS_MACHINE, Access, Asker
+from quant_pipeline.service.parameters import Scope
+from quant_pipeline.service.problems import Refused
+
+KEY: Final = "page.key"
+DAYS: Final = 7
+"""How long a session is believed."""
+FIELD: Final = "form_token"
+LOGIN: Final = "/page/login"
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who looks at the page.
+
+    Attributes
+    ----------
+    asker
+        Whose token it was, and what that allows.
+    session
+        Value of the cookie.
+    form_token
+        What every form has to carry.
+    is_new
+        Whether the cookie has to be set.
+    """
+
+    asker: Asker
+    session: str
+    form_token: str
+    is_new: bool = False
+
+    def may(self, scope: Scope) -> bool:
+        """Return whether something is allowed."""
+        return scope in self.asker.scopes
+
+    def require(self, scope: Scope) -> None:
+        """Refuse what is not allowed.
+
+        Raises
+        ------
+        Refused
+            403, naming the scope.
+        """
+        if not self.may(scope):
+            raise Refused(
+                403,
+                "not allowed",
+                f"the token of '{self.asker.name}' does not allow '{scope}'",
+                f"Add '{scope}' to its scopes in credentials.yml, and start the service again.",
+            )
+
+
+class Visitors:
+    """Sessions of the page of one account.
+
+    Parameters
+    ----------
+    folder
+        Where the key lies; it is made when there is none, readable by this user alone.
+    access
+        Tokens of the service.
+    environment
+        Part of the cookie's name: services of other accounts on this machine have cookies of their own.
+    """
+
+    def __init__(self, folder: Path, access: Access, environment: str) -> None:
+        self._folder, self._access = folder, access
+        self.cookie = f"quant-pipeline-{environment}"
+
+    def of(self, request: Request) -> Visitor:
+        """Return who looks at the page.
+
+        Raises
+        ------
+        Refused
+            401 when a token is needed and was not given yet, or not any more.
+        """
+        given = request.cookies.get(self.cookie, "")
+        if not self._access.tokens:
+            session = self._signed(THIS_MACHINE, 0, "")
+            asker = Asker(THIS_MACHINE, frozenset(Scope))
+            return Visitor(asker, session, self._form_token(session), not hmac.compare_digest(given, session))
+        name = self._name_of(given)
+        if name is None:
+            text = "the page needs a token, once"
+            raise Refused(401, "not known", text, f"Give one of the tokens of credentials.yml at {LOGIN}.")
+        return Visitor(Asker(name, self._access.tokens[name].scopes), given, self._form_token(given))
+
+    def login(self, token: str) -> Visitor:
+        """Begin a session of the holder of a token.
+
+        Raises
+        ------
+        Refused
+            401 when it is none.
+        """
+        asker = self._access.asker(f"Bearer {token}")
+        secret = self._secret_of(asker.name)
+        session = self._signed(asker.name, int(time.time()) + DAYS * 86_400, secret)
+        return Visitor(asker, session, self._form_token(session), True)
+
+    def remember(self, response: Response, visitor: Visitor, is_secure: bool) -> None:
+        """Set the cookie: scripts cannot read it, and no other site sends it."""
+        response.set_cookie(
+            self.cookie, visitor.session, DAYS * 86_400, httponly=True, samesite="strict", secure=is_secure
+        )
+
+    async def form_of(self, request: Request, visitor: Visitor) -> dict[str, str]:
+        """Return the fields of a form.
+
+        Raises
+        ------
+        Refused
+            403 when it is not a form of this page, as this browser was given it.
+        """
+        fields = await fields_of(request)
+        if not hmac.compare_digest(fields.pop(FIELD, "").encode(), visitor.form_token.encode()):
+            text = "the form is not one that this page has given to this browser"
+            raise Refused(403, "another form", text, "Load the page again, and repeat.", FIELD)
+        return fields
+
+    def _form_token(self, session: str) -> str:
+        return self._mac(f"form {session}", "")
+
+    def _signed(self, name: str, until: int, secret: str) -> str:
+        text = base64.urlsafe_b64encode(f"{until} {name}".encode()).decode().rstrip("=")
+        return f"{text}.{self._mac(text, secret)}"
+
+    def _name_of(self, session: str) -> str | None:
+        """Return whose session it is; None when it is none, or its time is over."""
+        text, _, mac = session.partition(".")
+        try:
+            until, _, name = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
+            is_over = int(until) < time.time()
+        except ValueError:
+            return None
+        if is_over or name not in self._access.tokens:
+            return None
+        right = self._mac(text, self._secret_of(name))
+        return name if hmac.compare_digest(mac.encode(), right.encode()) else None
+
+    def _secret_of(self, name: str) -> str:
+        token = self._access.tokens.get(name)
+        return "" if token is None else token.token.get_secret_value()
+
+    def _mac(self, text: str, secret: str) -> str:
+        key = hmac.digest(self._key(), secret.encode(), hashlib.sha256)
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+    def _key(self) -> bytes:
+        file = self._folder / KEY
+        if not file.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            beside = file.with_name(f"{KEY}.{secrets.token_hex(4)}")
+            made = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+            with os.fdopen(made, "wb") as opened:
+                opened.write(secrets.token_bytes(32))
+            # Of two that make it at the same time, the first counts.
+            with suppress(FileExistsError):
+                os.link(beside, file)
+            beside.unlink()
+        return file.read_bytes()
+
+
+async def fields_of(request: Request) -> dict[str, str]:
+    """Return the fields of a form as browsers send it."""
+    body = (await request.body()).decode("utf-8", "replace")
+    return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=50))
