@@ -17,6 +17,7 @@ from quant_pipeline.cli import (
     account_explain,
     account_halt,
     account_preview,
+    account_protect,
     account_queries,
     account_slippage,
     account_why,
@@ -101,6 +102,7 @@ for command in ("resume", "flatten"):
 for command in ("quarantine", "adjust"):
     account.add_command(getattr(account_books, command))
 account.add_command(account_preview.preview)
+account.add_command(account_protect.protect)
 account.add_command(account_why.why)
 account.add_command(account_explain.explain)
 account.add_command(account_slippage.adopt_slippage)

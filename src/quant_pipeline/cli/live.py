@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -80,6 +81,25 @@ def status(metadata: Place, env: str | None, params: dict[str, Any], as_json: bo
         return
     for line in describe(found):
         click.echo(line)
+
+
+@live.command()
+@env_option
+@params_option
+@click.pass_obj
+def watch(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
+    """Watch the market of the session that goes on; the live process starts it. Nothing is sent or booked."""
+    from quant_pipeline.cli.opened_account import open_account
+    from quant_pipeline.live.account import LiveAccount, flattened
+    from quant_pipeline.live.market_data.watch import watch_market
+
+    parent, asked = os.getppid(), threading.Event()
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: asked.set())
+    with open_account(metadata, env, params) as opened:
+        account = LiveAccount.of(metadata, opened, flattened(params))
+        # It belongs to the process that started it: when that was killed, the next one starts another.
+        watch_market(account, lambda: asked.is_set() or os.getppid() != parent)
 
 
 @live.command(name="notify-test")

@@ -80,9 +80,10 @@ class Commands:
         """Start the command of a task."""
         return self._started(task.name.replace(" ", "-"), self.words(task, calendar))
 
-    def begin(self, name: str, words: Sequence[str]) -> Running:
-        """Start a command that belongs to no session; ``name`` is that of the file for what it prints now."""
-        given = ["--params", _joined(self.params)] if self.params else []
+    def begin(self, name: str, words: Sequence[str], **params: str) -> Running:
+        """Start a command that is no task; ``name`` is that of the file for what it prints now."""
+        known = {**self.params, **params}
+        given = ["--params", _joined(known)] if known else []
         with suppress(OSError):
             (self.logs / f"{name}.log").unlink()
         return self._started(name, [*self.program, *words, "--env", self.environment, *given])

@@ -60,6 +60,12 @@ class LiveParameters(Parameters):
         With less free space on the disk of the account a check fails.
     speed
         For an account at the simulated exchange: how many seconds pass in one; ``--speed`` of the command sets another.
+    market_data
+        Whether a process listens to the broker's stream of market data while the exchange is open: last trades and
+        halts for the limits, the value of the account, and stops at once instead of at the next close. A key has
+        one such connection.
+    live_scores, live_scores_seconds
+        Whether champions score the session while it goes on, as if it closed now, and how often.
     """
 
     reconcile_after_close_minutes: NonNegativeFloat = 5.0
@@ -75,6 +81,9 @@ class LiveParameters(Parameters):
     drain_seconds: NonNegativeFloat = 60.0
     min_free_megabytes: PositiveFloat = 512.0
     speed: PositiveFloat = 3600.0
+    market_data: bool = False
+    live_scores: bool = False
+    live_scores_seconds: PositiveFloat = 60.0
 
 
 class Channel(Parameters):

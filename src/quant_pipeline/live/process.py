@@ -21,6 +21,7 @@ from quant_pipeline.live.clocks import LiveClock
 from quant_pipeline.live.commands import Commands, Running, birth_of, end_orphan
 from quant_pipeline.live.due import Due, Owed, due
 from quant_pipeline.live.follower import Follower
+from quant_pipeline.live.intraday import Intraday
 from quant_pipeline.live.journal import Journal
 from quant_pipeline.live.notifications.dispatcher import Dispatcher
 from quant_pipeline.live.notifications.messages import Message
@@ -105,6 +106,7 @@ class LiveProcess:
         self._booked: pd.Timestamp | None = None
         self._timetable: Timetable
         self._follower: Follower
+        self._intraday = Intraday(account, reach, self._tick)
         self._made_at: pd.Timestamp
 
     def stop(self) -> None:
@@ -194,6 +196,7 @@ class LiveProcess:
                 self.begins_again = self._follower.follow(now)
             if self.begins_again:
                 return
+            self._intraday.attend(now, self._timetable)
             if task is not None:
                 self._do(task, now)
             elif not found.missed:
@@ -369,6 +372,7 @@ class LiveProcess:
 
     def _end(self) -> None:
         """Say that the process ends, deliver what waits, and leave the files in order."""
+        self._intraday.end()
         if self.begins_again:
             self._reach.watchdog.reloading()
         else:

@@ -51,6 +51,12 @@ class LiveScorer:
         self._factors = adjusted_bars.groupby("instrument", observed=True)["factor"].last()
         self._prepare()
 
+    @property
+    def instruments(self) -> list[str]:
+        """Instruments with a bar in the last session of the history: what may trade today."""
+        newest = self._last["date"] == self._last["date"].max()
+        return list(self._last.loc[newest, "instrument"])
+
     def score(self, session: pd.Timestamp, bars: pd.DataFrame) -> Scores:
         """Score the session as if it closed now.
 

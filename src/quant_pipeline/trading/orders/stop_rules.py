@@ -67,7 +67,7 @@ def find_stops(
             found[name] = f"{STOPPED}close {price:.2f} is {1 - price / cost:.1%} below its cost {cost:.2f}"
             continue
         if rules.trailing_stop is not None:
-            highest = _highest_close(bars, corporate_actions, name, position.lots[0].session)
+            highest = highest_since(bars, corporate_actions, name, position.lots[0].session)
             if price <= highest * (1 - rules.trailing_stop):
                 found[name] = f"{STOPPED}close {price:.2f} is {1 - price / highest:.1%} below its high {highest:.2f}"
                 continue
@@ -131,9 +131,11 @@ def apply_stops(orders: pd.DataFrame, stops: Mapping[str, str], positions: pd.Da
     return pd.concat([sales, orders[~orders["instrument"].isin(stops)]], ignore_index=True)
 
 
-def _highest_close(bars: pd.DataFrame, corporate_actions: pd.DataFrame, instrument: str, since: pd.Timestamp) -> float:
-    """Highest close since a session, in the shares of today."""
-    own = bars[(bars["instrument"] == instrument) & (bars["date"] >= since)].set_index("date")["close"]
+def highest_since(
+    bars: pd.DataFrame, corporate_actions: pd.DataFrame, instrument: str, since: pd.Timestamp, price: str = "close"
+) -> float:
+    """Return the highest close, or high, since a session, in the shares of today; NaN without a bar."""
+    own = bars[(bars["instrument"] == instrument) & (bars["date"] >= since)].set_index("date")[price]
     actions = corporate_actions
     splits = actions[(actions["instrument"] == instrument) & (actions["kind"] == "split")]
     for split in splits.itertuples(index=False):

@@ -1,0 +1,139 @@
+"""A session at the fake Alpaca: what the watching process writes, and what `kedro account protect` does about it."""
+
+import json
+import time
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from quant_pipeline.cli.account import account as account_command
+from quant_pipeline.cli.opened_account import open_account
+from quant_pipeline.live.account import LiveAccount
+from quant_pipeline.live.market_data.files import SCORES_FILE, WATCH_FILE
+from quant_pipeline.live.market_data.session import LiveSession
+from quant_pipeline.live.market_data.watch import Watcher
+from quant_pipeline.models.inference import Scores
+from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, ExchangeHours, FakeAlpaca, FakeExchange
+from quant_pipeline.trading.market_snapshot import MARKET_FILE, MarketSnapshot
+from quant_pipeline.trading.orders.reconciliation import open_books
+from tests.conftest import PROJECT
+from tests.helpers.project import copy_project
+
+NOON = pd.Timestamp("2025-01-03 17:00", tz="UTC")
+AS_OF = "2025-01-02"
+STOPS = "order_generation.stop_rules.stop_loss=0.1"
+BAR = {"o": 50.0, "h": 51.0, "l": 49.0, "c": 50.0, "v": 1000}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return SimpleNamespace(project_path=copy_project(PROJECT, tmp_path_factory.mktemp("watch") / "project").path)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setenv("ALPACA_PAPER_API_KEY", API_KEY)
+    monkeypatch.setenv("ALPACA_PAPER_SECRET_KEY", SECRET_KEY)
+    prices = {"AAPL": Decimal(50), "MSFT": Decimal(400)}
+    exchange = FakeExchange(cash=10_000, prices=prices, hours=ExchangeHours(NOON))
+    exchange.move("AAPL", Decimal(50), Decimal(50))
+    exchange.last_equity = exchange.equity()
+    with FakeAlpaca(exchange) as server:
+        yield server
+
+
+@pytest.fixture
+def opened(place, fake):
+    params = {"alpaca_url": fake.url, "as_of": AS_OF, "order_generation": {"stop_rules": {"stop_loss": 0.1}}}
+    with open_account(place, "paper", params) as opened:
+        with opened.open_without_market() as desk:
+            open_books(desk)
+        days = pd.to_datetime(["2024-12-31", AS_OF])
+        bars = pd.DataFrame({"date": days, "instrument": "AAPL", "open": 50.0, "high": [50.0, 52.0], "low": 49.0,
+                             "close": 50.0, "volume": 1e6})  # fmt: skip
+        opened.catalog.save("bars", bars.astype({"instrument": "str"}))
+        none = {"date": days[:0], "instrument": pd.array([], "str"), "kind": pd.array([], "str"), "value": [0.0][:0]}
+        opened.catalog.save("corporate_actions", pd.DataFrame(none))
+        view = pd.DataFrame({"instrument": ["AAPL"], "price": [50.0], "price_age": [0], "average_volume": [1e6],
+                             "sector": ["Technology"], "tradable": [True], "member": [True]})  # fmt: skip
+        opened.catalog.save("execution_market", view)
+        yield SimpleNamespace(account=LiveAccount.of(place, opened, {}), opened=opened)
+
+
+def at(minutes):
+    return pd.Timestamp("2025-01-03 14:30", tz="UTC") + pd.Timedelta(minutes=minutes)
+
+
+def until(holds):
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+class Scorer:
+    """Scores of the closes that have arrived."""
+
+    def score(self, session, bars):
+        return Scores(bars.set_index("instrument")["close"] / 3, "a-bundle", session)
+
+
+def test_a_day_is_written_for_limits_operator_and_process(opened, fake, tmp_path):
+    session = LiveSession(opened.opened)
+    ring = session.ring(["AAPL", "MSFT"])
+    market = fake.market_stream
+    market.publish_bar("AAPL", at(0), BAR)
+    with session.stream(ring) as stream:
+        until(lambda: ring.connections and market.subscriptions)
+        watcher = Watcher(session, ring, stream, tmp_path, {"ridge": Scorer()}, 0.0)
+        found = watcher.look(NOON)
+        assert (found["change"], found["alarms"]) == (0.0, []), "the gap before the connection was filled"
+        assert found["instruments"] == 1
+        market.publish_trade("AAPL", at(3), 40.0)
+        market.publish_bar("AAPL", at(2), BAR | {"l": 40.0, "c": 40.5})
+        market.publish_status("MSFT", at(3), "H", "Trading Halt")
+        until(lambda: ring.snapshot().halted)
+        found = watcher.look(NOON)
+    assert found["net_asset_value"] == "12000.00"
+    assert found["change"] == -0.04
+    assert found["alarms"] == ["losses", "stop AAPL"]
+    assert found["stops"] == {"AAPL": "stopped: stop loss at 45.00, its cost is 50.00"}
+    assert json.loads((tmp_path / WATCH_FILE).read_text()) == found
+    snapshot = MarketSnapshot.read(tmp_path / MARKET_FILE)
+    assert (snapshot.trades["AAPL"].price, dict(snapshot.halted)) == (Decimal("40.0"), {"MSFT": "Trading Halt"})
+    scores = json.loads((tmp_path / SCORES_FILE).read_text())
+    assert scores["models"] == {"ridge": {"bundle": "a-bundle", "scores": {"AAPL": 40.5 / 3}}}, "to the last bit"
+    assert not any(key in path.read_text() for path in tmp_path.iterdir() for key in (API_KEY, SECRET_KEY))
+
+
+def test_protect_sells_what_has_touched_its_stop_by_the_way_of_every_order(opened, fake, place):
+    fake.market_stream.publish_bar("AAPL", at(0), BAR)
+    fake.market_stream.publish_bar("AAPL", at(1), BAR | {"l": 44.0, "c": 48.0})
+    fake.exchange.prices["AAPL"] = Decimal(48)
+    words = ["protect", "--env", "paper", "--params", f"alpaca_url={fake.url},as_of={AS_OF},{STOPS}"]
+    done = CliRunner().invoke(account_command, words, obj=place)
+    assert done.exit_code == 0, done.output
+    assert "AAPL: stopped: stop loss at 45.00, its cost is 50.00" in done.output
+    assert "paper-rehearsal" in done.output
+    known = [(str(e.kind), e.payload) for e in opened.opened.ledger.open().events()][-3:]
+    assert "is active; 1 stops are touched, 1 holdings were sold" in done.output, known
+    assert "AAPL" not in fake.exchange.positions
+    again = CliRunner().invoke(account_command, words, obj=place)
+    assert again.output.endswith("0 stops are touched, 0 holdings were sold\n")
+
+
+def test_protect_lets_only_exits_through_after_losses(opened, fake, place):
+    fake.exchange.prices["AAPL"] = Decimal(40)
+    words = ["protect", "--env", "paper", "--params", f"alpaca_url={fake.url},as_of={AS_OF}"]
+    done = CliRunner().invoke(account_command, words, obj=place)
+    assert "is reducing; 0 stops are touched" in done.output, done.output
+
+
+@pytest.mark.parametrize(("env", "message"), [("sim", "'sim' has no broker that could protect it")])
+def test_protect_without_a_broker_is_refused(place, env, message):
+    done = CliRunner().invoke(account_command, ["protect", "--env", env, "--params", f"as_of={AS_OF}"], obj=place)
+    assert done.exit_code == 1
+    assert message in done.output
