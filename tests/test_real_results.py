@@ -19,13 +19,23 @@ def results(tool, tmp_path):
     return tool.Results(tmp_path / "results", tmp_path / "market")
 
 
-def test_the_environment_trains_every_model_of_the_registry_on_the_dates_of_the_page(tool, results, project_path):
-    results.write_environment("conf", tool.registered())
-    entries = yaml.safe_load((results.folder / "conf/research/parameters.yml").read_text())
+PARTS = ("parameters", "globals")
+
+
+def test_the_environment_has_every_model_of_the_registry_and_the_dates_of_the_page(
+    tool, results, project_path, monkeypatch
+):
+    ran = {}
+
+    def run(self, conf, pipelines, *options):
+        ran.update({name: yaml.safe_load((conf / f"research/{name}.yml").read_text()) for name in PARTS})
+
+    monkeypatch.setattr(tool.Results, "_run", run)
+    results.train(["ridge_alpha158"])
+    entries, named = (ran[name] for name in PARTS)
     assert set(entries["models"]) == set(tool.registered())
     assert all(entry == {"enabled": True} for entry in entries["models"].values())
     assert entries["split"]["test"] == ["2019-01-01", None]
-    named = yaml.safe_load((results.folder / "conf/research/globals.yml").read_text())
     assert (named["account"], named["market"], named["paths"]["market"]) == ("research",) * 2 + (
         "data/markets/research",
     )
@@ -51,7 +61,7 @@ def test_a_model_is_trained_again_only_where_its_entry_or_the_market_has_changed
     entries = {"one": {"algorithm": "ridge"}, "two": {"algorithm": "gru"}}
     monkeypatch.setattr(tool, "registered", lambda: entries)
     ran = []
-    monkeypatch.setattr(tool.Results, "_run", lambda self, pipelines, *options: ran.append((pipelines, *options)))
+    monkeypatch.setattr(tool.Results, "_run", lambda self, conf, pipelines, *options: ran.append((pipelines, *options)))
     results.train(["one", "two"])
     training = [("training", "--namespaces", name) for name in ("one", "two")]
     assert ran == [("ingestion,features",), *training]

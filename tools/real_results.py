@@ -17,7 +17,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,6 @@ PROJECT = Path(__file__).resolve().parents[1]
 PAGE = PROJECT / "docs" / "results.md"
 FOLDER = PROJECT / "build" / "results"
 ENVIRONMENT = "research"
-CONF, COMPARED = "conf", "conf_compared"
-"""Folders of the configuration by which models are trained, and by which those that are there are compared."""
 SPLIT = {
     "train": ["2008-01-01", "2017-12-31"],
     "valid": ["2018-01-01", "2018-12-31"],
@@ -106,17 +106,17 @@ class Results:
 
     def train(self, names: Iterable[str]) -> None:
         """Compute the features, and train the models that are not as they would be."""
-        missing = [name for name in names if not self.is_trained(name)]
+        missing = {name: self._identity_of(name) for name in names if not self.is_trained(name)}
         if not missing:
             return
-        self.write_environment(CONF, registered())
-        if self._stamp("features") != self._inputs:
-            self._run("ingestion,features")
-            self._write_stamp("features", self._inputs)
-        for name in missing:
-            print(f"training {name}", flush=True)
-            self._run("training", "--namespaces", name)
-            self._write_stamp(name, self._identity_of(name))
+        with self._configured(registered()) as conf:
+            if self._stamp("features") != self._inputs:
+                self._run(conf, "ingestion,features")
+                self._write_stamp("features", self._inputs)
+            for name, identity in missing.items():
+                print(f"training {name}", flush=True)
+                self._run(conf, "training", "--namespaces", name)
+                self._write_stamp(name, identity)
 
     def is_trained(self, name: str) -> bool:
         """Return whether the predictions of a model are those of its entry, its market and its code."""
@@ -124,10 +124,9 @@ class Results:
 
     def compare(self, names: list[str]) -> None:
         """Score the models side by side, and trade each of them, and the combinations that they allow."""
-        # A configuration of its own: others may be training by the one that has all models.
-        self.write_environment(COMPARED, names)
-        self._run("model_report", "--nodes", "compare_models", "--conf-source", COMPARED)
-        self._run("ensemble,backtest", "--conf-source", COMPARED)
+        with self._configured(names) as conf:
+            self._run(conf, "model_report", "--nodes", "compare_models")
+            self._run(conf, "ensemble,backtest")
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Read what was computed: ``summary``, ``years``, ``combinations`` and ``nav``."""
@@ -142,18 +141,24 @@ class Results:
         }
         return {name: pd.read_parquet(file) for name, file in files.items()}
 
-    def write_environment(self, name: str, enabled: Iterable[str]) -> None:
-        """Write a project that has the configuration of this one, and an environment with these models."""
-        conf, enabled = self.folder / name, list(enabled)
-        shutil.rmtree(conf, ignore_errors=True)
-        ignored = shutil.ignore_patterns("credentials.yml", "local")
-        shutil.copytree(PROJECT / "conf", conf, ignore=ignored)
-        (conf / "local").mkdir()
-        shutil.copy(PROJECT / "pyproject.toml", self.folder)
-        (self.folder / "src").mkdir(exist_ok=True)
+    @contextmanager
+    def _configured(self, enabled: Iterable[str]) -> Iterator[Path]:
+        """Make the project if it is not there, and a configuration of this process: several may share the work."""
         package = self.folder / "src" / "quant_pipeline"
+        package.parent.mkdir(parents=True, exist_ok=True)
         if not package.is_symlink():
             package.symlink_to(PROJECT / "src" / "quant_pipeline")
+        shutil.copy(PROJECT / "pyproject.toml", self.folder)
+        with tempfile.TemporaryDirectory(prefix="conf-", dir=self.folder) as conf:
+            self.write_environment(Path(conf), list(enabled))
+            yield Path(conf)
+
+    @staticmethod
+    def write_environment(conf: Path, enabled: list[str]) -> None:
+        """Write the configuration of this project, and an environment with these models."""
+        ignored = shutil.ignore_patterns("credentials.yml", "local")
+        shutil.copytree(PROJECT / "conf", conf, ignore=ignored, dirs_exist_ok=True)
+        (conf / "local").mkdir()
         environment = shutil.copytree(conf / "files", conf / ENVIRONMENT)
         named = yaml.safe_load((environment / "globals.yml").read_text(encoding="utf-8"))
         paths = {"market": f"data/markets/{ENVIRONMENT}", "account": f"data/accounts/{ENVIRONMENT}"}
@@ -164,10 +169,10 @@ class Results:
         parameters["ensemble"] = combinations(enabled, combinations_of_base())
         (environment / "parameters.yml").write_text(yaml.safe_dump(parameters, sort_keys=False), encoding="utf-8")
 
-    def _run(self, pipelines: str, *options: str) -> None:
+    def _run(self, conf: Path, pipelines: str, *options: str) -> None:
         kedro = str(Path(sys.executable).parent / "kedro")
         command = [kedro, "run", "--env", ENVIRONMENT, "--pipelines", pipelines, *options]
-        command += ["--params", f"market_folder={self.market_folder}"]
+        command += ["--conf-source", str(conf), "--params", f"market_folder={self.market_folder}"]
         shell = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
         done = subprocess.run(command, cwd=self.folder, env=shell, capture_output=True, text=True, check=False)
         if done.returncode:
