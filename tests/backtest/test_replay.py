@@ -97,6 +97,7 @@ def assert_replay_equals(bars, actions, sessions, scores, rules, market_rules, c
     expected = fills[fills["requested"] > 0].reset_index(drop=True)
     pd.testing.assert_frame_equal(result.trades[columns], expected[columns], check_exact=True, check_dtype=False)
     assert result.nav.nunique() > 45
+    assert all(Decimal(str(value)) % Decimal("0.01") == 0 for value in result.cash)
 
 
 def test_daily_loop_equals_the_array_engine_on_the_simulated_market_with_delistings():

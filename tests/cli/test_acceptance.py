@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from tests.helpers.browser import open_page
-from tests.helpers.project import PATIENCE
 from tests.helpers.representatives import representatives
 
 DATED = "2024-12-31"
@@ -212,19 +211,6 @@ def test_the_lineage_builds_with_layers_and_previews(project):
         for name, kind in PREVIEWED.items():
             page.goto(f"{url}?pid=__default__&sid={nodes[name]}")
             page.wait_for_selector(f".pipeline-metadata {kind}")
-
-
-@pytest.mark.parametrize("name", representatives(["01_tour", "02_qlib"], {"01_tour"}))
-def test_a_notebook_runs(project, name):
-    # Loading them compiles grammars for five seconds: only the worker that runs a notebook waits for that.
-    import nbformat
-    from nbclient import NotebookClient
-
-    folder = project.path / "notebooks"
-    notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
-    kernel = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": str(folder)}})
-    kernel.execute(env=project.place["env"])
-    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
 
 
 def test_a_model_is_planned_trained_promoted_and_taken_back(project):

@@ -45,3 +45,38 @@ def open_page(url, *, width=1280, height=900):
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(url)
         yield page, errors
+
+
+# Cards whose value is cut, and figures that show nothing, name two ticks alike, or none on an axis that is shown.
+CLIPPED = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
+MISDRAWN = """() => [...document.querySelectorAll('.plot')].filter(plot => {
+  const shown = plot.querySelector('.main-svg');
+  if (!shown) return true;
+  const ticks = name => [...plot.querySelectorAll(`.${name} text`)].map(text => text.textContent);
+  const isUnnamed = axis => axis && axis.visible !== false && ticks(axis._id + 'tick').length === 0;
+  const layout = plot._fullLayout;
+  return isUnnamed(layout.xaxis) || isUnnamed(layout.yaxis) || new Set(ticks('ytick')).size < ticks('ytick').length;
+}).map(plot => plot.closest('figure').id)"""
+
+
+def require_drawn(html, file, widths=(1280, 390)):
+    """Open a page of `quant_pipeline.reports` at every width: drawn, silent, nothing cut, nothing beside the screen."""
+    file.write_text(html, encoding="utf-8")
+    with chromium() as browser:
+        tab = browser.new_page(viewport={"width": widths[0], "height": 900})
+        tab.set_default_timeout(PATIENCE)
+        said = []
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.goto(file.as_uri())
+        for width in widths:
+            tab.set_viewport_size({"width": width, "height": 900})
+            tab.wait_for_selector("html[data-drawn=yes]")
+            # Figures follow the width of the window a moment later.
+            tab.wait_for_function(
+                "() => [...document.querySelectorAll('.plot')].every(p => p._fullLayout.width <= p.clientWidth + 1)"
+            )
+            assert tab.evaluate(MISDRAWN) == [], width
+            assert tab.locator(".card .value").evaluate_all(CLIPPED) == [], width
+            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        assert said == []

@@ -13,6 +13,7 @@ from quant_pipeline.pipelines.backtest.comparison import (
 from quant_pipeline.pipelines.backtest.comparison_page import compose_comparison, describe_difference
 from quant_pipeline.pipelines.backtest.facts import changed_parameters, differences, hash_of_parameters
 from quant_pipeline.strategy.rules import StrategyRules
+from tests.helpers.browser import require_drawn
 
 DAYS = pd.bdate_range("2024-01-01", periods=120)
 
@@ -97,12 +98,16 @@ def test_the_hash_follows_the_parameters_and_not_how_they_are_given():
     assert hash_of_parameters(typed) != hash_of_parameters({**typed, "strategy": StrategyRules(topk=6, n_drop=1)})
 
 
-def test_the_page_shows_both_and_what_differs(noise):
+def test_the_page_shows_both_and_what_differs_in_a_browser_at_two_widths(noise, tmp_path):
     held = [(day, name, 50.0) for day in DAYS for name in ("AAA", "BBB")]
     found = compare_backtests(stored("own", noise, held), stored("wide", noise, held))
     changed = changed_parameters({"strategy": {"topk": 30}}, {"strategy": {"topk": 50}})
-    page = compose_comparison(("own", "wide"), found, changed, "sim")
+    page = compose_comparison(("own", "wide"), found, changed, "sim", "USD")
     for expected in ("own and wide", "strategy.topk", ">30<", ">50<", "Parameters that differ", "On average 100.0%"):
         assert expected in page, expected
-    assert page == compose_comparison(("own", "wide"), found, changed, "sim")
-    assert "All parameters that decide a backtest are equal." in compose_comparison(("own", "wide"), found, [], "sim")
+    assert page == compose_comparison(("own", "wide"), found, changed, "sim", "USD")
+    assert "All parameters that decide a backtest are equal." in compose_comparison(
+        ("own", "wide"), found, [], "sim", "USD"
+    )
+    assert "Net asset value, both from the same start, USD" in page
+    require_drawn(page, tmp_path / "comparison.html")

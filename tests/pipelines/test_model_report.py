@@ -10,6 +10,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.model_report import nodes
 from quant_pipeline.pipelines.model_report.page import compose_model_page
+from tests.helpers.browser import require_drawn
 from tests.helpers.whole_path import MODELS
 
 MONITORING = DriftParameters(recent_sessions=60, rolling_sessions=40, min_moved_psi=0.15)
@@ -70,7 +71,7 @@ def test_features_that_moved_are_found_and_speak_for_training_again(clean_run):
     assert health["reasons"][0] == "factors with 100% of the importance have drifted"
 
 
-def test_the_page_tells_who_leads_and_who_is_tired(clean_run, compared, monitored):
+def test_the_page_tells_who_leads_and_who_is_tired_in_a_browser_at_two_widths(clean_run, compared, monitored, tmp_path):
     watched = {}
     for model, found in monitored.items():
         parts = dict(zip(("drift", "rank_ic_band", "health", "importance"), found, strict=True))
@@ -86,6 +87,7 @@ def test_the_page_tells_who_leads_and_who_is_tired(clean_run, compared, monitore
     assert "&lt;it&gt; &amp; it drifts" in page
     assert "bands hold 90% by Newey-West errors" in page
     assert "0.15 has moved, 0.25 has drifted" in page
+    require_drawn(page, tmp_path / "models.html")
 
 
 def compare(clean_run, **predictions):

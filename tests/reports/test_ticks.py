@@ -60,3 +60,9 @@ def test_names_on_an_axis_stay():
 def test_an_axis_of_names_stays_as_it_is():
     figure = go.Figure().add_bar(x=[0.1, 0.2], y=["ridge", "gru"], orientation="h")
     assert label_apart(figure).layout.yaxis.tickformat is None
+
+
+def test_days_and_years_that_are_names_of_bars_keep_their_labels():
+    for names in (["2022", "2023"], ["2022-12-30", "2023-03-29"]):
+        figure = go.Figure(go.Bar(x=names, y=[1.0, 2.0])).update_xaxes(type="category")
+        assert label_apart(figure).layout.xaxis.tickvals is None

@@ -27,7 +27,7 @@ N_POSITION_COLUMNS = 4
 
 @dataclass(frozen=True)
 class BacktestResult:
-    """Outcome of one exact backtest. Amounts are in the currency and exact to a hundredth of a cent.
+    """Outcome of one exact backtest. Amounts are in the currency: prices to a hundredth of a cent, cash in whole cents.
 
     Attributes
     ----------

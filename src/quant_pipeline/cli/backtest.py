@@ -77,6 +77,7 @@ def compare(metadata: Place, first: str, second: str, env: str | None, params: d
     from quant_pipeline.cli.opened_project import open_project
     from quant_pipeline.common.atomic import write_text
     from quant_pipeline.exchange.rules import MarketRules
+    from quant_pipeline.market.currencies import unit_of_amounts
     from quant_pipeline.pipelines.backtest import comparison_page
     from quant_pipeline.pipelines.backtest.comparison import compare_backtests
     from quant_pipeline.pipelines.backtest.facts import changed_parameters
@@ -91,8 +92,9 @@ def compare(metadata: Place, first: str, second: str, env: str | None, params: d
         found = compare_backtests(stored[0], stored[1], rules.risk_free_rate)
         changed = changed_parameters(stored[0].parameters, stored[1].parameters)
         account = opened.configuration["globals"]["account"]
+        currency = unit_of_amounts(rules.calendar)
         page = _reports(opened) / "backtests" / f"{first}_and_{second}.html"
-        write_text(page, comparison_page.compose_comparison(names, found, changed, account))
+        write_text(page, comparison_page.compose_comparison(names, found, changed, account, currency))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("measure")
     for name in names:

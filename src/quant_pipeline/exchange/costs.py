@@ -17,6 +17,7 @@ from quant_pipeline.exchange.rules import CostRules
 # A fee is counted in ticks × rate units: exact, and below 2^63 for every order under nine billion.
 _UNITS_PER_CENT = TICKS_PER_CENT * RATE_UNITS
 _HALF_CENT = _UNITS_PER_CENT // 2
+_HALF_CENT_IN_TICKS = TICKS_PER_CENT // 2
 
 
 class EarlierPieces(NamedTuple):
@@ -125,6 +126,12 @@ def costs_of_session(schedule: CostSchedule, t: int) -> CostTerms:
         terms.root_impact,
         terms.earlier,
     )
+
+
+@inlined
+def value_in_ticks(shares: int, price: int) -> int:
+    """Cash that `shares` come to at `price` ticks, half up to whole cents as accounts book it, in ticks."""
+    return (shares * price + _HALF_CENT_IN_TICKS) // TICKS_PER_CENT * TICKS_PER_CENT
 
 
 @inlined

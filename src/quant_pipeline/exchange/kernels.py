@@ -25,7 +25,7 @@ from quant_pipeline.exchange.account_arrays import (
     close_slot,
     open_slot,
 )
-from quant_pipeline.exchange.costs import CostTerms, buy_fee, filled_price, sell_fee
+from quant_pipeline.exchange.costs import CostTerms, buy_fee, filled_price, sell_fee, value_in_ticks
 from quant_pipeline.exchange.lots import Lots, lots_of, sellable_shares, whole_lots
 from quant_pipeline.exchange.money import PAYMENT_SCALE, TICKS_PER_CENT, price_after_dividend, price_after_split
 from quant_pipeline.exchange.purchases import affordable_shares
@@ -250,11 +250,11 @@ def _sell(
         return 0, 0, 0, EXPIRED_NO_VOLUME
     moved = filled_price(market_price, shares, volume, False, costs)
     price = max(moved, quotes.lowest[instrument])
-    fee = sell_fee(shares, price, costs)
-    if accounts.totals[a, CASH] + shares * price < fee:
+    value, fee = value_in_ticks(shares, price), sell_fee(shares, price, costs)
+    if accounts.totals[a, CASH] + value < fee:
         return 0, 0, 0, REJECTED_CASH
-    accounts.totals[a, CASH] += shares * price - fee
-    accounts.totals[a, SOLD] += shares * price
+    accounts.totals[a, CASH] += value - fee
+    accounts.totals[a, SOLD] += value
     accounts.slot_shares[a, slot] = held - shares
     if held == shares:
         close_slot(accounts, a, slot)
@@ -284,16 +284,16 @@ def _buy(
         return 0, 0, 0, EXPIRED_NO_VOLUME
     moved = filled_price(market_price, shares, volume, True, costs)
     price = min(moved, quotes.highest[instrument])
-    fee = buy_fee(shares, price, costs)
+    value, fee = value_in_ticks(shares, price), buy_fee(shares, price, costs)
     cash = accounts.totals[a, CASH]
-    if shares * price + fee > cash:
+    if value + fee > cash:
         status = CUT_TO_CASH
         shares = whole_lots(affordable_shares(cash, price, step, costs), fewest, step)
         if shares == 0:
             return 0, 0, 0, REJECTED_CASH
-        fee = buy_fee(shares, price, costs)
-    accounts.totals[a, CASH] = cash - shares * price - fee
-    accounts.totals[a, BOUGHT] += shares * price
+        value, fee = value_in_ticks(shares, price), buy_fee(shares, price, costs)
+    accounts.totals[a, CASH] = cash - value - fee
+    accounts.totals[a, BOUGHT] += value
     slot = accounts.slot_of[a, instrument]
     if slot == NOT_HELD:
         open_slot(accounts, a, instrument, shares, 0)

@@ -1,4 +1,4 @@
-"""Exact money: prices and cash are whole ticks of a hundredth of a cent.
+"""Exact money: prices are whole ticks of a hundredth of a cent, and what moves cash is whole cents.
 
 The strategy, the backtest and the simulated account all count in these integers, so that two of them can only agree
 or disagree, never almost agree.
@@ -19,7 +19,7 @@ TICKS_PER_UNIT = 10_000
 """Ticks in one unit of the currency: prices carry four decimals."""
 
 TICKS_PER_CENT = 100
-"""Fees and dividends are whole cents, that is multiples of this many ticks."""
+"""Whatever moves cash (fills, fees, dividends, interest) is whole cents, that is multiples of this many ticks."""
 
 PAYMENT_SCALE = 100_000_000
 """Payments per share (dividends, delisting values) carry eight decimals."""
@@ -30,6 +30,7 @@ LARGEST_SPLIT_TERM = 10_000
 """Split ratios are read as fractions whose denominator does not exceed this."""
 
 _ONE_TICK = Decimal("0.0001")
+_ONE_CENT = Decimal("0.01")
 
 
 def to_ticks(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -66,6 +67,11 @@ def cash_to_ticks(cash: Decimal | float | int | str) -> int:
     """
     amount = cash if isinstance(cash, Decimal) else Decimal(str(cash))
     return int((amount * TICKS_PER_UNIT).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def value_in_cents(quantity: Decimal | int, price: Decimal) -> Decimal:
+    """Multiply a quantity by a price, half up to whole cents: the cash of a fill, as kernels count it in ticks."""
+    return (quantity * price).quantize(_ONE_CENT, rounding=ROUND_HALF_UP)
 
 
 def ticks_to_decimal(ticks: int) -> Decimal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quant_pipeline.common.compiled import inlined
-from quant_pipeline.exchange.costs import CostTerms, buy_fee
+from quant_pipeline.exchange.costs import CostTerms, buy_fee, value_in_ticks
 from quant_pipeline.exchange.dated_rules import RATE_UNITS
 
 MAX_FEE_UNITS = 9_000_000_000_000_000_000
@@ -45,14 +45,14 @@ def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> in
     lots = int(min(budget / unit, max(budget - minimum, 0) / taxed, countable))
     if lot > 1:
         lots //= lot
-    while lots > 0 and _cost(lots * lot, price, costs) > budget:
+    while lots > 0 and purchase_cost(lots * lot, price, costs) > budget:
         lots -= 1
-    while (lots + 1) * lot <= countable and _cost((lots + 1) * lot, price, costs) <= budget:
+    while (lots + 1) * lot <= countable and purchase_cost((lots + 1) * lot, price, costs) <= budget:
         lots += 1
     return lots * lot
 
 
 @inlined
-def _cost(shares: int, price: int, costs: CostTerms) -> int:
-    """Value and fee of a purchase, ticks."""
-    return shares * price + buy_fee(shares, price, costs)
+def purchase_cost(shares: int, price: int, costs: CostTerms) -> int:
+    """Value and fee of a purchase, each in whole cents, in ticks."""
+    return value_in_ticks(shares, price) + buy_fee(shares, price, costs)

@@ -14,7 +14,7 @@ import pandas as pd
 from quant_pipeline.common.exceptions import MarketDataError, StrategyError
 from quant_pipeline.exchange import kernels
 from quant_pipeline.exchange.account_arrays import CASH, CLOSES, HELD, ORDERS, AccountArrays, new_accounts, open_slot
-from quant_pipeline.exchange.costs import cost_terms, payment_after_tax
+from quant_pipeline.exchange.costs import cost_terms, payment_after_tax, value_in_ticks
 from quant_pipeline.exchange.lots import lots_of
 from quant_pipeline.exchange.money import cash_to_ticks, ticks_to_decimal, ticks_to_float, to_ticks
 from quant_pipeline.exchange.quotes import (
@@ -206,7 +206,8 @@ def apply_fills(
     columns = fills.loc[fills["quantity"] > 0, ["instrument", "side", "quantity", "price", "fee"]]
     for instrument, side, quantity, price, fee in columns.itertuples(index=False, name=None):
         signed = quantity if side == "buy" else -quantity
-        ticks -= signed * cash_to_ticks(price) + cash_to_ticks(fee)
+        value = int(value_in_ticks(quantity, cash_to_ticks(price)))
+        ticks -= (value if side == "buy" else -value) + cash_to_ticks(fee)
         shares[instrument] = shares.get(instrument, 0) + signed
         sessions.setdefault(instrument, 0)
     held = sorted(name for name, quantity in shares.items() if quantity > 0)

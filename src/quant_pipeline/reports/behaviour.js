@@ -26,10 +26,10 @@
     const { data, layout } = JSON.parse(json);
     if (figure.scale) layout.yaxis.type = figure.scale;
     figure.plot.style.minHeight = "";
-    // Its buttons would lie on the legend of a narrow page.
+    // Its buttons would lie on the legend: on a narrow page always, elsewhere unless they are asked for.
     const isNarrow = matchMedia("(max-width: 640px)").matches;
     const modeBar = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-    return Plotly.react(figure.plot, data, layout, { responsive: true, displayModeBar: !isNarrow, ...modeBar });
+    return Plotly.react(figure.plot, data, layout, { responsive: true, displayModeBar: isNarrow ? false : "hover", ...modeBar });
   };
 
   const redraw = () => {

@@ -22,6 +22,9 @@ Kind = Literal["number", "signed", "share", "text", "long", "tag"]
 TONES = {"buy": "gain", "sell": "loss", "error": "loss", "warning": "caution"}
 """Colours of tags; the word says the same."""
 
+LONG_NAME = 16
+"""Letters of a row's name from which on it may break on narrow screens; dates never do."""
+
 HEAT_CAP = 0.08
 """Monthly return at which the colour of a cell is full."""
 
@@ -154,7 +157,7 @@ def table(frame: pd.DataFrame, columns: Sequence[Column], caption: str, strong: 
     first, *others = columns
     rows = [
         _Row(
-            [_Cell(first.write(label), first.kind), *map(_cell, others, values)],
+            [_name_cell(first, label), *map(_cell, others, values)],
             is_strong=strong is not None and label == strong,
         )
         for label, *values in frame[[column.name for column in columns]].itertuples(index=False)
@@ -197,7 +200,7 @@ def picture(figure: go.Figure, name: str, *, scale_choice: bool = False) -> Html
     """
     shown = label_apart(go.Figure(figure)).to_plotly_json()
     layout = figure.layout
-    shown["layout"] = {**shown["layout"], "title": None, "margin": {**shown["layout"]["margin"], "t": 36}}
+    shown["layout"] = {**shown["layout"], "title": None, "margin": {**shown["layout"]["margin"], "t": 52}}
     data = _inside_script(go.Figure(shown).to_json())
     return call_macro("picture", name, layout.title.text, layout.meta["description"], layout.height, data, scale_choice)
 
@@ -210,6 +213,11 @@ def as_json(value: object) -> Html:
 def _inside_script(data: str) -> Html:
     """Mark JSON as markup; without ``<`` it cannot end its script element."""
     return Html(data.replace("<", "\\u003c"))
+
+
+def _name_cell(column: Column, value: Any) -> _Cell:
+    written = column.write(value)
+    return _Cell(written, f"{column.kind} name" if len(written) >= LONG_NAME else column.kind)
 
 
 def _cell(column: Column, value: Any) -> _Cell:

@@ -32,7 +32,7 @@ def label_apart(figure: go.Figure) -> go.Figure:
     for axis in figure.select_yaxes():
         if written := _finer(str(axis.tickformat or ""), _values(figure, axis.plotly_name)):
             axis.tickformat = written
-    days = _days(figure)
+    days = pd.DatetimeIndex([]) if figure.layout.xaxis.type == "category" else _days(figure)
     if 0 < len(days) <= FEW_DAYS:
         are_months = len(days) > 1 and all(day.day == 1 for day in days)
         figure.update_xaxes(tickmode="array", tickvals=days, tickformat="%b %Y" if are_months else "%-d %b")

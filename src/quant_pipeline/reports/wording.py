@@ -43,9 +43,33 @@ def ratio(value: Any) -> str:
     return _number(value, ",.2f")
 
 
+def ratio_signed(value: Any) -> str:
+    """Write a ratio or a correlation with two decimals and its sign."""
+    return _number(value, "+,.2f")
+
+
+def tenths(value: Any) -> str:
+    """Write a number with one decimal."""
+    return _number(value, ",.1f")
+
+
 def times(value: Any) -> str:
     """Write how many times something happens, with one decimal: a turnover of 9,561.6 % is 95.6 times."""
     return _number(value, ",.1f") + ("" if _absent(value) else " \N{MULTIPLICATION SIGN}")
+
+
+def p_value(value: Any) -> str:
+    """Write a p-value with its relation: below a thousandth it says so, as it is never zero."""
+    if not _absent(value) and value < 0.001:
+        return "p < 0.001"
+    return f"p = {_number(value, '.3f' if value < 0.01 else '.2f')}"
+
+
+def probability(value: Any) -> str:
+    """Write a probability with three decimals; what would be 0 or 1 by rounding is a bound."""
+    if _absent(value) or 0.0005 <= value <= 0.9995:
+        return _number(value, ".3f")
+    return "< 0.001" if value < 0.5 else "> 0.999"
 
 
 def score(value: Any) -> str:

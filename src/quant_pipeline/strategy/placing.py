@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from quant_pipeline.common.compiled import inlined
 from quant_pipeline.exchange.account_arrays import CASH, ORDERS, AccountArrays
-from quant_pipeline.exchange.costs import CostTerms, sell_fee
+from quant_pipeline.exchange.costs import CostTerms, sell_fee, value_in_ticks
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
 from quant_pipeline.exchange.lots import whole_lots
 from quant_pipeline.exchange.purchases import affordable_shares, whole_quotient
@@ -71,7 +71,7 @@ def sell_slot(decision: Decision, slot: int, reason: int) -> int:
     decision.buffers.slot_decision[slot] = reason
     place_order(accounts, a, instrument, -shares, reason)
     price = decision.prices[instrument]
-    return shares * price - sell_fee(shares, price, decision.costs)
+    return value_in_ticks(shares, price) - sell_fee(shares, price, decision.costs)
 
 
 @inlined

@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from quant_pipeline.common.compiled import kernel
 from quant_pipeline.exchange.account_arrays import CASH, HELD, NOT_HELD, ORDERS, AccountArrays, sessions_held
-from quant_pipeline.exchange.costs import buy_fee, sell_fee
+from quant_pipeline.exchange.costs import sell_fee, value_in_ticks
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
 from quant_pipeline.exchange.lots import sellable_shares, whole_lots
-from quant_pipeline.exchange.purchases import affordable_shares
+from quant_pipeline.exchange.purchases import affordable_shares, purchase_cost
 from quant_pipeline.strategy.fused_scores import exact_score
 from quant_pipeline.strategy.placing import UNBOUNDED, Decision, part_of_value, place_order, turnover_left
 from quant_pipeline.strategy.portfolio_rules import count_groups, fit_weights, is_sold_whole
@@ -122,7 +122,7 @@ def _sell_surplus(decision: Decision, n_chosen: int) -> int:
         if surplus > 0:
             buffers.slot_decision[accounts.slot_of[a, instrument]] = SELL_TRIMMED
             place_order(accounts, a, instrument, -surplus, SELL_TRIMMED)
-            proceeds += surplus * price - sell_fee(surplus, price, decision.costs)
+            proceeds += value_in_ticks(surplus, price) - sell_fee(surplus, price, decision.costs)
     return proceeds
 
 
@@ -158,7 +158,7 @@ def _buy_missing(decision: Decision, n_chosen: int, available: int) -> None:
         shares = whole_lots(min(missing, affordable_shares(available, price, step, costs)), fewest, step)
         if is_new and smallest > 0 and (shares + step) * price <= smallest:
             shares, refusal = 0, SKIP_SMALL
-        available -= shares * price + buy_fee(shares, price, costs)
+        available -= purchase_cost(shares, price, costs)
         if rules.is_bound != 0:
             room -= shares * price
             buffers.sector_value[rules.sector[instrument]] += shares * price

@@ -305,9 +305,9 @@ class BrokerContract:
         cash, shares = Decimal(10_000), dict[str, Decimal]()
         for activity in self.broker.activities():
             match activity:
-                case FillActivity(instrument=name, side=side, quantity=quantity, price=price):
+                case FillActivity(instrument=name, side=side, quantity=quantity, price=price, cash=stated):
                     signed = quantity if side == "buy" else -quantity
-                    cash -= signed * price
+                    cash += -signed * price if stated is None else stated
                     shares[name] = shares.get(name, Decimal(0)) + signed
                 case PositionActivity(instrument=name, quantity=quantity, amount=amount):
                     cash += amount

@@ -8,6 +8,7 @@ import pytest
 
 from quant_pipeline.pipelines.ensemble_search import figures
 from quant_pipeline.pipelines.ensemble_search.page import write_header
+from tests.helpers.browser import require_drawn
 from tests.helpers.toy_search import toy
 
 
@@ -86,3 +87,12 @@ def test_heat_map_is_in_the_order_of_the_tree(found):
 def test_one_model_has_nothing_to_compare():
     single = pd.DataFrame({"of": ["scores"], "model": ["a"], "other": ["a"], "correlation": [1.0]})
     assert figures.draw_similarity(single, "scores").layout.annotations[0].text == "There is one model"
+
+
+def test_the_page_is_drawn_in_a_browser_at_two_widths(found, tmp_path):
+    require_drawn(found["page"], tmp_path / "search.html")
+
+
+def test_a_probability_is_never_written_as_certain(found):
+    header = write_header({**found["verdict"], "reality_check": 0.0, "superior_ability": 0.0}, found["periods"], "toy")
+    assert "by more than luck (p &lt; 0.001)" in header

@@ -1,11 +1,13 @@
 """What every model and combination would do, beside the orders."""
 
+import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.pipelines.order_generation import nodes
+from quant_pipeline.pipelines.order_generation.opinions import compare_opinions
 from quant_pipeline.strategy.rules import StrategyRules
-from tests.helpers.browser import open_page
+from tests.helpers.browser import require_drawn
 from tests.helpers.six_instruments import CLOSE, DAYS, arguments, opinions_on, panel, ranked, sides
 
 
@@ -77,11 +79,17 @@ def test_the_chart_and_the_page_show_ranks_and_reasons(told):
     assert "BUY 1" in page
 
 
-def test_the_page_is_drawn_in_silence(told, tmp_path):
-    (tmp_path / "opinions.html").write_text(told[3])
-    with open_page((tmp_path / "opinions.html").as_uri()) as (page, errors):
-        page.wait_for_selector(".plot .main-svg")
-        assert errors == []
+def test_the_page_is_drawn_in_silence_at_two_widths(told, tmp_path):
+    require_drawn(told[3], tmp_path / "opinions.html")
+
+
+def test_opinions_of_every_name_are_listed_on_request(told):
+    opinions = told[0]
+    named, every = compare_opinions(opinions), compare_opinions(opinions, every=True)
+    scored = opinions.loc[opinions["rank"] > 0, "instrument"]
+    assert set(every["instrument"]) == set(opinions["instrument"]) >= set(scored) > set(named["instrument"])
+    both = every[every["instrument"].isin(named["instrument"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(both, named, check_dtype=False)
 
 
 def test_a_model_without_scores_is_named():

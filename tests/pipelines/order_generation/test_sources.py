@@ -69,7 +69,7 @@ def test_a_file_needs_no_model_and_no_prediction():
         "SELL",
         "-",
     ]
-    assert "By the scores of file." in page
+    assert "by the scores of file, with what every other source of scores would do" in page
     wanted = ("score_file", "events", "ensemble", "order_generation", "market_rules", "account", "as_of")
     (plan,) = nodes.record_orders(**{name: alone[name] for name in wanted}, orders=orders)
     assert [order["instrument"] for order in plan.payload["orders"]] == ["B", "E"]

@@ -13,6 +13,7 @@ from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.ranking.manifest import verify
 from quant_pipeline.pipelines.ranking.nodes import rank_universe
 from quant_pipeline.pipelines.ranking.parameters import RankingParameters
+from tests.helpers.browser import require_drawn
 
 DAYS = pd.to_datetime(["2024-01-02", "2024-01-03", "2024-01-04"])
 NAMES = ["AAA", "BBB", "CCC", "=DD"]
@@ -150,6 +151,11 @@ def test_the_files_say_the_same_and_a_changed_byte_is_found(tmp_path):
     assert not verify(tmp_path / "ranking.parquet", manifest)
     with pytest.raises(ConfigurationError, match=r"no file 'other\.csv'"):
         verify(changed.rename(tmp_path / "other.csv"), manifest)
+
+
+@pytest.mark.slow
+def test_the_page_is_drawn_in_a_browser_at_two_widths(tmp_path):
+    require_drawn(ranked()[3], tmp_path / "ranking.html")
 
 
 def test_the_manifest_names_what_made_the_scores():

@@ -68,7 +68,7 @@ def test_turnover_and_costs_are_summed_by_month(tables):
     nav = tables["backtest_nav"]
     figure = figures.draw_turnover(nav, "CNY")
     january = nav["date"].dt.strftime("%Y-%m") == "2022-01"
-    assert drawn(figure, "turnover, part of NAV")[0] == pytest.approx(nav.loc[january, "turnover"].sum())
+    assert drawn(figure, "turnover, times the NAV")[0] == pytest.approx(nav.loc[january, "turnover"].sum())
     assert drawn(figure, "cost, CNY")[0] == pytest.approx(nav.loc[january, "cost"].sum())
     assert len(figure.data[0].x) == 36
 

@@ -2,10 +2,8 @@
 
 import pytest
 
-from tests.helpers.browser import PATIENCE
+from tests.helpers.browser import CLIPPED, MISDRAWN, PATIENCE
 from tests.helpers.browser import chromium as running_chromium
-
-CLIPPED = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def open_page(chromium, tmp_path):
         tab.close()
 
 
-@pytest.mark.parametrize("width", [1280, 768, 360])
+@pytest.mark.parametrize("width", [1280, 768, 390, 360])
 def test_everything_is_drawn_in_silence_and_nothing_is_cut_at_any_width(open_page, page, width):
     tab = open_page(page, viewport={"width": width, "height": 900})
     assert tab.said == []
@@ -48,6 +46,7 @@ def test_everything_is_drawn_in_silence_and_nothing_is_cut_at_any_width(open_pag
     assert tab.locator(".plot").count() >= 5
     assert tab.evaluate("[...document.querySelectorAll('.plot')].every(plot => plot.querySelector('.main-svg'))")
     assert tab.locator(".plot .failed").count() == 0
+    assert tab.evaluate(MISDRAWN) == []
     assert tab.locator(".card").count() >= 4
     assert tab.locator(".card .value").evaluate_all(CLIPPED) == []
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")

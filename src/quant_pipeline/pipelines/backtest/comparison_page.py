@@ -9,12 +9,13 @@ import plotly.graph_objects as go
 
 from quant_pipeline.pipelines.backtest.comparison import Comparison
 from quant_pipeline.reports import wording
+from quant_pipeline.reports.definitions import define
 from quant_pipeline.reports.elements import Column, Html, masthead, paragraph, picture, section, table
 from quant_pipeline.reports.page import compose_page
 from quant_pipeline.reports.theme import blank_figure, plain, series_style
 
 MEASURES: tuple[tuple[str, str, wording.Write], ...] = (
-    ("annualised_return", "return per year", wording.percent),
+    ("annualised_return", "return per year, compound", wording.percent),
     ("annualised_volatility", "volatility per year", wording.percent),
     ("sharpe", "Sharpe ratio", wording.ratio),
     ("maximum_drawdown", "maximum drawdown", wording.percent),
@@ -52,7 +53,7 @@ def measures_table(found: Comparison) -> pd.DataFrame:
 
 
 def compose_comparison(
-    names: Sequence[str], found: Comparison, changed: Sequence[tuple[str, str, str]], account: str
+    names: Sequence[str], found: Comparison, changed: Sequence[tuple[str, str, str]], account: str, currency: str
 ) -> str:
     """Compose the page.
 
@@ -66,6 +67,8 @@ def compose_comparison(
         Parameters in which they differ, with both values, see `facts.changed_parameters`.
     account
         Name of the account.
+    currency
+        Of the amounts.
 
     Returns
     -------
@@ -89,7 +92,13 @@ def compose_comparison(
             "value",
             "Net asset value and drawdown",
             picture(
-                _lines("Net asset value, both from the same start", f"At the end {ends}.", levels, ",.4~s", log=True),
+                _lines(
+                    f"Net asset value, both from the same start, {currency}",
+                    f"At the end {ends}.",
+                    levels,
+                    ",.4~s",
+                    log=True,
+                ),
                 "values",
             ),
             picture(_lines("Drawdown from the highest value so far", f"At most {falls}.", depths, ".0%"), "drawdowns"),
@@ -98,8 +107,9 @@ def compose_comparison(
             "measures",
             "Measures",
             paragraph(
-                "Returns per year are compounded. The difference at the top and its band are not: they are of daily "
-                "returns, whose mean has a known error."
+                define(key for key, _, _ in MEASURES if key in found.measures.index),
+                " The difference at the top and its band are not compounded: they are of daily returns, "
+                "whose mean has a known error.",
             ),
             table(measures_table(found), columns, "Both backtests"),
             table(found.by_year, years, "Return by year; the first and the last year may be partial"),

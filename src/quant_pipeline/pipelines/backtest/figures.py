@@ -106,7 +106,8 @@ def compose_equity_curve(backtest_nav: pd.DataFrame, name: str, account: str, cu
         A self-contained HTML page; the same input gives the same bytes.
     """
     first, last = (wording.day(backtest_nav["date"].iloc[place]) for place in (0, -1))
-    header = masthead("Backtest", f"Equity curve of {name}", f"{first} to {last}.", account=account)
+    sentence = f"From {first} to {last}, after costs, beside the benchmark with its dividends."
+    header = masthead("Backtest", f"Equity curve of {name}", sentence, account=account)
     parts = [
         section("value", "Net asset value", picture(draw_net_asset_value(backtest_nav, currency), "net-asset-value")),
         section("drawdown", "Drawdown", picture(draw_drawdown(backtest_nav), "drawdowns")),

@@ -75,7 +75,8 @@ def draw_logits(logits: pd.DataFrame) -> go.Figure:
     for name, wanted, colour in (("below the median", middles <= 0, "loss"), ("above the median", middles > 0, "gain")):
         figure.add_bar(x=middles[wanted], y=counts[wanted], width=widths[wanted], name=name, marker_color=light(colour))
     figure.update_layout(bargap=0.05, hovermode="closest")
-    return figure.update_xaxes(hoverformat=".2f").update_yaxes(title={"text": "splits", "font": {"size": 12}})
+    figure.update_xaxes(hoverformat=".2f", title="logit of the rank: 0 is the median, 2 is above 88 % of all")
+    return figure.update_yaxes(title={"text": "splits", "standoff": 12}, tickformat=",")
 
 
 def draw_attribution(attribution: pd.DataFrame) -> go.Figure:

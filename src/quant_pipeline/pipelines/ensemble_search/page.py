@@ -80,9 +80,9 @@ def _two_verdicts(verdict: Mapping[str, Any]) -> str:
     p = max(verdict["reality_check"], verdict["superior_ability"])
     overfitting = verdict["backtest_overfitting"]
     if p <= BEATS:
-        beat = f"The combinations beat the benchmark by more than luck (p = {p:.2f})"
+        beat = f"The combinations beat the benchmark by more than luck ({wording.p_value(p)})"
     else:
-        beat = f"That the combinations beat the benchmark may be luck (p = {p:.2f})"
+        beat = f"That the combinations beat the benchmark may be luck ({wording.p_value(p)})"
     if overfitting <= STAYS:
         return f"{beat}, and the best one stays ahead of the others: {overfitting:.0%} of the best fall behind later."
     return (
@@ -106,7 +106,10 @@ def headline(verdict: Mapping[str, Any]) -> Html:
                 "verdict",
             ),
             Card(
-                "Deflated Sharpe ratio", wording.percent(verdict["deflated_sharpe"]), "probability of skill", "verdict"
+                "Deflated Sharpe ratio",
+                wording.probability(verdict["deflated_sharpe"]),
+                "probability of skill",
+                "verdict",
             ),
             Card("Combinations tried", wording.count(verdict["trials"]), "each deflates the best", "leaders"),
             Card(
@@ -141,7 +144,7 @@ def verdict_section(verdict: Mapping[str, Any], logits: pd.DataFrame) -> Html:
     ]
     columns = [
         Column("measure", "measure", kind="text"),
-        Column("value", "value", lambda value: wording.text(f"{value:.3f}")),
+        Column("value", "value", wording.probability),
         Column("verdict", "verdict", kind="tag"),
         Column("probability", "probability", kind="long"),
     ]

@@ -113,13 +113,47 @@ def draw_persistence(factor_summary: pd.DataFrame) -> go.Figure:
         y=known["rank_ic_t"].abs(),
         text=[plain(name) for name in known["factor"]],
         mode="markers" if len(known) > SHOWN_AS_ROWS else "markers+text",
-        textposition="top center",
+        textposition=_places(known["autocorrelation"], known["rank_ic_t"].abs(), list(known["factor"])),
+        cliponaxis=False,
         marker={"color": light("accent"), "size": 7, "opacity": 0.7},
         hovertemplate="%{text}<br>autocorrelation %{x:.3f}<br>|t| %{y:.2f}<extra></extra>",
     )
     figure.update_layout(hovermode="closest")
     figure.update_xaxes(title="rank autocorrelation, one session", hoverformat=None)
     return figure.update_yaxes(title="absolute t of the mean rank IC", rangemode="tozero")
+
+
+def _places(x: pd.Series, y: pd.Series, names: list[str]) -> list[str]:
+    """Place names beside their points so that they do not lie on each other; by the size that figures usually have."""
+    # A letter is about this part of the width of a figure, a line this part of its height.
+    letter, line = 0.008, 0.06
+    across = (x - x.min()) / max(x.max() - x.min(), 1e-9)
+    up = y / max(y.max(), 1e-9)
+    taken = [(a - letter, a + letter, b - line / 3, b + line / 3) for a, b in zip(across, up, strict=True)]
+    places = []
+    for right, top, name in zip(across, up, names, strict=True):
+        half = len(name) * letter / 2
+        middles = {
+            "top center": (right, top + line),
+            "bottom center": (right, top - line),
+            "middle left": (right - half - 2 * letter, top),
+            "middle right": (right + half + 2 * letter, top),
+        }
+        boxes = {place: (a - half, a + half, b - line / 2, b + line / 2) for place, (a, b) in middles.items()}
+        free = [
+            place
+            for place, box in boxes.items()
+            if box[1] <= 1 + 3 * letter and box[2] >= 0 and not any(_meet(box, other) for other in taken)
+        ]
+        place = free[0] if free else "middle left"
+        taken.append(boxes[place])
+        places.append(place)
+    return places
+
+
+def _meet(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    """Whether two boxes (left, right, bottom, top) overlap."""
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
 def draw_relations(factor_correlations: pd.DataFrame, factors: list[str], noun: str = "factor") -> go.Figure:
@@ -144,11 +178,12 @@ def draw_relations(factor_correlations: pd.DataFrame, factors: list[str], noun: 
     names = sorted(known["other"].unique())
     others = [name for name in factors if name in names] + [name for name in names if name not in factors]
     wide = known.pivot(index="factor", columns="other", values="correlation").reindex(factors[::-1])[others]
-    written = {"texttemplate": "%{z:+.2f}"} if len(others) <= WRITTEN_COLUMNS else {}
+    written = {"texttemplate": "%{text}"} if len(others) <= WRITTEN_COLUMNS else {}
     figure.add_heatmap(
         x=[plain(name) for name in wide.columns],
         y=[plain(name) for name in wide.index],
         z=np.round(wide.to_numpy(), 3),
+        text=wide.map(lambda value: "" if pd.isna(value) else wording.ratio_signed(value)).to_numpy(),
         zmin=-1,
         zmax=1,
         colorscale=[[0, light("loss")], [0.5, light("surface")], [1, light("accent")]],

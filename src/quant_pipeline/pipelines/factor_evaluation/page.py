@@ -1,5 +1,7 @@
 """Compose: the page about evaluated factors."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from quant_pipeline.pipelines.factor_evaluation import figures
@@ -43,6 +45,9 @@ RANKING = (
     Column("ic", "IC", wording.coefficient),
     Column("icir", "ICIR", wording.ratio),
     Column("spread", "highest less lowest quantile", wording.percent_exact, "signed"),
+)
+HELD = (
+    Column("factor", "factor", kind="text"),
     Column("monotonicity", "monotonicity", wording.ratio),
     Column("topk_return", "return a year, held", wording.percent, "signed"),
     Column("topk_sharpe", "Sharpe ratio, held", wording.ratio),
@@ -53,8 +58,8 @@ RANKING = (
     Column("coverage", "coverage", wording.percent, "share"),
     Column("nearest_known", "nearest known", kind="text"),
     Column("correlation_with_known", "correlation", wording.ratio),
-    Column("source", "source", kind="long"),
 )
+EXPRESSIONS = (Column("factor", "factor", kind="text"), Column("source", "expression or file", kind="long"))
 
 
 @takes_records(rules=TradingRules)
@@ -111,7 +116,7 @@ def compose_factor_page(
         section(
             "relations", "Is it new?", picture(figures.draw_relations(factor_correlations, rows), "relations-figure")
         ),
-        _method(factor_evaluation, rules, factor_sessions),
+        _method(factor_summary, factor_evaluation, rules, factor_sessions),
     ]
     return compose_page(
         title=f"Factor evaluation {as_of}",
@@ -141,7 +146,12 @@ def _headline(summary: pd.DataFrame, sessions: pd.DataFrame) -> list[Card]:
     best = summary.iloc[0]
     return [
         Card("strongest factor", str(best["factor"]), f"t {wording.ratio(best['rank_ic_t'])}", "ranking"),
-        Card("its rank IC", wording.coefficient(best["rank_ic"]), f"ICIR {wording.ratio(best['rank_icir'])}", "decay"),
+        Card(
+            "its rank IC",
+            wording.coefficient(best["rank_ic"]),
+            f"rank ICIR {wording.ratio(best['rank_icir'])}",
+            "decay",
+        ),
         Card(
             "its quantiles",
             wording.percent_exact(best["spread"]),
@@ -170,27 +180,29 @@ def _ranking(summary: pd.DataFrame, parameters: FactorEvaluationParameters, rule
     )
     confidence = wording.percent(parameters.confidence)
     span = wording.plural(parameters.horizons[0], "session")
-    top = table(
-        written.head(figures.SHOWN_AS_ROWS), RANKING, f"Factors over {span}, strongest first; bands of {confidence}"
-    )
-    rest = written.iloc[figures.SHOWN_AS_ROWS :]
-    folded = [details(f"{len(rest)} more factors", table(rest, RANKING, "The other factors"))] if len(rest) else []
     return section(
         "ranking",
         "Which factors know something?",
         paragraph(
             "The rank IC correlates the ranks of factor and return within a session. t and false discovery rate allow "
             "for sessions that depend on each other and for having tried all factors of this page at once, but not for "
-            "those tried before it."
+            "those tried before it. ICIR is the mean over the standard deviation of the sessions, not annualised."
         ),
+        *_with_rest(written, RANKING, f"Factors over {span}, strongest first; bands of {confidence}"),
         paragraph(
             f"Held: an account that keeps the {rules.strategy.topk} instruments with the highest values, by the rules "
             "and after the costs of the account, over all sessions. A factor that sorts the other way loses here; put "
             "-1* before it."
         ),
-        top,
-        *folded,
+        *_with_rest(written, HELD, "How they trade, how long they last, and what they are like"),
     )
+
+
+def _with_rest(summary: pd.DataFrame, columns: Sequence[Column], caption: str) -> list[Html]:
+    """Show the strongest factors, and fold the others away."""
+    rest = summary.iloc[figures.SHOWN_AS_ROWS :]
+    folded = [details(f"{len(rest)} more factors", table(rest, columns, f"{caption}: the others"))] if len(rest) else []
+    return [table(summary.head(figures.SHOWN_AS_ROWS), columns, caption), *folded]
 
 
 def _bands(summary: pd.DataFrame, name: str, write: wording.Write) -> list[str]:
@@ -198,12 +210,15 @@ def _bands(summary: pd.DataFrame, name: str, write: wording.Write) -> list[str]:
     return [f"{write(lower)} to {write(upper)}" for lower, upper in ends]
 
 
-def _method(parameters: FactorEvaluationParameters, rules: TradingRules, sessions: pd.DataFrame) -> Html:
+def _method(
+    summary: pd.DataFrame, parameters: FactorEvaluationParameters, rules: TradingRules, sessions: pd.DataFrame
+) -> Html:
     price = rules.market_rules.deal_price
     first = parameters.horizons[0]
     return section(
         "method",
         "How this was measured",
+        *_with_rest(summary, EXPRESSIONS, "What each factor is"),
         facts(
             [
                 (

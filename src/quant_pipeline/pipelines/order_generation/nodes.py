@@ -128,7 +128,8 @@ def tell_opinions(
     sources = sources_of_session(sources, situation.session, rules.market_rules.deal_price)
     chosen = _name(rules.order_generation, ensemble)
     opinions = opinions_of_sources(sources, chosen, situation, rules)
-    comparison, figure = compare_opinions(opinions), draw_ranks(opinions)
+    every = rules.order_generation.opinions_of_all
+    comparison, figure = compare_opinions(opinions, every=every), draw_ranks(opinions)
     header = write_header(situation, chosen)
     as_of, currency = f"{situation.session:%Y-%m-%d}", unit_of_amounts(rules.market_rules.calendar)
     page = compose_opinion_page(comparison, orders_with_alternates, figure, header, as_of, currency)

@@ -46,18 +46,25 @@ def opinions_of_sources(
     return pd.concat(tables, ignore_index=True).astype({"source": "str", "instrument": "str", "opinion": "str"})
 
 
-def compare_opinions(opinions: pd.DataFrame) -> pd.DataFrame:
+def compare_opinions(opinions: pd.DataFrame, *, every: bool = False) -> pd.DataFrame:
     """Put the opinions side by side, for people.
+
+    Parameters
+    ----------
+    opinions
+        As returned by `opinions_of_sources`.
+    every
+        Whether every instrument with a score gets a row.
 
     Returns
     -------
     pandas.DataFrame
-        One row per instrument that anybody wants to buy, sell or hold: ``instrument``, the number of sources that say
-        ``buy``, ``sell`` and ``hold``, ``mean_rank``, then one column per source such as ``BUY 3`` (opinion and rank).
-        The instruments that the chosen source ranks best come first.
+        One row per instrument that a source would buy, sell or hold, or per instrument: ``instrument``, the number of
+        sources that say ``buy``, ``sell`` and ``hold``, ``mean_rank``, then one column per source such as
+        ``BUY 3`` (opinion and rank). The instruments that the chosen source ranks best come first.
     """
-    named = opinions[opinions["opinion"] != NO_OPINION]["instrument"].unique()
-    shown = opinions[opinions["instrument"].isin(named)]
+    named = opinions["opinion"] != NO_OPINION
+    shown = opinions if every else opinions[opinions["instrument"].isin(opinions.loc[named, "instrument"].unique())]
     counts = {opinion.lower(): shown["opinion"].eq(opinion).groupby(shown["instrument"]).sum() for opinion in OPINIONS}
     ranked = shown[shown["rank"] > 0]
     table = pd.DataFrame({**counts, "mean_rank": ranked.groupby("instrument")["rank"].mean().round(1)})

@@ -61,7 +61,12 @@ def draw_ranks(opinions: pd.DataFrame) -> go.Figure:
 def write_header(situation: Situation, source: str) -> Html:
     """Head the page with the account, the source of its orders, and the state of the account where it is not active."""
     name, title = situation.state.name, wording.long_day(situation.session)
-    head = masthead("Orders and opinions", title, f"By the scores of {source}.", account=name)
+    head = masthead(
+        "Orders and opinions",
+        title,
+        f"Orders decided at the close by the scores of {source}, with what every other source of scores would do.",
+        account=name,
+    )
     return join([head, *(paragraph(in_environment(line, name), style="callout") for line in situation.remarks.lines)])
 
 
@@ -80,15 +85,20 @@ def compose_opinion_page(
         Column("buy", "buy", wording.count),
         Column("sell", "sell", wording.count),
         Column("hold", "hold", wording.count),
-        Column("mean_rank", "mean rank"),
+        Column("mean_rank", "mean rank", wording.tenths),
         *(Column(name, plain(name), kind="text") for name in comparison.columns[5:]),
     ]
     columns_of_orders = order_columns(currency)
-    shown = (*columns_of_orders, REMARK) if (orders["remark"] != "").any() else columns_of_orders
+    shown = (*columns_of_orders, REMARK) if orders["remark"].fillna("").ne("").any() else columns_of_orders
     parts = [
         section("orders", "Orders", table(orders, shown, "Orders of the next session, then the alternates")),
         section("ranks", "Ranks", picture(figure, "rank-chart")),
-        section("opinions", "Opinions", table(comparison, columns, "What every source would do, with its rank")),
+        section(
+            "opinions",
+            "Opinions",
+            paragraph("Of what a source neither holds nor wants, it says a dash before its rank."),
+            table(comparison, columns, "What every source would do, with its rank"),
+        ),
     ]
     links = (("orders", "Orders"), ("ranks", "Ranks"), ("opinions", "Opinions"))
     return compose_page(f"Orders and opinions {as_of}", header, links, parts, f"Decided at the close of {as_of}")

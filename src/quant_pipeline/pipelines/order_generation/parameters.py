@@ -23,6 +23,9 @@ class OrderGenerationParameters(Parameters):
         would sell nearly everything.
     alternates
         Number of alternates for buys that cannot be executed.
+    opinions_of_all
+        Whether page and CSV of the opinions list every instrument with a score, not only those that a source would
+        buy, sell or hold.
     position_sizing
         How much of the account may be invested.
     stop_rules
@@ -32,6 +35,7 @@ class OrderGenerationParameters(Parameters):
     source: str = FUSED
     min_coverage: float = Field(0.8, ge=0.0, le=1.0)
     alternates: NonNegativeInt = 5
+    opinions_of_all: bool = False
     position_sizing: PositionSizing = PositionSizing()
     stop_rules: StopRules = StopRules()
 

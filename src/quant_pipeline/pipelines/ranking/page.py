@@ -54,7 +54,7 @@ def compose_ranking_page(ranking: pd.DataFrame, facts: Mapping[str, Any], defaul
                 f"Realised is what the decile has earned over {horizon} out of sample, after one round trip of costs, "
                 "with its band."
             ),
-            table(_shown(best), _columns(currency, facts), f"The first {min(SHOWN, len(best))} of {len(best)}"),
+            table(_shown(best), _columns(best, currency, facts), f"The first {min(SHOWN, len(best))} of {len(best)}"),
             _deciles(best),
         ),
         section("sources", "Other sources", *(_source(ranking, name, currency, facts) for name in others)),
@@ -63,8 +63,11 @@ def compose_ranking_page(ranking: pd.DataFrame, facts: Mapping[str, Any], defaul
     return compose_page(f"Ranking {facts['session']}", head, links, parts, f"Bars up to {facts['bars_up_to']}")
 
 
-def _columns(currency: str, facts: Mapping[str, Any]) -> list[Column]:
-    change = f"change since {facts['previous_session']}" if facts["previous_session"] else "change"
+def _columns(rows: pd.DataFrame, currency: str, facts: Mapping[str, Any]) -> list[Column]:
+    """Return the columns of a source; that of liquidity only where an instrument shown lacks it."""
+    # No line ends within the date.
+    day = str(facts["previous_session"]).replace("-", "\N{NON-BREAKING HYPHEN}")
+    change = f"change since {day}" if facts["previous_session"] else "change"
     return [
         Column("instrument", "instrument", kind="text"),
         Column("rank", "rank", wording.place),
@@ -76,7 +79,7 @@ def _columns(currency: str, facts: Mapping[str, Any]) -> list[Column]:
         Column("lower", "from", wording.percent_exact),
         Column("upper", "to", wording.percent_exact),
         Column("traded_value", f"traded a session, {currency}", wording.amount),
-        Column("liquidity", "liquidity", kind="text"),
+        *([Column("liquidity", "liquidity", kind="text")] if rows.head(SHOWN)["is_illiquid"].any() else []),
         Column("name", "name", kind="text"),
         Column("sector", "sector", kind="text"),
     ]
@@ -85,7 +88,7 @@ def _columns(currency: str, facts: Mapping[str, Any]) -> list[Column]:
 def _source(ranking: pd.DataFrame, name: str, currency: str, facts: Mapping[str, Any]) -> Html:
     rows = ranking[ranking["source"] == name]
     caption = f"The first {min(SHOWN, len(rows))} of {len(rows)}"
-    return details(name, table(_shown(rows), _columns(currency, facts), caption), _deciles(rows))
+    return details(name, table(_shown(rows), _columns(rows, currency, facts), caption), _deciles(rows))
 
 
 def _shown(rows: pd.DataFrame) -> pd.DataFrame:

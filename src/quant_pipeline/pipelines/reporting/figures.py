@@ -120,14 +120,14 @@ def draw_turnover(backtest_nav: pd.DataFrame, currency: str) -> go.Figure:
     monthly = backtest_nav.set_index("date")[["turnover", "cost"]].resample("MS").sum()
     figure = blank_figure(
         title,
-        f"In a month {wording.percent(monthly['turnover'].mean())} of the net asset value was bought or sold on "
-        f"average, at a cost of {wording.amount(monthly['cost'].mean())} {currency}.",
+        f"In a month {wording.times(monthly['turnover'].mean())} the net asset value was bought or sold on average, "
+        f"at a cost of {wording.amount(monthly['cost'].mean())} {currency}.",
     )
-    figure.add_bar(x=monthly.index, y=monthly["turnover"], name="turnover, part of NAV", marker_color=light("accent"))
+    figure.add_bar(x=monthly.index, y=monthly["turnover"], name="turnover, times the NAV", marker_color=light("accent"))
     figure.add_bar(
         x=monthly.index, y=monthly["cost"], name=f"cost, {currency}", yaxis="y2", marker_color=light("caution")
     )
-    upper = {"tickformat": ".0%", "hoverformat": ".1%"}
+    upper = {"tickformat": ".1~f", "hoverformat": ".2f", "ticksuffix": " \N{MULTIPLICATION SIGN}"}
     lower = {"tickformat": ",.3~s", "hoverformat": ",.0f"}
     return _stack_panels(figure, upper, lower).update_xaxes(hoverformat="%B %Y").update_layout(bargap=0.25)
 

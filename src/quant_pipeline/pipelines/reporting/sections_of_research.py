@@ -11,6 +11,7 @@ from quant_pipeline.pipelines.reporting import figures, measures
 from quant_pipeline.pipelines.reporting.context import ReportContext
 from quant_pipeline.pipelines.reporting.sections import Section
 from quant_pipeline.reports import wording
+from quant_pipeline.reports.definitions import COEFFICIENTS, DEFINITIONS, define
 from quant_pipeline.reports.elements import (
     Column,
     Html,
@@ -45,15 +46,6 @@ RELATIVE_MEASURES: tuple[tuple[str, str, wording.Write], ...] = (
     ("beta", "beta", wording.ratio),
     ("annualised_turnover", "turnover per year, buys plus sales", wording.times),
     ("cost_drag", "return lost to costs per year", wording.percent_exact),
-)
-
-DEFINITIONS = (
-    "Returns per year compound the returns of the sessions; the excess return is the difference of two of them. "
-    "The Sharpe ratio is the arithmetic mean of the daily returns above the risk-free rate over their deviation, "
-    "times the root of 252; Sortino's deviation counts losses alone. The information ratio is the mean of the "
-    "daily differences to the benchmark over their deviation, times that root, so it is not the quotient of "
-    "excess return and tracking error, which are of the year. Calmar is the compound return over the maximum "
-    "drawdown; the profit factor is the sum of gains over the sum of losses, of sessions."
 )
 
 
@@ -97,7 +89,7 @@ def backtest_section(
         picture(drawdown_figure, "drawdown"),
         months_table,
         side_by_side(_measures_table(compared), _relative_table(compared)),
-        paragraph(DEFINITIONS),
+        paragraph(define(DEFINITIONS)),
     )
 
 
@@ -115,7 +107,7 @@ def costs_section(context: ReportContext, backtest_nav: pd.DataFrame, backtest_t
         return section("costs", "Turnover and costs", run_first(NO_BACKTEST, context.command("backtest")))
     columns = [
         Column("year", "year", str, "text"),
-        Column("turnover", "turnover, times the net asset value", wording.ratio),
+        Column("turnover", "turnover", wording.times),
         Column("cost", f"cost, {context.currency}", wording.amount),
         Column("cost_share", "cost over the mean net asset value", wording.percent_exact),
         Column("sessions", "sessions", wording.count),
@@ -133,7 +125,10 @@ def costs_section(context: ReportContext, backtest_nav: pd.DataFrame, backtest_t
     return section(
         "costs",
         "Turnover and costs",
-        paragraph("Turnover is the value bought plus the value sold over net asset value. Cost is fees plus slippage."),
+        paragraph(
+            "Turnover is the value bought plus the value sold, as times the net asset value. "
+            "Cost is fees plus slippage."
+        ),
         picture(figures.draw_turnover(backtest_nav, context.currency), "turnover"),
         *parts,
     )
@@ -170,10 +165,9 @@ def scores_section(context: ReportContext, ic_figure: go.Figure, ic_series: pd.D
         "scores",
         "Scores",
         paragraph(
-            "The information coefficient (IC) correlates scores with the returns that follow, session by session; the "
-            f"rank IC does so with ranks. Returns are over {span} from {context.deal_price} to {context.deal_price}. "
-            "ICIR is the mean over the standard deviation, not annualised. The t statistic has Newey-West errors, "
-            "which allow for sessions that repeat each other, as those of overlapping returns do. "
+            f"{COEFFICIENTS} Returns are over {span} from {context.deal_price} to {context.deal_price}. "
+            "The t statistic has Newey-West errors, which allow for sessions that repeat each other, as those of "
+            "overlapping returns do. "
             f"{context.other_labels}".rstrip()
         ),
         picture(ic_figure, "cumulative-information"),

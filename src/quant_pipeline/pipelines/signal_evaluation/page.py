@@ -12,7 +12,8 @@ from quant_pipeline.pipelines.backtest.comparison_page import MEASURES
 from quant_pipeline.pipelines.backtest.figures import draw_drawdown, draw_net_asset_value
 from quant_pipeline.pipelines.signal_evaluation.parameters import SignalEvaluationParameters
 from quant_pipeline.reports import wording
-from quant_pipeline.reports.elements import Column, facts, masthead, paragraph, picture, section, table
+from quant_pipeline.reports.definitions import COEFFICIENTS, define
+from quant_pipeline.reports.elements import Column, facts, masthead, paragraph, picture, preformatted, section, table
 from quant_pipeline.reports.page import compose_page
 from quant_pipeline.strategy.account_parameters import AccountParameters
 
@@ -64,16 +65,17 @@ def compose_signal_page(
                 [
                     ("a high score", signal.meaning),
                     ("parameters", ", ".join(f"{key} {value:g}" for key, value in settings.items()) or "none"),
-                    ("expression", signal.formula),
                 ]
             ),
+            paragraph("Expression, in the language of factors:"),
+            preformatted(signal.formula),
         ),
         section(
             "information",
             "Does it rank returns?",
             paragraph(
-                f"Returns begin at the {market_rules.deal_price} of the session after the score, before costs; "
-                "t allows for returns that overlap."
+                f"{COEFFICIENTS} Returns begin at the {market_rules.deal_price} of the session after the score, before "
+                "costs; t allows for returns that overlap."
             ),
             table(signal_information, INFORMATION, "Information coefficients, means of the sessions"),
         ),
@@ -83,11 +85,17 @@ def compose_signal_page(
             picture(draw_net_asset_value(signal_nav, currency), "net-asset-value", scale_choice=True),
             picture(draw_drawdown(signal_nav), "drawdowns"),
             table(_measures(signal_performance), _MEASURED, "After costs, by the rules of the account"),
+            paragraph(define(key for key, _, _ in MEASURES if key in signal_performance)),
         ),
     ]
     return compose_page(
         title=f"Signal {name}",
-        header=masthead("Signal", name, f"{first} to {last}.", account=account.name),
+        header=masthead(
+            "Signal",
+            name,
+            _sentence(signal_information, signal_performance, f"{first} to {last}"),
+            account=account.name,
+        ),
         links=[("formula", "Formula"), ("information", "Information"), ("backtest", "Backtest")],
         parts=parts,
         footer="This page contains all it needs: no part of it is loaded from a network.",
@@ -95,6 +103,17 @@ def compose_signal_page(
 
 
 _MEASURED = (Column("measure", "measure", kind="text"), Column("value", "value"))
+
+
+def _sentence(information: pd.DataFrame, performance: Mapping[str, float], span: str) -> str:
+    """Say what the signal knows and what it earned."""
+    first = information.iloc[0]
+    return (
+        f"From {span} its rank IC over {wording.plural(int(first['horizon']), 'session')} was "
+        f"{wording.coefficient(first['rank_ic'])} (t = {wording.ratio(first['rank_ic_t'])}). By the rules of the "
+        f"account it returned {wording.percent(performance['annualised_return'])} a year after costs, "
+        f"{wording.percent_signed(performance['annualised_excess_return'])} against the benchmark."
+    )
 
 
 def _measures(performance: Mapping[str, float]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from quant_pipeline.exchange.market import TradingMarket
-from quant_pipeline.exchange.money import ticks_to_float
+from quant_pipeline.exchange.money import ticks_to_float, value_in_cents
 from quant_pipeline.exchange.quotes import NO_LIMIT
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.exchange.session import (
@@ -214,6 +214,8 @@ def _fill_event(session: pd.Timestamp, order_id: str, row: dict[str, Any]) -> Ev
         return Event(session, EventKind.ORDER_ENDED, f"ended:{order_id}", facts)
     facts |= {"quantity": str(row["quantity"])}
     facts |= {name: money(row[name]) for name in ("price", "market_price", "fee")}
+    value = value_in_cents(row["quantity"], Decimal(facts["price"]))
+    facts["cash"] = money((value if row["side"] == "sell" else -value) - Decimal(facts["fee"]))
     return Event(session, EventKind.FILL, f"fill:{order_id}", facts)
 
 

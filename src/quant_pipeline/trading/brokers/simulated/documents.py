@@ -75,6 +75,8 @@ def read_activity(activity_id: str, document: Document) -> Activity:
             quantity=Decimal(document["quantity"]),
             price=Decimal(document["price"]),
             cumulative_quantity=Decimal(document["quantity"]),
+            # Files from before cash was in whole cents do not state it.
+            cash=Decimal(document["cash"]) if "cash" in document else None,
         )
     amount = Decimal(document["amount"])
     if document["type"] == "cash":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from quant_pipeline.exchange.money import value_in_cents
 from quant_pipeline.exchange.tables import positions_table as exchange_positions
 from quant_pipeline.trading.broker_records import CashKind, OrderStatus, PositionKind
 from quant_pipeline.trading.brokers.simulated.documents import Document, read_order
@@ -94,8 +95,9 @@ class SessionBooking:
         held.quantity += sign * quantity
         if held.quantity == 0:
             del self.books.holdings[order["instrument"]]
-        self.books.cash -= sign * quantity * price
-        facts = {name: order[name] for name in ("instrument", "side", "sequence", "price")}
+        cash = -sign * value_in_cents(quantity, price)
+        self.books.cash += cash
+        facts = {name: order[name] for name in ("instrument", "side", "sequence", "price")} | {"cash": str(cash)}
         self._record({"type": "fill", "quantity": quantity, "occurred_at": at.isoformat()} | facts)
         if fee:
             self._cash(CashKind.FEE, order["instrument"], -fee)
