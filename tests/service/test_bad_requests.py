@@ -131,7 +131,7 @@ def test_every_key_with_every_strange_value(client, document):
         ("/v1/models/train", {"models": ["nothing"]}, "nothing"),
         ("/v1/models/nothing/predict", {}, "ridge_alpha158"),
         ("/v1/jobs", {"kind": "shell", "request": {"command": "id"}}, "shell"),
-        ("/v1/jobs", {"kind": "tests.helpers.scripted_jobs.SCRIPTED", "request": {}}, "kind"),
+        ("/v1/jobs", {"kind": "quant_pipeline.testing.job_kills.SCRIPTED", "request": {}}, "kind"),
         ("/v1/jobs", {"kind": "training", "request": {"models": ["../x"]}}, "models"),
     ],
 )

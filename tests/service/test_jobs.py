@@ -11,13 +11,12 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from quant_pipeline.live.commands import birth_of
-from quant_pipeline.service.jobs.runner import JobRunner
-from quant_pipeline.service.jobs.table import ENDED, JobState, JobTable
+from quant_pipeline.common.processes import birth_of
+from quant_pipeline.service.jobs.table import ENDED, JobState
 from quant_pipeline.service.jobs.worker import JobSetting
 from quant_pipeline.service.problems import Refused
+from quant_pipeline.testing.job_kills import NAME, open_runner, rehearse
 from tests.conftest import PROJECT
-from tests.helpers.scripted_jobs import NAME
 
 KNOWN = {"market": "1", "parameters": "2", "code": "3"}
 
@@ -25,16 +24,13 @@ KNOWN = {"market": "1", "parameters": "2", "code": "3"}
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     """A table and a runner that is stepped by the test."""
-    monkeypatch.setenv("PYTHONPATH", f"{PROJECT / 'src'}:{PROJECT}")
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT / "src"))
     return desk_of(tmp_path)
 
 
-def desk_of(folder, **limits):
-    url = f"sqlite:///{folder / 'jobs.sqlite'}"
-    setting = JobSetting("", url, str(folder), "sim", {}, str(folder / "results"), 10.0, None, None, 1.0)
-    table = JobTable(url)
-    runner = JobRunner(table, folder / "jobs", setting, **{"max_jobs": 1, "max_waiting": 3, **limits})
-    return SimpleNamespace(table=table, runner=runner, folder=folder, started=folder / "started")
+def desk_of(folder):
+    runner = open_runner(folder, max_jobs=1, max_waiting=3)
+    return SimpleNamespace(table=runner.table, runner=runner, folder=folder, started=folder / "started")
 
 
 def ask(desk, number=0, key=None, **request):
@@ -202,3 +198,10 @@ def children_of(desk, pid):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return psutil.Process(pid).children(recursive=True)
+
+
+def test_no_kill_of_the_process_that_runs_jobs_loses_one_or_starts_one_twice(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT / "src"))
+    counted = rehearse(kills=6, seed=1)
+    assert (counted.kills, counted.jobs_lost, counted.jobs_twice) == (6, 0, 0)
+    assert counted.jobs >= 3

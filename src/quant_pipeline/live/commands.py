@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 import psutil
 
+from quant_pipeline.common.processes import birth_of, last_lines
 from quant_pipeline.live.journal import Child
 from quant_pipeline.live.timetable import ExchangeSessions, Task, TaskKind
 
@@ -155,25 +156,6 @@ class Running:
     def last_lines(self, number: int = 12) -> str:
         """Return the last lines that it has printed."""
         return last_lines(self.log, number)
-
-
-def last_lines(log: Path, number: int) -> str:
-    """Return the last lines of a file; nothing when it cannot be read."""
-    try:
-        with log.open("rb") as printed:
-            printed.seek(max(0, log.stat().st_size - 200 * number))
-            text = printed.read().decode(errors="replace")
-    except OSError:
-        return ""
-    return "\n".join(line.rstrip() for line in text.splitlines()[-number:] if line.strip())
-
-
-def birth_of(pid: int) -> str:
-    """Return when a process began, as the system says it; empty when it is not there."""
-    try:
-        return f"{psutil.Process(pid).create_time():.2f}"
-    except psutil.Error:
-        return ""
 
 
 def end_orphan(child: Child | None) -> bool:

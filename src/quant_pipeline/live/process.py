@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from quant_pipeline.common.exceptions import QuantPipelineError
+from quant_pipeline.common.processes import birth_of
 from quant_pipeline.live import journal as lines
 from quant_pipeline.live.account import LiveAccount
 from quant_pipeline.live.board import STOPPED, Board, Seen
 from quant_pipeline.live.changes import ChampionFiles, ConfigurationFiles
 from quant_pipeline.live.clocks import LiveClock
-from quant_pipeline.live.commands import Commands, Running, birth_of, end_orphan
+from quant_pipeline.live.commands import Commands, Running, end_orphan
 from quant_pipeline.live.due import Due, Owed, due
 from quant_pipeline.live.follower import Follower
 from quant_pipeline.live.intraday import Intraday

@@ -20,7 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from quant_pipeline.live.commands import birth_of
+from quant_pipeline.common.processes import birth_of
 from quant_pipeline.service.jobs.table import ENDED, Job, JobState, JobTable
 from quant_pipeline.service.jobs.worker import OUTPUT, JobSetting
 from quant_pipeline.service.problems import Refused

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from quant_pipeline.live.commands import birth_of, last_lines
+from quant_pipeline.common.processes import birth_of, last_lines
 from quant_pipeline.service.jobs.kinds import command_of, find_kind
 from quant_pipeline.service.jobs.table import Job, JobState, JobTable
 
