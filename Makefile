@@ -8,7 +8,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli compare-peers chaos rehearse-live fuzz-market rehearse-archive clean install compile
+.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli compare-peers chaos rehearse-live fuzz-market rehearse-archive clean install compile bench-service
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -90,6 +90,9 @@ bench-live: $(INSTALLED)  ## Milliseconds from the last bar to the scores of 500
 
 bench-cli: $(INSTALLED)  ## Seconds of the commands, and of `kedro run` before its first node
 	$(BIN)/python benchmarks/cli.py
+
+bench-service: $(INSTALLED)  ## The HTTP service: factors, backtests, health during a training job, kills of jobs
+	OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/service.py
 
 # Libraries that only this compares with live in an environment of their own.
 $(PEERS)/.installed: benchmarks/peers/requirements.txt tools/install.py

@@ -72,20 +72,9 @@ def report_performance(
     MarketDataError
         If there are no returns, or the account, its benchmark, turnover or costs lack the value of a session.
     """
-    _check_complete(returns, "account has no return")
-    metrics = absolute_metrics(returns, risk_free_rate)
-    if turnover is not None:
-        turnover = turnover.reindex(returns.index)
-        _check_complete(turnover, "account has no turnover")
-        metrics["annualised_turnover"] = float(turnover.mean() * SESSIONS_PER_YEAR)
-    if costs is not None:
-        costs = costs.reindex(returns.index)
-        _check_complete(costs, "account has no costs")
-        metrics["cost_drag"] = cost_drag(returns, costs)
+    metrics = _measure(returns, benchmark_returns, turnover, costs, risk_free_rate)
     if benchmark_returns is not None:
         benchmark_returns = benchmark_returns.reindex(returns.index)
-        _check_complete(benchmark_returns, "benchmark has no return")
-        metrics |= relative_metrics(returns, benchmark_returns, risk_free_rate)
     return PerformanceReport(
         metrics=metrics,
         by_year=by_period(returns, "year", benchmark_returns),
@@ -120,7 +109,32 @@ def measure_performance(
     """
     returns = (nav / nav.shift(1) - 1).iloc[1:]
     benchmark_returns = None if benchmark is None else (benchmark / benchmark.shift(1) - 1).iloc[1:]
-    return report_performance(returns, benchmark_returns, turnover, risk_free_rate=risk_free_rate).metrics
+    return _measure(returns, benchmark_returns, turnover, None, risk_free_rate)
+
+
+def _measure(
+    returns: pd.Series,
+    benchmark_returns: pd.Series | None,
+    turnover: pd.Series | None,
+    costs: pd.Series | None,
+    risk_free_rate: float,
+) -> dict[str, float]:
+    """Measure the whole span; the arguments are those of :func:`report_performance`."""
+    _check_complete(returns, "account has no return")
+    metrics = absolute_metrics(returns, risk_free_rate)
+    if turnover is not None:
+        turnover = turnover.reindex(returns.index)
+        _check_complete(turnover, "account has no turnover")
+        metrics["annualised_turnover"] = float(turnover.mean() * SESSIONS_PER_YEAR)
+    if costs is not None:
+        costs = costs.reindex(returns.index)
+        _check_complete(costs, "account has no costs")
+        metrics["cost_drag"] = cost_drag(returns, costs)
+    if benchmark_returns is not None:
+        benchmark_returns = benchmark_returns.reindex(returns.index)
+        _check_complete(benchmark_returns, "benchmark has no return")
+        metrics |= relative_metrics(returns, benchmark_returns, risk_free_rate)
+    return metrics
 
 
 def absolute_metrics(returns: pd.Series, risk_free_rate: float = 0.0) -> dict[str, float]:

@@ -64,10 +64,11 @@ def answer_table(request: Request, table: pd.DataFrame, known: Known, **facts: A
         ``code`` and the facts. Arrow: the table, the others in headers.
     """
     table = flattened(table)
-    facts = {"hash": hash_of(table), "watermark": known.watermark, "market": known.market, "code": CODE, **facts}
+    content = arrow_of(table)
+    facts = {"hash": hash_of(content), "watermark": known.watermark, "market": known.market, "code": CODE, **facts}
     if ARROW in request.headers.get("accept", ""):
         headers = {f"X-{name.replace('_', '-').title()}": str(value) for name, value in facts.items()}
-        return Response(arrow_of(table), media_type=ARROW, headers=headers)
+        return Response(content, media_type=ARROW, headers=headers)
     return Response(json_of({**facts, "columns": list(table.columns), "rows": rows_of(table)}), media_type=JSON)
 
 
@@ -97,9 +98,9 @@ def rows_of(table: pd.DataFrame) -> list[Any]:
     return [list(row) for row in zip(*(_cells(table[name]) for name in table.columns), strict=True)]
 
 
-def hash_of(table: pd.DataFrame) -> str:
-    """Return the hash of the content of a table."""
-    return hashlib.blake2b(arrow_of(table), digest_size=16).hexdigest()
+def hash_of(content: bytes) -> str:
+    """Return the hash of a table as `arrow_of` writes it."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def arrow_of(table: pd.DataFrame) -> bytes:

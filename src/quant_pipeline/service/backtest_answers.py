@@ -15,6 +15,7 @@ from quant_pipeline.common.parameters import Parameters, describe_faults
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.factors.labels import require_price, stated_label
+from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.pipelines.backtest.measuring import measure_backtest
 from quant_pipeline.pipelines.market_tables import TradingRules
 from quant_pipeline.service.answers import CODE, flattened, require_cells, rows_of
@@ -102,16 +103,7 @@ def _scores(served: ServedProject, question: BacktestQuestion, rules: TradingRul
     if question.scores is not None:
         scores = _given(served, question.scores)
     else:
-        source = question.combination or question.model
-        table = _stored(served, question)
-        require_price(
-            f"'{source}'",
-            stated_label(table),
-            rules.market_rules.deal_price,
-            remedy="predict again: `kedro run --pipelines training,ensemble`",
-            trained="train for it: `kedro run --pipelines features,training,ensemble`",
-        )
-        scores = table.set_index(["datetime", "instrument"])["score"]
+        scores = _stored(served, question, rules.market_rules.deal_price)
     if question.start is not None or question.end is not None:
         days = scores.index.get_level_values("datetime")
         start = days.min() if question.start is None else pd.Timestamp(question.start)
@@ -122,20 +114,30 @@ def _scores(served: ServedProject, question: BacktestQuestion, rules: TradingRul
     return scores
 
 
-def _stored(served: ServedProject, question: BacktestQuestion) -> pd.DataFrame:
-    if question.combination is not None:
-        table = served.table("fused_scores")
-        found = table[table["combination"] == question.combination]
-        names = sorted(table["combination"].unique())
-    else:
-        names = sorted(served.project.parameters["models"])
-        known = question.model in names
-        table = served.table(f"{question.model}_predictions") if known else pd.DataFrame({"segment": []})
-        found = flattened(table[table["segment"] == "test"])
-    if found.empty:
-        key, given = ("combination", question.combination) if question.combination else ("model", question.model)
-        raise Refused(422, f"unknown {key}", f"there are no scores of '{given}'", f"There are {', '.join(names)}.", key)
-    return found
+def _stored(served: ServedProject, question: BacktestQuestion, price: DealPrice) -> pd.Series:
+    """Return the out-of-sample scores of a combination or a model; those of the last question stay in memory."""
+    key, name = ("combination", question.combination) if question.combination else ("model", question.model)
+    known = served.parameters["ensemble"]["combinations"] if question.combination else served.parameters["models"]
+    if name not in known:
+        raise Refused(422, f"unknown {key}", f"there is no {key} '{name}'", f"There are {', '.join(known)}.", key)
+    dataset = "fused_scores" if question.combination else f"{name}_predictions"
+
+    def load() -> pd.Series:
+        table = flattened(served.table(dataset))
+        table = table[table["combination"] == name if question.combination else table["segment"] == "test"]
+        if table.empty:
+            raise Refused(409, "no scores", f"there are no scores of {key} '{name}' yet", "Train and predict it.", key)
+        require_price(
+            f"'{name}'",
+            stated_label(table),
+            price,
+            remedy="predict again: `kedro run --pipelines training,ensemble`",
+            trained="train for it: `kedro run --pipelines features,training,ensemble`",
+        )
+        scores: pd.Series = table.set_index(["datetime", "instrument"])["score"]
+        return scores
+
+    return served.kept("scores of backtests", (dataset,), load, question=name)
 
 
 def _given(served: ServedProject, columns: ScoreColumns) -> pd.Series:
@@ -166,5 +168,5 @@ def _market(
         span_of(served, question)
         text = "orders execute in the session after a decision; there is none"
         raise Refused(422, "too short", text, "Ask for at least two sessions.", "end")
-    asked = (days[0], days[-1], rules.strategy.model_dump_json())
+    asked = (days[0], days[-1], rules.strategy.weighs_by_returns)
     return served.kept("market of backtests", MARKET, lambda: served.market_tables().market_of(days, rules), asked)

@@ -56,7 +56,7 @@ def expressions_of(served: ServedProject, question: FactorQuestion) -> dict[str,
     """Return the expressions of a question, those of its feature set first."""
     found: dict[str, str] = {}
     if question.feature_set is not None:
-        feature_set = find_feature_set(question.feature_set, served.project.parameters["feature_sets"])
+        feature_set = find_feature_set(question.feature_set, served.parameters["feature_sets"])
         if feature_set.file is not None:
             raise FactorError(f"feature set '{question.feature_set}' reads a file; ask for its expressions by name")
         found = feature_set.computed_expressions()

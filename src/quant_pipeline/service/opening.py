@@ -22,7 +22,7 @@ from quant_pipeline.service.served_project import ServedProject
 
 def open_served(project: ServedProject, changes: Mapping[str, Any]) -> Served:
     """Open jobs and results of an account, in its folder ``service``; ``changes`` are of the rules."""
-    rules = project.project.rules("service", ServiceParameters).model_copy(update=dict(changes))
+    rules = project.rules("service", ServiceParameters).model_copy(update=dict(changes))
     folder = project.folder
     results = folder / "results"
     folder.mkdir(parents=True, exist_ok=True)

@@ -35,12 +35,12 @@ class ResultStore:
 
     def put(self, table: pd.DataFrame) -> str:
         """Keep a table and return its hash."""
-        table = flattened(table)
-        name = hash_of(table)
+        content = arrow_of(flattened(table))
+        name = hash_of(content)
         file = self._folder / f"{name}.arrow"
         if not file.exists():
             with replacing_file(file) as beside:
-                beside.write_bytes(arrow_of(table))
+                beside.write_bytes(content)
             self._make_room()
         return name
 

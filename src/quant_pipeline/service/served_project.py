@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import pandas as pd
 
 from quant_pipeline.cli.opened_account import Opened
-from quant_pipeline.cli.opened_project import OpenedProject, open_project
+from quant_pipeline.cli.opened_project import OpenedProject, Rules, open_project
 from quant_pipeline.cli.sessions import Place, configuration_folder
 from quant_pipeline.common.exceptions import NotReadyError
 from quant_pipeline.common.parameters import as_configured
@@ -30,6 +30,8 @@ MARKET = ("bars", "corporate_actions", "sessions")
 """Datasets whose files say which market an answer is of."""
 PLACES = ("_folder", "_filepath")
 """Attributes in which datasets keep their folder or file."""
+LOOK = 0.25
+"""Seconds between two looks at the files of the configuration and the ledger."""
 SECONDS = 60.0
 """How long a configuration is believed whose files are the same: the session of an account moves with the clock."""
 
@@ -59,15 +61,38 @@ class ServedProject:
         self._kept: dict[str, Kept] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.RLock()
+        self._parameters: Mapping[str, Any] = {}
+        self._rules: dict[str, Any] = {}
+        self._stamp: Any = None
+        self._since = self._looked = 0.0
         self._open()
 
     @property
     def project(self) -> OpenedProject:
         """Configuration and catalog as they are now."""
         with self._guard:
-            if self._stamp != self._stamp_of_now() or time.monotonic() - self._since > SECONDS:
-                self._open()
+            now = time.monotonic()
+            if now - self._looked > LOOK:
+                self._looked = now
+                if self._stamp != self._stamp_of_now() or now - self._since > SECONDS:
+                    self._open()
             return self._opened
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """All parameters as they are now; shared: do not write into them."""
+        with self._guard:
+            self.project  # noqa: B018 - looks whether the files are still the same
+            return self._parameters
+
+    def rules(self, block: str, kind: type[Rules]) -> Rules:
+        """Return a block of the parameters, read once per configuration."""
+        project = self.project
+        with self._guard:
+            if block not in self._rules:
+                self._rules[block] = project.rules(block, kind)
+            rules: Rules = self._rules[block]
+            return rules
 
     @property
     def environment(self) -> str:
@@ -149,28 +174,31 @@ class ServedProject:
 
     def trading_rules(self) -> TradingRules:
         """Return the rules of the account."""
-        rules = self.project.rules
         return TradingRules(
-            rules("strategy", StrategyRules),
-            rules("market_rules", MarketRules),
-            rules("cost_rules", CostRules),
-            rules("account", AccountParameters),
+            self.rules("strategy", StrategyRules),
+            self.rules("market_rules", MarketRules),
+            self.rules("cost_rules", CostRules),
+            self.rules("account", AccountParameters),
         )
 
     def parameters_hash(self) -> str:
         """Return the hash of all parameters: part of the question of every job."""
-        text = json.dumps(as_configured(self.project.parameters), sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        with self._guard:
+            self.project  # noqa: B018 - looks whether the files are still the same
+            return self._hash
 
     def _open(self) -> None:
         """Read the configuration; what was computed by other parameters, or up to another session, is forgotten."""
         with ExitStack() as stack:
             opened = stack.enter_context(open_project(self.place, self.env, self.params, logs=False))
-        former = getattr(self, "_opened", None)
-        if former is not None and former.parameters != opened.parameters:
+        parameters = opened.parameters
+        if parameters != self._parameters:
             self._kept.clear()
-        self._opened = opened
-        self._since, self._stamp = time.monotonic(), self._stamp_of_now()
+        text = json.dumps(as_configured(parameters), sort_keys=True)
+        self._hash = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        self._opened, self._parameters, self._rules = opened, parameters, {}
+        self._since = self._looked = time.monotonic()
+        self._stamp = self._stamp_of_now()
         use_config_loader(opened.configuration)
 
     def _stamp_of_now(self) -> Any:

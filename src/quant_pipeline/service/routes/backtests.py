@@ -54,7 +54,7 @@ async def combinations(request: Request, served: TheServed, asker: Reader) -> Re
     """Return the enabled combinations: members, how they are weighted, and which one is the default."""
 
     def compute() -> Response:
-        rules = served.project.project.rules("ensemble", EnsembleParameters)
+        rules = served.project.rules("ensemble", EnsembleParameters)
         rows = [
             (name, ", ".join(combination.models), combination.member_weights, name == rules.default)
             for name, combination in rules.enabled.items()

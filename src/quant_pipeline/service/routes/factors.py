@@ -37,7 +37,7 @@ async def calculate_factors(request: Request, question: FactorQuestion, served: 
 @router.get("/factors/sets/{name}", responses=ARROW_ANSWER)
 async def factor_set(request: Request, name: Name, served: TheServed, asker: Reader) -> Response:
     """Return the expressions of a set: alpha158, alpha360, alpha101, or one that the project configures."""
-    found = find_feature_set(name, served.project.project.parameters["feature_sets"]).all_expressions()
+    found = find_feature_set(name, served.project.parameters["feature_sets"]).all_expressions()
     table = pd.DataFrame({"factor": list(found), "expression": list(found.values())})
     return answer_table(request, table, served.project.known, set=name)
 
@@ -55,7 +55,7 @@ async def evaluate(
         if question.expression is not None:
             compile_factors({"expression": question.expression})
         if question.feature_set is not None:
-            find_feature_set(question.feature_set, served.project.project.parameters["feature_sets"])
+            find_feature_set(question.feature_set, served.project.parameters["feature_sets"])
         request = question.model_dump(mode="json", exclude_none=True)
         return served.ask("factor_evaluation", request, asker, key)
 
