@@ -189,17 +189,19 @@ class TradingMarket:
         StrategyError
             If a scored instrument or a date within the market's sessions is unknown, or a row is doubled.
         """
-        dates, names = scores.index.get_level_values(0), scores.index.get_level_values(1)
-        inside = np.asarray((dates >= self.sessions[0]) & (dates <= self.sessions[-1]))
-        rows = self.sessions.get_indexer(pd.DatetimeIndex(dates[inside]))
-        columns = self.instruments.get_indexer(names[inside])
+        # A label occurs in thousands of rows, and is looked up once. The last place is that of a missing label.
+        (dates, names), (date_codes, name_codes) = scores.index.levels, scores.index.codes
+        is_inside = np.append(np.asarray((dates >= self.sessions[0]) & (dates <= self.sessions[-1])), False)
+        inside = is_inside[date_codes]
+        rows = np.append(self.sessions.get_indexer(pd.DatetimeIndex(dates)), -1)[date_codes[inside]]
+        columns = np.append(self.instruments.get_indexer(names), -1)[name_codes[inside]]
         if (rows < 0).any():
-            stray = dates[inside][rows < 0][0]
+            stray = scores.index[inside][rows < 0][0][0]
             raise StrategyError(
                 f"Scores are dated {stray.date()}, which is no session. Correct the prediction's dates."
             )
         if (columns < 0).any():
-            stray = names[inside][columns < 0][0]
+            stray = scores.index[inside][columns < 0][0][1]
             raise StrategyError(
                 f"Instrument {stray} has scores but no bars. Remove it from the universe or add its bars."
             )
