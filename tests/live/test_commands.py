@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
@@ -13,10 +15,14 @@ import yaml
 from click.testing import CliRunner
 
 from quant_pipeline.cli.live import begin_again, live
+from quant_pipeline.cli.opened_account import open_account
+from quant_pipeline.common.exceptions import NotReadyError
 from quant_pipeline.common.locks import locked
+from quant_pipeline.live.checks import CHECKS, report_problems
 from quant_pipeline.live.commands import Commands
 from quant_pipeline.live.timetable import Task, TaskKind
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.trading.orders.desk import arming_event
 from tests.conftest import PROJECT
 from tests.helpers.project import copy_project
 
@@ -44,6 +50,28 @@ def test_the_check_names_everything_that_would_stop_the_account_and_fails(run):
     assert any("'paper' has no api_key and no secret_key for Alpaca" in line for line in lines)
     assert any("there is no champion of" in line for line in lines)
     assert "things would stop 'paper'; see above." in done.output
+
+
+def test_the_check_reports_a_real_account_that_is_not_pinned_or_not_armed(place):
+    def said(*events):
+        lines = []
+        with open_account(place, "live", {"as_of": "2025-01-02"}) as opened:
+            opened.append(*events)
+            with suppress(NotReadyError):
+                report_problems(opened, lines.append, {"arming": CHECKS["arming"]})
+        return lines[-1]
+
+    file, home = place.project_path / "conf/live/parameters_execution.yml", place.project_path / "data/accounts/live"
+    before = file.read_text()
+    try:
+        assert said().startswith("  ! it is not pinned, so it cannot be armed; write its number")
+        file.write_text(before.replace("account_number: null", 'account_number: "123456789"'))
+        asked = "it is not armed for 2025-01-03; `kedro account arm --env live` arms it, at any time before the open."
+        assert said() == f"  ! {asked}"
+        assert said(arming_event(pd.Timestamp("2025-01-03"), "123456789")) == "arming: as it should be"
+    finally:
+        file.write_text(before)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def test_the_check_of_the_configuration_asks_nothing_else_and_names_the_key(run, place):

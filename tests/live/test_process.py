@@ -10,8 +10,10 @@ from itertools import pairwise
 import pandas as pd
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.live.board import GAUGES
 from quant_pipeline.live.changes import ChampionFiles
 from quant_pipeline.live.follower import Follower
 from quant_pipeline.live.journal import Journal
@@ -21,6 +23,8 @@ from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.risk_view import TradingState
 
 CLOSED = "2025-01-02 21:00"
+MISSING = {"quant_pipeline_live_watermark_timestamp_seconds"}
+"""Metrics that are not there while nothing is booked."""
 SUNDAY = "2025-01-05 12:00"
 
 
@@ -112,6 +116,29 @@ def test_a_request_to_end_lets_the_command_finish_within_its_time_and_interrupts
     assert live.of("ended")[-1]["result"] == "interrupted"
     again = scripted("sim", CLOSED, sessions=1).run()
     assert [line["task"] for line in again.of("ended")] == ["daily 2025-01-02"] * 2
+
+
+def test_a_second_signal_ends_process_and_command_at_once(scripted):
+    live = scripted("sim", CLOSED, plan={"daily": ["hangs"]}, drain_seconds=600.0)
+    child = os.fork()
+    if child == 0:
+        try:
+            live.reach.messages.__init__([], live.account.notifications)
+            signal.signal(signal.SIGTERM, lambda *_: live.process.stop())
+            live.run()
+        finally:
+            os._exit(0)
+    until(lambda: live.of("started"))
+    command = Journal(live.account.folder / "journal.jsonl").state.child.pid
+    os.kill(child, signal.SIGTERM)
+    until(lambda: [line["state"] for line in live.of("state")][-1] == "draining")
+    os.kill(command, 0)
+    os.kill(child, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    until(lambda: not psutil.pid_exists(command) or psutil.Process(command).status() == psutil.STATUS_ZOMBIE)
+    assert [line["state"] for line in live.of("state")][-1] == "draining", "nothing was written any more"
+    again = scripted("sim", CLOSED, sessions=1).run()
+    assert again.of("ended")[-1]["result"] == "done"
 
 
 def test_a_command_that_a_killed_process_has_left_is_ended_before_its_task_runs_again(scripted):
@@ -239,3 +266,8 @@ def test_the_state_is_there_for_people_and_for_prometheus(scripted):
     metrics = (live.account.folder / "metrics.prom").read_text()
     assert 'quant_pipeline_live_tasks_done{account="sim"} 1.0' in metrics
     assert 'quant_pipeline_live_state{account="sim",state="stopped"} 1.0' in metrics
+    values = {family.name: family.samples[0].value for family in text_string_to_metric_families(metrics)}
+    assert values.keys() == {f"quant_pipeline_live_{name}" for name in (*GAUGES, "state")} - MISSING
+    assert values["quant_pipeline_live_up"] == 0
+    assert values["quant_pipeline_live_now_timestamp_seconds"] == pd.Timestamp(status["now"]).timestamp()
+    assert (values["quant_pipeline_live_tasks_failed"], values["quant_pipeline_live_tasks_missed"]) == (0, 0)

@@ -4,12 +4,10 @@ from collections import Counter
 from random import Random
 
 import pandas as pd
-import pytest
 
 from quant_pipeline.live.journal import Journal
 from quant_pipeline.live.parameters import Topic
 from quant_pipeline.live.process import LiveProcess
-from tests.helpers.representatives import representatives
 
 
 class Killed(BaseException):
@@ -31,11 +29,9 @@ class Deadly(Journal):
         return super().append(at, event, **facts)
 
 
-@pytest.mark.parametrize(("sessions", "least_kills"), representatives([(10, 5), (20, 10)], {(10, 5)}))
-def test_each_task_of_some_weeks_is_settled_once_whatever_kills_the_process(
-    scripted, monkeypatch, sessions, least_kills
-):
+def test_each_task_of_some_weeks_is_settled_once_whatever_kills_the_process(scripted, monkeypatch):
     monkeypatch.setattr(LiveProcess, "_end", lambda process: None)
+    sessions, least_kills = 20, 10
     chance, instant, kills, titles = Random(20), pd.Timestamp("2025-01-02 21:00"), 0, Counter()
     while True:
         live = scripted("paper", f"{instant}", plan={"execution": [0, 0, 3, 0, 4]}, drain_seconds=0.0)

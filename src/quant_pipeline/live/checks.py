@@ -132,7 +132,12 @@ def _broker(opened: Opened) -> Iterator[str]:
 def _arming(opened: Opened) -> Iterator[str]:
     execution = opened.project.rules("execution", ExecutionRules)
     session = opened.next_session
-    if execution.needs_arming and opened.book.armed.get(session) != execution.account_number:
+    if execution.needs_arming and execution.account_number is None:
+        yield (
+            "it is not pinned, so it cannot be armed; write its number at the broker into execution.account_number of "
+            "the environment."
+        )
+    elif execution.needs_arming and opened.book.armed.get(session) != execution.account_number:
         yield f"it is not armed for {session:%Y-%m-%d}; `kedro account arm` arms it, at any time before the open."
 
 

@@ -65,7 +65,8 @@ class FastClock:
         left = self._speed if until is None else max((until - self._now).total_seconds(), 0.0)
         passing = min(left, self._speed)
         if not wake.wait(passing / self._speed):
-            self._now = until if until is not None and passing == left else self._now + pd.Timedelta(seconds=passing)
+            arrives = until is not None and passing == left
+            self._now = max(until, self._now) if arrives else self._now + pd.Timedelta(seconds=passing)
 
 
 class AskedClock:
