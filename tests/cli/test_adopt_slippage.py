@@ -6,7 +6,7 @@ import yaml
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
-from quant_pipeline.cli.account_slippage import adopt_slippage
+from quant_pipeline.cli.account import account
 from tests.helpers.project import bare_project
 
 PROPOSED = [
@@ -29,15 +29,19 @@ def propose(project, rows):
     pd.DataFrame(rows, columns=COLUMNS).to_parquet(file)
 
 
+@pytest.fixture
 def adopt(project):
-    return CliRunner().invoke(adopt_slippage, [], obj=bootstrap_project(project))
+    def type_it(command):
+        return CliRunner().invoke(account, command.split()[2:], obj=bootstrap_project(project))
+
+    return lambda: type_it("kedro account adopt-slippage")
 
 
-def test_proposal_is_written_beside_what_is_there_and_counts(project):
+def test_proposal_is_written_beside_what_is_there_and_counts(project, adopt):
     file = project / "conf/sim/parameters_costs.yml"
     file.write_text("# Mine.\ncost_rules:\n  per_share: 0.001 # of the broker\n")
     propose(project, PROPOSED)
-    done = adopt(project)
+    done = adopt()
     assert done.exit_code == 0, done.output
     assert "half_spread: 0.0002 becomes 0.000346 (0.0003 to 0.0004)" in done.output
     assert "the present one lies within the band" in done.output
@@ -46,22 +50,22 @@ def test_proposal_is_written_beside_what_is_there_and_counts(project):
     assert "# of the broker" in text
     assert "# By the fills of 150 orders in 40 sessions: 0.0003 to 0.0004." in text
     assert yaml.safe_load(text)["cost_rules"] == {"per_share": 0.001, "half_spread": 0.000346, "root_impact": 0.01}
-    again = adopt(project)
+    again = adopt()
     assert yaml.safe_load(file.read_text())["cost_rules"]["half_spread"] == 0.000346
     assert again.exit_code == 0
 
 
-def test_without_a_proposal_it_says_what_it_needs(project):
-    done = adopt(project)
+def test_without_a_proposal_it_says_what_it_needs(project, adopt):
+    done = adopt()
     assert done.exit_code == 1
     assert "no slippage is proposed" in done.output
     propose(project, [])
-    assert "no slippage is proposed" in adopt(project).output
+    assert "no slippage is proposed" in adopt().output
 
 
-def test_what_conf_local_would_hide_is_refused(project):
+def test_what_conf_local_would_hide_is_refused(project, adopt):
     propose(project, PROPOSED)
     (project / "conf/local/parameters.yml").write_text("cost_rules: {half_spread: 0.001}\n")
-    done = adopt(project)
+    done = adopt()
     assert done.exit_code == 1
     assert "conf/local/parameters.yml sets cost_rules.half_spread for every account" in done.output

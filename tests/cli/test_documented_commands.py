@@ -58,6 +58,7 @@ ELSEWHERE = {
     "kedro backtest list": "test_backtests.py",
     "kedro backtest compare own narrow": "test_backtests.py",
     "kedro ensemble adopt searched": "test_ensemble_adopt.py",
+    "kedro account adopt-slippage": "test_adopt_slippage.py",
     "kedro run --env qlib --params provider_uri=~/.qlib/qlib_data/cn_data,universe=csi300": "test_own_data.py",
     "kedro package": "test_package.py",
     "kedro viz build --include-previews": "test_acceptance.py",

@@ -74,6 +74,7 @@ def test_selling_everything_takes_what_the_median_volume_allows():
     found = measure_exit(held, bars, 200.0, RULES).set_index("instrument")
     assert found["sessions_to_exit"].to_dict() == {"C": np.inf, "B": 11, "A": 1}
     assert found.loc["A", "weight"] == 0.25
+    assert measure_exit(held.head(0).astype({"instrument": "str"}), bars, 200.0, RULES).empty
 
 
 def test_bands_cover_what_they_should_and_need_their_cases():

@@ -151,9 +151,9 @@ def measure_exit(
     days = np.sort(bars["date"].unique())[-parameters.volume_window :]
     recent = bars[bars["date"].isin(days) & bars["instrument"].isin(holdings["instrument"])]
     volume = recent.pivot(index="date", columns="instrument", values="volume").reindex(days).fillna(0.0).median()
-    possible = holdings["instrument"].map(volume).fillna(0.0) * parameters.exit_participation
+    possible = volume.reindex(holdings["instrument"]).fillna(0.0).to_numpy(dtype=np.float64)
     with np.errstate(divide="ignore"):
-        needed = np.ceil(holdings["quantity"].to_numpy(dtype=np.float64) / possible.to_numpy())
+        needed = np.ceil(holdings["quantity"].to_numpy(dtype=np.float64) / (possible * parameters.exit_participation))
     table = pd.DataFrame(
         {
             "instrument": holdings["instrument"],
