@@ -44,8 +44,7 @@ def store(metadata, bundle, *, features=True):
 
 
 def test_the_file_gives_the_scores_of_the_champion(run, bundle):
-    import onnxruntime
-
+    onnxruntime = pytest.importorskip("onnxruntime")
     metadata, export = run
     store(metadata, bundle)
     done = export("kedro models export ridge_alpha158 --to onnx")

@@ -34,7 +34,7 @@ def test_useful_factors_are_drawn_more_often():
 def test_the_factor_that_orders_labels_stays_in_every_model(samples):
     hyper = DoubleEnsembleHyper(models=3, rounds=15, min_data_in_leaf=20, threads=1, factor_shares=[1.0, 0.5])
     model = fit_double_ensemble(samples["train"], samples["valid"], hyper, seed=3)
-    columns = [set(columns) for columns in model._columns]
+    columns = [set(columns) for columns in model.columns]
     assert columns[0] == {0, 1, 2}
     assert all(0 in each for each in columns)
     assert any(len(each) == 2 for each in columns[1:])

@@ -66,8 +66,7 @@ def test_the_processors_are_described_so_that_another_server_can_apply_them(
     make_facts, features, labels, members, segments, tmp_path
 ):
     """Numbers of the document alone, with a graph that sees no more, give the score that the bundle gives."""
-    import onnxruntime
-
+    onnxruntime = pytest.importorskip("onnxruntime")
     bundle = train_bundle(make_facts("ridge"), features, labels, members, segments)
     processed = ProcessorChain(bundle.facts.spec.processors, bundle.processor_states).transform(features)
     export_onnx(bundle, Samples(processed, np.arange(len(features)), np.empty(0)), tmp_path / "model.onnx")
