@@ -1,17 +1,35 @@
 """The state of the process for others: whole files, and no secret in them."""
 
 import json
+import os
 
 import pandas as pd
 
 from quant_pipeline.live.board import METRICS, STATUS, Board, Seen
 from quant_pipeline.live.journal import Journal
+from quant_pipeline.live.market_data.files import WATCH_FILE
 from quant_pipeline.live.notifications.dispatcher import Dispatcher
 from quant_pipeline.live.notifications.messages import HIDDEN
 from quant_pipeline.live.parameters import NotificationParameters
+from quant_pipeline.live.status import describe
 
 NOW = pd.Timestamp("2025-01-02 21:20", tz="UTC")
 SECRET = "s3cr3t-T0ken"
+
+
+def test_the_value_of_a_watched_account_is_in_both_files_while_it_is_new(tmp_path):
+    said = {"net_asset_value": "12000.50", "change": -0.04, "halted": {"MSFT": "news"}, "alarms": []}
+    (tmp_path / WATCH_FILE).write_text(json.dumps(said))
+    board, journal = Board(tmp_path, "paper", "paper"), Journal(tmp_path / "journal.jsonl")
+    seen, messages = Seen(NOW, "ready", None, "", "", None), Dispatcher([], NotificationParameters())
+    board.write(seen, journal, messages)
+    assert 'quant_pipeline_live_net_asset_value{account="paper"} 12000.5' in (tmp_path / METRICS).read_text()
+    status = json.loads((tmp_path / STATUS).read_text())
+    assert "market: value 12000.50, -4.00% since the close, halted: MSFT" in list(describe(status))
+    os.utime(tmp_path / WATCH_FILE, (0, 0))
+    board.write(seen, journal, messages, at_once=True)
+    assert "net_asset_value" not in (tmp_path / METRICS).read_text()
+    assert json.loads((tmp_path / STATUS).read_text())["market"] is None
 
 
 def test_a_secret_that_a_command_prints_or_the_journal_holds_stands_in_neither_file(tmp_path):

@@ -23,8 +23,8 @@ from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.risk_view import TradingState
 
 CLOSED = "2025-01-02 21:00"
-MISSING = {"quant_pipeline_live_watermark_timestamp_seconds"}
-"""Metrics that are not there while nothing is booked."""
+MISSING = {"quant_pipeline_live_watermark_timestamp_seconds", "quant_pipeline_live_net_asset_value"}
+"""Metrics that are not there while nothing is booked and no market is watched."""
 SUNDAY = "2025-01-05 12:00"
 
 

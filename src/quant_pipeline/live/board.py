@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from quant_pipeline.common.atomic import write_bytes, write_text
 from quant_pipeline.live.journal import Journal, JournalState
+from quant_pipeline.live.market_data.files import read_watch
 from quant_pipeline.live.notifications.dispatcher import Dispatcher
 from quant_pipeline.live.notifications.messages import without_secrets
 from quant_pipeline.live.timetable import Task
@@ -42,6 +43,7 @@ GAUGES = {
     "messages_undelivered": "messages that no service has taken",
     "messages_dropped": "messages given up for want of room",
     "resident_memory_bytes": "memory of the process",
+    "net_asset_value": "value of the account at the last trades, while its market is watched",
 }
 
 
@@ -127,6 +129,7 @@ class Board:
             "failures": state.failures,
             "counts": counts_of(state),
             "messages": {name: getattr(messages, name) for name in MESSAGES},
+            "market": read_watch(self._folder) or None,
             "journal": list(journal.tail),
         }
 
@@ -140,6 +143,9 @@ class Board:
         }
         if seen.upcoming is not None:
             numbers["next_due_timestamp_seconds"] = seen.upcoming.opens.timestamp()
+        market = read_watch(self._folder)
+        if "net_asset_value" in market:
+            numbers["net_asset_value"] = float(market["net_asset_value"])
         if seen.booked is not None:
             numbers["watermark_timestamp_seconds"] = seen.booked.timestamp()
         registry = CollectorRegistry()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from quant_pipeline.live import journal as lines
 from quant_pipeline.live.account import LiveAccount
 from quant_pipeline.live.commands import Running
-from quant_pipeline.live.market_data.files import MAX_AGE_SECONDS, WATCH_FILE
+from quant_pipeline.live.market_data.files import read_watch
 from quant_pipeline.live.notifications.messages import Message
 from quant_pipeline.live.notifications.news import messages_of
 from quant_pipeline.live.parameters import Level, Topic
@@ -96,15 +95,9 @@ class Intraday:
             self._watching = self._reach.commands.begin("watch", ("live", "watch"), as_of=f"{as_of:%Y-%m-%d}")
 
     def _alarms(self) -> list[str]:
-        """Return what is near by the word of the watching process; nothing when that is old or cannot be read."""
-        file = self._account.folder / WATCH_FILE
-        try:
-            if not 0 <= time.time() - file.stat().st_mtime <= MAX_AGE_SECONDS:
-                return []
-            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            return list(found["alarms"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return []
+        """Return what is near by the word of the watching process."""
+        alarms = read_watch(self._account.folder).get("alarms")
+        return alarms if isinstance(alarms, list) else []
 
     def _may_protect(self, now: pd.Timestamp) -> bool:
         at = self._protected_at

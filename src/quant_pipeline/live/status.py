@@ -41,6 +41,9 @@ def describe(status: Mapping[str, Any]) -> Iterator[str]:
     yield f"{status['account']}: {status['state']}{process}"
     if status.get("running"):
         yield f"running: {status['running']}  {status.get('progress', '')}".rstrip()
+    if market := status.get("market"):
+        halted = f", halted: {', '.join(market['halted'])}" if market["halted"] else ""
+        yield f"market: value {market['net_asset_value']}, {market['change']:+.2%} since the close{halted}"
     upcoming = status.get("next")
     yield f"next due: {upcoming['task']} at {_short(upcoming['due'])}" if upcoming else "next due: nothing is known yet"
     last = status["last"].get("reconciliation")

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from quant_pipeline.cli.account import account as account_command
+from quant_pipeline.cli.live import live as live_command
 from quant_pipeline.cli.opened_account import open_account
 from quant_pipeline.live.account import LiveAccount
 from quant_pipeline.live.market_data.files import SCORES_FILE, WATCH_FILE
@@ -107,6 +108,24 @@ def test_a_day_is_written_for_limits_operator_and_process(opened, fake, tmp_path
     scores = json.loads((tmp_path / SCORES_FILE).read_text())
     assert scores["models"] == {"ridge": {"bundle": "a-bundle", "scores": {"AAPL": 40.5 / 3}}}, "to the last bit"
     assert not any(key in path.read_text() for path in tmp_path.iterdir() for key in (API_KEY, SECRET_KEY))
+
+
+def test_the_command_watches_until_the_process_that_started_it_is_gone(opened, fake, place, monkeypatch):
+    folder, looks = opened.account.folder, []
+    fake.market_stream.publish_bar("AAPL", at(0), BAR)
+
+    def parent():
+        is_there = (folder / WATCH_FILE).exists() and json.loads((folder / WATCH_FILE).read_text())["instruments"]
+        looks.append(is_there)
+        return 2 if is_there else 1
+
+    monkeypatch.setattr("quant_pipeline.cli.live.os.getppid", parent)
+    monkeypatch.setattr("quant_pipeline.cli.live.signal.signal", lambda *_: None)
+    words = ["watch", "--env", "paper", "--params", f"alpaca_url={fake.url},as_of={AS_OF}"]
+    done = CliRunner().invoke(live_command, words, obj=place)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert MarketSnapshot.read(folder / MARKET_FILE, 600).trades["AAPL"].price == 50
+    assert not (folder / SCORES_FILE).exists()
 
 
 def test_protect_sells_what_has_touched_its_stop_by_the_way_of_every_order(opened, fake, place):
