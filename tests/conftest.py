@@ -21,11 +21,13 @@ register_profiles()
 PROJECT = Path(__file__).resolve().parents[1]
 MARKET_DATA_VARIABLE = "QUANT_PIPELINE_MARKET_DATA"
 
-# What takes longest, in the order in which workers take it.
+# What takes longest, in the order in which workers take it. The first one makes the project that all of `tests/cli`
+# begin with; a worker beside it would wait for that, so it takes what needs no such project.
 LONGEST = (
+    "tests/cli/test_acceptance.py",
+    "tests/pipelines/",
     "tests/cli/",
     "tests/backtest/test_qlib_topk_dropout.py",
-    "tests/pipelines/",
     "tests/test_installation.py",
     "tests/test_kernels_uncompiled.py",
 )

@@ -133,7 +133,7 @@ def test_a_difference_to_the_broker_is_reported(run, ledger, project):
     run("reconcile")
     gift = {"amount": "5", "note": "nobody told the broker"}
     ledger.append([Event(AS_OF, EventKind.DEPOSIT, "gift", gift)])
-    told = run("reconcile", fails=True)
+    told = run("reconcile", "--params", "execution.poll_seconds=0.02", fails=True)
     assert "cash: " in told
     assert "1 differences" in told
 

@@ -4,6 +4,7 @@ import pytest
 
 from tests.helpers.browser import CLIPPED, MISDRAWN, PATIENCE
 from tests.helpers.browser import chromium as running_chromium
+from tests.helpers.representatives import representatives
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def open_page(chromium, tmp_path):
         tab.close()
 
 
-@pytest.mark.parametrize("width", [1280, 768, 390, 360])
+@pytest.mark.parametrize("width", representatives([1280, 768, 390, 360], {1280, 360}))
 def test_everything_is_drawn_in_silence_and_nothing_is_cut_at_any_width(open_page, page, width):
     tab = open_page(page, viewport={"width": width, "height": 900})
     assert tab.said == []
