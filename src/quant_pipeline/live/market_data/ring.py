@@ -23,7 +23,7 @@ class MarketRing:
     Parameters
     ----------
     instruments
-        What it remembers; others are not looked at.
+        What it remembers, the most important first; others are not looked at.
     opens_at, closes_at
         Of the session. Trades and bars outside of it are not remembered.
 
@@ -34,7 +34,7 @@ class MarketRing:
     """
 
     def __init__(self, instruments: Collection[str], opens_at: pd.Timestamp, closes_at: pd.Timestamp) -> None:
-        self.instruments = tuple(sorted(instruments))
+        self.instruments = tuple(dict.fromkeys(instruments))
         self.opens_at, self.closes_at = opens_at, closes_at
         self.connections = 0
         self._lock = threading.Lock()

@@ -152,10 +152,11 @@ def watch_market(account: LiveAccount, is_over: Callable[[], bool]) -> None:
     """
     session, clock = LiveSession(account.opened), account.clock(None)
     scorers = scorers_of(account) if account.times.live_scores else {}
-    names = {name for scorer in scorers.values() for name in scorer.instruments}
     plan = account.opened.state.plans.get(session.session)
-    planned = set() if plan is None else {order.instrument for order in plan.orders}
-    ring = session.ring(names | planned | set(account.opened.state.positions))
+    planned = [] if plan is None else [order.instrument for order in plan.orders]
+    scored = sorted({name for scorer in scorers.values() for name in scorer.instruments})
+    # A stream may take the first ones only.
+    ring = session.ring([*sorted(account.opened.state.positions), *planned, *scored])
     account.folder.mkdir(parents=True, exist_ok=True)
     with session.stream(ring) as stream:
         watcher = Watcher(session, ring, stream, account.folder, scorers, account.times.live_scores_seconds)

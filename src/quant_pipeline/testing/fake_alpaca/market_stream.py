@@ -16,6 +16,7 @@ from quant_pipeline.testing.fake_alpaca.records import instant
 from quant_pipeline.testing.fake_alpaca.script import Director
 
 KINDS: Final = {"bars": "b", "updatedBars": "u", "dailyBars": "d", "trades": "t", "statuses": "s"}
+TOO_MANY: Final = {"T": "error", "code": 405, "msg": "symbol limit exceeded"}
 LIMIT: Final = {"T": "error", "code": 406, "msg": "connection limit exceeded"}
 
 
@@ -64,6 +65,9 @@ class MarketStream:
         if command["action"] == "auth":
             await socket.send_bytes(msgpack.packb([self._answer_to(socket, command)]))
         elif command["action"] == "subscribe":
+            if any(len(names) > self._director.market.max_symbols for key, names in command.items() if key != "action"):
+                await socket.send_bytes(msgpack.packb([TOO_MANY]))
+                return
             wanted = self.subscriptions.setdefault(socket, {})
             for channel, symbols in command.items():
                 if channel != "action":

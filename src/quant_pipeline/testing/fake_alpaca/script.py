@@ -187,11 +187,14 @@ class MarketStreamScript(Parameters):
         In the place of the next messages the connections are closed.
     max_connections
         Connections at the same time; with one key Alpaca takes one.
+    max_symbols
+        Symbols of a channel; the free plan has 30.
     """
 
     mute: bool = False
     drop_before_message: int = Field(default=0, ge=0)
     max_connections: int = Field(default=1, ge=0)
+    max_symbols: int = Field(default=30, ge=1)
 
 
 class Script(Parameters):

@@ -115,6 +115,27 @@ def test_a_key_has_one_connection_and_the_second_one_waits_for_it(fake, caplog):
     assert "Traceback" not in caplog.text
 
 
+def test_the_first_instruments_are_listened_to_where_a_plan_has_a_limit(fake, caplog):
+    names = [f"N{number:02d}" for number in range(40)]
+    known = MarketRing(["AAPL", *names], OPENS, CLOSES)
+    with listening(fake, known):
+        ready(fake)
+        (wanted,) = fake.market_stream.subscriptions.values()
+        assert wanted["bars"] == ["AAPL", *names[:29]]
+        fake.market_stream.publish_trade("AAPL", at("15:00"), 200.0)
+        until(lambda: known.snapshot().trades)
+    assert "asked for 30 of 41 instruments (max_stream_symbols)" in caplog.text
+    assert AlpacaAdapter(feed="sip").stream_symbols is None
+    assert AlpacaAdapter(max_stream_symbols=100).stream_symbols == 100
+
+
+def test_a_plan_with_a_smaller_limit_is_reported(fake, caplog):
+    caplog.set_level(logging.INFO)
+    fake.play(Script.model_validate({"market": {"max_symbols": 1}}))
+    with listening(fake, ring()):
+        until(lambda: "symbol limit exceeded" in caplog.text)
+
+
 def test_a_message_of_another_shape_is_left_out_and_the_stream_goes_on(fake, caplog):
     known = ring()
     with listening(fake, known):

@@ -18,6 +18,8 @@ from quant_pipeline.trading.ports import Broker
 HOSTS = {"paper": "paper-api.alpaca.markets", "live": "api.alpaca.markets"}
 
 STREAM_HOST = "stream.data.alpaca.markets"
+FREE_SYMBOLS = 30
+"""Symbols of a stream in Alpaca's free plan; one more is answered by error 405, symbol limit exceeded."""
 
 CAPABILITY = ExecutionCapability(
     broker="Alpaca",
@@ -60,6 +62,9 @@ class AlpacaAdapter(BrokerAdapter):
         within a moment. An account has one such connection; switch it off where another program needs it.
     max_mute_seconds
         A stream of market data that says nothing for so long is connected again.
+    max_stream_symbols
+        Instruments that the stream of market data is asked for; of more, the first ones, which are those held. null
+        takes 30 of the feed ``iex``, which is what the free plan lets through, and all of ``sip``.
     """
 
     capability = CAPABILITY
@@ -80,6 +85,7 @@ class AlpacaAdapter(BrokerAdapter):
     read_pause_seconds: float = Field(default=0.5, ge=0)
     trade_updates: bool = True
     max_mute_seconds: float = Field(default=120.0, gt=0)
+    max_stream_symbols: int | None = Field(default=None, ge=1)
 
     @property
     def credentials_entry(self) -> str:
@@ -102,6 +108,11 @@ class AlpacaAdapter(BrokerAdapter):
         """Address of the trade updates: on the same host, without TLS only on this machine."""
         scheme, _, place = self.address.partition("://")
         return f"{'ws' if scheme == 'http' else 'wss'}://{place}/stream"
+
+    @property
+    def stream_symbols(self) -> int | None:
+        """How many instruments the stream is asked for; None for all."""
+        return FREE_SYMBOLS if self.max_stream_symbols is None and self.feed == "iex" else self.max_stream_symbols
 
     @property
     def market_stream_address(self) -> str:

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 _CLIENT_LOGGER = logging.getLogger(client.__name__)
 _CLOSING_SECONDS, _STOPPING_SECONDS = 0.5, 2.0
 BARS_A_PAGE = 10_000
+NAMES_A_QUESTION = 200
+"""Instruments of one question: addresses are not of any length."""
 # https://docs.alpaca.markets/docs/real-time-stock-pricing-data, Trading Status: of tapes A and B, of tapes C and O.
 HALTED = frozenset(("2", "H", "P"))
 RESUMED = frozenset(("3", "T"))
@@ -71,10 +73,15 @@ class AlpacaMarketStream:
             "sends no market data for now ({reason}). Prices are asked for one by one instead.",
         )
         self._stream = _Stream(parameters, api_key, secret_key, listener.on_connected)
-        self._stream.subscribe_trades(self._take_trade, *instruments)
-        self._stream.subscribe_bars(self._take_bar, *instruments)
-        self._stream.subscribe_updated_bars(self._take_bar, *instruments)
-        self._stream.subscribe_trading_statuses(self._take_status, *instruments)
+        heard = instruments[: parameters.stream_symbols]
+        if len(heard) < len(instruments):
+            logger.warning(
+                "the stream is asked for %d of %d instruments (max_stream_symbols)", len(heard), len(instruments)
+            )
+        self._stream.subscribe_trades(self._take_trade, *heard)
+        self._stream.subscribe_bars(self._take_bar, *heard)
+        self._stream.subscribe_updated_bars(self._take_bar, *heard)
+        self._stream.subscribe_trading_statuses(self._take_status, *heard)
 
     def __enter__(self) -> Self:
         _CLIENT_LOGGER.addFilter(self._troubles)
@@ -97,6 +104,13 @@ class AlpacaMarketStream:
         BrokerError
             When they cannot be asked for.
         """
+        parts = [
+            instruments[first : first + NAMES_A_QUESTION] for first in range(0, len(instruments), NAMES_A_QUESTION)
+        ]
+        found = [bar for part in parts for bar in self._minutes_of(instant, part)]
+        return sorted(found, key=lambda bar: bar.begins_at)
+
+    def _minutes_of(self, instant: pd.Timestamp, instruments: Sequence[str]) -> list[MinuteBar]:
         data, token = self._connect_data(), ""
         found: list[MinuteBar] = []
         query = {"timeframe": "1Min", "start": instant.isoformat(), "feed": self._feed, "limit": BARS_A_PAGE}
@@ -109,7 +123,7 @@ class AlpacaMarketStream:
                 raise BrokerUnavailableError(f"Alpaca's bars cannot be read ({error!r}); try again later") from error
             token = page.get("next_page_token") or ""
             if not token:
-                return sorted(found, key=lambda bar: bar.begins_at)
+                return found
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
