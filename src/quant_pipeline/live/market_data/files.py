@@ -13,13 +13,27 @@ SCORES_FILE: Final = "live_scores.json"
 """By model, its bundle and the scores of now."""
 MAX_AGE_SECONDS: Final = 10.0
 """A file that was written longer ago is of a process that hangs or is gone."""
+KEPT_SECONDS: Final = 86_400.0
+"""How long scores of a session are shown."""
 
 
 def read_watch(folder: Path) -> dict[str, Any]:
     """Return what the watching process says now; nothing when it is not there, hangs, or the file cannot be read."""
-    file = folder / WATCH_FILE
+    return _read(folder / WATCH_FILE, MAX_AGE_SECONDS)
+
+
+def best_scores(folder: Path, session: str, number: int) -> dict[str, list[str]]:
+    """Return by model the instruments with the highest live scores of a session; none when there are none of it."""
+    found = _read(folder / SCORES_FILE, KEPT_SECONDS)
+    if found.get("session") != session:
+        return {}
+    scores = {model: said["scores"] for model, said in found["models"].items()}
+    return {model: sorted(of, key=of.__getitem__, reverse=True)[:number] for model, of in scores.items()}
+
+
+def _read(file: Path, max_age: float) -> dict[str, Any]:
     try:
-        if not 0 <= time.time() - file.stat().st_mtime <= MAX_AGE_SECONDS:
+        if not 0 <= time.time() - file.stat().st_mtime <= max_age:
             return {}
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

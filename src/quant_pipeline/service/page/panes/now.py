@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 
 from quant_pipeline.live.board import STOPPED
+from quant_pipeline.live.market_data.files import best_scores
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Html, paragraph
@@ -15,6 +20,8 @@ from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.lease import read_holder
 
 BACK = pd.Timedelta(days=15)
+BEST = 5
+"""Instruments that are named with the highest live scores."""
 
 
 def now(look: Look) -> Html:
@@ -26,6 +33,7 @@ def now(look: Look) -> Html:
         Fact("Net asset value", f"{wording.amount(value)} {look.currency}", look.close_in_words),
         Fact("Cash", f"{wording.amount(picture['cash'])} {look.currency}", look.newest_event),
         *_process(look),
+        *watched(look.status.get("market"), look.live.folder, look.currency),
         _market(look),
         _books(look),
         _lease(look),
@@ -64,6 +72,21 @@ def _process(look: Look) -> list[Fact]:
     when = f"in {span(left)}" if left >= 0 else f"{span(left)} ago"
     late = state == STOPPED and left < 0
     return [*found, Fact("Next due", upcoming["task"], f"{instant(due)}, {when}", "bad" if late else "")]
+
+
+def watched(market: Mapping[str, Any] | None, folder: Path, currency: str) -> list[Fact]:
+    """Say what the account is worth while its market is watched, and which live scores are the highest."""
+    if not market:
+        return []
+    at, halted = instant(market["at"]), ", ".join(market["halted"])
+    text = f"{market['change']:+.2%} since the close, {at}{f'; halted: {halted}' if halted else ''}"
+    style = "bad" if market["alarms"] else ""
+    found = [
+        Fact("Value at last trades", f"{wording.amount(float(market['net_asset_value']))} {currency}", text, style)
+    ]
+    for model, names in best_scores(folder, market["session"], BEST).items():
+        found.append(Fact(f"Live scores of {model}", ", ".join(names), "the highest, as if the session closed now"))
+    return found
 
 
 def _market(look: Look) -> Fact:
