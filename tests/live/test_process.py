@@ -204,6 +204,23 @@ def test_a_new_champion_is_verified_between_tasks_and_the_event_names_the_old_an
     assert "sim: champion bbbb of lightgbm takes the place of aaaa" in live.titles(Topic.PROCESS)
 
 
+@pytest.mark.parametrize(("ends", "calls"), [([0], 1), ([1, 0, 1, 0], 4)])
+def test_several_new_champions_are_read_by_one_command_and_one_by_one_when_one_is_damaged(
+    scripted, monkeypatch, ends, calls
+):
+    monkeypatch.setattr("quant_pipeline.live.follower.PAUSE", 0.0)
+    live = scripted("sim", CLOSED, plan={"verify": ends}, sessions=1)
+    for name in ("a", "b", "c"):
+        live.train(name, "aaaa")
+    Follower("sim", live.reach, ChampionFiles(live.account.models), None, lambda: True).follow(
+        pd.Timestamp(CLOSED, tz="UTC")
+    )
+    assert len(live.called) == calls
+    assert live.called[0] == "models verify a b c --env sim"
+    results = {line["model"]: line["result"] for line in live.of("champion")}
+    assert results == {"a": "done", "b": "done" if calls == 1 else "failed", "c": "done"}
+
+
 def test_a_damaged_champion_alerts_once_and_is_told_of_again_only_when_its_files_change(scripted, monkeypatch):
     monkeypatch.setattr("quant_pipeline.live.follower.PAUSE", 0.0)
     live = scripted("sim", CLOSED, plan={"verify": [1, 1, 0]}, sessions=1)

@@ -67,8 +67,13 @@ class Follower:
         return wants_restart
 
     def _follow_champions(self, now: pd.Timestamp) -> None:
-        for model, champion in changed(self._champions.read(), self._known).items():
-            ran = self._ask(f"verify-{model}", ("models", "verify", model))
+        found = changed(self._champions.read(), self._known)
+        # One command reads them all; only when one is damaged each has to say which it is.
+        together = self._ask("verify-champions", ("models", "verify", *found)) if len(found) > 1 else None
+        for model, champion in found.items():
+            is_sound = together is not None and together.status == 0
+            ran = together if is_sound else self._ask(f"verify-{model}", ("models", "verify", model))
+            assert ran is not None
             if ran.status < 0 or not self._tick():
                 return  # It was ended before it could say anything.
             self._record(model, champion, ran, now)
