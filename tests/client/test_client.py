@@ -67,6 +67,20 @@ def test_a_job_is_followed_to_its_end_and_its_failure_has_a_reason(asked):
     assert asked.cancel(job.id).state == "failed"
 
 
+def test_a_reader_that_comes_back_goes_on_behind_the_last_line_that_it_has_seen(asked, service):
+    job = asked.roll_back("ridge_alpha158", key="first")
+    list(asked.follow(job.id))
+    path = f"/v1/jobs/{job.id}/events"
+    whole = service.client.get(path).text
+    ends = [line.removeprefix("id: ") for line in whole.splitlines() if line.startswith("id: ")]
+    again = service.client.get(path, headers={"Last-Event-ID": ends[-1]}).text
+    assert "event: line" in whole
+    assert "event: line" not in again
+    assert "event: end" in again
+    assert service.client.get("/v1/jobs/nothing/events").status_code == 404
+    assert service.client.get(path, headers={"Last-Event-ID": "-1"}).status_code == 422
+
+
 def test_lines_of_events_are_read_as_the_standard_says():
     lines = iter(["event: line", "id: 12", 'data: {"line":', 'data: "a"}', "", ": a comment", "", "data: 1", ""])
     assert list(_events(lines, "0")) == [("line", "12", {"line": "a"}), ("message", "12", 1)]

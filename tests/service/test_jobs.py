@@ -12,11 +12,12 @@ import psutil
 import pytest
 
 from quant_pipeline.common.processes import birth_of
-from quant_pipeline.service.jobs.table import ENDED, JobState
+from quant_pipeline.service.jobs.table import ENDED, JobState, JobTable
 from quant_pipeline.service.jobs.worker import JobSetting
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.testing.job_kills import NAME, open_runner, rehearse
 from tests.conftest import PROJECT
+from tests.helpers.servers import running_postgres
 
 KNOWN = {"market": "1", "parameters": "2", "code": "3"}
 
@@ -198,6 +199,19 @@ def children_of(desk, pid):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return psutil.Process(pid).children(recursive=True)
+
+
+@pytest.mark.slow
+def test_jobs_in_a_database_that_a_server_keeps(tmp_path):
+    with running_postgres() as url:
+        table = JobTable(url)
+        first = table.add("a" * 32, NAME, {"number": 1}, "question", "test", "key")
+        assert (table.find(first.id), table.of_key("key"), table.of_question("question")) == (first, first, first)
+        assert [table.claim(first.id, pid, "1.00") for pid in (1, 2)] == [True, False]
+        running = table.find(first.id)
+        assert table.end(running, JobState.DONE, 0, "done", {"tables": {}, "lines": []})
+        assert not table.end(running, JobState.LOST, None, "too late")
+        assert table.newest(5)[0].state is JobState.DONE
 
 
 def test_no_kill_of_the_process_that_runs_jobs_loses_one_or_starts_one_twice(monkeypatch):
