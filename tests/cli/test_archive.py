@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from mlflow import MlflowClient
 
 from quant_pipeline.cli.archive import archive
 from quant_pipeline.project.archive import store as archive_store
@@ -99,3 +100,33 @@ def test_without_an_archive_the_command_that_makes_one_is_named(project):
         missing = call(f"kedro archive {command}", project)
         assert missing.exit_code == 1
         assert "there is no archive in data/archive; `kedro archive` makes one" in missing.output
+
+
+def test_dated_notebooks_go_with_the_sessions_before_the_oldest_that_stays(project):
+    for name in ("01_tour.ipynb", "look-2024-01-05.ipynb", "2024-01-25/why.ipynb", "2024-01-06/why.ipynb"):
+        file = project / "notebooks" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    (project / "notebooks/linked-2024-01-01.ipynb").symlink_to(project / "notebooks/01_tour.ipynb")
+    assert "notebooks" not in call("kedro archive --keep 10 --dry-run", project).output
+    dry = call("kedro archive --keep 10 --include-notebooks --dry-run", project)
+    assert "notebooks/2024-01-06/why.ipynb" in dry.output
+    done = call("kedro archive --keep 10 --include-notebooks", project)
+    assert "42 moved" in done.output
+    left = {str(path.relative_to(project / "notebooks")) for path in (project / "notebooks").rglob("*.ipynb")}
+    assert left == {"01_tour.ipynb", "2024-01-25/why.ipynb", "linked-2024-01-01.ipynb"}
+    assert "brought back: 2 of 2" in call("kedro archive restore notebooks", project).output
+    assert (project / "notebooks/look-2024-01-05.ipynb").read_text() == "look-2024-01-05.ipynb"
+
+
+def test_runs_of_mlflow_go_by_their_number_and_come_back(project):
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.create_experiment("sim")
+    for start in range(3):
+        client.set_terminated(client.create_run(experiment, start_time=start).info.run_id)
+    assert "2 runs of MLflow are older" in call("kedro archive --keep 250 --runs 1 --dry-run", project).output
+    assert len(client.search_runs([experiment])) == 3
+    assert call("kedro archive --keep 250 --runs 1", project).exit_code == 0
+    assert len(client.search_runs([experiment])) == 1
+    assert "brought back: 2 runs of MLflow" in call("kedro archive restore --runs", project).output
+    assert len(client.search_runs([experiment])) == 3

@@ -33,13 +33,23 @@ folder_option = click.option(
 @click.group(cls=ProjectGroup, invoke_without_command=True)
 @click.option("--keep", type=click.IntRange(1), help="Newest sessions whose files stay, in place of the catalog's.")
 @click.option("--bundles", is_flag=True, help="Also move bundles that no alias, plan or score refers to.")
+@click.option("--include-notebooks", is_flag=True, help="Also move notebooks whose names have a date as old.")
+@click.option("--runs", type=click.IntRange(1), help="Also delete MLflow's runs but this many newest of an experiment.")
 @click.option("--dry-run", is_flag=True, help="Say what would be moved.")
 @click.option("--force", is_flag=True, help=f"Also when it is more than {LARGEST_SHARE:.0%} of the files.")
 @folder_option
 @env_option
 @click.pass_context
 def archive(
-    context: click.Context, keep: int | None, bundles: bool, dry_run: bool, force: bool, folder: Path, env: str | None
+    context: click.Context,
+    keep: int | None,
+    bundles: bool,
+    include_notebooks: bool,
+    runs: int | None,
+    dry_run: bool,
+    force: bool,
+    folder: Path,
+    env: str | None,
 ) -> None:
     """Move the files of old sessions of an account and its market into an archive.
 
@@ -57,8 +67,11 @@ def archive(
         old = retention.old_files(project, kept, keep, _pinned(opened))
         everything = retention.count_files(project, kept)
         unused = _unused_bundles(context.obj, opened) if bundles else []
-        _describe(old, everything, unused, project)
-        if dry_run or not (old or unused):
+        notebooks = retention.old_notebooks(project, kept, keep) if include_notebooks else []
+        _describe(old, everything, unused, project, notebooks)
+        if runs is not None:
+            _archive_runs(opened, runs, dry_run)
+        if dry_run or not (old or unused or notebooks):
             return
         if len(old) > LARGEST_SHARE * everything and not force:
             raise ArchiveError(
@@ -67,17 +80,21 @@ def archive(
             )
         store = Archive(project, project / folder)
         with store.opened():
-            _move(store, old, unused, project)
+            _move(store, [*old, *notebooks], unused, project)
     click.echo(f"archive: {folder}; `kedro archive restore` brings files back, `kedro archive verify` compares hashes")
 
 
 @archive.command()
 @click.argument("names", nargs=-1)
+@click.option("--runs", is_flag=True, help="Bring back MLflow's runs that `kedro archive --runs` has deleted instead.")
 @folder_option
 @env_option
 @click.pass_obj
-def restore(metadata: Place, names: tuple[str, ...], folder: Path, env: str | None) -> None:
+def restore(metadata: Place, names: tuple[str, ...], runs: bool, folder: Path, env: str | None) -> None:
     """Bring back what is in the archive: everything, or the files whose path contains one of NAMES (2024-01-31)."""
+    if runs:
+        _restore_runs(metadata, env)
+        return
     store = _archive(metadata, folder)
     with _opened(metadata, env), store.opened():
         chosen = [r for r in store.records().values() if not names or any(name in r.path for name in names)]
@@ -154,11 +171,31 @@ def _unused_bundles(metadata: Place, opened: OpenedProject) -> list[Path]:
     return unused_bundles(metadata.project_path, stores, referenced)
 
 
-def _describe(old: list[OldFile], everything: int, unused: list[Path], project: Path) -> None:
+def _archive_runs(opened: OpenedProject, keep: int, dry_run: bool) -> None:
+    """Delete old runs in MLflow, which keeps them until `mlflow gc`."""
+    from quant_pipeline.tracking.old_runs import client_of, delete_runs, old_runs
+
+    client = client_of(opened.configuration["mlflow"], opened.configuration.project)
+    old = old_runs(client, keep)
+    click.echo(f"{len(old)} runs of MLflow are older than the newest {keep} of their experiments and back no version")
+    if not dry_run:
+        delete_runs(client, old)
+
+
+def _restore_runs(metadata: Place, env: str | None) -> None:
+    from quant_pipeline.cli.opened_project import open_project
+    from quant_pipeline.tracking.old_runs import client_of, restore_runs
+
+    with open_project(metadata, env) as opened:
+        client = client_of(opened.configuration["mlflow"], opened.configuration.project)
+        click.echo(f"brought back: {restore_runs(client)} runs of MLflow")
+
+
+def _describe(old: list[OldFile], everything: int, unused: list[Path], project: Path, notebooks: list[OldFile]) -> None:
     """Say what is to be moved, by catalog entry."""
     from collections import Counter
 
-    if not old and not unused:
+    if not old and not unused and not notebooks:
         click.echo(f"nothing to move: none of the {everything} files of sessions is old enough")
         return
     if old:
@@ -166,6 +203,8 @@ def _describe(old: list[OldFile], everything: int, unused: list[Path], project: 
         click.echo(f"{len(old)} of {everything} files of sessions, {span}, {_size(old, project) / 2**20:,.1f} MiB")
     for entry, number in Counter(file.entry for file in old).items():
         click.echo(f"  {entry}: {number}")
+    for file in notebooks:
+        click.echo(f"  {file.path}")
     for path in unused:
         click.echo(f"  bundle {path.relative_to(project)}")
 

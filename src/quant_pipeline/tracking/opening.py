@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,9 +111,7 @@ def _complete_settings(context: KedroContext) -> str:
     """
     settings = context.config_loader["mlflow"]
     server = settings["server"] = settings.get("server") or {}
-    uri = server.get("mlflow_tracking_uri")
-    if uri is None:
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_STORE}"
+    uri = named_store(server)
     experiment = _inner(_inner(settings, "tracking"), "experiment")
     if experiment.get("name") is None:
         experiment["name"] = os.environ.get("MLFLOW_EXPERIMENT_NAME") or context.config_loader["globals"]["account"]
@@ -126,6 +124,12 @@ def _complete_settings(context: KedroContext) -> str:
     server["mlflow_tracking_uri"] = uri
     context.config_loader["mlflow"] = settings
     return uri
+
+
+def named_store(server: Mapping[str, Any]) -> str:
+    """Return the store that the block ``server`` names, else the shell, else the default one."""
+    named = server.get("mlflow_tracking_uri")
+    return str(named or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DEFAULT_STORE}")
 
 
 def _inner(settings: dict[str, Any], key: str) -> dict[str, Any]:

@@ -15,6 +15,8 @@ _GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PLACEHOLDER = re.compile(r"\{[^}]*\}")
 ALWAYS: Literal["always"] = "always"
+NOTEBOOKS = "notebooks"
+"""Folder of the notebooks, and the entry under which the archive lists them."""
 
 
 class Kept(NamedTuple):
@@ -120,6 +122,38 @@ def _files_of(project: Path, filepath: str) -> list[tuple[Path, str]]:
         if session and path.is_file() and not path.is_symlink() and path.resolve() == root / path.relative_to(project):
             files.append((path, session[0]))
     return files
+
+
+def old_notebooks(project: Path, retention: Iterable[Kept], keep: int | None) -> list[OldFile]:
+    """Find notebooks that a user has dated and that are older than every session which stays.
+
+    Parameters
+    ----------
+    project
+        Folder of the project; its ``notebooks`` are looked through, with their folders.
+    retention, keep
+        See `old_files`; without `keep`, the longest retention of the entries counts.
+
+    Returns
+    -------
+    list of OldFile
+        The oldest first: files whose path has a date below the oldest session that stays. Those without a date, as the
+        shipped ones, stay, and so do links.
+    """
+    kept = list(retention)
+    sessions = sorted({session for each in kept for _, session in _files_of(project, each.filepath)})
+    number = keep or max((each.sessions for each in kept), default=0)
+    if not number or len(sessions) <= number:
+        return []
+    oldest, root = sessions[-number], project.resolve()
+    found = []
+    for path in (project / NOTEBOOKS).rglob("*"):
+        place = path.relative_to(project)
+        dated = _DATE.findall(str(place))
+        is_own = path.is_file() and not path.is_symlink() and path.resolve() == root / place
+        if dated and dated[-1] < oldest and is_own and ".ipynb_checkpoints" not in place.parts:
+            found.append(OldFile(str(place), dated[-1], NOTEBOOKS))
+    return sorted(found, key=lambda file: (file.session, file.path))
 
 
 def unused_bundles(project: Path, stores: Iterable[Path], referenced: Iterable[str]) -> list[Path]:
