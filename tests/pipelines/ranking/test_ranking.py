@@ -13,6 +13,7 @@ from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.ranking.manifest import verify
 from quant_pipeline.pipelines.ranking.nodes import rank_universe
 from quant_pipeline.pipelines.ranking.parameters import RankingParameters
+from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.browser import require_drawn
 
 DAYS = pd.to_datetime(["2024-01-02", "2024-01-03", "2024-01-04"])
@@ -57,6 +58,7 @@ def ranked(**changes):
         "label": LabelParameters(),
         "market_rules": MarketRules(),
         "ranking": RankingParameters(),
+        "strategy": StrategyRules(),
         "as_of": "2024-01-04",
         "latest_fused_scores": fused([0.4, 0.3, 0.2, 0.1]),
         "one_latest_scores": scores_of_model([4.0, 3.0, 2.0, 1.0]),
@@ -84,6 +86,17 @@ def test_every_column_of_a_ranking_by_hand():
     assert set(both["execution_session"]) == {pd.Timestamp("2024-01-05")}
     assert both["age"].tolist() == [0] * 4
     assert (both["deal_price"] == "open").all()
+
+
+def test_weekly_strategy_names_the_close_at_which_it_decides_next():
+    weekly = StrategyRules(schedule={"frequency": "weekly", "phase": 4})
+    _, _, _, page, manifest = ranked(strategy=weekly)
+    # Thursday the 4th: the week's decision is that of Friday.
+    assert manifest["next_decision"] == "2024-01-05"
+    assert "The strategy decides nothing at this close, and next at that of 2024-01-05." in page
+    _, _, _, page, manifest = ranked()
+    assert manifest["next_decision"] == "2024-01-04"
+    assert "decides nothing" not in page
 
 
 def test_a_missing_score_is_absent_and_not_the_worst():

@@ -23,6 +23,8 @@ from quant_pipeline.testing.live_rehearsal.desk import LIMITS, RULES
 from quant_pipeline.trading.brokers.adapter import NO_MARKET, Exchange
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.ledger.events import EventKind, Order
+from quant_pipeline.trading.ledger.profit_parts import PARTS as PROFIT_PARTS
+from quant_pipeline.trading.ledger.profit_parts import profit_parts
 from quant_pipeline.trading.ledger.session_effects import walk_effects
 from quant_pipeline.trading.ledger.store import Ledger
 from quant_pipeline.trading.orders.closing import close_books
@@ -203,6 +205,17 @@ def test_every_cause_is_found_with_its_amount_and_nothing_differs_elsewhere(mont
     assert len(found) - len(expected) >= 8
     for each in compared.values():
         assert sum(each.by_cause().values()) == each.difference
+
+
+def test_parts_of_every_session_sum_to_the_change_of_the_ledger(month):
+    market = TradingMarket.from_bars(bars(), actions_table(), DAYS, MarketRules())
+    sessions, holdings = profit_parts(walk_effects(month.events, market, DAYS[0], DAYS[-1]))
+    total = sessions["flow"] + sessions[list(PROFIT_PARTS)].sum(axis=1)
+    assert (total - sessions["change"]).abs().max() < 1e-9
+    assert sessions["change"].sum() == pytest.approx(float(month.exchange.equity()), abs=1e-9)
+    # The shares that were brought in at 50.00 closed at 50.50.
+    assert sessions["other"].tolist() == [100.0] + [0.0] * (len(DAYS) - 1)
+    assert holdings["profit"].sum() == pytest.approx(sessions["holdings"].sum(), abs=1e-9)
 
 
 def test_differences_say_what_happened(compared):

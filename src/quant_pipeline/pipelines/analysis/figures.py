@@ -66,7 +66,8 @@ def draw_exposures(exposures: pd.DataFrame) -> go.Figure:
 
 
 def _sentence(name: object, rows: pd.DataFrame) -> str:
-    return f"{name}: " + ", ".join(f"{row.factor} {row.newest:+.2f}" for row in rows.itertuples(index=False))
+    said = ", ".join(f"{row.factor} {row.newest:+.2f}" for row in rows.itertuples(index=False))
+    return f"{name}: {said}".replace("-", "\N{MINUS SIGN}")
 
 
 def draw_shadow(shadow_sessions: pd.DataFrame, currency: str) -> go.Figure:

@@ -92,7 +92,7 @@ def _slippage(page: AnalysedAccount, slippage: pd.DataFrame) -> list[Html]:
         return [paragraph(f"Slippage is proposed from {page.rules.min_orders} executed orders on.", style="empty")]
     columns = [
         Column("parameter", "parameter", kind="text"),
-        *(Column(name, heading, lambda value: f"{value:.6f}")
+        *(Column(name, heading, _six_decimals)
           for name, heading in (("present", "present"), ("proposed", "proposed"), ("lower", "from"), ("upper", "to"))),
         Column("orders", "orders", wording.count),
         Column("sessions", "sessions", wording.count),
@@ -102,6 +102,10 @@ def _slippage(page: AnalysedAccount, slippage: pd.DataFrame) -> list[Html]:
         table(slippage, columns, "Slippage of cost_rules, as fills have really paid it"),
         paragraph("To let the backtest pay it: ", code(command)),
     ]
+
+
+def _six_decimals(value: float) -> str:
+    return f"{value:.6f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _shadow(page: AnalysedAccount, shadow_sessions: pd.DataFrame) -> list[Html]:

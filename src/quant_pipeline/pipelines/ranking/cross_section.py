@@ -10,10 +10,13 @@ import pandas as pd
 
 from quant_pipeline.evaluation.decile_returns import HISTORY_COLUMNS, deciles
 from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.ranking.index import minmax_index, rank_index
 from quant_pipeline.pipelines.ranking.parameters import RankingParameters
+from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.strategy.schedule import decides_on
 
 INDEXES = {"rank": rank_index, "minmax": minmax_index}
 COLUMNS = [
@@ -31,6 +34,15 @@ class RankingRules:
     ensemble: EnsembleParameters
     label: LabelParameters
     market_rules: MarketRules
+    strategy: StrategyRules
+
+    def next_decision(self, session: pd.Timestamp) -> pd.Timestamp:
+        """Return the first session, from this one on, at whose close the strategy decides."""
+        first = session if self.strategy.schedule.anchor is None else pd.Timestamp(self.strategy.schedule.anchor)
+        calendar = TradingCalendar.of(self.market_rules.calendar, min(first, session), session)
+        while not decides_on(calendar, session, self.strategy.schedule):
+            session = calendar.next(session)
+        return session
 
 
 @dataclass(frozen=True)

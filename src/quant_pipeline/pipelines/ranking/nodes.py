@@ -78,6 +78,7 @@ def rank_universe(
     facts = {
         "session": wording.day(session),
         "execution_session": wording.day(executed),
+        "next_decision": wording.day(rules.next_decision(session)),
         "deal_price": price,
         "horizon": rules.label.horizon,
         "scaling": rules.ranking.scaling,

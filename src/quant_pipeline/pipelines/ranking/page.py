@@ -41,7 +41,7 @@ def compose_ranking_page(ranking: pd.DataFrame, facts: Mapping[str, Any], defaul
         wording.long_day(facts["session"]),
         f"{wording.plural(facts['universe'], 'instrument')} by {wording.plural(len(sources), 'source')} of scores. "
         f"They predict the return over {horizon} from the {facts['deal_price']} of {facts['execution_session']}. "
-        "A ranking is no advice.",
+        f"{_decided(facts)}A ranking is no advice.",
     )
     best = ranking[ranking["source"] == first]
     parts = [
@@ -61,6 +61,13 @@ def compose_ranking_page(ranking: pd.DataFrame, facts: Mapping[str, Any], defaul
     ]
     links = (("ranking", "Ranking"), ("sources", "Other sources"))
     return compose_page(f"Ranking {facts['session']}", head, links, parts, f"Bars up to {facts['bars_up_to']}")
+
+
+def _decided(facts: Mapping[str, Any]) -> str:
+    """Say when the strategy decides, where it does not decide at this close."""
+    if facts["next_decision"] == facts["session"]:
+        return ""
+    return f"The strategy decides nothing at this close, and next at that of {facts['next_decision']}. "
 
 
 def _columns(rows: pd.DataFrame, currency: str, facts: Mapping[str, Any]) -> list[Column]:

@@ -7,7 +7,7 @@ from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import asks_models, load_model_registry
 
 MARKET = ("bars", "sessions", "instruments", "universe_members", "previous_ranking", "decile_history")
-RULES = ("params:ensemble", "params:label", "params:market_rules", "params:ranking", "params:as_of")
+RULES = ("params:ensemble", "params:label", "params:market_rules", "params:ranking", "params:strategy", "params:as_of")
 
 
 def create_pipeline() -> Pipeline:
