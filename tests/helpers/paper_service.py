@@ -1,6 +1,7 @@
 """The service of a paper account in a process of its own, as operators start it, and pages of it in a browser."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from types import SimpleNamespace
 import pandas as pd
 
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY
-from tests.helpers.browser import PATIENCE
 from tests.helpers.servers import answers, free_port
 from tests.helpers.three_accounts import at_broker, by_statements, simulated, three_accounts
 
+# Milliseconds.
+PATIENCE = 60_000
 HOSTILE = '<img src="//evil.example/x" onerror="window.hit=1"><script>window.hit=1</script>'
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -61,13 +63,22 @@ def paper_service(project_path, path):
     simulated(path)
     by_statements(path)
     with at_broker(path, closes=False) as (server, exchange):
-        file = path / f"data/markets/alpaca-rehearsal-{server.port}/02_intermediate/instruments.parquet"
+        market = path / f"data/markets/alpaca-rehearsal-{server.port}"
+        file = market / "02_intermediate/instruments.parquet"
         named = pd.read_parquet(file)
         named.loc[named["instrument"] == "AAA", ["name", "sector"]] = HOSTILE
         named.to_parquet(file)
         service = PaperService(path, server.url)
         service.start()
-        yield SimpleNamespace(service=service, url=service.url, exchange=exchange, path=path, command=service.command)
+        yield SimpleNamespace(
+            service=service,
+            command=service.command,
+            url=service.url,
+            exchange=exchange,
+            path=path,
+            market=market,
+            account=path / f"data/accounts/paper-rehearsal-{server.port}",
+        )
         service.kill()
 
 
@@ -93,3 +104,8 @@ def pages_of(browser):
     yield open_page
     for context in contexts:
         context.close()
+
+
+def token_of(page):
+    """Return the token of the forms of a page."""
+    return re.search(r'name="form_token" value="([0-9a-f]{64})"', page.text)[1]

@@ -187,9 +187,9 @@ class Journal:
         self.tail.append(line)
 
 
-def read_journal(file: Path) -> tuple[JournalState, deque[dict[str, Any]]]:
-    """Read what a journal says, also while the process writes it; nothing when there is none."""
-    state, tail = JournalState(), deque[dict[str, Any]](maxlen=TAIL)
+def read_journal(file: Path, lines: int = TAIL) -> tuple[JournalState, deque[dict[str, Any]]]:
+    """Read what a journal says and its last lines, also while the process writes it; nothing when there is none."""
+    state, tail = JournalState(), deque[dict[str, Any]](maxlen=lines)
     if file.exists():
         for _, line in _read(file):
             state.apply(line)

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from quant_pipeline.service.access import Access, Gate
 from quant_pipeline.service.answers import CODE
+from quant_pipeline.service.audit_file import audit_to
 from quant_pipeline.service.page.routes import add_page
 from quant_pipeline.service.problems import answer_errors
 from quant_pipeline.service.routes import account, backtests, factors, health, jobs, models
@@ -35,9 +36,10 @@ def build_app(served: Served, access: Access) -> FastAPI:
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
-        served.jobs.start()
-        yield
-        served.jobs.stop()
+        with audit_to(served.project.folder):
+            served.jobs.start()
+            yield
+            served.jobs.stop()
 
     app = FastAPI(
         title="quant-pipeline",

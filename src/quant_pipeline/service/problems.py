@@ -98,7 +98,7 @@ def answer_errors(app: FastAPI, project: Path) -> None:
         return problem(Refused(status, in_words(error), text, remedy_of(text)))
 
     def invalid(_: Request, error: Any) -> JSONResponse:
-        return problem(_refusal_of(error.errors()))
+        return problem(refusal_of(error.errors()))
 
     def of_http(_: Request, error: Any) -> JSONResponse:
         return problem(
@@ -176,7 +176,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
-def _refusal_of(faults: Iterable[Mapping[str, Any]]) -> Refused:
+def refusal_of(faults: Iterable[Any]) -> Refused:
     """Return what is wrong with a request: the first key that is, and all of them in words."""
     found = [(".".join(map(str, fault["loc"])), str(fault["msg"])) for fault in faults]
     detail = "; ".join(f"{key}: {message}" for key, message in found)

@@ -76,14 +76,18 @@ class Served:
         """Compute an answer that must not wait for others: to halt an account."""
         return await anyio.to_thread.run_sync(question, limiter=anyio.CapacityLimiter(1))
 
-    def ask(self, kind: str, request: Mapping[str, Any], asker: Asker, key: str | None) -> Response:
-        """Answer with the job of a question: 202 when it was added now, 200 when it was there already."""
+    def job_of(self, kind: str, request: Mapping[str, Any], asker: Asker, key: str | None = None) -> tuple[Job, bool]:
+        """Return the job of a question, and whether it was there already."""
         depends_on = {
             "market": self.project.known.market,
             "parameters": self.project.parameters_hash(),
             "code": CODE,
         }
-        job, was_there = self.jobs.ask(kind, request, depends_on, asker.name, key)
+        return self.jobs.ask(kind, request, depends_on, asker.name, key)
+
+    def ask(self, kind: str, request: Mapping[str, Any], asker: Asker, key: str | None) -> Response:
+        """Answer with the job of a question: 202 when it was added now, 200 when it was there already."""
+        job, was_there = self.job_of(kind, request, asker, key)
         response = answer(
             {**describe(job), "answered_from": "store" if was_there else "new"}, 200 if was_there else 202
         )

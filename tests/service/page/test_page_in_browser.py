@@ -1,6 +1,7 @@
 """The operator's page in Chromium, before a paper account whose session goes on at a fake Alpaca."""
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from tests.helpers.paper_service import HOSTILE, NARROW, WIDE
 
@@ -20,26 +21,6 @@ def resume(paper):
     paper.command("account", "resume")
 
 
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_the_account_is_shown_without_a_message_of_the_console_and_without_another_host(paper, opened, size):
-    page = opened(paper.url, size)
-    page.wait_for_selector("#pulse:has-text('as of 2')")
-    text = page.inner_text("main")
-    for words in ("Net asset value", "Books and broker", "Lease to send", "Orders of 2025-03-04", "AAA", "filled"):
-        assert words in text
-    assert page.inner_text("#pane-strip").strip().endswith("active")
-    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    assert page.said == []
-    assert {url for url in page.asked if not url.startswith(paper.url)} == set()
-
-
-def test_a_name_from_outside_is_text_and_nothing_else(paper, opened):
-    page = opened(paper.url)
-    assert HOSTILE in page.inner_text("#positions")
-    assert page.evaluate("window.hit") is None
-    assert page.said == []
-
-
 def test_one_click_halts_and_the_broker_sees_the_cancel(paper, opened):
     order_at_broker(paper, 1)
     page = opened(paper.url)
@@ -52,6 +33,82 @@ def test_one_click_halts_and_the_broker_sees_the_cancel(paper, opened):
     page.wait_for_selector("#pane-strip:has-text('halted on the page')")
     resume(paper)
     page.wait_for_selector("#pane-strip:has-text('active')")
+    assert page.said == []
+
+
+PAGES = {
+    "/": ("Now", "Today", "Positions", "Net asset value", "Orders of 2025-03-04", "AAA", "filled"),
+    "/page/models": ("Models", "not trained yet"),
+    "/page/research": ("Research", "Start a job", "Evaluation of a factor"),
+    "/page/jobs": ("Jobs",),
+    "/page/log": ("Log", "halted on the page", "POST /page/halt"),
+    "/page/accounts": ("All accounts", "paper-rehearsal", "Sums of one kind of money"),
+    "/docs": ("Routes of quant-pipeline",),
+}
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide", "narrow"])
+def test_every_page_is_whole_silent_accessible_and_asks_no_other_host(paper, opened, size, scheme):
+    page = opened(paper.url, size, scheme)
+    for path, words in PAGES.items():
+        page.goto(paper.url + path)
+        for word in words:
+            page.wait_for_selector(f"main:has-text('{word}')")
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+        found = Axe().run(page).response["violations"]
+        serious = [
+            (each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")
+        ]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == [], path
+    assert page.said == []
+    assert {url for url in page.asked if not url.startswith(paper.url)} == set()
+
+
+def test_every_number_says_of_when_it_is(paper, opened):
+    page = opened(paper.url)
+    for name in ("now", "today", "positions", "value"):
+        assert page.inner_text(f"#{name} .pane-head .as-of"), name
+    page.wait_for_selector("#now dl")
+    assert page.locator("#now dl > div").count() == page.locator("#now dl > div .as-of").count() >= 8
+
+
+def test_orders_show_decision_verdict_sent_and_fill(paper, opened):
+    row = opened(paper.url).locator("#today tbody tr", has_text="AAA").inner_text()
+    for words in ("buy", "100", "50.00", "approved", "UTC", "filled", "52.00", "best"):
+        assert words in row
+
+
+def test_the_page_is_used_by_keyboard_alone(paper, opened):
+    page = opened(paper.url)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "halt"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_a_pane_that_cannot_be_drawn_stays_as_it_was_and_says_since_when(paper, opened):
+    page = opened(paper.url)
+    page.wait_for_selector("#positions tbody")
+    file, journal = paper.market / "02_intermediate/instruments.parquet", paper.account / "live/journal.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(b"torn")
+    # The live process has done something: panes are drawn again.
+    journal.parent.mkdir(exist_ok=True)
+    journal.write_text('{"at": "2025-03-04T15:00:00.000000Z", "event": "note", "what": "a torn table"}\n')
+    page.wait_for_selector("#pane-positions .fault:has-text('Stale since')")
+    stale = page.locator("#pane-positions .is-stale")
+    assert stale.locator("tbody").first.is_visible()
+    assert stale.evaluate("element => getComputedStyle(element).filter") == "grayscale(1)"
+    file.write_bytes(whole)
+    journal.unlink()
+    page.wait_for_selector("#pane-positions .fault", state="detached")
+
+
+def test_a_name_from_outside_is_text_and_nothing_else(paper, opened):
+    page = opened(paper.url)
+    assert HOSTILE in page.inner_text("#positions")
+    assert page.evaluate("window.hit") is None
     assert page.said == []
 
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from quant_pipeline.service.access import Asker
+from quant_pipeline.service.page.assets import addresses
 from quant_pipeline.service.page.compose import fragment, page
 from quant_pipeline.service.page.drawing import draw
 from quant_pipeline.service.page.entrance import PageRoute, visit
 from quant_pipeline.service.page.visitors import LOGIN, fields_of
 from quant_pipeline.service.parameters import Scope
 from quant_pipeline.service.problems import Refused
+from quant_pipeline.service.questions import EvaluationQuestion, TrainingQuestion
+from quant_pipeline.service.routes import factors, jobs, models
 from quant_pipeline.service.routes.account import halt_account
 from quant_pipeline.service.served import TheServed
+from quant_pipeline.strategy.rules import StrategyRules
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 REASON = "halted on the page"
+SIZES = ("topk", "n_drop")
+"""Keys of the strategy that the form of a backtest changes."""
 
 
 @router.post("/page/halt")
@@ -32,10 +39,58 @@ async def halt(request: Request, served: TheServed) -> Response:
     return await page(visited, "desk", outcome)
 
 
+@router.post("/page/jobs/training")
+async def train(request: Request, served: TheServed) -> Response:
+    """Train a model, or all enabled ones."""
+    fields, asker = await _researcher(request)
+    chosen = [fields["model"]] if fields.get("model") else []
+    return _follow(await models.train(TrainingQuestion.model_validate({"models": chosen}), served, asker, None))
+
+
+@router.post("/page/jobs/factor_evaluation")
+async def evaluate(request: Request, served: TheServed) -> Response:
+    """Measure how well a factor orders the returns that follow."""
+    fields, asker = await _researcher(request)
+    asked = {key: fields[key] for key in ("expression", "feature_set") if fields.get(key)}
+    return _follow(await factors.evaluate(EvaluationQuestion.model_validate(asked), served, asker, None))
+
+
+@router.post("/page/jobs/backtest")
+async def backtest(request: Request, served: TheServed) -> Response:
+    """Run the backtest of the account with another number of instruments."""
+    fields, asker = await _researcher(request)
+    rules = served.project.project.rules("strategy", StrategyRules).model_dump()
+    wanted = StrategyRules.model_validate({**rules, **{key: fields.get(key, "") for key in SIZES}})
+    changes = {"strategy": {key: getattr(wanted, key) for key in SIZES}}
+    return _follow(await served.compute(lambda: served.ask("backtest", {"changes": changes}, asker, None)))
+
+
+@router.post("/page/jobs/{id}/cancel")
+async def cancel(request: Request, id: str, served: TheServed) -> Response:
+    """Cancel a job."""
+    _, asker = await _researcher(request)
+    await jobs.cancel(id, served, asker)
+    return RedirectResponse(f"/page/jobs/{id}", 303)
+
+
+async def _researcher(request: Request) -> tuple[dict[str, str], Asker]:
+    """Return the fields of a form, and who has posted it; jobs need the scope ``research``."""
+    visited = visit(request)
+    fields = await visited.visitors.form_of(request, visited.visitor)
+    visited.visitor.require(Scope.RESEARCH)
+    request.state.asker = visited.visitor.asker
+    return fields, visited.visitor.asker
+
+
+def _follow(asked: Response) -> Response:
+    """Lead to the page of the job that was asked for."""
+    return RedirectResponse(f"/page/jobs/{asked.headers['location'].rpartition('/')[2]}", 303)
+
+
 @router.get(LOGIN)
 async def ask_for_token(request: Request) -> Response:
     """Ask for a token."""
-    return fragment(draw("login.html", assets=_assets(), wrong=""), 200)
+    return fragment(draw("login.html", assets=addresses(), wrong=""), 200)
 
 
 @router.post(LOGIN)
@@ -46,14 +101,8 @@ async def login(request: Request) -> Response:
         visitor = visitors.login((await fields_of(request)).get("token", ""))
     except Refused as refused:
         text = f"{refused.detail}: that is none of the tokens of this service"
-        return fragment(draw("login.html", assets=_assets(), wrong=text), 401)
+        return fragment(draw("login.html", assets=addresses(), wrong=text), 401)
     request.state.asker = visitor.asker
     answer = RedirectResponse("/", 303)
     visitors.remember(answer, visitor, request.url.scheme == "https")
     return answer
-
-
-def _assets() -> dict[str, str]:
-    from quant_pipeline.service.page.assets import addresses
-
-    return addresses()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import pandas as pd
 import sqlalchemy as sa
 from kedro.io import DatasetError
 
 from quant_pipeline.common.exceptions import QuantPipelineError
-from quant_pipeline.reports.elements import Html
+from quant_pipeline.reports.elements import Html, paragraph
 from quant_pipeline.service.page.drawing import draw, instant, pane
 from quant_pipeline.service.page.looking import Look, stamp_of
 from quant_pipeline.service.problems import Refused, without_paths
@@ -60,8 +60,8 @@ class Drawn:
 
     Attributes
     ----------
-    html, hash
-        Markup, and what it is known by.
+    html
+        Markup.
     stamp, at
         What it was drawn from, and when, by a clock that only goes on.
     good, since
@@ -69,7 +69,6 @@ class Drawn:
     """
 
     html: Html = field(default_factory=Html)
-    hash: str = ""
     stamp: Any = None
     at: float = float("-inf")
     good: Html | None = None
@@ -93,11 +92,48 @@ class Board:
         self._locks = {name: threading.Lock() for name in kinds}
         self._looking = threading.Lock()
         self._look: tuple[Any, Look] | None = None
+        # Apart from the places of questions, so that research never keeps the operator waiting.
+        self._drawers = anyio.CapacityLimiter(2 * len(kinds))
 
-    def panes(self, names: Iterable[str]) -> dict[str, Drawn]:
-        """Return panes as they are now; one that another thread is drawing stays as it was, if it was drawn before."""
+    def refresh(self, name: str) -> None:
+        """Draw a pane again if what it follows has changed, unless another thread is drawing it."""
         stamp, look = self._newest()
-        return {name: self._pane(name, stamp, look) for name in names}
+        drawn, kind, lock = self._drawn[name], self.kinds[name], self._locks[name]
+        if not lock.acquire(blocking=False):
+            return
+        try:
+            if drawn.stamp == stamp and time.monotonic() - drawn.at <= kind.seconds:
+                return
+            if drawn.stamp == stamp:
+                # Other files than those of the stamp, and the time, may have changed.
+                look = Look.now(self.served)
+            self._draw(name, drawn, look)
+            drawn.stamp, drawn.at = stamp, time.monotonic()
+        finally:
+            lock.release()
+
+    async def panes(self, names: Sequence[str], seconds: float) -> dict[str, Html]:
+        """Return panes as they are now, or as they were, when drawing takes longer: no page waits for a slow one.
+
+        Parameters
+        ----------
+        names
+            Which panes.
+        seconds
+            How long to wait for those that are being drawn.
+        """
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as drawing:
+                for name in names:
+                    drawing.start_soon(self._refresh_in_thread, name)
+        return {name: self._drawn[name].html or self._not_yet(name) for name in names}
+
+    async def _refresh_in_thread(self, name: str) -> None:
+        await anyio.to_thread.run_sync(self.refresh, name, abandon_on_cancel=True, limiter=self._drawers)
+
+    def _not_yet(self, name: str) -> Html:
+        words = "It is being drawn for the first time, and will be here in a moment."
+        return pane(name, self.kinds[name].heading, "", paragraph(words, style="empty"))
 
     def _newest(self) -> tuple[Any, Look]:
         """Return the newest look at the account, the same one as long as its files are the same."""
@@ -108,21 +144,6 @@ class Board:
                 self._look = known = (stamp, Look.now(self.served))
             return known
 
-    def _pane(self, name: str, stamp: Any, look: Look) -> Drawn:
-        drawn, kind, lock = self._drawn[name], self.kinds[name], self._locks[name]
-        if not lock.acquire(blocking=not drawn.hash):
-            return drawn
-        try:
-            if drawn.stamp != stamp or time.monotonic() - drawn.at > kind.seconds:
-                if drawn.stamp == stamp:
-                    # Other files than those of the stamp, and the time, may have changed.
-                    look = Look.now(self.served)
-                self._draw(name, drawn, look)
-                drawn.stamp, drawn.at = stamp, time.monotonic()
-            return drawn
-        finally:
-            lock.release()
-
     def _draw(self, name: str, drawn: Drawn, look: Look) -> None:
         kind = self.kinds[name]
         try:
@@ -132,7 +153,6 @@ class Board:
             logger.warning("the pane '%s' could not be drawn: %s", name, error, exc_info=error)
             html = self._fault(name, drawn, error)
         drawn.html = html
-        drawn.hash = hashlib.blake2b(html.encode(), digest_size=12).hexdigest()
 
     def _fault(self, name: str, drawn: Drawn, error: Exception) -> Html:
         """Say why a pane could not be drawn, above what it was when it could be."""

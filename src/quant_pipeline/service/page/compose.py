@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import anyio
 import pandas as pd
 from fastapi import Response
 from fastapi.responses import HTMLResponse
@@ -16,10 +15,16 @@ from quant_pipeline.service.page.board import PaneKind
 from quant_pipeline.service.page.drawing import draw, instant, markup
 from quant_pipeline.service.page.entrance import Visit
 from quant_pipeline.service.page.forms import FORM_TOKEN
+from quant_pipeline.service.page.panes.accounts import accounts
+from quant_pipeline.service.page.panes.jobs import jobs
+from quant_pipeline.service.page.panes.log import log
+from quant_pipeline.service.page.panes.models import models
 from quant_pipeline.service.page.panes.now import now
 from quant_pipeline.service.page.panes.orders import today
 from quant_pipeline.service.page.panes.positions import positions
+from quant_pipeline.service.page.panes.research import research
 from quant_pipeline.service.page.panes.strip import strip
+from quant_pipeline.service.page.panes.value import value
 from quant_pipeline.service.parameters import Scope
 
 PANES: Final = {
@@ -27,6 +32,12 @@ PANES: Final = {
     "now": PaneKind("Now", now, 5.0),
     "today": PaneKind("Today", today),
     "positions": PaneKind("Positions", positions),
+    "value": PaneKind("Net asset value", value),
+    "models": PaneKind("Models", models),
+    "research": PaneKind("Research", research),
+    "jobs": PaneKind("Jobs", jobs, 2.0),
+    "log": PaneKind("Log", log, 2.0),
+    "accounts": PaneKind("All accounts", accounts),
 }
 
 
@@ -39,15 +50,22 @@ class PageKind(NamedTuple):
 
 
 PAGES: Final = {
-    "desk": PageKind("/", "The account", ("now", "today", "positions")),
+    "desk": PageKind("/", "The account", ("now", "today", "positions", "value")),
+    "models": PageKind("/page/models", "Models", ("models",)),
+    "research": PageKind("/page/research", "Research", ("research",)),
+    "jobs": PageKind("/page/jobs", "Jobs", ("jobs",)),
+    "log": PageKind("/page/log", "Log", ("log",)),
+    "accounts": PageKind("/page/accounts", "All accounts", ("accounts",)),
 }
 LINKS: Final = (
-    ("/#now", "Now", "desk"),
-    ("/#today", "Today", "desk"),
-    ("/#positions", "Positions", "desk"),
+    ("/#now", "Now"),
+    ("/#today", "Today"),
+    ("/#positions", "Positions"),
+    ("/#value", "Net asset value"),
+    *((kind.address, kind.heading) for name, kind in PAGES.items() if name != "desk"),
 )
-DRAWERS: Final = anyio.CapacityLimiter(4)
-"""Threads that draw panes: apart from those of questions, so that research never keeps the operator waiting."""
+PATIENCE: Final = 3.0
+"""Seconds that a page waits for its panes; later ones come as events."""
 
 
 def with_token(html: str, form_token: str) -> Html:
@@ -71,8 +89,8 @@ async def page(visit: Visit, name: str, outcome: Html | None = None, panes: dict
     """
     kind, served, visitor = PAGES[name], visit.served, visit.visitor
     shown = () if panes is not None else kind.panes
-    drawn = await anyio.to_thread.run_sync(visit.board.panes, ("strip", *shown), limiter=DRAWERS)
-    parts = list((panes or {pane: drawn[pane].html for pane in shown}).items())
+    drawn = await visit.board.panes(("strip", *shown), PATIENCE)
+    parts = list((panes or {pane: drawn[pane] for pane in shown}).items())
     account = served.project.account
     money = str(account.gateway.adapter.money.value) if account.has_broker else account.account.filled_by
     html = draw(
@@ -83,10 +101,10 @@ async def page(visit: Visit, name: str, outcome: Html | None = None, panes: dict
         money=money,
         environment=account.environment,
         code=CODE,
-        strip=drawn["strip"].html,
+        strip=drawn["strip"],
         parts=[(pane, with_token(part, visitor.form_token)) for pane, part in parts],
         outcome=outcome or Html(""),
-        links=[(address, label, of == name) for address, label, of in LINKS],
+        links=[(address, label, address == kind.address) for address, label in LINKS],
         at=instant(pd.Timestamp.now("UTC").floor("s")),
         live=f"/page/events?panes={','.join(('strip', *shown))}",
         may_halt=visitor.may(Scope.HALT),

@@ -9,13 +9,14 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
+from pydantic import ValidationError
 
 from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.service.page.assets import addresses
 from quant_pipeline.service.page.board import Board
 from quant_pipeline.service.page.drawing import draw
 from quant_pipeline.service.page.visitors import LOGIN, Visitor, Visitors
-from quant_pipeline.service.problems import STATUSES, Refused, in_words, remedy_of, without_paths
+from quant_pipeline.service.problems import STATUSES, Refused, in_words, refusal_of, remedy_of, without_paths
 from quant_pipeline.service.served import Served
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -63,6 +64,8 @@ class PageRoute(APIRoute):
                 if refused.status == 401:
                     return RedirectResponse(LOGIN, 303)
                 return _page_of(refused)
+            except ValidationError as error:
+                return _page_of(refusal_of(error.errors()))
             except QuantPipelineError as error:
                 status = next((number for kind, number in STATUSES.items() if isinstance(error, kind)), 409)
                 text = without_paths(error.message, request.app.state.served.project.place.project_path)

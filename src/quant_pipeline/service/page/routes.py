@@ -8,20 +8,28 @@ from typing import Annotated, Final
 
 import anyio
 import pandas as pd
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from quant_pipeline.reports.elements import Html
 from quant_pipeline.service.access import Access
-from quant_pipeline.service.page import actions
+from quant_pipeline.service.jobs.table import Job
+from quant_pipeline.service.page import actions, documentation
 from quant_pipeline.service.page.assets import KINDS, asset
 from quant_pipeline.service.page.board import Board
-from quant_pipeline.service.page.compose import DRAWERS, PANES, page, with_token
+from quant_pipeline.service.page.compose import PAGES, PANES, page, with_token
 from quant_pipeline.service.page.drawing import instant
 from quant_pipeline.service.page.entrance import PageRoute, Visit, visit
-from quant_pipeline.service.page.headers import SafeHeaders
+from quant_pipeline.service.page.headers import DOCUMENT_POLICY, SafeHeaders
+from quant_pipeline.service.page.looking import Look
+from quant_pipeline.service.page.panes.jobs import job
+from quant_pipeline.service.page.panes.log import Wanted, log
+from quant_pipeline.service.page.panes.research import DOCUMENTS
 from quant_pipeline.service.page.visitors import Visitors
-from quant_pipeline.service.problems import Refused
-from quant_pipeline.service.served import Served
+from quant_pipeline.service.problems import Refused, without_paths
+from quant_pipeline.service.routes.jobs import events as follow
+from quant_pipeline.service.routes.jobs import job_of, read_lines
+from quant_pipeline.service.served import Served, TheServed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 streams = APIRouter(include_in_schema=False)
@@ -36,7 +44,7 @@ def add_page(app: FastAPI, served: Served, access: Access) -> None:
     app.state.visitors = Visitors(served.project.folder, access, served.project.environment)
     app.state.board = Board(served, PANES)
     app.add_middleware(SafeHeaders)
-    for part in (router, streams, actions.router):
+    for part in (streams, actions.router, documentation.router, router):
         app.include_router(part)
 
 
@@ -44,6 +52,43 @@ def add_page(app: FastAPI, served: Served, access: Access) -> None:
 async def desk(request: Request) -> Response:
     """Show what the operator needs first."""
     return await page(visit(request), "desk")
+
+
+@router.get("/page/jobs/{id}")
+async def one_job(request: Request, served: TheServed, found: Annotated[Job, Depends(job_of)]) -> Response:
+    """Show one job as it prints."""
+    visited = visit(request)
+
+    def draw_it() -> Html:
+        lines, _ = read_lines(served.jobs.output_of(found), 0)
+        place = served.project.place.project_path
+        return job(served, found, "\n".join(without_paths(line, place) for _, line in lines))
+
+    return await page(visited, "jobs", panes={"job": await served.compute(draw_it)})
+
+
+@router.get("/page/log")
+async def lines(
+    request: Request,
+    source: Annotated[str, Query(max_length=40)] = "",
+    text: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Show the log; what is filtered stays as it was asked for."""
+    visited = visit(request)
+    if not (source or text):
+        return await page(visited, "log")
+    shown = await visited.served.compute(lambda: log(Look.now(visited.served), Wanted(source, text)))
+    return await page(visited, "log", panes={"log": shown})
+
+
+@router.get("/page/documents/{name}")
+async def document(request: Request, name: str) -> Response:
+    """Return a page that a pipeline has written, with an origin of its own: its script cannot act in this one."""
+    served = visit(request).served
+    if name not in DOCUMENTS or not served.project.has(DOCUMENTS[name][0]):
+        raise Refused(404, "not there", "this page was not written yet", "Run the pipeline that writes it: `kedro run`")
+    text: str = await served.compute(lambda: served.project.project.catalog.load(DOCUMENTS[name][0]))
+    return Response(text, media_type="text/html", headers={"Content-Security-Policy": DOCUMENT_POLICY})
 
 
 @router.get("/page/assets/{digest}/{name}")
@@ -58,6 +103,26 @@ async def file(request: Request, digest: str, name: str) -> Response:
     return Response(found.packed, media_type=found.kind, headers={**headers, "Content-Encoding": "gzip"})
 
 
+@router.get("/page/{name}")
+async def other(request: Request, name: str) -> Response:
+    """Show one of the other pages."""
+    if name not in PAGES:
+        raise Refused(404, "not there", "there is no such page", "The links on the page of the account lead to all.")
+    return await page(visit(request), name)
+
+
+@streams.get("/page/jobs/{id}/events", response_class=EventSourceResponse)
+async def job_events(
+    visited: Annotated[Visit, Depends(visit)],
+    served: TheServed,
+    found: Annotated[Job, Depends(job_of)],
+    last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, le=2**53)] = 0,
+) -> AsyncIterable[ServerSentEvent]:
+    """Follow a job as ``GET /v1/jobs/{id}/events`` does."""
+    async for event in follow(served, found, visited.visitor.asker, last_event_id):
+        yield event
+
+
 @streams.get("/page/events", response_class=EventSourceResponse)
 async def events(
     visited: Annotated[Visit, Depends(visit)], panes: Annotated[str, Query(max_length=200)]
@@ -70,10 +135,9 @@ async def events(
         if anyio.current_time() - beat >= BEAT:
             beat = anyio.current_time()
             yield ServerSentEvent(event="beat", data={"at": instant(pd.Timestamp.now("UTC").floor("s"))}, retry=1000)
-        drawn = await anyio.to_thread.run_sync(visited.board.panes, names, limiter=DRAWERS)
-        for name, pane in drawn.items():
-            if known.get(name) != pane.hash:
-                known[name] = pane.hash
-                html = with_token(pane.html, visited.visitor.form_token)
-                yield ServerSentEvent(event="pane", data={"name": name, "html": html})
+        for name, html in (await visited.board.panes(names, POLL)).items():
+            if known.get(name) != html:
+                known[name] = html
+                markup = with_token(html, visited.visitor.form_token)
+                yield ServerSentEvent(event="pane", data={"name": name, "html": markup})
         await anyio.sleep(POLL)

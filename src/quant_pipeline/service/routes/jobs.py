@@ -115,7 +115,7 @@ async def events(
         if found.state != seen:
             seen = found.state
             yield ServerSentEvent(event="state", id=str(place), data={"state": found.state})
-        lines, place = await anyio.to_thread.run_sync(_read_lines, output, place)
+        lines, place = await anyio.to_thread.run_sync(read_lines, output, place)
         for end, line in lines:
             text = without_paths(line, served.project.place.project_path)
             yield ServerSentEvent(event="line", id=str(end), data={"line": text})
@@ -132,7 +132,7 @@ def _find(served: Served, id: str) -> Job:
     return found
 
 
-def _read_lines(output: Path, place: int) -> tuple[list[tuple[int, str]], int]:
+def read_lines(output: Path, place: int) -> tuple[list[tuple[int, str]], int]:
     """Return the whole lines behind a place with the places where they end, and the place behind the last one."""
     try:
         with output.open("rb") as printed:

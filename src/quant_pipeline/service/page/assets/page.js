@@ -55,7 +55,9 @@
       show();
     });
     source.addEventListener("error", () => {
-      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 1000);
+      const closed = source;
+      if (closed.readyState !== EventSource.CLOSED || document.hidden) return;
+      setTimeout(() => { if (source === closed) listen(); }, 1000);
     });
   };
   const show = () => {
@@ -69,7 +71,11 @@
   if (live) {
     listen();
     setInterval(show, 500);
-    document.addEventListener("visibilitychange", show);
+    // Browsers give one service six connections: pages that are hidden give theirs back, so that a halt never waits.
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) source.close();
+      else { show(); if (source.readyState === EventSource.CLOSED) listen(); }
+    });
     document.addEventListener("focusout", () => setTimeout(() => {
       for (const [pane, html] of waiting) if (!isWrittenIn(pane)) { replace(pane, html); waiting.delete(pane); }
     }));

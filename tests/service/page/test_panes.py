@@ -1,0 +1,85 @@
+"""Panes of models, research and jobs, on a project in which the whole path has run; a job is watched in Chromium."""
+
+import time
+
+import httpx
+import pytest
+
+from tests.helpers.paper_service import WIDE, token_of
+
+
+@pytest.fixture(scope="module")
+def page_of(service):
+    """Returns a page when its panes are there."""
+
+    def get(path):
+        while "It is being drawn" in (text := httpx.get(service.url + path, timeout=120).text):
+            time.sleep(0.2)
+        return text
+
+    return get
+
+
+def test_models_show_champion_age_information_with_its_band_and_drift(page_of, table):
+    text = page_of("/page/models")
+    for name, identity in table("champions").items():
+        assert name in text
+        assert identity in text
+    newest = table("ic_series")
+    mean = newest[newest["model"] == "ridge_alpha158"].sort_values("date")["rank_ic"].dropna().tail(63).mean()
+    assert f"{mean:+.4f} (".replace("-", "\N{MINUS SIGN}") in text
+    assert "not measured: kedro run --pipelines model_report" in text
+    assert f"labels realised up to {newest['date'].max():%Y-%m-%d}" in text
+
+
+def test_positions_show_every_limit_and_orders_their_reason(page_of, table):
+    text = page_of("/")
+    assert "loss since the highest close" in text
+    for order in table("orders").itertuples():
+        assert order.instrument in text
+        assert order.reason in text
+
+
+def test_documents_of_the_pipelines_have_an_origin_of_their_own(service, page_of):
+    assert '<a href="/page/documents/report">' in page_of("/page/research")
+    answer = httpx.get(f"{service.url}/page/documents/report", timeout=120)
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"].startswith("sandbox allow-scripts; default-src 'none'")
+    assert "allow-same-origin" not in answer.headers["content-security-policy"]
+    for name in ("search", "nothing", "..%2F..%2Fsecret"):
+        assert httpx.get(f"{service.url}/page/documents/{name}").status_code == 404
+
+
+def test_a_backtest_is_started_on_the_page_and_watched_to_its_end(service, opened):
+    page = opened(f"{service.url}/page/research", WIDE)
+    page.fill("input[name=topk]", "4")
+    page.click("text=Backtest all_icir")
+    page.wait_for_url("**/page/jobs/*")
+    page.wait_for_selector("#printed:has-text('backtest')")
+    job = service.served.jobs.table.newest(1)[0]
+    assert (job.kind, job.request) == ("backtest", {"changes": {"strategy": {"topk": 4, "n_drop": 1}}})
+    page.goto(f"{service.url}/page/jobs")
+    page.wait_for_selector("#jobs tbody tr:has-text('done')", timeout=300_000)
+    assert page.said == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "words"),
+    [
+        ("backtest", {"topk": "0", "n_drop": "1"}, "topk"),
+        ("backtest", {"topk": "many", "n_drop": "1"}, "topk"),
+        ("factor_evaluation", {"expression": "Ref($close, -1)"}, "future"),
+        ("factor_evaluation", {}, "expression"),
+        ("training", {"model": "../secret"}, "models"),
+        ("training", {"model": "nothing"}, "nothing"),
+    ],
+)
+def test_a_form_that_asks_for_what_cannot_be_starts_no_job_and_says_why(service, kind, fields, words):
+    page = httpx.get(f"{service.url}/page/research", timeout=120)
+    before = len(service.served.jobs.table.newest(100))
+    data = {**fields, "form_token": token_of(page)}
+    answer = httpx.post(f"{service.url}/page/jobs/{kind}", data=data, timeout=120)
+    assert 400 <= answer.status_code < 500
+    assert words in answer.text
+    assert "Traceback" not in answer.text
+    assert len(service.served.jobs.table.newest(100)) == before

@@ -1,0 +1,170 @@
+"""Who is let to the page: a token once, a cookie that is no token, and forms that only this page has given."""
+
+import re
+import time
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from tests.helpers.http_service import running_service
+from tests.helpers.paper_service import token_of
+from tests.helpers.three_accounts import simulated, three_accounts
+
+DESK, READER = "a-token-of-the-desk-0123", "a-token-of-a-reader-4567"
+TOKENS = {"desk": {"token": DESK, "scopes": ["read", "halt"]}, "reader": {"token": READER}}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, project_path):
+    path = tmp_path_factory.mktemp("visitors") / "project"
+    three_accounts(project_path, path)
+    simulated(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def asked(project):
+    """A service with tokens."""
+    with running_service(project, TOKENS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def free(project, asked):
+    """A service without tokens, of the same account."""
+    with running_service(project) as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(asked):
+    """Clients with cookies of their own."""
+
+    def login(token):
+        client = httpx.Client(base_url=asked.url, timeout=120)
+        answer = client.post("/page/login", data={"token": token})
+        return SimpleNamespace(client=client, answer=answer)
+
+    return login
+
+
+def drawn(address):
+    """Return a page when its panes are there; the first time may take longer than a page waits for them."""
+    while "It is being drawn" in (text := httpx.get(address, timeout=120).text):
+        time.sleep(0.2)
+    return text
+
+
+def test_without_tokens_the_page_needs_none(free):
+    assert httpx.get(free.url, timeout=120).status_code == 200
+
+
+def test_with_tokens_every_page_leads_to_the_question_for_one(asked):
+    for path in ("/", "/page/models", "/page/log", "/page/jobs"):
+        answer = httpx.get(asked.url + path)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/page/login")
+    assert httpx.get(f"{asked.url}/page/events?panes=now").status_code == 401
+    assert "This page needs a token" in httpx.get(f"{asked.url}/page/login").text
+
+
+def test_the_cookie_is_not_the_token_and_scripts_and_other_sites_do_not_get_it(visitor):
+    found = visitor(DESK)
+    cookie = found.answer.headers["set-cookie"]
+    assert found.answer.status_code == 303
+    assert DESK not in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "Halt sim" in found.client.get("/").text
+
+
+def test_a_wrong_token_is_refused_and_sets_no_cookie(visitor):
+    found = visitor("a-token-that-nobody-has-given")
+    assert found.answer.status_code == 401
+    assert "set-cookie" not in found.answer.headers
+
+
+@pytest.mark.parametrize("change", ["cut", "longer", "empty", "a dot"])
+def test_a_cookie_that_this_service_has_not_signed_is_none(visitor, asked, change):
+    ((name, value),) = visitor(DESK).client.cookies.items()
+    changed = {"cut": value[:-1], "longer": f"x{value}", "empty": "", "a dot": "."}[change]
+    assert httpx.get(asked.url, cookies={name: changed}).status_code == 303
+
+
+def test_another_token_in_the_credentials_ends_the_sessions_of_the_former(visitor, project):
+    found = visitor(DESK)
+    cookies = dict(found.client.cookies)
+    changed = {**TOKENS, "desk": {**TOKENS["desk"], "token": "another-token-of-the-desk"}}
+    with running_service(project, changed) as other:
+        assert httpx.get(other.url, cookies=cookies).status_code == 303
+    with running_service(project, TOKENS) as same:
+        assert httpx.get(same.url, cookies=cookies, timeout=120).status_code == 200
+
+
+def test_who_may_only_read_is_offered_no_halt_and_refused_one(visitor, project):
+    found = visitor(READER)
+    page = found.client.get("/page/research")
+    assert "Halt sim" not in page.text
+    refused = found.client.post("/page/halt", data={"form_token": token_of(page)})
+    assert refused.status_code == 403
+    assert "does not allow" in refused.text
+    assert not (project / "data/accounts/sim/STOP").exists()
+    started = found.client.post("/page/jobs/training", data={"form_token": token_of(page), "model": ""})
+    assert started.status_code == 403
+
+
+@pytest.mark.parametrize("form_token", ["", "0" * 64])
+def test_a_form_that_this_page_has_not_given_halts_nothing(free, project, form_token):
+    answer = httpx.post(f"{free.url}/page/halt", data={"form_token": form_token}, timeout=120)
+    assert answer.status_code == 403
+    assert not (project / "data/accounts/sim/STOP").exists()
+
+
+def test_a_form_of_another_site_halts_nothing(free, project):
+    page = httpx.get(free.url, timeout=120)
+    for origin in ("https://evil.example", "null"):
+        answer = httpx.post(
+            f"{free.url}/page/halt", data={"form_token": token_of(page)}, headers={"Origin": origin}, timeout=120
+        )
+        assert answer.status_code == 403
+    assert not (project / "data/accounts/sim/STOP").exists()
+
+
+def test_every_answer_says_what_browsers_may_do_with_it(free):
+    for path in ("/", "/docs", "/health", "/page/login", "/page/nothing", "/v1/account"):
+        headers = httpx.get(free.url + path, timeout=120).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+
+
+def test_files_of_the_page_are_packed_and_kept_for_ever_under_their_hash(free):
+    page = httpx.get(free.url, timeout=120).text
+    addresses = re.findall(r'"(/page/assets/[^"]+)"', page)
+    assert {address.rpartition("/")[2] for address in addresses} == {"icon.svg", "page.css", "page.js"}
+    for address in addresses:
+        answer = httpx.get(free.url + address)
+        assert answer.headers["content-encoding"] == "gzip"
+        assert "immutable" in answer.headers["cache-control"]
+    assert httpx.get(f"{free.url}/page/assets/0000/page.js").status_code == 404
+
+
+def test_the_documentation_lists_every_route_of_the_document_with_an_example(free):
+    text = httpx.get(f"{free.url}/docs").text
+    document = httpx.get(f"{free.url}/v1/openapi.json").json()
+    for path, verbs in document["paths"].items():
+        for verb in verbs:
+            assert f"<code>{verb.upper()} {path}</code>" in text
+    assert "$close/Ref($close, 21)-1" in text
+    assert "//cdn" not in text
+
+
+def test_sums_are_of_one_kind_of_money_alone(free):
+    text = drawn(f"{free.url}/page/accounts")
+    sums = text[text.index("Sums of one kind of money") :]
+    assert re.findall(r'<th scope="row" class="text">(\w+)</th>', sums) == ["simulated"]
+    for name in ("cn", "files", "hand", "live", "paper", "qlib", "sim"):
+        assert f'<th scope="row" class="text">{name}</th>' in text
