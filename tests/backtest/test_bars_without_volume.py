@@ -20,6 +20,7 @@ from tests.backtest.test_replay import assert_replay_equals
 from tests.helpers.engine_cases import CASES
 from tests.helpers.event_orders import BOUGHT, minutes_of, outcomes_of, run, stop
 from tests.helpers.random_market import random_market
+from tests.helpers.representatives import representatives
 
 DAYS = pd.bdate_range("2024-01-02", periods=6, unit="ns")
 NO_ACTIONS = pd.DataFrame(columns=["date", "instrument", "kind", "value"])
@@ -116,7 +117,9 @@ def without_volume(bars, seed):
     return bars.assign(volume=bars["volume"].mask(quiet, 0.0)), quiet
 
 
-@pytest.mark.parametrize("case", ["us", "poor, all costs", "weights by score"])
+@pytest.mark.parametrize(
+    "case", representatives(["us", "poor, all costs", "weights by score"], {"poor, all costs", "weights by score"})
+)
 def test_replay_and_engines_agree_where_every_tenth_bar_has_no_volume(case):
     bars, actions, sessions, scores = random_market(5, n_sessions=90)
     bars, quiet = without_volume(bars, 1)

@@ -25,9 +25,10 @@ def isolated() -> Iterator[None]:
     root, disabled, levels = logging.getLogger(), logging.root.manager.disable, _levels_of_libraries()
     level, handlers = root.level, list(root.handlers)
     yield
-    root.setLevel(level)
+    _set_level(root, level)
     root.handlers[:] = handlers
-    logging.disable(disabled)
+    if logging.root.manager.disable != disabled:
+        logging.disable(disabled)
     for name, found in _levels_of_libraries().items():
         if found != levels.get(name, found):
             logging.getLogger(name).setLevel(levels[name])
@@ -45,7 +46,7 @@ def _begin_random_numbers() -> None:
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed(0)  # Qlib draws from the global generator.
     if torch := sys.modules.get("torch"):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # The one of processors; `torch.manual_seed` asks for devices too.
 
 
 def _leave_levels_to_the_root() -> None:
@@ -53,7 +54,13 @@ def _leave_levels_to_the_root() -> None:
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger) and name.partition(".")[0] == "quant_pipeline":
             logger.disabled, logger.propagate = False, True
-            logger.setLevel(logging.NOTSET)
+            _set_level(logger, logging.NOTSET)
+
+
+def _set_level(logger: logging.Logger, level: int) -> None:
+    """Set a level that is another one: each time all loggers forget what they have worked out."""
+    if logger.level != level:
+        logger.setLevel(level)
 
 
 def _levels_of_libraries() -> dict[str, int]:
@@ -99,6 +106,7 @@ def _torch_threads() -> int | None:
 
 def _restore_torch(threads: int | None) -> None:
     if torch := sys.modules.get("torch"):
-        torch.use_deterministic_algorithms(False)
+        if torch.are_deterministic_algorithms_enabled():
+            torch.use_deterministic_algorithms(False)
         if threads is not None:
             torch.set_num_threads(threads)

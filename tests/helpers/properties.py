@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, settings
 
 THOROUGH, GATE, FEW = "thorough", "gate", "few"
-_EXAMPLES = {THOROUGH: 100, GATE: 40, FEW: 10}
+_EXAMPLES = {THOROUGH: 100, GATE: 25, FEW: 10}
 
 
 def register_profiles() -> None:

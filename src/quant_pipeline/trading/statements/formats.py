@@ -315,7 +315,7 @@ class StatementFormat(Parameters):
     @property
     def known_columns(self) -> set[str]:
         """Every column that the map looks at, by which a header is found."""
-        fields = [field for rule in self.rules for field in {*self.columns, *rule.columns}]
+        fields = {field for rule in self.rules for field in {*self.columns, *rule.columns}}
         named = {name for rule in self.rules for field in fields for name in self.columns_of(rule, field)}
         named.add(self.account or "")
         conditions = [rule.when for rule in self.rules] + [amendment.when for amendment in self.amendments]
