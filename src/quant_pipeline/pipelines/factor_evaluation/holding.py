@@ -1,14 +1,14 @@
 """What holding the highest values of each factor would have earned: one exact backtest per factor."""
 
-from collections.abc import Iterator
+import os
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.backtest.array_engine import run_backtest
+from quant_pipeline.backtest.combination_engine import CombinationSearch, run_combinations
 from quant_pipeline.common.progress import track
 from quant_pipeline.exchange.market import TradingMarket
-from quant_pipeline.pipelines.backtest.measuring import measure_backtest
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.pipelines.wiring import takes_records
 
@@ -18,7 +18,9 @@ MEASURES = {
     "topk_drawdown": "maximum_drawdown",
     "topk_turnover": "annualised_turnover",
 }
-"""Columns of the table, and the measures of `evaluation.performance` that they are."""
+"""Columns of the table, and the figures of `backtest.combination_engine` that they are."""
+AT_ONCE = 16
+"""Factors whose values are laid out at a time."""
 
 
 @takes_records(tables=MarketTables, rules=TradingRules)
@@ -39,27 +41,27 @@ def backtest_factors(evaluated_factors: pd.DataFrame, tables: MarketTables, rule
         ``factor``, and the columns of `MEASURES`, after costs, fractions and not percents. Missing for a factor without
         a single decision.
     """
-    sessions = evaluated_factors.index.levels[0]
+    days = evaluated_factors.index.get_level_values("datetime")
     calendar = pd.DatetimeIndex(tables.sessions["date"])
-    market = tables.market_of(calendar[calendar >= sessions.min()], rules)
-    benchmark = tables.benchmark_levels(market)
-    rows = [
-        {"factor": name, **_earned(scores, market, benchmark, rules)}
-        for name, scores in track(_scores(evaluated_factors), "trading factors", total=evaluated_factors.shape[1])
-    ]
-    return pd.DataFrame(rows, columns=["factor", *MEASURES]).astype({"factor": "str"})
+    market = tables.market_of(calendar[(calendar >= days.min()) & (calendar <= days.max())], rules)
+    names = list(evaluated_factors.columns)
+    parts = [names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)]
+    rows = [_earned(evaluated_factors[part], market, rules) for part in track(parts, "trading factors")]
+    return pd.concat(rows, ignore_index=True)
 
 
-def _scores(panel: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
-    for name in panel.columns:
-        values = panel[name].astype("float64").rename("score")
-        yield str(name), values[np.isfinite(values.to_numpy())]
+def _earned(panel: pd.DataFrame, market: TradingMarket, rules: TradingRules) -> pd.DataFrame:
+    """Measure the accounts of some factors; a value at the last session alone comes to no trade."""
+    values = np.stack([_values(panel[name], market) for name in panel.columns])
+    search = CombinationSearch(values, market, rules.strategy, rules.cost_rules, rules.account.initial_cash)
+    alone = [(place,) for place in range(len(values))]
+    figures = run_combinations(search, alone, n_threads=os.cpu_count() or 1).figures
+    decides = np.isfinite(values[:, :-1]).any(axis=(1, 2))
+    table = pd.DataFrame({column: figures[figure].where(decides) for column, figure in MEASURES.items()})
+    table.insert(0, "factor", pd.array(list(panel.columns), dtype="str"))
+    return table
 
 
-def _earned(scores: pd.Series, market: TradingMarket, benchmark: pd.Series, rules: TradingRules) -> dict[str, float]:
-    """Measure the account of one factor; a score at the last session alone comes to no trade."""
-    if not (scores.index.get_level_values("datetime") < market.sessions[-1]).any():
-        return dict.fromkeys(MEASURES, np.nan)
-    result = run_backtest(scores, market, rules.strategy, rules.cost_rules, rules.account.initial_cash)
-    _, performance = measure_backtest(result, benchmark, rules.market_rules.risk_free_rate)
-    return {column: performance[measure] for column, measure in MEASURES.items()}
+def _values(factor: pd.Series, market: TradingMarket) -> npt.NDArray[np.float64]:
+    known = factor.astype("float64")
+    return market.score_matrix(known[np.isfinite(known.to_numpy())].rename("score"))
