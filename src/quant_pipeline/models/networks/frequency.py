@@ -61,19 +61,17 @@ class FrequencyScorer(nn.Module):
         """Map ``(steps, instruments, factors)`` to the outputs of all steps, ``(steps, instruments, hidden)``."""
         entering = self.from_input(block)
         output = block.new_zeros((block.shape[1], self.hidden))
-        # Frequencies first, so that what is computed for each of them lies side by side.
-        real = imaginary = block.new_zeros((self.frequencies, block.shape[1], self.hidden))
-        weights = self.combination[:, None, None]
-        turns = 2 * math.pi / self.frequencies * torch.arange(self.frequencies, device=block.device)[:, None, None]
+        real = imaginary = block.new_zeros((block.shape[1], self.hidden, self.frequencies))
+        turns = 2 * math.pi / self.frequencies * torch.arange(self.frequencies, device=block.device)
         outputs = []
         for step in range(len(block)):
             gates = (entering[step] + self.from_output(output)).split(self.parts, dim=-1)
             written = torch.sigmoid(gates[0]) * torch.tanh(gates[1])
-            kept = torch.sigmoid(gates[3]) * torch.sigmoid(gates[4]).T[:, :, None]
-            real = kept * real + written * torch.cos(turns * step)
-            imaginary = kept * imaginary + written * torch.sin(turns * step)
+            kept = torch.sigmoid(gates[3])[:, :, None] * torch.sigmoid(gates[4])[:, None, :]
+            real = kept * real + written[:, :, None] * torch.cos(turns * step)
+            imaginary = kept * imaginary + written[:, :, None] * torch.sin(turns * step)
             amplitudes = torch.sqrt(real.square() + imaginary.square() + SMALL)
-            read = torch.tanh((amplitudes * weights).sum(dim=0) + self.combination_bias)
+            read = torch.tanh(amplitudes @ self.combination + self.combination_bias)
             output = torch.sigmoid(gates[2] + self.from_memory(read)) * read
             outputs.append(output)
         return torch.stack(outputs)
