@@ -13,7 +13,7 @@ from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.store import Ledger
 from tests.helpers.documented_files import commands_of
 from tests.helpers.project import PATIENCE, SMALL_PARAMETERS
-from tests.helpers.servers import free_port
+from tests.helpers.servers import answers, free_port
 
 SYMBOLS = ["AAPL", "CAT", "JPM", "KO", "MSFT", "NEE", "PFE", "XOM"]
 WINDOWS = {
@@ -39,6 +39,7 @@ def address(module_project, guide):
     serving = module_project.start_process(
         f"{serve} --port {port} --start 2023-01-03 --symbols {','.join([*SYMBOLS, 'SPY'])}"
     )
+    assert answers(f"http://127.0.0.1:{port}/", seconds=PATIENCE)
     yield f"http://127.0.0.1:{port}"
     serving.terminate()
     serving.wait(timeout=PATIENCE)
