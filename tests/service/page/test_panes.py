@@ -4,6 +4,7 @@ import time
 
 import httpx
 import pytest
+from tests.helpers.scripted_jobs import NAME
 
 from tests.helpers.paper_service import WIDE, token_of
 
@@ -50,16 +51,26 @@ def test_documents_of_the_pipelines_have_an_origin_of_their_own(service, page_of
         assert httpx.get(f"{service.url}/page/documents/{name}").status_code == 404
 
 
-def test_a_backtest_is_started_on_the_page_and_watched_to_its_end(service, opened):
-    page = opened(f"{service.url}/page/research", WIDE)
-    page.fill("input[name=topk]", "4")
-    page.click("text=Backtest all_icir")
-    page.wait_for_url("**/page/jobs/*")
-    page.wait_for_selector("#printed:has-text('backtest')")
+def test_a_job_is_started_by_a_form_and_cancelled_by_one(service):
+    page = httpx.get(f"{service.url}/page/research", timeout=120)
+    data = {"topk": "4", "n_drop": "1", "form_token": token_of(page)}
+    answer = httpx.post(f"{service.url}/page/jobs/backtest", data=data, timeout=120)
     job = service.served.jobs.table.newest(1)[0]
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/page/jobs/{job.id}")
     assert (job.kind, job.request) == ("backtest", {"changes": {"strategy": {"topk": 4, "n_drop": 1}}})
+    assert "Cancel the job" in httpx.get(f"{service.url}/page/jobs/{job.id}", timeout=120).text
+    httpx.post(f"{service.url}/page/jobs/{job.id}/cancel", data=data, timeout=120)
+    assert service.served.jobs.table.find(job.id).state == "cancelled"
+
+
+def test_a_job_is_watched_line_by_line_to_its_end(service, opened, tmp_path):
+    request = {"file": str(tmp_path / "started"), "seconds": 1}
+    job, _ = service.served.jobs.ask(NAME, request, {}, "a test", None)
+    page = opened(f"{service.url}/page/jobs/{job.id}", WIDE)
+    page.wait_for_selector("#printed:has-text('first line')")
+    page.wait_for_selector("#printed:has-text('last line')")
     page.goto(f"{service.url}/page/jobs")
-    page.wait_for_selector("#jobs tbody tr:has-text('done')", timeout=300_000)
+    page.wait_for_selector("#jobs tbody tr:has-text('done')")
     assert page.said == []
 
 

@@ -90,9 +90,10 @@ def facts(items: Iterable[Fact]) -> Html:
 
 def state(word: str) -> Html:
     """Show a state: sign, word and tone; what follows the first word is shown too."""
-    sign, tone = SIGNS.get(word.partition(" ")[0], ("·", ""))
-    return Html('<span class="state {}"><b aria-hidden="true">{}</b> {}</span>').format(
-        tone, sign, word.replace("_", " ")
+    first, space, rest = word.partition(" ")
+    sign, tone = SIGNS.get(first, ("·", ""))
+    return Html('<span class="state {}"><b aria-hidden="true">{}</b> {}{}{}</span>').format(
+        tone, sign, first.replace("_", " "), space, rest
     )
 
 

@@ -90,12 +90,26 @@ def watched(market: Mapping[str, Any] | None, folder: Path, currency: str) -> li
 
 
 def _market(look: Look) -> Fact:
-    newest = look.served.project.calendar[-1]
-    if look.account.account.filled_by == "simulation":
-        return Fact("Market data", f"up to {newest:%Y-%m-%d}", "by the time of the simulated exchange")
-    clock = pd.Timestamp.now("UTC").tz_localize(None)
-    calendar = TradingCalendar.of(look.account.calendar, newest - BACK, clock)
-    closed = calendar.latest_closed(clock.tz_localize("UTC"))
+    newest, live = look.served.project.calendar[-1], look.live
+    if live.is_simulated or live.is_rehearsed:
+        return Fact("Market data", f"up to {newest:%Y-%m-%d}", "by the time of an invented exchange")
+    return age_of_market(newest, look.account.calendar, pd.Timestamp.now("UTC"))
+
+
+def age_of_market(newest: pd.Timestamp, calendar_name: str, clock: pd.Timestamp) -> Fact:
+    """Say up to when market data are, and how many sessions have closed since.
+
+    Parameters
+    ----------
+    newest
+        Session of the newest bars.
+    calendar_name
+        Of the exchange.
+    clock
+        Now.
+    """
+    calendar = TradingCalendar.of(calendar_name, newest - BACK, clock.tz_localize(None))
+    closed = calendar.latest_closed(clock)
     behind = int(((calendar.sessions > newest) & (calendar.sessions <= closed)).sum())
     if not behind:
         return Fact("Market data", f"up to {newest:%Y-%m-%d}", "the newest session that has closed", "good")
