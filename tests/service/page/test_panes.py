@@ -4,8 +4,8 @@ import time
 
 import httpx
 import pytest
-from tests.helpers.scripted_jobs import NAME
 
+from quant_pipeline.testing.job_kills import NAME
 from tests.helpers.paper_service import WIDE, token_of
 
 
@@ -79,7 +79,7 @@ def test_a_job_is_watched_line_by_line_to_its_end(service, opened, tmp_path):
     [
         ("backtest", {"topk": "0", "n_drop": "1"}, "topk"),
         ("backtest", {"topk": "many", "n_drop": "1"}, "topk"),
-        ("factor_evaluation", {"expression": "Ref($close, -1)"}, "future"),
+        ("factor_evaluation", {"expression": "Ref($close, -1)"}, "remove it from the feature set"),
         ("factor_evaluation", {}, "expression"),
         ("training", {"model": "../secret"}, "models"),
         ("training", {"model": "nothing"}, "nothing"),
