@@ -46,18 +46,25 @@ def test_every_stage_is_registered_under_its_name():
 
 
 def test_default_is_the_sum_of_all_stages():
-    assert node_names("__default__") == set().union(*(node_names(stage) for stage in STAGES))
+    in_stages = {f"{stage}.{name}" for stage in STAGES for name in node_names(stage)}
+    assert node_names("__default__") == in_stages
+
+
+@pytest.mark.parametrize("name", ["__default__", "daily"])
+def test_a_sum_folds_by_stage_and_keeps_the_names_of_datasets(name):
+    stages = {node.namespace.partition(".")[0] for node in pipelines[name].nodes}
+    assert stages <= set(STAGES)
+    alone = set().union(*(pipelines[stage].datasets() for stage in stages))
+    assert pipelines[name].datasets() == alone
 
 
 def test_nothing_is_sent_unless_execution_is_asked_for_by_name():
-    assert not node_names("execution") & node_names("__default__")
+    assert not pipelines["execution"].outputs() & pipelines["__default__"].datasets()
 
 
 def test_daily_trains_nothing_and_backtests_nothing():
-    daily = node_names("daily")
-    assert not daily & (
-        node_names("training") | node_names("features") | node_names("backtest") | node_names("ensemble")
-    )
+    stages = {node.namespace.partition(".")[0] for node in pipelines["daily"].nodes}
+    assert not stages & {"training", "features", "backtest", "ensemble"}
 
 
 def test_daily_is_a_part_of_default():
@@ -81,4 +88,4 @@ def test_only_sources_the_broker_and_what_an_earlier_run_left_come_from_outside(
 
 def test_new_sessions_are_scored_after_training():
     ranks = {node.name: rank for rank, group in enumerate(pipelines["__default__"].grouped_nodes) for node in group}
-    assert ranks["ridge_alpha158.train_model"] < ranks["ridge_alpha158.score_latest"]
+    assert ranks["training.ridge_alpha158.train_model"] < ranks["prediction.ridge_alpha158.score_latest"]

@@ -1,5 +1,7 @@
 """Pipelines of the project: stages one by one, then the sums that people run."""
 
+import warnings
+from collections.abc import Mapping
 from importlib import import_module
 
 from kedro.pipeline import Pipeline
@@ -34,7 +36,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     }
     daily = ("ingestion", "prediction", "post_trade", "shadow", "order_generation", "ranking", "reporting")
     return {
-        "__default__": LazyPipeline(lambda: Pipeline(list(stages.values()))),
+        "__default__": LazyPipeline(lambda: _sum_of(stages)),
         **stages,
         "execution": _stage("execution"),
         "continuation": LazyPipeline(lambda: _made("training", "create_continuation_pipeline")),
@@ -47,8 +49,18 @@ def register_pipelines() -> dict[str, Pipeline]:
         "cross_validation": LazyPipeline(lambda: _made("rolling", "create_cross_validation_pipeline")),
         "ensemble_search": _stage("ensemble_search"),
         "qlib_comparison": _stage("qlib_comparison"),
-        "daily": LazyPipeline(lambda: Pipeline([stages[name] for name in daily])),
+        "daily": LazyPipeline(lambda: _sum_of({name: stages[name] for name in daily})),
     }
+
+
+def _sum_of(stages: Mapping[str, Pipeline]) -> Pipeline:
+    """Put stages together, each in a namespace of its own: the lineage folds them. Their datasets keep their names."""
+    with warnings.catch_warnings():
+        # Those of a model have the name of the model before a dot, which Kedro expects of the outermost namespace.
+        warnings.filterwarnings("ignore", "One or more dataset names contain '.'")
+        return Pipeline(
+            [Pipeline(stage, namespace=name, prefix_datasets_with_namespace=False) for name, stage in stages.items()]
+        )
 
 
 def _stage(name: str) -> Pipeline:

@@ -167,6 +167,12 @@ def test_models_are_tracked_one_nested_run_each(finished):
     assert any(key.startswith("curve.") for key in metrics)
 
 
+# What kedro-viz draws, and what of it can be unfolded.
+NODE, FOLDED = ".pipeline-node", ".pipeline-node--modularPipeline"
+STAGES = {
+    "ingestion", "features", "training", "prediction", "ensemble", "backtest", "post_trade", "shadow",
+    "order_generation", "ranking", "reporting",
+}  # fmt: skip
 # A dataset of each layer, and what its preview is made of.
 PREVIEWED = {
     "score_file": "table",
@@ -214,7 +220,9 @@ def test_the_lineage_builds_with_layers_and_previews(project, shown):
     for layer in ("raw", "intermediate", "primary", "feature", "models", "model_output", "reporting", "account"):
         assert f'"{layer}"' in main, layer
     nodes = {node["name"]: node["id"] for node in json.loads(main)["nodes"]}
-    with served(project.path / "build") as url, open_page(url) as (page, _):
+    with served(project.path / "build") as url, open_page(f"{url}?types=nodes&pid=__default__") as (page, _):
+        page.wait_for_selector(FOLDED)
+        assert set(page.locator(FOLDED).all_text_contents()) == STAGES == set(page.locator(NODE).all_text_contents())
         for name in shown:
             page.goto(f"{url}?pid=__default__&sid={nodes[name]}")
             page.wait_for_selector(f".pipeline-metadata {PREVIEWED[name]}")

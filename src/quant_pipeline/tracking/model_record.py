@@ -25,6 +25,11 @@ MARKET_PARTS = ("labels", "universe", "source")
 """Parts of the fingerprint of a bundle that say which market it has learned from, the same for every model of it."""
 
 
+def model_of(node: Node) -> str:
+    """Return the model that a node belongs to: its innermost namespace; the others are stages."""
+    return str(node.namespace).rpartition(".")[2]
+
+
 def record_model(
     node: Node, catalog: CatalogProtocol[Any, Any], inputs: Mapping[str, Any], metrics: Mapping[str, Any], market: str
 ) -> None:
@@ -39,7 +44,7 @@ def record_model(
     market
         Name of the market.
     """
-    namespace = str(node.namespace)
+    namespace = model_of(node)
     given = {name.removeprefix(f"{namespace}.").removeprefix(f"{namespace}_"): value for name, value in inputs.items()}
     spec = next(value for name, value in inputs.items() if name.startswith("params:") and "models" in name)
     parameters = flatten(as_plain(spec)) | {"market.name": market}

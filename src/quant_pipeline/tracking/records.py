@@ -12,7 +12,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
 from quant_pipeline.reports.spreadsheet import csv_text
-from quant_pipeline.tracking.model_record import record_model
+from quant_pipeline.tracking.model_record import model_of, record_model
 from quant_pipeline.tracking.parameters import as_plain, flatten, key_of, log_parameters
 
 LEADERS_LOGGED = 1_000
@@ -47,7 +47,7 @@ def record_node(
         return
     match node.short_name:
         case "evaluate_model" if node.namespace is not None:
-            record_model(node, catalog, inputs, outputs[f"{node.namespace}.metrics"], market)
+            record_model(node, catalog, inputs, outputs[f"{model_of(node)}.metrics"], market)
         case "backtest_combinations":
             _record_backtest(inputs, outputs)
         case "draw_backtest":

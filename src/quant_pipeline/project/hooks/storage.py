@@ -106,7 +106,8 @@ class StorageHooks:
         with StorageErrorsInOneLine(), ExitStack() as held:
             for what, folder, patience in (area for area in self._areas if area in written):
                 held.enter_context(locked(folder / LOCK, what, shared=bool(namespaces), patience=patience))
-                for namespace in namespaces:
+                # Of a model of a stage only the model: a run of the stage alone, which names no stage, locks the same.
+                for namespace in dict.fromkeys(each.rpartition(".")[2] for each in namespaces):
                     held.enter_context(locked(folder / f"{LOCK}.{namespace}", f"{namespace} of {what}"))
                 if not namespaces and (removed := sweep(folder)):
                     logger.info("Removed %d leftovers of interrupted runs in %s", len(removed), folder)
