@@ -13,6 +13,7 @@ from kedro.pipeline import node
 from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.models.training import train_bundle
 from quant_pipeline.testing.planted_panel import planted_facts, planted_panel
+from quant_pipeline.tracking.model_record import model_of
 from quant_pipeline.tracking.records import record_node
 
 MARKET = "invented"
@@ -85,3 +86,8 @@ def test_a_registered_model_carries_its_market_and_scores_as_the_bundle_does(run
     assert version.tags["bundle"] == bundle.identity
     loaded = mlflow.pyfunc.load_model(f"models:/{MARKET}.ridge@champion")
     pd.testing.assert_series_equal(loaded.predict(panel.features), bundle.predict(panel.features), check_exact=True)
+
+
+@pytest.mark.parametrize("namespace", ["ridge", "training.ridge"])
+def test_a_model_is_the_innermost_namespace_of_its_nodes(namespace):
+    assert model_of(node(len, "features", "score", name="train_model", namespace=namespace)) == "ridge"
