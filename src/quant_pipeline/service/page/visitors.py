@@ -104,7 +104,9 @@ class Visitors:
         if not self._access.tokens:
             session = self._signed(THIS_MACHINE, 0, "")
             asker = Asker(THIS_MACHINE, frozenset(Scope))
-            return Visitor(asker, session, self._form_token(session), not hmac.compare_digest(given, session))
+            return Visitor(
+                asker, session, self._form_token(session), not hmac.compare_digest(given.encode(), session.encode())
+            )
         name = self._name_of(given)
         if name is None:
             text = "the page needs a token, once"
