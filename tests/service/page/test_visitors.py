@@ -60,6 +60,11 @@ def test_without_tokens_the_page_needs_none(free):
     assert httpx.get(free.url, timeout=120).status_code == 200
 
 
+def test_a_cookie_of_any_bytes_is_another_visitor(free):
+    cookies = b"; ".join(name + b"=\xff\xe9" for name in (b"quant-pipeline-sim", b"quant-pipeline-paper"))
+    assert free.client.get("/", headers=[(b"Cookie", cookies)]).status_code == 200
+
+
 def test_with_tokens_every_page_leads_to_the_question_for_one(asked):
     for path in ("/", "/page/models", "/page/log", "/page/jobs"):
         answer = httpx.get(asked.url + path)
