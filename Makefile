@@ -15,7 +15,7 @@ help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s ':'
 
 $(INSTALLED): requirements.lock pyproject.toml tools/install.py
-	$(PYTHON) tools/install.py
+	"$(PYTHON)" tools/install.py
 	touch $@
 
 install: $(INSTALLED)  ## Everything of requirements.lock into .venv
@@ -96,7 +96,7 @@ bench-service: $(INSTALLED)  ## The HTTP service: factors, backtests, health dur
 
 # Libraries that only this compares with live in an environment of their own.
 $(PEERS)/.installed: benchmarks/peers/requirements.txt tools/install.py
-	$(PYTHON) tools/install.py $(PEERS)/environment benchmarks/peers/requirements.txt
+	"$(PYTHON)" tools/install.py $(PEERS)/environment benchmarks/peers/requirements.txt
 	touch $@
 
 compare-peers: $(INSTALLED) $(PEERS)/.installed  ## Performance, IC, quantile returns, decay, turnover against other libraries

@@ -33,6 +33,7 @@ STEPS = {
     "arm": (1, "needs no arming"),
     "disarm": (1, "is not armed"),
     "reconcile": (0, "equal the broker's"),
+    "protect": (1, "has no broker that could protect it"),
     "cancel": (0, "cancelled at the broker"),
     "halt": (0, "the ledger says halted"),
     "resume": (0, "may send orders again"),

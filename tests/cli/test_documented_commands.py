@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -168,20 +169,22 @@ def test_a_documented_target_can_be_made(command):
 @pytest.mark.parametrize("command", representatives(short_lived(), {*short_lived()} - REPETITIONS - {*ALONE}))
 def test_a_documented_command_runs(project, command, request, tmp_path):
     if "path/to/a-shares" in command:
-        command = command.replace("path/to/a-shares", str(A_SHARES)).replace(
+        command = command.replace("path/to/a-shares", shlex.quote(str(A_SHARES))).replace(
             "kedro run", "kedro run --pipelines ingestion"
         )
     elif "path/to/statements" in command:
-        command = command.replace("path/to/statements", str(STATEMENTS))
+        command = command.replace("path/to/statements", shlex.quote(str(STATEMENTS)))
     elif PROVIDER in command:
         folder = chinese_provider(tmp_path / "cn_data").folder
-        command = command.replace(PROVIDER, str(folder)).replace("kedro run", "kedro run --pipelines ingestion")
+        command = command.replace(PROVIDER, shlex.quote(str(folder))).replace(
+            "kedro run", "kedro run --pipelines ingestion"
+        )
     elif "path/to" in command:
         folder = request.getfixturevalue("real_market")
         if command.startswith("python benchmarks"):
-            command = command.replace("path/to/real/bars", str(folder))
+            command = command.replace("path/to/real/bars", shlex.quote(str(folder)))
         else:
-            command = command.replace("path/to/folder", str(folder)).replace(
+            command = command.replace("path/to/folder", shlex.quote(str(folder))).replace(
                 "kedro run", "kedro run --pipelines ingestion"
             )
     if "--pipelines execution" in command:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.helpers.http_service import running_service
+
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 PAGES = [
@@ -18,11 +20,23 @@ PAGES = [
 ]
 
 
+SERVICE = "http://127.0.0.1:8600"
+"""Where the pages say that the service answers."""
+
+
 def run_page(page, folder, monkeypatch):
     """Run the blocks of a page in the folder of a project; return the names that they leave."""
     monkeypatch.chdir(folder)
+    text = page.read_text()
+    if SERVICE not in text:
+        return run_blocks(page, text)
+    with running_service(folder) as running:
+        return run_blocks(page, text.replace(SERVICE, running.url))
+
+
+def run_blocks(page, text):
     names: dict = {}
-    for number, block in enumerate(BLOCK.findall(page.read_text()), start=1):
+    for number, block in enumerate(BLOCK.findall(text), start=1):
         exec(compile(block, f"{page.name}, block {number}", "exec"), names)
     return names
 
