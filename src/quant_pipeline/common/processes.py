@@ -18,6 +18,15 @@ def birth_of(pid: int) -> str:
         return ""
 
 
+def lives(pid: int, born: str) -> bool:
+    """Return whether the process that began then still runs; one that only waits for its parent does not."""
+    try:
+        process = psutil.Process(pid)
+        return f"{process.create_time():.2f}" == born and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 def last_lines(log: Path, number: int) -> str:
     """Return the last lines of a file; nothing when it cannot be read."""
     try:

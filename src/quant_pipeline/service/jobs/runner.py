@@ -20,7 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from quant_pipeline.common.processes import birth_of
+from quant_pipeline.common.processes import lives
 from quant_pipeline.service.jobs.table import ENDED, Job, JobState, JobTable
 from quant_pipeline.service.jobs.worker import OUTPUT, JobSetting
 from quant_pipeline.service.problems import Refused
@@ -135,7 +135,7 @@ class JobRunner:
                     self.table.end(found, JobState.FAILED, process.returncode, "its process ended before it had begun")
         running = self.table.in_states(JobState.RUNNING)
         for job in running:
-            if birth_of(job.pid or 0) != job.born and not self._has_ended(job):
+            if not lives(job.pid or 0, job.born or "") and not self._has_ended(job):
                 self.table.end(job, JobState.LOST, None, "its process was killed; ask for it again")
         waiting = [job for job in self.table.in_states(JobState.WAITING) if job.id not in self._spawned]
         unclaimed = [id for id in self._spawned if id not in {job.id for job in running}]
@@ -171,12 +171,12 @@ class JobRunner:
 
 def _end_group(job: Job) -> None:
     for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
-        if job.pid is None or birth_of(job.pid) != job.born:
+        if job.pid is None or not lives(job.pid, job.born or ""):
             return
         with suppress(ProcessLookupError):
             os.killpg(job.pid, number)
         deadline = time.monotonic() + patience
-        while time.monotonic() < deadline and birth_of(job.pid) == job.born:
+        while time.monotonic() < deadline and lives(job.pid, job.born or ""):
             time.sleep(TICK)
 
 
