@@ -123,7 +123,8 @@ def _preferences_of(
         return np.ones(len(instruments))
     if preferences is None:
         raise StrategyError(f"Weights by {rules.position_weights} need past returns. Give `preferences`.")
-    return preferences.reindex(instruments).to_numpy(dtype=np.float64, na_value=np.nan)
+    # A copy: pandas lends a view that may only be read, and kernels would be compiled once more for that type.
+    return preferences.reindex(instruments).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
 
 
 def score_ranks(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
