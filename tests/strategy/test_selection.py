@@ -6,7 +6,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.exchange.rules import CostRules, MarketRules
-from quant_pipeline.strategy.rebalance import rebalance
+from quant_pipeline.strategy.rebalance import _preferences_of, rebalance
 from quant_pipeline.strategy.rules import StrategyRules
 
 NAMES = list("ABCDEF")
@@ -118,6 +118,13 @@ def test_inverse_volatility_gives_the_calm_one_more():
     assert rows == [("A", "buy", 250), ("B", "buy", 750)]
     with pytest.raises(StrategyError, match="preferences"):
         decide(rules, holding({}), 10_000)
+
+
+def test_weights_reach_the_kernels_as_every_other_caller_gives_them():
+    """An array that may only be read is another type, for which all kernels of the decision are compiled again."""
+    rules = EQUAL.model_copy(update={"position_weights": "inverse_volatility"})
+    given = _preferences_of(pd.Series(1.0, index=NAMES), pd.Index(NAMES), rules)
+    assert given.flags.writeable
 
 
 def test_what_cannot_trade_takes_its_value_out_of_the_targets():
