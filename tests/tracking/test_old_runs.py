@@ -29,9 +29,9 @@ def test_newest_runs_running_ones_and_those_behind_a_version_stay(client):
     child = make(client, experiment, 4, whole)
     client.create_registered_model("sim-model")
     client.create_model_version("sim-model", "somewhere", nested)
-    old = {run.info.run_id for run in old_runs(client, 1)}
+    old = {run.info.run_id for run in old_runs(client, 1, "sim")}
     assert old == {plain, whole, child}
-    assert {run.info.run_id for run in old_runs(client, 2)} == {plain}
+    assert {run.info.run_id for run in old_runs(client, 2, "sim")} == {plain}
     assert not {registered, running, newest} & old
 
 
@@ -39,12 +39,12 @@ def test_deleted_runs_are_kept_and_come_back_but_those_of_the_user_do_not(client
     experiment = client.create_experiment("sim")
     runs = [make(client, experiment, start) for start in range(1, 5)]
     client.delete_run(runs[0])
-    delete_runs(client, old_runs(client, 1))
+    delete_runs(client, old_runs(client, 1, "sim"))
     assert [run.info.run_id for run in client.search_runs([experiment])] == [runs[3]]
     assert restore_runs(client) == 2
     assert {run.info.run_id for run in client.search_runs([experiment])} == set(runs[1:])
     assert restore_runs(client) == 0
-    assert old_runs(client, 3) == []
+    assert old_runs(client, 3, "sim") == []
 
 
 def test_client_is_of_the_store_that_the_configuration_names(tmp_path, monkeypatch):

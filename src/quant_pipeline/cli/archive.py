@@ -69,15 +69,15 @@ def archive(
         unused = _unused_bundles(context.obj, opened) if bundles else []
         notebooks = retention.old_notebooks(project, kept, keep) if include_notebooks else []
         _describe(old, everything, unused, project, notebooks)
-        if runs is not None:
-            _archive_runs(opened, runs, dry_run)
-        if dry_run or not (old or unused or notebooks):
-            return
-        if len(old) > LARGEST_SHARE * everything and not force:
+        if not dry_run and len(old) > LARGEST_SHARE * everything and not force:
             raise ArchiveError(
                 f"{len(old)} of {everything} files of sessions would be moved, nearly all; with a larger --keep fewer "
                 "are, with --force all of them"
             )
+        if runs is not None:
+            _archive_runs(opened, runs, dry_run)
+        if dry_run or not (old or unused or notebooks):
+            return
         store = Archive(project, project / folder)
         with store.opened():
             _move(store, [*old, *notebooks], unused, project)
@@ -158,10 +158,11 @@ def _unused_bundles(metadata: Place, opened: OpenedProject) -> list[Path]:
 
     market = opened.configuration["globals"]["paths"]["market"]
     referenced: set[str] = set()
-    for folder in sorted((metadata.project_path / "conf").glob("*/globals.yml")):
-        if folder.parent.name in ("base", "local"):
+    for environment in sorted(path.name for path in (metadata.project_path / "conf").iterdir() if path.is_dir()):
+        # The default account is described in conf/base alone, and its environment may have no globals of its own.
+        if environment == "base":
             continue
-        with open_project(metadata, folder.parent.name, logs=False) as other:
+        with open_project(metadata, environment, logs=False) as other:
             if other.configuration["globals"]["paths"]["market"] != market:
                 continue
             for event in other.catalog.load("ledger_as_found"):
@@ -173,10 +174,12 @@ def _unused_bundles(metadata: Place, opened: OpenedProject) -> list[Path]:
 
 def _archive_runs(opened: OpenedProject, keep: int, dry_run: bool) -> None:
     """Delete old runs in MLflow, which keeps them until `mlflow gc`."""
-    from quant_pipeline.tracking.old_runs import client_of, delete_runs, old_runs
+    from quant_pipeline.tracking.old_runs import client_of, delete_runs, experiment_of, old_runs
 
     client = client_of(opened.configuration["mlflow"], opened.configuration.project)
-    old = old_runs(client, keep)
+    old = old_runs(
+        client, keep, experiment_of(opened.configuration["mlflow"], opened.configuration["globals"]["account"])
+    )
     click.echo(f"{len(old)} runs of MLflow are older than the newest {keep} of their experiments and back no version")
     if not dry_run:
         delete_runs(client, old)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,15 +26,23 @@ def client_of(settings: Mapping[str, Any], project: Path) -> MlflowClient:
     return MlflowClient(uri if file is None else f"sqlite:///{file}")
 
 
-def old_runs(client: MlflowClient, keep: int) -> list[Run]:
-    """Find the runs that need not stay.
+def experiment_of(settings: Mapping[str, Any], account: str) -> str:
+    """Return the experiment of an account: the configured one, that of the shell, or the one of its name."""
+    configured = ((settings.get("tracking") or {}).get("experiment") or {}).get("name")
+    return str(configured or os.environ.get("MLFLOW_EXPERIMENT_NAME") or account)
+
+
+def old_runs(client: MlflowClient, keep: int, experiment_name: str) -> list[Run]:
+    """Find the runs of an account that need not stay; a server may hold those of others, too.
 
     Parameters
     ----------
     client
         The store.
     keep
-        Newest runs of every experiment that stay, each with the runs nested in it.
+        Newest runs that stay, each with the runs nested in it.
+    experiment_name
+        Experiment of the account.
 
     Returns
     -------
@@ -42,7 +51,8 @@ def old_runs(client: MlflowClient, keep: int) -> list[Run]:
     """
     backing = {version.run_id for version in client.search_model_versions()}
     old: list[Run] = []
-    for experiment in client.search_experiments():
+    experiment = client.get_experiment_by_name(experiment_name)
+    if experiment is not None:
         families = _families(_all_runs(client, [experiment.experiment_id], ViewType.ACTIVE_ONLY))
         newest_first = sorted(families, key=lambda family: -int(family[0].info.start_time or 0))
         for family in newest_first[keep:]:

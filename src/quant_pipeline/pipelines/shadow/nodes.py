@@ -122,7 +122,7 @@ def _joined(old: pd.DataFrame | None, new: pd.DataFrame, days: set[pd.Timestamp]
 def _alerts(each: ShadowSession, shadow: ShadowParameters) -> tuple[Event, ...]:
     """Raise an alert about what has no cause, where it exceeds the limit."""
     unexplained = each.by_cause()["unexplained"]
-    bps = float(abs(unexplained) / each.base * 10_000) if each.base > 0 else 0.0
+    bps = float(abs(unexplained) / each.base * 10_000) if each.base > 0 else (float("inf") if unexplained else 0.0)
     if bps <= shadow.max_unexplained_bps:
         return ()
     day = f"{each.session:%Y-%m-%d}"

@@ -166,7 +166,7 @@ def unused_bundles(project: Path, stores: Iterable[Path], referenced: Iterable[s
     stores
         Folders of the bundle stores, with `aliases.json` and `versions/`.
     referenced
-        Identities that plans of a ledger, or scores that stay, were made by.
+        Identities that plans of a ledger were made by.
 
     Returns
     -------
@@ -178,6 +178,7 @@ def unused_bundles(project: Path, stores: Iterable[Path], referenced: Iterable[s
     unused = []
     for folder in stores:
         aliases = BundleStore(folder).aliases
-        used = {aliases.candidate, aliases.champion, *aliases.champions, *referenced}
+        former = {identity for identity, _ in aliases.history}
+        used = {aliases.candidate, aliases.champion, *aliases.champions, *former, *referenced}
         unused += [path for path in sorted((folder / "versions").glob("*/")) if path.name not in used]
     return [path for path in unused if not path.is_symlink() and path.resolve().is_relative_to(project.resolve())]

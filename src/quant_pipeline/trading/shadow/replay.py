@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from quant_pipeline.exchange.market import TradingMarket
-from quant_pipeline.exchange.money import ticks_to_decimal
+from quant_pipeline.exchange.money import ticks_to_decimal, value_in_cents
 from quant_pipeline.exchange.quotes import deal_prices
 from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.market.clock import DealPrice
@@ -136,6 +136,9 @@ def _table(orders: Sequence[Order]) -> pd.DataFrame:
 def _model_fill(requested: Decimal, row: Mapping[str, object]) -> ModelFill:
     quantity = Decimal(str(row["quantity"]))
     price, fee = ((Decimal(money(str(row[name]))) if quantity else ZERO) for name in ("price", "fee"))
+    # Cash moves in whole cents: what that is beyond quantity times price is a cost, as in the account.
+    sign = 1 if row["side"] == "buy" else -1
+    fee += sign * (value_in_cents(quantity, price) - quantity * price)
     return ModelFill(requested, quantity, price, fee, str(row["message"]))
 
 
