@@ -2,13 +2,15 @@
 
 import json
 import logging
+import time
 
 import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.service.access import Access, depth_of
 from quant_pipeline.service.parameters import ServiceParameters, Token
-from quant_pipeline.service.problems import remedy_of, without_paths
+from quant_pipeline.service.problems import remedy_of
+from quant_pipeline.service.redaction import without_paths
 from tests.helpers.http_service import running_service
 
 READER, HALTER = "reader-" + "x" * 20, "halter-" + "y" * 20
@@ -120,7 +122,28 @@ def test_depth_counts_brackets_outside_of_strings(text, depth):
     assert depth_of(text) == depth
 
 
+def test_a_string_that_does_not_end_takes_no_longer_than_its_length():
+    assert depth_of(b'"' + b'\\"' * 500_000) == 0
+
+
+def test_a_page_of_another_port_of_this_machine_is_another_site(guarded):
+    for origin in ("http://localhost:3000", "http://127.0.0.1", "http://["):
+        answer = guarded.post("/v1/account/halt", json={}, headers={**bearer(HALTER), "Origin": origin})
+        assert (answer.status_code, answer.json()["title"]) == (403, "another origin"), origin
+
+
+def test_a_broken_configuration_stops_no_halt(finished, tmp_path):
+    project = finished.copy(tmp_path / "project").path
+    with running_service(project) as running:
+        (project / "conf" / "sim" / "catalog_broken.yml").write_text("bars: [")
+        time.sleep(0.5)
+        answer = running.client.post("/v1/account/halt", json={"reason": "in a\x00 hurry"})
+        assert answer.json()["halted"] is True
+        assert (project / "data" / "accounts" / "sim" / "STOP").exists()
+
+
 def test_no_path_of_the_machine_is_left_in_a_text(tmp_path):
+    assert without_paths("open sqlite:////home/trader/jobs.sqlite", tmp_path) == "open jobs.sqlite"
     text = f"no such file {tmp_path}/data/x.parquet, nor /home/trader/keys.yml, nor /etc/passwd; see https://a.b/c/d"
     assert without_paths(text, tmp_path) == "no such file data/x.parquet, nor keys.yml, nor passwd; see https://a.b/c/d"
 

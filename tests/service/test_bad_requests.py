@@ -119,6 +119,7 @@ def test_every_key_with_every_strange_value(client, document):
         ("/v1/factors/calculate", {**CLOSE, "instruments": ["NOPE"]}, "NOPE"),
         ("/v1/factors/calculate", {"feature_set": "alpha159"}, "alpha158"),
         ("/v1/factors/evaluate", {"expression": "$close,strategy.topk=1"}, "expression"),
+        ("/v1/factors/evaluate", {"expression": "ChangeInstrument('a),as_of=2020-01-02,z=(b', $close)"}, "quotes"),
         ("/v1/backtest", {"combination": "nothing"}, "all_icir"),
         ("/v1/backtest", {"combination": "all_icir", "model": "ridge_alpha158"}, "exactly one"),
         ("/v1/backtest", {"combination": "all_icir", "topk": 4, "n_drop": 9}, "n_drop"),

@@ -26,7 +26,8 @@ HERE = ("127.0.0.1", "localhost", "[::1]")
 """Names by which this machine addresses itself."""
 THIS_MACHINE = "this machine"
 """Who asks when there are no tokens: then only programs of this machine reach the service."""
-TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+"""Strings of JSON, also one that does not end; it never goes back, so that no body takes longer than its length."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,17 @@ class Access:
             )
         return found
 
+    def is_origin(self, origin: str, host: str) -> bool:
+        """Return whether a page of this service asks: of the same host and port, or of a name that was added."""
+        try:
+            authority = urlsplit(origin).netloc.lower()
+        except ValueError:
+            return False
+        name = re.sub(r":\d*$", "", authority)
+        return authority == host.strip().lower() or (name in self.hosts and name not in HERE)
+
     def is_named(self, host: str) -> bool:
-        """Return whether a ``Host`` header, or the authority of an origin, names this service."""
+        """Return whether a ``Host`` header names this service."""
         name = re.sub(r":\d*$", "", host.strip().lower())
         return name in self.hosts
 
@@ -186,7 +196,7 @@ class Gate:
                 "Host",
             )
         origin = headers.get("origin")
-        if origin is not None and not access.is_named(urlsplit(origin).netloc):
+        if origin is not None and not access.is_origin(origin, headers.get("host", "")):
             raise Refused(
                 403, "another origin", "a page of another site asks", "Open the page of this service.", "Origin"
             )

@@ -45,7 +45,8 @@ def backtest(
         When the scores, the rules or the dates do not allow a backtest.
     """
     known = served.known
-    name = _identity(question, {"market": known.market, "parameters": served.parameters_hash(), "code": CODE})
+    source = served.fingerprint(*MARKET, *_dataset_of(question))
+    name = _identity(question, {"files": source, "parameters": served.parameters_hash(), "code": CODE})
     if (stored := store.document(name)) is not None:
         return {**stored, "answered_from": "store"}
     rules = _rules(served, question)
@@ -69,6 +70,13 @@ def backtest(
     }
     store.put_document(name, document)
     return {**document, "answered_from": "computation"}
+
+
+def _dataset_of(question: BacktestQuestion) -> tuple[str, ...]:
+    """Return the dataset of the scores; none where the question brings them, or names a model that is refused later."""
+    if question.combination is not None:
+        return ("fused_scores",)
+    return () if question.model is None else (f"{question.model}_predictions",)
 
 
 def _identity(question: BacktestQuestion, known: Mapping[str, Any]) -> str:
@@ -120,7 +128,7 @@ def _stored(served: ServedProject, question: BacktestQuestion, price: DealPrice)
     known = served.parameters["ensemble"]["combinations"] if question.combination else served.parameters["models"]
     if name not in known:
         raise Refused(422, f"unknown {key}", f"there is no {key} '{name}'", f"There are {', '.join(known)}.", key)
-    dataset = "fused_scores" if question.combination else f"{name}_predictions"
+    (dataset,) = _dataset_of(question)
 
     def load() -> pd.Series:
         table = flattened(served.table(dataset))

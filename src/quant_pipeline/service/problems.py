@@ -30,6 +30,7 @@ from quant_pipeline.common.exceptions import (
     StorageError,
     StrategyError,
 )
+from quant_pipeline.service.redaction import without_paths
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,6 @@ STATUSES: Mapping[type[QuantPipelineError], int] = {
 """What the asker can correct is 422; what the state of the project does not allow now is 409."""
 LONGEST = 1_000
 """Characters of a message; a name from outside may be as long as a body."""
-PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\"`:;,]+/)+([^\s/'\"`:;,]*)")
 
 
 class Refused(Exception):
@@ -163,12 +163,6 @@ def remedy_of(message: str) -> str:
     """Return the last sentence of a message, which says what to do; the whole one when it is a single sentence."""
     parts = [part for part in re.split(r"(?<=[.;])\s+", message.strip()) if part]
     return parts[-1]
-
-
-def without_paths(text: str, project: Path) -> str:
-    """Leave out where files lie on this machine: paths begin at the project, others keep their last part."""
-    text = text.replace(f"{project}/", "").replace(str(project), "the project")
-    return PATH.sub(lambda match: match[1] or "a folder", text)
 
 
 def shortened(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -77,6 +79,10 @@ class FactorQuestion(Span):
         return self
 
 
+OF_A_JOB = re.compile(r"[\w\s$.,()+\-*/<>=!&|~]+")
+"""Characters of an expression that reaches a job: without texts, which ``--params`` cannot carry."""
+
+
 class EvaluationQuestion(Span):
     """How well a factor, or each factor of a set, orders the returns that follow; a job."""
 
@@ -84,6 +90,13 @@ class EvaluationQuestion(Span):
 
     expression: Expression | None = None
     feature_set: Name | None = None
+
+    @field_validator("expression")
+    @classmethod
+    def _can_be_carried(cls, expression: str | None) -> str | None:
+        if expression is not None and not OF_A_JOB.fullmatch(expression):
+            raise ValueError("an expression of a job holds no quotes, colons, brackets of lists or signs of comments")
+        return expression
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> EvaluationQuestion:
@@ -179,3 +192,9 @@ class HaltQuestion(Parameters):
     model_config = with_examples({"reason": "strange prices"})
 
     reason: str = Field(default="halted over HTTP", min_length=1, max_length=500)
+
+    @field_validator("reason")
+    @classmethod
+    def _is_one_line(cls, reason: str) -> str:
+        """Leave out what is no character of a line: a halt is never refused for it."""
+        return "".join(sign if sign.isprintable() else " " for sign in reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -57,14 +58,23 @@ class Served:
             text = f"{self.rules.max_questions} questions are being computed"
             raise Refused(503, "busy", text, "Ask again later.", headers={"Retry-After": "5"})
 
+        begun = threading.Lock()
+
         def compute_and_leave() -> Answer:
+            if not begun.acquire(blocking=False):
+                raise Refused(503, "busy", "the asker has gone", "Ask again.")
             try:
                 return question()
             finally:
                 anyio.from_thread.run_sync(self.questions.release_on_behalf_of, question)
 
-        with anyio.move_on_after(seconds):
-            return await anyio.to_thread.run_sync(compute_and_leave, abandon_on_cancel=True)
+        try:
+            with anyio.move_on_after(seconds):
+                return await anyio.to_thread.run_sync(compute_and_leave, abandon_on_cancel=True)
+        finally:
+            # An asker who leaves before the thread has begun leaves the place, too.
+            if begun.acquire(blocking=False):
+                self.questions.release_on_behalf_of(question)
         raise Refused(
             422,
             "takes too long",

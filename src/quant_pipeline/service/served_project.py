@@ -64,6 +64,8 @@ class ServedProject:
         self._parameters: Mapping[str, Any] = {}
         self._rules: dict[str, Any] = {}
         self._stamp: Any = None
+        # The file that stops every sender, as the last configuration says that could be read.
+        self.stop_file = Path()
         self._since = self._looked = 0.0
         self._open()
 
@@ -107,7 +109,7 @@ class ServedProject:
     @property
     def folder(self) -> Path:
         """Folder in that of the account in which the service keeps what is its own."""
-        return self.account.stop_file.parent / "service"
+        return self.stop_file.parent / "service"
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table of the catalog. It is shared: do not write into it.
@@ -157,10 +159,14 @@ class ServedProject:
             return Known(None, "")
 
         def look() -> Known:
-            files = json.dumps([_file_of(self.project.catalog.get(name)) for name in MARKET], default=str)
-            return Known(f"{self.calendar[-1]:%Y-%m-%d}", hashlib.blake2b(files.encode(), digest_size=8).hexdigest())
+            return Known(f"{self.calendar[-1]:%Y-%m-%d}", self.fingerprint(*MARKET))
 
         return self.kept("market known", MARKET, look)
+
+    def fingerprint(self, *datasets: str) -> str:
+        """Return the hash of size and time of the files of some datasets."""
+        files = [_file_of(self.project.catalog.get(name)) for name in datasets]
+        return hashlib.blake2b(json.dumps(files).encode(), digest_size=8).hexdigest()
 
     @property
     def calendar(self) -> pd.DatetimeIndex:
@@ -197,6 +203,7 @@ class ServedProject:
         text = json.dumps(as_configured(parameters), sort_keys=True)
         self._hash = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         self._opened, self._parameters, self._rules = opened, parameters, {}
+        self.stop_file = Opened(opened).stop_file
         self._since = self._looked = time.monotonic()
         self._stamp = self._stamp_of_now()
         use_config_loader(opened.configuration)

@@ -26,12 +26,15 @@ class JobKind:
         Catalog entries that are the result.
     program
         Arguments of Python before the command line.
+    is_answer
+        Whether a job that is done answers the same question again; a change is made each time.
     """
 
     words: Callable[[Request], list[str]]
     params: Callable[[Request], Mapping[str, Any]]
     tables: Callable[[Request], list[str]]
     program: tuple[str, ...] = ("-m", "quant_pipeline")
+    is_answer: bool = True
 
 
 def _pipelines(*names: str) -> Callable[[Request], list[str]]:
@@ -60,6 +63,12 @@ def _nothing(request: Request) -> Mapping[str, Any]:
     return {}
 
 
+def _change_of_model(command: str) -> JobKind:
+    return JobKind(
+        lambda request: ["models", command, str(request["model"])], _nothing, lambda request: [], is_answer=False
+    )
+
+
 KINDS: Mapping[str, JobKind] = {
     "training": JobKind(_training_words, _nothing, _training_tables),
     "backtest": JobKind(
@@ -76,8 +85,8 @@ KINDS: Mapping[str, JobKind] = {
         lambda request: ["factor_summary", "factor_decay", "factor_quantiles"],
     ),
     "prediction": JobKind(_pipelines("prediction", "ensemble"), _nothing, lambda request: ["latest_fused_scores"]),
-    "promotion": JobKind(lambda request: ["models", "promote", str(request["model"])], _nothing, lambda request: []),
-    "rollback": JobKind(lambda request: ["models", "rollback", str(request["model"])], _nothing, lambda request: []),
+    "promotion": _change_of_model("promote"),
+    "rollback": _change_of_model("rollback"),
 }
 
 

@@ -21,7 +21,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from quant_pipeline.common.processes import lives
-from quant_pipeline.service.jobs.table import ENDED, Job, JobState, JobTable
+from quant_pipeline.service.jobs.kinds import find_kind
+from quant_pipeline.service.jobs.table import ENDED, OPEN, Job, JobState, JobTable
 from quant_pipeline.service.jobs.worker import OUTPUT, JobSetting
 from quant_pipeline.service.problems import Refused
 
@@ -105,7 +106,8 @@ class JobRunner:
                         409, "key in use", "the key belongs to another request", "Take a new one.", "Idempotency-Key"
                     )
                 return found, True
-            if (same := self.table.of_question(question)) is not None:
+            useful = (*OPEN, JobState.DONE) if find_kind(kind).is_answer else OPEN
+            if (same := self.table.of_question(question, *useful)) is not None:
                 return same, True
             if len(self.table.in_states(JobState.WAITING)) >= self._max_waiting:
                 text = f"{self._max_waiting} jobs wait already"

@@ -145,9 +145,9 @@ class JobTable:
         found = self._select(JOBS.c.idempotency_key == key, 1)
         return found[0] if found else None
 
-    def of_question(self, question: str) -> Job | None:
-        """Return the newest job with the same question that is not in vain: it waits, runs, or has a result."""
-        useful = JOBS.c.state.in_((*OPEN, JobState.DONE))
+    def of_question(self, question: str, *states: JobState) -> Job | None:
+        """Return the newest job with the same question in some states."""
+        useful = JOBS.c.state.in_(states)
         found = self._select((JOBS.c.question == question) & useful, 1)
         return found[0] if found else None
 

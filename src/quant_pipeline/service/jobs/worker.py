@@ -16,6 +16,7 @@ from typing import Any, Final
 from quant_pipeline.common.processes import birth_of, last_lines
 from quant_pipeline.service.jobs.kinds import command_of, find_kind
 from quant_pipeline.service.jobs.table import Job, JobState, JobTable
+from quant_pipeline.service.redaction import without_paths
 
 SETTING: Final = "job.json"
 OUTPUT: Final = "output.log"
@@ -79,7 +80,8 @@ def main(folder: Path) -> int:
         os.killpg(0, signal.SIGKILL)
     lines = last_lines(folder / OUTPUT, 30).splitlines()
     if status:
-        table.end(job, JobState.FAILED, status, lines[-1] if lines else f"its command ended with status {status}")
+        reason = lines[-1] if lines else f"its command ended with status {status}"
+        table.end(job, JobState.FAILED, status, without_paths(reason, Path(setting.project)))
         return 1
     table.end(job, JobState.DONE, 0, "done", {"tables": _keep_tables(job, setting), "lines": lines})
     return 0

@@ -18,7 +18,8 @@ from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.reports.elements import Html, paragraph
 from quant_pipeline.service.page.drawing import draw, instant, pane
 from quant_pipeline.service.page.looking import Look, stamp_of
-from quant_pipeline.service.problems import Refused, without_paths
+from quant_pipeline.service.problems import Refused
+from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from quant_pipeline.service.page.assets import addresses
 from quant_pipeline.service.page.board import Board
 from quant_pipeline.service.page.drawing import draw
 from quant_pipeline.service.page.visitors import LOGIN, Visitor, Visitors
-from quant_pipeline.service.problems import STATUSES, Refused, in_words, refusal_of, remedy_of, without_paths
+from quant_pipeline.service.problems import STATUSES, Refused, in_words, refusal_of, remedy_of
+from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

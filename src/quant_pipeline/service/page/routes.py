@@ -26,7 +26,8 @@ from quant_pipeline.service.page.panes.jobs import job
 from quant_pipeline.service.page.panes.log import Wanted, log
 from quant_pipeline.service.page.panes.research import DOCUMENTS
 from quant_pipeline.service.page.visitors import Visitors
-from quant_pipeline.service.problems import Refused, without_paths
+from quant_pipeline.service.problems import Refused
+from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.routes.jobs import events as follow
 from quant_pipeline.service.routes.jobs import job_of, read_lines
 from quant_pipeline.service.served import Served, TheServed

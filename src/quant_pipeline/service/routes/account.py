@@ -22,8 +22,8 @@ from quant_pipeline.service.account_tables import (
     verdict_table,
 )
 from quant_pipeline.service.answers import ARROW_ANSWER, answer, answer_table, require_cells
-from quant_pipeline.service.problems import without_paths
 from quant_pipeline.service.questions import HaltQuestion
+from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served, TheServed
 
 router = APIRouter(prefix="/v1/account", tags=["account"])
@@ -87,24 +87,32 @@ async def halt_account(served: Served, asker: Asker, reason: str) -> dict[str, A
     """Stop sending, and return what of it has happened: ``halted``, ``everything_stopped``, ``lines``, ``at``."""
     project = served.project
     audit.warning("halt by %s: %r", asker.name, reason)
-    file = project.account.stop_file
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch()
+    failed: list[str] = []
+    try:
+        project.stop_file.parent.mkdir(parents=True, exist_ok=True)
+        project.stop_file.touch()
+    except OSError as error:
+        failed.append(f"the file: not stopped, {error.strerror}")
 
     def stop_the_rest() -> dict[str, Any]:
         params = ",".join(f"{key}={value}" for key, value in project.params.items())
         words = ["account", "halt", "--env", project.environment, "--reason", f"{reason} ({asker.name})"]
-        command = subprocess.run(  # noqa: S603 - a list of words, no shell
-            [sys.executable, "-m", "quant_pipeline", *words, *(["--params", params] if params else [])],
-            cwd=project.place.project_path,
-            capture_output=True,
-            text=True,
-            timeout=HALT_SECONDS,
-            check=False,
-        )
-        lines = [*command.stdout.splitlines(), *command.stderr.splitlines()]
+        try:
+            command = subprocess.run(  # noqa: S603 - a list of words, no shell
+                [sys.executable, "-m", "quant_pipeline", *words, *(["--params", params] if params else [])],
+                cwd=project.place.project_path,
+                capture_output=True,
+                text=True,
+                timeout=HALT_SECONDS,
+                check=False,
+            )
+        except (subprocess.TimeoutExpired, OSError) as error:
+            lines = [f"the rest was not confirmed ({type(error).__name__}). Run `kedro account halt` at the terminal."]
+            return {"halted": not failed, "everything_stopped": False, "lines": [*failed, *lines], "at": _now()}
+        lines = [*failed, *command.stdout.splitlines(), *command.stderr.splitlines()]
         found = [without_paths(line, project.place.project_path) for line in lines if line.strip()]
-        return {"halted": True, "everything_stopped": command.returncode == 0, "lines": found, "at": _now()}
+        is_done = command.returncode == 0
+        return {"halted": is_done or not failed, "everything_stopped": is_done, "lines": found, "at": _now()}
 
     return await served.compute_without_limit(stop_the_rest)
 

@@ -17,7 +17,7 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.service.access import Reader
 from quant_pipeline.service.answers import CODE, answer
 from quant_pipeline.service.jobs.table import OPEN
-from quant_pipeline.service.problems import without_paths
+from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served, TheServed
 
 router = APIRouter(tags=["health"])

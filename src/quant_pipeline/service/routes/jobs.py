@@ -15,8 +15,9 @@ from quant_pipeline.service.access import Reader, Researcher
 from quant_pipeline.service.answers import answer
 from quant_pipeline.service.jobs.kinds import KINDS
 from quant_pipeline.service.jobs.table import ENDED, OPEN, Job, JobState
-from quant_pipeline.service.problems import Refused, without_paths
+from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.questions import EvaluationQuestion, JobQuestion, Name, SearchQuestion, TrainingQuestion
+from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.routes import factors, models
 from quant_pipeline.service.routes.backtests import search
 from quant_pipeline.service.served import IdempotencyKey, Served, TheServed, describe
@@ -141,9 +142,7 @@ def read_lines(output: Path, place: int) -> tuple[list[tuple[int, str]], int]:
     except FileNotFoundError:
         return [], place
     found = []
-    for line in content.splitlines(keepends=True):
-        if not line.endswith(b"\n"):
-            break
-        place += len(line)
+    for line in content.split(b"\n")[:-1]:
+        place += len(line) + 1
         found.append((place, line.decode(errors="replace").rstrip()))
     return found, place

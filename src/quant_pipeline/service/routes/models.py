@@ -118,9 +118,7 @@ def _change(served: Served, kind: str, name: str, asker: Asker, key: str | None)
             "what trades real money is not changed over HTTP",
             f"Type `kedro models {'promote' if kind == 'promotion' else 'rollback'} {name}` at the terminal.",
         )
-    store = store_of(served.project.project, name)
-    # The champion is a part of the question: the same change of another champion is another one.
-    return served.ask(kind, {"model": name, "champion": store.aliases.champion}, asker, key)
+    return served.ask(kind, {"model": name}, asker, key)
 
 
 def _champion(served: Served, name: str) -> str | None:

@@ -20,7 +20,7 @@ from quant_pipeline.reports.elements import Column, Html, paragraph, table
 from quant_pipeline.service.account_tables import account_picture
 from quant_pipeline.service.page.drawing import instant, pane, state
 from quant_pipeline.service.page.looking import Look
-from quant_pipeline.service.problems import without_paths
+from quant_pipeline.service.redaction import without_paths
 
 NO_ACCOUNTS: Final = ("base", "local")
 

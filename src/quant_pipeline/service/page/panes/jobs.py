@@ -13,7 +13,7 @@ from quant_pipeline.service.jobs.table import OPEN, Job
 from quant_pipeline.service.page.drawing import Fact, draw, facts, instant, link, pane, span, state
 from quant_pipeline.service.page.forms import FORM_TOKEN
 from quant_pipeline.service.page.looking import Look
-from quant_pipeline.service.problems import without_paths
+from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served
 
 SHOWN = 50

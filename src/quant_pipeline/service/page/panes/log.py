@@ -16,7 +16,7 @@ from quant_pipeline.reports.elements import Column, Html, paragraph, table
 from quant_pipeline.service.audit_file import AUDIT
 from quant_pipeline.service.page.drawing import draw, instant, pane
 from quant_pipeline.service.page.looking import Look
-from quant_pipeline.service.problems import without_paths
+from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.trading.ledger.events import EventKind
 
 SOURCES: Final = ("live process", "over HTTP", "ledger")
