@@ -119,6 +119,18 @@ def test_dated_notebooks_go_with_the_sessions_before_the_oldest_that_stays(proje
     assert (project / "notebooks/look-2024-01-05.ipynb").read_text() == "look-2024-01-05.ipynb"
 
 
+def test_runs_of_another_experiment_and_runs_of_a_refused_archive_stay(project):
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiments = [client.create_experiment(name) for name in ("sim", "of others")]
+    for experiment in experiments:
+        for start in range(3):
+            client.set_terminated(client.create_run(experiment, start_time=start).info.run_id)
+    assert call("kedro archive --keep 1 --runs 1", project).exit_code == 1
+    assert len(client.search_runs(experiments)) == 6
+    assert call("kedro archive --keep 250 --runs 1", project).exit_code == 0
+    assert [len(client.search_runs([experiment])) for experiment in experiments] == [1, 3]
+
+
 def test_runs_of_mlflow_go_by_their_number_and_come_back(project):
     client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     experiment = client.create_experiment("sim")

@@ -69,6 +69,18 @@ def test_nothing_differs_from_the_simulated_exchange_with_split_dividend_and_del
         assert found.shadow == found.account
 
 
+def test_nothing_differs_where_shares_times_price_is_no_whole_cent():
+    costs, events = CostRules(buy_rate=0.001, sell_rate=0.001, half_spread=0.00037), ()
+    for day in DAYS[:2]:
+        events = book(events, bars_table(), actions_table(), (MarketRules(), costs), day)
+        if day == DAYS[0]:
+            events = plan(events, DAYS[0], DAYS[1], ("AAA", "buy", 33, 9.9, "best"))
+    (fill,) = (event for event in events if event.kind is EventKind.FILL)
+    assert Decimal(fill.payload["price"]) * 33 != -Decimal(fill.payload["cash"])
+    found = compare(events, DAYS[1], costs=costs)
+    assert (found.difference, found.differences) == (0, ())
+
+
 def test_bars_that_were_revised_since_and_rules_that_were_changed_are_told_apart():
     events = simulated((DAYS[0], DAYS[1], BUY_30))
     dearer = bars_table()
