@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 STRANGE_NAMES = (
-    "nobody",
+    "unknown",
     "..%2F..%2Fetc%2Fpasswd",
     "%00",
     "a%20b",

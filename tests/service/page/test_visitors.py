@@ -84,7 +84,7 @@ def test_the_cookie_is_not_the_token_and_scripts_and_other_sites_do_not_get_it(v
 
 
 def test_a_wrong_token_is_refused_and_sets_no_cookie(visitor):
-    found = visitor("a-token-that-nobody-has-given")
+    found = visitor("a-token-that-was-not-given-out")
     assert found.answer.status_code == 401
     assert "set-cookie" not in found.answer.headers
 
