@@ -77,9 +77,13 @@ class ResultStore:
         return file
 
     def _make_room(self) -> None:
-        files = sorted(
-            ((file.stat().st_mtime, file.stat().st_size, file) for file in self._folder.glob("*.*")), reverse=True
-        )
+        files = []
+        for file in self._folder.glob("[!.]*.*"):
+            # Another process may take it away, or put it there, at any moment.
+            with suppress(FileNotFoundError):
+                found = file.stat()
+                files.append((found.st_mtime, found.st_size, file))
+        files.sort(reverse=True)
         used = 0
         for place, (_, size, file) in enumerate(files):
             used += size

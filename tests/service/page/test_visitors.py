@@ -65,6 +65,12 @@ def test_a_cookie_of_any_bytes_is_another_visitor(free):
     assert free.client.get("/", headers=[(b"Cookie", cookies)]).status_code == 200
 
 
+def test_a_form_of_a_thousand_fields_is_refused(asked):
+    answer = asked.client.post("/page/login", data={f"field{number}": "x" for number in range(1000)})
+    assert answer.status_code == 401
+    assert "too many fields" in answer.text
+
+
 def test_with_tokens_every_page_leads_to_the_question_for_one(asked):
     for path in ("/", "/page/models", "/page/log", "/page/jobs"):
         answer = httpx.get(asked.url + path)

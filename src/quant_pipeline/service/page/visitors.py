@@ -190,6 +190,15 @@ class Visitors:
 
 
 async def fields_of(request: Request) -> dict[str, str]:
-    """Return the fields of a form as browsers send it."""
+    """Return the fields of a form as browsers send it.
+
+    Raises
+    ------
+    Refused
+        422 when it has more fields than any form of the page.
+    """
     body = (await request.body()).decode("utf-8", "replace")
-    return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=50))
+    try:
+        return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=50))
+    except ValueError as error:
+        raise Refused(422, "another form", "the form has too many fields", "Load the page again.", FIELD) from error
