@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kedro.io import DatasetError
+
+from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.common.processes import birth_of, last_lines
 from quant_pipeline.service.jobs.kinds import command_of, find_kind
 from quant_pipeline.service.jobs.table import Job, JobState, JobTable
@@ -83,7 +86,13 @@ def main(folder: Path) -> int:
         reason = lines[-1] if lines else f"its command ended with status {status}"
         table.end(job, JobState.FAILED, status, without_paths(reason, Path(setting.project)))
         return 1
-    table.end(job, JobState.DONE, 0, "done", {"tables": _keep_tables(job, setting), "lines": lines})
+    try:
+        tables = _keep_tables(job, setting)
+    except (DatasetError, QuantPipelineError, OSError, MemoryError) as error:
+        reason = without_paths(f"its command succeeded, its tables could not be kept: {error}", Path(setting.project))
+        table.end(job, JobState.FAILED, status, reason)
+        return 1
+    table.end(job, JobState.DONE, 0, "done", {"tables": tables, "lines": lines})
     return 0
 
 
