@@ -1,5 +1,6 @@
 """The ranking of a session: what each column says, its files, and who is left out."""
 
+import io
 import json
 
 import numpy as np
@@ -138,9 +139,21 @@ def test_without_any_score_the_command_that_makes_them_is_named():
         ranked(latest_fused_scores=None, one_latest_scores=missing, two_latest_scores=missing)
 
 
-def test_top_writes_the_best_of_each_source():
-    table = ranked(ranking=RankingParameters(top=2))[0]
-    assert table.groupby("source")["rank"].max().to_dict() == {"both": 2, "one": 2, "two": 2}
+def test_top_sends_the_best_of_each_source_and_the_table_keeps_all():
+    table, csv, as_json, page, _ = ranked(ranking=RankingParameters(top=2))
+    assert table.groupby("source")["rank"].max().to_dict() == {"both": 4, "one": 4, "two": 3}
+    for sent in (pd.DataFrame(json.loads(as_json)), pd.read_csv(io.StringIO(csv.removeprefix("\ufeff")))):
+        assert sent.groupby("source")["rank"].max().to_dict() == {"both": 2, "one": 2, "two": 2}
+    assert "The first 2 of 2" in page
+    assert "=DD" not in set(pd.DataFrame(json.loads(as_json)).query("source == 'both'")["instrument"])
+
+
+def test_instrument_that_rises_into_the_top_has_its_change():
+    top = RankingParameters(top=2)
+    before = ranked(ranking=top, latest_fused_scores=fused([0.4, 0.3, 0.2, 0.1]))[0]
+    sent = json.loads(ranked(ranking=top, previous_ranking=before, latest_fused_scores=fused([0.1, 0.2, 0.3, 0.4]))[2])
+    changes = {row["instrument"]: row["change"] for row in sent if row["source"] == "both"}
+    assert changes == {"=DD": 150.0, "CCC": 50.0}
 
 
 def test_the_files_say_the_same_and_a_changed_byte_is_found(tmp_path):

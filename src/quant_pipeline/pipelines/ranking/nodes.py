@@ -48,8 +48,8 @@ def rank_universe(
     Returns
     -------
     tuple
-        The ranking (see `rank_source` and `agreement` for its columns), the same as CSV and JSON, the page, and the
-        manifest.
+        The ranking (see `rank_source` and `agreement` for its columns); the best of each source, or all of it, as CSV,
+        JSON and page; and the manifest.
 
     Raises
     ------
@@ -73,8 +73,10 @@ def rank_universe(
         deal_price=price,
         horizon=rules.label.horizon,
     )[COLUMNS]
+    # The table has all: the next session computes the change of every instrument from it.
+    sent = table
     if rules.ranking.top is not None:
-        table = table[table["rank"] <= rules.ranking.top].reset_index(drop=True)
+        sent = table[table["rank"] <= rules.ranking.top].reset_index(drop=True)
     facts = {
         "session": wording.day(session),
         "execution_session": wording.day(executed),
@@ -87,8 +89,8 @@ def rank_universe(
         "universe": len(listing.members),
         "previous_session": _session_of(previous_ranking),
     }
-    page = compose_ranking_page(table, facts, rules.ensemble.default, unit_of_amounts(rules.market_rules.calendar))
-    csv, json = write_csv(table), write_json(table)
+    page = compose_ranking_page(sent, facts, rules.ensemble.default, unit_of_amounts(rules.market_rules.calendar))
+    csv, json = write_csv(sent), write_json(sent)
     texts = {"ranking.csv": csv, "ranking.json": json, "ranking.html": page}
     return table, csv, json, page, state_manifest(sources, table, texts, facts)
 

@@ -16,7 +16,8 @@ class RankingParameters(Parameters):
         ``rank``: the index is that of the rank, so that it can be compared across days, sources and markets.
         ``minmax``: it is that of the score between the smallest and the largest of the session.
     top
-        Instruments per source that are written, the best ones; null writes all.
+        Instruments per source in CSV, JSON and page, the best ones; null writes all. The Parquet file has all of them,
+        because the change since the session before is computed from it.
     max_age
         Sessions since its newest scores after which a source is not ranked; a weekly file of scores needs 4.
     traded_value_window
