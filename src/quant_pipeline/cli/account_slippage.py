@@ -27,10 +27,10 @@ def adopt_slippage(metadata: Place, env: str | None) -> None:
     with open_project(metadata, env) as opened:
         proposed = opened.catalog.load("analysis_slippage") if opened.catalog.exists("analysis_slippage") else None
         if proposed is None or proposed.empty:
-            least = opened.parameters["analysis"]["min_orders"]
+            least = opened.parameters["analysis"]
             raise StaleDataError(
-                f"no slippage is proposed: it takes {least} executed orders (analysis.min_orders), and then `kedro run "
-                "--pipelines analysis`"
+                f"no slippage is proposed: it takes {least['min_orders']} executed orders (analysis.min_orders) in "
+                f"{least['min_sessions']} sessions (analysis.min_sessions), and then `kedro run --pipelines analysis`"
             )
         rows = proposed.to_dict("records")
         for row in rows:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.api import OLS, add_constant
 
 from quant_pipeline.evaluation.risk_factors.attribution import NOT_MODELLED, PARTS, RiskModel
 from quant_pipeline.evaluation.risk_factors.exposures import HISTORY, STYLES, measure_exposures
@@ -133,6 +134,19 @@ def test_noise_owes_nothing_to_any_factor_within_its_band(styles):
     noise = pd.Series(np.random.default_rng(12).normal(0, 0.01, len(styles)), styles.index)
     found = measure_loadings(noise, styles, least=60, confidence=0.99)
     assert ((found["lower"] < 0) & (found["upper"] > 0)).all()
+
+
+def test_return_without_risk_is_no_factor_and_taken_off_the_returns(styles):
+    risk_free = pd.Series(np.linspace(0.0001, 0.0003, len(styles)), styles.index)
+    noise = np.random.default_rng(13).normal(0, 0.002, len(styles))
+    factors = styles[[MARKET]].assign(RF=risk_free)
+    found = measure_loadings(risk_free + 0.9 * styles[MARKET] + noise, factors, least=60).set_index("factor")
+    assert list(found.index) == ["alpha", MARKET]
+    oracle = OLS(0.9 * styles[MARKET] + noise, add_constant(styles[MARKET])).fit()
+    assert found.loc["alpha", "loading"] == pytest.approx(oracle.params["const"] * 252)
+    assert found.loc[MARKET, "loading"] == pytest.approx(oracle.params[MARKET])
+    without = factors.assign(RF=risk_free.where(risk_free.index != risk_free.index[0]))
+    assert measure_loadings(risk_free + noise, without, least=len(styles)) is None
 
 
 def test_fewer_sessions_than_the_least_conclude_nothing(styles):

@@ -48,11 +48,32 @@ def test_percent_become_fractions_codes_become_missing_and_the_annual_section_is
         (HEAD + ROWS.replace("0.44", "440"), "row 6, column HML: 440 per cent in a day cannot be"),
         (HEAD + ROWS.replace(",   0.022\n20240104", "\n20240104"), "row 6 has 3 values for 4 factors"),
         (HEAD.replace("HML", "SMB") + ROWS, "row 4: a factor is named twice"),
+        (HEAD + ROWS.replace("20240103", "2O240103"), "row 6: '2O240103' is no date; correct or remove the row"),
+        (HEAD + ROWS.replace("20240104", "2024-01-04"), "row 7: '2024-01-04' is no date; correct or remove the row"),
+        (HEAD + ROWS.replace("20240104", "") + FOOT, "row 7: '' is no date; correct or remove the row"),
+        (
+            HEAD + ROWS.replace("20240103", "\n20240103"),
+            "row 6: it is empty, and days go on in row 7; correct or remove",
+        ),
+        (HEAD + ROWS.replace("20240103", "no data\n20240103"), "row 6: 'no data' is no date, and days go on in row 7"),
+        (HEAD + ROWS.replace("20240103", "20240103x"), "row 6: '20240103x' is no date"),
+        (HEAD + ROWS.replace("20240103,   -0.99", "x,   o.99"), "row 6: 'x' is no date, and days go on in row 7"),
     ],
 )
 def test_bad_files_are_refused_with_the_row(text, message):
     with pytest.raises(MarketDataError, match=message):
         read_published_factors(text, "F-F.csv")
+
+
+def test_second_section_of_days_has_its_own_header_and_is_left_out():
+    table = read_published_factors(
+        HEAD + ROWS + "\n  Equal weighted\n" + HEAD.splitlines()[-1] + "\n" + ROWS, "F-F.csv"
+    )
+    assert len(table) == 3
+
+
+def test_return_without_risk_has_one_name():
+    assert list(read_published_factors(HEAD.replace("RF", "rf") + ROWS, "F-F.csv").columns)[-1] == "RF"
 
 
 def test_fractions_are_not_taken_for_per_cent():

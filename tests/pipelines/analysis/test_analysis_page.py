@@ -96,7 +96,7 @@ def test_account_without_anything_says_what_it_needs():
     page = compose(empty())
     for sentence in (
         "No order has been planned yet.",
-        "Slippage is proposed from 100 executed orders on.",
+        "Slippage is proposed from 100 executed orders in 60 sessions on.",
         "Two closes are needed before anything can be measured.",
         "How returns move with factors is measured from 60 sessions on.",
         "kedro run --pipelines model_report",
@@ -124,6 +124,13 @@ def test_every_section_shows_its_numbers_with_their_bands(shadow):
     assert compose(full(), shadow) == page
     same = shadow.assign(difference=0.0)
     assert "to the cent what its shadow earned" in compose(full(), same)
+
+
+def test_account_that_has_sold_everything_says_so(shadow):
+    sold = pd.DataFrame([(DAYS[0], 0, 0.0, 0.0, NAN, 0.0)], columns=CONCENTRATION_COLUMNS)
+    page = compose(full() | {"concentration": sold, "exit": empty()["exit"]}, shadow)
+    assert "Nothing is held at the newest close." in page
+    assert "as spread as" not in page
 
 
 def test_account_without_models_has_no_section_on_them():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import nnls
 
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.pipelines.analysis.execution import group_shortfall, measure_excursions, propose_slippage
@@ -81,11 +82,39 @@ def test_slippage_of_equal_shares_of_volume_is_a_spread_beside_the_present_impac
     assert found["proposed"].item() == pytest.approx(0.0004)
 
 
-def test_gains_are_no_slippage_and_few_orders_propose_nothing():
+def test_gains_are_no_slippage_and_few_orders_or_sessions_propose_nothing():
     table = orders(half_spread=-0.001, root_impact=0.0)
     assert propose_slippage(table, CostRules(), RULES).set_index("parameter").loc["half_spread", "proposed"] == 0
     assert propose_slippage(orders(99), CostRules(), RULES).empty
     assert propose_slippage(orders().assign(executed=0.0), CostRules(), RULES).empty
+    in_few = orders()[lambda table: table["date"].isin(DAYS[:19])]
+    assert len(in_few) >= RULES.min_orders
+    assert propose_slippage(in_few, CostRules(), RULES).empty
+    assert group_shortfall(in_few, "XNYS", RULES)[["lower", "upper"]].isna().all().all()
+
+
+def test_what_is_left_of_an_estimate_below_zero_is_estimated_again():
+    table = orders(half_spread=-0.001, root_impact=0.02)
+    found = propose_slippage(table, CostRules(), RULES).set_index("parameter")
+    cost = np.where(table["side"] == "buy", 1, -1) * (table["price"] / table["market_price"] - 1)
+    root, value = np.sqrt(table["share_of_volume"]), table["executed"] * table["market_price"]
+    alone = (value * root * cost).sum() / (value * root**2).sum()
+    assert found["proposed"].tolist() == [0.0, pytest.approx(alone)]
+    # Together with a negative spread the impact came out at what was planted; alone it has to be less.
+    assert alone < 0.015
+    assert found.loc["root_impact", "lower"] < alone < found.loc["root_impact", "upper"] < 0.02
+    assert found.loc["half_spread", "upper"] < 0
+
+
+def test_slippage_of_scipys_bounded_least_squares_is_the_same():
+    for half_spread, root_impact in ((-0.001, 0.02), (0.002, -0.01), (-0.001, -0.01), (0.0003, 0.02)):
+        table = orders(half_spread=half_spread, root_impact=root_impact)
+        cost = np.where(table["side"] == "buy", 1, -1) * (table["price"] / table["market_price"] - 1)
+        scale = np.sqrt(table["executed"] * table["market_price"])
+        design = np.column_stack([np.ones(len(table)), np.sqrt(table["share_of_volume"])])
+        oracle = nnls(design * scale.to_numpy()[:, None], (cost * scale).to_numpy())[0]
+        found = propose_slippage(table, CostRules(), RULES)
+        assert found["proposed"].tolist() == pytest.approx(oracle.tolist(), abs=1e-12)
 
 
 def test_excursions_are_lowest_low_and_highest_high_while_a_lot_was_held():

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
+from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.analysis.bands import mean_with_band, rate_with_band, ratio_with_band
+from quant_pipeline.pipelines.analysis.nodes import analyse_portfolio
 from quant_pipeline.pipelines.analysis.parameters import AnalysisParameters
 from quant_pipeline.pipelines.analysis.portfolio import (
     group_round_trips,
@@ -62,6 +64,29 @@ def test_four_equal_holdings_are_as_spread_as_four():
     (row,) = measure_concentration(held, pd.DataFrame({"date": [DAYS[0]], "nav": [500.0]})).to_dict("records")
     assert (row["holdings"], row["effective_holdings"]) == (4, 4)
     assert (row["largest"], row["five_largest"], row["invested"]) == (0.2, 0.8, 0.8)
+
+
+def test_session_in_which_nothing_is_held_is_a_row_of_its_own():
+    held = pd.DataFrame({"date": DAYS[0], "instrument": list("AB"), "market_value": 100.0})
+    amounts = pd.DataFrame({"date": DAYS[:2], "nav": [400.0, 410.0]})
+    found = measure_concentration(held, amounts)
+    assert found[["holdings", "largest", "invested"]].to_numpy().tolist() == [[2, 0.25, 0.5], [0, 0.0, 0.0]]
+    assert found["effective_holdings"].isna().tolist() == [False, True]
+
+
+def test_account_that_has_sold_everything_has_nothing_to_exit():
+    held = pd.DataFrame({"date": DAYS[:1], "instrument": ["A"], "quantity": [10], "market_value": [100.0]})
+    lots = pd.DataFrame({"days_held": [1], "cost": [100.0], "realised_profit": [5.0]})
+    trades = pd.DataFrame({"date": DAYS[:2], "quantity": 10, "price": [10.0, 10.5]})
+    bars = pd.DataFrame({"date": DAYS[:2], "instrument": "A", "volume": 1000.0})
+    benchmark = pd.DataFrame({"date": DAYS[:2], "close": [100.0, 101.0], "total_return_close": [100.0, 101.0]})
+    *_, concentration, exits = analyse_portfolio(
+        daily_amounts=pd.DataFrame({"date": DAYS[:2], "nav": [400.0, 405.0], "return": [0.0, 0.0125]}),
+        holding_log=held.astype({"instrument": "str"}), closed_lots=lots, trade_log=trades, benchmark=benchmark,
+        bars=bars, market_rules=MarketRules(), analysis=RULES, as_of=f"{DAYS[1]:%Y-%m-%d}",
+    )  # fmt: skip
+    assert concentration["holdings"].tolist() == [1, 0]
+    assert exits.empty
 
 
 def test_selling_everything_takes_what_the_median_volume_allows():

@@ -1,15 +1,18 @@
 """Attribution of an account: parts of each session sum to the ledger's change, to the cent, whatever happened."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from quant_pipeline.evaluation.risk_factors.attribution import RiskModel
-from quant_pipeline.evaluation.risk_factors.exposures import HISTORY, measure_exposures
+from quant_pipeline.evaluation.risk_factors.exposures import HISTORY, STYLES, measure_exposures
 from quant_pipeline.evaluation.risk_factors.regression import MARKET, estimate_factors
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.price_adjustment import adjust_bars
+from quant_pipeline.pipelines.analysis.nodes import Compared
 from quant_pipeline.pipelines.analysis.parameters import AnalysisParameters
 from quant_pipeline.pipelines.analysis.risk import (
     MONEY,
@@ -120,6 +123,41 @@ def test_dividend_that_is_not_paid_is_the_rest(parts, model):
     assert found["rest"].drop(day).abs().max() < 0.01
 
 
+def test_session_after_one_that_was_never_closed_is_not_modelled(parts, model):
+    profits, holdings = parts[0].copy(), parts[1]
+    day = SESSIONS[FIRST + 6]
+    profits.loc[profits["date"] == day, "since"] = SESSIONS[FIRST + 4]
+    found = attribute_sessions(profits, holdings, model).set_index("date")
+    whole = attribute_sessions(*parts, model).set_index("date")
+    assert found.drop(day).equals(whole.drop(day))
+    earned = profits.set_index("date").loc[day, "holdings"]
+    assert abs(earned) > 10
+    assert found.loc[day, "not_modelled"] == pytest.approx(earned, abs=1e-4)
+    assert found.loc[day, [MARKET, "sectors", *STYLES, "selection"]].abs().sum() == 0
+    assert found.loc[day, "flow"] + found.loc[day, [*MONEY]].sum() == pytest.approx(found.loc[day, "change"], abs=1e-9)
+
+
+def test_session_that_the_model_does_not_know_is_not_modelled(parts, model):
+    days = model.exposures.sessions[FIRST + 5 :]
+    later = RiskModel(replace(model.exposures, sessions=days), model.factors)
+    found = attribute_sessions(*parts, later).set_index("date")
+    earned = parts[0].set_index("date")["holdings"]
+    unknown = SESSIONS[FIRST + 3 : FIRST + 6]
+    assert found.loc[unknown, "not_modelled"].tolist() == pytest.approx(earned[unknown].tolist(), abs=1e-4)
+    assert found.loc[unknown, "rest"].abs().max() < 0.01
+
+
+def test_walk_over_a_session_that_was_never_closed_says_since_when(market):
+    bars, actions = market
+    booked = book_sessions((), "sim", 100.0, Exchange(bars, actions, SESSIONS[: FIRST + 1], MarketRules(), CostRules()))
+    deposit = Event(SESSIONS[FIRST + 2], EventKind.DEPOSIT, "more", {"instrument": "", "amount": "5"})
+    close = Event(SESSIONS[FIRST + 2], EventKind.SESSION_CLOSED, "close", {"net_asset_value": "105", "cash": "105"})
+    whole = TradingMarket.from_bars(bars, actions, SESSIONS, MarketRules())
+    walked = walk_effects((*booked, deposit, close), whole, SESSIONS[FIRST], SESSIONS[FIRST + 2])
+    profits, _ = profit_parts(walked)
+    assert profits["since"].tolist() == [pd.NaT, SESSIONS[FIRST]]
+
+
 def test_summary_ends_with_the_profit_and_has_bands_from_enough_sessions_on(parts, model):
     found = attribute_sessions(*parts, model)
     summary = summarise_attribution(found, parts[0], RULES).set_index("part")
@@ -135,7 +173,28 @@ def test_exposures_and_loadings_name_the_portfolio(model):
     found = compare_exposures({"account": held}, model, RULES).set_index("factor")
     assert found.loc[MARKET, "newest"] == pytest.approx(0.9)
     assert found.loc["sector: A", "newest"] == pytest.approx(0.4)
+    sold = pd.DataFrame({"date": SESSIONS[-1:], "instrument": None, "value": np.nan, "nav": 100.0})
+    of_both = compare_exposures({"account": pd.concat([held, sold])}, model, RULES).set_index("factor")
+    assert of_both["newest"].tolist() == [0.0] * len(of_both)
+    assert of_both.loc[MARKET, ["mean", "sessions"]].tolist() == [pytest.approx(0.45), 2]
+    later = sold.assign(date=pd.Timestamp("2030-01-02"))
+    of_unknown = compare_exposures({"account": pd.concat([held, later])}, model, RULES).set_index("factor")
+    assert of_unknown["newest"].isna().all()
+    assert of_unknown.loc[MARKET, ["mean", "sessions"]].tolist() == [pytest.approx(0.9), 1]
     styles = model.factors.table().pivot(index="date", columns="factor", values="value")[[MARKET]]
     loadings = measure_all_loadings({"account": styles[MARKET] * 0.5}, {"own": styles}, RULES)
     assert loadings.loc[loadings["factor"] == MARKET, "loading"].item() == pytest.approx(0.5)
     assert measure_all_loadings({"account": styles[MARKET].head(5)}, {"own": styles}, RULES).empty
+
+
+def test_portfolio_knows_the_sessions_in_which_nothing_was_held_and_the_returns_of_one_session():
+    held = pd.DataFrame({"date": [SESSIONS[1]], "instrument": ["I00"], "market_value": [90.0]})
+    amounts = pd.DataFrame(
+        {"date": SESSIONS[[1, 2, 4, 5]], "nav": [100.0, 101, 104, 105], "return": [0, 0.1, 0.2, 0.3]}
+    )
+    compared = Compared(held, amounts, None, None, None)
+    account = compared.portfolios["account"]
+    assert account["date"].tolist() == list(SESSIONS[[1, 2, 4, 5]])
+    assert account["instrument"].isna().tolist() == [False, True, True, True]
+    found = compared.returns(SESSIONS)["account"]
+    assert found.to_dict() == {SESSIONS[2]: 0.1, SESSIONS[5]: 0.3}

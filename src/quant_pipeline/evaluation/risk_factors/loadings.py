@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.evaluation.risk_factors.published import RISK_FREE
 from quant_pipeline.evaluation.standard_errors import newey_west_lags
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR
 
@@ -22,7 +23,8 @@ def measure_loadings(
     returns
         By session.
     factors
-        Sessions × factors; a session with a missing factor is left out.
+        Sessions × factors; a session with a missing factor is left out. A column `RISK_FREE` is no factor: the returns
+        beyond it are regressed.
     least
         Sessions below which nothing is concluded.
     confidence
@@ -38,10 +40,13 @@ def measure_loadings(
     from statsmodels.regression.linear_model import OLS
 
     joined = factors.join(returns.rename("_return"), how="inner").dropna()
+    if RISK_FREE in factors.columns:
+        joined = joined.assign(_return=joined["_return"] - joined[RISK_FREE])
+    names = [name for name in factors.columns if name != RISK_FREE]
     sessions = len(joined)
-    if sessions < max(least, 4 * (factors.shape[1] + 1)):
+    if sessions < max(least, 4 * (len(names) + 1)):
         return None
-    design = joined[list(factors.columns)]
+    design = joined[names]
     varies = design.std() > 0
     design = design.loc[:, varies]
     explained = np.column_stack([np.ones(sessions), design.to_numpy()])

@@ -19,7 +19,10 @@ LARGEST = 60.0
 """Per cent that no factor has moved in a day; more is a mistake of the file."""
 LIKE_FRACTIONS = 0.05
 """Deviation of the market in per cent below which values are fractions: it never moved so little."""
+RISK_FREE = "RF"
+"""Column of the return without risk: no factor, but what is taken off the returns that factors explain."""
 _DAY = re.compile(r"\d{8}$")
+_BEGINS_WITH_DAY = re.compile(r"\s*\d{8}")
 _HAS_PERIOD = re.compile(r"\d{4}(\d{2}){0,2}$")
 
 
@@ -36,13 +39,14 @@ def read_published_factors(text: str, name: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Indexed by date: fractions; missing values are NaN.
+        Indexed by date: fractions; missing values are NaN. The return without risk is the column `RISK_FREE`.
 
     Raises
     ------
     MarketDataError
-        When it has no header, no daily rows, a row that cannot be read, a date twice or out of order, values that
-        cannot be, or values in fractions; the message names the row.
+        When it has no header, no daily rows, a row that cannot be read (also one that would end the daily rows before
+        the last of them), a date twice or out of order, values that cannot be, or values in fractions; the message
+        names the row.
     """
     lines = text.splitlines()
     start, columns = _header(lines, name)
@@ -53,7 +57,9 @@ def read_published_factors(text: str, name: str) -> pd.DataFrame:
         if not rows and not any(cells):
             continue
         if not _HAS_PERIOD.match(cells[0]):
-            break  # The section is over: a blank line, the annual factors, the copyright.
+            # The section is over: a blank line, the annual factors, the copyright.
+            _refuse_cut(lines, number, columns, name)
+            break
         dates.append(_date(cells[0], dates, f"{name}, row {number}"))
         rows.append(_values(cells[1:], columns, f"{name}, row {number}"))
     if not rows:
@@ -66,14 +72,41 @@ def read_published_factors(text: str, name: str) -> pd.DataFrame:
 def _header(lines: list[str], name: str) -> tuple[int, list[str]]:
     for number, line in enumerate(lines):
         cells = [cell.strip() for cell in line.split(",")]
-        names = cells[1:]
-        if cells[0] in ("", "date", "Date") and len(names) > 0 and all(names):
+        if _is_header(cells):
+            names = [RISK_FREE if cell.upper() == RISK_FREE else cell for cell in cells[1:]]
             if len(set(names)) < len(names):
                 raise MarketDataError(f"{name}, row {number + 1}: a factor is named twice; leave one column out")
             return number, names
     raise MarketDataError(
         f"{name} has no header such as `,Mkt-RF,SMB,HML,RF`; give a CSV file of Kenneth French's data library"
     )
+
+
+def _is_header(cells: list[str]) -> bool:
+    return cells[0] in ("", "date", "Date") and len(cells) > 1 and all(cells[1:]) and not _is_number(cells[1])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse_cut(lines: list[str], end: int, columns: list[str], name: str) -> None:
+    """Refuse a line that seems to end the daily rows, and is a row that cannot be read or has days after it."""
+    cells = [cell.strip() for cell in lines[end - 1].split(",")]
+    if len(cells) == len(columns) + 1 and all(map(_is_number, cells[1:])):
+        raise MarketDataError(f"{name}, row {end}: '{cells[0]}' is no date; correct or remove the row")
+    for number, line in enumerate(lines[end:], start=end + 1):
+        if _is_header([cell.strip() for cell in line.split(",")]):
+            return
+        if _BEGINS_WITH_DAY.match(line):
+            what = f"'{cells[0]}' is no date" if any(cells) else "it is empty"
+            raise MarketDataError(
+                f"{name}, row {end}: {what}, and days go on in row {number}; correct or remove row {end}"
+            )
 
 
 def _date(cell: str, before: list[pd.Timestamp], place: str) -> pd.Timestamp:

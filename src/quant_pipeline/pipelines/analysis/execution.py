@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.exchange.rules import CostRules
@@ -30,6 +31,7 @@ GROUP_COLUMNS = {
 }
 EXCURSION_COLUMNS = ["instrument", "opened", "closed", "sessions", "return", "worst", "best", "realised_profit"]
 SLIPPAGE_COLUMNS = ["parameter", "present", "proposed", "lower", "upper", "orders", "sessions"]
+Floats = npt.NDArray[Any]
 SIZES = ("small", "middle", "large")
 
 
@@ -43,7 +45,7 @@ def group_shortfall(order_shortfall: pd.DataFrame, calendar: str, parameters: An
     calendar
         Exchange, for the local hour of fills.
     parameters
-        Minimum of orders and confidence of the bands.
+        Minimum of orders and sessions, and confidence of the bands.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def group_shortfall(order_shortfall: pd.DataFrame, calendar: str, parameters: An
     rows = []
     for kind, name, orders in _groups(order_shortfall, calendar):
         by_session = orders.groupby("date")[["shortfall", "decided_value"]].sum()
-        least = 2 if len(orders) >= parameters.min_orders else len(by_session) + 1
+        least = parameters.min_sessions if len(orders) >= parameters.min_orders else len(by_session) + 1
         band = ratio_with_band(by_session["shortfall"], by_session["decided_value"], least, parameters.confidence)
         rows.append(_row(kind, name, orders, band))
     return pd.DataFrame(rows, columns=list(GROUP_COLUMNS)).astype(GROUP_COLUMNS)
@@ -132,21 +134,20 @@ def propose_slippage(order_shortfall: pd.DataFrame, present: CostRules, paramete
     """Estimate the slippage of the backtest from what fills really cost against the price of the market.
 
     ``signed (fill - market) / market = half_spread + root_impact × √(share of volume)``, weighted by the value of the
-    orders; the errors allow for orders of one session being alike. An estimate below zero is proposed as zero.
+    orders; the errors allow for orders of one session being alike. An estimate below zero is proposed as zero, and the
+    other one is estimated again without it, because a spread that is not paid changes what the impact has to explain.
 
     Returns
     -------
     pandas.DataFrame
         ``parameter`` (``half_spread``, ``root_impact``), the ``present`` value, the ``proposed`` one with its band,
-        ``orders``, ``sessions``. Empty with too few executed orders. Where the shares of volume hardly differ, only the
-        half spread is estimated, and the present impact stays.
+        ``orders``, ``sessions``. Empty with too few executed orders or sessions. Where the shares of volume hardly
+        differ, only the half spread is estimated, and the present impact stays.
     """
-    from statsmodels.regression.linear_model import WLS
-
     done = order_shortfall[(order_shortfall["executed"] > 0) & (order_shortfall["market_price"] > 0)]
     done = done.dropna(subset=["price", "share_of_volume"])
     sessions = done["date"].nunique()
-    if len(done) < parameters.min_orders or sessions < 2:
+    if len(done) < parameters.min_orders or sessions < parameters.min_sessions:
         return pd.DataFrame(columns=SLIPPAGE_COLUMNS)
     sign = np.where(done["side"] == "buy", 1.0, -1.0)
     cost = sign * (done["price"] / done["market_price"] - 1).to_numpy()
@@ -158,19 +159,34 @@ def propose_slippage(order_shortfall: pd.DataFrame, present: CostRules, paramete
     else:
         cost = cost - present.root_impact * root
     value = (done["executed"] * done["market_price"]).to_numpy()
-    clusters = pd.factorize(done["date"])[0]
-    fitted = WLS(cost, design, weights=value / value.mean()).fit(
-        cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True
-    )
-    bands = fitted.conf_int(alpha=1 - parameters.confidence)
+    found = _estimate(cost, design, value / value.mean(), pd.factorize(done["date"])[0], parameters.confidence)
     return pd.DataFrame(
         {
             "parameter": names,
             "present": [getattr(present, name) for name in names],
-            "proposed": np.maximum(fitted.params, 0.0),
-            "lower": bands[:, 0],
-            "upper": bands[:, 1],
+            "proposed": found[:, 0],
+            "lower": found[:, 1],
+            "upper": found[:, 2],
             "orders": len(done),
             "sessions": sessions,
         }
     )[SLIPPAGE_COLUMNS]
+
+
+def _estimate(cost: Floats, design: Floats, weights: Floats, clusters: Floats, confidence: float) -> Floats:
+    """Estimate parameters that are not negative, with the ends of their bands: one row per column of the design.
+
+    One that comes out below zero is zero, with the band of the estimate that said so, and the rest is estimated again.
+    """
+    from statsmodels.regression.linear_model import WLS
+
+    fitted = WLS(cost, design, weights=weights).fit(cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True)
+    found = np.column_stack([fitted.params, fitted.conf_int(alpha=1 - confidence)])
+    lowest = int(np.argmin(found[:, 0]))
+    if found[lowest, 0] >= 0:
+        return found
+    found[lowest, 0] = 0.0
+    others = np.arange(design.shape[1]) != lowest
+    if others.any():
+        found[others] = _estimate(cost, design[:, others], weights, clusters, confidence)
+    return found

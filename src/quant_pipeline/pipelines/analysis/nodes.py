@@ -117,13 +117,14 @@ def analyse_portfolio(
     traded = (fills["quantity"] * fills["price"]).groupby(fills["date"]).sum()
     turnover = traded.reindex(days).fillna(0.0) / amounts.set_index("date")["nav"].shift(1)
     held = account_tables.holding_log
-    newest = held[held["date"] == held["date"].max()] if len(held) else held
-    nav = float(amounts["nav"].iloc[-1]) if len(amounts) else float("nan")
+    # The newest close, whether anything was held or not.
+    newest = held[held["date"] == days[-1]] if len(days) else held.head(0)
+    nav = float(amounts["nav"].iloc[-1]) if len(days) else float("nan")
     known = bars[bars["date"] <= pd.Timestamp(as_of)]
     return (
         portfolio.measure_portfolio(amounts, levels, turnover, market_rules.risk_free_rate, analysis),
         portfolio.group_round_trips(account_tables.closed_lots, analysis),
-        portfolio.measure_concentration(_newest(held, analysis.sessions), amounts),
+        portfolio.measure_concentration(held, amounts.tail(analysis.sessions)),
         portfolio.measure_exit(newest, known, nav, analysis),
     )
 
@@ -160,23 +161,25 @@ class Compared:
 
     @property
     def portfolios(self) -> dict[str, pd.DataFrame]:
-        """Holdings with their values, of account and backtest."""
-        nav = self.daily_amounts[["date", "nav"]]
-        held = self.holding_log.rename(columns={"market_value": "value"})
-        found = {"account": held[["date", "instrument", "value"]].merge(nav, on="date")}
+        """Holdings with their values in every session, of account and backtest; see `compare_exposures`."""
+        found = {
+            "account": _in_sessions(self.holding_log.rename(columns={"market_value": "value"}), self.daily_amounts)
+        }
         positions, curve = self.analysed_backtest_positions, self.analysed_backtest_nav
         if positions is not None and curve is not None:
-            table = positions[["date", "instrument", "value"]].merge(curve[["date", "nav"]], on="date")
-            found["backtest"] = table
+            found["backtest"] = _in_sessions(positions, curve)
         return {name: table for name, table in found.items() if len(table)}
 
-    @property
-    def returns(self) -> dict[str, pd.Series]:
-        """Returns by session, of account and backtest."""
-        found = {"account": self.daily_amounts.set_index("date")["return"].iloc[1:]}
+    def returns(self, sessions: pd.DatetimeIndex) -> dict[str, pd.Series]:
+        """Return by name what account and backtest have earned from session to session."""
+        found = {"account": self.daily_amounts.set_index("date")["return"]}
         if self.analysed_backtest_nav is not None:
-            found["backtest"] = self.analysed_backtest_nav.set_index("date")["nav"].pct_change().iloc[1:]
-        return found
+            found["backtest"] = self.analysed_backtest_nav.set_index("date")["nav"].pct_change()
+        return {name: risk.returns_of_one_session(series, sessions) for name, series in found.items()}
+
+
+def _in_sessions(held: pd.DataFrame, amounts: pd.DataFrame) -> pd.DataFrame:
+    return amounts[["date", "nav"]].merge(held[["date", "instrument", "value"]], on="date", how="left")
 
 
 @takes_records(traded=TradedMarket, compared=Compared)
@@ -210,7 +213,7 @@ def analyse_risk(
         attribution,
         risk.summarise_attribution(attribution, profits, analysis),
         risk.compare_exposures(compared.portfolios, model, analysis),
-        risk.measure_all_loadings(compared.returns, own, analysis),
+        risk.measure_all_loadings(compared.returns(pd.DatetimeIndex(traded.sessions["date"])), own, analysis),
         factors,
         model.factors.quality(),
     )

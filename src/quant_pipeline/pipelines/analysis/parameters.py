@@ -13,7 +13,7 @@ class AnalysisParameters(Parameters):
     sessions
         Newest sessions that are analysed.
     min_sessions
-        Sessions below which a mean of the account has no band and nothing is regressed.
+        Sessions below which nothing of the account has a band, nothing is regressed and no slippage is proposed.
     min_orders
         Executed orders below which no slippage is proposed, and no group of orders has a band.
     min_round_trips

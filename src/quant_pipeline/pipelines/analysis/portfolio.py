@@ -108,22 +108,23 @@ def group_round_trips(closed_lots: pd.DataFrame, parameters: AnalysisParameters)
 
 
 def measure_concentration(holding_log: pd.DataFrame, daily_amounts: pd.DataFrame) -> pd.DataFrame:
-    """Measure how concentrated the portfolio was at each close.
+    """Measure how concentrated the portfolio was at each close, also where it held nothing.
 
     Returns
     -------
     pandas.DataFrame
         ``date``, ``holdings``, ``largest`` and ``five_largest`` as parts of the net asset value,
-        ``effective_holdings`` (inverse Herfindahl index of the invested part), ``invested``.
+        ``effective_holdings`` (inverse Herfindahl index of the invested part; missing where there is none),
+        ``invested``.
     """
-    nav = daily_amounts.set_index("date")["nav"]
+    by_day = {day: held["market_value"] for day, held in holding_log.groupby("date")}
     rows = []
-    for day, held in holding_log.groupby("date"):
-        value = held["market_value"].sort_values(ascending=False).to_numpy(dtype=np.float64)
+    for day, nav in zip(daily_amounts["date"], daily_amounts["nav"], strict=True):
+        value = np.sort(by_day.get(day, pd.Series(dtype="float64")).to_numpy(dtype=np.float64))[::-1]
         total = value.sum()
         effective = total**2 / (value**2).sum() if total > 0 else np.nan
-        base = float(nav.get(day, np.nan))
-        rows.append((day, len(value), value[0] / base, value[:5].sum() / base, effective, total / base))
+        base = float(nav) if nav > 0 else np.nan
+        rows.append((day, len(value), value[:1].sum() / base, value[:5].sum() / base, effective, total / base))
     return pd.DataFrame(rows, columns=CONCENTRATION_COLUMNS)
 
 

@@ -89,7 +89,8 @@ def execution_section(page: AnalysedAccount, shadow_sessions: pd.DataFrame) -> H
 
 def _slippage(page: AnalysedAccount, slippage: pd.DataFrame) -> list[Html]:
     if slippage.empty:
-        return [paragraph(f"Slippage is proposed from {page.rules.min_orders} executed orders on.", style="empty")]
+        least = f"{page.rules.min_orders} executed orders in {wording.plural(page.rules.min_sessions, 'session')}"
+        return [paragraph(f"Slippage is proposed from {least} on.", style="empty")]
     columns = [
         Column("parameter", "parameter", kind="text"),
         *(Column(name, heading, _six_decimals)
@@ -148,7 +149,9 @@ def portfolio_section(page: AnalysedAccount) -> Html:
         Column("profit", f"profit, {page.currency}", wording.amount_signed, "signed"),
     ]
     parts.append(table(trips, columns, "Sold lots by the time they were held", strong="all"))
-    if len(spread):
+    if len(spread) and not spread["holdings"].iloc[-1]:
+        parts.append(paragraph("Nothing is held at the newest close."))
+    elif len(spread):
         newest = spread.iloc[-1]
         parts.append(
             paragraph(

@@ -14,6 +14,7 @@ from quant_pipeline.trading.ledger.session_effects import Effect, SessionEffects
 PARTS = ("holdings", "trading", "costs", "interest", "other")
 PART_COLUMNS = {
     "date": "datetime64[ns]",
+    "since": "datetime64[ns]",
     "before": "float64",
     "after": "float64",
     "change": "float64",
@@ -29,7 +30,8 @@ def profit_parts(sessions: Iterable[SessionEffects]) -> tuple[pd.DataFrame, pd.D
     Returns
     -------
     tuple of pandas.DataFrame
-        By session: ``date``, ``before`` and ``after`` (net asset value), ``change``, ``flow`` (what the owner paid in),
+        By session: ``date``, ``since`` (the session of the close before; missing before the first), ``before`` and
+        ``after`` (net asset value), ``change``, ``flow`` (what the owner paid in),
         ``holdings`` (closes and corporate actions of what was held), ``trading`` (fills against the close of the
         session), ``costs`` (fees and taxes, negative), ``interest``, ``other`` (corrections, adjustments, cash of
         unknown kinds, positions without lots, closes that were revised). ``change`` is the sum of ``flow`` and the five
@@ -44,7 +46,8 @@ def profit_parts(sessions: Iterable[SessionEffects]) -> tuple[pd.DataFrame, pd.D
                 parts[part] += amount
         parts["other"] += each.foreign + each.valuation
         change = each.after - each.before
-        facts = {"date": each.session, "before": each.before, "after": each.after, "change": change}
+        facts = {"date": each.session, "since": each.since, "before": each.before, "after": each.after}
+        facts |= {"change": change}
         rows.append({**facts, "flow": each.flow, **parts})
         held += [
             (each.session, name, each.start.positions[name].quantity * each.closes_before[name], profit)

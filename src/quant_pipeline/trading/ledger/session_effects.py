@@ -110,6 +110,11 @@ class SessionEffects:
         """Change of the net asset value without the flow."""
         return self.after - self.before - self.flow
 
+    @property
+    def since(self) -> pd.Timestamp | None:
+        """Session of the close before; None before the first. Sessions that were never closed lie between the two."""
+        return self.start.last_session
+
     def of_kinds(self, *kinds: EventKind) -> Iterator[Effect]:
         """Yield the effects of some kinds of events."""
         return (effect for effect in self.effects if effect.event.kind in kinds)
