@@ -1,10 +1,12 @@
 """What a broker reports, as events."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pandas as pd
 import pytest
 
+from quant_pipeline.trading.activities.quarantine import open_rows
 from quant_pipeline.trading.activities.translation import Translator
 from quant_pipeline.trading.broker_records import (
     Amendment,
@@ -107,6 +109,32 @@ def test_a_fill_is_corrected_twice_and_then_busted(in_one_batch):
     assert fold([*OPENED, *events]).cash == 1000 - 24
     account = fold([*OPENED, *events, *translate(last, known=events)])
     assert (account.cash, set(account.positions)) == (1000, {"OLD"})
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_a_correction_moves_the_cash_that_its_broker_states(side):
+    sign = -1 if side == "buy" else 1
+    at = pd.Timestamp("2025-01-03", tz="UTC")
+    terms = ("B9", "OLD", side, Decimal(3))
+    first = FillActivity("1", FRIDAY, at, *terms, Decimal("3.33"), cash=sign * Decimal("9.99"))
+    right = FillActivity(
+        "2", FRIDAY, at, *terms, Decimal("3.3367"), cash=sign * Decimal("10.01"),
+        amendment=Amendment.CORRECTION, supersedes="1",
+    )  # fmt: skip
+    assert after(first, right).cash == 1000 + sign * Decimal("10.01")
+    # Without stated cash it is shares times price, as before.
+    assert after(first, replace(right, cash=None)).cash == 1000 + sign * 3 * Decimal("3.3367")
+
+
+def test_a_correction_in_quarantine_explains_the_cash_that_its_broker_states():
+    at = pd.Timestamp("2025-01-03", tz="UTC")
+    sold = FillActivity("1", FRIDAY, at, "B9", "OLD", "sell", Decimal(4), Decimal("2.5"), cash=Decimal("9.98"))
+    more = replace(sold, activity_id="2", quantity=Decimal(11), cash=Decimal("27.46"), amendment=Amendment.CORRECTION,
+                   supersedes="1")  # fmt: skip
+    account = after(sold, more)
+    (row,) = open_rows(account)
+    assert (row.cash, row.shares) == (Decimal("17.48"), -7)
+    assert account.cash == Decimal("1009.98")
 
 
 def test_an_amendment_of_a_fill_before_the_books_is_put_into_quarantine_and_stops_nothing():

@@ -110,9 +110,9 @@ def quarantine_event(
     """Store an activity that cannot be booked; ``corrected`` is the fill that it corrects, as far as that is known."""
     cash, instrument, shares = _effect(activity)
     if corrected is not None and isinstance(activity, FillActivity):
-        sign = -1 if activity.side == "buy" else 1
-        cash = sign * (activity.quantity * activity.price - corrected.value)
-        shares = -sign * (activity.quantity - corrected.quantity)
+        sign = 1 if activity.side == "buy" else -1
+        cash = _as_corrected(corrected, activity).cash - corrected.cash
+        shares = sign * (activity.quantity - corrected.quantity)
     facts = {
         "activity_id": activity.activity_id,
         "date": "an unknown date" if activity.date is pd.NaT else f"{activity.date:%Y-%m-%d}",
@@ -254,6 +254,14 @@ def _effect(activity: Activity) -> tuple[Decimal | None, str, Decimal | None]:
         return sign * activity.amount, activity.instrument, sign * activity.quantity
     amount, quantity = activity.amount, activity.quantity
     return None if amount is None else sign * amount, activity.instrument, None if quantity is None else sign * quantity
+
+
+def _as_corrected(fill: EffectiveFill, activity: FillActivity) -> EffectiveFill:
+    """Return a fill as its correction says that it was."""
+    facts = {"quantity": str(activity.quantity), "price": str(activity.price), "side": activity.side}
+    kept = {name: value for name, value in fill.facts.items() if name != "cash"}
+    cash = {} if activity.cash is None else {"cash": str(activity.cash)}
+    return EffectiveFill(fill.event, {**kept, **facts, **cash}, "correction")
 
 
 def _sort(activity: Activity) -> str:

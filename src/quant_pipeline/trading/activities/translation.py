@@ -271,6 +271,8 @@ class Translator:
             if activity.amendment is Amendment.CANCELLATION:
                 return [Event(session, EventKind.TRADE_BUST, key_of(activity), facts)]
             facts |= {"quantity": str(activity.quantity), "price": str(activity.price)}
+            if activity.cash is not None:
+                facts |= {"cash": str(activity.cash)}
             return [Event(session, EventKind.TRADE_CORRECTION, key_of(activity), facts)]
         whole, is_own = self._whole_fill(activity, session)
         if is_own:

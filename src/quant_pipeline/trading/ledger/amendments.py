@@ -59,6 +59,15 @@ class EffectiveFill:
         return self.quantity * Decimal(self.facts["price"])
 
     @property
+    def cash(self) -> Decimal:
+        """Cash that it moved: what its broker states, else shares times price and the fee."""
+        if not self.counts:
+            return Decimal(0)
+        if "cash" in self.facts:
+            return Decimal(self.facts["cash"])
+        return (-self.value if self.facts["side"] == "buy" else self.value) - Decimal(self.facts["fee"])
+
+    @property
     def booked(self) -> Mapping[str, Any]:
         """The facts with the amounts that count: none after a bust."""
         return self.facts if self.counts else {**self.facts, **_NOTHING}

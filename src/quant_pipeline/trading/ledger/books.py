@@ -10,6 +10,7 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.ledger import corporate_actions as corporate
+from quant_pipeline.trading.ledger.amendments import EffectiveFill
 from quant_pipeline.trading.ledger.events import TICK, Event, EventKind
 from quant_pipeline.trading.ledger.lots import ZERO, ClosedLot, Lot, LotMethod, Position
 
@@ -123,18 +124,15 @@ def _choose_lot_method(state: Books, event: Event) -> None:
 
 def _fill(state: Books, event: Event) -> None:
     payload = event.payload
-    quantity, fee = Decimal(payload["quantity"]), Decimal(payload["fee"])
-    value = quantity * Decimal(payload["price"])
-    state.fees += fee
+    # A statement says what was paid to the cent; price times quantity may have more decimals.
+    quantity, cash = Decimal(payload["quantity"]), EffectiveFill.of(event).cash
+    state.fees += Decimal(payload["fee"])
     if payload["side"] == "buy":
-        # A statement says what was paid to the cent; price times quantity may have more decimals.
-        paid = -Decimal(payload["cash"]) if "cash" in payload else value + fee
-        state.cash -= paid
-        state.receive(payload["instrument"], [Lot(event.session, quantity, paid, event.key)])
+        state.cash += cash
+        state.receive(payload["instrument"], [Lot(event.session, quantity, -cash, event.key)])
     else:
-        proceeds = Decimal(payload["cash"]) if "cash" in payload else value - fee
         lots = state.take(event, payload["instrument"], quantity, payload.get("lots", ()))
-        state.close(event, payload["instrument"], lots, proceeds, "sale")
+        state.close(event, payload["instrument"], lots, cash, "sale")
 
 
 def _external_cash(state: Books, event: Event) -> None:
