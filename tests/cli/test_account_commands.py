@@ -10,7 +10,10 @@ from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.cli.account import account as command
+from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY
+from quant_pipeline.trading.ledger.store import Ledger
+from tests.helpers import four_days
 from tests.helpers.three_accounts import at_broker, by_statements, simulated, three_accounts
 
 WHY = ("--reason", "a test", "--name", "Ann")
@@ -132,6 +135,22 @@ def answers_or_says_why_not(run, steps):
         if result.exit_code != status or text not in result.output or not is_one_line:
             wrong.append((words, result.exit_code, result.output, result.exception))
     assert wrong == []
+
+
+def test_session_after_one_that_was_never_closed_is_not_explained(template, tmp_path, monkeypatch):
+    path = tmp_path / "project"
+    shutil.copytree(template, path)
+    monkeypatch.chdir(path)
+    rules = (MarketRules(), CostRules())
+    events = ()
+    for day in four_days.DAYS:
+        events = four_days.book(events, four_days.bars_table(), four_days.actions_table(), rules, day)
+    kept = [event for event in events if event.key != "close:2025-01-02"]
+    assert len(kept) == len(events) - 1
+    Ledger.at(path / "data/accounts/sim/ledger.sqlite").append(kept)
+    explained = CliRunner().invoke(command, ["explain", "2025-01-03"], obj=bootstrap_project(path))
+    assert (explained.exit_code, explained.output.count("\n")) == (1, 1)
+    assert "2025-01-03 is not compared with the backtest: the close before it is that of 2024-12-31" in explained.output
 
 
 BEFORE = {"simulation": ("2025-01-02", "AAA", "30"), "statements": ("2024-12-31", "AAA", "30")}

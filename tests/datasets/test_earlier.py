@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from kedro.io.core import DatasetError
 
-from quant_pipeline.datasets.earlier import EarlierTable, OptionalTable
+from quant_pipeline.datasets.earlier import EarlierTable, EarlierTables, OptionalTable
 
 
 def test_the_newest_table_of_an_earlier_session_is_read(tmp_path):
@@ -24,6 +24,8 @@ def test_the_newest_table_of_an_earlier_session_is_read(tmp_path):
 def test_an_earlier_table_is_not_written(tmp_path):
     with pytest.raises(DatasetError, match="not written again"):
         EarlierTable(folder=str(tmp_path), file="ranking.parquet", before="2024-01-05").save(pd.DataFrame())
+    with pytest.raises(DatasetError, match="not written again"):
+        EarlierTables(folder=str(tmp_path), before="2024-01-05").save(pd.DataFrame())
 
 
 def test_a_table_of_a_stage_that_has_not_run_is_none(tmp_path):
@@ -33,9 +35,13 @@ def test_a_table_of_a_stage_that_has_not_run_is_none(tmp_path):
     assert table.load()["decile"].tolist() == [1]
 
 
-def test_files_that_are_named_by_their_sessions_are_found_too(tmp_path):
+def test_tables_of_all_earlier_sessions_are_read_when_they_are_asked_for(tmp_path):
     for day in ("2024-01-03", "2024-01-04", "2024-01-05"):
         pd.DataFrame({"day": [day]}).to_parquet(tmp_path / f"{day}.parquet")
     pd.DataFrame({"day": ["other"]}).to_parquet(tmp_path / "notes.parquet")
-    assert EarlierTable(folder=str(tmp_path), before="2024-01-05").load()["day"].item() == "2024-01-04"
-    assert EarlierTable(folder=str(tmp_path), before="2024-01-03").load() is None
+    tables = EarlierTables(folder=str(tmp_path), before="2024-01-05").load()
+    assert {day: read()["day"].item() for day, read in tables.items()} == {
+        "2024-01-03": "2024-01-03",
+        "2024-01-04": "2024-01-04",
+    }
+    assert EarlierTables(folder=str(tmp_path), before="2024-01-03").load() == {}

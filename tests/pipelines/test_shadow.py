@@ -1,10 +1,12 @@
 """The stage of the shadow account: it replays what is new, decides again, and raises alerts."""
 
+from functools import partial
 from itertools import pairwise
 
 import pandas as pd
 import pytest
 
+from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
@@ -14,11 +16,14 @@ from quant_pipeline.pipelines.shadow.nodes import compare_with_shadow
 from quant_pipeline.pipelines.shadow.parameters import ShadowParameters
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.bookkeeping import closing_event
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.plans import record_plan
 from tests.helpers.four_days import DAYS, actions_table, bars_table, book, orders_table
 
 RULES = (MarketRules(), CostRules(buy_rate=0.001, sell_rate=0.001))
+LABEL = "Ref($open, -2)/Ref($open, -1)-1"
 BEST = {"AAA": 2.0, "BBB": 1.0}
 
 
@@ -32,6 +37,12 @@ def risen():
 def scores_file(best=None):
     rows = [(day, name, score) for day in DAYS for name, score in (best or BEST).items()]
     return pd.DataFrame(rows, columns=["datetime", "instrument", "score"]).astype({"instrument": "str"})
+
+
+def scores_of_model(day):
+    """Scores of a model as prediction leaves them."""
+    index = pd.MultiIndex.from_product([[day], list(BEST)], names=["datetime", "instrument"])
+    return pd.DataFrame({"score": list(BEST.values()), "label": LABEL, "bundle": "B1"}, index=index)
 
 
 def given(as_of, **changes):
@@ -61,11 +72,12 @@ def events():
     known, facts = (), given(DAYS[0])
     names = ("bars", "corporate_actions", "sessions", "instruments", "strategy", "market_rules", "cost_rules")
     deciding = Deciding.of(*(facts[name] for name in (*names, "order_generation", "ensemble", "account")))
-    sources = EarlierScores(facts["score_file"]).of({})
-    provenance = {"scores_sha256": fingerprint_of_scores(sources["file"][sources["file"]["datetime"] == DAYS[0]])}
+    scores = EarlierScores(facts["score_file"])
+    file = scores.at(DAYS[0])["file"]
     for day, following in pairwise(DAYS):
         known = book(known, risen(), actions_table(), RULES, day)
-        orders = deciding.again(day, known, sources).orders
+        provenance = {"scores_sha256": fingerprint_of_scores(file[file["datetime"] == day])}
+        orders = deciding.again(day, known, scores).orders
         rows = [(o.instrument, o.side, o.quantity, float(o.reference_price), o.reason) for o in orders]
         known = (*known, *record_plan(known, orders_table(*rows), day, following, provenance))
     assert [event.kind for event in known].count(EventKind.FILL) == 1
@@ -103,6 +115,70 @@ def test_strategy_that_was_changed_since_makes_another_decision_of_the_same_data
     sessions, *_ = compare_with_shadow(events=events, **changed)
     newest = sessions.iloc[-1]
     assert newest["difference"] == newest["code_changes"] != 0
+
+
+def test_every_session_whose_scores_are_kept_is_decided_again(events):
+    revised = scores_file({"AAA": 1.0, "BBB": 2.0})
+    sessions, *_ = compare_with_shadow(events=events, **given(DAYS[2], score_file=revised))
+    assert sessions["decided_again"].tolist() == [False, True, True]
+    assert (sessions["difference"] == sessions["data_revisions"]).all()
+    assert sessions["data_revisions"].ne(0).tolist() == [False, True, True]
+    changed = given(DAYS[2], strategy=StrategyRules(topk=2, n_drop=1))
+    sessions, *_ = compare_with_shadow(events=events, **changed)
+    assert sessions["code_changes"].ne(0).tolist()[1]
+    assert sessions["unexplained"].tolist() == [0, 0, 0]
+
+
+def test_scores_of_models_are_read_for_the_sessions_that_are_replayed_and_no_others(events):
+    read = []
+
+    def table(day):
+        read.append(day)
+        return scores_of_model(day)
+
+    tables = {f"{day:%Y-%m-%d}": partial(table, day) for day in DAYS}
+    rules = OrderGenerationParameters(source="m")
+    facts = given(DAYS[2], score_file=None, order_generation=rules, m_earlier_scores=tables)
+    first = compare_with_shadow(events=events, **facts)
+    assert first[0]["decided_again"].tolist() == [False, True, True]
+    assert read == list(DAYS[:2])
+    compare_with_shadow(events=events, **facts | {"shadow_sessions_found": first[0]})
+    assert read == [*DAYS[:2], DAYS[1]]
+
+
+@pytest.fixture
+def with_a_gap(events):
+    """The third session was never closed: what it had is booked with the fourth."""
+    kept = [e for e in events if not (e.kind is EventKind.SESSION_CLOSED and e.session == DAYS[2])]
+    fee = Event(DAYS[3], EventKind.FEE, "fee", {"instrument": "", "amount": "-1"})
+    state = fold([*kept, fee])
+    market = TradingMarket.from_bars(risen(), actions_table(), DAYS, RULES[0])
+    return [*kept, fee, closing_event(state, market, DAYS[3])]
+
+
+def test_session_after_one_that_was_never_closed_is_left_out_and_named(with_a_gap, caplog):
+    sessions, _, _, alerts = compare_with_shadow(events=with_a_gap, **given(DAYS[3]))
+    assert sessions["date"].tolist() == list(DAYS[:2])
+    assert alerts == ()
+    assert "2025-01-03 is not compared with the backtest: the close before it is that of 2024-12-31" in caplog.text
+    caplog.clear()
+    compare_with_shadow(events=with_a_gap, **given(DAYS[1]))
+    assert "not compared" not in caplog.text
+
+
+def test_correction_of_a_session_replayed_before_is_measured_again(events):
+    tables = ("shadow_sessions_found", "shadow_differences_found", "order_shortfall_found")
+    first = compare_with_shadow(events=events, **given(DAYS[1]))
+    (fill,) = (event for event in events if event.kind is EventKind.FILL)
+    kept = [e for e in events if e.session <= DAYS[2] and not (e.kind == "session_closed" and e.session == DAYS[2])]
+    correction = Event(DAYS[2], EventKind.TRADE_CORRECTION, "fixed", {"fill": fill.key, "price": "10.25"})
+    market = TradingMarket.from_bars(risen(), actions_table(), DAYS, RULES[0])
+    corrected = [*kept, correction, closing_event(fold([*kept, correction]), market, DAYS[2])]
+    second = compare_with_shadow(events=corrected, **given(DAYS[2], **dict(zip(tables, first[:3], strict=True))))
+    pd.testing.assert_frame_equal(second[0].iloc[:2], first[0])
+    assert first[2]["price"].tolist() == [10.0]
+    assert second[2]["price"].tolist() == [10.25]
+    assert second[0]["data_revisions"].tolist() == [0, 0, 94 * 0.25]
 
 
 def test_scores_that_are_gone_leave_the_recorded_decision(events):

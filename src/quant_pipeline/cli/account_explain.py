@@ -42,7 +42,7 @@ def _compared(opened: Opened, session: pd.Timestamp) -> tuple[ShadowSession, boo
     from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
     from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
     from quant_pipeline.pipelines.shadow.again import Deciding, EarlierScores
-    from quant_pipeline.pipelines.shadow.nodes import compare_sessions
+    from quant_pipeline.pipelines.shadow.nodes import after_a_gap, compare_sessions, words_of_gap
     from quant_pipeline.pipelines.shadow.pipeline import earlier_scores
     from quant_pipeline.strategy.rules import StrategyRules
     from quant_pipeline.trading.brokers.adapter import Exchange
@@ -62,8 +62,10 @@ def _compared(opened: Opened, session: pd.Timestamp) -> tuple[ShadowSession, boo
         rules("ensemble", EnsembleParameters), opened.account,
     )  # fmt: skip
     tables = {name: load(name) for name in earlier_scores()}
-    scores = EarlierScores(load("score_file"), tables.pop("earlier_fused_scores", None))
-    compared, again = compare_sessions(opened.events, exchange, deciding, scores.of(tables), [session])
+    scores = EarlierScores(load("score_file"), tables.pop("earlier_fused_scores", None), tables)
+    compared, again = compare_sessions(opened.events, exchange, deciding, scores, [session])
+    if not compared:
+        raise AccountError(words_of_gap(session, after_a_gap(closed, exchange.sessions)[session]))
     return compared[0], bool(again)
 
 

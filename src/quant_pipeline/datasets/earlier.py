@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,40 +35,69 @@ class OptionalText(TextDocument):
 
 
 class EarlierTable(AbstractDataset[NoReturn, pd.DataFrame | None]):
-    """The newest of the tables of earlier sessions, in folders or files named by their sessions.
+    """The newest of the tables of earlier sessions, in folders named by their sessions.
 
     Parameters
     ----------
     folder
-        Folder of the sessions' folders or files.
+        Folder of the sessions' folders.
     file
-        Name of the Parquet file in each folder; None where the files themselves are named by their sessions.
+        Name of the Parquet file in each folder.
     before
         The session of the run; its own table and later ones are none of the earlier.
     metadata
         Ignored here; read by kedro-viz.
     """
 
-    def __init__(
-        self, *, folder: str, file: str | None = None, before: str, metadata: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, *, folder: str, file: str, before: str, metadata: dict[str, Any] | None = None) -> None:
         self._folder, self._file, self._before = Path(folder), file, str(before)
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame | None:
         """Read the newest table of an earlier session; None when there is none."""
-        pattern = "????-??-??.parquet" if self._file is None else f"????-??-??/{self._file}"
-        files = self._folder.glob(pattern)
-        found = {path.relative_to(self._folder).parts[0].removesuffix(".parquet"): path for path in files}
+        found = {path.parent.name: path for path in self._folder.glob(f"????-??-??/{self._file}")}
         earlier = [session for session in found if session < self._before]
         return pd.read_parquet(found[max(earlier)]) if earlier else None
 
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse: each session writes its own table."""
-        raise DatasetError(f"the {self._file or 'table'} of an earlier session is not written again")
+        raise DatasetError(f"the {self._file} of an earlier session is not written again")
 
     def _exists(self) -> bool:
         return True
 
     def _describe(self) -> dict[str, Any]:
         return {"folder": str(self._folder), "file": self._file, "before": self._before}
+
+
+class EarlierTables(AbstractDataset[NoReturn, dict[str, Callable[[], pd.DataFrame]]]):
+    """The tables of all earlier sessions, in files named by their sessions; each is read when it is asked for.
+
+    Parameters
+    ----------
+    folder
+        Folder of the Parquet files.
+    before
+        The session of the run; its own table and later ones are none of the earlier.
+    metadata
+        Ignored here; read by kedro-viz.
+    """
+
+    def __init__(self, *, folder: str, before: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder, self._before = Path(folder), str(before)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, Callable[[], pd.DataFrame]]:
+        """Return by session, ``2024-12-31``, a function that reads its table; as Kedro's partitioned dataset does."""
+        files = sorted(self._folder.glob("????-??-??.parquet"))
+        return {path.stem: partial(pd.read_parquet, path) for path in files if path.stem < self._before}
+
+    def save(self, data: NoReturn) -> NoReturn:
+        """Refuse: each session writes its own table."""
+        raise DatasetError("the tables of earlier sessions are not written again")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"folder": str(self._folder), "before": self._before}

@@ -8,7 +8,9 @@ import pytest
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.trading.brokers.adapter import Exchange
-from quant_pipeline.trading.ledger.bookkeeping import book_days
+from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
+from quant_pipeline.trading.ledger.account import fold
+from quant_pipeline.trading.ledger.bookkeeping import book_days, closing_event
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order
 from quant_pipeline.trading.ledger.session_effects import walk_effects
 from quant_pipeline.trading.orders.desk import trading_state_event
@@ -160,7 +162,7 @@ def test_dividend_paid_later_than_its_ex_date_is_a_corporate_action_of_both_sess
     assert paid == {"corporate_actions": Decimal("-15")}
 
 
-def test_fill_of_an_order_of_an_earlier_session_is_late_and_its_correction_a_revision():
+def test_fill_of_an_order_of_an_earlier_session_is_late_and_counts_as_it_was_corrected():
     events = by_statements()
     name = next(e for e in events if e.kind is EventKind.PLAN_RECORDED).payload["orders"][0]["client_order_id"]
     facts = {"client_order_id": name, "instrument": "AAA", "side": "buy", "quantity": "30", "price": "10", "fee": "0"}
@@ -172,7 +174,140 @@ def test_fill_of_an_order_of_an_earlier_session_is_late_and_its_correction_a_rev
     correction = Event(DAYS[2], EventKind.TRADE_CORRECTION, "fixed", {"fill": "fill:late", "price": "10.5"})
     close = replace(close, payload={"net_asset_value": "1015", "cash": "685.00"})
     found = compare((*kept, fill, correction, close), DAYS[2], is_simulated=False)
-    assert causes(found) == {"data_revisions": Decimal("-15")}
+    assert causes(found) == {"delay": Decimal("-15")}
+    assert found.differences[0].detail == "buy 30 at 10.5, of an order of an earlier session"
+
+
+AMENDED = {
+    # The fill was 30 at 10.00 with a fee of .30, as the shadow's: facts, causes; shares, price, impact.
+    "a price": ({"price": "10.05"}, {"impact": Decimal("1.50")}, (30, 10.05, 1.5)),
+    "a quantity": (
+        {"quantity": "20"},
+        {"unfilled": Decimal("-0.10"), "fees": Decimal("0.10")},
+        (20, 10.0, 0.0),
+    ),
+    "a fee": ({"fee": "0.75"}, {"fees": Decimal("0.45")}, (30, 10.0, 0.0)),
+    "stated cash": ({"cash": "-301.00"}, {"fees": Decimal("0.70")}, (30, 10.0, 0.0)),
+}
+
+
+def amended(facts, session, kind=EventKind.TRADE_CORRECTION):
+    """Amend the fill of the second session in one of the sessions, and close that with the cash that follows."""
+    events = by_statements("2024-12-31,fill,AAA,buy,30,10.00,0.30,-300.30")
+    fill = next(event for event in events if event.kind is EventKind.FILL)
+    kept = [event for event in events if event.session <= session and event.key != f"close:{session:%Y-%m-%d}"]
+    event = Event(session, kind, "amended", {"fill": fill.key, **facts})
+    state = fold([*kept, event])
+    market = TradingMarket.from_bars(bars_table(), actions_table(), DAYS, MarketRules())
+    return [*kept, event, closing_event(state, market, session)]
+
+
+@pytest.mark.parametrize("case", AMENDED)
+def test_fill_counts_as_it_was_corrected_in_its_session(case):
+    facts, expected, row = AMENDED[case]
+    events = amended(facts, DAYS[1])
+    found = compare(events, DAYS[1], is_simulated=False)
+    assert causes(found) == expected
+    (measured,) = shortfall_table([found], bars_table(), actions_table(), events).to_dict("records")
+    assert (measured["executed"], measured["price"], measured["impact"]) == pytest.approx(row)
+    assert measured["shortfall"] == pytest.approx(30 * (10 - 9.9) - float(found.account), abs=1e-9)
+
+
+def test_fill_that_was_busted_in_its_session_has_not_executed():
+    events = amended({}, DAYS[1], EventKind.TRADE_BUST)
+    found = compare(events, DAYS[1], is_simulated=False)
+    assert causes(found) == {"unfilled": Decimal("-0.30")}
+    assert found.differences[0].detail == "buy 0 of 30: busted: the broker took the fill back"
+    (row,) = shortfall_table([found], bars_table(), actions_table(), events).to_dict("records")
+    assert (row["executed"], row["opportunity"]) == (0, pytest.approx(3.0))
+
+
+def test_correction_of_a_later_session_changes_what_the_order_has_cost_and_not_what_its_session_was():
+    events = amended({"price": "10.05"}, DAYS[2])
+    first, second = (compare(events, day, is_simulated=False) for day in DAYS[1:3])
+    assert causes(first) == {}
+    assert causes(second) == {"data_revisions": Decimal("1.50")}
+    (row,) = shortfall_table([first], bars_table(), actions_table(), events).to_dict("records")
+    assert (row["price"], row["delay"], row["impact"]) == (10.05, pytest.approx(3), pytest.approx(1.5))
+    (as_booked,) = shortfall_table([first], bars_table(), actions_table()).to_dict("records")
+    assert (as_booked["price"], as_booked["impact"]) == (10.0, 0)
+    busted = amended({}, DAYS[2], EventKind.TRADE_BUST)
+    (row,) = shortfall_table([first], bars_table(), actions_table(), busted).to_dict("records")
+    assert (row["executed"], row["fees"], row["opportunity"]) == (0, 0, pytest.approx(3))
+
+
+def test_fractions_of_shares_split_and_are_paid_as_the_whole_ones():
+    actions = actions_table((DAYS[2], "AAA", "split", 2.0), (DAYS[2], "AAA", "cash_dividend", 0.37))
+    events = by_statements(
+        "2024-12-31,fill,AAA,buy,10.5,10.00,0,-105", "2025-01-02,split,AAA,,10.5,,,",
+        "2025-01-02,dividend,AAA,,,,,7.77", orders=(),
+    )  # fmt: skip
+    found = compare(events, DAYS[2], actions=actions, is_simulated=False)
+    assert (found.differences, found.shadow) == ((), found.account)
+    # Half a share alone is as much a holding.
+    half = by_statements(
+        "2024-12-31,fill,AAA,buy,0.5,10.00,0,-5", "2025-01-02,split,AAA,,0.5,,,", "2025-01-02,dividend,AAA,,,,,0.37",
+        orders=(),
+    )  # fmt: skip
+    assert compare(half, DAYS[2], actions=actions, is_simulated=False).differences == ()
+
+
+def test_sale_of_everything_sells_the_fraction_too():
+    sale = Event(
+        DAYS[1], EventKind.PLAN_RECORDED, "flatten",
+        {"deal_session": f"{DAYS[2]:%Y-%m-%d}", "revision": 0, "orders": [
+            Order("all", "AAA", "sell", Decimal("10.5"), "10.0000", "everything").facts]},
+    )  # fmt: skip
+    events = by_statements(
+        "2024-12-31,fill,AAA,buy,10.5,10.00,0,-105", "2025-01-02,fill,AAA,sell,10.5,11.00,0,115.50", orders=()
+    )
+    place = next(i for i, event in enumerate(events) if event.session == DAYS[2])
+    rising = bars_table()
+    rising.loc[(rising["instrument"] == "AAA") & (rising["date"] == DAYS[2]), ["high", "close"]] = 11.5
+    found = compare(
+        (*events[:place], sale, *events[place:]), DAYS[2], bars=rising, costs=CostRules(), is_simulated=False
+    )
+    # The books close at 11.00, the market as it is known now at 11.50; nothing is held, so that nothing differs.
+    assert found.replay.fills["AAA", "sell"].quantity == Decimal("10.5")
+    assert causes(found) == {}
+
+
+def test_fee_of_a_statement_is_no_cash_to_buy_with():
+    events = simulated((DAYS[0], DAYS[1], ("AAA", "buy", 99, 9.9, "best")), up_to=DAYS[0])
+    rows = entries(statement("2024-12-31,fee,,,,,,-100", "2024-12-31,transfer,BBB,,3,20,,"))
+    exchange = Exchange(bars_table(), actions_table(), DAYS[:2], MarketRules(), COSTS)
+    events = (*events, *book_sessions(events, "sim", 1000.0, exchange, rows))
+    (fill,) = (event for event in events if event.kind is EventKind.FILL)
+    assert fill.payload["quantity"] == "89"
+    found = compare(events, DAYS[1])
+    assert found.replay.fills["AAA", "buy"].quantity == 89
+    assert causes(found) == {"fees": 100}
+
+
+def test_shares_that_are_brought_in_on_an_ex_date_are_paid_to_the_shadow_too():
+    actions = actions_table((DAYS[1], "BBB", "cash_dividend", 0.5))
+    events = simulated(up_to=DAYS[0])
+    exchange = Exchange(bars_table(), actions, DAYS[:2], MarketRules(), COSTS)
+    rows = entries(statement("2024-12-31,transfer,BBB,,30,20,,"))
+    events = (*events, *book_sessions(events, "sim", 1000.0, exchange, rows))
+    assert any(event.kind is EventKind.CASH_DIVIDEND for event in events)
+    assert compare(events, DAYS[1], actions=actions).differences == ()
+
+
+def test_reason_of_a_partial_fill_is_not_lost_where_the_order_was_split():
+    actions = actions_table((DAYS[1], "AAA", "split", 2.0))
+    # 15 before the split are 30 after it, of which 25 were executed.
+    order = ("AAA", "buy", 15, 20.0, "best")
+    events = list(by_statements("2024-12-31,fill,AAA,buy,25,10.00,0.25,-250.25", orders=(order,)))
+    name = next(e for e in events if e.kind is EventKind.PLAN_RECORDED).payload["orders"][0]["client_order_id"]
+    place = next(i for i, event in enumerate(events) if event.kind is EventKind.FILL)
+    ended = {"client_order_id": name, "status": "expired", "message": "the day is over"}
+    events.insert(place + 1, Event(DAYS[1], EventKind.ORDER_ENDED, "end", ended))
+    found = compare(events, DAYS[1], actions=actions, is_simulated=False)
+    assert causes(found)["unfilled"] == Decimal("-0.05")
+    assert found.differences[0].detail == "buy 25 of 30: expired: the day is over"
+    (row,) = shortfall_table([found], bars_table(), actions).to_dict("records")
+    assert (row["requested"], row["executed"], row["reason"]) == (30, 25, "expired: the day is over")
 
 
 def test_cash_that_nothing_explains_stays_unexplained():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pandas as pd
@@ -22,28 +22,38 @@ from quant_pipeline.trading.shadow.causes import DecidedAgain
 
 logger = logging.getLogger(__name__)
 
+Tables = Mapping[str, Callable[[], pd.DataFrame]]
+"""Functions that read the table of a session, by session, ``2024-12-31``."""
+
 
 @dataclass(frozen=True)
 class EarlierScores:
-    """Scores of an earlier session, by source.
+    """Scores of earlier sessions, by source.
 
     Attributes
     ----------
-    score_file, earlier_fused_scores
-        Scores made elsewhere, and fused scores; None where there are none.
+    score_file
+        Scores made elsewhere, of all sessions; None where there are none.
+    earlier_fused_scores
+        Fused scores; None where models are not asked for.
+    models
+        Scores of the models by ``<model>_earlier_scores``.
     """
 
     score_file: pd.DataFrame | None
-    earlier_fused_scores: pd.DataFrame | None = None
+    earlier_fused_scores: Tables | None = None
+    models: Mapping[str, Tables] = field(default_factory=dict)
 
-    def of(self, models: Mapping[str, pd.DataFrame | None]) -> dict[str, pd.DataFrame]:
-        """Arrange them with those of the models, ``<model>_earlier_scores``; see `scores_by_source`."""
+    def at(self, session: pd.Timestamp) -> dict[str, pd.DataFrame]:
+        """Read those of a session, see `scores_by_source`; what has none is left out."""
+        day = f"{session:%Y-%m-%d}"
         latest = {
-            name.replace("_earlier_scores", "_latest_scores"): table
-            for name, table in models.items()
-            if table is not None
+            name.replace("_earlier_scores", "_latest_scores"): tables[day]()
+            for name, tables in self.models.items()
+            if day in tables
         }
-        return scores_by_source(self.earlier_fused_scores, latest, self.score_file)
+        fused = (self.earlier_fused_scores or {}).get(day)
+        return scores_by_source(None if fused is None else fused(), latest, self.score_file)
 
 
 @dataclass(frozen=True)
@@ -76,9 +86,7 @@ class Deciding:
         rules = DecisionRules(strategy, market_rules, cost_rules, order_generation)
         return cls(bars, corporate_actions, sessions, instruments, rules, ensemble, account)
 
-    def again(
-        self, session: pd.Timestamp, events: Sequence[Event], sources: Mapping[str, pd.DataFrame]
-    ) -> DecidedAgain | None:
+    def again(self, session: pd.Timestamp, events: Sequence[Event], scores: EarlierScores) -> DecidedAgain | None:
         """Decide again for the session after this one.
 
         Parameters
@@ -87,8 +95,8 @@ class Deciding:
             Session at whose close it is decided.
         events
             The ledger, as it is now.
-        sources
-            Scores of that session.
+        scores
+            Scores of earlier sessions, that one among them.
 
         Returns
         -------
@@ -98,7 +106,7 @@ class Deciding:
         rules = self.rules
         try:
             today = choose_source(
-                sources, rules.order_generation.source, self.ensemble, session, rules.market_rules.deal_price
+                scores.at(session), rules.order_generation.source, self.ensemble, session, rules.market_rules.deal_price
             )
             situation = Situation.at(
                 f"{session:%Y-%m-%d}",

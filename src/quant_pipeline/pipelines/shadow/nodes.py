@@ -2,17 +2,19 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import pandas as pd
 
 from quant_pipeline.exchange.shared_market import market_of
-from quant_pipeline.pipelines.shadow.again import Deciding, EarlierScores
+from quant_pipeline.pipelines.shadow.again import Deciding, EarlierScores, Tables
 from quant_pipeline.pipelines.shadow.parameters import ShadowParameters
 from quant_pipeline.pipelines.wiring import takes_records
 from quant_pipeline.trading.activities.booked import alert
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.ledger.session_effects import walk_effects
+from quant_pipeline.trading.ledger.session_effects import REVISING, walk_effects
 from quant_pipeline.trading.shadow.causes import ShadowSession, compare_session
 from quant_pipeline.trading.shadow.shortfall import shortfall_table
 from quant_pipeline.trading.shadow.tables import differences_table, sessions_table
@@ -33,9 +35,9 @@ def compare_with_shadow(
     shadow_sessions_found: pd.DataFrame | None,
     shadow_differences_found: pd.DataFrame | None,
     order_shortfall_found: pd.DataFrame | None,
-    **earlier_scores: pd.DataFrame | None,
+    **earlier_scores: Tables,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, tuple[Event, ...]]:
-    """Replay the sessions that have not been replayed yet, the newest one with its decision made again.
+    """Replay the sessions that have not been replayed yet, each with its decision made again where its scores are kept.
 
     Parameters
     ----------
@@ -44,7 +46,7 @@ def compare_with_shadow(
     exchange, deciding
         The market up to the session, and the rules of backtest and orders.
     scores, **earlier_scores
-        Scores of the session before.
+        Scores of the sessions before.
     shadow
         How many sessions a first run replays, and the limit of the alert.
     shadow_sessions_found, shadow_differences_found, order_shortfall_found
@@ -57,58 +59,97 @@ def compare_with_shadow(
         planned order (`shortfall_table`), and the alert that is to be appended to the ledger, if any.
     """
     newest = exchange.sessions[-1]
-    closed = [e.session for e in events if e.kind is EventKind.SESSION_CLOSED and e.session <= newest]
+    closed = _closed(events, newest)
     known = set() if shadow_sessions_found is None else set(shadow_sessions_found["date"])
     wanted = [day for day in closed[-shadow.sessions :] if day not in known or day == newest]
-    compared, again = compare_sessions(events, exchange, deciding, scores.of(earlier_scores), wanted)
-    tables = (
-        sessions_table(compared, again),
-        differences_table(compared),
-        shortfall_table(compared, exchange.bars, exchange.corporate_actions),
-    )
-    found = (shadow_sessions_found, shadow_differences_found, order_shortfall_found)
+    for day, before in after_a_gap(closed, exchange.sessions).items():
+        if day in wanted and day >= max(known, default=day):
+            logger.warning("%s", words_of_gap(day, before))
+    scores = replace(scores, models=earlier_scores)
+    compared, again = compare_sessions(events, exchange, deciding, scores, wanted)
     days = {each.session for each in compared}
-    whole = tuple(_joined(old, new, days) for old, new in zip(found, tables, strict=True))
+    # What a session was is not changed by what comes later, but what its orders have really cost is.
+    revised = (_revised(events, set(wanted)) & known) - days
+    measured = [*compare_sessions(events, exchange, deciding, scores, sorted(revised))[0], *compared]
+    sessions = _joined(shadow_sessions_found, sessions_table(compared, again), days)
+    differences = _joined(shadow_differences_found, differences_table(compared), days)
+    shortfall = shortfall_table(measured, exchange.bars, exchange.corporate_actions, events)
     alerts = tuple(event for each in compared for event in _alerts(each, shadow))
-    return whole[0], whole[1], whole[2], alerts
+    return sessions, differences, _joined(order_shortfall_found, shortfall, days | revised), alerts
 
 
 def compare_sessions(
     events: Sequence[Event],
     exchange: Exchange,
     deciding: Deciding,
-    sources: dict[str, pd.DataFrame],
+    scores: EarlierScores,
     wanted: Sequence[pd.Timestamp],
 ) -> tuple[list[ShadowSession], list[pd.Timestamp]]:
-    """Replay sessions, the newest of the market with its decision made again.
+    """Replay sessions, each with its decision made again where its scores are kept.
 
     Parameters
     ----------
     events, exchange, deciding
         See `compare_with_shadow`.
-    sources
-        Scores of the session before the newest one, by source.
+    scores
+        Scores of the sessions before, by source.
     wanted
-        Booked sessions, in their order.
+        Booked sessions, in their order. One whose session before was never closed is left out, see `after_a_gap`: its
+        change is that of several sessions, and the backtest makes one of it.
 
     Returns
     -------
     tuple
         The sessions compared, and those of which the decision could be made again.
     """
-    if not wanted:
+    closed = _closed(events, exchange.sessions[-1])
+    gaps, before = after_a_gap(closed, exchange.sessions), dict(zip(closed[1:], closed, strict=False))
+    days = [day for day in wanted if day not in gaps]
+    if not days:
         return [], []
-    newest = exchange.sessions[-1]
-    closed = [event.session for event in events if event.kind is EventKind.SESSION_CLOSED]
-    before = closed[closed.index(newest) - 1] if newest in closed[1:] else None
-    again = None if before is None else deciding.again(before, events, sources)
     is_simulated = deciding.account.filled_by == "simulation"
-    compared = [
-        compare_session(effects, events, exchange, is_simulated, again if effects.session == newest else None)
-        for effects in walk_effects(events, market_of(*exchange.parts[:-1]), wanted[0], newest)
-        if effects.session in wanted
-    ]
-    return compared, [newest] if again is not None else []
+    compared, again = [], []
+    for effects in walk_effects(events, market_of(*exchange.parts[:-1]), days[0], days[-1]):
+        day = effects.session
+        if day not in days:
+            continue
+        decided = deciding.again(before[day], events, scores) if day in before else None
+        compared.append(compare_session(effects, events, exchange, is_simulated, decided))
+        again += [day] if decided is not None else []
+    return compared, again
+
+
+def after_a_gap(closed: Sequence[pd.Timestamp], sessions: pd.DatetimeIndex) -> dict[pd.Timestamp, pd.Timestamp]:
+    """Find the booked sessions whose session before was never closed, each with the last close before it.
+
+    Parameters
+    ----------
+    closed
+        Booked sessions, in their order.
+    sessions
+        All sessions of the market.
+    """
+    places = dict(zip(closed, sessions.get_indexer(closed).tolist(), strict=True))
+    return {day: before for before, day in pairwise(closed) if places[day] != places[before] + 1}
+
+
+def words_of_gap(day: pd.Timestamp, before: pd.Timestamp) -> str:
+    """Say why a session is not compared with the backtest."""
+    return (
+        f"{day:%Y-%m-%d} is not compared with the backtest: the close before it is that of {before:%Y-%m-%d}, so that "
+        "it holds more than one session; see `kedro account missed`"
+    )
+
+
+def _closed(events: Sequence[Event], newest: pd.Timestamp) -> list[pd.Timestamp]:
+    return [e.session for e in events if e.kind is EventKind.SESSION_CLOSED and e.session <= newest]
+
+
+def _revised(events: Sequence[Event], days: set[pd.Timestamp]) -> set[pd.Timestamp]:
+    """Return the sessions of fills that were corrected, busted or taken back in some sessions."""
+    filled = {event.key: event.session for event in events if event.kind is EventKind.FILL}
+    revising = (event.payload for event in events if event.kind in REVISING and event.session in days)
+    return {filled[key] for facts in revising for key in facts.get("events", [facts.get("fill")]) if key in filled}
 
 
 def _joined(old: pd.DataFrame | None, new: pd.DataFrame, days: set[pd.Timestamp]) -> pd.DataFrame:

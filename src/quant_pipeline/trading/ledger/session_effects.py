@@ -8,7 +8,7 @@ are: fills, splits, mergers, corrections of what was booked long ago.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -17,11 +17,12 @@ import pandas as pd
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import ticks_to_decimal
 from quant_pipeline.trading.ledger.account import AccountState
+from quant_pipeline.trading.ledger.amendments import AMENDING, effective_fills
 from quant_pipeline.trading.ledger.bookkeeping import last_prices
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.lots import ZERO
 
-REVISING = (EventKind.TRADE_BUST, EventKind.TRADE_CORRECTION, EventKind.EVENT_CANCELLED)
+REVISING = (*AMENDING, EventKind.EVENT_CANCELLED)
 """Events that may change anything that was booked before."""
 
 _CORPORATE = (
@@ -49,9 +50,11 @@ class Effect(NamedTuple):
     Attributes
     ----------
     event
-        The event.
+        The event; a fill that was corrected or busted in the same session has the facts that count at its close.
     profit
         Cash that it moved, and shares at the closes of the session, without the flow.
+    cash
+        Cash that it moved.
     flow
         What the owner paid in by it, shares at their cost.
     shares
@@ -60,6 +63,7 @@ class Effect(NamedTuple):
 
     event: Event
     profit: Decimal
+    cash: Decimal
     flow: Decimal
     shares: Mapping[str, Decimal]
 
@@ -196,11 +200,11 @@ def _take_apart(state: AccountState, events: Sequence[Event], market: TradingMar
     before = start.closes[-1] if start.closes else None
     closes_before = last_prices(start, market, before[0]) if before and start.positions else {}
     closes = Closes(market, session, last_prices(state, market, session), closes_before)
-    effects = tuple(
-        Effect(event, cash + sum((n * closes[name] for name, n in shares.items()), ZERO) - flow, flow, shares)
+    measured = [
+        Effect(event, cash + sum((n * closes[name] for name, n in shares.items()), ZERO) - flow, cash, flow, shares)
         for event, (cash, shares, flow) in zip(events, moved, strict=True)
-        if cash or shares or flow
-    )
+    ]
+    effects = tuple(e for e in _with_amendments(measured) if e.cash or e.shares or e.flow)
     held = {
         name: position.quantity * (closes[name] - closes_before[name]) for name, position in start.positions.items()
     }
@@ -210,6 +214,43 @@ def _take_apart(state: AccountState, events: Sequence[Event], market: TradingMar
     explained = sum(held.values(), ZERO) + sum((effect.profit for effect in effects), ZERO) + foreign
     valuation = after - value - flow - explained
     return SessionEffects(session, value, after, flow, held, effects, foreign, valuation, start, closes, closes_before)
+
+
+def _with_amendments(effects: Sequence[Effect]) -> Iterator[Effect]:
+    """Put busts and corrections of fills of the session together with these: what counts at its close is one effect."""
+    fills = {effect.event.key for effect in effects if effect.event.kind is EventKind.FILL}
+    parts: dict[str, list[Effect]] = {}
+    for effect in effects:
+        parts.setdefault(_fill_amended_by(effect.event, fills) or effect.event.key, []).append(effect)
+    counting = effective_fills(e.event for key in fills for e in parts[key])
+    for key, (effect, *amendments) in parts.items():
+        if amendments and key in fills:
+            effect = _summed(replace(effect.event, payload=counting[key].booked), (effect, *amendments))
+            amendments = []
+        yield effect
+        yield from amendments
+
+
+def _fill_amended_by(event: Event, fills: set[str]) -> str | None:
+    """Return the fill of the session that an event amends alone; None where it amends anything else."""
+    keys = [event.payload["fill"]] if event.kind in AMENDING else []
+    if event.kind is EventKind.EVENT_CANCELLED:
+        keys = list(event.payload["events"])
+    return keys[0] if len(keys) == 1 and keys[0] in fills else None
+
+
+def _summed(event: Event, effects: Sequence[Effect]) -> Effect:
+    shares: dict[str, Decimal] = {}
+    for effect in effects:
+        for name, quantity in effect.shares.items():
+            shares[name] = shares.get(name, ZERO) + quantity
+    return Effect(
+        event,
+        sum((effect.profit for effect in effects), ZERO),
+        sum((effect.cash for effect in effects), ZERO),
+        sum((effect.flow for effect in effects), ZERO),
+        {name: quantity for name, quantity in shares.items() if quantity},
+    )
 
 
 def _apply(state: AccountState, event: Event) -> tuple[Decimal, dict[str, Decimal], Decimal]:

@@ -148,6 +148,8 @@ def compare_session(
     price = orders.plans[-1].deal_price if orders.plans else None
     wanted = orders.wanted
     replay = replay_orders(effects, () if wanted is None else wanted.orders, price, exchange)
+    for key, outcome in orders.outcomes.items():
+        outcome.settle(replay.fills[key].requested if key in replay.fills else Decimal(outcome.order.quantity))
     found = list(_decisions(effects, orders, replay, exchange, again))
     shadow_trades = sum(replay.trades.values(), ZERO) + sum((difference.amount for difference in found), ZERO)
     for key, outcome in orders.outcomes.items():

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import ticks_to_decimal, value_in_cents
 from quant_pipeline.exchange.quotes import deal_prices
@@ -16,11 +17,14 @@ from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.simulated.bookkeeping import execute_session
-from quant_pipeline.trading.ledger.account import owners_cash
-from quant_pipeline.trading.ledger.events import Order, money
+from quant_pipeline.trading.ledger.account import AccountState
+from quant_pipeline.trading.ledger.events import TICK, EventKind, Order, money
 from quant_pipeline.trading.ledger.lots import ZERO
-from quant_pipeline.trading.ledger.session_effects import SessionEffects
+from quant_pipeline.trading.ledger.session_effects import SessionEffects, is_corporate
+from quant_pipeline.trading.shadow.fractions import profit_of_fractions
 from quant_pipeline.trading.shadow.session_orders import Key
+
+_OF_THE_SESSION = (EventKind.FILL, EventKind.FOREIGN_MOVED, EventKind.INTEREST)
 
 
 class ModelFill(NamedTuple):
@@ -74,7 +78,7 @@ class Replay:
 def replay_orders(
     effects: SessionEffects, orders: Sequence[Order], deal_price: DealPrice | None, exchange: Exchange
 ) -> Replay:
-    """Let a session happen to the account as it was at the close before.
+    """Let a session happen to the account as it was at the close before, with what was booked beside trading.
 
     Parameters
     ----------
@@ -91,28 +95,45 @@ def replay_orders(
     session = effects.session
     bars = exchange.bars[exchange.bars["date"] == session]
     actions = exchange.corporate_actions[exchange.corporate_actions["date"] == session]
-    table = _table(orders)
-    cash = effects.start.cash + sum((owners_cash(effect.event) for effect in effects.effects), ZERO)
+    table, books = _table(orders), _before_trading(effects)
     outcome, executed = execute_session(
-        effects.start.positions_table(), cash, table, session, bars, actions, market, exchange.cost_rules
+        books.positions_table(), books.cash, table, session, bars, actions, market, exchange.cost_rules
     )
     pending = table if outcome.pending_orders is None else outcome.pending_orders
     requested = {(row.instrument, row.side): Decimal(int(row.quantity)) for row in pending.itertuples(index=False)}
-    fills = {
-        (row["instrument"], row["side"]): _model_fill(requested[row["instrument"], row["side"]], row)
-        for row in executed.to_dict("records")
+    prices = _prices(bars, market.rules.deal_price)
+    fractions = {(o.instrument, o.side): Decimal(o.quantity) % 1 for o in orders}
+    fills = {}
+    for row in executed.to_dict("records"):
+        key = row["instrument"], row["side"]
+        fills[key] = _model_fill(requested[key], fractions[key], row, prices.get(key[0], ZERO))
+    acted = {
+        row["instrument"]: (row["quantity_after"] - row["quantity_before"]) * effects.closes[row["instrument"]]
+        + Decimal(money(row["amount"]))
+        for row in _summed(outcome.events).to_dict("records")
     }
-    return Replay(
-        fills,
-        _prices(bars, market.rules.deal_price),
-        {key: _profit(key, fill, effects) for key, fill in fills.items()},
-        {
-            row["instrument"]: (row["quantity_after"] - row["quantity_before"]) * effects.closes[row["instrument"]]
-            + Decimal(money(row["amount"]))
-            for row in _summed(outcome.events).to_dict("records")
-        },
-        outcome.interest,
-    )
+    acted |= profit_of_fractions(books, actions, effects.closes, market.rules.dividend_tax_rate)
+    profits = {key: _profit(key, fill, effects) for key, fill in fills.items()}
+    return Replay(fills, prices, profits, acted, outcome.interest)
+
+
+def _before_trading(effects: SessionEffects) -> AccountState:
+    """Return the account before anything executes: as it closed, with what statements and the broker booked beside.
+
+    Deposits, fees and transferred shares are there when the exchange opens, as the simulated account has it. Trades by
+    hand, in shares or in what is foreign, are none of the shadow's.
+    """
+    books = effects.start
+    for effect in effects.effects:
+        if effect.event.kind in _OF_THE_SESSION or is_corporate(effect.event):
+            continue
+        trial = books.fork()
+        try:
+            trial.apply(effect.event)
+        except AccountError:
+            continue  # It is about something that was executed in the session.
+        books = trial
+    return books
 
 
 def _quoted_at(exchange: Exchange, deal_price: DealPrice | None) -> TradingMarket:
@@ -123,7 +144,7 @@ def _quoted_at(exchange: Exchange, deal_price: DealPrice | None) -> TradingMarke
 
 
 def _table(orders: Sequence[Order]) -> pd.DataFrame:
-    """Orders as the exchange takes them: whole shares."""
+    """Orders as the exchange takes them: whole shares; see `_model_fill` for what is beyond them."""
     return pd.DataFrame(
         {
             "instrument": pd.Series([order.instrument for order in orders], dtype="str"),
@@ -133,9 +154,14 @@ def _table(orders: Sequence[Order]) -> pd.DataFrame:
     )
 
 
-def _model_fill(requested: Decimal, row: Mapping[str, object]) -> ModelFill:
+def _model_fill(requested: Decimal, fraction: Decimal, row: Mapping[str, object], market: Decimal) -> ModelFill:
+    """Read a fill; the fraction of a share that a sale of everything has executes with the rest, if it all does."""
     quantity = Decimal(str(row["quantity"]))
     price, fee = ((Decimal(money(str(row[name]))) if quantity else ZERO) for name in ("price", "fee"))
+    if fraction and quantity == requested and (quantity or market):
+        fee = (fee * (quantity + fraction) / quantity).quantize(TICK) if quantity else ZERO
+        price, quantity = price if quantity else market, quantity + fraction
+    requested += fraction
     # Cash moves in whole cents: what that is beyond quantity times price is a cost, as in the account.
     sign = 1 if row["side"] == "buy" else -1
     fee += sign * (value_in_cents(quantity, price) - quantity * price)

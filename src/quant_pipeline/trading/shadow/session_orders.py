@@ -11,6 +11,7 @@ import pandas as pd
 
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.ledger.account import Plan
+from quant_pipeline.trading.ledger.amendments import EffectiveFill
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order
 from quant_pipeline.trading.ledger.lots import ZERO
 from quant_pipeline.trading.ledger.session_effects import Effect, SessionEffects
@@ -34,6 +35,8 @@ class OrderOutcome:
     ----------
     order
         As it was planned last.
+    fills
+        Its fills, as they count at the close of the session.
     executed, value
         Shares and what they were worth at the prices of the fills.
     profit
@@ -45,13 +48,14 @@ class OrderOutcome:
     at
         When the first fill happened, ISO 8601; empty where only the day is known.
     ending, reason
-        How it ended (``denied``, ``rejected``, ``expired``, …) and why it did not execute in full; empty where it did,
-        or nothing says so.
+        How it ended (``denied``, ``rejected``, ``expired``, ``busted``, …) and why it did not execute in full; empty
+        where it did, or nothing says so.
     is_operators
         Whether the operator is that reason.
     """
 
     order: Order
+    fills: list[Effect] = field(default_factory=list)
     executed: Decimal = ZERO
     value: Decimal = ZERO
     profit: Decimal = ZERO
@@ -71,12 +75,39 @@ class OrderOutcome:
         """Count a fill."""
         facts = effect.event.payload
         quantity = Decimal(facts["quantity"])
+        self.fills.append(effect)
         self.executed += quantity
         self.value += quantity * Decimal(facts["price"])
         self.profit += effect.profit
         self.at = self.at or str(facts.get("at", ""))
         if "market_price" in facts:
             self.market_value = (self.market_value or ZERO) + quantity * Decimal(facts["market_price"])
+
+    def settle(self, requested: Decimal) -> None:
+        """Forget why it did not execute in full where it did: `requested` are its shares after the session's splits."""
+        if self.executed >= requested:
+            self.ending, self.reason, self.is_operators = "", "", False
+
+    def as_known(self, fills: Mapping[str, EffectiveFill], close: Decimal) -> OrderOutcome:
+        """Return it with its fills as they count by now, corrections and busts of later sessions included.
+
+        Parameters
+        ----------
+        fills
+            Every fill of the ledger as it counts, by its key.
+        close
+            Price at which the shares are valued.
+        """
+        known = OrderOutcome(self.order, arrival=self.arrival, ending=self.ending, reason=self.reason)
+        for effect in self.fills:
+            fill = fills.get(effect.event.key)
+            if fill is None or fill.booked == effect.event.payload:
+                known.add(effect)
+            elif fill.counts:
+                profit = fill.cash + self.sign * fill.quantity * close
+                event = replace(effect.event, payload=fill.booked)
+                known.add(effect._replace(event=event, profit=profit, cash=fill.cash))
+        return known
 
 
 @dataclass(frozen=True)
@@ -110,11 +141,12 @@ class SessionOrders:
 
 @dataclass
 class _Facts:
-    """What the events of a session say of orders, by client order id."""
+    """What the events of a session say of orders, by client order id; of busts, by instrument and side."""
 
     sent: set[str] = field(default_factory=set)
     arrivals: dict[str, Decimal] = field(default_factory=dict)
     reasons: dict[str, tuple[str, str, bool]] = field(default_factory=dict)
+    busted: set[Key] = field(default_factory=set)
 
 
 def orders_of_session(effects: SessionEffects, events: Sequence[Event]) -> SessionOrders:
@@ -174,11 +206,18 @@ def _wanted(plans: Sequence[Plan], sent: set[str]) -> Iterable[Order]:
 
 def _facts(events: Sequence[Event], session: pd.Timestamp) -> _Facts:
     facts, code = _Facts(), ""
+    fills: dict[str, Key] = {}
     for event in events:
         if event.kind is EventKind.TRADING_STATE_CHANGED:
             code = str(event.payload["code"])
+        if event.session != session:
+            continue
+        if event.kind is EventKind.FILL:
+            fills[event.key] = event.payload["instrument"], event.payload["side"]
+        elif event.kind is EventKind.TRADE_BUST and event.payload["fill"] in fills:
+            facts.busted.add(fills[event.payload["fill"]])
         name = _name(event)
-        if event.session != session or not name:
+        if not name:
             continue
         if event.kind in _SENT:
             facts.sent.add(name)
@@ -209,8 +248,10 @@ def _reason(event: Event, state_code: str) -> tuple[str, str, bool]:
 
 
 def _explain(outcome: OrderOutcome, names: Sequence[str], facts: _Facts) -> None:
-    """Say why an order did not execute in full, and at which price it arrived."""
+    """Say how an order ended and why, and at which price it arrived."""
+    if _key(outcome.order) in facts.busted:
+        outcome.ending, outcome.reason = "busted", "busted: the broker took the fill back"
     for name in names:
         outcome.arrival = facts.arrivals.get(name, outcome.arrival)
-        if name in facts.reasons and outcome.executed < outcome.order.quantity:
+        if name in facts.reasons:
             outcome.ending, outcome.reason, outcome.is_operators = facts.reasons[name]

@@ -9,13 +9,14 @@ the exchange was open, to the last trade of then; *spread and impact* from there
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import pandas as pd
 
 from quant_pipeline.exchange.money import split_terms
-from quant_pipeline.trading.ledger.events import TICK
+from quant_pipeline.trading.ledger.amendments import EffectiveFill, effective_fills
+from quant_pipeline.trading.ledger.events import TICK, Event
 from quant_pipeline.trading.ledger.lots import ZERO
 from quant_pipeline.trading.shadow.causes import ShadowSession
 from quant_pipeline.trading.shadow.session_orders import OrderOutcome
@@ -44,7 +45,7 @@ SHORTFALL_COLUMNS = {
 
 
 def shortfall_table(
-    sessions: Sequence[ShadowSession], bars: pd.DataFrame, corporate_actions: pd.DataFrame
+    sessions: Sequence[ShadowSession], bars: pd.DataFrame, corporate_actions: pd.DataFrame, events: Sequence[Event] = ()
 ) -> pd.DataFrame:
     """Measure every order that was planned for some sessions.
 
@@ -54,6 +55,8 @@ def shortfall_table(
         Sessions of account and shadow.
     bars, corporate_actions
         The market as traded: volumes, and what prices of decisions go ex of.
+    events
+        The ledger: fills count as they were corrected or busted since. Without it they count as at their closes.
 
     Returns
     -------
@@ -65,22 +68,27 @@ def shortfall_table(
         price of the decision), ``shortfall_bps`` of it, ``share_of_volume``, ``at`` (first fill), ``reason`` (why it
         did not execute in full). Prices that are not known are NaN.
     """
-    rows = [row for session in sessions for row in _rows(session, bars, corporate_actions)]
+    fills = effective_fills(events)
+    rows = [row for session in sessions for row in _rows(session, bars, corporate_actions, fills)]
     table = pd.DataFrame(rows, columns=list(SHORTFALL_COLUMNS)).astype(SHORTFALL_COLUMNS)
     # Exact zeros have a sign at times, which says nothing.
     return table.assign(**{name: table[name] + 0.0 for name in (*PARTS, "shortfall")})
 
 
-def _rows(session: ShadowSession, bars: pd.DataFrame, actions: pd.DataFrame) -> Iterator[dict[str, object]]:
+def _rows(
+    session: ShadowSession, bars: pd.DataFrame, actions: pd.DataFrame, fills: Mapping[str, EffectiveFill]
+) -> Iterator[dict[str, object]]:
     today = bars[bars["date"] == session.session]
     volume = dict(zip(today["instrument"], today["volume"], strict=True))
     acted = actions[actions["date"] == session.session]
-    for (instrument, side), outcome in session.orders.outcomes.items():
+    for (instrument, side), booked in session.orders.outcomes.items():
+        close = session.effects.closes[instrument]
+        outcome = booked.as_known(fills, close)
         model = session.replay.fills.get((instrument, side))
         requested = Decimal(outcome.order.quantity) if model is None else model.requested
         decided = _gone_ex(Decimal(outcome.order.reference_price), acted[acted["instrument"] == instrument])
         market = session.replay.market_prices.get(instrument)
-        parts = _parts(outcome, requested, decided, market, session.effects.closes[instrument])
+        parts = _parts(outcome, requested, decided, market, close)
         value = requested * decided
         total = sum(parts.values(), ZERO)
         traded = volume.get(instrument, 0)
@@ -95,7 +103,7 @@ def _rows(session: ShadowSession, bars: pd.DataFrame, actions: pd.DataFrame) -> 
             "market_price": market,
             "arrival_price": outcome.arrival,
             "price": outcome.value / outcome.executed if outcome.executed else None,
-            "close": session.effects.closes[instrument],
+            "close": close,
             **parts,
             "shortfall": total,
             "decided_value": value,
