@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 from collections import deque
 from contextlib import ExitStack
@@ -88,6 +89,14 @@ class Scripted:
 
     def titles(self, topic=None):
         return [message.title for message in self.messages if topic in (None, message.topic)]
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Take SIGINT as a terminal gives it: `nohup` lets commands inherit that it is ignored, `kedro live` does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")

@@ -65,14 +65,15 @@ def test_the_market_is_watched_from_before_the_open_to_the_close_by_one_process(
 
 
 def test_a_watching_process_that_fails_is_started_again_until_its_budget_is_used_up(near):
-    live, attend = near(plan={"live watch": [1]}, max_attempts=3, retry_seconds=0.01)
-    for _ in range(400):
-        attend(NOON)
+    live, attend = near(plan={"live watch": [1]}, max_attempts=3, retry_seconds=20.0)
+    for second in range(4000):
+        attend(NOON + pd.Timedelta(seconds=second))
         time.sleep(0.01)
         if live.titles(Topic.ALERTS):
             break
     live.reach.messages.flush(60)
     assert len(starts(live, "live watch")) == 3
+    assert second >= 60, "20 seconds after the first start, and 40 after the second"
     assert live.titles(Topic.ALERTS) == ["paper: the market is not watched in this session"]
 
 

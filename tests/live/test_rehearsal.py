@@ -20,5 +20,11 @@ def test_sessions_with_faults_leave_books_equal_to_the_broker_and_nothing_missed
         report = Director(stage, 8, Random(3)).lead()
     assert report["sessions"] >= 8
     assert report["fault_kinds"] >= 6
-    for name in ("duplicates", "missed_without_message", "secrets_in_messages", "ledger_differences"):
+    for name in (
+        "duplicates",
+        "missed_without_message",
+        "secrets_in_messages",
+        "ledger_differences",
+        "attention_unexplained",
+    ):
         assert report[name] == 0, report

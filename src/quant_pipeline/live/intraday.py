@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,7 @@ class Intraday:
         self._watching: Running | None = None
         self._session: pd.Timestamp | None = None
         self._failures = 0
-        self._tried_at = 0.0
+        self._tried_at: pd.Timestamp | None = None
         self._protected_at: pd.Timestamp | None = None
 
     def attend(self, now: pd.Timestamp, timetable: Timetable) -> None:
@@ -56,7 +55,7 @@ class Intraday:
             self._session, self._failures = session, 0
         if session is None:
             return
-        self._keep(timetable.calendar.previous(session))
+        self._keep(now, timetable.calendar.previous(session))
         settled = self._reach.journal.state.settled
         # Orders of the plan come first; while they are under way nothing is planned over them.
         if name_of(TaskKind.EXECUTION, session) in settled and self._alarms() and self._may_protect(now):
@@ -78,7 +77,8 @@ class Intraday:
                 return session
         return None
 
-    def _keep(self, as_of: pd.Timestamp) -> None:
+    def _keep(self, now: pd.Timestamp, as_of: pd.Timestamp) -> None:
+        """Start the watching process unless it lives; one that has failed waits with growing pauses."""
         if self._watching is not None and self._watching.process.poll() is None:
             return
         times = self._account.times
@@ -88,10 +88,13 @@ class Intraday:
             if self._failures == times.max_attempts:
                 title = f"{self._account.name}: the market is not watched in this session"
                 self._reach.messages.send(Message(Topic.ALERTS, Level.ALERT, title, said))
-        pause = min(times.retry_seconds * 2 ** max(self._failures - 1, 0), times.max_retry_seconds)
-        waits = self._failures and time.monotonic() - self._tried_at < pause
+        pause = pd.Timedelta(
+            seconds=min(times.retry_seconds * 2 ** max(self._failures - 1, 0), times.max_retry_seconds)
+        )
+        at = self._tried_at
+        waits = self._failures and at is not None and at <= now < at + pause
         if self._failures < times.max_attempts and not waits:
-            self._tried_at = time.monotonic()
+            self._tried_at = now
             self._watching = self._reach.commands.begin("watch", ("live", "watch"), as_of=f"{as_of:%Y-%m-%d}")
 
     def _alarms(self) -> list[str]:

@@ -15,9 +15,11 @@ from quant_pipeline.cli.opened_account import open_account
 from quant_pipeline.live.account import LiveAccount
 from quant_pipeline.live.market_data.files import SCORES_FILE, WATCH_FILE
 from quant_pipeline.live.market_data.session import LiveSession
-from quant_pipeline.live.market_data.watch import Watcher
+from quant_pipeline.live.market_data.watch import Books, Watcher, _value, _value_before
 from quant_pipeline.models.inference import Scores
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, ExchangeHours, FakeAlpaca, FakeExchange
+from quant_pipeline.trading.ledger.account import AccountState
+from quant_pipeline.trading.ledger.lots import Lot, Position
 from quant_pipeline.trading.market_snapshot import MARKET_FILE, MarketSnapshot
 from quant_pipeline.trading.orders.reconciliation import open_books
 from tests.conftest import PROJECT
@@ -73,6 +75,30 @@ def until(holds):
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def books_of(cash, closed_equity, closes, **held):
+    """Books after a booked close: `held` names shares and what they cost."""
+    state = AccountState(cash=Decimal(cash))
+    for name, (quantity, cost) in held.items():
+        lot = Lot(pd.Timestamp(AS_OF), Decimal(quantity), Decimal(cost))
+        state.positions[name] = Position([lot])
+    return Books(0.0, state, {name: Decimal(price) for name, price in closes.items()}, Decimal(closed_equity))
+
+
+@pytest.mark.parametrize(
+    ("books", "prices", "change"),
+    [
+        (books_of(0, 100, {"A": 45}, A=(2, 100)), {"A": 45}, Decimal("-0.1")),
+        (books_of(60, 100, {"A": 45}, A=(1, 45)), {"A": 40}, Decimal(0)),
+        (books_of(50, 100, {}, A=(1, 90)), {}, Decimal(0)),
+        (books_of(0, 200, {"A": 50}, A=(2, 100), B=(1, 10)), {"A": 40}, Decimal(-20) / 110),
+    ],
+    ids=["bought above its close and fallen back", "sold above its close", "without any price", "one without a price"],
+)
+def test_the_change_of_the_session_counts_from_what_was_booked_at_the_close(books, prices, change):
+    known = {**books.closes, **{name: Decimal(price) for name, price in prices.items()}}
+    assert _value(books.state, known) / _value_before(books, known) - 1 == change
 
 
 class Scorer:

@@ -1,5 +1,7 @@
 """A report's inputs: three years of a plausible strategy, and the same tables on the day before anything happened."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +22,14 @@ from quant_pipeline.trading.shadow.causes import CAUSES
 
 AS_OF = "2024-12-31"
 MODELS = ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158")
+LIVE_SCORES = json.dumps(
+    {
+        "at": "2024-12-31T21:01:07+00:00",
+        "session": AS_OF,
+        "models": {"ridge_alpha158": {"bundle": "0a1b2c3d", "scores": {"KZQL": 0.125, "ABCD": 0.5, "XYZ": -1.0}}},
+    }
+)
+"""What the process that watches the market has written last."""
 REASON = "bought: rank 4 of 197, score 0.974619, among the best 30"
 
 
@@ -187,6 +197,7 @@ def tables(context):
         "ensemble_weights": weights,
         "ensemble_weight_history": history,
         "ic_series": _ic_series(random, sessions[:-2]),
+        "live_scores": LIVE_SCORES,
         "orders": _orders(),
         "holdings": _holdings(random),
         "account_nav": account,
@@ -223,6 +234,7 @@ def empty_tables(tables):
         **empty,
         "backtest_performance": {},
         "backtest_facts": {},
+        "live_scores": None,
         "data_quality": pd.DataFrame(columns=QUALITY_COLUMNS),
     }
 

@@ -147,7 +147,8 @@ def test_on_the_first_day_every_section_says_what_is_missing(compose, empty_tabl
 
 
 def test_tables_without_columns_are_like_tables_without_rows(compose, empty_tables):
-    bare = {name: table if isinstance(table, dict) else pd.DataFrame() for name, table in empty_tables.items()}
+    tables = {name: table for name, table in empty_tables.items() if isinstance(table, pd.DataFrame)}
+    bare = {**empty_tables, **dict.fromkeys(tables, pd.DataFrame())}
     assert compose(bare) == compose(empty_tables)
 
 
@@ -216,3 +217,13 @@ def test_the_shadow_account_has_a_line_with_its_causes(compose, tables):
     same = tables["shadow_sessions"].iloc[:1]
     assert "to the cent what the backtest makes" in compose(tables | {"shadow_sessions": same})
     assert "the backtest makes of" not in compose(tables | {"shadow_sessions": same.iloc[:0]})
+
+
+def test_live_scores_of_the_session_are_shown_with_the_bundle_behind_the_orders(compose, tables, empty_tables, page):
+    of_another_session = tables["live_scores"].replace('2024-12-31"', '2024-12-30"')
+    for written in (page, compose({**empty_tables, "live_scores": tables["live_scores"]})):
+        assert "Live scores of the session" in written
+        assert "the last scores, of 21:01 UTC" in written
+        assert "ABCD 0.5000, KZQL 0.1250, XYZ -1.0000" in written
+    assert "Live scores" not in compose({**tables, "live_scores": of_another_session})
+    assert "Live scores" not in compose({**tables, "live_scores": None})

@@ -28,6 +28,7 @@ from quant_pipeline.live.market_data.session import LiveSession
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.market_listener import MarketStream
 from quant_pipeline.trading.market_snapshot import MARKET_FILE
+from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.ports import BrokerError
 
 if TYPE_CHECKING:
@@ -45,11 +46,15 @@ AFTER = pd.Timedelta(minutes=2)
 
 
 class Books(NamedTuple):
-    """The account at one moment, and the closes of what it holds."""
+    """The account at one moment, the closes of what it holds, and what it was worth at the close before.
+
+    ``closed_equity`` includes what its owner has paid in or taken out since; 0 before the first close.
+    """
 
     read_at: float
     state: AccountState
     closes: Mapping[str, Decimal]
+    closed_equity: Decimal
 
 
 @dataclass
@@ -83,7 +88,7 @@ class Watcher:
         snapshot, bars, books = self.ring.snapshot(), self.ring.session_bars(), self._books_of_now()
         snapshot.write(self.folder / MARKET_FILE)
         prices = {**books.closes, **{name: trade.price for name, trade in snapshot.trades.items()}}
-        value, before = _value(books.state, prices), _value(books.state, books.closes)
+        value, before = _value(books.state, prices), _value_before(books, prices)
         change = float(value / before - 1) if before > 0 else 0.0
         stops = self.session.stops(bars, books.state)
         near = [LOSSES] if change <= -self.session.opened.desk_rules.limits.soft_daily_loss else []
@@ -114,8 +119,9 @@ class Watcher:
 
     def _books_of_now(self) -> Books:
         if self._books is None or time.monotonic() - self._books.read_at > BOOKS_SECONDS:
-            state = fold(self.session.opened.catalog.load("ledger_as_found"))
-            self._books = Books(time.monotonic(), state, known_prices(self.session.opened, state))
+            events = self.session.opened.catalog.load("ledger_as_found")
+            state, equity = fold(events), AccountOrders.of(events).closed_equity
+            self._books = Books(time.monotonic(), state, known_prices(self.session.opened, state), equity)
         return self._books
 
     def _score(self, now: pd.Timestamp, bars: pd.DataFrame) -> None:
@@ -182,6 +188,20 @@ def scorers_of(account: LiveAccount) -> dict[str, LiveScorer]:
         except QuantPipelineError as error:
             logger.warning("%s has no live scores: %s", name, error.message)
     return found
+
+
+def _value_before(books: Books, prices: Mapping[str, Decimal]) -> Decimal:
+    """Return what the account was worth at the close before.
+
+    That is what was booked then, so that what was bought in the session counts from its price. Before the first booked
+    close, holdings are compared with what they cost. While something has no price, each is compared with its own close,
+    and what has none with itself.
+    """
+    if books.closed_equity <= 0:
+        return _value(books.state, books.closes)
+    if not books.state.foreign and books.state.positions.keys() <= prices.keys():
+        return books.closed_equity
+    return _value(books.state, {**prices, **books.closes})
 
 
 def _value(books: AccountState, prices: Mapping[str, Decimal]) -> Decimal:

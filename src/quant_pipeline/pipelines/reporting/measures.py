@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,6 +14,9 @@ from quant_pipeline.market.quality import effect_rank
 
 ROLLING_SESSIONS = 60
 """Sessions of the rolling mean of rank ICs, about a quarter."""
+
+BEST_LIVE = 5
+"""Instruments with the highest live scores that are named."""
 
 MONTHS = [pd.Timestamp(2000, month, 1).strftime("%b") for month in range(1, 13)]
 
@@ -167,3 +171,32 @@ def values_of_combinations(combination_nav: pd.DataFrame) -> pd.DataFrame:
 def correlation_of_combinations(combination_nav: pd.DataFrame) -> pd.DataFrame:
     """Correlate the daily returns of the combinations; missing where one never moves."""
     return values_of_combinations(combination_nav).pct_change().corr().rename_axis(columns=None)
+
+
+def live_scores_table(text: str | None, session: pd.Timestamp) -> pd.DataFrame:
+    """Return the live scores of a session by model.
+
+    Parameters
+    ----------
+    text
+        What the process that watches the market has written, JSON: ``session``, ``at``, and by model ``bundle`` and
+        ``scores``; None without one.
+    session
+        The session; scores of another one are none.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``model``, ``bundle``, ``at`` (UTC), ``instruments`` (how many), ``best`` (the highest `BEST_LIVE` with their
+        scores); empty when there are none.
+    """
+    columns = ["model", "bundle", "at", "instruments", "best"]
+    found = {} if text is None else json.loads(text)
+    if found.get("session") != f"{session:%Y-%m-%d}":
+        return pd.DataFrame(columns=columns)
+    rows = []
+    for model, said in sorted(found["models"].items()):
+        scores = pd.Series(said["scores"], dtype="float64").sort_values(ascending=False, kind="stable")
+        best = ", ".join(f"{name} {score:.4f}" for name, score in scores.head(BEST_LIVE).items())
+        rows.append((model, said["bundle"], pd.Timestamp(found["at"]), len(scores), best))
+    return pd.DataFrame(rows, columns=columns)

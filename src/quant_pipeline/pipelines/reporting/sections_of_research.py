@@ -134,8 +134,10 @@ def costs_section(context: ReportContext, backtest_nav: pd.DataFrame, backtest_t
     )
 
 
-def scores_section(context: ReportContext, ic_figure: go.Figure, ic_series: pd.DataFrame) -> Html:
-    """Show how well the scores order the returns that follow.
+def scores_section(
+    context: ReportContext, ic_figure: go.Figure, ic_series: pd.DataFrame, live_scores: str | None
+) -> Html:
+    """Show how well the scores order the returns that follow, and what was scored while the session went on.
 
     Parameters
     ----------
@@ -145,9 +147,12 @@ def scores_section(context: ReportContext, ic_figure: go.Figure, ic_series: pd.D
         Cumulative rank ICs.
     ic_series
         ``date``, ``model``, ``ic``, ``rank_ic``; empty before any label of a test session is realised.
+    live_scores
+        The file of the process that watches the market, see `measures.live_scores_table`; None without one.
     """
+    live = _live(context, live_scores)
     if ic_series.empty:
-        return section("scores", "Scores", run_first("No rank IC is known.", context.command("ensemble")))
+        return section("scores", "Scores", run_first("No rank IC is known.", context.command("ensemble")), *live)
     columns = [
         Column("model", "model", kind="text"),
         Column("rank_ic", "rank IC", wording.coefficient),
@@ -173,7 +178,32 @@ def scores_section(context: ReportContext, ic_figure: go.Figure, ic_series: pd.D
         picture(ic_figure, "cumulative-information"),
         picture(figures.draw_rolling_information(ic_series), "rolling-information"),
         table(measured, columns, "Information coefficients, daily means", figures.FUSED),
+        *live,
     )
+
+
+def _live(context: ReportContext, live_scores: str | None) -> list[Html]:
+    """Show the last scores of the session from the process that watched it, next to the bundles behind the orders."""
+    scored = measures.live_scores_table(live_scores, context.as_of)
+    if scored.empty:
+        return []
+    scored["of_orders"] = [
+        "the same" if context.scored_by.get(model) == bundle else context.scored_by.get(model, "none")
+        for model, bundle in zip(scored["model"], scored["bundle"], strict=True)
+    ]
+    columns = [
+        Column("model", "model", kind="text"),
+        Column("bundle", "bundle", kind="text"),
+        Column("of_orders", "bundle behind the orders", kind="text"),
+        Column("instruments", "instruments", wording.count),
+        Column("best", "highest scores", kind="long"),
+    ]
+    said = (
+        f"While the session went on, it was scored as if it closed at that moment; these are the last scores, of "
+        f"{scored['at'].iloc[0]:%H:%M} UTC. With all bars of the session and the same bundle they equal those of the "
+        "daily run to the last bit."
+    )
+    return [paragraph(said), table(scored, columns, "Live scores of the session")]
 
 
 def combinations_section(

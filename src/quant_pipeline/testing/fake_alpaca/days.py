@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Protocol
+
 import pandas as pd
 
 from quant_pipeline.market.price_adjustment import SPLIT
 from quant_pipeline.testing.fake_alpaca import bookings
 from quant_pipeline.testing.fake_alpaca.exchange import FakeExchange
-from quant_pipeline.testing.fake_alpaca.tape import MarketTape
 
 
-def advance(exchange: FakeExchange, tape: MarketTape, now: pd.Timestamp | str) -> None:
+class Tape(Protocol):
+    """What a day asks of a market; `quant_pipeline.testing.fake_alpaca.tape.MarketTape` is one."""
+
+    def prices_at(self, session: pd.Timestamp, has_closed: bool) -> Mapping[str, Decimal]:
+        """Return what every instrument costs at the open of a session, or at its close once it has closed."""
+        ...
+
+    def actions_of(self, session: pd.Timestamp) -> list[tuple[str, str, Decimal]]:
+        """List instrument, kind and value of what takes effect at the open of a session."""
+        ...
+
+
+def advance(exchange: FakeExchange, tape: Tape, now: pd.Timestamp | str) -> None:
     """Move the clock on, through every open and close on the way.
 
     At an open, what is held is split and dividends are paid as the tape says; at a close, orders of the day end, and
@@ -36,7 +51,7 @@ def advance(exchange: FakeExchange, tape: MarketTape, now: pd.Timestamp | str) -
         exchange.move_time(at, tape.prices_at)
 
 
-def _apply_actions(exchange: FakeExchange, tape: MarketTape, session: pd.Timestamp) -> None:
+def _apply_actions(exchange: FakeExchange, tape: Tape, session: pd.Timestamp) -> None:
     for symbol, kind, value in tape.actions_of(session):
         if symbol not in exchange.positions:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -73,9 +74,22 @@ class MarketTape:
 
         An instrument without a bar in the session costs its last close before.
         """
-        known = self.bars[self.bars["date"] <= session].groupby("instrument").last()
-        column = known["close"].where((known["date"] < session) | has_closed, known["open"])
-        return {symbol: Decimal(str(round(price, 4))) for symbol, price in column.items()}
+        opens, closes = self._opens_and_closes
+        newest = closes.index.searchsorted(session, side="right") - 1
+        if newest < 0:
+            return {}
+        known = closes.iloc[newest]
+        if not has_closed and closes.index[newest] == session:
+            # Who has no bar in the session is known by the close before.
+            before = closes.iloc[newest - 1] if newest else known * float("nan")
+            known = opens.iloc[newest].fillna(before)
+        return {str(name): Decimal(str(round(price, 4))) for name, price in known.dropna().items()}
+
+    @cached_property
+    def _opens_and_closes(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Opens by session and instrument, and the last known closes."""
+        opens, closes = (self.bars.pivot(index="date", columns="instrument", values=name) for name in ("open", "close"))
+        return opens, closes.ffill()
 
     def actions_of(self, session: pd.Timestamp) -> list[tuple[str, str, Decimal]]:
         """List instrument, kind and value of the splits and dividends that take effect at the open of a session."""

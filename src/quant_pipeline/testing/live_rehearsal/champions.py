@@ -28,6 +28,7 @@ class RehearsedModel:
 
     def __init__(self, models: Path) -> None:
         self.store = BundleStore(models / MODEL / "bundle")
+        self._is_damaged = False
         self._bundles = [_trained(penalty) for penalty in PENALTIES]
         for bundle in self._bundles:
             self.store.add(bundle, promote=True)
@@ -53,13 +54,17 @@ class RehearsedModel:
         self._damage(str(self.store.aliases.champion))
 
     def _damage(self, identity: str) -> None:
+        self._is_damaged = True
         file = self.store.folder / "versions" / identity / WEIGHTS
         content = bytearray(file.read_bytes())
         content[-1] ^= 1
         file.write_bytes(bytes(content))
 
     def repair(self) -> None:
-        """Put every version back as it was, as from a backup."""
+        """Put every version back as it was, as from a backup, if one is damaged."""
+        if not self._is_damaged:
+            return
+        self._is_damaged = False
         for bundle in self._bundles:
             folder = self.store.folder / "versions" / bundle.identity
             shutil.rmtree(folder, ignore_errors=True)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
 from random import Random
-from typing import Final
 
 import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY
-from quant_pipeline.testing.fake_alpaca.tape import MarketTape
 from quant_pipeline.testing.live_rehearsal import SETTINGS
-from quant_pipeline.testing.live_rehearsal.project import check_configuration, verify_champions
+from quant_pipeline.testing.live_rehearsal.market import RehearsedMarket, tape_between
+from quant_pipeline.testing.live_rehearsal.project import check_configuration, verify_champions, watch_session
 from quant_pipeline.trading.brokers.adapter import NO_MARKET
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.ledger.backup import back_up
@@ -34,7 +33,8 @@ from quant_pipeline.trading.orders.reconciliation import open_books, reconcile
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import InstrumentView
 
-SYMBOLS: Final = ("AAPL", "CAT", "JPM", "KO", "MSFT", "NEE", "PFE", "XOM")
+MOMENT = 0.1
+"""Seconds for which an answer about the time holds."""
 LIMITS = RiskLimits(
     max_order_weight=0.5,
     max_exit_weight=1.0,
@@ -58,6 +58,7 @@ RULES = ExecutionRules(
 class Settings:
     """What the commands of a rehearsal read from its folder."""
 
+    folder: str
     url: str
     account: str
     home: str
@@ -81,6 +82,10 @@ class Settings:
         """Read them."""
         return cls(**json.loads((folder / SETTINGS).read_text()))
 
+    def market(self) -> RehearsedMarket:
+        """Return the market."""
+        return RehearsedMarket(tape_between(self.start, self.end), Path(self.folder))
+
     def ledger(self) -> Ledger:
         """Open the ledger for reading."""
         return Ledger.read(Path(self.address)) if self.database is None else Ledger.open(self.address, self.anchors)
@@ -91,9 +96,32 @@ class Settings:
         keys = {"api_key": API_KEY, "secret_key": SECRET_KEY}
         return Gateway("alpaca", parameters, self.address, Path(self.home) / "STOP", keys, self.anchors)
 
-    def open(self, session: pd.Timestamp, takes_lease: bool = True) -> AbstractContextManager[TradingDesk]:
-        """Open the desk of a session."""
-        return self.gateway().open(session, DeskRules(self.account, LIMITS, RULES), NO_MARKET, takes_lease)
+    @contextmanager
+    def open(self, session: pd.Timestamp, takes_lease: bool = True) -> Iterator[TradingDesk]:
+        """Open the desk of a session; it asks the exchange for the time as seldom as the live process does."""
+        rules = DeskRules(self.account, LIMITS, RULES)
+        with self.gateway().open(session, rules, NO_MARKET, takes_lease) as desk:
+            yield replace(desk, now=AskedSeldom(desk.now))
+
+
+class AskedSeldom:
+    """The time of an exchange that keeps its own: an answer holds for a moment, as the time of a machine costs nothing.
+
+    Parameters
+    ----------
+    ask
+        Asks the exchange.
+    """
+
+    def __init__(self, ask: Callable[[], pd.Timestamp]) -> None:
+        self._ask = ask
+        self._answer: tuple[pd.Timestamp, float] | None = None
+
+    def __call__(self) -> pd.Timestamp:
+        """Return the last answer, or a new one after `MOMENT` seconds."""
+        if self._answer is None or time.monotonic() - self._answer[1] > MOMENT:
+            self._answer = self._ask(), time.monotonic()
+        return self._answer[0]
 
 
 def run(words: Sequence[str], folder: Path) -> int:
@@ -163,12 +191,18 @@ def _check(settings: Settings, session: pd.Timestamp) -> int:
     return 0
 
 
+def _watch(settings: Settings, session: pd.Timestamp) -> int:
+    watch_session(Path(settings.folder), settings.url, session)
+    return 0
+
+
 TASKS: dict[str, Callable[[Settings, pd.Timestamp], int]] = {
     "--pipelines daily": _daily,
     "--pipelines execution": _execute,
     "account reconcile": _reconcile,
     "account backup": _back_up,
     "live --check": _check,
+    "live watch": _watch,
 }
 
 
@@ -181,26 +215,20 @@ LOOKS: dict[str, Callable[[Settings, Path], int]] = {
 
 def _plan(settings: Settings, desk: TradingDesk, session: pd.Timestamp) -> pd.DataFrame:
     """Sell half of two positions and buy two instruments, chosen by the date."""
-    chance, prices = Random(f"{session.date()}"), tape(settings).prices_at(session, True)  # noqa: S311 - no secret hangs on it
+    chance, prices = Random(f"{session.date()}"), settings.market().prices_at(session, True)  # noqa: S311 - no secret hangs on it
     held = {name: lot.quantity for name, lot in desk.journal.account.positions.items() if lot.quantity >= 2}
     sold = [(name, "sell", int(held[name] // 2)) for name in chance.sample(sorted(held), min(2, len(held)))]
     budget = desk.journal.account.cash / 4
-    others = [name for name in chance.sample(SYMBOLS, 4) if name not in {row[0] for row in sold}][:2]
+    others = [name for name in chance.sample(sorted(prices), 4) if name not in {row[0] for row in sold}][:2]
     bought = [(name, "buy", int(budget // prices[name])) for name in others]
-    rows = [(*row, float(prices.get(row[0], Decimal(1))), "rehearsal") for row in (*sold, *bought) if row[2] > 0]
+    rows = [(*row, float(prices[row[0]]), "rehearsal") for row in (*sold, *bought) if row[2] > 0]
     return pd.DataFrame(rows, columns=["instrument", "side", "quantity", "reference_price", "reason"])
 
 
 def _views(settings: Settings, session: pd.Timestamp) -> dict[str, InstrumentView]:
-    prices = tape(settings).prices_at(session, True)
+    prices = settings.market().prices_at(session, True)
     return {name: InstrumentView(price, 0, Decimal(10**8), name, True, True) for name, price in prices.items()}
 
 
 def _calendar(settings: Settings) -> TradingCalendar:
     return TradingCalendar.of("XNYS", settings.start, settings.end)
-
-
-@lru_cache(maxsize=1)
-def tape(settings: Settings) -> MarketTape:
-    """Return the prices of the rehearsal, the same in every process."""
-    return MarketTape.simulated([*SYMBOLS], settings.start, settings.end)

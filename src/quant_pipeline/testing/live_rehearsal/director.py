@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -54,6 +53,7 @@ class Director:
         self._timetable = Timetable(self._calendar, LiveParameters(), has_broker=True)
         self._order: list[str] = []
         self._armed: dict[tuple[str, TaskKind], str] = {}
+        self._strikes: list[tuple[int, str]] = []
 
     def lead(self) -> dict[str, object]:
         """Lead through all sessions, and report."""
@@ -90,8 +90,8 @@ class Director:
 
     def _wait_for_progress(self) -> None:
         """Wait for a line of the journal; a fault may strike while the command of a task runs."""
-        size, began = self._size(), time.monotonic()
-        while self._size() == size and self.stage.is_alive():
+        size, began = self.stage.size(), time.monotonic()
+        while self.stage.size() == size and self.stage.is_alive():
             time.sleep(0.01)
             child = self.stage.state().child
             if child is not None:
@@ -104,9 +104,6 @@ class Director:
                 return
             if time.monotonic() - began > PATIENCE:
                 raise TimeoutError(f"the process does not move; its journal ends with {self.stage.lines()[-3:]}")
-
-    def _size(self) -> int:
-        return os.path.getsize(self.stage.journal)
 
     def _after_an_hour(self) -> None:
         """Let a broker that was away come back an hour after the open."""
@@ -121,6 +118,7 @@ class Director:
         if name is None:
             return False
         self.struck[name] += 1
+        self._strikes.append((len(self.stage.lines()), name))
         FAULTS[name].strike(self.stage, self.chance)
         return True
 
@@ -180,6 +178,10 @@ class Director:
             "duplicates": sum(count > 1 for count in (*done.values(), *orders.values())) + len(set(done) & set(missed)),
             "orders": len(orders),
             "missed": len(missed),
+            "executions_with_attention": sum(
+                line["result"] == "attention" and line["task"].startswith("execution") for line in ended
+            ),
+            "attention_unexplained": len(self.unexplained()),
             "missed_without_message": sum(f"paper-rehearsal: {task} is missed" not in titles for task in missed),
             "changes_of_champion": stage.count("champion"),
             "changes_of_configuration": stage.count("configuration"),
@@ -188,6 +190,16 @@ class Director:
             "restart_seconds_p95": round(restarts[min(len(restarts) - 1, int(0.95 * len(restarts)))], 2),
             "memory_growth": round(max(self.memory[-1] / steady - 1, 0.0), 3) if self.memory else None,
         }
+
+    def unexplained(self) -> list[str]:
+        """Return the executions that left a part of their plan undone while no fault explains it."""
+        found = []
+        for place, line in enumerate(self.stage.lines()):
+            if line["event"] == "ended" and line["result"] == "attention" and line["task"].startswith("execution"):
+                fault = next((name for at, name in reversed(self._strikes) if at <= place), None)
+                if fault is None or not FAULTS[fault].leaves_incomplete:
+                    found.append(f"{line['task']} (status {line['status']}) after {fault or 'no fault'}")
+        return found
 
     def _differences(self) -> int:
         """Compare ledger and broker to the share and to the cent."""

@@ -17,6 +17,7 @@ import pandas as pd
 from quant_pipeline.live.journal import CHAMPION, CONFIGURATION
 from quant_pipeline.live.timetable import TaskKind
 from quant_pipeline.testing.fake_alpaca import bookings
+from quant_pipeline.testing.live_rehearsal import market_faults
 from quant_pipeline.testing.live_rehearsal.stage import FAULT, Stage
 from quant_pipeline.trading.ledger.store import Ledger
 
@@ -34,11 +35,14 @@ class TimedFault:
         ``before`` the clock reaches a task of this kind, or ``during`` its command.
     strike
         What happens.
+    leaves_incomplete
+        Whether a part of the plan may stay undone because of it, so that execution ends with attention.
     """
 
     when: str
     task: TaskKind
     strike: Callable[[Stage, Random], None]
+    leaves_incomplete: bool = False
 
 
 def _kill(stage: Stage, chance: Random) -> None:
@@ -207,8 +211,8 @@ FAULTS: dict[str, TimedFault] = {
     "configuration broken": TimedFault(
         BEFORE, TaskKind.DRY_RUN, _until_noticed(CONFIGURATION, lambda stage, _: stage.configure(**{FAULT: 2.0}))
     ),
-    "closed early": TimedFault(BEFORE, TaskKind.EXECUTION, _close(10.0)),
-    "closed without notice": TimedFault(BEFORE, TaskKind.DRY_RUN, _close(None)),
+    "closed early": TimedFault(BEFORE, TaskKind.EXECUTION, _close(10.0), leaves_incomplete=True),
+    "closed without notice": TimedFault(BEFORE, TaskKind.DRY_RUN, _close(None), leaves_incomplete=True),
     "503 for an hour at the open": TimedFault(
         BEFORE, TaskKind.EXECUTION, _fault("any", "status_before", 100_000, status=503)
     ),
@@ -224,19 +228,31 @@ FAULTS: dict[str, TimedFault] = {
     "stream mute": TimedFault(BEFORE, TaskKind.EXECUTION, _broker(stream={"mute": True})),
     "stream drops": TimedFault(BEFORE, TaskKind.EXECUTION, _broker(stream={"drop_before_fill": 2})),
     "partly filled and cancelled": TimedFault(
-        BEFORE, TaskKind.EXECUTION, _broker(orders=[{"parts": ["0.5"], "ending": "canceled"}])
+        BEFORE,
+        TaskKind.EXECUTION,
+        _broker(orders=[{"parts": ["0.5"], "ending": "canceled"}]),
+        leaves_incomplete=True,
     ),
-    "order rejected": TimedFault(BEFORE, TaskKind.EXECUTION, _broker(orders=[{"refuse": "not_tradable"}])),
+    "order rejected": TimedFault(
+        BEFORE, TaskKind.EXECUTION, _broker(orders=[{"refuse": "not_tradable"}]), leaves_incomplete=True
+    ),
+    "market stream mute": TimedFault(BEFORE, TaskKind.EXECUTION, market_faults.mute),
+    "market stream dropped": TimedFault(BEFORE, TaskKind.EXECUTION, market_faults.dropped),
+    "market stream dropped and REST away": TimedFault(BEFORE, TaskKind.EXECUTION, market_faults.not_filled_at_once),
+    "market stream taken": TimedFault(BEFORE, TaskKind.EXECUTION, market_faults.taken),
+    "watching process killed": TimedFault(BEFORE, TaskKind.EXECUTION, market_faults.watching_killed),
+    "instrument halted": TimedFault(BEFORE, TaskKind.EXECUTION, market_faults.halted, leaves_incomplete=True),
     "dividend overnight": TimedFault(
         BEFORE, TaskKind.DRY_RUN, _book(lambda stage, name: bookings.pay_dividend(stage.exchange, name, "0.25"))
     ),
     "split overnight": TimedFault(
-        BEFORE, TaskKind.DRY_RUN, _book(lambda stage, name: bookings.split(stage.exchange, name, "2"))
+        BEFORE, TaskKind.DRY_RUN, _book(lambda stage, name: stage.split(name, "2")), leaves_incomplete=True
     ),
     "renamed overnight": TimedFault(
         BEFORE,
         TaskKind.DRY_RUN,
-        _book(lambda stage, name: bookings.change_symbol(stage.exchange, name, f"N{stage.now():%m%d}")),
+        _book(lambda stage, name: stage.rename(name, f"N{stage.now():%y%m%d}")),
+        leaves_incomplete=True,
     ),
     "deposit": TimedFault(BEFORE, TaskKind.DRY_RUN, _deposit),
     "fee": TimedFault(BEFORE, TaskKind.DRY_RUN, _charge),

@@ -22,7 +22,15 @@ import yaml
 from quant_pipeline.live.account import FOLDER
 from quant_pipeline.live.journal import JournalState
 from quant_pipeline.live.opening import JOURNAL
-from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, ExchangeHours, FakeAlpaca, FakeExchange, Script
+from quant_pipeline.testing.fake_alpaca import (
+    API_KEY,
+    SECRET_KEY,
+    ExchangeHours,
+    FakeAlpaca,
+    FakeExchange,
+    Script,
+    bookings,
+)
 from quant_pipeline.testing.fake_alpaca.days import advance
 from quant_pipeline.testing.live_rehearsal import SETTINGS, desk, process, warm
 from quant_pipeline.testing.live_rehearsal.champions import RehearsedModel
@@ -44,10 +52,12 @@ class Stage:
 
     Attributes
     ----------
-    exchange, server, receiver, settings
-        The fake Alpaca, the message service, and what commands read.
+    exchange, market, server, receiver, settings
+        The fake Alpaca and its prices, the message service, and what commands read.
     model
         The store of the model that scores.
+    journal
+        The file of the journal.
     database
         The server that keeps the ledger; None when a file does.
     live
@@ -66,8 +76,9 @@ class Stage:
     ) -> None:
         self.folder, self.receiver, self.server, self.settings = folder, receiver, server, settings
         self.database, self.model = database, RehearsedModel(Path(settings.models))
-        self.exchange = server.exchange
+        self.exchange, self.market = server.exchange, settings.market()
         self.live: subprocess.Popen[bytes] | None = None
+        self.journal = Path(settings.home) / FOLDER / JOURNAL
         self.kills = 0
         self.restarts: list[float] = []
         self.door = str(folder / "door")
@@ -75,10 +86,12 @@ class Stage:
         self._state = JournalState()
         self._read = 0
 
-    @property
-    def journal(self) -> Path:
-        """The file of the journal."""
-        return Path(self.settings.home) / FOLDER / JOURNAL
+    def size(self) -> int:
+        """Return the bytes of the journal."""
+        try:
+            return os.stat(self.journal).st_size
+        except FileNotFoundError:
+            return 0
 
     def state(self) -> JournalState:
         """Return what the journal says."""
@@ -92,9 +105,9 @@ class Stage:
 
     def _catch_up(self) -> None:
         """Read what was appended; a line that is torn, or cut off again, is read when it is whole."""
-        if not self.journal.exists():
+        if self.size() <= self._read:
             return
-        with self.journal.open("rb") as file:
+        with open(self.journal, "rb") as file:
             file.seek(self._read)
             for written in file:
                 if written.endswith(b"\n"):
@@ -128,7 +141,19 @@ class Stage:
 
     def move(self, to: pd.Timestamp) -> None:
         """Move the clock of the exchange on, through its opens and closes."""
-        advance(self.exchange, desk.tape(self.settings), to)
+        advance(self.exchange, self.market, to)
+
+    def rename(self, old: str, new: str) -> None:
+        """Let an instrument get another name, at the broker and in the market."""
+        with self.exchange.lock:
+            self.market.rename(old, new)
+            bookings.change_symbol(self.exchange, old, new)
+
+    def split(self, name: str, ratio: str) -> None:
+        """Let an instrument be split, at the broker and in the market."""
+        with self.exchange.lock:
+            self.market.split(name, ratio)
+            bookings.split(self.exchange, name, ratio)
 
     def start(self) -> None:
         """Start the process, and wait until it is ready."""
@@ -219,12 +244,13 @@ def on_stage(
     with FakeAlpaca(exchange) as server:
         home = folder / f"data/accounts/paper-rehearsal-{server.port}"
         configure(folder, receiver)
+        _be_soon_tired_of_silence(folder)
         url = None if database is None else database.url
         if url is not None:
             _keep_ledger_at(folder, url)
         models = str(folder_of_models(folder, server.url))
-        settings = desk.Settings(server.url, "paper-rehearsal", str(home), start, end, models, url)
-        exchange.take_prices(desk.tape(settings).prices_at)
+        settings = desk.Settings(str(folder), server.url, "paper-rehearsal", str(home), start, end, models, url)
+        exchange.take_prices(settings.market().prices_at)
         (folder / SETTINGS).write_text(json.dumps(asdict(settings)))
         stage = Stage(folder, receiver, server, settings, database)
         os.environ.update(ALPACA_PAPER_API_KEY=API_KEY, ALPACA_PAPER_SECRET_KEY=SECRET_KEY)
@@ -250,7 +276,13 @@ def configure(folder: Path, receiver: Receiver, changes: Mapping[str, float] | N
     (own / "credentials.yml").write_text(yaml.safe_dump({"notifications": {"phone": receiver.address}}))
     blocks = {
         "notifications": {"channels": {"phone": {"level": "info"}}, "timeout_seconds": 2.0, "repeat_minutes": 0},
-        "live": {"drain_seconds": 2.0, "retry_seconds": 20.0, "max_attempts": 1000, **(changes or {})},
+        "live": {
+            "drain_seconds": 2.0,
+            "retry_seconds": 20.0,
+            "max_attempts": 1000,
+            "market_data": True,
+            **(changes or {}),
+        },
     }
     (own / BLOCKS).write_text(yaml.safe_dump(blocks))
 
@@ -259,6 +291,15 @@ def blocks_of(folder: Path) -> dict[str, Any]:
     """Return the blocks of the live process as they are written."""
     found: dict[str, Any] = yaml.safe_load((folder / "conf" / "paper" / BLOCKS).read_text())
     return found
+
+
+def _be_soon_tired_of_silence(folder: Path) -> None:
+    """Let a stream of market data that says nothing be connected again after two seconds."""
+    catalog = folder / "conf" / "paper" / "catalog_execution.yml"
+    before = "    kind: paper\n"
+    text = catalog.read_text()
+    assert text.count(before) == 1, f"{catalog} has no place for max_mute_seconds"
+    catalog.write_text(text.replace(before, f"{before}    max_mute_seconds: 2\n"))
 
 
 def _keep_ledger_at(folder: Path, url: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import json
+import importlib
 import os
 import signal
 import socket
@@ -12,20 +12,37 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-import alpaca.trading.client  # noqa: F401 - what every command needs is imported once
-
-import quant_pipeline.models.algorithms.linear  # noqa: F401
 from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.testing.live_rehearsal import desk
+from quant_pipeline.testing.live_rehearsal.project import opened_once
 
+NEEDED = (
+    "alpaca.trading.client",
+    "psycopg",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+    "quant_pipeline.models.algorithms.linear",
+    "quant_pipeline.trading.brokers.alpaca.broker",
+    "quant_pipeline.trading.brokers.alpaca.market_stream",
+    "quant_pipeline.trading.brokers.alpaca.updates",
+    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.dialects.sqlite",
+    "tenacity",
+)
+"""What commands import late: once here, and not again in every fork."""
 LONGEST = 65_536
 """Bytes of an order."""
 
 
 def serve(address: Path, folder: Path) -> None:
     """Take orders, one fork each."""
+    for name in NEEDED:
+        with suppress(ImportError):  # A ledger in a file needs no driver of a database.
+            importlib.import_module(name)
     settings = desk.Settings.of(folder)
-    desk.tape(settings)
+    settings.market()
+    opened = opened_once(folder, settings.url)
+    opened.gateway, opened.ledger, opened.catalog.exists("bars")
     desk._calendar(settings).hours(desk._calendar(settings).sessions[0])
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.freeze()
@@ -46,9 +63,9 @@ def _run(way: socket.socket) -> int:
     for stream in (1, 2):
         os.dup2(printed[0], stream)
     threading.Thread(target=_die_with, args=(way,), daemon=True).start()
-    found = json.loads(order)
+    folder, *words = order.decode().split("\0")
     try:
-        status = desk.run(found["words"], Path(found["folder"]))
+        status = desk.run(words, Path(folder))
     except QuantPipelineError as error:
         sys.stderr.write(f"Error: {error.message}\n")
         status = error.exit_code
