@@ -83,6 +83,7 @@ def test_only_sources_the_broker_and_what_an_earlier_run_left_come_from_outside(
     earlier = {"ledger_as_found", "champions", "previous_ranking", "earlier_fused_scores"}
     earlier |= {f"{node.namespace}_earlier_scores" for node in pipelines["training"].nodes}
     earlier |= {"shadow_sessions_found", "shadow_differences_found", "order_shortfall_found"}
+    earlier |= {"live_scores"}  # Of `kedro live`, when it watches the market.
     assert free == {"market_source", "trading_desk", *earlier, *files, *models}
 
 

@@ -25,7 +25,8 @@ PROJECT = Path(__file__).resolve().parents[4]
     default=programs_of_postgres() is not None,
     help="Keep the ledger in a PostgreSQL server, which is restarted, or in a file.",
 )
-def main(sessions: int, seed: int, postgres: bool) -> None:
+@click.option("--minutes", type=float, help="End with what was seen after so many minutes.")
+def main(sessions: int, seed: int, postgres: bool, minutes: float | None) -> None:
     """Rehearse the live process."""
     with ExitStack() as entered:
         place = Path(entered.enter_context(tempfile.TemporaryDirectory(prefix="live-rehearsal-"))) / "project"
@@ -33,7 +34,7 @@ def main(sessions: int, seed: int, postgres: bool) -> None:
         database = entered.enter_context(PostgresServer()) if postgres else None
         with on_stage(PROJECT, place, "2024-01-02", "2026-06-30", database) as stage:
             director = Director(stage, sessions, Random(seed))  # noqa: S311 - no secret hangs on it
-            report = director.lead()
+            report = director.lead(minutes)
     for name, count in sorted(director.struck.items()):
         click.echo(f"{count:4d}  {name}")
     click.echo(json.dumps(report))

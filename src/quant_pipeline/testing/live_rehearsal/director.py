@@ -55,11 +55,11 @@ class Director:
         self._armed: dict[tuple[str, TaskKind], str] = {}
         self._strikes: list[tuple[int, str]] = []
 
-    def lead(self) -> dict[str, object]:
-        """Lead through all sessions, and report."""
+    def lead(self, minutes: float | None = None) -> dict[str, object]:
+        """Lead through all sessions, or those of some minutes, and report."""
         self.stage.start()
-        seen = -1
-        while (booked := self._booked()) < self.sessions:
+        seen, ends_at = -1, time.monotonic() + (float("inf") if minutes is None else 60 * minutes)
+        while (booked := self._booked()) < self.sessions and (booked == seen or time.monotonic() < ends_at):
             # A fault lasts until its session is booked.
             if booked > seen:
                 self._next_fault()
