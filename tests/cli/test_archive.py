@@ -1,15 +1,21 @@
 """`kedro archive` in a project: what goes, what is refused, and the way back."""
 
+import json
+import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
+from quant_pipeline.cli.account_environment import scaffold_environment
 from quant_pipeline.cli.archive import archive
 from quant_pipeline.project.archive import store as archive_store
 from quant_pipeline.project.archive.store import hash_of
+from quant_pipeline.trading.ledger.events import Event, EventKind
+from quant_pipeline.trading.ledger.store import Ledger
 
 
 @pytest.fixture
@@ -63,6 +69,30 @@ def test_the_documented_steps_from_the_first_to_the_last(project):
     assert "30 moved" in call("kedro archive --keep 250", project).output
     assert call("kedro archive verify", project).exit_code == 0
     assert "brought back: 1 of 1" in call("kedro archive restore 2023-04-26", project).output
+
+
+def test_plans_of_other_accounts_on_the_market_keep_their_session_and_their_bundle(project):
+    scaffold_environment(project / "conf", "hand", "sim")
+    scores = [project / f"data/markets/simulated/07_model_output/ensemble/latest/2024-01-{day:02}.parquet"
+              for day in range(1, 31)]  # fmt: skip
+    for file in scores:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("scores")
+    decided, executes_in = pd.Timestamp("2024-01-04"), pd.Timestamp("2024-01-05")
+    opened = Event(decided, EventKind.ACCOUNT_OPENED, "open", {"account": "hand", "cash": "100"})
+    plan = {"deal_session": "2024-01-05", "revision": 0, "orders": [], "provenance": {"ridge": "planned"}}
+    recorded = Event(decided, EventKind.PLAN_RECORDED, f"plan:{executes_in:%Y-%m-%d}", plan)
+    Ledger.at(project / "data/accounts/hand/ledger.sqlite").append([opened, recorded])
+    store = project / "data/markets/simulated/06_models/ridge/bundle"
+    for identity in ("planned", "unused"):
+        folder = store / "versions" / identity
+        folder.mkdir(parents=True)
+        os.utime(folder, (0, 0))
+    (store / "aliases.json").write_text(json.dumps({"candidate": None, "champion": None, "champions": []}))
+    done = call("kedro archive --keep 10 --bundles", project)
+    assert done.exit_code == 0, done.output
+    assert [file.stem for file in scores if file.exists()] == ["2024-01-04", *(f"2024-01-{d}" for d in range(21, 31))]
+    assert [path.name for path in (store / "versions").iterdir()] == ["planned"]
 
 
 def test_nearly_everything_goes_only_by_force(project):

@@ -32,7 +32,7 @@ folder_option = click.option(
 
 @click.group(cls=ProjectGroup, invoke_without_command=True)
 @click.option("--keep", type=click.IntRange(1), help="Newest sessions whose files stay, in place of the catalog's.")
-@click.option("--bundles", is_flag=True, help="Also move bundles that no alias, plan or score refers to.")
+@click.option("--bundles", is_flag=True, help="Also move bundles as old that no alias and no plan refers to.")
 @click.option("--include-notebooks", is_flag=True, help="Also move notebooks whose names have a date as old.")
 @click.option("--runs", type=click.IntRange(1), help="Also delete MLflow's runs but this many newest of an experiment.")
 @click.option("--dry-run", is_flag=True, help="Say what would be moved.")
@@ -64,9 +64,12 @@ def archive(
     project = context.obj.project_path
     with _opened(context.obj, env) as opened:
         kept = retention.retention_of(opened.configuration["catalog"])
-        old = retention.old_files(project, kept, keep, _pinned(opened))
+        plans = _plans_of_market(context.obj, opened)
+        old = retention.old_files(project, kept, keep, [newest for newest, _ in plans])
         everything = retention.count_files(project, kept)
-        unused = _unused_bundles(context.obj, opened) if bundles else []
+        oldest = retention.oldest_that_stays(project, kept, keep) if bundles else None
+        made_by = set().union(*(identities for _, identities in plans))
+        unused = [] if oldest is None else _unused_bundles(opened, made_by, oldest)
         notebooks = retention.old_notebooks(project, kept, keep) if include_notebooks else []
         _describe(old, everything, unused, project, notebooks)
         if not dry_run and len(old) > LARGEST_SHARE * everything and not force:
@@ -142,34 +145,40 @@ def _opened(metadata: Place, env: str | None) -> Iterator[OpenedProject]:
         yield opened
 
 
-def _pinned(opened: OpenedProject) -> list[str]:
-    """Return the session whose plan is the newest: its scores and orders are still to be executed."""
-    from quant_pipeline.trading.ledger.events import EventKind
+def _plans_of_market(metadata: Place, opened: OpenedProject) -> list[tuple[str, set[str]]]:
+    """Look at the plans of every account of the market, whatever its environment.
 
-    plans = [event for event in opened.catalog.load("ledger_as_found") if event.kind == EventKind.PLAN_RECORDED]
-    return [f"{plans[-1].session:%Y-%m-%d}"] if plans else []
-
-
-def _unused_bundles(metadata: Place, opened: OpenedProject) -> list[Path]:
-    """Find bundles that nothing refers to: no alias, no plan of any account of the market."""
+    Returns
+    -------
+    list of tuple
+        By account with plans: the session of the newest one, whose scores and orders are still to be executed, and
+        what all of them were made by.
+    """
     from quant_pipeline.cli.opened_project import open_project
-    from quant_pipeline.project.archive.retention import unused_bundles
+    from quant_pipeline.project.configuration import SHARED
     from quant_pipeline.trading.ledger.events import EventKind
 
-    market = opened.configuration["globals"]["paths"]["market"]
-    referenced: set[str] = set()
-    for environment in sorted(path.name for path in (metadata.project_path / "conf").iterdir() if path.is_dir()):
-        # The default account is described in conf/base alone, and its environment may have no globals of its own.
-        if environment == "base":
-            continue
+    market, found = opened.configuration["globals"]["paths"]["market"], []
+    folders = {path.name for path in (metadata.project_path / "conf").iterdir() if path.is_dir()}
+    for environment in sorted(name for name in folders - SHARED if not name.startswith(".")):
         with open_project(metadata, environment, logs=False) as other:
             if other.configuration["globals"]["paths"]["market"] != market:
                 continue
-            for event in other.catalog.load("ledger_as_found"):
-                if event.kind == EventKind.PLAN_RECORDED:
-                    referenced |= set(event.payload.get("provenance", {}).values())
-    stores = sorted(file.parent for file in (metadata.project_path / market).glob("06_models/*/bundle/aliases.json"))
-    return unused_bundles(metadata.project_path, stores, referenced)
+            plans = [event for event in other.catalog.load("ledger_as_found") if event.kind == EventKind.PLAN_RECORDED]
+            if plans:
+                made_by = {each for plan in plans for each in plan.payload.get("provenance", {}).values()}
+                found.append((f"{plans[-1].session:%Y-%m-%d}", made_by))
+    return found
+
+
+def _unused_bundles(opened: OpenedProject, referenced: set[str], oldest: str) -> list[Path]:
+    """Find old bundles that nothing refers to: no alias, no plan of any account of the market."""
+    from quant_pipeline.project.archive.retention import unused_bundles
+
+    project = opened.configuration.project
+    market = project / opened.configuration["globals"]["paths"]["market"]
+    stores = sorted(file.parent for file in market.glob("06_models/*/bundle/aliases.json"))
+    return unused_bundles(project, stores, referenced, oldest)
 
 
 def _archive_runs(opened: OpenedProject, keep: int, dry_run: bool) -> None:

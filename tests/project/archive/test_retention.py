@@ -1,6 +1,8 @@
 """What may be moved: by the catalog, by sessions, and never what something refers to."""
 
 import json
+import os
+from datetime import datetime
 
 import pytest
 
@@ -11,6 +13,7 @@ from quant_pipeline.project.archive.retention import (
     OldFile,
     count_files,
     old_files,
+    oldest_that_stays,
     retention_of,
     unused_bundles,
 )
@@ -60,6 +63,17 @@ def test_sessions_are_those_of_the_files_so_that_a_wrong_clock_moves_nothing(pro
     }
 
 
+def test_file_that_two_entries_name_is_one_and_stays_as_long_as_either_keeps_it(project):
+    for day in range(1, 6):
+        file = project / f"data/ensemble/latest/2024-01-0{day}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("fused")
+    fused = Kept("fused", f"data/ensemble/latest/{SESSION}.parquet", 4)
+    of_fused = [file for file in old_files(project, [SCORES, fused], None, []) if "ensemble" in file.path]
+    assert of_fused == [OldFile("data/ensemble/latest/2024-01-01.parquet", "2024-01-01", "fused")]
+    assert count_files(project, [SCORES, fused]) == count_files(project, [SCORES])
+
+
 def test_links_and_files_that_are_no_session_stay(project, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
     (outside / "2024-01-01.csv").write_text("precious")
@@ -104,4 +118,26 @@ def test_a_bundle_stays_that_an_alias_an_earlier_champion_or_a_plan_refers_to(tm
     (store / "aliases.json").write_text(
         json.dumps({"candidate": "newest", "champion": "now", "champions": ["before", "now"]})
     )
-    assert [path.name for path in unused_bundles(tmp_path, [store], ["planned"])] == ["unused"]
+    assert [path.name for path in unused_bundles(tmp_path, [store], ["planned"], "2999-12-31")] == ["unused"]
+
+
+def test_a_bundle_that_was_written_since_the_oldest_session_that_stays_is_not_old(tmp_path):
+    store = tmp_path / "ridge/bundle"
+    for identity, day in (("old", "2024-01-04"), ("of that day", "2024-01-05"), ("new", "2024-01-08")):
+        folder = store / "versions" / identity
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+        written = datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()
+        for path in (folder / "manifest.json", folder):
+            os.utime(path, (written, written))
+    (store / "aliases.json").write_text(json.dumps({"candidate": None, "champion": None, "champions": []}))
+    assert [path.name for path in unused_bundles(tmp_path, [store], [], "2024-01-05")] == ["old"]
+    # A file that was written later makes the whole bundle newer.
+    (store / "versions/old/golden.parquet").write_text("")
+    assert unused_bundles(tmp_path, [store], [], "2024-01-05") == []
+
+
+def test_oldest_session_that_stays_is_none_while_all_of_them_do(project):
+    assert oldest_that_stays(project, [ORDERS, REPORT], 2) == "2024-01-04"
+    assert oldest_that_stays(project, [ORDERS, REPORT], 9) is None
+    assert oldest_that_stays(project, [], None) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -95,20 +96,23 @@ def old_files(project: Path, retention: Iterable[Kept], keep: int | None, pinned
     Returns
     -------
     list of OldFile
-        The oldest first. Links are no files: what they point to may lie anywhere.
+        The oldest first, each once: a file that several entries name, as one with a placeholder does, stays as long as
+        any of them keeps it. Links are no files: what they point to may lie anywhere.
     """
+    # Entries without a placeholder name a file best.
+    entries = sorted(retention, key=lambda kept: bool(_PLACEHOLDER.search(kept.filepath)))
     found = [OldFile(str(path.relative_to(project)), session, kept.entry)
-             for kept in retention for path, session in _files_of(project, kept.filepath)]  # fmt: skip
+             for kept in entries for path, session in _files_of(project, kept.filepath)]  # fmt: skip
     sessions = sorted({file.session for file in found})
-    stays = {kept.entry: set(sessions[-(keep or kept.sessions) :]) | set(pinned) for kept in retention}
-    return sorted(
-        {file for file in found if file.session not in stays[file.entry]}, key=lambda file: (file.session, file.path)
-    )
+    stays = {kept.entry: set(sessions[-(keep or kept.sessions) :]) | set(pinned) for kept in entries}
+    staying = {file.path for file in found if file.session in stays[file.entry]}
+    old = {file.path: file for file in reversed(found) if file.path not in staying}
+    return sorted(old.values(), key=lambda file: (file.session, file.path))
 
 
 def count_files(project: Path, retention: Iterable[Kept]) -> int:
     """Return how many files of sessions there are."""
-    return sum(1 for kept in retention for _ in _files_of(project, kept.filepath))
+    return len({path for kept in retention for path, _ in _files_of(project, kept.filepath)})
 
 
 def _files_of(project: Path, filepath: str) -> list[tuple[Path, str]]:
@@ -132,7 +136,7 @@ def old_notebooks(project: Path, retention: Iterable[Kept], keep: int | None) ->
     project
         Folder of the project; its ``notebooks`` are looked through, with their folders.
     retention, keep
-        See `old_files`; without `keep`, the longest retention of the entries counts.
+        See `oldest_that_stays`.
 
     Returns
     -------
@@ -140,12 +144,9 @@ def old_notebooks(project: Path, retention: Iterable[Kept], keep: int | None) ->
         The oldest first: files whose path has a date below the oldest session that stays. Those without a date, as the
         shipped ones, stay, and so do links.
     """
-    kept = list(retention)
-    sessions = sorted({session for each in kept for _, session in _files_of(project, each.filepath)})
-    number = keep or max((each.sessions for each in kept), default=0)
-    if not number or len(sessions) <= number:
+    oldest, root = oldest_that_stays(project, retention, keep), project.resolve()
+    if oldest is None:
         return []
-    oldest, root = sessions[-number], project.resolve()
     found = []
     for path in (project / NOTEBOOKS).rglob("*"):
         place = path.relative_to(project)
@@ -156,8 +157,22 @@ def old_notebooks(project: Path, retention: Iterable[Kept], keep: int | None) ->
     return sorted(found, key=lambda file: (file.session, file.path))
 
 
-def unused_bundles(project: Path, stores: Iterable[Path], referenced: Iterable[str]) -> list[Path]:
-    """Find the bundles that no alias, no earlier champion and nothing else refers to.
+def oldest_that_stays(project: Path, retention: Iterable[Kept], keep: int | None) -> str | None:
+    """Return the oldest session whose files stay; None where all of them do.
+
+    Parameters
+    ----------
+    project, retention, keep
+        See `old_files`; without `keep`, the longest retention of the entries counts.
+    """
+    kept = list(retention)
+    sessions = sorted({session for each in kept for _, session in _files_of(project, each.filepath)})
+    number = keep or max((each.sessions for each in kept), default=0)
+    return sessions[-number] if 0 < number < len(sessions) else None
+
+
+def unused_bundles(project: Path, stores: Iterable[Path], referenced: Iterable[str], oldest: str) -> list[Path]:
+    """Find the old bundles that no alias, no earlier champion and nothing else refers to.
 
     Parameters
     ----------
@@ -167,6 +182,8 @@ def unused_bundles(project: Path, stores: Iterable[Path], referenced: Iterable[s
         Folders of the bundle stores, with `aliases.json` and `versions/`.
     referenced
         Identities that plans of a ledger were made by.
+    oldest
+        Oldest session that stays: a bundle whose files were written on that day or later stays too.
 
     Returns
     -------
@@ -181,4 +198,11 @@ def unused_bundles(project: Path, stores: Iterable[Path], referenced: Iterable[s
         former = {identity for identity, _ in aliases.history}
         used = {aliases.candidate, aliases.champion, *aliases.champions, *former, *referenced}
         unused += [path for path in sorted((folder / "versions").glob("*/")) if path.name not in used]
-    return [path for path in unused if not path.is_symlink() and path.resolve().is_relative_to(project.resolve())]
+    own = [path for path in unused if not path.is_symlink() and path.resolve().is_relative_to(project.resolve())]
+    return [path for path in own if _written(path) < oldest]
+
+
+def _written(folder: Path) -> str:
+    """Return the day on which the newest file of a folder was written, as UTC has it."""
+    newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    return f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d}"
