@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pytest
 import yaml
 
 OWN = "data/accounts/sim/08_reporting/backtest"
@@ -10,7 +11,6 @@ OWN = "data/accounts/sim/08_reporting/backtest"
 
 def test_a_what_if_is_kept_apart_listed_and_compared(project):
     own = (project.path / OWN / "nav.parquet").read_bytes()
-    project.run("kedro run --pipelines backtest --params strategy.topk=3,strategy.schedule.frequency=weekly")
     project.run("kedro run --pipelines backtest --params backtest.name=narrow,strategy.topk=2")
     assert (project.path / OWN / "nav.parquet").read_bytes() == own
     listed = project.run("kedro backtest list").stdout
@@ -34,9 +34,15 @@ def test_a_what_if_is_kept_apart_listed_and_compared(project):
     )
     same = project.run("kedro backtest compare own own", ok=False)
     assert "a backtest is compared with another one; both are 'own'" in same.stderr
+
+
+@pytest.mark.slow
+def test_a_what_if_is_named_by_its_parameters_and_shown_by_a_report_of_its_own(project):
+    project.run("kedro run --pipelines backtest --params strategy.topk=3,strategy.schedule.frequency=weekly")
     weekly = "data/accounts/sim/08_reporting/backtests/strategy.schedule.frequency=weekly__strategy.topk=3"
     facts = json.loads((project.path / weekly / "facts.json").read_text())
     assert facts["parameters"]["strategy"]["schedule"] == {"frequency": "weekly"}
+    project.run("kedro run --pipelines backtest --params backtest.name=narrow,strategy.topk=2")
     page = "data/accounts/sim/08_reporting/2024-12-31/report.html"
     before = (project.path / page).read_bytes()
     told = project.run("kedro run --pipelines reporting --params strategy.topk=2,backtest.name=narrow").stdout

@@ -34,6 +34,7 @@ def contract_passes(project, file):
     assert "skipped" not in done.stdout
 
 
+@pytest.mark.slow  # The page about a market source is the smaller one.
 def test_an_algorithm_from_outside_trains_predicts_and_is_listed(extended, project, project_path):
     files = files_of(project_path / "docs" / "extending" / "algorithm.md")
     assert len(files["src/my_models/huber.py"].splitlines()) < 60

@@ -63,6 +63,7 @@ print("imported:", *sys.modules)
 """
 
 
+@pytest.mark.slow  # A whole day; tests/live looks at what the process of an account imports.
 def test_a_simulated_account_imports_nothing_of_a_broker_outside(project_path, tmp_path):
     place = small_project(project_path, tmp_path, None).path
     catalog = place / "conf/sim/catalog.yml"

@@ -18,7 +18,7 @@ LARGEST = 40_000
 """Bytes of a notebook with its outputs."""
 
 
-@pytest.mark.parametrize("name", representatives(NAMES, {"01_tour", "04_account"}))
+@pytest.mark.parametrize("name", representatives(NAMES, {"04_account"}))
 def test_a_notebook_runs(name, request, tmp_path):
     # Loading them compiles grammars for five seconds: only the worker that runs a notebook waits for that.
     import nbformat

@@ -24,8 +24,8 @@ LIBRARIES = {
     **dict.fromkeys(NETWORKS, ("torch",)),
 }
 # Networks like others that are tested in every run: one runs along the window, one convolves it, one attends to it,
-# one has a state beside its weights.
-LIKE_OTHERS = {"mlp", "lstm", "alstm", "localformer", "gats", "tra", "sfm"}
+# one has a state beside its weights. One chooses its columns, and takes seconds for each of the tests.
+LIKE_OTHERS = {"mlp", "lstm", "alstm", "localformer", "gats", "tra", "sfm", "tabnet"}
 
 
 def _release(version: str) -> str:
