@@ -45,3 +45,11 @@ def test_a_secret_that_a_command_prints_or_the_journal_holds_stands_in_neither_f
     assert found["watermark"] == "2025-01-02"
     assert 'quant_pipeline_live_up{account="sim"} 1.0' in metrics
     assert 'quant_pipeline_live_watermark_timestamp_seconds{account="sim"} 1.735776e+09' in metrics
+
+
+def test_a_secret_that_looks_different_in_json_stands_in_no_file_either(tmp_path):
+    secret = 'pässwort"\\1'
+    board, journal = Board(tmp_path, "sim", "sim", (secret,)), Journal(tmp_path / "journal.jsonl")
+    board.write(Seen(NOW, "working", None, "", f"key {secret} refused", None), journal,
+                Dispatcher([], NotificationParameters()))  # fmt: skip
+    assert json.loads((tmp_path / STATUS).read_text())["progress"] == f"key {HIDDEN} refused"

@@ -138,6 +138,26 @@ def test_half_days_and_daylight_saving_come_from_the_calendar():
     assert summer[TaskKind.DAILY].opens == at("2024-07-02 20:20")
 
 
+@pytest.mark.parametrize(
+    ("calendar", "opens"),
+    [
+        ("XNYS", ["2024-03-08 14:30", "2024-03-11 13:30", "2024-11-01 13:30", "2024-11-04 14:30"]),
+        ("XSHG", ["2024-03-08 01:30", "2024-03-11 01:30", "2024-11-01 01:30", "2024-11-04 01:30"]),
+    ],
+)
+def test_over_the_weekends_on_which_new_york_sets_its_clocks_each_task_is_done_once_at_the_hour_of_its_exchange(
+    calendar, opens
+):
+    for first, second in zip(opens[::2], opens[1::2], strict=True):
+        begin = at(first) - pd.Timedelta(hours=2)
+        log = settle(pd.date_range(begin, at(second) + pd.Timedelta(hours=2), freq="min"), timetable(calendar), begin)
+        assert {what for what, _, _ in log} == {"done"}
+        executed = [now for _, task, now in log if task.kind is TaskKind.EXECUTION]
+        assert executed == [at(first), at(second)]
+        names = [task.name for _, task, _ in log]
+        assert len(names) == len(set(names)) == 8
+
+
 def test_the_execution_price_decides_the_window():
     session = pd.Timestamp("2024-11-29")
     opening, opg, cls = (

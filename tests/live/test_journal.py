@@ -79,6 +79,26 @@ def test_a_line_that_is_none_is_named_with_the_remedy(file):
         Journal(file)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"at": "2025-01-02T22:00:00Z", "event": "ended", "task": "daily 2025-01-02"}',
+        '{"at": "2025-01-02T22:00:00Z", "event": "missed"}',
+        '{"at": "yesterday", "event": "note"}',
+        '{"at": "2025-01-02T22:00:00Z", "event": "begun", "since": "soon"}',
+        "[1, 2]",
+        "\x00\x00",
+    ],
+)
+def test_a_line_that_lacks_what_its_event_has_is_named_too(file, line):
+    filled(file)
+    with file.open("a") as journal:
+        journal.write(f"{line}\n")
+    for read in (Journal, read_journal):
+        with pytest.raises(StorageError, match=r"line 4 of .*Move the file aside"):
+            read(file)
+
+
 def test_settled_tasks_are_forgotten_a_month_behind_what_is_owed(file):
     journal = filled(file)
     journal.state.forget_before(AT + pd.Timedelta(days=29))

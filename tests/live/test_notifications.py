@@ -187,3 +187,10 @@ def test_news_of_the_ledger_are_fills_denials_alerts_and_changes_of_state():
         ("alerts", "ALERT", "paper: EXCHANGE_HOURS", "closed today"),
         ("alerts", "ALERT", "paper is halted", "-5 % (DAILY_LOSS)"),
     ]
+
+
+def test_an_address_that_is_none_is_hidden_whole_and_stops_nothing():
+    wrong = "tgram://[123456:a-token/"
+    assert without_secrets(f"no service for {wrong}", secrets_of({"notifications": {"phone": wrong}})) == (
+        f"no service for {HIDDEN}"
+    )

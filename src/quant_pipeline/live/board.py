@@ -21,7 +21,7 @@ from quant_pipeline.common.atomic import write_bytes, write_text
 from quant_pipeline.live.journal import Journal, JournalState
 from quant_pipeline.live.market_data.files import read_watch
 from quant_pipeline.live.notifications.dispatcher import Dispatcher
-from quant_pipeline.live.notifications.messages import without_secrets
+from quant_pipeline.live.notifications.messages import cleaned
 from quant_pipeline.live.timetable import Task
 
 logger = logging.getLogger(__name__)
@@ -105,9 +105,9 @@ class Board:
             return
         self._written = time.monotonic()
         memory = self._process.memory_info().rss
-        text = json.dumps(self._status(seen, journal, messages, memory), indent=1)
+        status = cleaned(self._status(seen, journal, messages, memory), self._secrets)
         try:
-            write_text(self._folder / STATUS, without_secrets(text, self._secrets) + "\n")
+            write_text(self._folder / STATUS, json.dumps(status, indent=1) + "\n")
             write_bytes(self._folder / METRICS, self._metrics(seen, journal, messages, memory))
         except OSError as error:
             logger.debug("the state of the process was not written: %s", error)

@@ -151,8 +151,8 @@ class Journal:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._end = 0
-        for end, line in _read(file):
-            self._take(line)
+        for end, line in _read(file, self.state):
+            self.tail.append(line)
             self._end = end
         os.ftruncate(self._file, self._end)
 
@@ -175,30 +175,25 @@ class Journal:
             os.ftruncate(self._file, self._end)
             raise
         self._end += len(written)
-        self._take(line)
+        self.state.apply(line)
+        self.tail.append(line)
         return line
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
 
-    def _take(self, line: dict[str, Any]) -> None:
-        self.state.apply(line)
-        self.tail.append(line)
-
 
 def read_journal(file: Path, lines: int = TAIL) -> tuple[JournalState, deque[dict[str, Any]]]:
     """Read what a journal says and its last lines, also while the process writes it; nothing when there is none."""
     state, tail = JournalState(), deque[dict[str, Any]](maxlen=lines)
     if file.exists():
-        for _, line in _read(file):
-            state.apply(line)
-            tail.append(line)
+        tail.extend(line for _, line in _read(file, state))
     return state, tail
 
 
-def _read(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each whole line with the place where it ends.
+def _read(file: Path, state: JournalState) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Let a state take in each whole line, and yield it with the place where it ends.
 
     Raises
     ------
@@ -213,7 +208,8 @@ def _read(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             end += len(written)
             try:
                 line = json.loads(written)
-                line["at"], line["event"]
+                pd.Timestamp(line["at"])
+                state.apply(line)
             except (ValueError, KeyError, TypeError) as error:
                 raise StorageError(
                     f"line {number} of {file} is none of a journal. Move the file aside: the live process then begins "

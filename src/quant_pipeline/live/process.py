@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,11 +23,12 @@ from quant_pipeline.live.due import Due, Owed, due
 from quant_pipeline.live.follower import Follower
 from quant_pipeline.live.intraday import Intraday
 from quant_pipeline.live.journal import Journal
+from quant_pipeline.live.missed import MissedTasks
 from quant_pipeline.live.notifications.dispatcher import Dispatcher
 from quant_pipeline.live.notifications.messages import Message
 from quant_pipeline.live.notifications.news import messages_of
 from quant_pipeline.live.parameters import Level, Topic
-from quant_pipeline.live.results import CRITICAL, message_of_missed, messages_about, result_of
+from quant_pipeline.live.results import CRITICAL, messages_about, result_of
 from quant_pipeline.live.timetable import Task, TaskKind, Timetable
 from quant_pipeline.live.watchdog import Watchdog
 
@@ -37,10 +37,10 @@ logger = logging.getLogger(__name__)
 STARTING, RECONCILING, READY, WORKING, DRAINING = "starting", "reconciling", "ready", "working", "draining"
 LASTING = (STARTING, READY, DRAINING, STOPPED)
 """States that the journal records."""
+AHEAD = pd.Timedelta(days=1)
+"""A journal that begins later than this was begun by another clock; one that was set back by hours waits for it."""
 RENEWAL = pd.Timedelta(days=90)
 """How long a timetable is used; its calendar reaches two years."""
-REPORTED_AGAIN = 60.0
-"""Seconds after which a missed task is reported again whose message no service has taken."""
 STORAGE_PAUSE = 5.0
 """Seconds before a disk that is full is tried again."""
 
@@ -101,9 +101,8 @@ class LiveProcess:
         self._heard_at: pd.Timestamp | None = None
         self._now: pd.Timestamp
         self._running: tuple[Task, Running] | None = None
-        self._taken: deque[str] = deque()
         self._shown: Task | None = None
-        self._reported_at = 0.0
+        self._missed = MissedTasks(account.name, reach)
         self._booked: pd.Timestamp | None = None
         self._timetable: Timetable
         self._follower: Follower
@@ -139,12 +138,10 @@ class LiveProcess:
     def _begin(self) -> None:
         """Record the start, end what a killed process has left running, and compare books and broker."""
         now = self._now = self._first_instant()
-        self._make_timetable(now)
+        self._make_timetable(now, self._journal.state.since)
         if end_orphan(self._journal.state.child):
             self._say("ended the command that the process before had left running")
-        if self._journal.state.since is None:
-            since = self._account.owed_since(now, self._timetable)
-            self._journal.append(now, lines.BEGUN, since=since.isoformat(), reported=self._account.length())
+        self._begin_to_owe(now)
         self._booked = self._account.watermark()
         self._change(STARTING)
         if self._account.has_broker:
@@ -159,10 +156,25 @@ class LiveProcess:
         self._follower = Follower(self._account.name, self._reach, champions, watched, self._tick)
         self._change(READY)
         self._reach.watchdog.ready()
-        self._report_unreported("It was missed before the process started again.")
+        self._missed.report_again("It was missed before the process started again.")
         upcoming = self._due(self._reach.clock.now()).upcoming
         words = "" if upcoming is None else f"next: {_when(upcoming)}"
         self._tell(Topic.PROCESS, Level.INFO, f"{self._account.name}: the live process has started", words)
+
+    def _begin_to_owe(self, now: pd.Timestamp) -> None:
+        """Record from when on tasks are owed: at the first start, and when the journal began by a wrong clock."""
+        state = self._journal.state
+        is_of_the_future = state.since is not None and state.since > now + AHEAD
+        if state.since is not None and not is_of_the_future:
+            return
+        if is_of_the_future:
+            title = f"{self._account.name}: the journal begins at {state.since:%Y-%m-%d %H:%M} UTC, which is to come"
+            text = f"A clock was wrong then, or is now: it is {now:%Y-%m-%d %H:%M} UTC. Tasks are owed from now on."
+            self._tell(Topic.ALERTS, Level.ALERT, title, text)
+            self._make_timetable(now, None)
+        since = self._account.owed_since(now, self._timetable)
+        reported = self._account.length() if state.reported is None else state.reported
+        self._journal.append(now, lines.BEGUN, since=since.isoformat(), reported=reported)
 
     def _first_instant(self) -> pd.Timestamp:
         """Ask for the time, until there is an answer."""
@@ -189,9 +201,8 @@ class LiveProcess:
         try:
             now = self._now = self._reach.clock.now()
             found = self._due(now)
-            self._record_taken(now)
-            for missed in found.missed:
-                self._miss(missed, now)
+            self._missed.record_taken(now)
+            self._missed.record(found.missed, now)
             task = next((task for task in found.ready if self._may_try(task, now)), None)
             if task is None or task.kind is not TaskKind.EXECUTION:
                 self.begins_again = self._follower.follow(now)
@@ -205,8 +216,8 @@ class LiveProcess:
         except OSError as error:
             self._survive(error)
 
-    def _make_timetable(self, now: pd.Timestamp) -> None:
-        self._timetable, self._made_at = self._account.timetable(now, self._journal.state.since), now
+    def _make_timetable(self, now: pd.Timestamp, since: pd.Timestamp | None) -> None:
+        self._timetable, self._made_at = self._account.timetable(now, since), now
 
     def _due(self, now: pd.Timestamp) -> Due:
         state = self._journal.state
@@ -214,30 +225,8 @@ class LiveProcess:
         found = due(now, self._timetable, Owed(state.since, state.settled.keys()))
         state.forget_before(found.since)
         if abs(now - self._made_at) > RENEWAL:
-            self._make_timetable(now)
+            self._make_timetable(now, state.since)
         return found
-
-    def _miss(self, task: Task, now: pd.Timestamp) -> None:
-        failures = self._journal.state.failures.get(task.name, 0)
-        why = f"{failures} attempts failed" if failures else "the process did not run, or was busy"
-        self._journal.append(now, lines.MISSED, task=task.name, session=f"{task.session:%Y-%m-%d}", why=why)
-        self._report_missed(message_of_missed(self._account.name, task, now, why), task.name)
-
-    def _report_missed(self, message: Message, task: str) -> None:
-        """Send the message; that a service has taken it is recorded, so that a kill loses none."""
-        self._reach.messages.send(message, lambda: self._taken.append(task))
-
-    def _report_unreported(self, text: str) -> None:
-        """Report missed tasks again whose message no service has taken."""
-        self._reported_at = time.monotonic()
-        for task in list(self._journal.state.unreported):
-            title = f"{self._account.name}: {task} is missed"
-            self._report_missed(Message(Topic.MISSED, Level.WARNING, title, text), task)
-
-    def _record_taken(self, now: pd.Timestamp) -> None:
-        while self._taken:
-            self._journal.append(now, lines.REPORTED, task=self._taken[0])
-            self._taken.popleft()
 
     def _may_try(self, task: Task, now: pd.Timestamp) -> bool:
         failed_at = self._failed_at.get(task.name)
@@ -313,8 +302,7 @@ class LiveProcess:
 
     def _rest(self, found: Due, now: pd.Timestamp) -> None:
         self._beat(now)
-        if time.monotonic() - self._reported_at > REPORTED_AGAIN:
-            self._report_unreported("No service has taken this message so far.")
+        self._missed.report_again_by_and_by()
         failed = [task for task in found.ready if task.name in self._failed_at]
         retries = [self._failed_at[task.name] + self._pause_of(task) for task in failed]
         if found.upcoming is not None and found.upcoming != self._shown:
@@ -384,7 +372,7 @@ class LiveProcess:
         self._tell(Topic.PROCESS, level, f"{self._account.name}: the live process {why}")
         self._reach.messages.close(self._account.notifications.timeout_seconds)
         try:
-            self._record_taken(self._reach.clock.now())
+            self._missed.record_taken(self._reach.clock.now())
             self._change(STOPPED)
         except OSError as error:
             logger.warning("the end was not recorded: %s", error)

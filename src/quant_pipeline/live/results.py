@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -79,6 +79,17 @@ def message_of_missed(account: str, task: Task, now: pd.Timestamp, why: str) -> 
     }.get(task.kind, "")
     over = "" if task.closes is None else f"Its time was over at {task.closes:%Y-%m-%d %H:%M} UTC: {why}."
     return Message(Topic.MISSED, level, f"{account}: {task.name} is missed", f"{over} {consequence}".strip())
+
+
+def message_of_many_missed(account: str, names: Sequence[str]) -> Message:
+    """Report that the time of many tasks is over, kind by kind."""
+    sessions: dict[str, list[str]] = {}
+    for name in names:
+        kind, _, session = name.partition(" ")
+        sessions.setdefault(kind, []).append(session)
+    said = [f"{kind}: {len(days)}, {min(days)} to {max(days)}" for kind, days in sorted(sessions.items())]
+    text = "\n".join([*said, "No order is sent late; the next plan is made after the close."])
+    return Message(Topic.MISSED, Level.ALERT, f"{account}: {len(names)} tasks are missed", text)
 
 
 def _ago(span: pd.Timedelta) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -44,7 +45,8 @@ def secrets_of(credentials: Mapping[str, Any]) -> tuple[str, ...]:
     for value in _texts(credentials):
         found |= {value, unquote(value)}
         if "://" in value:
-            found |= set(_parts(value))
+            with suppress(ValueError):  # It is no address: no service takes it, and it is hidden as a whole.
+                found |= set(_parts(value))
     return tuple(sorted((text for text in found if len(text) >= SHORTEST), key=len, reverse=True))
 
 
@@ -53,6 +55,15 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
     return text
+
+
+def cleaned(value: Any, secrets: Sequence[str]) -> Any:
+    """Return nested values in whose texts no secret stands; a text that is written as JSON looks different."""
+    if isinstance(value, Mapping):
+        return {cleaned(name, secrets): cleaned(inner, secrets) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(inner, secrets) for inner in value]
+    return without_secrets(value, secrets) if isinstance(value, str) else value
 
 
 def _texts(value: Any) -> Iterable[str]:
