@@ -7,7 +7,7 @@ import time
 import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.service.access import Access, depth_of
+from quant_pipeline.service.access import Access
 from quant_pipeline.service.parameters import ServiceParameters, Token
 from quant_pipeline.service.problems import remedy_of
 from quant_pipeline.service.redaction import without_paths
@@ -105,25 +105,6 @@ def test_a_short_token_is_refused_and_shown_nowhere():
     with pytest.raises(ValueError, match="at least 20") as refused:
         Token.model_validate({"token": "short-secret"})
     assert "short-secret" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "depth"),
-    [
-        (b"{}", 1),
-        (b'{"a": [[1], [2]]}', 3),
-        (b'{"a": "[[[[[["}', 1),
-        (b'{"a": "\\"[[["}', 1),
-        (b"1", 0),
-        (b"]]]][[", 0),
-    ],
-)
-def test_depth_counts_brackets_outside_of_strings(text, depth):
-    assert depth_of(text) == depth
-
-
-def test_a_string_that_does_not_end_takes_no_longer_than_its_length():
-    assert depth_of(b'"' + b'\\"' * 500_000) == 0
 
 
 def test_a_page_of_another_port_of_this_machine_is_another_site(guarded):

@@ -8,6 +8,7 @@ import sys
 import time
 from types import SimpleNamespace
 
+import pandas as pd
 import psutil
 import pytest
 
@@ -15,6 +16,7 @@ from quant_pipeline.common.processes import birth_of
 from quant_pipeline.service.jobs.table import ENDED, JobState, JobTable
 from quant_pipeline.service.jobs.worker import JobSetting
 from quant_pipeline.service.problems import Refused
+from quant_pipeline.service.results import ResultStore
 from quant_pipeline.testing.job_kills import NAME, open_runner, rehearse
 from tests.conftest import PROJECT
 from tests.helpers.servers import running_postgres
@@ -150,6 +152,72 @@ def test_two_processes_that_claim_one_job_start_it_once(desk):
     assert [process.wait(120) for process in both] == [0, 0]
     assert starts(desk) == 1
     assert desk.table.find(job.id).state is JobState.DONE
+
+
+def killed_worker(desk, number=0):
+    """Run a job until its command has begun, and kill the process that waits for it; return the command."""
+    job, _ = ask(desk, number, seconds=600)
+    running = until(desk, job, JobState.RUNNING)
+    (command,) = children_of(desk, running.pid)
+    os.kill(running.pid, signal.SIGKILL)
+    return running, command
+
+
+def is_gone(process):
+    """Return whether a process has ended; nobody of this test is its parent."""
+    psutil.wait_procs([process], timeout=30)
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_command_ends_before_its_job_is_called_lost(desk):
+    job, command = killed_worker(desk)
+    assert until(desk, job, *ENDED).state is JobState.LOST
+    assert is_gone(command)
+
+
+def test_cancelling_a_job_whose_worker_was_killed_ends_its_command(desk):
+    job, command = killed_worker(desk)
+    assert desk.runner.cancel(job).state is JobState.CANCELLED
+    assert is_gone(command)
+
+
+def test_the_next_service_ends_what_a_lost_job_has_left_and_nothing_of_another_table(desk):
+    job, command = killed_worker(desk)
+    desk.table.end(job, JobState.LOST, None, "its process was killed")
+    (desk.folder / "other").mkdir()
+    other = desk_of(desk.folder / "other")
+    other.runner.start()
+    other.runner.stop()
+    assert command.is_running()
+    later = desk_of(desk.folder)
+    later.runner.start()
+    later.runner.stop()
+    assert is_gone(command)
+
+
+def test_a_question_whose_tables_were_removed_is_asked_again(desk):
+    job, _ = ask(desk)
+    store = ResultStore(desk.folder / "results", 10.0)
+    kept = store.put(pd.DataFrame({"a": [1.0]}))
+    desk.table.end(job, JobState.DONE, 0, "done", {"tables": {"a": kept}, "lines": []})
+    assert ask(desk)[0].id == job.id
+    (desk.folder / "results" / f"{kept}.arrow").unlink()
+    again, was_there = ask(desk)
+    assert (again.id != job.id, was_there, again.state) == (True, False, JobState.WAITING)
+
+
+def test_jobs_that_ended_long_ago_are_forgotten_with_what_they_printed(tmp_path):
+    runner = open_runner(tmp_path, max_ended=2)
+    desk = SimpleNamespace(table=runner.table, runner=runner, folder=tmp_path, started=tmp_path / "started")
+    jobs = [ask(desk, number)[0] for number in range(5)]
+    for job in jobs[:4]:
+        desk.table.end(job, JobState.FAILED, 1, "failed")
+        runner.output_of(job).parent.mkdir(parents=True)
+        runner.output_of(job).write_text("printed")
+    runner.tidy()
+    assert [job.id for job in desk.table.newest(9)] == [job.id for job in jobs[4:1:-1]]
+    assert [runner.output_of(job).exists() for job in jobs] == [False, False, True, True, False]
+    assert ask(desk, 9)[0].number == jobs[4].number + 1
 
 
 def test_a_job_goes_on_without_the_service_and_the_next_one_finds_its_end(desk):

@@ -1,15 +1,21 @@
 """A place among the questions is given back, whatever becomes of the asker; lines of a job are read to their ends."""
 
 import anyio
+import pytest
 
 from quant_pipeline.service.parameters import ServiceParameters
+from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.routes.jobs import read_lines
-from quant_pipeline.service.served import Served
+from quant_pipeline.service.served import Served, place_of_stream
+
+
+def places(questions, streams):
+    return anyio.CapacityLimiter(questions), anyio.CapacityLimiter(streams)
 
 
 def test_askers_who_leave_at_any_moment_give_their_places_back():
     async def leave():
-        served = Served(None, ServiceParameters(max_questions=2, max_seconds=5), None, None, anyio.CapacityLimiter(2))
+        served = Served(None, ServiceParameters(max_questions=2, max_seconds=5), None, None, *places(2, 1))
         for turn in range(300):
             with anyio.move_on_after(0.0 if turn % 2 else 0.0005):
                 await served.compute(lambda: None)
@@ -17,6 +23,43 @@ def test_askers_who_leave_at_any_moment_give_their_places_back():
         return served.questions.borrowed_tokens, await served.compute(lambda: "answered")
 
     assert anyio.run(leave) == (0, "answered")
+
+
+def test_readers_of_events_have_places_that_they_give_back():
+    async def read():
+        served = Served(None, ServiceParameters(max_streams=1), None, None, *places(1, 1))
+        first = place_of_stream(served)
+        await anext(first)
+        with pytest.raises(Refused, match="1 readers follow events already") as refused:
+            await anext(place_of_stream(served))
+        await first.aclose()
+        await anext(place_of_stream(served))
+        return refused.value.status
+
+    assert anyio.run(read) == 503
+
+
+def test_a_place_within_a_line_goes_on_at_the_next_one(tmp_path):
+    """A reader that names a place within a path would be shown the rest of it, which is known as no path."""
+    log = tmp_path / "output.log"
+    log.write_bytes(b"in /home/trader/secret/a\nsecond\nthird")
+    for place in range(1, 25):
+        assert read_lines(log, place) == ([(32, "second")], 32), place
+    assert read_lines(log, 25) == ([(32, "second")], 32)
+    assert read_lines(log, 0)[0][0] == (25, "in /home/trader/secret/a")
+    assert read_lines(log, 34) == ([], 37)
+    assert read_lines(log, 10_000) == ([], 10_000)
+
+
+def test_a_line_that_never_ends_stops_no_reader(tmp_path, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.service.routes.jobs.MOST", 8)
+    log = tmp_path / "output.log"
+    log.write_bytes(b"x" * 20 + b"\nnext\n")
+    seen, place = [], 0
+    for _ in range(6):
+        lines, place = read_lines(log, place)
+        seen += [line for _, line in lines]
+    assert (seen, place) == (["xxxxxxxx", "next"], 26)
 
 
 def test_lines_end_at_new_lines_alone(tmp_path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
+from quant_pipeline.cli.options import ProjectGroup, env_option, flattened, params_option
 from quant_pipeline.cli.sessions import Place
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def live(
 
             report_problems(opened, click.echo, CHECKS if check else OF_CONFIGURATION)
             return
-        from quant_pipeline.live.account import LiveAccount, flattened
+        from quant_pipeline.live.account import LiveAccount
 
         begins_again = _live(LiveAccount.of(context.obj, opened, flattened(params)), speed, sessions)
     if begins_again:
@@ -69,7 +69,7 @@ def live(
 def status(metadata: Place, env: str | None, params: dict[str, Any], as_json: bool) -> None:
     """Show what the live process does, what is due next, and what it did last."""
     from quant_pipeline.cli.opened_account import open_account
-    from quant_pipeline.live.account import LiveAccount, flattened
+    from quant_pipeline.live.account import LiveAccount
     from quant_pipeline.live.status import describe, status_of
 
     with open_account(metadata, env, params) as opened:
@@ -90,7 +90,7 @@ def status(metadata: Place, env: str | None, params: dict[str, Any], as_json: bo
 def watch(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Watch the market of the session that goes on; the live process starts it. Nothing is sent or booked."""
     from quant_pipeline.cli.opened_account import open_account
-    from quant_pipeline.live.account import LiveAccount, flattened
+    from quant_pipeline.live.account import LiveAccount
     from quant_pipeline.live.market_data.watch import watch_market
 
     parent, asked = os.getppid(), threading.Event()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,10 +49,36 @@ def read_parameters(context: click.Context, option: click.Parameter, value: Any)
                 f"--{option.name}: '{item}' is no `key=value`. A comma separates parameters unless it stands in "
                 "brackets; put quotes around what the shell would change."
             )
+    return _with_date(context, nested_parameters(items))
+
+
+def nested_parameters(items: list[str]) -> dict[str, Any]:
+    """Return nested parameters from texts such as ``strategy.topk=20``."""
     from omegaconf import OmegaConf
 
-    found = OmegaConf.to_container(OmegaConf.from_dotlist([_tidy(item) for item in items]))
-    return _with_date(context, found)
+    found: Any = OmegaConf.to_container(OmegaConf.from_dotlist([_tidy(item) for item in items]))
+    return dict(found)
+
+
+def flattened(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested parameters as ``--params`` writes them."""
+    found: dict[str, str] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping) and value:
+            found |= flattened(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = _written(value)
+    return found
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(map(_written, value))}]"
+    return str(value)
 
 
 def _with_date(context: click.Context, parameters: Any) -> Any:

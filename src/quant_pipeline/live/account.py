@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -213,24 +213,3 @@ class LiveAccount:
 
 def _day(instant: pd.Timestamp) -> pd.Timestamp:
     return instant.tz_convert("UTC").tz_localize(None).normalize()
-
-
-def flattened(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested parameters as ``--params`` writes them."""
-    found: dict[str, str] = {}
-    for name, value in params.items():
-        if isinstance(value, Mapping) and value:
-            found |= flattened(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = _written(value)
-    return found
-
-
-def _written(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{', '.join(map(_written, value))}]"
-    return str(value)

@@ -89,7 +89,10 @@ def flattened(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_of(table: pd.DataFrame) -> list[Any]:
-    """Return the rows as lists; dates as ``2025-01-02``, missing and infinite numbers as None."""
+    """Return the rows as lists.
+
+    Dates are ``2025-01-02``, instants as ISO 8601 writes them, missing and infinite numbers None.
+    """
     if table.empty:
         return []
     floats = table.dtypes.map(lambda kind: kind.kind == "f" if isinstance(kind, np.dtype) else False)
@@ -130,8 +133,8 @@ def require_cells(rows: int, columns: int, most: int) -> None:
 
 
 def _cells(column: pd.Series) -> list[Any]:
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
-        return [None if pd.isna(date) else f"{date:%Y-%m-%d}" for date in column]
+    if column.dtype.kind == "M":
+        return _dates(column)
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
         found: list[Any] = column.tolist()
         return found
@@ -141,5 +144,16 @@ def _cells(column: pd.Series) -> list[Any]:
 def _plain(value: Any) -> Any:
     """Return what orjson does not know as text."""
     if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d}"
+        return _date(value, value.tzinfo is None and value == value.normalize())
     return str(value)
+
+
+def _dates(column: pd.Series) -> list[str | None]:
+    """Return dates, or instants when one of them has a time of day or a zone."""
+    known = column.dropna()
+    are_days = known.dt.tz is None and bool((known == known.dt.normalize()).all())
+    return [None if pd.isna(date) else _date(date, are_days) for date in column]
+
+
+def _date(value: pd.Timestamp, is_day: bool) -> str:
+    return f"{value:%Y-%m-%d}" if is_day else value.isoformat()

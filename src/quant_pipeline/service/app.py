@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from quant_pipeline.service.access import Access, Gate
+from quant_pipeline.service.access import Access
 from quant_pipeline.service.answers import CODE
 from quant_pipeline.service.audit_file import audit_to
+from quant_pipeline.service.gate import Gate
 from quant_pipeline.service.page.routes import add_page
 from quant_pipeline.service.problems import answer_errors
 from quant_pipeline.service.routes import account, backtests, factors, health, jobs, models

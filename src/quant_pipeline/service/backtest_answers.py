@@ -45,9 +45,10 @@ def backtest(
         When the scores, the rules or the dates do not allow a backtest.
     """
     known = served.known
-    source = served.fingerprint(*MARKET, *_dataset_of(question))
-    name = _identity(question, {"files": source, "parameters": served.parameters_hash(), "code": CODE})
-    if (stored := store.document(name)) is not None:
+    name = _identity(served, question)
+    stored = store.document(name)
+    # The hash of a table that made room for others would lead nowhere: it is made again.
+    if stored is not None and all(store.has(stored[table]) for table in ("trades", "positions")):
         return {**stored, "answered_from": "store"}
     rules = _rules(served, question)
     scores = _scores(served, question, rules)
@@ -68,6 +69,9 @@ def backtest(
         "trades": store.put(result.trades),
         "positions": store.put(result.positions),
     }
+    if _identity(served, question) != name:
+        text = "the market or the parameters have changed while it was computed"
+        raise Refused(503, "changed meanwhile", text, "Ask again.", headers={"Retry-After": "1"})
     store.put_document(name, document)
     return {**document, "answered_from": "computation"}
 
@@ -79,7 +83,10 @@ def _dataset_of(question: BacktestQuestion) -> tuple[str, ...]:
     return () if question.model is None else (f"{question.model}_predictions",)
 
 
-def _identity(question: BacktestQuestion, known: Mapping[str, Any]) -> str:
+def _identity(served: ServedProject, question: BacktestQuestion) -> str:
+    """Return the hash of a question and of all that its answer depends on."""
+    files = served.fingerprint(*MARKET, *_dataset_of(question))
+    known = {"files": files, "parameters": served.parameters_hash(), "code": CODE}
     text = json.dumps({**known, "question": question.model_dump(mode="json")}, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -169,12 +176,12 @@ def _given(served: ServedProject, columns: ScoreColumns) -> pd.Series:
 def _market(
     served: ServedProject, first: pd.Timestamp, question: BacktestQuestion, rules: TradingRules
 ) -> TradingMarket:
-    """Return the market from the first score on; it depends on rules that a question does not change."""
+    """Return the market from the first score on; of the rules it depends on those of the market and on the weights."""
     last = served.calendar[-1] if question.end is None else pd.Timestamp(question.end)
     days = served.calendar[(served.calendar >= first) & (served.calendar <= last)]
     if len(days) < 2:
         span_of(served, question)
         text = "orders execute in the session after a decision; there is none"
         raise Refused(422, "too short", text, "Ask for at least two sessions.", "end")
-    asked = (days[0], days[-1], rules.strategy.weighs_by_returns)
+    asked = (days[0], days[-1], rules.strategy.weighs_by_returns, rules.market_rules.model_dump_json())
     return served.kept("market of backtests", MARKET, lambda: served.market_tables().market_of(days, rules), asked)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.service.access import Access
-from quant_pipeline.service.jobs.runner import JobRunner
+from quant_pipeline.service.jobs.runner import JobRunner, Limits
 from quant_pipeline.service.jobs.table import JobTable
 from quant_pipeline.service.jobs.worker import JobSetting
 from quant_pipeline.service.parameters import CREDENTIALS, ServiceParameters, Token
@@ -39,12 +39,14 @@ def open_served(project: ServedProject, changes: Mapping[str, Any]) -> Served:
         gigabytes=rules.job_gigabytes,
         hours=rules.job_hours,
     )
+    limits = Limits(rules.max_jobs, rules.max_waiting_jobs, rules.max_ended_jobs)
     return Served(
         project=project,
         rules=rules,
-        jobs=JobRunner(JobTable(url), folder / "jobs", setting, rules.max_jobs, rules.max_waiting_jobs),
+        jobs=JobRunner(JobTable(url), folder / "jobs", setting, limits),
         results=ResultStore(results, rules.max_stored_megabytes),
         questions=anyio.CapacityLimiter(rules.max_questions),
+        streams=anyio.CapacityLimiter(rules.max_streams),
     )
 
 

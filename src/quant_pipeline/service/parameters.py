@@ -58,10 +58,14 @@ class ServiceParameters(Parameters):
         Largest request, and how deep its JSON may nest.
     max_questions
         How many questions are computed at the same time; more wait, and then are refused with status 503.
+    max_streams
+        How many readers follow events at the same time: jobs, and open pages of the operator.
     max_jobs
         How many jobs run at the same time. Jobs that write into one market wait for each other anyway.
     max_waiting_jobs
         How many jobs may wait.
+    max_ended_jobs
+        How many jobs that have ended are remembered, with what they printed; the oldest go first.
     job_gigabytes
         Memory (address space) of one job; None does not limit it.
     job_hours
@@ -80,8 +84,10 @@ class ServiceParameters(Parameters):
     max_body_megabytes: PositiveFloat = 64.0
     max_depth: PositiveInt = 16
     max_questions: PositiveInt = 4
+    max_streams: PositiveInt = 64
     max_jobs: PositiveInt = 1
     max_waiting_jobs: PositiveInt = 100
+    max_ended_jobs: PositiveInt = 1000
     job_gigabytes: PositiveFloat | None = None
     job_hours: PositiveFloat = 12.0
     job_threads: PositiveInt | None = None

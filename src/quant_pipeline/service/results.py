@@ -38,11 +38,15 @@ class ResultStore:
         content = arrow_of(flattened(table))
         name = hash_of(content)
         file = self._folder / f"{name}.arrow"
-        if not file.exists():
+        if not self.has(name):
             with replacing_file(file) as beside:
                 beside.write_bytes(content)
             self._make_room()
         return name
+
+    def has(self, name: str) -> bool:
+        """Return whether a table is kept; it counts as used now."""
+        return self._file(name, "arrow") is not None
 
     def table(self, name: str) -> pd.DataFrame | None:
         """Return a table by its hash; None when it is not kept (any more)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -34,6 +34,8 @@ class Served:
         The block ``service``.
     jobs, results
         Long work, and what came of it.
+    questions, streams
+        Places for questions that are computed, and for readers who follow events.
     """
 
     project: ServedProject
@@ -41,6 +43,7 @@ class Served:
     jobs: JobRunner
     results: ResultStore
     questions: anyio.CapacityLimiter
+    streams: anyio.CapacityLimiter
 
     async def compute(self, question: Callable[[], Answer]) -> Answer:
         """Compute an answer in a thread; other questions, and `/health`, go on.
@@ -113,11 +116,35 @@ def describe(job: Job) -> dict[str, Any]:
     return {**shown, "tables": tables}
 
 
-def served_of(request: Request) -> Served:
+async def served_of(request: Request) -> Served:
     """Return what the application serves."""
     served: Served = request.app.state.served
     return served
 
 
 TheServed = Annotated[Served, Depends(served_of)]
+
+
+async def place_of_stream(served: TheServed) -> AsyncIterator[None]:
+    """Hold one of the places for readers who follow events, until the answer has ended.
+
+    Raises
+    ------
+    Refused
+        503 when all are taken.
+    """
+    reader = object()
+    try:
+        served.streams.acquire_on_behalf_of_nowait(reader)
+    except anyio.WouldBlock:
+        text = f"{served.rules.max_streams} readers follow events already"
+        remedy = "Close some, or raise service.max_streams."
+        raise Refused(503, "busy", text, remedy, headers={"Retry-After": "5"}) from None
+    try:
+        yield
+    finally:
+        served.streams.release_on_behalf_of(reader)
+
+
+OneStream = Annotated[None, Depends(place_of_stream)]
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]

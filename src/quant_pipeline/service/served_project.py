@@ -22,6 +22,7 @@ from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.project.model_registry import use_config_loader
 from quant_pipeline.service.answers import Known
+from quant_pipeline.service.faults import FAULTS
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
 
@@ -67,17 +68,18 @@ class ServedProject:
         # The file that stops every sender, as the last configuration says that could be read.
         self.stop_file = Path()
         self._since = self._looked = 0.0
+        self._fault: Exception | None = None
+        self._generation = 0
         self._open()
 
     @property
     def project(self) -> OpenedProject:
         """Configuration and catalog as they are now."""
         with self._guard:
-            now = time.monotonic()
-            if now - self._looked > LOOK:
-                self._looked = now
-                if self._stamp != self._stamp_of_now() or now - self._since > SECONDS:
-                    self._open()
+            if time.monotonic() - self._looked > LOOK:
+                self._look()
+            if self._fault is not None:
+                raise self._fault.with_traceback(None)
             return self._opened
 
     @property
@@ -145,7 +147,8 @@ class ServedProject:
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            files = (question, *(_file_of(catalog.get(name)) for name in datasets))
+            # What is computed while the parameters change is of the former ones.
+            files = (self._generation, question, *(_file_of(catalog.get(name)) for name in datasets))
             found = self._kept.get(key)
             if found is None or found.files != files:
                 found = self._kept[key] = Kept(files, compute())
@@ -165,7 +168,9 @@ class ServedProject:
 
     def fingerprint(self, *datasets: str) -> str:
         """Return the hash of size and time of the files of some datasets."""
-        files = [_file_of(self.project.catalog.get(name)) for name in datasets]
+        catalog = self.project.catalog
+        # Without the folder: a project that was moved has the same market.
+        files = [found and (Path(found[0]).name, *found[1:]) for found in (_file_of(catalog.get(n)) for n in datasets)]
         return hashlib.blake2b(json.dumps(files).encode(), digest_size=8).hexdigest()
 
     @property
@@ -193,6 +198,18 @@ class ServedProject:
             self.project  # noqa: B018 - looks whether the files are still the same
             return self._hash
 
+    def _look(self) -> None:
+        """Open the project again when its files have changed; one that cannot be opened is tried again when they do."""
+        self._looked = time.monotonic()
+        stamp = self._stamp_of_now()
+        if stamp == self._stamp and self._looked - self._since <= SECONDS:
+            return
+        self._stamp, self._since, self._fault = stamp, self._looked, None
+        try:
+            self._open()
+        except FAULTS as error:
+            self._fault = error
+
     def _open(self) -> None:
         """Read the configuration; what was computed by other parameters, or up to another session, is forgotten."""
         with ExitStack() as stack:
@@ -200,6 +217,7 @@ class ServedProject:
         parameters = opened.parameters
         if parameters != self._parameters:
             self._kept.clear()
+            self._generation += 1
         text = json.dumps(as_configured(parameters), sort_keys=True)
         self._hash = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         self._opened, self._parameters, self._rules = opened, parameters, {}
@@ -225,8 +243,8 @@ class ServedProject:
         return self.project.catalog.load(name)
 
 
-def _file_of(dataset: Any) -> Any:
-    """Return size and time of the file of a dataset, or of the manifest of a folder; None when there is none."""
+def _file_of(dataset: Any) -> tuple[str, int, int] | None:
+    """Return place, size and time of the file of a dataset, or of the manifest of a folder; None when there is none."""
     place = next((found for name in PLACES if (found := getattr(dataset, name, None))), None)
     if place is None:
         return None
@@ -235,4 +253,4 @@ def _file_of(dataset: Any) -> Any:
         found = (path / "_manifest.json" if path.is_dir() else path).stat()
     except OSError:
         return None
-    return path.name, found.st_size, found.st_mtime_ns
+    return str(path), found.st_size, found.st_mtime_ns

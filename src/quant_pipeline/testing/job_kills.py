@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from quant_pipeline.service.jobs.kinds import JobKind
-from quant_pipeline.service.jobs.runner import JobRunner
+from quant_pipeline.service.jobs.runner import JobRunner, Limits
 from quant_pipeline.service.jobs.table import OPEN, JobState, JobTable
 from quant_pipeline.service.jobs.worker import JobSetting
 
@@ -52,11 +52,11 @@ class Counted(NamedTuple):
     jobs_twice: int
 
 
-def open_runner(folder: Path, max_jobs: int = 2, max_waiting: int = 10_000) -> JobRunner:
+def open_runner(folder: Path, max_jobs: int = 2, max_waiting: int = 10_000, max_ended: int = 10_000) -> JobRunner:
     """Open a table of jobs in a folder, and what runs them."""
     url = f"sqlite:///{folder / 'jobs.sqlite'}"
     setting = JobSetting("", url, str(folder), "sim", {}, str(folder / "results"), 10.0, None, None, 1.0)
-    return JobRunner(JobTable(url), folder / "jobs", setting, max_jobs, max_waiting)
+    return JobRunner(JobTable(url), folder / "jobs", setting, Limits(max_jobs, max_waiting, max_ended))
 
 
 def rehearse(kills: int, seed: int) -> Counted:

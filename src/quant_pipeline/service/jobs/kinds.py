@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from quant_pipeline.cli.options import flattened, nested_parameters
 from quant_pipeline.common.extensions import find_part
 
 Request = Mapping[str, Any]
@@ -21,7 +21,7 @@ class JobKind:
     words
         Command line of a request, without environment and parameters.
     params
-        Parameters of the run of a request.
+        Parameters of the run of a request, nested as in the files.
     tables
         Catalog entries that are the result.
     program
@@ -51,12 +51,13 @@ def _training_tables(request: Request) -> list[str]:
 
 
 def _backtest_params(request: Request) -> Mapping[str, Any]:
-    return {f"{block}.{key}": value for block, keys in request["changes"].items() for key, value in keys.items()}
+    changes: Mapping[str, Any] = request["changes"]
+    return changes
 
 
 def _evaluation_params(request: Request) -> Mapping[str, Any]:
     keys = ("expression", "feature_set", "start", "end")
-    return {f"factor_evaluation.{key}": request[key] for key in keys if request.get(key) is not None}
+    return {"factor_evaluation": {key: request[key] for key in keys if request.get(key) is not None}}
 
 
 def _nothing(request: Request) -> Mapping[str, Any]:
@@ -106,11 +107,15 @@ def command_of(kind: str, request: Request, env: str, given: Mapping[str, Any]) 
         Environment, and ``--params``, of the service.
     """
     found = find_kind(kind)
-    params = {**given, **found.params(request)}
-    texts = ",".join(f"{key}={_as_text(value)}" for key, value in params.items())
+    texts = ",".join(_texts(kind, request, given))
     return [*found.program, *found.words(request), "--env", env, *(["--params", texts] if texts else [])]
 
 
-def _as_text(value: Any) -> str:
-    """Write a value as ``--params`` read it: lists and mappings in brackets, texts as they are."""
-    return value if isinstance(value, str) else json.dumps(value)
+def parameters_of(kind: str, request: Request, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that the command of a job reads from its command line; its tables lie where these say."""
+    return nested_parameters(_texts(kind, request, given))
+
+
+def _texts(kind: str, request: Request, given: Mapping[str, Any]) -> list[str]:
+    params = {**flattened(given), **flattened(find_kind(kind).params(request))}
+    return [f"{key}={value}" for key, value in params.items()]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,15 +17,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from quant_pipeline.common.processes import lives
+from quant_pipeline.common.processes import end_processes, lives, marked_processes
 from quant_pipeline.service.jobs.kinds import find_kind
 from quant_pipeline.service.jobs.table import ENDED, OPEN, Job, JobState, JobTable
-from quant_pipeline.service.jobs.worker import OUTPUT, JobSetting
+from quant_pipeline.service.jobs.worker import MARK, OUTPUT, JobSetting
 from quant_pipeline.service.problems import Refused
+from quant_pipeline.service.results import ResultStore
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,16 @@ LOOKED_BACK = 200
 """How many jobs are looked at for processes that should have ended."""
 GRACE = 5.0
 """Seconds that a cancelled job has to end."""
+TIDIED = 60.0
+"""Seconds between two looks for ended jobs that are too many."""
+
+
+class Limits(NamedTuple):
+    """How many jobs run, how many may wait, and how many that have ended are kept."""
+
+    running: int
+    waiting: int
+    ended: int
 
 
 class JobRunner:
@@ -47,24 +59,29 @@ class JobRunner:
         Where each job has a folder of its own.
     setting
         What all jobs have in common.
-    max_jobs, max_waiting
-        How many run, and how many may wait.
+    limits
+        How many there are.
     """
 
-    def __init__(self, table: JobTable, folder: Path, setting: JobSetting, max_jobs: int, max_waiting: int) -> None:
+    def __init__(self, table: JobTable, folder: Path, setting: JobSetting, limits: Limits) -> None:
         self.table = table
-        self._folder, self._setting = folder, setting
-        self._max_jobs, self._max_waiting = max_jobs, max_waiting
+        self._folder, self._setting, self._limits = folder, setting, limits
+        self._results = ResultStore(Path(setting.results), setting.max_megabytes)
         self._spawned: dict[str, subprocess.Popen[bytes]] = {}
+        self._tidied = float("-inf")
         self._stopping = threading.Event()
         self._asking = threading.Lock()
         self._thread = threading.Thread(target=self._live, name="jobs", daemon=True)
 
     def start(self) -> None:
-        """Begin to look after jobs; what was cancelled when the service was killed is ended now."""
+        """Begin to look after jobs; what has ended in the table, but not on this machine, is ended now."""
         for job in self.table.newest(LOOKED_BACK):
             if job.state in ENDED:
-                _end_group(job)
+                _end_worker(job)
+        for id in marked_processes(MARK):
+            # A job of another account is in another table.
+            if (found := self.table.find(id)) is not None and found.state in ENDED:
+                _end_group(found)
         self._thread.start()
 
     def stop(self) -> None:
@@ -107,10 +124,10 @@ class JobRunner:
                     )
                 return found, True
             useful = (*OPEN, JobState.DONE) if find_kind(kind).is_answer else OPEN
-            if (same := self.table.of_question(question, *useful)) is not None:
+            if (same := self.table.of_question(question, *useful)) is not None and self._has_tables(same):
                 return same, True
-            if len(self.table.in_states(JobState.WAITING)) >= self._max_waiting:
-                text = f"{self._max_waiting} jobs wait already"
+            if len(self.table.in_states(JobState.WAITING)) >= self._limits.waiting:
+                text = f"{self._limits.waiting} jobs wait already"
                 raise Refused(429, "too many jobs", text, "Cancel some, or wait.", headers={"Retry-After": "60"})
             return self.table.add(uuid.uuid4().hex, kind, request, question, asked_by, key), False
 
@@ -122,6 +139,11 @@ class JobRunner:
         found = self.table.find(job.id)
         assert found is not None
         return found
+
+    def _has_tables(self, job: Job) -> bool:
+        """Return whether all tables of a job are kept: what has made room for others is made again."""
+        tables = (job.result or {}).get("tables", {})
+        return all(self._results.has(hash) for hash in tables.values())
 
     def output_of(self, job: Job) -> Path:
         """Return the file of what the command of a job has printed."""
@@ -138,11 +160,23 @@ class JobRunner:
         running = self.table.in_states(JobState.RUNNING)
         for job in running:
             if not lives(job.pid or 0, job.born or "") and not self._has_ended(job):
+                # Its command may go on without it: were it asked for again now, both would write the same tables.
+                _end_group(job)
                 self.table.end(job, JobState.LOST, None, "its process was killed; ask for it again")
         waiting = [job for job in self.table.in_states(JobState.WAITING) if job.id not in self._spawned]
         unclaimed = [id for id in self._spawned if id not in {job.id for job in running}]
-        for job in waiting[: max(0, self._max_jobs - len(running) - len(unclaimed))]:
+        for job in waiting[: max(0, self._limits.running - len(running) - len(unclaimed))]:
             self._spawn(job)
+        if time.monotonic() - self._tidied > TIDIED:
+            self._tidied = time.monotonic()
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Forget the oldest of the jobs that have ended, with what they printed, when there are too many."""
+        for id in self.table.ended_before(self._limits.ended):
+            # The folder first: what is left by a kill in between still has its row, and goes the next time.
+            shutil.rmtree(self._folder / id, ignore_errors=True)
+            self.table.forget(id)
 
     def _has_ended(self, job: Job) -> bool:
         """Look again: a process that is gone may have recorded its end since the table was read."""
@@ -172,6 +206,12 @@ class JobRunner:
 
 
 def _end_group(job: Job) -> None:
+    """End the process of a job, its command, and whatever that has started, also when some of them are gone."""
+    _end_worker(job)
+    end_processes(MARK, job.id, GRACE)
+
+
+def _end_worker(job: Job) -> None:
     for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
         if job.pid is None or not lives(job.pid, job.born or ""):
             return

@@ -159,6 +159,17 @@ class JobTable:
         """Return the newest jobs, the newest first."""
         return self._select(sa.true() if kind is None else JOBS.c.kind == kind, number)
 
+    def ended_before(self, newest: int) -> list[str]:
+        """Return the names of the jobs that have ended, without the newest ones of a number."""
+        ended = sa.select(JOBS.c.id).where(JOBS.c.state.in_(ENDED)).order_by(JOBS.c.number.desc())
+        with self._engine.connect() as connection:
+            return list(connection.execute(ended).scalars())[newest:]
+
+    def forget(self, id: str) -> None:
+        """Leave out a job that has ended."""
+        with self._engine.begin() as connection:
+            connection.execute(JOBS.delete().where((JOBS.c.id == id) & JOBS.c.state.in_(ENDED)))
+
     def claim(self, id: str, pid: int, born: str) -> bool:
         """Let a process do a waiting job; return whether it is the one that does."""
         return self._change(

@@ -16,8 +16,8 @@ from typing import Any, Final
 from kedro.io import DatasetError
 
 from quant_pipeline.common.exceptions import QuantPipelineError
-from quant_pipeline.common.processes import birth_of, last_lines
-from quant_pipeline.service.jobs.kinds import command_of, find_kind
+from quant_pipeline.common.processes import birth_of, end_processes, last_lines
+from quant_pipeline.service.jobs.kinds import command_of, find_kind, parameters_of
 from quant_pipeline.service.jobs.table import Job, JobState, JobTable
 from quant_pipeline.service.redaction import without_paths
 
@@ -25,6 +25,8 @@ SETTING: Final = "job.json"
 OUTPUT: Final = "output.log"
 NICE: Final = 10
 """Jobs give way to everything else, the answers of the service first."""
+MARK: Final = "QUANT_PIPELINE_JOB"
+"""Environment variable of the command of a job, and of all that it starts: the name of the job."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def main(folder: Path) -> int:
     try:
         status = _run(job, setting, folder / OUTPUT)
     except subprocess.TimeoutExpired:
+        # First the command: were this process killed in between, the job would be lost, not forgotten.
+        end_processes(MARK, job.id, 0.0)
         table.end(job, JobState.FAILED, None, f"it took longer than {setting.hours:g} hours and was ended")
         os.killpg(0, signal.SIGKILL)
     lines = last_lines(folder / OUTPUT, 30).splitlines()
@@ -98,7 +102,7 @@ def main(folder: Path) -> int:
 
 def _run(job: Job, setting: JobSetting, output: Path) -> int:
     words = command_of(job.kind, job.request, setting.environment, setting.params)
-    environment = dict(os.environ)
+    environment = {**os.environ, MARK: job.id}
     if setting.threads is not None:
         names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         environment |= dict.fromkeys(names, str(setting.threads))
@@ -127,7 +131,7 @@ def _keep_tables(job: Job, setting: JobSetting) -> dict[str, str]:
     from quant_pipeline.service.results import ResultStore
 
     store = ResultStore(Path(setting.results), setting.max_megabytes)
-    params = {**setting.params, **kind.params(job.request)}
+    params = parameters_of(job.kind, job.request, setting.params)
     catalog = open_catalog(setting.project, setting.environment, params)
     return {name: store.put(catalog.load(name)) for name in names if catalog.exists(name)}
 

@@ -30,11 +30,10 @@ async def halt(request: Request, served: TheServed) -> Response:
     """Halt the account as ``POST /v1/account/halt`` does; any number of browsers may do so at once."""
     visited = visit(request)
     await visited.visitors.form_of(request, visited.visitor)
-    visited.visitor.require(Scope.HALT)
-    request.state.asker = visited.visitor.asker
+    visited.visitor.asker.require(Scope.HALT)
     done = await halt_account(served, visited.visitor.asker, REASON)
     outcome = draw("halted.html", done=done)
-    if request.headers.get("x-part") == "outcome":
+    if request.headers.get("x-part") == "outcome" or not visited.visitor.may(Scope.READ):
         return fragment(outcome)
     return await page(visited, "desk", outcome)
 
@@ -59,10 +58,15 @@ async def evaluate(request: Request, served: TheServed) -> Response:
 async def backtest(request: Request, served: TheServed) -> Response:
     """Run the backtest of the account with another number of instruments."""
     fields, asker = await _researcher(request)
-    rules = served.project.project.rules("strategy", StrategyRules).model_dump()
-    wanted = StrategyRules.model_validate({**rules, **{key: fields.get(key, "") for key in SIZES}})
-    changes = {"strategy": {key: getattr(wanted, key) for key in SIZES}}
-    return _follow(await served.compute(lambda: served.ask("backtest", {"changes": changes}, asker, None)))
+
+    def ask() -> Response:
+        rules = served.project.rules("strategy", StrategyRules).model_dump()
+        wanted = StrategyRules.model_validate({**rules, **{key: fields.get(key, "") for key in SIZES}})
+        # What changes parameters has a folder of its own, so the account's own backtest stays.
+        changes = {"strategy": {key: getattr(wanted, key) for key in SIZES}}
+        return served.ask("backtest", {"changes": changes}, asker, None)
+
+    return _follow(await served.compute(ask))
 
 
 @router.post("/page/jobs/{id}/cancel")
@@ -77,8 +81,7 @@ async def _researcher(request: Request) -> tuple[dict[str, str], Asker]:
     """Return the fields of a form, and who has posted it; jobs need the scope ``research``."""
     visited = visit(request)
     fields = await visited.visitors.form_of(request, visited.visitor)
-    visited.visitor.require(Scope.RESEARCH)
-    request.state.asker = visited.visitor.asker
+    visited.visitor.asker.require(Scope.RESEARCH)
     return fields, visited.visitor.asker
 
 

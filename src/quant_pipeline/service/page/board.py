@@ -7,15 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import pandas as pd
-import sqlalchemy as sa
-from kedro.io import DatasetError
 
+from quant_pipeline.cli.opened_account import Opened
 from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.reports.elements import Html, paragraph
+from quant_pipeline.service.faults import FAULTS
 from quant_pipeline.service.page.drawing import draw, instant, pane
 from quant_pipeline.service.page.looking import Look, stamp_of
 from quant_pipeline.service.problems import Refused
@@ -23,17 +23,14 @@ from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served
 
 logger = logging.getLogger(__name__)
-FAULTS = (
-    QuantPipelineError,
-    Refused,
-    DatasetError,
-    OSError,
-    sa.exc.SQLAlchemyError,
-    LookupError,
-    ValueError,
-    TypeError,
-)
-"""What keeps one pane from being drawn; the others go on."""
+
+
+class Title(NamedTuple):
+    """What stands above every page: name and environment of the account, and its kind of money."""
+
+    account: str
+    environment: str
+    money: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,8 @@ class Drawn:
         What it was drawn from, and when, by a clock that only goes on.
     good, since
         Markup of the last time that it could be drawn, and when that was.
+    fault
+        What keeps it from being drawn now.
     """
 
     html: Html = field(default_factory=Html)
@@ -74,6 +73,7 @@ class Drawn:
     at: float = float("-inf")
     good: Html | None = None
     since: pd.Timestamp | None = None
+    fault: str | None = None
 
 
 class Board:
@@ -93,22 +93,33 @@ class Board:
         self._locks = {name: threading.Lock() for name in kinds}
         self._looking = threading.Lock()
         self._look: tuple[Any, Look] | None = None
+        self._title = Title("the account", served.project.environment, "")
         # Apart from the places of questions, so that research never keeps the operator waiting.
         self._drawers = anyio.CapacityLimiter(2 * len(kinds))
 
+    @property
+    def title(self) -> Title:
+        """What stands above every page, as it was when it could be read last."""
+        return self._title
+
     def refresh(self, name: str) -> None:
         """Draw a pane again if what it follows has changed, unless another thread is drawing it."""
-        stamp, look = self._newest()
         drawn, kind, lock = self._drawn[name], self.kinds[name], self._locks[name]
         if not lock.acquire(blocking=False):
             return
+        stamp = None
         try:
+            stamp, look = self._newest()
             if drawn.stamp == stamp and time.monotonic() - drawn.at <= kind.seconds:
                 return
             if drawn.stamp == stamp:
                 # Other files than those of the stamp, and the time, may have changed.
                 look = Look.now(self.served)
-            self._draw(name, drawn, look)
+            drawn.html = drawn.good = kind.make(look)
+            drawn.since, drawn.fault = pd.Timestamp.now("UTC"), None
+            drawn.stamp, drawn.at = stamp, time.monotonic()
+        except FAULTS as error:
+            self._say(name, drawn, error)
             drawn.stamp, drawn.at = stamp, time.monotonic()
         finally:
             lock.release()
@@ -143,17 +154,15 @@ class Board:
             stamp = stamp_of(known[1] if known else Look.now(self.served))
             if known is None or known[0] != stamp:
                 self._look = known = (stamp, Look.now(self.served))
+                self._title = _title_of(known[1].account)
             return known
 
-    def _draw(self, name: str, drawn: Drawn, look: Look) -> None:
-        kind = self.kinds[name]
-        try:
-            html = kind.make(look)
-            drawn.good, drawn.since = html, pd.Timestamp.now("UTC")
-        except FAULTS as error:
+    def _say(self, name: str, drawn: Drawn, error: Exception) -> None:
+        """Show a fault, and write it to the log once, however often the pane is tried."""
+        found = f"{type(error).__name__}: {error}"
+        if drawn.fault != found:
             logger.warning("the pane '%s' could not be drawn: %s", name, error, exc_info=error)
-            html = self._fault(name, drawn, error)
-        drawn.html = html
+        drawn.fault, drawn.html = found, self._fault(name, drawn, error)
 
     def _fault(self, name: str, drawn: Drawn, error: Exception) -> Html:
         """Say why a pane could not be drawn, above what it was when it could be."""
@@ -162,3 +171,8 @@ class Board:
         if drawn.good is None:
             return pane(name, self.kinds[name].heading, "", draw("fault.html", why=why, since="", before=Html("")))
         return draw("fault.html", why=why, since=instant(drawn.since), before=drawn.good)
+
+
+def _title_of(account: Opened) -> Title:
+    money = str(account.gateway.adapter.money.value) if account.has_broker else account.account.filled_by
+    return Title(account.name, account.environment, money)

@@ -87,19 +87,18 @@ async def page(visit: Visit, name: str, outcome: Html | None = None, panes: dict
     panes
         Panes of this request alone, instead of those that everyone is shown.
     """
-    kind, served, visitor = PAGES[name], visit.served, visit.visitor
+    kind, visitor = PAGES[name], visit.visitor
     shown = () if panes is not None else kind.panes
     drawn = await visit.board.panes(("strip", *shown), PATIENCE)
     parts = list((panes or {pane: drawn[pane] for pane in shown}).items())
-    account = served.project.account
-    money = str(account.gateway.adapter.money.value) if account.has_broker else account.account.filled_by
+    above = visit.board.title
     html = draw(
         "page.html",
-        title=f"{kind.heading}, {account.name}",
+        title=f"{kind.heading}, {above.account}",
         heading=kind.heading,
-        account=account.name,
-        money=money,
-        environment=account.environment,
+        account=above.account,
+        money=above.money,
+        environment=above.environment,
         code=CODE,
         strip=drawn["strip"],
         parts=[(pane, with_token(part, visitor.form_token)) for pane, part in parts],

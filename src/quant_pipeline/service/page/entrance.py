@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
@@ -16,6 +16,7 @@ from quant_pipeline.service.page.assets import addresses
 from quant_pipeline.service.page.board import Board
 from quant_pipeline.service.page.drawing import draw
 from quant_pipeline.service.page.visitors import LOGIN, Visitor, Visitors
+from quant_pipeline.service.parameters import Scope
 from quant_pipeline.service.problems import STATUSES, Refused, in_words, refusal_of, remedy_of
 from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served
@@ -48,7 +49,25 @@ def visit(request: Request) -> Visit:
     """
     state = request.app.state
     visitor = state.visitors.of(request)
+    # Before anything is refused: the audit log names who it was.
+    request.state.asker = visitor.asker
     return Visit(request, visitor, state.visitors, state.board)
+
+
+async def reader(request: Request) -> Visit:
+    """Return who comes to look; all that the page shows needs the scope ``read``.
+
+    Raises
+    ------
+    Refused
+        401 when a token is needed, 403 when it does not allow to read.
+    """
+    visited = visit(request)
+    visited.visitor.asker.require(Scope.READ)
+    return visited
+
+
+TheReader = Annotated[Visit, Depends(reader)]
 
 
 class PageRoute(APIRoute):

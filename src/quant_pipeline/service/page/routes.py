@@ -19,7 +19,7 @@ from quant_pipeline.service.page.assets import KINDS, asset
 from quant_pipeline.service.page.board import Board
 from quant_pipeline.service.page.compose import PAGES, PANES, page, with_token
 from quant_pipeline.service.page.drawing import instant
-from quant_pipeline.service.page.entrance import PageRoute, Visit, visit
+from quant_pipeline.service.page.entrance import PageRoute, TheReader
 from quant_pipeline.service.page.headers import DOCUMENT_POLICY, SafeHeaders
 from quant_pipeline.service.page.looking import Look
 from quant_pipeline.service.page.panes.jobs import job
@@ -28,9 +28,8 @@ from quant_pipeline.service.page.panes.research import DOCUMENTS
 from quant_pipeline.service.page.visitors import Visitors
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.redaction import without_paths
-from quant_pipeline.service.routes.jobs import events as follow
-from quant_pipeline.service.routes.jobs import job_of, read_lines
-from quant_pipeline.service.served import Served, TheServed
+from quant_pipeline.service.routes.jobs import follow, job_of, read_lines
+from quant_pipeline.service.served import OneStream, Served, TheServed
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 streams = APIRouter(include_in_schema=False)
@@ -50,15 +49,14 @@ def add_page(app: FastAPI, served: Served, access: Access) -> None:
 
 
 @router.get("/")
-async def desk(request: Request) -> Response:
+async def desk(visited: TheReader) -> Response:
     """Show what the operator needs first."""
-    return await page(visit(request), "desk")
+    return await page(visited, "desk")
 
 
 @router.get("/page/jobs/{id}")
-async def one_job(request: Request, served: TheServed, found: Annotated[Job, Depends(job_of)]) -> Response:
+async def one_job(visited: TheReader, served: TheServed, found: Annotated[Job, Depends(job_of)]) -> Response:
     """Show one job as it prints."""
-    visited = visit(request)
 
     def draw_it() -> Html:
         lines, _ = read_lines(served.jobs.output_of(found), 0)
@@ -70,12 +68,11 @@ async def one_job(request: Request, served: TheServed, found: Annotated[Job, Dep
 
 @router.get("/page/log")
 async def lines(
-    request: Request,
+    visited: TheReader,
     source: Annotated[str, Query(max_length=40)] = "",
     text: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """Show the log; what is filtered stays as it was asked for."""
-    visited = visit(request)
     if not (source or text):
         return await page(visited, "log")
     shown = await visited.served.compute(lambda: log(Look.now(visited.served), Wanted(source, text)))
@@ -83,12 +80,18 @@ async def lines(
 
 
 @router.get("/page/documents/{name}")
-async def document(request: Request, name: str) -> Response:
+async def document(visited: TheReader, name: str) -> Response:
     """Return a page that a pipeline has written, with an origin of its own: its script cannot act in this one."""
-    served = visit(request).served
-    if name not in DOCUMENTS or not served.project.has(DOCUMENTS[name][0]):
-        raise Refused(404, "not there", "this page was not written yet", "Run the pipeline that writes it: `kedro run`")
-    text: str = await served.compute(lambda: served.project.project.catalog.load(DOCUMENTS[name][0]))
+    served = visited.served
+
+    def load() -> str:
+        if name not in DOCUMENTS or not served.project.has(DOCUMENTS[name][0]):
+            remedy = "Run the pipeline that writes it: `kedro run`"
+            raise Refused(404, "not there", "this page was not written yet", remedy)
+        text: str = served.project.project.catalog.load(DOCUMENTS[name][0])
+        return text
+
+    text = await served.compute(load)
     return Response(text, media_type="text/html", headers={"Content-Security-Policy": DOCUMENT_POLICY})
 
 
@@ -105,31 +108,32 @@ async def file(request: Request, digest: str, name: str) -> Response:
 
 
 @router.get("/page/{name}")
-async def other(request: Request, name: str) -> Response:
+async def other(visited: TheReader, name: str) -> Response:
     """Show one of the other pages."""
     if name not in PAGES:
         raise Refused(404, "not there", "there is no such page", "The links on the page of the account lead to all.")
-    return await page(visit(request), name)
+    return await page(visited, name)
 
 
 @streams.get("/page/jobs/{id}/events", response_class=EventSourceResponse)
 async def job_events(
-    visited: Annotated[Visit, Depends(visit)],
+    visited: TheReader,
     served: TheServed,
+    place: OneStream,
     found: Annotated[Job, Depends(job_of)],
     last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, le=2**53)] = 0,
 ) -> AsyncIterable[ServerSentEvent]:
     """Follow a job as ``GET /v1/jobs/{id}/events`` does."""
-    async for event in follow(served, found, visited.visitor.asker, last_event_id):
+    async for event in follow(served, found, last_event_id):
         yield event
 
 
 @streams.get("/page/events", response_class=EventSourceResponse)
 async def events(
-    visited: Annotated[Visit, Depends(visit)], panes: Annotated[str, Query(max_length=200)]
+    visited: TheReader, place: OneStream, panes: Annotated[str, Query(max_length=200)]
 ) -> AsyncIterable[ServerSentEvent]:
     """Keep panes fresh: ``pane`` with the markup of each that has changed, and ``beat`` every second."""
-    names = [name for name in panes.split(",") if name in PANES]
+    names = [name for name in dict.fromkeys(panes.split(",")) if name in PANES]
     known: dict[str, str] = {}
     beat = float("-inf")
     while True:

@@ -16,6 +16,7 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
@@ -57,22 +58,6 @@ class Visitor:
     def may(self, scope: Scope) -> bool:
         """Return whether something is allowed."""
         return scope in self.asker.scopes
-
-    def require(self, scope: Scope) -> None:
-        """Refuse what is not allowed.
-
-        Raises
-        ------
-        Refused
-            403, naming the scope.
-        """
-        if not self.may(scope):
-            raise Refused(
-                403,
-                "not allowed",
-                f"the token of '{self.asker.name}' does not allow '{scope}'",
-                f"Add '{scope}' to its scopes in credentials.yml, and start the service again.",
-            )
 
 
 class Visitors:
@@ -171,10 +156,12 @@ class Visitors:
         return "" if token is None else token.token.get_secret_value()
 
     def _mac(self, text: str, secret: str) -> str:
-        key = hmac.digest(self._key(), secret.encode(), hashlib.sha256)
+        key = hmac.digest(self._key, secret.encode(), hashlib.sha256)
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
+    @cached_property
     def _key(self) -> bytes:
+        """The key; another process of this account may have made it."""
         file = self._folder / KEY
         if not file.exists():
             self._folder.mkdir(parents=True, exist_ok=True)

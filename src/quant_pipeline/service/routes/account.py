@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 from fastapi import APIRouter, Request, Response
 
-from quant_pipeline.service.access import Asker, Halter, Reader, audit
+from quant_pipeline.cli.options import flattened
+from quant_pipeline.service.access import Asker, Halter, Reader
 from quant_pipeline.service.account_tables import (
     account_picture,
     nav_table,
@@ -22,6 +23,7 @@ from quant_pipeline.service.account_tables import (
     verdict_table,
 )
 from quant_pipeline.service.answers import ARROW_ANSWER, answer, answer_table, require_cells
+from quant_pipeline.service.audit_file import audit
 from quant_pipeline.service.questions import HaltQuestion
 from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served, TheServed
@@ -95,7 +97,7 @@ async def halt_account(served: Served, asker: Asker, reason: str) -> dict[str, A
         failed.append(f"the file: not stopped, {error.strerror}")
 
     def stop_the_rest() -> dict[str, Any]:
-        params = ",".join(f"{key}={value}" for key, value in project.params.items())
+        params = ",".join(f"{key}={value}" for key, value in flattened(project.params).items())
         words = ["account", "halt", "--env", project.environment, "--reason", f"{reason} ({asker.name})"]
         try:
             command = subprocess.run(  # noqa: S603 - a list of words, no shell

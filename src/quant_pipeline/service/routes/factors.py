@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["factors"])
 async def instruments(request: Request, served: TheServed, asker: Reader) -> Response:
     """Return the instruments of the market with their sectors."""
     project = served.project
-    return answer_table(request, await served.compute(lambda: project.table("instruments")), project.known)
+    return await served.compute(lambda: answer_table(request, project.table("instruments"), project.known))
 
 
 @router.post("/factors/calculate", responses=ARROW_ANSWER)
@@ -37,9 +37,13 @@ async def calculate_factors(request: Request, question: FactorQuestion, served: 
 @router.get("/factors/sets/{name}", responses=ARROW_ANSWER)
 async def factor_set(request: Request, name: Name, served: TheServed, asker: Reader) -> Response:
     """Return the expressions of a set: alpha158, alpha360, alpha101, or one that the project configures."""
-    found = find_feature_set(name, served.project.parameters["feature_sets"]).all_expressions()
-    table = pd.DataFrame({"factor": list(found), "expression": list(found.values())})
-    return answer_table(request, table, served.project.known, set=name)
+
+    def compute() -> Response:
+        found = find_feature_set(name, served.project.parameters["feature_sets"]).all_expressions()
+        table = pd.DataFrame({"factor": list(found), "expression": list(found.values())})
+        return answer_table(request, table, served.project.known, set=name)
+
+    return await served.compute(compute)
 
 
 @router.post("/factors/evaluate", status_code=202)

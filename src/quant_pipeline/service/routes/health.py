@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-import sqlalchemy as sa
 from fastapi import APIRouter, Response
-from kedro.io import DatasetError
 
 from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.live.account import LiveAccount
@@ -16,6 +14,7 @@ from quant_pipeline.live.status import status_of
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.service.access import Reader
 from quant_pipeline.service.answers import CODE, answer
+from quant_pipeline.service.faults import FAULTS
 from quant_pipeline.service.jobs.table import OPEN
 from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served, TheServed
@@ -52,7 +51,7 @@ def _looked_at(served: Served, check: Callable[[Served], Fact]) -> Fact:
         return {"ready": True, **check(served)}
     except QuantPipelineError as error:
         return {"ready": False, "why": without_paths(error.message, served.project.place.project_path)}
-    except (DatasetError, OSError, sa.exc.SQLAlchemyError) as error:
+    except FAULTS as error:
         return {"ready": False, "why": type(error).__name__}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -20,11 +20,13 @@ from quant_pipeline.service.questions import EvaluationQuestion, JobQuestion, Na
 from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.routes import factors, models
 from quant_pipeline.service.routes.backtests import search
-from quant_pipeline.service.served import IdempotencyKey, Served, TheServed, describe
+from quant_pipeline.service.served import IdempotencyKey, OneStream, Served, TheServed, describe
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 POLL = 0.25
 """Seconds between two looks at what a job has printed."""
+MOST = 2**20
+"""Bytes that are read at once; no line is longer."""
 
 
 @router.post("", status_code=202)
@@ -100,9 +102,10 @@ async def job_of(id: Name, served: TheServed) -> Job:
 
 @router.get("/{id}/events", response_class=EventSourceResponse)
 async def events(
-    served: TheServed,
-    found: Annotated[Job, Depends(job_of)],
     asker: Reader,
+    served: TheServed,
+    place: OneStream,
+    found: Annotated[Job, Depends(job_of)],
     last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, le=2**53)] = 0,
 ) -> AsyncIterable[ServerSentEvent]:
     """Follow a job as server-sent events: ``line`` for each line that it prints, ``state``, and ``end``.
@@ -110,7 +113,13 @@ async def events(
     The number of an event is where its line ends in what was printed: a reader that comes back with
     ``Last-Event-ID`` goes on behind the last line that it has seen.
     """
-    output, place, seen = served.jobs.output_of(found), last_event_id, None
+    async for event in follow(served, found, last_event_id):
+        yield event
+
+
+async def follow(served: Served, found: Job, place: int) -> AsyncIterator[ServerSentEvent]:
+    """Follow a job from a place in what it has printed, see `events`."""
+    output, seen = served.jobs.output_of(found), None
     while True:
         found = await served.compute(partial(_find, served, found.id))
         if found.state != seen:
@@ -134,15 +143,28 @@ def _find(served: Served, id: str) -> Job:
 
 
 def read_lines(output: Path, place: int) -> tuple[list[tuple[int, str]], int]:
-    """Return the whole lines behind a place with the places where they end, and the place behind the last one."""
+    """Return the whole lines behind a place with the places where they end, and the place behind the last one.
+
+    A place within a line belongs to no reader that was sent it: it goes on at the next line, for the rest of a path is
+    not known as one.
+    """
     try:
         with output.open("rb") as printed:
-            printed.seek(place)
-            content = printed.read(2**20)
+            printed.seek(max(0, place - 1))
+            is_within = place > 0 and printed.read(1) != b"\n"
+            content = printed.read(MOST)
     except FileNotFoundError:
         return [], place
+    if is_within:
+        rest, end, content = content.partition(b"\n")
+        place += len(rest) + len(end)
     found = []
-    for line in content.split(b"\n")[:-1]:
+    *lines, rest = content.split(b"\n")
+    for line in lines:
         place += len(line) + 1
         found.append((place, line.decode(errors="replace").rstrip()))
+    if not lines and len(rest) == MOST:
+        # No line ends in what was read: its beginning is shown, and the next read goes on behind its end.
+        place += MOST
+        found.append((place, rest.decode(errors="replace")))
     return found, place

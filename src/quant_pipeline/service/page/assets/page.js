@@ -89,12 +89,17 @@
     pressed.disabled = true;
     find("outcome").textContent = "Halting …";
     try {
+      // A session that is over leads to another page, which is no outcome.
       const answer = await fetch(halt.action, {
         method: "POST",
         body: new URLSearchParams(new FormData(halt)),
         headers: { "X-Part": "outcome" },
+        redirect: "manual",
       });
-      replace(find("outcome"), await answer.text());
+      if (answer.ok) replace(find("outcome"), await answer.text());
+      else find("outcome").textContent = answer.type === "opaqueredirect"
+        ? "Not halted: this page asks for its token again. Load it, or halt at the terminal with kedro account halt."
+        : `Not halted: the service answered ${answer.status}. Load this page again, or halt at the terminal with kedro account halt.`;
     } catch {
       find("outcome").textContent = "The service does not answer: halt at the terminal with kedro account halt.";
     } finally {

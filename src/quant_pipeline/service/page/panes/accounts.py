@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import pandas as pd
-import sqlalchemy as sa
-from kedro.io import DatasetError
 
 from quant_pipeline.cli.opened_account import Opened
 from quant_pipeline.cli.opened_project import open_project
@@ -18,6 +16,7 @@ from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, paragraph, table
 from quant_pipeline.service.account_tables import account_picture
+from quant_pipeline.service.faults import FAULTS
 from quant_pipeline.service.page.drawing import instant, pane, state
 from quant_pipeline.service.page.looking import Look
 from quant_pipeline.service.redaction import without_paths
@@ -80,7 +79,7 @@ def _rows(look: Look) -> Iterator[Row]:
                 continue
             with open_project(project.place, name, {}, logs=False) as opened:
                 yield _row(Opened(opened))
-        except (QuantPipelineError, DatasetError, OSError, sa.exc.SQLAlchemyError, LookupError) as error:
+        except FAULTS as error:
             known = isinstance(error, QuantPipelineError)
             said = without_paths(str(error), project.place.project_path) if known else type(error).__name__
             yield Row(name, wording.MISSING, "not known", "not known", None, "", None, said)

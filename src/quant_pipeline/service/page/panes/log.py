@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
+from quant_pipeline.common.processes import last_lines
 from quant_pipeline.live.account import FOLDER
 from quant_pipeline.live.journal import read_journal
 from quant_pipeline.live.opening import JOURNAL
@@ -84,10 +85,7 @@ def _entries(look: Look) -> Iterator[Entry]:
 
 def _newest_lines(look: Look) -> Iterator[dict[str, str]]:
     """Return the lines of the audit file; one that a kill has torn is left out."""
-    file = look.served.project.folder / AUDIT
-    if not file.exists():
-        return
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines()[-READ:]:
+    for line in last_lines(look.served.project.folder / AUDIT, READ).splitlines():
         try:
             found: dict[str, str] = json.loads(line)
         except ValueError:

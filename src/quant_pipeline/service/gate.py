@@ -1,0 +1,136 @@
+"""The gate: hosts, origins, sizes and depths of requests are looked at before anything reads them; the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
+
+from quant_pipeline.service.access import Access
+from quant_pipeline.service.audit_file import audit
+from quant_pipeline.service.depth import Depth
+from quant_pipeline.service.problems import Refused, problem
+
+OF_STRANGERS = 65_536
+"""Bytes of a body that are read from those who have not shown a token, such as the page of a browser."""
+
+
+class Gate:
+    """ASGI middleware: refuses strange hosts and origins, and requests that are too large, before anything reads them.
+
+    Every request that changes something, and every refusal, is written to the audit log.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        # What a failure is answered with outside of this gate.
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            self._check(headers)
+            body = await self._body(receive, headers)
+        except Refused as refused:
+            await problem(refused)(scope, receive, noting)
+        else:
+            await self._app(scope, _replaying(body, receive), noting)
+        finally:
+            if scope["method"] not in ("GET", "HEAD") or status >= 400:
+                _write_down(scope, status)
+
+    def _check(self, headers: Mapping[str, str]) -> None:
+        access = self._access
+        if not access.is_named(headers.get("host", "")):
+            raise Refused(
+                421,
+                "another host",
+                "the Host header names another machine",
+                "Address the service by 127.0.0.1, or add the name to service.hosts.",
+                "Host",
+            )
+        origin = headers.get("origin")
+        if origin is not None and not access.is_origin(origin, headers.get("host", "")):
+            raise Refused(
+                403, "another origin", "a page of another site asks", "Open the page of this service.", "Origin"
+            )
+
+    async def _body(self, receive: Receive, headers: Mapping[str, str]) -> bytes:
+        access, most = self._access, self._access.max_bytes
+        stated = headers.get("content-length", "0")
+        length = int(stated) if stated.isdigit() else 0
+        if length > most:
+            raise _too_large(most)
+        parts, size, depth, is_known = [], 0, Depth(), False
+        while True:
+            if max(size, length) > OF_STRANGERS and not is_known:
+                access.asker(headers.get("authorization"))
+                is_known = True
+            message = await receive()
+            if message["type"] != "http.request":
+                break
+            part = message.get("body", b"")
+            size += len(part)
+            if size > most:
+                raise _too_large(most)
+            # Whatever its type is said to be, and part by part: a large body keeps nothing else waiting.
+            if depth.take(part) > access.max_depth:
+                raise Refused(
+                    422,
+                    "too deep",
+                    f"the JSON nests deeper than {access.max_depth} levels",
+                    "Send a request as GET /v1/openapi.json shows it.",
+                )
+            parts.append(part)
+            if not message.get("more_body"):
+                break
+        return b"".join(parts)
+
+
+def _write_down(scope: Connection, status: int) -> None:
+    """Write what was changed, refused or failed to the audit log."""
+    asker = scope.get("state", {}).get("asker")
+    audit.info(
+        "%s %s %s by %s from %s",
+        status,
+        scope["method"],
+        scope["path"].encode("ascii", "backslashreplace").decode()[:200],
+        asker.name if asker else "?",
+        (scope.get("client") or ("?",))[0],
+    )
+
+
+def _too_large(most: int) -> Refused:
+    return Refused(
+        413,
+        "too large",
+        f"the request has more than {most / 2**20:g} MiB",
+        "Ask for less at once, or raise service.max_body_megabytes.",
+    )
+
+
+def _replaying(body: bytes, receive: Receive) -> Receive:
+    """Give the body that was read to the application, and then whatever the connection says."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,93 @@
+"""What is refused before it is read, and what the audit log says of refusals and failures."""
+
+import logging
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+
+from quant_pipeline.service.access import Access, Reader
+from quant_pipeline.service.gate import OF_STRANGERS, Gate
+from quant_pipeline.service.parameters import Token
+from quant_pipeline.service.problems import answer_errors
+
+READER, HALTER = "reader-" + "x" * 20, "halter-" + "y" * 20
+TOKENS = {
+    "reader": Token.model_validate({"token": READER}),
+    "halter": Token.model_validate({"token": HALTER, "scopes": ["halt"]}),
+}
+
+
+@pytest.fixture
+def ask(tmp_path, caplog):
+    """Returns what an application behind the gate answers."""
+    caplog.set_level(logging.INFO, logger="quant_pipeline.service.audit")
+    app = FastAPI()
+    app.state.access = access = Access(TOKENS, {"127.0.0.1"}, 2**20, 6)
+    app.add_middleware(Gate, access=access)
+    answer_errors(app, tmp_path)
+
+    @app.post("/taken")
+    async def taken(request: Request):
+        return {"bytes": len(await request.body())}
+
+    @app.get("/broken")
+    async def broken():
+        raise ZeroDivisionError("a fault of the service")
+
+    @app.get("/read")
+    async def read(asker: Reader):
+        return {"asker": asker.name}
+
+    async def answered(method, path, **more):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.request(method, path, **more)
+
+    return lambda method, path, **more: anyio.run(lambda: answered(method, path, **more))
+
+
+@pytest.mark.parametrize(
+    "kind", [None, "application/json", "APPLICATION/JSON; charset=utf-8", "text/plain", "a/b+json"]
+)
+def test_a_deep_body_is_refused_whatever_its_type_is_said_to_be(ask, kind):
+    headers = {} if kind is None else {"Content-Type": kind}
+    answer = ask("POST", "/taken", content=b"[" * 7 + b"]" * 7, headers=headers)
+    assert (answer.status_code, answer.json()["title"]) == (422, "too deep")
+    assert ask("POST", "/taken", content=b"[" * 6 + b"]" * 6, headers=headers).json() == {"bytes": 12}
+
+
+def counted(parts, size, taken):
+    async def give():
+        for _ in range(parts):
+            taken.append(size)
+            yield b"1" * size
+
+    return give()
+
+
+@pytest.mark.parametrize("stated", [True, False], ids=["with its length", "in parts"])
+def test_a_large_body_of_a_stranger_is_refused_before_it_is_read(ask, stated):
+    taken, parts, size = [], 100, 8_192
+    length = {"Content-Length": str(parts * size)} if stated else {}
+    answer = ask("POST", "/taken", content=counted(parts, size, taken), headers=length)
+    assert answer.status_code == 401
+    assert sum(taken) <= (0 if stated else OF_STRANGERS + size)
+    taken.clear()
+    known = {**length, "Authorization": f"Bearer {READER}"}
+    answer = ask("POST", "/taken", content=counted(parts, size, taken), headers=known)
+    assert answer.json() == {"bytes": parts * size}
+
+
+def test_a_failure_of_the_service_is_written_down(ask, caplog):
+    assert ask("GET", "/broken").status_code == 500
+    assert "500 GET /broken by ? from 127.0.0.1" in caplog.messages
+
+
+def test_a_refusal_names_whose_token_it_was(ask, caplog):
+    assert ask("GET", "/read", headers={"Authorization": f"Bearer {HALTER}"}).status_code == 403
+    assert ask("GET", "/read").status_code == 401
+    assert caplog.messages == ["403 GET /read by halter from 127.0.0.1", "401 GET /read by ? from 127.0.0.1"]
+    assert ask("GET", "/read", headers={"Authorization": f"Bearer {READER}"}).json() == {"asker": "reader"}
+    assert len(caplog.messages) == 2
