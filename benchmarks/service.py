@@ -1,5 +1,7 @@
 """The HTTP service under load: answers while a model is trained, factors and backtests of 500 names, kills of jobs.
 
+The operator's page is measured in Chromium.
+
 It runs in a copy of the project on a simulated market of 500 names over seven years, made once
 (``build/service``). Seconds are of this machine; what is compared is measured in the same run.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -21,6 +24,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pandas as pd
+from playwright.sync_api import sync_playwright
 
 from quant_pipeline.testing.job_kills import rehearse
 
@@ -38,6 +42,9 @@ YEARS = 5
 NAMES = 480
 CLIENTS = 16
 HEALTH_SECONDS = 20.0
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+EVENTS = 20
+SHOWN = "word => document.querySelector('#pane-strip').textContent.includes(word)"
 KILLS = 200
 
 
@@ -52,7 +59,7 @@ def main() -> None:
             figures |= _backtests(client)
             figures |= _requests()
             figures |= _health(client)
-            figures["page_bytes"] = float(len(client.get("/").content))
+            figures |= _page(client)
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(60)
@@ -188,6 +195,47 @@ def _p99(client: httpx.Client, goes_on: Any) -> float:
                 break
         time.sleep(0.005)
     return float(np.percentile(taken, 99))
+
+
+def _page(client: httpx.Client) -> dict[str, float]:
+    """Measure what the first visit of the page transfers, and how long Chromium takes to show a change of the account.
+
+    The change is the file that stops every sender: it is made and removed, and seen when the state above every page
+    says so.
+    """
+    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if program is None:
+        raise SystemExit(f"install one of {', '.join(BROWSERS)}: the page is measured in it")
+    stop, taken = FOLDER / "data" / "accounts" / "sim" / "STOP", []
+    stop.unlink(missing_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"http://127.0.0.1:{PORT}/")
+        for turn in range(EVENTS):
+            is_made = turn % 2 == 0
+            # Not in step with the looks of the service.
+            page.wait_for_timeout(400 + 37 * turn)
+            began = time.perf_counter()
+            stop.touch() if is_made else stop.unlink()
+            page.wait_for_function(SHOWN, arg="halted" if is_made else "active")
+            taken.append(1000 * (time.perf_counter() - began))
+        browser.close()
+    return {
+        "event_to_page_ms": float(np.percentile(taken, 95)),
+        "event_to_page_median_ms": statistics.median(taken),
+        "page_bytes": _transferred(client),
+    }
+
+
+def _transferred(client: httpx.Client) -> float:
+    """Return the bytes of the page with its panes, and of its files, as they go over the line."""
+    page = client.get("/")
+    while "It is being drawn" in page.text:
+        time.sleep(0.1)
+        page = client.get("/")
+    files = set(re.findall(r'"(/page/assets/[^"]+)"', page.text))
+    return float(sum(answer.num_bytes_downloaded for answer in (page, *map(client.get, sorted(files)))))
 
 
 def _wait(client: httpx.Client, id: str, state: str) -> None:

@@ -6,8 +6,8 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,7 +16,7 @@ import pandas as pd
 from quant_pipeline.cli.opened_account import Opened
 from quant_pipeline.cli.opened_project import OpenedProject, Rules, open_project
 from quant_pipeline.cli.sessions import Place, configuration_folder
-from quant_pipeline.common.exceptions import NotReadyError
+from quant_pipeline.common.exceptions import ConfigurationError, NotReadyError, QuantPipelineError
 from quant_pipeline.common.parameters import as_configured
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
@@ -35,6 +35,16 @@ LOOK = 0.25
 """Seconds between two looks at the files of the configuration and the ledger."""
 SECONDS = 60.0
 """How long a configuration is believed whose files are the same: the session of an account moves with the clock."""
+AGAIN = 5.0
+"""After how many seconds one that could not be read is read again although its files are the same."""
+
+
+class Stamp(NamedTuple):
+    """A file as it was found: place, size in bytes, and time of its last change in nanoseconds."""
+
+    place: str
+    size: int
+    changed: int
 
 
 class Kept(NamedTuple):
@@ -64,13 +74,16 @@ class ServedProject:
         self._guard = threading.RLock()
         self._parameters: Mapping[str, Any] = {}
         self._rules: dict[str, Any] = {}
-        self._stamp: Any = None
         # The file that stops every sender, as the last configuration says that could be read.
         self.stop_file = Path()
         self._since = self._looked = 0.0
         self._fault: Exception | None = None
         self._generation = 0
+        self._ledger: Path | None = None
+        # What changes while the configuration is read is seen by the next look.
+        before = self._stamp_of_configuration()
         self._open()
+        self._stamp = [*before, *self._stamp_of_ledger()]
 
     @property
     def project(self) -> OpenedProject:
@@ -170,7 +183,8 @@ class ServedProject:
         """Return the hash of size and time of the files of some datasets."""
         catalog = self.project.catalog
         # Without the folder: a project that was moved has the same market.
-        files = [found and (Path(found[0]).name, *found[1:]) for found in (_file_of(catalog.get(n)) for n in datasets)]
+        stamps = [_file_of(catalog.get(name)) for name in datasets]
+        files = [found and (Path(found.place).name, found.size, found.changed) for found in stamps]
         return hashlib.blake2b(json.dumps(files).encode(), digest_size=8).hexdigest()
 
     @property
@@ -202,37 +216,44 @@ class ServedProject:
         """Open the project again when its files have changed; one that cannot be opened is tried again when they do."""
         self._looked = time.monotonic()
         stamp = self._stamp_of_now()
-        if stamp == self._stamp and self._looked - self._since <= SECONDS:
+        if stamp == self._stamp and self._looked - self._since <= (SECONDS if self._fault is None else AGAIN):
             return
         self._stamp, self._since, self._fault = stamp, self._looked, None
         try:
             self._open()
-        except FAULTS as error:
+        except QuantPipelineError as error:
             self._fault = error
+        except FAULTS as error:
+            text = f"the configuration of environment '{self.environment}' cannot be read: {error}. Correct it."
+            self._fault = ConfigurationError(text)
 
     def _open(self) -> None:
         """Read the configuration; what was computed by other parameters, or up to another session, is forgotten."""
         with ExitStack() as stack:
             opened = stack.enter_context(open_project(self.place, self.env, self.params, logs=False))
-        parameters = opened.parameters
+        parameters, account = opened.parameters, Opened(opened)
+        # All of it is read before any of it counts.
+        stop_file, ledger = account.stop_file, account.ledger.file
         if parameters != self._parameters:
             self._kept.clear()
             self._generation += 1
         text = json.dumps(as_configured(parameters), sort_keys=True)
         self._hash = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         self._opened, self._parameters, self._rules = opened, parameters, {}
-        self.stop_file = Opened(opened).stop_file
+        self.stop_file, self._ledger = stop_file, ledger
         self._since = self._looked = time.monotonic()
-        self._stamp = self._stamp_of_now()
         use_config_loader(opened.configuration)
 
-    def _stamp_of_now(self) -> Any:
-        folder = configuration_folder(self.place)
-        files = sorted(folder.rglob("*.yml"))
-        ledger = Opened(self._opened).ledger.file
+    def _stamp_of_now(self) -> list[Stamp]:
+        return [*self._stamp_of_configuration(), *self._stamp_of_ledger()]
+
+    def _stamp_of_configuration(self) -> list[Stamp]:
+        return stamps_of(sorted(configuration_folder(self.place).rglob("*.yml")))
+
+    def _stamp_of_ledger(self) -> list[Stamp]:
+        ledger = self._ledger
         # What is appended stands in the write-ahead log beside the ledger first.
-        files += [] if ledger is None else [ledger, ledger.with_name(f"{ledger.name}-wal")]
-        return [(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()]
+        return stamps_of([] if ledger is None else [ledger, ledger.with_name(f"{ledger.name}-wal")])
 
     def _load(self, name: str) -> Any:
         if not self.has(name):
@@ -243,14 +264,21 @@ class ServedProject:
         return self.project.catalog.load(name)
 
 
-def _file_of(dataset: Any) -> tuple[str, int, int] | None:
+def stamps_of(files: Iterable[Path]) -> list[Stamp]:
+    """Return place, size and time of the files that are there."""
+    found = []
+    for file in files:
+        # A write-ahead log goes when the last reader of the ledger does, at any moment.
+        with suppress(OSError):
+            facts = file.stat()
+            found.append(Stamp(str(file), facts.st_size, facts.st_mtime_ns))
+    return found
+
+
+def _file_of(dataset: Any) -> Stamp | None:
     """Return place, size and time of the file of a dataset, or of the manifest of a folder; None when there is none."""
     place = next((found for name in PLACES if (found := getattr(dataset, name, None))), None)
     if place is None:
         return None
     path = Path(str(place))
-    try:
-        found = (path / "_manifest.json" if path.is_dir() else path).stat()
-    except OSError:
-        return None
-    return str(path), found.st_size, found.st_mtime_ns
+    return next(iter(stamps_of([path / "_manifest.json" if path.is_dir() else path])), None)

@@ -55,6 +55,8 @@ def test_every_page_is_whole_silent_accessible_and_asks_no_other_host(paper, ope
         for word in words:
             page.wait_for_selector(f"main:has-text('{word}')")
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+        # A page that has waited for a loaded machine is grey for a moment.
+        page.wait_for_selector("#stale", state="hidden")
         found = Axe().run(page).response["violations"]
         serious = [
             (each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")

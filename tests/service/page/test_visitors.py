@@ -1,5 +1,7 @@
 """Who is let to the page: a token once, a cookie that is no token, and forms that only this page has given."""
 
+import html
+import logging
 import re
 import time
 from types import SimpleNamespace
@@ -7,12 +9,20 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from quant_pipeline.service.page import actions, documentation, routes
+from quant_pipeline.service.served_project import LOOK
 from tests.helpers.http_service import running_service
 from tests.helpers.paper_service import token_of
 from tests.helpers.three_accounts import simulated, three_accounts
 
-DESK, READER = "a-token-of-the-desk-0123", "a-token-of-a-reader-4567"
-TOKENS = {"desk": {"token": DESK, "scopes": ["read", "halt"]}, "reader": {"token": READER}}
+DESK, READER, HALTER = "a-token-of-the-desk-0123", "a-token-of-a-reader-4567", "a-token-that-halts-89ab"
+TOKENS = {
+    "desk": {"token": DESK, "scopes": ["read", "halt"]},
+    "reader": {"token": READER},
+    "halter": {"token": HALTER, "scopes": ["halt", "research"]},
+}
+UNREAD = ("/docs", "/page/login", "/page/assets/{digest}/{name}")
+"""Routes that say nothing of the account."""
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +132,58 @@ def test_who_may_only_read_is_offered_no_halt_and_refused_one(visitor, project):
     assert not (project / "data/accounts/sim/STOP").exists()
     started = found.client.post("/page/jobs/training", data={"form_token": token_of(page), "model": ""})
     assert started.status_code == 403
+
+
+def shown():
+    """Every route of the page that shows something of the account."""
+    parts = (actions.router, documentation.router, routes.router, routes.streams)
+    return [
+        route.path for part in parts for route in part.routes if "GET" in route.methods and route.path not in UNREAD
+    ]
+
+
+def test_who_may_not_read_is_shown_nothing(visitor):
+    found, paths = visitor(HALTER), shown()
+    assert len(paths) == 7
+    for path in paths:
+        answer = found.client.get(path.replace("{id}", "nothing").replace("{name}", "report"), params={"panes": "now"})
+        assert answer.status_code == 403, path
+        assert "does not allow 'read'" in html.unescape(answer.text)
+
+
+def test_a_refusal_on_the_page_is_written_down_with_its_name(visitor, caplog):
+    with caplog.at_level(logging.INFO, logger="quant_pipeline.service.audit"):
+        assert visitor(HALTER).client.get("/page/models").status_code == 403
+        # The line is written when the answer has gone out.
+        until = time.monotonic() + 60
+        while "403 GET /page/models by halter from 127.0.0.1" not in caplog.messages:
+            assert time.monotonic() < until, caplog.messages
+            time.sleep(0.02)
+
+
+def test_a_broken_file_of_the_configuration_shows_on_the_panes_and_the_rest_stays(free, project):
+    drawn(free.url)
+    broken = project / "conf" / "sim" / "parameters_broken.yml"
+    broken.write_bytes(b"strategy: [\n")
+    try:
+        until = time.monotonic() + 120
+        while (answer := httpx.get(free.url, timeout=120)).text.count("parameters_broken.yml, line 2") < 5:
+            assert time.monotonic() < until, answer.text
+        assert answer.status_code == 200
+        assert "Halt sim" in answer.text
+        assert "Stale since" in answer.text
+        ready = httpx.get(f"{free.url}/ready", timeout=120)
+        assert ready.status_code == 503, ready.text
+        assert ready.json().get("jobs", {}).get("ready"), ready.text
+        assert "parameters_broken.yml" in ready.json()["market"]["why"]
+        broken.write_bytes(b"\xff\xfe")
+        time.sleep(LOOK)
+        refused = httpx.get(f"{free.url}/v1/account", timeout=120)
+        assert (refused.status_code, refused.json()["title"]) == (422, "configuration error")
+    finally:
+        broken.unlink()
+    while "parameters_broken" in drawn(free.url):
+        assert time.monotonic() < until
 
 
 @pytest.mark.parametrize("form_token", ["", "0" * 64])

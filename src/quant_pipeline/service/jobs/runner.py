@@ -31,7 +31,9 @@ from quant_pipeline.service.results import ResultStore
 logger = logging.getLogger(__name__)
 
 TICK = 0.2
-"""Seconds between two looks at the table."""
+"""Seconds between two looks at the processes that this one has started."""
+LOOK = 1.0
+"""Seconds between two looks at the table while nothing is asked for and nothing ends."""
 LOOKED_BACK = 200
 """How many jobs are looked at for processes that should have ended."""
 GRACE = 5.0
@@ -69,7 +71,7 @@ class JobRunner:
         self._results = ResultStore(Path(setting.results), setting.max_megabytes)
         self._spawned: dict[str, subprocess.Popen[bytes]] = {}
         self._tidied = float("-inf")
-        self._stopping = threading.Event()
+        self._stopping, self._news = threading.Event(), threading.Event()
         self._asking = threading.Lock()
         self._thread = threading.Thread(target=self._live, name="jobs", daemon=True)
 
@@ -87,6 +89,7 @@ class JobRunner:
     def stop(self) -> None:
         """Leave jobs alone; those that run go on."""
         self._stopping.set()
+        self._news.set()
         self._thread.join(GRACE)
 
     def ask(
@@ -129,7 +132,9 @@ class JobRunner:
             if len(self.table.in_states(JobState.WAITING)) >= self._limits.waiting:
                 text = f"{self._limits.waiting} jobs wait already"
                 raise Refused(429, "too many jobs", text, "Cancel some, or wait.", headers={"Retry-After": "60"})
-            return self.table.add(uuid.uuid4().hex, kind, request, question, asked_by, key), False
+            added = self.table.add(uuid.uuid4().hex, kind, request, question, asked_by, key)
+        self._news.set()
+        return added, False
 
     def cancel(self, job: Job) -> Job:
         """End a job: record it, then end its whole group of processes."""
@@ -196,7 +201,14 @@ class JobRunner:
         )
 
     def _live(self) -> None:
-        while not self._stopping.wait(TICK):
+        looked = float("-inf")
+        while not self._stopping.is_set():
+            is_asked = self._news.wait(TICK)
+            has_ended = any(process.poll() is not None for process in self._spawned.values())
+            if not is_asked and not has_ended and time.monotonic() - looked < LOOK:
+                continue
+            self._news.clear()
+            looked = time.monotonic()
             try:
                 self.step()
             except (sa.exc.SQLAlchemyError, OSError) as error:

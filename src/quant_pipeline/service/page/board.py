@@ -148,10 +148,11 @@ class Board:
         return pane(name, self.kinds[name].heading, "", paragraph(words, style="empty"))
 
     def _newest(self) -> tuple[Any, Look]:
-        """Return the newest look at the account, the same one as long as its files are the same."""
+        """Return the newest look at the account, the same one as long as its files and parameters are the same."""
         with self._looking:
             known = self._look
-            stamp = stamp_of(known[1] if known else Look.now(self.served))
+            parameters = self.served.project.parameters_hash()
+            stamp = (parameters, stamp_of(known[1] if known else Look.now(self.served)))
             if known is None or known[0] != stamp:
                 self._look = known = (stamp, Look.now(self.served))
                 self._title = _title_of(known[1].account)
@@ -161,7 +162,9 @@ class Board:
         """Show a fault, and write it to the log once, however often the pane is tried."""
         found = f"{type(error).__name__}: {error}"
         if drawn.fault != found:
-            logger.warning("the pane '%s' could not be drawn: %s", name, error, exc_info=error)
+            # What an operator can repair says so in its message; drawing a trace takes a second.
+            trace = None if isinstance(error, (QuantPipelineError, Refused)) else error
+            logger.warning("the pane '%s' could not be drawn: %s", name, error, exc_info=trace)
         drawn.fault, drawn.html = found, self._fault(name, drawn, error)
 
     def _fault(self, name: str, drawn: Drawn, error: Exception) -> Html:

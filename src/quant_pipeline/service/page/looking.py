@@ -15,6 +15,7 @@ from quant_pipeline.live.opening import JOURNAL
 from quant_pipeline.live.status import status_of
 from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.service.served import Served
+from quant_pipeline.service.served_project import Stamp, stamps_of
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Look:
         return f"event {len(events):,} of the ledger, session {events[-1].session:%Y-%m-%d}"
 
 
-def stamp_of(look: Look) -> tuple[Any, ...]:
+def stamp_of(look: Look) -> tuple[Stamp, ...]:
     """Return size and time of every file that panes of the account follow: when these are the same, so are they."""
     account = look.account
     home = account.stop_file.parent
@@ -82,12 +83,4 @@ def stamp_of(look: Look) -> tuple[Any, ...]:
         files += [ledger, ledger.with_name(f"{ledger.name}-wal")]
     jobs = home / "service" / "jobs.sqlite"
     files += [jobs, jobs.with_name(f"{jobs.name}-wal")]
-    found: list[Any] = []
-    for file in files:
-        try:
-            facts = file.stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((facts.st_size, facts.st_mtime_ns))
-    return tuple(found)
+    return tuple(stamps_of(files))

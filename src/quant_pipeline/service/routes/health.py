@@ -24,9 +24,9 @@ Fact = dict[str, Any]
 
 
 @router.get("/health")
-async def health() -> dict[str, str]:
+async def health() -> Response:
     """Return at once that the service lives; it needs no token and reads nothing."""
-    return {"status": "alive", "code": CODE}
+    return answer({"status": "alive", "code": CODE})
 
 
 @router.get("/ready")
