@@ -5,8 +5,11 @@ import os
 import subprocess
 import sys
 
+from quant_pipeline.cli.compile import PARTS
 from quant_pipeline.common.compiled import _KERNEL_PACKAGES
 
+WAYS_IN = ("entry", "compiled", "allocating")
+DECORATORS = ("kernel", "shared", "inner", "inlined")
 UNITS = "PER_UNIT = {}\n"
 RATE = """from quant_pipeline.common.compiled import inlined
 from units import PER_UNIT
@@ -86,6 +89,55 @@ def test_half_an_index_of_kept_code_is_compiled_anew(tmp_path):
     assert run(tmp_path) == (-100, 0)
 
 
+def test_part_of_kernels_refuses_a_call_from_python_and_does_not_end_the_process(tmp_path):
+    (tmp_path / "units.py").write_text(UNITS.format(1))
+    (tmp_path / "rate.py").write_text(RATE.format(2))
+    (tmp_path / "dealing.py").write_text(
+        "from rate import fee\ntry:\n    fee(1)\nexcept TypeError as error:\n    print('as a part' in str(error), 0)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}
+    done = subprocess.run(
+        [sys.executable, "dealing.py"], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["True", "0"]
+
+
+def test_only_kernels_call_parts_of_kernels(project_path):
+    """Code without a way in from Python serves no other function; tests and commands would find out too late."""
+    sources = project_path / "src"
+    modules = {
+        ".".join(file.relative_to(sources).with_suffix("").parts): ast.parse(file.read_text())
+        for file in sources.rglob("*.py")
+    }
+    functions = {name: [node for node in module.body if is_function(node)] for name, module in modules.items()}
+    parts = {
+        (name, node.name)
+        for name, found in functions.items()
+        for node in found
+        if decorated(node, ("inner", "inlined"))
+    }
+    assert len(parts) > 100
+    for name, module in modules.items():
+        imports = [node for node in ast.walk(module) if isinstance(node, ast.ImportFrom)]
+        known = {alias.name for node in imports for alias in node.names if (node.module, alias.name) in parts}
+        known |= {function.name for function in functions[name] if (name, function.name) in parts}
+        others = [function for function in functions[name] if not decorated(function, WAYS_IN + DECORATORS)]
+        called = {node.func for function in others for node in ast.walk(function) if isinstance(node, ast.Call)}
+        assert not {function.id for function in called if isinstance(function, ast.Name)} & known, name
+
+
+def test_a_decision_is_compiled_once_for_order_generation_backtest_and_search():
+    from quant_pipeline.cli.small_market import SmallMarket
+    from quant_pipeline.exchange.kernels import execute_pending_orders
+    from quant_pipeline.strategy.decision import decide
+
+    market = SmallMarket()
+    for step in PARTS["trading"]:
+        getattr(market, step)()
+    for kernel in (decide, execute_pending_orders):
+        assert len(kernel._cache._cache_file._load_index()) == 1
+
+
 def test_kernels_take_nothing_from_files_that_their_machine_code_does_not_belong_to(project_path):
     """Constants and other kernels are frozen into machine code; its digest covers its own folder and those below."""
     sources = project_path / "src"
@@ -103,5 +155,13 @@ def test_kernels_take_nothing_from_files_that_their_machine_code_does_not_belong
         assert not named & used, file
 
 
+def is_function(node):
+    return isinstance(node, ast.FunctionDef)
+
+
 def is_kernel(function):
-    return any(getattr(decorator, "id", None) in ("kernel", "inlined") for decorator in function.decorator_list)
+    return decorated(function, DECORATORS)
+
+
+def decorated(function, names):
+    return any(getattr(decorator, "id", None) in names for decorator in function.decorator_list)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import inlined, shared
 
 
 class QlibTerms(NamedTuple):
@@ -47,7 +47,7 @@ def filled_amount(amount: float, price: float, factor: float, cash: float, terms
     return round_to_unit(min(most, amount), factor, terms.unit)
 
 
-@inlined
+@shared
 def round_to_unit(amount: float, factor: float, unit: float) -> float:
     """Round an adjusted amount down to whole lots as traded; the 0.1 share is Qlib's tolerance."""
     if unit == 0.0:

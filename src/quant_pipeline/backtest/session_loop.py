@@ -20,12 +20,13 @@ from quant_pipeline.backtest.session_step import (
     Records,
     Run,
     close_account,
-    decide_account,
+    decision_of,
     record_close,
     session_of,
 )
 from quant_pipeline.common.compiled import kernel
 from quant_pipeline.exchange.account_arrays import BOUGHT, HELD, SOLD, AccountArrays, new_accounts
+from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.ranking import DecisionBuffers, new_decision_buffers
 
 Counts = tuple[int, int, int]
@@ -75,9 +76,9 @@ def _run_accounts(
     sums: npt.NDArray[np.float32],
 ) -> Counts:
     """Run all accounts through every session; the first has no return, because nothing is held yet."""
-    n_fills = 0
-    n_events = 0
-    n_positions = 0
+    n_fills = np.int64(0)
+    n_events = np.int64(0)
+    n_positions = np.int64(0)
     for t in range(run.decides.shape[0]):
         session = session_of(run, t)
         for a in range(accounts.totals.shape[0]):
@@ -93,7 +94,6 @@ def _run_accounts(
                     measured.benchmark_returns[t],
                 )
             if session.decides:
-                decide_account(
-                    run, session, accounts, a, value, fuse_next(run.table, t, combinations, a, sums), buffers
-                )
-    return n_fills, n_events, n_positions
+                fused = fuse_next(run.table, t, combinations, a, sums)
+                decide(decision_of(run, session, accounts, a, value, fused, buffers))
+    return int(n_fills), int(n_events), int(n_positions)

@@ -26,7 +26,6 @@ from quant_pipeline.exchange.kernels import (
 from quant_pipeline.exchange.market import MarketArrays, TradingMarket
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.exchange.session_kernels import apply_session_actions, quotes_of_session
-from quant_pipeline.strategy.decision import decide
 from quant_pipeline.strategy.fused_scores import FusedScores, ScoreTable, score_table
 from quant_pipeline.strategy.placing import Decision
 from quant_pipeline.strategy.ranking import DecisionBuffers
@@ -169,7 +168,7 @@ def record_close(
 
 
 @inlined
-def decide_account(
+def decision_of(
     run: Run,
     session: Session,
     accounts: AccountArrays,
@@ -177,19 +176,17 @@ def decide_account(
     value: int,
     fused: FusedScores,
     buffers: DecisionBuffers,
-) -> None:
-    """Let an account of a net asset value decide at the close of a session."""
-    decide(
-        Decision(
-            accounts,
-            a,
-            value,
-            fused,
-            session.has_bar,
-            session.mark,
-            session.preferred,
-            run.terms,
-            session.costs,
-            buffers,
-        )
+) -> Decision:
+    """Return what an account of a net asset value decides on at the close of a session."""
+    return Decision(
+        accounts,
+        a,
+        value,
+        fused,
+        session.has_bar,
+        session.mark,
+        session.preferred,
+        run.terms,
+        session.costs,
+        buffers,
     )

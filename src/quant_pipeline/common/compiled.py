@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.registry import CPUDispatcher
 
 from quant_pipeline.common.compilation import digest_files, stamp
 from quant_pipeline.common.compilation_progress import announce_compilation
@@ -23,17 +24,54 @@ _njit: Any = numba.njit
 _ROOT = Path(__file__).parents[1]
 _KERNEL_PACKAGES = ("exchange", "strategy")
 """Packages whose kernels and constants are compiled into those of other packages."""
-_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_KEPT = {"cache": True, **_OPTIONS}
+_PART = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_OPTIONS}
+"""Parts of kernels have no way in from Python: reading dozens of arrays from its objects is more code than most have.
+
+A counter that is handed to another kernel begins as ``np.int64(0)``: a bare 0 is a type of its own to numba, which
+compiles the other kernel for it too.
+"""
 
 
 def kernel(function: Callable) -> Any:
     """Compile a function that Python calls."""
-    return stamp(_njit(**_OPTIONS)(function), _digest_kernels(_folder_of(function)))
+    return stamp(_njit(**_KEPT)(function), _digest_kernels(_folder_of(function)))
+
+
+def shared(function: Callable) -> Any:
+    """Compile a function that Python calls, and into its callers, which hand over a dozen arrays."""
+    return stamp(_njit(**_KEPT, forceinline=True)(function), _digest_kernels(_folder_of(function)))
+
+
+def inner(function: Callable) -> Any:
+    """Compile a function that only kernels call: it is kept as a part of them, and Python cannot call it."""
+    return bar_from_python(_njit(**_PART)(function))
 
 
 def inlined(function: Callable) -> Any:
-    """Compile a function into its callers, which hand over a dozen arrays; Python may call it too."""
-    return stamp(_njit(**_OPTIONS, forceinline=True)(function), _digest_kernels(_folder_of(function)))
+    """Compile a function into its callers, which hand over a dozen arrays; as `inner`, for kernels only."""
+    return bar_from_python(_njit(**_PART, forceinline=True)(function))
+
+
+def bar_from_python(dispatcher: Any) -> Any:
+    """Let a compiled function without wrappers refuse to be called by Python, which would end the process.
+
+    Parameters
+    ----------
+    dispatcher
+        What ``numba.njit(no_cpython_wrapper=True, …)`` returned; a plain function is left alone.
+    """
+    if isinstance(dispatcher, CPUDispatcher):
+        dispatcher.__class__ = _Part
+    return dispatcher
+
+
+class _Part(CPUDispatcher):
+    """A kernel that only other kernels call."""
+
+    def __call__(self, *_: object) -> None:
+        raise TypeError(f"{self.py_func.__name__} is compiled as a part of kernels. Call a kernel that calls it.")
 
 
 def _folder_of(function: Callable) -> Path:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import inlined, shared
 
 # Columns of `totals`.
 CASH = 0
@@ -89,7 +89,7 @@ def _slot_type(n_instruments: int) -> type[np.int16 | np.int32]:
     return np.int16 if n_instruments <= np.iinfo(np.int16).max else np.int32
 
 
-@inlined
+@shared
 def open_slot(accounts: AccountArrays, a: int, instrument: int, shares: int, sessions: int) -> None:
     """Add an instrument that is not held yet and has seen so many closes."""
     slot = accounts.totals[a, HELD]
@@ -100,7 +100,7 @@ def open_slot(accounts: AccountArrays, a: int, instrument: int, shares: int, ses
     accounts.totals[a, HELD] = slot + 1
 
 
-@inlined
+@shared
 def close_slot(accounts: AccountArrays, a: int, slot: int) -> None:
     """Remove a holding; the last slot moves into the gap."""
     last = accounts.totals[a, HELD] - 1
@@ -120,7 +120,7 @@ def sessions_held(accounts: AccountArrays, a: int, slot: int) -> int:
     return accounts.totals[a, CLOSES] - accounts.slot_since[a, slot]
 
 
-@inlined
+@shared
 def net_asset_value(accounts: AccountArrays, a: int, prices: npt.NDArray[np.int64]) -> int:
     """Cash plus shares at the given prices (ticks per instrument)."""
     value = accounts.totals[a, CASH]

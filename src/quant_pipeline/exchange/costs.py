@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import inlined, shared
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.exchange.dated_rules import RATE_UNITS
 from quant_pipeline.exchange.money import TICKS_PER_CENT, TICKS_PER_UNIT
@@ -128,7 +128,7 @@ def costs_of_session(schedule: CostSchedule, t: int) -> CostTerms:
     )
 
 
-@inlined
+@shared
 def value_in_ticks(shares: int, price: int) -> int:
     """Cash that `shares` come to at `price` ticks, half up to whole cents as accounts book it, in ticks."""
     return (shares * price + _HALF_CENT_IN_TICKS) // TICKS_PER_CENT * TICKS_PER_CENT
@@ -140,7 +140,7 @@ def _commission(units: int, costs: CostTerms) -> int:
     return max(costs.earlier.commission + units, costs.min_commission) - costs.earlier.paid
 
 
-@inlined
+@shared
 def buy_fee(shares: int, price: int, costs: CostTerms) -> int:
     """Fee in ticks (whole cents) of buying `shares` at `price` ticks."""
     if shares <= 0:
@@ -150,7 +150,7 @@ def buy_fee(shares: int, price: int, costs: CostTerms) -> int:
     return (commission + value * costs.buy_tax_rate + _HALF_CENT) // _UNITS_PER_CENT * TICKS_PER_CENT
 
 
-@inlined
+@shared
 def sell_fee(shares: int, price: int, costs: CostTerms) -> int:
     """Fee in ticks (whole cents) of selling `shares` at `price` ticks."""
     if shares <= 0:
@@ -168,7 +168,7 @@ def _impact(shares: int, volume: int, costs: CostTerms) -> float:
     return costs.volume_impact * share_of_volume * share_of_volume + costs.root_impact * np.sqrt(share_of_volume)
 
 
-@inlined
+@shared
 def filled_price(price: int, shares: int, volume: int, is_buy: bool, costs: CostTerms) -> int:
     """Price in ticks at which an order is really filled, slippage and impact included.
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import inlined, shared
 from quant_pipeline.exchange.account_arrays import (
     BOUGHT,
     CASH,
@@ -93,13 +93,13 @@ def exchange_terms(rules: MarketRules, instruments: pd.Index) -> ExchangeTerms:
     return ExchangeTerms(lots=lots_of(rules, instruments), max_participation=float(rules.max_participation or 0.0))
 
 
-@inlined
+@shared
 def payment_in_ticks(shares: int, payment: int) -> int:
     """Cash for `shares` at `payment` units of 10^-8 per share, half up to whole cents, in ticks."""
     return (shares * payment + _PAYMENT_UNITS_PER_CENT // 2) // _PAYMENT_UNITS_PER_CENT * TICKS_PER_CENT
 
 
-@inlined
+@shared
 def interest_in_ticks(cash: int, fraction: float) -> int:
     """Interest on cash in ticks: a fraction of it, half up to whole cents; nothing on what is owed."""
     return int(np.floor(max(cash, 0) * fraction / TICKS_PER_CENT + 0.5)) * TICKS_PER_CENT
@@ -115,7 +115,7 @@ def cash_in_lieu(remainder: int, numerator: int, previous_close: int) -> int:
     return (remainder * previous_close + unit // 2) // unit * TICKS_PER_CENT
 
 
-@inlined
+@shared
 def price_after_action(price: int, kind: int, numerator: int, denominator: int) -> int:
     """Take a price in ticks over the ex-date of a corporate action.
 
@@ -130,7 +130,7 @@ def price_after_action(price: int, kind: int, numerator: int, denominator: int) 
     return price
 
 
-@inlined
+@shared
 def apply_action(
     accounts: AccountArrays,
     a: int,
@@ -199,7 +199,7 @@ def _scale_pending_orders(
                 accounts.order_shares[a, order] = whole_lots(shares * numerator // denominator, fewest, step)
 
 
-@inlined
+@shared
 def shares_within_volume(shares: int, volume: int, instrument: int, terms: ExchangeTerms) -> int:
     """Cut an order to its largest allowed part of the session's volume, in whole lots."""
     if terms.max_participation <= 0.0:
@@ -302,7 +302,7 @@ def _buy(
     return shares, price, fee, status
 
 
-@inlined
+@shared
 def execute_pending_orders(
     accounts: AccountArrays,
     a: int,
@@ -358,7 +358,7 @@ def execute_pending_orders(
     return n_fills
 
 
-@inlined
+@shared
 def count_close(accounts: AccountArrays, a: int) -> None:
     """Count the close for every holding; a position bought in this session has then seen one."""
     accounts.totals[a, CLOSES] += 1

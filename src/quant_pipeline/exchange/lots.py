@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import inlined, shared
 from quant_pipeline.exchange.rules import MarketRules
 
 
@@ -32,7 +32,7 @@ def lots_of(rules: MarketRules, instruments: pd.Index) -> Lots:
     return Lots(np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1]))
 
 
-@inlined
+@shared
 def whole_lots(shares: int, fewest: int, step: int) -> int:
     """Round a quantity down to one that may be bought; 0 where it is below the fewest shares."""
     whole = shares // step * step if step > 1 else shares

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import inlined, shared
 from quant_pipeline.exchange.costs import CostTerms, buy_fee, value_in_ticks
 from quant_pipeline.exchange.dated_rules import RATE_UNITS
 
@@ -17,7 +17,7 @@ def whole_quotient(amount: int, divisor: int) -> int:
     return quotient - 1 if quotient * divisor > amount else quotient
 
 
-@inlined
+@shared
 def affordable_shares(budget: int, price: int, lot: int, costs: CostTerms) -> int:
     """Return the largest whole number of lots, in shares, whose value and fee fit into a budget.
 

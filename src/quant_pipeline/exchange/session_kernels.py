@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import inlined, shared
 from quant_pipeline.exchange.account_arrays import CASH, NOT_HELD, AccountArrays
 from quant_pipeline.exchange.kernels import (
     EVENT_AFTER,
@@ -37,7 +37,7 @@ def quotes_of_session(market: MarketArrays, t: int) -> SessionQuotes:
     )
 
 
-@inlined
+@shared
 def apply_session_actions(
     accounts: AccountArrays,
     a: int,

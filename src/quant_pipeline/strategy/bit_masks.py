@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import shared
 
 FLAGS_PER_WORD = 8
 WORDS_PER_MASK = 8
@@ -20,13 +20,13 @@ _TOP_SIX_BITS = np.uint64(58)
 _PLACE_OF_WINDOW = np.argsort([(_SEQUENCE << place) % 2**64 >> 58 for place in range(64)])
 
 
-@inlined
+@shared
 def bits_of(flags: np.uint64) -> np.uint64:
     """Eight flags, bytes of 0 or 1, as eight bits."""
     return (flags * _COLLECT) >> _TOP_BYTE
 
 
-@inlined
+@shared
 def lowest_bit(mask: np.uint64) -> int:
     """Place of the lowest set bit of a mask that has one."""
     alone = mask & (~mask + np.uint64(1))

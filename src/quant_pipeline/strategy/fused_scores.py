@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import inlined, shared
 
 GROUP = 8
 """Instruments whose rough scores are compared together."""
@@ -73,7 +73,7 @@ def score_table(scores: npt.NDArray[np.float64]) -> ScoreTable:
     return ScoreTable(exact, rough, np.asarray(largest, dtype=np.float64))
 
 
-@inlined
+@shared
 def rough_gap(size: int, largest: float) -> np.float32:
     """Difference of two rough sums beyond which their order is that of the exact averages.
 

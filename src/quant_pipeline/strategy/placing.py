@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import inlined, shared
 from quant_pipeline.exchange.account_arrays import CASH, ORDERS, AccountArrays
 from quant_pipeline.exchange.costs import CostTerms, sell_fee, value_in_ticks
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
@@ -108,7 +108,7 @@ def obstacle_to_sale(sessions: int, is_tradable: bool, terms: StrategyTerms) -> 
     return KEEP
 
 
-@inlined
+@shared
 def budget_per_buy(available: int, net_asset_value: int, risk_degree: int, n_buys: int, topk: int) -> int:
     """Ticks one buy may spend, its fee included.
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.common.compiled import inlined, kernel
+from quant_pipeline.common.compiled import inlined, inner
 from quant_pipeline.exchange.account_arrays import HELD, NOT_HELD, ORDERS
 from quant_pipeline.strategy.fused_scores import fused_below
 from quant_pipeline.strategy.placing import Decision, largest_position, part_of_value, place_order
@@ -47,7 +47,7 @@ def is_sold_whole(reason: int) -> bool:
     return reason in (SELL_DROPPED, SELL_ORPHAN, SELL_BLACKLISTED)
 
 
-@kernel
+@inner
 def admit_all(decision: Decision) -> None:
     """Begin a decision under rules: whatever can be traded is eligible, but for what a list bars."""
     accounts, a, buffers, rules = decision.accounts, decision.a, decision.buffers, decision.terms.portfolio
@@ -57,7 +57,7 @@ def admit_all(decision: Decision) -> None:
         buffers.refusal[j] = 0
 
 
-@kernel
+@inner
 def count_groups(decision: Decision) -> None:
     """Value every sector and count the listings of every company that stay after the sales decided so far."""
     accounts, a, buffers, rules = decision.accounts, decision.a, decision.buffers, decision.terms.portfolio
@@ -76,7 +76,7 @@ def count_groups(decision: Decision) -> None:
             buffers.sector_value[rules.sector[j]] += accounts.order_shares[a, order] * decision.prices[j]
 
 
-@kernel
+@inner
 def refuse_candidates(decision: Decision, n_best: int, places: int) -> bool:
     """Refuse what sectors and companies have no room for, and return whether a place stays empty because of it.
 
@@ -113,7 +113,7 @@ def refuse_candidates(decision: Decision, n_best: int, places: int) -> bool:
     return n_refused > 0 and places > 0
 
 
-@kernel
+@inner
 def keep_eligible(decision: Decision, n_best: int, wanted: int) -> int:
     """Move the first `wanted` of ``buffers.best`` that are eligible to the front; return how many there are."""
     best, eligible = decision.buffers.best, decision.buffers.eligible
@@ -125,7 +125,7 @@ def keep_eligible(decision: Decision, n_best: int, wanted: int) -> int:
     return found
 
 
-@kernel
+@inner
 def list_refused(decision: Decision) -> None:
     """Append an order of 0 shares for every candidate that was refused, with the reason."""
     refusal = decision.buffers.refusal
@@ -134,12 +134,12 @@ def list_refused(decision: Decision) -> None:
             place_order(decision.accounts, decision.a, j, 0, refusal[j])
 
 
-@kernel
+@inner
 def spare_leavers(decision: Decision) -> None:
     """Keep the leavers that the turnover has no room for: the best of those that rank decides about."""
     accounts, a, buffers = decision.accounts, decision.a, decision.buffers
     room = part_of_value(decision.value, decision.terms.portfolio.max_turnover)
-    n = 0
+    n = np.int64(0)
     for slot in range(accounts.totals[a, HELD]):
         reason = buffers.slot_decision[slot]
         if reason == SELL_DROPPED:
@@ -171,7 +171,7 @@ def _insert_by_rank(decision: Decision, slot: int, found: int) -> None:
     worst[index] = slot
 
 
-@kernel
+@inner
 def fit_weights(decision: Decision, n_chosen: int, invested: int) -> None:
     """Scale the first `n_chosen` of ``buffers.weights`` so that no position is above the largest or below the smallest.
 

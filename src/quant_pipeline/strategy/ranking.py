@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.common.compiled import inlined
+from quant_pipeline.common.compiled import inlined, shared
 from quant_pipeline.exchange.account_arrays import HELD, AccountArrays
 from quant_pipeline.strategy.bit_masks import FLAGS_PER_MASK, FLAGS_PER_WORD, WORDS_PER_MASK, bits_of, lowest_bit
 from quant_pipeline.strategy.fused_scores import GROUP, FusedScores, fused_below, padded_width
@@ -159,7 +159,7 @@ def _find_above(
     Returns how many there are.
     """
     _compare_groups(fused.rough, limit, buffers)
-    found = 0
+    found = np.int64(0)
     mask = np.uint64(0)
     n_words = buffers.flag_words.size
     for word in range(n_words):
@@ -174,10 +174,10 @@ def _find_above(
                 found = _take_group(fused, tradable, group, found, wanted, limit, buffers)
                 if found == wanted:
                     limit = max(limit, buffers.best_rough[wanted - 1] - fused.gap)
-    return found
+    return int(found)
 
 
-@inlined
+@shared
 def find_candidates(
     a: int, fused: FusedScores, tradable: npt.NDArray[np.bool_], wanted: int, buffers: DecisionBuffers
 ) -> int:
@@ -242,7 +242,7 @@ def _sort_worst_slots(
     return found
 
 
-@inlined
+@shared
 def find_worst_slots(accounts: AccountArrays, a: int, fused: FusedScores, wanted: int, buffers: DecisionBuffers) -> int:
     """Write the slots of the `wanted` lowest-ranked scored holdings, worst first, and return how many there are.
 

@@ -97,7 +97,7 @@ def rebalance(
 
     value = int(net_asset_value(accounts, 0, price_array))
     table = score_table(score_array[np.newaxis, np.newaxis])
-    gap = rough_gap(1, table.largest[0])
+    gap = np.float32(rough_gap(1, table.largest[0]))  # Python is given a double, another type than that of searches.
     buffers = new_decision_buffers(len(instruments))
     decide(
         Decision(

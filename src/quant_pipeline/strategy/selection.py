@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.common.compiled import kernel
+from quant_pipeline.common.compiled import inner
 from quant_pipeline.exchange.account_arrays import HELD, NOT_HELD, ORDERS, sessions_held
 from quant_pipeline.strategy.placing import (
     Decision,
@@ -41,7 +41,7 @@ from quant_pipeline.strategy.target_weights import bring_to_weights
 from quant_pipeline.strategy.terms import TARGET_WEIGHTS
 
 
-@kernel
+@inner
 def decide_by_rank(decision: Decision) -> None:
     """Replace the pending orders of an account by those of a new decision."""
     accounts, a, terms, buffers = decision.accounts, decision.a, decision.terms, decision.buffers
@@ -70,7 +70,7 @@ def decide_by_rank(decision: Decision) -> None:
         list_refused(decision)
 
 
-@kernel
+@inner
 def _settle_holdings(decision: Decision, n_best: int) -> None:
     """Write what becomes of each holding; KEEP is only for those that stay because of their rank."""
     accounts, a, terms, buffers = decision.accounts, decision.a, decision.terms, decision.buffers
@@ -94,7 +94,7 @@ def _settle_holdings(decision: Decision, n_best: int) -> None:
             n_kept += 1
 
 
-@kernel
+@inner
 def _free_places(decision: Decision) -> int:
     """Places that are free after the sales of whole holdings; negative where more stay than there are places."""
     accounts, a = decision.accounts, decision.a
@@ -104,11 +104,11 @@ def _free_places(decision: Decision) -> int:
     return decision.terms.topk - n_held
 
 
-@kernel
+@inner
 def _sell_leavers(decision: Decision) -> int:
     """Order the sales of whole holdings by instrument code and return the estimated net proceeds."""
     settled = decision.buffers.slot_decision
-    n_leavers = 0
+    n_leavers = np.int64(0)
     for slot in range(decision.accounts.totals[decision.a, HELD]):
         if is_sold_whole(settled[slot]):
             insert_by_code(decision, slot, n_leavers)
@@ -116,7 +116,7 @@ def _sell_leavers(decision: Decision) -> int:
     return sell_slots(decision, n_leavers)
 
 
-@kernel
+@inner
 def _choose(decision: Decision, n_best: int, n_new: int, eligible: npt.NDArray[np.bool_]) -> int:
     """Move the chosen instruments to the front of ``buffers.best``, by rank, and return their number.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.common.compiled import kernel
+from quant_pipeline.common.compiled import inner
 from quant_pipeline.exchange.account_arrays import CASH, HELD, NOT_HELD, ORDERS, AccountArrays, sessions_held
 from quant_pipeline.exchange.costs import sell_fee, value_in_ticks
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
@@ -34,7 +34,7 @@ _ROUNDING = 1e-9
 """Part of a share that a weight's rounding may take: six elevenths of 1,100 shares are 600, not 599."""
 
 
-@kernel
+@inner
 def bring_to_weights(decision: Decision, proceeds: int, n_chosen: int) -> None:
     """Order what brings the chosen instruments to their weights: sales first, then buys by rank."""
     accounts, a, value, terms = decision.accounts, decision.a, decision.value, decision.terms
@@ -59,7 +59,7 @@ def bring_to_weights(decision: Decision, proceeds: int, n_chosen: int) -> None:
     _buy_missing(decision, n_chosen, accounts.totals[a, CASH] + proceeds)
 
 
-@kernel
+@inner
 def _compare_with_targets(decision: Decision, n_chosen: int, invested: int) -> None:
     """Write what each of the chosen lacks, and what it has too much of and may sell."""
     accounts, a, prices, terms, buffers = (
@@ -86,7 +86,7 @@ def _compare_with_targets(decision: Decision, n_chosen: int, invested: int) -> N
         buffers.surplus_shares[i] = 0 if is_left else surplus
 
 
-@kernel
+@inner
 def _spare_surplus(decision: Decision, n_chosen: int) -> None:
     """Cut sales to half of the turnover that is left, the best-ranked first."""
     accounts, a, buffers, lots = decision.accounts, decision.a, decision.buffers, decision.terms.lots
@@ -111,7 +111,7 @@ def _spare_surplus(decision: Decision, n_chosen: int) -> None:
             room -= buffers.surplus_shares[i] * price
 
 
-@kernel
+@inner
 def _sell_surplus(decision: Decision, n_chosen: int) -> int:
     """Order the sales of what the chosen have too much of, by rank, and return the estimated net proceeds."""
     accounts, a, buffers = decision.accounts, decision.a, decision.buffers
@@ -126,7 +126,7 @@ def _sell_surplus(decision: Decision, n_chosen: int) -> int:
     return proceeds
 
 
-@kernel
+@inner
 def _buy_missing(decision: Decision, n_chosen: int, available: int) -> None:
     """Order the buys of what the chosen lack, by rank, as far as cash and rules let them."""
     accounts, a, terms, buffers = decision.accounts, decision.a, decision.terms, decision.buffers
@@ -168,7 +168,7 @@ def _buy_missing(decision: Decision, n_chosen: int, available: int) -> None:
             place_order(accounts, a, instrument, 0, refusal)
 
 
-@kernel
+@inner
 def _stuck_value(accounts: AccountArrays, a: int, prices: npt.NDArray[np.int64], buffers: DecisionBuffers) -> int:
     """Value of the holdings that stay although their rank does not ask for it."""
     value = 0

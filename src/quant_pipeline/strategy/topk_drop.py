@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quant_pipeline.common.compiled import inlined, kernel
+from quant_pipeline.common.compiled import inlined, inner
 from quant_pipeline.exchange.account_arrays import HELD, ORDERS, sessions_held
 from quant_pipeline.strategy.fused_scores import fused_below
 from quant_pipeline.strategy.placing import (
@@ -53,7 +53,7 @@ def _sell_orphans(decision: Decision) -> int:
     """
     accounts, a, buffers, terms = decision.accounts, decision.a, decision.buffers, decision.terms
     rough = decision.fused.rough
-    n_orphans = 0
+    n_orphans = np.int64(0)
     for slot in range(accounts.totals[a, HELD]):
         instrument = accounts.slot_instrument[a, slot]
         score = rough[instrument]
@@ -138,12 +138,12 @@ def decide_topk_drop(decision: Decision) -> None:
     free = terms.topk - accounts.totals[a, HELD] + accounts.totals[a, ORDERS]
     n_best = find_candidates(a, fused, decision.tradable, free + terms.n_drop, buffers)
     _restore_scores(decision)
-    proceeds += _sell_weakest(decision, n_best, max(n_best - free, 0), UNBOUNDED)
+    proceeds += _sell_weakest(decision, n_best, max(n_best - free, 0), np.int64(UNBOUNDED))
     free = terms.topk - accounts.totals[a, HELD] + accounts.totals[a, ORDERS]
     buy_best(decision, proceeds, min(free, n_best))
 
 
-@kernel
+@inner
 def _decide_under_rules(decision: Decision) -> None:
     """Decide as without rules, again and again with fewer candidates, until every place is filled that can be."""
     accounts, a, fused, buffers = decision.accounts, decision.a, decision.fused, decision.buffers

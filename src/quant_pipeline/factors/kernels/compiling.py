@@ -12,6 +12,7 @@ import numpy as np
 
 from quant_pipeline.common.compilation import stamp
 from quant_pipeline.common.compilation_progress import announce_compilation
+from quant_pipeline.common.compiled import bar_from_python
 from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.kernels.machine_code import digest_sources, host_machine
 from quant_pipeline.factors.kernels.signatures import Array, Kernel, Parameter, layout_of
@@ -36,13 +37,16 @@ def allocating(function: Callable) -> Any:
     return _keep(function, allocates=True)
 
 
-inner = _njit(nogil=True, error_model="numpy", _nrt=False)
-"""Compilation of what only other kernels call.
+def inner(function: Callable) -> Any:
+    """Compile what only other kernels call, and Python cannot.
 
-Without numba's memory manager, which counts the references of every slice, with a locked instruction each time.
-"""
+    Without numba's memory manager, which counts the references of every slice, with a locked instruction each time.
+    """
+    options = {"nogil": True, "error_model": "numpy", "_nrt": False}
+    return bar_from_python(_njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
 
-entry = _njit(nogil=True, error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+entry = inner
 """Compilation of what `entries` calls: the bare function, which needs nothing of numba or Python when it runs."""
 
 
