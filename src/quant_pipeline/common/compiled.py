@@ -67,11 +67,11 @@ def bar_from_python(dispatcher: Any) -> Any:
     return dispatcher
 
 
-class _Part(CPUDispatcher):
-    """A kernel that only other kernels call."""
+def _refuse(dispatcher: Any, *_: object) -> None:
+    raise TypeError(f"{dispatcher.py_func.__name__} is compiled as a part of kernels. Call a kernel that calls it.")
 
-    def __call__(self, *_: object) -> None:
-        raise TypeError(f"{self.py_func.__name__} is compiled as a part of kernels. Call a kernel that calls it.")
+
+_Part = type("_Part", (CPUDispatcher,), {"__call__": _refuse, "__doc__": "A kernel that only other kernels call."})
 
 
 def _folder_of(function: Callable) -> Path:
