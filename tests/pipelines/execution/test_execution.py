@@ -19,6 +19,7 @@ from quant_pipeline.trading.ledger.events import EventKind
 from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.outcome import outcome_of
+from tests.helpers.browser import require_drawn
 from tests.helpers.execution_desk import LIMITS, ORDERS, PRICES, Desk, places, settle
 from tests.helpers.trading_day import Day
 
@@ -171,14 +172,20 @@ def test_a_paper_account_is_opened_closed_traded_and_equal_to_the_broker(paper, 
     assert (exchange.posts, paper.events()) == (posts, events)
 
 
-def test_the_page_says_what_an_order_waits_for(tmp_path):
+@pytest.fixture
+def waiting(tmp_path):
+    """What is reported of a day on which one order is denied and the others wait for trades."""
     day = Day(tmp_path)
     day.plan()
     day.broker.since_trade = pd.Timedelta(seconds=75)
     day.execute()
     book, session = day.desk.journal.book, day.desk.session
     verdicts, orders = verdict_table(book, (), session, {}), order_states_table(book, session, day.desk.held_back)
-    table, page, summary, status = report_execution(verdicts, orders, outcome_of(day.desk), "2025-01-02", False, "x")
+    return report_execution(verdicts, orders, outcome_of(day.desk), "2025-01-02", False, "x")
+
+
+def test_the_page_says_what_an_order_waits_for(waiting):
+    table, page, summary, status = waiting
     told = table.set_index("instrument")[["state", "message"]].T.to_dict("list")
     waits = "waits for a trade: STALE_DATA: last trade 75 s ago against 60 s"
     assert told["SELL"] == told["AAA"] == ["intended", waits]
@@ -186,6 +193,10 @@ def test_the_page_says_what_an_order_waits_for(tmp_path):
     assert waits in page
     assert f"  sell 50 SELL intended: {waits}\n" in summary
     assert status == 3
+
+
+def test_the_page_is_drawn_in_a_browser_at_two_widths(waiting, tmp_path):
+    require_drawn(waiting[1], tmp_path / "execution.html")
 
 
 def test_what_the_broker_does_not_trade_is_denied(paper, exchange):
