@@ -146,8 +146,8 @@ class Results:
         """Make the project if it is not there, and a configuration of this process: several may share the work."""
         package = self.folder / "src" / "quant_pipeline"
         package.parent.mkdir(parents=True, exist_ok=True)
-        if not package.is_symlink():
-            package.symlink_to(PROJECT / "src" / "quant_pipeline")
+        package.unlink(missing_ok=True)  # In a copy of the project it would lead to the one that was copied.
+        package.symlink_to(PROJECT / "src" / "quant_pipeline")
         shutil.copy(PROJECT / "pyproject.toml", self.folder)
         with tempfile.TemporaryDirectory(prefix="conf-", dir=self.folder) as conf:
             self.write_environment(Path(conf), list(enabled))

@@ -82,6 +82,16 @@ def test_shared_holders_do_not_exclude_each_other(tmp_path, hold):
         pass
 
 
+def test_the_end_of_one_that_shares_it_takes_away_the_name_of_no_other(tmp_path, hold):
+    with locked(tmp_path / ".lock", "the market 'x'", shared=True):
+        holder = hold("shared")
+    with (
+        pytest.raises(BusyError, match=f"in use by process {holder.pid}"),
+        locked(tmp_path / ".lock", "the market 'x'"),
+    ):
+        pass
+
+
 def test_a_free_lock_names_no_process(tmp_path):
     with locked(tmp_path / "new" / ".lock", "the market 'x'"):
         assert f'"pid": {os.getpid()}' in (tmp_path / "new" / ".lock").read_text()

@@ -1,8 +1,14 @@
 """Files are complete or absent."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
+from quant_pipeline.datasets import atomic
 from quant_pipeline.datasets.atomic import ParquetTable, TextDocument
 
 
@@ -29,6 +35,43 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
     first = (tmp_path / "table.parquet").read_bytes()
     dataset.save(table.copy())
     assert (tmp_path / "table.parquet").read_bytes() == first
+
+
+SAVED_IN_ASCII = """
+import locale, sys
+from quant_pipeline.datasets.atomic import CsvTable, Figure, JsonDocument, TextDocument
+import pandas, plotly.graph_objects
+assert locale.getencoding() == "ANSI_X3.4-1968"
+text = "\\N{MINUS SIGN}3.0%"
+TextDocument(filepath=sys.argv[1] + "/page.html").save(text)
+CsvTable(filepath=sys.argv[1] + "/table.csv", save_args={"index": False}).save(pandas.DataFrame({"a": [text]}))
+Figure(filepath=sys.argv[1] + "/figure.json").save(plotly.graph_objects.Figure(layout={"title": text}))
+JsonDocument(filepath=sys.argv[1] + "/document.json", save_args={"ensure_ascii": False}).save({"a": text})
+"""
+
+
+def test_texts_are_written_as_utf_8_in_every_locale(tmp_path):
+    ascii_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run(
+        [sys.executable, "-c", SAVED_IN_ASCII, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **ascii_locale},
+        check=True,
+    )
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "\N{MINUS SIGN}3.0%"
+    for name in ("table.csv", "document.json"):
+        assert "\N{MINUS SIGN}3.0%" in (tmp_path / name).read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "figure.json").read_text(encoding="utf-8"))["layout"]["title"]["text"]
+
+
+def test_a_table_whose_twin_was_not_written_is_not_there(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic, "write_text", killed)
+    dataset = ParquetTable(filepath=str(tmp_path / "table.parquet"), csv_twin=True)
+    with pytest.raises(KeyboardInterrupt):
+        dataset.save(pd.DataFrame({"a": [1]}))
+    assert not dataset.exists()
 
 
 def test_a_text_is_saved_where_the_catalog_says(tmp_path):

@@ -14,29 +14,43 @@ from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview, Plotl
 import quant_pipeline.datasets
 from quant_pipeline.datasets.atomic import ParquetTable, TextDocument
 from quant_pipeline.datasets.chunks import ChunkedTable
+from quant_pipeline.datasets.earlier import EarlierTable, EarlierTables, OptionalTable, OptionalText
 from quant_pipeline.datasets.ledger import LedgerEvents
+from quant_pipeline.datasets.market import Market
 from quant_pipeline.datasets.panel import YearlyPanel
+from quant_pipeline.datasets.qlib_provider import QlibProvider
 from quant_pipeline.datasets.score_file import ScoreFile
+from quant_pipeline.datasets.statements import StatementFolder
+from quant_pipeline.datasets.study import OptunaStudy
+from quant_pipeline.datasets.trading_desk import BrokerDesk
 
 KNOWN = {kind.__name__ for kind in (HTMLPreview, ImagePreview, JSONPreview, PlotlyPreview, TablePreview)}
 MODULES = [
     import_module(f"quant_pipeline.datasets.{module.name}") for module in iter_modules(quant_pipeline.datasets.__path__)
 ]
-SHOWN = sorted(
+KINDS = sorted(
     {
         kind
         for module in MODULES
         for kind in vars(module).values()
-        if inspect.isclass(kind) and issubclass(kind, AbstractDataset) and "preview" in vars(kind)
+        if inspect.isclass(kind) and issubclass(kind, AbstractDataset) and kind.__module__ == module.__name__
     },
     key=lambda kind: kind.__name__,
 )
+NOTHING_TO_SHOW = {Market, QlibProvider, StatementFolder, BrokerDesk}
+"""Doors to folders of others and to brokers."""
+SHOWN = [kind for kind in KINDS if "preview" in vars(kind)]
 
 
 @pytest.mark.parametrize("kind", SHOWN, ids=lambda kind: kind.__name__)
 def test_every_preview_has_a_type_that_kedro_viz_draws(kind):
     returned = inspect.signature(kind.preview).return_annotation
     assert getattr(returned, "__name__", returned) in KNOWN
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_dataset_has_a_preview_or_holds_nothing_to_show(kind):
+    assert hasattr(kind, "preview") or kind in NOTHING_TO_SHOW
 
 
 def test_a_panel_shows_session_and_instrument(tmp_path):
@@ -60,6 +74,11 @@ def test_a_page_shows_its_words_without_scripts_and_styles(tmp_path):
 
 
 def test_what_holds_nothing_shows_nothing_and_fails_nothing(tmp_path):
+    assert OptionalTable(filepath=str(tmp_path / "table.parquet")).preview()["data"] == []
+    assert OptionalText(filepath=str(tmp_path / "text.txt")).preview() == ""
+    assert EarlierTables(folder=str(tmp_path), before="2025-01-02").preview()["data"] == []
+    assert EarlierTable(folder=str(tmp_path), file="x.parquet", before="2025-01-02").preview()["data"] == []
+    assert OptunaStudy(str(tmp_path / "study.sqlite"), "x").preview()["data"] == []
     assert ScoreFile(str(tmp_path / "scores.csv")).preview()["columns"] == ["date", "instrument", "score"]
     assert ChunkedTable(str(tmp_path / "chunks")).preview()["data"] == []
     assert LedgerEvents(str(tmp_path / "ledger.sqlite")).preview()["data"] == []

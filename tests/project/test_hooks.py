@@ -12,7 +12,7 @@ from kedro.framework.project import configure_project
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
-from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError, StaleDataError
+from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError, StaleDataError, StorageError
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.project.hooks import (
     AccountGuardHooks,
@@ -179,6 +179,11 @@ class TestErrors:
         wrapped.__cause__ = FileNotFoundError("unheard_of.csv")
         with pytest.raises(StaleDataError, match=r"'unheard_of'.*correct its path in the catalog"):
             ErrorHooks().on_pipeline_error(wrapped, {"env": None})
+
+    def test_a_file_that_a_node_itself_asks_for_is_named(self):
+        asked = FileNotFoundError(2, "No such file or directory", "/weights/mine.csv")
+        with pytest.raises(StorageError, match=r"^/weights/mine.csv: there is no such file or folder\.$"):
+            ErrorHooks().on_pipeline_error(asked, {"env": None})
 
     def test_a_programming_error_is_left_as_it_is(self):
         ErrorHooks().on_pipeline_error(KeyError("x"), {"env": "paper"})

@@ -24,6 +24,10 @@ def test_amounts_are_in_cents_prices_in_hundredths_of_a_cent_and_shares_whole():
     )
 
 
+def test_a_small_price_is_not_rounded_away():
+    assert csv_text(pd.DataFrame({"close": [0.00002345, 0.0371501, 0.5]})) == "close\n2.345e-05\n0.0371501\n0.5\n"
+
+
 def test_fractions_of_shares_stay():
     assert rounded(pd.DataFrame({"quantity": [1.5, 2.0]}))["quantity"].tolist() == [1.5, 2.0]
 

@@ -187,6 +187,19 @@ def test_a_store_that_breaks_during_the_run_stops_no_run(sessions, warnings):
     assert mlflow.active_run() is None
 
 
+@pytest.mark.parametrize(
+    "failure", [ModuleNotFoundError("No module named 'boto3'"), ValueError("invalid literal for int(): '54a'")]
+)
+def test_what_the_client_of_a_bucket_or_an_address_raises_stops_no_run(sessions, warnings, monkeypatch, failure):
+    def raising(*_, **__):
+        raise failure
+
+    monkeypatch.setattr(mlflow, "log_params", raising)
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", raising)
+    assert sessions.run() == 42
+    assert warnings() == [f"MLflow does not record this run any further: {failure}"]
+
+
 def test_a_champion_is_promoted_although_the_registry_does_not_answer(sessions, warnings):
     url = f"http://127.0.0.1:{closed_port()}"
     sessions.configure(server={"mlflow_tracking_uri": url})

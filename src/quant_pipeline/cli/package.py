@@ -15,6 +15,7 @@ from kedro.framework.startup import ProjectMetadata
 from quant_pipeline.cli.literal_secrets import find_literal_secrets
 from quant_pipeline.cli.options import ProjectCommand
 from quant_pipeline.cli.sessions import configuration_folder
+from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.configuration import LOCAL, SUFFIXES
 
@@ -30,7 +31,9 @@ def package(metadata: ProjectMetadata) -> None:
     archive = dist / f"conf-{metadata.package_name}.tar.gz"
     left_out = pack_configuration(conf, archive)
     # The build takes what an earlier one has left there, also modules that have been deleted since.
-    shutil.rmtree(metadata.project_path / "build", ignore_errors=True)
+    for left in (metadata.project_path / "build").glob("[bl]*"):
+        if left.name == "lib" or left.name.startswith("bdist."):
+            shutil.rmtree(left, ignore_errors=True)
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(dist)]
     done = subprocess.run(build, cwd=metadata.project_path, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -68,12 +71,9 @@ def pack_configuration(conf: Path, archive: Path) -> list[Path]:
     links_to_folders = [file for file in files if (conf / file).is_dir() and not _holds_keys(file)]
     for file in sorted([*kept, *links_to_folders]):
         _refuse_unfit(conf, file)
-    archive.parent.mkdir(exist_ok=True)
-    unfinished = archive.with_name(f".{archive.name}")
-    with tarfile.open(unfinished, "w:gz", dereference=True) as packed:
+    with replacing_file(archive) as beside, tarfile.open(beside, "w:gz", dereference=True) as packed:
         for file in kept:
             packed.add(conf / file, Path("conf") / file)
-    unfinished.replace(archive)
     return [file for file in files if file not in kept]
 
 

@@ -57,11 +57,14 @@ def locked(
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         _acquire(file, what, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, patience, on_wait)
-        _write(file, json.dumps({"pid": os.getpid(), "command": _command(), "since": _now()}))
+        mine = json.dumps({"pid": os.getpid(), "command": _command(), "since": _now()})
+        _write(file, mine)
         try:
             yield
         finally:
-            _write(file, "")
+            # Another one that shares it may have written itself down since.
+            if _read(file) == mine:
+                _write(file, "")
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
@@ -84,12 +87,16 @@ def _acquire(file: TextIOWrapper, what: str, kind: int, patience: float, on_wait
 
 
 def _holder(file: TextIOWrapper) -> str:
-    file.seek(0)
     try:
-        holder = json.loads(file.read())
+        holder = json.loads(_read(file))
         return f"process {holder['pid']} (`{holder['command']}`, since {holder['since']})"
     except (ValueError, KeyError, TypeError):
         return "another process"
+
+
+def _read(file: TextIOWrapper) -> str:
+    file.seek(0)
+    return file.read()
 
 
 def _write(file: TextIOWrapper, text: str) -> None:

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure as PlotlyFigure
 
 
+AS_UTF_8: dict[str, Any] = {
+    "open_args_save": {"mode": "w", "encoding": "utf-8"},
+    "open_args_load": {"mode": "r", "encoding": "utf-8"},
+}
+"""How files of text are opened: Kedro's datasets would take the encoding of the locale, in which a page may not fit."""
+
+
 class _AtomicSave:
     """Redirect ``save`` of a single-file dataset to a neighbour and rename it into place."""
 
@@ -53,13 +60,13 @@ class ParquetTable(_AtomicSave, pandas.ParquetDataset):
         self._csv_twin = csv_twin
 
     def save(self, data: DataFrame) -> None:
-        """Write the table, and then its twin, each completely or not at all."""
-        super().save(data)
+        """Write the twin, and then the table, each completely or not at all: a table that is there has its twin."""
         if self._csv_twin:
             from quant_pipeline.reports.spreadsheet import csv_text
 
             named = data if all(name is None for name in data.index.names) else data.reset_index()
             write_text(Path(self._filepath).with_suffix(".csv"), csv_text(named))
+        super().save(data)
 
     def load_where(self, column: str, values: Sequence[str]) -> DataFrame:
         """Read only the rows whose column holds one of some values."""
@@ -79,6 +86,8 @@ class CsvTable(_AtomicSave, pandas.CSVDataset):
     an apostrophe before it (OWASP, "CSV Injection") and read without; numbers stay as they are.
     """
 
+    DEFAULT_FS_ARGS = AS_UTF_8
+
     def save(self, data: DataFrame) -> None:
         """Write the table completely or not at all, with no cell that a spreadsheet would run."""
         from quant_pipeline.reports.spreadsheet import rounded, safe
@@ -95,9 +104,13 @@ class CsvTable(_AtomicSave, pandas.CSVDataset):
 class JsonDocument(_AtomicSave, json.JSONDataset):
     """A mapping as JSON."""
 
+    DEFAULT_FS_ARGS = AS_UTF_8
+
 
 class TextDocument(_AtomicSave, text.TextDataset):
     """A text, for instance an HTML page."""
+
+    DEFAULT_FS_ARGS = AS_UTF_8
 
     def preview(self) -> HTMLPreview:
         """Words and tables of a page, or the text itself, for kedro-viz."""
@@ -109,6 +122,8 @@ class Figure(_AtomicSave, text.TextDataset):
 
     Kedro's own dataset imports Jupyter's widgets and validators, which costs every command some seconds.
     """
+
+    DEFAULT_FS_ARGS = AS_UTF_8
 
     def load(self) -> PlotlyFigure:
         """Read the figure."""

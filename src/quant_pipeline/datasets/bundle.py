@@ -131,6 +131,10 @@ class MeasuresByVersion(AbstractDataset[dict[str, Measures], dict[str, Measures]
         for identity, measures in data.items():
             write_text(self._folder / f"{identity}.json", json.dumps(measures, indent=2, sort_keys=True) + "\n")
 
+    def preview(self) -> JSONPreview:
+        """Measures by version, for kedro-viz."""
+        return preview_facts(self.load())
+
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("[!.]*.json"))
 
@@ -236,6 +240,11 @@ class BundlesByWindow(AbstractDataset[dict[str, ModelBundle], StoredBundles]):
         """Write the given windows."""
         for name, bundle in data.items():
             write_bundle(bundle, self._folder / name)
+
+    def preview(self) -> JSONPreview:
+        """Bundles by window, for kedro-viz."""
+        manifests = (self._folder / window / MANIFEST for window in self.load())
+        return preview_facts({file.parent.name: json.loads(file.read_text())["identity"] for file in manifests})
 
     def _exists(self) -> bool:
         return False

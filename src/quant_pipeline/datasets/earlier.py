@@ -10,8 +10,10 @@ from typing import Any, NoReturn
 import pandas as pd
 from kedro.io import AbstractDataset
 from kedro.io.core import DatasetError
+from kedro_datasets._typing import HTMLPreview, TablePreview
 
 from quant_pipeline.datasets.atomic import ParquetTable, TextDocument
+from quant_pipeline.datasets.previews import preview_document, preview_optional
 
 
 class OptionalTable(ParquetTable):
@@ -23,6 +25,10 @@ class OptionalTable(ParquetTable):
         """Read the table; None when there is none."""
         return super().load() if self._exists() else None
 
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """First rows, for kedro-viz."""
+        return preview_optional(self.load(), nrows)
+
 
 class OptionalText(TextDocument):
     """A text; none where there is no file."""
@@ -32,6 +38,10 @@ class OptionalText(TextDocument):
     def load(self) -> str | None:
         """Read the text; None when there is none."""
         return super().load() if self._exists() else None
+
+    def preview(self) -> HTMLPreview:
+        """Words and tables of a page, or the text itself, for kedro-viz."""
+        return super().preview() if self._exists() else preview_document("", is_page=True)
 
 
 class EarlierTable(AbstractDataset[NoReturn, pd.DataFrame | None]):
@@ -62,6 +72,10 @@ class EarlierTable(AbstractDataset[NoReturn, pd.DataFrame | None]):
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse: each session writes its own table."""
         raise DatasetError(f"the {self._file} of an earlier session is not written again")
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """First rows, for kedro-viz."""
+        return preview_optional(self.load(), nrows)
 
     def _exists(self) -> bool:
         return True
@@ -95,6 +109,11 @@ class EarlierTables(AbstractDataset[NoReturn, dict[str, Callable[[], pd.DataFram
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse: each session writes its own table."""
         raise DatasetError("the tables of earlier sessions are not written again")
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """First rows of the newest table, for kedro-viz."""
+        tables = self.load()
+        return preview_optional(tables[max(tables)]() if tables else None, nrows)
 
     def _exists(self) -> bool:
         return True

@@ -10,7 +10,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.atomic import write_text
-from quant_pipeline.datasets.previews import preview_rows, preview_table
+from quant_pipeline.datasets.previews import preview_optional
 from quant_pipeline.reports.spreadsheet import as_it_was, csv_text
 
 EXECUTES, DECIDED = "executes_on", "decided_on"
@@ -40,7 +40,10 @@ class OrderList(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Read the orders that were decided in the session."""
-        return as_it_was(pd.read_csv(self.file)) if self.file.is_file() else pd.DataFrame()
+        if not self.file.is_file():
+            return pd.DataFrame()
+        found = as_it_was(pd.read_csv(self.file))
+        return found[found[DECIDED] == self._as_of].reset_index(drop=True)
 
     @property
     def file(self) -> Path:
@@ -50,14 +53,13 @@ class OrderList(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """First orders, for kedro-viz."""
-        found = self.load()
-        return preview_rows([], []) if found.empty else preview_table(found, nrows)
+        return preview_optional(self.load(), nrows)
 
     def _exists(self) -> bool:
         if not self.file.is_file():
             return False
-        decided = pd.read_csv(self.file, usecols=[DECIDED])[DECIDED]
-        return bool(decided.empty or (decided == self._as_of).all())
+        # A list without orders does not say when it was decided: it may be that of a later session.
+        return not self.load().empty
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder), "as_of": self._as_of}

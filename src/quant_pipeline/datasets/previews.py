@@ -25,6 +25,11 @@ def preview_table(table: DataFrame, nrows: int) -> TablePreview:
     return TablePreview(json.loads(shown.to_json(orient="split", date_format="iso", date_unit="s")))
 
 
+def preview_optional(table: DataFrame | None, nrows: int) -> TablePreview:
+    """Show the first rows of a table, and no row of one that is not there or holds none."""
+    return preview_rows([], []) if table is None or table.empty else preview_table(table, nrows)
+
+
 def preview_rows(columns: list[str], rows: list[list[str]]) -> TablePreview:
     """Show rows of texts."""
     return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": rows})

@@ -5,6 +5,9 @@ from typing import Any
 
 import optuna
 from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
+
+from quant_pipeline.datasets.previews import preview_optional
 
 
 class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
@@ -49,6 +52,11 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
 
     def save(self, data: optuna.Study) -> None:
         """Do nothing: the trials are stored already."""
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """Best trials, for kedro-viz."""
+        trials = self.load().trials_dataframe(attrs=("number", "value", "state", "params")) if self._exists() else None
+        return preview_optional(trials if trials is None else trials.sort_values("value", ascending=False), nrows)
 
     def _exists(self) -> bool:
         return self._file.is_file()

@@ -167,7 +167,8 @@ class LiveAccount:
         folder = SUMMARIES.get(task.kind)
         day = task.session if task.kind is TaskKind.DAILY else decided
         try:
-            return "" if folder is None else (self.home / folder / f"{day:%Y-%m-%d}" / "summary.txt").read_text()
+            file = None if folder is None else self.home / folder / f"{day:%Y-%m-%d}" / "summary.txt"
+            return "" if file is None else file.read_text(encoding="utf-8")
         except OSError:
             return ""
 

@@ -32,6 +32,8 @@ DECIMALS: Final = {
     "shortfall_bps": 2,
 }  # fmt: skip
 """Decimals of a column by its name: amounts in cents, prices in hundredths of a cent, fractions in millionths."""
+SMALL_PRICE: Final = 0.1
+"""Prices below keep their `DIGITS`."""
 COUNTS: Final = ("quantity", "requested", "filled", "volume", "rank", "sessions_held", "days_held", "sessions")
 """Columns of whole numbers, as long as all of them are whole."""
 DIGITS: Final = 10
@@ -78,6 +80,9 @@ def _rounded(name: str, column: pd.Series) -> pd.Series:
         return column.round().astype("Int64") if np.isfinite(values).any() else column
     decimals = DECIMALS.get(name)
     exact = _significant(values) if decimals is None else np.round(values, decimals)
+    if decimals == PRICE:
+        # A coin, or a share before its splits, may cost less than a hundredth of a cent.
+        exact = np.where(np.abs(values) < SMALL_PRICE, _significant(values), exact)
     return pd.Series(exact, index=column.index, name=column.name)
 
 

@@ -5,36 +5,32 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import requests
-from alembic.util import CommandError
 from kedro.framework.context import KedroContext
 from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from quant_pipeline.common.environments import in_environment
-from quant_pipeline.common.exceptions import BusyError, ConfigurationError, TrackingError
+from quant_pipeline.common.exceptions import ConfigurationError, TrackingError
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.tracking.batches import BatchedHook
 from quant_pipeline.tracking.dead_runs import tag_runs
 from quant_pipeline.tracking.relocation import ARTIFACTS, follow_project
 from quant_pipeline.tracking.store import prepare_store
 
+logger = logging.getLogger(__name__)
+
 # What it writes down is raised as well; a traceback of a hundred lines would hide the line that says what is wrong.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
-FAILURES = (TrackingError, BusyError, MlflowException, SQLAlchemyError, sqlite3.Error, CommandError, OSError)
-"""What a tracking store may end in; errors of `requests` are errors of the operating system."""
 DEFAULT_STORE = "mlflow.db"
 PAGES = "127.0.0.1:5000"
 """Where `kedro mlflow ui` serves unless it is asked otherwise."""
@@ -51,6 +47,31 @@ SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 """MLflow would print the address of every nested run; the address of the run is logged once, at its end."""
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Ports of databases whose address names none."""
+
+
+@contextmanager
+def failing_open(report: Callable[[Exception], None]) -> Iterator[None]:
+    """Let no failure of a tracking store stop what is recorded.
+
+    Stores, servers and the clients of buckets raise errors of many libraries, some of which are not installed here.
+
+    Parameters
+    ----------
+    report
+        Called with the failure.
+
+    Raises
+    ------
+    ConfigurationError
+        When a key of ``mlflow.yml`` is wrong, which the user has to correct.
+    """
+    try:
+        yield
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        logger.debug("MLflow failed", exc_info=True)
+        report(error)
 
 
 def open_tracking(context: KedroContext) -> BatchedHook:

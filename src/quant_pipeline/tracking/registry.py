@@ -11,7 +11,7 @@ from pathlib import Path
 import mlflow
 from kedro.framework.context import KedroContext
 
-from quant_pipeline.tracking.opening import FAILURES, describe, open_tracking
+from quant_pipeline.tracking.opening import describe, failing_open, open_tracking
 from quant_pipeline.tracking.pyfunc_bundle import as_pyfunc
 
 logger = logging.getLogger(__name__)
@@ -72,11 +72,13 @@ def show_champion(context: KedroContext, name: str, identity: str) -> None:
     identity
         As for `mark_champion`.
     """
-    try:
+
+    def warn(error: Exception) -> None:
+        logger.warning("MLflow's registry does not show that %s is the champion: %s", identity, describe(error))
+
+    with failing_open(warn):
         open_tracking(context)
         mark_champion(registered_name(context.config_loader["globals"]["market"], name), identity)
-    except FAILURES as error:
-        logger.warning("MLflow's registry does not show that %s is the champion: %s", identity, describe(error))
 
 
 def _version_of(client: mlflow.MlflowClient, name: str, identity: str) -> str | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from kedro_mlflow.io.catalog.switch_catalog_logging import switch_catalog_loggin
 
 from quant_pipeline.tracking.batches import BatchedHook
 from quant_pipeline.tracking.dead_runs import close_dead_runs
-from quant_pipeline.tracking.opening import FAILURES, NO_PATIENCE, PATIENCE, describe, open_tracking, page_of
+from quant_pipeline.tracking.opening import NO_PATIENCE, PATIENCE, describe, failing_open, open_tracking, page_of
 from quant_pipeline.tracking.records import record_node
 
 logger = logging.getLogger(__name__)
@@ -31,10 +30,8 @@ def open_without_run(context: KedroContext) -> None:
     context
         Context of the session.
     """
-    try:
+    with failing_open(lambda error: logger.warning("MLflow is not set up: %s", describe(error))):
         open_tracking(context)
-    except FAILURES as error:
-        logger.warning("MLflow is not set up: %s", describe(error))
 
 
 class TrackedRun:
@@ -53,13 +50,13 @@ class TrackedRun:
         self._environment = context.env
         self._market = str(context.config_loader["globals"]["market"])
         self._hook: BatchedHook | None = None
-        with self._fail_open():
+        with failing_open(self._end):
             self._hook = open_tracking(context)
 
     def start(self, **arguments: Any) -> None:
         """Close the records of killed processes and begin a new one; arguments as of ``before_pipeline_run``."""
         if self._hook is not None and mlflow.active_run() is None:
-            with self._fail_open():
+            with failing_open(self._end):
                 close_dead_runs(self._hook.mlflow_config.tracking.experiment._experiment.experiment_id)
         self.follow("before_pipeline_run", **arguments)
 
@@ -74,19 +71,19 @@ class TrackedRun:
             What Kedro has given it.
         """
         if self._hook is not None:
-            with self._fail_open():
+            with failing_open(self._end):
                 getattr(self._hook, step)(**arguments)
 
     def record(self, **arguments: Any) -> None:
         """Record what a node has made; arguments as of `record_node`."""
         if self._hook is not None:
-            with self._fail_open():
+            with failing_open(self._end):
                 record_node(**arguments, market=self._market)
 
     def keep_file(self, dataset: Any) -> None:
         """Log the file of a saved `MlflowArtifactDataset`, which logs nothing itself: a failing store ends no run."""
         if self._hook is not None:
-            with self._fail_open():
+            with failing_open(self._end):
                 mlflow.log_artifact(str(Path(dataset._filepath)), dataset.artifact_path)
 
     def finish(self, **arguments: Any) -> None:
@@ -97,17 +94,14 @@ class TrackedRun:
             # Not through the log, which would break the address into lines.
             click.echo(f"MLflow run: {page_of(run, self._environment)}")
 
-    @contextmanager
-    def _fail_open(self) -> Iterator[None]:
-        try:
-            yield
-        except FAILURES as error:
-            patience = {name: os.environ.get(name, PATIENCE[name]) for name in NO_PATIENCE}
-            self._hook = None
-            logger.warning("MLflow does not record this run any further: %s", describe(error))
-            switch_catalog_logging(self._catalog, False)
-            os.environ.update(NO_PATIENCE)
-            while mlflow.active_run():
-                with suppress(*FAILURES):
-                    mlflow.end_run("KILLED")
-            os.environ.update(patience)
+    def _end(self, error: Exception) -> None:
+        """Record nothing any more, after the one warning."""
+        patience = {name: os.environ.get(name, PATIENCE[name]) for name in NO_PATIENCE}
+        self._hook = None
+        logger.warning("MLflow does not record this run any further: %s", describe(error))
+        switch_catalog_logging(self._catalog, False)
+        os.environ.update(NO_PATIENCE)
+        while mlflow.active_run():
+            with suppress(Exception):
+                mlflow.end_run("KILLED")
+        os.environ.update(patience)

@@ -37,12 +37,20 @@ def test_the_list_says_all_that_an_order_needs_and_lies_under_the_session_of_its
     assert kept.load()["name"].tolist() == ["=See", "Bee"]
 
 
+def test_orders_of_a_later_session_are_none_of_an_earlier_one(tmp_path):
+    first, later = (OrderList(str(tmp_path), as_of=day) for day in ("2024-12-31", "2025-01-07"))
+    later.save(listed(as_of="2025-01-07"))
+    assert not first.exists()
+    assert first.load().empty
+    assert first.preview()["data"] == []
+
+
 def test_each_session_finds_its_own_list_and_one_without_orders_has_one_too(tmp_path):
     first, second = (OrderList(str(tmp_path), as_of=day) for day in ("2024-12-31", "2025-01-02"))
     second.save(listed(as_of="2025-01-02"))
     assert not first.exists()
     assert second.exists()
-    first.save(listed(ORDERS.iloc[:1]))
-    assert first.exists()
+    first.save(listed(ORDERS.iloc[:0]))
+    assert not first.exists(), "it does not say of which session it is; to decide again changes nothing"
     assert len(first.load()) == 0
     assert {file.name for file in tmp_path.iterdir()} == {"2025-01-02.csv", "2025-01-03.csv"}

@@ -10,6 +10,7 @@ from quant_pipeline.evaluation.performance import measure_performance
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.quality import COLUMNS as QUALITY_COLUMNS
 from quant_pipeline.market.quality import QualityParameters
+from quant_pipeline.pipelines.backtest.facts import digest_of_nav
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.reporting import nodes
@@ -190,7 +191,7 @@ def tables(context):
     return {
         "backtest_nav": nav,
         "backtest_performance": performance,
-        "backtest_facts": {"hash": context.backtest_hash},
+        "backtest_facts": {"hash": context.backtest_hash, "nav": digest_of_nav(nav)},
         "backtest_trades": _trades(random),
         "combination_comparison": comparison,
         "combination_nav": combination_nav,

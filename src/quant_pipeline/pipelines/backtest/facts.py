@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from quant_pipeline.common.parameters import as_configured
 from quant_pipeline.project.backtest_folder import DECISIVE
 
@@ -29,6 +31,11 @@ def hash_of_parameters(parameters: Mapping[str, Any]) -> str:
     """Return the first twelve digits of the SHA-256 of what decides a backtest."""
     text = json.dumps(decisive_parameters(parameters), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def digest_of_nav(nav: pd.DataFrame) -> str:
+    """Return the first twelve digits of the SHA-256 of a net asset value: facts state of which one they are."""
+    return hashlib.sha256(nav["nav"].to_numpy(dtype="float64").tobytes()).hexdigest()[:12]
 
 
 def differences(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

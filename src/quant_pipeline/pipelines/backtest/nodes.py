@@ -11,7 +11,7 @@ from quant_pipeline.evaluation.information_coefficient import information_coeffi
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.market.currencies import unit_of_amounts
-from quant_pipeline.pipelines.backtest.facts import decisive_parameters, hash_of_parameters
+from quant_pipeline.pipelines.backtest.facts import decisive_parameters, digest_of_nav, hash_of_parameters
 from quant_pipeline.pipelines.backtest.figures import compose_equity_curve, draw_equity_picture
 from quant_pipeline.pipelines.backtest.measuring import measure_backtest
 from quant_pipeline.pipelines.backtest.parameters import BacktestParameters
@@ -43,7 +43,7 @@ def backtest_combinations(
     rules: TradingRules,
     backtest: BacktestParameters,
     ensemble_weight_history: pd.DataFrame | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any], dict[str, float], pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, float], pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Trade the fused score of every combination through the test sessions.
 
     Parameters
@@ -66,9 +66,9 @@ def backtest_combinations(
     -------
     tuple
         Of the default combination: ``backtest_nav`` (``date``, ``nav``, ``cash``, ``benchmark``, ``turnover``,
-        ``cost``), ``backtest_trades``, ``backtest_positions``, ``backtest_facts`` (``hash`` and ``parameters`` that
-        decide it, ``bundles`` by model) and ``backtest_performance``; and of all: ``combination_comparison``, and
-        ``combination_nav`` (``date``, ``combination``, ``nav``).
+        ``cost``), ``backtest_trades``, ``backtest_positions`` and ``backtest_performance``; of all:
+        ``combination_comparison``, and ``combination_nav`` (``date``, ``combination``, ``nav``); and
+        ``backtest_facts``: ``hash`` and ``parameters`` that decide it, ``bundles`` by model, and the digest of ``nav``.
 
     Raises
     ------
@@ -122,9 +122,10 @@ def backtest_combinations(
             }
         )
         if name == ensemble.default:
-            chosen = nav, result.trades, result.positions, facts, performance
+            chosen = nav, result.trades, result.positions, performance
+            facts["nav"] = digest_of_nav(nav)
     combination_nav = pd.concat(curves, ignore_index=True)[["date", "combination", "nav"]]
-    return (*chosen, pd.DataFrame(comparison), combination_nav)
+    return (*chosen, pd.DataFrame(comparison), combination_nav, facts)
 
 
 def draw_backtest(

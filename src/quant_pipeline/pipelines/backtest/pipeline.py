@@ -32,10 +32,11 @@ def create_pipeline() -> Pipeline:
                     "backtest_nav",
                     "backtest_trades",
                     "backtest_positions",
-                    "backtest_facts",
                     "backtest_performance",
                     "combination_comparison",
                     "combination_nav",
+                    # Last: they say that the others are there, and of which parameters.
+                    "backtest_facts",
                 ],
                 name="backtest_combinations",
             ),

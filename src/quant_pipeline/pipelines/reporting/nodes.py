@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.currencies import unit_of_amounts
-from quant_pipeline.pipelines.backtest.facts import hash_of_parameters
+from quant_pipeline.pipelines.backtest.facts import digest_of_nav, hash_of_parameters
 from quant_pipeline.pipelines.backtest.figures import draw_drawdown, draw_net_asset_value
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
@@ -44,7 +44,7 @@ def tables_of(report: ReportParameters) -> list[str]:
 
 
 def of_own_backtest(facts: Mapping[str, Any], wanted: str, tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Empty the results of a backtest whose parameters are not those of the account: they are not shown.
+    """Empty the results of a backtest that is not the account's own or was not saved to its end: they are not shown.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def of_own_backtest(facts: Mapping[str, Any], wanted: str, tables: Mapping[str, 
     wanted
         `hash_of_parameters` of the account.
     tables
-        Datasets by name.
+        Datasets by name, ``backtest_nav`` among them.
     """
-    if facts.get("hash") == wanted:
+    if facts.get("hash") == wanted and facts.get("nav") == digest_of_nav(tables["backtest_nav"]):
         return dict(tables)
     return {name: _emptied(table) if name in OF_THE_BACKTEST else table for name, table in tables.items()}
 

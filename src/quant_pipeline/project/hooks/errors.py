@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.io import DatasetError
 
 from quant_pipeline.common.environments import naming_environment
-from quant_pipeline.common.exceptions import QuantPipelineError, StaleDataError
+from quant_pipeline.common.exceptions import QuantPipelineError, StaleDataError, StorageError
 from quant_pipeline.common.storage_errors import explain_storage_error
 from quant_pipeline.project.log_file import LOG_FILE
 
@@ -62,9 +63,14 @@ def _remedy_of(error: Exception) -> QuantPipelineError | None:
         if isinstance(cause, QuantPipelineError):
             return cause
         if isinstance(cause, FileNotFoundError):
-            return _not_made_yet(error)
+            return _not_made_yet(error) if isinstance(error, DatasetError) else _not_there(cause)
         cause = cause.__cause__
     return explain_storage_error(error)
+
+
+def _not_there(error: FileNotFoundError) -> QuantPipelineError | None:
+    """Name a file that a node itself has asked for."""
+    return StorageError(f"{error.filename}: there is no such file or folder.") if error.filename else None
 
 
 def stage_that_makes(dataset: str) -> str | None:
