@@ -144,8 +144,12 @@ def packaged(project_path, tmp_path_factory):
     entries["market_source"]["parameters"] = SMALL_MARKET
     catalog.write_text(yaml.safe_dump(entries))
     (copy.path / "conf" / "paper" / "credentials.yml").write_text("alpaca_paper: {api_key: PKSECRET, secret_key: x}\n")
+    (copy.path / "build" / "results").mkdir(parents=True)
+    (copy.path / "build" / "lib" / "quant_pipeline").mkdir(parents=True)
+    (copy.path / "build" / "lib" / "quant_pipeline" / "deleted.py").write_text("")
     done = copy.run("kedro package")
     assert "left out conf/paper/credentials.yml" in done.stdout
+    assert (copy.path / "build" / "results").is_dir(), "what `make results` has trained"
     return copy.path / "dist"
 
 
@@ -175,6 +179,7 @@ def test_a_package_contains_no_key(packaged):
     (wheel,) = packaged.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         contents = [archive.read(name) for name in archive.namelist()]
+        assert not [name for name in archive.namelist() if "deleted" in name]
     with tarfile.open(packaged / "conf-quant_pipeline.tar.gz") as archive:
         contents += [archive.extractfile(entry).read() for entry in archive if entry.isfile()]
     assert len(contents) > 300

@@ -14,6 +14,10 @@ DEFINITIONS: Final = {
     "information_ratio": "The information ratio is the mean of the daily differences to the benchmark over their "
     "deviation, times the root of 252, so it is not the quotient of excess return and tracking error, which are of the "
     "year.",
+    "alpha": "Alpha is the return that beta times the return of the benchmark does not explain, both above the "
+    "risk-free rate, compounded to a year.",
+    "tracking_error": "The tracking error is the deviation of the daily differences to the benchmark, times the root "
+    "of 252.",
     "calmar": "Calmar is the compound return over the maximum drawdown.",
     "profit_factor": "The profit factor is the sum of gains over the sum of losses, of sessions.",
     "annualised_turnover": "Turnover is the value bought plus the value sold over the net asset value before, as times "

@@ -10,6 +10,7 @@ from quant_pipeline.common.environments import in_environment
 from quant_pipeline.pipelines.analysis import figures
 from quant_pipeline.pipelines.analysis.analysed import AnalysedAccount, band_columns
 from quant_pipeline.reports import wording
+from quant_pipeline.reports.definitions import define
 from quant_pipeline.reports.elements import Column, Html, code, details, paragraph, picture, section, table
 from quant_pipeline.trading.shadow.causes import CAUSES
 from quant_pipeline.trading.shadow.shortfall import PARTS
@@ -139,7 +140,7 @@ def portfolio_section(page: AnalysedAccount) -> Html:
     if measures.empty:
         parts.append(paragraph("Two closes are needed before anything can be measured.", style="empty"))
     else:
-        parts.append(_measures(measures))
+        parts += [paragraph(define(measures["measure"])), _measures(measures)]
     columns = [
         Column("held", "held", kind="text"),
         Column("round_trips", "round trips", wording.count),

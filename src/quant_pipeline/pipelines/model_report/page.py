@@ -9,6 +9,7 @@ from quant_pipeline.evaluation.factor_scores import ScoringParameters
 from quant_pipeline.pipelines.factor_evaluation.figures import draw_decay, draw_relations
 from quant_pipeline.pipelines.model_report.figures import draw_bands, draw_years
 from quant_pipeline.reports import wording
+from quant_pipeline.reports.definitions import COEFFICIENTS
 from quant_pipeline.reports.elements import (
     Card,
     Column,
@@ -128,7 +129,7 @@ def _comparison(summary: pd.DataFrame, decay: pd.DataFrame, years: pd.DataFrame,
         "comparison",
         "Comparison",
         paragraph(
-            "Test sessions that every model has scored and whose label is realised; bands hold "
+            f"{COEFFICIENTS} Test sessions that every model has scored and whose label is realised; bands hold "
             f"{comparison.confidence:.0%} by Newey-West errors."
         ),
         table(summary, columns, f"At a horizon of {wording.plural(comparison.horizons[0], 'session')}"),
