@@ -133,6 +133,13 @@ def test_account_that_has_sold_everything_says_so(shadow):
     assert "as spread as" not in page
 
 
+def test_exposures_of_an_unknown_newest_close_are_not_drawn(shadow):
+    unknown = pd.DataFrame([("account", "momentum", NAN, 0.2, 0.1, 0.4, 90)], columns=EXPOSURE_COLUMNS)
+    page = compose(full() | {"exposures": unknown}, shadow)
+    assert "+nan" not in page
+    assert "No session yet" in page
+
+
 def test_account_without_models_has_no_section_on_them():
     tables = {name: table for name, table in empty().items() if name not in ("models", "left_out", "alike")}
     assert '<section id="models"' not in compose(tables)

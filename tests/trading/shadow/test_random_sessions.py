@@ -7,7 +7,7 @@ that part which has to be nothing, and every cause has to be missing where nothi
 from decimal import Decimal
 
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quant_pipeline.common.exceptions import AccountError
@@ -44,19 +44,29 @@ ACTIONS = st.lists(
 )
 
 
-@st.composite
-def markets(draw):
-    """Bars of two instruments at random prices, corporate actions and costs."""
-    prices = draw(st.lists(st.integers(500, 9_000), min_size=20, max_size=20))
+def market_of(prices, actions, costs):
+    """Bars of two instruments that open and close at prices in cents, with corporate actions and costs."""
     rows = []
     for place, (day, name) in enumerate((day, name) for day in DAYS for name in NAMES):
         first, last = prices[2 * place] / 100, prices[2 * place + 1] / 100
         rows.append((day, name, first, max(first, last), min(first, last), last, 1_000_000.0))
     bars = pd.DataFrame(rows, columns=["date", "instrument", "open", "high", "low", "close", "volume"])
-    actions = actions_table(*((day, *action) for day in DAYS[1:] for action in draw(ACTIONS)))
+    return bars.astype({"instrument": "str"}), actions_table(*actions), costs
+
+
+@st.composite
+def markets(draw):
+    """Draw prices, corporate actions and costs."""
+    prices = draw(st.lists(st.integers(500, 9_000), min_size=20, max_size=20))
+    actions = [(day, *action) for day in DAYS[1:] for action in draw(ACTIONS)]
     rates = st.sampled_from([0.0, 0.001, 0.0037])
-    costs = CostRules(buy_rate=draw(rates), sell_rate=draw(rates), half_spread=draw(rates))
-    return bars.astype({"instrument": "str"}), actions, costs
+    return market_of(prices, actions, CostRules(buy_rate=draw(rates), sell_rate=draw(rates), half_spread=draw(rates)))
+
+
+def fixed_market():
+    """A market with a dividend and a split, in which every price is another one."""
+    actions = [(DAYS[2], "AAA", "cash_dividend", 0.37), (DAYS[3], "AAA", "split", 2.0)]
+    return market_of(range(1_000, 3_000, 100), actions, CostRules(buy_rate=0.001, half_spread=0.0037))
 
 
 def compared(events, market, is_simulated):
@@ -170,7 +180,7 @@ class Broker:
             if outcome == "refused":
                 self.write(EventKind.ORDER_REJECTED, client_order_id=order_id, message="drawn")
             if not part or not self.fill(order_id, name, side, part, extra, fee):
-                self.missed.append((order_id, name, side))
+                self.missed.append((self.day, order_id, name, side))
 
     def ratio(self, name):
         """Return the new and the old shares of the splits of the session."""
@@ -210,8 +220,8 @@ class Broker:
                 self.fill("external:9", name, side, 2, 0, amount, "operator_actions")
             case "transfer":
                 self.write(EventKind.TRANSFER, "operator_actions", instrument="AAA", quantity="3.5", cost=str(amount))
-            case "late" if self.missed:
-                self.fill(*self.missed.pop(), 3, 0, amount, "delay", "impact", "data_revisions")
+            case "late" if self.missed and self.missed[0][0] < self.day:
+                self.fill(*self.missed.pop(0)[1:], 3, 0, amount, "delay", "data_revisions")
             case "bust" if fills:
                 self.write(EventKind.TRADE_BUST, *amend, fill=fills[place % len(fills)])
             case "correct" if fills:
@@ -237,7 +247,18 @@ SESSION = st.tuples(
 )
 
 
+ONE, HALF = Decimal(1), Decimal("0.5")
+EVERYTHING = [
+    ({"AAA": ("buy", 10), "BBB": ("buy", 20)}, "nothing", HALF, ONE, False, [("fee", ONE, 0), ("interest", ONE, 0)]),
+    ({"AAA": ("buy", 30)}, "whole", HALF, ONE, True, [("late", ONE, 0), ("by hand", ONE, 0), ("tax", ONE, 0)]),
+    ({"AAA": ("sell", 5)}, "part", HALF, ONE, False, [("correct", ONE, 1), ("late", ONE, 0), ("transfer", ONE, 0)]),
+    ({"BBB": ("buy", 5)}, "sent", HALF, ONE, False, [("cancel", ONE, 0), ("bust", ONE, 2), ("deposit", ONE, 0)]),
+]
+"""Four sessions with everything that can happen."""
+
+
 @given(markets(), st.lists(SESSION, min_size=4, max_size=4))
+@example(fixed_market(), EVERYTHING)
 @settings(max_examples=examples(40))
 def test_account_at_a_broker_differs_by_what_happened_and_nothing_is_unexplained(market, sessions):
     account = Broker(market)

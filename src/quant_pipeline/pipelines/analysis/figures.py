@@ -55,7 +55,7 @@ def draw_exposures(exposures: pd.DataFrame) -> go.Figure:
         See `compare_exposures`.
     """
     title = "Exposure to styles at the newest close, in deviations of the universe"
-    shown = exposures[exposures["factor"].isin(STYLES)]
+    shown = exposures[exposures["factor"].isin(STYLES) & exposures["newest"].notna()]
     if shown.empty:
         return say_instead(blank_figure(title, NOTHING), NOTHING)
     figure = blank_figure(title, "; ".join(_sentence(name, rows) for name, rows in shown.groupby("portfolio")))
