@@ -74,6 +74,21 @@ def test_the_check_reports_a_real_account_that_is_not_pinned_or_not_armed(place)
         shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.mark.parametrize(("newest", "is_old"), [("2025-01-06", True), ("2025-01-07", False), ("2025-01-08", False)])
+def test_the_check_names_a_market_that_was_not_ingested_for_a_while(place, newest, is_old):
+    lines = []
+    with open_account(place, "paper", {"as_of": "2025-01-08"}) as opened:
+        opened.catalog.save("sessions", pd.DataFrame({"date": pd.bdate_range("2025-01-02", newest)}))
+        try:
+            with suppress(NotReadyError):
+                report_problems(opened, lines.append, {"age": CHECKS["age of the market data"]})
+        finally:
+            opened.catalog.release("sessions")
+            shutil.rmtree(place.project_path / "data", ignore_errors=True)
+    words = "ingested up to 2025-01-06, and 2025-01-08 has closed; `kedro run --pipelines daily --env paper`"
+    assert [words in line for line in lines[1:]] == ([True] if is_old else [])
+
+
 def test_the_check_of_the_configuration_asks_nothing_else_and_names_the_key(run, place):
     assert run("--check-configuration", "--env", "paper", "--params", PARAMS).exit_code == 0
     file = place.project_path / "conf" / "paper" / "parameters_live.yml"

@@ -1,5 +1,6 @@
 """A machine in another time zone, a journal of another time, a holiday, a folder that cannot be written."""
 
+import os
 import time
 
 import pandas as pd
@@ -82,3 +83,35 @@ def test_a_folder_that_cannot_be_written_is_named_in_one_line(opened_once, scrip
     assert len(said) == 1
     assert str(live.account.folder) in said[0]
     assert "Traceback" not in done.output
+
+
+def test_a_configuration_that_changes_while_the_process_starts_is_taken_up(scripted, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.live.follower.PAUSE", 0.0)
+    live = scripted("paper", "2025-01-05 12:00")
+    file = live.folder / "conf" / "paper" / "parameters_live.yml"
+    compare = live.process._reconcile_first
+
+    def edit_and_compare(now):
+        file.write_text("live: {drain_seconds: 1}\n")
+        compare(now)
+
+    monkeypatch.setattr(live.process, "_reconcile_first", edit_and_compare)
+    try:
+        live.run()
+    finally:
+        file.unlink()
+    assert live.process.begins_again
+    assert [line["result"] for line in live.of("configuration")] == ["done"]
+
+
+def test_old_prints_of_commands_and_half_files_of_killed_processes_are_removed_after_the_backup(scripted):
+    live = scripted("sim", CLOSED, sessions=2)
+    old, new = (live.account.folder / "tasks" / f"daily-{day}.log" for day in ("2024-01-02", "2024-12-31"))
+    old.parent.mkdir(parents=True)
+    for log in (old, new):
+        log.write_text("a line")
+    os.utime(old, (0, 0))
+    half = live.account.folder / f".watch.json.{2**22 + 1}.tmp"
+    half.write_text("{")
+    live.run()
+    assert [file.exists() for file in (old, half, new)] == [False, False, True]

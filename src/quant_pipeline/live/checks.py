@@ -141,6 +141,18 @@ def _arming(opened: Opened) -> Iterator[str]:
         yield f"it is not armed for {session:%Y-%m-%d}; `kedro account arm` arms it, at any time before the open."
 
 
+def _age(opened: Opened) -> Iterator[str]:
+    """Look whether the market was ingested up to the close before at least: the newest one may still be due."""
+    if not opened.has_broker or not opened.catalog.exists("sessions"):
+        return
+    newest, at = opened.catalog.load("sessions")["date"].max(), opened.stands_at
+    if newest < TradingCalendar.of(opened.calendar, at, at).previous(at):
+        yield (
+            f"the market was ingested up to {newest:%Y-%m-%d}, and {at:%Y-%m-%d} has closed; `kedro run --pipelines "
+            "daily` ingests it, if the source has newer bars."
+        )
+
+
 def _daily_run(opened: Opened) -> Iterator[str]:
     from quant_pipeline.pipeline_registry import register_pipelines
     from quant_pipeline.pipelines.readiness import problems_of
@@ -171,6 +183,7 @@ CHECKS: dict[str, Check] = {
     "right to send": _lease,
     "broker, keys, clock and hours": _broker,
     "arming": _arming,
+    "age of the market data": _age,
     "market, models and weights of the daily run": _daily_run,
     "channels": _channels,
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from quant_pipeline.common.atomic import sweep
 from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.common.processes import birth_of
 from quant_pipeline.live import journal as lines
@@ -103,6 +104,9 @@ class LiveProcess:
         self._running: tuple[Task, Running] | None = None
         self._shown: Task | None = None
         self._missed = MissedTasks(account.name, reach)
+        # A process that ends after some sessions counts them: it does not begin again. What changes while the process
+        # still starts is a change too.
+        self._watched = ConfigurationFiles(account.configuration_folders) if sessions is None else None
         self._booked: pd.Timestamp | None = None
         self._timetable: Timetable
         self._follower: Follower
@@ -150,10 +154,8 @@ class LiveProcess:
         if self._is_stopping:
             return
         self._reach.messages.require_channels()
-        # A process that ends after some sessions counts them: it does not begin again.
-        watched = ConfigurationFiles(self._account.configuration_folders) if self._left is None else None
         champions = ChampionFiles(self._account.models)
-        self._follower = Follower(self._account.name, self._reach, champions, watched, self._tick)
+        self._follower = Follower(self._account.name, self._reach, champions, self._watched, self._tick)
         self._change(READY)
         self._reach.watchdog.ready()
         self._missed.report_again("It was missed before the process started again.")
@@ -283,12 +285,19 @@ class LiveProcess:
             self._reduce_after_failures(task, now)
         elif result in lines.SETTLING:
             self._failed_at.pop(task.name, None)
+            if task.kind is TaskKind.BACKUP:
+                self._tidy_up()
         if result == lines.DONE and task.kind is TaskKind.DAILY and self._left is not None:
             self._left -= 1
             if self._left <= 0:
                 self.stop()
         if not self._is_stopping:
             self._change(READY)
+
+    def _tidy_up(self) -> None:
+        """Remove what commands have printed long ago, and half files of processes that were killed."""
+        self._reach.commands.forget_old_logs()
+        sweep(self._account.folder)
 
     def _reduce_after_failures(self, task: Task, now: pd.Timestamp) -> None:
         failures, times = self._journal.state.failures.get(task.name, 0), self._account.times

@@ -14,6 +14,7 @@ from quant_pipeline.live.due import Due, Owed, due
 from quant_pipeline.live.parameters import LiveParameters
 from quant_pipeline.live.timetable import TaskKind, Timetable
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.testing.fake_alpaca import SECRET_KEY
 from quant_pipeline.testing.live_rehearsal.faults import BEFORE, DURING, FAULTS, TimedFault, faults_of
 from quant_pipeline.testing.live_rehearsal.receiver import TOKEN
 from quant_pipeline.testing.live_rehearsal.stage import PATIENCE, Stage
@@ -186,6 +187,7 @@ class Director:
             "changes_of_champion": stage.count("champion"),
             "changes_of_configuration": stage.count("configuration"),
             "secrets_in_messages": sum(TOKEN in text for text in stage.receiver.texts),
+            "secrets_in_files": len(stage.files_with(TOKEN, SECRET_KEY)),
             "ledger_differences": self._differences(),
             "restart_seconds_p95": round(restarts[min(len(restarts) - 1, int(0.95 * len(restarts)))], 2),
             "memory_growth": round(max(self.memory[-1] / steady - 1, 0.0), 3) if self.memory else None,

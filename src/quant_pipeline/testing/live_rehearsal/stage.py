@@ -201,6 +201,11 @@ class Stage:
         """Open the ledger."""
         return self.settings.ledger()
 
+    def files_with(self, *secrets: str) -> list[Path]:
+        """Return the files of logs, state, metrics and data in which a secret stands; credentials are none of them."""
+        files = [file for file in self.folder.rglob("*") if file.is_file() and file.name != "credentials.yml"]
+        return [file for file in files if any(secret.encode() in file.read_bytes() for secret in secrets)]
+
     def count(self, event: str) -> int:
         """Return how many lines of the journal tell of an event."""
         return sum(line["event"] == event for line in self.lines())
