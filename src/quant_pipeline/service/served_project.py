@@ -35,7 +35,7 @@ LOOK = 0.25
 """Seconds between two looks at the files of the configuration and the ledger."""
 SECONDS = 60.0
 """How long a configuration is believed whose files are the same: the session of an account moves with the clock."""
-AGAIN = 5.0
+AGAIN = 30.0
 """After how many seconds one that could not be read is read again although its files are the same."""
 
 

@@ -64,12 +64,19 @@ def _compared(look: Look, account: pd.Series) -> Iterator[Line]:
         backtest = project.table("backtest_nav")
         if len(backtest):
             yield Line("backtest", _from(backtest.set_index("date")["nav"].reindex(account.index), account))
-    if project.has("shadow_sessions"):
-        shadow = project.table("shadow_sessions").set_index("date")
+    if (log := _shadow_log(look)) is not None:
+        shadow = log.set_index("date")
         growth = (1 + shadow["shadow"] / shadow["base"].where(shadow["base"] > 0)).cumprod().reindex(account.index)
         before = account.shift(1).reindex(growth.dropna().index[:1]).fillna(100.0)
         if len(before):
             yield Line("shadow", growth * float(before.iloc[0]))
+
+
+def _shadow_log(look: Look) -> pd.DataFrame | None:
+    """Return the sessions of the shadow as earlier runs have left them: the newest one may not be among them yet."""
+    project = look.served.project
+    name = "shadow_sessions_found"
+    return project.kept(name, (name,), lambda: project.project.catalog.load(name))
 
 
 def _from(levels: pd.Series, account: pd.Series) -> pd.Series:
