@@ -3,9 +3,11 @@
 import time
 
 import httpx
+import pandas as pd
 import pytest
 
 from quant_pipeline.testing.job_kills import NAME
+from tests.helpers.browser import PATIENCE
 from tests.helpers.paper_service import WIDE, token_of
 
 
@@ -94,3 +96,24 @@ def test_a_form_that_asks_for_what_cannot_be_starts_no_job_and_says_why(service,
     assert words in answer.text
     assert "Traceback" not in answer.text
     assert len(service.served.jobs.table.newest(100)) == before
+
+
+@pytest.mark.slow
+def test_a_backtest_is_started_by_the_form_watched_and_its_result_seen(service, opened):
+    """The account's own backtest stays; the other one has a folder of its own."""
+    reports = service.served.project.stop_file.parent / "08_reporting"
+    own = (reports / "backtest/nav.parquet").read_bytes()
+    page = opened(f"{service.url}/page/research")
+    page.fill("input[name=topk]", "3")
+    page.fill("input[name=n_drop]", "1")
+    page.click("form[aria-label=Backtest] button")
+    page.wait_for_selector("#printed:has-text('kedro')", timeout=PATIENCE)
+    page.wait_for_selector("#job dd:has-text('done')", timeout=PATIENCE)
+    page.wait_for_selector("#job table:has-text('all_icir')")
+    assert page.said == []
+    assert (reports / "backtest/nav.parquet").read_bytes() == own
+    other = reports / "backtests/strategy.n_drop=1__strategy.topk=3"
+    job = service.served.jobs.table.newest(1)[0]
+    kept = service.served.results.table(job.result["tables"]["backtest_nav"])
+    pd.testing.assert_frame_equal(kept, pd.read_parquet(other / "nav.parquet"), check_dtype=False)
+    assert not kept["nav"].equals(pd.read_parquet(reports / "backtest/nav.parquet")["nav"])

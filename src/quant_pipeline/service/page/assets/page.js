@@ -116,6 +116,10 @@
       printed.append(`${JSON.parse(event.data).line}\n`);
       if (isAtEnd) printed.scrollTop = printed.scrollHeight;
     });
-    lines.addEventListener("end", () => lines.close());
+    lines.addEventListener("end", () => {
+      lines.close();
+      // State and result are drawn by the service.
+      if ("open" in printed.dataset) location.reload();
+    });
   }
 })();

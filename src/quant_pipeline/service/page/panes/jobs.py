@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,8 @@ from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served
 
 SHOWN = 50
+READABLE = 40
+"""Most rows of a table of a result that is drawn."""
 
 
 def jobs(look: Look) -> Html:
@@ -49,7 +52,7 @@ def job(served: Served, found: Job, printed: str) -> Html:
     ]
     tables = sorted((found.result or {}).get("tables", {}))
     if tables:
-        items.append(Fact("Tables", ", ".join(tables), "GET /v1/jobs/{id}/result"))
+        items.append(Fact("Tables", ", ".join(tables), f"GET /v1/jobs/{found.id}/result"))
     parts = draw(
         "job.html",
         job=found,
@@ -59,7 +62,30 @@ def job(served: Served, found: Job, printed: str) -> Html:
         printed=printed,
         message=_end(served, found),
     )
-    return pane("job", f"Job {found.number}: {_words(found.kind)}", instant(found.created), facts(items), parts)
+    heading = f"Job {found.number}: {_words(found.kind)}"
+    return pane("job", heading, instant(found.created), facts(items), *_results(served, found), parts)
+
+
+def _results(served: Served, found: Job) -> Iterator[Html]:
+    """Draw the tables of a result that are small enough to read."""
+    for name, hash in sorted((found.result or {}).get("tables", {}).items()):
+        result = served.results.table(hash)
+        if result is None or result.empty or len(result) > READABLE:
+            continue
+        columns = [
+            Column(
+                column,
+                _words(column),
+                _number if kind.kind == "f" else wording.text,
+                "number" if kind.kind in "fiu" else "text",
+            )
+            for column, kind in result.dtypes.items()
+        ]
+        yield table(result, columns, _words(name))
+
+
+def _number(value: Any) -> str:
+    return wording.MISSING if pd.isna(value) else f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _row(served: Served, job: Job) -> tuple[Any, ...]:
