@@ -70,11 +70,12 @@ def actions_per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> tupl
     dividend
         Cash per new share.
     """
+    split, dividend = np.ones(len(bars)), np.zeros(len(bars))
+    if corporate_actions.empty:
+        return split, dividend
     splits = _per_bar(bars, corporate_actions, SPLIT)
     dividends = _per_bar(bars, corporate_actions, CASH_DIVIDEND)
-    split = np.ones(len(bars))
     np.multiply.at(split, splits["row"].to_numpy(), splits["value"].to_numpy())
-    dividend = np.zeros(len(bars))
     paid = dividends["value"].to_numpy() / _later_splits(dividends, splits)
     np.add.at(dividend, dividends["row"].to_numpy(), paid)
     return split, dividend
@@ -129,6 +130,8 @@ def dividend_returns(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.
         Aligned with `bars`; 0 at the first bar of an instrument and wherever nothing is paid.
     """
     paying = corporate_actions["kind"] == CASH_DIVIDEND
+    if not paying.any():
+        return pd.Series(0.0, index=bars.index, name="dividend_return")
     grown = [
         (bars["close"] * adjustment_factors(bars, actions)).groupby(bars["instrument"], sort=False).pct_change()
         for actions in (corporate_actions, corporate_actions[~paying])
