@@ -47,14 +47,19 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide", "narrow"])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [pytest.param(WIDE, "light", id="wide"), pytest.param(NARROW, "dark", id="narrow", marks=pytest.mark.slow)],
+)
 def test_every_page_is_whole_silent_accessible_and_asks_no_other_host(paper, opened, size, scheme):
     page = opened(paper.url, size, scheme)
     for path, words in PAGES.items():
         page.goto(paper.url + path)
         for word in words:
             page.wait_for_selector(f"main:has-text('{word}')")
-        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+        for width in (NARROW, size):
+            page.set_viewport_size(width)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width["width"], path
         # A page that has waited for a loaded machine is grey for a moment.
         page.wait_for_selector("#stale", state="hidden")
         found = Axe().run(page).response["violations"]
@@ -114,6 +119,7 @@ def test_a_name_from_outside_is_text_and_nothing_else(paper, opened):
     assert page.said == []
 
 
+@pytest.mark.slow  # The halt above, of two pages.
 def test_two_tabs_halt_at_once(paper, opened):
     order_at_broker(paper, 2)
     tabs = [opened(paper.url), opened(paper.url)]
