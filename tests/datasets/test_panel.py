@@ -1,5 +1,6 @@
 """A panel year by year."""
 
+import tracemalloc
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -104,3 +105,33 @@ def test_pandas_and_pyarrow_read_the_folder_as_one_table(tmp_path):
     written = panel(["2019-12-31", "2020-01-02"])
     YearlyPanel(str(tmp_path)).save(written)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path).sort_index(), written)
+
+
+def test_years_are_read_into_their_place_as_pandas_puts_them_together(tmp_path):
+    written = panel(["2019-12-31", "2020-01-02", "2021-01-04"]).assign(other=np.float32([1, np.nan, 3, 4, 5, np.nan]))
+    written.attrs = {"source": "simulated"}
+    YearlyPanel(str(tmp_path)).save(written)
+    read = YearlyPanel(str(tmp_path)).load()
+    together = pd.concat([pd.read_parquet(tmp_path / f"{year}.parquet") for year in (2019, 2020, 2021)])
+    pd.testing.assert_frame_equal(read, together)
+    assert read.attrs == together.attrs == {"source": "simulated"}
+    assert read.to_numpy().base is not None  # One block, which nothing has copied.
+
+
+@pytest.mark.parametrize("changed", [{"factor": "float64"}, {"factor": "float32", "other": "float32"}])
+def test_years_of_different_columns_or_types_are_still_read(tmp_path, changed):
+    written = panel(["2019-12-31", "2020-01-02"]).assign(other=np.arange(4.0)).astype(changed)
+    YearlyPanel(str(tmp_path)).save(written)
+    pd.testing.assert_frame_equal(YearlyPanel(str(tmp_path)).load(), written)
+
+
+def test_reading_takes_no_second_copy_of_the_panel(tmp_path):
+    sessions = pd.bdate_range("2015-01-01", "2018-12-31")
+    wide = panel(sessions)
+    wide = pd.DataFrame(np.ones((len(wide), 300), dtype="float32"), index=wide.index).rename(columns=str)
+    YearlyPanel(str(tmp_path)).save(wide)
+    tracemalloc.start()
+    YearlyPanel(str(tmp_path)).load()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.6 * wide.to_numpy().nbytes

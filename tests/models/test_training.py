@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.models import bundle as bundle_module
+from quant_pipeline.models import training as training_module
 from quant_pipeline.models.algorithms import SHIPPED, find_algorithm
+from quant_pipeline.models.fitted import rows_of_windows
 from quant_pipeline.models.training import continue_or_keep, is_member, train_bundle, train_or_keep
 from tests.helpers.representatives import representatives
 
@@ -131,3 +134,39 @@ class TestContinuing:
         champion = train_or_keep(self.facts(make_facts, longer), features, labels, members, longer, None)
         with pytest.raises(ModelError, match="would measure what it has learned"):
             continue_or_keep(self.facts(make_facts, windows[1]), features, labels, members, windows[1], None, champion)
+
+
+@pytest.mark.parametrize("algorithm", ["ridge", "gru"])
+def test_sessions_that_a_model_does_not_read_change_no_bit_of_it(
+    make_facts, features, labels, members, segments, days, monkeypatch, algorithm
+):
+    """The old way transformed the whole panel, whatever was learned from and scored."""
+    facts, later = make_facts(algorithm), {**segments, "train": days[40:100]}
+    rows = np.flatnonzero(features.index.get_level_values("datetime").isin(days[135:140]))
+    bundle = train_bundle(facts, features, labels, members, later)
+    scores = bundle.predict(features, rows)
+    for module in (training_module, bundle_module):
+        monkeypatch.setattr(module, "rows_of_windows", lambda index, *_: slice(0, len(index)))
+    assert train_bundle(facts, features, labels, members, later).identity == bundle.identity
+    pd.testing.assert_series_equal(bundle.predict(features, rows), scores, check_exact=True)
+    assert scores.notna().all()
+
+
+def test_only_the_sessions_of_a_window_are_transformed(make_facts, features, labels, members, segments, days):
+    bundle = train_bundle(make_facts("gru"), features, labels, members, segments)
+    rows = np.flatnonzero(features.index.get_level_values("datetime") == days[-1])
+    samples = bundle.samples(features, rows)
+    assert list(samples.features.index.unique("datetime")) == list(days[-bundle.facts.spec.window :])
+    assert samples.features.index[samples.rows].equals(features.index[rows])
+
+
+@pytest.mark.parametrize(
+    ("rows", "sessions", "needed"),
+    [([3], 1, (2, 4)), ([3], 2, (0, 4)), ([2, 5], 1, (2, 6)), ([4], 9, (0, 6)), ([], 1, (0, 6))],
+)
+def test_the_stretch_that_rows_depend_on_is_made_of_whole_sessions(rows, sessions, needed):
+    days = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-05"])
+    index = pd.MultiIndex.from_product([days, ["AAA", "BBB"]], names=["datetime", "instrument"])
+    assert rows_of_windows(index, np.array(rows, dtype=np.int64), sessions) == slice(*needed)
+    unsorted = index[[4, 5, 0, 1, 2, 3]]
+    assert rows_of_windows(unsorted, np.array(rows, dtype=np.int64), sessions) == slice(0, 6)

@@ -8,7 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
@@ -54,7 +57,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         MarketDataError
             When there is no panel, or not all of it.
         """
-        panel = pd.concat([pd.read_parquet(file) for file in self._complete_files()])
+        panel = _read(self._complete_files())
         return panel if self._as_of is None else cut_at(panel, self._as_of, "datetime")
 
     def save(self, data: pd.DataFrame) -> None:
@@ -108,6 +111,27 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
+
+
+def _read(files: list[Path]) -> pd.DataFrame:
+    """Read years one after the other into their place: two copies of a panel are more than a machine may have."""
+    rows = pd.concat([pd.read_parquet(file, columns=[]) for file in files])
+    schemas = [pq.read_schema(file) for file in files]
+    names = [name for name in schemas[0].names if name not in rows.index.names]
+    if any(schema.names != schemas[0].names for schema in schemas) or any(
+        schema.field(name).type != pa.float32() for schema in schemas for name in names
+    ):
+        return pd.concat([pd.read_parquet(file) for file in files])
+    values = np.empty((len(names), len(rows)), dtype=np.float32)
+    start = 0
+    for file in files:
+        year = pq.read_table(file, columns=names)
+        for column, own in zip(values, year.columns, strict=True):
+            column[start : start + len(year)] = own.to_numpy()
+        start += len(year)
+    panel = pd.DataFrame(values.T, index=rows.index, columns=pd.Index(names, dtype="str"), copy=False)
+    panel.attrs = rows.attrs
+    return panel
 
 
 def _to_parquet(year: pd.DataFrame) -> bytes:

@@ -31,7 +31,14 @@ from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.labels import known_after
 from quant_pipeline.factors.processors import Arrays, ProcessorChain, compares
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.models.fitted import FittedModel, Samples, importance_table, learning_curve
+from quant_pipeline.models.fitted import (
+    FittedModel,
+    Samples,
+    columns_of,
+    importance_table,
+    learning_curve,
+    rows_of_windows,
+)
 from quant_pipeline.models.fitting import libraries_of, load_model, score_rows, table_of, weights_of
 from quant_pipeline.models.spec import ModelSpec
 
@@ -300,7 +307,8 @@ def _predict(
     facts: BundleFacts, model: FittedModel, states: list[Arrays], features: pd.DataFrame, rows: np.ndarray | None
 ) -> pd.Series:
     samples = _samples(facts, states, features, rows)
-    return pd.Series(score_rows(facts.spec, model, samples), index=features.index[samples.rows], name="score")
+    index = samples.features.index[samples.rows]
+    return pd.Series(score_rows(facts.spec, model, samples), index=index, name="score")
 
 
 def _samples(facts: BundleFacts, states: list[Arrays], features: pd.DataFrame, rows: np.ndarray | None) -> Samples:
@@ -312,9 +320,12 @@ def _samples(facts: BundleFacts, states: list[Arrays], features: pd.DataFrame, r
         )
     if missing:
         raise ModelError(f"{facts.spec.title} needs factors that the features do not have: {', '.join(missing[:5])}")
-    processed = ProcessorChain(facts.spec.processors, states).transform(features[facts.columns])
     indices = np.arange(len(features)) if rows is None else rows
-    return Samples(processed, indices, np.empty(0, dtype=np.float32))
+    needed = rows_of_windows(features.index, indices, facts.spec.window)
+    processed = ProcessorChain(facts.spec.processors, states).transform(
+        columns_of(features.iloc[needed], facts.columns)
+    )
+    return Samples(processed, indices - needed.start, np.empty(0, dtype=np.float32))
 
 
 def _files(bundle: ModelBundle) -> dict[str, bytes]:

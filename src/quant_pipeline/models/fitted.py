@@ -40,6 +40,35 @@ class Samples:
         return self.features.index.codes[0][self.rows].astype(np.int64)
 
 
+def rows_of_windows(index: pd.MultiIndex, rows: npt.NDArray[np.int64], sessions: int) -> slice:
+    """Return the stretch of a panel that some of its rows depend on: their sessions and those just before, whole.
+
+    Parameters
+    ----------
+    index
+        Index of the panel, ``(datetime, instrument)``; of one that is not sorted everything is needed.
+    rows
+        Positions of the rows.
+    sessions
+        Sessions that a row reads, its own included.
+    """
+    days, levels = index.codes[0], index.levels[0]
+    if len(rows) == 0 or not levels.is_monotonic_increasing or (np.diff(days) < 0).any():
+        return slice(0, len(days))
+    present = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
+    first = np.searchsorted(present, rows.min(), side="right") - sessions
+    last = np.searchsorted(present, rows.max(), side="right")
+    return slice(int(present[max(first, 0)]), int(present[last]) if last < len(present) else len(days))
+
+
+def columns_of(features: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return columns of a panel; those that lie beside each other in it are not copied."""
+    places = features.columns.get_indexer(names)
+    if len(places) and places[0] >= 0 and (np.diff(places) == 1).all():
+        return features.iloc[:, places[0] : places[-1] + 1]
+    return features[names]
+
+
 class FittedModel(Protocol):
     """A fitted model without its processors.
 

@@ -13,12 +13,14 @@ from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.processors import CrossSectionalRank, ProcessorChain
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle, make_bundle
 from quant_pipeline.models.fingerprint import CONTINUED, changes, fingerprint
-from quant_pipeline.models.fitted import Samples
+from quant_pipeline.models.fitted import Samples, columns_of, rows_of_windows
 from quant_pipeline.models.fitting import fit_model
 
 logger = logging.getLogger(__name__)
 
 GOLDEN_INSTRUMENTS = 3
+GOLDEN_SESSIONS_BEFORE = 1
+"""Sessions that golden inputs have besides the window of their last row and that row."""
 SMALLEST_TRAINING_SET = 100
 
 
@@ -57,7 +59,7 @@ def train_bundle(
     ModelError
         When hardly any row of the training segment has a label, or the model cannot continue from ``previous``.
     """
-    features = _up_to(features[facts.columns], segments["valid"][-1])
+    features = columns_of(_needed(features, segments, facts.spec.window), facts.columns)
     member = is_member(features.index, members)
     label = labels.reindex(features.index)
     rows = {
@@ -189,8 +191,11 @@ def _processors(facts: BundleFacts, previous: ModelBundle | None) -> ProcessorCh
     return ProcessorChain(facts.spec.processors, previous.processor_states)
 
 
-def _up_to(features: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
-    known = features[features.index.get_level_values("datetime") <= last]
+def _needed(features: pd.DataFrame, segments: dict[str, pd.DatetimeIndex], window: int) -> pd.DataFrame:
+    """Return the sessions of the segments and those before that windows and golden inputs read; nothing is copied."""
+    days = features.index.get_level_values("datetime")
+    rows = np.flatnonzero((days >= segments["train"][0]) & (days <= segments["valid"][-1]))
+    known = features.iloc[rows_of_windows(features.index, rows, window + GOLDEN_SESSIONS_BEFORE + 1)]
     return known.set_axis(known.index.remove_unused_levels())
 
 
@@ -206,7 +211,7 @@ def _ranked(label: pd.Series) -> npt.NDArray[np.float32]:
 def _golden_inputs(features: pd.DataFrame, rows: npt.NDArray[np.int64], window: int) -> pd.DataFrame:
     last = features.index[rows[-1]][0]
     days = features.index.levels[0]
-    wanted_days = days[max(days.get_loc(last) - window - 1, 0) : days.get_loc(last) + 1]
+    wanted_days = days[max(days.get_loc(last) - window - GOLDEN_SESSIONS_BEFORE, 0) : days.get_loc(last) + 1]
     newest = features.iloc[rows].xs(last, level="datetime").index[:GOLDEN_INSTRUMENTS]
     datetimes, instruments = features.index.get_level_values("datetime"), features.index.get_level_values("instrument")
     return features[datetimes.isin(wanted_days) & instruments.isin(newest)]

@@ -103,16 +103,16 @@ class CrossSectionalZScoreProcessor(ComparingProcessor):
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Centre and scale each session on its own."""
         session = _sessions(features)
-        values = features.to_numpy(dtype=np.float64)
-        values = np.where(np.isfinite(values), values, np.nan)
+        values = features.to_numpy()
         scaled = np.empty(values.shape, dtype=np.float32)
-        for index, column in enumerate(values.T):
+        for index, given in enumerate(values.T):
+            column = np.where(np.isfinite(given), given, np.nan).astype(np.float64)
             centre, deviation = self._measure(column, session)
             gap = column - centre[session]
             spread = deviation[session]
             scaled[:, index] = np.divide(gap, spread, out=np.where(np.isnan(gap), np.nan, 0.0), where=spread > 0)
         if self._spec.clip is not None:
-            scaled = np.clip(scaled, -np.float32(self._spec.clip), np.float32(self._spec.clip))
+            np.clip(scaled, -np.float32(self._spec.clip), np.float32(self._spec.clip), out=scaled)
         return pd.DataFrame(scaled, index=features.index, columns=features.columns)
 
     def _measure(self, column: npt.NDArray[np.float64], session: Codes) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -21,6 +21,9 @@ STATE_VERSION = 1
 """Meaning of the arrays in a state. A change of meaning counts it up, so that an old state is refused, not misread."""
 VERSION = "version"
 
+BLOCK = 16
+"""Factors that are learned from at once: medians need copies of what they are taken of."""
+
 
 class FittedProcessor(ABC):
     """What the fitted processors share: a state with a version, and refusing to work without it.
@@ -38,8 +41,9 @@ class FittedProcessor(ABC):
 
     def fit(self, features: pd.DataFrame) -> None:
         """Learn from the training window; infinite values are missing."""
-        values = _finite(features)
-        self.state = {**self._learn(values), VERSION: np.array([STATE_VERSION], dtype=np.float32)}
+        blocks = [self._learn(_finite(features.iloc[:, first : first + BLOCK])) for first in _blocks(features)]
+        learned = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        self.state = {**learned, VERSION: np.array([STATE_VERSION], dtype=np.float32)}
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Apply what was learned.
@@ -88,7 +92,9 @@ class RobustZScoreProcessor(FittedProcessor):
         return {"median": median, "deviation": np.where(deviation > 0, deviation, np.float32(1.0))}
 
     def _apply(self, values: Floats) -> Floats:
-        return np.clip((values - self.state["median"]) / self.state["deviation"], -self._clip, self._clip)
+        scaled = values - self.state["median"]
+        scaled /= self.state["deviation"]
+        return np.clip(scaled, -self._clip, self._clip, out=scaled)
 
 
 class WinsoriseProcessor(FittedProcessor):
@@ -106,6 +112,10 @@ class WinsoriseProcessor(FittedProcessor):
 
     def _apply(self, values: Floats) -> Floats:
         return np.clip(values, self.state["lower"], self.state["upper"])
+
+
+def _blocks(features: pd.DataFrame) -> range:
+    return range(0, max(features.shape[1], 1), BLOCK)
 
 
 def _finite(features: pd.DataFrame) -> Floats:
