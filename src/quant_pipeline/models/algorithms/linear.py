@@ -167,11 +167,12 @@ def fit_elastic_net(
 def _moments(samples: Samples) -> tuple[npt.NDArray[np.float64], Vector]:
     """Return covariance of the factors, and of factors and label."""
     values, labels = _finite_values(samples), samples.labels.astype(np.float64)
-    centred = values - values.mean(axis=0)
-    return centred.T @ centred / len(labels), centred.T @ (labels - labels.mean()) / len(labels)
+    values -= values.mean(axis=0)
+    return values.T @ values / len(labels), values.T @ (labels - labels.mean()) / len(labels)
 
 
 def _finite_values(samples: Samples) -> npt.NDArray[np.float64]:
+    """Return doubles of the features, which are the caller's own."""
     values = samples.values.astype(np.float64)
     if not np.isfinite(values).all():
         raise ModelError(
