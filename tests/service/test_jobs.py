@@ -64,6 +64,18 @@ def test_a_job_runs_once_and_keeps_what_it_printed(desk):
     assert desk.runner.output_of(done).read_text() == "first line\nlast line\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="of Linux")
+def test_a_job_gives_way_to_answers_and_leaves_them_a_core(desk):
+    job, _ = ask(desk, seconds=600)
+    running = until(desk, job, JobState.RUNNING)
+    (command,) = children_of(desk, running.pid)
+    here = sorted(os.sched_getaffinity(0))
+    assert sorted(command.cpu_affinity()) == (here[1:] or here)
+    assert command.nice() == min(os.nice(0) + 10, 19)
+    assert os.sched_getscheduler(command.pid) == os.SCHED_BATCH
+    desk.runner.cancel(running)
+
+
 def test_a_failed_job_says_why_in_its_last_line(desk):
     job, _ = ask(desk, status=3)
     failed = until(desk, job, *ENDED)
@@ -164,7 +176,7 @@ def killed_worker(desk, number=0):
 
 
 def is_gone(process):
-    """Return whether a process has ended; nobody of this test is its parent."""
+    """Return whether a process has ended; this test is not its parent."""
     psutil.wait_procs([process], timeout=30)
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 

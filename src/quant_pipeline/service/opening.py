@@ -38,6 +38,7 @@ def open_served(project: ServedProject, changes: Mapping[str, Any]) -> Served:
         threads=rules.job_threads,
         gigabytes=rules.job_gigabytes,
         hours=rules.job_hours,
+        cores=rules.job_cores,
     )
     limits = Limits(rules.max_jobs, rules.max_waiting_jobs, rules.max_ended_jobs)
     return Served(

@@ -70,6 +70,8 @@ class ServiceParameters(Parameters):
         Memory (address space) of one job; None does not limit it.
     job_hours
         After how long a job is ended.
+    job_cores
+        How many cores a job computes on; None: all but one, which is left to the answers of the service.
     job_threads
         Threads that a job computes with; None: one per core.
     max_stored_megabytes
@@ -90,5 +92,6 @@ class ServiceParameters(Parameters):
     max_ended_jobs: PositiveInt = 1000
     job_gigabytes: PositiveFloat | None = None
     job_hours: PositiveFloat = 12.0
+    job_cores: PositiveInt | None = None
     job_threads: PositiveInt | None = None
     max_stored_megabytes: PositiveFloat = 2000.0

@@ -44,6 +44,8 @@ class JobSetting:
         Where resulting tables are kept, and how much space these have.
     threads, gigabytes, hours
         Limits; None does not limit.
+    cores
+        How many cores it computes on; None: all but one, which is left to the answers of the service.
     """
 
     id: str
@@ -56,6 +58,7 @@ class JobSetting:
     threads: int | None
     gigabytes: float | None
     hours: float
+    cores: int | None = None
 
     def write(self, folder: Path) -> None:
         """Write it into the folder of the job, readable by this user alone: the database's URL may carry a password."""
@@ -78,7 +81,7 @@ def main(folder: Path) -> int:
         return 0
     job = table.find(setting.id)
     assert job is not None
-    _give_way()
+    _give_way(setting.cores)
     try:
         status = _run(job, setting, folder / OUTPUT)
     except subprocess.TimeoutExpired:
@@ -101,13 +104,18 @@ def main(folder: Path) -> int:
     return 0
 
 
-def _give_way() -> None:
+def _give_way(cores: int | None) -> None:
     """Let everything else go first: less time by the nice value, and no thread of a job interrupts an answer.
 
     Training wakes its threads thousands of times a second; of the policy ``SCHED_BATCH``, one that wakes waits for its
-    turn, sched(7).
+    turn, sched(7). An answer that finds a core free waits for none at all. Neither changes what is computed: how many
+    threads a model has is one of its parameters.
     """
     os.nice(NICE)
+    if hasattr(os, "sched_setaffinity"):
+        found = sorted(os.sched_getaffinity(0))
+        with suppress(OSError):
+            os.sched_setaffinity(0, found[-(cores or max(len(found) - 1, 1)) :])
     if hasattr(os, "SCHED_BATCH"):
         # A sandbox may not allow it.
         with suppress(OSError):
