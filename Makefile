@@ -8,7 +8,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli compare-peers chaos rehearse-live fuzz-market rehearse-archive clean install compile bench-service
+.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli bench-scale compare-peers chaos rehearse-live fuzz-market rehearse-archive clean install compile bench-service
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -87,6 +87,9 @@ bench-ledger: $(INSTALLED)  ## Orders per second through risk and log, replay of
 
 bench-live: $(INSTALLED)  ## Milliseconds from the last bar to the scores of 500 instruments
 	$(BIN)/python benchmarks/live.py
+
+bench-scale: $(INSTALLED)  ## The research path on 250 to 2,000 names: seconds, peak memory, exponent of growth
+	OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/scale.py
 
 bench-cli: $(INSTALLED)  ## Seconds of the commands, and of `kedro run` before its first node
 	$(BIN)/python benchmarks/cli.py

@@ -1,0 +1,32 @@
+"""The figures that `make bench-scale` ends with."""
+
+import importlib.util
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def scale(project_path):
+    spec = importlib.util.spec_from_file_location("scale", project_path / "benchmarks" / "scale.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def size_of(scale, names, seconds):
+    stages = {stage: {"seconds": seconds, "peak_mb": 100 + names, "rise_mb": 20} for stage in scale.STAGES}
+    stages["save"]["seconds"] = seconds / 2
+    stages["ridge"]["rise_mb"] = 30
+    return {"names": names, "rows": names * 1000, "panel_mb": 10, "stages": stages}
+
+
+def test_seconds_that_grow_as_the_rows_have_the_exponent_one(scale):
+    found = scale.summarise([size_of(scale, names, names / 50) for names in (100, 200, 400)])
+    assert found["growth_exponent"] == pytest.approx(1.0)
+    assert found["save_over_compute"] == 0.5
+    assert found["peak_bytes_per_panel_byte"] == 3.0
+    assert (found["largest_names"], found["largest_peak_mb"]) == (400, 500)
+
+
+def test_one_size_has_no_exponent(scale):
+    assert scale.summarise([size_of(scale, 100, 2.0)])["growth_exponent"] is None
