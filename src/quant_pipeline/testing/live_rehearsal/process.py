@@ -21,7 +21,7 @@ from quant_pipeline.live.opening import LOCK, open_reach
 from quant_pipeline.live.process import LiveProcess
 from quant_pipeline.testing.live_rehearsal import SETTINGS, client
 
-PAUSE = 0.1
+PAUSE = 0.2
 """Seconds between two looks at the clock of the fake."""
 
 
