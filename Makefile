@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PEERS := build/peers
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 25
+# Tests wait for browsers, servers and disks: more workers than two cores.
+WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE

@@ -33,6 +33,9 @@ def test_one_click_halts_and_the_broker_sees_the_cancel(paper, opened):
     page.wait_for_selector("#pane-strip:has-text('halted on the page')")
     resume(paper)
     page.wait_for_selector("#pane-strip:has-text('active')")
+    page.goto(f"{paper.url}/page/log")
+    for words in ("halted on the page", "POST /page/halt"):
+        page.wait_for_selector(f"main:has-text('{words}')")
     assert page.said == []
 
 
@@ -41,7 +44,7 @@ PAGES = {
     "/page/models": ("Models", "not trained yet"),
     "/page/research": ("Research", "Start a job", "Evaluation of a factor"),
     "/page/jobs": ("Jobs",),
-    "/page/log": ("Log", "halted on the page", "POST /page/halt"),
+    "/page/log": ("Log",),
     "/page/accounts": ("All accounts", "paper-rehearsal", "Sums of one kind of money"),
     "/docs": ("Routes of quant-pipeline",),
 }
