@@ -12,8 +12,10 @@ from mlflow import MlflowClient
 
 from quant_pipeline.cli.account_environment import scaffold_environment
 from quant_pipeline.cli.archive import archive
+from quant_pipeline.common.locks import locked
 from quant_pipeline.project.archive import store as archive_store
 from quant_pipeline.project.archive.store import hash_of
+from quant_pipeline.project.hooks.storage import LOCK
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.store import Ledger
 
@@ -98,8 +100,64 @@ def test_plans_of_other_accounts_on_the_market_keep_their_session_and_their_bund
 def test_nearly_everything_goes_only_by_force(project):
     refused = call("kedro archive --keep 1", project)
     assert refused.exit_code == 1
-    assert "58 of 60 files of sessions would be moved, nearly all" in refused.output
+    assert "58 of 60 files of sessions would go, nearly all" in refused.output
     assert call("kedro archive --keep 1 --force", project).exit_code == 0
+
+
+def test_nearly_all_bundles_notebooks_or_runs_go_only_by_force_and_a_dry_run_says_so(project):
+    store = project / "data/markets/simulated/06_models/ridge/bundle"
+    for number in range(3):
+        (store / f"versions/{number}").mkdir(parents=True)
+        os.utime(store / f"versions/{number}", (0, 0))
+    (store / "aliases.json").write_text(json.dumps({"candidate": None, "champion": None, "champions": []}))
+    (project / "notebooks").mkdir()
+    (project / "notebooks/2024-01-01.ipynb").write_text("{}")
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.create_experiment("sim")
+    for start in range(11):
+        client.set_terminated(client.create_run(experiment, start_time=start).info.run_id)
+    for options, said in (
+        ("--bundles", "3 of 3 bundles would go, nearly all"),
+        ("--include-notebooks", "1 of 1 notebooks would go, nearly all"),
+        ("--runs 1", "10 of 11 runs of MLflow would go, nearly all"),
+    ):
+        dry = call(f"kedro archive --keep 10 {options} --dry-run", project)
+        assert (dry.exit_code, f"without --dry-run this is refused: {said}" in dry.output) == (0, True), dry.output
+        refused = call(f"kedro archive --keep 10 {options}", project)
+        assert (refused.exit_code, f"Error: {said}" in refused.output) == (1, True), refused.output
+    assert len(list((store / "versions").iterdir())) == 3
+    assert (project / "notebooks/2024-01-01.ipynb").exists()
+    assert len(client.search_runs([experiment])) == 11
+    assert len(files(project)) == 30
+    forced = call("kedro archive --keep 10 --bundles --include-notebooks --runs 1 --force", project)
+    assert forced.exit_code == 0, forced.output
+    assert len(client.search_runs([experiment])) == 1
+    assert list((store / "versions").iterdir()) == []
+
+
+def test_restore_waits_for_no_run_of_another_account_but_says_that_it_is_busy(project):
+    scaffold_environment(project / "conf", "hand", "sim")
+    other = project / "data/accounts/hand"
+    (other / "orders").mkdir(parents=True)
+    for day in range(1, 31):
+        (other / f"orders/2024-01-{day:02}.csv").write_text("orders")
+    assert call("kedro archive --keep 10 --env hand", project).exit_code == 0
+    with locked(other / LOCK, "the account 'hand'"):
+        busy = call("kedro archive restore", project)
+    assert busy.exit_code == 1
+    assert "the account 'hand' is in use" in str(busy.exception or busy.output)
+    assert len(list((other / "orders").glob("2024-*.csv"))) == 10
+    assert call("kedro archive restore", project).exit_code == 0
+    assert len(list((other / "orders").glob("2024-*.csv"))) == 30
+
+
+@pytest.mark.parametrize("folder", [".", "data"])
+def test_folder_that_holds_the_project_is_refused(project, folder):
+    before = files(project)
+    refused = call(f"kedro archive --keep 10 --folder {folder}", project)
+    assert refused.exit_code == 1
+    assert "holds the project itself" in refused.output
+    assert files(project) == before
 
 
 def test_a_file_that_cannot_be_read_stops_no_other(project, monkeypatch):
@@ -166,7 +224,7 @@ def test_runs_of_mlflow_go_by_their_number_and_come_back(project):
     experiment = client.create_experiment("sim")
     for start in range(3):
         client.set_terminated(client.create_run(experiment, start_time=start).info.run_id)
-    assert "2 runs of MLflow are older" in call("kedro archive --keep 250 --runs 1 --dry-run", project).output
+    assert "2 runs of MLflow, of 3, are older" in call("kedro archive --keep 250 --runs 1 --dry-run", project).output
     assert len(client.search_runs([experiment])) == 3
     assert call("kedro archive --keep 250 --runs 1", project).exit_code == 0
     assert len(client.search_runs([experiment])) == 1

@@ -1,12 +1,13 @@
 """Files and folders appear complete or not at all, and what killed processes left is removed."""
 
+import errno
 import os
 import subprocess
 import sys
 
 import pytest
 
-from quant_pipeline.common.atomic import remove_folder, replacing_file, replacing_folder, sweep, write_text
+from quant_pipeline.common.atomic import new_file, remove_folder, replacing_file, replacing_folder, sweep, write_text
 from tests.helpers.other_process import other_process
 
 
@@ -41,6 +42,22 @@ def test_an_error_keeps_the_old_file_and_leaves_nothing(tmp_path):
         _write_twice(beside)
     assert (tmp_path / "file").read_text() == "old"
     assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_never_replaces_another(tmp_path, monkeypatch, links):
+    if not links:
+        # As exFAT and some network file systems answer.
+        def refused(*_):
+            raise OSError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refused)
+    with new_file(tmp_path / "a" / "file") as beside:
+        beside.write_text("first")
+    with pytest.raises(FileExistsError), new_file(tmp_path / "a" / "file") as beside:
+        beside.write_text("second")
+    assert (tmp_path / "a" / "file").read_text() == "first"
+    assert names(tmp_path / "a") == ["file"]
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -14,13 +14,31 @@ from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import ArchiveError
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
+
     from quant_pipeline.cli.opened_project import OpenedProject
     from quant_pipeline.project.archive.retention import OldFile
-    from quant_pipeline.project.archive.store import Archive
+    from quant_pipeline.project.archive.store import Archive, Record
+
+
+class Old(NamedTuple):
+    """What may go, and of how many each kind is."""
+
+    files: Sequence[OldFile]
+    notebooks: Sequence[OldFile]
+    bundles: Sequence[Path]
+    runs: Sequence[Run]
+    totals: tuple[int, int, int, int]
+
+    @property
+    def to_move(self) -> bool:
+        """Whether there is anything for the archive; runs stay in MLflow."""
+        return bool(self.files or self.notebooks or self.bundles)
+
 
 Item = TypeVar("Item")
 LARGEST_SHARE = 0.9
-"""Share of the files of sessions above which a move is not what the user means."""
+"""Share of the files of sessions, bundles, notebooks or runs above which a move is not what the user means."""
 folder_option = click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -36,7 +54,7 @@ folder_option = click.option(
 @click.option("--include-notebooks", is_flag=True, help="Also move notebooks whose names have a date as old.")
 @click.option("--runs", type=click.IntRange(1), help="Also delete MLflow's runs but this many newest of an experiment.")
 @click.option("--dry-run", is_flag=True, help="Say what would be moved.")
-@click.option("--force", is_flag=True, help=f"Also when it is more than {LARGEST_SHARE:.0%} of the files.")
+@click.option("--force", is_flag=True, help=f"Also when it is more than {LARGEST_SHARE:.0%} of what there is.")
 @folder_option
 @env_option
 @click.pass_context
@@ -58,32 +76,23 @@ def archive(
     """
     if context.invoked_subcommand is not None:
         return
-    from quant_pipeline.project.archive import retention
     from quant_pipeline.project.archive.store import Archive
 
     project = context.obj.project_path
     with _opened(context.obj, env) as opened:
-        kept = retention.retention_of(opened.configuration["catalog"])
-        plans = _plans_of_market(context.obj, opened)
-        old = retention.old_files(project, kept, keep, [newest for newest, _ in plans])
-        everything = retention.count_files(project, kept)
-        oldest = retention.oldest_that_stays(project, kept, keep) if bundles else None
-        made_by = set().union(*(identities for _, identities in plans))
-        unused = [] if oldest is None else _unused_bundles(opened, made_by, oldest)
-        notebooks = retention.old_notebooks(project, kept, keep) if include_notebooks else []
-        _describe(old, everything, unused, project, notebooks)
-        if not dry_run and len(old) > LARGEST_SHARE * everything and not force:
-            raise ArchiveError(
-                f"{len(old)} of {everything} files of sessions would be moved, nearly all; with a larger --keep fewer "
-                "are, with --force all of them"
-            )
-        if runs is not None:
-            _archive_runs(opened, runs, dry_run)
-        if dry_run or not (old or unused or notebooks):
+        old = _find_old(context.obj, opened, keep, bundles, include_notebooks, runs)
+        _describe(old, project, runs)
+        if not force:
+            _refuse_nearly_all(old, dry_run)
+        if dry_run:
+            return
+        if not old.to_move:
+            _delete_runs(opened, old)
             return
         store = Archive(project, project / folder)
         with store.opened():
-            _move(store, [*old, *notebooks], unused, project)
+            _delete_runs(opened, old)
+            _move(store, [*old.files, *old.notebooks], old.bundles, project)
     click.echo(f"archive: {folder}; `kedro archive restore` brings files back, `kedro archive verify` compares hashes")
 
 
@@ -99,10 +108,11 @@ def restore(metadata: Place, names: tuple[str, ...], runs: bool, folder: Path, e
         _restore_runs(metadata, env)
         return
     store = _archive(metadata, folder)
-    with _opened(metadata, env), store.opened():
+    with _opened(metadata, env) as opened, store.opened(), ExitStack() as held:
         chosen = [r for r in store.records().values() if not names or any(name in r.path for name in names)]
         if not chosen:
             raise ArchiveError(f"the archive has no file whose path contains {' or '.join(names) or 'anything'}")
+        _lock_others(held, metadata.project_path, opened, chosen)
         left = _each(chosen, store.restore)
     click.echo(f"brought back: {len(chosen) - len(left)} of {len(chosen)}")
     _raise_left(left)
@@ -145,6 +155,21 @@ def _opened(metadata: Place, env: str | None) -> Iterator[OpenedProject]:
         yield opened
 
 
+def _lock_others(held: ExitStack, project: Path, opened: OpenedProject, chosen: Sequence[Record]) -> None:
+    """Keep runs also from the other accounts and markets that files come back to."""
+    from quant_pipeline.common.locks import locked
+    from quant_pipeline.project.hooks.storage import LOCK
+
+    paths = opened.configuration["globals"]["paths"]
+    own = [Path(paths[kind]) for kind in ("account", "market")]
+    for kind, mine in zip(("account", "market"), own, strict=True):
+        files = [Path(record.path) for record in chosen if Path(record.path).is_relative_to(mine.parent)]
+        folders = {mine.parent / file.relative_to(mine.parent).parts[0] for file in files}
+        for folder in sorted(folders - {*own}):
+            if (project / folder).is_dir():
+                held.enter_context(locked(project / folder / LOCK, f"the {kind} '{folder.name}'"))
+
+
 def _plans_of_market(metadata: Place, opened: OpenedProject) -> list[tuple[str, set[str]]]:
     """Look at the plans of every account of the market, whatever its environment.
 
@@ -171,27 +196,62 @@ def _plans_of_market(metadata: Place, opened: OpenedProject) -> list[tuple[str, 
     return found
 
 
-def _unused_bundles(opened: OpenedProject, referenced: set[str], oldest: str) -> list[Path]:
-    """Find old bundles that nothing refers to: no alias, no plan of any account of the market."""
-    from quant_pipeline.project.archive.retention import unused_bundles
+def _find_old(
+    metadata: Place, opened: OpenedProject, keep: int | None, bundles: bool, notebooks: bool, runs: int | None
+) -> Old:
+    """Find the old files of sessions and, where they are asked for, notebooks, bundles and runs."""
+    from quant_pipeline.project.archive import retention
 
-    project = opened.configuration.project
+    project = metadata.project_path
+    kept = retention.retention_of(opened.configuration["catalog"])
+    plans = _plans_of_market(metadata, opened)
     market = project / opened.configuration["globals"]["paths"]["market"]
     stores = sorted(file.parent for file in market.glob("06_models/*/bundle/aliases.json"))
-    return unused_bundles(project, stores, referenced, oldest)
-
-
-def _archive_runs(opened: OpenedProject, keep: int, dry_run: bool) -> None:
-    """Delete old runs in MLflow, which keeps them until `mlflow gc`."""
-    from quant_pipeline.tracking.old_runs import client_of, delete_runs, experiment_of, old_runs
-
-    client = client_of(opened.configuration["mlflow"], opened.configuration.project)
-    old = old_runs(
-        client, keep, experiment_of(opened.configuration["mlflow"], opened.configuration["globals"]["account"])
+    made_by = set().union(*(identities for _, identities in plans))
+    oldest = retention.oldest_that_stays(project, kept, keep)
+    old_runs, all_runs = ([], 0) if runs is None else _find_runs(opened, runs)
+    return Old(
+        retention.old_files(project, kept, keep, [newest for newest, _ in plans]),
+        retention.old_notebooks(project, kept, keep) if notebooks else [],
+        retention.unused_bundles(project, stores, made_by, oldest) if bundles and oldest is not None else [],
+        old_runs,
+        (
+            retention.count_files(project, kept),
+            retention.count_notebooks(project),
+            sum(len(list(store.glob("versions/*/"))) for store in stores),
+            all_runs,
+        ),
     )
-    click.echo(f"{len(old)} runs of MLflow are older than the newest {keep} of their experiments and back no version")
+
+
+def _find_runs(opened: OpenedProject, keep: int) -> tuple[list[Run], int]:
+    """Find old runs in MLflow, and count all of the account."""
+    from quant_pipeline.tracking.old_runs import client_of, count_runs, experiment_of, old_runs
+
+    settings, names = opened.configuration["mlflow"], opened.configuration["globals"]
+    client, experiment = client_of(settings, opened.configuration.project), experiment_of(settings, names["account"])
+    return old_runs(client, keep, experiment), count_runs(client, experiment)
+
+
+def _delete_runs(opened: OpenedProject, old: Old) -> None:
+    """Delete old runs in MLflow, which keeps them until `mlflow gc`."""
+    if old.runs:
+        from quant_pipeline.tracking.old_runs import client_of, delete_runs
+
+        delete_runs(client_of(opened.configuration["mlflow"], opened.configuration.project), old.runs)
+
+
+def _refuse_nearly_all(old: Old, dry_run: bool) -> None:
+    """Refuse to move nearly all of a kind; a dry run says that it would be refused."""
+    kinds = ("files of sessions", "notebooks", "bundles", "runs of MLflow")
+    shares = zip((old.files, old.notebooks, old.bundles, old.runs), old.totals, kinds, strict=True)
+    improbable = [f"{len(some)} of {every} {kind}" for some, every, kind in shares if len(some) > LARGEST_SHARE * every]
+    if not improbable:
+        return
+    message = f"{', '.join(improbable)} would go, nearly all; with larger numbers fewer do, with --force all of them"
     if not dry_run:
-        delete_runs(client, old)
+        raise ArchiveError(message)
+    click.echo(f"without --dry-run this is refused: {message}")
 
 
 def _restore_runs(metadata: Place, env: str | None) -> None:
@@ -203,29 +263,31 @@ def _restore_runs(metadata: Place, env: str | None) -> None:
         click.echo(f"brought back: {restore_runs(client)} runs of MLflow")
 
 
-def _describe(old: list[OldFile], everything: int, unused: list[Path], project: Path, notebooks: list[OldFile]) -> None:
-    """Say what is to be moved, by catalog entry."""
+def _describe(old: Old, project: Path, keep_runs: int | None) -> None:
+    """Say what is to be moved, by catalog entry, and which runs are to be deleted."""
     from collections import Counter
 
-    if not old and not unused and not notebooks:
-        click.echo(f"nothing to move: none of the {everything} files of sessions is old enough")
-        return
-    if old:
-        span = f"{old[0].session} to {old[-1].session}"
-        click.echo(f"{len(old)} of {everything} files of sessions, {span}, {_size(old, project) / 2**20:,.1f} MiB")
-    for entry, number in Counter(file.entry for file in old).items():
+    every, _, _, runs = old.totals
+    if not old.to_move:
+        click.echo(f"nothing to move: none of the {every} files of sessions is old enough")
+    if old.files:
+        span = f"{old.files[0].session} to {old.files[-1].session}"
+        size = sum((project / file.path).stat().st_size for file in old.files)
+        click.echo(f"{len(old.files)} of {every} files of sessions, {span}, {size / 2**20:,.1f} MiB")
+    for entry, number in Counter(file.entry for file in old.files).items():
         click.echo(f"  {entry}: {number}")
-    for file in notebooks:
+    for file in old.notebooks:
         click.echo(f"  {file.path}")
-    for path in unused:
+    for path in old.bundles:
         click.echo(f"  bundle {path.relative_to(project)}")
+    if keep_runs is not None:
+        click.echo(
+            f"{len(old.runs)} runs of MLflow, of {runs}, are older than the newest {keep_runs} of their experiment "
+            "and back no version"
+        )
 
 
-def _size(old: list[OldFile], project: Path) -> int:
-    return sum((project / file.path).stat().st_size for file in old)
-
-
-def _move(store: Archive, old: list[OldFile], unused: list[Path], project: Path) -> None:
+def _move(store: Archive, old: Sequence[OldFile], unused: Sequence[Path], project: Path) -> None:
     left = _each(old, lambda file: store.move(file.path, file.entry))
     left += _each(unused, lambda bundle: store.move_folder(str(bundle.relative_to(project)), "bundle"))
     click.echo(f"{len(old) + len(unused) - len(left)} moved")

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""What file systems without hard links answer."""
 _NEIGHBOUR = re.compile(r"\..+\.(?P<pid>\d+)\.(?:tmp|old)")
 
 
@@ -36,8 +38,40 @@ def replacing_file(path: Path) -> Iterator[Path]:
     beside = _beside(path, "tmp")
     try:
         yield beside
-        _flush(beside)
+        flush(beside)
         beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path that becomes a new file when the block ends without an error.
+
+    The names of the file and of the folders that are made for it are flushed to disk, too.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made.
+
+    Yields
+    ------
+    pathlib.Path
+        Where the block writes. Nothing remains of it when the block raises.
+
+    Raises
+    ------
+    FileExistsError
+        When there is a file of this name by then; it is left as it is.
+    """
+    make_folders(path.parent)
+    beside = _beside(path, "tmp")
+    try:
+        yield beside
+        flush(beside)
+        _name(beside, path)
+        flush(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -137,10 +171,37 @@ def _beside(path: Path, kind: str) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
 
 
-def _flush(path: Path) -> None:
-    """Bring the content to the disk before the rename: a power failure must not leave an empty file in its place."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def _name(beside: Path, path: Path) -> None:
+    """Give a file its name, unless another one has it."""
+    try:
+        # A link fails where the name is taken, which a rename replaces.
+        os.link(beside, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        beside.rename(path)
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it, and bring their names to the disk."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in reversed(missing):
+        flush(each.parent)
+
+
+def flush(path: Path) -> None:
+    """Bring the content of a file, or the names in a folder, to the disk.
+
+    Before a rename: a power failure must not leave an empty file in its place.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_left_over(name: str) -> bool:

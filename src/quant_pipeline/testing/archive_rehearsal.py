@@ -2,7 +2,8 @@
 
 ``make rehearse-archive`` prints one JSON object as its last line: ``kill_points``, at how many steps a process was
 killed; ``bytes_lost``; ``restore_differences``, files that came back with another content; ``replayable``, whether
-every table of the archived sessions can be read again with the same rows.
+every table of the archived sessions can be read again with the same rows. Then, how many cases there were of each
+other fault, see `quant_pipeline.testing.archive_faults`, whose lost bytes count too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import pandas as pd
 from quant_pipeline.common import atomic
 from quant_pipeline.project.archive import store as archive_store
 from quant_pipeline.project.archive.store import Archive, hash_of
+from quant_pipeline.testing.archive_faults import rehearse_faults
 
 WATCHED = {archive_store.__file__, atomic.__file__}
 """Modules whose every line is a step at which the process may die."""
@@ -164,8 +166,11 @@ def _lost(contents: dict[str, bytes], hashes: dict[str, str], project: Path, arc
 def main(kills: int, seed: int) -> None:
     """Rehearse, and print what was found."""
     with tempfile.TemporaryDirectory() as folder:
+        faults = rehearse_faults(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
         found = rehearse(Path(folder), kills, seed)
-    click.echo(json.dumps(found._asdict()))
+    found = found._replace(bytes_lost=found.bytes_lost + sum(each.bytes_lost for each in faults.values()))
+    click.echo(json.dumps(found._asdict() | {name: each.cases for name, each in faults.items()}))
     if found.bytes_lost or found.restore_differences or not found.replayable:
         raise SystemExit(1)
 

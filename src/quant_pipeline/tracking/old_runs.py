@@ -62,6 +62,12 @@ def old_runs(client: MlflowClient, keep: int, experiment_name: str) -> list[Run]
     return old
 
 
+def count_runs(client: MlflowClient, experiment_name: str) -> int:
+    """Return how many runs an account has that are not deleted."""
+    experiment = client.get_experiment_by_name(experiment_name)
+    return 0 if experiment is None else len(_all_runs(client, [experiment.experiment_id], ViewType.ACTIVE_ONLY))
+
+
 def delete_runs(client: MlflowClient, runs: Sequence[Run]) -> None:
     """Mark runs as deleted; `mlflow gc` would remove them for good, nothing here does."""
     for run in runs:

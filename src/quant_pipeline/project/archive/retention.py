@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -144,17 +144,30 @@ def old_notebooks(project: Path, retention: Iterable[Kept], keep: int | None) ->
         The oldest first: files whose path has a date below the oldest session that stays. Those without a date, as the
         shipped ones, stay, and so do links.
     """
-    oldest, root = oldest_that_stays(project, retention, keep), project.resolve()
+    oldest = oldest_that_stays(project, retention, keep)
     if oldest is None:
         return []
     found = []
+    for path in _notebooks(project):
+        place = str(path.relative_to(project))
+        dated = _DATE.findall(place)
+        if dated and dated[-1] < oldest:
+            found.append(OldFile(place, dated[-1], NOTEBOOKS))
+    return sorted(found, key=lambda file: (file.session, file.path))
+
+
+def count_notebooks(project: Path) -> int:
+    """Return how many files there are below ``notebooks``, dated or not."""
+    return sum(1 for _ in _notebooks(project))
+
+
+def _notebooks(project: Path) -> Iterator[Path]:
+    root = project.resolve()
     for path in (project / NOTEBOOKS).rglob("*"):
         place = path.relative_to(project)
-        dated = _DATE.findall(str(place))
         is_own = path.is_file() and not path.is_symlink() and path.resolve() == root / place
-        if dated and dated[-1] < oldest and is_own and ".ipynb_checkpoints" not in place.parts:
-            found.append(OldFile(str(place), dated[-1], NOTEBOOKS))
-    return sorted(found, key=lambda file: (file.session, file.path))
+        if is_own and ".ipynb_checkpoints" not in place.parts:
+            yield path
 
 
 def oldest_that_stays(project: Path, retention: Iterable[Kept], keep: int | None) -> str | None:
