@@ -181,6 +181,34 @@ def test_correction_of_a_session_replayed_before_is_measured_again(events):
     assert second[0]["data_revisions"].tolist() == [0, 0, 94 * 0.25]
 
 
+def test_order_whose_fill_was_booked_late_is_measured_again(events):
+    tables = ("shadow_sessions_found", "shadow_differences_found", "order_shortfall_found")
+    first = compare_with_shadow(events=events, **given(DAYS[1]))
+    kept = [e for e in events if e.session <= DAYS[2] and not (e.kind == "session_closed" and e.session == DAYS[2])]
+    facts = {"instrument": "AAA", "side": "buy", "quantity": "1", "price": "10", "fee": "0", "effective": "2024-12-31"}
+    known = [*kept, Event(DAYS[2], EventKind.FILL, "late", facts)]
+    market = TradingMarket.from_bars(risen(), actions_table(), DAYS, RULES[0])
+    known = [*known, closing_event(fold(known), market, DAYS[2])]
+    second = compare_with_shadow(events=known, **given(DAYS[2], **dict(zip(tables, first[:3], strict=True))))
+    assert (first[2]["executed"].tolist(), second[2]["executed"].tolist()) == ([94], [95])
+    assert second[0]["delay"].tolist() == [0, 0, -1]
+
+
+def test_revised_close_of_a_holding_that_is_not_traded_is_revised_data(events):
+    assert not next(e for e in events if e.kind is EventKind.PLAN_RECORDED and e.session == DAYS[1]).payload["orders"]
+    names = ("corporate_actions", "sessions", "instruments", "strategy", "market_rules", "cost_rules")
+    facts = given(DAYS[1])
+    others = [facts[name] for name in (*names, "order_generation", "ensemble", "account")]
+    scores = EarlierScores(facts["score_file"])
+    revised = risen()
+    revised.loc[(revised["instrument"] == "AAA") & (revised["date"] == DAYS[1]), "close"] = 10.4
+    same = [Deciding.of(bars, *others).again(DAYS[1], events, scores).same_inputs for bars in (risen(), revised)]
+    assert same == [True, False]
+    # The net asset value of a broker is at its own prices, which say nothing about closes.
+    others[-1] = AccountParameters(name="sim", filled_by="broker")
+    assert Deciding.of(revised, *others).again(DAYS[1], events, scores).same_inputs
+
+
 def test_scores_that_are_gone_leave_the_recorded_decision(events):
     sessions, *_ = compare_with_shadow(events=events, **given(DAYS[1], score_file=None))
     assert sessions["decided_again"].tolist() == [False, False]

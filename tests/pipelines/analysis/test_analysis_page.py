@@ -33,7 +33,7 @@ def empty():
         "excursions": pd.DataFrame(columns=EXCURSION_COLUMNS),
         "slippage": pd.DataFrame(columns=SLIPPAGE_COLUMNS),
         "portfolio": pd.DataFrame(columns=MEASURE_COLUMNS),
-        "round_trips": pd.DataFrame([("all", 0, NAN, NAN, NAN, NAN, 0.0)], columns=ROUND_TRIP_COLUMNS),
+        "round_trips": pd.DataFrame([("all", 0, NAN, NAN, NAN, NAN, NAN, NAN, 0.0)], columns=ROUND_TRIP_COLUMNS),
         "concentration": pd.DataFrame(columns=CONCENTRATION_COLUMNS),
         "exit": pd.DataFrame(columns=EXIT_COLUMNS),
         "attribution": pd.DataFrame(columns=list(ATTRIBUTION_COLUMNS)).astype(ATTRIBUTION_COLUMNS),

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 from statsmodels.stats.proportion import proportion_confint
 
 from quant_pipeline.exchange.rules import MarketRules
@@ -46,8 +47,17 @@ def test_account_without_a_whole_benchmark_is_measured_alone():
     assert "beta" not in set(found["measure"])
 
 
+def lots_of(held, profits):
+    """Lots of 100 that were sold on one day, each of an instrument of its own."""
+    days = pd.to_timedelta(held, unit="D")
+    return pd.DataFrame(
+        {"instrument": [f"N{place}" for place in range(len(held))], "opened": DAYS[100] - days, "closed": DAYS[100],
+         "cost": 100.0, "realised_profit": profits}
+    )  # fmt: skip
+
+
 def test_round_trips_by_the_time_they_were_held():
-    lots = pd.DataFrame({"days_held": [1, 3, 4, 5, 90], "cost": 100.0, "realised_profit": [5.0, -2.0, 1.0, 3.0, 7.0]})
+    lots = lots_of([1, 3, 4, 5, 90], [5.0, -2.0, 1.0, 3.0, 7.0])
     found = group_round_trips(lots, RULES).set_index("held")
     assert found["round_trips"].to_dict() == {"all": 5, "up to a day": 1, "up to 5 days": 3, "more than 60 days": 1}
     assert found.loc["all", "hit_rate"] == 0.8
@@ -56,7 +66,36 @@ def test_round_trips_by_the_time_they_were_held():
     assert found.loc["up to a day", ["lower", "upper"]].isna().all()
     assert found.loc["up to 5 days", "mean_return"] == pytest.approx(0.02 / 3)
     assert found.loc["more than 60 days", "profit"] == 7
+    # All ended in one session: nothing says how much their mean varies.
+    assert found[["mean_lower", "mean_upper"]].isna().all().all()
     assert group_round_trips(lots.head(0), RULES)["round_trips"].tolist() == [0]
+
+
+def test_order_of_thirty_fills_that_was_sold_at_once_is_one_round_trip():
+    fills = pd.DataFrame(
+        {"instrument": "A", "opened": DAYS[0], "closed": DAYS[3], "cost": 10.0, "realised_profit": [1.0] * 29 + [-5.0]}
+    )
+    found = group_round_trips(pd.concat([fills, fills.head(1).assign(closed=DAYS[9])]), RULES).set_index("held")
+    assert found["round_trips"].to_dict() == {"all": 2, "up to 5 days": 1, "up to 20 days": 1}
+    assert found.loc["up to 5 days", "mean_return"] == pytest.approx(24 / 300)
+    assert np.isnan(found.loc["all", "lower"])
+
+
+def test_mean_return_of_round_trips_has_the_band_of_sessions_that_are_alike():
+    random = np.random.default_rng(4)
+    lots = pd.DataFrame(
+        {"instrument": [f"N{place}" for place in range(40)], "opened": DAYS[0], "closed": DAYS[1:41],
+         "cost": 100.0, "realised_profit": random.normal(1, 2, 40)}
+    )  # fmt: skip
+    alone = group_round_trips(lots, RULES).iloc[0]
+    returns = lots["realised_profit"] / 100
+    wanted = t.interval(0.95, 39, returns.mean(), returns.std() / np.sqrt(40))
+    assert alone[["mean_lower", "mean_upper"]].tolist() == pytest.approx(wanted, rel=0.05)
+    # Four times the same trips of each session are no more evidence.
+    four = pd.concat([lots.assign(instrument=lots["instrument"] + name) for name in "abcd"])
+    alike = group_round_trips(four, RULES).iloc[0]
+    assert alike["round_trips"] == 160
+    assert alike[["mean_lower", "mean_upper"]].tolist() == pytest.approx(alone[["mean_lower", "mean_upper"]].tolist())
 
 
 def test_four_equal_holdings_are_as_spread_as_four():
@@ -76,7 +115,7 @@ def test_session_in_which_nothing_is_held_is_a_row_of_its_own():
 
 def test_account_that_has_sold_everything_has_nothing_to_exit():
     held = pd.DataFrame({"date": DAYS[:1], "instrument": ["A"], "quantity": [10], "market_value": [100.0]})
-    lots = pd.DataFrame({"days_held": [1], "cost": [100.0], "realised_profit": [5.0]})
+    lots = lots_of([1], [5.0])
     trades = pd.DataFrame({"date": DAYS[:2], "quantity": 10, "price": [10.0, 10.5]})
     bars = pd.DataFrame({"date": DAYS[:2], "instrument": "A", "volume": 1000.0})
     benchmark = pd.DataFrame({"date": DAYS[:2], "close": [100.0, 101.0], "total_return_close": [100.0, 101.0]})

@@ -114,6 +114,17 @@ def test_the_change_is_that_of_the_index_and_a_new_name_has_none():
     assert of(ranked(previous_ranking=before)[0], "both")["change"].isna().tolist() == [False, False, False, True]
 
 
+def test_change_between_two_scalings_is_unknown():
+    before = ranked(latest_fused_scores=fused([0.1, 0.3, 0.2, np.nan]))[0]
+    minmax = RankingParameters(scaling="minmax")
+    switched = ranked(previous_ranking=before, ranking=minmax)[0]
+    assert switched["change"].isna().all()
+    assert set(switched["scaling"]) == {"minmax"}
+    assert ranked(previous_ranking=switched, ranking=minmax)[0]["change"].tolist() == [0.0] * len(switched)
+    # Tables of before the column say nothing of their scaling.
+    assert ranked(previous_ranking=before.drop(columns="scaling"))[0]["change"].isna().all()
+
+
 def test_each_row_has_the_history_of_its_decile():
     history = pd.DataFrame(
         {"source": "both", "decile": range(1, 11), "net_return": np.arange(10) / 100, "lower": 0.0, "upper": 0.2,

@@ -178,6 +178,70 @@ def test_fill_of_an_order_of_an_earlier_session_is_late_and_counts_as_it_was_cor
     assert found.differences[0].detail == "buy 30 at 10.5, of an order of an earlier session"
 
 
+def booked_late(*lines, orders=(("AAA", "buy", 5, 10.0, "more"),)):
+    """Book rows of a statement when the second session, for which 30 AAA were planned, is closed; plan the third."""
+    kept = [event for event in by_statements() if event.session < DAYS[2]]
+    kept = plan(kept, DAYS[1], DAYS[2], *orders)
+    market = TradingMarket.from_bars(bars_table(), actions_table(), DAYS, MarketRules())
+    return (*kept, *book_days(kept, "mine", 0, market, entries(statement(*lines, name="late.csv"))))
+
+
+def test_late_row_of_a_statement_is_of_the_order_of_its_own_session_and_not_of_todays():
+    events = booked_late("2024-12-31,fill,AAA,buy,30,10.00,0.30,-300.30")
+    first, second = (compare(events, day, is_simulated=False) for day in DAYS[1:3])
+    assert causes(second)["delay"] == Decimal("300.30") - 30 * 11
+    assert set(causes(second)) == {"delay", "unfilled"}
+    table = shortfall_table([first, second], bars_table(), actions_table(), events)
+    assert table[["requested", "executed", "fees", "reason"]].to_numpy().tolist() == [[30, 30, 0.3, ""], [5, 0, 0, ""]]
+    assert table["price"].tolist()[0] == 10.0
+    as_closed = shortfall_table([first, second], bars_table(), actions_table())
+    assert as_closed["executed"].tolist() == [0, 0]
+
+
+def test_late_row_that_no_plan_of_its_session_explains_is_the_operators_and_no_order_of_today():
+    events = booked_late("2024-12-31,fill,BBB,buy,5,20.00,0,-100", orders=(("BBB", "buy", 5, 20.0, "best"),))
+    found = compare(events, DAYS[2], is_simulated=False)
+    assert [fill.event.payload["instrument"] for fill in found.orders.strangers] == ["BBB"]
+    assert found.orders.outcomes["BBB", "buy"].executed == 0
+
+
+def test_late_row_of_a_holiday_is_of_the_session_after_it():
+    kept = [event for event in booked_late() if event.session < DAYS[3]]
+    market = TradingMarket.from_bars(bars_table(), actions_table(), DAYS, MarketRules())
+    row = statement("2025-01-01,fill,AAA,buy,5,11.00,0,-55", name="late.csv")
+    events = (*kept, *book_days(kept, "mine", 0, market, entries(row)))
+    assert causes(compare(events, DAYS[3], is_simulated=False)) == {"delay": Decimal(-5)}
+    third = compare(events, DAYS[2], is_simulated=False)
+    assert shortfall_table([third], bars_table(), actions_table(), events)["executed"].tolist() == [5]
+
+
+def test_session_that_was_never_planned_is_unfilled_and_no_change_of_code():
+    events = simulated(up_to=DAYS[1])
+    again = DecidedAgain((Order("", "AAA", "buy", 30, "9.9000", "best"),), same_inputs=True)
+    found = compare(events, DAYS[1], again=again)
+    assert causes(found) == {"unfilled": Decimal("-0.30")}
+    assert found.differences[0].detail == "no plan was recorded: buy 30 instead of 0"
+
+
+def test_late_fill_is_a_revision_only_where_its_own_instrument_was_corrected():
+    events = [e for e in by_statements("2024-12-31,fill,BBB,buy,5,20.00,0,-100") if e.session < DAYS[2]]
+    bought = next(event for event in events if event.kind is EventKind.FILL)
+    facts = {"instrument": "AAA", "side": "buy", "quantity": "30", "price": "10", "fee": "0", "effective": "2024-12-31"}
+    late = Event(DAYS[2], EventKind.FILL, "fill:late", facts)
+    correction = Event(DAYS[2], EventKind.TRADE_CORRECTION, "fixed", {"fill": bought.key, "price": "19"})
+    market = TradingMarket.from_bars(bars_table(), actions_table(), DAYS, MarketRules())
+    known = [*events, late, correction]
+    closing = closing_event(fold(known), market, DAYS[2])
+    found = compare([*known, closing], DAYS[2], is_simulated=False)
+    assert causes(found) == {"delay": Decimal(-30), "data_revisions": Decimal(-5)}
+    # A fill that is taken back and booked again is a revision of it.
+    again = replace(late, key="fill:again", session=DAYS[3], payload={**facts, "price": "10.5"})
+    undone = Event(DAYS[3], EventKind.EVENT_CANCELLED, "undone", {"events": ["fill:late"]})
+    known = [*known, closing, undone, again]
+    found = compare([*known, closing_event(fold(known), market, DAYS[3])], DAYS[3], is_simulated=False)
+    assert causes(found) == {"data_revisions": Decimal(15)}
+
+
 AMENDED = {
     # The fill was 30 at 10.00 with a fee of .30, as the shadow's: facts, causes; shares, price, impact.
     "a price": ({"price": "10.05"}, {"impact": Decimal("1.50")}, (30, 10.05, 1.5)),
@@ -318,6 +382,18 @@ def test_cash_that_nothing_explains_stays_unexplained():
     found = compare((*kept, odd, close), DAYS[2], is_simulated=False)
     assert causes(found) == {"unexplained": 3}
     assert found.differences[0].detail == "MYST"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [((), {"unexplained": 5}), (("2024-12-30,fill,BBB,buy,1,20.00,0,-20",), {"valuation": 5})],
+)
+def test_value_beyond_cash_that_no_holding_can_have_is_unexplained(row, expected):
+    events = [event for event in by_statements(*row, orders=()) if event.session < DAYS[2]]
+    closing = events.pop()
+    stated = {**closing.payload, "net_asset_value": str(Decimal(closing.payload["net_asset_value"]) - 5)}
+    found = compare([*events, replace(closing, payload=stated)], DAYS[1], is_simulated=False)
+    assert causes(found) == expected
 
 
 def test_implementation_shortfall_sums_to_the_paper_portfolio_less_the_account():

@@ -13,6 +13,7 @@ from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.pipelines.analysis.bands import Banded, ratio_with_band
 from quant_pipeline.pipelines.analysis.parameters import AnalysisParameters
+from quant_pipeline.trading.ledger.lot_tables import round_trips_table
 from quant_pipeline.trading.shadow.shortfall import PARTS
 
 GROUP_COLUMNS = {
@@ -101,7 +102,7 @@ def _groups(orders: pd.DataFrame, calendar: str) -> Iterator[tuple[str, str, pd.
 
 
 def measure_excursions(closed_lots: pd.DataFrame, adjusted_bars: pd.DataFrame) -> pd.DataFrame:
-    """Measure how far each sold lot was under and above water while it was held.
+    """Measure how far each round trip was under and above water, see `round_trips_table`.
 
     Parameters
     ----------
@@ -115,18 +116,18 @@ def measure_excursions(closed_lots: pd.DataFrame, adjusted_bars: pd.DataFrame) -
     pandas.DataFrame
         ``instrument``, ``opened``, ``closed``, ``sessions``, ``return`` (realised, of the cost), ``worst`` and
         ``best``: lowest low and highest high between purchase and sale against the open of the first session, splits
-        and dividends included (maximum adverse and favourable excursion). Lots without bars are left out.
+        and dividends included (maximum adverse and favourable excursion). Trips without bars are left out.
     """
     bars = {name: rows.set_index("date") for name, rows in adjusted_bars.groupby("instrument", sort=False)}
     rows = []
-    for lot in closed_lots.itertuples(index=False):
-        held = bars.get(lot.instrument, pd.DataFrame()).loc[lot.opened : lot.closed]
+    for trip in round_trips_table(closed_lots).itertuples(index=False):
+        held = bars.get(trip.instrument, pd.DataFrame()).loc[trip.opened : trip.closed]
         start = held["open"].iloc[0] if len(held) else np.nan
-        if not start > 0 or not lot.cost > 0:
+        if not start > 0:
             continue
         worst, best = held["low"].min() / start - 1, held["high"].max() / start - 1
-        earned = lot.realised_profit / lot.cost
-        rows.append((lot.instrument, lot.opened, lot.closed, len(held), earned, worst, best, lot.realised_profit))
+        earned = trip.realised_profit / trip.cost
+        rows.append((trip.instrument, trip.opened, trip.closed, len(held), earned, worst, best, trip.realised_profit))
     return pd.DataFrame(rows, columns=EXCURSION_COLUMNS)
 
 

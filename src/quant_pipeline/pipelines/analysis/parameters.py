@@ -17,7 +17,7 @@ class AnalysisParameters(Parameters):
     min_orders
         Executed orders below which no slippage is proposed, and no group of orders has a band.
     min_round_trips
-        Sold lots below which a rate has no band.
+        Round trips below which a rate and a mean have no band.
     confidence
         Part of the cases in which a band covers the true value.
     exit_participation

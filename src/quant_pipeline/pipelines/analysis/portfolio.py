@@ -8,11 +8,22 @@ import pandas as pd
 from quant_pipeline.evaluation.performance import measure_performance
 from quant_pipeline.evaluation.standard_errors import bootstrap_bands
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR, rate_per_session
-from quant_pipeline.pipelines.analysis.bands import mean_with_band, rate_with_band
+from quant_pipeline.pipelines.analysis.bands import Banded, mean_with_band, rate_with_band, ratio_with_band
 from quant_pipeline.pipelines.analysis.parameters import AnalysisParameters
+from quant_pipeline.trading.ledger.lot_tables import round_trips_table
 
 MEASURE_COLUMNS = ["measure", "value", "lower", "upper", "sessions"]
-ROUND_TRIP_COLUMNS = ["held", "round_trips", "hit_rate", "lower", "upper", "mean_return", "profit"]
+ROUND_TRIP_COLUMNS = [
+    "held",
+    "round_trips",
+    "hit_rate",
+    "lower",
+    "upper",
+    "mean_return",
+    "mean_lower",
+    "mean_upper",
+    "profit",
+]
 CONCENTRATION_COLUMNS = ["date", "holdings", "largest", "five_largest", "effective_holdings", "invested"]
 EXIT_COLUMNS = ["instrument", "value", "weight", "sessions_to_exit"]
 HELD = (1, 5, 20, 60)
@@ -86,25 +97,33 @@ def _set(table: pd.DataFrame, measure: str, lower: float, upper: float) -> None:
 
 
 def group_round_trips(closed_lots: pd.DataFrame, parameters: AnalysisParameters) -> pd.DataFrame:
-    """Count sold lots with a gain by how long they were held.
+    """Count round trips with a gain by how long they were held, see `round_trips_table`.
 
     Returns
     -------
     pandas.DataFrame
-        ``held``, ``round_trips``, ``hit_rate`` with Wilson's band, ``mean_return`` of the cost, ``profit``.
+        ``held``, ``round_trips``, ``hit_rate`` with Wilson's band, ``mean_return`` of the cost with its band
+        ``mean_lower`` and ``mean_upper``, which allows for trips that ended in one session being alike, ``profit``.
     """
-    lots = closed_lots[closed_lots["cost"] > 0]
+    trips = round_trips_table(closed_lots)
     edges = [-1, *HELD, np.inf]
     names = [f"up to {days} days" if days > 1 else "up to a day" for days in HELD] + [f"more than {HELD[-1]} days"]
-    groups = pd.cut(lots["days_held"], edges, labels=names)
+    groups = pd.cut(trips["days_held"], edges, labels=names)
     rows = []
-    for name, each in [("all", lots), *lots.groupby(groups, observed=True)]:
+    for name, each in [("all", trips), *trips.groupby(groups, observed=True)]:
         gains = int((each["realised_profit"] > 0).sum())
         rate = rate_with_band(gains, len(each), parameters.min_round_trips, parameters.confidence)
-        mean = float((each["realised_profit"] / each["cost"]).mean()) if len(each) else np.nan
-        facts = (str(name), len(each), rate.value, rate.lower, rate.upper, mean, each["realised_profit"].sum())
-        rows.append(facts)
+        mean = _mean_return(each, parameters)
+        facts = (str(name), len(each), rate.value, rate.lower, rate.upper, mean.value, mean.lower, mean.upper)
+        rows.append((*facts, each["realised_profit"].sum()))
     return pd.DataFrame(rows, columns=ROUND_TRIP_COLUMNS)
+
+
+def _mean_return(trips: pd.DataFrame, parameters: AnalysisParameters) -> Banded:
+    by_session = (trips["realised_profit"] / trips["cost"]).groupby(trips["closed"]).agg(["sum", "count"])
+    # A band needs two sessions in which trips ended, however many did.
+    least = 2 if len(trips) >= parameters.min_round_trips else len(by_session) + 1
+    return ratio_with_band(by_session["sum"], by_session["count"], least, parameters.confidence)
 
 
 def measure_concentration(holding_log: pd.DataFrame, daily_amounts: pd.DataFrame) -> pd.DataFrame:

@@ -80,11 +80,11 @@ def execution_section(page: AnalysedAccount, shadow_sessions: pd.DataFrame) -> H
         ]
         middle = excursions[["worst", "best"]].median()
         sentence = (
-            f"While they were held, {wording.plural(len(excursions), 'sold lot')} were in the middle "
+            f"While they were held, {wording.plural(len(excursions), 'round trip')} were in the middle "
             f"{wording.percent_signed(middle['worst'])} at worst and {wording.percent_signed(middle['best'])} at best."
         )
         caption = f"The {len(worst)} with the lowest lows"
-        parts += [paragraph(sentence), details("Excursions of sold lots", table(worst, columns, caption))]
+        parts += [paragraph(sentence), details("Excursions of round trips", table(worst, columns, caption))]
     return section("execution", "Execution", *parts)
 
 
@@ -147,9 +147,11 @@ def portfolio_section(page: AnalysedAccount) -> Html:
         Column("hit_rate", "with a gain", wording.percent),
         *band_columns(wording.percent),
         Column("mean_return", "mean return", wording.percent_exact),
+        Column("mean_lower", "from", wording.percent_exact),
+        Column("mean_upper", "to", wording.percent_exact),
         Column("profit", f"profit, {page.currency}", wording.amount_signed, "signed"),
     ]
-    parts.append(table(trips, columns, "Sold lots by the time they were held", strong="all"))
+    parts.append(table(trips, columns, "Round trips by the time they were held", strong="all"))
     if len(spread) and not spread["holdings"].iloc[-1]:
         parts.append(paragraph("Nothing is held at the newest close."))
     elif len(spread):

@@ -20,9 +20,9 @@ from quant_pipeline.strategy.schedule import decides_on
 
 INDEXES = {"rank": rank_index, "minmax": minmax_index}
 COLUMNS = [
-    "session", "source", "kind", "rank", "index", "instrument", "name", "sector", "score", "change", "agreement",
-    "decile", "net_return", "lower", "upper", "sessions", "cases", "traded_value", "is_illiquid", "horizon",
-    "deal_price", "execution_session", "age",
+    "session", "source", "kind", "rank", "index", "scaling", "instrument", "name", "sector", "score", "change",
+    "agreement", "decile", "net_return", "lower", "upper", "sessions", "cases", "traded_value", "is_illiquid",
+    "horizon", "deal_price", "execution_session", "age",
 ]  # fmt: skip
 
 
@@ -130,7 +130,8 @@ def rank_source(
     -------
     pandas.DataFrame
         The best first: ``source``, ``kind``, ``rank`` (1 is best; equal scores share the better rank), ``index``,
-        ``instrument``, ``name``, ``sector``, ``score``, ``age``, ``change`` of the index since the earlier session,
+        ``instrument``, ``name``, ``sector``, ``score``, ``age``, ``change`` of the index since the earlier session
+        (missing where its scaling was another one),
         ``decile`` with its history, ``traded_value``, ``is_illiquid``.
     """
     scores = table.set_index("instrument")["score"].dropna()
@@ -143,6 +144,7 @@ def rank_source(
             "kind": table["kind"].iloc[0],
             "rank": scores.rank(ascending=False, method="min").astype("int64"),
             "index": INDEXES[parameters.scaling](scores),
+            "scaling": parameters.scaling,
             "name": known["name"].fillna(""),
             "sector": known["sector"].fillna(""),
             "score": scores,
@@ -152,11 +154,18 @@ def rank_source(
             "is_illiquid": ~(value >= parameters.min_traded_value),
         }
     )
-    earlier = None if before is None else before[before["source"] == name].set_index("instrument")["index"]
-    ranked["change"] = np.nan if earlier is None else ranked["index"] - earlier.reindex(ranked.index)
+    ranked["change"] = ranked["index"] - _earlier_index(name, parameters, before).reindex(ranked.index)
     ranked = ranked.rename_axis("instrument").reset_index()
     own = _history_of(name, history)
     return ranked.merge(own, on="decile", how="left").sort_values(["rank", "instrument"], ignore_index=True)
+
+
+def _earlier_index(name: str, parameters: RankingParameters, before: pd.DataFrame | None) -> pd.Series:
+    """Return the index of an earlier ranking by instrument; nothing where it is of another scaling, or says none."""
+    if before is None or "scaling" not in before.columns:
+        return pd.Series(dtype="float64")
+    same = before[(before["source"] == name) & (before["scaling"] == parameters.scaling)]
+    return same.set_index("instrument")["index"]
 
 
 def _history_of(name: str, history: pd.DataFrame | None) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from quant_pipeline.pipelines.order_generation.parameters import OrderGeneration
 from quant_pipeline.pipelines.order_generation.sources import choose_source, fingerprint_of_scores, scores_by_source
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.trading.ledger.bookkeeping import net_asset_value
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order, money
 from quant_pipeline.trading.shadow.causes import DecidedAgain
 
@@ -127,14 +128,25 @@ class Deciding:
             Order("", row.instrument, row.side, int(row.quantity), money(row.reference_price), row.reason)
             for row in wanted.itertuples(index=False)
         )
-        return DecidedAgain(orders, _has_same_inputs(events, session, today, situation.prices))
+        same = _has_same_inputs(events, session, today, situation.prices) and self._is_valued_as_closed(situation)
+        return DecidedAgain(orders, same)
+
+    def _is_valued_as_closed(self, situation: Situation) -> bool:
+        """Whether the account is worth at the closes of now what the ledger has closed with.
+
+        They may be those of holdings that are not traded, which size every order. A broker values by its own prices.
+        """
+        if self.account.filled_by == "broker":
+            return True
+        session, closed_with, _ = situation.state.closes[-1]
+        return Decimal(money(net_asset_value(situation.state, situation.market, session))) == closed_with
 
 
 def _has_same_inputs(events: Sequence[Event], session: pd.Timestamp, today: pd.DataFrame, prices: pd.Series) -> bool:
     """Whether the first plan of a decision was made from these scores and these closes."""
     plans = [e for e in events if e.kind is EventKind.PLAN_RECORDED and e.session == session]
     if not plans:
-        return True
+        return False
     recorded = plans[0].payload
     if recorded.get("provenance", {}).get("scores_sha256") != fingerprint_of_scores(today):
         return False

@@ -16,6 +16,7 @@ from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.ledger.session_effects import REVISING, walk_effects
 from quant_pipeline.trading.shadow.causes import ShadowSession, compare_session
+from quant_pipeline.trading.shadow.session_orders import planned_for
 from quant_pipeline.trading.shadow.shortfall import shortfall_table
 from quant_pipeline.trading.shadow.tables import differences_table, sessions_table
 
@@ -146,10 +147,13 @@ def _closed(events: Sequence[Event], newest: pd.Timestamp) -> list[pd.Timestamp]
 
 
 def _revised(events: Sequence[Event], days: set[pd.Timestamp]) -> set[pd.Timestamp]:
-    """Return the sessions of fills that were corrected, busted or taken back in some sessions."""
+    """Return the sessions of orders whose fills were corrected, busted, taken back or booked late in some sessions."""
     filled = {event.key: event.session for event in events if event.kind is EventKind.FILL}
+    planned = planned_for(events)
+    late = {session for key, (session, _) in planned.items() if filled[key] in days and session < filled[key]}
     revising = (event.payload for event in events if event.kind in REVISING and event.session in days)
-    return {filled[key] for facts in revising for key in facts.get("events", [facts.get("fill")]) if key in filled}
+    keys = [key for facts in revising for key in facts.get("events", [facts.get("fill")]) if key in filled]
+    return late | {filled[key] for key in keys} | {planned[key][0] for key in keys if key in planned}
 
 
 def _joined(old: pd.DataFrame | None, new: pd.DataFrame, days: set[pd.Timestamp]) -> pd.DataFrame:

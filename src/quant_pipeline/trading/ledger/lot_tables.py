@@ -82,3 +82,25 @@ def closed_lots_table(books: Books) -> pd.DataFrame:
         for lot in books.closed_lots
     ]
     return pd.DataFrame(rows, columns=list(CLOSED_LOT_COLUMNS)).astype(CLOSED_LOT_COLUMNS)
+
+
+def round_trips_table(closed_lots: pd.DataFrame) -> pd.DataFrame:
+    """Put the sold lots of an instrument together that were bought in one session and sold in one.
+
+    An order that was executed by many fills opens as many lots, whose profits are one result.
+
+    Parameters
+    ----------
+    closed_lots
+        ``instrument``, ``opened``, ``closed``, ``cost``, ``realised_profit``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        These columns and ``days_held``, in the order of the sales; lots that cost nothing, as of a spin-off, are left
+        out.
+    """
+    bought = closed_lots[closed_lots["cost"] > 0]
+    trip = bought.groupby(["instrument", "opened", "closed"], sort=False, as_index=False)
+    trips = trip[["cost", "realised_profit"]].sum()
+    return trips.assign(days_held=(trips["closed"] - trips["opened"]).dt.days)

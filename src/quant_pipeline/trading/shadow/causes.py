@@ -154,16 +154,13 @@ def compare_session(
     shadow_trades = sum(replay.trades.values(), ZERO) + sum((difference.amount for difference in found), ZERO)
     for key, outcome in orders.outcomes.items():
         found += _of_order(effects, outcome, replay.fills.get(key), replay, is_simulated)
-    found += _of_other_fills(orders, effects)
+    found += _of_other_fills(orders, effects, events)
     found += _of_corporate_actions(effects, replay)
     found += _of_other_events(effects, replay)
     if effects.foreign:
         found.append(Difference("operator_actions", "", "", -effects.foreign, "positions that no plan holds"))
     if effects.valuation:
-        cause: Cause = "data_revisions" if is_simulated else "valuation"
-        found.append(
-            Difference(cause, "", "", -effects.valuation, "closes of the account's value and of the market differ")
-        )
+        found.append(_of_valuation(effects, is_simulated))
     shadow = sum(effects.held.values(), ZERO) + shadow_trades + sum(replay.actions.values(), ZERO) + replay.interest
     rest = shadow - effects.profit - sum((difference.amount for difference in found), ZERO)
     if rest:
@@ -190,6 +187,9 @@ def _decisions(
     if again is None or _are_same(first.orders, again.orders):
         return
     repeated = replay_orders(effects, again.orders, price, exchange)
+    if not orders.plans:
+        yield from _apart(repeated, recorded, "unfilled", "no plan was recorded")
+        return
     cause: Cause = "code_changes" if again.same_inputs else "data_revisions"
     words = "from the same inputs" if again.same_inputs else "from inputs that were revised"
     yield from _apart(repeated, recorded, cause, f"the decision is another one now, {words}")
@@ -246,13 +246,33 @@ def _of_order(
     yield differs("fees", paid - fee_of_done, f"fees of {paid:f}, by the backtest {fee_of_done:f}")
 
 
-def _of_other_fills(orders: SessionOrders, effects: SessionEffects) -> Iterator[Difference]:
-    is_corrected = any(True for _ in effects.of_kinds(*REVISING))
+def _of_other_fills(orders: SessionOrders, effects: SessionEffects, events: Sequence[Event]) -> Iterator[Difference]:
+    revised = _revised_instruments(effects, events)
     for effect in orders.late:
-        cause: Cause = "data_revisions" if is_corrected else "delay"
+        cause: Cause = "data_revisions" if effect.event.payload["instrument"] in revised else "delay"
         yield _of_fill(effect, cause, "of an order of an earlier session")
     for effect in orders.strangers:
         yield _of_fill(effect, "operator_actions", "outside of every plan")
+
+
+def _of_valuation(effects: SessionEffects, is_simulated: bool) -> Difference:
+    """Name what the account's value differs from the closes of the market; without holdings nothing says why."""
+    shares: dict[str, Decimal] = {}
+    for name, quantity in (item for effect in effects.effects for item in effect.shares.items()):
+        shares[name] = shares.get(name, ZERO) + quantity
+    start = effects.start
+    if not (start.positions or start.foreign_values or effects.foreign or any(shares.values())):
+        words = "nothing was held at either close, and yet the account was worth something else than its cash"
+        return Difference("unexplained", "", "", -effects.valuation, words)
+    cause: Cause = "data_revisions" if is_simulated else "valuation"
+    return Difference(cause, "", "", -effects.valuation, "closes of the account's value and of the market differ")
+
+
+def _revised_instruments(effects: SessionEffects, events: Sequence[Event]) -> set[str]:
+    """Return the instruments of what a session has corrected, busted or taken back of what was booked before."""
+    facts = [effect.event.payload for effect in effects.of_kinds(*REVISING)]
+    keys = {str(key) for each in facts for key in each.get("events", [each.get("fill")])}
+    return {str(event.payload.get("instrument", "")) for event in events if keys and event.key in keys}
 
 
 def _of_fill(effect: Effect, cause: Cause, words: str) -> Difference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -13,6 +14,7 @@ from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.trading.ledger.account import Plan
 from quant_pipeline.trading.ledger.amendments import EffectiveFill
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order
+from quant_pipeline.trading.ledger.late_events import effective_session
 from quant_pipeline.trading.ledger.lots import ZERO
 from quant_pipeline.trading.ledger.session_effects import Effect, SessionEffects
 from quant_pipeline.trading.orders.risk_view import FLATTEN, DenialCode
@@ -109,6 +111,24 @@ class OrderOutcome:
                 known.add(effect._replace(event=event, profit=profit, cash=fill.cash))
         return known
 
+    def with_late(self, fills: Iterable[EffectiveFill], close: Decimal) -> OrderOutcome:
+        """Return it with fills that later sessions have booked, as they count by now.
+
+        Parameters
+        ----------
+        fills
+            Fills of this order.
+        close
+            Price at which the shares are valued.
+        """
+        known = replace(self, fills=[*self.fills])
+        for fill in fills:
+            if fill.counts:
+                event, moved = replace(fill.event, payload=fill.booked), self.sign * fill.quantity
+                profit = fill.cash + moved * close
+                known.add(Effect(event, profit, fill.cash, ZERO, {self.order.instrument: moved}))
+        return known
+
 
 @dataclass(frozen=True)
 class SessionOrders:
@@ -121,7 +141,7 @@ class SessionOrders:
     outcomes
         What the account was to do at the end, and did.
     late
-        Fills of orders of earlier sessions.
+        Fills of orders of earlier sessions, see `planned_for`.
     strangers
         Fills that no plan explains.
     """
@@ -162,15 +182,13 @@ def orders_of_session(effects: SessionEffects, events: Sequence[Event]) -> Sessi
     """
     plans = tuple(sorted(_plans(events, effects.session), key=lambda plan: plan.revision))
     names = {order.client_order_id: _key(order) for plan in plans for order in plan.orders}
-    earlier = {o.client_order_id for plan in _plans(events) for o in plan.orders} - names.keys()
+    planned = planned_for(events)
     facts = _facts(events, effects.session)
     outcomes = {_key(order): OrderOutcome(order) for order in _wanted(plans, facts.sent)}
     late, strangers = [], []
     for effect in effects.of_kinds(EventKind.FILL):
-        fill = effect.event.payload
-        name = str(fill.get("client_order_id", ""))
-        key = names.get(name) or (None if name.startswith("external:") else (fill["instrument"], fill["side"]))
-        if name in earlier:
+        session, key = planned.get(effect.event.key, (None, None))
+        if session is not None and session != effects.session:
             late.append(effect)
         elif key in outcomes:
             outcomes[key].add(effect)
@@ -179,6 +197,31 @@ def orders_of_session(effects: SessionEffects, events: Sequence[Event]) -> Sessi
     for outcome in outcomes.values():
         _explain(outcome, [name for name, key in names.items() if key == _key(outcome.order)], facts)
     return SessionOrders(plans, outcomes, tuple(late), tuple(strangers))
+
+
+def planned_for(events: Sequence[Event]) -> dict[str, tuple[pd.Timestamp, Key]]:
+    """Find the session, instrument and side of the planned order to which a fill belongs, by the key of the fill.
+
+    A fill names its order, or it belongs to what was planned for its session: the one in which it happened, which may
+    be before the one that booked it. Fills that no plan explains are left out.
+    """
+    by_name: dict[str, tuple[pd.Timestamp, Key]] = {}
+    for plan in _plans(events):
+        by_name |= {order.client_order_id: (plan.execution_session, _key(order)) for order in plan.orders}
+    planned = set(by_name.values())
+    closed = [event.session for event in events if event.kind is EventKind.SESSION_CLOSED]
+    found = {}
+    for event in events:
+        if event.kind is not EventKind.FILL:
+            continue
+        name, happened = str(event.payload.get("client_order_id", "")), effective_session(event)
+        # What is dated on a holiday belongs to the next session.
+        place = bisect_left(closed, happened)
+        session = closed[place] if happened < event.session and place < len(closed) else event.session
+        belongs = by_name.get(name, (session, (event.payload["instrument"], event.payload["side"])))
+        if belongs in planned and (name in by_name or not name.startswith("external:")):
+            found[event.key] = belongs
+    return found
 
 
 def _key(order: Order) -> Key:

@@ -9,8 +9,10 @@ the exchange was open, to the last trade of then; *spread and impact* from there
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -19,7 +21,7 @@ from quant_pipeline.trading.ledger.amendments import EffectiveFill, effective_fi
 from quant_pipeline.trading.ledger.events import TICK, Event
 from quant_pipeline.trading.ledger.lots import ZERO
 from quant_pipeline.trading.shadow.causes import ShadowSession
-from quant_pipeline.trading.shadow.session_orders import OrderOutcome
+from quant_pipeline.trading.shadow.session_orders import Key, OrderOutcome, planned_for
 
 PARTS = ("delay", "impact", "opportunity", "fees")
 SHORTFALL_COLUMNS = {
@@ -56,7 +58,8 @@ def shortfall_table(
     bars, corporate_actions
         The market as traded: volumes, and what prices of decisions go ex of.
     events
-        The ledger: fills count as they were corrected or busted since. Without it they count as at their closes.
+        The ledger: fills count as they were corrected, busted or booked since. Without it they count as at their
+        closes.
 
     Returns
     -------
@@ -68,24 +71,41 @@ def shortfall_table(
         price of the decision), ``shortfall_bps`` of it, ``share_of_volume``, ``at`` (first fill), ``reason`` (why it
         did not execute in full). Prices that are not known are NaN.
     """
-    fills = effective_fills(events)
-    rows = [row for session in sessions for row in _rows(session, bars, corporate_actions, fills)]
+    known = _Known.by(events)
+    rows = [row for session in sessions for row in _rows(session, bars, corporate_actions, known)]
     table = pd.DataFrame(rows, columns=list(SHORTFALL_COLUMNS)).astype(SHORTFALL_COLUMNS)
     # Exact zeros have a sign at times, which says nothing.
     return table.assign(**{name: table[name] + 0.0 for name in (*PARTS, "shortfall")})
 
 
+class _Known(NamedTuple):
+    """Fills as they count by now: all by their key, and those booked late by session, instrument and side."""
+
+    fills: Mapping[str, EffectiveFill]
+    late: Mapping[tuple[pd.Timestamp, Key], list[EffectiveFill]]
+
+    @classmethod
+    def by(cls, events: Sequence[Event]) -> _Known:
+        fills, late = effective_fills(events), defaultdict(list)
+        for key, (session, order) in planned_for(events).items():
+            if session < fills[key].event.session:
+                late[session, order].append(fills[key])
+        return cls(fills, late)
+
+
 def _rows(
-    session: ShadowSession, bars: pd.DataFrame, actions: pd.DataFrame, fills: Mapping[str, EffectiveFill]
+    session: ShadowSession, bars: pd.DataFrame, actions: pd.DataFrame, known: _Known
 ) -> Iterator[dict[str, object]]:
     today = bars[bars["date"] == session.session]
     volume = dict(zip(today["instrument"], today["volume"], strict=True))
     acted = actions[actions["date"] == session.session]
     for (instrument, side), booked in session.orders.outcomes.items():
         close = session.effects.closes[instrument]
-        outcome = booked.as_known(fills, close)
+        late = known.late.get((session.session, (instrument, side)), [])
+        outcome = booked.as_known(known.fills, close).with_late(late, close)
         model = session.replay.fills.get((instrument, side))
         requested = Decimal(outcome.order.quantity) if model is None else model.requested
+        outcome.settle(requested)
         decided = _gone_ex(Decimal(outcome.order.reference_price), acted[acted["instrument"] == instrument])
         market = session.replay.market_prices.get(instrument)
         parts = _parts(outcome, requested, decided, market, close)
