@@ -17,8 +17,9 @@ def test_every_fault_has_its_cases_and_loses_nothing(tmp_path):
     assert (found["two_archivers"].cases, found["clock_ahead"].cases) == (3, 7)
 
 
-@pytest.mark.parametrize("fault", [partial(archive_faults.full_disk, step=800), archive_faults.links,
-                                   partial(archive_faults.two_archivers, rounds=1)])  # fmt: skip
+@pytest.mark.parametrize(
+    "fault", [partial(archive_faults.full_disk, step=800), partial(archive_faults.two_archivers, rounds=1)]
+)
 def test_archive_that_forgets_a_safeguard_loses_bytes_in_the_rehearsal(tmp_path, monkeypatch, fault):
     def hasty(self, path, entry):
         (self._project / path).unlink()

@@ -98,7 +98,7 @@ def full_disk(folder: Path, step: int = 20) -> Cases:
 def other_file_system(folder: Path) -> Cases:
     """Move to another disk and back; no case where this machine has none to write to."""
     made = Made.at(folder / "project")
-    for place in map(Path, ("/dev/shm", "/var/tmp", "/run/shm", Path.home())):  # noqa: S108 - a folder of its own
+    for place in (Path("/dev/shm"), Path("/var/tmp"), Path("/run/shm"), Path.home()):  # noqa: S108 - a folder of its own
         if place.is_dir() and os.access(place, os.W_OK) and place.stat().st_dev != folder.stat().st_dev:
             with tempfile.TemporaryDirectory(dir=place) as other:
                 archive = Archive(made.project, Path(other, "archive"))
@@ -160,7 +160,7 @@ def clock_ahead(folder: Path) -> Cases:
         ahead = path.stat().st_mtime + YEAR_SECONDS
         os.utime(path, (ahead, ahead))
     times = {path: (made.project / path).stat().st_mtime for path in made.contents}
-    changed = old_files(made.project, KEPT, None, ()) != before or len(before) != 3
+    changed = int(old_files(made.project, KEPT, None, ()) != before or len(before) != 3)
     changed += bool(unused_bundles(made.project, [made.project / STORE], (), before[-1].session))
     made.move_all(archive)
     lost = made.lost(archive) + made.brought_back(archive)

@@ -4,7 +4,12 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.pipelines.analysis.execution import EXCURSION_COLUMNS, GROUP_COLUMNS, SLIPPAGE_COLUMNS
+from quant_pipeline.pipelines.analysis.execution import (
+    AROUND_COLUMNS,
+    EXCURSION_COLUMNS,
+    GROUP_COLUMNS,
+    SLIPPAGE_COLUMNS,
+)
 from quant_pipeline.pipelines.analysis.models import ALIKE_COLUMNS, LEFT_OUT_COLUMNS, MODEL_COLUMNS
 from quant_pipeline.pipelines.analysis.page import compose_analysis_page
 from quant_pipeline.pipelines.analysis.parameters import AnalysisParameters
@@ -30,6 +35,7 @@ def empty():
         "left_out": pd.DataFrame(columns=LEFT_OUT_COLUMNS),
         "alike": pd.DataFrame(columns=ALIKE_COLUMNS),
         "execution": pd.DataFrame(columns=list(GROUP_COLUMNS)),
+        "surroundings": pd.DataFrame(columns=AROUND_COLUMNS),
         "excursions": pd.DataFrame(columns=EXCURSION_COLUMNS),
         "slippage": pd.DataFrame(columns=SLIPPAGE_COLUMNS),
         "portfolio": pd.DataFrame(columns=MEASURE_COLUMNS),
@@ -48,6 +54,7 @@ def empty():
 def full():
     lightgbm = ("lightgbm", 90, 0.04, 0.03, 0.05, 0.4, 0.02, 0.01, 0.03, 0.01, "stable", 0.9, 0.3, DAYS[0])
     group = dict.fromkeys(GROUP_COLUMNS, 1.0) | {"group": "all", "of": "all orders", "lower": NAN, "upper": NAN}
+    around = dict.fromkeys(AROUND_COLUMNS, 0.01) | {"group": "all", "of": "all orders", "orders": 9, "adverse": -0.02}
     attribution = {"date": DAYS, "change": [10.0, -3.0, 5.0], "flow": 0.0, **dict.fromkeys(MONEY, 0.0)}
     attribution |= {"market": [8.0, -2.0, 3.0], "selection": [2.0, -1.0, 2.0]}
     loading = {"factor": "market", "loading": 0.9, "lower": 0.8, "upper": 1.0, "t": 9.0, "contribution": 0.1}
@@ -58,6 +65,7 @@ def full():
         "left_out": pd.DataFrame([("lightgbm", 0.05, 0.04, 0.01, 0.0, 0.02, 90)], columns=LEFT_OUT_COLUMNS),
         "alike": pd.DataFrame([("2025Q1", "lightgbm", "ridge", 0.6)], columns=ALIKE_COLUMNS),
         "execution": pd.DataFrame([group]),
+        "surroundings": pd.DataFrame([around]),
         "excursions": pd.DataFrame([("AAA", DAYS[0], DAYS[1], 2, 0.1, -0.05, 0.2, 50.0)], columns=EXCURSION_COLUMNS),
         "slippage": pd.DataFrame([("half_spread", 2e-4, 3e-4, 1e-4, 5e-4, 120, 30)], columns=SLIPPAGE_COLUMNS),
         "portfolio": pd.DataFrame([("sharpe", 1.5, 0.5, 2.5, 90)], columns=MEASURE_COLUMNS),

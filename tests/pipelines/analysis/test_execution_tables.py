@@ -6,7 +6,13 @@ import pytest
 from scipy.optimize import nnls
 
 from quant_pipeline.exchange.rules import CostRules
-from quant_pipeline.pipelines.analysis.execution import group_shortfall, measure_excursions, propose_slippage
+from quant_pipeline.pipelines.analysis.execution import (
+    AROUND,
+    group_shortfall,
+    group_surroundings,
+    measure_excursions,
+    propose_slippage,
+)
 from quant_pipeline.pipelines.analysis.parameters import AnalysisParameters
 from quant_pipeline.trading.shadow.shortfall import PARTS, SHORTFALL_COLUMNS
 
@@ -62,6 +68,29 @@ def test_groups_sum_to_the_whole_and_large_ones_have_bands():
     assert few[["lower", "upper"]].isna().all().all()
     assert np.isfinite(few["shortfall_bps"]).all()
     assert group_shortfall(table.head(0), "XNYS", RULES).empty
+
+
+def test_extremes_of_the_session_count_against_and_with_the_side_of_an_order():
+    # Adjusted prices are half of those traded: the session went from 80 to 120.
+    bars = pd.DataFrame({"date": DAYS, "instrument": "AAA", "high": 60.0, "low": 40.0, "close": 50.0})
+    table = orders().assign(instrument="AAA", price=100.0, close=100.0, executed=1.0, share_of_volume=0.01)
+    nothing = table.head(1).assign(executed=0.0)
+    found = group_surroundings(pd.concat([table, nothing], ignore_index=True), bars, "XNYS", RULES).set_index("of")
+    assert found.loc["buys", [*AROUND]].tolist() == pytest.approx([0.01, -0.2, 0.2])
+    dear = table.assign(price=110.0)
+    found = group_surroundings(dear, bars, "XNYS", RULES).set_index("of")
+    assert found.loc["buys", ["adverse", "favourable"]].tolist() == pytest.approx([80 / 110 - 1, 120 / 110 - 1])
+    assert found.loc["sales", ["adverse", "favourable"]].tolist() == pytest.approx([1 - 120 / 110, 1 - 80 / 110])
+    assert list(found.index) == ["all orders", "buys", "sales", "small", "middle", "large", "10:00", "14:00"]
+    whole = found.loc["all orders"]
+    assert whole["orders"] == 400
+    assert whole["adverse_lower"] < whole["adverse"] < whole["adverse_upper"]
+    assert found.loc["small", ["adverse_lower", "adverse_upper"]].notna().all()
+    few = group_surroundings(dear.head(99), bars, "XNYS", RULES)
+    assert few[["adverse_lower", "share_of_volume_upper"]].isna().all().all()
+    assert group_surroundings(dear.head(0), bars, "XNYS", RULES).empty
+    # Without a bar of the session nothing is known of its extremes.
+    assert group_surroundings(dear, bars.head(0), "XNYS", RULES)["adverse"].isna().all()
 
 
 def test_planted_slippage_is_recovered_within_its_band():

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import t
 from statsmodels.stats.proportion import proportion_confint
 
 from quant_pipeline.exchange.rules import MarketRules
@@ -88,9 +87,8 @@ def test_mean_return_of_round_trips_has_the_band_of_sessions_that_are_alike():
          "cost": 100.0, "realised_profit": random.normal(1, 2, 40)}
     )  # fmt: skip
     alone = group_round_trips(lots, RULES).iloc[0]
-    returns = lots["realised_profit"] / 100
-    wanted = t.interval(0.95, 39, returns.mean(), returns.std() / np.sqrt(40))
-    assert alone[["mean_lower", "mean_upper"]].tolist() == pytest.approx(wanted, rel=0.05)
+    wanted = mean_with_band(lots["realised_profit"] / 100, 2, RULES.confidence)
+    assert alone[["mean_return", "mean_lower", "mean_upper"]].tolist() == pytest.approx(wanted[:3])
     # Four times the same trips of each session are no more evidence.
     four = pd.concat([lots.assign(instrument=lots["instrument"] + name) for name in "abcd"])
     alike = group_round_trips(four, RULES).iloc[0]

@@ -205,11 +205,12 @@ def test_late_row_that_no_plan_of_its_session_explains_is_the_operators_and_no_o
     assert found.orders.outcomes["BBB", "buy"].executed == 0
 
 
-def test_late_row_of_a_holiday_is_of_the_session_after_it():
+def test_late_fill_of_a_holiday_is_of_the_session_after_it():
     kept = [event for event in booked_late() if event.session < DAYS[3]]
+    facts = {"instrument": "AAA", "side": "buy", "quantity": "5", "price": "11", "fee": "0", "effective": "2025-01-01"}
+    known = [*kept, Event(DAYS[3], EventKind.FILL, "fill:late", facts)]
     market = TradingMarket.from_bars(bars_table(), actions_table(), DAYS, MarketRules())
-    row = statement("2025-01-01,fill,AAA,buy,5,11.00,0,-55", name="late.csv")
-    events = (*kept, *book_days(kept, "mine", 0, market, entries(row)))
+    events = [*known, closing_event(fold(known), market, DAYS[3])]
     assert causes(compare(events, DAYS[3], is_simulated=False)) == {"delay": Decimal(-5)}
     third = compare(events, DAYS[2], is_simulated=False)
     assert shortfall_table([third], bars_table(), actions_table(), events)["executed"].tolist() == [5]

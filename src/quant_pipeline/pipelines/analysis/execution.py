@@ -1,4 +1,4 @@
-"""What executing has cost: implementation shortfall by group, excursions of round trips, slippage to propose."""
+"""What executing has cost: shortfall and surroundings of orders by group, excursions of round trips, slippage."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ GROUP_COLUMNS = {
     "sessions": "int64",
     "share_of_volume": "float64",
 }
+AROUND = ("share_of_volume", "adverse", "favourable")
+"""What the market did around an executed order."""
+AROUND_COLUMNS = [
+    "group", "of", "orders", "sessions", *(f"{name}{end}" for name in AROUND for end in ("", "_lower", "_upper")),
+]  # fmt: skip
 EXCURSION_COLUMNS = ["instrument", "opened", "closed", "sessions", "return", "worst", "best", "realised_profit"]
 SLIPPAGE_COLUMNS = ["parameter", "present", "proposed", "lower", "upper", "orders", "sessions"]
 Floats = npt.NDArray[Any]
@@ -62,6 +67,52 @@ def group_shortfall(order_shortfall: pd.DataFrame, calendar: str, parameters: An
         band = ratio_with_band(by_session["shortfall"], by_session["decided_value"], least, parameters.confidence)
         rows.append(_row(kind, name, orders, band))
     return pd.DataFrame(rows, columns=list(GROUP_COLUMNS)).astype(GROUP_COLUMNS)
+
+
+def group_surroundings(
+    order_shortfall: pd.DataFrame, adjusted_bars: pd.DataFrame, calendar: str, parameters: AnalysisParameters
+) -> pd.DataFrame:
+    """Measure the market around executed orders: their part of its volume, how far it went against and with them.
+
+    Parameters
+    ----------
+    order_shortfall, calendar, parameters
+        See `group_shortfall`.
+    adjusted_bars
+        Bars of the sessions of the orders.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``group``, ``of``, ``orders``, ``sessions``, and three means by value, each with its band over sessions:
+        ``share_of_volume``; ``adverse`` and ``favourable``, from the price of the fills to the extreme of the session
+        that was worst and best for the side (maximum adverse and favourable excursion). An extreme before the fill
+        counts too: bars do not say when it was.
+    """
+    done = order_shortfall[order_shortfall["executed"] > 0]
+    keys = ["date", "instrument"]
+    bars = adjusted_bars[[*keys, "high", "low", "close"]].rename(columns={"close": "adjusted_close"})
+    known = done.merge(bars, on=keys, how="left").set_axis(done.index)
+    # Within a session adjusted prices are those traded, times one factor.
+    factor = known["close"] / known["adjusted_close"] / known["price"]
+    up, down = known["high"] * factor - 1, known["low"] * factor - 1
+    is_buy = known["side"] == "buy"
+    known = known.assign(
+        adverse=down.where(is_buy, -up), favourable=up.where(is_buy, -down), value=known["executed"] * known["price"]
+    )
+    rows = []
+    for kind, name, orders in _groups(known, calendar):
+        bands = [_mean_by_value(orders, column, parameters) for column in AROUND]
+        ends = (end for band in bands for end in (band.value, band.lower, band.upper))
+        rows.append((kind, name, len(orders), orders["date"].nunique(), *ends))
+    return pd.DataFrame(rows, columns=AROUND_COLUMNS)
+
+
+def _mean_by_value(orders: pd.DataFrame, column: str, parameters: AnalysisParameters) -> Banded:
+    known = orders.dropna(subset=[column, "value"])
+    by_session = known.assign(part=known[column] * known["value"]).groupby("date")[["part", "value"]].sum()
+    least = parameters.min_sessions if len(known) >= parameters.min_orders else len(by_session) + 1
+    return ratio_with_band(by_session["part"], by_session["value"], least, parameters.confidence)
 
 
 def _row(kind: str, name: str, orders: pd.DataFrame, band: Banded) -> dict[str, object]:

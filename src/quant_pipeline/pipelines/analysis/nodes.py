@@ -66,19 +66,21 @@ def analyse_execution(
     cost_rules: CostRules,
     analysis: AnalysisParameters,
     as_of: str,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Sum up what executing has cost, and propose slippage for the backtest.
 
     Returns
     -------
     tuple of pandas.DataFrame
-        See `group_shortfall`, `measure_excursions`, `propose_slippage`.
+        See `group_shortfall`, `group_surroundings`, `measure_excursions`, `propose_slippage`.
     """
     recent = _newest(order_shortfall, analysis.sessions)
     lots = closed_lots[closed_lots["closed"] <= pd.Timestamp(as_of)]
     names = adjusted_bars["instrument"].isin(lots["instrument"])
+    days = adjusted_bars["date"].isin(recent["date"])
     return (
         execution.group_shortfall(recent, market_rules.calendar, analysis),
+        execution.group_surroundings(recent, adjusted_bars[days], market_rules.calendar, analysis),
         execution.measure_excursions(lots, adjusted_bars[names]),
         execution.propose_slippage(recent, cost_rules.at(pd.Timestamp(as_of)), analysis),
     )

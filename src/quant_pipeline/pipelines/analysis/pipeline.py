@@ -7,7 +7,7 @@ from quant_pipeline.pipelines.wiring import by_name
 from quant_pipeline.project.model_registry import asks_models, load_model_registry
 
 MODELS = ("models", "left_out", "alike")
-EXECUTION = ("execution", "excursions", "slippage")
+EXECUTION = ("execution", "surroundings", "excursions", "slippage")
 PORTFOLIO = ("portfolio", "round_trips", "concentration", "exit")
 RISK = ("attribution", "attribution_summary", "exposures", "loadings", "factor_returns", "factor_quality")
 

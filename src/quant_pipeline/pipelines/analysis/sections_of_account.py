@@ -43,7 +43,9 @@ MEASURES = {
 
 def execution_section(page: AnalysedAccount, shadow_sessions: pd.DataFrame) -> Html:
     """Show what executing has cost, and how far the account is from its shadow."""
-    groups, excursions, slippage = (page.tables[name] for name in ("execution", "excursions", "slippage"))
+    groups, around, excursions, slippage = (
+        page.tables[name] for name in ("execution", "surroundings", "excursions", "slippage")
+    )
     currency = page.currency
     parts = [
         paragraph(
@@ -65,6 +67,7 @@ def execution_section(page: AnalysedAccount, shadow_sessions: pd.DataFrame) -> H
             Column("share_of_volume", "of the volume", wording.percent_exact),
         ]
         parts.append(table(groups, columns, "Shortfall of planned orders", strong="all orders"))
+    parts += _surroundings(around)
     parts += _slippage(page, slippage)
     parts += _shadow(page, shadow_sessions)
     if len(excursions):
@@ -86,6 +89,21 @@ def execution_section(page: AnalysedAccount, shadow_sessions: pd.DataFrame) -> H
         caption = f"The {len(worst)} with the lowest lows"
         parts += [paragraph(sentence), details("Excursions of round trips", table(worst, columns, caption))]
     return section("execution", "Execution", *parts)
+
+
+def _surroundings(around: pd.DataFrame) -> list[Html]:
+    """Show how much of the volume executed orders were, and how far the session went against and with them."""
+    if around.empty:
+        return []
+    headings = {"share_of_volume": "of the volume", "adverse": "at worst", "favourable": "at best"}
+    columns = [Column("of", "executed orders", kind="text"), Column("orders", "number", wording.count)]
+    for name, heading in headings.items():
+        ends = (
+            Column(f"{name}_{end}", word, wording.percent_exact) for end, word in (("lower", "from"), ("upper", "to"))
+        )
+        columns += [Column(name, heading, wording.percent_exact), *ends]
+    caption = "Share of the volume, and the extremes of the session against the price of the fills"
+    return [table(around, columns, caption, strong="all orders")]
 
 
 def _slippage(page: AnalysedAccount, slippage: pd.DataFrame) -> list[Html]:
