@@ -50,8 +50,6 @@ def test_no_home_another_language_another_time_zone_and_a_strange_folder_change_
         name: value for name, value in project.place["env"].items() if name not in ("HOME", "USER", "LOGNAME")
     }
     environment |= {"LANG": "C", "LC_ALL": "C", "TZ": "Asia/Tokyo", "PYTHONPATH": str(project.path / "src")}
-    # Python takes UTF-8 in this locale of its own accord, but in no other.
-    environment |= {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(
         project._arguments(DAILY), cwd=project.path, env=environment, umask=0o077, capture_output=True, timeout=PATIENCE
     )

@@ -121,7 +121,8 @@ def test_only_kernels_call_parts_of_kernels(project_path):
         imports = [node for node in ast.walk(module) if isinstance(node, ast.ImportFrom)]
         known = {alias.name for node in imports for alias in node.names if (node.module, alias.name) in parts}
         known |= {function.name for function in functions[name] if (name, function.name) in parts}
-        others = [function for function in functions[name] if not decorated(function, WAYS_IN + DECORATORS)]
+        every = [node for node in ast.walk(module) if is_function(node)]
+        others = [function for function in every if not decorated(function, WAYS_IN + DECORATORS)]
         called = {node.func for function in others for node in ast.walk(function) if isinstance(node, ast.Call)}
         assert not {function.id for function in called if isinstance(function, ast.Name)} & known, name
 

@@ -114,7 +114,7 @@ def close_slot(accounts: AccountArrays, a: int, slot: int) -> None:
     accounts.totals[a, HELD] = last
 
 
-@inlined
+@shared
 def sessions_held(accounts: AccountArrays, a: int, slot: int) -> int:
     """Count the closes a holding has seen: 1 on the day it was bought."""
     return accounts.totals[a, CLOSES] - accounts.slot_since[a, slot]
