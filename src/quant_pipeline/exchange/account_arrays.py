@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.common.compiled import inlined, shared
+from quant_pipeline.common.compiled import shared
 
 # Columns of `totals`.
 CASH = 0
