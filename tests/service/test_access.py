@@ -1,7 +1,6 @@
 """Who is let in: hosts, origins, tokens, scopes, sizes; and what an answer never says."""
 
 import json
-import logging
 import time
 
 import pytest
@@ -18,10 +17,15 @@ TOKENS = {"reader": {"token": READER}, "halter": {"token": HALTER, "scopes": ["r
 
 
 @pytest.fixture(scope="module")
-def guarded(finished, tmp_path_factory):
-    """A service with tokens, small limits, and a copy of the project."""
-    folder = finished.copy(tmp_path_factory.mktemp("guarded") / "project").path
-    with running_service(folder, TOKENS, max_body_megabytes=0.01, max_cells=1000, max_depth=6) as running:
+def copied(finished, tmp_path_factory):
+    """Folder of a copy of the project."""
+    return finished.copy(tmp_path_factory.mktemp("guarded") / "project").path
+
+
+@pytest.fixture(scope="module")
+def guarded(copied):
+    """A service of it with tokens and small limits."""
+    with running_service(copied, TOKENS, max_body_megabytes=0.01, max_cells=1000, max_depth=6) as running:
         yield running.client
 
 
@@ -79,16 +83,17 @@ def test_an_answer_with_too_many_cells_is_refused_before_it_is_computed(guarded)
     assert "service.max_cells" in answer.json()["remedy"]
 
 
-def test_a_halt_stops_the_account_and_is_written_down(guarded, caplog):
-    with caplog.at_level(logging.INFO, logger="quant_pipeline.service.audit"):
-        answer = guarded.post("/v1/account/halt", json={"reason": "strange prices"}, headers=bearer(HALTER))
+def test_a_halt_stops_the_account_and_is_written_down(guarded, copied):
+    answer = guarded.post("/v1/account/halt", json={"reason": "strange prices"}, headers=bearer(HALTER))
     assert answer.status_code == 200, answer.text
     assert answer.json()["everything_stopped"] is True
     found = guarded.get("/v1/account", headers=bearer(READER)).json()
     assert (found["trading_state"], found["stop_file"]) == ("halted", True)
     assert "strange prices (halter)" in " ".join(found["remarks"])
-    assert "200 POST /v1/account/halt by halter" in caplog.text
-    assert HALTER not in caplog.text
+    written = (copied / "data/accounts/sim/service/audit.jsonl").read_text()
+    assert "halt by halter: 'strange prices'" in written
+    assert "200 POST /v1/account/halt by halter" in written
+    assert HALTER not in written
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::"])

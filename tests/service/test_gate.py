@@ -91,3 +91,47 @@ def test_a_refusal_names_whose_token_it_was(ask, caplog):
     assert caplog.messages == ["403 GET /read by halter from 127.0.0.1", "401 GET /read by ? from 127.0.0.1"]
     assert ask("GET", "/read", headers={"Authorization": f"Bearer {READER}"}).json() == {"asker": "reader"}
     assert len(caplog.messages) == 2
+
+
+def given(path, messages):
+    """Returns the bodies that an application was given, and what was answered, when messages come one by one."""
+    taken, sent = [], []
+
+    async def application(scope, receive, send):
+        taken.append((await receive())["body"])
+
+    async def receive():
+        if not messages:
+            await anyio.sleep_forever()
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"127.0.0.1")]}
+    anyio.run(Gate(application, Access(TOKENS, {"127.0.0.1"}, 2**20, 6)), scope, receive, send)
+    return taken, sent
+
+
+def part(body, more=True):
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+GONE = {"type": "http.disconnect"}
+
+
+def test_of_a_request_that_is_cut_off_nothing_is_run(caplog):
+    caplog.set_level(logging.INFO, logger="quant_pipeline.service.audit")
+    assert given("/v1/search", [part(b"{}"), GONE]) == ([], [])
+    assert given("/v1/search", [GONE]) == ([], [])
+    assert caplog.messages[-1].startswith("499 POST /v1/search")
+    assert given("/v1/search", [part(b"{"), part(b"}", False)])[0] == [b"{}"]
+
+
+@pytest.mark.parametrize("path", ["/v1/account/halt", "/page/halt"])
+def test_a_halt_is_run_whatever_comes_of_its_body(path, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.service.gate.PATIENCE", 0.05)
+    assert given(path, [part(b'{"rea'), GONE])[0] == [b'{"rea']
+    assert given(path, [part(b"slow")])[0] == [b"slow"]
+    assert given(path, [part(b"[" * 70_000)])[0] == [b"[" * OF_STRANGERS]
+    assert given(path, [part(b"\0", False)])[0] == [b"\0"]

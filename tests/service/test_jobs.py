@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import pandas as pd
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from quant_pipeline.common.processes import birth_of
 from quant_pipeline.service.jobs.table import ENDED, JobState, JobTable
-from quant_pipeline.service.jobs.worker import JobSetting
+from quant_pipeline.service.jobs.worker import JobSetting, outcome_of, patiently
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.results import ResultStore
 from quant_pipeline.testing.job_kills import NAME, open_runner, rehearse
@@ -300,3 +301,49 @@ def test_no_kill_of_the_process_that_runs_jobs_loses_one_or_starts_one_twice(mon
     counted = rehearse(kills=6, seed=1)
     assert (counted.kills, counted.jobs_lost, counted.jobs_twice) == (6, 0, 0)
     assert counted.jobs >= 3
+
+
+def setting_of(folder, url="sqlite://"):
+    return JobSetting("1", url, str(folder), "sim", {}, str(folder / "results"), 1, None, None, 1)
+
+
+def job_of(desk, **request):
+    job, _ = ask(desk, **request)
+    return job
+
+
+@pytest.mark.parametrize("fault", [ValueError("no table"), KeyError("column"), TypeError("object"), OSError("full")])
+def test_tables_that_cannot_be_kept_for_whatever_reason_fail_the_job_with_it(desk, tmp_path, monkeypatch, fault):
+    def refuse(*_):
+        raise fault
+
+    monkeypatch.setattr("quant_pipeline.service.jobs.worker._keep_tables", refuse)
+    ended = outcome_of(job_of(desk), setting_of(tmp_path), tmp_path / "output.log")
+    assert (ended.state, ended.status) == (JobState.FAILED, 0)
+    assert str(fault) in ended.message
+
+
+def test_a_command_that_cannot_be_run_fails_the_job(desk, tmp_path):
+    ended = outcome_of(job_of(desk), setting_of(tmp_path / "no folder"), tmp_path / "output.log")
+    assert (ended.state, ended.status) == (JobState.FAILED, None)
+    assert "could not be run" in ended.message
+
+
+def test_a_database_that_is_away_for_minutes_loses_no_job(monkeypatch):
+    now, answers = [0.0], iter([None] * 20)
+    monkeypatch.setattr("quant_pipeline.service.jobs.worker.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        "quant_pipeline.service.jobs.worker.time.sleep", lambda pause: now.__setitem__(0, now[0] + pause)
+    )
+
+    def change():
+        if next(answers, "over") is None:
+            raise sa.exc.OperationalError("UPDATE", {}, Exception("the database is restarting"))
+        return "recorded"
+
+    assert patiently(change) == "recorded"
+    assert 120 < now[0] < 600
+    answers = iter([None] * 1000)
+    with pytest.raises(sa.exc.OperationalError):
+        patiently(change)
+    assert now[0] < 1200

@@ -1,7 +1,11 @@
 """Commands of jobs: what a request changes reaches the command, and the catalog from which its tables are kept."""
 
+import pytest
+from kedro.framework.project import pipelines
+
 from quant_pipeline.project.opened_catalog import open_catalog
-from quant_pipeline.service.jobs.kinds import command_of, parameters_of
+from quant_pipeline.service.answers import version_of
+from quant_pipeline.service.jobs.kinds import KINDS, command_of, inputs_of, parameters_of
 
 CHANGES = {"changes": {"strategy": {"topk": 3, "n_drop": 1}}}
 GIVEN = {"as_of": "2024-12-31", "universe": {"names": ["A", "B"]}}
@@ -30,3 +34,35 @@ def test_tables_of_another_backtest_are_kept_from_its_own_folder(project_path):
 
     assert place(CHANGES).endswith("08_reporting/backtests/strategy.n_drop=1__strategy.topk=3/nav.parquet")
     assert place({"changes": {}}).endswith("08_reporting/backtest/nav.parquet")
+
+
+@pytest.mark.parametrize(
+    ("kind", "pipeline"),
+    [("backtest", "backtest"), ("search", "ensemble_search"), ("factor_evaluation", "factor_evaluation")],
+)
+def test_what_a_kind_reads_is_what_its_pipeline_reads(kind, pipeline):
+    """A job is answered from the store while these have not changed: one too few would answer with what was."""
+    read = {name for name in pipelines[pipeline].inputs() if not name.startswith("params:")}
+    models = ("gru_alpha158", "lightgbm_alpha158", "ridge_alpha158")
+    # What a search has computed before an interruption follows from the rest.
+    assert set(inputs_of(kind, models)) == read - {"search_chunks_found"}
+
+
+def test_what_depends_on_more_than_tables_is_never_answered_from_the_store():
+    assert {name for name, kind in KINDS.items() if not kind.is_answer} == {
+        "training",
+        "prediction",
+        "promotion",
+        "rollback",
+    }
+    assert all(kind.inputs for kind in KINDS.values() if kind.is_answer)
+
+
+def test_another_file_of_the_package_is_another_version(tmp_path):
+    (tmp_path / "part").mkdir()
+    file = tmp_path / "part" / "module.py"
+    file.write_text("A = 1\n")
+    before = version_of(tmp_path)
+    assert version_of(tmp_path) == before
+    file.write_text("A = 2\n")
+    assert version_of(tmp_path) != before

@@ -1,11 +1,14 @@
 """A place among the questions is given back, whatever becomes of the asker; lines of a job are read to their ends."""
 
+from types import SimpleNamespace
+
 import anyio
 import pytest
 
+from quant_pipeline.service.jobs.table import JobState
 from quant_pipeline.service.parameters import ServiceParameters
 from quant_pipeline.service.problems import Refused
-from quant_pipeline.service.routes.jobs import read_lines
+from quant_pipeline.service.routes.jobs import follow, read_lines
 from quant_pipeline.service.served import Served, place_of_stream
 
 
@@ -49,6 +52,28 @@ def test_a_place_within_a_line_goes_on_at_the_next_one(tmp_path):
     assert read_lines(log, 0)[0][0] == (25, "in /home/trader/secret/a")
     assert read_lines(log, 34) == ([], 37)
     assert read_lines(log, 10_000) == ([], 10_000)
+
+
+def test_an_ended_job_is_sent_to_its_last_line_which_has_no_end(tmp_path, monkeypatch):
+    """More than is read at once, a line that is longer than that, and a last line without an end."""
+    monkeypatch.setattr("quant_pipeline.service.routes.jobs.MOST", 64)
+    log = tmp_path / "output.log"
+    log.write_bytes(b"".join(b"line %d\n" % number for number in range(100)) + b"x" * 300 + b"\nnext\nlast words")
+    job = SimpleNamespace(id="1", state=JobState.FAILED, message="last words")
+    desk = SimpleNamespace(output_of=lambda _: log, table=SimpleNamespace(find=lambda _: job))
+    project = SimpleNamespace(place=SimpleNamespace(project_path=tmp_path))
+    served = Served(project, ServiceParameters(), desk, None, *places(1, 1))
+
+    async def events(place):
+        return [event async for event in follow(served, job, place)]
+
+    state, *lines, end = anyio.run(events, 0)
+    assert (state.event, end.event) == ("state", "end")
+    expected = [*(f"line {number}" for number in range(100)), "x" * 64, "next", "last words"]
+    assert [line.data["line"] for line in lines] == expected
+    assert int(end.id) == int(lines[-1].id) == log.stat().st_size
+    # A reader that comes back behind the last line is sent nothing twice.
+    assert [event.event for event in anyio.run(events, int(end.id))] == ["state", "end"]
 
 
 def test_a_line_that_never_ends_stops_no_reader(tmp_path, monkeypatch):

@@ -23,7 +23,10 @@ FORMER: Final = 9
 
 @contextmanager
 def audit_to(folder: Path) -> Iterator[None]:
-    """Append every line of the audit log to the file of a folder, one JSON object a line, flushed at once."""
+    """Append every line of the audit log to the file of a folder, one JSON object a line, flushed at once.
+
+    They go nowhere else: a terminal or a pipe that takes nothing more would keep a halt waiting.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     handler = RotatingFileHandler(folder / AUDIT, "a", MOST, FORMER, encoding="utf-8", delay=True)
     formatter = JsonFormatter("{asctime}{message}", style="{", datefmt="%Y-%m-%dT%H:%M:%SZ")
@@ -31,8 +34,10 @@ def audit_to(folder: Path) -> Iterator[None]:
     handler.setFormatter(formatter)
     audit.addHandler(handler)
     audit.setLevel(logging.INFO)
+    audit.propagate = False
     try:
         yield
     finally:
+        audit.propagate = True
         audit.removeHandler(handler)
         handler.close()

@@ -93,9 +93,8 @@ def _identity(served: ServedProject, question: BacktestQuestion) -> str:
 
 def _rules(served: ServedProject, question: BacktestQuestion) -> TradingRules:
     rules = served.trading_rules()
-    sizes = {key: value for key in ("topk", "n_drop") if (value := getattr(question, key)) is not None}
     return TradingRules(
-        _changed(rules.strategy, sizes, StrategyRules, "strategy"),
+        _changed(rules.strategy, question.changes(), StrategyRules, "strategy"),
         rules.market_rules,
         _changed(rules.cost_rules, question.costs, CostRules, "costs"),
         rules.account,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import anyio
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
@@ -14,6 +15,17 @@ from quant_pipeline.service.problems import Refused, problem
 
 OF_STRANGERS = 65_536
 """Bytes of a body that are read from those who have not shown a token, such as the page of a browser."""
+
+GONE = 499
+"""Status in the audit log of a request whose asker left before its end; no answer has it."""
+HALTS = frozenset({"/v1/account/halt", "/page/halt"})
+"""Paths of which no body is refused: what came of it, within `PATIENCE`, is what there is."""
+PATIENCE = 2.0
+"""Seconds that a halt waits for the rest of its body, which can hold nothing but a reason."""
+
+
+class _Gone(Exception):
+    """The asker left before the whole request had come."""
 
 
 class Gate:
@@ -43,9 +55,13 @@ class Gate:
 
         try:
             self._check(headers)
-            body = await self._body(receive, headers)
+            is_halt = scope["path"] in HALTS
+            body = await (_beginning(receive) if is_halt else self._body(receive, headers))
         except Refused as refused:
             await problem(refused)(scope, receive, noting)
+        except _Gone:
+            # What came of it may be a whole question, another one than was meant.
+            status = GONE
         else:
             await self._app(scope, _replaying(body, receive), noting)
         finally:
@@ -81,7 +97,7 @@ class Gate:
                 is_known = True
             message = await receive()
             if message["type"] != "http.request":
-                break
+                raise _Gone
             part = message.get("body", b"")
             size += len(part)
             if size > most:
@@ -98,6 +114,18 @@ class Gate:
             if not message.get("more_body"):
                 break
         return b"".join(parts)
+
+
+async def _beginning(receive: Receive) -> bytes:
+    """Return as much of a body as comes in time, and as anyone may send; a halt waits for no more."""
+    found = b""
+    with anyio.move_on_after(PATIENCE):
+        while len(found) < OF_STRANGERS:
+            message = await receive()
+            found += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+    return found[:OF_STRANGERS]
 
 
 def _write_down(scope: Connection, status: int) -> None:

@@ -8,12 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import (
     ConfigDict,
+    FailFast,
     Field,
     FiniteFloat,
-    NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
@@ -22,6 +20,15 @@ from quant_pipeline.common.parameters import Parameters
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.^=-]{1,64}$")]
 """Name of an instrument, a model, a combination or a factor; never a path."""
+Names = Annotated[list[Name], FailFast(), Field(min_length=1, max_length=20_000)]
+"""Names of instruments; of a list the first fault alone is stated."""
+MOST_SCORES = 5_000_000
+"""Rows of scores of one question."""
+MOST_HELD = 100_000
+"""Instruments that a strategy may hold or exchange."""
+Cost = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
+PANEL = ("datetime", "instrument")
+"""Columns of every answer of factors; no factor has their name."""
 Expression = Annotated[str, Field(min_length=1, max_length=4_000)]
 
 
@@ -69,8 +76,16 @@ class FactorQuestion(Span):
 
     expressions: dict[Name, Expression] = Field(default_factory=dict, max_length=500)
     feature_set: Name | None = None
-    instruments: list[Name] | None = Field(default=None, min_length=1, max_length=20_000)
+    instruments: Names | None = None
     allow_future: bool = False
+
+    @field_validator("expressions")
+    @classmethod
+    def _are_no_columns(cls, expressions: dict[str, str]) -> dict[str, str]:
+        taken = [name for name in PANEL if name in expressions]
+        if taken:
+            raise ValueError(f"'{taken[0]}' is a column of the answer; give the factor another name")
+        return expressions
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> FactorQuestion:
@@ -110,7 +125,7 @@ class PredictionQuestion(Parameters):
 
     model_config = with_examples({"instruments": ["AADI", "ABUX"]})
 
-    instruments: list[Name] | None = Field(default=None, min_length=1, max_length=20_000)
+    instruments: Names | None = None
 
 
 class TrainingQuestion(Parameters):
@@ -118,15 +133,15 @@ class TrainingQuestion(Parameters):
 
     model_config = with_examples({"models": ["ridge_alpha158"]})
 
-    models: list[Name] = Field(default_factory=list, max_length=100)
+    models: Annotated[list[Name], FailFast()] = Field(default_factory=list, max_length=100)
 
 
 class ScoreColumns(Parameters):
     """Scores as three columns of equal length."""
 
-    date: list[date]
-    instrument: list[Name]
-    score: list[FiniteFloat]
+    date: Annotated[list[date], FailFast()] = Field(max_length=MOST_SCORES)
+    instrument: Annotated[list[Name], FailFast()] = Field(max_length=MOST_SCORES)
+    score: Annotated[list[FiniteFloat], FailFast()] = Field(max_length=MOST_SCORES)
 
     @model_validator(mode="after")
     def _have_one_length(self) -> ScoreColumns:
@@ -136,7 +151,24 @@ class ScoreColumns(Parameters):
         return self
 
 
-class BacktestQuestion(Span):
+class Sizes(Parameters):
+    """How many instruments a strategy holds, and how many leave at a decision.
+
+    Attributes
+    ----------
+    topk, n_drop
+        The account's when not given.
+    """
+
+    topk: int | None = Field(default=None, ge=1, le=MOST_HELD)
+    n_drop: int | None = Field(default=None, ge=0, le=MOST_HELD)
+
+    def changes(self) -> dict[str, int]:
+        """Return what was given."""
+        return self.model_dump(include=set(Sizes.model_fields), exclude_none=True)
+
+
+class BacktestQuestion(Span, Sizes):
     """What the strategy would have earned.
 
     Attributes
@@ -160,9 +192,7 @@ class BacktestQuestion(Span):
     combination: Name | None = None
     model: Name | None = None
     scores: ScoreColumns | None = None
-    topk: PositiveInt | None = None
-    n_drop: NonNegativeInt | None = None
-    costs: dict[Name, NonNegativeFloat] = Field(default_factory=dict)
+    costs: dict[Name, Cost] = Field(default_factory=dict, max_length=100)
     initial_cash: PositiveFloat | None = Field(default=None, le=1e12)
 
     @model_validator(mode="after")
@@ -184,17 +214,3 @@ class JobQuestion(Parameters):
 
 class SearchQuestion(Parameters):
     """Search over combinations of models, as the parameters of the account say; a job."""
-
-
-class HaltQuestion(Parameters):
-    """Stop sending orders."""
-
-    model_config = with_examples({"reason": "strange prices"})
-
-    reason: str = Field(default="halted over HTTP", min_length=1, max_length=500)
-
-    @field_validator("reason")
-    @classmethod
-    def _is_one_line(cls, reason: str) -> str:
-        """Leave out what is no character of a line: a halt is never refused for it."""
-        return "".join(sign if sign.isprintable() else " " for sign in reason)

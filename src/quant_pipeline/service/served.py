@@ -12,6 +12,7 @@ from fastapi import Depends, Header, Request, Response
 
 from quant_pipeline.service.access import Asker
 from quant_pipeline.service.answers import CODE, answer
+from quant_pipeline.service.jobs.kinds import inputs_of
 from quant_pipeline.service.jobs.runner import JobRunner
 from quant_pipeline.service.jobs.table import Job
 from quant_pipeline.service.parameters import ServiceParameters
@@ -91,7 +92,9 @@ class Served:
 
     def job_of(self, kind: str, request: Mapping[str, Any], asker: Asker, key: str | None = None) -> tuple[Job, bool]:
         """Return the job of a question, and whether it was there already."""
+        inputs = inputs_of(kind, self.project.parameters["models"])
         depends_on = {
+            "inputs": self.project.fingerprint(*inputs),
             "market": self.project.known.market,
             "parameters": self.project.parameters_hash(),
             "code": CODE,

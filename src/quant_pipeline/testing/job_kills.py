@@ -38,7 +38,7 @@ def _words(request: Mapping[str, Any]) -> list[str]:
     return [str(request["file"]), str(request.get("seconds", 0)), str(request.get("status", 0))]
 
 
-SCRIPTED = JobKind(_words, lambda request: {}, lambda request: [], ("-S", "-c", SCRIPT))
+SCRIPTED = JobKind(_words, lambda request: {}, lambda request: [], program=("-S", "-c", SCRIPT))
 """A job that writes a line into a file, prints two, sleeps in between, and ends with a status."""
 NAME = "quant_pipeline.testing.job_kills.SCRIPTED"
 

@@ -224,9 +224,15 @@ class _Parser:
 
     def _number(self, token: _Token) -> float | int:
         try:
-            return int(token.text) if re.fullmatch(r"[\d_]+", token.text) else float(token.text)
+            number = int(token.text) if re.fullmatch(r"[\d_]+", token.text) else float(token.text)
+            is_held = math.isfinite(float(number))
         except ValueError as error:
             raise self._error(token.position, f"'{token.text}' is no number") from error
+        except OverflowError:
+            is_held = False
+        if not is_held:
+            raise self._error(token.position, f"the number {token.text[:20]}… is too large")
+        return number
 
     def _call(self, name: _Token) -> Call:
         if self.token.text != "(":

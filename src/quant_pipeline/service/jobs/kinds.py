@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,17 +24,26 @@ class JobKind:
         Parameters of the run of a request, nested as in the files.
     tables
         Catalog entries that are the result.
+    inputs
+        Catalog entries that it reads; ``{model}`` stands for every model of the parameters. When the file of one has
+        changed, it is another question.
     program
         Arguments of Python before the command line.
     is_answer
-        Whether a job that is done answers the same question again; a change is made each time.
+        Whether a job that is done answers the same question again; a change is made each time, and so is what
+        depends on more than files of the catalog: bundles of models, the registry.
     """
 
     words: Callable[[Request], list[str]]
     params: Callable[[Request], Mapping[str, Any]]
     tables: Callable[[Request], list[str]]
+    inputs: tuple[str, ...] = ()
     program: tuple[str, ...] = ("-m", "quant_pipeline")
     is_answer: bool = True
+
+
+TRADED = ("bars", "benchmark", "corporate_actions", "instruments", "sessions")
+"""The market, as backtests read it."""
 
 
 def _pipelines(*names: str) -> Callable[[Request], list[str]]:
@@ -71,21 +80,28 @@ def _change_of_model(command: str) -> JobKind:
 
 
 KINDS: Mapping[str, JobKind] = {
-    "training": JobKind(_training_words, _nothing, _training_tables),
+    "training": JobKind(_training_words, _nothing, _training_tables, is_answer=False),
     "backtest": JobKind(
         _pipelines("backtest"),
         _backtest_params,
         lambda request: ["backtest_nav", "backtest_trades", "combination_comparison"],
+        (*TRADED, "ensemble_weight_history", "fused_scores", "labels"),
     ),
     "search": JobKind(
-        _pipelines("ensemble_search"), _nothing, lambda request: ["search_leaderboard", "finalist_performance"]
+        _pipelines("ensemble_search"),
+        _nothing,
+        lambda request: ["search_leaderboard", "finalist_performance"],
+        (*TRADED, "{model}_predictions"),
     ),
     "factor_evaluation": JobKind(
         _pipelines("factor_evaluation"),
         _evaluation_params,
         lambda request: ["factor_summary", "factor_decay", "factor_quantiles"],
+        (*TRADED, "adjusted_bars", "precomputed_factors", "universe_members"),
     ),
-    "prediction": JobKind(_pipelines("prediction", "ensemble"), _nothing, lambda request: ["latest_fused_scores"]),
+    "prediction": JobKind(
+        _pipelines("prediction", "ensemble"), _nothing, lambda request: ["latest_fused_scores"], is_answer=False
+    ),
     "promotion": _change_of_model("promote"),
     "rollback": _change_of_model("rollback"),
 }
@@ -94,6 +110,16 @@ KINDS: Mapping[str, JobKind] = {
 def find_kind(name: str) -> JobKind:
     """Return a kind by its name, or by the dotted path of one that is not shipped."""
     return KINDS[name] if name in KINDS else find_part(name, {}, JobKind, "kind of job")
+
+
+def inputs_of(kind: str, models: Iterable[str]) -> list[str]:
+    """Return the catalog entries that a job reads, of every model where it reads those of models."""
+    names = list(models)
+    found = (
+        [name.format(model=model) for model in names] if "{model}" in name else [name]
+        for name in find_kind(kind).inputs
+    )
+    return [name for each in found for name in each]
 
 
 def command_of(kind: str, request: Request, env: str, given: Mapping[str, Any]) -> list[str]:

@@ -8,22 +8,26 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
-from kedro.io import DatasetError
+import sqlalchemy as sa
 
-from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.common.processes import birth_of, end_processes, last_lines
+from quant_pipeline.service.faults import FAULTS
 from quant_pipeline.service.jobs.kinds import command_of, find_kind, parameters_of
 from quant_pipeline.service.jobs.table import Job, JobState, JobTable
 from quant_pipeline.service.redaction import without_paths
 
+Found = TypeVar("Found")
 SETTING: Final = "job.json"
 OUTPUT: Final = "output.log"
+PATIENCE: Final = 600.0
+"""Seconds that a job waits for a database that does not answer; what it has computed is worth that."""
 NICE: Final = 10
 """Jobs give way to everything else, the answers of the service first."""
 MARK: Final = "QUANT_PIPELINE_JOB"
@@ -73,35 +77,88 @@ class JobSetting:
         return cls(**json.loads((folder / SETTING).read_text(encoding="utf-8")))
 
 
+class Outcome(NamedTuple):
+    """How a job has ended, as its table records it."""
+
+    state: JobState
+    status: int | None
+    message: str
+    result: Mapping[str, Any] | None = None
+
+
 def main(folder: Path) -> int:
     """Do the job of a folder, unless another process does it."""
     setting = JobSetting.read(folder)
-    table = JobTable(setting.url)
-    if not table.claim(setting.id, os.getpid(), birth_of(os.getpid())):
+    table = patiently(lambda: JobTable(setting.url))
+    job = _claimed(table, setting.id)
+    if job is None:
         return 0
-    job = table.find(setting.id)
-    assert job is not None
     _give_way(setting.cores)
     try:
-        status = _run(job, setting, folder / OUTPUT)
+        outcome = outcome_of(job, setting, folder / OUTPUT)
     except subprocess.TimeoutExpired:
         # First the command: were this process killed in between, the job would be lost, not forgotten.
         end_processes(MARK, job.id, 0.0)
-        table.end(job, JobState.FAILED, None, f"it took longer than {setting.hours:g} hours and was ended")
+        text = f"it took longer than {setting.hours:g} hours and was ended"
+        patiently(lambda: table.end(job, JobState.FAILED, None, text))
         os.killpg(0, signal.SIGKILL)
-    lines = last_lines(folder / OUTPUT, 30).splitlines()
+    patiently(lambda: table.end(job, *outcome))
+    return 0 if outcome.state is JobState.DONE else 1
+
+
+def outcome_of(job: Job, setting: JobSetting, output: Path) -> Outcome:
+    """Run the command of a job and keep its tables; whatever fails of that is how the job has ended.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        When the command takes too long; it goes on.
+    """
+    try:
+        status = _run(job, setting, output)
+        lines = last_lines(output, 30).splitlines()
+    except FAULTS as error:
+        return _failed(setting, None, f"its command could not be run: {error}")
     if status:
-        reason = lines[-1] if lines else f"its command ended with status {status}"
-        table.end(job, JobState.FAILED, status, without_paths(reason, Path(setting.project)))
-        return 1
+        return _failed(setting, status, lines[-1] if lines else f"its command ended with status {status}")
     try:
         tables = _keep_tables(job, setting)
-    except (DatasetError, QuantPipelineError, OSError, MemoryError) as error:
-        reason = without_paths(f"its command succeeded, its tables could not be kept: {error}", Path(setting.project))
-        table.end(job, JobState.FAILED, status, reason)
-        return 1
-    table.end(job, JobState.DONE, 0, "done", {"tables": tables, "lines": lines})
-    return 0
+    except FAULTS as error:
+        text = f"its command succeeded, its tables could not be kept: {type(error).__name__}: {error}"
+        return _failed(setting, status, text)
+    return Outcome(JobState.DONE, 0, "done", {"tables": tables, "lines": lines})
+
+
+def patiently(change: Callable[[], Found], seconds: float = PATIENCE) -> Found:
+    """Return what the database answers; while it does not, as when it is restarted, ask again for some minutes.
+
+    Raises
+    ------
+    sqlalchemy.exc.SQLAlchemyError
+        When it does not answer for ``seconds``.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.2
+    while True:
+        try:
+            return change()
+        except sa.exc.SQLAlchemyError:
+            if time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 10.0)
+
+
+def _claimed(table: JobTable, id: str) -> Job | None:
+    """Return the job when this process does it, also when the answer to its claim was lost."""
+    number, born = os.getpid(), birth_of(os.getpid())
+    patiently(lambda: table.claim(id, number, born))
+    found = patiently(lambda: table.find(id))
+    is_mine = found is not None and found.state is JobState.RUNNING and (found.pid, found.born) == (number, born)
+    return found if is_mine else None
+
+
+def _failed(setting: JobSetting, status: int | None, reason: str) -> Outcome:
+    return Outcome(JobState.FAILED, status, without_paths(reason, Path(setting.project)))
 
 
 def _give_way(cores: int | None) -> None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from quant_pipeline.service.access import Asker
+from quant_pipeline.service.halting import halt_account
 from quant_pipeline.service.page.assets import addresses
 from quant_pipeline.service.page.compose import fragment, page
 from quant_pipeline.service.page.drawing import draw
@@ -13,16 +14,13 @@ from quant_pipeline.service.page.entrance import PageRoute, visit
 from quant_pipeline.service.page.visitors import LOGIN, fields_of
 from quant_pipeline.service.parameters import Scope
 from quant_pipeline.service.problems import Refused
-from quant_pipeline.service.questions import EvaluationQuestion, TrainingQuestion
+from quant_pipeline.service.questions import EvaluationQuestion, Sizes, TrainingQuestion
 from quant_pipeline.service.routes import factors, jobs, models
-from quant_pipeline.service.routes.account import halt_account
 from quant_pipeline.service.served import TheServed
 from quant_pipeline.strategy.rules import StrategyRules
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 REASON = "halted on the page"
-SIZES = ("topk", "n_drop")
-"""Keys of the strategy that the form of a backtest changes."""
 
 
 @router.post("/page/halt")
@@ -59,11 +57,13 @@ async def backtest(request: Request, served: TheServed) -> Response:
     """Run the backtest of the account with another number of instruments."""
     fields, asker = await _researcher(request)
 
+    sizes = Sizes.model_validate({key: fields.get(key, "") for key in Sizes.model_fields}).changes()
+
     def ask() -> Response:
         rules = served.project.rules("strategy", StrategyRules).model_dump()
-        wanted = StrategyRules.model_validate({**rules, **{key: fields.get(key, "") for key in SIZES}})
+        wanted = StrategyRules.model_validate({**rules, **sizes})
         # What changes parameters has a folder of its own, so the account's own backtest stays.
-        changes = {"strategy": {key: getattr(wanted, key) for key in SIZES}}
+        changes = {"strategy": {key: getattr(wanted, key) for key in sizes}}
         return served.ask("backtest", {"changes": changes}, asker, None)
 
     return _follow(await served.compute(ask))

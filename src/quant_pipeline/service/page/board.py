@@ -24,6 +24,9 @@ from quant_pipeline.service.served import Served
 
 logger = logging.getLogger(__name__)
 
+LATE = 10.0
+"""Seconds beyond its own ones after which a pane that was not drawn again says since when it is as it is."""
+
 
 class Title(NamedTuple):
     """What stands above every page: name and environment of the account, and its kind of money."""
@@ -138,7 +141,18 @@ class Board:
             async with anyio.create_task_group() as drawing:
                 for name in names:
                     drawing.start_soon(self._refresh_in_thread, name)
-        return {name: self._drawn[name].html or self._not_yet(name) for name in names}
+        return {name: self._shown(name) for name in names}
+
+    def _shown(self, name: str) -> Html:
+        """Return a pane as it is shown: one that could not be drawn again in time is grey, and says since when."""
+        drawn = self._drawn[name]
+        if not drawn.html:
+            return self._not_yet(name)
+        is_late = time.monotonic() - drawn.at > self.kinds[name].seconds + LATE
+        if not is_late or drawn.good is None or drawn.fault is not None:
+            return drawn.html
+        why = "it is being drawn since, and what it is drawn from does not answer"
+        return draw("fault.html", why=why, since=instant(drawn.since), before=drawn.good)
 
     async def _refresh_in_thread(self, name: str) -> None:
         await anyio.to_thread.run_sync(self.refresh, name, abandon_on_cancel=True, limiter=self._drawers)

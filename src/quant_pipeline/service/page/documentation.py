@@ -57,7 +57,7 @@ def routes_of(app: FastAPI) -> Iterator[Route]:
             if verb not in VERBS:
                 continue
             body = facts.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-            schema = schemas.get(str(body.get("$ref", "")).rpartition("/")[2], {})
+            schema = schemas.get(str(body.get("$ref", "")).rpartition("/")[2], body)
             yield Route(
                 (facts.get("tags") or ["other"])[0],
                 verb.upper(),

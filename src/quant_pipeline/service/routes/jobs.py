@@ -125,14 +125,16 @@ async def follow(served: Served, found: Job, place: int) -> AsyncIterator[Server
         if found.state != seen:
             seen = found.state
             yield ServerSentEvent(event="state", id=str(place), data={"state": found.state})
-        lines, place = await anyio.to_thread.run_sync(read_lines, output, place)
+        before, has_ended = place, found.state in ENDED
+        lines, place = await anyio.to_thread.run_sync(read_lines, output, place, has_ended)
         for end, line in lines:
             text = without_paths(line, served.project.place.project_path)
             yield ServerSentEvent(event="line", id=str(end), data={"line": text})
-        if found.state in ENDED:
+        if not has_ended:
+            await anyio.sleep(POLL)
+        elif place == before:
             yield ServerSentEvent(event="end", id=str(place), data={"state": found.state, "message": found.message})
             return
-        await anyio.sleep(POLL)
 
 
 def _find(served: Served, id: str) -> Job:
@@ -142,8 +144,10 @@ def _find(served: Served, id: str) -> Job:
     return found
 
 
-def read_lines(output: Path, place: int) -> tuple[list[tuple[int, str]], int]:
+def read_lines(output: Path, place: int, has_ended: bool = False) -> tuple[list[tuple[int, str]], int]:
     """Return the whole lines behind a place with the places where they end, and the place behind the last one.
+
+    What stands behind the last whole line is a line when the job has ended: nothing more will follow it.
 
     A place within a line belongs to no reader that was sent it: it goes on at the next line, for the rest of a path is
     not known as one.
@@ -155,6 +159,7 @@ def read_lines(output: Path, place: int) -> tuple[list[tuple[int, str]], int]:
             content = printed.read(MOST)
     except FileNotFoundError:
         return [], place
+    is_all = len(content) < MOST
     if is_within:
         rest, end, content = content.partition(b"\n")
         place += len(rest) + len(end)
@@ -163,6 +168,9 @@ def read_lines(output: Path, place: int) -> tuple[list[tuple[int, str]], int]:
     for line in lines:
         place += len(line) + 1
         found.append((place, line.decode(errors="replace").rstrip()))
+    if rest and is_all and has_ended:
+        place += len(rest)
+        found.append((place, rest.decode(errors="replace").rstrip()))
     if not lines and len(rest) == MOST:
         # No line ends in what was read: its beginning is shown, and the next read goes on behind its end.
         place += MOST
