@@ -1,5 +1,8 @@
 """The client against a running service."""
 
+from types import SimpleNamespace
+
+import httpx
 import pandas as pd
 import pytest
 
@@ -84,3 +87,35 @@ def test_a_reader_that_comes_back_goes_on_behind_the_last_line_that_it_has_seen(
 def test_lines_of_events_are_read_as_the_standard_says():
     lines = iter(["event: line", "id: 12", 'data: {"line":', 'data: "a"}', "", ": a comment", "", "data: 1", ""])
     assert list(_events(lines, "0")) == [("line", "12", {"line": "a"}), ("message", "12", 1)]
+
+
+def test_a_busy_service_is_asked_again_and_a_broken_stream_with_a_pause(monkeypatch):
+    """Over httpx's own transport for tests; the pauses are those that the service has named."""
+    pauses, now = [], [0.0]
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr("quant_pipeline.client.client.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    busy = httpx.Response(503, headers={"Retry-After": "5"}, json={"title": "busy", "detail": "busy", "remedy": ""})
+    job = {"id": "1", "kind": "search", "state": "done", "message": None, "tables": {}}
+    stream = {"Content-Type": "text/event-stream"}
+    answers = [
+        busy,
+        httpx.Response(200, json=job),
+        busy,
+        httpx.Response(200, headers=stream, text='event: line\nid: 6\ndata: {"line": "first"}\n\n'),
+        httpx.Response(200, headers=stream, text='event: end\nid: 6\ndata: {"state": "done"}\n\n'),
+    ]
+    with Client() as client:
+        client._http = httpx.Client(
+            base_url="http://127.0.0.1", transport=httpx.MockTransport(lambda request: answers.pop(0))
+        )
+        assert client.job("1").state == "done"
+        assert list(client.follow("1")) == ["first"]
+        assert pauses == [5.0, 5.0, 1.0]
+        answers.extend([busy] * 50)
+        with pytest.raises(ServiceError, match="busy"):
+            client.job("1")
+        assert len(answers) > 30

@@ -1,6 +1,7 @@
 """Who is let in: hosts, origins, tokens, scopes, sizes; and what an answer never says."""
 
 import json
+import logging
 import time
 
 import pytest
@@ -83,8 +84,9 @@ def test_an_answer_with_too_many_cells_is_refused_before_it_is_computed(guarded)
     assert "service.max_cells" in answer.json()["remedy"]
 
 
-def test_a_halt_stops_the_account_and_is_written_down(guarded, copied):
-    answer = guarded.post("/v1/account/halt", json={"reason": "strange prices"}, headers=bearer(HALTER))
+def test_a_halt_stops_the_account_and_is_written_down(guarded, copied, caplog):
+    with caplog.at_level(logging.INFO, logger="quant_pipeline.service.audit"):
+        answer = guarded.post("/v1/account/halt", json={"reason": "strange prices"}, headers=bearer(HALTER))
     assert answer.status_code == 200, answer.text
     assert answer.json()["everything_stopped"] is True
     found = guarded.get("/v1/account", headers=bearer(READER)).json()
@@ -104,6 +106,28 @@ def test_another_address_than_this_machine_needs_tokens_and_the_flag(host):
         with pytest.raises(ConfigurationError, match="--public"):
             Access.of(rules, given, public)
     assert Access.of(rules, tokens, True).tokens == tokens
+
+
+def test_further_names_of_the_service_need_tokens():
+    """Behind a proxy, everyone who reaches it would be this machine."""
+    rules = ServiceParameters(hosts=("desk.example",))
+    tokens = {"reader": Token.model_validate(TOKENS["reader"])}
+    with pytest.raises(ConfigurationError, match=r"service\.hosts names desk\.example"):
+        Access.of(rules, {}, True)
+    assert Access.of(rules, tokens, False).is_named("desk.example:443")
+
+
+def test_an_address_of_the_sixth_version_is_named_in_brackets():
+    tokens = {"reader": Token.model_validate(TOKENS["reader"])}
+    access = Access.of(ServiceParameters(host="2001:db8::1"), tokens, True)
+    assert access.is_named("[2001:db8::1]:8600")
+    assert not access.is_named("2001:db8::1")
+
+
+def test_no_password_of_an_address_is_left_in_a_text(tmp_path):
+    text = "cannot reach postgresql+psycopg://trader:s3cret@db.example:5432/books"
+    assert without_paths(text, tmp_path).startswith("cannot reach postgresql+psycopg://db.example:5432")
+    assert "s3cret" not in without_paths(text, tmp_path)
 
 
 def test_a_short_token_is_refused_and_shown_nowhere():

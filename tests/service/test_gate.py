@@ -93,7 +93,7 @@ def test_a_refusal_names_whose_token_it_was(ask, caplog):
     assert len(caplog.messages) == 2
 
 
-def given(path, messages):
+def given(path, messages, access=None):
     """Returns the bodies that an application was given, and what was answered, when messages come one by one."""
     taken, sent = [], []
 
@@ -109,7 +109,8 @@ def given(path, messages):
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"127.0.0.1")]}
-    anyio.run(Gate(application, Access(TOKENS, {"127.0.0.1"}, 2**20, 6)), scope, receive, send)
+    access = access or Access(TOKENS, {"127.0.0.1"}, 2**20, 6)
+    anyio.run(Gate(application, access), scope, receive, send)
     return taken, sent
 
 
@@ -135,3 +136,52 @@ def test_a_halt_is_run_whatever_comes_of_its_body(path, monkeypatch):
     assert given(path, [part(b"slow")])[0] == [b"slow"]
     assert given(path, [part(b"[" * 70_000)])[0] == [b"[" * OF_STRANGERS]
     assert given(path, [part(b"\0", False)])[0] == [b"\0"]
+
+
+def test_two_large_requests_are_held_at_once_and_a_third_is_asked_to_come_again():
+    """A place is held until the answer; small requests and halts need none."""
+    held, statuses = [], []
+
+    async def ask_together():
+        done = anyio.Event()
+
+        async def application(scope, receive, send):
+            held.append(scope["path"])
+            if len((await receive())["body"]) > OF_STRANGERS:
+                await done.wait()
+
+        gate = Gate(application, Access({}, {"127.0.0.1"}, 2**22, 6))
+
+        async def one(path, body):
+            async def receive():
+                return part(body, False)
+
+            async def send(message):
+                if message["type"] == "http.response.start":
+                    statuses.append(message["status"])
+
+            scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"127.0.0.1")]}
+            await gate(scope, receive, send)
+
+        large = b"1" * (OF_STRANGERS + 1)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(one, "/v1/backtest", large)
+            await anyio.wait_all_tasks_blocked()
+            await one("/v1/backtest", large)
+            await one("/v1/search", b"{}")
+            await one("/v1/account/halt", large)
+            done.set()
+        await one("/v1/backtest", large)
+
+    anyio.run(ask_together)
+    assert statuses == [503]
+    assert held == ["/v1/backtest", "/v1/backtest", "/v1/search", "/v1/account/halt", "/v1/backtest"]
+
+
+def test_only_scores_may_be_larger_than_a_question():
+    body = [part(b"1" * (2**20 + 1), False)]
+    assert given("/v1/backtest", list(body))[0] == []
+    for path, taken in (("/v1/factors/calculate", 0), ("/v1/backtest", 1)):
+        access = Access({}, {"127.0.0.1"}, 2**22, 6)
+        assert len(given(path, list(body), access)[0]) == taken

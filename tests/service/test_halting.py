@@ -12,6 +12,8 @@ from quant_pipeline.service.audit_file import audit, audit_to
 from quant_pipeline.service.halting import DEFAULT, halt_account, reason_of
 from quant_pipeline.service.page.drawing import draw
 
+PYTHON = sys.executable
+
 
 @pytest.mark.parametrize(
     ("body", "reason"),
@@ -44,7 +46,7 @@ def halted(tmp_path, monkeypatch):
 
     def halt(script, stop_file=tmp_path / "account" / "STOP"):
         command = tmp_path / "command"
-        command.write_text(f"#!{sys.executable}\nimport os, sys\n{script}\n")
+        command.write_text(f"#!{PYTHON}\nimport os, sys\n{script}\n")
         command.chmod(0o755)
         monkeypatch.setattr("quant_pipeline.service.halting.sys.executable", str(command))
         project = SimpleNamespace(

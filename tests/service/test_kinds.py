@@ -2,6 +2,7 @@
 
 import pytest
 from kedro.framework.project import pipelines
+from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.project.opened_catalog import open_catalog
 from quant_pipeline.service.answers import version_of
@@ -40,8 +41,9 @@ def test_tables_of_another_backtest_are_kept_from_its_own_folder(project_path):
     ("kind", "pipeline"),
     [("backtest", "backtest"), ("search", "ensemble_search"), ("factor_evaluation", "factor_evaluation")],
 )
-def test_what_a_kind_reads_is_what_its_pipeline_reads(kind, pipeline):
+def test_what_a_kind_reads_is_what_its_pipeline_reads(project_path, kind, pipeline):
     """A job is answered from the store while these have not changed: one too few would answer with what was."""
+    bootstrap_project(project_path)
     read = {name for name in pipelines[pipeline].inputs() if not name.startswith("params:")}
     models = ("gru_alpha158", "lightgbm_alpha158", "ridge_alpha158")
     # What a search has computed before an interruption follows from the rest.

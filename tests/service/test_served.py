@@ -1,5 +1,6 @@
 """A place among the questions is given back, whatever becomes of the asker; lines of a job are read to their ends."""
 
+import threading
 from types import SimpleNamespace
 
 import anyio
@@ -26,6 +27,20 @@ def test_askers_who_leave_at_any_moment_give_their_places_back():
         return served.questions.borrowed_tokens, await served.compute(lambda: "answered")
 
     assert anyio.run(leave) == (0, "answered")
+
+
+def test_a_look_at_the_jobs_waits_for_no_question_that_is_computed():
+    async def ask():
+        served = Served(None, ServiceParameters(max_questions=1, max_seconds=5), None, None, *places(1, 1))
+        done = threading.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(served.compute, lambda: done.wait(60))
+            await anyio.wait_all_tasks_blocked()
+            seen = await served.look(lambda: "seen"), served.questions.borrowed_tokens
+            done.set()
+        return seen
+
+    assert anyio.run(ask) == ("seen", 1)
 
 
 def test_readers_of_events_have_places_that_they_give_back():

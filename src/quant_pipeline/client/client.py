@@ -15,6 +15,11 @@ import pandas as pd
 import pyarrow as pa
 
 ARROW = "application/vnd.apache.arrow.stream"
+BUSY = 503
+"""Status of a service that asks to be asked again."""
+PAUSE = 1.0
+"""Seconds between two tries."""
+LONGEST_PAUSE = 30.0
 ENDED = ("done", "failed", "cancelled", "lost")
 
 
@@ -66,11 +71,12 @@ class Client:
     token
         Token with the scopes that the questions need; None where the service has no tokens.
     timeout
-        Seconds that one answer may take.
+        Seconds that one answer may take, and for which a busy service is asked again.
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8600", token: str | None = None, timeout: float = 60.0) -> None:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._timeout = timeout
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
 
     def __enter__(self) -> Self:
@@ -209,8 +215,12 @@ class Client:
         """Yield the lines that a job prints until it has ended; a lost connection goes on where it broke."""
         seen = "0"
         while True:
+            begun = time.monotonic()
             try:
                 with self._http.stream("GET", f"/v1/jobs/{id}/events", headers={"Last-Event-ID": seen}) as answer:
+                    if answer.status_code == BUSY:
+                        time.sleep(_pause(answer))
+                        continue
                     if answer.status_code != 200:
                         answer.read()
                         _require(answer, (200,))
@@ -221,7 +231,9 @@ class Client:
                         elif event == "end":
                             return
             except httpx.TransportError:
-                time.sleep(1.0)
+                pass
+            # Broken, or ended without the end of the job: the service may be going.
+            time.sleep(max(0.0, PAUSE - (time.monotonic() - begun)))
 
     def wait(self, id: str) -> Job:
         """Wait until a job has ended, and return it.
@@ -246,6 +258,20 @@ class Client:
         headers = {} if key is None else {"Idempotency-Key": key}
         return _job(self._json("POST", path, asked, accepts=(200, 202), headers=headers))
 
+    def _ask(self, method: str, path: str, accepts: Sequence[int], **what: Any) -> httpx.Response:
+        """Ask, and ask again while the service is busy, as long as one answer may take.
+
+        A busy service has done nothing of what it was asked for.
+        """
+        deadline = time.monotonic() + self._timeout
+        while True:
+            answer = self._http.request(method, path, **what)
+            pause = _pause(answer)
+            is_busy = answer.status_code == BUSY and BUSY not in accepts and "Retry-After" in answer.headers
+            if not is_busy or time.monotonic() + pause > deadline:
+                return answer
+            time.sleep(pause)
+
     def _json(
         self,
         method: str,
@@ -254,7 +280,7 @@ class Client:
         accepts: Sequence[int] = (200,),
         headers: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
-        answer = self._http.request(method, path, json=_plain(asked), headers=dict(headers or {}))
+        answer = self._ask(method, path, accepts, json=_plain(asked), headers=dict(headers or {}))
         _require(answer, accepts)
         found: Mapping[str, Any] = answer.json()
         return found
@@ -266,7 +292,7 @@ class Client:
         asked: Mapping[str, Any] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> pd.DataFrame:
-        answer = self._http.request(method, path, json=_plain(asked), params=params, headers={"Accept": ARROW})
+        answer = self._ask(method, path, (200,), json=_plain(asked), params=params, headers={"Accept": ARROW})
         _require(answer, (200,))
         table: pd.DataFrame = pa.ipc.open_stream(io.BytesIO(answer.content)).read_pandas()
         return table
@@ -278,6 +304,12 @@ def _plain(asked: Mapping[str, Any] | None) -> Any:
         return None
     given = {key: value for key, value in asked.items() if value is not None}
     return {key: value.isoformat() if isinstance(value, date) else value for key, value in given.items()}
+
+
+def _pause(answer: httpx.Response) -> float:
+    """Return how many seconds a busy service asks to be left alone."""
+    stated = answer.headers.get("Retry-After", "")
+    return min(float(stated), LONGEST_PAUSE) if stated.isdigit() else PAUSE
 
 
 def _require(answer: httpx.Response, accepts: Sequence[int]) -> None:

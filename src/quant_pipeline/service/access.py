@@ -74,7 +74,8 @@ class Access:
         Raises
         ------
         ConfigurationError
-            When the address is not one of this machine and there is no token, or it was not asked for.
+            When the address is not one of this machine, or the service has further names, such as that of a proxy,
+            and there is no token; or when another address was not asked for.
         """
         here = rules.host in LOOPBACK
         if not here and not (tokens and public):
@@ -83,7 +84,14 @@ class Access:
                 "credentials.yml and start with `kedro service --public`, behind a proxy that speaks TLS; or leave "
                 "service.host at 127.0.0.1."
             )
-        hosts = {name.lower() for name in (*HERE, *rules.hosts, *(() if here else (rules.host,)))}
+        if rules.hosts and not tokens:
+            raise ConfigurationError(
+                f"service.hosts names {rules.hosts[0]}, by which others reach the service, and there are no tokens: "
+                "every program there could do everything. Name tokens under `service:` in credentials.yml, "
+                "or leave service.hosts empty."
+            )
+        own = () if here else (f"[{rules.host}]" if ":" in rules.host else rules.host,)
+        hosts = {name.lower() for name in (*HERE, *rules.hosts, *own)}
         return cls(tokens, hosts, int(rules.max_body_megabytes * 2**20), rules.max_depth)
 
     def asker(self, authorization: str | None) -> Asker:

@@ -30,6 +30,8 @@ def version_of(package: Path) -> str:
 
 CODE = version_of(Path(__file__).parents[1])
 """Version of the code that computes the answers, as it is when the service starts."""
+DATES = ("datetime", "date", "session")
+"""Columns that say of which session a row is."""
 ARROW_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The table; with `Accept: application/vnd.apache.arrow.stream` as Arrow.",
@@ -71,16 +73,26 @@ def answer_table(request: Request, table: pd.DataFrame, known: Known, **facts: A
     Returns
     -------
     Response
-        JSON: ``columns``, ``rows`` (a list per row; a missing or infinite number is null), ``hash``, ``watermark``,
-        ``code`` and the facts. Arrow: the table, the others in headers.
+        JSON: ``columns``, ``rows`` (a list per row; a missing or infinite number is null), ``as_of`` (the newest
+        session of the table itself), ``hash``, ``watermark`` (of the market), ``code`` and the facts. Arrow: the
+        table, the others in headers.
     """
     table = flattened(table)
     content = arrow_of(table)
-    facts = {"hash": hash_of(content), "watermark": known.watermark, "market": known.market, "code": CODE, **facts}
+    own = {"as_of": session_of(table), "hash": hash_of(content)}
+    facts = {**own, "watermark": known.watermark, "market": known.market, "code": CODE, **facts}
     if ARROW in request.headers.get("accept", ""):
         headers = {f"X-{name.replace('_', '-').title()}": str(value) for name, value in facts.items()}
         return Response(content, media_type=ARROW, headers=headers)
     return Response(json_of({**facts, "columns": list(table.columns), "rows": rows_of(table)}), media_type=JSON)
+
+
+def session_of(table: pd.DataFrame) -> str | None:
+    """Return the newest session that a table states; None when it is of no session."""
+    name = next((found for found in DATES if found in table.columns), None)
+    if name is None or table[name].dtype.kind != "M" or table[name].isna().all():
+        return None
+    return f"{table[name].max():%Y-%m-%d}"
 
 
 def answer(content: Mapping[str, Any], status: int = 200) -> Response:
@@ -149,7 +161,14 @@ def _cells(column: pd.Series) -> list[Any]:
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
         found: list[Any] = column.tolist()
         return found
-    return [None if pd.isna(cell) else cell for cell in column.tolist()]
+    return [_cell(cell) for cell in column.tolist()]
+
+
+def _cell(cell: Any) -> Any:
+    """Return a cell of any type; one may hold several values, as columns of lists do."""
+    if isinstance(cell, np.ndarray):
+        return cell.tolist()
+    return None if pd.api.types.is_scalar(cell) and pd.isna(cell) else cell
 
 
 def _plain(value: Any) -> Any:

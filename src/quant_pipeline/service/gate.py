@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Send
@@ -16,6 +17,12 @@ from quant_pipeline.service.problems import Refused, problem
 OF_STRANGERS = 65_536
 """Bytes of a body that are read from those who have not shown a token, such as the page of a browser."""
 
+OF_QUESTIONS = 2**20
+"""Bytes of a body without scores: no question that names things is longer."""
+WITH_SCORES = frozenset({"/v1/backtest"})
+"""Paths whose bodies may carry a table, up to ``service.max_body_megabytes``."""
+LARGE_AT_ONCE = 2
+"""Bodies above `OF_STRANGERS` that are held at the same time: each takes a multiple of its size while it is read."""
 GONE = 499
 """Status in the audit log of a request whose asker left before its end; no answer has it."""
 HALTS = frozenset({"/v1/account/halt", "/page/halt"})
@@ -37,6 +44,7 @@ class Gate:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
+        self._large = anyio.CapacityLimiter(LARGE_AT_ONCE)
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -53,10 +61,11 @@ class Gate:
                 status = message["status"]
             await send(message)
 
+        large = object()
         try:
             self._check(headers)
             is_halt = scope["path"] in HALTS
-            body = await (_beginning(receive) if is_halt else self._body(receive, headers))
+            body = await (_beginning(receive) if is_halt else self._body(receive, headers, scope["path"], large))
         except Refused as refused:
             await problem(refused)(scope, receive, noting)
         except _Gone:
@@ -65,6 +74,9 @@ class Gate:
         else:
             await self._app(scope, _replaying(body, receive), noting)
         finally:
+            with suppress(RuntimeError):
+                # It is held only when the body was large.
+                self._large.release_on_behalf_of(large)
             if scope["method"] not in ("GET", "HEAD") or status >= 400:
                 _write_down(scope, status)
 
@@ -84,17 +96,23 @@ class Gate:
                 403, "another origin", "a page of another site asks", "Open the page of this service.", "Origin"
             )
 
-    async def _body(self, receive: Receive, headers: Mapping[str, str]) -> bytes:
+    async def _body(self, receive: Receive, headers: Mapping[str, str], path: str, large: object) -> bytes:
+        """Return a whole body; one that is large takes a place until it is answered."""
         access, most = self._access, self._access.max_bytes
+        if path not in WITH_SCORES:
+            most = min(most, OF_QUESTIONS)
         stated = headers.get("content-length", "0")
         length = int(stated) if stated.isdigit() else 0
         if length > most:
             raise _too_large(most)
-        parts, size, depth, is_known = [], 0, Depth(), False
+        parts, size, depth, is_known, is_last = [], 0, Depth(), False, False
         while True:
             if max(size, length) > OF_STRANGERS and not is_known:
                 access.asker(headers.get("authorization"))
+                self._take_place(large)
                 is_known = True
+            if is_last:
+                return b"".join(parts)
             message = await receive()
             if message["type"] != "http.request":
                 raise _Gone
@@ -111,9 +129,14 @@ class Gate:
                     "Send a request as GET /v1/openapi.json shows it.",
                 )
             parts.append(part)
-            if not message.get("more_body"):
-                break
-        return b"".join(parts)
+            is_last = not message.get("more_body")
+
+    def _take_place(self, large: object) -> None:
+        try:
+            self._large.acquire_on_behalf_of_nowait(large)
+        except anyio.WouldBlock:
+            text = f"{LARGE_AT_ONCE} large requests are being answered"
+            raise Refused(503, "busy", text, "Ask again later.", headers={"Retry-After": "1"}) from None
 
 
 async def _beginning(receive: Receive) -> bytes:
@@ -146,7 +169,7 @@ def _too_large(most: int) -> Refused:
         413,
         "too large",
         f"the request has more than {most / 2**20:g} MiB",
-        "Ask for less at once, or raise service.max_body_megabytes.",
+        "Ask for less at once; for the scores of a backtest, raise service.max_body_megabytes.",
     )
 
 

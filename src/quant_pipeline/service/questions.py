@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import (
     ConfigDict,
-    FailFast,
     Field,
     FiniteFloat,
     PositiveFloat,
@@ -20,8 +19,8 @@ from quant_pipeline.common.parameters import Parameters
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.^=-]{1,64}$")]
 """Name of an instrument, a model, a combination or a factor; never a path."""
-Names = Annotated[list[Name], FailFast(), Field(min_length=1, max_length=20_000)]
-"""Names of instruments; of a list the first fault alone is stated."""
+Day = date
+"""The type, where a field is called ``date``."""
 MOST_SCORES = 5_000_000
 """Rows of scores of one question."""
 MOST_HELD = 100_000
@@ -76,7 +75,7 @@ class FactorQuestion(Span):
 
     expressions: dict[Name, Expression] = Field(default_factory=dict, max_length=500)
     feature_set: Name | None = None
-    instruments: Names | None = None
+    instruments: list[Name] | None = Field(default=None, min_length=1, max_length=20_000, fail_fast=True)
     allow_future: bool = False
 
     @field_validator("expressions")
@@ -125,7 +124,7 @@ class PredictionQuestion(Parameters):
 
     model_config = with_examples({"instruments": ["AADI", "ABUX"]})
 
-    instruments: Names | None = None
+    instruments: list[Name] | None = Field(default=None, min_length=1, max_length=20_000, fail_fast=True)
 
 
 class TrainingQuestion(Parameters):
@@ -133,15 +132,15 @@ class TrainingQuestion(Parameters):
 
     model_config = with_examples({"models": ["ridge_alpha158"]})
 
-    models: Annotated[list[Name], FailFast()] = Field(default_factory=list, max_length=100)
+    models: list[Name] = Field(default_factory=list, max_length=100, fail_fast=True)
 
 
 class ScoreColumns(Parameters):
     """Scores as three columns of equal length."""
 
-    date: Annotated[list[date], FailFast()] = Field(max_length=MOST_SCORES)
-    instrument: Annotated[list[Name], FailFast()] = Field(max_length=MOST_SCORES)
-    score: Annotated[list[FiniteFloat], FailFast()] = Field(max_length=MOST_SCORES)
+    date: list[Day] = Field(max_length=MOST_SCORES, fail_fast=True)
+    instrument: list[Name] = Field(max_length=MOST_SCORES, fail_fast=True)
+    score: list[FiniteFloat] = Field(max_length=MOST_SCORES, fail_fast=True)
 
     @model_validator(mode="after")
     def _have_one_length(self) -> ScoreColumns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ import pyarrow as pa
 from quant_pipeline.common.atomic import replacing_file, write_text
 from quant_pipeline.service.answers import arrow_of, flattened, hash_of
 
+SPARED = 300.0
+"""Seconds for which what was written or used is kept, also when there is no room for it."""
 HASH = re.compile(r"[0-9a-f]{32}")
 
 
@@ -26,7 +29,7 @@ class ResultStore:
     folder
         Where they lie.
     max_megabytes
-        Space; when there is more, what was used longest ago goes.
+        Space; when there is more, what was used longest ago goes, but nothing that was used within `SPARED`.
     """
 
     def __init__(self, folder: Path, max_megabytes: float) -> None:
@@ -53,20 +56,28 @@ class ResultStore:
         file = self._file(name, "arrow")
         if file is None:
             return None
-        with pa.OSFile(str(file)) as content:
-            found: pd.DataFrame = pa.ipc.open_stream(content).read_pandas()
+        try:
+            with pa.OSFile(str(file)) as content:
+                found: pd.DataFrame = pa.ipc.open_stream(content).read_pandas()
+        except FileNotFoundError:
+            # It made room for another one meanwhile.
+            return None
         return found
 
     def put_document(self, name: str, document: Mapping[str, Any]) -> None:
         """Keep a document under a hash that the caller has computed."""
         write_text(self._folder / f"{name}.json", json.dumps(document))
+        self._make_room()
 
     def document(self, name: str) -> Mapping[str, Any] | None:
         """Return a document; None when it is not kept (any more)."""
         file = self._file(name, "json")
         if file is None:
             return None
-        found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
         return found
 
     def _file(self, name: str, kind: str) -> Path | None:
@@ -81,7 +92,8 @@ class ResultStore:
         return file
 
     def _make_room(self) -> None:
-        files = []
+        """Delete what was used longest ago; what was used just now is on its way to an asker, and stays."""
+        files, now = [], time.time()
         for file in self._folder.glob("[!.]*.*"):
             # Another process may take it away, or put it there, at any moment.
             with suppress(FileNotFoundError):
@@ -89,8 +101,8 @@ class ResultStore:
                 files.append((found.st_mtime, found.st_size, file))
         files.sort(reverse=True)
         used = 0
-        for place, (_, size, file) in enumerate(files):
+        for changed, size, file in files:
             used += size
-            if used > self._max_bytes and place > 0:
+            if used > self._max_bytes and now - changed > SPARED:
                 with suppress(FileNotFoundError):
                     file.unlink()

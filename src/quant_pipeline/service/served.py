@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 import anyio
@@ -22,6 +22,9 @@ from quant_pipeline.service.served_project import ServedProject
 
 Answer = TypeVar("Answer")
 
+LOOKS = 16
+"""Looks at tables at the same time."""
+
 
 @dataclass(frozen=True)
 class Served:
@@ -37,6 +40,9 @@ class Served:
         Long work, and what came of it.
     questions, streams
         Places for questions that are computed, and for readers who follow events.
+    looks
+        Places for looks at the table of jobs and at stored documents, and for cancelling: they take milliseconds, and
+        wait for no question that is computed.
     """
 
     project: ServedProject
@@ -45,6 +51,7 @@ class Served:
     results: ResultStore
     questions: anyio.CapacityLimiter
     streams: anyio.CapacityLimiter
+    looks: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LOOKS))
 
     async def compute(self, question: Callable[[], Answer]) -> Answer:
         """Compute an answer in a thread; other questions, and `/health`, go on.
@@ -55,11 +62,18 @@ class Served:
             503 when too many are computed already, 422 when it takes too long. A thread cannot be ended: it goes on,
             and keeps its place, until it is done.
         """
-        seconds = self.rules.max_seconds
+        return await self._within(self.questions, question)
+
+    async def look(self, question: Callable[[], Answer]) -> Answer:
+        """Look something up in a thread, as `compute` does, apart from the questions that are computed."""
+        return await self._within(self.looks, question)
+
+    async def _within(self, places: anyio.CapacityLimiter, question: Callable[[], Answer]) -> Answer:
+        seconds, asker = self.rules.max_seconds, object()
         with anyio.move_on_after(seconds) as waited:
-            await self.questions.acquire_on_behalf_of(question)
+            await places.acquire_on_behalf_of(asker)
         if waited.cancelled_caught:
-            text = f"{self.rules.max_questions} questions are being computed"
+            text = f"{places.total_tokens} questions are being computed"
             raise Refused(503, "busy", text, "Ask again later.", headers={"Retry-After": "5"})
 
         begun = threading.Lock()
@@ -70,7 +84,7 @@ class Served:
             try:
                 return question()
             finally:
-                anyio.from_thread.run_sync(self.questions.release_on_behalf_of, question)
+                anyio.from_thread.run_sync(places.release_on_behalf_of, asker)
 
         try:
             with anyio.move_on_after(seconds):
@@ -78,7 +92,7 @@ class Served:
         finally:
             # An asker who leaves before the thread has begun leaves the place, too.
             if begun.acquire(blocking=False):
-                self.questions.release_on_behalf_of(question)
+                places.release_on_behalf_of(asker)
         raise Refused(
             422,
             "takes too long",

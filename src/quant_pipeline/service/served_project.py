@@ -187,6 +187,12 @@ class ServedProject:
         files = [found and (Path(found.place).name, found.size, found.changed) for found in stamps]
         return hashlib.blake2b(json.dumps(files).encode(), digest_size=8).hexdigest()
 
+    def written(self, *datasets: str) -> pd.Timestamp | None:
+        """Return when the files of some datasets were written last, UTC; None when there are none."""
+        catalog = self.project.catalog
+        found = [stamp.changed for name in datasets if (stamp := _file_of(catalog.get(name))) is not None]
+        return pd.Timestamp(max(found), unit="ns", tz="UTC") if found else None
+
     @property
     def calendar(self) -> pd.DatetimeIndex:
         """Sessions of the market, up to the newest one that was ingested."""

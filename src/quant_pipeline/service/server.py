@@ -51,11 +51,17 @@ def serve(place: Place, env: str | None, params: dict[str, Any], changes: Mappin
     with locked(project.folder / LOCK, f"the service of account '{name}'"):
         listening = _listen(served.rules.host, served.rules.port)
         address, port = listening.getsockname()[:2]
-        click.echo(f"{name}: serving at http://{address}:{port}; end it with Ctrl-C")
+        written = f"[{address}]" if ":" in address else address
+        click.echo(f"{name}: serving at http://{written}:{port}; end it with Ctrl-C")
         collect_as_usual()
         sys.setswitchinterval(SWITCH)
         settings = uvicorn.Config(
-            build_app(served, access), log_level="warning", timeout_graceful_shutdown=5, server_header=False
+            build_app(served, access),
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+            server_header=False,
+            # What a header says of the asker's address would stand in the audit log as it.
+            proxy_headers=False,
         )
         uvicorn.Server(settings).run(sockets=[listening])
 

@@ -1,6 +1,7 @@
 """Who is let to the page: a token once, a cookie that is no token, and forms that only this page has given."""
 
 import html
+import logging
 import re
 import time
 from types import SimpleNamespace
@@ -150,14 +151,15 @@ def test_who_may_not_read_is_shown_nothing(visitor):
         assert "does not allow 'read'" in html.unescape(answer.text)
 
 
-def test_a_refusal_on_the_page_is_written_down_with_its_name(visitor, project):
-    assert visitor(HALTER).client.get("/page/models").status_code == 403
+def test_a_refusal_on_the_page_is_written_down_with_its_name(visitor, project, caplog):
     written = project / "data/accounts/sim/service/audit.jsonl"
-    # The line is written when the answer has gone out.
-    until = time.monotonic() + 60
-    while "403 GET /page/models by halter from 127.0.0.1" not in written.read_text():
-        assert time.monotonic() < until, written.read_text()
-        time.sleep(0.02)
+    with caplog.at_level(logging.INFO, logger="quant_pipeline.service.audit"):
+        assert visitor(HALTER).client.get("/page/models").status_code == 403
+        # The line is written when the answer has gone out.
+        until = time.monotonic() + 60
+        while not written.exists() or "403 GET /page/models by halter from 127.0.0.1" not in written.read_text():
+            assert time.monotonic() < until
+            time.sleep(0.02)
 
 
 def test_a_broken_file_of_the_configuration_shows_on_the_panes_and_the_rest_stays(free, project):

@@ -63,7 +63,7 @@ async def one_job(visited: TheReader, served: TheServed, found: Annotated[Job, D
         place = served.project.place.project_path
         return job(served, found, "\n".join(without_paths(line, place) for _, line in lines))
 
-    return await page(visited, "jobs", panes={"job": await served.compute(draw_it)})
+    return await page(visited, "jobs", panes={"job": await served.look(draw_it)})
 
 
 @router.get("/page/log")

@@ -28,7 +28,7 @@ async def run_backtest(question: BacktestQuestion, served: TheServed, asker: Res
 @router.get("/backtest/{id}")
 async def stored_backtest(id: str, served: TheServed, asker: Reader) -> Response:
     """Return a backtest that was computed before."""
-    document = await served.compute(lambda: served.results.document(id))
+    document = await served.look(lambda: served.results.document(id))
     if document is None:
         raise Refused(404, "unknown backtest", f"there is no backtest '{id}'", "POST /v1/backtest computes it.", "id")
     return answer({**document, "answered_from": "store"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,15 @@ from quant_pipeline.service.access import Reader
 from quant_pipeline.service.answers import CODE, answer
 from quant_pipeline.service.faults import FAULTS
 from quant_pipeline.service.jobs.table import OPEN
+from quant_pipeline.service.lease import holder_of
 from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served, TheServed
+from quant_pipeline.service.served_project import MARKET
 
 router = APIRouter(tags=["health"])
 Fact = dict[str, Any]
+SCARCE = 2**28
+"""Bytes without which results, and soon the ledger, cannot be written."""
 
 
 @router.get("/health")
@@ -31,7 +36,7 @@ async def health() -> Response:
 
 @router.get("/ready")
 async def ready(served: TheServed, asker: Reader) -> Response:
-    """Return what the service answers from, each with its age: calendar, market, ledger, live process, jobs.
+    """Return what the service answers from, each with its age: from the calendar to the ledger, lease and jobs.
 
     Status 503 when something is not there.
     """
@@ -67,10 +72,34 @@ def _market(served: Served) -> Fact:
     return {"watermark": f"{newest:%Y-%m-%d}", "age_days": (_now().tz_localize(None).normalize() - newest).days}
 
 
+def _store(served: Served) -> Fact:
+    """Say when the files of the market were written last, and how much room is left for results."""
+    written = served.project.written(*MARKET)
+    free = shutil.disk_usage(served.project.folder).free
+    facts = {
+        "market_written": _instant(written),
+        "age_seconds": _age(written),
+        "free_megabytes": free // 2**20,
+    }
+    return facts if free > SCARCE else {**facts, "ready": False, "why": "there is hardly any room left for results"}
+
+
 def _ledger(served: Served) -> Fact:
     account = served.project.account
     closed = account.state.last_session
-    return {"events": len(account.events), "last_close": None if closed is None else f"{closed:%Y-%m-%d}"}
+    events = {"events": len(account.events)}
+    if closed is None:
+        return {**events, "last_close": None, "age_days": None}
+    return {**events, "last_close": f"{closed:%Y-%m-%d}", "age_days": (_now().tz_localize(None) - closed).days}
+
+
+def _lease(served: Served) -> Fact:
+    """Say whether a process may send orders now, and for how long unless it prolongs that."""
+    found = holder_of(served.project.account, _now())
+    if found is None:
+        return {"held": False}
+    until = pd.Timestamp(found.expires_at, unit="s", tz="UTC")
+    return {"held": True, "until": _instant(until), "seconds_left": -(_age(until) or 0)}
 
 
 def _live(served: Served) -> Fact:
@@ -78,7 +107,8 @@ def _live(served: Served) -> Fact:
     status = status_of(LiveAccount.of(project.place, project.account, project.params))
     last = status["last"].get("reconciliation")
     facts = {name: status.get(name) for name in ("state", "running", "next", "watermark")}
-    return {**facts, "last_reconciliation": None if last is None else last["at"]}
+    at = None if last is None else pd.Timestamp(last["at"])
+    return {**facts, "last_reconciliation": None if last is None else last["at"], "age_seconds": _age(at)}
 
 
 def _jobs(served: Served) -> Fact:
@@ -88,11 +118,24 @@ def _jobs(served: Served) -> Fact:
 
 CHECKS: dict[str, Callable[[Served], Fact]] = {
     "calendar": _calendar,
+    "store": _store,
     "market": _market,
     "ledger": _ledger,
+    "lease": _lease,
     "live": _live,
     "jobs": _jobs,
 }
+
+
+def _instant(at: pd.Timestamp | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds")
+
+
+def _age(at: pd.Timestamp | None) -> int | None:
+    """Return how many seconds ago an instant was; without a zone it is of UTC."""
+    if at is None:
+        return None
+    return int((_now() - (at.tz_localize("UTC") if at.tzinfo is None else at)).total_seconds())
 
 
 def _now() -> pd.Timestamp:

@@ -60,14 +60,14 @@ async def newest(
     """Return the newest jobs, the newest first."""
     if kind is not None and kind not in KINDS:
         raise Refused(422, "unknown kind", f"no job is of kind '{kind}'", f"There are {', '.join(KINDS)}.", "kind")
-    found = await served.compute(lambda: served.jobs.table.newest(limit, kind))
+    found = await served.look(lambda: served.jobs.table.newest(limit, kind))
     return answer({"jobs": [describe(job) for job in found]})
 
 
 @router.get("/{id}")
 async def job(id: Name, served: TheServed, asker: Reader) -> Response:
     """Return a job."""
-    return answer(describe(await served.compute(lambda: _find(served, id))))
+    return answer(describe(await served.look(lambda: _find(served, id))))
 
 
 @router.delete("/{id}")
@@ -78,13 +78,13 @@ async def cancel(id: Name, served: TheServed, asker: Researcher) -> Response:
         found = _find(served, id)
         return served.jobs.cancel(found) if found.state in OPEN else found
 
-    return answer(describe(await served.compute(end)))
+    return answer(describe(await served.look(end)))
 
 
 @router.get("/{id}/result")
 async def result(id: Name, served: TheServed, asker: Reader) -> Response:
     """Return the result of a job: hashes of its tables, which ``/v1/results/{hash}`` returns, and its last lines."""
-    found = await served.compute(lambda: _find(served, id))
+    found = await served.look(lambda: _find(served, id))
     if found.state is not JobState.DONE:
         text = f"the job is {found.state}" + (f": {found.message}" if found.message else "")
         remedy = "Ask again when it has ended." if found.state in OPEN else "Ask for it again."
@@ -97,7 +97,7 @@ async def result(id: Name, served: TheServed, asker: Reader) -> Response:
 
 async def job_of(id: Name, served: TheServed) -> Job:
     """Find the job of a path, before an answer begins."""
-    return await served.compute(lambda: _find(served, id))
+    return await served.look(lambda: _find(served, id))
 
 
 @router.get("/{id}/events", response_class=EventSourceResponse)
@@ -121,7 +121,7 @@ async def follow(served: Served, found: Job, place: int) -> AsyncIterator[Server
     """Follow a job from a place in what it has printed, see `events`."""
     output, seen = served.jobs.output_of(found), None
     while True:
-        found = await served.compute(partial(_find, served, found.id))
+        found = await served.look(partial(_find, served, found.id))
         if found.state != seen:
             seen = found.state
             yield ServerSentEvent(event="state", id=str(place), data={"state": found.state})

@@ -14,10 +14,10 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Html, paragraph
 from quant_pipeline.service.account_tables import account_picture
+from quant_pipeline.service.lease import holder_of
 from quant_pipeline.service.page.drawing import Fact, facts, instant, pane, span
 from quant_pipeline.service.page.looking import Look
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders.lease import read_holder
 
 BACK = pd.Timedelta(days=15)
 BEST = 5
@@ -136,16 +136,9 @@ def _books(look: Look) -> Fact:
 
 def _lease(look: Look) -> Fact:
     clock = pd.Timestamp.now("UTC")
-    nothing = Fact("Lease to send", "free", f"at {instant(clock.floor('min'))}")
-    if not look.account.events:
-        return nothing
-    ledger = look.account.ledger.open()
-    try:
-        found = read_holder(ledger.engine, clock.timestamp())
-    finally:
-        ledger.engine.dispose()
+    found = holder_of(look.account, clock)
     if found is None:
-        return nothing
+        return Fact("Lease to send", "free", f"at {instant(clock.floor('min'))}")
     host, process, _ = found.holder.split("/")
     until = pd.Timestamp(found.expires_at, unit="s", tz="UTC")
     return Fact("Lease to send", f"process {process} of {host}", f"until {instant(until)}, unless prolonged")
