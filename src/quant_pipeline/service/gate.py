@@ -105,7 +105,8 @@ class Gate:
         length = int(stated) if stated.isdigit() else 0
         if length > most:
             raise _too_large(most)
-        parts, size, depth, is_known, is_last = [], 0, Depth(), False, False
+        parts: list[bytes] = []
+        size, depth, is_known, is_last = 0, Depth(), False, False
         while True:
             if max(size, length) > OF_STRANGERS and not is_known:
                 access.asker(headers.get("authorization"))
