@@ -101,7 +101,8 @@ def test_research_shows_the_best_of_the_search_in_its_order_and_no_more(look, wr
     drawn = text_of(research(look))
     assert re.findall(r"leader_\d\d", drawn) == [f"leader_{place:02d}" for place in range(1, LEADERS + 1)]
     assert re.search(r"leader_01 3 2\.40 0\.05", drawn)
-    assert f"Best {LEADERS} of the search" in drawn
+    # Not of the newest session of the market: of when the search was written.
+    assert re.search(rf"Best {LEADERS} of the search, written \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC", drawn)
 
 
 def test_without_a_search_research_compares_the_combinations_of_the_backtest(look, written):

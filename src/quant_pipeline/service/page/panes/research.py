@@ -10,7 +10,7 @@ from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.project.model_registry import load_model_registry
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, paragraph, table
-from quant_pipeline.service.page.drawing import draw, pane
+from quant_pipeline.service.page.drawing import draw, instant, pane
 from quant_pipeline.service.page.forms import FORM_TOKEN
 from quant_pipeline.service.page.looking import Look
 from quant_pipeline.strategy.rules import StrategyRules
@@ -52,10 +52,11 @@ def research(look: Look) -> Html:
 
 
 def _leaderboard(look: Look) -> Html:
-    """Draw the combinations that a search has found, or those that the backtest has compared."""
+    """Draw the combinations that a search has found, or those that the backtest has compared, with when that was."""
     project = look.served.project
     if project.has("search_leaderboard"):
         leaders = project.table("search_leaderboard").head(LEADERS)
+        text = f"Best {LEADERS} of the search, written {instant(project.written('search_leaderboard'))}"
         numbers = [name for name in leaders.columns if leaders[name].dtype.kind == "f"][:7]
         columns = [
             Column("rank", "rank", wording.count),
@@ -63,7 +64,7 @@ def _leaderboard(look: Look) -> Html:
             Column("size", "models", wording.count),
             *(Column(name, name.replace("_", " "), wording.ratio) for name in numbers),
         ]
-        return table(leaders[[column.name for column in columns]], columns, f"Best {LEADERS} of the search")
+        return table(leaders[[column.name for column in columns]], columns, text)
     if project.has("combination_comparison"):
         compared = project.table("combination_comparison").sort_values("sharpe", ascending=False)
         columns = [
@@ -75,5 +76,7 @@ def _leaderboard(look: Look) -> Html:
             Column("maximum_drawdown", "maximum drawdown", wording.percent),
         ]
         chosen = look.served.project.project.rules("ensemble", EnsembleParameters).default
-        return table(pd.DataFrame(compared), columns, "Combinations of the backtest; the bold one trades", chosen)
+        written = instant(project.written("combination_comparison"))
+        text = f"Combinations of the backtest, written {written}; the bold one trades"
+        return table(pd.DataFrame(compared), columns, text, chosen)
     return paragraph("Nothing was searched or compared yet.", style="empty")
