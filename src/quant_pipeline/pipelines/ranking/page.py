@@ -12,6 +12,12 @@ from quant_pipeline.reports.page import compose_page
 SHOWN = 50
 """Instruments of a source on the page; the files have all."""
 
+INDEXES = {
+    "rank": "The index places the ranks evenly between \N{MINUS SIGN}100 and +100; 0 is the median.",
+    "minmax": "The index is \N{MINUS SIGN}100 for the lowest score, +100 for the highest, and 0 half-way between them.",
+}
+"""What the index of each scaling says."""
+
 
 def compose_ranking_page(ranking: pd.DataFrame, facts: Mapping[str, Any], default: str, currency: str) -> str:
     """Compose the page.
@@ -49,8 +55,8 @@ def compose_ranking_page(ranking: pd.DataFrame, facts: Mapping[str, Any], defaul
             "ranking",
             f"Ranking by {first}",
             paragraph(
-                "The index is +100 for the best rank and \N{MINUS SIGN}100 for the worst; 0 is the median. Agreement "
-                "is the share of the members, or for a model of the other models, on the same side of the median. "
+                f"{INDEXES[facts['scaling']]} Agreement is the share of the members, or for a model of the other "
+                "models, on the same side of the median. "
                 f"Realised is what the decile has earned over {horizon} out of sample, after one round trip of costs, "
                 "with its band."
             ),
