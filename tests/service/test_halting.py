@@ -46,7 +46,9 @@ def halted(tmp_path, monkeypatch):
 
     def halt(script, stop_file=tmp_path / "account" / "STOP"):
         command = tmp_path / "command"
-        command.write_text(f"#!{PYTHON}\nimport os, sys\n{script}\n")
+        (tmp_path / "command.py").write_text(f"import os, sys\n{script}\n", encoding="utf-8")
+        # The first line of a script takes no blank in the path of an interpreter.
+        command.write_text(f'#!/bin/sh\nexec "{PYTHON}" "{tmp_path}/command.py" "$@"\n')
         command.chmod(0o755)
         monkeypatch.setattr("quant_pipeline.service.halting.sys.executable", str(command))
         project = SimpleNamespace(

@@ -100,15 +100,17 @@ def _run_command(served: Served, asker: Asker, reason: str) -> tuple[bool, str]:
     params = ",".join(f"{key}={value}" for key, value in flattened(project.params).items())
     words = ["account", "halt", "--env", project.environment, "--reason", _as_argument(f"{reason} ({asker.name})")]
     with tempfile.TemporaryFile() as printed:
-        command = subprocess.Popen(  # noqa: S603 - a list of words, no shell
-            [sys.executable, "-m", "quant_pipeline", *words, *(["--params", params] if params else [])],
-            cwd=project.place.project_path,
-            stdin=subprocess.DEVNULL,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        audit.warning("halt by %s: %r", asker.name, reason)
+        try:
+            command = subprocess.Popen(  # noqa: S603 - a list of words, no shell
+                [sys.executable, "-m", "quant_pipeline", *words, *(["--params", params] if params else [])],
+                cwd=project.place.project_path,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        finally:
+            audit.warning("halt by %s: %r", asker.name, reason)
         try:
             status = command.wait(SECONDS)
         except subprocess.TimeoutExpired:
