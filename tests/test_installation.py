@@ -66,7 +66,7 @@ def installed(folder):
     return {found.name: found.version for found in distributions(path=list(places))}
 
 
-@pytest.mark.slow  # Whoever runs the gate has installed so.
+@pytest.mark.slow  # `make test` itself begins with such an installation.
 def test_uv_of_the_lock_installs_and_a_second_make_has_nothing_to_do(tiny):
     done = tiny(version("uv"))
     assert done.returncode == 0, done.stderr
