@@ -15,11 +15,10 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from quant_pipeline.common.atomic import replacing_folder, sweep
-from quant_pipeline.common.environments import REHEARSAL
+from quant_pipeline.common.environments import REHEARSAL, SHARED, environments_in
 from quant_pipeline.common.exceptions import ConfigurationError
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,15}")
-RESERVED = ("base", "local")
 SUFFIXES = (".yml", ".yaml", ".json")
 GLOBALS = Path("globals.yml")
 Edit = Callable[[Any], bool]
@@ -62,19 +61,18 @@ def scaffold_environment(conf: Path, name: str, source: str) -> tuple[Path, ...]
 
 
 def _check_names(conf: Path, name: str, source: str) -> None:
-    if not NAME.fullmatch(name) or name in RESERVED:
+    if not NAME.fullmatch(name) or name in SHARED:
         raise ConfigurationError(
             f"'{name}' cannot name an account: take up to 16 of a-z 0-9 _ -, beginning with a letter, and not "
-            f"{' or '.join(RESERVED)}"
+            f"{' or '.join(SHARED)}"
         )
     if name.endswith(f"-{REHEARSAL}"):
         raise ConfigurationError(f"'{name}' cannot name an account: names of rehearsals end like this")
     if (conf / name).exists():
         raise ConfigurationError(f"there is an environment '{name}' already ({conf / name}); take another name")
-    known = sorted(path.name for path in conf.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if source in RESERVED or source not in known:
-        accounts = ", ".join(account for account in known if account not in RESERVED)
-        raise ConfigurationError(f"there is no environment '{source}' to copy; there are {accounts}")
+    accounts = environments_in(conf)
+    if source not in accounts:
+        raise ConfigurationError(f"there is no environment '{source}' to copy; there are {', '.join(accounts)}")
 
 
 def _is_skipped(relative: Path) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from quant_pipeline.cli.options import ProjectGroup, env_option
-from quant_pipeline.cli.sessions import Place
+from quant_pipeline.cli.sessions import Place, configuration_folder
+from quant_pipeline.common.environments import environments_in
 from quant_pipeline.common.exceptions import ArchiveError
 
 if TYPE_CHECKING:
@@ -180,12 +181,10 @@ def _plans_of_market(metadata: Place, opened: OpenedProject) -> list[tuple[str, 
         what all of them were made by.
     """
     from quant_pipeline.cli.opened_project import open_project
-    from quant_pipeline.project.configuration import SHARED
     from quant_pipeline.trading.ledger.events import EventKind
 
     market, found = opened.configuration["globals"]["paths"]["market"], []
-    folders = {path.name for path in (metadata.project_path / "conf").iterdir() if path.is_dir()}
-    for environment in sorted(name for name in folders - SHARED if not name.startswith(".")):
+    for environment in environments_in(configuration_folder(metadata)):
         with open_project(metadata, environment, logs=False) as other:
             if other.configuration["globals"]["paths"]["market"] != market:
                 continue

@@ -16,8 +16,9 @@ from quant_pipeline.cli.literal_secrets import find_literal_secrets
 from quant_pipeline.cli.options import ProjectCommand
 from quant_pipeline.cli.sessions import configuration_folder
 from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.common.environments import LOCAL
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.project.configuration import LOCAL, SUFFIXES
+from quant_pipeline.project.configuration import SUFFIXES
 
 KEYS_OF_THE_SHELL = Path("base/credentials_environment.yml")
 """The only file with credentials in its name that is packed: it refers to variables of the shell."""
@@ -31,9 +32,9 @@ def package(metadata: ProjectMetadata) -> None:
     archive = dist / f"conf-{metadata.package_name}.tar.gz"
     left_out = pack_configuration(conf, archive)
     # The build takes what an earlier one has left there, also modules that have been deleted since.
-    for left in (metadata.project_path / "build").glob("[bl]*"):
-        if left.name == "lib" or left.name.startswith("bdist."):
-            shutil.rmtree(left, ignore_errors=True)
+    made = metadata.project_path / "build"
+    for left in (made / "lib", *made.glob("bdist.*")):
+        shutil.rmtree(left, ignore_errors=True)
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(dist)]
     done = subprocess.run(build, cwd=metadata.project_path, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:

@@ -1,4 +1,4 @@
-"""Commands in messages name the environment that they belong to.
+"""Environments of a project, and commands in messages, which name the environment that they belong to.
 
 Most code that advises a command works for any account and does not know the environment. The code that
 opened it does, and adds it here.
@@ -9,12 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from quant_pipeline.common.exceptions import QuantPipelineError
 
 DEFAULT_ENVIRONMENT: Final = "sim"
 """Environment of a command that names none."""
+LOCAL: Final = "local"
+"""Folder of personal overrides, applied last to every account."""
+SHARED: Final = ("base", LOCAL)
+"""Folders of ``conf/`` that hold no account."""
 REHEARSAL: Final = "rehearsal"
 """End of the names of accounts and markets that are rehearsed in an environment, see `project.rehearsal`."""
 COMMAND = re.compile(
@@ -25,6 +30,18 @@ COMMAND = re.compile(
     r"|models (?:as-of|continue|list|plan|promote|rollback|train)\b)(?! --env)"
 )
 """A command of the project that takes ``--env`` and has none."""
+
+
+def environments_in(conf: Path) -> list[str]:
+    """Return the names of the environments that have accounts, sorted.
+
+    Parameters
+    ----------
+    conf
+        Folder of the configuration.
+    """
+    names = (path.name for path in conf.glob("[!.]*") if path.is_dir())
+    return sorted(name for name in names if name not in SHARED)
 
 
 def in_environment(text: str, environment: str | None) -> str:

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
+from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT, LOCAL, environments_in
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.fast_yaml import fast_loader
 from quant_pipeline.project.references import merge, merged_and_resolved, names_from_params, require_plain, select
@@ -32,10 +32,6 @@ from quant_pipeline.project.resolvers import CUSTOM_RESOLVERS, register_resolver
 from quant_pipeline.project.signal_models import with_signals
 
 SUFFIXES = (".yml", ".yaml", ".json")
-LOCAL = "local"
-"""Folder of personal overrides, applied last to every account."""
-SHARED = {"base", LOCAL}
-"""Folders of `conf/` that hold no account."""
 PINNED = {
     "parameters": ("account", "execution", "risk"),
     "globals": ("account", "paths"),
@@ -92,11 +88,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
             )
         # A configuration that is packed into an archive has no folders to look at.
         if self._root.is_dir() and not (self._root / self.environment).is_dir():
-            accounts = {path.name for path in self._root.glob("[!.]*") if path.is_dir()} - SHARED
             raise ConfigurationError(
                 f"There is no environment '{self.environment}' in {self._root.name}/; there are "
-                f"{', '.join(sorted(accounts))}. `kedro account new {self.environment} --from sim` makes one for "
-                "another account."
+                f"{', '.join(environments_in(self._root))}. `kedro account new {self.environment} --from sim` makes "
+                "one for another account."
             )
 
     def __getitem__(self, key: str) -> dict[str, Any]:

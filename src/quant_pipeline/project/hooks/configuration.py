@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import yaml
 from kedro.framework.hooks import hook_impl
 
-from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
+from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT, LOCAL
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.project.configuration import LOCAL, ProjectConfigLoader
+from quant_pipeline.project.configuration import ProjectConfigLoader
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext

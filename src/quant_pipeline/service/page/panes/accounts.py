@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from quant_pipeline.cli.opened_account import Opened
 from quant_pipeline.cli.opened_project import open_project
 from quant_pipeline.cli.sessions import configuration_folder
+from quant_pipeline.common.environments import environments_in
 from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.reports import wording
@@ -20,8 +20,6 @@ from quant_pipeline.service.faults import FAULTS
 from quant_pipeline.service.page.drawing import instant, pane, state
 from quant_pipeline.service.page.looking import Look
 from quant_pipeline.service.redaction import without_paths
-
-NO_ACCOUNTS: Final = ("base", "local")
 
 
 class Row(NamedTuple):
@@ -71,8 +69,7 @@ def accounts(look: Look) -> Html:
 
 def _rows(look: Look) -> Iterator[Row]:
     project = look.served.project
-    folder = configuration_folder(project.place)
-    for name in sorted(found.name for found in folder.iterdir() if _is_account(found)):
+    for name in environments_in(configuration_folder(project.place)):
         try:
             if name == look.account.environment:
                 yield _row(look.account)
@@ -112,7 +109,3 @@ def _money(account: Opened) -> str:
     if account.has_broker:
         return str(account.gateway.adapter.money.value)
     return "real" if account.account.filled_by == "statements" else "simulated"
-
-
-def _is_account(folder: Path) -> bool:
-    return folder.is_dir() and folder.name not in NO_ACCOUNTS and not folder.name.startswith(".")
