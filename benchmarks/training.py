@@ -23,11 +23,11 @@ import torch
 from qlib_needed import require_qlib
 from torch.utils.data import DataLoader
 
+from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.algorithms.networks import (
     ALSTMHyper,
     GRUHyper,
     LSTMHyper,
-    NetworkHyper,
     TCNHyper,
     TransformerHyper,
 )

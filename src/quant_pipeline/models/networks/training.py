@@ -15,7 +15,7 @@ from torch import nn
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
-from quant_pipeline.models.algorithms.networks import NetworkHyper
+from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.fitted import Samples, learning_curve
 from quant_pipeline.models.networks.blocks import LearnsItsOwnWay, score_block
 from quant_pipeline.models.networks.cube import Block, SessionCube
