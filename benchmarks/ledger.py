@@ -28,7 +28,7 @@ from quant_pipeline.trading.orders.kill_switch import KillSwitch
 from quant_pipeline.trading.orders.lease import Lease
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 from quant_pipeline.trading.orders.risk_view import InstrumentView
-from quant_pipeline.trading.orders.sending import send_orders
+from quant_pipeline.trading.orders.sending import send_side
 
 SESSION = pd.Timestamp("2025-01-03")
 NOON = pd.Timestamp("2025-01-03 17:00", tz="UTC")
@@ -82,7 +82,7 @@ def measure_orders(folder: Path, orders: int) -> tuple[float, float]:
     judged = time.perf_counter()
     assert all(verdict.approved for verdict in verdicts), "the benchmark's orders must pass"
     desk.journal.append(verdict_events(verdicts, "2025-01-03", {"scores": "benchmark", "data": "2025-01-02"}))
-    send_orders(desk, "buy")
+    send_side(desk, "buy")
     end = time.perf_counter()
     assert len(desk.broker.received) == orders, "every order must have been sent"
     return orders / (judged - start), orders / (end - start)
