@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -73,6 +74,9 @@ def test_a_job_gives_way_to_answers_and_leaves_them_a_core(desk):
     here = sorted(os.sched_getaffinity(0))
     assert sorted(command.cpu_affinity()) == (here[1:] or here)
     assert command.nice() == min(os.nice(0) + 10, 19)
+    session = Path(f"/proc/{command.pid}/autogroup")
+    if session.is_file():
+        assert session.read_text().split()[-1] == "10"
     assert os.sched_getscheduler(command.pid) == os.SCHED_BATCH
     desk.runner.cancel(running)
 

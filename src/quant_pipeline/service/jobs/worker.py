@@ -30,6 +30,8 @@ PATIENCE: Final = 600.0
 """Seconds that a job waits for a database that does not answer; what it has computed is worth that."""
 NICE: Final = 10
 """Jobs give way to everything else, the answers of the service first."""
+AUTOGROUP: Final = Path("/proc/self/autogroup")
+"""Nice value of all processes of a session, where Linux shares its processor between sessions, sched(7)."""
 MARK: Final = "QUANT_PIPELINE_JOB"
 """Environment variable of the command of a job, and of all that it starts: the name of the job."""
 
@@ -167,8 +169,14 @@ def _give_way(cores: int | None) -> None:
     Training wakes its threads thousands of times a second; of the policy ``SCHED_BATCH``, one that wakes waits for its
     turn, sched(7). An answer that finds a core free waits for none at all. Neither changes what is computed: how many
     threads a model has is one of its parameters.
+
+    A job leads a session of its own. Where sessions share the processor, a nice value counts inside of its session
+    alone, so that the session takes the value as well.
     """
     os.nice(NICE)
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            AUTOGROUP.write_text(f"{NICE}\n", encoding="ascii")
     if hasattr(os, "sched_setaffinity"):
         found = sorted(os.sched_getaffinity(0))
         with suppress(OSError):
