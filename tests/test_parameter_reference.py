@@ -4,8 +4,10 @@ import re
 import typing
 
 import pytest
+import yaml
 
 from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.factors.signals import KINDS
 from tests.helpers.tools import load_tool
 
 OTHER_WORDS_OF_LIMITS = r"^(maximum|minimum|largest|smallest|longest|shortest|most|least|highest|lowest)_|_cap$"
@@ -23,6 +25,19 @@ def test_the_page_is_what_make_reference_writes(reference):
 def test_every_key_of_every_block_is_described(reference):
     silent = [row for row in reference.page().splitlines() if row.startswith("| `") and row.endswith("|  |")]
     assert silent == []
+
+
+def test_every_block_of_the_configuration_has_a_section(reference, project_path):
+    named = {name.partition(".")[0] for name in reference.blocks()}
+    for file in sorted((project_path / "conf/base").glob("parameters*.yml")):
+        found = yaml.safe_load(file.read_text())
+        assert {key for key, value in found.items() if isinstance(value, dict)} <= named, file.name
+
+
+def test_every_kind_of_signal_is_on_the_page_with_what_its_parameters_mean(reference):
+    for name, kind in KINDS.items():
+        section = reference.page().partition(f"### signal {name}\n")[2].partition("###")[0]
+        assert [key for key in kind.model_fields if f"| `{key}` |" in section] == list(kind.model_fields)[2:]
 
 
 def test_the_types_of_blocks_are_read_from_the_nodes(reference):

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.evaluation.comparison import PromotionGate
+from quant_pipeline.factors.signals import KINDS, Signal
 from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
 from quant_pipeline.models.algorithms import SHIPPED, HyperParameters, find_algorithm
 from quant_pipeline.models.algorithms.networks import ReachingHyper
@@ -39,12 +40,13 @@ changes a value with `--params <block>.<key>=<value>`.
 
 def blocks() -> dict[str, type[Parameters]]:
     """Return the type of each block, by its name in the configuration."""
-    # Read by commands, not by nodes.
+    # Read by commands, or with the configuration, not by nodes.
     found: dict[str, type[Parameters]] = {
         "promotion_gate": PromotionGate,
         "live": LiveParameters,
         "service": ServiceParameters,
         "notifications": NotificationParameters,
+        "signals.<name>": Signal,
     }
     for pipeline in pipelines.values():
         for node in pipeline.nodes:
@@ -209,6 +211,8 @@ def page() -> str:
         )
         if name == "models.<name>":
             parts += map(_algorithm, SHIPPED)
+        if name == "signals.<name>":
+            parts += [_signal(kind, configured["signals"].get(kind)) for kind in KINDS]
     return "\n".join(parts)
 
 
@@ -217,6 +221,16 @@ def _algorithm(name: str) -> str:
     block = find_algorithm(name).hyper
     table = ["| key | type | default | meaning |", "|---|---|---|---|", *rows(block, None)]
     return "\n".join([f"### hyper of {name}", "", (inspect.getdoc(block) or "").partition("\n")[0], "", *table, ""])
+
+
+def _signal(name: str, configured: Any) -> str:
+    """Write the parameters of a kind of signals."""
+    block = KINDS[name]
+    own = [row for row in rows(block, configured) if row.split("`")[1] not in Signal.model_fields]
+    summary = (inspect.getdoc(block) or "").partition("\n")[0]
+    return "\n".join(
+        [f"### signal {name}", "", summary, "", "| key | type | value | meaning |", "|---|---|---|---|", *own, ""]
+    )
 
 
 def main() -> None:

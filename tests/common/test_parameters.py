@@ -1,11 +1,12 @@
 """What a user reads who has written a parameter wrongly: the key, its place, the value, what it may be."""
 
-from typing import ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar
 
 import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
-from pydantic import Field, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from quant_pipeline.__main__ import Place
 from quant_pipeline.cli.opened_project import open_project
@@ -55,6 +56,33 @@ def faults(value, kind=Block, **options):
 )
 def test_every_fault_is_named_in_one_line(value, expected):
     assert faults(value) == expected
+
+
+class Numbers(Parameters):
+    """Numbers of every kind, and a truth value."""
+
+    count: int = 1
+    rate: float | None = None
+    cents: Decimal = Decimal(0)
+    steps: list[PositiveInt] = Field(default_factory=list)
+    switch: bool | int = False
+    free: dict[str, Any] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize("key", ["count", "rate", "cents"])
+def test_a_truth_value_is_no_number(key):
+    assert faults({key: True}, Numbers) == f"`{key}` is True; it should be a number, not true or false"
+
+
+def test_a_truth_value_in_a_list_of_numbers_is_none_and_where_it_may_stand_it_does():
+    assert faults({"steps": [1, True]}, Numbers) == "`steps` is [1, True]; it should be a number, not true or false"
+    assert Numbers(switch=True, free={"a": True}).switch is True
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("key", ["rate", "cents"])
+def test_a_number_is_finite(key, value):
+    assert f"`{key}` is {value}; it should be a finite number" in faults({key: value}, Numbers)
 
 
 class Chosen(Parameters):

@@ -1,5 +1,7 @@
 """Signals by name: every value equals a formula written in pandas, whatever the prices."""
 
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -163,3 +165,50 @@ def test_an_unknown_signal_and_an_unknown_parameter_are_refused():
         read_signal("rsl", None)
     with pytest.raises(ValidationError, match="windw"):
         read_signal("rsi", {"windw": 7})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("macd", {"fast": 26}, r"fast \(26\) has to be less than slow \(26\), or a high score does not say"),
+        ("macd", {"slow": 5}, r"fast \(12\) has to be less than slow \(5\)"),
+        ("moving_average_cross", {"fast": 50}, r"fast \(50\) has to be less than slow \(50\)"),
+        ("momentum", {"skip": 252}, r"skip \(252\) has to be less than window \(252\)"),
+        ("momentum", {"window": 20}, r"skip \(21\) has to be less than window \(20\)"),
+    ],
+)
+def test_parameters_that_would_turn_the_meaning_of_a_score_are_refused(name, given, said):
+    with pytest.raises(ValidationError, match=said):
+        read_signal(name, given)
+
+
+NUMBERS = [
+    (name, key, field.annotation)
+    for name, kind in KINDS.items()
+    for key, field in kind.model_fields.items()
+    if field.annotation in (int, float)
+]
+
+
+@pytest.mark.parametrize(("name", "key", "number"), NUMBERS, ids=[f"{name}.{key}" for name, key, _ in NUMBERS])
+def test_no_parameter_is_zero_negative_not_finite_or_a_truth_value(name, key, number):
+    for value in (0, -1, True, float("nan"), float("inf"), *([1.5] if number is int else [])):
+        with pytest.raises(ValidationError):
+            read_signal(name, {key: value})
+
+
+@pytest.mark.parametrize(("name", "key", "number"), NUMBERS, ids=[f"{name}.{key}" for name, key, _ in NUMBERS])
+def test_the_smallest_value_of_every_parameter_still_tells_sessions_apart(name, key, number):
+    shorter, longer = KINDS[name].shorter or ("", "")
+    signals = []
+    for smallest in (1, 2):
+        with suppress(ValidationError):
+            signals.append(read_signal(name, {key: smallest} | ({shorter: 1} if key == longer else {})))
+    found = values_of(bars_of(1), s=signals[0].formula)["s"].iloc[30:]
+    assert found[np.isfinite(found)].nunique() > 1
+
+
+@pytest.mark.parametrize("block", [14, "rsi", ["window"], True])
+def test_an_entry_that_is_no_block_is_refused(block):
+    with pytest.raises(ValidationError, match="valid dictionary or instance of Signal"):
+        read_signal("rsi", block)

@@ -1,5 +1,7 @@
 """A signal that is used is a model of the registry, whatever asks for its scores."""
 
+import shutil
+
 import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
@@ -38,6 +40,13 @@ def test_a_signal_with_the_name_of_a_model_and_one_that_cannot_be_read_are_refus
         with_signals({"signals": {"rsi": {"enabled": True, "window": 0}}, "models": {}})
     with pytest.raises(ConfigurationError, match="there is no signal 'mine'"):
         with_signals({"signals": {"mine": {"enabled": True}}, "models": {}})
+    said = r"`signals\.momentum`: skip \(300\) has to be less than window \(252\).*parameters_signals\.yml or --params"
+    with pytest.raises(ConfigurationError, match=said):
+        with_signals({"signals": {"momentum": {"enabled": True, "skip": 300}}, "models": {}})
+    with pytest.raises(ConfigurationError, match=r"`signals\.rsi` is 14; it should hold `key: value` lines"):
+        with_signals({"signals": {"rsi": 14}, "models": {}, "order_generation": {"source": "rsi"}})
+    with pytest.raises(ConfigurationError, match="`signals` should hold"):
+        with_signals({"signals": ["rsi"], "models": {}})
 
 
 def test_the_parameters_of_the_command_line_make_a_signal_a_model(project_path):
@@ -46,3 +55,23 @@ def test_the_parameters_of_the_command_line_make_a_signal_a_model(project_path):
     parameters = loader["parameters"]
     assert "macd" in parameters["models"]
     assert "EMA($close, 5)" in parameters["feature_sets"]["signals"]["expressions"]["macd"]
+
+
+@pytest.mark.parametrize(
+    ("given", "local", "folder"),
+    [
+        ({}, "", "rsi"),
+        ({"signal": "macd"}, "", "macd"),
+        ({"signal_evaluation": {"signal": "kdj"}}, "", "kdj"),
+        ({"signal_evaluation": {"start": "2020-01-01"}}, "", "rsi"),
+        ({}, "signal_evaluation: {signal: reversal}", "reversal"),
+        ({"signal_evaluation": {"signal": "kdj"}}, "signal_evaluation: {signal: reversal}", "kdj"),
+    ],
+)
+def test_results_lie_in_the_folder_of_the_signal_that_is_evaluated(project_path, tmp_path, given, local, folder):
+    conf = shutil.copytree(project_path / "conf", tmp_path / "conf", ignore=shutil.ignore_patterns("local"))
+    (conf / "local").mkdir()
+    (conf / "local" / "parameters_signals.yml").write_text(local)
+    loader = ProjectConfigLoader(str(conf), "sim", runtime_params=given, **LOADER_OPTIONS)
+    assert loader["parameters"]["signal_evaluation"]["signal"] == folder
+    assert loader["catalog"]["signal_page"]["filepath"].endswith(f"/signals/{folder}/signal.html")

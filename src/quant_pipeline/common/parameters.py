@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, ClassVar, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -12,12 +14,16 @@ Part = TypeVar("Part", bound=BaseModel)
 
 LONGEST: Final = 60
 """Characters of a value that a message shows."""
+OWN_FAULTS: Final = ("renamed", "number_type")
+"""Types of faults that pydantic does not know."""
+_NUMBERS: Final = frozenset({int, float, Decimal})
 
 
 class Parameters(BaseModel):
     """An immutable block of parameters in which a misspelt key is an error, not a silent default.
 
-    Limits are called ``max_…`` and ``min_…`` in every block; the long forms of earlier versions are former names.
+    A number is finite, and ``true`` is no 1: YAML reads ``yes`` and ``on`` as true. Limits are called ``max_…`` and
+    ``min_…`` in every block; the long forms of earlier versions are former names.
 
     Attributes
     ----------
@@ -25,7 +31,7 @@ class Parameters(BaseModel):
         Former names of keys to their present names: a former one is refused with the present one.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     renamed: ClassVar[Mapping[str, str]] = {}
 
@@ -38,12 +44,40 @@ class Parameters(BaseModel):
             raise PydanticCustomError("renamed", "{written}", {"written": written, "former": former})
         return data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_yes_and_no_as_numbers(cls, data: Any) -> Any:
+        # Not a validator of fields, which those that choose a block by their value may not have.
+        given = data.items() if isinstance(data, dict) else ()
+        wrong = {key: value for key, value in given if _holds_bool(value) and _is_number(cls, str(key))}
+        if wrong:
+            kind = PydanticCustomError("number_type", "Input should be a number, not true or false")
+            faults = [InitErrorDetails(type=kind, loc=(key,), input=value) for key, value in wrong.items()]
+            raise ValidationError.from_exception_data(cls.__name__, faults)
+        return data
+
     @classmethod
     def _former_names(cls, data: Mapping[Any, Any]) -> dict[str, str]:
         """Return the former names among the keys, with their present ones."""
         limits = {name: re.sub(r"^(max|min)imum_", r"\1_", name) for name in map(str, data)}
         former = {name: now for name, now in limits.items() if now != name and now in cls.model_fields}
         return former | {name: now for name, now in cls.renamed.items() if name in data}
+
+
+def _holds_bool(value: Any) -> bool:
+    return isinstance(value, bool) or (isinstance(value, list | tuple) and any(map(_holds_bool, value)))
+
+
+@cache
+def _is_number(kind: type[BaseModel], field: str) -> bool:
+    """Return whether a field takes numbers, or lists of them, and neither truth values nor anything."""
+    found = _parts_of(kind.model_fields[field].annotation) if field in kind.model_fields else frozenset()
+    return bool(found & _NUMBERS) and not found & {bool, Any, object}
+
+
+def _parts_of(annotation: Any) -> frozenset[Any]:
+    inner = get_args(annotation)
+    return frozenset().union(*map(_parts_of, inner)) if inner else frozenset({annotation})
 
 
 def as_configured(value: Any) -> Any:
@@ -114,8 +148,8 @@ def _with_known_keys(fault: Any, kind: type[BaseModel]) -> InitErrorDetails:
     if fault["type"] == "extra_forbidden":
         known = _keys_at(kind, [str(part) for part in fault["loc"][:-1]])
         details["type"] = PydanticCustomError(fault["type"], fault["msg"], {"known": known})
-    if fault["type"] == "renamed":
-        details["type"] = PydanticCustomError(fault["type"], fault["msg"], fault["ctx"])
+    if fault["type"] in OWN_FAULTS:
+        details["type"] = PydanticCustomError(fault["type"], fault["msg"], fault.get("ctx"))
     return details
 
 

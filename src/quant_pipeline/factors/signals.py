@@ -9,9 +9,9 @@ over the whole history. A signal that buys after falls is a *reversal*, one that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from quant_pipeline.common.parameters import Parameters, read_part
 
@@ -42,6 +42,20 @@ class Signal(Parameters):
 
     meaning: ClassVar[str] = ""
     """What a high score says, in one line."""
+
+    shorter: ClassVar[tuple[str, str] | None] = None
+    """Two parameters of which the first has to be less than the second, or `meaning` is not what the formula says."""
+
+    @model_validator(mode="after")
+    def _says_what_it_means(self) -> Self:
+        if self.shorter is not None:
+            low, high = self.shorter
+            if getattr(self, low) >= getattr(self, high):
+                raise ValueError(
+                    f"{low} ({getattr(self, low)}) has to be less than {high} ({getattr(self, high)}), or a high score "
+                    f"does not say '{self.meaning}'"
+                )
+        return self
 
     @property
     def formula(self) -> str:
@@ -75,14 +89,15 @@ class Macd(Signal):
     Attributes
     ----------
     fast, slow
-        Spans of the exponential averages of the close, in sessions.
+        Spans of the exponential averages of the close, in sessions; `fast` is less than `slow`.
     smoothing
-        Span of the average of their difference, the signal line.
+        Span of the average of their difference, the signal line; over one session it is the difference itself.
     """
 
     fast: PositiveInt = 12
     slow: PositiveInt = 26
-    smoothing: PositiveInt = 9
+    smoothing: int = Field(9, ge=2)
+    shorter: ClassVar[tuple[str, str] | None] = ("fast", "slow")
     meaning: ClassVar[str] = "the difference of both averages is above its signal line (follows the trend)"
 
     @property
@@ -98,11 +113,12 @@ class MovingAverageCross(Signal):
     Attributes
     ----------
     fast, slow
-        Sessions of the averages.
+        Sessions of the averages; `fast` is less than `slow`.
     """
 
     fast: PositiveInt = 20
     slow: PositiveInt = 50
+    shorter: ClassVar[tuple[str, str] | None] = ("fast", "slow")
     meaning: ClassVar[str] = "the fast average is above the slow one (follows the trend)"
 
     @property
@@ -162,12 +178,12 @@ class AtrBreakout(Signal):
     Attributes
     ----------
     average
-        Sessions of the moving average.
+        Sessions of the moving average; that of one session is the close itself.
     window
         Sessions of Wilder's average of the true range.
     """
 
-    average: PositiveInt = 20
+    average: int = Field(20, ge=2)
     window: PositiveInt = 14
     meaning: ClassVar[str] = "the close has broken out upwards, in units of its usual range (follows the trend)"
 
@@ -204,11 +220,12 @@ class Momentum(Signal):
     window
         Sessions back to the beginning of the return.
     skip
-        Sessions back to its end.
+        Sessions back to its end, less than `window`.
     """
 
     window: PositiveInt = 252
     skip: PositiveInt = 21
+    shorter: ClassVar[tuple[str, str] | None] = ("skip", "window")
     meaning: ClassVar[str] = "has risen over the year (follows the trend)"
 
     @property
@@ -366,7 +383,7 @@ KINDS: Final[dict[str, type[Signal]]] = {
 """Kind of a signal to its parameters."""
 
 
-def read_signal(name: str, block: Mapping[str, Any] | None) -> Signal:
+def read_signal(name: str, block: object) -> Signal:
     """Read one entry of the ``signals`` block.
 
     Parameters
@@ -374,7 +391,7 @@ def read_signal(name: str, block: Mapping[str, Any] | None) -> Signal:
     name
         Of the entry; also the kind, unless the block names another one.
     block
-        ``signal``, ``enabled`` and the parameters of the kind.
+        ``signal``, ``enabled`` and the parameters of the kind; None for those of the kind by default.
 
     Raises
     ------
@@ -383,8 +400,10 @@ def read_signal(name: str, block: Mapping[str, Any] | None) -> Signal:
     ValidationError
         When a parameter does not fit.
     """
-    given = dict(block or {})
+    given = {} if block is None else block
+    if not isinstance(given, Mapping):
+        return Signal.model_validate(given)  # Refuses it: a block is `key: value` lines.
     kind = str(given.get("signal") or name)
     if kind not in KINDS:
         raise ValueError(f"there is no signal '{kind}'; there are {', '.join(KINDS)}")
-    return read_part(KINDS[kind], given | {"signal": kind})
+    return read_part(KINDS[kind], {**given, "signal": kind})

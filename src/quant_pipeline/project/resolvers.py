@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from omegaconf import OmegaConf
 
-from quant_pipeline.project import backtest_folder, last_booked, market_files, unresolved
+from quant_pipeline.project import backtest_folder, last_booked, market_files, signal_models, unresolved
 from quant_pipeline.project.rhythm import by_rhythm
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _ASKING: Final[dict[str, Callable[..., Any]]] = {
     unresolved.WHEN_FILES: unresolved.when_files,
     last_booked.RESOLVER: last_booked.last_booked_session,
     backtest_folder.RESOLVER: backtest_folder.backtest_folder,
+    signal_models.RESOLVER: signal_models.evaluated_signal,
 }
 CUSTOM_RESOLVERS: Final[dict[str, Callable[..., Any]]] = {
     "latest_closed_session": latest_closed_session,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import describe_faults
+from quant_pipeline.project.unresolved import plain
+
+if TYPE_CHECKING:
+    from quant_pipeline.project.configuration import ProjectConfigLoader
 
 FEATURE_SET: Final = "signals"
 """Feature set whose factors are the signals that are used."""
+RESOLVER: Final = "evaluated_signal"
+"""Name of `evaluated_signal` in the configuration."""
 
 
 def with_signals(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -34,6 +40,8 @@ def with_signals(parameters: dict[str, Any]) -> dict[str, Any]:
         When a signal cannot be read, or has the name of a model.
     """
     block = parameters.get("signals") or {}
+    if not isinstance(block, Mapping):
+        raise ConfigurationError("`signals` should hold `name: {...}` lines. Correct it in parameters_signals.yml.")
     used = {name: entry for name, entry in block.items() if name in _named(parameters) or _is_enabled(entry)}
     if not used:
         return parameters
@@ -49,7 +57,18 @@ def with_signals(parameters: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def expression_of(name: str, entry: Mapping[str, Any] | None) -> str:
+def evaluated_signal(loader: ProjectConfigLoader, _: str = "") -> str:
+    """Return the signal that a run evaluates, whose name is that of the folder of its results.
+
+    ``conf/base/catalog_signals.yml`` refers to it, so that results never lie in the folder of another signal, whichever
+    of the keys and files names it.
+    """
+    blocks = [file.get("signal_evaluation") for file in (*loader.raw_files("parameters"), loader.runtime_params)]
+    named = [block["signal"] for block in blocks if isinstance(block, Mapping) and "signal" in block]
+    return str(plain(loader, named[-1])) if named else ""
+
+
+def expression_of(name: str, entry: object) -> str:
     """Return the expression of one entry of the ``signals`` block.
 
     Raises
