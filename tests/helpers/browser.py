@@ -47,15 +47,19 @@ def open_page(url, *, width=1280, height=900):
         yield page, errors
 
 
-# Cards whose value is cut, and figures that show nothing, name two ticks alike, or none on an axis that is shown.
+# Cards whose value is cut, and figures that show nothing, name two ticks alike, or none on an axis that is shown. Of
+# dates plotly writes the year once, so that months repeat.
 CLIPPED = "nodes => nodes.filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.textContent)"
 MISDRAWN = """() => [...document.querySelectorAll('.plot')].filter(plot => {
   const shown = plot.querySelector('.main-svg');
   if (!shown) return true;
   const ticks = name => [...plot.querySelectorAll(`.${name} text`)].map(text => text.textContent);
-  const isUnnamed = axis => axis && axis.visible !== false && ticks(axis._id + 'tick').length === 0;
   const layout = plot._fullLayout;
-  return isUnnamed(layout.xaxis) || isUnnamed(layout.yaxis) || new Set(ticks('ytick')).size < ticks('ytick').length;
+  const axes = Object.keys(layout).filter(name => /^[xy]axis\\d*$/.test(name)).map(name => layout[name]);
+  return axes.filter(axis => axis.visible !== false).some(axis => {
+    const named = ticks(axis._id + 'tick');
+    return named.length === 0 || (axis.type !== 'date' && new Set(named).size < named.length);
+  });
 }).map(plot => plot.closest('figure').id)"""
 
 

@@ -62,6 +62,17 @@ def test_an_axis_of_names_stays_as_it_is():
     assert label_apart(figure).layout.yaxis.tickformat is None
 
 
+def test_values_from_left_to_right_are_told_apart_too():
+    bars = go.Figure().add_bar(x=[0.0004, -0.0002], y=["ridge", "gru"], orientation="h")
+    assert label_apart(bars.update_xaxes(tickformat="+.1%")).layout.xaxis.tickformat == "+.2%"
+    points = go.Figure().add_scatter(x=[0.10801, 0.10802], y=[0.1, 0.2], mode="markers")
+    points = label_apart(points.update_xaxes(tickformat=".2%").update_yaxes(tickformat=".0%"))
+    assert (points.layout.xaxis.tickformat, points.layout.yaxis.tickformat) == (".4%", ".0%")
+    # A vertical bar begins at zero upwards, not to the right.
+    upright = go.Figure().add_bar(x=[0.901, 0.902], y=[1.0, 2.0]).update_xaxes(tickformat=".1f")
+    assert label_apart(upright).layout.xaxis.tickformat == ".4f"
+
+
 def test_days_and_years_that_are_names_of_bars_keep_their_labels():
     for names in (["2022", "2023"], ["2022-12-30", "2023-03-29"]):
         figure = go.Figure(go.Bar(x=names, y=[1.0, 2.0])).update_xaxes(type="category")

@@ -22,14 +22,14 @@ FEW_DAYS = 10
 
 
 def label_apart(figure: go.Figure) -> go.Figure:
-    """Give the value axes as many decimals as their ticks need to differ, and a label to each of a few days.
+    """Give axes of values as many decimals as their ticks need to differ, and a label to each of a few days.
 
     Parameters
     ----------
     figure
         It is changed. An axis without a ``tickformat``, or of another kind than ``.2f``, ``.0%`` and ``.3s``, stays.
     """
-    for axis in figure.select_yaxes():
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
         if written := _finer(str(axis.tickformat or ""), _values(figure, axis.plotly_name)):
             axis.tickformat = written
     days = pd.DatetimeIndex([]) if figure.layout.xaxis.type == "category" else _days(figure)
@@ -54,19 +54,28 @@ def _finer(written: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> str:
 
 
 def _values(figure: go.Figure, axis: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return what is drawn on a value axis, with zero where the axis reaches it; nothing of an axis of names."""
-    shown = [_array(trace.y) for trace in _traces_on(figure, axis)]
+    """Return what is drawn along an axis, with zero where the axis reaches it; nothing of one of names or days."""
+    along = axis[0]
+    shown = [_array(trace[along]) for trace in _traces_on(figure, axis)]
     found = [values.astype("float64") for values in shown if values.dtype.kind in "bfiu"]
     reaches_zero = figure.layout[axis].rangemode == "tozero" or any(
-        trace.type == "bar" or trace.fill == "tozeroy" for trace in _traces_on(figure, axis)
+        _begins_at_zero(trace, along) for trace in _traces_on(figure, axis)
     )
     values = np.concatenate([*found, [0.0] if reaches_zero else []])
     return values[np.isfinite(values)]
 
 
+def _begins_at_zero(trace: Any, along: str) -> bool:
+    """Return whether a trace is filled from zero along ``x`` or ``y``; bars that are horizontal lie along ``x``."""
+    if trace.type == "bar":
+        return bool((trace.orientation == "h") == (along == "x"))
+    return bool(trace.fill == f"tozero{along}")
+
+
 def _traces_on(figure: go.Figure, axis: str) -> Iterator[Any]:
+    along, name = axis[0], f"{axis[0]}axis"
     for trace in figure.data:
-        if trace.type in ("scatter", "bar") and (trace.yaxis or "y").replace("y", "yaxis") == axis:
+        if trace.type in ("scatter", "bar") and (trace[name] or along).replace(along, name, 1) == axis:
             yield trace
 
 
