@@ -11,11 +11,18 @@ from threading import Thread
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from tests.helpers.browser import open_page
 from tests.helpers.representatives import representatives
 
 DATED = "2024-12-31"
+MEASURES = (
+    *("sharpe", "annualised_return", "annualised_volatility", "maximum_drawdown", "win_rate", "profit_factor"),
+    *("annualised_turnover", "information_ratio"),
+)
+BACKTEST_FILES = ("equity_curve.html", "equity_curve.png", "predictions.csv", "positions.csv", "report.json")
+OF_SEGMENTS = [f"{what}.{segment}" for what in ("window", "sessions") for segment in ("train", "valid", "test")]
 
 
 def digest(folder):
@@ -158,13 +165,44 @@ def test_every_record_of_a_run_is_in_the_json_log(finished):
     assert all(re.match(r"^\{.*\}$", line) for line in lines)
 
 
-def test_models_are_tracked_one_nested_run_each(finished):
-    with sqlite3.connect(finished.path / "mlflow.db") as store:
-        names = {row[0] for row in store.execute("select name from runs")}
-        metrics = {row[0] for row in store.execute("select distinct key from metrics")}
-    assert {"lightgbm_alpha158", "ridge_alpha158", "gru_alpha158"} <= names
-    assert "rank_ic" in metrics
-    assert any(key.startswith("curve.") for key in metrics)
+@pytest.fixture(scope="module")
+def tracked(finished):
+    """MLflow's client, and the newest run of each name in the store that the first run has written."""
+    client = MlflowClient(f"sqlite:///{finished.path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("sim").experiment_id], order_by=["start_time ASC"])
+    return client, {run.info.run_name: run for run in runs}
+
+
+def files_of(client, run, folder=None):
+    return {file.path for file in client.list_artifacts(run.info.run_id, folder)}
+
+
+def test_mlflow_holds_the_measures_of_every_combination_and_the_files_of_the_backtest(finished, tracked):
+    client, runs = tracked
+    run = runs["__default__"]
+    folder = finished.path / "data/accounts/sim/08_reporting/backtest"
+    performance = json.loads((folder / "performance.json").read_text())
+    combinations = pd.read_parquet(folder / "combinations.parquet").set_index("combination")
+    assert len(combinations) > 1
+    for measure in MEASURES:
+        assert run.data.metrics[measure] == performance[measure], measure
+        for name, row in combinations.iterrows():
+            assert run.data.metrics[f"{name}.{measure}"] == row[measure], (name, measure)
+    assert run.data.params["strategy.topk"] == "5"
+    assert files_of(client, run, "backtest") == {f"backtest/{name}" for name in BACKTEST_FILES}
+    assert "report.html" in files_of(client, run)
+
+
+def test_models_are_tracked_one_nested_run_each(tracked):
+    client, runs = tracked
+    for model in ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158"):
+        run = runs[model]
+        assert run.data.tags["mlflow.parentRunId"] == runs["__default__"].info.run_id
+        assert {"rank_ic", "ic"} <= set(run.data.metrics)
+        assert {"market.fingerprint", "universe.min_price", *OF_SEGMENTS} <= set(run.data.params)
+        assert {"predictions.csv", "feature_importance.csv", "bundle"} <= files_of(client, run)
+    assert any(key.startswith("curve.") for key in runs["gru_alpha158"].data.metrics)
+    assert "feature_importance.png" in files_of(client, runs["lightgbm_alpha158"])
 
 
 # What kedro-viz draws, and what of it can be unfolded.

@@ -166,8 +166,7 @@ def test_the_newest_scores_of_the_daily_run_are_those_of_training(clean_run):
     for model in ("lightgbm_alpha158", "ridge_alpha158", "gru_alpha158"):
         history = clean_run(f"{model}_predictions")["score"].xs(pd.Timestamp(AS_OF), level="datetime")
         newest = clean_run(f"{model}_latest_scores")["score"].droplevel("datetime")
-        # Qlib's running sums depend on where the history begins, in the last bits of float32.
-        np.testing.assert_allclose(newest, history.reindex(newest.index), rtol=0, atol=2e-3)
+        np.testing.assert_allclose(newest, history.reindex(newest.index), rtol=1e-6)
 
 
 def test_orders_never_ask_for_more_cash_than_there_is(clean_run):

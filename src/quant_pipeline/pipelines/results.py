@@ -149,7 +149,8 @@ def _ingestion(made: Made) -> Iterator[str]:
 def _features(made: Made) -> Iterator[str]:
     labels = made.load("labels")["label"]
     realised = labels.dropna().index.get_level_values("datetime")
-    yield f"Labels: {len(realised):,} realised, up to {realised.max():%Y-%m-%d}; {labels.isna().sum():,} not yet"
+    until = f", up to {realised.max():%Y-%m-%d}" if len(realised) else ""
+    yield f"Labels: {len(realised):,} realised{until}; {labels.isna().sum():,} not yet"
 
 
 def _training(made: Made) -> Iterator[str]:

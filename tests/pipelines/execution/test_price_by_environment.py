@@ -34,7 +34,7 @@ AT_BROKER = {
 }
 CASES = [
     (environment, price, kind, outcome if environment in ("paper", "live") else None)
-    for environment in ("sim", "files", "qlib", "paper", "live")
+    for environment in ("sim", "files", "qlib", "cn", "paper", "live")
     for (price, kind), outcome in AT_BROKER.items()
     if environment in ("paper", "live") or kind == "day"
 ]
