@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.isolation import isolated
+from tests.helpers.project import PROJECT
 from tests.helpers.properties import register_profiles
 from tests.helpers.tracing import leave_processes_untraced
 
@@ -18,7 +19,6 @@ leave_processes_untraced()
 
 register_profiles()
 
-PROJECT = Path(__file__).resolve().parents[1]
 MARKET_DATA_VARIABLE = "QUANT_PIPELINE_MARKET_DATA"
 
 # What takes longest, in the order in which workers take it. The first one makes the project that all of `tests/cli`

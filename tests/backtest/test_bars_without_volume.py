@@ -16,7 +16,7 @@ from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.exchange.tables import positions_table
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.trading.brokers.simulated.bookkeeping import execute_session
-from tests.backtest.test_replay import assert_replay_equals
+from tests.helpers.daily_loop import assert_replay_equals
 from tests.helpers.engine_cases import CASES
 from tests.helpers.event_orders import BOUGHT, minutes_of, outcomes_of, run, stop
 from tests.helpers.random_market import random_market

@@ -1,5 +1,6 @@
 """A service to ask."""
 
-from tests.service.conftest import commands, finished, service
+from tests.helpers.finished_project import commands, finished
+from tests.helpers.http_service import service
 
 __all__ = ["commands", "finished", "service"]

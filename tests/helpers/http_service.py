@@ -5,6 +5,7 @@ from threading import Thread
 from types import SimpleNamespace
 
 import httpx
+import pytest
 import uvicorn
 
 from quant_pipeline.service.access import Access
@@ -39,3 +40,10 @@ def running_service(folder, tokens=None, env=None, params=None, **rules):
             served.jobs.cancel(job)
         server.should_exit = True
         thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def service(finished, tmp_path_factory):
+    """A running service on a copy of the project."""
+    with running_service(finished.copy(tmp_path_factory.mktemp("service") / "project").path) as running:
+        yield running

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+PROJECT = Path(__file__).resolve().parents[2]
 COPIED = ("benchmarks", "conf", "notebooks", "pyproject.toml", ".telemetry", "README.md")
 SMALL_MARKET = {"seed": 7, "n_instruments": 14, "start": "2021-01-04", "end": "2025-03-31"}
 SMALL_PARAMETERS = {

@@ -20,8 +20,7 @@ from quant_pipeline.live.journal import Journal
 from quant_pipeline.live.notifications.dispatcher import Dispatcher, Way
 from quant_pipeline.live.parameters import Channel
 from quant_pipeline.live.process import LiveProcess, Reach
-from tests.conftest import PROJECT
-from tests.helpers.project import copy_project
+from tests.helpers.project import PROJECT, copy_project
 
 SCRIPT = """
 import json, pathlib, sys, time

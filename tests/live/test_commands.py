@@ -23,8 +23,7 @@ from quant_pipeline.live.commands import Commands
 from quant_pipeline.live.timetable import Task, TaskKind
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.trading.orders.desk import arming_event
-from tests.conftest import PROJECT
-from tests.helpers.project import copy_project
+from tests.helpers.project import PROJECT, copy_project
 
 PARAMS = "as_of=2025-01-02"
 

@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 from quant_pipeline.live.clocks import LONGEST
 from quant_pipeline.live.commands import GRACE
 from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
-from tests.conftest import PROJECT
+from tests.helpers.project import PROJECT
 
 GUIDE = (PROJECT / "docs/guides/live.md").read_text()
 

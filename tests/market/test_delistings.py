@@ -11,7 +11,7 @@ from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.schemas import CORPORATE_ACTIONS_SCHEMA
 from quant_pipeline.market.universe import UniverseParameters
 from quant_pipeline.pipelines.ingestion.nodes import read_market
-from tests.market.test_price_adjustment import DAYS, actions, bars
+from tests.helpers.few_bars import DAYS, actions, bars
 
 
 def received(table, acted):

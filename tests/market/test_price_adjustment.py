@@ -1,6 +1,5 @@
 """Adjustment for splits and dividends, by literal numbers, by law, and against a vendor."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -8,29 +7,8 @@ from hypothesis import strategies as st
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.price_adjustment import adjust_bars, adjusted_close_as_of, adjustment_factors
+from tests.helpers.few_bars import DAYS, actions, bars
 from tests.helpers.properties import examples
-
-DAYS = pd.bdate_range("2020-01-06", periods=5, unit="ns")
-
-
-def bars(closes, instrument="AAA", days=DAYS):
-    close = np.asarray(closes, dtype=float)
-    return pd.DataFrame(
-        {
-            "date": days[: len(close)],
-            "instrument": instrument,
-            "open": close,
-            "high": close,
-            "low": close,
-            "close": close,
-            "volume": 1000.0,
-        }
-    )
-
-
-def actions(*rows):
-    table = pd.DataFrame(list(rows), columns=["date", "instrument", "kind", "value"])
-    return table.astype({"date": "datetime64[ns]", "instrument": str, "kind": str, "value": float})
 
 
 def test_a_split_keeps_the_adjusted_price_and_grows_the_factor():

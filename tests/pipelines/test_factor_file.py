@@ -15,13 +15,16 @@ from quant_pipeline.models.training import train_bundle
 from quant_pipeline.pipelines.factor_evaluation.nodes import _computed
 from quant_pipeline.pipelines.features.nodes import compute_feature_set
 from quant_pipeline.pipelines.prediction.nodes import compute_latest_features
-from tests.pipelines.test_train_serve import NO_ACTIONS, SESSIONS, TODAY, bars, same_bits, traded_today
-
-__all__ = ["bars"]
+from tests.helpers.suspended_bars import NO_ACTIONS, SESSIONS, TODAY, same_bits, suspended_bars, traded_today
 
 JOINED = FeatureSet(expressions={"REVERSAL": "$close/Ref($close, 5)-1"}, file="found", file_factors=["a,b", "中文"])
 CALENDAR = pd.DataFrame({"date": SESSIONS})
 AS_OF = f"{SESSIONS[TODAY]:%Y-%m-%d}"
+
+
+@pytest.fixture(scope="module")
+def bars():
+    return suspended_bars()
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,10 @@ from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import train_bundle
 from quant_pipeline.pipelines.features.nodes import compute_feature_set
 from quant_pipeline.pipelines.prediction.nodes import compute_latest_features
+from tests.helpers.suspended_bars import NO_ACTIONS, SESSIONS, TODAY, same_bits, suspended_bars, traded_today
 from tests.helpers.user_expressions import USER_EXPRESSIONS, WHOLE_HISTORY
 from tests.helpers.whole_path import AS_OF, MODELS, small_market
 
-SESSIONS = pd.bdate_range("2021-01-04", periods=440)
-TODAY = 399
 WINDOW = 5
 MODEL = {"algorithm": "gru", "features": "any", "hyper": {"window": WINDOW}}
 SETS = {
@@ -29,53 +28,17 @@ SETS = {
     "what users write": FeatureSet(expressions=USER_EXPRESSIONS),
     "both": FeatureSet(library="alpha158", expressions=USER_EXPRESSIONS),
 }
-SUSPENDED = {
-    "EDGE060": (TODAY - 70, TODAY - 55),
-    "EDGE120": (TODAY - 130, TODAY - 110),
-    "EDGE250": (TODAY - 262, TODAY - 230),
-    "TODAY": (TODAY - 1, TODAY + 4),
-    "QUARTER": (TODAY - 80, TODAY),
-    "YEAR": (TODAY - 300, TODAY - 2),
-}
-"""First session without a bar, and the first one with a bar again."""
-LIVES = {"NEW": (TODAY - 3, 440), "NEWEST": (TODAY, 440), "LATER": (TODAY + 1, 440), "GONE": (0, TODAY - 100)}
-NO_ACTIONS = pd.DataFrame({"date": SESSIONS[:0], "instrument": pd.Series(dtype="str"), "kind": [], "value": []})
-NAMES = sorted([*(f"I{number}" for number in range(6)), *SUSPENDED, *LIVES])
 
 
 @pytest.fixture(scope="module")
 def bars():
-    """Instruments suspended at the edges of windows, new ones and one that is gone; the history goes on after today."""
-    random = np.random.default_rng(23)
-    parts = []
-    for number, name in enumerate(NAMES):
-        first, last = LIVES.get(name, (0, len(SESSIONS)))
-        days = SESSIONS[first:last]
-        close = 40 * np.exp(np.cumsum(random.normal(0, 0.02, len(days))))
-        opening = close * np.exp(random.normal(0, 0.01, len(days)))
-        table = pd.DataFrame({"date": days, "instrument": name, "open": opening, "close": close})
-        table = table.assign(high=np.maximum(close, opening) * 1.004, low=np.minimum(close, opening) * 0.995)
-        volume = np.round(np.exp(random.normal(10, 0.6, len(days))))
-        volume[random.random(len(days)) < 0.01] = np.nan
-        vwap = (table["high"] + table["low"] + close) / 3
-        table = table.assign(volume=volume, vwap=vwap, factor=1.5, sector=float(number % 2))
-        out, back = SUSPENDED.get(name, (0, 0))
-        parts.append(table[~table["date"].isin(SESSIONS[out:back])])
-    return pd.concat(parts, ignore_index=True)
+    return suspended_bars()
 
 
 def latest(bars, feature_set):
     """Features that the daily run of today computes, on a market that has gone on since."""
     sessions = pd.DataFrame({"date": SESSIONS})
     return compute_latest_features(bars, sessions, feature_set, f"{SESSIONS[TODAY]:%Y-%m-%d}", gru=MODEL)
-
-
-def traded_today(bars):
-    return bars.loc[bars["date"] == SESSIONS[TODAY], "instrument"].tolist()
-
-
-def same_bits(left, right):
-    return np.array_equal(left.to_numpy().view("int32"), right.to_numpy().view("int32"))
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -3,16 +3,9 @@
 import pytest
 
 from tests.helpers.finished_project import commands, finished
-from tests.helpers.http_service import running_service
+from tests.helpers.http_service import service
 
-__all__ = ["commands", "finished"]
-
-
-@pytest.fixture(scope="module")
-def service(finished, tmp_path_factory):
-    """A running service on a copy of the project."""
-    with running_service(finished.copy(tmp_path_factory.mktemp("service") / "project").path) as running:
-        yield running
+__all__ = ["commands", "finished", "service"]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from quant_pipeline.service.jobs.worker import JobSetting, outcome_of, patiently
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.results import ResultStore
 from quant_pipeline.testing.job_kills import NAME, open_runner, rehearse
-from tests.conftest import PROJECT
+from tests.helpers.project import PROJECT
 from tests.helpers.servers import running_postgres
 
 KNOWN = {"market": "1", "parameters": "2", "code": "3"}

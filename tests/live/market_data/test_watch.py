@@ -22,8 +22,7 @@ from quant_pipeline.trading.ledger.account import AccountState
 from quant_pipeline.trading.ledger.lots import Lot, Position
 from quant_pipeline.trading.market_snapshot import MARKET_FILE, MarketSnapshot
 from quant_pipeline.trading.orders.reconciliation import open_books
-from tests.conftest import PROJECT
-from tests.helpers.project import copy_project
+from tests.helpers.project import PROJECT, copy_project
 
 NOON = pd.Timestamp("2025-01-03 17:00", tz="UTC")
 AS_OF = "2025-01-02"

@@ -10,7 +10,7 @@ from quant_pipeline.market.delistings import EndedBars
 from quant_pipeline.market.sources.derived import list_instruments, mean_benchmark
 from quant_pipeline.market.universe import UniverseParameters
 from quant_pipeline.pipelines.ingestion.nodes import read_market
-from tests.market.test_price_adjustment import DAYS, actions, bars
+from tests.helpers.few_bars import DAYS, actions, bars
 
 
 def market_of(*tables):

@@ -75,7 +75,7 @@ def test_the_chart_and_the_page_show_ranks_and_reasons(told):
     assert cells["C", "both"] == "1 B"
     assert cells["A", "down"] == "6 S"
     assert cells["F", "up"] == "6 "
-    assert "alternate 1: replaces a buy that cannot be executed" in page
+    assert "alternate 1, never sent: the next best where a buy is not executed" in page
     assert "BUY 1" in page
 
 

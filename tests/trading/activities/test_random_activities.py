@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_pipeline.testing.fake_alpaca import FakeExchange, bookings
+from tests.helpers.booked_account import BookedAccount
 from tests.helpers.properties import examples
-from tests.trading.activities.conftest import BookedAccount
 
 NAMES = ("AAA", "BBB", "CCC")
 PRICES = {"AAA": "10", "BBB": "20.05", "CCC": "3.33"}
