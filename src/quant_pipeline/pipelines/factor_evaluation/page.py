@@ -192,7 +192,10 @@ def _ranking(summary: pd.DataFrame, parameters: FactorEvaluationParameters, rule
         paragraph(
             f"Held: an account that keeps the {rules.strategy.topk} instruments with the highest values, by the rules "
             "and after the costs of the account, over all sessions. A factor that sorts the other way loses here; put "
-            "-1* before it."
+            "-1* before it. Monotonicity correlates the numbers of the quantiles with the ranks of their mean returns: "
+            "1 is a staircase. Autocorrelation is that of the ranks of one session with those of the session before. "
+            "New in outer quantiles is the part of the highest and the lowest quantile that was not there the session "
+            "before. Coverage is the part of the universe that has a value."
         ),
         *_with_rest(written, HELD, "How they trade, how long they last, and what they are like"),
     )

@@ -303,7 +303,9 @@ def add_alternates(orders: pd.DataFrame, scores: pd.Series, situation: Situation
             "estimated_value": (quantity * prices).to_numpy(),
             "score": chosen.to_numpy(),
             "rank": ranks.astype("int64").to_numpy(),
-            "reason": [f"alternate {index}: replaces a buy that cannot be executed" for index in indices],
+            "reason": [
+                f"alternate {index}, never sent: the next best where a buy is not executed" for index in indices
+            ],
             "alternate": list(indices),
         }
     )
