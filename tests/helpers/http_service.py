@@ -14,6 +14,7 @@ from quant_pipeline.service.jobs.table import OPEN
 from quant_pipeline.service.opening import open_access, open_served
 from quant_pipeline.service.parameters import Token
 from quant_pipeline.service.served_project import ServedProject
+from quant_pipeline.service.server import settings_of
 from tests.helpers.servers import answers, free_port
 
 
@@ -27,7 +28,7 @@ def running_service(folder, tokens=None, env=None, params=None, **rules):
     if tokens:
         named = {name: Token.model_validate(entry) for name, entry in tokens.items()}
         access = Access(named, access.hosts, access.max_bytes, access.max_depth)
-    server = uvicorn.Server(uvicorn.Config(build_app(served, access), port=port, log_level="error"))
+    server = uvicorn.Server(settings_of(build_app(served, access), port=port))
     thread = Thread(target=server.run, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{port}"

@@ -7,8 +7,9 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from quant_pipeline.service.access import Access, Reader
-from quant_pipeline.service.gate import OF_STRANGERS, Gate
+from quant_pipeline.service.access import Access, Asker, Reader
+from quant_pipeline.service.audit_file import audit_to
+from quant_pipeline.service.gate import OF_STRANGERS, Gate, _write_down
 from quant_pipeline.service.parameters import Token
 from quant_pipeline.service.problems import answer_errors
 
@@ -17,6 +18,7 @@ TOKENS = {
     "reader": Token.model_validate({"token": READER}),
     "halter": Token.model_validate({"token": HALTER, "scopes": ["halt"]}),
 }
+READING = Asker("reader", frozenset())
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ def test_a_refusal_names_whose_token_it_was(ask, caplog):
     assert len(caplog.messages) == 2
 
 
-def given(path, messages, access=None):
+def given(path, messages, access=None, headers=None):
     """Returns the bodies that an application was given, and what was answered, when messages come one by one."""
     taken, sent = [], []
 
@@ -108,7 +110,7 @@ def given(path, messages, access=None):
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"127.0.0.1")]}
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers or [(b"host", b"127.0.0.1")]}
     access = access or Access(TOKENS, {"127.0.0.1"}, 2**20, 6)
     anyio.run(Gate(application, access), scope, receive, send)
     return taken, sent
@@ -177,6 +179,85 @@ def test_two_large_requests_are_held_at_once_and_a_third_is_asked_to_come_again(
     anyio.run(ask_together)
     assert statuses == [503]
     assert held == ["/v1/backtest", "/v1/backtest", "/v1/search", "/v1/account/halt", "/v1/backtest"]
+
+
+def test_a_body_that_does_not_come_in_time_is_refused(monkeypatch):
+    """Of those who have shown a token, too: their place among the large requests is given back."""
+    monkeypatch.setattr("quant_pipeline.service.gate.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("quant_pipeline.service.gate.BODY_PACE", 2**40)
+    access = Access({}, {"127.0.0.1"}, 2**22, 6)
+    for begun in (b"{", b"1" * (OF_STRANGERS + 1)):
+        taken, sent = given("/v1/backtest", [part(begun)], access)
+        assert (taken, sent[0]["status"]) == ([], 408)
+
+
+def test_a_body_that_keeps_pace_has_all_the_time_it_needs(monkeypatch):
+    """A hundred bytes have bought a hundred seconds, and the rest comes within them."""
+    monkeypatch.setattr("quant_pipeline.service.gate.BODY_SECONDS", 5.0)
+    monkeypatch.setattr("quant_pipeline.service.gate.BODY_PACE", 1.0)
+    now = iter([0.0, 0.0, 99.0, 104.0])
+    monkeypatch.setattr("quant_pipeline.service.gate.anyio.current_time", lambda: next(now))
+    assert given("/v1/search", [part(b"1" * 100), part(b"1", False)])[0] == [b"1" * 101]
+
+
+def test_a_length_in_strange_digits_is_none():
+    headers = [(b"host", b"127.0.0.1"), (b"content-length", "\N{SUPERSCRIPT TWO}".encode("latin-1"))]
+    assert given("/v1/search", [part(b"{}", False)], headers=headers)[0] == [b"{}"]
+
+
+def test_one_holder_of_a_token_has_one_of_the_large_requests_and_another_the_other():
+    statuses = []
+
+    async def ask_together():
+        done = anyio.Event()
+
+        async def application(scope, receive, send):
+            await receive()
+            await done.wait()
+
+        gate = Gate(application, Access(TOKENS, {"127.0.0.1"}, 2**22, 6))
+
+        async def one(token):
+            async def receive():
+                return part(b"1" * (OF_STRANGERS + 1), False)
+
+            async def send(message):
+                if message["type"] == "http.response.start":
+                    statuses.append((token, message["status"]))
+
+            headers = [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {token}".encode())]
+            scope = {"type": "http", "method": "POST", "path": "/v1/backtest", "headers": headers}
+            await gate(scope, receive, send)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, READER)
+            await anyio.wait_all_tasks_blocked()
+            await one(READER)
+            tasks.start_soon(one, HALTER)
+            await anyio.wait_all_tasks_blocked()
+            done.set()
+
+    anyio.run(ask_together)
+    assert statuses == [(READER, 503)]
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "is_done"),
+    [
+        ({"asker": READING, "acts": True}, 200, True),
+        ({"asker": READING, "acts": True}, 500, True),
+        ({"asker": READING, "acts": True}, 422, False),
+        ({"asker": READING, "acts": False}, 200, False),
+        ({"asker": READING}, 403, False),
+        ({}, 303, False),
+        ({}, 401, False),
+    ],
+)
+def test_only_what_was_done_by_those_who_were_let_in_is_written_beside_halts(state, status, is_done, tmp_path):
+    with audit_to(tmp_path):
+        _write_down({"state": state, "method": "POST", "path": "/v1/search"}, status)
+    files = {file.name for file in tmp_path.iterdir()}
+    assert files == {"audit.jsonl" if is_done else "refusals.jsonl"}
 
 
 def test_only_scores_may_be_larger_than_a_question():

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from quant_pipeline.service.access import Asker
-from quant_pipeline.service.audit_file import audit, audit_to
+from quant_pipeline.service.audit_file import audit, audit_to, refusals
 from quant_pipeline.service.halting import DEFAULT, halt_account, reason_of
 from quant_pipeline.service.page.drawing import draw
 
@@ -91,6 +91,17 @@ def test_the_audit_log_goes_to_its_file_alone(tmp_path, caplog):
         audit.warning("a line")
     assert "a line" in (tmp_path / "audit.jsonl").read_text()
     assert caplog.messages == []
+
+
+def test_no_number_of_refusals_pushes_out_what_was_done(tmp_path, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.service.audit_file.MOST", 1_000)
+    with audit_to(tmp_path):
+        audit.warning("halt by desk: 'strange prices'")
+        for number in range(500):
+            refusals.info("401 POST /v1/account/halt by ? from 10.0.0.%d", number)
+    assert "strange prices" in (tmp_path / "audit.jsonl").read_text()
+    kept = sorted(file.name for file in tmp_path.glob("refusals*"))
+    assert kept == ["refusals.jsonl", "refusals.jsonl.1", "refusals.jsonl.2"]
 
 
 def test_a_halt_that_has_stopped_nothing_says_so_first(halted, tmp_path):

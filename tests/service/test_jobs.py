@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,47 +13,17 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from quant_pipeline.common.processes import birth_of
-from quant_pipeline.service.jobs.table import ENDED, JobState, JobTable
+from quant_pipeline.common.processes import birth_of, this_machine
+from quant_pipeline.service.jobs.table import ENDED, JobKey, JobState, JobTable
 from quant_pipeline.service.jobs.worker import JobSetting, outcome_of, patiently
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.results import ResultStore
 from quant_pipeline.testing.job_kills import NAME, open_runner, rehearse
+from tests.helpers.job_desk import KNOWN, ask, children_of, desk, desk_of, starts, until
 from tests.helpers.project import PROJECT
 from tests.helpers.servers import running_postgres
 
-KNOWN = {"market": "1", "parameters": "2", "code": "3"}
-
-
-@pytest.fixture
-def desk(tmp_path, monkeypatch):
-    """A table and a runner that is stepped by the test."""
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT / "src"))
-    return desk_of(tmp_path)
-
-
-def desk_of(folder):
-    runner = open_runner(folder, max_jobs=1, max_waiting=3)
-    return SimpleNamespace(table=runner.table, runner=runner, folder=folder, started=folder / "started")
-
-
-def ask(desk, number=0, key=None, **request):
-    request = {"file": str(desk.started), "number": number, **request}
-    return desk.runner.ask(NAME, request, KNOWN, "test", key)
-
-
-def until(desk, job, *states, step=True):
-    deadline = time.monotonic() + 120
-    while (found := desk.table.find(job.id)).state not in states:
-        assert time.monotonic() < deadline, found
-        if step:
-            desk.runner.step()
-        time.sleep(0.02)
-    return found
-
-
-def starts(desk):
-    return desk.started.read_text().count("started") if desk.started.exists() else 0
+__all__ = ["desk"]
 
 
 def test_a_job_runs_once_and_keeps_what_it_printed(desk):
@@ -153,7 +122,7 @@ def test_a_job_whose_processes_are_killed_is_lost_and_not_started_again(desk):
 
 def test_a_process_with_the_number_of_a_dead_one_is_another_process(desk):
     job, _ = ask(desk)
-    assert desk.table.claim(job.id, os.getpid(), "1.00")
+    assert desk.table.claim(job.id, this_machine(), os.getpid(), "1.00")
     desk.runner.step()
     assert desk.table.find(job.id).state is JobState.LOST
     assert birth_of(os.getpid()) != ""
@@ -277,23 +246,16 @@ def test_the_setting_of_a_job_is_readable_by_its_user_alone(tmp_path):
     assert json.loads(file.read_text())["id"] == "a"
 
 
-def children_of(desk, pid):
-    """Return the processes below one as soon as its command has begun."""
-    deadline = time.monotonic() + 60
-    while not starts(desk):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return psutil.Process(pid).children(recursive=True)
-
-
 @pytest.mark.slow
 def test_jobs_in_a_database_that_a_server_keeps(tmp_path):
     with running_postgres() as url:
         table = JobTable(url)
-        first = table.add("a" * 32, NAME, {"number": 1}, "question", "test", "key")
+        first = table.add("a" * 32, NAME, {"number": 1}, "question", "test", JobKey("key", "asked"))
+        with pytest.raises(sa.exc.IntegrityError):
+            table.add("b" * 32, NAME, {"number": 2}, "question", "test", JobKey("key", "asked"))
         found = table.find(first.id), table.of_key("key"), table.of_question("question", JobState.WAITING)
         assert found == (first, first, first)
-        assert [table.claim(first.id, pid, "1.00") for pid in (1, 2)] == [True, False]
+        assert [table.claim(first.id, host, 1, "1.00") for host in ("here", "there")] == [True, False]
         running = table.find(first.id)
         assert table.end(running, JobState.DONE, 0, "done", {"tables": {}, "lines": []})
         assert not table.end(running, JobState.LOST, None, "too late")

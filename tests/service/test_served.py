@@ -6,15 +6,18 @@ from types import SimpleNamespace
 import anyio
 import pytest
 
+from quant_pipeline.service.access import Asker
 from quant_pipeline.service.jobs.table import JobState
 from quant_pipeline.service.parameters import ServiceParameters
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.routes.jobs import follow, read_lines
 from quant_pipeline.service.served import Served, place_of_stream
+from quant_pipeline.service.shares import Shares
+from quant_pipeline.testing.job_kills import open_runner
 
 
 def places(questions, streams):
-    return anyio.CapacityLimiter(questions), anyio.CapacityLimiter(streams)
+    return anyio.CapacityLimiter(questions), Shares(streams)
 
 
 def test_askers_who_leave_at_any_moment_give_their_places_back():
@@ -43,18 +46,64 @@ def test_a_look_at_the_jobs_waits_for_no_question_that_is_computed():
     assert anyio.run(ask) == ("seen", 1)
 
 
+def request_of(name, holders):
+    """A request of a holder of one of some tokens."""
+    access = SimpleNamespace(tokens=dict.fromkeys(range(holders)))
+    app = SimpleNamespace(state=SimpleNamespace(access=access))
+    return SimpleNamespace(state=SimpleNamespace(asker=SimpleNamespace(name=name)), app=app)
+
+
+def test_a_repetition_with_its_key_is_the_same_job_though_its_models_are_gone(tmp_path):
+    """What the question means for the project is not asked again: it may mean nothing any more."""
+    facts = {"fingerprint": lambda *names: "", "parameters_hash": lambda: "", "parameters": {"models": {}}}
+    project = SimpleNamespace(known=SimpleNamespace(market=""), **facts)
+    served = Served(project, ServiceParameters(), open_runner(tmp_path), None, *places(1, 1))
+    desk, asked = Asker("desk", frozenset()), {"models": []}
+    first, _ = served.job_of("training", asked, desk, "monday", lambda: {"models": ["a"]})
+    assert first.request == {"models": ["a"]}
+
+    def gone():
+        raise Refused(404, "unknown model", "there is no enabled model 'a'", "", "name")
+
+    assert served.job_of("training", asked, desk, "monday", gone) == (first, True)
+    with pytest.raises(Refused, match="no enabled model"):
+        served.job_of("training", asked, desk, "tuesday", gone)
+    with pytest.raises(Refused, match="another request"):
+        served.job_of("training", {"models": ["b"]}, desk, "monday", gone)
+
+
 def test_readers_of_events_have_places_that_they_give_back():
     async def read():
         served = Served(None, ServiceParameters(max_streams=1), None, None, *places(1, 1))
-        first = place_of_stream(served)
+        asked = request_of("this machine", 0)
+        first = place_of_stream(asked, served)
         await anext(first)
-        with pytest.raises(Refused, match="1 readers follow events already") as refused:
-            await anext(place_of_stream(served))
+        with pytest.raises(Refused, match="follows events 1 times already") as refused:
+            await anext(place_of_stream(asked, served))
         await first.aclose()
-        await anext(place_of_stream(served))
+        await anext(place_of_stream(asked, served))
         return refused.value.status
 
     assert anyio.run(read) == 503
+
+
+def test_no_holder_of_a_token_takes_the_places_of_another():
+    async def read():
+        served = Served(None, ServiceParameters(), None, None, *places(1, 4))
+        greedy = [place_of_stream(request_of("greedy", 2), served) for _ in range(3)]
+        for one in greedy[:2]:
+            await anext(one)
+        with pytest.raises(Refused, match="'greedy' follows events 2 times already"):
+            await anext(greedy[2])
+        for _ in range(2):
+            await anext(place_of_stream(request_of("desk", 2), served))
+
+    anyio.run(read)
+
+
+@pytest.mark.parametrize(("places", "holders", "share"), [(64, 0, 64), (64, 1, 64), (64, 3, 21), (2, 5, 1)])
+def test_a_share_is_the_same_for_all_and_never_nothing(places, holders, share):
+    assert Shares(places).share(holders) == share
 
 
 def test_a_place_within_a_line_goes_on_at_the_next_one(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,6 +12,7 @@ import psutil
 
 PROC: Final = Path("/proc")
 BOOT: Final = PROC / "sys/kernel/random/boot_id"
+MACHINE: Final = Path("/etc/machine-id")
 DEAD: Final = ("Z", "X")
 """States of a process that only waits for its parent."""
 READ: Final = 2**20
@@ -22,6 +24,19 @@ class Stat(NamedTuple):
 
     state: str
     ticks: str
+
+
+def this_machine() -> str:
+    """Return the name of the machine, or of the container, in which numbers of processes mean those of this one.
+
+    Its host name, and the beginning of its identity, machine-id(5), where it has one: copies of a machine often have
+    the same name, and a container may have that of its host. It stays the same when the machine is started again.
+    """
+    try:
+        sign = MACHINE.read_text(encoding="ascii").strip()[:8]
+    except (OSError, ValueError):
+        sign = ""
+    return f"{socket.gethostname()}/{sign}" if sign else socket.gethostname()
 
 
 def birth_of(pid: int) -> str:

@@ -140,13 +140,24 @@ def needs(scope: Scope) -> Any:
 
     async def check(request: Request) -> Asker:
         access: Access = request.app.state.access
-        asker = access.asker(request.headers.get("authorization"))
-        # Before it is refused: the audit log names who was.
-        request.state.asker = asker
-        asker.require(scope)
-        return asker
+        return admitted(request, access.asker(request.headers.get("authorization")), scope)
 
     return Depends(check)
+
+
+def admitted(request: Request, asker: Asker, scope: Scope) -> Asker:
+    """Let an asker in for what needs a scope, and note for the audit log who it is, and whether they may change things.
+
+    Raises
+    ------
+    Refused
+        403 when it is not allowed.
+    """
+    # Before it is refused: the audit log names who was.
+    request.state.asker = asker
+    asker.require(scope)
+    request.state.acts = scope is not Scope.READ
+    return asker
 
 
 Reader = Annotated[Asker, needs(Scope.READ)]

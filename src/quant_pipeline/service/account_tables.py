@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from quant_pipeline.cli.account_tables import order_outcome
-from quant_pipeline.cli.opened_account import Opened, known_prices
+from quant_pipeline.cli.opened_account import Opened, known_prices, rows_of
 from quant_pipeline.trading.activities.quarantine import open_rows
 from quant_pipeline.trading.ledger.account import Plan
 from quant_pipeline.trading.ledger.tables import holdings_table, net_asset_value_table, trades_table
@@ -62,12 +62,27 @@ def account_picture(account: Opened) -> dict[str, Any]:
 
 
 def positions_table(account: Opened) -> pd.DataFrame:
-    """Return the positions at their last known closes, the largest first; what has no close counts at its cost."""
+    """Return the positions at their last known closes, the largest first; what has no close counts at its cost.
+
+    ``has_close`` says which it is, ``close_of`` of which session the close is: it may be an older one than the books'.
+    """
     state = account.state
     known = known_prices(account)
     prices = {name: float(known.get(name, held.cost / held.quantity)) for name, held in state.positions.items()}
     table = holdings_table(state, pd.Series(prices, dtype="float64"))
-    return table.assign(has_close=table["instrument"].isin(known))
+    days = table["instrument"].map(_days_of_closes(account)).astype("datetime64[ns]")
+    return table.assign(has_close=days.notna(), close_of=days)
+
+
+def _days_of_closes(account: Opened) -> dict[str, pd.Timestamp]:
+    """Return the session of the last close of every position that has one, as the books know it."""
+    state, catalog = account.state, account.catalog
+    if state.last_session is None or not state.positions or not catalog.exists("bars"):
+        return {}
+    bars = rows_of(catalog, "bars", sorted(state.positions))
+    known = bars[(bars["date"] <= state.last_session) & bars["close"].notna()]
+    found: dict[str, pd.Timestamp] = known.groupby("instrument")["date"].max().to_dict()
+    return found
 
 
 def order_table(account: Opened) -> pd.DataFrame:

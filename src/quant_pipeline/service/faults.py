@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import jinja2
@@ -12,6 +13,7 @@ from kedro.io import DatasetError
 
 from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.service.problems import Refused
+from quant_pipeline.service.redaction import without_paths
 
 FAULTS: Final = (
     QuantPipelineError,
@@ -33,3 +35,9 @@ FAULTS: Final = (
     ValueError,
 )
 """What keeps one pane, one account or one check from being shown; the others are."""
+
+
+def in_short(error: Exception, project: Path) -> str:
+    """Say why something cannot be shown: the message where an operator can repair it, else what kind of fault it is."""
+    is_for_operators = isinstance(error, (QuantPipelineError, Refused))
+    return without_paths(str(error), project) if is_for_operators else type(error).__name__

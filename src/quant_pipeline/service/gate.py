@@ -1,18 +1,18 @@
-"""The gate: hosts, origins, sizes and depths of requests are looked at before anything reads them; the audit log."""
+"""The gate: host, origin, size, depth and pace of a request are looked at before anything reads it; the audit log."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from quant_pipeline.service.access import Access
-from quant_pipeline.service.audit_file import audit
+from quant_pipeline.service.audit_file import audit, refusals
 from quant_pipeline.service.depth import Depth
 from quant_pipeline.service.problems import Refused, problem
+from quant_pipeline.service.shares import Shares
 
 OF_STRANGERS = 65_536
 """Bytes of a body that are read from those who have not shown a token, such as the page of a browser."""
@@ -29,6 +29,9 @@ HALTS = frozenset({"/v1/account/halt", "/page/halt"})
 """Paths of which no body is refused: what came of it, within `PATIENCE`, is what there is."""
 PATIENCE = 2.0
 """Seconds that a halt waits for the rest of its body, which can hold nothing but a reason."""
+BODY_SECONDS = 10.0
+"""Seconds that any body may take, and `BODY_PACE` bytes more for each further one: a place is not held by waiting."""
+BODY_PACE = 2**19
 
 
 class _Gone(Exception):
@@ -44,7 +47,7 @@ class Gate:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
-        self._large = anyio.CapacityLimiter(LARGE_AT_ONCE)
+        self._large = Shares(LARGE_AT_ONCE)
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -61,11 +64,11 @@ class Gate:
                 status = message["status"]
             await send(message)
 
-        large = object()
+        held: list[str] = []
         try:
             self._check(headers)
             is_halt = scope["path"] in HALTS
-            body = await (_beginning(receive) if is_halt else self._body(receive, headers, scope["path"], large))
+            body = await (_beginning(receive) if is_halt else self._body(receive, headers, scope["path"], held))
         except Refused as refused:
             await problem(refused)(scope, receive, noting)
         except _Gone:
@@ -74,9 +77,8 @@ class Gate:
         else:
             await self._app(scope, _replaying(body, receive), noting)
         finally:
-            with suppress(RuntimeError):
-                # It is held only when the body was large.
-                self._large.release_on_behalf_of(large)
+            for holder in held:
+                self._large.give_back(holder)
             if scope["method"] not in ("GET", "HEAD") or status >= 400:
                 _write_down(scope, status)
 
@@ -96,25 +98,23 @@ class Gate:
                 403, "another origin", "a page of another site asks", "Open the page of this service.", "Origin"
             )
 
-    async def _body(self, receive: Receive, headers: Mapping[str, str], path: str, large: object) -> bytes:
-        """Return a whole body; one that is large takes a place until it is answered."""
+    async def _body(self, receive: Receive, headers: Mapping[str, str], path: str, held: list[str]) -> bytes:
+        """Return a whole body; one that is large takes a place until it is answered, for the holder in ``held``."""
         access, most = self._access, self._access.max_bytes
         if path not in WITH_SCORES:
             most = min(most, OF_QUESTIONS)
         stated = headers.get("content-length", "0")
-        length = int(stated) if stated.isdigit() else 0
+        length = int(stated) if stated.isdecimal() else 0
         if length > most:
             raise _too_large(most)
         parts: list[bytes] = []
-        size, depth, is_known, is_last = 0, Depth(), False, False
+        size, depth, is_last, begun = 0, Depth(), False, anyio.current_time()
         while True:
-            if max(size, length) > OF_STRANGERS and not is_known:
-                access.asker(headers.get("authorization"))
-                self._take_place(large)
-                is_known = True
+            if max(size, length) > OF_STRANGERS and not held:
+                held.append(self._take_place(access.asker(headers.get("authorization")).name))
             if is_last:
                 return b"".join(parts)
-            message = await receive()
+            message = await _in_time(receive, begun + BODY_SECONDS + size / BODY_PACE)
             if message["type"] != "http.request":
                 raise _Gone
             part = message.get("body", b"")
@@ -132,12 +132,26 @@ class Gate:
             parts.append(part)
             is_last = not message.get("more_body")
 
-    def _take_place(self, large: object) -> None:
-        try:
-            self._large.acquire_on_behalf_of_nowait(large)
-        except anyio.WouldBlock:
-            text = f"{LARGE_AT_ONCE} large requests are being answered"
-            raise Refused(503, "busy", text, "Ask again later.", headers={"Retry-After": "1"}) from None
+    def _take_place(self, holder: str) -> str:
+        if not self._large.take(holder, len(self._access.tokens)):
+            text = f"{LARGE_AT_ONCE} large requests are being answered, or one of '{holder}'"
+            raise Refused(503, "busy", text, "Ask again later.", headers={"Retry-After": "1"})
+        return holder
+
+
+async def _in_time(receive: Receive, deadline: float) -> Message:
+    """Return the next part of a body.
+
+    Raises
+    ------
+    Refused
+        408 when it does not come in time.
+    """
+    with anyio.move_on_after(deadline - anyio.current_time()):
+        return await receive()
+    raise Refused(
+        408, "too slow", "the body of the request did not come in time", "Ask again over a faster connection."
+    )
 
 
 async def _beginning(receive: Receive) -> bytes:
@@ -153,9 +167,14 @@ async def _beginning(receive: Receive) -> bytes:
 
 
 def _write_down(scope: Connection, status: int) -> None:
-    """Write what was changed, refused or failed to the audit log."""
-    asker = scope.get("state", {}).get("asker")
-    audit.info(
+    """Write what was done to the audit log, what was refused or failed to the one of refusals.
+
+    What has failed in the middle may have been done in part, so it counts as done.
+    """
+    state = scope.get("state", {})
+    asker, was_let_in = state.get("asker"), state.get("acts", False)
+    log = audit if was_let_in and (status < 400 or status >= 500) else refusals
+    log.info(
         "%s %s %s by %s from %s",
         status,
         scope["method"],

@@ -18,6 +18,7 @@ from quant_pipeline.service.parameters import CREDENTIALS, ServiceParameters, To
 from quant_pipeline.service.results import ResultStore
 from quant_pipeline.service.served import Served
 from quant_pipeline.service.served_project import ServedProject
+from quant_pipeline.service.shares import Shares
 
 
 def open_served(project: ServedProject, changes: Mapping[str, Any]) -> Served:
@@ -39,6 +40,7 @@ def open_served(project: ServedProject, changes: Mapping[str, Any]) -> Served:
         gigabytes=rules.job_gigabytes,
         hours=rules.job_hours,
         cores=rules.job_cores,
+        printed_megabytes=rules.job_printed_megabytes,
     )
     limits = Limits(rules.max_jobs, rules.max_waiting_jobs, rules.max_ended_jobs)
     return Served(
@@ -47,7 +49,7 @@ def open_served(project: ServedProject, changes: Mapping[str, Any]) -> Served:
         jobs=JobRunner(JobTable(url), folder / "jobs", setting, limits),
         results=ResultStore(results, rules.max_stored_megabytes),
         questions=anyio.CapacityLimiter(rules.max_questions),
-        streams=anyio.CapacityLimiter(rules.max_streams),
+        streams=Shares(rules.max_streams),
     )
 
 
@@ -69,4 +71,15 @@ def _tokens(project: ServedProject) -> dict[str, Token]:
             # The values are secrets: the message names keys alone, and the cause is not shown.
             faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigurationError(f"{CREDENTIALS}.{name}: {faults}. Correct it in credentials.yml.") from None
+    _require_different(tokens)
     return tokens
+
+
+def _require_different(tokens: Mapping[str, Token]) -> None:
+    """Refuse a token that two holders have: whose scopes it has, and whom the audit log names, would be chance."""
+    holders: dict[str, str] = {}
+    for name, token in tokens.items():
+        other = holders.setdefault(token.token.get_secret_value(), name)
+        if other != name:
+            text = f"{CREDENTIALS}.{other} and {CREDENTIALS}.{name} are the same token"
+            raise ConfigurationError(f"{text}. Give each its own in credentials.yml.")

@@ -59,7 +59,8 @@ class ServiceParameters(Parameters):
     max_questions
         How many questions are computed at the same time; more wait, and then are refused with status 503.
     max_streams
-        How many readers follow events at the same time: jobs, and open pages of the operator.
+        How many readers follow events at the same time: jobs, and open pages of the operator. Each holder of a token
+        has the same share of them.
     max_jobs
         How many jobs run at the same time. Jobs that write into one market wait for each other anyway.
     max_waiting_jobs
@@ -74,6 +75,8 @@ class ServiceParameters(Parameters):
         How many cores a job computes on; None: all but one, which is left to the answers of the service.
     job_threads
         Threads that a job computes with; None: one per core.
+    job_printed_megabytes
+        How much of what one job prints is kept; of more, the beginning and the last lines are.
     max_stored_megabytes
         Space for results of jobs and backtests; the oldest go first.
     """
@@ -94,4 +97,5 @@ class ServiceParameters(Parameters):
     job_hours: PositiveFloat = 12.0
     job_cores: PositiveInt | None = None
     job_threads: PositiveInt | None = None
+    job_printed_megabytes: PositiveFloat = 64.0
     max_stored_megabytes: PositiveFloat = 2000.0

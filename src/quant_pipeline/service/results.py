@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -19,6 +19,14 @@ from quant_pipeline.service.answers import arrow_of, flattened, hash_of
 SPARED = 300.0
 """Seconds for which what was written or used is kept, also when there is no room for it."""
 HASH = re.compile(r"[0-9a-f]{32}")
+
+
+class Part(NamedTuple):
+    """Some rows of a table, and how many rows and columns it has."""
+
+    rows: pd.DataFrame
+    height: int
+    width: int
 
 
 class ResultStore:
@@ -53,16 +61,31 @@ class ResultStore:
 
     def table(self, name: str) -> pd.DataFrame | None:
         """Return a table by its hash; None when it is not kept (any more)."""
+        part = self.part(name, 0, None)
+        return None if part is None else part.rows
+
+    def part(self, name: str, first: int, number: int | None) -> Part | None:
+        """Return some rows of a table, and how large it is, without reading the others; None when it is not kept.
+
+        Parameters
+        ----------
+        name
+            Hash of the table.
+        first, number
+            From which row on, and how many at most; None: all.
+        """
         file = self._file(name, "arrow")
         if file is None:
             return None
         try:
-            with pa.OSFile(str(file)) as content:
-                found: pd.DataFrame = pa.ipc.open_stream(content).read_pandas()
+            with pa.memory_map(str(file)) as content:
+                # Rows of the mapped file are read when they are used, here by being copied.
+                whole = pa.ipc.open_stream(content).read_all()
+                rows: pd.DataFrame = whole.slice(first, number).to_pandas()
         except FileNotFoundError:
             # It made room for another one meanwhile.
             return None
-        return found
+        return Part(rows, whole.num_rows, whole.num_columns)
 
     def put_document(self, name: str, document: Mapping[str, Any]) -> None:
         """Keep a document under a hash that the caller has computed."""

@@ -14,11 +14,12 @@ from quant_pipeline.service.access import Asker
 from quant_pipeline.service.answers import CODE, answer
 from quant_pipeline.service.jobs.kinds import inputs_of
 from quant_pipeline.service.jobs.runner import JobRunner
-from quant_pipeline.service.jobs.table import Job
+from quant_pipeline.service.jobs.table import Job, JobKey
 from quant_pipeline.service.parameters import ServiceParameters
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.results import ResultStore
 from quant_pipeline.service.served_project import ServedProject
+from quant_pipeline.service.shares import Shares
 
 Answer = TypeVar("Answer")
 
@@ -38,11 +39,13 @@ class Served:
         The block ``service``.
     jobs, results
         Long work, and what came of it.
-    questions, streams
-        Places for questions that are computed, and for readers who follow events.
+    questions
+        Places for questions that are computed.
+    streams
+        Places for readers who follow events; each holder of a token has the same share of them.
     looks
-        Places for looks at the table of jobs and at stored documents, and for cancelling: they take milliseconds, and
-        wait for no question that is computed.
+        Places for looks at the account, the table of jobs and stored documents, and for cancelling: they take little,
+        and wait for no question that is computed.
     """
 
     project: ServedProject
@@ -50,7 +53,7 @@ class Served:
     jobs: JobRunner
     results: ResultStore
     questions: anyio.CapacityLimiter
-    streams: anyio.CapacityLimiter
+    streams: Shares
     looks: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LOOKS))
 
     async def compute(self, question: Callable[[], Answer]) -> Answer:
@@ -104,8 +107,30 @@ class Served:
         """Compute an answer that must not wait for others: to halt an account."""
         return await anyio.to_thread.run_sync(question, limiter=anyio.CapacityLimiter(1))
 
-    def job_of(self, kind: str, request: Mapping[str, Any], asker: Asker, key: str | None = None) -> tuple[Job, bool]:
-        """Return the job of a question, and whether it was there already."""
+    def job_of(
+        self,
+        kind: str,
+        asked: Mapping[str, Any],
+        asker: Asker,
+        key: str | None = None,
+        meant: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> tuple[Job, bool]:
+        """Return the job of a question, and whether it was there already.
+
+        Parameters
+        ----------
+        kind, asked
+            What is asked, as it was sent.
+        asker, key
+            Who asks, and the ``Idempotency-Key``.
+        meant
+            Checks the question, and returns what it means for the project as it is now; None: it means what it says. A
+            repetition with a known key is not looked at again: models may have been taken away since.
+        """
+        named = None if key is None else JobKey.of(asker.name, key, kind, asked)
+        if (found := self.jobs.of_key(named)) is not None:
+            return found, True
+        request = asked if meant is None else meant()
         inputs = inputs_of(kind, self.project.parameters["models"])
         depends_on = {
             "inputs": self.project.fingerprint(*inputs),
@@ -113,11 +138,18 @@ class Served:
             "parameters": self.project.parameters_hash(),
             "code": CODE,
         }
-        return self.jobs.ask(kind, request, depends_on, asker.name, key)
+        return self.jobs.ask(kind, request, depends_on, asker.name, named)
 
-    def ask(self, kind: str, request: Mapping[str, Any], asker: Asker, key: str | None) -> Response:
-        """Answer with the job of a question: 202 when it was added now, 200 when it was there already."""
-        job, was_there = self.job_of(kind, request, asker, key)
+    def ask(
+        self,
+        kind: str,
+        asked: Mapping[str, Any],
+        asker: Asker,
+        key: str | None,
+        meant: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> Response:
+        """Answer with the job of a question, see `job_of`: 202 when it was added now, 200 when it was there already."""
+        job, was_there = self.job_of(kind, asked, asker, key, meant)
         response = answer(
             {**describe(job), "answered_from": "store" if was_there else "new"}, 200 if was_there else 202
         )
@@ -127,7 +159,7 @@ class Served:
 
 def describe(job: Job) -> dict[str, Any]:
     """Return a job as its routes state it; processes are nothing to the asker."""
-    hidden = ("pid", "born", "question", "result")
+    hidden = ("host", "pid", "born", "question", "asked", "result")
     shown = {name: value for name, value in vars(job).items() if name not in hidden}
     tables = dict(job.result["tables"]) if job.result else {}
     return {**shown, "tables": tables}
@@ -142,25 +174,25 @@ async def served_of(request: Request) -> Served:
 TheServed = Annotated[Served, Depends(served_of)]
 
 
-async def place_of_stream(served: TheServed) -> AsyncIterator[None]:
+async def place_of_stream(request: Request, served: TheServed) -> AsyncIterator[None]:
     """Hold one of the places for readers who follow events, until the answer has ended.
+
+    Who asks is known by then: routes name their reader first.
 
     Raises
     ------
     Refused
-        503 when all are taken.
+        503 when all are taken, or all that one holder of a token may have.
     """
-    reader = object()
-    try:
-        served.streams.acquire_on_behalf_of_nowait(reader)
-    except anyio.WouldBlock:
-        text = f"{served.rules.max_streams} readers follow events already"
+    holder, holders = request.state.asker.name, len(request.app.state.access.tokens)
+    if not served.streams.take(holder, holders):
+        text = f"'{holder}' follows events {served.streams.share(holders)} times already, or all places are taken"
         remedy = "Close some, or raise service.max_streams."
-        raise Refused(503, "busy", text, remedy, headers={"Retry-After": "5"}) from None
+        raise Refused(503, "busy", text, remedy, headers={"Retry-After": "5"})
     try:
         yield
     finally:
-        served.streams.release_on_behalf_of(reader)
+        served.streams.give_back(holder)
 
 
 OneStream = Annotated[None, Depends(place_of_stream)]

@@ -9,12 +9,14 @@ from typing import Any
 
 import click
 import uvicorn
+from starlette.types import ASGIApp
 
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.collection import collect_as_usual
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.locks import locked
 from quant_pipeline.service.app import build_app
+from quant_pipeline.service.connections import BoundedProtocol
 from quant_pipeline.service.opening import open_access, open_served
 from quant_pipeline.service.served_project import ServedProject
 
@@ -55,15 +57,23 @@ def serve(place: Place, env: str | None, params: dict[str, Any], changes: Mappin
         click.echo(f"{name}: serving at http://{written}:{port}; end it with Ctrl-C")
         collect_as_usual()
         sys.setswitchinterval(SWITCH)
-        settings = uvicorn.Config(
-            build_app(served, access),
-            log_level="warning",
-            timeout_graceful_shutdown=5,
-            server_header=False,
-            # What a header says of the asker's address would stand in the audit log as it.
-            proxy_headers=False,
-        )
-        uvicorn.Server(settings).run(sockets=[listening])
+        uvicorn.Server(settings_of(build_app(served, access))).run(sockets=[listening])
+
+
+def settings_of(app: ASGIApp, **where: Any) -> uvicorn.Config:
+    """Return how an application is served; ``where`` names host and port when there is no socket yet."""
+    return uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        # There is no route for them, and their connections would have no limits.
+        ws="none",
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+        server_header=False,
+        # What a header says of the asker's address would stand in the audit log as it.
+        proxy_headers=False,
+        **where,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import shutil
@@ -21,9 +19,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from quant_pipeline.common.processes import end_processes, lives, marked_processes
+from quant_pipeline.common.processes import end_processes, lives, marked_processes, this_machine
 from quant_pipeline.service.jobs.kinds import find_kind
-from quant_pipeline.service.jobs.table import ENDED, OPEN, Job, JobState, JobTable
+from quant_pipeline.service.jobs.table import ENDED, OPEN, Job, JobKey, JobState, JobTable, hash_of
 from quant_pipeline.service.jobs.worker import MARK, OUTPUT, JobSetting
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.results import ResultStore
@@ -71,6 +69,7 @@ class JobRunner:
         self._results = ResultStore(Path(setting.results), setting.max_megabytes)
         self._spawned: dict[str, subprocess.Popen[bytes]] = {}
         self._tidied = float("-inf")
+        self._here = this_machine()
         self._stopping, self._news = threading.Event(), threading.Event()
         self._asking = threading.Lock()
         self._thread = threading.Thread(target=self._live, name="jobs", daemon=True)
@@ -79,11 +78,11 @@ class JobRunner:
         """Begin to look after jobs; what has ended in the table, but not on this machine, is ended now."""
         for job in self.table.newest(LOOKED_BACK):
             if job.state in ENDED:
-                _end_worker(job)
+                self._end_worker(job)
         for id in marked_processes(MARK):
             # A job of another account is in another table.
             if (found := self.table.find(id)) is not None and found.state in ENDED:
-                _end_group(found)
+                self._end_group(found)
         self._thread.start()
 
     def stop(self) -> None:
@@ -93,7 +92,7 @@ class JobRunner:
         self._thread.join(GRACE)
 
     def ask(
-        self, kind: str, request: Mapping[str, Any], depends_on: Mapping[str, Any], asked_by: str, key: str | None
+        self, kind: str, request: Mapping[str, Any], depends_on: Mapping[str, Any], asked_by: str, key: JobKey | None
     ) -> tuple[Job, bool]:
         """Return the job that answers a question: one with the same question when there is one, else a new one.
 
@@ -106,7 +105,7 @@ class JobRunner:
         asked_by
             Holder of the token.
         key
-            ``Idempotency-Key``: the same request with it is the same job, whatever has happened since.
+            Of ``Idempotency-Key``: the same request with it is the same job, whatever has happened since.
 
         Returns
         -------
@@ -118,13 +117,9 @@ class JobRunner:
         Refused
             When the key belongs to another request, or too many jobs wait.
         """
-        question = _hash({"kind": kind, "request": request, **depends_on})
+        question = hash_of({"kind": kind, "request": request, **depends_on})
         with self._asking:
-            if key is not None and (found := self.table.of_key(key)) is not None:
-                if (found.kind, dict(found.request)) != (kind, json.loads(json.dumps(request))):
-                    raise Refused(
-                        409, "key in use", "the key belongs to another request", "Take a new one.", "Idempotency-Key"
-                    )
+            if (found := self.of_key(key)) is not None:
                 return found, True
             useful = (*OPEN, JobState.DONE) if find_kind(kind).is_answer else OPEN
             if (same := self.table.of_question(question, *useful)) is not None and self._has_tables(same):
@@ -132,18 +127,37 @@ class JobRunner:
             if len(self.table.in_states(JobState.WAITING)) >= self._limits.waiting:
                 text = f"{self._limits.waiting} jobs wait already"
                 raise Refused(429, "too many jobs", text, "Cancel some, or wait.", headers={"Retry-After": "60"})
-            added = self.table.add(uuid.uuid4().hex, kind, request, question, asked_by, key)
+            try:
+                added = self.table.add(uuid.uuid4().hex, kind, request, question, asked_by, key)
+            except sa.exc.IntegrityError:
+                # The service of another machine was asked with the same key at the same moment.
+                if (found := self.of_key(key)) is None:
+                    raise
+                return found, True
         self._news.set()
         return added, False
 
+    def of_key(self, key: JobKey | None) -> Job | None:
+        """Return the job that was asked for with a key; None when there is none.
+
+        Raises
+        ------
+        Refused
+            When the key belongs to another request.
+        """
+        found = None if key is None else self.table.of_key(key.name)
+        if found is not None and key is not None and found.asked != key.asked:
+            text = "the key belongs to another request"
+            raise Refused(409, "key in use", text, "Take a new one.", "Idempotency-Key")
+        return found
+
     def cancel(self, job: Job) -> Job:
-        """End a job: record it, then end its whole group of processes."""
+        """End a job: record it, then end its whole group of processes; on another machine its own process does that."""
         counted = self.table.end(job, JobState.CANCELLED, None, "cancelled")
         if counted and (now := self.table.find(job.id)) is not None and now.pid is not None:
-            threading.Thread(target=_end_group, args=(now,), daemon=True).start()
-        found = self.table.find(job.id)
-        assert found is not None
-        return found
+            threading.Thread(target=self._end_group, args=(now,), daemon=True).start()
+        # It may be forgotten already, when it was the oldest of those that are kept.
+        return self.table.find(job.id) or replace(job, state=JobState.CANCELLED)
 
     def _has_tables(self, job: Job) -> bool:
         """Return whether all tables of a job are kept: what has made room for others is made again."""
@@ -159,14 +173,14 @@ class JobRunner:
         for id, process in list(self._spawned.items()):
             if process.poll() is not None:
                 del self._spawned[id]
-                found = self.table.find(id)
-                if found is not None and found.state is JobState.WAITING:
-                    self.table.end(found, JobState.FAILED, process.returncode, "its process ended before it had begun")
-        running = self.table.in_states(JobState.RUNNING)
+                if (found := self.table.find(id)) is not None:
+                    self.table.end_unclaimed(found, f"its process ended with {process.returncode} before it had begun")
+        # Of those of another machine nothing is known here: the service there looks after them.
+        running = [job for job in self.table.in_states(JobState.RUNNING) if job.host == self._here]
         for job in running:
             if not lives(job.pid or 0, job.born or "") and not self._has_ended(job):
                 # Its command may go on without it: were it asked for again now, both would write the same tables.
-                _end_group(job)
+                self._end_group(job)
                 self.table.end(job, JobState.LOST, None, "its process was killed; ask for it again")
         waiting = [job for job in self.table.in_states(JobState.WAITING) if job.id not in self._spawned]
         unclaimed = [id for id in self._spawned if id not in {job.id for job in running}]
@@ -200,6 +214,23 @@ class JobRunner:
             start_new_session=True,
         )
 
+    def _end_group(self, job: Job) -> None:
+        """End the process of a job, its command, and whatever that has started, also when some of them are gone."""
+        self._end_worker(job)
+        end_processes(MARK, job.id, GRACE)
+
+    def _end_worker(self, job: Job) -> None:
+        if job.host != self._here or job.pid is None:
+            return
+        for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+            if not lives(job.pid, job.born or ""):
+                return
+            with suppress(ProcessLookupError):
+                os.killpg(job.pid, number)
+            deadline = time.monotonic() + patience
+            while time.monotonic() < deadline and lives(job.pid, job.born or ""):
+                time.sleep(TICK)
+
     def _live(self) -> None:
         looked = float("-inf")
         while not self._stopping.is_set():
@@ -215,24 +246,3 @@ class JobRunner:
                 # A full disk or a database that restarts: jobs wait until it is over.
                 logger.warning("jobs cannot be looked after now: %s", error)
                 self._stopping.wait(10 * TICK)
-
-
-def _end_group(job: Job) -> None:
-    """End the process of a job, its command, and whatever that has started, also when some of them are gone."""
-    _end_worker(job)
-    end_processes(MARK, job.id, GRACE)
-
-
-def _end_worker(job: Job) -> None:
-    for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
-        if job.pid is None or not lives(job.pid, job.born or ""):
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(job.pid, number)
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline and lives(job.pid, job.born or ""):
-            time.sleep(TICK)
-
-
-def _hash(question: Mapping[str, Any]) -> str:
-    return hashlib.blake2b(json.dumps(question, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()

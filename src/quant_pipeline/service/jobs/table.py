@@ -6,12 +6,13 @@ of two processes that want the same change one makes it and the other learns tha
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -27,8 +28,10 @@ JOBS = sa.Table(
     sa.Column("request", sa.Text, nullable=False),
     sa.Column("question", sa.String(64), nullable=False, index=True),
     sa.Column("idempotency_key", sa.String(200), unique=True),
+    sa.Column("asked", sa.String(64)),
     sa.Column("asked_by", sa.String(100), nullable=False),
     sa.Column("state", sa.String(40), nullable=False, index=True),
+    sa.Column("host", sa.String(300)),
     sa.Column("pid", sa.Integer),
     sa.Column("born", sa.String(30)),
     sa.Column("created", sa.String(40), nullable=False),
@@ -56,6 +59,26 @@ ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.LOST)
 OPEN = (JobState.WAITING, JobState.RUNNING)
 
 
+class JobKey(NamedTuple):
+    """An idempotency key as the table keeps it, so that holders of tokens have keys of their own.
+
+    Attributes
+    ----------
+    name
+        Hash of the key and of whose it is.
+    asked
+        Hash of what was asked with it: as it was sent, not what it meant for the project of that moment.
+    """
+
+    name: str
+    asked: str
+
+    @classmethod
+    def of(cls, asker: str, key: str, kind: str, asked: Mapping[str, Any]) -> JobKey:
+        """Return the key of a request."""
+        return cls(hash_of({"asker": asker, "key": key}), hash_of({"kind": kind, "asked": asked}))
+
+
 @dataclass(frozen=True)
 class Job:
     """One row of the table.
@@ -68,12 +91,15 @@ class Job:
         What is to be done.
     question
         Hash of what the result depends on.
+    asked
+        Hash of what was asked with an idempotency key; None without one.
     asked_by
         Holder of the token.
     state
         Where it is.
-    pid, born
-        The process that does it, and when that began: numbers of processes are used again.
+    host, pid, born
+        The process that does it: on which machine, and when it began, for numbers of processes are used again. On
+        another machine they mean nothing.
     created, started, ended
         Instants, UTC.
     status, message
@@ -87,8 +113,10 @@ class Job:
     kind: str
     request: Mapping[str, Any]
     question: str
+    asked: str | None
     asked_by: str
     state: JobState
+    host: str | None
     pid: int | None
     born: str | None
     created: str
@@ -111,11 +139,18 @@ class JobTable:
     def __init__(self, url: str) -> None:
         self._engine = durable_engine(url)
         METADATA.create_all(self._engine)
+        self._add_columns()
 
     def add(
-        self, id: str, kind: str, request: Mapping[str, Any], question: str, asked_by: str, key: str | None = None
+        self, id: str, kind: str, request: Mapping[str, Any], question: str, asked_by: str, key: JobKey | None = None
     ) -> Job:
-        """Add a waiting job."""
+        """Add a waiting job.
+
+        Raises
+        ------
+        sqlalchemy.exc.IntegrityError
+            When another job has its key.
+        """
         with self._engine.begin() as connection:
             newest = connection.execute(sa.select(sa.func.max(JOBS.c.number))).scalar() or 0
             connection.execute(
@@ -125,7 +160,8 @@ class JobTable:
                     kind=kind,
                     request=json.dumps(request, sort_keys=True),
                     question=question,
-                    idempotency_key=key,
+                    idempotency_key=None if key is None else key.name,
+                    asked=None if key is None else key.asked,
                     asked_by=asked_by,
                     state=JobState.WAITING,
                     created=_now(),
@@ -170,14 +206,24 @@ class JobTable:
         with self._engine.begin() as connection:
             connection.execute(JOBS.delete().where((JOBS.c.id == id) & JOBS.c.state.in_(ENDED)))
 
-    def claim(self, id: str, pid: int, born: str) -> bool:
-        """Let a process do a waiting job; return whether it is the one that does."""
+    def claim(self, id: str, host: str, pid: int, born: str) -> bool:
+        """Let a process of a machine do a waiting job; return whether it is the one that does."""
         return self._change(
             (JOBS.c.id == id) & (JOBS.c.state == JobState.WAITING),
             state=JobState.RUNNING,
+            host=host,
             pid=pid,
             born=born,
             started=_now(),
+        )
+
+    def end_unclaimed(self, job: Job, message: str) -> bool:
+        """Record that a job has failed before it began, unless a process has claimed it; return whether that counts."""
+        return self._change(
+            (JOBS.c.id == job.id) & (JOBS.c.state == JobState.WAITING),
+            state=JobState.FAILED,
+            message=message,
+            ended=_now(),
         )
 
     def end(
@@ -193,6 +239,15 @@ class JobTable:
             result=None if result is None else json.dumps(result),
         )
 
+    def _add_columns(self) -> None:
+        """Add the columns that a table of a former version lacks; what they would say of its jobs is not known."""
+        with self._engine.begin() as connection:
+            known = {column["name"] for column in sa.inspect(connection).get_columns(JOBS.name)}
+            for column in JOBS.c:
+                if column.name not in known:
+                    written = sa.schema.CreateColumn(column).compile(dialect=self._engine.dialect)
+                    connection.exec_driver_sql(f"ALTER TABLE {JOBS.name} ADD COLUMN {written}")
+
     def _change(self, which: sa.ColumnElement[bool], **values: Any) -> bool:
         with self._engine.begin() as connection:
             return connection.execute(JOBS.update().where(which).values(**values)).rowcount == 1
@@ -207,6 +262,11 @@ class JobTable:
 def _job(row: Mapping[str, Any]) -> Job:
     result = None if row["result"] is None else json.loads(row["result"])
     return Job(**{**row, "request": json.loads(row["request"]), "state": JobState(row["state"]), "result": result})
+
+
+def hash_of(question: Mapping[str, Any]) -> str:
+    """Return the hash of what is asked."""
+    return hashlib.blake2b(json.dumps(question, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
 
 
 def _now() -> str:

@@ -8,16 +8,17 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import IO, Any, Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
-from quant_pipeline.common.processes import birth_of, end_processes, last_lines
+from quant_pipeline.common.processes import birth_of, end_processes, last_lines, this_machine
 from quant_pipeline.service.faults import FAULTS
 from quant_pipeline.service.jobs.kinds import command_of, find_kind, parameters_of
 from quant_pipeline.service.jobs.table import Job, JobState, JobTable
@@ -36,6 +37,14 @@ MARK: Final = "QUANT_PIPELINE_JOB"
 """Environment variable of the command of a job, and of all that it starts: the name of the job."""
 
 
+WATCH: Final = 2.0
+"""Seconds between two looks whether a job is still wanted."""
+GRACE: Final = 5.0
+"""Seconds that a command, and what it has printed last, are given to end."""
+CHUNK: Final = 65_536
+"""Bytes that are read at once, and that are kept of the end of what is too long."""
+
+
 @dataclass(frozen=True)
 class JobSetting:
     """What the process of a job has to know; it lies in the folder of the job.
@@ -52,6 +61,8 @@ class JobSetting:
         Limits; None does not limit.
     cores
         How many cores it computes on; None: all but one, which is left to the answers of the service.
+    printed_megabytes
+        How much of what its command prints is kept.
     """
 
     id: str
@@ -65,6 +76,7 @@ class JobSetting:
     gigabytes: float | None
     hours: float
     cores: int | None = None
+    printed_megabytes: float = 64.0
 
     def write(self, folder: Path) -> None:
         """Write it into the folder of the job, readable by this user alone: the database's URL may carry a password."""
@@ -77,6 +89,10 @@ class JobSetting:
     def read(cls, folder: Path) -> JobSetting:
         """Read it."""
         return cls(**json.loads((folder / SETTING).read_text(encoding="utf-8")))
+
+
+class Unwanted(Exception):
+    """The job was ended in its table while its command ran, as by the service of another machine."""
 
 
 class Outcome(NamedTuple):
@@ -95,12 +111,17 @@ def main(folder: Path) -> int:
     job = _claimed(table, setting.id)
     if job is None:
         return 0
+    if (folder / OUTPUT).exists():
+        # The table is an older one than the folder: a backup that was put back.
+        text = "it was begun before the table of jobs was put back; ask for it again"
+        patiently(lambda: table.end(job, JobState.LOST, None, text))
+        return 1
     _give_way(setting.cores)
     try:
-        outcome = outcome_of(job, setting, folder / OUTPUT)
+        outcome = outcome_of(job, setting, folder / OUTPUT, lambda: _is_running(table, setting.id))
+    except Unwanted:
+        return 1
     except subprocess.TimeoutExpired:
-        # First the command: were this process killed in between, the job would be lost, not forgotten.
-        end_processes(MARK, job.id, 0.0)
         text = f"it took longer than {setting.hours:g} hours and was ended"
         patiently(lambda: table.end(job, JobState.FAILED, None, text))
         os.killpg(0, signal.SIGKILL)
@@ -108,16 +129,27 @@ def main(folder: Path) -> int:
     return 0 if outcome.state is JobState.DONE else 1
 
 
-def outcome_of(job: Job, setting: JobSetting, output: Path) -> Outcome:
+def outcome_of(job: Job, setting: JobSetting, output: Path, is_wanted: Callable[[], bool] = lambda: True) -> Outcome:
     """Run the command of a job and keep its tables; whatever fails of that is how the job has ended.
+
+    Parameters
+    ----------
+    job, setting
+        What is done, and how.
+    output
+        File of what the command prints.
+    is_wanted
+        Asked every few seconds: whether the job still runs by its table.
 
     Raises
     ------
     subprocess.TimeoutExpired
-        When the command takes too long; it goes on.
+        When the command takes too long; it was ended.
+    Unwanted
+        When the job was ended in its table; so was the command.
     """
     try:
-        status = _run(job, setting, output)
+        status = _run(job, setting, output, is_wanted)
         lines = last_lines(output, 30).splitlines()
     except FAULTS as error:
         return _failed(setting, None, f"its command could not be run: {error}")
@@ -152,11 +184,20 @@ def patiently(change: Callable[[], Found], seconds: float = PATIENCE) -> Found:
 
 def _claimed(table: JobTable, id: str) -> Job | None:
     """Return the job when this process does it, also when the answer to its claim was lost."""
-    number, born = os.getpid(), birth_of(os.getpid())
-    patiently(lambda: table.claim(id, number, born))
+    me = (this_machine(), os.getpid(), birth_of(os.getpid()))
+    patiently(lambda: table.claim(id, *me))
     found = patiently(lambda: table.find(id))
-    is_mine = found is not None and found.state is JobState.RUNNING and (found.pid, found.born) == (number, born)
+    is_mine = found is not None and found.state is JobState.RUNNING and (found.host, found.pid, found.born) == me
     return found if is_mine else None
+
+
+def _is_running(table: JobTable, id: str) -> bool:
+    """Return whether a job runs by its table; a database that does not answer now says nothing else."""
+    try:
+        found = table.find(id)
+    except sa.exc.SQLAlchemyError:
+        return True
+    return found is not None and found.state is JobState.RUNNING
 
 
 def _failed(setting: JobSetting, status: int | None, reason: str) -> Outcome:
@@ -187,7 +228,7 @@ def _give_way(cores: int | None) -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def _run(job: Job, setting: JobSetting, output: Path) -> int:
+def _run(job: Job, setting: JobSetting, output: Path, is_wanted: Callable[[], bool]) -> int:
     words = command_of(job.kind, job.request, setting.environment, setting.params)
     environment = {**os.environ, MARK: job.id}
     if setting.threads is not None:
@@ -196,16 +237,70 @@ def _run(job: Job, setting: JobSetting, output: Path) -> int:
     if setting.gigabytes is not None:
         most = int(setting.gigabytes * 2**30)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    with output.open("ab") as printed:
-        command = subprocess.Popen(  # noqa: S603 - words of `kinds`, requests were checked
-            [sys.executable, *words],
-            cwd=setting.project,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-        )
-        return command.wait(setting.hours * 3600)
+    command = subprocess.Popen(  # noqa: S603 - words of `kinds`, requests were checked
+        [sys.executable, *words],
+        cwd=setting.project,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert command.stdout is not None
+    most = int(setting.printed_megabytes * 2**20)
+    writing = threading.Thread(target=keep_output, args=(command.stdout, output, most), daemon=True)
+    writing.start()
+    try:
+        return _waited(command, setting.hours * 3600, is_wanted)
+    except (subprocess.TimeoutExpired, Unwanted):
+        # Before the end is recorded: were this process killed in between, the job would be lost, not forgotten.
+        end_processes(MARK, job.id, GRACE)
+        raise
+    finally:
+        # What the command has left running may hold the pipe.
+        writing.join(GRACE)
+
+
+def _waited(command: subprocess.Popen[bytes], seconds: float, is_wanted: Callable[[], bool]) -> int:
+    """Return the status of a command that ends in time, as long as it is wanted."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return command.wait(max(0.0, min(WATCH, deadline - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= deadline:
+                raise
+        if not is_wanted():
+            raise Unwanted
+
+
+def keep_output(printed: IO[bytes], output: Path, most: int) -> None:
+    """Write what a command prints to a file; of more than there is room for the beginning and the end.
+
+    Parameters
+    ----------
+    printed
+        The pipe; it is read to its end whatever becomes of the file, for a command whose pipe is full waits.
+    output
+        The file.
+    most
+        Bytes of the beginning.
+    """
+    written, left_out, end = 0, 0, b""
+    with suppress(OSError), output.open("ab", buffering=0) as file:
+        while part := os.read(printed.fileno(), CHUNK):
+            kept, rest = part[: most - written], part[most - written :]
+            file.write(kept)
+            written += len(kept)
+            if rest and not left_out:
+                file.write(
+                    f"\n[more than {most / 2**20:g} MiB were printed: the last lines follow at the end]\n".encode()
+                )
+            left_out += len(rest)
+            end = (end + rest)[-CHUNK:]
+        if left_out:
+            file.write(f"[{left_out - len(end):,} bytes are left out]\n".encode() + end)
+    while os.read(printed.fileno(), CHUNK):
+        pass
 
 
 def _keep_tables(job: Job, setting: JobSetting) -> dict[str, str]:

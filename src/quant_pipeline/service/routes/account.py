@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 from fastapi import APIRouter, Request, Response
@@ -27,13 +28,20 @@ router = APIRouter(prefix="/v1/account", tags=["account"])
 @router.get("")
 async def account(served: TheServed, asker: Reader) -> Response:
     """Return the state of the account: trading state and why, cash, newest session, armed or not."""
-    return answer(await served.compute(lambda: account_picture(served.project.account)))
+    return answer(await served.look(lambda: account_picture(served.project.account)))
 
 
 @router.get("/positions", responses=ARROW_ANSWER)
 async def positions(request: Request, served: TheServed, asker: Reader) -> Response:
-    """Return the positions at the last known closes."""
-    return await _table(request, served, lambda: positions_table(served.project.account))
+    """Return the positions as of the newest booked close, each at its last known one (``close_of``)."""
+
+    def compute() -> Response:
+        account = served.project.account
+        closed = account.state.last_session
+        table, as_of = positions_table(account), None if closed is None else f"{closed:%Y-%m-%d}"
+        return _answer(request, served, table, as_of=as_of)
+
+    return await served.look(compute)
 
 
 @router.get("/orders", responses=ARROW_ANSWER)
@@ -79,8 +87,12 @@ async def halt(request: Request, served: TheServed, asker: Halter) -> Response:
 
 async def _table(request: Request, served: Served, make: Callable[[], pd.DataFrame]) -> Response:
     def compute() -> Response:
-        table = make()
-        require_cells(len(table), table.shape[1], served.rules.max_cells)
-        return answer_table(request, table, served.project.known)
+        return _answer(request, served, make())
 
-    return await served.compute(compute)
+    # Apart from research: the account waits for no backtest.
+    return await served.look(compute)
+
+
+def _answer(request: Request, served: Served, table: pd.DataFrame, **facts: Any) -> Response:
+    require_cells(len(table), table.shape[1], served.rules.max_cells)
+    return answer_table(request, table, served.project.known, **facts)

@@ -39,11 +39,14 @@ async def result(request: Request, hash: str, served: TheServed, asker: Reader) 
     """Return a table that a job or a backtest has made, by its hash."""
 
     def compute() -> Response:
+        size = served.results.part(hash, 0, 0)
+        if size is not None:
+            # Before the table itself is read.
+            require_cells(size.height, size.width, served.rules.max_cells)
         table = served.results.table(hash)
         if table is None:
             text = f"there is no table '{hash}', or not any more"
             raise Refused(404, "unknown result", text, "Ask its question again.", "hash")
-        require_cells(len(table), table.shape[1], served.rules.max_cells)
         return answer_table(request, table, served.project.known)
 
     return await served.compute(compute)

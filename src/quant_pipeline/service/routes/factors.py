@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from fastapi import APIRouter, Request, Response
 
@@ -54,13 +56,13 @@ async def evaluate(
     key: IdempotencyKey = None,
 ) -> Response:
     """Measure how well factors order the returns that follow; a job."""
+    asked = question.model_dump(mode="json", exclude_none=True)
 
-    def ask() -> Response:
+    def meant() -> dict[str, Any]:
         if question.expression is not None:
             compile_factors({"expression": question.expression})
         if question.feature_set is not None:
             find_feature_set(question.feature_set, served.project.parameters["feature_sets"])
-        request = question.model_dump(mode="json", exclude_none=True)
-        return served.ask("factor_evaluation", request, asker, key)
+        return asked
 
-    return await served.compute(ask)
+    return await served.compute(lambda: served.ask("factor_evaluation", asked, asker, key, meant))

@@ -9,16 +9,14 @@ from typing import Any
 import pandas as pd
 from fastapi import APIRouter, Response
 
-from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.live.account import LiveAccount
 from quant_pipeline.live.status import status_of
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.service.access import Reader
 from quant_pipeline.service.answers import CODE, answer
-from quant_pipeline.service.faults import FAULTS
+from quant_pipeline.service.faults import FAULTS, in_short
 from quant_pipeline.service.jobs.table import OPEN
 from quant_pipeline.service.lease import holder_of
-from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served, TheServed
 from quant_pipeline.service.served_project import MARKET
 
@@ -48,16 +46,15 @@ async def ready(served: TheServed, asker: Reader) -> Response:
             {"ready": is_ready, "at": _now().isoformat(timespec="seconds"), **facts}, 200 if is_ready else 503
         )
 
-    return await served.compute(look)
+    # It waits for no question that is computed: what watches the service would call it away.
+    return await served.look(look)
 
 
 def _looked_at(served: Served, check: Callable[[Served], Fact]) -> Fact:
     try:
         return {"ready": True, **check(served)}
-    except QuantPipelineError as error:
-        return {"ready": False, "why": without_paths(error.message, served.project.place.project_path)}
     except FAULTS as error:
-        return {"ready": False, "why": type(error).__name__}
+        return {"ready": False, "why": in_short(error, served.project.place.project_path)}
 
 
 def _calendar(served: Served) -> Fact:

@@ -121,7 +121,12 @@ async def follow(served: Served, found: Job, place: int) -> AsyncIterator[Server
     """Follow a job from a place in what it has printed, see `events`."""
     output, seen = served.jobs.output_of(found), None
     while True:
-        found = await served.look(partial(_find, served, found.id))
+        now = await served.look(partial(served.jobs.table.find, found.id))
+        if now is None:
+            # It has ended, and was forgotten while it was followed.
+            yield ServerSentEvent(event="end", id=str(place), data={"state": seen, "message": "not kept any more"})
+            return
+        found = now
         if found.state != seen:
             seen = found.state
             yield ServerSentEvent(event="state", id=str(place), data={"state": found.state})

@@ -86,14 +86,14 @@ async def train(
     key: IdempotencyKey = None,
 ) -> Response:
     """Train models, all enabled ones when none is named; a job. What has not changed is kept."""
+    asked = {"models": sorted(question.models)}
 
-    def ask() -> Response:
+    def meant() -> dict[str, list[str]]:
         for name in question.models:
             _spec(name)
-        names = sorted(question.models) or sorted(load_model_registry())
-        return served.ask("training", {"models": names}, asker, key)
+        return {"models": asked["models"] or sorted(load_model_registry())}
 
-    return await served.compute(ask)
+    return await served.compute(lambda: served.ask("training", asked, asker, key, meant))
 
 
 @router.post("/{name}/promote", status_code=202)
@@ -109,16 +109,21 @@ async def rollback(name: Name, served: TheServed, asker: Researcher, key: Idempo
 
 
 def _change(served: Served, kind: str, name: str, asker: Asker, key: str | None) -> Response:
-    _spec(name)
-    account = served.project.account
-    if account.has_broker and not account.is_simulated and account.gateway.adapter.money.value == "real":
-        raise Refused(
-            403,
-            "real money",
-            "what trades real money is not changed over HTTP",
-            f"Type `kedro models {'promote' if kind == 'promotion' else 'rollback'} {name}` at the terminal.",
-        )
-    return served.ask(kind, {"model": name}, asker, key)
+    asked = {"model": name}
+
+    def meant() -> dict[str, str]:
+        _spec(name)
+        account = served.project.account
+        if account.has_broker and not account.is_simulated and account.gateway.adapter.money.value == "real":
+            raise Refused(
+                403,
+                "real money",
+                "what trades real money is not changed over HTTP",
+                f"Type `kedro models {'promote' if kind == 'promotion' else 'rollback'} {name}` at the terminal.",
+            )
+        return asked
+
+    return served.ask(kind, asked, asker, key, meant)
 
 
 def _champion(served: Served, name: str) -> str | None:
