@@ -43,7 +43,7 @@ def test_a_limit_that_is_exceeded_says_so_in_words():
 def test_lines_of_a_chart_differ_by_colour_and_dash_and_are_named_with_their_last_value():
     days = pd.date_range("2025-01-01", periods=3)
     drawn = chart("c", "Growth", [Line("a", pd.Series([1, 2, 3], days)), Line("b", pd.Series([2.0], days[1:2]))], str)
-    assert 'aria-label="Growth: a 3.0, b 2.0"' in drawn
+    assert 'aria-label="Growth: a 3.0, b 2.0 on 2025-01-02"' in drawn
     assert '<polyline class="line n0"' in drawn
     assert '<circle class="dot n1"' in drawn
     assert chart("c", "Growth", [Line("a", pd.Series([], dtype=float))], str) == ""

@@ -9,9 +9,13 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from quant_pipeline.service.audit_file import AUDIT, REFUSALS
 from quant_pipeline.service.opening import open_served
 from quant_pipeline.service.page.looking import Look
-from quant_pipeline.service.page.panes.models import models
+from quant_pipeline.service.page.panes.log import Wanted, log
+from quant_pipeline.service.page.panes.models import _bands, _interval, models
+from quant_pipeline.service.page.panes.now import now
+from quant_pipeline.service.page.panes.positions import positions
 from quant_pipeline.service.page.panes.research import LEADERS, research
 from quant_pipeline.service.page.panes.value import growth_lines, value
 from quant_pipeline.service.served_project import ServedProject
@@ -89,6 +93,67 @@ def test_the_backtest_begins_where_the_account_was_in_their_first_common_session
     lines = {line.name: line.values.dropna() for line in growth_lines(look)}
     start = lines["account"][THIRD]
     assert lines["backtest"].tolist() == pytest.approx([start, start * 1.1])
+
+
+def test_a_position_without_a_close_says_so_and_one_with_an_older_close_says_of_when(look, project):
+    file = project / "data/markets/simulated/02_intermediate/bars.parquet"
+    whole = pd.read_parquet(file)
+    gone = (whole["instrument"] == "AAA") | ((whole["instrument"] == "BBB") & (whole["date"] >= LAST))
+    kept = file.read_bytes()
+    whole[~gone].to_parquet(file)
+    try:
+        drawn = str(positions(look))
+    finally:
+        file.write_bytes(kept)
+    rows = {row.split(" ")[1]: row for row in map(text_of, re.findall(r"<tr><th scope=.row.*?</tr>", drawn))}
+    assert f"{THIRD:%Y-%m-%d}" in rows["BBB"]
+    assert rows["AAA"].count("\N{EN DASH}") >= 2, rows["AAA"]
+
+
+def test_one_fact_that_cannot_be_known_leaves_the_others(look, project):
+    file = project / "data/markets/simulated/02_intermediate/sessions.parquet"
+    kept = file.read_bytes()
+    file.write_bytes(b"torn")
+    try:
+        drawn = text_of(now(look))
+    finally:
+        file.write_bytes(kept)
+    assert "Market data not known" in drawn
+    for words in ("Net asset value", "Cash", "Lease to send free", "Quarantine 0 activities"):
+        assert words in drawn
+
+
+def test_a_line_that_no_log_has_written_is_left_out_and_a_source_that_cannot_be_read_is_named(look):
+    folder = look.served.project.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    good = {"asctime": "2025-01-03T17:00:00Z", "message": "200 POST /v1/search by desk from 10.0.0.1"}
+    bad = ["5", "[]", "{}", '{"asctime": "when", "message": "x"}', '{"asctime": null, "message": "x"}', "{torn"]
+    (folder / AUDIT).write_text("\n".join([*bad, json.dumps(good)]) + "\n")
+    refused = [{**good, "message": f"401 GET /{number} by ? from 10.0.0.2"} for number in range(100)]
+    (folder / REFUSALS).write_text("".join(f"{json.dumps(line)}\n" for line in refused))
+    journal = folder.parent / "live" / "journal.jsonl"
+    journal.parent.mkdir(exist_ok=True)
+    journal.write_text('{"event": 1}\n{"event": 2}\n')
+    try:
+        drawn, only = text_of(log(look)), text_of(log(look, Wanted("refused over HTTP")))
+    finally:
+        for file in (folder / AUDIT, folder / REFUSALS, journal):
+            file.unlink()
+    assert "POST /v1/search by desk" in drawn
+    assert "Not known: live process:" in drawn
+    assert drawn.count("401 GET") == 20
+    assert only.count("401 GET") == 100
+    assert re.search(r"Log \d{4}-\d\d-\d\d \d\d:\d\d:00 UTC; event", drawn)
+
+
+def test_each_model_says_up_to_when_its_labels_are_realised(look, written):
+    days = pd.bdate_range("2024-01-02", periods=80)
+    ends = {"a": 80, "b": 40}
+    series = [pd.DataFrame({"date": days[:end], "model": name, "rank_ic": 0.05}) for name, end in ends.items()]
+    written("ic_series", pd.concat(series, ignore_index=True))
+    bands, newest = _bands(look)
+    assert (bands["a"].last, bands["b"].last, newest) == (days[79], days[39], days[79])
+    assert "up to 2024-02-26" in _interval(bands["b"])
 
 
 def leaders(number):

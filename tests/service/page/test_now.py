@@ -18,5 +18,12 @@ def test_value_halts_and_the_highest_live_scores_are_shown_while_the_market_is_w
     assert "-4.00% since the close" in str(value)
     assert "halted: MSFT" in str(value)
     assert "BBB, AAA, CCC" in str(live)
+    assert "as if the session had closed at 2025-01-03 17:00:00 UTC" in live.as_of
     assert watched(None, tmp_path, "USD") == []
     assert len(watched(MARKET | {"session": "2025-01-06"}, tmp_path, "USD")) == 1, "scores of another session are none"
+
+
+def test_what_a_process_that_has_ended_said_of_the_market_is_stale(tmp_path):
+    (value,) = watched(MARKET | {"alarms": []}, tmp_path, "USD", is_over=True)
+    assert "stale since 2025-01-03 17:00:00 UTC" in value.as_of
+    assert value.tone == "bad"

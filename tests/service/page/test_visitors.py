@@ -1,6 +1,7 @@
 """Who is let to the page: a token once, a cookie that is no token, and forms that only this page has given."""
 
 import html
+import json
 import logging
 import re
 import time
@@ -16,13 +17,17 @@ from tests.helpers.paper_service import token_of
 from tests.helpers.three_accounts import simulated, three_accounts
 
 DESK, READER, HALTER = "a-token-of-the-desk-0123", "a-token-of-a-reader-4567", "a-token-that-halts-89ab"
+RESEARCHER = "a-token-that-asks-cdef"
 TOKENS = {
     "desk": {"token": DESK, "scopes": ["read", "halt"]},
     "reader": {"token": READER},
     "halter": {"token": HALTER, "scopes": ["halt", "research"]},
+    "researcher": {"token": RESEARCHER, "scopes": ["research"]},
 }
 UNREAD = ("/docs", "/page/login", "/page/assets/{digest}/{name}")
 """Routes that say nothing of the account."""
+OF_HALTERS = ("/", "/page/events")
+"""Routes that show those who may halt and not read its state."""
 
 
 @pytest.fixture(scope="module")
@@ -142,17 +147,45 @@ def shown():
     ]
 
 
-def test_who_may_not_read_is_shown_nothing(visitor):
-    found, paths = visitor(HALTER), shown()
-    assert len(paths) == 7
+@pytest.mark.parametrize(("token", "also_shown"), [(HALTER, OF_HALTERS), (RESEARCHER, ())])
+def test_who_may_not_read_is_shown_nothing(visitor, token, also_shown):
+    found, paths = visitor(token), [path for path in shown() if path not in also_shown]
+    assert len(paths) == 7 - len(also_shown)
     for path in paths:
         answer = found.client.get(path.replace("{id}", "nothing").replace("{name}", "report"), params={"panes": "now"})
         assert answer.status_code == 403, path
         assert "does not allow 'read'" in html.unescape(answer.text)
 
 
+def test_who_may_halt_and_not_read_sees_the_state_and_the_button_alone(visitor, project, monkeypatch):
+    # The command itself is tested elsewhere.
+    monkeypatch.setattr("quant_pipeline.service.halting.sys.executable", "/bin/true")
+    client = visitor(HALTER).client
+    while "It is being drawn" in (page := client.get("/")).text:
+        time.sleep(0.2)
+    for words in ("Halt sim", "This token allows to halt sim, and not to read", "active</span>"):
+        assert words in page.text
+    for words in ("Net asset value", "Cash", "Positions<", 'id="pane-now"', "/page/log"):
+        assert words not in page.text
+    panes = set()
+    with client.stream("GET", "/page/events", params={"panes": "now,strip,word,positions"}) as events:
+        for line in events.iter_lines():
+            if line.startswith("data: {") and '"name"' in line:
+                panes.add(json.loads(line.removeprefix("data: "))["name"])
+            if line == "event: beat" and panes:
+                break
+    assert panes == {"word"}
+    halted = client.post("/page/halt", data={"form_token": token_of(page)})
+    try:
+        assert "■ Halted" in halted.text
+        assert "This token allows to halt sim" in halted.text
+        assert (project / "data/accounts/sim/STOP").exists()
+    finally:
+        (project / "data/accounts/sim/STOP").unlink()
+
+
 def test_a_refusal_on_the_page_is_written_down_with_its_name(visitor, project, caplog):
-    written = project / "data/accounts/sim/service/audit.jsonl"
+    written = project / "data/accounts/sim/service/refusals.jsonl"
     with caplog.at_level(logging.INFO, logger="quant_pipeline.service.audit"):
         assert visitor(HALTER).client.get("/page/models").status_code == 403
         # The line is written when the answer has gone out.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 WATCH_FILE: Final = "watch.json"
 """Value of the account, halts, touched stops, and alarms: what is near."""
@@ -22,13 +22,21 @@ def read_watch(folder: Path) -> dict[str, Any]:
     return _read(folder / WATCH_FILE, MAX_AGE_SECONDS)
 
 
-def best_scores(folder: Path, session: str, number: int) -> dict[str, list[str]]:
-    """Return by model the instruments with the highest live scores of a session; none when there are none of it."""
+class BestScores(NamedTuple):
+    """The instruments with the highest live scores by model, and when these were computed."""
+
+    at: str
+    models: dict[str, list[str]]
+
+
+def best_scores(folder: Path, session: str, number: int) -> BestScores | None:
+    """Return the highest live scores of a session; None when there are none of it."""
     found = _read(folder / SCORES_FILE, KEPT_SECONDS)
     if found.get("session") != session:
-        return {}
+        return None
     scores = {model: said["scores"] for model, said in found["models"].items()}
-    return {model: sorted(of, key=of.__getitem__, reverse=True)[:number] for model, of in scores.items()}
+    best = {model: sorted(of, key=of.__getitem__, reverse=True)[:number] for model, of in scores.items()}
+    return BestScores(found["at"], best)
 
 
 def _read(file: Path, max_age: float) -> dict[str, Any]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from quant_pipeline.service.access import Asker
+from quant_pipeline.service.access import Asker, admitted
 from quant_pipeline.service.halting import halt_account
 from quant_pipeline.service.page.assets import addresses
 from quant_pipeline.service.page.compose import fragment, page
 from quant_pipeline.service.page.drawing import draw
 from quant_pipeline.service.page.entrance import PageRoute, visit
-from quant_pipeline.service.page.visitors import LOGIN, fields_of
+from quant_pipeline.service.page.visitors import LOGIN, fields_of, is_secure
 from quant_pipeline.service.parameters import Scope
 from quant_pipeline.service.problems import Refused
-from quant_pipeline.service.questions import EvaluationQuestion, Sizes, TrainingQuestion
+from quant_pipeline.service.questions import EvaluationQuestion, Name, Sizes, TrainingQuestion
 from quant_pipeline.service.routes import factors, jobs, models
 from quant_pipeline.service.served import TheServed
 from quant_pipeline.strategy.rules import StrategyRules
@@ -28,10 +28,10 @@ async def halt(request: Request, served: TheServed) -> Response:
     """Halt the account as ``POST /v1/account/halt`` does; any number of browsers may do so at once."""
     visited = visit(request)
     await visited.visitors.form_of(request, visited.visitor)
-    visited.visitor.asker.require(Scope.HALT)
-    done = await halt_account(served, visited.visitor.asker, REASON)
+    asker = admitted(request, visited.visitor.asker, Scope.HALT)
+    done = await halt_account(served, asker, REASON)
     outcome = draw("halted.html", done=done)
-    if request.headers.get("x-part") == "outcome" or not visited.visitor.may(Scope.READ):
+    if request.headers.get("x-part") == "outcome":
         return fragment(outcome)
     return await page(visited, "desk", outcome)
 
@@ -70,7 +70,7 @@ async def backtest(request: Request, served: TheServed) -> Response:
 
 
 @router.post("/page/jobs/{id}/cancel")
-async def cancel(request: Request, id: str, served: TheServed) -> Response:
+async def cancel(request: Request, id: Name, served: TheServed) -> Response:
     """Cancel a job."""
     _, asker = await _researcher(request)
     await jobs.cancel(id, served, asker)
@@ -81,8 +81,7 @@ async def _researcher(request: Request) -> tuple[dict[str, str], Asker]:
     """Return the fields of a form, and who has posted it; jobs need the scope ``research``."""
     visited = visit(request)
     fields = await visited.visitors.form_of(request, visited.visitor)
-    visited.visitor.asker.require(Scope.RESEARCH)
-    return fields, visited.visitor.asker
+    return fields, admitted(request, visited.visitor.asker, Scope.RESEARCH)
 
 
 def _follow(asked: Response) -> Response:
@@ -105,7 +104,7 @@ async def login(request: Request) -> Response:
     except Refused as refused:
         text = f"{refused.detail}: that is none of the tokens of this service"
         return fragment(draw("login.html", assets=addresses(), wrong=text), 401)
-    request.state.asker = visitor.asker
+    request.state.asker, request.state.acts = visitor.asker, True
     answer = RedirectResponse("/", 303)
-    visitors.remember(answer, visitor, request.url.scheme == "https")
+    visitors.remember(answer, visitor, is_secure(request))
     return answer

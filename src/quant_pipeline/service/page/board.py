@@ -15,17 +15,20 @@ import pandas as pd
 from quant_pipeline.cli.opened_account import Opened
 from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.reports.elements import Html, paragraph
-from quant_pipeline.service.faults import FAULTS
+from quant_pipeline.service.faults import FAULTS, in_short
 from quant_pipeline.service.page.drawing import draw, instant, pane
+from quant_pipeline.service.page.freshness import Stale
 from quant_pipeline.service.page.looking import Look, stamp_of
 from quant_pipeline.service.problems import Refused
-from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.service.served import Served
 
 logger = logging.getLogger(__name__)
 
 LATE = 10.0
-"""Seconds beyond its own ones after which a pane that was not drawn again says since when it is as it is."""
+"""Seconds beyond its own ones after which a pane that was not drawn again says since when it is as it is.
+
+One that was never drawn says so after as many.
+"""
 
 
 class Title(NamedTuple):
@@ -48,11 +51,14 @@ class PaneKind:
         Draws it from one look at the account.
     seconds
         After how long it is drawn again although nothing that it follows has changed.
+    staleness
+        Says since when what it shows is not of now any more; None while it is.
     """
 
     heading: str
     make: Callable[[Look], Html]
     seconds: float = 30.0
+    staleness: Callable[[Look], Stale | None] = lambda look: None
 
 
 @dataclass
@@ -65,6 +71,8 @@ class Drawn:
         Markup.
     stamp, at
         What it was drawn from, and when, by a clock that only goes on.
+    begun, asked
+        When it was asked for first, by that clock and by that of the world.
     good, since
         Markup of the last time that it could be drawn, and when that was.
     fault
@@ -74,6 +82,8 @@ class Drawn:
     html: Html = field(default_factory=Html)
     stamp: Any = None
     at: float = float("-inf")
+    begun: float | None = None
+    asked: pd.Timestamp | None = None
     good: Html | None = None
     since: pd.Timestamp | None = None
     fault: str | None = None
@@ -111,6 +121,8 @@ class Board:
         if not lock.acquire(blocking=False):
             return
         stamp = None
+        if drawn.begun is None:
+            drawn.begun, drawn.asked = time.monotonic(), pd.Timestamp.now("UTC")
         try:
             stamp, look = self._newest()
             if drawn.stamp == stamp and time.monotonic() - drawn.at <= kind.seconds:
@@ -118,7 +130,9 @@ class Board:
             if drawn.stamp == stamp:
                 # Other files than those of the stamp, and the time, may have changed.
                 look = Look.now(self.served)
-            drawn.html = drawn.good = kind.make(look)
+            drawn.good = kind.make(look)
+            stale = kind.staleness(look)
+            drawn.html = drawn.good if stale is None else draw("fault.html", **stale._asdict(), before=drawn.good)
             drawn.since, drawn.fault = pd.Timestamp.now("UTC"), None
             drawn.stamp, drawn.at = stamp, time.monotonic()
         except FAULTS as error:
@@ -147,7 +161,7 @@ class Board:
         """Return a pane as it is shown: one that could not be drawn again in time is grey, and says since when."""
         drawn = self._drawn[name]
         if not drawn.html:
-            return self._not_yet(name)
+            return self._not_yet(name, drawn)
         is_late = time.monotonic() - drawn.at > self.kinds[name].seconds + LATE
         if not is_late or drawn.good is None or drawn.fault is not None:
             return drawn.html
@@ -157,9 +171,14 @@ class Board:
     async def _refresh_in_thread(self, name: str) -> None:
         await anyio.to_thread.run_sync(self.refresh, name, abandon_on_cancel=True, limiter=self._drawers)
 
-    def _not_yet(self, name: str) -> Html:
+    def _not_yet(self, name: str, drawn: Drawn) -> Html:
+        """Say of a pane that was never drawn since when it is waited for."""
+        heading = self.kinds[name].heading
+        if drawn.begun is not None and time.monotonic() - drawn.begun > LATE:
+            why = f"asked for since {instant(drawn.asked)}, and what it is drawn from does not answer"
+            return pane(name, heading, "", draw("fault.html", why=why, since="", before=Html("")))
         words = "It is being drawn for the first time, and will be here in a moment."
-        return pane(name, self.kinds[name].heading, "", paragraph(words, style="empty"))
+        return pane(name, heading, "", paragraph(words, style="empty"))
 
     def _newest(self) -> tuple[Any, Look]:
         """Return the newest look at the account, the same one as long as its files and parameters are the same."""
@@ -183,8 +202,7 @@ class Board:
 
     def _fault(self, name: str, drawn: Drawn, error: Exception) -> Html:
         """Say why a pane could not be drawn, above what it was when it could be."""
-        known = isinstance(error, (QuantPipelineError, Refused))
-        why = without_paths(str(error), self.served.project.place.project_path) if known else type(error).__name__
+        why = in_short(error, self.served.project.place.project_path)
         if drawn.good is None:
             return pane(name, self.kinds[name].heading, "", draw("fault.html", why=why, since="", before=Html("")))
         return draw("fault.html", why=why, since=instant(drawn.since), before=drawn.good)

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from quant_pipeline.reports.elements import Html
 from quant_pipeline.service.answers import CODE
+from quant_pipeline.service.page import freshness
 from quant_pipeline.service.page.assets import addresses
 from quant_pipeline.service.page.board import PaneKind
 from quant_pipeline.service.page.drawing import draw, instant, markup
@@ -23,18 +24,20 @@ from quant_pipeline.service.page.panes.now import now
 from quant_pipeline.service.page.panes.orders import today
 from quant_pipeline.service.page.panes.positions import positions
 from quant_pipeline.service.page.panes.research import research
-from quant_pipeline.service.page.panes.strip import strip
+from quant_pipeline.service.page.panes.strip import strip, word
 from quant_pipeline.service.page.panes.value import value
+from quant_pipeline.service.page.visitors import is_secure
 from quant_pipeline.service.parameters import Scope
 
 PANES: Final = {
     "strip": PaneKind("State", strip, 5.0),
+    "word": PaneKind("State", word, 5.0),
     "now": PaneKind("Now", now, 5.0),
-    "today": PaneKind("Today", today),
-    "positions": PaneKind("Positions", positions),
-    "value": PaneKind("Net asset value", value),
-    "models": PaneKind("Models", models),
-    "research": PaneKind("Research", research),
+    "today": PaneKind("Today", today, staleness=freshness.plan),
+    "positions": PaneKind("Positions", positions, staleness=freshness.books),
+    "value": PaneKind("Net asset value", value, staleness=freshness.books),
+    "models": PaneKind("Models", models, staleness=freshness.market),
+    "research": PaneKind("Research", research, staleness=freshness.market),
     "jobs": PaneKind("Jobs", jobs, 2.0),
     "log": PaneKind("Log", log, 2.0),
     "accounts": PaneKind("All accounts", accounts),
@@ -57,6 +60,10 @@ PAGES: Final = {
     "log": PageKind("/page/log", "Log", ("log",)),
     "accounts": PageKind("/page/accounts", "All accounts", ("accounts",)),
 }
+FOR_HALTERS: Final = PageKind("/", "Halt the account", ())
+"""Page of those who may halt and not read: under the state, the button, and what it has done."""
+OF_HALTERS: Final = ("word",)
+"""Panes that those may see."""
 LINKS: Final = (
     ("/#now", "Now"),
     ("/#today", "Today"),
@@ -87,9 +94,10 @@ async def page(visit: Visit, name: str, outcome: Html | None = None, panes: dict
     panes
         Panes of this request alone, instead of those that everyone is shown.
     """
-    kind, visitor = PAGES[name], visit.visitor
+    visitor = visit.visitor
+    kind, state = (PAGES[name], "strip") if visit.may_read else (FOR_HALTERS, "word")
     shown = () if panes is not None else kind.panes
-    drawn = await visit.board.panes(("strip", *shown), PATIENCE)
+    drawn = await visit.board.panes((state, *shown), PATIENCE)
     parts = list((panes or {pane: drawn[pane] for pane in shown}).items())
     above = visit.board.title
     html = draw(
@@ -100,19 +108,21 @@ async def page(visit: Visit, name: str, outcome: Html | None = None, panes: dict
         money=above.money,
         environment=above.environment,
         code=CODE,
-        strip=drawn["strip"],
+        state=state,
+        strip=drawn[state],
         parts=[(pane, with_token(part, visitor.form_token)) for pane, part in parts],
         outcome=outcome or Html(""),
         links=[(address, label, address == kind.address) for address, label in LINKS],
         at=instant(pd.Timestamp.now("UTC").floor("s")),
-        live=f"/page/events?panes={','.join(('strip', *shown))}",
+        live=f"/page/events?panes={','.join((state, *shown))}",
+        may_read=visit.may_read,
         may_halt=visitor.may(Scope.HALT),
         form_token=visitor.form_token,
         assets=addresses(),
     )
     answer = HTMLResponse(html)
     if visitor.is_new:
-        visit.visitors.remember(answer, visitor, visit.request.url.scheme == "https")
+        visit.visitors.remember(answer, visitor, is_secure(visit.request))
     return answer
 
 

@@ -179,13 +179,19 @@ def chart(name: str, title: str, lines: Sequence[Line], write: Any) -> Html:
                 "number": number % 4,
                 "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in points),
                 "end": points[-1],
-                "last": write(float(line.values.iloc[-1])),
+                "last": f"{write(float(line.values.iloc[-1]))}{_until(line, dates[-1])}",
                 "dot": len(points) == 1,
             }
         )
     ticks = [(HEIGHT - share * HEIGHT, write(low + share * (high - low))) for share in (0.06, 0.5, 0.94)]
     ends = (f"{pd.Timestamp(dates[0]):%Y-%m-%d}", f"{pd.Timestamp(dates[-1]):%Y-%m-%d}")
     return draw("chart.html", name=name, title=title, lines=drawn, ticks=ticks, ends=ends, width=WIDTH, height=HEIGHT)
+
+
+def _until(line: Line, newest: Any) -> str:
+    """Say when a line ends before the others do."""
+    last = line.values.index[-1]
+    return "" if last == newest else f" on {pd.Timestamp(last):%Y-%m-%d}"
 
 
 @cache

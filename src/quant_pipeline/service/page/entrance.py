@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
 from quant_pipeline.common.exceptions import QuantPipelineError
+from quant_pipeline.service.access import admitted
 from quant_pipeline.service.page.assets import addresses
 from quant_pipeline.service.page.board import Board
 from quant_pipeline.service.page.drawing import draw
@@ -38,6 +39,11 @@ class Visit:
         """What the application serves."""
         return self.board.served
 
+    @property
+    def may_read(self) -> bool:
+        """Whether all panes may be shown."""
+        return self.visitor.may(Scope.READ)
+
 
 def visit(request: Request) -> Visit:
     """Return who comes.
@@ -55,7 +61,7 @@ def visit(request: Request) -> Visit:
 
 
 async def reader(request: Request) -> Visit:
-    """Return who comes to look; all that the page shows needs the scope ``read``.
+    """Return who comes to look; all that the page shows of the account but its state needs the scope ``read``.
 
     Raises
     ------
@@ -63,11 +69,26 @@ async def reader(request: Request) -> Visit:
         401 when a token is needed, 403 when it does not allow to read.
     """
     visited = visit(request)
-    visited.visitor.asker.require(Scope.READ)
+    admitted(request, visited.visitor.asker, Scope.READ)
+    return visited
+
+
+async def watcher(request: Request) -> Visit:
+    """Return who comes to look at what a halt needs: holders of ``read``, and those of ``halt`` alone.
+
+    Raises
+    ------
+    Refused
+        401 when a token is needed, 403 when it allows neither.
+    """
+    visited = visit(request)
+    if visited.may_read or not visited.visitor.may(Scope.HALT):
+        admitted(request, visited.visitor.asker, Scope.READ)
     return visited
 
 
 TheReader = Annotated[Visit, Depends(reader)]
+TheWatcher = Annotated[Visit, Depends(watcher)]
 
 
 class PageRoute(APIRoute):

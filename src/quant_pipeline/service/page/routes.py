@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import AsyncIterable
+from pathlib import Path
 from typing import Annotated, Final
 
 import anyio
@@ -13,16 +14,16 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from quant_pipeline.reports.elements import Html
 from quant_pipeline.service.access import Access
-from quant_pipeline.service.jobs.table import Job
+from quant_pipeline.service.jobs.table import ENDED, Job
 from quant_pipeline.service.page import actions, documentation
 from quant_pipeline.service.page.assets import KINDS, asset
 from quant_pipeline.service.page.board import Board
-from quant_pipeline.service.page.compose import PAGES, PANES, page, with_token
+from quant_pipeline.service.page.compose import OF_HALTERS, PAGES, PANES, page, with_token
 from quant_pipeline.service.page.drawing import instant
-from quant_pipeline.service.page.entrance import PageRoute, TheReader
+from quant_pipeline.service.page.entrance import PageRoute, TheReader, TheWatcher
 from quant_pipeline.service.page.headers import DOCUMENT_POLICY, SafeHeaders
 from quant_pipeline.service.page.looking import Look
-from quant_pipeline.service.page.panes.jobs import job
+from quant_pipeline.service.page.panes.jobs import Printed, Rows, job
 from quant_pipeline.service.page.panes.log import Wanted, log
 from quant_pipeline.service.page.panes.research import DOCUMENTS
 from quant_pipeline.service.page.visitors import Visitors
@@ -35,6 +36,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 streams = APIRouter(include_in_schema=False)
 POLL: Final = 0.25
 """Seconds between two looks at what panes follow."""
+WINDOW: Final = 2**17
+"""Bytes of what a job has printed that are shown at once."""
 BEAT: Final = 1.0
 """Seconds between two signs of life."""
 
@@ -49,21 +52,55 @@ def add_page(app: FastAPI, served: Served, access: Access) -> None:
 
 
 @router.get("/")
-async def desk(visited: TheReader) -> Response:
-    """Show what the operator needs first."""
+async def desk(visited: TheWatcher) -> Response:
+    """Show what the operator needs first; who may halt and not read is shown the state and the button alone."""
     return await page(visited, "desk")
 
 
 @router.get("/page/jobs/{id}")
-async def one_job(visited: TheReader, served: TheServed, found: Annotated[Job, Depends(job_of)]) -> Response:
-    """Show one job as it prints."""
+async def one_job(
+    visited: TheReader,
+    served: TheServed,
+    found: Annotated[Job, Depends(job_of)],
+    before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+    table: Annotated[str, Query(max_length=100)] = "",
+    row: Annotated[int, Query(ge=0, le=2**40)] = 0,
+) -> Response:
+    """Show one job as it prints: the newest lines, or those before a place; and rows of its tables."""
 
     def draw_it() -> Html:
-        lines, _ = read_lines(served.jobs.output_of(found), 0)
+        output, has_ended = served.jobs.output_of(found), found.state in ENDED
         place = served.project.place.project_path
-        return job(served, found, "\n".join(without_paths(line, place) for _, line in lines))
+        return job(served, found, printed_before(output, before, has_ended, place), Rows(table, row))
 
     return await page(visited, "jobs", panes={"job": await served.look(draw_it)})
+
+
+def printed_before(output: Path, before: int | None, has_ended: bool, project: Path) -> Printed:
+    """Read the lines that begin before a place in what a job has printed, at most `WINDOW` of them in bytes.
+
+    Parameters
+    ----------
+    output
+        File of what it has printed.
+    before
+        The place; None: the end.
+    has_ended
+        Whether nothing more will be printed.
+    project
+        Folder that no line names.
+    """
+    size = output.stat().st_size if output.exists() else 0
+    end = size if before is None else min(before, size)
+    begin, shown = max(0, end - WINDOW), []
+    begins, (lines, _) = begin, read_lines(output, begin, has_ended)
+    for ends, line in lines:
+        # The line that the end is within belongs to these: the lines behind it begin with the next one.
+        if begins >= end and before is not None:
+            break
+        shown.append(without_paths(line, project))
+        begins = ends
+    return Printed("".join(f"{line}\n" for line in shown), begin, begins, before is None)
 
 
 @router.get("/page/log")
@@ -121,19 +158,21 @@ async def job_events(
     served: TheServed,
     place: OneStream,
     found: Annotated[Job, Depends(job_of)],
+    behind: Annotated[int, Query(ge=0, le=2**53)] = 0,
     last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, le=2**53)] = 0,
 ) -> AsyncIterable[ServerSentEvent]:
-    """Follow a job as ``GET /v1/jobs/{id}/events`` does."""
-    async for event in follow(served, found, last_event_id):
+    """Follow a job as ``GET /v1/jobs/{id}/events`` does, from what the page shows already."""
+    async for event in follow(served, found, max(behind, last_event_id)):
         yield event
 
 
 @streams.get("/page/events", response_class=EventSourceResponse)
 async def events(
-    visited: TheReader, place: OneStream, panes: Annotated[str, Query(max_length=200)]
+    visited: TheWatcher, place: OneStream, panes: Annotated[str, Query(max_length=200)]
 ) -> AsyncIterable[ServerSentEvent]:
     """Keep panes fresh: ``pane`` with the markup of each that has changed, and ``beat`` every second."""
-    names = [name for name in dict.fromkeys(panes.split(",")) if name in PANES]
+    allowed = PANES if visited.may_read else OF_HALTERS
+    names = [name for name in dict.fromkeys(panes.split(",")) if name in allowed]
     known: dict[str, str] = {}
     beat = float("-inf")
     while True:

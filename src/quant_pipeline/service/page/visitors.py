@@ -176,6 +176,11 @@ class Visitors:
         return file.read_bytes()
 
 
+def is_secure(request: Request) -> bool:
+    """Return whether a browser speaks TLS, to this service or, as the origin of its page says, to a proxy before it."""
+    return request.url.scheme == "https" or request.headers.get("origin", "").lower().startswith("https://")
+
+
 async def fields_of(request: Request) -> dict[str, str]:
     """Return the fields of a form as browsers send it.
 

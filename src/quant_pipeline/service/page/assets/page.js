@@ -95,6 +95,8 @@
         body: new URLSearchParams(new FormData(halt)),
         headers: { "X-Part": "outcome" },
         redirect: "manual",
+        // The service waits two minutes for a broker that does not answer.
+        signal: AbortSignal.timeout(150_000),
       });
       if (answer.ok) replace(find("outcome"), await answer.text());
       else find("outcome").textContent = answer.type === "opaqueredirect"
@@ -107,13 +109,16 @@
     }
   });
 
-  // The lines of one job, as it prints them.
+  // The lines of one job, as it prints them, behind those that the service has drawn; the oldest make room.
+  const KEPT = 5000;
   const printed = find("printed");
-  if (printed) {
+  if (printed) printed.scrollTop = printed.scrollHeight;
+  if (printed?.dataset.events) {
     const lines = new EventSource(printed.dataset.events);
     lines.addEventListener("line", (event) => {
       const isAtEnd = printed.scrollTop + printed.clientHeight > printed.scrollHeight - 40;
       printed.append(`${JSON.parse(event.data).line}\n`);
+      while (printed.childNodes.length > KEPT) printed.firstChild.remove();
       if (isAtEnd) printed.scrollTop = printed.scrollHeight;
     });
     lines.addEventListener("end", () => {

@@ -11,15 +11,13 @@ from quant_pipeline.cli.opened_account import Opened
 from quant_pipeline.cli.opened_project import open_project
 from quant_pipeline.cli.sessions import configuration_folder
 from quant_pipeline.common.environments import environments_in
-from quant_pipeline.common.exceptions import QuantPipelineError
 from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, paragraph, table
 from quant_pipeline.service.account_tables import account_picture
-from quant_pipeline.service.faults import FAULTS
+from quant_pipeline.service.faults import FAULTS, in_short
 from quant_pipeline.service.page.drawing import instant, pane, state
 from quant_pipeline.service.page.looking import Look
-from quant_pipeline.service.redaction import without_paths
 
 
 class Row(NamedTuple):
@@ -50,12 +48,17 @@ def accounts(look: Look) -> Html:
     ]
     at = instant(pd.Timestamp.now("UTC").floor("min"))
     known = shown.dropna(subset="value")
-    sums = known.groupby(["money", "currency"], sort=False)["value"].agg(["sum", "size"]).reset_index()
+    kinds = known.groupby(["money", "currency"], sort=False)
+    sums = kinds.agg(
+        sum=("value", "sum"), size=("value", "size"), first=("session", "min"), last=("session", "max")
+    ).reset_index()
     sum_columns = [
         Column("money", "money", kind="text"),
         Column("sum", "net asset values together", wording.amount),
         Column("currency", "currency", kind="text"),
         Column("size", "accounts", wording.count),
+        Column("first", "closes from", wording.text, "text"),
+        Column("last", "to", wording.text, "text"),
     ]
     return pane(
         "accounts",
@@ -77,8 +80,7 @@ def _rows(look: Look) -> Iterator[Row]:
             with open_project(project.place, name, {}, logs=False) as opened:
                 yield _row(Opened(opened))
         except FAULTS as error:
-            known = isinstance(error, QuantPipelineError)
-            said = without_paths(str(error), project.place.project_path) if known else type(error).__name__
+            said = in_short(error, project.place.project_path)
             yield Row(name, wording.MISSING, "not known", "not known", None, "", None, said)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from quant_pipeline.common.processes import this_machine
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, paragraph, table
 from quant_pipeline.service.jobs.table import OPEN, Job
@@ -19,7 +20,33 @@ from quant_pipeline.service.served import Served
 
 SHOWN = 50
 READABLE = 40
-"""Most rows of a table of a result that is drawn."""
+"""Rows of a table of a result that are drawn at once."""
+
+
+class Printed(NamedTuple):
+    """A part of what a job has printed.
+
+    Attributes
+    ----------
+    text
+        Its lines.
+    begins, ends
+        Where it begins and ends in what was printed.
+    is_newest
+        Whether it goes on to the end.
+    """
+
+    text: str
+    begins: int
+    ends: int
+    is_newest: bool
+
+
+class Rows(NamedTuple):
+    """From which row on a table of the result is shown."""
+
+    table: str = ""
+    first: int = 0
 
 
 def jobs(look: Look) -> Html:
@@ -43,13 +70,16 @@ def jobs(look: Look) -> Html:
     return pane("jobs", "Jobs", as_of, table(shown, columns, f"Newest {len(shown)} jobs"))
 
 
-def job(served: Served, found: Job, printed: str) -> Html:
+def job(served: Served, found: Job, printed: Printed, rows: Rows) -> Html:
     """Draw one job; the script of the page appends what it prints."""
+    at = instant(found.ended or pd.Timestamp.now("UTC").floor("s"))
     items = [
-        Fact("State", str(found.state), instant(found.ended or found.started or found.created)),
+        Fact("State", str(found.state), at),
         Fact("Asked", instant(found.created), f"by {found.asked_by}"),
-        Fact("Lasted", _lasted(found) or wording.MISSING, ""),
+        Fact("Lasted", _lasted(found) or wording.MISSING, at),
     ]
+    if found.host not in (None, this_machine()):
+        items.append(Fact("Done on", str(found.host), "another machine: what it prints, and its tables, lie there"))
     tables = sorted((found.result or {}).get("tables", {}))
     if tables:
         items.append(Fact("Tables", ", ".join(tables), f"GET /v1/jobs/{found.id}/result"))
@@ -63,14 +93,19 @@ def job(served: Served, found: Job, printed: str) -> Html:
         message=_end(served, found),
     )
     heading = f"Job {found.number}: {_words(found.kind)}"
-    return pane("job", heading, instant(found.created), facts(items), *_results(served, found), parts)
+    return pane("job", heading, at, facts(items), *_results(served, found, rows), parts)
 
 
-def _results(served: Served, found: Job) -> Iterator[Html]:
-    """Draw the tables of a result that are small enough to read."""
+def _results(served: Served, found: Job, rows: Rows) -> Iterator[Html]:
+    """Draw some rows of each table of a result, with links to the rows before and behind."""
     for name, hash in sorted((found.result or {}).get("tables", {}).items()):
-        result = served.results.table(hash)
-        if result is None or result.empty or len(result) > READABLE:
+        first = rows.first if rows.table == name else 0
+        part = served.results.part(hash, first, READABLE)
+        if part is None:
+            yield paragraph(f"{_words(name)}: not kept any more, it has made room for others.", style="empty")
+            continue
+        result = part.rows
+        if result.empty:
             continue
         columns = [
             Column(
@@ -81,7 +116,16 @@ def _results(served: Served, found: Job) -> Iterator[Html]:
             )
             for column, kind in result.dtypes.items()
         ]
-        yield table(result, columns, _words(name))
+        shown = f"rows {first + 1:,} to {first + len(result):,} of {part.height:,}, computed {instant(found.ended)}"
+        yield table(result, columns, f"{_words(name)}: {shown}")
+        places = (("Rows before", first - READABLE, first > 0), ("Rows behind", first + READABLE, True))
+        links = [
+            link(f"/page/jobs/{found.id}?table={name}&row={max(place, 0)}", f"{label}, {_words(name)}")
+            for label, place, is_there in places
+            if is_there and place < part.height
+        ]
+        if links:
+            yield paragraph(Html(" \N{MIDDLE DOT} ").join(links))
 
 
 def _number(value: Any) -> str:

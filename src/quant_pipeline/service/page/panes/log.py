@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import pandas as pd
@@ -14,15 +14,20 @@ from quant_pipeline.live.journal import read_journal
 from quant_pipeline.live.opening import JOURNAL
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, paragraph, table
-from quant_pipeline.service.audit_file import AUDIT
+from quant_pipeline.service.audit_file import AUDIT, REFUSALS
+from quant_pipeline.service.faults import FAULTS, in_short
 from quant_pipeline.service.page.drawing import draw, instant, pane
 from quant_pipeline.service.page.looking import Look
 from quant_pipeline.service.redaction import without_paths
 from quant_pipeline.trading.ledger.events import EventKind
 
-SOURCES: Final = ("live process", "over HTTP", "ledger")
+DONE: Final = "over HTTP"
+REFUSED: Final = "refused over HTTP"
+OF_SERVICE: Final = (DONE, REFUSED)
 LEDGER_KINDS: Final = (EventKind.ALERT_RAISED, EventKind.BREAK_FOUND, EventKind.TRADING_STATE_CHANGED)
 SHOWN = 200
+REFUSED_SHOWN = 20
+"""Refusals among the lines of all sources: strangers can make any number of them."""
 READ = 5_000
 """Lines of each source that are looked at."""
 
@@ -47,16 +52,15 @@ EVERYTHING: Final = Wanted()
 
 def log(look: Look, wanted: Wanted = EVERYTHING) -> Html:
     """Draw the lines that are asked for, the newest first."""
-    needle = wanted.text.casefold()
-    found = [
-        entry
-        for entry in _entries(look)
-        if (not wanted.source or entry.source == wanted.source) and needle in entry.what.casefold()
-    ]
+    found, faults = _entries(look, wanted)
     found.sort(key=lambda entry: entry.at, reverse=True)
-    form = draw("filters.html", sources=SOURCES, wanted=wanted)
+    form = draw("filters.html", sources=tuple(SOURCES), wanted=wanted)
+    said = [draw("fault.html", since="", why=fault, before=Html("")) for fault in faults]
+    # What is filtered is not drawn again, and says when it was.
+    clock = pd.Timestamp.now("UTC").floor("min" if wanted == EVERYTHING else "s")
+    as_of = f"{instant(clock)}; {look.newest_event}"
     if not found:
-        return pane("log", "Log", look.newest_event, form, paragraph("No line says that.", style="empty"))
+        return pane("log", "Log", as_of, form, *said, paragraph("No line says that.", style="empty"))
     columns = [
         Column("at", "when", wording.text, "text"),
         Column("source", "source", kind="text"),
@@ -64,30 +68,64 @@ def log(look: Look, wanted: Wanted = EVERYTHING) -> Html:
     ]
     shown = pd.DataFrame(found[:SHOWN], columns=list(Entry._fields))
     caption = f"{len(found):,} lines, the newest {len(shown):,} of them"
-    return pane("log", "Log", look.newest_event, form, table(shown, columns, caption))
+    return pane("log", "Log", as_of, form, *said, table(shown, columns, caption))
 
 
-def _entries(look: Look) -> Iterator[Entry]:
-    place = look.served.project.place.project_path
-    home = look.account.stop_file.parent
-    _, lines = read_journal(home / FOLDER / JOURNAL, READ)
+def _entries(look: Look, wanted: Wanted) -> tuple[list[Entry], list[str]]:
+    """Return the lines that are asked for, and which sources cannot be read, and why; the others are."""
+    found: list[Entry] = []
+    faults: list[str] = []
+    place, needle = look.served.project.place.project_path, wanted.text.casefold()
+    for source, read in SOURCES.items():
+        if wanted.source not in ("", source):
+            continue
+        try:
+            # Paths of routes stay: the service has written its lines itself.
+            hide = source not in OF_SERVICE
+            lines = [Entry(at, source, without_paths(what, place) if hide else what) for at, what in read(look)]
+        except FAULTS as error:
+            faults.append(f"{source}: {in_short(error, place)}")
+            continue
+        lines = [entry for entry in lines if needle in entry.what.casefold()]
+        is_apart = source == REFUSED and not wanted.source
+        found += lines[-REFUSED_SHOWN:] if is_apart else lines
+    return found, faults
+
+
+def _of_process(look: Look) -> Iterator[tuple[str, str]]:
+    _, lines = read_journal(look.account.stop_file.parent / FOLDER / JOURNAL, READ)
     for line in lines:
-        words = " ".join(str(line[key]) for key in ("event", "task", "state", "result", "why", "what") if key in line)
-        yield Entry(instant(line["at"]), SOURCES[0], without_paths(words, place))
-    for written in _newest_lines(look):
-        yield Entry(instant(written["asctime"]), SOURCES[1], written["message"])
+        words = (str(line[key]) for key in ("event", "task", "state", "result", "why", "what") if key in line)
+        yield instant(line["at"]), " ".join(words)
+
+
+def _of_ledger(look: Look) -> Iterator[tuple[str, str]]:
     for event in [event for event in look.account.events if event.kind in LEDGER_KINDS][-READ:]:
         facts = event.payload
         said = facts.get("message") or f"{facts['what']}: {facts['ledger']} here, {facts['broker']} at the broker"
         state = f"{facts['state']}: " if "state" in facts else ""
-        yield Entry(f"{event.session:%Y-%m-%d}, session", SOURCES[2], f"{state}{without_paths(str(said), place)}")
+        yield f"{event.session:%Y-%m-%d}, session", f"{state}{said}"
 
 
-def _newest_lines(look: Look) -> Iterator[dict[str, str]]:
-    """Return the lines of the audit file; one that a kill has torn is left out."""
-    for line in last_lines(look.served.project.folder / AUDIT, READ).splitlines():
-        try:
-            found: dict[str, str] = json.loads(line)
-        except ValueError:
-            continue
-        yield found
+def _of_service(name: str) -> Callable[[Look], Iterator[tuple[str, str]]]:
+    """Return what reads a file of the audit log; a line that a kill has torn is left out."""
+
+    def read(look: Look) -> Iterator[tuple[str, str]]:
+        for line in last_lines(look.served.project.folder / name, READ).splitlines():
+            try:
+                found = json.loads(line)
+                entry = instant(found["asctime"]), str(found["message"])
+            except (ValueError, TypeError, KeyError):
+                continue
+            yield entry
+
+    return read
+
+
+SOURCES: Final[Mapping[str, Callable[[Look], Iterator[tuple[str, str]]]]] = {
+    "live process": _of_process,
+    DONE: _of_service(AUDIT),
+    REFUSED: _of_service(REFUSALS),
+    "ledger": _of_ledger,
+}
+"""What reads each source: instants, as text, and lines."""

@@ -25,7 +25,7 @@ def today(look: Look) -> Html:
     filled = shown[shown["filled"] > 0]
     counts = shown["state"].value_counts()
     summary = ", ".join(f"{number} {word.replace('_', ' ')}" for word, number in counts.items())
-    cost, value = filled["slippage"].sum(), (filled["filled"] * filled["reference_price"]).sum()
+    cost, value = filled["slippage"].sum(skipna=False), (filled["filled"] * filled["reference_price"]).sum()
     measured = f"{wording.plural(len(filled), 'order')} with fills, against the close of the decision"
     words = f"{wording.amount_signed(cost)} {look.currency}, {_basis_points(cost / value * 1e4)} bp" if value else ""
     items = [
@@ -67,7 +67,8 @@ def with_course(look: Look, orders: pd.DataFrame) -> pd.DataFrame:
     return orders.assign(
         verdict=[_verdict(found) for found in tracked],
         sent=[instant(found.submitted_at) if found and found.submitted_at else wording.MISSING for found in tracked],
-        slippage=slippage.fillna(0.0),
+        # Of what is filled at a price that is not known, the cost is not known.
+        slippage=slippage.where(orders["filled"] > 0, 0.0),
         slippage_bps=sign * (price / orders["reference_price"] - 1) * 1e4,
         why=[
             f"{reason}; {message}" if message else reason

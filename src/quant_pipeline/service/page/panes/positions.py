@@ -33,6 +33,7 @@ def _holdings(look: Look, held: pd.DataFrame) -> Html:
         Column("quantity", "shares", wording.count),
         Column("average_cost", f"average cost, {look.currency}", wording.price),
         Column("price", f"last close, {look.currency}", wording.price),
+        Column("close_of", "close of", wording.day, "text"),
         Column("market_value", f"value, {look.currency}", wording.amount),
         Column("unrealised_profit", f"profit, {look.currency}", wording.amount_signed, "signed"),
         Column("weight_bar", f"weight of at most {rules.max_position_weight:.0%}", bar_of, "text"),
@@ -44,7 +45,10 @@ def _holdings(look: Look, held: pd.DataFrame) -> Html:
         price=held["price"].where(held["has_close"]),
         **{f"says {model}": held["instrument"].map(opinions[model]).fillna("no score") for model in opinions.columns},
     )
-    return table(shown, columns, "Positions with the opinion of every model")
+    asked = pd.Timestamp(look.served.project.parameters["as_of"])
+    opinions_of = f"; opinions of {asked:%Y-%m-%d}" if len(opinions.columns) else ""
+    caption = f"Positions, {look.close_in_words}{opinions_of}. What has no close counts at its cost."
+    return table(shown, columns, caption)
 
 
 def _opinions(look: Look) -> pd.DataFrame:
@@ -86,7 +90,7 @@ def _limits(look: Look, held: pd.DataFrame) -> Html:
         Column("limit", "limit", kind="text"),
         Column("bar", "used", bar_of, "text"),
     ]
-    return table(shown, columns, "Limits of the portfolio")
+    return table(shown, columns, f"Limits of the portfolio, {look.close_in_words}")
 
 
 def _sector_weights(look: Look, held: pd.DataFrame) -> pd.Series:

@@ -32,7 +32,11 @@ LEADERS = 10
 def research(look: Look) -> Html:
     """Draw the leaderboard, links and forms."""
     project = look.served.project
-    written = [(name, label) for name, (entry, label) in DOCUMENTS.items() if project.has(entry)]
+    written = [
+        (name, label, instant(project.written(entry)))
+        for name, (entry, label) in DOCUMENTS.items()
+        if project.has(entry)
+    ]
     forms = draw(
         "asking.html",
         form_token=FORM_TOKEN,

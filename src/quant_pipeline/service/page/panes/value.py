@@ -8,7 +8,7 @@ import pandas as pd
 
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, paragraph, table
-from quant_pipeline.service.page.drawing import Line, chart, pane
+from quant_pipeline.service.page.drawing import Line, chart, instant, pane
 from quant_pipeline.service.page.looking import Look
 from quant_pipeline.trading.ledger.profits import session_profits
 
@@ -42,8 +42,16 @@ def value(look: Look) -> Html:
         f"{wording.amount(net)} {look.currency}, {look.close_in_words}",
         chart("value-chart", "Growth of 100", lines, wording.ratio),
         table(shown, columns, "What each line has come to"),
-        paragraph(SENTENCE),
+        paragraph(SENTENCE, _written(look)),
     )
+
+
+def _written(look: Look) -> str:
+    """Say when the backtest and the shadow were computed: what came later is in neither."""
+    names = {"backtest": "backtest_nav", "shadow": "shadow_sessions_found"}
+    found = {line: look.served.project.written(name) for line, name in names.items()}
+    known = [f"the {line} {instant(at)}" for line, at in found.items() if at is not None]
+    return f" Written: {', '.join(known)}." if known else ""
 
 
 def growth_lines(look: Look) -> list[Line]:
