@@ -20,6 +20,7 @@ from quant_pipeline.project.hooks import (
     CollectionHooks,
     ErrorHooks,
     JsonLogHooks,
+    KernelHooks,
     LocalOverrideHooks,
     LogConfigurationHooks,
     MarketSourceHooks,
@@ -40,6 +41,7 @@ if "kedro.framework.cli.cli" in sys.modules:
 # Hooks registered last act first: the guard of real accounts comes before everything else. An error ends its record
 # before it is reported.
 HOOKS = (
+    KernelHooks(),
     CollectionHooks(),
     ResultHooks(),
     SummaryHooks(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import click
 
 from quant_pipeline.cli.options import ProjectCommand
@@ -21,10 +23,18 @@ def compile_kernels(part: str | None) -> None:
     PART compiles only that part, so that two processes can share the work.
     """
     from quant_pipeline.cli.small_market import SmallMarket
+    from quant_pipeline.common.compilation_beside import compiling
     from quant_pipeline.common.progress import track
 
-    market = SmallMarket()
-    steps = [step for name, steps in PARTS.items() if part in (None, name) for step in steps]
-    for step in track(steps, "compiling kernels"):
-        getattr(market, step)()
+    wanted = {name: steps for name, steps in PARTS.items() if part in (None, name)}
+    with ExitStack() as compiled:
+        for name in wanted:
+            compiled.enter_context(compiling(name))
+        market = SmallMarket()
+        for step in track([step for steps in wanted.values() for step in steps], "compiling kernels"):
+            getattr(market, step)()
     click.echo(f"all kernels{f' of {part}' if part else ''} are compiled and kept")
+
+
+if __name__ == "__main__":
+    compile_kernels()

@@ -8,7 +8,7 @@ of a search.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numba
 from numba.core.registry import CPUDispatcher
 
 from quant_pipeline.common.compilation import digest_files, stamp
+from quant_pipeline.common.compilation_beside import load_or_wait, part_of
 from quant_pipeline.common.compilation_progress import announce_compilation
 
 announce_compilation()
@@ -36,12 +37,12 @@ compiles the other kernel for it too.
 
 def kernel(function: Callable) -> Any:
     """Compile a function that Python calls."""
-    return stamp(_njit(**_KEPT)(function), _digest_kernels(_folder_of(function)))
+    return _kept(_njit(**_KEPT)(function), _folder_of(function))
 
 
 def shared(function: Callable) -> Any:
     """Compile a function that Python calls, and into its callers, which hand over a dozen arrays."""
-    return stamp(_njit(**_KEPT, forceinline=True)(function), _digest_kernels(_folder_of(function)))
+    return _kept(_njit(**_KEPT, forceinline=True)(function), _folder_of(function))
 
 
 def inner(function: Callable) -> Any:
@@ -72,6 +73,15 @@ def _refuse(dispatcher: Any, *_: object) -> None:
 
 
 _Part = type("_Part", (CPUDispatcher,), {"__call__": _refuse, "__doc__": "A kernel that only other kernels call."})
+
+
+def _kept(dispatcher: Any, folder: Path) -> Any:
+    """Keep machine code of these sources, and take it from the process that compiles beside this one, if any does."""
+    stamp(dispatcher, _digest_kernels(folder))
+    kept, part = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None), part_of(folder)
+    if kept is not None and part is not None:
+        kept.load = partial(load_or_wait, part, kept.load)
+    return dispatcher
 
 
 def _folder_of(function: Callable) -> Path:

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.common.numba_settings import is_compilation_off
 from quant_pipeline.factors.kernels.machine_code import load_machine_code
-from quant_pipeline.factors.kernels.numba_settings import is_compilation_off
 from quant_pipeline.factors.kernels.signatures import Array, Kernel, flatten, layout_of
 
 

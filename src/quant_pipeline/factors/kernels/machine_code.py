@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +24,7 @@ import llvmlite.binding as llvm
 
 from quant_pipeline.common.atomic import write_bytes
 from quant_pipeline.common.compilation import digest_files
-from quant_pipeline.factors.kernels.numba_settings import numba_setting
+from quant_pipeline.common.numba_settings import folders_of_kept_code, numba_setting
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ def load_machine_code(name: str, signatures: str, compile_anew: Callable[[], byt
         Knows the addresses of the functions, which live as long as it does.
     """
     digest = _digest(signatures)
-    folders = list(_folders())
+    folders = list(folders_of_kept_code(Path(__file__)))
     file = f"{name}-{digest.hex()[:16]}.bin"
     code = next((code for folder in folders if (code := _read(folder / file, digest)) is not None), None)
     if code is None:
@@ -99,16 +98,6 @@ def _digest(signatures: str) -> bytes:
     triple = llvm.get_default_triple()
     parts = [digest_sources(), signatures, versions, triple, _processor(), settings]
     return hashlib.sha256(repr(parts).encode()).digest()
-
-
-def _folders() -> Iterator[Path]:
-    """Folders for kept code, the first that can be written is taken: as for numba's own cache."""
-    chosen = numba_setting("CACHE_DIR")
-    if chosen:
-        yield Path(chosen)
-        return
-    yield Path(__file__).parent / "__pycache__"
-    yield Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "quant_pipeline"
 
 
 def _read(path: Path, digest: bytes) -> bytes | None:

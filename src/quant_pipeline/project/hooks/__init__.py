@@ -4,6 +4,7 @@ from quant_pipeline.project.hooks.collection import CollectionHooks
 from quant_pipeline.project.hooks.configuration import LocalOverrideHooks, LogConfigurationHooks, ModelRegistryHooks
 from quant_pipeline.project.hooks.errors import ErrorHooks
 from quant_pipeline.project.hooks.guard import AccountGuardHooks
+from quant_pipeline.project.hooks.kernels import KernelHooks
 from quant_pipeline.project.hooks.lineage import RunStatusHooks
 from quant_pipeline.project.hooks.narration import JsonLogHooks, ProgressHooks, SummaryHooks
 from quant_pipeline.project.hooks.plugins import LEFT_OUT, TakenName
@@ -17,6 +18,7 @@ __all__ = [
     "CollectionHooks",
     "ErrorHooks",
     "JsonLogHooks",
+    "KernelHooks",
     "LocalOverrideHooks",
     "LogConfigurationHooks",
     "MarketSourceHooks",

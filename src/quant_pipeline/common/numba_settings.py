@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 FILE = ".numba_config.yaml"
@@ -23,6 +24,21 @@ def numba_setting(name: str) -> str | None:
 def is_compilation_off() -> bool:
     """Whether numba would run every function as Python."""
     return numba_setting("DISABLE_JIT") not in (None, "", "0")
+
+
+def folders_of_kept_code(beside: Path) -> Iterator[Path]:
+    """Folders for machine code, the first that can be written is taken: as for numba's own cache.
+
+    Parameters
+    ----------
+    beside
+        Source of the kernels.
+    """
+    if chosen := numba_setting("CACHE_DIR"):
+        yield Path(chosen)
+        return
+    yield beside.parent / "__pycache__"
+    yield Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "quant_pipeline"
 
 
 def _settings_of_file() -> dict[str, str]:
