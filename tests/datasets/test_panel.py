@@ -1,16 +1,21 @@
 """A panel year by year."""
 
+import hashlib
+import json
 import tracemalloc
 from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import panel as panel_module
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
+from quant_pipeline.datasets.panel_years import to_arrow
 
 
 def panel(sessions):
@@ -81,7 +86,7 @@ def test_an_error_before_anything_is_replaced_keeps_the_old_panel(tmp_path, monk
     dataset = YearlyPanel(str(tmp_path))
     old = panel(["2019-12-31", "2020-01-02"])
     dataset.save(old)
-    monkeypatch.setattr(panel_module, "_to_parquet", Mock(side_effect=OSError(28, "No space left on device")))
+    monkeypatch.setattr(panel_module, "write_plain", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(Exception, match="No space left"):
         dataset.save(old + 1)
     pd.testing.assert_frame_equal(dataset.load(), old)
@@ -135,3 +140,64 @@ def test_reading_takes_no_second_copy_of_the_panel(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.6 * wide.to_numpy().nbytes
+
+
+def test_saving_takes_no_copy_of_a_year(tmp_path):
+    sessions = pd.bdate_range("2015-01-01", "2015-12-31")
+    index = panel(sessions).index
+    wide = pd.DataFrame(np.ones((300, len(index)), dtype="float32").T, index=index, copy=False).rename(columns=str)
+    allocated = pa.default_memory_pool().bytes_allocated()
+    table = to_arrow(wide)
+    assert pa.default_memory_pool().bytes_allocated() - allocated < 0.1 * wide.to_numpy().nbytes
+    assert np.shares_memory(table.column("7").chunk(0).to_numpy(), wide.to_numpy())
+
+
+def test_a_panel_of_an_earlier_version_is_read_and_written_anew(tmp_path):
+    written = panel(["2019-12-31", "2020-01-02"]).assign(other=np.float32([1, np.nan, 3, 4]))
+    manifest = {}
+    for year, rows in written.groupby(written.index.get_level_values("datetime").year):
+        content = rows.to_parquet(None, compression="snappy")
+        (tmp_path / f"{year}.parquet").write_bytes(content)
+        manifest[f"{year}.parquet"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    pd.testing.assert_frame_equal(YearlyPanel(str(tmp_path)).load(), written)
+    YearlyPanel(str(tmp_path)).save(written)
+    pd.testing.assert_frame_equal(YearlyPanel(str(tmp_path)).load(), written)
+    assert pq.read_schema(tmp_path / "2020.parquet").field("other").nullable is False
+
+
+def test_missing_values_keep_their_bits_and_years_that_differ_by_one_value_are_written(tmp_path):
+    written = panel(["2019-12-31", "2020-01-02"]).assign(other=np.float32([np.nan, np.inf, -0.0, 4]))
+    dataset = YearlyPanel(str(tmp_path))
+    dataset.save(written)
+    assert dataset.load()["other"].to_numpy().tobytes() == written["other"].to_numpy().tobytes()
+    before = (tmp_path / "2020.parquet").stat().st_mtime_ns
+    written.iloc[2, 1] = 0.0
+    dataset.save(written)
+    assert (tmp_path / "2020.parquet").stat().st_mtime_ns != before
+
+
+def test_a_run_reads_sessions_up_to_its_own(tmp_path):
+    written = panel(["2019-12-31", "2020-01-02", "2020-01-03", "2021-01-04"])
+    YearlyPanel(str(tmp_path)).save(written)
+    read = YearlyPanel(str(tmp_path), as_of="2020-01-02").load()
+    known = written.iloc[:4]
+    pd.testing.assert_frame_equal(read, known.set_axis(known.index.remove_unused_levels()))
+    assert list(read.index.levels[0]) == [pd.Timestamp("2019-12-31"), pd.Timestamp("2020-01-02")]
+
+
+@pytest.mark.parametrize("order", [[2, 3, 0, 1], [1, 0, 3, 2]])
+def test_rows_in_another_order_come_back_in_it(tmp_path, order):
+    written = panel(["2020-01-02", "2020-01-03"]).iloc[order]
+    YearlyPanel(str(tmp_path)).save(written)
+    pd.testing.assert_frame_equal(YearlyPanel(str(tmp_path)).load(), written)
+
+
+def test_instruments_that_come_and_go_are_told_apart(tmp_path):
+    days = pd.to_datetime(["2019-12-31", "2020-01-02", "2020-01-02", "2021-01-04"])
+    index = pd.MultiIndex.from_arrays([days, ["ZZZ", "AAA", "ZZZ", "BBB"]], names=["datetime", "instrument"])
+    written = pd.DataFrame({"factor": np.arange(4, dtype="float32")}, index=index)
+    YearlyPanel(str(tmp_path)).save(written)
+    read = YearlyPanel(str(tmp_path)).load()
+    pd.testing.assert_frame_equal(read, written)
+    assert list(read.index.levels[1]) == ["AAA", "BBB", "ZZZ"]

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.atomic import replacing_file, write_text
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.datasets.point_in_time import cut_at
+from quant_pipeline.datasets.panel_years import digest_of, read_years, split_by_year, to_arrow, write_plain
 from quant_pipeline.datasets.previews import preview_table
 
 MANIFEST = "_manifest.json"
 """Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
 
-PLAIN = {"compression": "none", "use_dictionary": ["instrument"], "write_statistics": False}
-"""Factors are float noise: compression and dictionaries of them cost far more time than they save space."""
-
 
 class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     """Save and load a panel year by year.
 
-    The manifest lists the files with size and digest. It is removed before the first year is replaced and written when
-    the last one is in place, so a panel that was interrupted does not exist, and years of two panels never mix. A year
-    whose content did not change keeps its file.
+    The manifest lists the files with their size and the digest of what they hold. It is removed before the first year
+    is replaced and written when the last one is in place, so a panel that was interrupted does not exist, and years of
+    two panels never mix. A year whose content did not change keeps its file.
 
     Parameters
     ----------
@@ -50,29 +43,29 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
-        """Read all years, sorted by ``(datetime, instrument)``.
+        """Read all years, sorted by ``(datetime, instrument)``; of sessions after that of the run nothing is read.
 
         Raises
         ------
         MarketDataError
             When there is no panel, or not all of it.
         """
-        panel = _read(self._complete_files())
-        return panel if self._as_of is None else cut_at(panel, self._as_of, "datetime")
+        return read_years(self._complete_files(), self._as_of)
 
     def save(self, data: pd.DataFrame) -> None:
         """Write the years of ``data``; years that it does not hold any more are removed."""
         known = self._read_manifest() or {}
-        years = data.index.get_level_values("datetime").year
         manifest: dict[str, dict[str, Any]] = {}
         with ExitStack() as replacements:
-            for year in years.unique():
-                name = f"{year}.parquet"
-                content = _to_parquet(data[years == year])
-                manifest[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-                if manifest[name] != known.get(name):
-                    beside = replacements.enter_context(replacing_file(self._folder / name))
-                    beside.write_bytes(content)
+            for year, rows in split_by_year(data):
+                name, table = f"{year}.parquet", to_arrow(rows)
+                digest = digest_of(table)
+                if known.get(name, {}).get("content") == digest:
+                    manifest[name] = known[name]
+                    continue
+                beside = replacements.enter_context(replacing_file(self._folder / name))
+                write_plain(table, beside)
+                manifest[name] = {"bytes": beside.stat().st_size, "content": digest}
             # From here on the panel does not exist, until the new manifest does.
             if manifest != known:
                 (self._folder / MANIFEST).unlink(missing_ok=True)
@@ -111,29 +104,3 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
-
-
-def _read(files: list[Path]) -> pd.DataFrame:
-    """Read years one after the other into their place: two copies of a panel are more than a machine may have."""
-    rows = pd.concat([pd.read_parquet(file, columns=[]) for file in files])
-    schemas = [pq.read_schema(file) for file in files]
-    names = [name for name in schemas[0].names if name not in rows.index.names]
-    if any(schema.names != schemas[0].names for schema in schemas) or any(
-        schema.field(name).type != pa.float32() for schema in schemas for name in names
-    ):
-        return pd.concat([pd.read_parquet(file) for file in files])
-    values = np.empty((len(names), len(rows)), dtype=np.float32)
-    start = 0
-    for file in files:
-        year = pq.read_table(file, columns=names)
-        for column, own in zip(values, year.columns, strict=True):
-            column[start : start + len(year)] = own.to_numpy()
-        start += len(year)
-    panel = pd.DataFrame(values.T, index=rows.index, columns=pd.Index(names, dtype="str"), copy=False)
-    panel.attrs = rows.attrs
-    return panel
-
-
-def _to_parquet(year: pd.DataFrame) -> bytes:
-    content: bytes = year.to_parquet(None, **PLAIN)
-    return content
