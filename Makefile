@@ -3,23 +3,26 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PEERS := build/peers
+AIRFLOW := build/airflow
+# What `make install` installs: on a host that only executes, requirements-execution.lock.
+LOCK ?= requirements.lock
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli bench-scale compare-peers chaos rehearse-live fuzz-market rehearse-archive clean install compile bench-service
+.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli bench-scale compare-peers proof-servers proof-airflow chaos rehearse-live fuzz-market rehearse-archive clean install compile bench-service
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s ':'
 
-$(INSTALLED): requirements.lock pyproject.toml tools/install.py
-	"$(PYTHON)" tools/install.py
+$(INSTALLED): $(LOCK) pyproject.toml tools/install.py
+	"$(PYTHON)" tools/install.py $(LOCK)
 	touch $@
 
-install: $(INSTALLED)  ## Everything of requirements.lock into .venv
+install: $(INSTALLED)  ## Everything of requirements.lock into .venv; LOCK=requirements-execution.lock on an execution host
 
 compile: compile-trading compile-factors  ## Make all machine code now, so that the first run does not wait for it
 
@@ -58,10 +61,15 @@ format: $(INSTALLED)  ## Rewrite the sources in the house style
 	$(BIN)/ruff format .
 
 # What torch needs of CUDA depends on the build of torch that a machine takes, so the lock leaves it to that build.
-lock: $(INSTALLED)  ## Rewrite requirements.lock from pyproject.toml, for every Python that the project runs on
+# pip has no word for "without": the lock of an execution host is that of everything but what the overrides leave out.
+lock: $(INSTALLED)  ## Rewrite both locks from pyproject.toml, for every Python that the project runs on
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --quiet \
 		--no-annotate --no-header | grep -vE '^(cuda|nvidia|triton)' > requirements.lock.new
 	mv requirements.lock.new requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra buckets --extra postgres --extra service --universal --python-version 3.11 \
+		--constraint requirements.lock --override tools/execution_host.txt --quiet --no-annotate --no-header \
+		> requirements-execution.lock.new
+	mv requirements-execution.lock.new requirements-execution.lock
 
 reference: $(INSTALLED)  ## Rewrite docs/reference/ from the code: parameters, modules
 	$(BIN)/python tools/parameter_reference.py
@@ -105,6 +113,18 @@ $(PEERS)/.installed: benchmarks/peers/requirements.txt tools/install.py
 
 compare-peers: $(INSTALLED) $(PEERS)/.installed  ## Performance, IC, quantile returns, decay, turnover against other libraries
 	$(BIN)/python benchmarks/peers/compare.py
+
+# moto, s3fs and psycopg are in the lock; PostgreSQL comes from the system: apt-get install postgresql.
+proof-servers: $(INSTALLED)  ## A project on PostgreSQL, S3 and a tracking server that is killed; the last line is a JSON object
+	$(BIN)/python -m quant_pipeline.testing.server_proof
+
+# Airflow lives in an environment of its own, which has none of ours.
+$(AIRFLOW)/.installed: deploy/airflow/requirements.txt tools/install.py
+	"$(PYTHON)" tools/install.py $(AIRFLOW)/environment deploy/airflow/requirements.txt
+	touch $@
+
+proof-airflow: $(INSTALLED) $(AIRFLOW)/.installed  ## The DAGs of deploy/airflow once, against plain commands; the last line is a JSON object
+	$(BIN)/python -m quant_pipeline.testing.airflow_proof $(AIRFLOW)/environment
 
 chaos: $(INSTALLED)  ## Kill processes at every step of execution and post-trade, under every fault of a broker
 	$(BIN)/python -m quant_pipeline.testing.chaos

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.buckets import Bucket
 from tests.helpers.isolation import isolated
 from tests.helpers.project import PROJECT
 from tests.helpers.properties import register_profiles
@@ -102,3 +103,11 @@ def _skipped_without_qlib():
                     pytest.skip("Qlib has no release for this Python")
             cause = cause.__cause__
         raise
+
+
+@pytest.fixture
+def bucket(tmp_path_factory, monkeypatch):
+    """An empty bucket in memory."""
+    made = Bucket(tmp_path_factory.mktemp("machines"), monkeypatch)
+    yield made
+    made.remove()

@@ -56,7 +56,7 @@ def imported_by(folder):
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("src", ["boosters", "cluster", "onnx", "postgres", "service"]),
+        ("src", ["boosters", "buckets", "cluster", "onnx", "postgres", "service"]),
         ("tests", ["dev", "service"]),
         ("benchmarks", ["bench", "dev", "service"]),
     ],

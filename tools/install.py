@@ -1,4 +1,4 @@
-"""Install the project and everything of requirements.lock into ``.venv``; `make` runs this.
+"""Install the project and everything of a lock into ``.venv``; `make` runs this with requirements.lock.
 
 ``python tools/install.py FOLDER REQUIREMENTS`` installs a file of requirements into an environment of its own instead,
 without the project: what a comparison needs and the project does not.
@@ -63,9 +63,10 @@ class Target(NamedTuple):
 def main(arguments: list[str]) -> None:
     """Install, or end with one line that says what is wrong."""
     _require_python()
-    if len(arguments) not in (0, 2):
-        sys.exit("Give nothing, or a folder and a file of requirements: python tools/install.py FOLDER REQUIREMENTS")
-    target = Target(*map(Path, arguments), with_project=False) if arguments else Target()
+    if len(arguments) > 2:
+        sys.exit("Give a lock, or a folder and a file of requirements: python tools/install.py FOLDER REQUIREMENTS")
+    places = [Path(argument) for argument in arguments]
+    target = Target(*places, with_project=False) if len(places) == 2 else Target(Path(".venv"), *places)
     try:
         make_environment(target)
         if not install_with_uv(target):
@@ -110,7 +111,8 @@ def install_with_uv(target: Target) -> bool:
     pinned = re.search(r"^uv==\S+", target.requirements.read_text(encoding="utf-8"), re.MULTILINE)
     had = subprocess.run(target.pip("install", "--quiet", pinned[0] if pinned else "uv"), check=False).returncode == 0
     if had:
-        largest = "; PyTorch is the largest part" if target.with_project else ""
+        has_torch = "\ntorch==" in target.requirements.read_text(encoding="utf-8")
+        largest = "; PyTorch is the largest part" if has_torch else ""
         print(f"Installing into {target.environment} with uv{largest}.", flush=True)
         quiet = [] if sys.stderr.isatty() else ["--quiet"]
         # As pip does it: without compiled modules every first command would compile what it imports.

@@ -8,7 +8,8 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.chinese_codes import chinese_code
 from quant_pipeline.market.sources.simulated_china import SimulatedChinaParameters, generate_chinese_market
 from quant_pipeline.testing.chinese_vendor_files import write_akshare, write_baostock, write_tushare
-from tests.helpers.project import SMALL_PARAMETERS, copy_project
+from quant_pipeline.testing.small_project import SMALL_PARAMETERS
+from tests.helpers.project import copy_project
 from tests.helpers.representatives import representatives
 
 MARKET = {"n_instruments": 14, "start": "2021-01-04", "end": "2025-03-31", "listed_late": 0.0}

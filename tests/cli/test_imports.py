@@ -6,7 +6,8 @@ import sys
 import pytest
 import yaml
 
-from tests.helpers.project import SMALL_MARKET, copy_project, environment, small_project
+from quant_pipeline.testing.small_project import SMALL_MARKET
+from tests.helpers.project import copy_project, environment, small_project
 
 HEAVY = {
     *("alpaca", "arch", "exchange_calendars", "fastapi", "git", "kedro_mlflow", "lightgbm", "mlflow", "numba"),

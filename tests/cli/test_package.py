@@ -11,7 +11,8 @@ import yaml
 
 from quant_pipeline.cli.package import pack_configuration
 from quant_pipeline.common.exceptions import ConfigurationError
-from tests.helpers.project import SMALL_MARKET, copy_project
+from quant_pipeline.testing.small_project import SMALL_MARKET
+from tests.helpers.project import copy_project
 
 
 @pytest.fixture

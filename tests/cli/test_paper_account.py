@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from quant_pipeline.testing.small_project import SMALL_PARAMETERS
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.ledger.store import Ledger
 from tests.helpers.documented_files import commands_of
-from tests.helpers.project import PATIENCE, SMALL_PARAMETERS
+from tests.helpers.project import PATIENCE
 from tests.helpers.servers import answers, free_port
 
 SYMBOLS = ["AAPL", "CAT", "JPM", "KO", "MSFT", "NEE", "PFE", "XOM"]

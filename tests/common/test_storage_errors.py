@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from kedro.io import DatasetError
 
 from quant_pipeline.common.exceptions import AccountError, StorageError
-from quant_pipeline.common.storage_errors import StorageErrorsInOneLine, explain_storage_error
+from quant_pipeline.common.storage_errors import KnownErrorsInOneLine, explain_storage_error
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_database_that_may_not_be_written_is_named(tmp_path):
     engine = sa.create_engine(f"sqlite:///file:{file}?mode=ro&uri=true")
     with (
         pytest.raises(StorageError, match=r"readonly database.*: it cannot be written"),
-        StorageErrorsInOneLine(),
+        KnownErrorsInOneLine(),
         engine.begin() as connection,
     ):
         connection.exec_driver_sql("insert into event values (1)")
@@ -65,12 +65,12 @@ def test_an_error_that_says_already_what_to_do_stays():
 
 
 def test_other_errors_stay(tmp_path):
-    with pytest.raises(FileNotFoundError), StorageErrorsInOneLine():
+    with pytest.raises(FileNotFoundError), KnownErrorsInOneLine():
         (tmp_path / "nothing").read_text()
 
 
 def test_an_error_of_ours_that_kedro_wraps_as_one_of_a_dataset_is_raised_as_it_was():
     error = DatasetError("Failed while loading data from dataset LedgerEvents()")
     error.__cause__ = AccountError("the ledger knows better")
-    with pytest.raises(AccountError, match="the ledger knows better"), StorageErrorsInOneLine():
+    with pytest.raises(AccountError, match="the ledger knows better"), KnownErrorsInOneLine():
         raise error

@@ -12,22 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
+
+from quant_pipeline.testing.small_project import copy_files, make_small
 
 PROJECT = Path(__file__).resolve().parents[2]
-COPIED = ("benchmarks", "conf", "notebooks", "pyproject.toml", ".telemetry", "README.md")
-SMALL_MARKET = {"seed": 7, "n_instruments": 14, "start": "2021-01-04", "end": "2025-03-31"}
-SMALL_PARAMETERS = {
-    "split": {
-        "train": ["2021-06-01", "2023-06-30"],
-        "valid": ["2023-07-01", "2024-03-29"],
-        "test": ["2024-04-01", "2024-12-31"],
-    },
-    "rolling": {"start": "2021-06-01", "first_test": "2024-04-01"},
-    "strategy": {"topk": 5, "n_drop": 1},
-    "models": {"gru_alpha158": {"hyper": {"epochs": 2}}},
-    "ensemble_search": {"first_training_periods": 10, "fold_periods": 6, "holdout_periods": 6},
-}
 # Seconds; far more than any command takes on a loaded machine.
 PATIENCE = 1800
 
@@ -163,16 +151,7 @@ def environment(sources: Path) -> dict[str, str]:
 
 def copy_project(source: Path, target: Path, commands: CommandServer | None = None) -> Project:
     """Copy what belongs to the project and nothing that runs have written."""
-    target.mkdir(exist_ok=True)
-    for name in COPIED:
-        origin = source / name
-        if origin.is_dir():
-            shutil.copytree(origin, target / name, ignore=shutil.ignore_patterns("__pycache__", "credentials.yml"))
-        else:
-            shutil.copy(origin, target / name)
-    # The sources themselves: what is compiled in one process serves all others, which spares minutes.
-    (target / "src").mkdir()
-    (target / "src" / "quant_pipeline").symlink_to(source / "src" / "quant_pipeline")
+    copy_files(source, target)
     return Project(target, commands)
 
 
@@ -189,9 +168,6 @@ def bare_project(source: Path, target: Path) -> Path:
 
 def small_project(source: Path, target: Path, commands: CommandServer) -> Project:
     """Copy the project; give it a market of fourteen instruments and parameters that suit it."""
-    conf = copy_project(source, target).path / "conf" / "sim"
-    entries = yaml.safe_load((conf / "catalog.yml").read_text())
-    entries["market_source"]["parameters"] = SMALL_MARKET
-    (conf / "catalog.yml").write_text(yaml.safe_dump(entries))
-    (conf / "parameters_small.yml").write_text(yaml.safe_dump(SMALL_PARAMETERS))
+    copy_files(source, target)
+    make_small(target)
     return Project(target, commands)

@@ -1,4 +1,4 @@
-"""Real servers for tests: a PostgreSQL of its own, free ports, and waiting for an answer."""
+"""Real servers for tests: a PostgreSQL and an S3 of their own, free ports, and waiting for an answer."""
 
 import socket
 import time
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from quant_pipeline.testing.postgres_server import PostgresServer, programs_of_postgres
+from quant_pipeline.testing.s3_server import S3Server
 
 
 @contextmanager
@@ -18,6 +19,15 @@ def running_postgres():
     pytest.importorskip("psycopg")
     with PostgresServer() as server:
         yield server.url
+
+
+@contextmanager
+def running_s3():
+    """Start an empty S3 server; skip where it or the client is not installed."""
+    pytest.importorskip("moto")
+    pytest.importorskip("s3fs")
+    with S3Server() as server:
+        yield server
 
 
 def free_port():

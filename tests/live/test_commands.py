@@ -6,6 +6,7 @@ import shutil
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
@@ -176,4 +177,8 @@ def test_tasks_are_the_commands_that_can_be_typed(tmp_path):
     assert words[TaskKind.EXECUTION] == f"kedro run --pipelines execution {given}2025-01-03", "decided on Friday"
     assert words[TaskKind.DRY_RUN] == f"kedro run --pipelines execution {given}2025-01-03,dry_run=true"
     assert words[TaskKind.DAILY] == f"kedro run --pipelines daily {given}2025-01-06"
+    host = replace(commands, daily=("ingestion", "post_trade"))
+    assert " --pipelines ingestion,post_trade --env paper " in " ".join(
+        host.words(Task(TaskKind.DAILY, session, opens), calendar)
+    )
     assert words[TaskKind.RECONCILIATION].endswith(f"account reconcile {given}2025-01-06")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.datasets.bundle import ModelBundles
+from quant_pipeline.datasets.bundle import BundlesByWindow, Champions, ModelBundles
 from quant_pipeline.models.bundle import read_bundle, write_bundle
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.models.training import train_bundle
@@ -175,3 +175,31 @@ def test_two_processes_that_write_one_bundle_leave_a_whole_one(bundles, tmp_path
     write_bundle(bundles[0], folder)
     assert read_bundle(folder).identity == bundles[0].identity
     assert [path.name for path in folder.parent.iterdir()] == [bundles[0].identity]
+
+
+def test_a_store_in_a_bucket_is_one_store_on_every_machine(bundles, bucket):
+    first, second, _ = bundles
+    at = f"{bucket.address}/models/ridge/bundle"
+    BundleStore(at).add(first, promote=True)
+    bucket.another_machine()
+    ModelBundles(at, role="candidate", promotion="gated").save(second)
+    bucket.another_machine()
+    assert ModelBundles(at, role="champion").load().identity == first.identity
+    assert BundleStore(at).n_versions == 2
+    BundleStore(at).promote()
+    bucket.another_machine()
+    assert Champions(f"{bucket.address}/models").load() == {"ridge": second.identity}
+    assert ModelBundles(at, role="champion").load_facts() == second.facts
+    assert not any("lock" in name or name.endswith("tmp") for name in bucket.names())
+
+
+def test_windows_in_a_bucket_are_kept_and_found(bundles, bucket):
+    first, second, _ = bundles
+    BundlesByWindow(bucket.address).save({"2023": first})
+    bucket.another_machine()
+    BundlesByWindow(bucket.address).save({"2024": second})
+    found = BundlesByWindow(bucket.address).load()
+    assert {window: bundle.identity for window, bundle in found.items()} == {
+        "2023": first.identity, "2024": second.identity
+    }  # fmt: skip
+    assert found.get("2025") is None

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+from quant_pipeline.common.storage_errors import KnownErrorsInOneLine
 
 OPENING, CLOSING = "([{", ")]}"
 
@@ -126,7 +126,7 @@ params_option: Callable[[Any], Any] = click.option(
 
 
 class ProjectCommand(click.Command):
-    """A command whose errors of storage are one line with the remedy."""
+    """A command whose errors of storage and of missing libraries are one line with the remedy."""
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command.
@@ -136,7 +136,7 @@ class ProjectCommand(click.Command):
         StorageError
             When a file or folder cannot be written or read.
         """
-        with StorageErrorsInOneLine():
+        with KnownErrorsInOneLine():
             return super().invoke(context)
 
 

@@ -14,7 +14,7 @@ from kedro.framework.cli.project import run as kedro_run
 from quant_pipeline.cli.options import read_parameters
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.exit_status import ExitStatus
-from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+from quant_pipeline.common.storage_errors import KnownErrorsInOneLine
 
 STATUS = "execution_status"
 """Output of the pipeline of execution that is the exit status of the command."""
@@ -40,7 +40,7 @@ def tell_unknown_names(callback: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(callback)
     def reporting(*arguments: Any, **options: Any) -> Any:
         try:
-            with StorageErrorsInOneLine():
+            with KnownErrorsInOneLine():
                 return callback(*arguments, **options)
         except ValueError as error:
             for beginning, remedy in REFUSALS.items():

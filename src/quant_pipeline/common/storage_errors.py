@@ -1,4 +1,4 @@
-"""What the operating system and SQLite refuse, as one line with the remedy."""
+"""What the operating system and SQLite refuse, and libraries that are not there, as one line with the remedy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 from types import TracebackType
 
 from quant_pipeline.common.exceptions import QuantPipelineError, StorageError
+from quant_pipeline.common.missing_libraries import explain_missing_library
 
 _NO_SPACE = "no space is left on the disk. Free some and run again; nothing was left half written"
 _READ_ONLY = "it cannot be written. Give this user the right to write there, or run in a folder that can be written"
@@ -30,6 +31,12 @@ _BY_NUMBER = {
     errno.ENFILE: _TOO_MANY_FILES,
     errno.EIO: "the disk reports an error. Check it before you run again",
 }
+_OF_BUCKETS = ("botocore.", "aiobotocore.", "gcsfs.", "google.api_core.", "google.auth.")
+"""How the modules of the errors begin that the clients of buckets raise."""
+_NO_BUCKET = (
+    "the bucket cannot be used. Check its name, the keys and the address in the shell (AWS_ACCESS_KEY_ID, "
+    "AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL) or in the files of its client"
+)
 _BY_SQLITE_NAME = {
     "SQLITE_FULL": _NO_SPACE,
     "SQLITE_READONLY": _READ_ONLY,
@@ -62,6 +69,8 @@ def explain_storage_error(error: BaseException) -> StorageError | None:
             return StorageError(f"{cause.filename or _first_line(error)}: {_BY_NUMBER[cause.errno]}.")
         if isinstance(cause, sqlite3.Error) and (remedy := _sqlite_remedy(cause)):
             return StorageError(f"{_first_line(error)}: {remedy}.")
+        if f"{type(cause).__module__}.".startswith(_OF_BUCKETS):
+            return StorageError(f"{_first_line(cause)}: {_NO_BUCKET}.")
         cause = cause.__cause__
     return None
 
@@ -73,8 +82,8 @@ def repairable_cause(error: BaseException | None) -> QuantPipelineError | None:
     return error
 
 
-class StorageErrorsInOneLine:
-    """Context in which an error that :func:`explain_storage_error` knows becomes that one line.
+class KnownErrorsInOneLine:
+    """Context in which an error of storage, or a library that an execution host does without, becomes one line.
 
     An error of this project that Kedro has wrapped as one of a dataset is raised as it was.
     """
@@ -88,13 +97,15 @@ class StorageErrorsInOneLine:
         Raises
         ------
         StorageError
-            When the error is of a known kind.
+            When something refuses to store or to read.
+        ConfigurationError
+            When a library is missing.
         QuantPipelineError
             When it was wrapped on its way.
         """
         if error is None or isinstance(error, QuantPipelineError):
             return
-        explained = explain_storage_error(error)
+        explained = explain_storage_error(error) or explain_missing_library(error)
         if explained is not None:
             raise explained from error
         from kedro.io import DatasetError

@@ -14,6 +14,7 @@ from kedro_datasets import json, pandas, text
 from kedro_datasets._typing import HTMLPreview, PlotlyPreview, TablePreview
 
 from quant_pipeline.common.atomic import replacing_file, write_text
+from quant_pipeline.common.places import LOCAL
 from quant_pipeline.datasets.previews import preview_document, preview_table
 
 if TYPE_CHECKING:
@@ -29,12 +30,19 @@ AS_UTF_8: dict[str, Any] = {
 
 
 class _AtomicSave:
-    """Redirect ``save`` of a single-file dataset to a neighbour and rename it into place."""
+    """Redirect ``save`` of a single-file dataset to a neighbour and rename it into place.
+
+    In a bucket a file appears as a whole by itself.
+    """
 
     _filepath: PurePosixPath
+    _protocol: str
 
     def save(self, data: Any) -> None:
         """Write ``data`` completely or not at all."""
+        if self._protocol not in LOCAL:
+            super().save(data)  # type: ignore[misc]
+            return
         target = Path(self._filepath)
         with replacing_file(target) as beside:
             self._filepath = PurePosixPath(beside)
@@ -65,14 +73,19 @@ class ParquetTable(_AtomicSave, pandas.ParquetDataset):
             from quant_pipeline.reports.spreadsheet import csv_text
 
             named = data if all(name is None for name in data.index.names) else data.reset_index()
-            write_text(Path(self._filepath).with_suffix(".csv"), csv_text(named))
+            twin = self._filepath.with_suffix(".csv")
+            if self._protocol in LOCAL:
+                write_text(Path(twin), csv_text(named))
+            else:
+                self._fs.pipe_file(str(twin), csv_text(named).encode())
         super().save(data)
 
     def load_where(self, column: str, values: Sequence[str]) -> DataFrame:
         """Read only the rows whose column holds one of some values."""
         from pandas import read_parquet
 
-        return read_parquet(self._filepath, filters=[(column, "in", list(values))])
+        with self._fs.open(str(self._filepath), "rb") as file:
+            return read_parquet(file, filters=[(column, "in", list(values))])
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """First rows, for kedro-viz."""

@@ -11,8 +11,9 @@ from kedro_datasets._typing import JSONPreview
 
 from quant_pipeline.common.atomic import write_text
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.previews import preview_facts
-from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, read_facts, write_bundle
+from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, write_bundle
 from quant_pipeline.models.store import ALIASES, BundleStore, Role
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
         as_of: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self.store = BundleStore(Path(filepath))
+        self.store = BundleStore(filepath)
         self._role = role
         self._promotion = promotion
         self._optional = optional
@@ -76,7 +77,7 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
         if self._optional and not self._exists():
             return None
         try:
-            return read_facts(self.store.folder_of(self._role))
+            return self.store.facts(self._role)
         except ModelError as error:
             if not self._optional:
                 raise
@@ -104,7 +105,7 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
         return getattr(self.store.aliases, self._role) is not None
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self.store.folder), "role": self._role, "promotion": self._promotion}
+        return {"filepath": self.store.place.address, "role": self._role, "promotion": self._promotion}
 
 
 class MeasuresByVersion(AbstractDataset[dict[str, Measures], dict[str, Measures]]):
@@ -119,7 +120,7 @@ class MeasuresByVersion(AbstractDataset[dict[str, Measures], dict[str, Measures]
     """
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(filepath)
+        self._place = Place.of(filepath)
         self.metadata = metadata
 
     def load(self) -> dict[str, Measures]:
@@ -129,20 +130,21 @@ class MeasuresByVersion(AbstractDataset[dict[str, Measures], dict[str, Measures]
     def save(self, data: dict[str, Measures]) -> None:
         """Write the measures of the given versions."""
         for identity, measures in data.items():
-            write_text(self._folder / f"{identity}.json", json.dumps(measures, indent=2, sort_keys=True) + "\n")
+            write_text(self._place.path / f"{identity}.json", json.dumps(measures, indent=2, sort_keys=True) + "\n")
+        self._place.publish()
 
     def preview(self) -> JSONPreview:
         """Measures by version, for kedro-viz."""
         return preview_facts(self.load())
 
     def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("[!.]*.json"))
+        return sorted(self._place.fetch().glob("[!.]*.json"))
 
     def _exists(self) -> bool:
         return bool(self._files())
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
+        return {"filepath": self._place.address}
 
 
 class Champions(AbstractDataset[NoReturn, dict[str, str]]):
@@ -157,12 +159,12 @@ class Champions(AbstractDataset[NoReturn, dict[str, str]]):
     """
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(filepath)
+        self._place = Place.of(filepath)
         self.metadata = metadata
 
     def load(self) -> dict[str, str]:
         """Read the champions; a model without one is left out."""
-        found = {file.parent.parent.name: BundleStore(file.parent).aliases.champion for file in self._aliases()}
+        found = {model: BundleStore(self._place / model / "bundle").aliases.champion for model in self._models()}
         return {model: champion for model, champion in found.items() if champion is not None}
 
     def save(self, data: NoReturn) -> None:
@@ -173,14 +175,14 @@ class Champions(AbstractDataset[NoReturn, dict[str, str]]):
         """Champions by model, for kedro-viz."""
         return JSONPreview(json.dumps(self.load()))
 
-    def _aliases(self) -> list[Path]:
-        return sorted(self._folder.glob(f"*/bundle/{ALIASES}"))
+    def _models(self) -> list[str]:
+        return sorted(name.split("/")[0] for name in self._place.glob(f"*/bundle/{ALIASES}"))
 
     def _exists(self) -> bool:
-        return bool(self._aliases())
+        return bool(self._models())
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
+        return {"filepath": self._place.address}
 
 
 class StoredBundles(Mapping[str, ModelBundle]):
@@ -188,20 +190,21 @@ class StoredBundles(Mapping[str, ModelBundle]):
 
     Parameters
     ----------
-    folder
+    place
         Their common folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, place: Place) -> None:
+        self._place = place
 
     def __getitem__(self, name: str) -> ModelBundle:
-        if not (self._folder / name / MANIFEST).is_file():
+        folder = (self._place / name).fetch()
+        if not (folder / MANIFEST).is_file():
             raise KeyError(name)
-        return read_bundle(self._folder / name)
+        return read_bundle(folder)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(manifest.parent.name for manifest in self._folder.glob(f"*/{MANIFEST}")))
+        return iter(sorted(name.split("/")[0] for name in self._place.glob(f"*/{MANIFEST}")))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -229,25 +232,27 @@ class BundlesByWindow(AbstractDataset[dict[str, ModelBundle], StoredBundles]):
     """
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(filepath)
+        self._place = Place.of(filepath)
         self.metadata = metadata
 
     def load(self) -> StoredBundles:
         """Look at the bundles; each is read when it is used."""
-        return StoredBundles(self._folder)
+        return StoredBundles(self._place)
 
     def save(self, data: dict[str, ModelBundle]) -> None:
         """Write the given windows."""
         for name, bundle in data.items():
-            write_bundle(bundle, self._folder / name)
+            place = self._place / name
+            write_bundle(bundle, place.fetch())
+            place.publish(whole=True)
 
     def preview(self) -> JSONPreview:
         """Bundles by window, for kedro-viz."""
-        manifests = (self._folder / window / MANIFEST for window in self.load())
-        return preview_facts({file.parent.name: json.loads(file.read_text())["identity"] for file in manifests})
+        manifests = {window: (self._place / window / MANIFEST).fetch() for window in self.load()}
+        return preview_facts({name: json.loads(file.read_text())["identity"] for name, file in manifests.items()})
 
     def _exists(self) -> bool:
         return False
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
+        return {"filepath": self._place.address}

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
+from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.datasets.previews import preview_rows, preview_table
 
@@ -31,22 +31,22 @@ class ChunkedTable(AbstractDataset[Chunks, LazyChunks]):
     """
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(filepath)
+        self._place = Place.of(filepath)
         self.metadata = metadata
 
     def load(self) -> LazyChunks:
         """Return a function per key that reads its table."""
-        found = sorted(self._folder.rglob("[!.]*.parquet"))
-        return {
-            file.relative_to(self._folder).with_suffix("").as_posix(): partial(pd.read_parquet, file) for file in found
-        }
+        folder = self._place.fetch()
+        found = sorted(folder.rglob("[!.]*.parquet"))
+        return {file.relative_to(folder).with_suffix("").as_posix(): partial(pd.read_parquet, file) for file in found}
 
     def save(self, data: Chunks) -> None:
         """Write each table completely or not at all; the others stay."""
         for key, table in data.items():
-            file = self._folder / f"{key}.parquet"
+            file = self._place.path / f"{key}.parquet"
             file.parent.mkdir(parents=True, exist_ok=True)
             ParquetTable(filepath=str(file)).save(table)
+        self._place.publish()
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """First rows of the first piece, for kedro-viz."""
@@ -57,4 +57,4 @@ class ChunkedTable(AbstractDataset[Chunks, LazyChunks]):
         return False
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
+        return {"filepath": self._place.address}

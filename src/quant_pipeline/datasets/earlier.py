@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import pandas as pd
@@ -12,6 +11,7 @@ from kedro.io import AbstractDataset
 from kedro.io.core import DatasetError
 from kedro_datasets._typing import HTMLPreview, TablePreview
 
+from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.atomic import ParquetTable, TextDocument
 from quant_pipeline.datasets.previews import preview_document, preview_optional
 
@@ -60,14 +60,14 @@ class EarlierTable(AbstractDataset[NoReturn, pd.DataFrame | None]):
     """
 
     def __init__(self, *, folder: str, file: str, before: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder, self._file, self._before = Path(folder), file, str(before)
+        self._place, self._file, self._before = Place.of(folder), file, str(before)
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame | None:
         """Read the newest table of an earlier session; None when there is none."""
-        found = {path.parent.name: path for path in self._folder.glob(f"????-??-??/{self._file}")}
-        earlier = [session for session in found if session < self._before]
-        return pd.read_parquet(found[max(earlier)]) if earlier else None
+        found = self._place.glob(f"????-??-??/{self._file}")
+        earlier = [name for name in found if name < self._before]
+        return pd.read_parquet((self._place / max(earlier)).fetch()) if earlier else None
 
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse: each session writes its own table."""
@@ -81,7 +81,7 @@ class EarlierTable(AbstractDataset[NoReturn, pd.DataFrame | None]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"folder": str(self._folder), "file": self._file, "before": self._before}
+        return {"folder": self._place.address, "file": self._file, "before": self._before}
 
 
 class EarlierTables(AbstractDataset[NoReturn, dict[str, Callable[[], pd.DataFrame]]]):
@@ -98,13 +98,13 @@ class EarlierTables(AbstractDataset[NoReturn, dict[str, Callable[[], pd.DataFram
     """
 
     def __init__(self, *, folder: str, before: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder, self._before = Path(folder), str(before)
+        self._place, self._before = Place.of(folder), str(before)
         self.metadata = metadata
 
     def load(self) -> dict[str, Callable[[], pd.DataFrame]]:
         """Return by session, ``2024-12-31``, a function that reads its table; as Kedro's partitioned dataset does."""
-        files = sorted(self._folder.glob("????-??-??.parquet"))
-        return {path.stem: partial(pd.read_parquet, path) for path in files if path.stem < self._before}
+        sessions = (name.removesuffix(".parquet") for name in self._place.glob("????-??-??.parquet"))
+        return {session: partial(self._read, session) for session in sessions if session < self._before}
 
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse: each session writes its own table."""
@@ -115,8 +115,11 @@ class EarlierTables(AbstractDataset[NoReturn, dict[str, Callable[[], pd.DataFram
         tables = self.load()
         return preview_optional(tables[max(tables)]() if tables else None, nrows)
 
+    def _read(self, session: str) -> pd.DataFrame:
+        return pd.read_parquet((self._place / f"{session}.parquet").fetch())
+
     def _exists(self) -> bool:
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"folder": str(self._folder), "before": self._before}
+        return {"folder": self._place.address, "before": self._before}

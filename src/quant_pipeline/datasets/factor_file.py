@@ -1,6 +1,5 @@
 """Factors given as a Parquet file; none is a valid answer."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -8,6 +7,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.previews import preview_rows, preview_table
 
 HDF = b"\x89HDF\r\n\x1a\n"
@@ -26,27 +26,28 @@ class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
     """
 
     def __init__(self, filepath: str | None = None, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath) if filepath else None
+        self._place = Place.of(filepath) if filepath else None
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame | None:
         """Read the file as it is; its users check it."""
-        if self._filepath is None:
+        if self._place is None:
             return None
-        if not self._filepath.is_file():
-            raise FactorError(f"there is no factor file {self._filepath}. Put it there, or correct its path.")
-        with self._filepath.open("rb") as file:
-            is_hdf = file.read(8) == HDF
+        file = self._place.fetch()
+        if not file.is_file():
+            raise FactorError(f"there is no factor file {self._place.address}. Put it there, or correct its path.")
+        with file.open("rb") as opened:
+            is_hdf = opened.read(8) == HDF
         if is_hdf:
             raise FactorError(
-                f"{self._filepath} is HDF, as RD-Agent writes a single factor; write it as Parquet: "
-                f"pandas.read_hdf('{self._filepath.name}').to_frame().to_parquet('{self._filepath.stem}.parquet'), "
+                f"{self._place.address} is HDF, as RD-Agent writes a single factor; write it as Parquet: "
+                f"pandas.read_hdf('{file.name}').to_frame().to_parquet('{file.stem}.parquet'), "
                 "without to_frame() where it holds several factors."
             )
         try:
-            return pd.read_parquet(self._filepath)
+            return pd.read_parquet(file)
         except (OSError, ValueError) as error:
-            raise FactorError(f"{self._filepath} cannot be read as Parquet: {error}") from error
+            raise FactorError(f"{self._place.address} cannot be read as Parquet: {error}") from error
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """First rows, for kedro-viz; none without a file."""
@@ -58,4 +59,4 @@ class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
         raise NotImplementedError("a factor file is read-only")
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {"filepath": None if self._place is None else self._place.address}

@@ -8,10 +8,13 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 from sqlalchemy import make_url
 
+from quant_pipeline.common.places import is_bucket, require_local
 from quant_pipeline.datasets.previews import preview_rows
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.identity import account_of, require_account
 from quant_pipeline.trading.ledger.store import Ledger, require_ledger
+
+ANCHORS = "the file that knows how far a ledger went"
 
 
 class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
@@ -40,8 +43,8 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
         account: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._address = filepath
-        self._anchors = None if anchors is None else Path(anchors["filepath"])
+        self._address = filepath if "://" in filepath and not is_bucket(filepath) else _file_of(filepath)
+        self._anchors = None if anchors is None else require_local(anchors["filepath"], ANCHORS)
         self._account = account
         self.metadata = metadata
 
@@ -102,3 +105,7 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
     def _describe(self) -> dict[str, Any]:
         # A URL may carry a password.
         return {"filepath": make_url(self._address).render_as_string() if "://" in self._address else self._address}
+
+
+def _file_of(address: str) -> str:
+    return str(require_local(address, "a ledger, which is a SQLite file or the URL of a database server,"))

@@ -1,7 +1,6 @@
 """A market source as a dataset; it loads a `MarketData`, what was known at the close of ``as_of``."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
 from quant_pipeline.common.parameters import describe_faults
+from quant_pipeline.common.places import Place
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.sources.source import MarketRequest, find_source
 
@@ -55,7 +55,9 @@ class Market(AbstractDataset[None, MarketData]):
                 f"market source '{source}': {describe_faults(error, kind)}. Correct `parameters` of `market_source` "
                 "in the catalog of the environment"
             ) from error
-        self._request = MarketRequest(as_of, Path(cache) if cache else None, credentials or {}, credentials_name)
+        self._request = MarketRequest(
+            as_of, Place.of(cache).path if cache else None, credentials or {}, credentials_name
+        )
         self.metadata = metadata
 
     def load(self) -> MarketData:

@@ -10,6 +10,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.atomic import write_text
+from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.previews import preview_optional
 from quant_pipeline.reports.spreadsheet import as_it_was, csv_text
 
@@ -31,25 +32,28 @@ class OrderList(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     """
 
     def __init__(self, filepath: str, as_of: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder, self._as_of = Path(filepath), str(as_of)
+        self._place, self._as_of = Place.of(filepath), str(as_of)
         self.metadata = metadata
 
     def save(self, data: pd.DataFrame) -> None:
         """Write the orders completely or not at all; `data` names the session of their execution in ``attrs``."""
-        write_text(self._folder / f"{data.attrs[EXECUTES]}.csv", csv_text(data))
+        write_text(self._place.path / f"{data.attrs[EXECUTES]}.csv", csv_text(data))
+        self._place.publish()
 
     def load(self) -> pd.DataFrame:
         """Read the orders that were decided in the session."""
-        if not self.file.is_file():
+        file = self.file
+        if not file.is_file():
             return pd.DataFrame()
-        found = as_it_was(pd.read_csv(self.file))
+        found = as_it_was(pd.read_csv(file))
         return found[found[DECIDED] == self._as_of].reset_index(drop=True)
 
     @property
     def file(self) -> Path:
         """The first file after the session of the decision; orders execute in the session that follows."""
-        later = sorted(file for file in self._folder.glob("????-??-??.csv") if file.stem > self._as_of)
-        return later[0] if later else self._folder / f"after {self._as_of}.csv"
+        folder = self._place.fetch()
+        later = sorted(file for file in folder.glob("????-??-??.csv") if file.stem > self._as_of)
+        return later[0] if later else folder / f"after {self._as_of}.csv"
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """First orders, for kedro-viz."""
@@ -62,4 +66,4 @@ class OrderList(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         return not self.load().empty
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder), "as_of": self._as_of}
+        return {"filepath": self._place.address, "as_of": self._as_of}

@@ -13,6 +13,7 @@ from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.atomic import replacing_file, write_text
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.panel_years import digest_of, read_years, split_by_year, to_arrow, write_plain
 from quant_pipeline.datasets.previews import preview_table
 
@@ -38,7 +39,8 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     """
 
     def __init__(self, filepath: str, as_of: str | None = None, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(filepath)
+        self._place = Place.of(filepath)
+        self._folder = self._place.path
         self._as_of = None if as_of is None else str(as_of)
         self.metadata = metadata
 
@@ -74,19 +76,20 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
                 stale.unlink()
         if manifest != known:
             write_text(self._folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        self._place.publish(whole=True, completed_by=MANIFEST)
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """First rows and columns, for kedro-viz."""
         return preview_table(pd.read_parquet(self._complete_files()[0]), nrows)
 
     def _complete_files(self) -> list[Path]:
+        self._place.fetch()
         manifest = self._read_manifest()
         if not manifest:
-            found = f"No panel in {self._folder}"
+            at = self._place.address
+            found = f"No panel in {at}"
             if any(self._folder.glob("*.parquet")):
-                found = (
-                    f"The panel in {self._folder} is not complete: a run was interrupted, or is of an earlier version"
-                )
+                found = f"The panel in {at} is not complete: a run was interrupted, or is of an earlier version"
             raise MarketDataError(f"{found}. Run the stage that writes it: kedro run --pipelines features")
         return [self._folder / name for name in sorted(manifest)]
 
@@ -100,7 +103,8 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         return manifest if whole else None
 
     def _exists(self) -> bool:
+        self._place.fetch()
         return bool(self._read_manifest())
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
+        return {"filepath": self._place.address}

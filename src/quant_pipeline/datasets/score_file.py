@@ -1,6 +1,5 @@
 """Scores that were made elsewhere, in a file that need not exist."""
 
-from pathlib import Path
 from typing import Any, NoReturn
 
 import pandas as pd
@@ -9,6 +8,7 @@ from kedro.io.core import DatasetError
 from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.previews import preview_rows, preview_table
 
 COLUMNS = ["date", "instrument", "score"]
@@ -26,7 +26,7 @@ class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
     """
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._file = Path(filepath)
+        self._place = Place.of(filepath)
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame | None:
@@ -38,27 +38,26 @@ class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
             When the file cannot be read, a column is missing, a row has no date or instrument, a score is no number, or
             an instrument stands there twice.
         """
-        if not self._file.exists():
+        file, named = self._place.fetch(), self._place.address
+        if not file.exists():
             return None
         try:
-            table = pd.read_parquet(self._file) if self._file.suffix == ".parquet" else pd.read_csv(self._file)
+            table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
         except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"{self._file} cannot be read: {error}; write it again as CSV or Parquet"
-            ) from error
+            raise ConfigurationError(f"{named} cannot be read: {error}; write it again as CSV or Parquet") from error
         missing = set(COLUMNS) - set(table.columns)
         if missing:
-            raise ConfigurationError(f"{self._file} lacks the column {', '.join(sorted(missing))}")
+            raise ConfigurationError(f"{named} lacks the column {', '.join(sorted(missing))}")
         try:
             typed = table.astype({"date": "datetime64[ns]", "instrument": "str", "score": "float64"})
         except (ValueError, TypeError) as error:
-            raise ConfigurationError(f"{self._file}: {error}; dates are YYYY-MM-DD, scores are numbers") from error
+            raise ConfigurationError(f"{named}: {error}; dates are YYYY-MM-DD, scores are numbers") from error
         incomplete = typed[["date", "instrument"]].isna().any(axis=1).to_numpy().nonzero()[0]
         if len(incomplete):
-            raise ConfigurationError(f"{self._file}, row {incomplete[0] + 1} has no date or no instrument; complete it")
+            raise ConfigurationError(f"{named}, row {incomplete[0] + 1} has no date or no instrument; complete it")
         twice = typed.loc[typed.duplicated(["date", "instrument"]), "instrument"]
         if len(twice):
-            raise ConfigurationError(f"{self._file} has {twice.iloc[0]} twice on one date; keep one score of it")
+            raise ConfigurationError(f"{named} has {twice.iloc[0]} twice on one date; keep one score of it")
         return typed.rename(columns={"date": "datetime"})[["datetime", "instrument", "score"]]
 
     def preview(self, nrows: int = 5) -> TablePreview:
@@ -74,4 +73,4 @@ class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._file)}
+        return {"filepath": self._place.address}

@@ -1,12 +1,12 @@
 """The folder of an account's statements as a dataset."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset
 from kedro.io.core import DatasetError
 
+from quant_pipeline.common.places import Place
 from quant_pipeline.trading.statements import StatementFile
 from quant_pipeline.trading.statements.contents import is_system_file
 
@@ -23,12 +23,13 @@ class StatementFolder(AbstractDataset[NoReturn, tuple[StatementFile, ...]]):
     """
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(filepath)
+        self._place = Place.of(filepath)
         self.metadata = metadata
 
     def load(self) -> tuple[StatementFile, ...]:
         """Read all files, by name."""
-        files = {path.relative_to(self._folder).as_posix(): path for path in self._folder.rglob("*") if path.is_file()}
+        folder = self._place.fetch()
+        files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
         today = datetime.now(UTC).date()
         return tuple(
             StatementFile(name, files[name].read_bytes(), today) for name in sorted(files) if not is_system_file(name)
@@ -42,4 +43,4 @@ class StatementFolder(AbstractDataset[NoReturn, tuple[StatementFile, ...]]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
+        return {"filepath": self._place.address}

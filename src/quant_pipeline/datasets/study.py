@@ -1,12 +1,12 @@
 """An Optuna study as a dataset: every trial is stored the moment it ends."""
 
-from pathlib import Path
 from typing import Any
 
 import optuna
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
+from quant_pipeline.common.places import require_local
 from quant_pipeline.datasets.previews import preview_optional
 
 
@@ -33,7 +33,7 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
     def __init__(
         self, filepath: str, name: str, warmup_trials: int = 5, metadata: dict[str, Any] | None = None
     ) -> None:
-        self._file = Path(filepath)
+        self._file = require_local(filepath, f"the study {name}")
         self._name = name
         self._warmup_trials = warmup_trials
         self.metadata = metadata

@@ -7,13 +7,13 @@ pure. Whether a step has been done is recorded in the ledger and not in files, s
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.datasets.ledger import LedgerEvents
+from quant_pipeline.common.places import require_local
+from quant_pipeline.datasets.ledger import ANCHORS, LedgerEvents
 from quant_pipeline.trading.brokers.gateway import Gateway
 
 
@@ -54,9 +54,9 @@ class BrokerDesk(AbstractDataset[NoReturn, Gateway]):
         self._broker = broker
         place = dict(ledger)
         anchors = place.pop("anchors", None)
-        self._anchors = None if anchors is None else Path(_filepath("anchors", anchors))
+        self._anchors = None if anchors is None else require_local(_filepath("anchors", anchors), ANCHORS)
         self._ledger = _filepath("ledger", place)
-        self._kill_switch = Path(_filepath("kill_switch", kill_switch))
+        self._kill_switch = require_local(_filepath("kill_switch", kill_switch), "the file that stops every sender")
         self._parameters = parameters or {}
         self._credentials = credentials or {}
         self.metadata = metadata

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from quant_pipeline.cli.opened_account import Opened, open_account
 from quant_pipeline.cli.sessions import configuration_folder
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
+from quant_pipeline.common.places import path_here
 from quant_pipeline.live.clocks import AskedClock, FastClock, LiveClock, WorldClock
 from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
 from quant_pipeline.live.timetable import Task, TaskKind, Timetable
@@ -82,7 +83,7 @@ class LiveAccount:
     def models(self) -> Path | None:
         """Folder of the models as the catalog says it; None where it names none."""
         entry = self.opened.project.configuration["catalog"].get("champions", {})
-        return None if "filepath" not in entry else self.place.project_path / entry["filepath"]
+        return None if "filepath" not in entry else path_here(self.place.project_path, entry["filepath"])
 
     @property
     def configuration_folders(self) -> tuple[Path, ...]:

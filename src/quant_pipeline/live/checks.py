@@ -154,10 +154,18 @@ def _age(opened: Opened) -> Iterator[str]:
 
 
 def _daily_run(opened: Opened) -> Iterator[str]:
+    from kedro.pipeline import Pipeline
+
     from quant_pipeline.pipeline_registry import register_pipelines
     from quant_pipeline.pipelines.readiness import problems_of
 
-    pipeline = register_pipelines()["daily"]
+    known = register_pipelines()
+    names = opened.project.rules("live", LiveParameters).daily_pipelines
+    if unknown := set(names) - known.keys():
+        raise ConfigurationError(
+            f"live.daily_pipelines names {', '.join(sorted(unknown))}; `kedro registry list` names the pipelines."
+        )
+    pipeline = sum((known[name] for name in names), Pipeline([]))
     for problem in problems_of(pipeline, opened.catalog, opened.project.configuration):
         yield problem.message
 

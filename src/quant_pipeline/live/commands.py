@@ -29,7 +29,6 @@ KEPT_SECONDS = 60 * 86_400.0
 COMMANDS: dict[TaskKind, tuple[str, ...]] = {
     TaskKind.DRY_RUN: ("--pipelines", "execution"),
     TaskKind.EXECUTION: ("--pipelines", "execution"),
-    TaskKind.DAILY: ("--pipelines", "daily"),
     TaskKind.RECONCILIATION: ("account", "reconcile"),
     TaskKind.CHECK: ("live", "--check"),
     TaskKind.BACKUP: ("account", "backup"),
@@ -60,6 +59,8 @@ class Commands:
         Folder for what commands print.
     program
         What runs a command line of the project.
+    daily
+        Pipelines of the daily run.
     """
 
     project: Path
@@ -67,6 +68,7 @@ class Commands:
     params: Mapping[str, Any]
     logs: Path
     program: Sequence[str] = field(default=PROGRAM)
+    daily: Sequence[str] = ("daily",)
 
     def words(self, task: Task, calendar: ExchangeSessions) -> list[str]:
         """Return the command line of a task."""
@@ -75,7 +77,8 @@ class Commands:
         params = {**self.params, "as_of": f"{as_of:%Y-%m-%d}"}
         if task.kind is TaskKind.DRY_RUN:
             params["dry_run"] = "true"
-        return [*self.program, *COMMANDS[task.kind], "--env", self.environment, "--params", _joined(params)]
+        named = ("--pipelines", ",".join(self.daily)) if task.kind is TaskKind.DAILY else COMMANDS[task.kind]
+        return [*self.program, *named, "--env", self.environment, "--params", _joined(params)]
 
     def start(self, task: Task, calendar: ExchangeSessions) -> Running:
         """Start the command of a task."""

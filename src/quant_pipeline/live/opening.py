@@ -36,7 +36,11 @@ def open_reach(account: LiveAccount, speed: float | None) -> Reach:
     return Reach(
         journal=Journal(account.folder / JOURNAL),
         commands=Commands(
-            account.place.project_path, account.opened.environment, account.params, account.folder / LOGS
+            account.place.project_path,
+            account.opened.environment,
+            account.params,
+            account.folder / LOGS,
+            daily=account.times.daily_pipelines,
         ),
         clock=clock,
         messages=Dispatcher(ways, account.notifications, secrets),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -60,6 +60,9 @@ class LiveParameters(Parameters):
         With less free space on the disk of the account a check fails.
     speed
         For an account at the simulated exchange: how many seconds pass in one; ``--speed`` of the command sets another.
+    daily_pipelines
+        What the daily run of the process is, as after ``--pipelines``; a host that only executes leaves out what it
+        has no models for.
     market_data
         Whether a process listens to the broker's stream of market data while the exchange is open: last trades and
         halts for the limits, the value of the account, and stops at once instead of at the next close. A key has
@@ -81,6 +84,7 @@ class LiveParameters(Parameters):
     drain_seconds: NonNegativeFloat = 60.0
     min_free_megabytes: PositiveFloat = 512.0
     speed: PositiveFloat = 3600.0
+    daily_pipelines: Annotated[tuple[str, ...], Field(min_length=1)] = ("daily",)
     market_data: bool = False
     live_scores: bool = False
     live_scores_seconds: PositiveFloat = 60.0

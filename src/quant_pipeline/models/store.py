@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 from quant_pipeline.common.atomic import write_text
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.common.locks import locked
+from quant_pipeline.common.places import Place
 from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, read_facts, write_bundle
 
 Role = Literal["candidate", "champion"]
@@ -67,11 +68,12 @@ class BundleStore:
     Parameters
     ----------
     folder
-        Where they lie; it is made by the first bundle.
+        Where they lie, on this machine or in a bucket; it is made by the first bundle.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path | str | Place) -> None:
+        self.place = Place.of(folder)
+        self.folder = self.place.path
 
     @property
     def aliases(self) -> Aliases:
@@ -82,7 +84,7 @@ class BundleStore:
         ModelError
             When the file is damaged.
         """
-        file = self.folder / ALIASES
+        file = (self.place / ALIASES).fetch()
         if not file.is_file():
             return Aliases(None, None, ())
         try:
@@ -97,7 +99,7 @@ class BundleStore:
     @property
     def n_versions(self) -> int:
         """How many versions there are."""
-        return sum(1 for _ in (self.folder / "versions").glob("*/manifest.json"))
+        return len(self.place.glob(f"versions/*/{MANIFEST}"))
 
     def folder_of(self, role: Role) -> Path:
         """Directory of the version that plays a role.
@@ -112,7 +114,11 @@ class BundleStore:
             raise ModelError(
                 f"there is no {role} in {self.folder}; train the model first: kedro run --pipelines training"
             )
-        return self.folder / "versions" / identity
+        return self._version(identity).fetch()
+
+    def facts(self, role: Role) -> BundleFacts:
+        """Read and verify what the version that plays a role says about itself."""
+        return read_facts(self.folder_of(role))
 
     def description(self, role: Role) -> dict[str, Any]:
         """Return what the version that plays a role says about itself, see `models.bundle.BundleFacts`."""
@@ -128,7 +134,7 @@ class BundleStore:
 
     def facts_of(self, identity: str) -> BundleFacts:
         """Read and verify what a version says about itself."""
-        return read_facts(self.folder / "versions" / identity)
+        return read_facts(self._version(identity).fetch())
 
     def add(self, bundle: ModelBundle, *, promote: bool, session: str | None = None) -> None:
         """Keep a bundle as the candidate.
@@ -143,7 +149,8 @@ class BundleStore:
             Session of the run, for the history.
         """
         identity = bundle.identity
-        write_bundle(bundle, self.folder / "versions" / identity)
+        write_bundle(bundle, self._version(identity).fetch())
+        self._version(identity).publish(whole=True)
         with self._changing():
             aliases = self.aliases._replace(candidate=identity)
             # Both roles in one write: a kill between two would leave a candidate that training promotes never again.
@@ -192,6 +199,9 @@ class BundleStore:
             self._write(aliases.crowned(earlier[-1], earlier, session))
         return earlier[-1]
 
+    def _version(self, identity: str) -> Place:
+        return self.place / "versions" / identity
+
     def _changing(self) -> AbstractContextManager[None]:
         """Keep other processes from changing the aliases between our reading and writing of them."""
         if not self.folder.is_dir():
@@ -202,6 +212,7 @@ class BundleStore:
 
     def _write(self, aliases: Aliases) -> None:
         write_text(self.folder / ALIASES, json.dumps(aliases._asdict(), indent=2) + "\n")
+        (self.place / ALIASES).publish()
 
 
 def _promoted(aliases: Aliases, session: str | None) -> Aliases:

@@ -12,6 +12,7 @@ import click
 from kedro.framework.hooks import hook_impl
 
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.places import LOCAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,10 @@ class Made:
 
     def path(self, name: str) -> str:
         """Return the path of a dataset, from the folder of the project."""
-        described = Path(str(getattr(self.catalog.get(name), "_filepath", name)))
+        dataset = self.catalog.get(name)
+        described = Path(str(getattr(dataset, "_filepath", name)))
+        if (protocol := getattr(dataset, "_protocol", LOCAL[0])) not in LOCAL:
+            return f"{protocol}://{described}"
         return str(described.relative_to(self.project)) if described.is_relative_to(self.project) else str(described)
 
     @property

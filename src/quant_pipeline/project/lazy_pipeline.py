@@ -29,6 +29,8 @@ class LazyPipeline(Pipeline):
         # Copying and pickling look for special methods before there is anything at all.
         if name.startswith("__") or "_make" not in self.__dict__:
             raise AttributeError(name)
-        made = self.__dict__.pop("_make")()
+        made = self._make()
+        # Only now: what cannot be made, as a library is missing, says so again at the next look.
+        del self._make
         self.__dict__.update(made.__dict__)
         return getattr(self, name)

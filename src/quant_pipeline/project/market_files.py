@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
+from quant_pipeline.common.places import Place
 from quant_pipeline.project.unresolved import plain, unresolved
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def exchange_rules(loader: ProjectConfigLoader, key: str) -> Any:
 def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
     entry = unresolved(loader, "catalog").get("market_source", {})
     parameters = entry.get("parameters") or {} if isinstance(entry, Mapping) else {}
-    cache = Path(str(plain(loader, "${globals:paths.market}"))) / "01_raw" / ".cache"
+    cache = Place.of(str(plain(loader, "${globals:paths.market}"))).path / "01_raw" / ".cache"
     if isinstance(entry, Mapping) and entry.get("source") not in SOURCES:
         return _facts_of_source(loader, str(entry.get("source")), parameters, cache)
     named = plain(loader, parameters.get("folder"))

@@ -41,7 +41,7 @@ class PostgresServer:
     """
 
     def __init__(self) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         self._folder = Path(mkdtemp(prefix="quant-pipeline-postgres-", dir="/tmp"))
         self.url = f"postgresql+psycopg://trader@127.0.0.1:{self._port}/postgres"
         self._running: subprocess.Popen[bytes] | None = None
@@ -91,7 +91,8 @@ class PostgresServer:
             self._running = None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import AccountError, StorageError
-from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+from quant_pipeline.common.storage_errors import KnownErrorsInOneLine
 from quant_pipeline.trading.ledger.events import Event, EventKind, client_order_id, money
 from quant_pipeline.trading.ledger.store import Ledger
 
@@ -212,5 +212,5 @@ def test_a_ledger_with_other_columns_is_of_another_version(ledger):
     ledger.append([event("a")])
     with sqlite3.connect(ledger.file) as connection:
         connection.execute("alter table event rename column payload to body")
-    with pytest.raises(StorageError, match=r"it is of another version\."), StorageErrorsInOneLine():
+    with pytest.raises(StorageError, match=r"it is of another version\."), KnownErrorsInOneLine():
         Ledger.read(ledger.file).events()

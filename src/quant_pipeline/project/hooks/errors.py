@@ -1,19 +1,27 @@
 """What a user reads when a run fails: one message that names the remedy."""
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 
 from quant_pipeline.common.environments import naming_environment
 from quant_pipeline.common.exceptions import QuantPipelineError, StaleDataError, StorageError
+from quant_pipeline.common.missing_libraries import explain_missing_library
 from quant_pipeline.common.storage_errors import explain_storage_error
 from quant_pipeline.project.log_file import LOG_FILE
 
+if TYPE_CHECKING:
+    from kedro.pipeline import Pipeline
+
 COMPOSITES = ("__default__", "daily")
+NO_STAGE = "bring it, or correct its path in the catalog"
+"""Remedy where no stage that can run here makes what is missing."""
 
 
 KEDRO = ("kedro.pipeline.node", "kedro.runner.")
@@ -65,7 +73,7 @@ def _remedy_of(error: Exception) -> QuantPipelineError | None:
         if isinstance(cause, FileNotFoundError):
             return _not_made_yet(error) if isinstance(error, DatasetError) else _not_there(cause)
         cause = cause.__cause__
-    return explain_storage_error(error)
+    return explain_storage_error(error) or explain_missing_library(error)
 
 
 def _not_there(error: FileNotFoundError) -> QuantPipelineError | None:
@@ -74,19 +82,30 @@ def _not_there(error: FileNotFoundError) -> QuantPipelineError | None:
 
 
 def stage_that_makes(dataset: str) -> str | None:
-    """Return the stage whose result a dataset is, or in which it is made on the way; None when no stage makes it."""
+    """Return the stage whose result a dataset is, or in which it is made on the way; None when none here makes it."""
     from kedro.framework.project import pipelines
 
     stages = {name: stage for name, stage in pipelines.items() if name not in COMPOSITES}
-    results = (name for name, stage in stages.items() if dataset in stage.outputs())
-    on_the_way = (name for name, stage in stages.items() if dataset in stage.all_outputs())
+    results = (name for name, stage in stages.items() if _can_be_made(stage) and dataset in stage.outputs())
+    on_the_way = (name for name, stage in stages.items() if _can_be_made(stage) and dataset in stage.all_outputs())
     return next(results, None) or next(on_the_way, None)
+
+
+def _can_be_made(stage: Pipeline) -> bool:
+    """Return whether the libraries of a stage are installed here."""
+    try:
+        stage.nodes  # noqa: B018 - a stage is made at the first look into it
+    except ModuleNotFoundError as error:
+        if explain_missing_library(error) is None:
+            raise
+        return False
+    return True
 
 
 def describe_missing(datasets: Sequence[str], stage: str | None, given: Sequence[str] = ()) -> str:
     """Say which datasets are not there, and which command makes them, with the ``--params`` that it needs."""
     params = f" --params {','.join(given)}" if given else ""
-    remedy = f"run `kedro run --pipelines {stage}{params}` first" if stage else "correct its path in the catalog"
+    remedy = f"run `kedro run --pipelines {stage}{params}` first" if stage else NO_STAGE
     if len(datasets) == 1:
         return f"dataset '{datasets[0]}' has not been made yet; {remedy}."
     return f"datasets {', '.join(datasets)} have not been made yet; {remedy}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
@@ -44,7 +43,7 @@ class MarketSourceHooks:
         from quant_pipeline.datasets.market import Market
 
         bars = catalog.get(BARS)
-        made_by = "" if bars is None else _source_in(Path(str(bars._describe().get("filepath", ""))))
+        made_by = "" if bars is None else _source_in(bars)
         market = catalog.get(MARKET) if made_by else None
         if not isinstance(market, Market) or market.origin == made_by or self._context is None:
             return
@@ -57,15 +56,18 @@ class MarketSourceHooks:
         )
 
 
-def _source_in(file: Path) -> str:
-    """Read what a Parquet file says made it, without its rows; empty when it is not there or does not say."""
+def _source_in(table: Any) -> str:
+    """Read what the Parquet file of a table says made it, without its rows; empty when it is not there or does not."""
     from pyarrow import ArrowInvalid
     from pyarrow.parquet import read_schema
 
     from quant_pipeline.market.data import SOURCE
 
+    if (files := getattr(table, "_fs", None)) is None:
+        return ""
     try:
-        notes = read_schema(file).metadata or {} if file.is_file() else {}
+        with files.open(str(table._filepath), "rb") as file:
+            notes = read_schema(file).metadata or {}
     except (OSError, ArrowInvalid):
         # What reads the table says what is wrong with it.
         return ""

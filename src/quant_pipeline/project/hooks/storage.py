@@ -13,7 +13,8 @@ from kedro.framework.hooks import hook_impl
 
 from quant_pipeline.common.atomic import sweep
 from quant_pipeline.common.locks import locked
-from quant_pipeline.common.storage_errors import StorageErrorsInOneLine
+from quant_pipeline.common.places import LOCAL, Place, is_bucket, path_here, require_local
+from quant_pipeline.common.storage_errors import KnownErrorsInOneLine
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -75,9 +76,9 @@ class StorageHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Remember the folders of the account and of the market."""
         names = context.config_loader["globals"]
-        account, market = (
-            Path(context.project_path, names["paths"][kind]).absolute() for kind in ("account", "market")
-        )
+        # Of a market in a bucket the copy is locked, which keeps the runs of this machine apart.
+        market = path_here(context.project_path, names["paths"]["market"])
+        account = Path(context.project_path, require_local(names["paths"]["account"], "`paths.account`")).absolute()
         # The account comes first: what refuses at once must not wait before.
         self._areas = [
             Area(f"the account '{names['account']}'", account, 0.0),
@@ -103,7 +104,7 @@ class StorageHooks:
             return
         written = {self._area_of(name, catalog) for name in pipeline.all_outputs()}
         namespaces = run_params.get("namespaces") or []
-        with StorageErrorsInOneLine(), ExitStack() as held:
+        with KnownErrorsInOneLine(), ExitStack() as held:
             for what, folder, patience in (area for area in self._areas if area in written):
                 held.enter_context(locked(folder / LOCK, what, shared=bool(namespaces), patience=patience))
                 # Of a model of a stage only the model: a run of the stage alone, which names no stage, locks the same.
@@ -131,8 +132,12 @@ class StorageHooks:
 
 
 def path_of(name: str, catalog: CatalogProtocol[Any, Any]) -> Path | None:
-    """Path of a dataset on this machine; None for one in memory or in a database."""
+    """Path of a dataset on this machine, that of its copy for one in a bucket; None in memory or in a database."""
     dataset = catalog.get(name)
     described = {} if dataset is None else dataset._describe()
-    path = described.get("filepath")
-    return None if path is None or "://" in str(path) else Path(str(path)).absolute()
+    address = described.get("filepath")
+    if address is None or ("://" in str(address) and not is_bucket(str(address))):
+        return None
+    if described.get("protocol") not in (None, *LOCAL):
+        address = f"{described['protocol']}://{address}"
+    return Place.of(str(address)).path.absolute()

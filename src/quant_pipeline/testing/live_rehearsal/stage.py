@@ -37,6 +37,7 @@ from quant_pipeline.testing.live_rehearsal.champions import RehearsedModel
 from quant_pipeline.testing.live_rehearsal.project import folder_of_models
 from quant_pipeline.testing.live_rehearsal.receiver import Receiver
 from quant_pipeline.testing.postgres_server import PostgresServer
+from quant_pipeline.testing.small_project import keep_ledger_at
 from quant_pipeline.trading.ledger.store import Ledger
 
 BLOCKS = "parameters_live.yml"
@@ -252,7 +253,7 @@ def on_stage(
         _be_soon_tired_of_silence(folder)
         url = None if database is None else database.url
         if url is not None:
-            _keep_ledger_at(folder, url)
+            keep_ledger_at(folder, url)
         models = str(folder_of_models(folder, server.url))
         settings = desk.Settings(str(folder), server.url, "paper-rehearsal", str(home), start, end, models, url)
         exchange.take_prices(settings.market().prices_at)
@@ -305,12 +306,3 @@ def _be_soon_tired_of_silence(folder: Path) -> None:
     text = catalog.read_text()
     assert text.count(before) == 1, f"{catalog} has no place for max_mute_seconds"
     catalog.write_text(text.replace(before, f"{before}    max_mute_seconds: 2\n"))
-
-
-def _keep_ledger_at(folder: Path, url: str) -> None:
-    """Name a database in every entry of the catalog that names the file of the ledger, with anchors beside it."""
-    place, anchors = "${globals:paths.account}/ledger.sqlite", '{filepath: "${globals:paths.account}/ledger.anchors"}'
-    for catalog in (folder / "conf").rglob("catalog*.yml"):
-        text = catalog.read_text()
-        text = text.replace(f'ledger: {{filepath: "{place}"}}', f'ledger: {{filepath: "{url}", anchors: {anchors}}}')
-        catalog.write_text(text.replace(f"  filepath: {place}\n", f'  filepath: "{url}"\n  anchors: {anchors}\n'))

@@ -1,0 +1,49 @@
+"""A library that an execution host does without, as one line with the remedy.
+
+Post-trade, orders from a file of scores, execution and the live process import none of them; research does. A host that
+only executes is installed from ``requirements-execution.lock``, which leaves them out with everything they bring.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quant_pipeline.common.exceptions import ConfigurationError
+
+LEFT_OUT: Final = {
+    "arch": "arch",
+    "ipykernel": "ipykernel",
+    "kedro_viz": "kedro-viz",
+    "lightgbm": "lightgbm",
+    "notebook": "notebook",
+    "optuna": "optuna",
+    "qlib": "pyqlib",
+    "statsmodels": "statsmodels",
+    "torch": "torch",
+}
+"""Modules of the libraries that an execution host does without, and the packages that hold them."""
+
+
+def explain_missing_library(error: BaseException) -> ConfigurationError | None:
+    """Return one line about a library that this installation leaves out.
+
+    Parameters
+    ----------
+    error
+        What was raised; what it was raised from is looked at too.
+
+    Returns
+    -------
+    ConfigurationError or None
+        None when nothing is missing that an execution host does without.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+        if missing is not None and (package := LEFT_OUT.get(missing.partition(".")[0])):
+            return ConfigurationError(
+                f"this needs {package}, which is not installed here: an execution host does without it. Run it where "
+                "everything is installed (docs/guides/execution-host.md)."
+            )
+        cause = cause.__cause__
+    return None

@@ -1,0 +1,142 @@
+"""What lies in a bucket is worked on in a copy, and appears there as it was written here."""
+
+import fsspec
+import pytest
+
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.places import Place, path_here, require_local
+
+
+def written(place, **files):
+    for name, text in files.items():
+        file = place.path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return place
+
+
+def test_a_path_of_this_machine_is_itself(tmp_path):
+    for address in (tmp_path / "a", str(tmp_path / "a"), f"file://{tmp_path}/a"):
+        place = Place.of(address)
+        assert (place.fetch(), place.is_remote) == (tmp_path / "a", False)
+    place.publish()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_one_machine_publishes_another_fetches(bucket):
+    place = written(Place.of(f"{bucket.address}/folder"), a="1", b="2")
+    (place.path / ".a.17.tmp").write_text("of a killed process")
+    place.publish()
+    assert bucket.names() == ["folder/a", "folder/b"]
+    bucket.another_machine()
+    folder = place.fetch()
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {"a": "1", "b": "2"}
+
+
+def test_only_what_has_changed_is_fetched_and_published(bucket, monkeypatch):
+    place = written(Place.of(f"{bucket.address}/folder"), a="1", b="2")
+    place.publish()
+    moved = []
+    kind = type(bucket.files)
+    for step in ("get_file", "put_file"):
+        original = getattr(kind, step)
+        monkeypatch.setattr(
+            kind, step, lambda self, *paths, step=step, original=original, **more: (
+                moved.append(step), original(self, *paths, **more)
+            ),
+        )  # fmt: skip
+    place.fetch()
+    place.publish()
+    assert moved == []
+    bucket.write("folder/a", b"3")
+    assert (place.fetch() / "a").read_text() == "3"
+    written(place, b="4")
+    place.publish()
+    assert moved == ["get_file", "put_file"]
+    assert bucket.read("folder/b") == b"4"
+
+
+def test_what_was_removed_there_is_removed_here_and_the_other_way_round(bucket):
+    place = written(Place.of(f"{bucket.address}/folder"), a="1", b="2", c="3")
+    place.publish()
+    bucket.files.rm_file(f"{bucket.address}/folder/a")
+    assert not (place.fetch() / "a").exists()
+    (place.path / "b").unlink()
+    place.publish()
+    assert bucket.names() == ["folder/c"]
+
+
+def test_what_others_have_added_stays_unless_the_copy_is_the_whole(bucket):
+    bucket.write("folder/old", b"of another machine")
+    place = written(Place.of(f"{bucket.address}/folder"), new="1")
+    place.publish()
+    assert bucket.names() == ["folder/new", "folder/old"]
+    bucket.write("folder/new", b"2")
+    place.publish(whole=True)
+    assert bucket.names() == ["folder/new"]
+    assert bucket.read("folder/new") == b"1"
+
+
+def test_an_interrupted_writer_leaves_no_file_that_completes_the_others(bucket, monkeypatch):
+    place = written(Place.of(f"{bucket.address}/folder"), a="1", b="1", manifest="1")
+    place.publish(whole=True, completed_by="manifest")
+    written(place, a="2", b="2", manifest="2")
+    kind = type(bucket.files)
+    original, put = kind.put_file, []
+
+    def failing(self, here, there, **more):
+        if put:
+            raise OSError("the line is dead")
+        put.append(there)
+        original(self, here, there, **more)
+
+    monkeypatch.setattr(kind, "put_file", failing)
+    with pytest.raises(OSError, match="the line is dead"):
+        place.publish(whole=True, completed_by="manifest")
+    assert bucket.names() == ["folder/a", "folder/b"]
+    monkeypatch.setattr(kind, "put_file", original)
+    place.publish(whole=True, completed_by="manifest")
+    assert {name: bucket.read(name) for name in bucket.names()} == {
+        "folder/a": b"2", "folder/b": b"2", "folder/manifest": b"2"
+    }  # fmt: skip
+
+
+def test_a_single_file_is_a_place_too(bucket):
+    place = Place.of(f"{bucket.address}/one.csv")
+    assert not place.fetch().exists()
+    place.path.parent.mkdir(parents=True, exist_ok=True)
+    place.path.write_text("a,b")
+    place.publish()
+    bucket.another_machine()
+    assert place.fetch().read_text() == "a,b"
+
+
+def test_names_are_found_where_the_place_lies(bucket, tmp_path):
+    for name in ("2024-01-02/orders", "2024-01-03/orders", "notes"):
+        bucket.write(name, b"")
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    expected = ["2024-01-02/orders", "2024-01-03/orders"]
+    assert Place.of(bucket.address).glob("????-??-??/orders") == expected
+    assert Place.of(tmp_path).glob("????-??-??/orders") == expected
+
+
+@pytest.mark.parametrize("address", ["s3://", "memory://a/../../b"])
+def test_an_address_that_is_no_folder_of_a_bucket_is_refused(address):
+    with pytest.raises(ConfigurationError, match="names no file or folder below"):
+        Place.of(address).path  # noqa: B018
+
+
+def test_a_protocol_that_nothing_knows_is_one_line():
+    with pytest.raises(
+        ConfigurationError, match=r"^nowhere://a cannot be used: .*pip install 'quant_pipeline\[buckets\]'"
+    ):
+        Place.of("nowhere://a").fetch()
+
+
+def test_what_needs_this_machine_is_refused_in_a_bucket_and_databases_are_none(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"^the STOP file cannot lie at s3://b/STOP: it needs a folder"):
+        require_local("s3://b/STOP", "the STOP file")
+    assert require_local(str(tmp_path), "the STOP file") == tmp_path
+    assert "s3" in fsspec.available_protocols()
+    assert path_here(tmp_path, "data/markets") == tmp_path / "data/markets"
