@@ -16,7 +16,7 @@ from quant_pipeline.common.exceptions import ModelError, StaleDataError
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.feature_sets import FROM_FILE, with_traded
 from quant_pipeline.market.calendar import as_sessions
-from quant_pipeline.models.bundle import ModelBundle, read_bundle
+from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.store import BundleStore
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class InferenceEngine:
         if identity is None or identity in (self._identity, self._refused):
             return False
         try:
-            bundle = _computable(read_bundle(self._store.folder / "versions" / identity))
+            bundle = _computable(self._store.read_version(identity))
         except ModelError as error:
             self._refused = identity
             logger.error("champion %s is refused, %s keeps scoring: %s", identity, self._identity, error.message)

@@ -132,6 +132,10 @@ class BundleStore:
         """Read and verify the version that plays a role."""
         return read_bundle(self.folder_of(role))
 
+    def read_version(self, identity: str) -> ModelBundle:
+        """Read and verify a version."""
+        return read_bundle(self._version(identity).fetch())
+
     def facts_of(self, identity: str) -> BundleFacts:
         """Read and verify what a version says about itself."""
         return read_facts(self._version(identity).fetch())
