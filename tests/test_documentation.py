@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from quant_pipeline.factors import alpha158
+from quant_pipeline.factors.signals import KINDS
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -32,3 +35,14 @@ def test_every_link_leads_somewhere(page):
 def test_the_contents_name_every_page():
     contents = ROOT / "docs" / "README.md"
     assert {file for file, _ in targets(contents)} >= {*PAGES} - {contents}
+
+
+def test_the_page_about_alpha158_explains_every_factor():
+    page = (ROOT / "docs/concepts/alpha158.md").read_text()
+    explained = set(re.findall(r"`(\w+)`", page))
+    assert [name for name in alpha158.EXPRESSIONS if not {name, name.rstrip("0123456789")} & explained] == []
+
+
+def test_the_guide_to_signals_lists_every_kind():
+    page = (ROOT / "docs/guides/signals.md").read_text()
+    assert [kind for kind in KINDS if kind != "expression" and f"| `{kind}` | " not in page] == []
