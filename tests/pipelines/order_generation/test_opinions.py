@@ -6,6 +6,7 @@ import pytest
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.pipelines.order_generation import nodes
 from quant_pipeline.pipelines.order_generation.opinions import compare_opinions
+from quant_pipeline.reports.spreadsheet import safe
 from quant_pipeline.strategy.rules import StrategyRules
 from tests.helpers.browser import require_drawn
 from tests.helpers.six_instruments import CLOSE, DAYS, arguments, opinions_on, panel, ranked, sides
@@ -53,7 +54,8 @@ def test_opinions_stand_side_by_side_with_their_votes(told):
     # In the order of the chosen source: C is bought, F is bought by two others, A and B are held.
     assert comparison.index.tolist() == ["C", "F", "A", "B"]
     assert comparison.loc["A", ["buy", "sell", "hold"]].tolist() == [0, 2, 2]
-    assert comparison.loc["F", ["both", "other", "up", "down"]].tolist() == ["- 4", "BUY 1", "- 6", "BUY 1"]
+    assert comparison.loc["F", ["both", "other", "up", "down"]].tolist() == ["none 4", "BUY 1", "none 6", "BUY 1"]
+    assert safe(comparison).equals(comparison), "a spreadsheet shows every cell as it is"
     assert comparison.loc["C", "mean_rank"] == pytest.approx((1 + 4 + 3 + 4) / 4)
 
 

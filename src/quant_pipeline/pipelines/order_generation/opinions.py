@@ -7,6 +7,8 @@ from quant_pipeline.pipelines.order_generation.decision import DecisionRules, Si
 
 OPINIONS = ("BUY", "SELL", "HOLD")
 NO_OPINION = "-"
+NOTHING = "none"
+"""`NO_OPINION` before a rank: a dash before a number is a negative one where a spreadsheet opens the table."""
 OPINION_COLUMNS = ["source", "kind", "is_chosen", "instrument", "opinion", "rank", "score"]
 
 
@@ -60,15 +62,16 @@ def compare_opinions(opinions: pd.DataFrame, *, every: bool = False) -> pd.DataF
     -------
     pandas.DataFrame
         One row per instrument that a source would buy, sell or hold, or per instrument: ``instrument``, the number of
-        sources that say ``buy``, ``sell`` and ``hold``, ``mean_rank``, then one column per source such as
-        ``BUY 3`` (opinion and rank). The instruments that the chosen source ranks best come first.
+        sources that say ``buy``, ``sell`` and ``hold``, ``mean_rank``, then one column per source such as ``BUY 3``
+        (opinion and rank), ``none 73`` where it would do nothing. The instruments that the chosen source ranks best
+        come first.
     """
     named = opinions["opinion"] != NO_OPINION
     shown = opinions if every else opinions[opinions["instrument"].isin(opinions.loc[named, "instrument"].unique())]
     counts = {opinion.lower(): shown["opinion"].eq(opinion).groupby(shown["instrument"]).sum() for opinion in OPINIONS}
     ranked = shown[shown["rank"] > 0]
     table = pd.DataFrame({**counts, "mean_rank": ranked.groupby("instrument")["rank"].mean().round(1)})
-    words = shown["opinion"] + " " + shown["rank"].astype(str)
+    words = shown["opinion"].replace(NO_OPINION, NOTHING) + " " + shown["rank"].astype(str)
     texts = shown.assign(word=words).pivot(index="instrument", columns="source", values="word")
     order = shown[shown["is_chosen"]].set_index("instrument")["rank"].replace(0, len(opinions))
     table = table.join(texts[list(dict.fromkeys(shown["source"]))])

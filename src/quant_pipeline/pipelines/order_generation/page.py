@@ -96,7 +96,7 @@ def compose_opinion_page(
         section(
             "opinions",
             "Opinions",
-            paragraph("Of what a source neither holds nor wants, it says a dash before its rank."),
+            paragraph("Of what a source neither holds nor wants, it says none before its rank."),
             table(comparison, columns, "What every source would do, with its rank"),
         ),
     ]
