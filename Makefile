@@ -6,13 +6,17 @@ PEERS := build/peers
 AIRFLOW := build/airflow
 # What `make install` installs: on a host that only executes, requirements-execution.lock.
 LOCK ?= requirements.lock
+ADAPTERS := build/adapters
+# NautilusTrader 2 needs Python 3.12 or newer; EXCHANGE names folders that `kedro backtest export` has written.
+NAUTILUS_PYTHON ?= python3.13
+EXCHANGE ?=
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli bench-scale compare-peers proof-servers proof-airflow chaos rehearse-live fuzz-market rehearse-archive clean install compile bench-service
+.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli bench-scale compare-peers adapter-lumibot adapter-nautilus proof-servers proof-airflow chaos rehearse-live fuzz-market rehearse-archive clean install compile bench-service
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -125,6 +129,23 @@ $(AIRFLOW)/.installed: deploy/airflow/requirements.txt tools/install.py
 
 proof-airflow: $(INSTALLED) $(AIRFLOW)/.installed  ## The DAGs of deploy/airflow once, against plain commands; the last line is a JSON object
 	$(BIN)/python -m quant_pipeline.testing.airflow_proof $(AIRFLOW)/environment
+
+# Other engines are never imported by the project: each has an environment of its own and is given files.
+$(ADAPTERS)/lumibot/.installed: adapters/lumibot/requirements.txt tools/install.py
+	"$(PYTHON)" tools/install.py $(@D)/environment $<
+	touch $@
+
+$(ADAPTERS)/nautilus/.installed: adapters/nautilus/requirements.txt tools/install.py
+	@"$(NAUTILUS_PYTHON)" -c "import sys; sys.exit(sys.version_info[:2] < (3, 12))" || { \
+		echo "NautilusTrader 2 needs Python 3.12 or newer, which '$(NAUTILUS_PYTHON)' is not; name one: make $(MAKECMDGOALS) NAUTILUS_PYTHON=/path/to/python3.13"; exit 1; }
+	"$(NAUTILUS_PYTHON)" tools/install.py $(@D)/environment $<
+	touch $@
+
+adapter-lumibot: $(INSTALLED) $(ADAPTERS)/lumibot/.installed  ## Let LumiBot execute our orders and decide from our scores; compare the fills
+	$(BIN)/python adapters/compare.py lumibot $(ADAPTERS)/lumibot/environment/bin/python $(EXCHANGE)
+
+adapter-nautilus: $(INSTALLED) $(ADAPTERS)/nautilus/.installed  ## Let NautilusTrader execute our orders; compare the fills
+	$(BIN)/python adapters/compare.py nautilus $(ADAPTERS)/nautilus/environment/bin/python $(EXCHANGE)
 
 chaos: $(INSTALLED)  ## Kill processes at every step of execution and post-trade, under every fault of a broker
 	$(BIN)/python -m quant_pipeline.testing.chaos

@@ -10,7 +10,7 @@ from importlib.metadata import packages_distributions
 
 import pytest
 
-OWN = {"quant_pipeline", "tests", "factor_exact", "factor_peers", "qlib_needed"}
+OWN = {"quant_pipeline", "tests", "exchange_files", "factor_exact", "factor_peers", "qlib_needed"}
 WITHOUT_WHEELS = {"antlr4-python3-runtime", "gym", "peewee"}
 """Pure Python that has source distributions only."""
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -58,6 +58,7 @@ def imported_by(folder):
     [
         ("src", ["boosters", "buckets", "cluster", "onnx", "postgres", "service"]),
         ("tests", ["dev", "service"]),
+        ("adapters", []),
         ("benchmarks", ["bench", "dev", "service"]),
     ],
 )
@@ -73,6 +74,28 @@ def test_everything_imported_is_declared(project_path, configured, folder, extra
         and not {normal(name) for name in [module, *providers.get(module, [])]} & (declared | declared_beside(file))
     }
     assert missing == set()
+
+
+def test_other_engines_know_the_project_by_its_files_alone(project_path, configured):
+    """What runs in the environment of an engine imports nothing of ours, and nothing of ours imports an engine."""
+    inside = [project_path / "adapters" / name for name in ("lumibot", "nautilus")]
+    assert not [file for folder in inside for module, file in imported_by(folder) if module == "quant_pipeline"]
+    engines = {"lumibot", "nautilus_trader"}
+    assert not [file for module, file in imported_by(project_path / "src") if module in engines]
+    contracts = tomllib.loads((project_path / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    forbidding = [each for each in contracts if engines <= set(each.get("forbidden_modules", []))]
+    assert [each["source_modules"] for each in forbidding] == [["quant_pipeline"]]
+    extras = [line for lines in configured["optional-dependencies"].values() for line in lines]
+    named = " ".join([*configured["dependencies"], *extras])
+    assert not any(normal(engine) in normal(named) for engine in engines)
+
+
+@pytest.mark.parametrize(("engine", "pinned"), [("lumibot", "lumibot==4"), ("nautilus", "nautilus-trader==2")])
+def test_engines_are_pinned_with_their_licence(project_path, engine, pinned):
+    lines = (project_path / "adapters" / engine / "requirements.txt").read_text().splitlines()
+    assert re.search(r"GPL-3\.0", lines[0])
+    assert any(line.startswith(pinned) for line in lines)
+    assert all("==" in line for line in lines if line and not line.startswith("#"))
 
 
 def test_readme_promises_the_pythons_of_the_project(project_path, configured):

@@ -36,6 +36,52 @@ def test_a_what_if_is_kept_apart_listed_and_compared(project):
     assert "a backtest is compared with another one; both are 'own'" in same.stderr
 
 
+def test_a_backtest_is_handed_over_and_the_fills_of_another_engine_are_compared(project):
+    said = project.run("kedro backtest export own").stdout
+    folder = project.path / "exports/backtest_own"
+    plan = pd.read_parquet(folder / "plan.parquet")
+    assert f"own: {len(plan):,} orders in exports/backtest_own" in said
+    facts, rules = (json.loads((folder / name).read_text()) for name in ("exchange.json", "rules.json"))
+    assert (facts["engine"], facts["currency"], rules["strategy"]["topk"]) == ("array", "USD", 5)
+    assert facts["bundles"]
+    none_yet = project.run("kedro backtest verdict exports/backtest_own", ok=False)
+    assert "no engine has executed exports/backtest_own yet" in " ".join(none_yet.stderr.split())
+
+    fills = pd.read_parquet(folder / "ours/fills.parquet")
+    write_answer(folder, facts, fills)
+    said = project.run("kedro backtest verdict exports/backtest_own").stdout
+    assert "Other 1.0 (MIT), Python 3.13.0" in said
+    assert "(100.00%)" in said
+    write_answer(folder, facts, fills.assign(price=fills["price"] + 0.01))
+    assert "unexplained" in project.run("kedro backtest verdict exports/backtest_own", ok=False).stdout
+
+
+def write_answer(folder, facts, fills):
+    place = folder / "engines/other"
+    place.mkdir(parents=True, exist_ok=True)
+    fills.to_parquet(place / "fills.parquet")
+    named = {"engine": "Other", "engine_version": "1.0", "licence": "MIT", "python": "3.13.0", "seconds": 1.0}
+    verdict = {"version": 1, "fingerprint": facts["fingerprint"], "prices": "with_costs", **named}
+    (place / "verdict.json").write_text(json.dumps(verdict))
+
+
+def test_the_bundle_of_a_model_goes_with_the_backtest(project):
+    project.run("kedro backtest export own --bundle ridge_alpha158")
+    folder = project.path / "exports/backtest_own"
+    inputs = pd.read_parquet(folder / "bundle/inputs.parquet")
+    described = json.loads((folder / "bundle/model.onnx.json").read_text())
+    nav = pd.read_parquet(folder / "ours/nav.parquet")
+    assert (inputs["date"].min(), inputs["date"].max()) == (nav["date"].iloc[0], nav["date"].iloc[-1])
+    (predictions,) = project.path.glob("data/markets/*/07_model_output/ridge_alpha158/predictions.parquet")
+    stored = pd.read_parquet(predictions).reset_index().rename(columns={"datetime": "date"})
+    both = inputs.merge(stored, on=["date", "instrument"], suffixes=("", "_stored"))
+    assert len(both) > 100
+    assert (both["score"] - both["score_stored"]).abs().max() < 1e-12
+    assert [*inputs.columns[2:-1]] == [*described["factors"]]
+    refused = project.run("kedro backtest export own --bundle nothing", ok=False)
+    assert "there is no enabled model 'nothing'" in " ".join(refused.stderr.split())
+
+
 @pytest.mark.slow
 def test_a_what_if_is_named_by_its_parameters_and_shown_by_a_report_of_its_own(project):
     project.run("kedro run --pipelines backtest --params strategy.topk=3,strategy.schedule.frequency=weekly")

@@ -1,29 +1,26 @@
-"""``kedro backtest``: the stored backtests of an account, and two of them side by side."""
+"""``kedro backtest``: the stored backtests of an account, two of them side by side, one in another engine."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from quant_pipeline.cli.backtest_exchange import export, verdict
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
 from quant_pipeline.cli.sessions import Place
+from quant_pipeline.cli.stored_backtests import BUNDLES, read_backtest, reports_of, stored_backtests
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.backtest_folder import CALLED
-
-if TYPE_CHECKING:
-    from quant_pipeline.cli.opened_project import OpenedProject
-    from quant_pipeline.pipelines.backtest.comparison import StoredBacktest
-
-
-BUNDLES = "bundle"
-"""Word for what made the scores, beside the parameters."""
 
 
 @click.group(cls=ProjectGroup)
 def backtest() -> None:
-    """List the backtests of an account, compare two of them."""
+    """List the backtests of an account, compare two of them, let another engine execute one."""
+
+
+backtest.add_command(export)
+backtest.add_command(verdict)
 
 
 @backtest.command(name="list")
@@ -44,11 +41,11 @@ def list_backtests(metadata: Place, env: str | None, params: dict[str, Any]) -> 
     for column in ("backtest", "sessions", "return", "Sharpe", "drawdown", "turnover", "other parameters (own)"):
         table.add_column(column)
     with open_project(metadata, env, params) as opened:
-        folders = _folders(opened)
-        behind = _read(CALLED, folders).parameters[BUNDLES] if CALLED in folders else {}
+        folders = stored_backtests(opened)
+        behind = read_backtest(CALLED, folders).parameters[BUNDLES] if CALLED in folders else {}
         own = decisive_parameters(opened.parameters) | {BUNDLES: behind}
         for name in folders:
-            stored = _read(name, folders)
+            stored = read_backtest(name, folders)
             levels = stored.nav.set_index("date")
             measured = measure_performance(levels["nav"], turnover=levels["turnover"])
             table.add_row(
@@ -86,14 +83,14 @@ def compare(metadata: Place, first: str, second: str, env: str | None, params: d
         raise ConfigurationError(f"a backtest is compared with another one; both are '{first}'")
     names = (first, second)
     with open_project(metadata, env, params) as opened:
-        folders = _folders(opened)
-        stored = [_read(name, folders) for name in names]
+        folders = stored_backtests(opened)
+        stored = [read_backtest(name, folders) for name in names]
         rules = opened.rules("market_rules", MarketRules)
         found = compare_backtests(stored[0], stored[1], rules.risk_free_rate)
         changed = changed_parameters(stored[0].parameters, stored[1].parameters)
         account = opened.configuration["globals"]["account"]
         currency = unit_of_amounts(rules.calendar)
-        page = _reports(opened) / "backtests" / f"{first}_and_{second}.html"
+        page = reports_of(opened) / "backtests" / f"{first}_and_{second}.html"
         write_text(page, comparison_page.compose_comparison(names, found, changed, account, currency))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("measure")
@@ -104,36 +101,3 @@ def compare(metadata: Place, first: str, second: str, env: str | None, params: d
     Console().print(table)
     click.echo(comparison_page.describe_difference(names, found))
     click.echo(f"page: {page.relative_to(metadata.project_path)}")
-
-
-def _reports(opened: OpenedProject) -> Path:
-    """Folder of the reports of the account."""
-    return opened.configuration.project / opened.configuration["globals"]["paths"]["account"] / "08_reporting"
-
-
-def _folders(opened: OpenedProject) -> dict[str, Path]:
-    """Return the stored backtests by name, the account's own first."""
-    from quant_pipeline.project.backtest_folder import OTHERS, OWN
-
-    reports = _reports(opened)
-    found = {CALLED: reports / OWN} | {path.name: path for path in sorted((reports / OTHERS).glob("*/"))}
-    return {name: folder for name, folder in found.items() if (folder / "facts.json").is_file()}
-
-
-def _read(name: str, folders: dict[str, Path]) -> StoredBacktest:
-    import json
-
-    import pandas as pd
-
-    from quant_pipeline.pipelines.backtest.comparison import StoredBacktest
-
-    if name not in folders:
-        raise ConfigurationError(
-            f"there is no backtest '{name}'; there are {', '.join(folders) or 'none'}. A backtest gets a name by "
-            "`kedro run --pipelines backtest --params backtest.name=wide,strategy.topk=50`"
-        )
-    folder = folders[name]
-    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    parameters = facts["parameters"] | {BUNDLES: facts.get("bundles", {})}
-    nav, positions = (pd.read_parquet(folder / f"{table}.parquet") for table in ("nav", "positions"))
-    return StoredBacktest(name, nav, positions, parameters)
