@@ -90,6 +90,18 @@ def test_the_page_tells_who_leads_and_who_is_tired_in_a_browser_at_two_widths(cl
     require_drawn(page, tmp_path / "models.html")
 
 
+@pytest.mark.parametrize(("lower", "word", "other"), [(0.01, "healthy", "unproven"), (-0.01, "unproven", "healthy")])
+def test_a_model_is_healthy_only_where_its_rank_ic_is_above_zero(clean_run, compared, monitored, lower, word, other):
+    watched = {}
+    for model, (drift, band, health, importance) in monitored.items():
+        watched |= {f"{model}_drift": drift, f"{model}_rank_ic_band": band, f"{model}_importance": importance}
+        watched[f"{model}_health"] = {**health, "reasons": []}
+    summary = compared[0].assign(rank_ic_lower=lower)
+    page = compose_model_page(summary, *compared[1:], SCORING, MONITORING, **watched)
+    assert page.count(f">{word}<") == len(summary)
+    assert f">{other}<" not in page
+
+
 def compare(clean_run, **predictions):
     summary, *_ = nodes.compare_models(
         *(clean_run(name) for name in ("adjusted_bars", "corporate_actions", "sessions")),
