@@ -15,7 +15,7 @@ import pytest
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import panel as panel_module
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
-from quant_pipeline.datasets.panel_years import to_arrow
+from quant_pipeline.datasets.panel_years import schema_of, to_arrow
 
 
 def panel(sessions):
@@ -147,7 +147,7 @@ def test_saving_takes_no_copy_of_a_year(tmp_path):
     index = panel(sessions).index
     wide = pd.DataFrame(np.ones((300, len(index)), dtype="float32").T, index=index, copy=False).rename(columns=str)
     allocated = pa.default_memory_pool().bytes_allocated()
-    table = to_arrow(wide)
+    table = to_arrow(wide, schema_of(wide))
     assert pa.default_memory_pool().bytes_allocated() - allocated < 0.1 * wide.to_numpy().nbytes
     assert np.shares_memory(table.column("7").chunk(0).to_numpy(), wide.to_numpy())
 

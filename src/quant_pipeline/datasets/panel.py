@@ -14,7 +14,7 @@ from kedro_datasets._typing import TablePreview
 from quant_pipeline.common.atomic import replacing_file, write_text
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.places import Place
-from quant_pipeline.datasets.panel_years import digest_of, read_years, split_by_year, to_arrow, write_plain
+from quant_pipeline.datasets.panel_years import digest_of, read_years, schema_of, split_by_year, to_arrow, write_plain
 from quant_pipeline.datasets.previews import preview_table
 
 MANIFEST = "_manifest.json"
@@ -58,9 +58,10 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """Write the years of ``data``; years that it does not hold any more are removed."""
         known = self._read_manifest() or {}
         manifest: dict[str, dict[str, Any]] = {}
+        schema = schema_of(data)
         with ExitStack() as replacements:
             for year, rows in split_by_year(data):
-                name, table = f"{year}.parquet", to_arrow(rows)
+                name, table = f"{year}.parquet", to_arrow(rows, schema)
                 digest = digest_of(table)
                 if known.get(name, {}).get("content") == digest:
                     manifest[name] = known[name]

@@ -41,9 +41,13 @@ def split_by_year(panel: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
         yield int(years[start]), panel.iloc[start:end]
 
 
-def to_arrow(year: pd.DataFrame) -> pa.Table:
-    """Lay rows out as pandas would write them, but for missing values of float32, which stay NaN."""
-    schema = pq.read_schema(io.BytesIO(year.iloc[:0].to_parquet(None)))
+def schema_of(panel: pd.DataFrame) -> pa.Schema:
+    """Return the columns of a panel as pandas would write them, with what it keeps of a table beside its values."""
+    return pq.read_schema(io.BytesIO(panel.iloc[:0].to_parquet(None)))
+
+
+def to_arrow(year: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Lay rows out in the columns of their panel; missing values of float32 stay NaN, others become null."""
     is_single = (year.dtypes == np.float32).to_numpy()
     values = year.to_numpy() if is_single.all() else None
     columns = []
