@@ -1,5 +1,7 @@
 """Processors learn from the training window and from nothing else."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from quant_pipeline.factors.processors import (
     FillMissing,
     ProcessorChain,
     RobustZScore,
+    Winsorise,
 )
 
 
@@ -99,3 +102,30 @@ def test_infinite_values_do_not_enter_the_state():
     chain = ProcessorChain([RobustZScore()])
     chain.fit_transform(panel([1.0, 2.0, np.inf, 3.0, np.nan, -np.inf]))
     assert chain.states[0]["median"].tolist() == [2.0]
+
+
+@pytest.mark.parametrize("is_fitted", [False, True])
+def test_all_steps_together_make_one_copy_of_the_features(is_fitted):
+    given = panel(np.arange(300_000, dtype="float32") % 997).to_numpy()
+    index = panel(given).index
+    wide = pd.DataFrame(
+        np.tile(given.T, (60, 1)).T, index=index, columns=[str(place) for place in range(60)], copy=False
+    )
+    chain, before = ProcessorChain([Winsorise(), RobustZScore(), FillMissing()]), wide.to_numpy().copy()
+    chain.fit_transform(wide.iloc[:3000])
+    tracemalloc.start()
+    result = chain.transform(wide) if is_fitted else chain.fit_transform(wide, np.arange(1000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert result.shape == wide.shape
+    assert peak < 1.3 * before.nbytes
+    assert np.array_equal(wide.to_numpy(), before)
+
+
+def test_a_step_that_compares_leaves_the_rows_that_others_changed_before():
+    given = panel([1.0, np.nan, 3.0, 30.0, 20.0, 10.0])
+    chain = ProcessorChain([FillMissing(value=2.0), CrossSectionalRank(), FillMissing(), RobustZScore()])
+    chain.fit_transform(given)
+    ranked = ProcessorChain([CrossSectionalRank()]).transform(panel([1.0, 2.0, 3.0, 30.0, 20.0, 10.0]))
+    assert chain.transform(given)["a"].tolist() == ProcessorChain([RobustZScore()]).fit_transform(ranked)["a"].tolist()
+    assert np.isnan(given["a"].iloc[1])

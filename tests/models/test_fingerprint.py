@@ -1,6 +1,10 @@
 """A model is trained again when something it was trained from has changed, and only then."""
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from quant_pipeline.models.fingerprint import CONTINUED, PARTS, changes, fingerprint
@@ -67,3 +71,17 @@ def test_shared_hashes_change_no_fingerprint(inputs, make_facts, features, membe
     earlier = {**segments, "valid": segments["valid"][:-5]}
     for changed in ({}, {"features": other}, {"members": members.iloc[1:]}, {"segments": earlier}, {}):
         assert inputs(**changed, hashed=hashed) == inputs(**changed)
+
+
+def test_a_sorted_panel_is_hashed_without_a_copy(inputs, make_facts, features):
+    columns = [f"{name}_{n}" for n in range(60) for name in features.columns]
+    values = np.tile(features.to_numpy(dtype="float32").T, (60, 1))
+    wide = pd.DataFrame(values.T, features.index, columns, copy=False)
+    facts = replace(make_facts("ridge"), expressions=dict.fromkeys(columns, "$close"))
+    tracemalloc.start()
+    hashed = inputs(features=wide, facts=facts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * values.nbytes
+    last = wide.sample(frac=1.0, random_state=7)
+    assert hashed == inputs(features=last.sort_index(), facts=facts) != inputs(features=last, facts=facts)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from quant_pipeline.market.data import SOURCE, source_of
 from quant_pipeline.models.bundle import BundleFacts
+from quant_pipeline.models.fitted import columns_of
 
 CONTINUED = "continued_from"
 """Part of the fingerprint of a bundle that went on from another one: the identity of that one."""
@@ -72,7 +73,10 @@ def fingerprint(
         return hashed[question][1]
 
     def known_features() -> pd.DataFrame:
-        return features.loc[features.index.get_level_values("datetime") <= last, facts.columns]
+        known = features.index.get_level_values("datetime") <= last
+        first = int(known.sum())
+        # Of a sorted panel nothing is copied.
+        return columns_of(features.iloc[:first] if known[:first].all() else features[known], facts.columns)
 
     def known_labels() -> pd.DataFrame:
         return labels[labels.index.get_level_values("datetime") <= last].to_frame()

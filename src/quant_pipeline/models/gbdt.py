@@ -6,6 +6,7 @@ LightGBM gets the numbers of columns and never the names of factors: it refuses 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import lightgbm
@@ -102,8 +103,8 @@ def contribution_table(booster: lightgbm.Booster, samples: Samples) -> pd.DataFr
     Mean absolute Shapley contributions (Lundberg, Erion and Lee, *Consistent Individualized Feature Attribution for
     Tree Ensembles*, 2018); unlike gain they are in the unit of the score and count use, not training.
     """
-    rows = samples.values[:: max(len(samples.values) // CONTRIBUTION_ROWS, 1)]
-    contributions = np.asarray(booster.predict(rows, pred_contrib=True))[:, :-1]
+    rows = samples.rows[:: max(len(samples.rows) // CONTRIBUTION_ROWS, 1)]
+    contributions = np.asarray(booster.predict(replace(samples, rows=rows).values, pred_contrib=True))[:, :-1]
     return importance_table(list(samples.features.columns), np.abs(contributions).mean(axis=0))
 
 

@@ -1,11 +1,14 @@
 """Linear models against the minimum of their objective; ridge against scikit-learn is in `test_training.py`."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.models.algorithms import linear
 from quant_pipeline.models.algorithms.linear import (
     ElasticNetHyper,
     RidgeHyper,
@@ -14,6 +17,7 @@ from quant_pipeline.models.algorithms.linear import (
     fit_elastic_net,
     fit_ridge,
 )
+from quant_pipeline.models.fitted import Samples
 
 
 def soft_threshold(value, by):
@@ -77,3 +81,32 @@ def test_a_continued_elastic_net_ends_where_training_again_ends(samples):
     assert np.abs(former.coefficients - again.coefficients).max() > 1e-3
     continued = continue_elastic_net(former, train, valid, hyper)
     np.testing.assert_allclose(continued.coefficients, again.coefficients, atol=1e-5)
+
+
+def test_ridge_makes_doubles_of_a_block_of_rows_at_a_time(monkeypatch):
+    monkeypatch.setattr(linear, "ROWS_AT_ONCE", 1000)
+    random = np.random.default_rng(7)
+    index = pd.MultiIndex.from_product([pd.bdate_range("2020-01-01", periods=500), [f"S{n:03d}" for n in range(100)]])
+    features = pd.DataFrame(random.normal(3, 1, (60, len(index))).astype("float32").T, index=index, copy=False)
+    rows = np.flatnonzero(random.random(len(index)) < 0.9)
+    labels = random.normal(size=len(rows)).astype("float32")
+    train, valid = Samples(features, rows, labels), Samples(features, rows[:100], labels[:100])
+    tracemalloc.start()
+    model = fit_ridge(train, valid, RidgeHyper(alpha=0.1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.3 * features.to_numpy().nbytes
+    values = features.to_numpy()[rows].astype("float64")
+    centred = values - values.mean(axis=0)
+    gram, covariance = centred.T @ centred / len(rows), centred.T @ (labels - labels.mean(dtype="float64")) / len(rows)
+    np.testing.assert_allclose(
+        model.coefficients, np.linalg.solve(gram + 0.1 * np.eye(60), covariance), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_ridge_refuses_an_infinite_value_in_any_block(monkeypatch, samples):
+    monkeypatch.setattr(linear, "ROWS_AT_ONCE", 50)
+    broken = samples["train"].features.copy()
+    broken.iloc[samples["train"].rows[-1], 0] = np.inf
+    with pytest.raises(ModelError, match="missing or infinite"):
+        fit_ridge(replace(samples["train"], features=broken), samples["valid"], RidgeHyper())

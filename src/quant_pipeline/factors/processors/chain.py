@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import pandas as pd
 
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import cross_sectional, fitted, specs
-from quant_pipeline.factors.processors.fitted import Arrays
+from quant_pipeline.factors.processors.fitted import Arrays, Floats
 from quant_pipeline.factors.processors.specs import ProcessorSpec
 
 
@@ -20,12 +20,21 @@ class Processor(Protocol):
 
     state: Arrays
 
-    def fit(self, features: pd.DataFrame) -> None:
-        """Learn from the training window."""
+    def fit(self, features: pd.DataFrame, rows: npt.NDArray[np.int64] | None = None) -> None:
+        """Learn from rows of the training window; None takes all."""
         ...
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return transformed features of the same shape; the input is not changed."""
+        ...
+
+
+@runtime_checkable
+class Elementwise(Protocol):
+    """A step whose result for a value depends on that value and its factor alone."""
+
+    def change(self, values: Floats) -> None:
+        """Transform ``(row, factor)`` in place."""
         ...
 
 
@@ -75,17 +84,27 @@ class ProcessorChain:
         rows
             Places of the rows of training, which alone are learned from; None takes all.
         """
-        features, traded = _split(features)
-        for step in self._steps:
-            step.fit(features if rows is None else features.iloc[rows])
-            features = _apply(step, features, traded)
-        return features
+        return self._run(features, lambda step, known: step.fit(known, rows))
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Apply the fitted steps; the rows of different sessions never mix, except within their own session."""
+        return self._run(features)
+
+    def _run(
+        self, features: pd.DataFrame, before: Callable[[Processor, pd.DataFrame], None] | None = None
+    ) -> pd.DataFrame:
+        """Apply the steps one after the other; together they make one copy of the features, and not one each."""
         features, traded = _split(features)
+        own: Floats | None = None
         for step in self._steps:
-            features = _apply(step, features, traded)
+            if before is not None:
+                before(step, features)
+            if isinstance(step, Elementwise):
+                own = features.to_numpy(dtype=np.float32, copy=True) if own is None else own
+                step.change(own)
+                features = pd.DataFrame(own, index=features.index, columns=features.columns, copy=False)
+            else:
+                features, own = _apply(step, features, traded), None
         return features
 
     @property

@@ -15,7 +15,7 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.neutralisation import neutralise
-from quant_pipeline.factors.processors.fitted import MAD_TO_DEVIATION, Arrays
+from quant_pipeline.factors.processors.fitted import MAD_TO_DEVIATION, Arrays, Floats
 from quant_pipeline.factors.processors.specs import (
     CrossSectionalFill,
     CrossSectionalRank,
@@ -31,7 +31,7 @@ class _StatelessProcessor:
     def __init__(self, state: Arrays) -> None:
         self.state = state
 
-    def fit(self, features: pd.DataFrame) -> None:
+    def fit(self, features: pd.DataFrame, rows: npt.NDArray[np.int64] | None = None) -> None:
         """Nothing to learn."""
 
 
@@ -66,9 +66,14 @@ class FillMissingProcessor(_StatelessProcessor):
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Fill with the constant."""
-        values = features.to_numpy(dtype=np.float32)
-        filled = np.where(np.isfinite(values), values, self._value)
+        filled = features.to_numpy(dtype=np.float32, copy=True)
+        self.change(filled)
         return pd.DataFrame(filled, index=features.index, columns=features.columns)
+
+    def change(self, values: Floats) -> None:
+        """Fill in place."""
+        for column in values.T:
+            column[~np.isfinite(column)] = self._value
 
 
 class CrossSectionalFillProcessor(ComparingProcessor):

@@ -39,9 +39,9 @@ class FittedProcessor(ABC):
     def __init__(self, state: Arrays) -> None:
         self.state = state
 
-    def fit(self, features: pd.DataFrame) -> None:
-        """Learn from the training window; infinite values are missing."""
-        blocks = [self._learn(_finite(features.iloc[:, first : first + BLOCK])) for first in _blocks(features)]
+    def fit(self, features: pd.DataFrame, rows: npt.NDArray[np.int64] | None = None) -> None:
+        """Learn from rows of the training window; infinite values are missing."""
+        blocks = [self._learn(_finite(features.iloc[:, first : first + BLOCK], rows)) for first in _blocks(features)]
         learned = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
         self.state = {**learned, VERSION: np.array([STATE_VERSION], dtype=np.float32)}
 
@@ -53,9 +53,14 @@ class FittedProcessor(ABC):
         ModelError
             When there is no state, or it is of another version, or of other factors.
         """
-        self._check(features.shape[1])
-        values = self._apply(features.to_numpy(dtype=np.float32))
+        values = features.to_numpy(dtype=np.float32, copy=True)
+        self.change(values)
         return pd.DataFrame(values, index=features.index, columns=features.columns)
+
+    def change(self, values: Floats) -> None:
+        """Apply what was learned, in place; errors as of `transform`."""
+        self._check(values.shape[1])
+        self._apply(values)
 
     def _check(self, factors: int) -> None:
         if not self.state:
@@ -74,7 +79,7 @@ class FittedProcessor(ABC):
     def _learn(self, values: Floats) -> Arrays: ...
 
     @abstractmethod
-    def _apply(self, values: Floats) -> Floats: ...
+    def _apply(self, values: Floats) -> None: ...
 
 
 class RobustZScoreProcessor(FittedProcessor):
@@ -91,10 +96,10 @@ class RobustZScoreProcessor(FittedProcessor):
         deviation = np.nanmedian(np.abs(values - median), axis=0) * np.float32(MAD_TO_DEVIATION)
         return {"median": median, "deviation": np.where(deviation > 0, deviation, np.float32(1.0))}
 
-    def _apply(self, values: Floats) -> Floats:
-        scaled = values - self.state["median"]
-        scaled /= self.state["deviation"]
-        return np.clip(scaled, -self._clip, self._clip, out=scaled)
+    def _apply(self, values: Floats) -> None:
+        values -= self.state["median"]
+        values /= self.state["deviation"]
+        np.clip(values, -self._clip, self._clip, out=values)
 
 
 class WinsoriseProcessor(FittedProcessor):
@@ -110,14 +115,15 @@ class WinsoriseProcessor(FittedProcessor):
         lower, upper = np.nanquantile(values, [self._spec.lower, self._spec.upper], axis=0).astype("float32")
         return {"lower": lower, "upper": upper}
 
-    def _apply(self, values: Floats) -> Floats:
-        return np.clip(values, self.state["lower"], self.state["upper"])
+    def _apply(self, values: Floats) -> None:
+        np.clip(values, self.state["lower"], self.state["upper"], out=values)
 
 
 def _blocks(features: pd.DataFrame) -> range:
     return range(0, max(features.shape[1], 1), BLOCK)
 
 
-def _finite(features: pd.DataFrame) -> Floats:
+def _finite(features: pd.DataFrame, rows: npt.NDArray[np.int64] | None) -> Floats:
     values = features.to_numpy(dtype=np.float32)
+    values = values if rows is None else values[rows]
     return np.where(np.isfinite(values), values, np.float32(np.nan))

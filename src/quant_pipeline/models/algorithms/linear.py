@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 WEIGHTS = "model.safetensors"
 TOLERANCE = 1e-10
 """Duality gap at which the descent of the elastic net has arrived, as a part of the squared labels."""
+
+ROWS_AT_ONCE = 2**15
+"""Rows of which doubles are made at once."""
 
 Vector = npt.NDArray[np.float64]
 
@@ -76,10 +80,10 @@ class FittedLinear:
     def predict(self, samples: Samples) -> Vector:
         """Score rows."""
         # Summed column by column: a matrix product may round differently for another number of rows.
-        values = samples.values
-        score = np.full(len(values), self._intercept)
+        values = samples.features.to_numpy(dtype=np.float32)
+        score = np.full(len(samples.rows), self._intercept)
         for column, coefficient in enumerate(self._coefficients):
-            score += values[:, column].astype(np.float64) * coefficient
+            score += values[samples.rows, column].astype(np.float64) * coefficient
         return score
 
     def weights(self) -> dict[str, bytes]:
@@ -165,25 +169,50 @@ def fit_elastic_net(
 
 
 def _moments(samples: Samples) -> tuple[npt.NDArray[np.float64], Vector]:
-    """Return covariance of the factors, and of factors and label."""
-    values, labels = _finite_values(samples), samples.labels.astype(np.float64)
-    values -= values.mean(axis=0)
-    return values.T @ values / len(labels), values.T @ (labels - labels.mean()) / len(labels)
+    """Return covariance of the factors, and of factors and label; doubles of all rows at once are never made."""
+    labels = samples.labels.astype(np.float64)
+    labels -= labels.mean()
+    means = _means(samples)
+    gram, covariance = np.zeros((len(means), len(means))), np.zeros(len(means))
+    for part, values in _blocks(samples):
+        values -= means
+        gram += values.T @ values
+        covariance += values.T @ labels[part]
+    return gram / len(labels), covariance / len(labels)
+
+
+def _means(samples: Samples) -> Vector:
+    total = np.zeros(samples.features.shape[1])
+    for _, values in _blocks(samples):
+        _require_finite(values)
+        total += values.sum(axis=0)
+    return total / len(samples.rows)
+
+
+def _blocks(samples: Samples) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:
+    """Yield doubles of some rows after the others, and their places: blocks of one size give everywhere one sum."""
+    values = samples.features.to_numpy(dtype=np.float32)
+    for first in range(0, len(samples.rows), ROWS_AT_ONCE):
+        part = slice(first, first + ROWS_AT_ONCE)
+        yield part, values[samples.rows[part]].astype(np.float64)
 
 
 def _finite_values(samples: Samples) -> npt.NDArray[np.float64]:
     """Return doubles of the features, which are the caller's own."""
     values = samples.values.astype(np.float64)
+    _require_finite(values)
+    return values
+
+
+def _require_finite(values: npt.NDArray[np.float64]) -> None:
     if not np.isfinite(values).all():
         raise ModelError(
             "a linear model cannot read missing or infinite features; add the processor `fill` to the model"
         )
-    return values
 
 
 def _seal(coefficients: Vector, train: Samples, valid: Samples) -> FittedLinear:
-    means = train.values.mean(axis=0, dtype=np.float64)
-    intercept = float(train.labels.mean(dtype=np.float64) - means @ coefficients)
+    intercept = float(train.labels.mean(dtype=np.float64) - _means(train) @ coefficients)
     model = FittedLinear(coefficients, intercept, learning_curve([]), list(train.features.columns))
     model.curve = learning_curve(
         [
