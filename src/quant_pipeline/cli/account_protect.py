@@ -20,6 +20,8 @@ def protect(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     from quant_pipeline.cli.opened_account import open_account, open_desk
     from quant_pipeline.live.market_data.session import LiveSession
     from quant_pipeline.trading.broker_records import TimeInForce
+    from quant_pipeline.trading.orders.execution import Market
+    from quant_pipeline.trading.orders.protection import at_session_prices
     from quant_pipeline.trading.orders.protection import protect as protect_account
     from quant_pipeline.trading.orders.risk_inputs import instrument_views
 
@@ -32,15 +34,17 @@ def protect(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
                 "the session goes on. Its stops are looked at after the close."
             )
         going_on = LiveSession(opened)
-        stops = going_on.stops(going_on.bars_by_rest())
-        market = {}
+        bars = going_on.bars_by_rest()
+        stops = going_on.stops(bars)
+        market: Market = {}
         if stops:
             if not opened.catalog.exists("execution_market"):
                 raise ConfigurationError(
                     f"the limits know no market of {going_on.session:%Y-%m-%d} yet; execution makes it: kedro run "
                     "--pipelines execution"
                 )
-            market = instrument_views(opened.catalog.load("execution_market"))
+            closes = instrument_views(opened.catalog.load("execution_market"))
+            market = at_session_prices(closes, bars, opened.desk_rules.limits.price_collar)
         with open_desk(opened) as desk:
             sold = protect_account(desk, market, stops)
             state = desk.journal.book.trading_state

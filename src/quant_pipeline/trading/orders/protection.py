@@ -7,6 +7,7 @@ limits, final check, broker, ledger.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 import pandas as pd
 
@@ -66,6 +67,30 @@ def touched_stops(
     return found
 
 
+def at_session_prices(market: Market, bars: pd.DataFrame, price_collar: float) -> Market:
+    """Put the newest price of the session in the place of the last close, which a stop sale may be far away from.
+
+    A price that falls while the session goes on is the reason for a stop, and must not keep its sale from the limits'
+    price collar. A session that opens outside of the collar keeps the close: a split that is not booked yet looks like
+    that, and the sale is then denied and left to the operator.
+
+    Parameters
+    ----------
+    market
+        What was known of each instrument at the close.
+    bars
+        ``instrument``, ``open``, ``close`` of the session so far.
+    price_collar
+        See `quant_pipeline.trading.orders.risk_limits.RiskLimits`.
+    """
+    priced = dict(market)
+    for row in bars.itertuples(index=False):
+        known = market.get(row.instrument)
+        if known is not None and abs(row.open - float(known.price)) <= price_collar * float(known.price):
+            priced[row.instrument] = known._replace(price=Decimal(str(row.close)))
+    return priced
+
+
 def protect(desk: TradingDesk, market: Market, stops: Mapping[str, str]) -> tuple[str, ...]:
     """Look at the losses of the moment, and sell whole what a stop sells.
 
@@ -74,7 +99,7 @@ def protect(desk: TradingDesk, market: Market, stops: Mapping[str, str]) -> tupl
     desk
         The desk of the session that goes on; it holds the lease.
     market
-        What is known of each instrument; see `quant_pipeline.trading.orders.risk_inputs.instrument_views`.
+        What is known of each instrument now; see `at_session_prices`.
     stops
         Reason by instrument.
 
