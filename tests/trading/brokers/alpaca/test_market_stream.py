@@ -136,12 +136,25 @@ def test_a_plan_with_a_smaller_limit_is_reported(fake, caplog):
         until(lambda: "symbol limit exceeded" in caplog.text)
 
 
+def test_a_bar_of_rest_that_cannot_be_read_is_left_out_and_the_others_come(fake, caplog):
+    with listening(fake, ring()) as stream:
+        fake.market_stream.publish_bar("AAPL", at("14:30"), BAR)
+        fake.market_stream.publish_bar("AAPL", at("14:31"), BAR | {"l": 0.0})
+        fake.market_stream.publish_bar("MSFT", at("14:31"), BAR)
+        found = stream.minutes_since(OPENS, ["AAPL", "MSFT"])
+    assert [(bar.instrument, bar.begins_at) for bar in found] == [("AAPL", at("14:30")), ("MSFT", at("14:31"))]
+    assert "cannot be read" in caplog.text
+
+
 def test_a_message_of_another_shape_is_left_out_and_the_stream_goes_on(fake, caplog):
     known = ring()
     with listening(fake, known):
         ready(fake)
         fake.market_stream.publish_bar("AAPL", at("14:30"), BAR | {"c": float("nan")})
+        for price in (200.0, float("nan"), 0.0, -1.0):
+            fake.market_stream.publish_trade("MSFT", at("14:31"), price)
         fake.market_stream.publish_trade("AAPL", at("14:31"), 200.0)
-        until(lambda: known.snapshot().trades)
+        until(lambda: "AAPL" in known.snapshot().trades)
+    assert {name: trade.price for name, trade in known.snapshot().trades.items()} == {"AAPL": 200, "MSFT": 200}
     assert known.session_bars().empty
     assert "cannot be read" in caplog.text

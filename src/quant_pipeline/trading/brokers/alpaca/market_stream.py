@@ -118,9 +118,12 @@ class AlpacaMarketStream:
             more = {"page_token": token} if token else {}
             page = data.ask("/stocks/bars", {**query, "symbols": ",".join(instruments), **more}) or {}
             try:
-                found += [_minute(name, row) for name, rows in page.get("bars", {}).items() for row in rows]
-            except (KeyError, TypeError, ValueError) as error:
+                rows = [(name, row) for name, of_name in page.get("bars", {}).items() for row in of_name]
+            except (AttributeError, TypeError) as error:
                 raise BrokerUnavailableError(f"Alpaca's bars cannot be read ({error!r}); try again later") from error
+            for name, row in rows:
+                with _skipping_unreadable(row):
+                    found.append(_minute(name, row))
             token = page.get("next_page_token") or ""
             if not token:
                 return found
@@ -143,7 +146,7 @@ class AlpacaMarketStream:
 
     async def _take_trade(self, row: Any) -> None:
         with _skipping_unreadable(row):
-            self._listener.on_trade(str(row["S"]), Decimal(str(row["p"])), _instant(row["t"]))
+            self._listener.on_trade(str(row["S"]), _price(row), _instant(row["t"]))
 
     async def _take_bar(self, row: Any) -> None:
         with _skipping_unreadable(row):
@@ -207,6 +210,13 @@ def _instant(stamp: Any) -> pd.Timestamp:
     if isinstance(stamp, str):
         return pd.Timestamp(stamp).tz_convert("UTC")
     return pd.Timestamp(cast(int, stamp.to_unix_nano()), unit="ns", tz="UTC")
+
+
+def _price(row: Mapping[str, Any]) -> Decimal:
+    price = Decimal(str(row["p"]))
+    if not (price.is_finite() and price > 0):
+        raise ValueError(f"a trade of {row['S']} at {price}")
+    return price
 
 
 def _minute(instrument: str, row: Mapping[str, Any]) -> MinuteBar:
