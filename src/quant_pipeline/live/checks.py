@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,11 +14,14 @@ from quant_pipeline.cli.opened_account import Opened
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ConfigurationError, NotReadyError, QuantPipelineError
 from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.live.account import timetable_of
 from quant_pipeline.live.notifications.dispatcher import ways_of
 from quant_pipeline.live.opening import CREDENTIALS
 from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
+from quant_pipeline.trading.orders.kill_switch import KILL_SWITCH_VARIABLE
+from quant_pipeline.trading.orders.lease import read_holder
 from quant_pipeline.trading.orders.remarks import account_remarks
 from quant_pipeline.trading.orders.risk_limits import RiskLimits
 
@@ -81,26 +85,39 @@ def _disk(opened: Opened) -> Iterator[str]:
 
 
 def _calendar(opened: Opened) -> Iterator[str]:
+    """Look whether the calendar knows the coming sessions, and whether orders can be executed in them."""
     now = pd.Timestamp.now("UTC").tz_localize(None).normalize()
-    if not opened.is_simulated:
-        TradingCalendar.of(opened.calendar, now, now + AHEAD)
-    yield from ()
+    if opened.is_simulated:
+        return
+    calendar = TradingCalendar.of(opened.calendar, now - AHEAD, now + AHEAD)
+    timetable = timetable_of(opened, opened.project.rules("live", LiveParameters), calendar)
+    coming = calendar.between(now, now + AHEAD) if opened.has_broker else ()
+    if never := [session for session in coming if not timetable.is_executed(session)]:
+        yield (
+            f"orders are never executed in {len(never)} of the coming sessions, the first is {never[0]:%Y-%m-%d}: "
+            "their time is over before the daily run is due. Lower live.daily_after_close_minutes, or raise "
+            "live.execution_within_minutes."
+        )
 
 
 def _switches(opened: Opened) -> Iterator[str]:
     if opened.stop_file.exists():
         yield f"{opened.stop_file} stops every order while it exists; `kedro account resume` takes it back."
-    yield from account_remarks(opened.events, opened.next_session, opened.account.filled_by).lines
+    if os.environ.get(KILL_SWITCH_VARIABLE):
+        yield f"{KILL_SWITCH_VARIABLE} is set and stops every order; unset it where the process starts."
+    yield from account_remarks(opened.events, opened.next_session, opened.account.filled_by).problems
 
 
 def _lease(opened: Opened) -> Iterator[str]:
-    from quant_pipeline.trading.orders.lease import Lease
-
+    """Look who may send now. Trying it would take the right from a holder that is slow, in the middle of its orders."""
     file = opened.ledger.file
     if not opened.has_broker or (file is not None and not file.exists()):
         return
-    Lease.acquire(opened.ledger.open().engine, 1.0, time.time).release()
-    yield from ()
+    engine = opened.ledger.open().engine
+    holder = read_holder(engine, time.time())
+    engine.dispose()
+    if holder is not None:
+        yield f"another process ({holder.holder}) may be sending orders of this account; wait until it ends."
 
 
 def _broker(opened: Opened) -> Iterator[str]:
@@ -114,6 +131,10 @@ def _broker(opened: Opened) -> Iterator[str]:
             f"the keys open account {account.account_number}, but execution.account_number pins "
             f"{execution.account_number}. Correct the keys or the pin."
         )
+    if account.trading_blocked:
+        yield f"the broker blocks trading in account {account.account_number}; ask the broker why."
+    if account.suspended:
+        yield f"trading of {account.account_number} is suspended at the broker; `kedro account resume` resumes it."
     skew = abs((pd.Timestamp.now("UTC") - clock.now).total_seconds())
     most = opened.project.rules("risk", RiskLimits).max_clock_skew_seconds
     if not opened.gateway.adapter.has_own_time and skew > most:
@@ -151,6 +172,13 @@ def _age(opened: Opened) -> Iterator[str]:
             f"the market was ingested up to {newest:%Y-%m-%d}, and {at:%Y-%m-%d} has closed; `kedro run --pipelines "
             "daily` ingests it, if the source has newer bars."
         )
+
+
+def _plan(opened: Opened) -> Iterator[str]:
+    """Look whether a close that is booked has left a plan; before its daily run there is none yet."""
+    session, booked = opened.next_session, opened.state.last_session
+    if opened.has_broker and booked == opened.stands_at and session not in opened.state.plans:
+        yield f"there is no plan for {session:%Y-%m-%d}; `kedro run --pipelines daily` makes it."
 
 
 def _daily_run(opened: Opened) -> Iterator[str]:
@@ -192,6 +220,7 @@ CHECKS: dict[str, Check] = {
     "broker, keys, clock and hours": _broker,
     "arming": _arming,
     "age of the market data": _age,
+    "plan of the next session": _plan,
     "market, models and weights of the daily run": _daily_run,
     "channels": _channels,
 }

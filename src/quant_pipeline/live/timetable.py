@@ -150,6 +150,10 @@ class Timetable:
         ]
         return [task for task in tasks if task.closes is None or task.opens < task.closes]
 
+    def is_executed(self, session: pd.Timestamp) -> bool:
+        """Return whether there is a time in which orders of a session can be executed after they were planned."""
+        return any(task.kind is TaskKind.EXECUTION for task in self.tasks_of(session))
+
     def window_of(self, session: pd.Timestamp) -> Window:
         """Return when execution may begin: late orders execute at other prices than those of labels and backtests."""
         opens_at, closes_at = self.calendar.hours(session)

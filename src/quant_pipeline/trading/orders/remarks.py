@@ -27,6 +27,8 @@ class AccountRemarks:
     lines
         A state that is not active with its reason and the command that lifts it, that the session is armed, and rows
         in quarantine; empty for an account that is as usual.
+    problems
+        Those of them that keep orders back: that a session is armed does not.
     denied
         Sides of orders that are denied, or that the operator leaves alone: none, buys, or both.
     denial
@@ -34,6 +36,7 @@ class AccountRemarks:
     """
 
     lines: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     denial: str = ""
 
@@ -51,13 +54,15 @@ def account_remarks(events: Sequence[Event], session: pd.Timestamp, filled_by: s
         Who fills the orders of the account, see `AccountParameters`.
     """
     known = [event for event in events if event.session <= session]
-    lines = filter(None, (state_remark(known, filled_by), _armed(known, session), _quarantined(known)))
+    why, armed, quarantined = state_remark(known, filled_by), _armed(known, session), _quarantined(known)
+    lines = tuple(filter(None, (why, armed, quarantined)))
+    problems = tuple(filter(None, (why, quarantined)))
     state = _state_of(known)
     if state is TradingState.ACTIVE:
-        return AccountRemarks(tuple(lines))
+        return AccountRemarks(lines, problems)
     consequence = "leave it alone" if filled_by == "statements" else "will be denied"
     denial = f"{consequence}: the account is {state} until `kedro account resume`"
-    return AccountRemarks(tuple(lines), _DENIED_SIDES[state], denial)
+    return AccountRemarks(lines, problems, _DENIED_SIDES[state], denial)
 
 
 def state_remark(events: Sequence[Event], filled_by: str = "broker") -> str | None:
