@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
 import pytest
+from apprise import NotifyFormat, OverflowMode
+from apprise.decorators import notify
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.live.notifications.dispatcher import Dispatcher, Way, ways_of
@@ -80,7 +82,7 @@ def test_no_secret_leaves_in_a_message_and_none_is_logged(service, caplog):
     sender.send(Message(Topic.TASKS, Level.WARNING, f"failed at {TOKEN}", f"key abc/def+ghi= of {address(service)}"))
     assert sender.flush(60)
     service.is_down = True
-    sender.send(Message(Topic.TASKS, Level.WARNING, "again", TOKEN))
+    sender.send(Message(Topic.TASKS, Level.INFO, "again", TOKEN))
     assert sender.flush(60)
     (row,) = service.received
     said = json.dumps({"title": row["title"], "message": row["message"]}, ensure_ascii=False) + caplog.text
@@ -110,29 +112,77 @@ def test_tokens_of_services_are_secrets_wherever_they_stand(url, secret):
     )
 
 
-def test_a_service_that_is_down_and_comes_back_takes_the_message_again(service):
-    found = rules(phone={})
+def test_what_matters_is_kept_while_its_service_is_down_and_says_that_it_is_late(service, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.live.notifications.dispatcher.LATE_SECONDS", 0.0)
+    found, is_given_up = rules(phone={}), threading.Event()
     service.is_down = True
-    sender = Dispatcher(ways_of(found, {"phone": address(service)}), found, pause=0.3)
-    sender.send(Message(Topic.ALERTS, Level.ALERT, "down", "and up"))
-    time.sleep(0.1)
+    sender = Dispatcher(ways_of(found, {"phone": address(service)}), found, pause=0.01)
+    taken = []
+    sender.send(Message(Topic.ALERTS, Level.ALERT, "down", "and up"), lambda: taken.append("down"))
+    sender.send(Message(Topic.SUMMARY, Level.INFO, "a summary"))
+    while sender.undelivered == 0:
+        is_given_up.wait(0.01)
+    assert (sender.waiting, taken) == (1, []), "what only informs is given up, an alert is not"
     service.is_down = False
     assert sender.flush(60)
-    assert [row["title"] for row in service.received] == ["down"]
+    assert [(row["title"], row["message"]) for row in service.received] == [
+        ("down", "and up\n(delivered 0 minutes late)")
+    ]
+    assert (sender.delivered, sender.undelivered, taken) == (1, 1, ["down"])
+
+
+def test_a_channel_that_hangs_keeps_no_other_one_waiting():
+    released, taken = threading.Event(), threading.Event()
+    ways = [
+        Way("hangs", Channel(), lambda message: released.wait(300)),
+        Way("works", Channel(), lambda message: taken.set() or True),
+    ]
+    sender = Dispatcher(ways, NotificationParameters())
+    sender.send(Message(Topic.ALERTS, Level.ALERT, "paper is halted"))
+    assert taken.wait(60)
+    released.set()
+    assert sender.flush(60)
+
+
+def test_a_message_that_a_service_refuses_keeps_no_other_one_waiting():
+    taken = []
+    way = Way("picky", Channel(), lambda message: message.title != "refused" and not taken.append(message.title))
+    sender = Dispatcher([way], NotificationParameters(), pause=60.0)
+    for title in ("refused", "a", "b"):
+        sender.send(Message(Topic.ALERTS, Level.ALERT, title))
+    while len(taken) < 2:
+        time.sleep(0.005)
+    assert (taken, sender.waiting) == (["a", "b"], 1)
+    sender.close(0.0)
+
+
+def test_services_are_given_text_and_long_messages_in_parts():
+    seen = []
+
+    @notify(on="probe")
+    def take(body, title, notify_type, *_, body_format=None, **__):
+        seen.append((body, body_format))
+
+    found = rules(phone={}, own={})
+    long, own = ways_of(found, {"phone": "discord://123456789012345678/token", "own": "probe://"})
+    (service,) = long.deliver.__self__._apprise
+    assert service.overflow_mode is OverflowMode.SPLIT
+    assert own.deliver(Message(Topic.TASKS, Level.INFO, "failed", "in <module>\n  next line"))
+    assert seen == [("in <module>\n  next line", NotifyFormat.TEXT)]
 
 
 def test_of_too_many_messages_the_ones_that_matter_least_are_dropped_and_counted():
-    released, taken = threading.Event(), []
+    released, begun, taken = threading.Event(), threading.Event(), []
 
     def slowly(message):
+        begun.set()
         released.wait(60)
         taken.append(message.title)
         return True
 
     sender = Dispatcher([Way("slow", Channel(), slowly)], NotificationParameters(max_waiting=3))
     sender.send(Message(Topic.FILLS, Level.INFO, "first"))
-    while sender._waiting:
-        time.sleep(0.005)
+    assert begun.wait(60)
     for title, level in (
         ("a", Level.INFO),
         ("b", Level.ALERT),

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 STATUS, METRICS = "status.json", "metrics.prom"
 STOPPED = "stopped"
-MESSAGES = ("delivered", "undelivered", "dropped")
+MESSAGES = ("delivered", "waiting", "undelivered", "dropped")
 SECONDS = 2.0
 """Files are written no more often than this while nothing has changed."""
 GAUGES = {
@@ -40,7 +40,8 @@ GAUGES = {
     "tasks_failed": "attempts that have failed",
     "tasks_missed": "tasks whose time was over",
     "messages_delivered": "messages that a service has taken",
-    "messages_undelivered": "messages that no service has taken",
+    "messages_waiting": "messages that wait for a service",
+    "messages_undelivered": "messages that were given up because no service took them",
     "messages_dropped": "messages given up for want of room",
     "resident_memory_bytes": "memory of the process",
     "net_asset_value": "value of the account at the last trades, while its market is watched",

@@ -121,7 +121,7 @@ class NotificationParameters(Parameters):
     timeout_seconds
         How long a service may take to answer.
     max_waiting
-        Messages that wait for a service; of more, the oldest that matters least is dropped and counted.
+        Messages that wait at a channel; of more, the oldest that matters least is dropped and counted.
     repeat_minutes
         The same message leaves no more often than this.
     """

@@ -80,7 +80,7 @@ def _texts(value: Any) -> Iterable[str]:
 def _parts(address: str) -> Iterable[str]:
     parts = urlsplit(address)
     place = parts.netloc.rpartition("@")
-    yield from (unquote(part) for part in place[0].split(":") if part)
+    yield from (each for part in place[0].split(":") if part for each in (part, unquote(part)))
     # Messengers take tokens where others have host and port; a host with a dot, or of this machine, is none.
     host, *port = place[2].split(":")
     if "." not in host and host != "localhost":
