@@ -23,7 +23,7 @@ from quant_pipeline.live.process import LiveProcess, Reach
 from tests.helpers.project import PROJECT, copy_project
 
 SCRIPT = """
-import json, pathlib, sys, time
+import json, os, pathlib, signal, sys, time
 folder = pathlib.Path(__file__).parent
 with (folder / "called").open("a") as file:
     file.write(json.dumps(sys.argv[1:]) + "\\n")
@@ -34,6 +34,8 @@ ends = plan.get(key) or [0]
 count = sum(key in " ".join(json.loads(line)) for line in (folder / "called").open()) - 1 if key else 0
 end = ends[min(count, len(ends) - 1)]
 print("a line of", words)
+if end == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
 if end == "hangs":
     time.sleep(600)
 sys.exit(end)
@@ -43,7 +45,7 @@ sys.exit(end)
 class Scripted:
     """The process with everything that a test looks at."""
 
-    def __init__(self, opened, place, start, plan, sessions=None, params=None, **times):
+    def __init__(self, opened, place, start, plan, sessions=None, params=None, say=None, **times):
         self.folder = place.project_path
         (self.folder / "script.py").write_text(SCRIPT)
         (self.folder / "plan.json").write_text(json.dumps(plan))
@@ -61,7 +63,7 @@ class Scripted:
             messages=Dispatcher([way], self.account.notifications),
             board=Board(self.account.folder, self.account.name, opened.environment),
         )
-        self.process = LiveProcess(self.account, self.reach, sessions, self.said.append)
+        self.process = LiveProcess(self.account, self.reach, sessions, say or self.said.append)
 
     def run(self):
         self.process.run()

@@ -30,6 +30,21 @@ def test_a_fast_clock_passes_as_many_seconds_in_one_as_its_speed_says():
     assert clock.now() == START + seconds(20_000), "it rests a second of the world at most"
 
 
+def test_a_fast_clock_that_has_caught_up_with_the_world_goes_on_with_it():
+    world = [START + seconds(50)]
+    clock, wake = FastClock(START, 1e6, lambda: world[0]), threading.Event()
+    clock.rest(START + seconds(3600), wake)
+    assert clock.now() == START + seconds(50)
+    world[0] += seconds(10)
+    clock.rest(START + seconds(55), wake)
+    assert clock.now() == START + seconds(55)
+    clock.rest(None, wake)
+    assert clock.now() == START + seconds(60)
+    world[0] -= seconds(40)
+    clock.rest(START + seconds(3600), wake)
+    assert clock.now() == START + seconds(60), "time never goes back"
+
+
 def test_a_process_that_is_woken_has_not_rested():
     clock, wake = FastClock(START, 1.0), threading.Event()
     wake.set()

@@ -203,6 +203,22 @@ def test_a_broker_account_that_slept_a_week_closes_the_newest_session_and_the_si
     assert caught_up == [("done", f"daily 2024-11-{day}") for day in (18, 19, 20, 21, 22)]
 
 
+def test_what_will_be_too_late_first_is_done_first():
+    # Awake again at 14:31, after an evening on which the backup was not made.
+    settled = {"reconciliation 2024-11-26", "daily 2024-11-26", "check 2024-11-26"}
+    found = due(at("2024-11-27 14:31"), timetable(), Owed(at("2024-11-26 21:00"), settled))
+    assert [task.name for task in found.ready] == ["execution 2024-11-27", "backup 2024-11-26"]
+
+
+@pytest.mark.parametrize(("back_at", "is_owed"), [("14:36", True), ("14:59:30", False), ("15:10", False)])
+def test_a_task_that_a_clock_which_was_ahead_has_called_missed_is_owed_in_its_time(back_at, is_owed):
+    missed = {"dry_run 2024-11-27", "execution 2024-11-27"}
+    settled = {"daily 2024-11-26", "check 2024-11-26", "backup 2024-11-26", *missed}
+    found = due(at(f"2024-11-27 {back_at}"), timetable(), Owed(at("2024-11-26 21:10"), settled, missed))
+    assert [task.name for task in found.ready] == (["execution 2024-11-27"] if is_owed else [])
+    assert found.missed == ()
+
+
 def test_a_clock_that_jumps_back_repeats_nothing():
     table, since = timetable(), at("2024-11-27 14:00")
     there_and_back = [at("2024-11-27 14:31"), at("2024-11-27 12:31"), at("2024-11-27 14:16"), at("2024-11-27 21:30")]

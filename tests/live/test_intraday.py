@@ -1,6 +1,7 @@
 """While the exchange is open: the watching process is kept, and what is near leads to one command a minute."""
 
 import json
+import os
 import time
 
 import pandas as pd
@@ -59,7 +60,8 @@ def test_the_market_is_watched_from_before_the_open_to_the_close_by_one_process(
     for now in (BEFORE_OPEN, NOON, NOON):
         attend(now)
         until(lambda: starts(live, "live watch"))
-    assert starts(live, "live watch") == ["live watch --env paper --params as_of=2025-01-02"]
+    words = f"live watch --parent {os.getpid()} --env paper --params as_of=2025-01-02"
+    assert starts(live, "live watch") == [words]
     attend(EVENING)
     assert len(starts(live, "live watch")) == 1
 
@@ -101,13 +103,16 @@ def test_without_an_alarm_that_can_be_read_nothing_is_started(near, text):
     assert starts(live, "account protect") == []
 
 
-def test_a_protection_that_fails_is_an_alert(near):
-    live, attend = near(plan={"account protect": [1]})
+def test_a_protection_that_fails_is_one_alert_until_it_works_again(near):
+    live, attend = near(plan={"account protect": [1, 3, 0, 4]})
     settle(live)
-    say(live, "losses")
-    attend(NOON)
+    for minute in range(4):
+        say(live, "losses")
+        attend(NOON + pd.Timedelta(minutes=minute))
     live.reach.messages.flush(60)
-    assert live.titles(Topic.ALERTS) == ["paper: the account could not be protected (status 1)"]
+    assert len(starts(live, "account protect")) == 4
+    told = [f"paper: the account could not be protected (status {status})" for status in (1, 4)]
+    assert live.titles(Topic.ALERTS) == told
 
 
 def test_without_the_setting_nothing_is_started(scripted):

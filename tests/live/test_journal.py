@@ -99,6 +99,33 @@ def test_a_line_that_lacks_what_its_event_has_is_named_too(file, line):
             read(file)
 
 
+def test_a_clock_that_was_ahead_for_weeks_leaves_nothing_unowed_when_it_is_set(file):
+    journal = filled(file)
+    journal.append(AT, "missed", task="execution 2025-01-03", session="2025-01-03", why="asleep")
+    journal.state.forget_before(AT + pd.Timedelta(days=21))
+    assert journal.state.owed_since(AT) == journal.state.begun, "nothing is owed from before the first start"
+    later = AT + pd.Timedelta(days=10)
+    assert journal.state.owed_since(later) == later - pd.Timedelta(days=7)
+    assert journal.state.overdue == {"execution 2025-01-03"}
+    journal.append(AT, "ended", task="execution 2025-01-03", session="2025-01-03", result="done", status=0)
+    assert journal.state.overdue == set()
+
+
+def test_a_ledger_that_was_restored_owes_its_daily_runs_again_also_those_that_were_forgotten(file):
+    journal = filled(file)
+    for day in ("2025-01-03", "2025-01-06"):
+        for kind in ("daily", "backup"):
+            journal.append(AT, "ended", task=f"{kind} {day}", session=day, result="done", status=0)
+    journal.state.forget_before(AT + pd.Timedelta(days=60))
+    facts = {"kind": "daily", "since": "2025-01-02T21:00:00+00:00", "booked": "2025-01-03"}
+    journal.append(AT, "restored", **facts, reported=4, anchor="ab")
+    journal.replay()
+    for state in (journal.state, Journal(file).state):
+        kept = {"daily 2025-01-02", "daily 2025-01-03", "backup 2025-01-03", "backup 2025-01-06"}
+        assert set(state.settled) == kept
+        assert (state.reported, state.anchor) == (4, "ab")
+
+
 def test_settled_tasks_are_forgotten_a_month_behind_what_is_owed(file):
     journal = filled(file)
     journal.state.forget_before(AT + pd.Timedelta(days=29))

@@ -1,6 +1,7 @@
 """Days of a process whose commands end as a test wants: order, retries, the end, and the messages."""
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -19,6 +20,9 @@ from quant_pipeline.live.follower import Follower
 from quant_pipeline.live.journal import Journal
 from quant_pipeline.live.notifications.dispatcher import Dispatcher, Way, ways_of
 from quant_pipeline.live.parameters import Channel, NotificationParameters, Topic
+from quant_pipeline.live.printing import Printer
+from quant_pipeline.trading.ledger.backup import back_up, restore
+from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.risk_view import TradingState
 
@@ -180,10 +184,100 @@ def test_a_full_disk_starts_nothing_until_there_is_room_and_alerts(scripted, mon
     assert alert == "sim: the live process cannot write (No space left on device)"
 
 
+def test_lines_that_nobody_reads_any_more_end_no_command(scripted):
+    def broken(line):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    live = scripted("sim", CLOSED, sessions=2, say=broken).run()
+    assert [line["result"] for line in live.of("ended")] == ["done"] * 3
+    assert live.titles(Topic.ALERTS) == []
+
+
+def test_a_terminal_that_stands_still_holds_nothing_up(scripted, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.live.process.PRINTING", 0.05)
+    goes_on = threading.Event()
+    live = scripted("sim", CLOSED, sessions=2, say=lambda line: goes_on.wait(300)).run()
+    goes_on.set()
+    assert [line["result"] for line in live.of("ended")] == ["done"] * 3
+
+
+def test_records_are_shown_by_the_printer_and_files_are_written_at_once(tmp_path):
+    shown, log = [], logging.getLogger("test of the printer")
+    log.propagate = False
+    handlers = [logging.FileHandler(tmp_path / "log"), logging.Handler()]
+    handlers[1].emit = lambda record: shown.append((record.getMessage(), threading.current_thread().name))
+    for handler in handlers:
+        log.addHandler(handler)
+    printer = Printer(print)
+    printer.take_over(log)
+    log.warning("a line")
+    assert (tmp_path / "log").read_text() == "a line\n"
+    assert printer.flush(60)
+    assert shown == [("a line", "printing")]
+    for handler in log.handlers[:]:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def test_an_account_that_cannot_be_set_to_reducing_at_once_is_set_later_and_once(scripted, monkeypatch):
+    reduced = iter([False, False, True])
+    live = scripted("sim", CLOSED, plan={"daily": [1] * 9 + [0]}, sessions=1, max_retry_seconds=60.0)
+    monkeypatch.setattr(type(live.account), "reduce", lambda *_: next(reduced))
+    live.run()
+    assert live.titles(Topic.ALERTS) == [f"sim: daily 2025-01-02 has failed {number} times" for number in (5, 7)]
+    assert [line["task"] for line in live.of("note") if line["what"] == "reduced"] == ["daily 2025-01-02"]
+
+
+def test_an_execution_that_a_clock_which_was_ahead_has_missed_is_done_when_the_clock_is_set(scripted):
+    scripted("paper", CLOSED, sessions=1).run()
+    live = scripted("paper", "2025-01-03 16:30")
+    clock = live.reach.clock
+
+    def set_clock(until, wake):
+        if any(line["task"].startswith("execution") for line in live.of("ended")):
+            live.process.stop()
+        clock._now = pd.Timestamp("2025-01-03 14:35", tz="UTC")
+
+    clock.rest = set_clock
+    live.run()
+    assert "execution 2025-01-03" in [line["task"] for line in live.of("missed")]
+    assert live.of("ended")[-1]["task"] == "execution 2025-01-03"
+    assert "paper: execution 2025-01-03 is not missed" in live.titles(Topic.ALERTS)
+
+
+def closed(*days, value="0"):
+    facts = {"cash": "0", "net_asset_value": value}
+    return [Event(pd.Timestamp(day), EventKind.SESSION_CLOSED, f"close:{day}", facts) for day in days]
+
+
+@pytest.mark.parametrize("booked_since", [(), ("2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07")])
+def test_a_ledger_restored_from_an_earlier_backup_is_noticed_and_its_days_are_run_again(
+    scripted, tmp_path, booked_since
+):
+    live = scripted("sim", "2024-12-31 21:00", sessions=4)
+    live.account.opened.append(*closed("2024-12-31"))
+    backup = back_up(live.account.opened.ledger.open(), tmp_path / "backup.sqlite")
+    live.run()
+    live.account.opened.append(*closed("2025-01-02", "2025-01-03", "2025-01-06"))
+    scripted("sim", "2025-01-07 21:30", sessions=1).run()
+    restore(backup, live.account.opened.ledger.file, tmp_path / "replaced")
+    # What was run by hand since makes the ledger as long as before.
+    live.account.opened.append(*closed(*booked_since, value="1"))
+    again = scripted("sim", "2024-12-31 21:00", sessions=1 if booked_since else 5).run()
+    daily = [line["task"] for line in again.of("ended") if line["task"].startswith("daily")]
+    repeated = (
+        ["2025-01-08"] if booked_since else ["2025-01-02", "2025-01-03", "2025-01-06", "2025-01-07", "2025-01-08"]
+    )
+    assert daily[5:] == [f"daily {day}" for day in repeated]
+    (alert,) = again.titles(Topic.ALERTS)
+    assert alert.startswith("sim: another ledger lies there, booked up to")
+    assert len(again.of("restored")) == 1
+
+
 def test_a_message_service_that_hangs_delays_no_task(scripted):
     live, released = scripted("sim", CLOSED, sessions=2), threading.Event()
     hanging = Way("hangs", Channel(), lambda message: released.wait(300))
-    live.reach.messages._ways = [hanging]
+    live.reach.messages.__init__([hanging], live.account.notifications)
     live.account.notifications.__dict__["timeout_seconds"] = 0.2
     live.run()
     released.set()
@@ -238,6 +332,18 @@ def test_a_damaged_champion_alerts_once_and_is_told_of_again_only_when_its_files
     follower.follow(now)
     assert [line["result"] for line in live.of("champion")] == ["failed", "failed", "done"]
     assert live.reach.journal.state.champions == {"lightgbm": "aaaa"}
+
+
+def test_a_verification_that_was_killed_alerts_and_is_not_repeated_for_ever(scripted, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.live.follower.PAUSE", 0.0)
+    live = scripted("sim", CLOSED, plan={"verify": ["killed", 0]}, sessions=1)
+    live.train("lightgbm", "aaaa")
+    follower = Follower("sim", live.reach, ChampionFiles(live.account.models), None, lambda: True)
+    for _ in range(3):
+        follower.follow(pd.Timestamp(CLOSED, tz="UTC"))
+    live.reach.messages.flush(60)
+    assert len(live.called) == 1
+    assert live.titles() == ["sim: champion aaaa of lightgbm cannot be used"]
 
 
 def test_a_changed_configuration_is_checked_by_a_command_before_the_process_begins_again(scripted, monkeypatch):

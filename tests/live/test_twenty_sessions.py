@@ -46,7 +46,7 @@ def test_each_task_of_some_weeks_is_settled_once_whatever_kills_the_process(scri
         live.reach.messages.flush(60)
         titles.update(live.titles(Topic.MISSED))
         instant = live.reach.clock.now().tz_localize(None)
-        if live.process._is_stopping:
+        if live.process.is_stopping:
             break
         # The computer sleeps, or its clock is set back.
         instant += pd.Timedelta(minutes=chance.choice([0, 0, 1, 20, 90, 600, 3000, -120]))

@@ -5,6 +5,7 @@ Commands import what they need when they are called: Kedro imports this module t
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -86,20 +87,21 @@ def status(metadata: Place, env: str | None, params: dict[str, Any], as_json: bo
 @live.command()
 @env_option
 @params_option
+@click.option("--parent", type=int, hidden=True, help="Number of the process that it belongs to.")
 @click.pass_obj
-def watch(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
+def watch(metadata: Place, env: str | None, params: dict[str, Any], parent: int | None) -> None:
     """Watch the market of the session that goes on; the live process starts it. Nothing is sent or booked."""
     from quant_pipeline.cli.opened_account import open_account
     from quant_pipeline.live.account import LiveAccount
     from quant_pipeline.live.market_data.watch import watch_market
 
-    parent, asked = os.getppid(), threading.Event()
+    belongs_to, asked = parent or os.getppid(), threading.Event()
     for number in SIGNALS:
         signal.signal(number, lambda *_: asked.set())
     with open_account(metadata, env, params) as opened:
         account = LiveAccount.of(metadata, opened, flattened(params))
-        # It belongs to the process that started it: when that was killed, the next one starts another.
-        watch_market(account, lambda: asked.is_set() or os.getppid() != parent)
+        # When the process that started it was killed, also while this one still imported, the next one starts another.
+        watch_market(account, lambda: asked.is_set() or os.getppid() != belongs_to)
 
 
 @live.command(name="notify-test")
@@ -148,13 +150,29 @@ def _live(account: LiveAccount, speed: float | None, sessions: int | None) -> bo
 
     with locked(account.folder / LOCK, f"the live process of account '{account.name}'"):
         reach = open_reach(account, speed)
-        process = LiveProcess(account, reach, sessions, click.echo)
+        process = LiveProcess(account, reach, sessions, _show)
+        process.printer.take_over(logging.getLogger())
         _listen(process)
         collect_as_usual()
         process.run()
-    return process.begins_again
+    # Who asks it to end while it begins again means the one that would begin.
+    return process.begins_again and not process.is_stopping
+
+
+def _show(line: str) -> None:
+    """Write a line without Python's buffer: a reader that stands still must not hold its lock when the process ends."""
+    try:
+        file = sys.stdout.fileno()
+    except OSError:
+        click.echo(line)
+        return
+    rest = f"{line}\n".encode()
+    while rest:
+        rest = rest[os.write(file, rest) :]
 
 
 def _listen(process: LiveProcess) -> None:
     for number in SIGNALS:
-        signal.signal(number, lambda *_: process.stop())
+        # `nohup` lets a process outlive its terminal: the signal of a terminal that is closed is ignored.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: process.stop())

@@ -6,21 +6,22 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pandas as pd
 import sqlalchemy as sa
 
 from quant_pipeline.cli.opened_account import Opened, open_account
 from quant_pipeline.cli.sessions import configuration_folder
-from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
+from quant_pipeline.common.exceptions import AccountError, ConfigurationError, QuantPipelineError
 from quant_pipeline.common.places import path_here
 from quant_pipeline.live.clocks import AskedClock, FastClock, LiveClock, WorldClock
 from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
 from quant_pipeline.live.timetable import Task, TaskKind, Timetable
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.trading.ledger.anchors import Anchor
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.ledger.store import Ledger
+from quant_pipeline.trading.ledger.store import Ledger, require_ledger
 from quant_pipeline.trading.orders.risk_view import TradingState
 
 if TYPE_CHECKING:
@@ -34,6 +35,28 @@ FOLDER = "live"
 BACK = pd.Timedelta(days=60)
 """How far a calendar reaches behind what is owed; it always knows the half year that follows."""
 SUMMARIES = {TaskKind.DAILY: "08_reporting", TaskKind.EXECUTION: "execution", TaskKind.DRY_RUN: "execution"}
+
+
+class LedgerEnd(NamedTuple):
+    """How a ledger ends.
+
+    Attributes
+    ----------
+    length, hash
+        Number of its last event, and the hash of the chain up to it; 0 and empty when there is none.
+    hash_at
+        Hash of the chain up to an event that was asked for; empty when it has no such event.
+    booked
+        The last session that is booked; None when none is.
+    """
+
+    length: int
+    hash: str
+    hash_at: str
+    booked: pd.Timestamp | None
+
+
+NO_LEDGER = LedgerEnd(0, "", "", None)
 
 
 @dataclass(frozen=True)
@@ -114,7 +137,7 @@ class LiveAccount:
             When another speed than that of the world is asked for, and the account does not live by its own time.
         """
         if self.is_simulated:
-            return FastClock(self._begins_at, speed or self.times.speed)
+            return FastClock(self.begins_at, speed or self.times.speed)
         if speed is not None:
             raise ConfigurationError(
                 f"--speed is for accounts at the simulated exchange; '{self.name}' lives by the time of "
@@ -127,12 +150,7 @@ class LiveAccount:
 
     def timetable(self, now: pd.Timestamp, since: pd.Timestamp | None = None) -> Timetable:
         """Return the tasks of the account, for instants around ``now`` and from ``since`` on."""
-        calendar = self._calendar(now, since)
-        auction = None
-        if self.has_broker:
-            rules = self.opened.desk_rules.execution
-            auction = self.opened.gateway.adapter.capability.auctions.get(rules.time_in_force)
-        return Timetable(calendar, self.times, self.has_broker, auction)
+        return timetable_of(self.opened, self.times, self._calendar(now, since))
 
     def owed_since(self, now: pd.Timestamp, timetable: Timetable) -> pd.Timestamp:
         """Return from when on a process that begins for the first time owes tasks.
@@ -142,9 +160,9 @@ class LiveAccount:
         """
         if not self.is_simulated:
             return timetable.calendar.hours(self.latest_closed(now))[1]
-        booked = self.watermark()
+        booked = self._booked()
         if booked is None:
-            return self._begins_at
+            return self.begins_at
         return next(task.opens for task in timetable.tasks_of(booked) if task.kind is TaskKind.DAILY)
 
     def latest_closed(self, now: pd.Timestamp) -> pd.Timestamp:
@@ -153,15 +171,35 @@ class LiveAccount:
 
     def watermark(self) -> pd.Timestamp | None:
         """Return the last session that is booked; None when none is, or the ledger cannot be read."""
-        return self._read(lambda ledger: ledger.newest_session(EventKind.SESSION_CLOSED), None)
+        found = self.ledger_end()
+        return None if found is None else found.booked
 
-    def length(self) -> int:
-        """Return the number of events of the ledger."""
-        return self._read(Ledger.length, 0)
+    def ledger_end(self, at: int = 0) -> LedgerEnd | None:
+        """Return how the ledger ends, and its hash up to an event; None while it cannot be read."""
 
-    def news(self, after: int) -> tuple[Event, ...]:
-        """Return the events of the ledger behind one; none while it cannot be read, they come with the next look."""
-        return self._read(lambda ledger: ledger.events_after(after), ())
+        def read(ledger: Ledger) -> LedgerEnd:
+            newest = ledger.newest()
+            if newest is None:
+                return NO_LEDGER
+            booked = ledger.newest_session(EventKind.SESSION_CLOSED)
+            return LedgerEnd(newest.sequence, newest.hash, ledger.hash_at(at), booked)
+
+        return self._read(read, None, NO_LEDGER)
+
+    def news(self, after: int | None) -> tuple[Anchor | None, tuple[Event, ...]]:
+        """Return the end of the ledger and the events up to it that lie behind one; no events behind None.
+
+        While it cannot be read there is no end and no event; they come with the next look.
+        """
+
+        def read(ledger: Ledger) -> tuple[Anchor | None, tuple[Event, ...]]:
+            newest = ledger.newest()
+            if newest is None or after is None:
+                return newest, ()
+            return newest, ledger.events_after(after)[: max(newest.sequence - after, 0)]
+
+        nothing: tuple[Anchor | None, tuple[Event, ...]] = (None, ())
+        return self._read(read, nothing, nothing)
 
     def summary_of(self, task: Task, decided: pd.Timestamp) -> str:
         """Return what a run has written as its summary; nothing when there is none."""
@@ -189,20 +227,33 @@ class LiveAccount:
         first, last = (_day(at) for at in (now if since is None else min(now, since), now))
         return TradingCalendar.within_bounds(self.opened.calendar, first - BACK, last)
 
+    def _booked(self) -> pd.Timestamp | None:
+        """Return the last session that is booked; None when none is.
+
+        Raises
+        ------
+        AccountError
+            While the ledger cannot be read: what is not known is not nothing.
+        """
+        found = self.ledger_end()
+        if found is None:
+            raise AccountError(f"the ledger of '{self.name}' cannot be read; begin when it can")
+        return found.booked
+
     @property
-    def _begins_at(self) -> pd.Timestamp:
+    def begins_at(self) -> pd.Timestamp:
         """Close of the last booked session, or of the one that the configuration begins with."""
-        session = self.watermark()
+        session = self._booked()
         if session is None:
             session = pd.Timestamp(self.opened.project.parameters["as_of"])
         calendar = TradingCalendar.of(self.opened.calendar, session, session)
         return calendar.hours(calendar.latest_on_or_before(session))[1]
 
-    def _read(self, read: Callable[[Ledger], Answer], otherwise: Answer) -> Answer:
+    def _read(self, read: Callable[[Ledger], Answer], unreadable: Answer, missing: Answer) -> Answer:
         file = self.opened.ledger.file
-        if file is not None and not file.exists():
-            return otherwise
         try:
+            if file is not None and not require_ledger(file):
+                return missing
             ledger = self.opened.ledger.open()
             try:
                 return read(ledger)
@@ -210,7 +261,15 @@ class LiveAccount:
                 ledger.engine.dispose()
         except (QuantPipelineError, sa.exc.SQLAlchemyError, OSError) as error:
             logger.warning("the ledger of '%s' cannot be read now: %s", self.name, str(error).splitlines()[0])
-            return otherwise
+            return unreadable
+
+
+def timetable_of(opened: Opened, times: LiveParameters, calendar: TradingCalendar) -> Timetable:
+    """Return the tasks of an account in the sessions of a calendar."""
+    has_broker, auction = opened.account.filled_by == "broker", None
+    if has_broker:
+        auction = opened.gateway.adapter.capability.auctions.get(opened.desk_rules.execution.time_in_force)
+    return Timetable(calendar, times, has_broker, auction)
 
 
 def _day(instant: pd.Timestamp) -> pd.Timestamp:

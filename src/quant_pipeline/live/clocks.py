@@ -13,6 +13,8 @@ from quant_pipeline.common.exceptions import QuantPipelineError
 
 LONGEST = 30.0
 """Seconds after which a waiting process looks at the time again: clocks are set, and computers sleep."""
+SHORTEST = 0.05
+"""Seconds of the shortest rest of a clock that goes with the world."""
 
 
 class LiveClock(Protocol):
@@ -37,13 +39,14 @@ class WorldClock:
     def rest(self, until: pd.Timestamp | None, wake: threading.Event) -> None:
         """Wait until an instant, thirty seconds at most."""
         left = LONGEST if until is None else (until - self.now()).total_seconds()
-        wake.wait(min(max(left, 0.05), LONGEST))
+        wake.wait(min(max(left, SHORTEST), LONGEST))
 
 
 class FastClock:
     """A clock that passes faster than the world while the process waits, and stands still while it works.
 
-    No task is late for the speed, and the same days pass at any speed.
+    No task is late for the speed, and the same days pass at any speed. It catches up with the world and does not pass
+    it: sessions that are to come have no bars yet.
 
     Parameters
     ----------
@@ -51,10 +54,17 @@ class FastClock:
         The instant at which it begins.
     speed
         Seconds that pass in one.
+    world
+        Tells the time of the world.
     """
 
-    def __init__(self, start: pd.Timestamp, speed: float) -> None:
-        self._now, self._speed = start, speed
+    def __init__(
+        self,
+        start: pd.Timestamp,
+        speed: float,
+        world: Callable[[], pd.Timestamp] = lambda: pd.Timestamp.now("UTC"),
+    ) -> None:
+        self._now, self._speed, self._world = start, speed, world
 
     def now(self) -> pd.Timestamp:
         """Return the instant, in UTC."""
@@ -64,9 +74,11 @@ class FastClock:
         """Wait until an instant, a second of the world at most."""
         left = self._speed if until is None else max((until - self._now).total_seconds(), 0.0)
         passing = min(left, self._speed)
-        if not wake.wait(passing / self._speed):
-            arrives = until is not None and passing == left
-            self._now = max(until, self._now) if arrives else self._now + pd.Timedelta(seconds=passing)
+        arrives = until is not None and passing == left
+        reached = max(until, self._now) if arrives else self._now + pd.Timedelta(seconds=passing)
+        is_ahead = reached > self._world()
+        if not wake.wait(max(passing / self._speed, SHORTEST if is_ahead else 0.0)):
+            self._now = max(self._now, min(reached, self._world()))
 
 
 class AskedClock:

@@ -13,6 +13,8 @@ import pandas as pd
 
 from quant_pipeline.live.timetable import Task, Timetable
 
+STEP = pd.Timedelta(minutes=1)
+"""A clock that was set back by less owes nothing again: answers about the time differ by moments."""
 AHEAD = pd.Timedelta(days=30)
 """How far the next task is looked for; exchanges close for ten days at most."""
 
@@ -26,10 +28,13 @@ class Owed(NamedTuple):
         Tasks that were due at or before this instant are not owed.
     settled
         Names of the tasks that were done or missed.
+    missed
+        Those of them that were missed: by a clock that was ahead, when their time is not over.
     """
 
     since: pd.Timestamp
     settled: Set[str]
+    missed: Set[str] = frozenset()
 
 
 class Due(NamedTuple):
@@ -40,7 +45,7 @@ class Due(NamedTuple):
     missed
         Tasks whose time is over.
     ready
-        Tasks to do now, in this sequence.
+        Tasks to do now, in this sequence: first what will be too late first.
     waiting
         Tasks that would be due, but need another one first.
     upcoming
@@ -82,6 +87,7 @@ def due(now: pd.Timestamp, timetable: Timetable, owed: Owed) -> Due:
             waiting.append(task)
         else:
             ready.append(task)
+    ready.sort(key=lambda task: (task.closes is None, task.closes or task.opens))
     upcoming = next((task for task in tasks if task.opens > now), None)
     return Due(tuple(missed), tuple(ready), tuple(waiting), upcoming, since)
 
@@ -92,10 +98,14 @@ def _unsettled(now: pd.Timestamp, timetable: Timetable, owed: Owed) -> Iterator[
     start = timetable.calendar.previous(timetable.calendar.latest_on_or_before(_day(owed.since)))
     for session in timetable.calendar.between(start, _day(max(now, owed.since)) + AHEAD):
         tasks = timetable.tasks_of(session)
-        yield from (task for task in tasks if task.opens > owed.since and task.name not in owed.settled)
+        yield from (task for task in tasks if task.opens > owed.since and not _is_settled(task, now, owed))
         # The first task of the next session may be due before the last one of this session, but not before its first.
         if all(task.opens > max(now, owed.since) for task in tasks):
             return
+
+
+def _is_settled(task: Task, now: pd.Timestamp, owed: Owed) -> bool:
+    return task.name in owed.settled and (task.name not in owed.missed or task.is_over(now + STEP))
 
 
 def _day(instant: pd.Timestamp) -> pd.Timestamp:

@@ -74,8 +74,8 @@ class Follower:
             is_sound = together is not None and together.status == 0
             ran = together if is_sound else self._ask(f"verify-{model}", ("models", "verify", model))
             assert ran is not None
-            if ran.status < 0 or not self._tick():
-                return  # It was ended before it could say anything.
+            if not self._tick():
+                return  # It was ended, because the process ends, before it could say anything.
             self._record(model, champion, ran, now)
             self._known[model] = champion
 

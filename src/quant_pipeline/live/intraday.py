@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,9 @@ import pandas as pd
 from quant_pipeline.live import journal as lines
 from quant_pipeline.live.account import LiveAccount
 from quant_pipeline.live.commands import Running
+from quant_pipeline.live.ledger_news import LedgerNews
 from quant_pipeline.live.market_data.files import read_watch
 from quant_pipeline.live.notifications.messages import Message
-from quant_pipeline.live.notifications.news import messages_of
 from quant_pipeline.live.parameters import Level, Topic
 from quant_pipeline.live.timetable import TaskKind, Timetable, name_of
 
@@ -44,6 +45,8 @@ class Intraday:
         self._failures = 0
         self._tried_at: pd.Timestamp | None = None
         self._protected_at: pd.Timestamp | None = None
+        self._could_protect = True
+        self._news = LedgerNews(account, reach)
 
     def attend(self, now: pd.Timestamp, timetable: Timetable) -> None:
         """Start, restart or end the watching process; protect the account when it says that something is near."""
@@ -95,7 +98,8 @@ class Intraday:
         waits = self._failures and at is not None and at <= now < at + pause
         if self._failures < times.max_attempts and not waits:
             self._tried_at = now
-            self._watching = self._reach.commands.begin("watch", ("live", "watch"), as_of=f"{as_of:%Y-%m-%d}")
+            words = ("live", "watch", "--parent", f"{os.getpid()}")
+            self._watching = self._reach.commands.begin("watch", words, as_of=f"{as_of:%Y-%m-%d}")
 
     def _alarms(self) -> list[str]:
         """Return what is near by the word of the watching process."""
@@ -110,12 +114,9 @@ class Intraday:
         self._protected_at = now
         running = self._reach.commands.begin("protect", ("account", "protect"), as_of=f"{as_of:%Y-%m-%d}")
         ran = running.wait(self._tick, PATIENCE)
-        reported = self._reach.journal.state.reported or 0
-        events = self._account.news(reported)
-        facts = {"session": f"{session:%Y-%m-%d}", "status": ran.status, "reported": reported + len(events)}
-        self._reach.journal.append(now, lines.NOTE, what="protected", **facts)
-        for message in messages_of(self._account.name, events):
-            self._reach.messages.send(message)
-        if ran.status != 0:
+        self._news.record(now, lines.NOTE, what="protected", session=f"{session:%Y-%m-%d}", status=ran.status)
+        could_before, self._could_protect = self._could_protect, ran.status == 0
+        # It is tried each minute: one alert is enough until it works again.
+        if could_before and not self._could_protect:
             title = f"{self._account.name}: the account could not be protected (status {ran.status})"
             self._reach.messages.send(Message(Topic.ALERTS, Level.ALERT, title, ran.last_lines))

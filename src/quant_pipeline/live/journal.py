@@ -18,13 +18,17 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import StorageError
 
+LOOKED_BACK = pd.Timedelta(days=7)
+"""How far before now tasks are looked at again: a clock that was ahead may have called them missed."""
 KEPT_DAYS = pd.Timedelta(days=30)
 """How long settled tasks are remembered behind what is owed."""
 TAIL = 20
 """Lines that the state of the process shows."""
 
 BEGUN, STATE, STARTED, ENDED, MISSED, NOTE = "begun", "state", "started", "ended", "missed", "note"
-REPORTED = "reported"
+REPORTED, RESTORED = "reported", "restored"
+REDUCED = "reduced"
+"""What a note says after the lasting failure of a task."""
 CHAMPION, CONFIGURATION = "champion", "configuration"
 DONE, ATTENTION, FAILED, INTERRUPTED = "done", "attention", "failed", "interrupted"
 SETTLING = (DONE, ATTENTION)
@@ -55,12 +59,18 @@ class JournalState:
 
     Attributes
     ----------
+    begun
+        Tasks that were due at or before this instant were never owed; None before the first start.
     since
-        Tasks that were due at or before this instant are not owed; None before the first start.
+        Tasks that were due at or before this instant are settled.
     settled
         Tasks that were done or missed, with their sessions.
+    overdue
+        Those of them that were missed.
     failures
         How often a task has failed that is not settled.
+    reduced
+        Those of them that have made the account reducing.
     child
         The command that was running last, unless its end is known.
     last
@@ -69,15 +79,19 @@ class JournalState:
         How many tasks there were of each.
     unreported
         Missed tasks whose message no service has taken yet, with their sessions.
-    reported
-        Number of the last event of the ledger that messages have covered.
+    reported, anchor
+        Number of the last event of the ledger that messages have covered, and the hash of the chain up to it; empty
+        when it is not known.
     champions
         By model, the champion that was verified last.
     """
 
+    begun: pd.Timestamp | None = None
     since: pd.Timestamp | None = None
     settled: dict[str, str] = field(default_factory=dict)
+    overdue: set[str] = field(default_factory=set)
     failures: dict[str, int] = field(default_factory=dict)
+    reduced: set[str] = field(default_factory=set)
     child: Child | None = None
     last: dict[str, tuple[str, str]] = field(default_factory=dict)
     missed: int = 0
@@ -85,13 +99,16 @@ class JournalState:
     failed: int = 0
     unreported: dict[str, str] = field(default_factory=dict)
     reported: int | None = None
+    anchor: str = ""
     champions: dict[str, str] = field(default_factory=dict)
 
     def apply(self, line: Mapping[str, Any]) -> None:
         """Take in a line."""
         event, task = line["event"], str(line.get("task", ""))
-        if event == BEGUN:
-            self.since = pd.Timestamp(line["since"])
+        if event in (BEGUN, RESTORED):
+            self.begun = self.since = pd.Timestamp(line["since"])
+            if event == RESTORED:
+                self._unsettle(line["kind"], line["booked"])
         elif event == STARTED:
             self.child = Child(task, line["session"], line["pid"], line["born"])
         elif event == ENDED:
@@ -100,12 +117,15 @@ class JournalState:
             self.missed += 1
             self.unreported[task] = line["session"]
             self._settle(task, line["session"])
+            self.overdue.add(task)
+        elif event == NOTE and line.get("what") == REDUCED:
+            self.reduced.add(task)
         elif event == REPORTED:
             self.unreported.pop(task, None)
         elif event == CHAMPION and line["result"] == DONE:
             self.champions[line["model"]] = line["new"]
         if "reported" in line:
-            self.reported = line["reported"]
+            self.reported, self.anchor = line["reported"], line.get("anchor", "")
 
     def _end(self, task: str, line: Mapping[str, Any]) -> None:
         self.child = None
@@ -113,6 +133,7 @@ class JournalState:
             self.done += 1
             self.last[task.partition(" ")[0]] = (line["at"], task)
             self._settle(task, line["session"])
+            self.overdue.discard(task)
         elif line["result"] == FAILED:
             self.failed += 1
             self.failures[task] = self.failures.get(task, 0) + 1
@@ -120,12 +141,35 @@ class JournalState:
     def _settle(self, task: str, session: str) -> None:
         self.settled[task] = session
         self.failures.pop(task, None)
+        self.reduced.discard(task)
+
+    def _unsettle(self, kind: str, booked: str) -> None:
+        """Owe the tasks of a kind again that belong to sessions after one."""
+        self.settled = {
+            name: session
+            for name, session in self.settled.items()
+            if name.partition(" ")[0] != kind or session <= booked
+        }
+        self.overdue &= self.settled.keys()
+
+    def owed_since(self, now: pd.Timestamp) -> pd.Timestamp:
+        """Return from when on tasks are looked at: a little back, since a clock that was ahead may have been set.
+
+        Raises
+        ------
+        ValueError
+            Before the first start.
+        """
+        if self.begun is None or self.since is None:
+            raise ValueError("nothing is owed before the first start")
+        return max(self.begun, min(self.since, now - LOOKED_BACK))
 
     def forget_before(self, since: pd.Timestamp) -> None:
         """Look no more at what was due before an instant, all of which is settled."""
         self.since = since
         oldest = f"{since - KEPT_DAYS:%Y-%m-%d}"
         self.settled = {name: session for name, session in self.settled.items() if session >= oldest}
+        self.overdue &= self.settled.keys()
 
 
 class Journal:
@@ -155,6 +199,10 @@ class Journal:
             self.tail.append(line)
             self._end = end
         os.ftruncate(self._file, self._end)
+
+    def replay(self) -> None:
+        """Read again what follows from all lines, also what was forgotten since."""
+        self.state, _ = read_journal(self.file)
 
     def append(self, at: pd.Timestamp, event: str, **facts: Any) -> dict[str, Any]:
         """Write a line and bring it to the disk; only then it counts.

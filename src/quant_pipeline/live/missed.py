@@ -44,8 +44,7 @@ class MissedTasks:
         """Record that the time of some tasks is over, and report it."""
         reports = []
         for task in tasks:
-            failures = self._reach.journal.state.failures.get(task.name, 0)
-            why = f"{failures} attempts failed" if failures else "the process did not run, or was busy"
+            why = self._why(task)
             session = f"{task.session:%Y-%m-%d}"
             self._reach.journal.append(now, lines.MISSED, task=task.name, session=session, why=why)
             reports.append((message_of_missed(self._account, task, now, why), [task.name]))
@@ -54,6 +53,13 @@ class MissedTasks:
             reports = [(message_of_many_missed(self._account, names), names)]
         for message, names in reports:
             self._report(message, names)
+
+    def _why(self, task: Task) -> str:
+        state = self._reach.journal.state
+        if failures := state.failures.get(task.name, 0):
+            return f"{failures} attempts failed"
+        waited = task.needs and task.needs not in state.settled
+        return f"it waited for {task.needs}" if waited else "the process did not run, or was busy"
 
     def report_again(self, text: str) -> None:
         """Report those again whose message no service has taken."""
@@ -66,8 +72,8 @@ class MissedTasks:
             self._report(Message(Topic.MISSED, Level.WARNING, f"{self._account}: {name} is missed", text), [name])
 
     def report_again_by_and_by(self) -> None:
-        """Report them again when the last time is a while ago."""
-        if time.monotonic() - self._reported_at > REPORTED_AGAIN:
+        """Report them again when the last time is a while ago and no message waits for its service."""
+        if self._reach.messages.waiting == 0 and time.monotonic() - self._reported_at > REPORTED_AGAIN:
             self.report_again("No service has taken this message so far.")
 
     def record_taken(self, now: pd.Timestamp) -> None:

@@ -24,12 +24,14 @@ from quant_pipeline.live.due import Due, Owed, due
 from quant_pipeline.live.follower import Follower
 from quant_pipeline.live.intraday import Intraday
 from quant_pipeline.live.journal import Journal
+from quant_pipeline.live.ledger_news import LedgerNews
 from quant_pipeline.live.missed import MissedTasks
 from quant_pipeline.live.notifications.dispatcher import Dispatcher
 from quant_pipeline.live.notifications.messages import Message
-from quant_pipeline.live.notifications.news import messages_of
 from quant_pipeline.live.parameters import Level, Topic
-from quant_pipeline.live.results import CRITICAL, messages_about, result_of
+from quant_pipeline.live.printing import Printer
+from quant_pipeline.live.results import messages_about, result_of
+from quant_pipeline.live.retries import Retries
 from quant_pipeline.live.timetable import Task, TaskKind, Timetable
 from quant_pipeline.live.watchdog import Watchdog
 
@@ -44,6 +46,8 @@ RENEWAL = pd.Timedelta(days=90)
 """How long a timetable is used; its calendar reaches two years."""
 STORAGE_PAUSE = 5.0
 """Seconds before a disk that is full is tried again."""
+PRINTING = 2.0
+"""Seconds for which the end waits for lines that are not shown yet."""
 
 
 @dataclass
@@ -78,10 +82,12 @@ class LiveProcess:
     sessions
         After so many daily runs it ends; None lives on.
     say
-        Shows a line to who watches.
+        Shows a line to who watches; nothing waits for it.
 
     Attributes
     ----------
+    printer
+        Shows the lines.
     begins_again
         Whether it has ended to begin again with a changed configuration.
     """
@@ -93,12 +99,13 @@ class LiveProcess:
         sessions: int | None = None,
         say: Callable[[str], None] = logger.info,
     ) -> None:
-        self._account, self._reach, self._left, self._say = account, reach, sessions, say
+        self._account, self._reach, self._left, self.printer = account, reach, sessions, Printer(say)
         self.begins_again = False
         self._state = STARTING
         self._wake = threading.Event()
         self._stopping_since: float | None = None
-        self._failed_at: dict[str, pd.Timestamp] = {}
+        self._retries = Retries(account, reach)
+        self._news = LedgerNews(account, reach)
         self._heard_at: pd.Timestamp | None = None
         self._now: pd.Timestamp
         self._running: tuple[Task, Running] | None = None
@@ -126,13 +133,14 @@ class LiveProcess:
         """Live until asked to end."""
         try:
             self._begin()
-            while not (self._is_stopping or self.begins_again):
+            while not (self.is_stopping or self.begins_again):
                 self._step()
         finally:
             self._end()
 
     @property
-    def _is_stopping(self) -> bool:
+    def is_stopping(self) -> bool:
+        """Whether it was asked to end."""
         return self._stopping_since is not None
 
     @property
@@ -142,16 +150,17 @@ class LiveProcess:
     def _begin(self) -> None:
         """Record the start, end what a killed process has left running, and compare books and broker."""
         now = self._now = self._first_instant()
-        self._make_timetable(now, self._journal.state.since)
+        self._make_timetable(now, self._journal.state.begun)
         if end_orphan(self._journal.state.child):
-            self._say("ended the command that the process before had left running")
+            self.printer.say("ended the command that the process before had left running")
         self._begin_to_owe(now)
+        self._notice_restored(now)
         self._booked = self._account.watermark()
         self._change(STARTING)
         if self._account.has_broker:
             self._change(RECONCILING)
             self._reconcile_first(now)
-        if self._is_stopping:
+        if self.is_stopping:
             return
         self._reach.messages.require_channels()
         champions = ChampionFiles(self._account.models)
@@ -166,17 +175,26 @@ class LiveProcess:
     def _begin_to_owe(self, now: pd.Timestamp) -> None:
         """Record from when on tasks are owed: at the first start, and when the journal began by a wrong clock."""
         state = self._journal.state
-        is_of_the_future = state.since is not None and state.since > now + AHEAD
-        if state.since is not None and not is_of_the_future:
+        is_of_the_future = state.begun is not None and state.begun > now + AHEAD
+        if state.begun is not None and not is_of_the_future:
             return
         if is_of_the_future:
-            title = f"{self._account.name}: the journal begins at {state.since:%Y-%m-%d %H:%M} UTC, which is to come"
+            title = f"{self._account.name}: the journal begins at {state.begun:%Y-%m-%d %H:%M} UTC, which is to come"
             text = f"A clock was wrong then, or is now: it is {now:%Y-%m-%d %H:%M} UTC. Tasks are owed from now on."
             self._tell(Topic.ALERTS, Level.ALERT, title, text)
             self._make_timetable(now, None)
         since = self._account.owed_since(now, self._timetable)
-        reported = self._account.length() if state.reported is None else state.reported
-        self._journal.append(now, lines.BEGUN, since=since.isoformat(), reported=reported)
+        facts = {"since": since.isoformat(), "reported": state.reported, "anchor": state.anchor}
+        found = self._account.ledger_end() if state.reported is None else None
+        if found is not None:
+            facts |= {"reported": found.length, "anchor": found.hash}
+        self._journal.append(now, lines.BEGUN, **facts)
+
+    def _notice_restored(self, now: pd.Timestamp) -> bool:
+        is_other = self._news.notice_restored(now)
+        if is_other:
+            self._make_timetable(now, self._journal.state.begun)
+        return is_other
 
     def _first_instant(self) -> pd.Timestamp:
         """Ask for the time, until there is an answer."""
@@ -184,9 +202,9 @@ class LiveProcess:
             try:
                 return self._reach.clock.now()
             except QuantPipelineError as error:
-                if self._is_stopping:
+                if self.is_stopping:
                     raise
-                self._say(f"waiting for the time of the exchange: {error.message}")
+                self.printer.say(f"waiting for the time of the exchange: {error.message}")
                 self._wake.wait(1.0)
 
     def _reconcile_first(self, now: pd.Timestamp) -> None:
@@ -194,7 +212,7 @@ class LiveProcess:
         session = self._account.latest_closed(now)
         task = Task(TaskKind.RECONCILIATION, session, now)
         ran = self._reach.commands.start(task, self._timetable.calendar).wait(self._tick, 600.0)
-        if ran.status != 0 and not self._is_stopping:
+        if ran.status != 0 and not self.is_stopping:
             title = f"{self._account.name}: books and broker could not be compared at the start"
             self._tell(Topic.ALERTS, Level.WARNING, title, ran.last_lines)
         self._journal.append(self._reach.clock.now(), lines.NOTE, what="compared at the start", status=ran.status)
@@ -205,7 +223,9 @@ class LiveProcess:
             found = self._due(now)
             self._missed.record_taken(now)
             self._missed.record(found.missed, now)
-            task = next((task for task in found.ready if self._may_try(task, now)), None)
+            task = next((task for task in found.ready if self._retries.may_try(task, now)), None)
+            if task is not None and self._notice_restored(now):
+                return
             if task is None or task.kind is not TaskKind.EXECUTION:
                 self.begins_again = self._follower.follow(now)
             if self.begins_again:
@@ -223,75 +243,52 @@ class LiveProcess:
 
     def _due(self, now: pd.Timestamp) -> Due:
         state = self._journal.state
-        assert state.since is not None
-        found = due(now, self._timetable, Owed(state.since, state.settled.keys()))
-        state.forget_before(found.since)
         if abs(now - self._made_at) > RENEWAL:
             self._make_timetable(now, state.since)
+        found = due(now, self._timetable, Owed(state.owed_since(now), state.settled.keys(), state.overdue))
+        state.forget_before(found.since)
         return found
-
-    def _may_try(self, task: Task, now: pd.Timestamp) -> bool:
-        failed_at = self._failed_at.get(task.name)
-        # A clock that was set back lets nothing wait for longer.
-        return failed_at is None or now < failed_at or now >= failed_at + self._pause_of(task)
-
-    def _pause_of(self, task: Task) -> pd.Timedelta:
-        times, failures = self._account.times, self._journal.state.failures.get(task.name, 0)
-        return pd.Timedelta(seconds=min(times.retry_seconds * 2 ** max(failures - 1, 0), times.max_retry_seconds))
 
     def _do(self, task: Task, now: pd.Timestamp) -> None:
         session, calendar = f"{task.session:%Y-%m-%d}", self._timetable.calendar
+        if task.name in self._journal.state.overdue:
+            title = f"{self._account.name}: {task.name} is not missed"
+            self._tell(Topic.ALERTS, Level.WARNING, title, "A clock that was ahead said so; it runs now, in its time.")
         self._journal.append(now, "due", task=task.name, session=session)
         running = self._reach.commands.start(task, calendar)
         self._running = task, running
         try:
             born = birth_of(running.pid)
             self._journal.append(now, lines.STARTED, task=task.name, session=session, pid=running.pid, born=born)
-            self._say(f"{now:%Y-%m-%d %H:%M} {task.name}")
+            self.printer.say(f"{now:%Y-%m-%d %H:%M} {task.name}")
             self._change(WORKING)
             ran = running.wait(self._tick, 60 * self._account.times.max_task_minutes)
         finally:
             end_group(running)
             self._running = None
-        ended_at, result = self._reach.clock.now(), result_of(task, ran, self._is_stopping)
+        ended_at, result = self._reach.clock.now(), result_of(task, ran, self.is_stopping)
         self._now = ended_at
-        self._take_news(task, session, ended_at, result, ran.status)
+        facts = {"task": task.name, "session": session, "result": result, "status": ran.status}
+        self._news.record(ended_at, lines.ENDED, **facts)
         decided = calendar.previous(task.session)
         summary = self._account.summary_of(task, decided) if result != lines.FAILED else ""
         for message in messages_about(self._account.name, task, ran, result, ended_at, summary):
             self._reach.messages.send(message)
         self._after(task, result, ended_at)
 
-    def _take_news(self, task: Task, session: str, now: pd.Timestamp, result: str, status: int) -> None:
-        """Record the end of a task and how far messages have covered the ledger, in one line."""
-        reported = self._journal.state.reported or 0
-        events = self._account.news(reported)
-        self._journal.append(
-            now,
-            lines.ENDED,
-            task=task.name,
-            session=session,
-            result=result,
-            status=status,
-            reported=reported + len(events),
-        )
-        for message in messages_of(self._account.name, events):
-            self._reach.messages.send(message)
-
     def _after(self, task: Task, result: str, now: pd.Timestamp) -> None:
         self._booked = self._account.watermark() or self._booked
         if result == lines.FAILED:
-            self._failed_at[task.name] = now
-            self._reduce_after_failures(task, now)
+            self._retries.fail(task, now)
         elif result in lines.SETTLING:
-            self._failed_at.pop(task.name, None)
+            self._retries.settle(task)
             if task.kind is TaskKind.BACKUP:
                 self._tidy_up()
         if result == lines.DONE and task.kind is TaskKind.DAILY and self._left is not None:
             self._left -= 1
             if self._left <= 0:
                 self.stop()
-        if not self._is_stopping:
+        if not self.is_stopping:
             self._change(READY)
 
     def _tidy_up(self) -> None:
@@ -299,24 +296,13 @@ class LiveProcess:
         self._reach.commands.forget_old_logs()
         sweep(self._account.folder)
 
-    def _reduce_after_failures(self, task: Task, now: pd.Timestamp) -> None:
-        failures, times = self._journal.state.failures.get(task.name, 0), self._account.times
-        if task.kind not in CRITICAL or failures != times.max_attempts:
-            return
-        words = f"{task.name} has failed {failures} times"
-        recorded = self._account.reduce(words, now)
-        state = "only exits are sent until `kedro account resume`" if recorded else "its state could not be changed"
-        self._tell(Topic.ALERTS, Level.ALERT, f"{self._account.name}: {words}", state)
-        self._journal.append(now, lines.NOTE, what="reduced", why=words)
-
     def _rest(self, found: Due, now: pd.Timestamp) -> None:
         self._beat(now)
         self._missed.report_again_by_and_by()
-        failed = [task for task in found.ready if task.name in self._failed_at]
-        retries = [self._failed_at[task.name] + self._pause_of(task) for task in failed]
+        retries = self._retries.instants(found.ready)
         if found.upcoming is not None and found.upcoming != self._shown:
             self._shown = found.upcoming
-            self._say(f"{now:%Y-%m-%d %H:%M} next: {_when(found.upcoming)}")
+            self.printer.say(f"{now:%Y-%m-%d %H:%M} next: {_when(found.upcoming)}")
         self._tick(found)
         until = min([*retries, *([] if found.upcoming is None else [found.upcoming.opens])], default=None)
         self._reach.clock.rest(until, self._wake)
@@ -342,7 +328,7 @@ class LiveProcess:
 
     def _tick(self, found: Due | None = None) -> bool:
         """Feed the watchdog and show the state; return whether a command that runs may go on."""
-        if self._is_stopping and self._state != DRAINING:
+        if self.is_stopping and self._state != DRAINING:
             self._change(DRAINING)
         progress = self._running[1].last_lines(1) if self._running is not None else ""
         doing = self._state if self._running is None else f"{self._running[0].name}: {progress}"
@@ -375,16 +361,17 @@ class LiveProcess:
             self._reach.watchdog.reloading()
         else:
             self._reach.watchdog.stopping()
-        why = "was asked to end" if self._is_stopping else "ends by an error"
+        why = "was asked to end" if self.is_stopping else "ends by an error"
         why = "begins again" if self.begins_again else why
-        level = Level.INFO if self._is_stopping or self.begins_again else Level.ALERT
+        level = Level.INFO if self.is_stopping or self.begins_again else Level.ALERT
         self._tell(Topic.PROCESS, level, f"{self._account.name}: the live process {why}")
         self._reach.messages.close(self._account.notifications.timeout_seconds)
         try:
             self._missed.record_taken(self._reach.clock.now())
             self._change(STOPPED)
-        except OSError as error:
+        except (OSError, QuantPipelineError) as error:
             logger.warning("the end was not recorded: %s", error)
+        self.printer.flush(PRINTING)
 
 
 def end_group(running: Running) -> None:

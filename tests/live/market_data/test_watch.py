@@ -1,6 +1,7 @@
 """A session at the fake Alpaca: what the watching process writes, and what `kedro account protect` does about it."""
 
 import json
+import shutil
 import time
 from decimal import Decimal
 from types import SimpleNamespace
@@ -49,6 +50,7 @@ def fake(monkeypatch):
 
 @pytest.fixture
 def opened(place, fake):
+    shutil.rmtree(place.project_path / "data", ignore_errors=True)
     params = {"alpaca_url": fake.url, "as_of": AS_OF, "order_generation": {"stop_rules": {"stop_loss": 0.1}}}
     with open_account(place, "paper", params) as opened:
         with opened.open_without_market() as desk:
@@ -153,6 +155,13 @@ def test_the_command_watches_until_the_process_that_started_it_is_gone(opened, f
     assert not (folder / SCORES_FILE).exists()
 
 
+def test_the_command_ends_at_once_when_the_process_that_started_it_was_killed_before_it_looked(opened, fake, place):
+    words = ["watch", "--parent", "1", "--env", "paper", "--params", f"alpaca_url={fake.url},as_of={AS_OF}"]
+    done = CliRunner().invoke(live_command, words, obj=place)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert not (opened.account.folder / WATCH_FILE).exists()
+
+
 def test_protect_sells_what_has_touched_its_stop_by_the_way_of_every_order(opened, fake, place):
     fake.market_stream.publish_bar("AAPL", at(0), BAR)
     fake.market_stream.publish_bar("AAPL", at(1), BAR | {"l": 44.0, "c": 48.0})
@@ -167,6 +176,19 @@ def test_protect_sells_what_has_touched_its_stop_by_the_way_of_every_order(opene
     assert "AAPL" not in fake.exchange.positions
     again = CliRunner().invoke(account_command, words, obj=place)
     assert again.output.endswith("0 stops are touched, 0 holdings were sold\n")
+
+
+@pytest.mark.parametrize(("opened_at", "sold"), [(50.0, 1), (40.0, 0)], ids=["a fall in the session", "a gap or split"])
+def test_protect_sells_what_has_fallen_far_in_the_session_and_leaves_a_gap_at_its_open_to_the_operator(
+    opened, fake, place, opened_at, sold
+):
+    fake.market_stream.publish_bar("AAPL", at(0), BAR | {"o": opened_at, "l": 40.0, "c": 40.0})
+    fake.exchange.prices["AAPL"] = Decimal(40)
+    limits = "risk.soft_daily_loss=0.5,risk.hard_daily_loss=0.6,risk.max_drawdown=0.7"
+    words = ["protect", "--env", "paper", "--params", f"alpaca_url={fake.url},as_of={AS_OF},{STOPS},{limits}"]
+    done = CliRunner().invoke(account_command, words, obj=place)
+    assert f"1 stops are touched, {sold} holdings were sold" in done.output, done.output
+    assert ("AAPL" in fake.exchange.positions) == (not sold)
 
 
 def test_protect_lets_only_exits_through_after_losses(opened, fake, place):

@@ -103,7 +103,7 @@ def _live(served: Served) -> Fact:
     project = served.project
     status = status_of(LiveAccount.of(project.place, project.account, project.params))
     last = status["last"].get("reconciliation")
-    facts = {name: status.get(name) for name in ("state", "running", "next", "watermark")}
+    facts = {name: status.get(name) for name in ("state", "running", "next", "watermark", "silent_seconds")}
     at = None if last is None else pd.Timestamp(last["at"])
     return {**facts, "last_reconciliation": None if last is None else last["at"], "age_seconds": _age(at)}
 

@@ -84,8 +84,8 @@ class Director:
 
     def _due(self) -> Due:
         state = self.stage.state()
-        assert state.since is not None
-        found = due(self.stage.now(), self._timetable, Owed(state.since, state.settled.keys()))
+        now = self.stage.now()
+        found = due(now, self._timetable, Owed(state.owed_since(now), state.settled.keys(), state.overdue))
         state.forget_before(found.since)
         return found
 

@@ -40,6 +40,7 @@ _events = sa.Table(
 
 # Statements are made once: building one costs more than running it.
 _NEWEST = sa.select(_events.c.sequence, _events.c.hash).order_by(_events.c.sequence.desc()).limit(1)
+_HASH = sa.select(_events.c.hash).where(_events.c.sequence == sa.bindparam("sequence"))
 _INSERT = _events.insert()
 _KNOWN = _events.c.key.in_(sa.bindparam("keys", expanding=True))
 _CONTENTS = sa.select(_events.c.key, _events.c.payload).where(_KNOWN)
@@ -195,6 +196,11 @@ class Ledger:
         with self._engine.connect() as connection:
             newest = connection.execute(_NEWEST).one_or_none()
         return None if newest is None else Anchor(int(newest.sequence), str(newest.hash))
+
+    def hash_at(self, sequence: int) -> str:
+        """Return the hash of the chain up to an event; empty when there is no such event."""
+        with self._engine.connect() as connection:
+            return str(connection.execute(_HASH, {"sequence": sequence}).scalar_one_or_none() or "")
 
     def length(self) -> int:
         """Return how many events have been appended so far, by whichever process."""
