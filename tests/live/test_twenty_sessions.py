@@ -29,6 +29,11 @@ class Deadly(Journal):
         return super().append(at, event, **facts)
 
 
+def was_set_back_after_it_was_missed(task, lines):
+    (first, *_) = (place for place, line in enumerate(lines) if (line["event"], line.get("task")) == ("missed", task))
+    return any(line["at"] < lines[first]["at"] for line in lines[first:])
+
+
 def test_each_task_of_some_weeks_is_settled_once_whatever_kills_the_process(scripted, monkeypatch):
     monkeypatch.setattr(LiveProcess, "_end", lambda process: None)
     sessions, least_kills = 20, 10
@@ -42,7 +47,8 @@ def test_each_task_of_some_weeks_is_settled_once_whatever_kills_the_process(scri
             live.run()
         except Killed:
             kills += 1
-            live.reach.messages._waiting.clear()  # What no service has taken yet dies too.
+            for post in live.reach.messages._posts:
+                post._waiting.clear()  # What no service has taken yet dies too.
         live.reach.messages.flush(60)
         titles.update(live.titles(Topic.MISSED))
         instant = live.reach.clock.now().tz_localize(None)
@@ -56,8 +62,9 @@ def test_each_task_of_some_weeks_is_settled_once_whatever_kills_the_process(scri
     missed = Counter(line["task"] for line in lines if line["event"] == "missed")
     assert kills > least_kills
     assert set(done.values()) == {1}
-    assert set(missed.values()) <= {1}
-    assert not set(done) & set(missed)
+    # A clock that is set back by two hours may give a task its time again, and nothing else does.
+    again = {task for task in missed if missed[task] > 1 or task in done}
+    assert all(was_set_back_after_it_was_missed(task, lines) for task in again)
     days = {task.split()[1] for task in (*done, *missed) if task.startswith("daily")}
     assert len(days) >= sessions
     inner = days - {min(days), max(days)}
