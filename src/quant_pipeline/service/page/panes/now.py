@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from quant_pipeline.live.board import STATUS, STOPPED
+from quant_pipeline.live.board import STOPPED
 from quant_pipeline.live.market_data.files import best_scores
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Html, paragraph
@@ -18,13 +18,10 @@ from quant_pipeline.service.lease import holder_of
 from quant_pipeline.service.page.drawing import Fact, facts, instant, pane, span
 from quant_pipeline.service.page.freshness import books, sessions_behind
 from quant_pipeline.service.page.looking import Look
-from quant_pipeline.service.served_project import stamps_of
 from quant_pipeline.trading.ledger.events import Event, EventKind
 
 BEST = 5
 """Instruments that are named with the highest live scores."""
-SILENT = 60.0
-"""Seconds without a sign of a live process, which gives one every second or two, after which it is called silent."""
 
 
 def now(look: Look) -> Html:
@@ -83,9 +80,9 @@ def _process(look: Look) -> list[Fact]:
     at = instant(status.get("now")) if status.get("now") else "it has not lived yet"
     running = status.get("running")
     words = f"{state}, running {running}" if running else state
-    silent = None if state == STOPPED else _silent_since(look)
+    silent = status.get("silent_seconds")
     if silent is not None:
-        found = [Fact("Live process", f"silent, was {words}", f"no sign of it since {silent}", "bad")]
+        found = [Fact("Live process", f"silent, was {words}", f"no sign of it for {span(silent)}", "bad")]
     else:
         found = [Fact("Live process", words, at, "caution" if state == STOPPED else "")]
     found += watched(
@@ -99,16 +96,6 @@ def _process(look: Look) -> list[Fact]:
     when = f"in {span(left)}" if left >= 0 else f"{span(left)} ago"
     late = state == STOPPED and left < 0
     return [*found, Fact("Next due", upcoming["task"], f"{instant(due)}, {when}", "bad" if late else "")]
-
-
-def _silent_since(look: Look) -> str | None:
-    """Return when the live process gave its last sign, when that is too long ago."""
-    stamps = stamps_of([look.live.folder / STATUS])
-    if not stamps:
-        return None
-    written = pd.Timestamp(stamps[0].changed, unit="ns", tz="UTC")
-    is_silent = (pd.Timestamp.now("UTC") - written).total_seconds() > SILENT
-    return instant(written) if is_silent else None
 
 
 def watched(market: Mapping[str, Any] | None, folder: Path, currency: str, is_over: bool = False) -> list[Fact]:
