@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -219,7 +220,7 @@ def test_a_process_that_hangs_is_said_to_be_silent(run, place):
         said = run("status", "--env", "paper", "--params", PARAMS).output
         os.utime(file)
         assert "has written nothing" not in run("status", "--env", "paper", "--params", PARAMS).output
-    assert "it has written nothing for 600 s" in said
+    assert re.search(r"it has written nothing for \d{3,} s", said)
 
 
 def test_a_ledger_that_cannot_be_read_is_not_called_empty(run, place):
