@@ -231,7 +231,7 @@ def _page(client: httpx.Client) -> dict[str, float]:
 def _transferred(client: httpx.Client) -> float:
     """Return the bytes of the page with its panes, and of its files, as they go over the line."""
     page = client.get("/")
-    while "It is being drawn" in page.text:
+    while any(words in page.text for words in ("It is being drawn", "asked for since")):
         time.sleep(0.1)
         page = client.get("/")
     files = set(re.findall(r'"(/page/assets/[^"]+)"', page.text))

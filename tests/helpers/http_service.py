@@ -18,6 +18,11 @@ from quant_pipeline.service.server import settings_of
 from tests.helpers.servers import answers, free_port
 
 
+def is_drawn(page):
+    """Return whether all panes of a page are there; a loaded machine may take its time for the first drawing."""
+    return not any(words in page for words in ("It is being drawn", "asked for since"))
+
+
 @contextmanager
 def running_service(folder, tokens=None, env=None, params=None, **rules):
     """Serve a project; give a client, what is served, and the address."""

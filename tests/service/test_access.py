@@ -8,6 +8,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.service.access import Access
+from quant_pipeline.service.opening import _require_different
 from quant_pipeline.service.parameters import ServiceParameters, Token
 from quant_pipeline.service.problems import remedy_of
 from quant_pipeline.service.redaction import without_paths
@@ -134,6 +135,14 @@ def test_a_short_token_is_refused_and_shown_nowhere():
     with pytest.raises(ValueError, match="at least 20") as refused:
         Token.model_validate({"token": "short-secret"})
     assert "short-secret" not in str(refused.value)
+
+
+def test_two_holders_have_two_tokens():
+    """One that both have would have the scopes of either by chance."""
+    tokens = {name: Token.model_validate({"token": READER}) for name in ("desk", "research")}
+    with pytest.raises(ConfigurationError, match=r"service\.desk and service\.research are the same token"):
+        _require_different(tokens)
+    _require_different({"desk": tokens["desk"]})
 
 
 def test_a_page_of_another_port_of_this_machine_is_another_site(guarded):

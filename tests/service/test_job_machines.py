@@ -51,6 +51,19 @@ def test_a_job_that_was_cancelled_on_another_machine_ends_itself(desk):
     assert desk.table.find(job.id).state is JobState.CANCELLED
 
 
+def test_a_machine_that_changes_its_name_keeps_its_jobs(desk):
+    """As when a network gives it one: what runs is counted and looked after by the service that has started it."""
+    desk.runner._here = "the name at the start"
+    job, _ = ask(desk, seconds=600)
+    running = until(desk, job, JobState.RUNNING)
+    assert running.host == "the name at the start"
+    waiting, _ = ask(desk, 1)
+    desk.runner.step()
+    assert desk.table.find(waiting.id).state is JobState.WAITING
+    desk.runner.cancel(running)
+    desk.runner.cancel(waiting)
+
+
 def test_a_worker_that_came_too_late_fails_no_job_that_another_one_does(desk):
     """As on two machines: both start a worker, one claims the job, the other's ends."""
     job, _ = ask(desk)

@@ -15,6 +15,7 @@ from quant_pipeline.service.page.looking import Look
 from quant_pipeline.service.page.panes.log import Wanted, log
 from quant_pipeline.service.page.panes.models import _bands, _interval, models
 from quant_pipeline.service.page.panes.now import now
+from quant_pipeline.service.page.panes.orders import with_course
 from quant_pipeline.service.page.panes.positions import positions
 from quant_pipeline.service.page.panes.research import LEADERS, research
 from quant_pipeline.service.page.panes.value import growth_lines, value
@@ -108,6 +109,24 @@ def test_a_position_without_a_close_says_so_and_one_with_an_older_close_says_of_
     rows = {row.split(" ")[1]: row for row in map(text_of, re.findall(r"<tr><th scope=.row.*?</tr>", drawn))}
     assert f"{THIRD:%Y-%m-%d}" in rows["BBB"]
     assert rows["AAA"].count("\N{EN DASH}") >= 2, rows["AAA"]
+
+
+def test_the_cost_of_what_was_filled_at_an_unknown_price_is_not_known(look):
+    orders = pd.DataFrame(
+        {
+            "client_order_id": ["a", "b", "c"],
+            "side": "buy",
+            "reference_price": 10.0,
+            "filled": [5.0, 5.0, 0.0],
+            "average_price": [10.5, None, None],
+            "reason": "best",
+            "message": "",
+        }
+    )
+    slippage = with_course(look, orders)["slippage"]
+    assert slippage.iloc[[0, 2]].tolist() == [2.5, 0.0]
+    assert pd.isna(slippage.iloc[1])
+    assert pd.isna(slippage.sum(skipna=False))
 
 
 def test_one_fact_that_cannot_be_known_leaves_the_others(look, project):

@@ -8,6 +8,7 @@ import pytest
 
 from quant_pipeline.testing.job_kills import NAME
 from tests.helpers.browser import PATIENCE
+from tests.helpers.http_service import is_drawn
 from tests.helpers.paper_service import WIDE, token_of
 
 
@@ -16,7 +17,7 @@ def page_of(service):
     """Returns a page when its panes are there."""
 
     def get(path):
-        while "It is being drawn" in (text := httpx.get(service.url + path, timeout=120).text):
+        while not is_drawn(text := httpx.get(service.url + path, timeout=120).text):
             time.sleep(0.2)
         return text
 

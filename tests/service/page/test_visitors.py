@@ -12,7 +12,7 @@ import pytest
 
 from quant_pipeline.service.page import actions, documentation, routes
 from quant_pipeline.service.served_project import LOOK
-from tests.helpers.http_service import running_service
+from tests.helpers.http_service import is_drawn, running_service
 from tests.helpers.paper_service import token_of
 from tests.helpers.three_accounts import simulated, three_accounts
 
@@ -66,7 +66,7 @@ def visitor(asked):
 
 def drawn(address):
     """Return a page when its panes are there; the first time may take longer than a page waits for them."""
-    while "It is being drawn" in (text := httpx.get(address, timeout=120).text):
+    while not is_drawn(text := httpx.get(address, timeout=120).text):
         time.sleep(0.2)
     return text
 
@@ -102,6 +102,14 @@ def test_the_cookie_is_not_the_token_and_scripts_and_other_sites_do_not_get_it(v
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert "Halt sim" in found.client.get("/").text
+
+
+def test_behind_a_proxy_that_speaks_tls_the_cookie_is_for_tls_alone(asked):
+    origin = {"Origin": asked.url.replace("http://", "https://")}
+    answer = httpx.post(f"{asked.url}/page/login", data={"token": DESK}, headers=origin, timeout=120)
+    assert "; Secure" in answer.headers["set-cookie"]
+    plain = httpx.post(f"{asked.url}/page/login", data={"token": DESK}, headers={"Origin": asked.url}, timeout=120)
+    assert "Secure" not in plain.headers["set-cookie"]
 
 
 def test_a_wrong_token_is_refused_and_sets_no_cookie(visitor):
@@ -161,7 +169,7 @@ def test_who_may_halt_and_not_read_sees_the_state_and_the_button_alone(visitor, 
     # The command itself is tested elsewhere.
     monkeypatch.setattr("quant_pipeline.service.halting.sys.executable", "/bin/true")
     client = visitor(HALTER).client
-    while "It is being drawn" in (page := client.get("/")).text:
+    while not is_drawn((page := client.get("/")).text):
         time.sleep(0.2)
     for words in ("Halt sim", "This token allows to halt sim, and not to read", "active</span>"):
         assert words in page.text

@@ -204,7 +204,7 @@ class JobRunner:
 
     def _spawn(self, job: Job) -> None:
         folder = self._folder / job.id
-        replace(self._setting, id=job.id).write(folder)
+        replace(self._setting, id=job.id, host=self._here).write(folder)
         self._spawned[job.id] = subprocess.Popen(  # noqa: S603 - the words are ours
             [sys.executable, "-m", "quant_pipeline.service.jobs.worker", str(folder)],
             cwd=self._setting.project,

@@ -63,6 +63,8 @@ class JobSetting:
         How many cores it computes on; None: all but one, which is left to the answers of the service.
     printed_megabytes
         How much of what its command prints is kept.
+    host
+        What the service calls this machine, see `this_machine`: its name may change while the service runs.
     """
 
     id: str
@@ -77,6 +79,7 @@ class JobSetting:
     hours: float
     cores: int | None = None
     printed_megabytes: float = 64.0
+    host: str = ""
 
     def write(self, folder: Path) -> None:
         """Write it into the folder of the job, readable by this user alone: the database's URL may carry a password."""
@@ -108,7 +111,7 @@ def main(folder: Path) -> int:
     """Do the job of a folder, unless another process does it."""
     setting = JobSetting.read(folder)
     table = patiently(lambda: JobTable(setting.url))
-    job = _claimed(table, setting.id)
+    job = _claimed(table, setting)
     if job is None:
         return 0
     if (folder / OUTPUT).exists():
@@ -182,11 +185,11 @@ def patiently(change: Callable[[], Found], seconds: float = PATIENCE) -> Found:
         pause = min(2 * pause, 10.0)
 
 
-def _claimed(table: JobTable, id: str) -> Job | None:
+def _claimed(table: JobTable, setting: JobSetting) -> Job | None:
     """Return the job when this process does it, also when the answer to its claim was lost."""
-    me = (this_machine(), os.getpid(), birth_of(os.getpid()))
-    patiently(lambda: table.claim(id, *me))
-    found = patiently(lambda: table.find(id))
+    me = (setting.host or this_machine(), os.getpid(), birth_of(os.getpid()))
+    patiently(lambda: table.claim(setting.id, *me))
+    found = patiently(lambda: table.find(setting.id))
     is_mine = found is not None and found.state is JobState.RUNNING and (found.host, found.pid, found.born) == me
     return found if is_mine else None
 
