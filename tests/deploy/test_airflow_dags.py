@@ -97,3 +97,11 @@ def test_the_tasks_of_the_day_are_its_namespaces_in_the_order_of_their_data(dags
             assert one in earlier(other), f"{other} reads what {one} makes"
         if files[one] & files[other]:
             assert one in earlier(other) or other in earlier(one), f"{one} and {other} write one file"
+
+
+def test_airflow_is_pinned_with_all_that_it_needs(project_path):
+    lines = (project_path / "deploy" / "airflow" / "requirements.txt").read_text().splitlines()
+    pinned = [line for line in lines if not line.startswith("#")]
+    assert all("==" in line for line in pinned)
+    assert any(line.startswith("apache-airflow==3.") for line in pinned)
+    assert not any(line.startswith(("kedro", "quant")) for line in pinned)
