@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from quant_pipeline.factors import alpha158
 from tests.helpers.representatives import representatives
 
 MARKET = "data/markets/simulated"
@@ -81,6 +82,15 @@ def test_orders_from_a_file_that_is_not_there_are_refused_before_the_ledger_move
 def test_a_champion_of_another_execution_price_is_refused_before_the_ledger_moves(project):
     message = refused(project, "kedro run --pipelines daily --params as_of=2025-01-02,market_rules.deal_price=close")
     assert "ridge on alpha158 was trained to predict Ref($open, -2)/Ref($open, -1)-1, but" in message
+
+
+def test_a_champion_of_other_expressions_is_refused_before_the_ledger_moves(project):
+    changed = {**alpha158.EXPRESSIONS, "KMID": "($close-$open)/$close"}
+    configure(project, feature_sets={"alpha158": {"library": None, "expressions": changed}})
+    message = refused(project, "kedro run --pipelines daily --params as_of=2025-01-02")
+    assert (
+        "ridge on alpha158 was trained on KMID = ($close-$open)/$open, which is ($close-$open)/$close by now" in message
+    )
 
 
 def test_weights_of_other_models_are_refused_before_the_ledger_moves(project):

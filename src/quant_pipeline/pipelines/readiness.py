@@ -36,8 +36,9 @@ class ReadinessHooks:
     """Refuse a run that would stop half-way: the ledger has moved by then, and the orders are missing.
 
     Looked at are the session and how far the market reaches, whether models have instruments to order, every stored
-    table that the run reads and does not make, the champions that score, what they predict and until when they have
-    learned, the age of weights that follow the last sessions, the source of orders, and the space on the disk.
+    table that the run reads and does not make, the champions that score, what they predict, from which factors, and
+    until when they have learned, the age of weights that follow the last sessions, the source of orders, and the space
+    on the disk.
     """
 
     def __init__(self) -> None:
@@ -206,7 +207,7 @@ class _Needs:
         from quant_pipeline.common.exceptions import ModelError
         from quant_pipeline.datasets.bundle import ModelBundles
         from quant_pipeline.exchange.rules import MarketRules
-        from quant_pipeline.pipelines.prediction.nodes import require_label, require_not_learned
+        from quant_pipeline.pipelines.prediction.nodes import require_factors, require_label, require_not_learned
 
         untrained, session = [], pd.Timestamp(self._parameters["as_of"])
         for name in sorted(self._inputs):
@@ -220,6 +221,7 @@ class _Needs:
                 facts = dataset.load_facts()
                 if facts is not None and LABELLED in self._nodes:
                     require_label(facts, MarketRules.model_validate(self._parameters["market_rules"]).deal_price)
+                    require_factors(facts, self._computed_as(name.partition(".")[0]))
                     require_not_learned(facts, session)
                     self._say_who_was_champion(name.partition(".")[0], dataset.store.aliases)
                     self._say_what_it_predicts(name.partition(".")[0], facts)
@@ -231,6 +233,15 @@ class _Needs:
                 f"{'it' if len(untrained) == 1 else 'them'} first: `kedro run --pipelines training`, or take the "
                 "model out of the combinations of parameters_ensemble.yml."
             )
+
+    def _computed_as(self, model: str) -> dict[str, str]:
+        """Return the expressions of the factors that a model is going to read."""
+        from quant_pipeline.factors.feature_sets import find_feature_set
+
+        entry = self._parameters["models"].get(model)
+        name = entry.get("features") if isinstance(entry, dict) else None
+        configured = self._parameters.get("feature_sets") or {}
+        return find_feature_set(str(name), configured).computed_expressions() if name else {}
 
     def _say_who_was_champion(self, model: str, aliases: Aliases) -> None:
         """Name the champion of an old session where the present one, which is going to score it, came later."""

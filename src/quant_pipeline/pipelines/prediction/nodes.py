@@ -1,7 +1,8 @@
 """Nodes of prediction: features and scores of the newest session, by the champions."""
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,9 @@ from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member
 
 logger = logging.getLogger(__name__)
+
+COMPUTED_AS: Final = "computed_as"
+"""Attribute of the newest features: the expression of every factor that was computed."""
 
 
 def compute_latest_features(
@@ -63,7 +67,9 @@ def compute_latest_features(
     if factor_file is not None:
         require_session(factor_file, days[-1], str(feature_set.file))
         panel = join_file_factors(panel, factor_file, feature_set.file_factors, days, str(feature_set.file))
-    return said_to_come_from(source_of(adjusted_bars), panel)
+    latest = said_to_come_from(source_of(adjusted_bars), panel)
+    latest.attrs[COMPUTED_AS] = feature_set.computed_expressions()
+    return latest
 
 
 def score_latest(
@@ -97,7 +103,8 @@ def score_latest(
     ConfigurationError
         When the bundle predicts returns between other prices than those that orders execute at.
     ModelError
-        When the bundle was trained on bars of another source than those to score, or has learned what came after them.
+        When the bundle was trained on bars of another source than those to score, or on factors of other expressions,
+        or has learned what came after them.
     StaleDataError
         When the features do not reach ``as_of``, or no member of that session can be scored.
     """
@@ -108,6 +115,7 @@ def score_latest(
             "where promotion is gated: `kedro run --pipelines ingestion,features,training`."
         )
     require_label(bundle.facts, market_rules.deal_price)
+    require_factors(bundle.facts, latest_features.attrs.get(COMPUTED_AS, {}))
     session = pd.Timestamp(as_of)
     require_not_learned(bundle.facts, session)
     datetimes = latest_features.index.get_level_values("datetime")
@@ -173,6 +181,35 @@ def require_label(facts: BundleFacts, deal_price: DealPrice) -> None:
             f"{facts.spec.title} was trained to predict {facts.label}, but market_rules.deal_price is {deal_price}. "
             "Set it back, or train again, and promote where promotion is gated: "
             "`kedro run --pipelines features,training`."
+        )
+
+
+def require_factors(facts: BundleFacts, computed_as: Mapping[str, str]) -> None:
+    """Refuse a bundle whose factors are computed in another way by now: its weights belong to the former ones.
+
+    Parameters
+    ----------
+    facts
+        Of the bundle.
+    computed_as
+        Factor to expression, as features are computed now; factors that are missing there are not compared.
+
+    Raises
+    ------
+    ModelError
+        When an expression differs by more than blanks.
+    """
+    changed = [
+        name
+        for name, learned in facts.expressions.items()
+        if name in computed_as and "".join(computed_as[name].split()) != "".join(learned.split())
+    ]
+    if changed:
+        name, others = changed[0], f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise ModelError(
+            f"{facts.spec.title} was trained on {name} = {facts.expressions[name]}, which is {computed_as[name]} by "
+            f"now{others}. Set it back, or train again, and promote where promotion is gated: "
+            "`kedro run --pipelines features,training,ensemble`."
         )
 
 
