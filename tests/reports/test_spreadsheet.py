@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -44,3 +45,10 @@ def test_an_unnamed_number_keeps_ten_digits(numbers):
 def test_texts_come_back_as_they_were(texts):
     table = pd.DataFrame({"message": pd.Series(texts, dtype="str")})
     assert as_it_was(safe(table))["message"].tolist() == texts
+
+
+@pytest.mark.parametrize("kind", ["str", "string", "object", "category"])
+def test_texts_that_repeat_are_all_made_safe_and_missing_ones_stay_missing(kind):
+    texts = pd.Series(["AAPL", "=1+1", None, "-5", "=1+1", "AAPL"], dtype=kind)
+    made = safe(pd.DataFrame({"instrument": texts}))["instrument"]
+    assert made.astype("object").where(made.notna(), None).tolist() == ["AAPL", "'=1+1", None, "-5", "'=1+1", "AAPL"]

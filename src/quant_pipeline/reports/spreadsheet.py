@@ -61,7 +61,7 @@ def csv_text(table: pd.DataFrame) -> str:
 def safe(table: pd.DataFrame) -> pd.DataFrame:
     """Write an apostrophe before a text that a spreadsheet would run as a formula (OWASP, "CSV Injection")."""
     texts = table.select_dtypes(include=["object", "string", "category"]).columns
-    return table.assign(**{name: table[name].map(_as_plain_text) for name in texts})
+    return table.assign(**{name: _plain(table[name]) for name in texts})
 
 
 def as_it_was(table: pd.DataFrame) -> pd.DataFrame:
@@ -95,6 +95,14 @@ def _significant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         near = np.where(shift >= 0, np.round(values * up) / up, np.round(values / down) * down)
     # The largest numbers would be rounded up to infinity.
     return np.asarray(np.where(np.isfinite(near), near, values))
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    """Look at every text once: columns of names repeat few of them a hundred thousand times."""
+    if not isinstance(column.dtype, pd.StringDtype):
+        return column.map(_as_plain_text)
+    changed = {text: plain for text in column.unique() if (plain := _as_plain_text(text)) is not text}
+    return column.map(lambda text: changed.get(text, text)) if changed else column
 
 
 def _as_plain_text(cell: Any) -> Any:
