@@ -37,6 +37,8 @@ MARKET, ARTIFACTS = "s3://market/simulated", "s3://artifacts"
 FIRST, KILLED, AFTER = "2024-12-31", "2025-01-02", "2025-01-03"
 PATIENCE = 600.0
 """Seconds for a server to answer, and for a step of a run."""
+THIRD = "[ 3/"
+"""What the line of the third node of a run has in it."""
 SILENT = "MLflow does not record this run any further"
 
 
@@ -196,9 +198,9 @@ def _day_of_the_kill(project: Project, tracking: TrackingServer) -> Iterator[Fac
     printed, killed_after = [], None
     for line in running.stdout or ():
         printed.append(line)
-        if killed_after is None and (step := line.strip()).startswith("[ 3/"):
+        if killed_after is None and THIRD in line:
             tracking.kill()
-            killed_after = step
+            killed_after = line[line.index(THIRD) :].strip()
     status = running.wait()
     text = "".join(printed)
     yield Fact("runs before the kill, and where it came", f"{known}; after {killed_after}", killed_after is not None)
