@@ -17,6 +17,7 @@ from quant_pipeline.project.context import ProjectContext
 from quant_pipeline.project.hooks import (
     LEFT_OUT,
     AccountGuardHooks,
+    ClusterHooks,
     CollectionHooks,
     ErrorHooks,
     JsonLogHooks,
@@ -51,6 +52,7 @@ HOOKS = (
     JsonLogHooks(),
     ErrorHooks(),
     TrackingHooks(),
+    ClusterHooks(),
     StorageHooks(),
     ReadinessHooks(),
     MarketSourceHooks(),

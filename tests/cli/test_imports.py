@@ -10,7 +10,19 @@ from quant_pipeline.testing.small_project import SMALL_MARKET
 from tests.helpers.project import copy_project, environment, small_project
 
 HEAVY = {
-    *("alpaca", "arch", "exchange_calendars", "fastapi", "git", "kedro_mlflow", "lightgbm", "mlflow", "numba"),
+    *(
+        "alpaca",
+        "arch",
+        "dask",
+        "distributed",
+        "exchange_calendars",
+        "fastapi",
+        "git",
+        "kedro_mlflow",
+        "lightgbm",
+        "mlflow",
+        "numba",
+    ),
     *("optuna", "pandera", "plotly", "qlib", "requests", "scipy", "sklearn", "statsmodels", "torch"),
 }
 TABLES = {"pandas", "pyarrow", "sqlalchemy"}

@@ -96,12 +96,13 @@ def test_a_trial_without_a_rank_ic_is_not_tried_again_and_again(inputs, tmp_path
     """The second suggestion cannot be trained: the third and fourth are others, and a later run fills its place."""
     judge, tried = tuning_nodes.judge_on_test, []
 
-    def judge_or_fail(candidate, data, segments):
+    def judge_or_fail(data, task):
+        candidate, _ = task
         if candidate.spec.hyper.alpha not in tried:
             tried.append(candidate.spec.hyper.alpha)
         if len(tried) == 2:
             raise ModelError("the loss of the network became nan")
-        return judge(candidate, data, segments)
+        return judge(data, task)
 
     monkeypatch.setattr(tuning_nodes, "judge_on_test", judge_or_fail)
     trials, _ = search(inputs, tmp_path / "study.sqlite")

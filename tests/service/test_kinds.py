@@ -5,7 +5,6 @@ from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.project.opened_catalog import open_catalog
-from quant_pipeline.service.answers import version_of
 from quant_pipeline.service.jobs.kinds import KINDS, command_of, inputs_of, parameters_of
 
 CHANGES = {"changes": {"strategy": {"topk": 3, "n_drop": 1}}}
@@ -58,13 +57,3 @@ def test_what_depends_on_more_than_tables_is_never_answered_from_the_store():
         "rollback",
     }
     assert all(kind.inputs for kind in KINDS.values() if kind.is_answer)
-
-
-def test_another_file_of_the_package_is_another_version(tmp_path):
-    (tmp_path / "part").mkdir()
-    file = tmp_path / "part" / "module.py"
-    file.write_text("A = 1\n")
-    before = version_of(tmp_path)
-    assert version_of(tmp_path) == before
-    file.write_text("A = 2\n")
-    assert version_of(tmp_path) != before

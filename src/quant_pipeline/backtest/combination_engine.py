@@ -8,9 +8,7 @@ the cent the same account.
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -25,6 +23,7 @@ from quant_pipeline.backtest.session_loop import run_sessions
 from quant_pipeline.backtest.session_step import Records, run_of
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.common.progress import track
+from quant_pipeline.common.tasks import run_tasks
 from quant_pipeline.exchange.account_arrays import FEES, SLIPPAGE
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import TICKS_PER_UNIT, cash_to_ticks
@@ -201,7 +200,8 @@ def stream_combinations(
 ) -> Iterator[CombinationBlock]:
     """Backtest combinations and yield their results block by block, in lexicographic order (:func:`in_order`).
 
-    No more than a few blocks are in memory at a time, whatever the number of combinations.
+    Blocks are tasks: the workers of the run, if it has any, or `n_threads` threads here run them. No more than a few
+    are in memory at a time, whatever the number of combinations.
 
     Raises
     ------
@@ -210,17 +210,8 @@ def stream_combinations(
     """
     arrays = kernels.combination_arrays(in_order(combinations, search.scores.shape[0]))
     starts = range(0, len(arrays.sizes), _ACCOUNTS_PER_BLOCK)
-    runner = _BlockRunner(search, arrays)
-    if n_threads == 1:
-        yield from map(runner.run, starts)
-        return
-    with ThreadPoolExecutor(n_threads) as pool:
-        waiting = deque(pool.submit(runner.run, start) for start in starts[: 2 * n_threads])
-        for start in starts[2 * n_threads :]:
-            yield waiting.popleft().result()
-            waiting.append(pool.submit(runner.run, start))
-        while waiting:
-            yield waiting.popleft().result()
+    blocks = (slice(start, start + _ACCOUNTS_PER_BLOCK) for start in starts)
+    return run_tasks(_BlockRunner.run, _BlockRunner(search, arrays), blocks, threads=n_threads)
 
 
 def in_order(combinations: Sequence[Combination], n_models: int) -> list[Combination]:
@@ -243,7 +234,7 @@ def in_order(combinations: Sequence[Combination], n_models: int) -> list[Combina
 
 
 class _BlockRunner:
-    """Runs blocks of combinations; shared by threads, changed by none."""
+    """Runs blocks of combinations; shared by tasks, changed by none."""
 
     def __init__(self, search: CombinationSearch, combinations: CombinationArrays) -> None:
         self.search = search
@@ -256,16 +247,19 @@ class _BlockRunner:
         self.benchmark = np.zeros(n_sessions) if benchmark is None else benchmark.astype(np.float64)
         self.cash = cash_to_ticks(search.initial_cash)
 
-    def run(self, start: int) -> CombinationBlock:
-        """Run the combinations from row `start` to the end of its block."""
-        rows = slice(start, start + _ACCOUNTS_PER_BLOCK)
+    def __reduce__(self) -> tuple[type[_BlockRunner], tuple[CombinationSearch, CombinationArrays]]:
+        """Return what it is made from: a worker arranges the arrays itself, which is less than to send them."""
+        return _BlockRunner, (self.search, self.combinations)
+
+    def run(self, rows: slice) -> CombinationBlock:
+        """Run the combinations of some rows."""
         members, sizes, shared = self.combinations
         block = CombinationArrays(members[rows], sizes[rows], shared[rows])
         measured = kernels.new_measured(len(block.sizes), self.cash, self.benchmark, self.periods)
         accounts, _ = run_sessions(self.arrays, block, self.cash, measured, _NO_RECORDS)
         free = rate_per_session(self.search.market.rules.risk_free_rate)
         figures = _figures(measured.statistics, accounts.totals, self.cash, len(self.periods) - 1, free)
-        return CombinationBlock(start, figures, measured.periods)
+        return CombinationBlock(rows.start, figures, measured.periods)
 
 
 def _figures(

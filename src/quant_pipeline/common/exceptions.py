@@ -55,6 +55,10 @@ class ArchiveError(QuantPipelineError):
     """A file cannot be moved into the archive or out of it."""
 
 
+class ClusterError(QuantPipelineError):
+    """The cluster of a run was lost, or cannot run its tasks."""
+
+
 class StorageError(QuantPipelineError):
     """A file or folder cannot be written or read: no space, no permission, too many open files."""
 

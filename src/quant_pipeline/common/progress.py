@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Generator, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -18,6 +19,16 @@ SECONDS_BETWEEN_LINES = 5.0
 Item = TypeVar("Item")
 
 _running: ContextVar[bool] = ContextVar("progress_is_shown", default=False)
+
+
+@contextmanager
+def unreported() -> Iterator[None]:
+    """Report no progress of what a block does, because another process speaks for it."""
+    token = _running.set(True)
+    try:
+        yield
+    finally:
+        _running.reset(token)
 
 
 def track(iterable: Iterable[Item], description: str, total: int | None = None) -> Generator[Item]:

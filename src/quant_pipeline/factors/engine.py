@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.common.progress import track
+from quant_pipeline.common.tasks import places_elsewhere, run_tasks
 from quant_pipeline.factors.expression.graph import build_graph
 from quant_pipeline.factors.expression.program import Program, compile_graph
 from quant_pipeline.factors.grid import Grid, lay_out
 from quant_pipeline.factors.kernels.entries import reorder
-from quant_pipeline.factors.program_runner import Executor
+from quant_pipeline.factors.program_runner import Executor, cut_blocks
 from quant_pipeline.market.calendar import as_sessions
 
 PANEL_INDEX = ["datetime", "instrument"]
@@ -48,6 +50,8 @@ class FactorPlan:
         start: pd.Timestamp | None = None,
         end: pd.Timestamp | None = None,
         out: np.ndarray | None = None,
+        *,
+        divided: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Compute the factors of all instruments.
 
@@ -59,6 +63,8 @@ class FactorPlan:
             First and last wanted session.
         out
             float32 ``(factor, row)`` to write into; None allocates it.
+        divided
+            Whether blocks of instruments are tasks for the workers of the run, if it has any.
 
         Returns
         -------
@@ -81,9 +87,17 @@ class FactorPlan:
             out = np.empty((len(self.program.factors), rows), np.float32)
         elif out.shape != (len(self.program.factors), rows):
             raise FactorError(f"out must have the shape {(len(self.program.factors), rows)}, not {out.shape}")
-        if rows:
+        if rows and divided and self.program.is_divisible and (places := places_elsewhere()):
+            self._run_elsewhere(grid, list(cut_blocks(spans, places)), out)
+        elif rows:
             self._executor.run(grid, spans, out)
         return out, spans
+
+    def _run_elsewhere(self, grid: Grid, blocks: list[np.ndarray], out: np.ndarray) -> None:
+        computed = run_tasks(_compute_block, self.program, (grid.part(block) for block in blocks))
+        for block, values in zip(blocks, track(computed, "computing factors", len(blocks)), strict=True):
+            first = int(block[0, 4])
+            out[:, first : first + values.shape[1]] = values
 
     def panel(
         self,
@@ -91,10 +105,12 @@ class FactorPlan:
         sessions: pd.DatetimeIndex,
         start: pd.Timestamp | None,
         end: pd.Timestamp | None,
+        *,
+        divided: bool = False,
     ) -> pd.DataFrame:
         """Compute the panel ``(datetime, instrument) × factor``; see `compute_factors`."""
         grid = lay_out(adjusted_bars, sessions, self.program.fields, self._since(sessions, start))
-        values, spans = self.evaluate(grid, start, end)
+        values, spans = self.evaluate(grid, start, end, divided=divided)
         return _as_panel(values, spans, grid, self.program.factors)
 
     def _since(self, sessions: pd.DatetimeIndex, start: pd.Timestamp | None) -> pd.Timestamp | None:
@@ -139,6 +155,7 @@ def compute_factors(
     end: pd.Timestamp | None = None,
     *,
     allow_future: bool = False,
+    divided: bool = False,
 ) -> pd.DataFrame:
     """Evaluate expressions for every instrument and session.
 
@@ -156,6 +173,9 @@ def compute_factors(
         is read that the expressions depend on, and nothing else.
     allow_future
         Whether an expression may look ahead. Labels may, features must not.
+    divided
+        Whether blocks of instruments are tasks for the workers of the run, if it has any. Expressions that compare
+        instruments, or use operators of your own, are computed here all the same.
 
     Returns
     -------
@@ -170,7 +190,15 @@ def compute_factors(
     """
     known = [column for column in adjusted_bars.columns if column not in ("date", "instrument")]
     plan = compile_factors(expressions, fields=known, allow_future=allow_future)
-    return plan.panel(adjusted_bars, as_sessions(sessions), start, end)
+    return plan.panel(adjusted_bars, as_sessions(sessions), start, end, divided=divided)
+
+
+def _compute_block(program: Program, block: tuple[Grid, np.ndarray]) -> np.ndarray:
+    """Compute the factors of some instruments, on one core: a worker runs one task on each."""
+    grid, spans = block
+    out = np.empty((len(program.factors), int((spans[:, 3] - spans[:, 2]).sum())), np.float32)
+    Executor(program, threads=1).run(grid, spans, out)
+    return out
 
 
 def _as_panel(values: np.ndarray, spans: np.ndarray, grid: Grid, factors: tuple[str, ...]) -> pd.DataFrame:

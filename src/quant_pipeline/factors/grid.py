@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -77,6 +77,24 @@ class Grid:
         owner = np.arange(len(begin))
         columns = [known, stop, first, last, output, owner, known - begin + self.listed]
         return np.column_stack(columns)[kept].astype(np.int64)
+
+    def part(self, spans: np.ndarray) -> tuple[Grid, np.ndarray]:
+        """Cut out the rows of consecutive instruments.
+
+        Parameters
+        ----------
+        spans
+            Their rows of what `spans` gives.
+
+        Returns
+        -------
+        tuple
+            A grid with these rows alone, for `Executor.run`; and its spans, whose output begins at row 0.
+        """
+        begin, end = int(spans[:, 0].min()), int(spans[:, 1].max())
+        rows = slice(begin, end)
+        part = replace(self, fields=self.fields[:, rows].copy(), traded=self.traded[rows].copy())
+        return part, spans - np.array([begin] * 4 + [spans[0, 4], 0, 0])
 
 
 def lay_out(

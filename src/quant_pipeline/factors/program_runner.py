@@ -85,7 +85,7 @@ class Executor:
         memory
             What a stream remembers; see `Block`.
         """
-        blocks = [spans] if self.program.joins_instruments else list(_blocks(spans, self.threads))
+        blocks = [spans] if self.program.joins_instruments else list(cut_blocks(spans, self.threads))
         if self.threads == 1 or len(blocks) == 1:
             for block in blocks:
                 self._run_block(grid, block, output, memory)
@@ -131,10 +131,10 @@ def _cut_tiles(spans: np.ndarray, stage: Stage, size: int, whole: bool) -> tuple
     return tiles[: counts[0]], segments[: counts[1]]
 
 
-def _blocks(spans: np.ndarray, threads: int) -> Iterator[np.ndarray]:
-    """Cut the instruments into blocks of at most about `BLOCK_ROWS` rows, at least one per thread."""
+def cut_blocks(spans: np.ndarray, places: int) -> Iterator[np.ndarray]:
+    """Cut the instruments into blocks of at most about `BLOCK_ROWS` rows, at least one for each place to run it in."""
     rows = np.cumsum(spans[:, 1] - spans[:, 0])
-    size = min(BLOCK_ROWS, int(rows[-1]) // threads + 1)
+    size = min(BLOCK_ROWS, int(rows[-1]) // places + 1)
     cuts = np.searchsorted(rows, np.arange(size, rows[-1] + size, size), side="left") + 1
     left = 0
     for right in np.unique(np.append(np.minimum(cuts, len(spans)), len(spans))):

@@ -137,6 +137,10 @@ class ModelBundle:
         """
         return _identity(_digests(_files(self)), _description(self.facts))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as files to another process: every algorithm can be made from them, not every model be pickled."""
+        return _of_files, (self.facts, _files(self), dict(self.libraries))
+
     def predict(self, features: pd.DataFrame, rows: np.ndarray | None = None) -> pd.Series:
         """Score sessions with the stored processors; nothing is fitted.
 
@@ -208,19 +212,7 @@ def read_bundle(folder: Path) -> ModelBundle:
     if not (folder / MANIFEST).is_file():
         raise ModelError(f"no model bundle in {folder}; train the model first: kedro run --pipelines training")
     facts, libraries, digests = _read_manifest(folder / MANIFEST)
-    files = {name: _verified(folder / name, digest) for name, digest in digests.items()}
-    weights = {name: content for name, content in files.items() if name not in RESERVED}
-    golden_inputs, golden_scores, curve, importance = (pd.read_parquet(io.BytesIO(files[name])) for name in TABLES)
-    bundle = ModelBundle(
-        facts,
-        load_model(facts.spec, weights, list(facts.expressions)),
-        _unpack_states(load_arrays(files[PROCESSORS]), len(facts.spec.processors)),
-        golden_inputs,
-        golden_scores["score"],
-        curve,
-        importance,
-        libraries,
-    )
+    bundle = _of_files(facts, {name: _verified(folder / name, digest) for name, digest in digests.items()}, libraries)
     _check_golden_rows(bundle, folder)
     return bundle
 
@@ -326,6 +318,21 @@ def _samples(facts: BundleFacts, states: list[Arrays], features: pd.DataFrame, r
         columns_of(features.iloc[needed], facts.columns)
     )
     return Samples(processed, indices - needed.start, np.empty(0, dtype=np.float32))
+
+
+def _of_files(facts: BundleFacts, files: Mapping[str, bytes], libraries: Mapping[str, str]) -> ModelBundle:
+    weights = {name: content for name, content in files.items() if name not in RESERVED}
+    golden_inputs, golden_scores, curve, importance = (pd.read_parquet(io.BytesIO(files[name])) for name in TABLES)
+    return ModelBundle(
+        facts,
+        load_model(facts.spec, weights, list(facts.expressions)),
+        _unpack_states(load_arrays(files[PROCESSORS]), len(facts.spec.processors)),
+        golden_inputs,
+        golden_scores["score"],
+        curve,
+        importance,
+        libraries,
+    )
 
 
 def _files(bundle: ModelBundle) -> dict[str, bytes]:

@@ -72,6 +72,9 @@ class TuningParameters(Parameters):
         Length of the stretch before it that stops training early.
     warmup_trials
         Trials that are never pruned, because there is nothing yet to compare with.
+    trials_at_once
+        Trials that are suggested together, before any of them has ended. More of them use more workers of a cluster,
+        and change which values are tried.
     seed
         Seed of the sampler.
     spaces
@@ -83,6 +86,7 @@ class TuningParameters(Parameters):
     fold_sessions: PositiveInt = 126
     valid_sessions: PositiveInt = 126
     warmup_trials: PositiveInt = 5
+    trials_at_once: PositiveInt = 1
     seed: int = 7
     spaces: dict[str, dict[str, Dimension]] = Field(default_factory=dict)
 
@@ -158,17 +162,14 @@ def close_killed_trials(study: optuna.Study) -> list[int]:
 
 
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """List the trials that came to a value of their own, in order; killed ones and those without a value do not count.
-
-    Optuna fails a trial whose value is NaN.
-    """
+    """List the trials that came to a value of their own, in order; killed ones and those without one do not count."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
-def give_up(trial: optuna.Trial, reason: str) -> float:
-    """Note why a trial has no value, and return the value that Optuna takes for none."""
+def give_up(trial: optuna.Trial, reason: str) -> str:
+    """Note why a trial has no value, and return that."""
     trial.set_user_attr(_REASON, reason)
-    return float("nan")
+    return reason
 
 
 def reasons_without_value(study: optuna.Study) -> list[str]:

@@ -1,4 +1,4 @@
-"""Train models on the workers of a Dask cluster: every namespace is an ordinary session on one worker.
+"""A Dask cluster: how it is reached, and how models are trained on it as ordinary sessions, one on a worker.
 
 A session on a worker has its hooks, typed parameters and its own MLflow run, exactly as ``kedro run --namespaces`` on
 this machine. Workers need the project and its data at the same path: a local cluster, or a shared file system.
@@ -17,6 +17,11 @@ from quant_pipeline.common.progress import track
 if TYPE_CHECKING:
     from distributed import Client
 
+SECONDS_FOR_AN_ANSWER = 10.0
+"""Seconds for which a run waits for a scheduler."""
+SECONDS_FOR_A_WORKER = 60.0
+"""Seconds for which it waits for the first worker of that scheduler."""
+
 
 @contextmanager
 def connect(address: str | None, workers: int) -> Iterator[Client]:
@@ -32,26 +37,33 @@ def connect(address: str | None, workers: int) -> Iterator[Client]:
     Raises
     ------
     ConfigurationError
-        When dask.distributed is not installed, or the scheduler does not answer.
+        When dask.distributed is not installed, the scheduler does not answer, or it has no workers.
     """
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ConfigurationError("a cluster needs dask.distributed: pip install 'quant_pipeline[cluster]'") from error
     if address is None:
         with (
+            # A process that was killed is started again, however long that takes on a busy machine.
+            dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
             LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-            Client(cluster) as client,
+            Client(cluster, set_as_default=False) as client,
         ):
             yield client
         return
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout=SECONDS_FOR_AN_ANSWER, set_as_default=False)
     except OSError as error:
-        raise ConfigurationError(
-            f"no Dask scheduler answers at {address}; start it, or leave --scheduler out"
-        ) from error
+        raise ConfigurationError(f"no Dask scheduler answers at {address}; start it, or leave it out") from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=SECONDS_FOR_A_WORKER)
+        except TimeoutError as error:
+            raise ConfigurationError(
+                f"the Dask scheduler at {address} has no workers; start some: dask worker {address}"
+            ) from error
         yield client
 
 

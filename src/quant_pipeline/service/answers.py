@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,20 +13,11 @@ import pandas as pd
 import pyarrow as pa
 from fastapi import Request, Response
 
+from quant_pipeline.common.code_version import version_of
 from quant_pipeline.service.problems import Refused
 
 ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
-
-
-def version_of(package: Path) -> str:
-    """Return the version of a package with the hash of its files: two states of one version answer differently."""
-    found = hashlib.blake2b(digest_size=6)
-    for file in sorted(package.rglob("*.py")):
-        found.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return f"{version('quant_pipeline')}+{found.hexdigest()}"
-
-
 CODE = version_of(Path(__file__).parents[1])
 """Version of the code that computes the answers, as it is when the service starts."""
 DATES = ("datetime", "date", "session")

@@ -116,6 +116,14 @@ class Program:
         return bool(self._operations_of({operators.CROSS_SECTION, operators.OTHER_INSTRUMENT}))
 
     @property
+    def is_divisible(self) -> bool:
+        """Whether other processes may compute some of the instruments each.
+
+        No value then depends on another instrument, and no operator of the user is known to this process alone.
+        """
+        return not self._operations_of({operators.CROSS_SECTION, operators.OTHER_INSTRUMENT, operators.CUSTOM})
+
+    @property
     def other_instruments(self) -> set[str]:
         """Instruments that an expression names."""
         return {read_instrument(operation) for operation in self._operations_of({operators.OTHER_INSTRUMENT})}

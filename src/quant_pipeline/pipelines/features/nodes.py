@@ -39,7 +39,7 @@ def compute_feature_set(
         factors, `TRADED` marks the rows whose instrument has a bar in the session. ``attrs`` say what made the bars.
     """
     days = pd.DatetimeIndex(sessions["date"])
-    panel = compute_factors(adjusted_bars, with_traded(feature_set.computed_expressions()), days)
+    panel = compute_factors(adjusted_bars, with_traded(feature_set.computed_expressions()), days, divided=True)
     if factor_file is not None:
         panel = join_file_factors(panel, factor_file, feature_set.file_factors, days, str(feature_set.file))
     return said_to_come_from(source_of(adjusted_bars), panel)

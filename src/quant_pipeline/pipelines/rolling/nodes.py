@@ -8,6 +8,7 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.common.progress import track
+from quant_pipeline.common.tasks import run_tasks
 from quant_pipeline.datasets.bundle import StoredBundles
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 from quant_pipeline.models.bundle import ModelBundle
@@ -20,7 +21,7 @@ from quant_pipeline.models.date_splits import (
 from quant_pipeline.models.rolling_windows import RollingParameters, rolling_windows
 from quant_pipeline.models.training import is_member, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData, judge_on_test
+from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData, judge_on_test, learn
 from quant_pipeline.pipelines.wiring import takes_records
 
 
@@ -40,10 +41,10 @@ def train_windows(
         Name of the window to its bundle, as soon as it is trained: an interrupted walk goes on where it stopped.
     """
     windows = rolling_windows(data.days, rolling.within(split, data.days), setting.label.horizon)
-    labels = setting.labels_of(data)
-    for window in track(windows, f"walking forward with {setting.spec.title}"):
-        facts, found = setting.describe(window.segments), bundles_as_found.find(window.name)
-        yield {window.name: train_or_keep(facts, data.features, labels, data.universe_members, window.segments, found)}
+    tasks = ((train_or_keep, setting, window.segments, bundles_as_found.find(window.name)) for window in windows)
+    bundles = track(run_tasks(learn, data, tasks), f"walking forward with {setting.spec.title}", len(windows))
+    for window, bundle in zip(windows, bundles, strict=True):
+        yield {window.name: bundle}
 
 
 def predict_windows(
@@ -122,8 +123,10 @@ def cross_validate(
     history = days[(days >= segments["train"][0]) & (days <= segments["valid"][-1])]
     rows: list[dict[str, Any]] = []
     splits = combinatorial_splits(history, cross_validation, horizon)
-    for part in track(splits, f"cross-validating {setting.spec.title}"):
-        summary = summarise(judge_on_test(setting, data, part.segments))
+    judged = run_tasks(judge_on_test, data, ((setting, part.segments) for part in splits))
+    progress = track(judged, f"cross-validating {setting.spec.title}", len(splits))
+    for part, coefficients in zip(splits, progress, strict=True):
+        summary = summarise(coefficients)
         rows.append({"split": part.name, **{key: summary[key] for key in ("ic", "rank_ic", "icir", "rank_icir")}})
         rows[-1]["sessions"] = summary["sessions"]
     return pd.DataFrame(rows).astype({"split": "str"})

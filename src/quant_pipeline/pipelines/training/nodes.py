@@ -1,19 +1,19 @@
 """Nodes of training; each runs once per registered model, in the model's namespace."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.tasks import run_tasks
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.date_splits import SplitParameters, split_sessions
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import continue_or_keep, is_member, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData
+from quant_pipeline.pipelines.training.records import Learner, ModelSetting, TrainingData, learn
 from quant_pipeline.pipelines.wiring import takes_records
 
 
@@ -62,7 +62,7 @@ def continue_model(
 
 
 def _seal(
-    learn: Callable[..., ModelBundle],
+    learner: Learner,
     data: TrainingData,
     setting: ModelSetting,
     split: SplitParameters,
@@ -70,8 +70,7 @@ def _seal(
 ) -> tuple[ModelBundle, pd.DataFrame, pd.DataFrame]:
     """Let a model learn on the segments of its label; return the bundle with its learning curve and importance."""
     segments = split_sessions(data.days, split, setting.label.horizon)
-    labels, members = setting.labels_of(data), data.universe_members
-    bundle = learn(setting.describe(segments), data.features, labels, members, segments, bundle_as_found)
+    (bundle,) = run_tasks(learn, data, [(learner, setting, segments, bundle_as_found)])
     return bundle, bundle.learning_curve, bundle.importance
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from quant_pipeline.evaluation.information_coefficient import information_coeffi
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import expression_of
-from quant_pipeline.models.bundle import BundleFacts
+from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import is_member, train_bundle
 from quant_pipeline.pipelines.features.nodes import LabelParameters
@@ -107,14 +108,43 @@ class ModelSetting:
         )
 
 
-def judge_on_test(setting: ModelSetting, data: TrainingData, segments: dict[str, pd.DatetimeIndex]) -> pd.DataFrame:
-    """Train a model on its training and validation sessions and judge it on the test sessions; nothing is kept.
+Learner = Callable[..., ModelBundle]
+"""A function that trains as `train_or_keep` does."""
+
+
+def learn(
+    data: TrainingData, task: tuple[Learner, ModelSetting, dict[str, pd.DatetimeIndex], ModelBundle | None]
+) -> ModelBundle:
+    """Let a model learn on some segments; a task for `run_tasks`.
+
+    Parameters
+    ----------
+    data
+        What it learns from.
+    task
+        What trains, what is trained, the segments, and the bundle that an earlier run left.
+    """
+    train, setting, segments, found = task
+    labels = setting.labels_of(data)
+    return train(setting.describe(segments), data.features, labels, data.universe_members, segments, found)
+
+
+def judge_on_test(data: TrainingData, task: tuple[ModelSetting, dict[str, pd.DatetimeIndex]]) -> pd.DataFrame:
+    """Train a model on training and validation sessions and judge it on the test sessions; nothing is kept.
+
+    Parameters
+    ----------
+    data
+        What it learns from.
+    task
+        What is trained, and the segments; a task for `run_tasks`.
 
     Returns
     -------
     pandas.DataFrame
         ``ic`` and ``rank_ic`` of the sessions of segment ``test``, see `information_coefficients`.
     """
+    setting, segments = task
     labels = setting.labels_of(data)
     bundle = train_bundle(setting.describe(segments), data.features, labels, data.universe_members, segments)
     return information_coefficients(bundle.predict(data.features, data.members_in(segments["test"])), labels)

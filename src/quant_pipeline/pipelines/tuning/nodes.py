@@ -1,7 +1,10 @@
 """Nodes of the hyper-parameter search; each runs once per registered model that has a space."""
 
 import logging
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import optuna
@@ -10,7 +13,9 @@ from optuna.trial import TrialState
 
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.common.progress import track
+from quant_pipeline.common.tasks import run_tasks
 from quant_pipeline.models.date_splits import SplitParameters
+from quant_pipeline.models.rolling_windows import RollingWindow
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.tuning import (
     TuningParameters,
@@ -53,33 +58,67 @@ def search_hyper_parameters(
     folds = tuning_folds(data.days, split, tuning, setting.label.horizon)
     last = folds[-1].segments["test"][-1]
     known = replace(data, features=data.features[data.features.index.get_level_values("datetime") <= last])
-
-    def objective(trial: optuna.Trial) -> float:
-        candidate = replace(setting, spec=suggest_spec(setting.spec, tuning.spaces[name], trial))
-        values: list[float] = []
-        for step, fold in enumerate(folds):
-            try:
-                values.append(float(judge_on_test(candidate, known, fold.segments)["rank_ic"].mean()))
-            except ModelError as error:
-                return give_up(trial, str(error))
-            if not np.isfinite(values[-1]):
-                return give_up(trial, f"in no session of the stretch from {fold.name} do scores and labels vary")
-            trial.report(float(np.mean(values)), step)
-            if trial.should_prune():
-                raise optuna.TrialPruned
-        return float(np.mean(values))
-
     killed = close_killed_trials(study)
     if killed:
-        logger.warning("%s: %d trials of a killed run are closed and repeated", name, len(killed))
+        logger.warning("%s: %d trials that a run left unfinished are closed and repeated", name, len(killed))
     _enqueue_registered(study, setting.spec, tuning)
-    for _ in track(range(_missing(study, tuning)), f"tuning {name}"):
-        study.sampler = sampler_of(study, tuning.seed)
-        before = len(reasons_without_value(study))
-        study.optimize(objective, n_trials=1)
-        for reason in reasons_without_value(study)[before:]:
+    missing = _missing(study, tuning)
+    ended = _run_trials(study, tuning, missing, setting, known, folds)
+    for reason in track(ended, f"tuning {name}", missing):
+        if reason:
             logger.warning("%s: a trial has no rank IC and is not repeated: %s", name, reason)
     return trials_table(study), _verdict(study)
+
+
+def _run_trials(
+    study: optuna.Study,
+    tuning: TuningParameters,
+    count: int,
+    setting: ModelSetting,
+    data: TrainingData,
+    folds: list[RollingWindow],
+) -> Iterator[str | None]:
+    """Suggest, judge and store trials; yield after each why it has no value, None where it has one.
+
+    Trials that are suggested together are stored together: what is suggested next depends on all of them, also after a
+    run was killed.
+    """
+    for first in range(0, count, tuning.trials_at_once):
+        study.sampler = sampler_of(study, tuning.seed)
+        trials = [study.ask() for _ in range(min(tuning.trials_at_once, count - first))]
+        space = tuning.spaces[study.study_name]
+        candidates = [replace(setting, spec=suggest_spec(setting.spec, space, trial)) for trial in trials]
+        judged = [
+            run_tasks(judge_on_test, data, [(candidate, fold.segments) for fold in folds]) for candidate in candidates
+        ]
+        outcomes = [_judge_trial(trial, folds, each) for trial, each in zip(trials, judged, strict=True)]
+        for trial, outcome in zip(trials, outcomes, strict=True):
+            study.tell(trial, outcome.value, outcome.state)
+            yield outcome.reason
+
+
+class _Outcome(NamedTuple):
+    state: TrialState
+    value: float | None = None
+    reason: str | None = None
+
+
+def _judge_trial(trial: optuna.Trial, folds: list[RollingWindow], judged: Generator[pd.DataFrame]) -> _Outcome:
+    """Take the stretches of a trial in their order, and leave out the rest of a hopeless one."""
+    values: list[float] = []
+    with closing(judged):
+        for step, fold in enumerate(folds):
+            try:
+                values.append(float(next(judged)["rank_ic"].mean()))
+            except ModelError as error:
+                return _Outcome(TrialState.FAIL, reason=give_up(trial, str(error)))
+            if not np.isfinite(values[-1]):
+                reason = f"in no session of the stretch from {fold.name} do scores and labels vary"
+                return _Outcome(TrialState.FAIL, reason=give_up(trial, reason))
+            trial.report(float(np.mean(values)), step)
+            if trial.should_prune():
+                return _Outcome(TrialState.PRUNED)
+    return _Outcome(TrialState.COMPLETE, float(np.mean(values)))
 
 
 def _missing(study: optuna.Study, tuning: TuningParameters) -> int:

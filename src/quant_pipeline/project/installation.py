@@ -1,0 +1,103 @@
+"""What results depend on besides their inputs: code, libraries, processor, threads of linear algebra."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import socket
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import llvmlite.binding as llvm
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from quant_pipeline.common.code_version import version_of
+from quant_pipeline.common.exceptions import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+LIBRARIES = (
+    "numpy", "pandas", "pyarrow", "scipy", "numba", "llvmlite", "scikit-learn", "lightgbm", "torch", "statsmodels",
+    "xgboost-cpu", "catboost", "pyqlib",
+)  # fmt: skip
+"""Libraries that compute; another version may round otherwise."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What a process computes with.
+
+    Attributes
+    ----------
+    host
+        Name of its machine.
+    versions
+        Of Python, this package and `LIBRARIES`; "-" where one is not installed.
+    processor
+        Kind of the processor, for which kernels are compiled.
+    threads_of_algebra
+        Threads of the library of linear algebra: its sums depend on them in the last bits.
+    """
+
+    host: str
+    versions: dict[str, str]
+    processor: str
+    threads_of_algebra: int = field(compare=False)
+
+    def require_same(self, other: Installation) -> None:
+        """Refuse another process whose results may differ.
+
+        Raises
+        ------
+        ConfigurationError
+            When it has another version of Python, of this package or of a library.
+        """
+        differing = [
+            f"{name} {other.versions.get(name)} instead of {mine}"
+            for name, mine in self.versions.items()
+            if other.versions.get(name) != mine
+        ]
+        if differing:
+            raise ConfigurationError(
+                f"the worker on {other.host} has {', '.join(differing)}; results could differ. Install the same there "
+                "and start it again."
+            )
+
+    def compare_processor(self, other: Installation) -> None:
+        """Warn once of every machine with another kind of processor, whose last bits may differ."""
+        if other.processor != self.processor:
+            _warn_of_processor(other.host, other.processor, self.processor)
+
+
+@cache
+def this_installation() -> Installation:
+    """Describe this process."""
+    versions = {"python": platform.python_version(), "quant_pipeline": version_of(Path(__file__).parents[1])}
+    return Installation(
+        socket.gethostname(),
+        versions | {name: _version_or_none(name) for name in LIBRARIES},
+        llvm.get_host_cpu_name(),
+        max((library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"), default=1),
+    )
+
+
+def use_threads_of_algebra(count: int) -> None:
+    """Let the libraries of linear algebra that are loaded use so many threads from now on."""
+    threadpool_limits(limits=count, user_api="blas")
+
+
+@cache
+def _warn_of_processor(host: str, processor: str, own: str) -> None:
+    logger.warning(
+        "%s has a processor of another kind (%s, here %s): the last bits of what it computes may differ",
+        host, processor, own,
+    )  # fmt: skip
+
+
+def _version_or_none(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "-"

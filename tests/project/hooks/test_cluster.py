@@ -1,0 +1,54 @@
+"""The parameter that names a cluster: what it may be, and that a cluster is reached with the first task only."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from quant_pipeline.common import tasks
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.project.hooks.cluster import ClusterHooks
+
+
+def hooks_of(where):
+    hooks = ClusterHooks()
+    hooks.after_context_created(SimpleNamespace(config_loader={"parameters": {"cluster": where}}))
+    return hooks
+
+
+@pytest.mark.parametrize("where", ["10.0.0.5:8786", "http://10.0.0.5", 0, -1, True, 2.5, "", {"address": "tcp://a:1"}])
+def test_what_is_no_cluster_is_refused(where):
+    with pytest.raises(ConfigurationError, match=r"^`cluster` is .*such as tcp://10\.0\.0\.5:8786, or a number"):
+        hooks_of(where).before_pipeline_run()
+
+
+def test_a_cluster_is_not_asked_for_before_the_first_task():
+    """Nothing answers at this address: the daily run and executions do not care."""
+    hooks = hooks_of("tcp://127.0.0.1:9")
+    hooks.before_pipeline_run()
+    assert tasks._workers is not None
+    hooks.on_pipeline_error()
+    assert tasks._workers is None
+
+
+def test_a_run_without_a_cluster_computes_here():
+    hooks = hooks_of(None)
+    hooks.before_pipeline_run()
+    assert tasks.places_elsewhere() == 0
+    hooks.after_pipeline_run()
+
+
+WITHOUT = """
+import sys
+from quant_pipeline.common.tasks import run_tasks
+from quant_pipeline.project.hooks import ClusterHooks
+hooks = ClusterHooks()
+hooks.before_pipeline_run()
+assert list(run_tasks(max, 2, [1, 3])) == [2, 3]
+assert not {"dask", "distributed"} & set(sys.modules)
+"""
+
+
+def test_without_a_cluster_nothing_of_dask_is_imported():
+    subprocess.run([sys.executable, "-c", WITHOUT], check=True)
