@@ -36,6 +36,7 @@ COMMANDS = {
     "account --help": (KEDRO, "account --help", HEAVY | TABLES),
     "account show": (KEDRO, "account show", HEAVY),
     "models list": (KEDRO, "models list", HEAVY),
+    "models plan": (KEDRO, "models plan", HEAVY),
     "quant-pipeline account show": (CONSOLE_SCRIPT, "account show", HEAVY | OF_KEDRO | OF_MARKETS),
 }
 RUN = """
@@ -59,6 +60,40 @@ def test_command_imports_nothing_that_it_does_not_need(project_path, tmp_path, m
     assert done.returncode == 0, done.stderr
     imported = set(done.stdout.rpartition("imported:")[2].split())
     assert forbidden & imported == set()
+
+
+OF_INGESTION = {"exchange_calendars", "numba", "plotly", "scipy"}
+UNTIL_FIRST_NODE = """
+import os, sys
+from kedro.framework.hooks import hook_impl
+from kedro.framework.session import session
+
+class Stop:
+    @hook_impl(trylast=True)
+    def before_node_run(self):
+        print("imported:", *sys.modules, flush=True)
+        os._exit(0)
+
+create = session._create_hook_manager
+
+def create_and_stop():
+    manager = create()
+    manager.register(Stop())
+    return manager
+
+session._create_hook_manager = create_and_stop
+from kedro.framework.cli import main
+sys.argv = ["kedro", "run", "--pipelines", "ingestion"]
+main()
+"""
+
+
+def test_a_run_imports_nothing_of_other_stages_before_its_first_node(project_path, tmp_path):
+    copy_project(project_path, tmp_path)
+    done = subprocess.run([sys.executable, "-c", UNTIL_FIRST_NODE], cwd=tmp_path, capture_output=True, text=True)
+    _, was_reached, imported = done.stdout.rpartition("imported:")
+    assert was_reached, done.stdout + done.stderr
+    assert (HEAVY - OF_INGESTION) & set(imported.split()) == set()
 
 
 SIMULATED_DAY = """
