@@ -93,6 +93,60 @@ def test_names_that_windows_or_pandas_misread_are_written_as_qlib_reads_them(ses
     assert "NA not in all.txt of the Qlib provider: Qlib takes the name for a missing value" in caplog.text
 
 
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def inodes(folder):
+    return {path.relative_to(folder).as_posix(): path.stat().st_ino for path in folder.rglob("*.bin")}
+
+
+def up_to(table, day):
+    return table[table["date"] <= day].reset_index(drop=True)
+
+
+def write_up_to(day, adjusted, sessions, market, folder):
+    members = adjusted[["date", "instrument"]]
+    tables = up_to(adjusted, day), sessions[sessions <= day], folder, up_to(members, day), up_to(market.benchmark, day)
+    write_provider(*tables)
+    return contents(folder)
+
+
+def test_a_session_more_is_put_behind_what_is_there(market, adjusted, sessions, tmp_path):
+    for day in sessions[[-30, -2, -1]]:
+        before = inodes(tmp_path / "grown") if (tmp_path / "grown").exists() else {}
+        grown = write_up_to(day, adjusted, sessions, market, tmp_path / "grown")
+        assert before.items() <= inodes(tmp_path / "grown").items()
+    assert grown == write_up_to(sessions[-1], adjusted, sessions, market, tmp_path / "at once")
+    earlier = write_up_to(sessions[-9], adjusted, sessions, market, tmp_path / "grown")
+    assert earlier == write_up_to(sessions[-9], adjusted, sessions, market, tmp_path / "at once again")
+
+
+def test_an_instrument_whose_history_changed_is_written_again_and_no_other(market, adjusted, sessions, tmp_path):
+    write_up_to(sessions[-2], adjusted, sessions, market, tmp_path / "qlib")
+    before = inodes(tmp_path / "qlib")
+    corrected = adjusted.copy()
+    name = corrected["instrument"].iloc[0]
+    corrected.loc[3, "close"] += 0.25
+    after = write_up_to(sessions[-1], corrected, sessions, market, tmp_path / "qlib")
+    changed = {path for path, inode in inodes(tmp_path / "qlib").items() if before[path] != inode}
+    assert {path.split("/")[1] for path in changed} == {name.lower()}
+    assert after == write_up_to(sessions[-1], corrected, sessions, market, tmp_path / "at once")
+
+
+@pytest.mark.parametrize("left", [b"", b"\x00\x00"])
+def test_what_a_kill_has_left_while_a_session_was_added_is_completed(market, adjusted, sessions, tmp_path, left):
+    folder = tmp_path / "qlib"
+    write_up_to(sessions[-2], adjusted, sessions, market, folder)
+    whole = write_up_to(sessions[-1], adjusted, sessions, market, tmp_path / "whole")
+    names = sorted(path for path in whole if path.endswith("close.day.bin"))
+    (folder / names[0]).write_bytes(whole[names[0]])
+    (folder / names[1]).write_bytes(whole[names[1]][:-2])
+    (folder / names[2]).write_bytes(left)
+    (folder / names[3]).unlink()
+    assert write_up_to(sessions[-1], adjusted, sessions, market, folder) == whole
+
+
 WRITE = """
 for _ in range(10):
     write_provider(bars, sessions, Path(sys.argv[2]))

@@ -68,6 +68,18 @@ def locked(
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one process after the other change what lies in a folder; it waits for moments, and leaves no file there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _acquire(file: TextIOWrapper, what: str, kind: int, patience: float, on_wait: Callable[[str], None]) -> None:
     deadline = time.monotonic() + patience
     waited = False

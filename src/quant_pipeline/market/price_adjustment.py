@@ -170,14 +170,22 @@ def dated_like(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFr
 def _per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame, kind: str) -> pd.DataFrame:
     """Place the actions of one kind on the first bar at or after their ex-date: ``date``, ``row`` and ``value``."""
     wanted = corporate_actions[corporate_actions["kind"] == kind]
-    placed = pd.merge_asof(
-        dated_like(bars, wanted[["date", "instrument", "value"]]).sort_values("date", kind="stable"),
-        bars[["date", "instrument"]].assign(row=np.arange(len(bars))).sort_values("date", kind="stable"),
-        on="date",
-        by="instrument",
-        direction="forward",
-    ).dropna(subset="row")
-    return placed.astype({"row": np.int64})
+    wanted = dated_like(bars, wanted[["date", "instrument", "value"]]).sort_values("date", kind="stable")
+    codes, names = pd.factorize(bars["instrument"])
+    of_action = pd.Index(names).get_indexer(wanted["instrument"])
+    wanted, of_action = wanted[of_action >= 0], of_action[of_action >= 0]
+    if wanted.empty:
+        return wanted.assign(row=np.empty(0, dtype=np.int64))
+    dates, ex_dates = (table["date"].to_numpy().astype("datetime64[s]").astype(np.int64) for table in (bars, wanted))
+    first, span = dates.min(), dates.max() - dates.min() + 1
+    # One number for instrument and date, in which bars are sorted as they stand.
+    keys = codes * span + (dates - first)
+    order = None if (keys[1:] >= keys[:-1]).all() else np.argsort(keys, kind="stable")
+    places = np.searchsorted(keys, of_action * span + np.clip(ex_dates - first, 0, span), sorter=order)
+    inside = places < len(keys)
+    rows = places[inside] if order is None else order[places[inside]]
+    placed = wanted[inside].assign(row=rows.astype(np.int64))
+    return placed[codes[rows] == of_action[inside]].reset_index(drop=True)
 
 
 def _later_splits(dividends: pd.DataFrame, splits: pd.DataFrame) -> np.ndarray:

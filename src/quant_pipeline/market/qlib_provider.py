@@ -8,6 +8,7 @@ first value in the calendar.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.common.atomic import replacing_folder
+from quant_pipeline.common.atomic import replacing_folder, write_text
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.locks import one_at_a_time
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,11 @@ def write_provider(
     universe_members: pd.DataFrame | None = None,
     benchmark: pd.DataFrame | None = None,
 ) -> None:
-    """Write a provider folder beside its place and rename it.
+    """Write a provider folder: what is there and has not changed is extended in place, everything else replaced.
+
+    A provider of other instruments, or whose calendar is no beginning of this one, is written beside its place and
+    renamed. In one that goes on, values are put behind those that are there, then the calendar grows: until then, and
+    wherever a kill stops it, readers see the sessions of before, and the next run puts the rest behind them.
 
     Parameters
     ----------
@@ -73,30 +79,113 @@ def write_provider(
         raise MarketDataError(
             f"{row['instrument']} has a bar on {row['date']:%Y-%m-%d}, which is no session of the calendar."
         )
-    with replacing_folder(folder) as beside:
-        (beside / "calendars").mkdir(parents=True)
-        (beside / "instruments").mkdir()
-        (beside / "calendars" / "day.txt").write_text("".join(f"{day:%Y-%m-%d}\n" for day in sessions))
-        listings = []
-        for instrument, rows in bars.groupby("instrument", sort=True).indices.items():
-            values = {name: _on_calendar(bars[name].to_numpy()[rows], index[rows]) for name in FIELDS}
-            _write_features(beside, str(instrument), int(index[rows[0]]), values)
-            listings.append((str(instrument), sessions[index[rows[0]]], sessions[index[rows[-1]]]))
-        _write_universe(beside, "all", listings)
-        if universe_members is not None:
-            _write_universe(beside, "universe", _ranges(universe_members, sessions))
-        if benchmark is not None:
-            _write_benchmark(beside, benchmark, sessions)
+    columns = {name: bars[name].to_numpy() for name in FIELDS}
+    rows = bars.groupby("instrument", sort=True).indices
+    lists = {"all": [(str(name), sessions[index[own[0]]], sessions[index[own[-1]]]) for name, own in rows.items()]}
+    if universe_members is not None:
+        lists["universe"] = _ranges(universe_members, sessions)
+    written = {} if benchmark is None else _benchmark_series(benchmark, sessions)
+    for series in written.values():
+        lists["benchmark"] = [(BENCHMARK, sessions[series.first], sessions[series.last])]
+
+    def instruments() -> Iterator[tuple[str, _Series]]:
+        for name, own in rows.items():
+            place = index[own]
+            yield str(name), _Series(place, {field: values[own] for field, values in columns.items()})
+        yield from written.items()
+
+    calendar = "".join(f"{day:%Y-%m-%d}\n" for day in sessions)
+    # Of two processes the later one finds the provider of the first.
+    with one_at_a_time(folder.parent):
+        if _goes_on(folder, calendar, {folder_name(str(name)) for name in (*rows, *written)}):
+            for name, series in instruments():
+                _extend(folder / "features" / folder_name(name), series.contents())
+            write_text(folder / "calendars" / "day.txt", calendar)
+            _write_lists(folder, lists)
+            return
+        with replacing_folder(folder) as beside:
+            for part in ("calendars", "instruments"):
+                (beside / part).mkdir(parents=True)
+            for name, series in instruments():
+                _write_features(beside / "features" / folder_name(name), series.contents())
+            (beside / "calendars" / "day.txt").write_text(calendar)
+            _write_lists(beside, lists)
 
 
-def _write_features(folder: Path, instrument: str, first: int, values: dict[str, npt.NDArray[np.float64]]) -> None:
-    features = folder / "features" / folder_name(instrument)
-    features.mkdir(parents=True)
-    close = values["close"]
-    values = values | {"change": np.append(np.nan, close[1:] / close[:-1] - 1.0)}
-    for name, series in values.items():
+class _Series:
+    """The values of an instrument by field, on the sessions from its first to its last.
+
+    Parameters
+    ----------
+    place
+        Place in the calendar of each row.
+    values
+        One number per row, by field.
+    """
+
+    def __init__(self, place: npt.NDArray[np.intp], values: dict[str, npt.NDArray[np.float64]]) -> None:
+        self._place, self._values = place, values
+        self.first, self.last = int(place[0]), int(place[-1])
+
+    def contents(self) -> dict[str, bytes]:
+        """Return what the file of each field holds."""
+        spread = {name: _on_calendar(values, self._place) for name, values in self._values.items()}
+        close = spread["close"]
+        spread["change"] = np.append(np.nan, close[1:] / close[:-1] - 1.0)
+        return {name: np.append(self.first, series).astype("<f4").tobytes() for name, series in spread.items()}
+
+
+def _goes_on(folder: Path, calendar: str, folders: set[str]) -> bool:
+    """Whether a provider is there whose calendar is the beginning of another one, of none but the same instruments."""
+    try:
+        stored = (folder / "calendars" / "day.txt").read_text()
+        there = {path.name for path in (folder / "features").iterdir()}
+    except FileNotFoundError:
+        return False
+    return bool(stored) and calendar.startswith(stored) and there <= folders
+
+
+def _extend(folder: Path, contents: dict[str, bytes]) -> None:
+    """Put what is new behind what is there; where that has changed, or is longer, all of the instrument is written."""
+    stored = {name: _stored(_file_of(folder, name)) for name in contents}
+    if not all(content.startswith(stored[name]) for name, content in contents.items()):
+        with replacing_folder(folder) as beside:
+            _write_features(beside, contents)
+        return
+    folder.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        there = len(stored[name])
+        if there < len(content):
+            # At its place, not at the end: another process may do the same.
+            with _file_of(folder, name).open("r+b" if there else "wb") as file:
+                file.seek(there)
+                file.write(content[there:])
+
+
+def _file_of(folder: Path, name: str) -> Path:
+    return folder / f"{name}.day.bin"
+
+
+def _stored(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _write_features(folder: Path, contents: dict[str, bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
         # numpy's own `tofile` hides why the disk refused.
-        (features / f"{name}.day.bin").write_bytes(np.append(first, series).astype("<f4").tobytes())
+        _file_of(folder, name).write_bytes(content)
+
+
+def _write_lists(folder: Path, lists: dict[str, list[tuple[str, pd.Timestamp, pd.Timestamp]]]) -> None:
+    for name, ranges in lists.items():
+        _write_universe(folder, name, ranges)
+    for file in (folder / "instruments").glob("*.txt"):
+        if file.stem not in lists:
+            file.unlink()
 
 
 def _write_universe(folder: Path, name: str, ranges: list[tuple[str, pd.Timestamp, pd.Timestamp]]) -> None:
@@ -109,7 +198,7 @@ def _write_universe(folder: Path, name: str, ranges: list[tuple[str, pd.Timestam
         )  # fmt: skip
     lines = [f"{instrument}\t{start:%Y-%m-%d}\t{end:%Y-%m-%d}\n" for instrument, start, end in ranges
              if instrument not in _MISSING]  # fmt: skip
-    (folder / "instruments" / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
+    write_text(folder / "instruments" / f"{name}.txt", "".join(lines))
 
 
 def _ranges(members: pd.DataFrame, sessions: pd.DatetimeIndex) -> list[tuple[str, pd.Timestamp, pd.Timestamp]]:
@@ -123,21 +212,21 @@ def _ranges(members: pd.DataFrame, sessions: pd.DatetimeIndex) -> list[tuple[str
     return list(zip(names, sessions[place[starts]], sessions[place[ends]], strict=True))
 
 
-def _write_benchmark(folder: Path, benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> None:
-    """Write the benchmark as an instrument whose close is its total return, and whose factor is that over its price."""
+def _benchmark_series(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> dict[str, _Series]:
+    """Return the benchmark as an instrument whose close is its total return, and whose factor is that over its price.
+
+    Without a session of the calendar there is none.
+    """
     place = sessions.get_indexer(pd.DatetimeIndex(benchmark["date"]))
     rows = benchmark[(place >= 0) & benchmark["total_return_close"].notna().to_numpy()]
     if rows.empty:
-        return
+        return {}
     place = sessions.get_indexer(pd.DatetimeIndex(rows["date"]))
     factor = (rows["total_return_close"] / rows["close"]).to_numpy()
     prices = {name: rows[name].to_numpy() * factor for name in ("open", "high", "low", "close")}
     mean = (prices["high"] + prices["low"] + prices["close"]) / 3.0
     values = prices | {"vwap": mean, "volume": rows["volume"].to_numpy() / factor, "factor": factor}
-    _write_features(
-        folder, BENCHMARK, int(place[0]), {name: _on_calendar(each, place) for name, each in values.items()}
-    )
-    _write_universe(folder, "benchmark", [(BENCHMARK, sessions[place[0]], sessions[place[-1]])])
+    return {BENCHMARK: _Series(place, values)}
 
 
 def _on_calendar(values: npt.NDArray[np.float64], index: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:

@@ -95,7 +95,8 @@ def select_universe(
         & (candidates["close"] >= parameters.min_price)
         & (typical.droplevel(0).reindex(candidates.index) >= parameters.min_median_traded_value)
     )
-    members = candidates.loc[member, ["date", "instrument"]].sort_values(["date", "instrument"], ignore_index=True)
+    # The bars are sorted by instrument: of one date they stay so.
+    members = candidates.loc[member, ["date", "instrument"]].sort_values("date", kind="stable", ignore_index=True)
     if members.empty:
         raise ConfigurationError(
             "no instrument meets the conditions of `universe` on any session; loosen them in parameters_universe.yml"

@@ -87,7 +87,8 @@ def _with_endings(earned: pd.DataFrame, adjusted: pd.DataFrame, actions: pd.Data
     gross = received_values(adjusted, actions[actions["kind"] != CASH_DIVIDEND])["received"]
     keys = ["date", "instrument"]
     by = {"left_on": "date", "right_on": "date_bar", "by": "instrument"}
-    rows = adjusted.reset_index(names="row").rename(columns={"date": "date_bar"}).sort_values("date_bar", kind="stable")
+    rows = adjusted[adjusted["instrument"].isin(received["instrument"])]
+    rows = rows.reset_index(names="row").rename(columns={"date": "date_bar"}).sort_values("date_bar", kind="stable")
     closes, nexts = rows[["date_bar", "instrument", "close"]], rows[["date_bar", "instrument", "row"]]
     last_close = pd.merge_asof(received[keys], closes, **by, allow_exact_matches=False)["close"].to_numpy()
     first_again = pd.merge_asof(received[keys], nexts, **by, direction="forward")["row"].dropna().astype("int64")

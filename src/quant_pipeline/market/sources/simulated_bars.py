@@ -129,7 +129,9 @@ def trade_prices(
     choice = rng.integers(len(NEW_SHARES), size=(n_sessions, n))
     close, split, dividend = np.empty_like(total), np.ones_like(total), np.zeros_like(total)
     price = rng.lognormal(np.log(habits.usual), 0.7, n)
-    lowest, highest = np.zeros_like(total), np.full_like(total, np.inf)
+    # Zeros that nothing writes to take no memory.
+    lowest = np.zeros_like(total)
+    highest = lowest if limits is None else np.full_like(total, np.inf)
     for t in range(n_sessions):
         pays = ((t + phase) % SESSIONS_PER_QUARTER == 0) & (t > life.first) & (life.last - t > QUIET_BEFORE_END)
         due = np.where(pays, annual_yield / 4 * price, 0.0)

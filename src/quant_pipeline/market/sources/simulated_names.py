@@ -28,10 +28,14 @@ _BUSINESS = {
 }
 _CONSONANTS = "bdfgklmnprstvz"
 _VOWELS = "aeiou"
+_SHORT = (_CONSONANTS, _VOWELS, _CONSONANTS, _VOWELS)
+_LONG = (*_SHORT, _CONSONANTS, _VOWELS)
+_MOST_SHORT = 2_000
+"""Names up to which tickers have four letters, of which there are 4,900: beyond, most that are drawn are taken."""
 
 
 def name_instruments(rng: np.random.Generator, sector: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Invent a ticker of four letters and a company for every instrument.
+    """Invent a ticker of four letters, in a large market of six, and a company for every instrument.
 
     Parameters
     ----------
@@ -45,12 +49,10 @@ def name_instruments(rng: np.random.Generator, sector: npt.NDArray[np.int64]) ->
     pandas.DataFrame
         ``instrument`` (unique), ``name``, ``sector``.
     """
-    stems: list[str] = []
+    alphabets = [list(alphabet) for alphabet in (_SHORT if len(sector) <= _MOST_SHORT else _LONG)]
+    stems: dict[str, None] = {}
     while len(stems) < len(sector):
-        letters = [rng.choice(list(alphabet)) for alphabet in (_CONSONANTS, _VOWELS, _CONSONANTS, _VOWELS)]
-        stem = "".join(letters)
-        if stem not in stems:
-            stems.append(stem)
+        stems["".join(rng.choice(alphabet) for alphabet in alphabets)] = None
     names = [
         f"{stem.capitalize()} {rng.choice(_BUSINESS[SECTORS[index]])}"
         for stem, index in zip(stems, sector, strict=True)

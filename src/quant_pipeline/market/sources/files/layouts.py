@@ -15,6 +15,11 @@ FIELDS = (
     "dividend", "split", "capital_gain", "previous_close", "suspended", "adjust_flag", "total_return", "traded_close",
 )  # fmt: skip
 REQUIRED = ("date", "open", "high", "low", "close", "volume")
+NUMBERS = (
+    "open", "high", "low", "close", "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain",
+    "previous_close", "total_return", "traded_close",
+)  # fmt: skip
+"""Fields of numbers; a split is a ratio, which has forms of its own."""
 NONE, SPLITS, ALL = "none", "splits", "splits_and_dividends"
 
 

@@ -20,7 +20,9 @@ from quant_pipeline.market.sources.files.folder_problems import (
 )
 from quant_pipeline.market.sources.files.observed_market import DAILY, Observation
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_field_files, read_file
+from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_field_files
+from quant_pipeline.market.sources.files.reading_ahead import reading_ahead
+from quant_pipeline.market.sources.files.reading_cache import ReadingCache
 from quant_pipeline.market.sources.files.tables import (
     delisting_actions,
     is_securities,
@@ -51,10 +53,12 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     found = find_files(folder, options)
     own = fields_of(found.bars)
     found.bars = [file for file in found.bars if file not in own.values()]
-    readings = [read_file(file, folder, options, cache) for file in track(found.bars, "reading files")]
+    kept = ReadingCache(cache)
+    with reading_ahead(found.bars, folder, options, cache):
+        readings = [kept.read(file, folder, options) for file in track(found.bars, "reading files")]
     if found.deeper and all(reading.broken is not None for reading in readings):
         # Lists of symbols lie above folders of bars.
-        readings += [read_file(file, folder, options, cache) for file in track(found.deeper, "reading files")]
+        readings += [kept.read(file, folder, options) for file in track(found.deeper, "reading files")]
         found.bars += found.deeper
         found.unread = {name: why for name, why in found.unread.items() if folder / name not in found.deeper}
     if own:
@@ -63,7 +67,8 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     readings, found = _set_securities_apart(readings, found, folder)
     refuse_unused_actions(readings)
     refuse_currencies(readings)
-    readings = _settle_order_of_dates(readings, found.bars, folder, options, cache)
+    readings = _settle_order_of_dates(readings, found.bars, folder, options, kept)
+    kept.prune()
     broken = [reading for reading in readings if reading.broken is not None]
     good = [reading for reading in readings if reading.rows is not None]
     seen = Observation(
@@ -117,7 +122,7 @@ def _set_securities_apart(readings: list[Reading], found: FoundFiles, folder: Pa
 
 
 def _settle_order_of_dates(
-    readings: list[Reading], files: list[Path], folder: Path, options: FilesMarketParameters, cache: Path | None
+    readings: list[Reading], files: list[Path], folder: Path, options: FilesMarketParameters, kept: ReadingCache
 ) -> list[Reading]:
     """Read files of which no date says where its day is as the other files of the same layout say."""
     if not any(reading.ambiguous for reading in readings):
@@ -126,7 +131,7 @@ def _settle_order_of_dates(
     for reading, file in zip(readings, files, strict=True):
         votes = {other.day_first for other in readings if other.layout == reading.layout} - {None}
         if reading.ambiguous and len(votes) == 1:
-            reading = read_file(file, folder, options.model_copy(update={"day_first": votes.pop()}), cache)
+            reading = kept.read(file, folder, options.model_copy(update={"day_first": votes.pop()}))
         settled.append(reading)
     return settled
 

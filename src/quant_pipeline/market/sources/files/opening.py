@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
+import hashlib
 import io
 import lzma
 import zipfile
@@ -20,7 +22,8 @@ from pyarrow import ArrowException
 
 from quant_pipeline.market.sources.files.header import Header, count_names, find_header
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, RawTable, UnreadableFileError
+from quant_pipeline.market.sources.files.plain_text import PlainCells, plain_cells
+from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, Head, RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.wide import stack_instruments
 from quant_pipeline.market.sources.files.workbooks import read_workbook
 
@@ -28,8 +31,15 @@ SEPARATORS = (",", ";", "\t", "|")
 LEGACY_ENCODINGS = ("gb18030", "big5", "shift_jis", "cp949", "cp1252", "cp1250")
 
 
-def open_table(file: Path, folder: Path, options: FilesMarketParameters) -> RawTable:
+def open_table(file: Path, folder: Path, options: FilesMarketParameters, as_text: bool = False) -> RawTable:
     """Open one file.
+
+    Parameters
+    ----------
+    file, folder, options
+        The file, the folder of the market and its options.
+    as_text
+        Whether the cells of a plain text file are wanted as they stand there, for messages that name them.
 
     Raises
     ------
@@ -37,11 +47,42 @@ def open_table(file: Path, folder: Path, options: FilesMarketParameters) -> RawT
         When it holds no table.
     """
     try:
-        raw = _open(file, options)
+        raw = _open(file, options, as_text)
     except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise UnreadableFileError(f"cannot be read: {_first_line(error)}") from error
     except (ArrowException, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
         raise UnreadableFileError(f"is damaged: {_first_line(error)}") from error
+    return _with_partitions(raw, file, folder)
+
+
+def open_tail(file: Path, folder: Path, options: FilesMarketParameters, head: Head, content: bytes) -> RawTable | None:
+    """Open what has been added to a text file since its head was read; None where that is not plain.
+
+    Parameters
+    ----------
+    file, folder, options
+        As for `open_table`.
+    head
+        What was read before: the beginning of the content.
+    content
+        The file as it is.
+    """
+    try:
+        first, text = content[: head.n_bytes].decode("utf-8-sig"), content[head.n_bytes :].decode()
+    except UnicodeDecodeError:
+        return None
+    separator = options.separator or _separator(first)
+    header = find_header(_first_rows(first, separator), options.columns)
+    plain = plain_cells(text, separator, header, options, 0)
+    if plain is None or plain.are_compact != head.are_compact:
+        return None
+    raw = _of_plain(plain, first, separator, header, head.n_lines)
+    n_rows = head.n_rows + len(raw.table)
+    raw.head = _head_of(content, head.n_lines + text.count("\n"), n_rows, plain)
+    return _with_partitions(raw, file, folder)
+
+
+def _with_partitions(raw: RawTable, file: Path, folder: Path) -> RawTable:
     for key, value in _partitions(file.relative_to(folder).parent if file.is_relative_to(folder) else PurePath()):
         if key not in raw.table.columns:
             raw.table[key] = pd.array([value] * len(raw.table), dtype="str")
@@ -64,7 +105,7 @@ def _first_line(error: BaseException) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-def _open(file: Path, options: FilesMarketParameters) -> RawTable:
+def _open(file: Path, options: FilesMarketParameters, as_text: bool) -> RawTable:
     if file.stat().st_size == 0:
         raise UnreadableFileError("is empty")
     name = file.name.lower()
@@ -72,18 +113,30 @@ def _open(file: Path, options: FilesMarketParameters) -> RawTable:
         return _typed(pd.read_parquet(file, partitioning=None))
     if name.endswith(".feather"):
         return _typed(pd.read_feather(file))
-    content = _unpacked(file)
+    stored = file.read_bytes()
+    content = _unpacked(stored, name)
     if content.startswith(b"PAR1"):
         return _typed(pd.read_parquet(io.BytesIO(content)))
     if content.startswith((b"ARROW1", b"FEA1")):
         return _typed(pd.read_feather(io.BytesIO(content)))
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         return read_workbook(content)
-    return _text(_decoded(content, options.encoding), options)
+    return _text(stored, _decoded(content, options.encoding), options, as_text)
 
 
-def _unpacked(file: Path) -> bytes:
-    content = file.read_bytes()
+def _head_of(stored: bytes, n_lines: int, n_rows: int, plain: PlainCells) -> Head:
+    n_bytes = stored.rfind(b"\n") + 1
+    n_whole = n_rows - (n_bytes < len(stored))
+    return Head(n_bytes, hashlib.sha256(stored[:n_bytes]).hexdigest(), n_lines, n_whole, plain.are_compact)
+
+
+def _may_go_on(stored: bytes, text: str, options: FilesMarketParameters) -> bool:
+    """Whether a text file is stored as it is, with so many lines that more do not show another form of it."""
+    is_as_stored = options.encoding is None and stored.removeprefix(codecs.BOM_UTF8) == text.encode()
+    return is_as_stored and text.count("\n") > FIRST_LINES + 1
+
+
+def _unpacked(content: bytes, name: str) -> bytes:
     if content.startswith(b"\x1f\x8b"):
         return gzip.decompress(content)
     if content.startswith(b"BZh"):
@@ -92,7 +145,7 @@ def _unpacked(file: Path) -> bytes:
         return lzma.decompress(content)
     if content.startswith(b"\x28\xb5\x2f\xfd"):
         return pa.CompressedInputStream(pa.BufferReader(content), "zstd").read()
-    if content.startswith(b"PK\x03\x04") and not file.name.lower().endswith(".xlsx"):
+    if content.startswith(b"PK\x03\x04") and not name.endswith(".xlsx"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [name for name in archive.namelist() if not name.startswith("__MACOSX") and name[-1] != "/"]
             if "[Content_Types].xml" in members:
@@ -164,7 +217,7 @@ def _first_rows(text: str, separator: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
 
 
-def _text(text: str, options: FilesMarketParameters) -> RawTable:
+def _text(stored: bytes, text: str, options: FilesMarketParameters, as_text: bool) -> RawTable:
     if not text.strip():
         raise UnreadableFileError("is empty")
     if text.lstrip()[:1] in "<{" and "<date>" not in text[:500].lower() and "<ticker>" not in text[:500].lower():
@@ -174,11 +227,27 @@ def _text(text: str, options: FilesMarketParameters) -> RawTable:
     header = find_header(_first_rows(text, separator), options.columns)
     if header.order is None and not header.names:
         raise UnreadableFileError(header.fault)
+    plain = None if as_text else plain_cells(text, separator, header, options, header.lines)
+    if plain is not None:
+        raw = _of_plain(plain, text, separator, header, header.lines)
+        if _may_go_on(stored, text, options):
+            raw.head = _head_of(stored, text.count("\n"), len(raw.table), plain)
+        return raw
     table, lines, damaged = _cells(text, separator, header)
     if header.levels:
         table, lines = stack_instruments(table, lines)
-    title = " ".join(text.splitlines()[: max(header.lines - 1, 0)]) if not header.levels else ""
+    title = _title(text, header) if not header.levels else ""
     return RawTable(table, lines, header.layout, damaged, separator != "," or '"' in text, title)
+
+
+def _of_plain(plain: PlainCells, first: str, separator: str, header: Header, before: int) -> RawTable:
+    lines = np.arange(len(plain.table)) + before + 1
+    has_commas, title = separator != ",", _title(first, header)
+    return RawTable(plain.table, lines, header.layout, [], has_commas, title, plain.columns)
+
+
+def _title(text: str, header: Header) -> str:
+    return " ".join(text.splitlines()[: header.lines - 1]) if header.lines > 1 else ""
 
 
 def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.ndarray, list[tuple[int, str]]]:

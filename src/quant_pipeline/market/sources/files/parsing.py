@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.dates import Dates, read_dates
 from quant_pipeline.market.sources.files.field_files import join_fields
 from quant_pipeline.market.sources.files.instrument_names import adjustment_named, instrument_of
+from quant_pipeline.market.sources.files.layouts import NUMBERS
 from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
-from quant_pipeline.market.sources.files.opening import open_table
+from quant_pipeline.market.sources.files.opening import open_table, open_tail
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.raw_table import RawTable, UnreadableFileError
+from quant_pipeline.market.sources.files.raw_table import Head, RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.recognition import Recognised, currency_of, layout_of, recognise
 from quant_pipeline.market.sources.files.units import scale_to_shares_and_prices
 
-CACHE_VERSION = 9
 PRICES = ("open", "high", "low", "close")
-NUMBERS = (
-    *PRICES, "volume", "amount", "vendor_adjusted_close", "dividend", "capital_gain", "previous_close", "total_return",
-    "traded_close",
-)  # fmt: skip
 ADJUSTED_FLAGS = ("1", "2", "qfq", "hfq", "前复权", "后复权")
 TRADED_FLAGS = ("3", "", "bfq", "不复权", "除权", "raw", "unadjusted")
 """Words of a column that says of each row whether it is adjusted; the numbers are baostock's."""
@@ -69,6 +62,8 @@ class Reading:
         Whether its problem refuses the market whatever is left out.
     title
         Lines before its header.
+    head
+        What was read, where more can follow it that is read alone.
     """
 
     file: str
@@ -84,6 +79,7 @@ class Reading:
     currency: tuple[str, str] = ("", "")
     is_blocking: bool = False
     title: str = ""
+    head: Head | None = None
 
     @property
     def named(self) -> tuple[str, str]:
@@ -100,31 +96,59 @@ class Reading:
         return self.named[0] or layout_of(self.layout).adjusted
 
 
-def read_file(file: Path, folder: Path, options: FilesMarketParameters, cache: Path | None = None) -> Reading:
-    """Read one file, from the cache when it has not changed."""
-    kept = None if cache is None else cache / f"{_fingerprint(file, options)}.parquet"
-    if kept is not None and kept.is_file():
-        return _from_cache(kept, file, folder)
-    reading = _read(file, folder, options)
-    if kept is not None and reading.rows is not None and not reading.problems and not reading.ambiguous:
-        facts = {
-            "layout": reading.layout,
-            "kind": reading.kind,
-            "fields": list(reading.fields),
-            "day_first": reading.day_first,
-            "currency": list(reading.currency),
-            "title": reading.title,
-        }
-        stored = reading.rows.copy()
-        stored.attrs = {"facts": json.dumps(facts)}
-        with replacing_file(kept) as beside:
-            stored.to_parquet(beside)
-    return reading
+def read_file(file: Path, folder: Path, options: FilesMarketParameters, as_text: bool = False) -> Reading:
+    """Read one file; `as_text` reads a plain text file without Arrow, for problems that name cells as they stand."""
+    reading = Reading(name_of(file, folder))
+    try:
+        raw = open_table(file, folder, options, as_text)
+    except UnreadableFileError as error:
+        reading.broken = str(error)
+        return reading
+    read = _recognised(reading, raw, options)
+    if raw.columns is not None and (read.problems or read.broken is not None):
+        return read_file(file, folder, options, as_text=True)
+    return read
+
+
+def read_tail(
+    earlier: Reading, file: Path, folder: Path, options: FilesMarketParameters, content: bytes
+) -> Reading | None:
+    """Read what has been added to a file, and return the whole of it as `read_file` would.
+
+    Parameters
+    ----------
+    earlier
+        The file as it was read before; the content begins with its head.
+    file, folder, options
+        As for `read_file`.
+    content
+        The file as it is.
+
+    Returns
+    -------
+    Reading or None
+        None where the whole has to be read: something in the tail is wrong, or says more about the rows before.
+    """
+    head, rows = earlier.head, earlier.rows
+    if head is None or rows is None:
+        return None
+    if len(content) == head.n_bytes:
+        return replace(earlier, rows=rows.iloc[: head.n_rows])
+    raw = open_tail(file, folder, options, head, content)
+    if raw is None:
+        return None
+    tail = _recognised(Reading(earlier.file), raw, options)
+    alike = ("layout", "kind", "fields", "day_first", "currency", "title")
+    unlike = any(getattr(tail, name) != getattr(earlier, name) for name in alike)
+    if unlike or tail.head is None or tail.rows is None or tail.problems:
+        return None
+    tail.rows = pd.concat([rows.iloc[: head.n_rows], tail.rows], ignore_index=True)
+    return tail
 
 
 def read_field_files(own: dict[str, Path], folder: Path, options: FilesMarketParameters) -> Reading:
     """Read a file per field as one; its name is that of the closes."""
-    reading = Reading(_name(own["close"], folder))
+    reading = Reading(name_of(own["close"], folder))
     try:
         raw = join_fields(own, folder, options)
     except UnreadableFileError as error:
@@ -133,38 +157,9 @@ def read_field_files(own: dict[str, Path], folder: Path, options: FilesMarketPar
     return _recognised(reading, raw, options)
 
 
-def _name(file: Path, folder: Path) -> str:
+def name_of(file: Path, folder: Path) -> str:
+    """Return what a file is called in messages."""
     return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
-
-
-def _from_cache(kept: Path, file: Path, folder: Path) -> Reading:
-    rows = pd.read_parquet(kept)
-    facts: dict[str, Any] = json.loads(rows.attrs["facts"])
-    rows.attrs = {}
-    return Reading(
-        _name(file, folder), facts["layout"], rows, facts["kind"],
-        day_first=facts["day_first"], fields=tuple(facts["fields"]),
-        currency=tuple(facts["currency"]),
-        title=facts["title"],
-    )  # fmt: skip
-
-
-def _fingerprint(file: Path, options: FilesMarketParameters) -> str:
-    status = file.stat()
-    text = (
-        f"{CACHE_VERSION}|{file.resolve()}|{status.st_size}|{status.st_mtime_ns}|{options.bars}|{options.of_parsing()}"
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _read(file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
-    reading = Reading(_name(file, folder))
-    try:
-        raw = open_table(file, folder, options)
-    except UnreadableFileError as error:
-        reading.broken = str(error)
-        return reading
-    return _recognised(reading, raw, options)
 
 
 def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters) -> Reading:
@@ -182,6 +177,8 @@ def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters)
         reading.broken = "has a header and no rows"
         return reading
     reading.currency = currency_of(raw.table, options)
+    if raw.columns == found.columns and found.layout.fixed_point == 1.0:
+        reading.head = raw.head
     _type(reading, raw, found, Path(reading.file), options)
     return reading
 

@@ -16,6 +16,27 @@ class UnreadableFileError(Exception):
     """A file that holds no table; the text says why."""
 
 
+@dataclass(frozen=True)
+class Head:
+    """The whole lines of a plain text file that were read, by which what is added to it is recognised.
+
+    Attributes
+    ----------
+    n_bytes, digest
+        How many bytes they take, and their SHA-256.
+    n_lines, n_rows
+        How many lines they are, and how many of them are rows.
+    are_compact
+        Whether their dates are written without marks.
+    """
+
+    n_bytes: int
+    digest: str
+    n_lines: int
+    n_rows: int
+    are_compact: bool
+
+
 @dataclass
 class RawTable:
     """A file as it is, one row per bar.
@@ -34,6 +55,10 @@ class RawTable:
         Whether numbers may hold commas, whose meaning has to be found.
     title
         Lines before the header.
+    columns
+        The file's names to ours where the file is plain, see `plain_text`; None where it is not.
+    head
+        What was read, where more can follow it that is read alone.
     """
 
     table: pd.DataFrame
@@ -42,3 +67,5 @@ class RawTable:
     damaged: list[tuple[int, str]] = field(default_factory=list)
     has_commas: bool = False
     title: str = ""
+    columns: dict[str, str] | None = None
+    head: Head | None = None

@@ -1,0 +1,132 @@
+"""Text files of nothing but plain cells, read with their types by Arrow.
+
+A file is plain where every line has the same cells, its dates are all ``2024-03-01`` or all ``20240301``, and its
+numbers are finite and written out, ``12.5`` or ``1e3``. Each of its cells then means the same whatever stands beside
+it, Arrow gives the values that the reader of texts gives, bit for bit, and what is added to the file can be read alone.
+Everything else is left to the reader of texts.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from quant_pipeline.market.sources.files.header import Header
+from quant_pipeline.market.sources.files.layouts import NUMBERS
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.recognition import recognise
+
+LATEST: Final = np.datetime64("2200-01-01")
+_MIDNIGHT: Final = {pa.scalar("000000")}
+"""Time of day that daily files state."""
+
+
+class PlainCells(NamedTuple):
+    """The cells of a plain text.
+
+    Attributes
+    ----------
+    table
+        Dates as datetime64[ns], numbers as float64, everything else as text; one row per line.
+    columns
+        The file's names to ours, as the header alone says.
+    are_compact
+        Whether dates are written without marks.
+    """
+
+    table: pd.DataFrame
+    columns: dict[str, str]
+    are_compact: bool
+
+
+def plain_cells(
+    text: str, separator: str, header: Header, options: FilesMarketParameters, skip: int
+) -> PlainCells | None:
+    """Read a plain text; None for every other one.
+
+    Parameters
+    ----------
+    text
+        Lines of the file.
+    separator, header
+        What was found in its first lines.
+    options
+        Options of the market.
+    skip
+        Lines of the text before its first row.
+    """
+    if header.levels or not _may_be_plain(text, separator, options):
+        return None
+    names = list(header.names)
+    found = recognise(pd.DataFrame({name: pd.Series(dtype="str") for name in names}), header.layout, options)
+    ours = found.columns
+    if found.missing is not None or found.faults:
+        return None
+    numbers = [name for name in names if ours.get(name) in (*NUMBERS, "split")]
+    types = {name: pa.float64() if name in numbers else pa.string() for name in names}
+    date = next(name for name in names if ours.get(name) == "date")
+    times = [name for name in names if ours.get(name) == "time"]
+    try:
+        table = csv.read_csv(
+            pa.py_buffer(text.encode()),
+            csv.ReadOptions(use_threads=False, skip_rows=skip, column_names=names),
+            csv.ParseOptions(delimiter=separator, quote_char=False, ignore_empty_lines=False),
+            csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
+        )
+        are_compact = _are_compact(table[date])
+        days = _days(table[date], are_compact)
+    except (pa.ArrowInvalid, UnicodeEncodeError):
+        return None
+    n_lines = text.count("\n") + (text[-1] != "\n")
+    if days is None or table.num_rows != n_lines - skip or any(set(table[name].unique()) - _MIDNIGHT for name in times):
+        return None
+    frame = pd.DataFrame(
+        {
+            name: days
+            if name == date
+            else pd.Series(table[name].to_numpy() if name in numbers else table[name].to_pandas().astype("str"))
+            for name in names
+        }
+    )
+    return PlainCells(frame, ours, are_compact) if all(np.isfinite(frame[name]).all() for name in numbers) else None
+
+
+def _may_be_plain(text: str, separator: str, options: FilesMarketParameters) -> bool:
+    """Whether nothing shows already that a text is not plain: quotes, blanks that are cut off, marks, own formats."""
+    odd = ('"', "\0", f"{separator} ", "\n ")
+    return (
+        bool(text)
+        and len(separator) == 1
+        and separator.isascii()
+        and options.date_format is None
+        and options.decimal in (None, ".")
+        and not any(sign in text for sign in odd)
+        and text.count("\r") == text.count("\r\n")
+    )
+
+
+def _are_compact(column: pa.ChunkedArray) -> bool:
+    return bool(pc.all(pc.match_substring_regex(column, "^[0-9]{8}$")).as_py())
+
+
+def _days(column: pa.ChunkedArray, are_compact: bool) -> np.ndarray | None:
+    """Return midnights of texts that are dates of one form, of a year that both readers take for one; else None."""
+    if not len(column):
+        return None
+    earliest = np.datetime64("1800-01-01" if are_compact else "1700-01-01")
+    if are_compact:
+        stamps = pc.strptime(column, format="%Y%m%d", unit="s")
+        # Arrow takes the last of February for a later day where there is none.
+        if not pc.all(pc.equal(pc.strftime(stamps, format="%Y%m%d"), column)).as_py():
+            return None
+        days = stamps.to_numpy().astype("datetime64[D]")
+    elif pc.all(pc.equal(pc.binary_length(column), 10)).as_py():
+        days = column.cast(pa.date32()).to_numpy().astype("datetime64[D]")
+    else:
+        return None
+    return days.astype("datetime64[ns]") if earliest < days.min() and days.max() < LATEST else None

@@ -1,0 +1,138 @@
+"""Files as they were read before: unchanged ones are not read again, and of those that have grown the new lines alone.
+
+A file has one entry for a way of reading it. The entry says how large the file was and when it was changed; where both
+are the same, it stands for the file. Where the file begins with the lines that were read, byte for byte, what follows
+is read and put behind them; a file whose past was corrected is read whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.parsing import Reading, name_of, read_file, read_tail
+from quant_pipeline.market.sources.files.raw_table import Head
+
+VERSION = 10
+ENDING = ".arrow"
+_FORMER = ".parquet"
+_FACTS = b"reading"
+
+
+class _State(NamedTuple):
+    """When a file was changed, and how large it is."""
+
+    size: int
+    changed: int
+
+    @classmethod
+    def of(cls, file: Path) -> _State:
+        status = file.stat()
+        return cls(status.st_size, status.st_mtime_ns)
+
+
+class ReadingCache:
+    """What was read of the files of a folder.
+
+    Parameters
+    ----------
+    place
+        Folder of the entries; None keeps nothing.
+    """
+
+    def __init__(self, place: Path | None) -> None:
+        self._place = place
+        self._used: set[str] = set()
+
+    def has(self, file: Path, folder: Path, options: FilesMarketParameters) -> bool:
+        """Whether there is an entry of a file as it is now."""
+        if self._place is None:
+            return False
+        facts = _facts_of(self._place / _entry_of(file, folder, options))
+        return facts is not None and _State(*facts["state"]) == _State.of(file)
+
+    def read(self, file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
+        """Read a file of a folder: its entry, its new lines, or all of it."""
+        if self._place is None:
+            return read_file(file, folder, options)
+        entry = self._place / _entry_of(file, folder, options)
+        self._used.add(entry.name)
+        # What is written meanwhile is seen the next time.
+        state = _State.of(file)
+        known = _load(entry)
+        if known is not None and known[1] == state:
+            return known[0]
+        reading = None if known is None else _grown(known[0], file, folder, options)
+        reading = reading or read_file(file, folder, options)
+        if reading.rows is None or reading.problems or reading.ambiguous:
+            entry.unlink(missing_ok=True)
+        else:
+            _keep(entry, reading, state)
+        return reading
+
+    def prune(self) -> None:
+        """Remove entries of which no file was read: of files that are gone, and of other options."""
+        if self._place is None or not self._place.is_dir():
+            return
+        for entry in self._place.iterdir():
+            if entry.suffix in (ENDING, _FORMER) and entry.name not in self._used and entry.name[0] != ".":
+                entry.unlink(missing_ok=True)
+
+
+def _entry_of(file: Path, folder: Path, options: FilesMarketParameters) -> str:
+    # Links of several names may lead to one file, and an instrument may be called after the name.
+    names = f"{file.resolve()}|{name_of(file, folder)}"
+    text = f"{VERSION}|{names}|{options.bars}|{options.of_parsing()}"
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:32]}{ENDING}"
+
+
+def _grown(earlier: Reading, file: Path, folder: Path, options: FilesMarketParameters) -> Reading | None:
+    """Read the lines that were added to a file; None where it has not grown, or that alone does not say enough."""
+    head = earlier.head
+    if head is None or file.stat().st_size < head.n_bytes:
+        return None
+    content = file.read_bytes()
+    if hashlib.sha256(content[: head.n_bytes]).hexdigest() != head.digest:
+        return None
+    return read_tail(earlier, file, folder, options, content)
+
+
+def _load(entry: Path) -> tuple[Reading, _State] | None:
+    """Return what an entry holds; None where there is none, it is damaged, or another run has just removed it."""
+    with suppress(FileNotFoundError, pa.ArrowInvalid), pa.OSFile(str(entry)) as file:
+        table = pa.ipc.open_file(file).read_all()
+        facts: dict[str, Any] = json.loads(table.schema.metadata[_FACTS])
+        head = facts["head"]
+        reading = Reading(
+            facts["file"], facts["layout"], table.to_pandas(), facts["kind"],
+            day_first=facts["day_first"], fields=tuple(facts["fields"]),
+            currency=tuple(facts["currency"]), title=facts["title"],
+            head=None if head is None else Head(**head),
+        )  # fmt: skip
+        return reading, _State(*facts["state"])
+    return None
+
+
+def _facts_of(entry: Path) -> dict[str, Any] | None:
+    with suppress(FileNotFoundError, pa.ArrowInvalid), pa.OSFile(str(entry)) as file:
+        facts: dict[str, Any] = json.loads(pa.ipc.open_file(file).schema.metadata[_FACTS])
+        return facts
+    return None
+
+
+def _keep(entry: Path, reading: Reading, state: _State) -> None:
+    facts = {
+        name: getattr(reading, name) for name in ("file", "layout", "kind", "fields", "day_first", "currency", "title")
+    } | {"head": None if reading.head is None else asdict(reading.head), "state": state}
+    table = pa.Table.from_pandas(reading.rows, preserve_index=False)
+    schema = table.schema.with_metadata(table.schema.metadata | {_FACTS: json.dumps(facts).encode()})
+    with replacing_file(entry) as beside, pa.ipc.new_file(str(beside), schema) as file:
+        file.write_table(table)

@@ -1,0 +1,192 @@
+"""Plain text files are read with types, and of grown ones the new lines alone, with the values of a whole reading."""
+
+import dataclasses
+import os
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quant_pipeline.market.sources.files import FilesMarketParameters, FilesSourceParameters, reading_ahead
+from quant_pipeline.market.sources.files.parsing import read_file
+from quant_pipeline.market.sources.files.reading_cache import ReadingCache
+
+AUTO = FilesMarketParameters()
+HEADER = "timestamp,open,high,low,close,adjusted_close,volume,dividend_amount,split_coefficient"
+N_ROWS = 40
+ODD_CELLS = (
+    "", "nan", "inf", "-5", " 12.5", "12.5 ", "1_000", "１２", "0x10", "$12.5", '"1,250.5"', "+3", "1e400", "2.5E-3",
+    "9007199254740993", "0.1000000000000000055511151231257827", "1.7976931348623157e308", "abc", "12.5\x00",
+)  # fmt: skip
+ODD_LINES = (
+    "", " ", ",,,,,,,,", HEADER, "Source: a vendor", "2024-05-06,1,1,1,1,1,1,0,1,9", "2024-05-06,1", "\r",
+    "20240506,1,1,1,1,1,1,0,1", "2024-05-07,1,1,1,1,1,1,0,1",
+)  # fmt: skip
+DATES = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y/%m/%d")
+
+
+def rows(form="%Y-%m-%d"):
+    days = pd.bdate_range("2024-01-02", periods=N_ROWS)
+    return [
+        f"{day.strftime(form)},{100 + k / 7},{101 + k / 7},99.5,{100.1 + k / 3},{50.05 + k / 6},{1000 + k},0.0,1.0"
+        for k, day in enumerate(days)
+    ]
+
+
+def whole(file, options=AUTO):
+    return read_file(file, file.parent, options)
+
+
+def require_same(one, other):
+    for field in dataclasses.fields(one):
+        if field.name in ("rows", "header", "head"):
+            continue
+        assert getattr(one, field.name) == getattr(other, field.name), field.name
+    assert (one.rows is None) == (other.rows is None)
+    if one.rows is not None:
+        pd.testing.assert_frame_equal(one.rows, other.rows, check_exact=True)
+
+
+def put(file, text, changed):
+    """Write a file, with a time of change of its own."""
+    file.write_bytes(text.encode())
+    os.utime(file, ns=(changed, changed))
+
+
+@st.composite
+def texts(draw):
+    """Draw a text and where it is cut: mostly plain, sometimes with something odd in either part."""
+    lines = rows(draw(st.sampled_from(DATES)))
+    for _ in range(draw(st.integers(0, 2))):
+        place = draw(st.integers(0, len(lines) - 1))
+        if draw(st.booleans()):
+            lines.insert(place, draw(st.sampled_from(ODD_LINES)))
+        else:
+            cells = lines[place].split(",")
+            cells[draw(st.integers(0, len(cells) - 1))] = draw(st.sampled_from(ODD_CELLS))
+            lines[place] = ",".join(cells)
+    separator = draw(st.sampled_from((",", ",", ";")))
+    end = draw(st.sampled_from(("\n", "\n", "\r\n")))
+    text = end.join([HEADER, *lines]).replace(",", separator) + draw(st.sampled_from((end, end, "")))
+    cut = draw(st.integers(len(HEADER) + 20, len(text)))
+    return draw(st.sampled_from(("", "", "\ufeff"))) + text, cut
+
+
+@given(drawn=texts())
+def test_typed_and_grown_readings_equal_those_of_the_whole_text(tmp_path_factory, drawn):
+    text, cut = drawn
+    folder = tmp_path_factory.mktemp("grown")
+    file, kept = folder / "AAA.csv", ReadingCache(folder / ".cache")
+    put(file, text[:cut], 10**18)
+    first = kept.read(file, folder, AUTO)
+    require_same(first, whole(file))
+    put(file, text, 2 * 10**18)
+    expected = read_file(file, folder, AUTO, as_text=True)
+    require_same(whole(file), expected)
+    require_same(kept.read(file, folder, AUTO), expected)
+    require_same(kept.read(file, folder, AUTO), expected)
+
+
+def tampered(cache):
+    """Change a close in the one entry of a cache: whatever comes from it shows the change."""
+    (entry,) = cache.iterdir()
+    with pa.OSFile(str(entry)) as source:
+        table = pa.ipc.open_file(source).read_all().to_pandas()
+        schema = pa.ipc.open_file(source).schema
+    table.loc[3, "close"] = 77.0
+    with pa.ipc.new_file(str(entry), schema) as target:
+        target.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False))
+
+
+def grow(tmp_path, first, second):
+    """Read a file, change its entry, write the file again, and return the closes of the fourth row."""
+    file, kept = tmp_path / "AAA.csv", ReadingCache(tmp_path / ".cache")
+    put(file, first, 10**18)
+    kept.read(file, tmp_path, AUTO)
+    tampered(tmp_path / ".cache")
+    put(file, second, 2 * 10**18)
+    read = kept.read(file, tmp_path, AUTO)
+    return read.rows["close"].iloc[3], read
+
+
+@pytest.mark.parametrize("form", DATES[:2])
+@pytest.mark.parametrize("cut", [0, 1, 3])
+def test_of_a_grown_file_the_new_lines_alone_are_read(tmp_path, form, cut):
+    text = "\n".join([HEADER, *rows(form)]) + "\n"
+    end = text.index("\n", len(text) - 300) + 1
+    close, read = grow(tmp_path, text[: end - cut], text)
+    assert close == 77.0
+    read.rows.loc[3, "close"] = 100.1 + 3 / 3
+    require_same(read, whole(tmp_path / "AAA.csv"))
+
+
+def test_a_file_that_was_only_touched_is_not_read_again(tmp_path):
+    text = "\n".join([HEADER, *rows()]) + "\n"
+    assert grow(tmp_path, text, text)[0] == 77.0
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda text: text.replace("2024-01-04", "2024-01-06", 1), "corrected history"),
+        (lambda text: text[:-200], "a file that has become shorter"),
+        (lambda text: text + "2024-03-01,1,1,1,,1,1,0,1\n", "an empty cell"),
+        (lambda text: text + "2024-03-01,1,1,1,1,1,1,0\n", "a line of other cells"),
+        (lambda text: text + "2024-03-01,1,1,1,1,1,-1,0,1\n", "a negative volume"),
+        (lambda text: text + "20240301,1,1,1,1,1,1,0,1\n", "a date of another form"),
+    ],
+)
+def test_what_says_more_than_new_rows_has_the_file_read_whole(tmp_path, change, why):
+    text = "\n".join([HEADER, *rows()]) + "\n"
+    close, read = grow(tmp_path, text, change(text))
+    assert close != 77.0, why
+    require_same(read, whole(tmp_path / "AAA.csv"))
+
+
+def test_short_files_are_read_whole_because_more_lines_may_show_another_form(tmp_path):
+    text = "\n".join([HEADER, *rows()]) + "\n"
+    lines = text.splitlines(keepends=True)
+    assert grow(tmp_path, "".join(lines[:20]), text)[0] != 77.0
+
+
+def test_links_of_two_names_to_one_file_are_two_instruments(tmp_path):
+    (tmp_path / "in").mkdir()
+    put(tmp_path / "DA-AAPL.csv", "\n".join([HEADER, *rows()]), 10**18)
+    kept = ReadingCache(tmp_path / ".cache")
+    for name in ("AAPL", "MSFT"):
+        link = tmp_path / "in" / f"{name}.csv"
+        link.symlink_to(tmp_path / "DA-AAPL.csv")
+        assert kept.read(link, tmp_path / "in", AUTO).rows["instrument"].unique().tolist() == [name]
+
+
+def test_entries_of_files_that_are_gone_are_removed_and_damaged_ones_read_again(tmp_path):
+    cache = tmp_path / ".cache"
+    for name in ("AAA", "BBB"):
+        put(tmp_path / f"{name}.csv", "\n".join([HEADER, *rows()]), 10**18)
+        ReadingCache(cache).read(tmp_path / f"{name}.csv", tmp_path, AUTO)
+    (cache / "facts.json").write_text("{}")
+    again = ReadingCache(cache)
+    again.read(tmp_path / "AAA.csv", tmp_path, AUTO)
+    again.prune()
+    assert sorted(entry.suffix for entry in cache.iterdir()) == [".arrow", ".json"]
+    (entry,) = cache.glob("*.arrow")
+    entry.write_bytes(entry.read_bytes()[:200])
+    require_same(again.read(tmp_path / "AAA.csv", tmp_path, AUTO), whole(tmp_path / "AAA.csv"))
+
+
+def test_another_process_reads_the_last_files_and_stops_where_the_first_has_been(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading_ahead, "SHARE", 1)
+    monkeypatch.setattr(reading_ahead, "_processors", lambda: 2)
+    files = [tmp_path / f"{name}.csv" for name in "ABCDEF"]
+    for file in files:
+        put(file, "\n".join([HEADER, *rows()]), 10**18)
+    options = FilesSourceParameters(folder=str(tmp_path), exclude=[{"instrument": "A", "from": "2024-01-02"}])
+    kept = ReadingCache(tmp_path / ".cache")
+    kept.read(files[0], tmp_path, options)
+    with reading_ahead.reading_ahead(files, tmp_path, options, tmp_path / ".cache"):
+        pass
+    assert all(kept.has(file, tmp_path, options) for file in files)
+    for file in files:
+        require_same(kept.read(file, tmp_path, options), whole(file, options))
