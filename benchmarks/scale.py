@@ -140,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--names", type=int, nargs="+", default=[250, 500, 1000, 2000])
     parser.add_argument("--years", type=int, default=12)
+    parser.add_argument("--daily", action="store_true", help="also the daily run on 500 CSV files, see daily.py")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -157,7 +158,12 @@ def main() -> None:
         row = " ".join(f"{cell['seconds']:>7.1f}/{cell['peak_mb']:>6.0f}" for cell in cells)
         print(f"{size['names']:>6} {size['rows']:>9} {row}", flush=True)
         sizes.append(size)
-    print(json.dumps(summarise(sizes)))
+    figures = summarise(sizes)
+    if arguments.daily:
+        command = [sys.executable, str(Path(__file__).with_name("daily.py")), "--names", "500"]
+        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        figures |= {"daily_seconds_500": found["daily_seconds"], "daily": found}
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

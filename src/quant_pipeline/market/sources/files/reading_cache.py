@@ -112,7 +112,7 @@ def _load(entry: Path) -> tuple[Reading, _State] | None:
         facts: dict[str, Any] = json.loads(table.schema.metadata[_FACTS])
         head = facts["head"]
         reading = Reading(
-            facts["file"], facts["layout"], table.to_pandas(), facts["kind"],
+            facts["file"], facts["layout"], table.to_pandas(use_threads=False), facts["kind"],
             day_first=facts["day_first"], fields=tuple(facts["fields"]),
             currency=tuple(facts["currency"]), title=facts["title"],
             head=None if head is None else Head(**head),
@@ -132,7 +132,7 @@ def _keep(entry: Path, reading: Reading, state: _State) -> None:
     facts = {
         name: getattr(reading, name) for name in ("file", "layout", "kind", "fields", "day_first", "currency", "title")
     } | {"head": None if reading.head is None else asdict(reading.head), "state": state}
-    table = pa.Table.from_pandas(reading.rows, preserve_index=False)
+    table = pa.Table.from_pandas(reading.rows, preserve_index=False, nthreads=1)
     schema = table.schema.with_metadata(table.schema.metadata | {_FACTS: json.dumps(facts).encode()})
     with replacing_file(entry) as beside, pa.ipc.new_file(str(beside), schema) as file:
         file.write_table(table)
