@@ -8,7 +8,7 @@ Everything else is left to the reader of texts.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -63,7 +63,7 @@ def plain_cells(
     if header.levels or not _may_be_plain(text, separator, options):
         return None
     names = list(header.names)
-    found = recognise(pd.DataFrame({name: pd.Series(dtype="str") for name in names}), header.layout, options)
+    found = recognise(pd.DataFrame(columns=names, dtype="str"), header.layout, options)
     ours = found.columns
     if found.missing is not None or found.faults:
         return None
@@ -85,15 +85,11 @@ def plain_cells(
     n_lines = text.count("\n") + (text[-1] != "\n")
     if days is None or table.num_rows != n_lines - skip or any(set(table[name].unique()) - _MIDNIGHT for name in times):
         return None
-    frame = pd.DataFrame(
-        {
-            name: days
-            if name == date
-            else pd.Series(table[name].to_numpy() if name in numbers else table[name].to_pandas().astype("str"))
-            for name in names
-        }
-    )
-    return PlainCells(frame, ours, are_compact) if all(np.isfinite(frame[name]).all() for name in numbers) else None
+    read: dict[str, Any] = {name: table[name].to_numpy() for name in numbers}
+    if not all(np.isfinite(values).all() for values in read.values()):
+        return None
+    read |= {name: table[name].to_pandas().astype("str") for name in names if name not in (date, *numbers)}
+    return PlainCells(pd.DataFrame({name: days if name == date else read[name] for name in names}), ours, are_compact)
 
 
 def _may_be_plain(text: str, separator: str, options: FilesMarketParameters) -> bool:
