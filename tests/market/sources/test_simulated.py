@@ -9,6 +9,7 @@ from quant_pipeline.evaluation.information_coefficient import information_coeffi
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.schemas import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
+from quant_pipeline.market.sources.simulated_names import name_instruments
 
 LAST = pd.Timestamp("2024-12-31")
 
@@ -30,6 +31,12 @@ def test_the_same_seed_gives_the_same_market_and_another_seed_another():
     pd.testing.assert_frame_equal(first.benchmark, second.benchmark, check_exact=True)
     other = generate_market(parameters.model_copy(update={"seed": 8}))
     assert not np.array_equal(first.benchmark["close"], other.benchmark["close"])
+
+
+def test_a_market_of_thousands_has_names_enough():
+    named = name_instruments(np.random.default_rng(7), np.zeros(5_500, dtype=np.int64))
+    assert named["instrument"].is_unique
+    assert len(named) == 5_500
 
 
 def test_tables_satisfy_their_schemas(known):
