@@ -146,9 +146,8 @@ def test_a_host_without_research_books_plans_executes_and_lives(host):
 @pytest.mark.parametrize(
     ("words", "package"),
     [
-        ("--pipelines training", "torch|lightgbm"),
-        ("--pipelines tuning", "optuna|torch|lightgbm"),
-        ("--pipelines daily", "torch|lightgbm"),
+        ("--pipelines features,training", "torch|lightgbm"),
+        ("--pipelines tuning", "optuna"),
     ],
 )
 def test_what_needs_research_says_so_in_one_line(host, words, package):
