@@ -118,6 +118,7 @@ def test_a_request_that_is_whole_has_its_answer_however_long_that_takes(server, 
 
 def test_of_too_many_unfinished_requests_the_oldest_makes_room(server, monkeypatch):
     monkeypatch.setattr(connections, "UNFINISHED", 3)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 600)
     with opened(server[0], HEAD) as oldest, opened(server[0], HEAD), opened(server[0], HEAD):
         assert httpx.get(server[1]).text == "xx"
         assert is_closed(oldest)

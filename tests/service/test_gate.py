@@ -105,6 +105,7 @@ def given(path, messages, access=None, headers=None):
     async def receive():
         if not messages:
             await anyio.sleep_forever()
+        await anyio.lowlevel.checkpoint()
         return messages.pop(0)
 
     async def send(message):
