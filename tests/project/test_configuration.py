@@ -15,6 +15,7 @@ from kedro.framework.startup import bootstrap_project
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project import model_registry
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
+from quant_pipeline.project.hooks import cluster
 
 ENVIRONMENTS = ("sim", "files", "qlib", "cn", "paper", "live")
 
@@ -73,14 +74,14 @@ def test_only_the_outcome_of_one_run_lives_in_memory_only(project_path):
     assert in_memory == {"execution_outcome", "execution_status"}
 
 
-def test_every_parameter_is_read_by_a_node_a_command_or_a_process(project_path):
+def test_every_parameter_is_read_by_a_node_a_command_a_process_or_a_hook(project_path):
     configured = load_context(project_path, "sim").config_loader["parameters"]
     used = {name.removeprefix("params:") for name in datasets_of_all_pipelines() if name.startswith("params:")}
     read = {name.partition(".")[0] for name in used}
     programs = [(project_path / "src/quant_pipeline" / package).glob("*.py") for package in ("cli", "live", "service")]
     commands = "".join(file.read_text() for files in programs for file in files)
     read |= {name for name in configured if f'rules("{name}"' in commands}
-    assert set(configured) <= read
+    assert set(configured) <= read | {cluster.PARAMETER}
 
 
 def test_an_environment_that_sets_one_key_keeps_the_siblings(project_path):
