@@ -227,11 +227,13 @@ class TestWhatIsWrongIsNamed:
         with pytest.raises(ConfigurationError, match=r"^conf/sim/parameters_strategy\.yml, line 3, column 9: expected"):
             self.load(conf)
 
-    def test_a_file_that_is_no_yaml_when_the_catalog_refers_to_it(self, conf):
+    def test_a_file_that_is_no_yaml_leaves_the_catalog_that_refers_to_it(self, conf):
         (conf / "sim" / "parameters_strategy.yml").write_text("strategy: [\n")
         (conf / "sim" / "catalog_entry.yml").write_text("_folder: signals/${evaluated_signal:}\n")
+        loader = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")
+        assert loader["catalog"]["_folder"] == "signals/"  # An account is halted by a catalog alone.
         with pytest.raises(ConfigurationError, match=r"^conf/sim/parameters_strategy\.yml, line 2"):
-            _ = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")["catalog"]
+            _ = loader["parameters"]
 
     def test_a_key_that_stands_twice_in_a_file(self, conf):
         (conf / "base" / "parameters.yml").write_text("as_of: 2025-01-03\nas_of: 2025-01-06\n")

@@ -1,5 +1,7 @@
 """Values of expressions in one call."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,7 +56,7 @@ def test_an_operator_over_the_cross_section_sees_all_instruments(catalog):
 
 def test_the_example_of_the_guide_runs(catalog, project_path, monkeypatch):
     text = (project_path / "docs/guides/features.md").read_text()
-    example = text.partition("```python\n")[2].partition("```")[0]
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "features(" in block)
     instruments = sorted(catalog.load("adjusted_bars")["instrument"].unique())[:2]
     monkeypatch.setattr(research, "open_catalog", lambda: catalog)
     names: dict = {}

@@ -76,6 +76,14 @@ def is_closed(connection):
     return True
 
 
+def until_alone(served):
+    """Wait until a server has no connection, also none that its client has just closed."""
+    until = time.monotonic() + 30
+    while served.server_state.connections:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("first", [b"", b"GET", HEAD], ids=["nothing", "a word", "some headers"])
 def test_a_head_that_does_not_end_ends_its_connection(server, monkeypatch, first):
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
@@ -117,6 +125,7 @@ def test_a_request_that_is_whole_has_its_answer_however_long_that_takes(server, 
 
 
 def test_of_too_many_unfinished_requests_the_oldest_makes_room(server, monkeypatch):
+    until_alone(server[2])
     monkeypatch.setattr(connections, "UNFINISHED", 3)
     monkeypatch.setattr(connections, "HEAD_SECONDS", 600)
     with opened(server[0], HEAD) as oldest, opened(server[0], HEAD), opened(server[0], HEAD):
@@ -128,10 +137,7 @@ def test_an_answer_that_is_not_read_is_given_up(server, monkeypatch):
     monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.2)
     with opened(server[0], b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % LARGE) as connection:
         assert connection.recv(1)
-        until = time.monotonic() + 30
-        while server[2].server_state.connections:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        until_alone(server[2])
 
 
 def test_an_answer_that_is_read_slowly_is_given_whole(server, monkeypatch):

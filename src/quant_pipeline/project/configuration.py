@@ -139,9 +139,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
         except OmegaConfBaseException as error:
             if own := own_message(error):
                 raise own from error
-            # A resolver reads files of other kinds, too: the catalog refers to what the parameters say.
-            if unreadable := describe_unreadable(self._files(), self._text_of):
-                raise ConfigurationError(unreadable) from error
             raise ConfigurationError(
                 f"`{error.full_key}` of the {key} of environment '{self.environment}' cannot be resolved: "
                 f"{str(error).splitlines()[0]} Correct it in {self._names_of_folders()}."

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
+from yaml import YAMLError
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import describe_faults
@@ -61,9 +63,14 @@ def evaluated_signal(loader: ProjectConfigLoader, _: str = "") -> str:
     """Return the signal that a run evaluates, whose name is that of the folder of its results.
 
     ``conf/base/catalog_signals.yml`` refers to it, so that results never lie in the folder of another signal, whichever
-    of the keys and files names it.
+    of the keys and files names it. Where a file cannot be read there is none: commands that read no parameters, such as
+    those that halt an account, work beside it, and what evaluates signals reads the parameters itself and refuses.
     """
-    blocks = [file.get("signal_evaluation") for file in (*loader.raw_files("parameters"), loader.runtime_params)]
+    try:
+        files = [*loader.raw_files("parameters"), loader.runtime_params]
+    except (YAMLError, OmegaConfBaseException, OSError, ValueError):
+        return ""
+    blocks = [file.get("signal_evaluation") for file in files]
     named = [block["signal"] for block in blocks if isinstance(block, Mapping) and "signal" in block]
     return str(plain(loader, named[-1])) if named else ""
 

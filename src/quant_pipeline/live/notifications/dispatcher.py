@@ -26,6 +26,8 @@ ATTEMPTS = 3
 PAUSE = 2.0
 """Seconds between the first attempts at one message; each further pause is twice as long."""
 LONGEST_PAUSE = 300.0
+MAX_DOUBLINGS = 30
+"""Of a pause; a thousand would exceed every number."""
 KEPT_SECONDS = 86_400.0
 LATE_SECONDS = 60.0
 """A message that is delivered later than this says so."""
@@ -273,7 +275,8 @@ class Post:
         if (waiting.attempts >= ATTEMPTS and not matters) or now - waiting.since > KEPT_SECONDS:
             self.undelivered += 1
             return
-        waiting.next_at = now + min(self._pause * 2 ** (waiting.attempts - 1), LONGEST_PAUSE)
+        doublings = min(waiting.attempts - 1, MAX_DOUBLINGS)
+        waiting.next_at = now + min(self._pause * 2**doublings, LONGEST_PAUSE)
         self._waiting.append(waiting)
 
 
