@@ -229,9 +229,9 @@ class TestWhatIsWrongIsNamed:
 
     def test_a_file_that_is_no_yaml_leaves_the_catalog_that_refers_to_it(self, conf):
         (conf / "sim" / "parameters_strategy.yml").write_text("strategy: [\n")
-        (conf / "sim" / "catalog_entry.yml").write_text("_folder: signals/${evaluated_signal:}\n")
+        (conf / "sim" / "catalog_entry.yml").write_text('entry: {filepath: "signals/${evaluated_signal:}"}\n')
         loader = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")
-        assert loader["catalog"]["_folder"] == "signals/"  # An account is halted by a catalog alone.
+        assert loader["catalog"]["entry"]["filepath"] == "signals/"  # An account is halted by a catalog alone.
         with pytest.raises(ConfigurationError, match=r"^conf/sim/parameters_strategy\.yml, line 2"):
             _ = loader["parameters"]
 
