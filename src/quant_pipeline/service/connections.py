@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import count
 from typing import Any, Final
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -24,6 +25,8 @@ UNREAD_SECONDS: Final = 60.0
 """Seconds within which `UNREAD_BYTES` of an answer that fills its buffer have to be read."""
 UNREAD_BYTES: Final = 65_536
 
+_ORDER: Final = count()
+"""Who began to wait before whom: the clock of an event loop may stand still while it accepts several connections."""
 
 _Protocol: Any = object
 """Stands for uvicorn's protocol, of which there are two: one with httptools, one with h11."""
@@ -34,7 +37,7 @@ class Bounds(_Protocol):  # type: ignore[misc]
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._since = 0.0
+        self._turn = 0
         self._head_bytes, self._is_in_head = 0, False
         self._head: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
@@ -52,7 +55,7 @@ class Bounds(_Protocol):  # type: ignore[misc]
         self._wait_for_head()
         unfinished = [each for each in self.connections if each.is_unfinished]
         if len(unfinished) > UNFINISHED:
-            min(unfinished, key=lambda each: each._since).transport.abort()
+            min(unfinished, key=lambda each: each._turn).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request, and notice whether its head is there."""
@@ -94,7 +97,7 @@ class Bounds(_Protocol):  # type: ignore[misc]
         super().connection_lost(exc)
 
     def _wait_for_head(self) -> None:
-        self._since = self.loop.time()
+        self._turn = next(_ORDER)
         self._head = self.loop.call_later(HEAD_SECONDS, self._end, "the head of a request took too long")
 
     def _forget_head(self) -> None:
