@@ -379,6 +379,8 @@ def test_a_channel_with_a_wrong_address_is_refused_before_the_process_is_ready(s
         live.run()
     assert [line["state"] for line in live.of("state")] == ["starting", "stopped"]
     assert live.called == []
+    # Nothing waits for a service that cannot be: the process ends at once.
+    assert live.reach.messages.waiting == 0
 
 
 def test_the_state_is_there_for_people_and_for_prometheus(scripted):

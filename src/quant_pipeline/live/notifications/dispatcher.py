@@ -197,8 +197,11 @@ class Post:
             raise self._fault
 
     def take(self, message: Message, then: Callable[[], None]) -> None:
-        """Take a message; of too many, the oldest that matters least is dropped."""
+        """Take a message; of too many, the oldest that matters least is dropped, and of a wrong address every one."""
         with self._changed:
+            if self._fault is not None:
+                self.undelivered += 1
+                return
             if len(self._waiting) >= self._room:
                 dropped = min(self._waiting, key=lambda waiting: waiting.message.level)
                 self._waiting.remove(dropped)
@@ -223,7 +226,12 @@ class Post:
         try:
             self.way.prepare()
         except QuantPipelineError as error:
-            self._fault = error
+            with self._changed:
+                self._fault = error
+                self.undelivered += len(self._waiting)
+                self._waiting.clear()
+                self._changed.notify_all()
+            return
         finally:
             self._prepared.set()
         while (waiting := self._next()) is not None:
