@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tracemalloc
+import weakref
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -150,6 +151,61 @@ def test_saving_takes_no_copy_of_a_year(tmp_path):
     table = to_arrow(wide, schema_of(wide))
     assert pa.default_memory_pool().bytes_allocated() - allocated < 0.1 * wide.to_numpy().nbytes
     assert np.shares_memory(table.column("7").chunk(0).to_numpy(), wide.to_numpy())
+
+
+def parts_of(written):
+    return [written[written.index.get_level_values("datetime").year == year] for year in (2019, 2020, 2021)]
+
+
+def test_parts_are_written_as_the_whole_is_and_years_that_did_not_change_keep_their_file(tmp_path):
+    written = panel(["2019-12-31", "2020-01-02", "2021-01-04"])
+    YearlyPanel(str(tmp_path / "whole")).save(written)
+    dataset = YearlyPanel(str(tmp_path / "parts"))
+    dataset.save(parts_of(written))
+    for file in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "parts" / file.name).read_bytes() == file.read_bytes()
+    times = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "parts").iterdir()}
+    written.iloc[-1] = -1
+    dataset.save(iter(parts_of(written)))
+    changed = [file.name for file in (tmp_path / "parts").iterdir() if file.stat().st_mtime_ns != times[file.name]]
+    assert sorted(changed) == ["2021.parquet", MANIFEST]
+    pd.testing.assert_frame_equal(dataset.load(), written)
+
+
+def test_a_part_is_gone_before_the_next_one_is_made(tmp_path):
+    held = []
+
+    def make():
+        for part in parts_of(panel(["2019-12-31", "2020-01-02", "2021-01-04"])):
+            assert [values() for values in held] == [None] * len(held)
+            values = np.ones((3, len(part)), dtype="float32")
+            held.append(weakref.ref(values))
+            yield pd.DataFrame(values.T, index=part.index, columns=["a", "b", "c"], copy=False)
+            del values
+
+    YearlyPanel(str(tmp_path)).save(make())
+    assert len(held) == 3
+
+
+def test_a_part_that_cannot_be_computed_keeps_the_old_panel(tmp_path):
+    dataset = YearlyPanel(str(tmp_path))
+    old = panel(["2019-12-31", "2020-01-02", "2021-01-04"])
+    dataset.save(old)
+
+    def make():
+        yield from parts_of(old + 1)[:2]
+        raise MarketDataError("AAA has a bar on 2021-01-05, which is no session")
+
+    with pytest.raises(Exception, match="which is no session"):
+        dataset.save(make())
+    pd.testing.assert_frame_equal(dataset.load(), old)
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+def test_a_year_in_two_parts_is_refused(tmp_path):
+    written = panel(["2020-01-02", "2020-01-03"])
+    with pytest.raises(Exception, match=r"two parts of the panel in .* hold rows of 2020"):
+        YearlyPanel(str(tmp_path)).save([written.iloc[:2], written.iloc[2:]])
 
 
 def test_a_panel_of_an_earlier_version_is_read_and_written_anew(tmp_path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
@@ -21,7 +23,7 @@ MANIFEST = "_manifest.json"
 """Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
 
 
-class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+class YearlyPanel(AbstractDataset[pd.DataFrame | Iterable[pd.DataFrame], pd.DataFrame]):
     """Save and load a panel year by year.
 
     The manifest lists the files with their size and the digest of what they hold. It is removed before the first year
@@ -54,21 +56,27 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         """
         return read_years(self._complete_files(), self._as_of)
 
-    def save(self, data: pd.DataFrame) -> None:
-        """Write the years of ``data``; years that it does not hold any more are removed."""
+    def save(self, data: pd.DataFrame | Iterable[pd.DataFrame]) -> None:
+        """Write the years of ``data``; years that it does not hold any more are removed.
+
+        Parameters
+        ----------
+        data
+            The panel, or parts of it one after the other, whole calendar years each; they are let go one by one.
+
+        Raises
+        ------
+        MarketDataError
+            When two parts hold rows of the same year.
+        """
         known = self._read_manifest() or {}
         manifest: dict[str, dict[str, Any]] = {}
-        schema = schema_of(data)
         with ExitStack() as replacements:
-            for year, rows in split_by_year(data):
-                name, table = f"{year}.parquet", to_arrow(rows, schema)
-                digest = digest_of(table)
-                if known.get(name, {}).get("content") == digest:
-                    manifest[name] = known[name]
-                    continue
-                beside = replacements.enter_context(replacing_file(self._folder / name))
-                write_plain(table, beside)
-                manifest[name] = {"bytes": beside.stat().st_size, "content": digest}
+            for name, table in _tables([data] if isinstance(data, pd.DataFrame) else data):
+                if name in manifest:
+                    raise MarketDataError(f"two parts of the panel in {self._place.address} hold rows of {name[:-8]}")
+                manifest[name] = self._write_year(name, table, known.get(name, {}), replacements)
+                del table  # It lies in its part, which has to be gone before the next one is made.
             # From here on the panel does not exist, until the new manifest does.
             if manifest != known:
                 (self._folder / MANIFEST).unlink(missing_ok=True)
@@ -94,6 +102,15 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             raise MarketDataError(f"{found}. Run the stage that writes it: kedro run --pipelines features")
         return [self._folder / name for name in sorted(manifest)]
 
+    def _write_year(self, name: str, table: pa.Table, known: dict[str, Any], replacements: ExitStack) -> dict[str, Any]:
+        """Write a year, unless its file holds the same already; return what the manifest says of it."""
+        digest = digest_of(table)
+        if known.get("content") == digest:
+            return known
+        beside = replacements.enter_context(replacing_file(self._folder / name))
+        write_plain(table, beside)
+        return {"bytes": beside.stat().st_size, "content": digest}
+
     def _read_manifest(self) -> dict[str, dict[str, Any]] | None:
         """Return what belongs to the panel; None when it is not complete."""
         try:
@@ -109,3 +126,12 @@ class YearlyPanel(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._place.address}
+
+
+def _tables(parts: Iterable[pd.DataFrame]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield file name and table of every year; a part is let go before the next one is asked for."""
+    for part in parts:
+        schema = schema_of(part)
+        for year, rows in split_by_year(part):
+            yield f"{year}.parquet", to_arrow(rows, schema)
+        del part, rows

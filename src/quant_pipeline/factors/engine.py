@@ -109,7 +109,8 @@ class FactorPlan:
         divided: bool = False,
     ) -> pd.DataFrame:
         """Compute the panel ``(datetime, instrument) × factor``; see `compute_factors`."""
-        grid = lay_out(adjusted_bars, sessions, self.program.fields, self._since(sessions, start))
+        since, until = self._since(sessions, start), self._until(end)
+        grid = lay_out(adjusted_bars, sessions, self.program.fields, since, until)
         values, spans = self.evaluate(grid, start, end, divided=divided)
         return _as_panel(values, spans, grid, self.program.factors)
 
@@ -123,6 +124,10 @@ class FactorPlan:
             return None
         first = int(sessions.searchsorted(start)) - int(self.program.back)
         return sessions[first] if first > 0 else None
+
+    def _until(self, end: pd.Timestamp | None) -> pd.Timestamp | None:
+        """Return the last session that a result up to ``end`` depends on; None when it is the last of all."""
+        return None if self.program.ahead > 0 or self.program.other_instruments else end
 
 
 def compile_factors(

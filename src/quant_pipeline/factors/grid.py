@@ -102,6 +102,7 @@ def lay_out(
     sessions: pd.DatetimeIndex,
     fields: Sequence[str],
     since: pd.Timestamp | None = None,
+    until: pd.Timestamp | None = None,
 ) -> Grid:
     """Put bars on the grid.
 
@@ -116,6 +117,8 @@ def lay_out(
     since
         First session of the grid; None takes all. An instrument with an earlier bar begins in this session even when
         it is suspended then: the rows are those of the grid of the whole history.
+    until
+        Last session of which the grid has all rows of the whole history; None stands for the last one.
 
     Raises
     ------
@@ -128,7 +131,7 @@ def lay_out(
     missing = sorted(set(columns) - set(adjusted_bars.columns))
     if missing:
         raise FactorError(f"the bars have no column {missing}; they have {sorted(adjusted_bars.columns)}")
-    bars, has_earlier = _cut(adjusted_bars, columns, since)
+    bars, has_earlier = _cut(adjusted_bars, columns, since, until)
     days = sessions.get_indexer(pd.DatetimeIndex(bars["date"]))
     if (days < 0).any():
         row = bars[days < 0].iloc[0]
@@ -159,17 +162,28 @@ def lay_out(
 
 
 def _cut(
-    adjusted_bars: pd.DataFrame, columns: Sequence[str], since: pd.Timestamp | None
+    adjusted_bars: pd.DataFrame, columns: Sequence[str], since: pd.Timestamp | None, until: pd.Timestamp | None
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Take the bars from a session on; return for each whether the bar before it is of the same instrument."""
-    if since is None:
+    """Take the bars of some sessions; return for each whether the bar before it is of the same instrument and left out.
+
+    The first bar after them is taken too: up to it an instrument is suspended, and has rows.
+    """
+    if since is None and until is None:
         return adjusted_bars, np.zeros(len(adjusted_bars), bool)
-    rows = np.flatnonzero(adjusted_bars["date"].to_numpy() >= since.to_datetime64())
-    bars = adjusted_bars[list(dict.fromkeys(("date", "instrument", *columns)))].iloc[rows]
+    dates = adjusted_bars["date"].to_numpy()
+    wanted = np.ones(len(dates), bool)
+    if since is not None:
+        np.greater_equal(dates, since.to_datetime64(), out=wanted)
+    if until is not None:
+        is_later = dates > until.to_datetime64()
+        wanted[1:] &= ~(is_later[1:] & is_later[:-1])
+    rows = np.flatnonzero(wanted)
+    names = dict.fromkeys(("date", "instrument", *columns))
+    bars = pd.DataFrame({name: adjusted_bars[name].iloc[rows] for name in names}, copy=False)
     has_earlier = np.diff(rows, prepend=-1) > 1
-    names = adjusted_bars["instrument"]
+    instruments = adjusted_bars["instrument"]
     after_gap = rows[has_earlier]
-    has_earlier[has_earlier] = names.iloc[after_gap].to_numpy() == names.iloc[after_gap - 1].to_numpy()
+    has_earlier[has_earlier] = instruments.iloc[after_gap].to_numpy() == instruments.iloc[after_gap - 1].to_numpy()
     return bars, has_earlier
 
 

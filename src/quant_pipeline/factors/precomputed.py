@@ -67,28 +67,28 @@ def check_precomputed(table: pd.DataFrame, sessions: pd.DatetimeIndex, instrumen
     return finite.astype("float32").sort_index()
 
 
-def join_file_factors(
-    panel: pd.DataFrame, table: pd.DataFrame, names: list[str], sessions: pd.DatetimeIndex, file: str
+def check_file_factors(
+    table: pd.DataFrame, names: list[str], sessions: pd.DatetimeIndex, instruments: pd.Index, file: str
 ) -> pd.DataFrame:
-    """Append factors of a file to a panel of computed ones, point in time: session by session, nothing filled on.
+    """Check the factors that are taken of a file.
 
     Parameters
     ----------
-    panel
-        ``(datetime, instrument) × factor``.
     table
         The file, see `check_precomputed`; rows after the last session are not looked at.
     names
         Factors to take.
     sessions
         The trading calendar up to the session at which the market is known.
+    instruments
+        Instruments of the market.
     file
         Name of the file, for messages.
 
     Returns
     -------
     pandas.DataFrame
-        The rows of the panel, float32; a row that the file does not have is missing.
+        Panel ``(datetime, instrument) × factor``, float32, sorted; see `join_file_factors`.
 
     Raises
     ------
@@ -108,7 +108,24 @@ def join_file_factors(
             f"the factor file '{file}' begins on {table.index.get_level_values(0).min():%Y-%m-%d}, after "
             f"{sessions[-1]:%Y-%m-%d}. Bring its earlier rows."
         )
-    checked = check_precomputed(known, sessions, panel.index.levels[1])
+    return check_precomputed(known, sessions, instruments)
+
+
+def join_file_factors(panel: pd.DataFrame, checked: pd.DataFrame) -> pd.DataFrame:
+    """Append factors of a file to a panel of computed ones, point in time: session by session, nothing filled on.
+
+    Parameters
+    ----------
+    panel
+        ``(datetime, instrument) × factor``.
+    checked
+        What `check_file_factors` returns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of the panel, float32; a row that the file does not have is missing.
+    """
     return pd.concat([panel, checked.reindex(panel.index)], axis=1)
 
 

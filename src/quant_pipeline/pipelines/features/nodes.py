@@ -5,10 +5,10 @@ from pydantic import PositiveInt
 
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors import labels
-from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
 from quant_pipeline.factors.model_label import ModelLabel
-from quant_pipeline.factors.precomputed import join_file_factors
+from quant_pipeline.factors.panel_parts import PanelInParts, change_panel, compute_in_parts
+from quant_pipeline.factors.precomputed import check_file_factors, join_file_factors
 from quant_pipeline.market.data import said_to_come_from, source_of
 
 
@@ -29,20 +29,23 @@ def compute_feature_set(
     sessions: pd.DataFrame,
     feature_set: FeatureSet,
     factor_file: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame | PanelInParts:
     """Evaluate all factors of a set on the whole history, and join those of its file.
 
     Returns
     -------
-    pandas.DataFrame
+    pandas.DataFrame or PanelInParts
         Panel ``(datetime, instrument) × factor``, float32; the row of a session uses bars up to its close. Beside the
-        factors, `TRADED` marks the rows whose instrument has a bar in the session. ``attrs`` say what made the bars.
+        factors, `TRADED` marks the rows whose instrument has a bar in the session. ``attrs`` say what made the bars. A
+        panel above `PART_BYTES` is computed when it is saved, some years at a time.
     """
-    days = pd.DatetimeIndex(sessions["date"])
-    panel = compute_factors(adjusted_bars, with_traded(feature_set.computed_expressions()), days, divided=True)
-    if factor_file is not None:
-        panel = join_file_factors(panel, factor_file, feature_set.file_factors, days, str(feature_set.file))
-    return said_to_come_from(source_of(adjusted_bars), panel)
+    days, source = pd.DatetimeIndex(sessions["date"]), source_of(adjusted_bars)
+    computed = compute_in_parts(adjusted_bars, with_traded(feature_set.computed_expressions()), days, divided=True)
+    if factor_file is None:
+        return change_panel(computed, lambda panel: said_to_come_from(source, panel))
+    instruments, file = pd.Index(adjusted_bars["instrument"].unique()), str(feature_set.file)
+    given = check_file_factors(factor_file, feature_set.file_factors, days, instruments, file)
+    return change_panel(computed, lambda panel: said_to_come_from(source, join_file_factors(panel, given)))
 
 
 def compute_labels(

@@ -12,7 +12,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import PANEL_INDEX, compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
 from quant_pipeline.factors.labels import is_label_of
-from quant_pipeline.factors.precomputed import join_file_factors, require_session
+from quant_pipeline.factors.precomputed import check_file_factors, join_file_factors, require_session
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.market.data import said_to_come_from, source_of
 from quant_pipeline.market.point_in_time import known_at
@@ -65,8 +65,9 @@ def compute_latest_features(
     expressions = with_traded(feature_set.computed_expressions())
     panel = compute_factors(adjusted_bars, expressions, days, start=days[-window:][0])
     if factor_file is not None:
-        require_session(factor_file, days[-1], str(feature_set.file))
-        panel = join_file_factors(panel, factor_file, feature_set.file_factors, days, str(feature_set.file))
+        names, file = feature_set.file_factors, str(feature_set.file)
+        require_session(factor_file, days[-1], file)
+        panel = join_file_factors(panel, check_file_factors(factor_file, names, days, panel.index.levels[1], file))
     latest = said_to_come_from(source_of(adjusted_bars), panel)
     latest.attrs[COMPUTED_AS] = feature_set.computed_expressions()
     return latest
