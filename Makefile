@@ -101,8 +101,8 @@ bench-ledger: $(INSTALLED)  ## Orders per second through risk and log, replay of
 bench-live: $(INSTALLED)  ## Milliseconds from the last bar to the scores of 500 instruments
 	$(BIN)/python benchmarks/live.py
 
-bench-scale: $(INSTALLED)  ## The research path on 250 to 2,000 names: seconds, peak memory, exponent of growth
-	OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/scale.py
+bench-scale: $(INSTALLED)  ## The research path on 250 to 2,000 names and against Qlib: seconds, peak memory, exponent of growth
+	$(BIN)/python benchmarks/scale.py
 
 bench-cli: $(INSTALLED)  ## Seconds of the commands, and of `kedro run` before its first node
 	$(BIN)/python benchmarks/cli.py

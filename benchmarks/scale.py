@@ -1,138 +1,107 @@
-"""Processor seconds and peak memory of the research path on simulated markets of growing size.
+"""Processor seconds and peak memory of the research path on simulated markets of growing size, and Qlib's beside it.
 
-Every size is a process of its own: a market, adjusted bars, Alpha158, saving and reading the panel, two models with
-their scores out of sample, a backtest, and a search of 4,095 combinations of twelve score sets. The last line is one
-JSON object. ``python benchmarks/scale.py --names 250 500 --years 12``.
+Every size is a process of its own, see `scale_path.py`: a market, adjusted bars, Alpha158, two models with their scores
+out of sample, a backtest, and a search of 4,095 combinations. Then Qlib goes the same way on 500 names, see
+`scale_qlib.py`, and the daily run is measured on 500 CSV files, see `daily.py`. The last line is one JSON object.
+``python benchmarks/scale.py --names 250 500 --years 12 --without daily``; 8,000 names of 25 years need 40 GB of disk.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-STAGES = ("market", "adjust", "compute", "save", "load", "labels", "lightgbm", "ridge", "predict", "backtest", "search")
-TRAINED, VALIDATED = 0.6, 0.2
-"""Parts of the sessions that models learn from and are validated on; the others are scored."""
-SEED = 7
-
-
-class Meter:
-    """Processor seconds and peak resident memory of stages, one after the other in this process."""
-
-    def __init__(self) -> None:
-        self.stages: dict[str, dict[str, float]] = {}
-
-    def run(self, stage: str, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do what a stage does, and keep what it took: seconds, peak in MB, and how much of that came in the stage."""
-        Path("/proc/self/clear_refs").write_text("5")
-        before, start = _resident("VmRSS"), time.process_time()
-        done = work(*arguments)
-        seconds, peak = time.process_time() - start, _resident("VmHWM")
-        self.stages[stage] = {"seconds": round(seconds, 2), "peak_mb": round(peak), "rise_mb": round(peak - before)}
-        return done
+STAGES = (
+    "market",
+    "adjust",
+    "universe",
+    "compute",
+    "save",
+    "labels",
+    "load",
+    "lightgbm",
+    "predict",
+    "ridge",
+    "predict_ridge",
+    "backtest",
+    "search",
+)
+COMPARED = ("compute", "save", "labels", "load", "lightgbm", "predict", "backtest")
+"""Stages that do what Qlib's workflow does: from bars on disk to a backtest of one model."""
+COMPARED_NAMES = 500
 
 
-def _resident(field: str) -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.split(f"{field}:")[1].split()[0]) / 1024
+def summarise(sizes: list[dict[str, Any]], qlib: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the figures that goals are set for.
 
-
-def measure(n_names: int, years: int, folder: str) -> dict[str, Any]:
-    """Run the path once on a market of a size."""
-    from quant_pipeline.backtest.array_engine import run_backtest
-    from quant_pipeline.backtest.combination_engine import CombinationSearch, all_combinations, run_combinations
-    from quant_pipeline.datasets.panel import YearlyPanel
-    from quant_pipeline.exchange.market import TradingMarket
-    from quant_pipeline.exchange.rules import CostRules, MarketRules
-    from quant_pipeline.factors.alpha158 import EXPRESSIONS
-    from quant_pipeline.factors.engine import compute_factors
-    from quant_pipeline.factors.feature_sets import with_traded
-    from quant_pipeline.factors.labels import compute_labels, label_expression
-    from quant_pipeline.market.price_adjustment import adjust_bars
-    from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
-    from quant_pipeline.models.bundle import BundleFacts
-    from quant_pipeline.models.spec import ModelSpec
-    from quant_pipeline.models.training import train_bundle
-    from quant_pipeline.strategy.rules import StrategyRules
-
-    meter = Meter()
-    size = SimulatedMarketParameters(start=f"{2025 - years}-01-02", end="2024-12-30", n_instruments=n_names)
-    market = meter.run("market", generate_market, size)
-    adjusted = meter.run("adjust", adjust_bars, market.bars, market.corporate_actions)
-    days = market.sessions
-    expressions = with_traded(EXPRESSIONS)
-    compute_factors(adjusted.head(1000), expressions, days)  # Machine code is made, or read, before anything is timed.
-    panel = meter.run("compute", compute_factors, adjusted, expressions, days)
-    panel_mb = panel.memory_usage(index=False).sum() / 2**20
-    meter.run("save", YearlyPanel(folder).save, panel)
-    del panel
-    panel = meter.run("load", YearlyPanel(folder).load)
-    wanted = ("open", {"label": 1})
-    labels = meter.run("labels", compute_labels, adjusted, market.corporate_actions, days, *wanted)["label"]
-    first, second = int(len(days) * TRAINED), int(len(days) * (TRAINED + VALIDATED))
-    segments = {"train": days[:first], "valid": days[first + 3 : second]}
-    window = {name: [f"{each[0]:%Y-%m-%d}", f"{each[-1]:%Y-%m-%d}"] for name, each in segments.items()}
-    members = panel.index.to_frame(index=False).rename(columns={"datetime": "date"})
-    bundles = {}
-    for algorithm in ("lightgbm", "ridge"):
-        spec = ModelSpec.model_validate({"algorithm": algorithm, "features": "alpha158"})
-        facts = BundleFacts(spec, dict(EXPRESSIONS), label_expression("open", 1), window, "XNYS")
-        bundles[algorithm] = meter.run(algorithm, train_bundle, facts, panel, labels, members, segments)
-    rows = np.flatnonzero(panel.index.get_level_values("datetime") >= days[second + 3])
-    scores = meter.run("predict", _predict, bundles.values(), panel, rows)
-    n_rows = len(panel)
-    del panel, labels, members
-    rules, tested = StrategyRules(), days[second + 3 :]
-
-    def trade() -> TradingMarket:
-        known = market.bars[market.bars["date"] >= tested[0]]
-        actions = market.corporate_actions[market.corporate_actions["date"] >= tested[0]]
-        traded = TradingMarket.from_bars(known, actions, tested, MarketRules())
-        run_backtest(scores[0], traded, rules, CostRules())
-        return traded
-
-    traded = meter.run("backtest", trade)
-    search = CombinationSearch(_score_sets(scores, traded), traded, rules, CostRules())
-    meter.run("search", run_combinations, search, all_combinations(12))
-    return {"names": n_names, "rows": n_rows, "panel_mb": round(panel_mb), "stages": meter.stages}
-
-
-def _predict(bundles: Iterable[Any], panel: pd.DataFrame, rows: np.ndarray) -> list[pd.Series]:
-    return [bundle.predict(panel, rows) for bundle in bundles]
-
-
-def _score_sets(scores: list[pd.Series], market: Any) -> np.ndarray:
-    """Make twelve score sets of two models: each is one of them with noise of its own."""
-    random = np.random.default_rng(SEED)
-    matrices = [market.score_matrix(score) for score in scores] * 6
-    return np.stack([matrix + np.nanstd(matrix) * random.normal(size=matrix.shape) for matrix in matrices])
-
-
-def summarise(sizes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the figures that goals are set for."""
+    Parameters
+    ----------
+    sizes
+        What `scale_path.py` prints of every size.
+    qlib
+        What `scale_qlib.py` prints of the market of `COMPARED_NAMES`; None without it.
+    """
     largest = max(sizes, key=lambda size: size["rows"])
     stages = largest["stages"]
     seconds = [sum(stage["seconds"] for stage in size["stages"].values()) for size in sizes]
     rows = [size["rows"] for size in sizes]
     exponent = float(np.polyfit(np.log(rows), np.log(seconds), 1)[0]) if len(set(rows)) > 1 else None
-    rise = max(stages[stage]["rise_mb"] for stage in ("load", "lightgbm", "ridge", "predict"))
+    rise = max(stages[stage]["rise_mb"] for stage in ("load", "lightgbm", "ridge", "predict", "predict_ridge"))
     return {
+        **_against_qlib(sizes, qlib),
         "save_over_compute": round(stages["save"]["seconds"] / stages["compute"]["seconds"], 2),
         "load_over_compute": round(stages["load"]["seconds"] / stages["compute"]["seconds"], 2),
         "peak_bytes_per_panel_byte": round(rise / largest["panel_mb"], 2),
         "growth_exponent": None if exponent is None else round(exponent, 3),
+        "daily_seconds_500": None,
         "largest_names": largest["names"],
         "largest_peak_mb": max(stage["peak_mb"] for stage in stages.values()),
         "sizes": sizes,
+        "qlib": qlib,
     }
+
+
+def markdown(sizes: list[dict[str, Any]]) -> str:
+    """Return the table of growth, as docs/results.md has it: seconds and peak in MB of each stage."""
+    head = ["stage", *(f"{size['names']:,} names" for size in sizes)]
+    lines = [head, ["---"] * len(head), ["rows", *(f"{size['rows']:,}" for size in sizes)]]
+    lines.append(["panel on disk, MB", *(f"{size['panel_mb']:,}" for size in sizes)])
+    for stage in STAGES:
+        cells = (size["stages"][stage] for size in sizes)
+        lines.append([f"`{stage}`", *(f"{cell['seconds']:.1f} s, {cell['peak_mb']:,.0f} MB" for cell in cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _against_qlib(sizes: list[dict[str, Any]], qlib: dict[str, Any] | None) -> dict[str, float | None]:
+    """Divide Qlib's seconds by ours on the same market; None where either was not measured."""
+    ours = next((size["stages"] for size in sizes if size["names"] == COMPARED_NAMES), None)
+    if qlib is None or ours is None:
+        return {"end_to_end_vs_qlib": None, "without_fit_vs_qlib": None}
+    spent, theirs = {stage: ours[stage]["seconds"] for stage in COMPARED}, qlib["stages"]
+    fits = theirs["fit"], spent["lightgbm"]
+    whole = sum(theirs.values()), sum(spent.values())
+    return {
+        "end_to_end_vs_qlib": round(whole[0] / whole[1], 2),
+        "without_fit_vs_qlib": round((whole[0] - fits[0]) / (whole[1] - fits[1]), 2),
+    }
+
+
+def run_script(script: str, *arguments: str) -> dict[str, Any]:
+    """Run a script of this folder and return the JSON object of its last line."""
+    command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
+    # Threads that wait for each other would count as computing.
+    calm = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=calm).stdout
+    found: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return found
 
 
 def main() -> None:
@@ -140,29 +109,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--names", type=int, nargs="+", default=[250, 500, 1000, 2000])
     parser.add_argument("--years", type=int, default=12)
-    parser.add_argument("--daily", action="store_true", help="also the daily run on 500 CSV files, see daily.py")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one:
-        with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(measure(arguments.names[0], arguments.years, folder)))
-        return
+    parser.add_argument("--without", nargs="+", choices=("qlib", "daily"), default=[], help="what to leave out")
+    given = parser.parse_args()
     print(f"{'names':>6} {'rows':>9} " + " ".join(f"{stage:>14}" for stage in STAGES) + "   (CPU s / peak MB)")
     sizes = []
-    for n_names in arguments.names:
-        command = [sys.executable, __file__, "--one", "--names", str(n_names), "--years", str(arguments.years)]
-        size = json.loads(
-            subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
-        )
+    for n_names in given.names:
+        size = run_script("scale_path.py", str(n_names), str(given.years))
         cells = (size["stages"][stage] for stage in STAGES)
         row = " ".join(f"{cell['seconds']:>7.1f}/{cell['peak_mb']:>6.0f}" for cell in cells)
         print(f"{size['names']:>6} {size['rows']:>9} {row}", flush=True)
         sizes.append(size)
-    figures = summarise(sizes)
-    if arguments.daily:
-        command = [sys.executable, str(Path(__file__).with_name("daily.py")), "--names", "500"]
-        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    qlib = None
+    if "qlib" not in given.without and COMPARED_NAMES in given.names and find_spec("qlib") is not None:
+        qlib = run_script("scale_qlib.py", str(COMPARED_NAMES), str(given.years))
+        print(f"Qlib, {COMPARED_NAMES} names, CPU s: {qlib['stages']}", flush=True)
+    figures = summarise(sizes, qlib)
+    if "daily" not in given.without:
+        found = run_script("daily.py", "--names", str(COMPARED_NAMES))
         figures |= {"daily_seconds_500": found["daily_seconds"], "daily": found}
+    print(f"\n{markdown(sizes)}\n")
     print(json.dumps(figures))
 
 

@@ -30,3 +30,19 @@ def test_seconds_that_grow_as_the_rows_have_the_exponent_one(scale):
 
 def test_one_size_has_no_exponent(scale):
     assert scale.summarise([size_of(scale, 100, 2.0)])["growth_exponent"] is None
+
+
+def test_ratios_to_qlib_are_of_the_same_market_and_the_stages_that_both_have(scale):
+    sizes = [size_of(scale, names, names / 50) for names in (250, 500)]
+    found = scale.summarise(sizes, {"stages": {"features": 300.0, "fit": 40.0, "predict": 10.0, "backtest": 50.0}})
+    ours = 10.0 * len(scale.COMPARED) - 5.0  # Saving takes half of what any other stage takes.
+    assert found["end_to_end_vs_qlib"] == round(400 / ours, 2)
+    assert found["without_fit_vs_qlib"] == round(360 / (ours - 10), 2)
+    assert scale.summarise(sizes)["end_to_end_vs_qlib"] is None
+    assert scale.summarise(sizes[:1], {"stages": {"fit": 1.0}})["without_fit_vs_qlib"] is None
+
+
+def test_the_table_of_growth_has_a_column_for_each_size(scale):
+    lines = scale.markdown([size_of(scale, names, 2.0) for names in (250, 1000)]).splitlines()
+    assert lines[0] == "| stage | 250 names | 1,000 names |"
+    assert lines[-1] == "| `search` | 2.0 s, 350 MB | 2.0 s, 1,100 MB |"
