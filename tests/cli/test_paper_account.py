@@ -91,12 +91,18 @@ def account(module_project, address):
     return module_project.path / f"data/accounts/paper-rehearsal-{address.rpartition(':')[2]}"
 
 
+@pytest.fixture(scope="module")
+def trained(follow):
+    """What the first command of the guide has printed: models of the rehearsed market are there from here on."""
+    return follow("kedro run")
+
+
 def orders_at(address):
     return {order["client_order_id"]: order for order in ask(f"curl {address.removeprefix('http://')}/")["orders"]}
 
 
-def test_the_days_of_the_guide_can_be_rehearsed(module_project, follow, paper, address, account):
-    assert "rank IC" in follow("kedro run")
+def test_the_days_of_the_guide_can_be_rehearsed(module_project, trained, follow, paper, address, account):
+    assert "rank IC" in trained
     plan = pd.read_csv(account / f"orders/{DAY}.csv")
     planned = plan.loc[plan["side"] == "buy"].set_index("instrument")["quantity"]
     assert 0 < len(planned) <= 4
@@ -144,6 +150,7 @@ def test_the_days_of_the_guide_can_be_rehearsed(module_project, follow, paper, a
     ],
     ids=["another rehearsal", "paper", "live"],
 )
+@pytest.mark.usefixtures("trained")
 def test_what_was_rehearsed_is_unknown_to_real_accounts_and_other_rehearsals(module_project, paper, address, of):
     market = module_project.path / f"data/markets/alpaca-rehearsal-{address.rpartition(':')[2]}"
     champions = {path.name for path in market.glob("06_models/*/bundle/versions/*")}

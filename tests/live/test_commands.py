@@ -266,7 +266,8 @@ def test_what_does_not_fit_is_refused_with_the_remedy(run, words, message):
     assert message in done.output
 
 
-def test_a_test_message_reaches_each_channel_and_a_failed_one_is_named(run, place):
+def test_a_test_message_reaches_each_channel_and_a_failed_one_is_named(tmp_path):
+    own = SimpleNamespace(project_path=copy_project(PROJECT, tmp_path / "project").path)
     received = []
 
     class Service(BaseHTTPRequestHandler):
@@ -280,12 +281,12 @@ def test_a_test_message_reaches_each_channel_and_a_failed_one_is_named(run, plac
 
     with HTTPServer(("127.0.0.1", 0), Service) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        home, port = place.project_path / "conf" / "sim", server.server_address[1]
+        home, port = own.project_path / "conf" / "sim", server.server_address[1]
         addresses = {name: f"json://127.0.0.1:{port}/{name}" for name in ("good", "bad")}
         (home / "credentials.yml").write_text(yaml.safe_dump({"notifications": addresses}))
         channels = {"channels": {"good": {"level": "alert"}, "bad": {}}}
         (home / "parameters_live.yml").write_text(yaml.safe_dump({"notifications": channels}))
-        done = run("notify-test", "--params", PARAMS)
+        done = CliRunner().invoke(live, ["notify-test", "--params", PARAMS], obj=own)
         server.shutdown()
     assert done.exit_code == 3
     assert set(done.output.splitlines()[:2]) == {"good: delivered", "bad: not delivered"}

@@ -19,15 +19,10 @@ TOKENS = {"reader": {"token": READER}, "halter": {"token": HALTER, "scopes": ["r
 
 
 @pytest.fixture(scope="module")
-def copied(finished, tmp_path_factory):
-    """Folder of a copy of the project."""
-    return finished.copy(tmp_path_factory.mktemp("guarded") / "project").path
-
-
-@pytest.fixture(scope="module")
-def guarded(copied):
-    """A service of it with tokens and small limits."""
-    with running_service(copied, TOKENS, max_body_megabytes=0.01, max_cells=1000, max_depth=6) as running:
+def guarded(finished, tmp_path_factory):
+    """A service of a copy of the project with tokens and small limits."""
+    project = finished.copy(tmp_path_factory.mktemp("guarded") / "project").path
+    with running_service(project, TOKENS, max_body_megabytes=0.01, max_cells=1000, max_depth=6) as running:
         yield running.client
 
 
@@ -85,12 +80,16 @@ def test_an_answer_with_too_many_cells_is_refused_before_it_is_computed(guarded)
     assert "service.max_cells" in answer.json()["remedy"]
 
 
-def test_a_halt_stops_the_account_and_is_written_down(guarded, copied, caplog):
-    with caplog.at_level(logging.INFO, logger="quant_pipeline.service.audit"):
-        answer = guarded.post("/v1/account/halt", json={"reason": "strange prices"}, headers=bearer(HALTER))
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["everything_stopped"] is True
-    found = guarded.get("/v1/account", headers=bearer(READER)).json()
+def test_a_halt_stops_the_account_and_is_written_down(finished, tmp_path, caplog):
+    copied = finished.copy(tmp_path / "project").path
+    with (
+        running_service(copied, TOKENS) as running,
+        caplog.at_level(logging.INFO, logger="quant_pipeline.service.audit"),
+    ):
+        answer = running.client.post("/v1/account/halt", json={"reason": "strange prices"}, headers=bearer(HALTER))
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["everything_stopped"] is True
+        found = running.client.get("/v1/account", headers=bearer(READER)).json()
     assert (found["trading_state"], found["stop_file"]) == ("halted", True)
     assert "strange prices (halter)" in " ".join(found["remarks"])
     written = (copied / "data/accounts/sim/service/audit.jsonl").read_text()

@@ -10,6 +10,7 @@ import pytest
 
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.service.answers import ARROW
+from tests.helpers.http_service import running_service
 
 MODEL = "ridge_alpha158"
 
@@ -154,14 +155,15 @@ class TestAccount:
         for name in ("positions", "verdicts", "trades", "quarantine"):
             assert frame(client.get(f"/v1/account/{name}")).empty
 
-    def test_a_daily_run_is_seen_without_a_restart(self, service, client, commands):
-        from tests.helpers.project import Project
-
-        project = Project(service.served.project.place.project_path, commands)
-        project.run("kedro run --pipelines daily --params as_of=2025-01-02")
-        assert client.get("/v1/account").json()["session"] == "2025-01-02"
-        assert client.get("/ready").json()["market"]["watermark"] == "2025-01-02"
-        assert len(frame(client.get("/v1/account/positions"))) == 5
-        assert (frame(client.get("/v1/account/trades"))["quantity"] > 0).sum() == 5
-        answer = client.post("/v1/factors/calculate", json={"expressions": {"close": "$close"}})
-        assert set(frame(answer)["datetime"]) == {"2025-01-02"}
+    def test_a_daily_run_is_seen_without_a_restart(self, finished, tmp_path):
+        project = finished.copy(tmp_path / "project")
+        with running_service(project.path) as running:
+            client = running.client
+            assert client.get("/v1/account").json()["session"] == "2024-12-31"
+            project.run("kedro run --pipelines daily --params as_of=2025-01-02")
+            assert client.get("/v1/account").json()["session"] == "2025-01-02"
+            assert client.get("/ready").json()["market"]["watermark"] == "2025-01-02"
+            assert len(frame(client.get("/v1/account/positions"))) == 5
+            assert (frame(client.get("/v1/account/trades"))["quantity"] > 0).sum() == 5
+            answer = client.post("/v1/factors/calculate", json={"expressions": {"close": "$close"}})
+            assert set(frame(answer)["datetime"]) == {"2025-01-02"}

@@ -117,7 +117,7 @@ def test_a_pane_that_cannot_be_drawn_stays_as_it_was_and_says_since_when(paper, 
 
 def test_a_name_from_outside_is_text_and_nothing_else(paper, opened):
     page = opened(paper.url)
-    assert HOSTILE in page.inner_text("#positions")
+    page.locator("#positions", has_text=HOSTILE).wait_for()
     assert page.evaluate("window.hit") is None
     assert page.said == []
 
