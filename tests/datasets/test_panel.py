@@ -53,6 +53,14 @@ def test_a_year_that_disappears_is_removed(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["2020.parquet", MANIFEST]
 
 
+def test_a_panel_without_rows_is_none(tmp_path):
+    dataset = YearlyPanel(str(tmp_path))
+    dataset.save(panel(["2019-12-31"]))
+    dataset.save(panel([]))
+    assert not dataset.exists()
+    assert list(tmp_path.glob("*.parquet")) == []
+
+
 def test_an_absent_panel_says_which_stage_writes_it(tmp_path):
     dataset = YearlyPanel(str(tmp_path))
     assert not dataset.exists()

@@ -131,7 +131,11 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | Iterable[pd.DataFrame], pd.Data
 def _tables(parts: Iterable[pd.DataFrame]) -> Iterator[tuple[str, pa.Table]]:
     """Yield file name and table of every year; a part is let go before the next one is asked for."""
     for part in parts:
-        schema = schema_of(part)
-        for year, rows in split_by_year(part):
-            yield f"{year}.parquet", to_arrow(rows, schema)
-        del part, rows
+        yield from _years_of(part)
+        del part
+
+
+def _years_of(part: pd.DataFrame) -> Iterator[tuple[str, pa.Table]]:
+    schema = schema_of(part)
+    for year, rows in split_by_year(part):
+        yield f"{year}.parquet", to_arrow(rows, schema)

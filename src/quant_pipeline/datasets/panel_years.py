@@ -37,7 +37,7 @@ def split_by_year(panel: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
         for year in np.unique(years):
             yield int(year), panel[years == year]
         return
-    for start, end in zip(first, [*first[1:], len(years)], strict=True):
+    for start, end in zip(first, [*first, len(years)][1:], strict=True):
         yield int(years[start]), panel.iloc[start:end]
 
 
