@@ -9,10 +9,10 @@ import pytest
 
 from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.exchange.rules import CostRules, MarketRules
-from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.factors import panel_parts
+from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.pipelines.ensemble import nodes as ensemble_nodes
-from quant_pipeline.pipelines.features import nodes as features_nodes
 from quant_pipeline.pipelines.order_generation.nodes import generate_orders
 from quant_pipeline.pipelines.prediction import nodes as prediction_nodes
 from quant_pipeline.strategy.rules import StrategyRules
@@ -116,11 +116,10 @@ def cheating_runs(run_in_memory, market):
     given = {"feature_sets.alpha158": FeatureSet(library="alpha158", expressions=expressions)}
     for name in MODELS:
         given[f"models.{name}"] = values[f"models.{name}"].model_copy(update={"factors": [*FACTORS, *expressions]})
-    honest = compute_factors
     with pytest.MonkeyPatch.context() as patch:
-        for nodes in (features_nodes, prediction_nodes):
-            # The engine refuses a factor that looks ahead; the cheater gets past it.
-            patch.setattr(nodes, "compute_factors", partial(honest, allow_future=True))
+        # The engine refuses a factor that looks ahead; the cheater gets past it.
+        patch.setattr(panel_parts, "compile_factors", partial(compile_factors, allow_future=True))
+        patch.setattr(prediction_nodes, "compute_factors", partial(compute_factors, allow_future=True))
         return tuple(run_in_memory(of, stages=RESEARCH, **given) for of in (market, poison(market)))
 
 

@@ -228,7 +228,8 @@ def _inside(table: pd.DataFrame, sessions: pd.DatetimeIndex, what: str) -> pd.Da
 
 def _cells(table: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index) -> npt.NDArray[np.int64]:
     rows = sessions.get_indexer(pd.DatetimeIndex(table["date"]))
-    columns = instruments.get_indexer(pd.Index(table["instrument"]))
+    codes, names = pd.factorize(table["instrument"])  # A name occurs in thousands of rows, and is looked up once.
+    columns = np.append(instruments.get_indexer(names), -1)[codes]
     cells = rows * len(instruments) + columns
     if _any_twice(cells, len(sessions) * len(instruments)):
         twice = table[table.duplicated(["date", "instrument"])].iloc[0]

@@ -49,8 +49,8 @@ def adjustment_factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> p
     """
     split, dividend = actions_per_bar(bars, corporate_actions)
     _refuse_impossible(bars, split, dividend)
-    instrument = bars["instrument"].to_numpy()
-    first = np.append(True, instrument[1:] != instrument[:-1])[: len(bars)]
+    instrument = bars["instrument"].array
+    first = np.append(True, np.asarray(instrument[1:] != instrument[:-1], dtype=bool))[: len(bars)]
     ratio = np.where(first, 1.0, split * (1.0 + dividend / bars["close"].to_numpy(dtype=np.float64)))
     return pd.Series(_cumulative_product(ratio, first), index=bars.index, name="factor")
 
@@ -73,8 +73,8 @@ def actions_per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> tupl
     split, dividend = np.ones(len(bars)), np.zeros(len(bars))
     if corporate_actions.empty:
         return split, dividend
-    splits = _per_bar(bars, corporate_actions, SPLIT)
-    dividends = _per_bar(bars, corporate_actions, CASH_DIVIDEND)
+    placed = _per_bar(bars, corporate_actions, SPLIT, CASH_DIVIDEND)
+    splits, dividends = (placed[placed["kind"] == kind].drop(columns="kind") for kind in (SPLIT, CASH_DIVIDEND))
     np.multiply.at(split, splits["row"].to_numpy(), splits["value"].to_numpy())
     paid = dividends["value"].to_numpy() / _later_splits(dividends, splits)
     np.add.at(dividend, dividends["row"].to_numpy(), paid)
@@ -102,15 +102,16 @@ def adjust_bars(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataF
 def multiply(bars: pd.DataFrame, factor: np.ndarray) -> pd.DataFrame:
     """Adjust bars by known factors, one per row; see `adjust_bars`."""
     adjusted = {name: bars[name].to_numpy(dtype=np.float64) * factor for name in PRICES}
+    # Columns are kept as they are made: copies into one block would double what the table takes.
     return pd.DataFrame(
         {
-            "date": bars["date"].to_numpy(),
-            "instrument": bars["instrument"].array,
+            **{name: bars[name].reset_index(drop=True) for name in ("date", "instrument")},
             **adjusted,
             "vwap": (adjusted["high"] + adjusted["low"] + adjusted["close"]) / 3.0,
             "volume": bars["volume"].to_numpy(dtype=np.float64) / factor,
             "factor": factor,
-        }
+        },
+        copy=False,
     )
 
 
@@ -167,10 +168,10 @@ def dated_like(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFr
     return corporate_actions.astype({"date": bars["date"].dtype})
 
 
-def _per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Place the actions of one kind on the first bar at or after their ex-date: ``date``, ``row`` and ``value``."""
-    wanted = corporate_actions[corporate_actions["kind"] == kind]
-    wanted = dated_like(bars, wanted[["date", "instrument", "value"]]).sort_values("date", kind="stable")
+def _per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame, *kinds: str) -> pd.DataFrame:
+    """Place actions of some kinds on the first bar at or after their ex-date; ``row`` says which bar that is."""
+    wanted = corporate_actions[corporate_actions["kind"].isin(kinds)]
+    wanted = dated_like(bars, wanted[["date", "instrument", "kind", "value"]]).sort_values("date", kind="stable")
     codes, names = pd.factorize(bars["instrument"])
     of_action = pd.Index(names).get_indexer(wanted["instrument"])
     wanted, of_action = wanted[of_action >= 0], of_action[of_action >= 0]
